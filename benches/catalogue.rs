@@ -6,11 +6,15 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{
-    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main,
+    measurement::WallTime,
 };
 use gradus::losses::{CATALOGUE, CrossEntropy, Domain, Mse};
 use gradus::optimizers::Adam;
-use gradus::{Dense, Device, Fit, Model, Sequential, Tensor, activations::Relu, activations::Softmax, random::Random};
+use gradus::{
+    Dense, Device, Fit, Model, Sequential, Tensor, activations::Relu, activations::Softmax,
+    random::Random,
+};
 use ndarray::{Array1, Array2, s};
 use serde_json::Value;
 
@@ -26,7 +30,10 @@ fn devices() -> Vec<Device> {
 /// Short ones: there are many, and the machine's own noise is no smaller after a minute than after a second.
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
-    group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
     group
 }
 
@@ -51,7 +58,9 @@ fn targets(domain: Domain) -> Array2<f32> {
 /// On tensors that live on the device, without a check of their values: `Criterion::backward`.
 fn losses_on_the_cpu(criterion: &mut Criterion) {
     let device = Device::cpu();
-    let at_home = |values: &Array2<f32>| Tensor::from_array(&device, values.view().into_dyn()).expect("there is room");
+    let at_home = |values: &Array2<f32>| {
+        Tensor::from_array(&device, values.view().into_dyn()).expect("there is room")
+    };
     let predictions = at_home(&predictions());
     let labels = Tensor::from_labels(&device, &labels().to_vec()).expect("labels of 32 bits");
     let mut group = group(criterion, "backward, cpu");
@@ -64,7 +73,9 @@ fn losses_on_the_cpu(criterion: &mut Criterion) {
         };
         let ready = gradus::Criterion::from_boxed(loss, &device).expect("the defaults hold");
         group.bench_function(entry.name, |bencher| {
-            bencher.iter(|| black_box(ready.backward(&predictions, &targets)).expect("the shapes fit"));
+            bencher.iter(|| {
+                black_box(ready.backward(&predictions, &targets)).expect("the shapes fit")
+            });
         });
     }
     group.finish();
@@ -74,7 +85,8 @@ fn losses_on_the_cpu(criterion: &mut Criterion) {
 fn losses_end_to_end(criterion: &mut Criterion) {
     let (predictions, labels) = (predictions(), labels());
     for device in devices() {
-        let mut group = group(criterion, &format!("value and gradient of arrays, {}", device.name()));
+        let mut group =
+            group(criterion, &format!("value and gradient of arrays, {}", device.name()));
         group.throughput(Throughput::Elements((SHAPE.0 * SHAPE.1) as u64));
         for entry in CATALOGUE {
             let loss = (entry.make)(&Value::Null).expect("the defaults hold");
@@ -83,8 +95,12 @@ fn losses_end_to_end(criterion: &mut Criterion) {
             let ready = gradus::Criterion::from_boxed(loss, &device).expect("the defaults hold");
             group.bench_function(entry.name, |bencher| {
                 bencher.iter(|| match takes_labels {
-                    true => black_box(ready.value_and_gradient(&predictions, &labels)).expect("labels fit").value(),
-                    false => black_box(ready.value_and_gradient(&predictions, &dense)).expect("targets fit").value(),
+                    true => black_box(ready.value_and_gradient(&predictions, &labels))
+                        .expect("labels fit")
+                        .value(),
+                    false => black_box(ready.value_and_gradient(&predictions, &dense))
+                        .expect("targets fit")
+                        .value(),
                 });
             });
         }
@@ -94,7 +110,9 @@ fn losses_end_to_end(criterion: &mut Criterion) {
 
 /// The example network, and one with a hidden layer worth the name.
 fn networks(device: &Device) -> gradus::Result<[(&'static str, Model); 2]> {
-    let example = Sequential::new(784).then(Dense::new(10).activation(Relu)).then(Dense::new(10).activation(Softmax));
+    let example = Sequential::new(784)
+        .then(Dense::new(10).activation(Relu))
+        .then(Dense::new(10).activation(Softmax));
     let wide = Sequential::new(784).then(Dense::new(128).activation(Relu)).then(Dense::new(10));
     Ok([
         ("784-10-10, mse", example.on(device)?.compile(Mse::new(), Adam::new())?),
@@ -111,16 +129,25 @@ fn training(criterion: &mut Criterion) {
         group.sample_size(10);
         for index in 0..2 {
             let ready = || -> gradus::Result<Model> {
-                let (_, mut model) = networks(&device)?.into_iter().nth(index).expect("there are two");
+                let (_, mut model) =
+                    networks(&device)?.into_iter().nth(index).expect("there are two");
                 // Pipelines are made here and not in the time that counts.
-                model.fit(&x.slice(s![..64, ..]), &y.slice(s![..64]), Fit::new().batch_size(64).progress(false))?;
+                model.fit(
+                    &x.slice(s![..64, ..]),
+                    &y.slice(s![..64]),
+                    Fit::new().batch_size(64).progress(false),
+                )?;
                 Ok(model)
             };
             let name = networks(&device).expect("the networks fit")[index].0;
             group.bench_function(name, |bencher| {
                 bencher.iter_batched(
                     || ready().expect("the model fits"),
-                    |mut model| model.fit(&x, &y, Fit::new().batch_size(64).progress(false)).expect("the data fits"),
+                    |mut model| {
+                        model
+                            .fit(&x, &y, Fit::new().batch_size(64).progress(false))
+                            .expect("the data fits")
+                    },
                     BatchSize::PerIteration,
                 );
             });

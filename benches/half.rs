@@ -37,7 +37,8 @@ fn median(mut times: Vec<f64>) -> f64 {
 fn numbers(shape: &[usize], seed: u64) -> ArrayD<f32> {
     let mut random = Random::new(seed, 0);
     // A block that repeats: 2²⁴ draws would take longer than what is measured.
-    let block: Vec<f32> = (0..65_521).map(|_| f16::from_f32(random.normal() as f32).to_f32()).collect();
+    let block: Vec<f32> =
+        (0..65_521).map(|_| f16::from_f32(random.normal() as f32).to_f32()).collect();
     let mut next = block.iter().cycle().copied();
     ArrayD::from_shape_simple_fn(IxDyn(shape), || next.next().unwrap_or_default())
 }
@@ -67,12 +68,24 @@ fn measure(device: &Device, name: &str, [rows, columns]: [usize; 2]) -> Result<(
         }
     }
     let [single, half] = [0, 1].map(|i| 1e3 * median(std::mem::take(&mut plans[i].1)));
-    println!("{name:>14} {:>14} {single:8.2} ms {half:8.2} ms {:6.2}", format!("[{rows}, {columns}]"), single / half);
+    println!(
+        "{name:>14} {:>14} {single:8.2} ms {half:8.2} ms {:6.2}",
+        format!("[{rows}, {columns}]"),
+        single / half
+    );
     Ok(())
 }
 
 fn main() -> Result<()> {
     let device = Device::Gpu(Gpu::open_with(GpuOptions::from_env()?)?);
-    println!("{}\n{:>14} {:>14} {:>11} {:>11} {:>6}", device.describe(), "", "", "f32", "f16", "ratio");
+    println!(
+        "{}\n{:>14} {:>14} {:>11} {:>11} {:>6}",
+        device.describe(),
+        "",
+        "",
+        "f32",
+        "f16",
+        "ratio"
+    );
     CASES.iter().try_for_each(|&(name, shape)| measure(&device, name, shape))
 }

@@ -17,7 +17,8 @@ const TIMES: usize = 5;
 
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let given = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).map(PathBuf::from);
+    let given =
+        std::env::args().skip(1).find(|argument| !argument.starts_with('-')).map(PathBuf::from);
     let path = given.unwrap_or_else(|| written(folder.path()));
     let bytes = std::fs::metadata(&path).expect("the file is there").len();
     let before = peak();
@@ -26,7 +27,9 @@ fn main() {
         let table = Table::read(&path, &TableOptions::default()).expect("a table");
         let seconds = start.elapsed().as_secs_f64();
         let numbers = 4 * table.rows() * table.columns().len();
-        let used = peak().zip(before).map_or("?".into(), |(now, before)| format!("{:.0}", (now - before) as f64 / 1e6));
+        let used = peak()
+            .zip(before)
+            .map_or("?".into(), |(now, before)| format!("{:.0}", (now - before) as f64 / 1e6));
         println!(
             "{time}: {:.0} MB of text in {seconds:.2} s, {:.0} MB/s; peak memory {used} MB, {:.0} MB as f32",
             bytes as f64 / 1e6,

@@ -26,7 +26,11 @@ fn words(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let end = if is_letter(first) { rest.find(|c| !is_letter(c)).unwrap_or(rest.len()) } else { first.len_utf8() };
+        let end = if is_letter(first) {
+            rest.find(|c| !is_letter(c)).unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
         let (word, behind) = rest.split_at(end);
         if !first.is_whitespace() && !first.is_numeric() {
             found.push(word);
@@ -43,7 +47,11 @@ fn arrays(pairs: &[(i64, i64)]) -> (Array2<f32>, Array1<i64>) {
 }
 
 /// e to the mean loss of the frequencies of the words in some pairs, one added to each, on others.
-fn perplexity_of_frequencies(training: &[(i64, i64)], held_back: &[(i64, i64)], vocabulary: usize) -> f64 {
+fn perplexity_of_frequencies(
+    training: &[(i64, i64)],
+    held_back: &[(i64, i64)],
+    vocabulary: usize,
+) -> f64 {
     let mut counts = vec![1.0; vocabulary];
     training.iter().for_each(|(_, next)| counts[*next as usize] += 1.0);
     let total: f64 = counts.iter().sum();
@@ -90,9 +98,14 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         .compile(LinearCrossEntropy::new(), Adam::new().learning_rate(rate))?;
     let (now, next) = arrays(&pairs);
     let fit = Fit::new().epochs(epochs).batch_size(BATCH).validation_split(0.1);
-    for (epoch, told) in model.fit(&now, &next, fit)?.epochs.iter().enumerate() {
-        let [trained, held] = [Some(told.loss), told.val_loss].map(|loss| loss.unwrap_or(f64::NAN).exp());
-        println!("epoch {}: perplexity {trained:.1}, on the last tenth {held:.1} ({:.1} s)", epoch + 1, told.seconds);
+    for (epoch, report) in model.fit(&now, &next, fit)?.epochs.iter().enumerate() {
+        let [trained, held] =
+            [Some(report.loss), report.val_loss].map(|loss| loss.unwrap_or(f64::NAN).exp());
+        println!(
+            "epoch {}: perplexity {trained:.1}, on the last tenth {held:.1} ({:.1} s)",
+            epoch + 1,
+            report.seconds
+        );
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::wgsl::File;
+use crate::runtime::wgsl::File;
 use crate::{Error, Result};
 
 /// One entry of a list.
@@ -19,7 +19,7 @@ pub struct Entry<T: ?Sized + 'static> {
     /// The formula, in one line.
     pub formula: &'static str,
     /// The options; none for many.
-    pub options: &'static [Choice],
+    pub options: &'static [OptionDoc],
     /// The same in PyTorch.
     pub torch: &'static str,
     /// The same in Keras; with the settings that make it so.
@@ -44,7 +44,7 @@ pub(crate) trait Options {
 
 /// One option of an entry, for people. Its default is in the code alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Choice {
+pub struct OptionDoc {
     /// Its name, as PyTorch spells it.
     pub name: &'static str,
     /// Which values are allowed: `> 0`.
@@ -57,7 +57,11 @@ pub struct Choice {
 ///
 /// # Errors
 /// [`Error::Unknown`] with all names.
-pub(crate) fn find<T: ?Sized>(kind: &str, list: &'static [&'static Entry<T>], name: &str) -> Result<&'static Entry<T>> {
+pub(crate) fn find<T: ?Sized>(
+    kind: &str,
+    list: &'static [&'static Entry<T>],
+    name: &str,
+) -> Result<&'static Entry<T>> {
     let found = list.iter().copied().find(|entry| entry.name == name);
     found.ok_or_else(|| Error::unknown(kind, name, list.iter().map(|entry| entry.name)))
 }
@@ -66,7 +70,7 @@ pub(crate) fn find<T: ?Sized>(kind: &str, list: &'static [&'static Entry<T>], na
 ///
 /// # Errors
 /// [`Error::Unknown`] for an option that `T` has not, [`Error::Option`] for a value of the wrong kind.
-pub(crate) fn read<T>(owner: &str, documented: &[Choice], given: &Value) -> Result<T>
+pub(crate) fn read<T>(owner: &str, documented: &[OptionDoc], given: &Value) -> Result<T>
 where
     T: Default + Serialize + DeserializeOwned,
 {
@@ -87,7 +91,8 @@ where
         };
         let mut object = write(&options);
         object[name.as_str()] = value.clone();
-        options = serde_json::from_value(object).map_err(|_| Error::option(owner, name, value, option.domain))?;
+        options = serde_json::from_value(object)
+            .map_err(|_| Error::option(owner, name, value, option.domain))?;
     }
     Ok(options)
 }
@@ -133,7 +138,7 @@ macro_rules! options {
         }
 
         impl $name {
-            pub(crate) const OPTIONS: &'static [$crate::catalogue::Choice] = &[$($crate::catalogue::Choice {
+            pub(crate) const OPTIONS: &'static [$crate::catalogue::OptionDoc] = &[$($crate::catalogue::OptionDoc {
                 name: stringify!($field),
                 domain: $domain,
                 meaning: concat!($($doc),+).trim_ascii_start(),

@@ -1,8 +1,6 @@
-//! gradus: loss functions with their gradients on any GPU, and the training of dense networks on it.
+//! Loss functions with their gradients on any GPU, and the training of networks on it.
 //!
-//! # A loss
-//!
-//! A loss is made ready on a device once and then called with arrays; it gives value and gradient from one pass:
+//! A loss is made ready on a device once and then called with arrays; it gives value and gradient from one pass over the data:
 //!
 //! ```
 //! use gradus::{Device, Reduction, losses::{Huber, Loss}};
@@ -15,12 +13,42 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! Weights, masks and whatever else a loss takes go through [`Inputs`].
+//! # Where to find what
+//!
+//! | to | see |
+//! |---|---|
+//! | choose where work runs | [`Device`]: [`Device::auto`], [`Device::gpu`], [`Device::cpu`], [`Device::reference`] (f64) |
+//! | call a loss on arrays | [`losses`], [`Criterion`]; weights, masks and several inputs go through [`Inputs`] |
+//! | call a loss on data that lives on the device | [`Tensor`], [`Criterion::backward`], [`Criterion::evaluate_tensors`], [`Plan`] |
+//! | write a loss of your own | [`losses::custom`], [`testing::check`] |
+//! | train a model | [`Sequential`], [`Model::fit`], [`Fit`], [`optimizers`], [`schedules`], [`activations`] |
+//! | train many models at once | [`Population`] |
+//! | read files | [`data::read`], [`data::Table`] and [`data::Encoding`] |
+//! | order documents, recommend items | [`Targets::grouped`], [`metrics`]; [`recommend`] |
+//! | check and measure a device | [`testing`], or `gradus check` and `gradus bench` on the command line |
+//!
+//! # Losses by what they are for
+//!
+//! `gradus losses NAME` shows one with its formula, inputs, options and equivalents; `docs/losses.md` has them all in tables.
+//!
+//! | for | losses |
+//! |---|---|
+//! | regression | [`Mse`](losses::Mse), [`Mae`](losses::Mae), [`Huber`](losses::Huber), [`SmoothL1`](losses::SmoothL1), [`LogCosh`](losses::LogCosh), [`PseudoHuber`](losses::PseudoHuber), [`Cauchy`](losses::Cauchy), [`Lp`](losses::Lp) |
+//! | quantiles, tolerances, uncertainty | [`Quantile`](losses::Quantile), [`Expectile`](losses::Expectile), [`EpsilonInsensitive`](losses::EpsilonInsensitive), [`SquaredEpsilonInsensitive`](losses::SquaredEpsilonInsensitive), [`GaussianNll`](losses::GaussianNll) |
+//! | counts, amounts, ratios | [`PoissonNll`](losses::PoissonNll), [`GammaDeviance`](losses::GammaDeviance), [`Tweedie`](losses::Tweedie), [`Mape`](losses::Mape), [`Msle`](losses::Msle) |
+//! | two classes, or many labels at once | [`BceWithLogits`](losses::BceWithLogits), [`Bce`](losses::Bce), [`BinaryFocal`](losses::BinaryFocal), [`MultilabelSoftMargin`](losses::MultilabelSoftMargin), [`Hinge`](losses::Hinge) and its kin |
+//! | one class of many | [`CrossEntropy`](losses::CrossEntropy), [`Nll`](losses::Nll), [`Focal`](losses::Focal), [`GeneralizedCrossEntropy`](losses::GeneralizedCrossEntropy), [`MultiMargin`](losses::MultiMargin), [`Ordinal`](losses::Ordinal), [`Sparsemax`](losses::Sparsemax), [`Entmax`](losses::Entmax) |
+//! | distributions, distillation, overlap of masks | [`KlDiv`](losses::KlDiv), [`Jsd`](losses::Jsd), [`Distillation`](losses::Distillation), [`TotalVariation`](losses::TotalVariation), [`Dice`](losses::Dice), [`Tversky`](losses::Tversky) |
+//! | ranking | [`LambdaRank`](losses::LambdaRank), [`ListNet`](losses::ListNet), [`ListMle`](losses::ListMle), [`ApproxNdcg`](losses::ApproxNdcg), [`PairwiseLogistic`](losses::PairwiseLogistic), [`Bpr`](losses::Bpr), [`MarginRanking`](losses::MarginRanking) |
+//! | embeddings and similarity | [`InfoNce`](losses::InfoNce), [`SupCon`](losses::SupCon), [`TripletMargin`](losses::TripletMargin), [`Contrastive`](losses::Contrastive), [`CosineEmbedding`](losses::CosineEmbedding), [`Circle`](losses::Circle) |
+//! | sequences | [`Ctc`](losses::Ctc) |
+//! | preferences between completions | [`Dpo`](losses::Dpo), [`Simpo`](losses::Simpo), [`Orpo`](losses::Orpo), [`Kto`](losses::Kto) |
+//! | large vocabularies: fused with the last layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo) |
 //!
 //! # Data that lives on the device
 //!
 //! [`Criterion::backward`] and, with everything that a loss takes, [`Criterion::evaluate_tensors`] work on [`Tensor`]s and give
-//! tensors; neither waits. A read does, and tells what was wrong with a label:
+//! tensors; neither waits. Reading a result waits, and reports a wrong label:
 //!
 //! ```
 //! use gradus::{Device, Tensor, TensorInputs, losses::{InfoNce, Loss}};
@@ -41,8 +69,8 @@
 //! # Half the memory
 //!
 //! [`Tensor::from_half`] and [`Tensor::from_array_as_half`] hold numbers in f16. Pointwise and row-wise losses take them through
-//! [`Criterion::backward`] and its like: predictions, targets and gradient move half the bytes, every calculation is in f32, and no
-//! adapter needs the feature for it.
+//! [`Criterion::backward`] and similar calls: predictions, targets and gradient move half the bytes, all arithmetic is in f32, and no
+//! adapter needs a feature for it.
 //!
 //! ```
 //! use gradus::{Device, Reduction, Tensor, losses::{Huber, Loss}};
@@ -59,7 +87,7 @@
 //! ```
 //!
 //! The gradient is rounded once, to the nearest number of f16: what is below 3e-8 becomes 0, and from 65,520 on it is infinite. The mean over
-//! many elements has such small slopes: take [`Reduction::Sum`] or [`Criterion::backward_with_upstream`] there.
+//! many elements has such small gradients: take [`Reduction::Sum`] or [`Criterion::backward_with_upstream`] there.
 //!
 //! # A model
 //!
@@ -119,9 +147,9 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! Tables as people have them, with words, blanks and targets of any size, are read into a [`data::Table`] of columns; a [`data::Encoding`],
-//! fitted on the rows to train on, makes numbers of them and of every table that comes later, and is saved with the model
-//! ([`Model::set_encoding`]). The command trains so.
+//! Tables with words, blanks and targets of any size are read into a [`data::Table`] of columns. A [`data::Encoding`] is fitted on the
+//! training rows, turns them and every later table into numbers, and is saved with the model ([`Model::set_encoding`]). The command
+//! trains this way.
 //!
 //! ```
 //! # #[cfg(feature = "data")] {
@@ -143,7 +171,7 @@
 //! # Learning to rank
 //!
 //! A loss over lists (`lambda_rank`, `list_net`, `approx_ndcg` …) orders the rows of each query by one score each. [`Targets::grouped`] says
-//! which rows belong together; a batch is so many queries. [`metrics::ndcg`] and [`metrics::mrr`] tell how good the order is.
+//! which rows belong together; a batch is so many queries. [`metrics::ndcg`] and [`metrics::mrr`] measure the order.
 //!
 //! ```
 //! use gradus::metrics::{NoneRelevant, ndcg};
@@ -232,59 +260,65 @@
 //!
 //! # How it is built
 //!
-//! *Kernel and filling*: a frame is written once per shape of data (`shaders/kernels`), a loss, an activation or an
-//! optimizer is a filling of some lines (`shaders/losses`, …) with a Rust twin of the same stem, which runs as f64 for
-//! the reference and as vectorised f32 on the CPU.
+//! The loops over data are written once for each template (pointwise, row-wise, list-wise …), in WGSL and for the CPU. A loss, an activation or
+//! an optimizer is one short function in each, of the same stem; the Rust one runs as f64 for the reference and as vectorised f32 on the
+//! CPU. `ARCHITECTURE.md` has the folders, the way of a training step and where the tests stand; `CONTRIBUTING.md` says how to add a loss.
 #![warn(missing_docs)]
 
-pub mod activations;
-pub mod bench;
-mod cache;
-pub mod cases;
+#[doc(hidden)]
+pub mod cpu;
+pub(crate) mod nn;
+pub(crate) mod runtime;
+pub(crate) mod templates;
+
 mod catalogue;
 mod criterion;
 pub mod data;
-mod device;
-pub mod embedding;
 mod error;
-pub mod files;
-pub mod host;
-mod inputs;
-mod kernel;
-mod kernels;
-pub mod layers;
 pub mod losses;
 pub mod metrics;
-mod model;
-pub mod optimizers;
-mod plan;
-mod population;
-pub mod random;
-pub mod real;
 pub mod recommend;
-pub mod schedules;
-mod tensor;
 pub mod testing;
-#[doc(hidden)]
-pub mod text;
-mod train;
-#[doc(hidden)]
-pub mod wgsl;
 
-pub use catalogue::{Choice, Entry};
+#[doc(hidden)]
+pub use cpu::random;
+#[doc(hidden)]
+pub use error::text;
+#[doc(hidden)]
+pub use nn::embedding;
+pub use nn::{activations, layers, optimizers, schedules};
+#[doc(hidden)]
+pub use runtime::{files, wgsl};
+#[doc(hidden)]
+pub use testing::{bench, cases};
+
+pub use catalogue::{Entry, OptionDoc};
+pub use cpu::real::Real;
+pub use criterion::inputs::{FloatElement, Floats, Inputs, TargetElement, Targets};
 pub use criterion::{
-    Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, TensorInputs, Upstream, Values,
+    Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, TensorInputs,
+    Upstream, Values,
 };
-pub use device::{Device, Gpu, GpuOptions, adapters, describe};
-pub use embedding::Embedding;
 pub use error::{Error, Result};
 /// A number of 16 bits: 11 significant, up to 65,504.
 pub use half::f16;
-pub use inputs::{FloatElement, Floats, Inputs, TargetElement, Targets};
-pub use layers::{Dense, Initializer};
-pub use model::{HeldOut, Model, Names, Sequential};
-pub use plan::{DensePass, Plan};
-pub use population::{Member, Population};
-pub use real::Real;
-pub use tensor::Tensor;
-pub use train::{Average, Baseline, ClassWeight, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};
+pub use nn::embedding::Embedding;
+pub use nn::layers::{Dense, Initializer};
+pub use nn::model::{HeldOut, Model, Names, Sequential};
+pub use nn::plan::{DensePass, Plan};
+pub use nn::population::{Member, Population};
+pub use nn::train::{
+    Average, Baseline, ClassWeight, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop,
+};
+pub use runtime::device::{Device, Gpu, GpuOptions, adapters, describe};
+pub use runtime::tensor::Tensor;
+
+/// The examples of README.md, run as the manual's are.
+#[cfg(all(doctest, feature = "data"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// The examples of docs/library.md.
+#[cfg(all(doctest, feature = "data"))]
+#[doc = include_str!("../docs/library.md")]
+struct Library;

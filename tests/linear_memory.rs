@@ -28,8 +28,12 @@ const CLASSES: usize = 32_768;
 impl Layer {
     fn of(rows: usize, features: usize) -> Self {
         Layer {
-            x: Array2::from_shape_fn((rows, features), |(i, j)| ((i * 31 + j * 17) % 13) as f32 / 13.0),
-            weight: Array2::from_shape_fn((CLASSES, features), |(i, j)| ((i * 7 + j * 3) % 11) as f32 / 11.0),
+            x: Array2::from_shape_fn((rows, features), |(i, j)| {
+                ((i * 31 + j * 17) % 13) as f32 / 13.0
+            }),
+            weight: Array2::from_shape_fn((CLASSES, features), |(i, j)| {
+                ((i * 7 + j * 3) % 11) as f32 / 11.0
+            }),
             labels: Array1::from_shape_fn(rows, |row| (row * 37 % CLASSES) as i64),
         }
     }
@@ -58,10 +62,18 @@ fn the_cpu_takes_no_more_than_it_says_however_many_rows_there_are() {
         let said = LinearCrossEntropy::extra_bytes(rows, CLASSES, &Device::cpu()) as usize;
         // Labels and values, and what the products keep of their operands in blocks.
         let small = 4 << 20;
-        println!("{rows} rows: {taken} bytes, {gradients} of them gradients; {said} are said; the logits are {logits}");
-        assert!(taken <= gradients + said + small, "{rows} rows: {taken} bytes with {gradients} of gradients");
+        println!(
+            "{rows} rows: {taken} bytes, {gradients} of them gradients; {said} are said; the logits are {logits}"
+        );
+        assert!(
+            taken <= gradients + said + small,
+            "{rows} rows: {taken} bytes with {gradients} of gradients"
+        );
         assert!(said <= 32 << 20 && taken - gradients < logits, "{rows} rows: {taken} bytes");
-        assert!(rows < 5120 || 10 * (taken - gradients) <= logits, "{rows} rows: {taken} bytes for {logits} of logits");
+        assert!(
+            rows < 5120 || 10 * (taken - gradients) <= logits,
+            "{rows} rows: {taken} bytes for {logits} of logits"
+        );
     }
 }
 
@@ -95,7 +107,10 @@ fn logits_ten_times_as_large_as_what_a_call_takes_never_are_in_memory() {
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
         criterion.evaluate(&layer.inputs()).unwrap();
         let taken = resident("VmHWM") - before;
-        println!("{}: {taken} bytes more at the peak, gradients and all; the logits are {logits}", device.name());
+        println!(
+            "{}: {taken} bytes more at the peak, gradients and all; the logits are {logits}",
+            device.name()
+        );
         assert!(taken <= 64 << 20, "{}: {taken} bytes", device.name());
     }
 }

@@ -11,7 +11,9 @@ use gradus::losses::{CrossEntropy, Huber, LambdaRank, Loss};
 use gradus::optimizers::Adam;
 use gradus::random::Random;
 use gradus::recommend::{Interactions, Recommender};
-use gradus::{Dense, Device, Fit, Gpu, GpuOptions, Model, Sequential, Targets, Tensor, activations::Relu};
+use gradus::{
+    Dense, Device, Fit, Gpu, GpuOptions, Model, Sequential, Targets, Tensor, activations::Relu,
+};
 use ndarray::{Array1, Array2};
 
 /// What a process holds: bytes of memory, threads, and bytes on the GPU where its driver tells.
@@ -53,15 +55,21 @@ fn round(device: &Device, number: u64) {
     let path = folder.path().join("model");
 
     let description = Sequential::new(12).then(Dense::new(16).activation(Relu)).then(Dense::new(3));
-    let mut model = description.on(device).unwrap().compile(CrossEntropy::new(), Adam::new()).unwrap();
-    model.fit(&x, &y, Fit::new().epochs(2).batch_size(32).checkpoint(&path).progress(false)).unwrap();
+    let mut model =
+        description.on(device).unwrap().compile(CrossEntropy::new(), Adam::new()).unwrap();
+    model
+        .fit(&x, &y, Fit::new().epochs(2).batch_size(32).checkpoint(&path).progress(false))
+        .unwrap();
     let mut again = Model::load(&path, device).unwrap();
     assert_eq!(again.predict(&x).unwrap(), model.predict(&x).unwrap());
 
     let mut ranker = Sequential::new(12).then(Dense::new(1)).on(device).unwrap();
     ranker = ranker.compile(LambdaRank::new(), Adam::new()).unwrap();
     let relevance = y.mapv(|label| label as f32).insert_axis(ndarray::Axis(1));
-    let groups = vec![5; rows / 5].into_iter().chain((!rows.is_multiple_of(5)).then_some(rows % 5)).collect::<Vec<_>>();
+    let groups = vec![5; rows / 5]
+        .into_iter()
+        .chain((!rows.is_multiple_of(5)).then_some(rows % 5))
+        .collect::<Vec<_>>();
     ranker.fit(&x, Targets::grouped(&relevance, &groups), Fit::new().progress(false)).unwrap();
 
     let [predictions, targets] = [0.0, 1.0].map(|shift| {
@@ -72,7 +80,11 @@ fn round(device: &Device, number: u64) {
     assert!(step.value().unwrap().is_finite());
 
     let pairs: Vec<(u32, u32)> = (0..200).map(|pair| (pair % 20, (7 * pair / 20) % 30)).collect();
-    let pairs = pairs.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    let pairs = pairs
+        .into_iter()
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect::<Vec<_>>();
     let mut recommender = Recommender::new(20, 30).components(6).seed(number).on(device).unwrap();
     recommender.fit(&Interactions::new(20, 30, &pairs).unwrap(), 2).unwrap();
     recommender.save(&path).unwrap();
@@ -90,7 +102,7 @@ fn an_hour_of_work_leaves_no_more_than_its_first_rounds() {
     let mut devices = vec![Device::cpu()];
     devices.extend(support::gpu());
     let (start, length) = (Instant::now(), Duration::from_secs(seconds));
-    let (mut number, mut told, mut first) = (0, 0, None);
+    let (mut number, mut report, mut first) = (0, 0, None);
     let mut now = Held::now(&devices);
     while start.elapsed() < length {
         devices.iter().for_each(|device| round(device, number));
@@ -105,8 +117,8 @@ fn an_hour_of_work_leaves_no_more_than_its_first_rounds() {
         if first.is_none() && start.elapsed() > length / 5 && number >= 100 {
             first = Some(now);
         }
-        if start.elapsed().as_secs() / 15 > told {
-            told = start.elapsed().as_secs() / 15;
+        if start.elapsed().as_secs() / 15 > report {
+            report = start.elapsed().as_secs() / 15;
             println!("{:>5} s, {number} rounds: {now:?}", start.elapsed().as_secs());
         }
     }

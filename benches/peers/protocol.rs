@@ -67,13 +67,19 @@ impl Request {
     /// An input of 32-bit floats, little-endian.
     pub fn floats(&self, name: &str) -> Result<Vec<f32>> {
         let bytes = read(&self.inputs.join(format!("{name}.f32")))?;
-        Ok(bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
+        Ok(bytes
+            .chunks_exact(4)
+            .map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+            .collect())
     }
 
     /// An input of 32-bit integers, little-endian.
     pub fn integers(&self, name: &str) -> Result<Vec<i32>> {
         let bytes = read(&self.inputs.join(format!("{name}.i32")))?;
-        Ok(bytes.chunks_exact(4).map(|word| i32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
+        Ok(bytes
+            .chunks_exact(4)
+            .map(|word| i32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+            .collect())
     }
 
     /// The sizes, of which there must be so many.
@@ -93,7 +99,11 @@ impl Request {
             Some((&batch, widths)) if widths.len() > 1 && batch > 0 && self.steps > 0 => {
                 Ok((batch, widths, self.steps))
             }
-            _ => Err(format!("{}: {:?} must be a batch and widths, with steps", self.case, self.shape).into()),
+            _ => Err(format!(
+                "{}: {:?} must be a batch and widths, with steps",
+                self.case, self.shape
+            )
+            .into()),
         }
     }
 }
@@ -106,7 +116,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 fn summary(values: &[f32], at: Option<&Vec<usize>>) -> Result<Value> {
     let norm = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     let places = at.map(Vec::as_slice).unwrap_or_default();
-    let entries: Option<Vec<f32>> = places.iter().map(|&place| values.get(place).copied()).collect();
+    let entries: Option<Vec<f32>> =
+        places.iter().map(|&place| values.get(place).copied()).collect();
     let entries = entries.ok_or_else(|| format!("only {} entries", values.len()))?;
     // JSON has no NaN: as text a wrong number still arrives, and is refused.
     let text: Vec<String> = entries.iter().map(f32::to_string).collect();
@@ -123,7 +134,9 @@ fn prepared(request: &Request, work: &mut dyn Prepared) -> Result<Value> {
     for (name, values) in &found.tensors {
         tensors.insert((*name).into(), summary(values, request.at.get(*name))?);
     }
-    Ok(json!({ "value": found.value.map(|value| value.to_string()), "tensors": tensors, "first_milliseconds": first }))
+    Ok(
+        json!({ "value": found.value.map(|value| value.to_string()), "tensors": tensors, "first_milliseconds": first }),
+    )
 }
 
 type Made = Result<Option<Box<dyn Prepared>>>;

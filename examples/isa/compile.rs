@@ -15,13 +15,16 @@ const TRIES: usize = 2;
 /// All programs whose label has one of the names in it (all without a name), each once; `fast` takes the first of each label.
 pub fn programs(names: &[String], fast: bool) -> Result<Vec<Joined>, String> {
     let mut all = all_programs().map_err(|error| error.to_string())?;
-    all.retain(|program| names.is_empty() || names.iter().any(|name| program.label.contains(name.as_str())));
+    all.retain(|program| {
+        names.is_empty() || names.iter().any(|name| program.label.contains(name.as_str()))
+    });
     let mut seen = HashSet::new();
     if fast {
         all.retain(|program| seen.insert(group_of(program).to_string()));
     } else {
         all.retain(|program| {
-            let constants: Vec<String> = program.constants.iter().map(|(name, x)| format!("{name}={x}")).collect();
+            let constants: Vec<String> =
+                program.constants.iter().map(|(name, x)| format!("{name}={x}")).collect();
             seen.insert(format!("{} {}", constants.join(" "), program.text))
         });
     }
@@ -46,7 +49,10 @@ pub fn all(compiler: &Compiler, programs: &[Joined]) -> (Vec<Row>, Vec<String>) 
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(program) = programs.get(index) else { break };
                     let row = one(compiler, program);
-                    found.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, row));
+                    found
+                        .lock()
+                        .unwrap_or_else(|poisoned| poisoned.into_inner())
+                        .push((index, row));
                 }
             });
         }
@@ -64,7 +70,8 @@ pub fn all(compiler: &Compiler, programs: &[Joined]) -> (Vec<Row>, Vec<String>) 
 }
 
 fn one(compiler: &Compiler, program: &Joined) -> Result<Row, String> {
-    let compile = || compiler.compile(program).map_err(|error| format!("{}: {error}", program.name));
+    let compile =
+        || compiler.compile(program).map_err(|error| format!("{}: {error}", program.name));
     let mut statistics = compile()?;
     for _ in 0..TRIES {
         if statistics.seconds > 1.0 {

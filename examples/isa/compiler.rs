@@ -24,9 +24,12 @@ const FAMILY: &str = "RADV_FORCE_FAMILY";
 /// The manifest of RADV, where one is installed.
 pub fn manifest() -> Option<PathBuf> {
     let folders = ["/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
-    let files = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let files =
+        folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
     let mut found: Vec<PathBuf> = files.map(|file| file.path()).collect();
-    found.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("radeon_icd.")));
+    found.retain(|path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("radeon_icd."))
+    });
     found.sort();
     // The manifest of this machine's architecture before one for 32-bit programs.
     let own = found.iter().position(|path| path.to_string_lossy().contains(std::env::consts::ARCH));
@@ -65,15 +68,18 @@ pub struct Compiler {
 impl Compiler {
     /// Opens the null device of the environment.
     pub fn open() -> Result<Self, String> {
-        let told = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+        let report = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
         // SAFETY: the system's Vulkan loader, which every Vulkan program loads in this way.
-        let entry = unsafe { ash::Entry::load() }.map_err(|error| told("the Vulkan loader", &error))?;
+        let entry =
+            unsafe { ash::Entry::load() }.map_err(|error| report("the Vulkan loader", &error))?;
         let application = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_3);
         let info = vk::InstanceCreateInfo::default().application_info(&application);
         // SAFETY: the structures live until the call returns. The instance is not destroyed: the process ends with it.
-        let instance = unsafe { entry.create_instance(&info, None) }.map_err(|error| told("Vulkan", &error))?;
+        let instance = unsafe { entry.create_instance(&info, None) }
+            .map_err(|error| report("Vulkan", &error))?;
         // SAFETY: `instance` is valid.
-        let all = unsafe { instance.enumerate_physical_devices() }.map_err(|error| told("Vulkan", &error))?;
+        let all = unsafe { instance.enumerate_physical_devices() }
+            .map_err(|error| report("Vulkan", &error))?;
         let physical = *all.first().ok_or("RADV has no null device of this family")?;
         let mut driver = vk::PhysicalDeviceDriverProperties::default();
         let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut driver);
@@ -84,7 +90,7 @@ impl Compiler {
         if !name.starts_with("Null hardware") {
             return Err(format!("`{name}` is no null device of RADV"));
         }
-        let device = create_device(&instance, physical).map_err(|error| told(&name, &error))?;
+        let device = create_device(&instance, physical).map_err(|error| report(&name, &error))?;
         let executables = ash::khr::pipeline_executable_properties::Device::new(&instance, &device);
         Ok(Compiler { device, executables, name, driver, _entry: entry })
     }
@@ -143,7 +149,9 @@ impl Compiler {
             unsafe {
                 match statistic.format {
                     vk::PipelineExecutableStatisticFormatKHR::UINT64 => statistic.value.u64,
-                    vk::PipelineExecutableStatisticFormatKHR::INT64 => statistic.value.i64.max(0) as u64,
+                    vk::PipelineExecutableStatisticFormatKHR::INT64 => {
+                        statistic.value.i64.max(0) as u64
+                    }
                     _ => 0,
                 }
             }
@@ -152,14 +160,22 @@ impl Compiler {
     }
 }
 
-fn create_device(instance: &ash::Instance, physical: vk::PhysicalDevice) -> ash::prelude::VkResult<ash::Device> {
-    let queue = [vk::DeviceQueueCreateInfo::default().queue_family_index(0).queue_priorities(&[1.0])];
-    let mut statistics =
-        vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default().pipeline_executable_info(true);
-    let mut of_1_3 =
-        vk::PhysicalDeviceVulkan13Features::default().subgroup_size_control(true).compute_full_subgroups(true);
-    let mut of_1_2 = vk::PhysicalDeviceVulkan12Features::default().vulkan_memory_model(true).shader_float16(true);
-    let mut of_1_1 = vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(true);
+fn create_device(
+    instance: &ash::Instance,
+    physical: vk::PhysicalDevice,
+) -> ash::prelude::VkResult<ash::Device> {
+    let queue =
+        [vk::DeviceQueueCreateInfo::default().queue_family_index(0).queue_priorities(&[1.0])];
+    let mut statistics = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
+        .pipeline_executable_info(true);
+    let mut of_1_3 = vk::PhysicalDeviceVulkan13Features::default()
+        .subgroup_size_control(true)
+        .compute_full_subgroups(true);
+    let mut of_1_2 = vk::PhysicalDeviceVulkan12Features::default()
+        .vulkan_memory_model(true)
+        .shader_float16(true);
+    let mut of_1_1 =
+        vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(true);
     let extensions = [ash::khr::pipeline_executable_properties::NAME.as_ptr()];
     let info = vk::DeviceCreateInfo::default()
         .queue_create_infos(&queue)
@@ -174,14 +190,19 @@ fn create_device(instance: &ash::Instance, physical: vk::PhysicalDevice) -> ash:
 
 /// SPIR-V with the options that wgpu 30 takes for a trusted module on a device of Vulkan 1.3.
 fn spirv(program: &Joined) -> Result<(Vec<u32>, naga::Module), String> {
-    let module = naga::front::wgsl::parse_str(&program.text).map_err(|error| error.emit_to_string(&program.text))?;
+    let module = naga::front::wgsl::parse_str(&program.text)
+        .map_err(|error| error.emit_to_string(&program.text))?;
     let capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
-    validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+    validator
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::all());
     let info = validator.validate(&module).map_err(|error| error.emit_to_string(&program.text))?;
-    let constants = program.constants.iter().map(|(name, value)| ((*name).to_string(), *value)).collect();
-    let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)
-        .map_err(|error| error.to_string())?;
+    let constants =
+        program.constants.iter().map(|(name, value)| ((*name).to_string(), *value)).collect();
+    let (module, info) =
+        naga::back::pipeline_constants::process_overrides(&module, &info, None, &constants)
+            .map_err(|error| error.to_string())?;
     let options = spv::Options {
         lang_version: (1, 6),
         flags: spv::WriterFlags::empty(),
@@ -190,13 +211,17 @@ fn spirv(program: &Joined) -> Result<(Vec<u32>, naga::Module), String> {
         emit_int_div_checks: false,
         ..Default::default()
     };
-    let words = spv::write_vec(&module, &info, &options, None).map_err(|error| error.to_string())?;
+    let words =
+        spv::write_vec(&module, &info, &options, None).map_err(|error| error.to_string())?;
     Ok((words, module.into_owned()))
 }
 
 /// Group 0 as the library lays it out: the uniform with a dynamic offset, storage buffers behind it.
 fn bindings(module: &naga::Module) -> Vec<vk::DescriptorSetLayoutBinding<'static>> {
-    let bound = module.global_variables.iter().filter_map(|(_, variable)| Some((variable.binding?, variable.space)));
+    let bound = module
+        .global_variables
+        .iter()
+        .filter_map(|(_, variable)| Some((variable.binding?, variable.space)));
     bound
         .map(|(binding, space)| {
             let kind = match space {
@@ -220,9 +245,12 @@ fn thread_seconds() -> f64 {
     nanoseconds.map_or_else(|| START.elapsed().as_secs_f64(), |nanoseconds| nanoseconds * 1e-9)
 }
 
-static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+static START: std::sync::LazyLock<std::time::Instant> =
+    std::sync::LazyLock::new(std::time::Instant::now);
 
 fn text(characters: &[std::ffi::c_char]) -> String {
     let bytes: Vec<u8> = characters.iter().map(|character| *character as u8).collect();
-    CStr::from_bytes_until_nul(&bytes).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+    CStr::from_bytes_until_nul(&bytes)
+        .map(|text| text.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }

@@ -23,7 +23,8 @@ pub enum Limit {
 }
 
 impl Limit {
-    pub const ALL: [Limit; 5] = [Limit::Scratch, Limit::Spills, Limit::Waves, Limit::Instructions, Limit::Seconds];
+    pub const ALL: [Limit; 5] =
+        [Limit::Scratch, Limit::Spills, Limit::Waves, Limit::Instructions, Limit::Seconds];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -58,7 +59,7 @@ impl Limit {
     }
 
     /// As a person writes it.
-    fn told(self, badness: f64) -> String {
+    fn report(self, badness: f64) -> String {
         format!("{}", badness.abs())
     }
 
@@ -91,29 +92,35 @@ pub fn broken(family: &str, rows: &[Row]) -> Vec<Exception> {
             entry.1 = entry.1.max(limit.badness(row));
         }
     }
-    let exception = |((limit, label), (programs, badness)): ((Limit, &str), (usize, f64))| Exception {
-        family: family.into(),
-        limit,
-        label: label.into(),
-        programs,
-        worst: badness.abs(),
-    };
+    let exception =
+        |((limit, label), (programs, badness)): ((Limit, &str), (usize, f64))| Exception {
+            family: family.into(),
+            limit,
+            label: label.into(),
+            programs,
+            worst: badness.abs(),
+        };
     found.into_iter().map(exception).collect()
 }
 
 /// The list as its file holds it: `family limit programs worst label`, one a line.
 pub fn parse(text: &str) -> Result<Vec<Exception>, String> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let lines =
+        text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|(number, line)| {
             let read = || {
                 let mut words = line.splitn(5, ' ');
                 let family = words.next()?.to_string();
-                let limit = words.next().and_then(|name| Limit::ALL.into_iter().find(|limit| limit.name() == name))?;
+                let limit = words
+                    .next()
+                    .and_then(|name| Limit::ALL.into_iter().find(|limit| limit.name() == name))?;
                 let (programs, worst) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
                 Some(Exception { family, limit, label: words.next()?.to_string(), programs, worst })
             };
-            read().ok_or_else(|| format!("line {}: `{line}` is not FAMILY LIMIT PROGRAMS WORST LABEL", number + 1))
+            read().ok_or_else(|| {
+                format!("line {}: `{line}` is not FAMILY LIMIT PROGRAMS WORST LABEL", number + 1)
+            })
         })
         .collect()
 }
@@ -121,7 +128,7 @@ pub fn parse(text: &str) -> Result<Vec<Exception>, String> {
 /// The lines of a list.
 pub fn to_text(list: &[Exception]) -> String {
     let line = |one: &Exception| {
-        let worst = one.limit.told(one.worst);
+        let worst = one.limit.report(one.worst);
         format!("{} {} {} {worst} {}\n", one.family, one.limit.name(), one.programs, one.label)
     };
     list.iter().map(line).collect()
@@ -132,22 +139,27 @@ pub fn to_text(list: &[Exception]) -> String {
 pub fn complaints(family: &str, rows: &[Row], list: &[Exception], whole: bool) -> Vec<String> {
     let found = broken(family, rows);
     let listed = |one: &Exception| {
-        let same =
-            |other: &&Exception| other.family == one.family && other.limit == one.limit && other.label == one.label;
+        let same = |other: &&Exception| {
+            other.family == one.family && other.limit == one.limit && other.label == one.label
+        };
         list.iter().find(same)
     };
     let mut lines = Vec::new();
     for one in &found {
-        let (name, worst) = (one.limit.name(), one.limit.told(one.worst));
+        let (name, worst) = (one.limit.name(), one.limit.report(one.worst));
         let Some(entry) = listed(one) else {
-            let allowed = one.limit.told(one.limit.allowed());
-            lines.push(format!("{}: {name} {worst} of {} programs; allowed is {allowed}", one.label, one.programs));
+            let allowed = one.limit.report(one.limit.allowed());
+            lines.push(format!(
+                "{}: {name} {worst} of {} programs; allowed is {allowed}",
+                one.label, one.programs
+            ));
             continue;
         };
         // Time differs from run to run: an entry says only that the group is slow.
-        let worse = one.limit != Limit::Seconds && sign(one.limit) * (one.worst - entry.worst) > 0.0;
+        let worse =
+            one.limit != Limit::Seconds && sign(one.limit) * (one.worst - entry.worst) > 0.0;
         if worse || (one.limit != Limit::Seconds && one.programs > entry.programs) {
-            let (programs, before) = (entry.programs, one.limit.told(entry.worst));
+            let (programs, before) = (entry.programs, one.limit.report(entry.worst));
             lines.push(format!(
                 "{}: {name} became worse: {worst} in {} programs, was {before} in {programs}",
                 one.label, one.programs
@@ -155,11 +167,15 @@ pub fn complaints(family: &str, rows: &[Row], list: &[Exception], whole: bool) -
         }
     }
     if whole {
-        for entry in list.iter().filter(|entry| entry.family == family && entry.limit != Limit::Seconds) {
+        for entry in
+            list.iter().filter(|entry| entry.family == family && entry.limit != Limit::Seconds)
+        {
             let now = found.iter().find(|one| one.limit == entry.limit && one.label == entry.label);
             let (programs, worst) = now.map_or((0, 0.0), |one| (one.programs, one.worst));
-            if programs < entry.programs || (programs > 0 && sign(entry.limit) * (worst - entry.worst) < 0.0) {
-                let worst = entry.limit.told(worst);
+            if programs < entry.programs
+                || (programs > 0 && sign(entry.limit) * (worst - entry.worst) < 0.0)
+            {
+                let worst = entry.limit.report(worst);
                 let name = entry.limit.name();
                 lines.push(format!(
                     "{}: {name} became better: {worst} in {programs} programs; tighten its entry in the list",

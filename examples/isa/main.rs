@@ -24,7 +24,8 @@ use std::process::ExitCode;
 
 use statistics::{Baseline, Group, Row};
 
-const USAGE: &str = "isa FAMILY [NAME…] [--fast] [--json] [--baseline FILE] [--against FILE] [--exceptions]";
+const USAGE: &str =
+    "isa FAMILY [NAME…] [--fast] [--json] [--baseline FILE] [--against FILE] [--exceptions]";
 
 /// The command line.
 #[derive(Debug, Default)]
@@ -79,9 +80,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     if compiler::family_of_this_process().is_none_or(|family| family != arguments.family) {
         let manifest = compiler::manifest()
             .ok_or("Mesa's RADV driver is not installed (Debian: apt-get install mesa-vulkan-drivers libvulkan1)")?;
-        let mut again = compiler::command_for(&arguments.family, &manifest).map_err(|error| error.to_string())?;
-        let status = again.args(std::env::args_os().skip(1)).status().map_err(|error| error.to_string())?;
-        return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+        let mut again = compiler::command_for(&arguments.family, &manifest)
+            .map_err(|error| error.to_string())?;
+        let status =
+            again.args(std::env::args_os().skip(1)).status().map_err(|error| error.to_string())?;
+        return Ok(ExitCode::from(
+            status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
+        ));
     }
     let compiler = compiler::Compiler::open()?;
     let programs = compile::programs(&arguments.names, arguments.fast)?;
@@ -93,13 +98,19 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     for line in &refused {
         eprintln!("refused: {line}");
     }
-    tell(arguments, &compiler, &rows)?;
+    report(arguments, &compiler, &rows)?;
     Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn tell(arguments: &Arguments, compiler: &compiler::Compiler, rows: &[Row]) -> Result<(), String> {
+fn report(
+    arguments: &Arguments,
+    compiler: &compiler::Compiler,
+    rows: &[Row],
+) -> Result<(), String> {
     let groups = statistics::groups(rows);
-    let write = |path: &str, text: String| std::fs::write(path, text).map_err(|error| format!("{path}: {error}"));
+    let write = |path: &str, text: String| {
+        std::fs::write(path, text).map_err(|error| format!("{path}: {error}"))
+    };
     let date = gradus::bench::now();
     if arguments.json {
         let document = serde_json::json!({
@@ -109,7 +120,13 @@ fn tell(arguments: &Arguments, compiler: &compiler::Compiler, rows: &[Row]) -> R
     }
     if let Some(path) = &arguments.baseline {
         let (device, driver) = (compiler.name.clone(), compiler.driver.clone());
-        let baseline = Baseline { family: arguments.family.clone(), device, driver, date, groups: groups.clone() };
+        let baseline = Baseline {
+            family: arguments.family.clone(),
+            device,
+            driver,
+            date,
+            groups: groups.clone(),
+        };
         write(path, baseline.to_json().map_err(|error| error.to_string())?)?;
     }
     if arguments.json {
@@ -117,7 +134,8 @@ fn tell(arguments: &Arguments, compiler: &compiler::Compiler, rows: &[Row]) -> R
     }
     if let Some(path) = &arguments.against {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
-        let before: Baseline = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
+        let before: Baseline =
+            serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
         let lines = statistics::differences(&before.groups, &groups);
         let lines = if lines.is_empty() { "nothing changed".into() } else { lines.join("\n") };
         say(&format!("since {} ({}):\n{lines}\n", before.date, before.driver));
@@ -138,14 +156,16 @@ fn say(text: &str) {
 
 fn table(groups: &[Group], family: &str, rows: &[Row]) -> String {
     let broken = limits::broken(family, rows);
-    let mut lines =
-        String::from(" VGPRs  spills  scratch    LDS  waves  instructions  programs  label: limits that it breaks\n");
+    let mut lines = String::from(
+        " VGPRs  spills  scratch    LDS  waves  instructions  programs  label: limits that it breaks\n",
+    );
     for group in groups {
         let own = broken.iter().filter(|one| one.label == group.label);
-        let own: Vec<String> = own.map(|one| format!("{} in {}", one.limit.name(), one.programs)).collect();
-        let told = if own.is_empty() { String::new() } else { format!(": {}", own.join(", ")) };
+        let own: Vec<String> =
+            own.map(|one| format!("{} in {}", one.limit.name(), one.programs)).collect();
+        let report = if own.is_empty() { String::new() } else { format!(": {}", own.join(", ")) };
         lines += &format!(
-            "{:6}  {:6}  {:7}  {:5}  {:5}  {:12}  {:8}  {}{told}\n",
+            "{:6}  {:6}  {:7}  {:5}  {:5}  {:12}  {:8}  {}{report}\n",
             group.vgprs,
             group.spills,
             group.scratch,
@@ -157,7 +177,12 @@ fn table(groups: &[Group], family: &str, rows: &[Row]) -> String {
         );
     }
     let programs: usize = broken.iter().map(|one| one.programs).sum();
-    lines + &format!("{} programs in {} groups; a limit is broken {programs} times\n", rows.len(), groups.len())
+    lines
+        + &format!(
+            "{} programs in {} groups; a limit is broken {programs} times\n",
+            rows.len(),
+            groups.len()
+        )
 }
 
 /// What the list of exceptions does not cover, as the test would say it.
@@ -165,6 +190,6 @@ fn complaints(arguments: &Arguments, rows: &[Row]) -> Result<String, String> {
     let list = limits::parse(include_str!("exceptions.txt"))?;
     let whole = arguments.names.is_empty() && !arguments.fast;
     let lines = limits::complaints(&arguments.family, rows, &list, whole);
-    let told = if lines.is_empty() { "nothing".into() } else { lines.join("\n") };
-    Ok(format!("\nwhat the list of exceptions does not cover:\n{told}\n"))
+    let report = if lines.is_empty() { "nothing".into() } else { lines.join("\n") };
+    Ok(format!("\nwhat the list of exceptions does not cover:\n{report}\n"))
 }

@@ -31,11 +31,17 @@ pub struct Statistics {
 
 impl Statistics {
     /// From the driver's list of names and numbers.
-    pub fn from_driver(found: impl Iterator<Item = (String, u64)>, seconds: f64) -> Result<Self, String> {
+    pub fn from_driver(
+        found: impl Iterator<Item = (String, u64)>,
+        seconds: f64,
+    ) -> Result<Self, String> {
         let found: BTreeMap<String, u64> = found.collect();
         let of = |name: &str| {
             let known = || found.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            found.get(name).copied().ok_or_else(|| format!("the driver tells no `{name}`; it tells {}", known()))
+            found
+                .get(name)
+                .copied()
+                .ok_or_else(|| format!("the driver tells no `{name}`; it tells {}", known()))
         };
         Ok(Statistics {
             vgprs: of("VGPRs")?,
@@ -123,7 +129,8 @@ pub struct Baseline {
 impl Baseline {
     /// As JSON with a line for each group, so that a diff shows the groups that changed.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        let lines: Vec<String> = self.groups.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        let lines: Vec<String> =
+            self.groups.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
         let head = serde_json::json!({
             "family": self.family, "device": self.device, "driver": self.driver, "date": self.date, "groups": [],
         });
@@ -150,7 +157,11 @@ pub fn differences(before: &[Group], now: &[Group]) -> Vec<String> {
             ("most instructions", old.instructions, group.instructions),
             ("sum of VGPRs", old.vgprs_total, group.vgprs_total),
             ("sum of instructions", old.instructions_total, group.instructions_total),
-            ("sum of inverse throughputs", old.inverse_throughput_total, group.inverse_throughput_total),
+            (
+                "sum of inverse throughputs",
+                old.inverse_throughput_total,
+                group.inverse_throughput_total,
+            ),
         ];
         let changed: Vec<String> = pairs
             .iter()

@@ -1,6 +1,6 @@
 // GELU: y = x P(x), dy/dx = P(x) + x p(x), with P and p the distribution and density of the standard normal; or, with
 // APPROXIMATE, P(x) = (1 + tanh u)/2, u = sqrt(2/pi) (x + 0.044715 x^3).
-override APPROXIMATE: bool = false;
+override GELU_APPROXIMATE: bool = false;
 
 // 1 - P(a) = e^(-a^2/2) h(a), a = |x|, h a polynomial in 1/(1 + 0.35 a): absolute error below 1.8e-7 plus the driver's exp.
 fn gelu_distribution(x: f32) -> f32 {
@@ -17,22 +17,22 @@ fn gelu_inner(x: f32) -> f32 {
     return 1.5957691216 * (x + 0.044715 * x * x * x);
 }
 
-fn activate(x: f32) -> f32 {
+fn gelu_activate(x: f32) -> f32 {
     // Beyond 40 both forms are 0 or x; the clamp keeps x^2 and x^3 finite.
     let z = clamp(x, -40.0, 40.0);
     var distribution = sigmoid(gelu_inner(z));
-    if !APPROXIMATE {
+    if !GELU_APPROXIMATE {
         distribution = gelu_distribution(z);
     }
     return select(max(x, -3.0e38) * distribution, x, is_nan(x));
 }
 
-fn derivative(x: f32, y: f32) -> f32 {
+fn gelu_derivative(x: f32, y: f32) -> f32 {
     let z = clamp(x, -40.0, 40.0);
     let inner = gelu_inner(z);
-    let slope = 1.5957691216 * (1.0 + 0.134145 * z * z);
-    var value = sigmoid(inner) * (1.0 + z * slope * sigmoid(-inner));
-    if !APPROXIMATE {
+    let d_inner = 1.5957691216 * (1.0 + 0.134145 * z * z);
+    var value = sigmoid(inner) * (1.0 + z * d_inner * sigmoid(-inner));
+    if !GELU_APPROXIMATE {
         value = gelu_distribution(z) + z * 0.3989422804 * exp(-0.5 * z * z);
     }
     return select(value, x, is_nan(x));

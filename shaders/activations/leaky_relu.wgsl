@@ -1,10 +1,10 @@
 // Leaky ReLU: y = x above 0, NEGATIVE_SLOPE x below; the slope also stands at the kink. y has the sign of x.
-override NEGATIVE_SLOPE: f32 = 0.01;
+override LEAKY_RELU_NEGATIVE_SLOPE: f32 = 0.01;
 
-fn activate(x: f32) -> f32 {
-    return select(NEGATIVE_SLOPE * x, x, x > 0.0);
+fn leaky_relu_activate(x: f32) -> f32 {
+    return select(LEAKY_RELU_NEGATIVE_SLOPE * x, x, x > 0.0);
 }
 
-fn derivative(x: f32, y: f32) -> f32 {
-    return select(select(NEGATIVE_SLOPE, 1.0, y > 0.0), y, is_nan(y));
+fn leaky_relu_derivative(x: f32, y: f32) -> f32 {
+    return select(select(LEAKY_RELU_NEGATIVE_SLOPE, 1.0, y > 0.0), y, is_nan(y));
 }

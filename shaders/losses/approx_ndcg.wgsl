@@ -5,47 +5,47 @@
 //     d/ds_i = (1/T)(1/ideal) sum over j of (h_j - h_i) sigma'((s_i - s_j)/T),  h = G ln 2 / ((1 + r) ln^2(1 + r))
 //
 // A record is (score, gain times the discount of its best place, h, value).
-override TEMPERATURE: f32 = 0.1;
+override APPROX_NDCG_TEMPERATURE: f32 = 0.1;
 
-fn takes_notes() -> bool {
+fn approx_ndcg_uses_statistics() -> bool {
     return true;
 }
 
-fn first_notes() -> vec3<f32> {
+fn approx_ndcg_initial_statistics() -> vec3<f32> {
     return vec3<f32>(0.5, 0.0, 0.0);
 }
 
 // The smooth rank by score, what its additions lost (Kahan), and how many stand before it by truth.
-fn note(notes: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
-    let x = difference(other.score, item.score) / TEMPERATURE;
-    let e = exp_full(-abs(x));
-    let step = select(e, 1.0, x >= 0.0) / (1.0 + e) - notes.y;
-    let rank = notes.x + step;
+fn approx_ndcg_update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
+    let x = difference(other.score, item.score) / APPROX_NDCG_TEMPERATURE;
+    let e = exp_any(-abs(x));
+    let step = select(e, 1.0, x >= 0.0) / (1.0 + e) - statistics.y;
+    let rank = statistics.x + step;
     let is_before = stands_before(other.truth, other.index, item.truth, item.index);
-    return vec3<f32>(rank, (rank - notes.x) - step, notes.z + select(0.0, 1.0, is_before));
+    return vec3<f32>(rank, (rank - statistics.x) - step, statistics.z + select(0.0, 1.0, is_before));
 }
 
-fn record(item: Item, notes: vec3<f32>) -> Item {
+fn approx_ndcg_record(item: Item, statistics: vec3<f32>) -> Item {
     let own_gain = gain(item.truth);
-    let log_rank = log_accurate(1.0 + notes.x);
+    let log_rank = log_accurate(1.0 + statistics.x);
     let value = -own_gain * 0.69314718 / log_rank;
-    return Item(item.score, own_gain * discount(notes.z + 1.0), -value / ((1.0 + notes.x) * log_rank), value, item.index);
+    return Item(item.score, own_gain * discount(statistics.z + 1.0), -value / ((1.0 + statistics.x) * log_rank), value, item.index);
 }
 
-fn share(item: Item) -> f32 {
+fn approx_ndcg_normalizer_term(item: Item) -> f32 {
     return item.truth;
 }
 
-fn scale(total: f32) -> f32 {
+fn approx_ndcg_scale(total: f32) -> f32 {
     return select(1.0 / total, 0.0, total == 0.0);
 }
 
-fn own(item: Item) -> vec2<f32> {
+fn approx_ndcg_item_terms(item: Item) -> vec2<f32> {
     return vec2<f32>(item.y, 0.0);
 }
 
-fn pull(item: Item, other: Item) -> vec2<f32> {
-    // A driver's exp loses 2|x| ulp, and the slopes are differences of what it gives.
-    let e = exp_full(-abs(difference(item.score, other.score) / TEMPERATURE));
-    return vec2<f32>(0.0, (other.x - item.x) * (e / ((1.0 + e) * (1.0 + e))) / TEMPERATURE);
+fn approx_ndcg_pair_terms(item: Item, other: Item) -> vec2<f32> {
+    // A driver's exp loses 2|x| ulp, and the derivatives are differences of what it gives.
+    let e = exp_any(-abs(difference(item.score, other.score) / APPROX_NDCG_TEMPERATURE));
+    return vec2<f32>(0.0, (other.x - item.x) * (e / ((1.0 + e) * (1.0 + e))) / APPROX_NDCG_TEMPERATURE);
 }

@@ -1,19 +1,19 @@
 // Binary cross-entropy of a probability x: -y max(ln x, -100) - (1 - y) max(ln(1 - x), -100), derivative
 // (x - y) / max(x(1 - x), 1e-12). NaN for an x that is no probability.
-fn loss(prediction: f32, truth: f32) -> Loss {
+fn bce_loss(prediction: f32, truth: f32) -> Loss {
     let rest = 1.0 - prediction;
     // Of x and 1 - x the smaller one is exact and the larger one may have lost its digits: ln of it is ln(1 - smaller).
     let is_low = prediction <= 0.5;
     let smaller = select(rest, prediction, is_low);
-    let log_larger = log1p_unit(-smaller);
+    let log_larger = ln_1p_unit_interval(-smaller);
     // A subnormal number is its bits times 2^-149, 149 ln 2 = 103.27893; 0 comes out far below -100.
     let bits = bitcast<u32>(smaller);
     let is_subnormal = bits < 0x00800000u;
     let log_normal = log_accurate(select(smaller, f32(bits), is_subnormal));
     let log_smaller = max(log_normal - select(0.0, 103.27893, is_subnormal), -100.0);
     let value = -(select(1.0 - truth, truth, is_low) * log_smaller + select(truth, 1.0 - truth, is_low) * log_larger);
-    let slope = (prediction - truth) / max(prediction * rest, 1e-12);
+    let gradient = (prediction - truth) / max(prediction * rest, 1e-12);
     let is_inside = prediction >= 0.0 && prediction <= 1.0;
     let outside = not_a_number(prediction);
-    return Loss(select(outside, value, is_inside), select(outside, slope, is_inside));
+    return Loss(select(outside, value, is_inside), select(outside, gradient, is_inside));
 }

@@ -2,10 +2,10 @@
 // p y softplus(-x) + (1 - y) softplus(x), derivative (1 - y) sigmoid(x) - p y sigmoid(-x). Of the two sides one is far,
 // with softplus(|x|) = |x| + ln(1 + e) and sigmoid(|x|) = 1/(1 + e), e = e^-|x|; the other is near, with ln(1 + e) and
 // e/(1 + e). They stay apart: max(x, 0) - xy + ... loses every digit where the loss is small.
-override LABEL_SMOOTHING: f32 = 0.0;
+override BCE_WITH_LOGITS_LABEL_SMOOTHING: f32 = 0.0;
 
-fn loss_at(prediction: f32, truth: f32, column_weight: f32) -> Loss {
-    let y = truth * (1.0 - LABEL_SMOOTHING) + 0.5 * LABEL_SMOOTHING;
+fn bce_with_logits_loss(prediction: f32, truth: f32, column_weight: f32) -> Loss {
+    let y = truth * (1.0 - BCE_WITH_LOGITS_LABEL_SMOOTHING) + 0.5 * BCE_WITH_LOGITS_LABEL_SMOOTHING;
     let positive = column_weight * y;
     let negative = 1.0 - y;
     let is_positive = prediction >= 0.0;
@@ -13,15 +13,15 @@ fn loss_at(prediction: f32, truth: f32, column_weight: f32) -> Loss {
     let near = select(negative, positive, is_positive);
     let size = abs(prediction);
     let e = exp(-size);
-    let slope = (far - near * e) / (1.0 + e);
+    let gradient = (far - near * e) / (1.0 + e);
     // A side without a share has none of an infinite logit either.
     let straight = select(far * size, 0.0, far == 0.0);
-    return Loss(straight + (far + near) * log1p_unit(e), select(-slope, slope, is_positive));
+    return Loss(straight + (far + near) * ln_1p_unit_interval(e), select(-gradient, gradient, is_positive));
 }
 
 // (p y + 1 - y) sigmoid(x) sigmoid(-x), of which the two are 1/(1 + e) and e/(1 + e).
-fn curvature(prediction: f32, truth: f32, column_weight: f32) -> f32 {
-    let y = truth * (1.0 - LABEL_SMOOTHING) + 0.5 * LABEL_SMOOTHING;
+fn bce_with_logits_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    let y = truth * (1.0 - BCE_WITH_LOGITS_LABEL_SMOOTHING) + 0.5 * BCE_WITH_LOGITS_LABEL_SMOOTHING;
     let e = exp(-abs(prediction));
     return (column_weight * y + (1.0 - y)) * (e / ((1.0 + e) * (1.0 + e)));
 }

@@ -1,13 +1,13 @@
 // Focal loss of a logit x: a q^GAMMA (y softplus(-x) + (1 - y) softplus(x)), q = y sigmoid(-x) + (1 - y) sigmoid(x),
 // a = ALPHA y + (1 - ALPHA)(1 - y), 1 where ALPHA is negative. With c the bracket and u = sigmoid(x), v = sigmoid(-x), derivative
 // a q^GAMMA (GAMMA (1 - 2y) (uv/q) c + (1 - y) u - y v), where uv/q is at most 1.
-override GAMMA: f32 = 2.0;
-override ALPHA: f32 = -1.0;
+override BINARY_FOCAL_GAMMA: f32 = 2.0;
+override BINARY_FOCAL_ALPHA: f32 = -1.0;
 
-fn loss(prediction: f32, truth: f32) -> Loss {
+fn binary_focal_loss(prediction: f32, truth: f32) -> Loss {
     let not_truth = 1.0 - truth;
     let e = exp(-abs(prediction));
-    let tail = log1p_unit(e);
+    let tail = ln_1p_unit_interval(e);
     let high = 1.0 / (1.0 + e);
     let low = e * high;
     let is_positive = prediction >= 0.0;
@@ -21,11 +21,11 @@ fn loss(prediction: f32, truth: f32) -> Loss {
     // A floor under e keeps uv/q from 0/0; q = e there, or so much larger that it does not show.
     let floored = max(e, 1e-30);
     let share = floored * high / (select(truth, not_truth, is_positive) + select(not_truth, truth, is_positive) * floored);
-    var weight = power(wrong, GAMMA);
-    if ALPHA >= 0.0 {
-        weight *= ALPHA * truth + (1.0 - ALPHA) * not_truth;
+    var weight = power(wrong, BINARY_FOCAL_GAMMA);
+    if BINARY_FOCAL_ALPHA >= 0.0 {
+        weight *= BINARY_FOCAL_ALPHA * truth + (1.0 - BINARY_FOCAL_ALPHA) * not_truth;
     }
     // x e^-|x| is 0 long before 10^4; further out the floor would make up for it, and infinity times 0 be NaN.
-    let slope = GAMMA * (not_truth - truth) * share * min(cross, 1e4) + (not_truth * up - truth * down);
-    return Loss(weight * cross, weight * slope);
+    let gradient = BINARY_FOCAL_GAMMA * (not_truth - truth) * share * min(cross, 1e4) + (not_truth * up - truth * down);
+    return Loss(weight * cross, weight * gradient);
 }

@@ -1,6 +1,6 @@
 // Bayesian personalized ranking: -ln sigma(d) = ln(1 + e^-d), d = score of the positive - score of the negative.
-fn pair(first: f32, second: f32, truth: f32) -> Pair {
+fn bpr_loss(first: f32, second: f32, truth: f32) -> TwoInputTerms {
     let difference = first - second;
-    let slope = sigmoid(-difference);
-    return Pair(softplus(-difference), -slope, slope);
+    let gradient = sigmoid(-difference);
+    return TwoInputTerms(softplus(-difference), -gradient, gradient);
 }

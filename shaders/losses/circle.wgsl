@@ -1,31 +1,31 @@
 // Circle loss: ln(1 + sum over the negatives of e^(GAMMA a_n (s_n - m)) times the sum over the positives of
 // e^(-GAMMA a_p (s_p - 1 + m))), a_n = [s_n + m]+ and a_p = [1 + m - s_p]+, with DETACH constant in the derivative, m = MARGIN.
-override MARGIN: f32 = 0.4;
-override GAMMA: f32 = 80.0;
-override DETACH: bool = true;
+override CIRCLE_MARGIN: f32 = 0.4;
+override CIRCLE_GAMMA: f32 = 80.0;
+override CIRCLE_DETACH: bool = true;
 
-const STAGED: bool = false;
+const CIRCLE_STAGED: bool = false;
 
-fn term(candidate: Candidate) -> Term {
+fn circle_term(candidate: Candidate) -> Term {
     let s = candidate.score;
-    let pull = GAMMA * max(1.0 + MARGIN - s, 0.0);
-    let push = GAMMA * max(s + MARGIN, 0.0);
+    let pull = CIRCLE_GAMMA * max(1.0 + CIRCLE_MARGIN - s, 0.0);
+    let push = CIRCLE_GAMMA * max(s + CIRCLE_MARGIN, 0.0);
     let pace = select(push, -pull, candidate.is_positive);
-    let gap = s - select(MARGIN, 1.0 - MARGIN, candidate.is_positive);
+    let gap = s - select(CIRCLE_MARGIN, 1.0 - CIRCLE_MARGIN, candidate.is_positive);
     // The pace grows by GAMMA with the score, either way, where it is not 0.
-    let through = select(0.0, GAMMA * gap, !DETACH && pace != 0.0);
+    let through = select(0.0, CIRCLE_GAMMA * gap, !CIRCLE_DETACH && pace != 0.0);
     return Term(pace * gap, pace + through, candidate.is_positive, !candidate.is_own && !candidate.is_positive);
 }
 
-fn extra(candidate: Candidate, lse: vec2<f32>) -> vec2<f32> {
+fn circle_extra(candidate: Candidate, lse: vec2<f32>) -> vec2<f32> {
     return vec2<f32>();
 }
 
-fn finish(lse: vec2<f32>, extras: vec2<f32>, positives: f32) -> Outcome {
+fn circle_finish(lse: vec2<f32>, extras: vec2<f32>, positives: f32) -> Outcome {
     let both = lse.x + lse.y;
     return Outcome(softplus(both), lse, vec2<f32>(sigmoid(both)), 0.0);
 }
 
-fn extra_slope(candidate: Candidate, outcome: Outcome) -> f32 {
+fn circle_extra_gradient(candidate: Candidate, outcome: Outcome) -> f32 {
     return 0.0;
 }

@@ -1,32 +1,32 @@
 // Contrastive loss: d^2 where the two are alike (t = 1), [MARGIN - d]+^2 where they are not (t = 0), d = |x - y + EPSILON|.
-override MARGIN: f32 = 1.0;
-override EPSILON: f32 = 1e-6;
+override CONTRASTIVE_MARGIN: f32 = 1.0;
+override CONTRASTIVE_EPSILON: f32 = 1e-6;
 
-fn is_scaled() -> bool {
+fn contrastive_is_scaled() -> bool {
     return false;
 }
 
-fn leaves_range(sums: vec3<f32>) -> bool {
+fn contrastive_leaves_range(sums: vec3<f32>) -> bool {
     return is_too_large(sums.x) || is_too_small(sums.x);
 }
 
-fn gap_of(cells: Cells) -> vec4<f32> {
-    return (cells.first - cells.second) + unknown(EPSILON);
+fn contrastive_gap_of(cells: Cells) -> vec4<f32> {
+    return (cells.first - cells.second) + unknown(CONTRASTIVE_EPSILON);
 }
 
-fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
-    return vec3<f32>(most(select(vec4<f32>(), abs(gap_of(cells)), kept)), 0.0, 0.0);
+fn contrastive_peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
+    return vec3<f32>(most(select(vec4<f32>(), abs(contrastive_gap_of(cells)), kept)), 0.0, 0.0);
 }
 
-fn fold(scales: vec3<f32>, cells: Cells) -> Sums {
-    let gap = scales.x * gap_of(cells);
+fn contrastive_fold(scales: vec3<f32>, cells: Cells) -> Sums {
+    let gap = scales.x * contrastive_gap_of(cells);
     return Sums(gap * gap, vec4<f32>(), vec4<f32>());
 }
 
 // The factors of the gap and of the scaled gap.
-fn finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
+fn contrastive_finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     let scaled = sqrt(sums.x);
-    let short = max(MARGIN - scaled / scales.x, 0.0);
+    let short = max(CONTRASTIVE_MARGIN - scaled / scales.x, 0.0);
     let apart = 1.0 - truth;
     let push = select(0.0, short / scaled, scaled > 0.0);
     // A square beyond f32 is no part of the value where the two shall be apart.
@@ -34,10 +34,10 @@ fn finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     return Outcome(pulled + apart * short * short, vec4<f32>(2.0 * truth, 2.0 * (apart * push), 0.0, 0.0));
 }
 
-fn slopes(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
-    let gap = gap_of(cells);
+fn contrastive_gradients(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
+    let gap = contrastive_gap_of(cells);
     let f = outcome.factors;
-    // A gap beyond f32 has no slope where it is pulled or pushed by nothing.
-    let slope = select(f.x * gap, vec4<f32>(), f.x == 0.0) - select(f.y * (scales.x * gap), vec4<f32>(), f.y == 0.0);
-    return Cells(slope, -slope, vec4<f32>());
+    // A gap beyond f32 has no derivative where it is pulled or pushed by nothing.
+    let gradient = select(f.x * gap, vec4<f32>(), f.x == 0.0) - select(f.y * (scales.x * gap), vec4<f32>(), f.y == 0.0);
+    return Cells(gradient, -gradient, vec4<f32>());
 }

@@ -1,17 +1,17 @@
 // Cosine embedding: 1 - cos where the two shall be alike (y = 1), else [cos - MARGIN]+, with 1e-12 added to both squared lengths.
 // The gradient passes at the margin, as in PyTorch.
-override MARGIN: f32 = 0.0;
+override COSINE_EMBEDDING_MARGIN: f32 = 0.0;
 
-fn is_scaled() -> bool {
+fn cosine_embedding_is_scaled() -> bool {
     return false;
 }
 
-fn leaves_range(sums: vec3<f32>) -> bool {
+fn cosine_embedding_leaves_range(sums: vec3<f32>) -> bool {
     // Small ones are lost beside the 1e-12 that is added.
     return is_too_large(sums.y) || is_too_large(sums.z);
 }
 
-fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
+fn cosine_embedding_peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
     // At least 1: the scales are for large numbers alone, and of a small side beside a large one the 1e-12 would leave f32.
     let one = vec4<f32>(1.0);
     return vec3<f32>(
@@ -21,24 +21,24 @@ fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
     );
 }
 
-fn fold(scales: vec3<f32>, cells: Cells) -> Sums {
+fn cosine_embedding_fold(scales: vec3<f32>, cells: Cells) -> Sums {
     let first = scales.x * cells.first;
     let second = scales.y * cells.second;
     return Sums(first * second, first * first, second * second);
 }
 
-// The factors: over the two lengths, and of the first and the second itself; the slope is in one of each product.
-fn finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
+// The factors: over the two lengths, and of the first and the second itself; the derivative is in one of each product.
+fn cosine_embedding_finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     let squares = sums.yz + scales.xy * (scales.xy * 1e-12);
     let lengths = sqrt(squares);
     let cosine = sums.x / lengths.x / lengths.y;
     let alike = truth > 0.0;
-    let slope = select(select(0.0, 1.0, cosine >= MARGIN), -1.0, alike);
-    let value = select(max(cosine - MARGIN, 0.0), 1.0 - cosine, alike);
-    return Outcome(value, vec4<f32>(slope / lengths.x, 1.0 / lengths.y, cosine / lengths.x, slope * cosine / lengths.y));
+    let gradient = select(select(0.0, 1.0, cosine >= COSINE_EMBEDDING_MARGIN), -1.0, alike);
+    let value = select(max(cosine - COSINE_EMBEDDING_MARGIN, 0.0), 1.0 - cosine, alike);
+    return Outcome(value, vec4<f32>(gradient / lengths.x, 1.0 / lengths.y, cosine / lengths.x, gradient * cosine / lengths.y));
 }
 
-fn slopes(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
+fn cosine_embedding_gradients(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
     let f = outcome.factors;
     let first = scales.x * cells.first;
     let second = scales.y * cells.second;

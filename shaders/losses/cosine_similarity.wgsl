@@ -1,21 +1,21 @@
 // Cosine distance: 1 - cos, cos = x·y/(|x| |y|), each length at least EPSILON. The derivative of a length is x/|x| below EPSILON
 // too, and 0 at 0, as in PyTorch.
-override EPSILON: f32 = 1e-8;
+override COSINE_SIMILARITY_EPSILON: f32 = 1e-8;
 
-fn is_scaled() -> bool {
+fn cosine_similarity_is_scaled() -> bool {
     return false;
 }
 
-fn leaves_range(sums: vec3<f32>) -> bool {
+fn cosine_similarity_leaves_range(sums: vec3<f32>) -> bool {
     return is_too_large(sums.y) || is_too_large(sums.z) || is_too_small(sums.y) || is_too_small(sums.z);
 }
 
-fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
+fn cosine_similarity_peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
     let none = vec4<f32>();
     return vec3<f32>(most(select(none, abs(cells.first), kept)), most(select(none, abs(cells.second), kept)), 0.0);
 }
 
-fn fold(scales: vec3<f32>, cells: Cells) -> Sums {
+fn cosine_similarity_fold(scales: vec3<f32>, cells: Cells) -> Sums {
     let first = scales.x * cells.first;
     let second = scales.y * cells.second;
     return Sums(first * second, first * first, second * second);
@@ -23,16 +23,16 @@ fn fold(scales: vec3<f32>, cells: Cells) -> Sums {
 
 // The factors: over the two lengths, and of the first and the second itself. Apart and not multiplied: the product of two small ones may
 // leave f32.
-fn finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
+fn cosine_similarity_finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     let lengths = sqrt(sums.yz);
-    let divisors = max(lengths, scales.xy * EPSILON);
+    let divisors = max(lengths, scales.xy * COSINE_SIMILARITY_EPSILON);
     // One division after the other: the product of two lengths may leave f32.
     let cosine = sums.x / divisors.x / divisors.y;
     let own = select(vec2<f32>(), cosine / lengths, lengths > vec2<f32>());
     return Outcome(1.0 - cosine, vec4<f32>(1.0 / divisors, own));
 }
 
-fn slopes(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
+fn cosine_similarity_gradients(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
     let f = outcome.factors;
     let first = scales.x * cells.first;
     let second = scales.y * cells.second;

@@ -8,19 +8,19 @@
 // Sums are held relative to the running maximum (Milakov and Gimelshein, Online normalizer calculation for softmax,
 // 2018), and the label's own e^z is kept out of them: Q (p_y - 1) = -Q others / (others + e^z_y) has all its digits
 // when p_y goes to 1, and so has ln(1 + others).
-override LABEL_SMOOTHING: f32 = 0.0;
-override Z_LOSS: f32 = 0.0;
-override SOFTCAP: f32 = 0.0; // 0: no cap
-override TEMPERATURE: f32 = 1.0;
+override CROSS_ENTROPY_LABEL_SMOOTHING: f32 = 0.0;
+override CROSS_ENTROPY_Z_LOSS: f32 = 0.0;
+override CROSS_ENTROPY_SOFTCAP: f32 = 0.0; // 0: no cap
+override CROSS_ENTROPY_TEMPERATURE: f32 = 1.0;
 // On cosines, the label's cos a only: 1 ArcFace, cos(a + MARGIN), beyond pi cos a - MARGIN sin MARGIN; 2 CosFace, cos a - MARGIN.
-override TARGET_LOGIT_TRANSFORM: u32 = 0u;
-override MARGIN: f32 = 0.0;
-override MARGIN_COSINE: f32 = 1.0;
-override MARGIN_SINE: f32 = 0.0;
-override SCALE: f32 = 1.0;
+override CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM: u32 = 0u;
+override CROSS_ENTROPY_MARGIN: f32 = 0.0;
+override CROSS_ENTROPY_MARGIN_COSINE: f32 = 1.0;
+override CROSS_ENTROPY_MARGIN_SINE: f32 = 0.0;
+override CROSS_ENTROPY_SCALE: f32 = 1.0;
 
 // With m the maximum, below = z - m. What no option asks for is not summed: the switches are constants.
-struct Sums {
+struct CrossEntropySums {
     maximum: f32,
     others: f32,     // of e^below, the label left out
     spread: f32,     // of w
@@ -34,12 +34,12 @@ struct Sums {
     rest: f32,       // of e^below, all but one cell of the maximum, for the second derivative
 }
 
-struct Outcome {
+struct CrossEntropyOutcome {
     loss: f32,
     maximum: f32,
     pull: f32,        // (Q + 2 Z_LOSS lse) / sum of all e^below
     smoothing: f32,   // s / K
-    label_slope: f32, // the derivative at the label
+    label_gradient: f32, // the derivative at the label
     lse: f32,
     entropy: f32,
     probability: f32, // of the label
@@ -49,76 +49,77 @@ struct Outcome {
 }
 
 // Behind all columns.
-const NO_COLUMN: f32 = 4294967040.0;
+const CROSS_ENTROPY_NO_COLUMN: f32 = 4294967040.0;
 
 // No logit, and below all of them.
-const CLOSED: f32 = -3.0e38;
+const CROSS_ENTROPY_CLOSED: f32 = -3.0e38;
 
-fn scaled(x: vec4<f32>) -> vec4<f32> {
-    if SOFTCAP > 0.0 {
-        return SOFTCAP / TEMPERATURE * tanh_clamped4(x / SOFTCAP);
+fn cross_entropy_scaled(x: vec4<f32>) -> vec4<f32> {
+    if CROSS_ENTROPY_SOFTCAP > 0.0 {
+        return CROSS_ENTROPY_SOFTCAP / CROSS_ENTROPY_TEMPERATURE * tanh_clamped4(x / CROSS_ENTROPY_SOFTCAP);
     }
-    if TARGET_LOGIT_TRANSFORM != 0u {
-        return SCALE / TEMPERATURE * x;
+    if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM != 0u {
+        return CROSS_ENTROPY_SCALE / CROSS_ENTROPY_TEMPERATURE * x;
     }
-    return x / TEMPERATURE;
+    return x / CROSS_ENTROPY_TEMPERATURE;
 }
 
-fn with_margin(cosine: vec4<f32>) -> vec4<f32> {
-    if TARGET_LOGIT_TRANSFORM == 2u {
-        return cosine - MARGIN;
+fn cross_entropy_with_margin(cosine: vec4<f32>) -> vec4<f32> {
+    if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM == 2u {
+        return cosine - CROSS_ENTROPY_MARGIN;
     }
     let sine = sqrt(max((1.0 - cosine) * (1.0 + cosine), vec4<f32>()));
-    let turned = MARGIN_COSINE * cosine - MARGIN_SINE * sine;
-    return select(turned, cosine - MARGIN * MARGIN_SINE, cosine <= vec4<f32>(-MARGIN_COSINE));
+    let turned = CROSS_ENTROPY_MARGIN_COSINE * cosine - CROSS_ENTROPY_MARGIN_SINE * sine;
+    return select(turned, cosine - CROSS_ENTROPY_MARGIN * CROSS_ENTROPY_MARGIN_SINE, cosine <= vec4<f32>(-CROSS_ENTROPY_MARGIN_COSINE));
 }
 
 // sin(a + MARGIN) / sin a; where sin a is 0 that of the next cosine in f32, whose sine is the root of 2^-23. Outside [-1, 1],
 // where no cosine is, the sine stays 0.
-fn margin_slope(cosine: vec4<f32>) -> vec4<f32> {
-    if TARGET_LOGIT_TRANSFORM == 2u {
+fn cross_entropy_margin_gradient(cosine: vec4<f32>) -> vec4<f32> {
+    if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM == 2u {
         return vec4<f32>(1.0);
     }
     let sine = max(sqrt(max((1.0 - cosine) * (1.0 + cosine), vec4<f32>())), vec4<f32>(3.4526698e-4));
-    let turn = select(MARGIN_SINE * cosine / sine, vec4<f32>(), abs(cosine) > vec4<f32>(1.0));
-    return select(MARGIN_COSINE + turn, vec4<f32>(1.0), cosine <= vec4<f32>(-MARGIN_COSINE));
+    let turn = select(CROSS_ENTROPY_MARGIN_SINE * cosine / sine, vec4<f32>(), abs(cosine) > vec4<f32>(1.0));
+    return select(CROSS_ENTROPY_MARGIN_COSINE + turn, vec4<f32>(1.0), cosine <= vec4<f32>(-CROSS_ENTROPY_MARGIN_COSINE));
 }
 
-fn scaled_slope(x: vec4<f32>) -> vec4<f32> {
-    if SOFTCAP > 0.0 {
+fn cross_entropy_scaled_gradient(x: vec4<f32>) -> vec4<f32> {
+    if CROSS_ENTROPY_SOFTCAP > 0.0 {
         // 1 - tanh^2 u = 4e/(1 + e)^2, e = e^(-2|u|): the difference has no digits left where tanh is near 1.
-        let e = exp(-2.0 * abs(x / SOFTCAP));
-        return 4.0 * e / ((1.0 + e) * (1.0 + e)) / TEMPERATURE;
+        let e = exp(-2.0 * abs(x / CROSS_ENTROPY_SOFTCAP));
+        return 4.0 * e / ((1.0 + e) * (1.0 + e)) / CROSS_ENTROPY_TEMPERATURE;
     }
-    return vec4<f32>(SCALE / TEMPERATURE);
+    return vec4<f32>(CROSS_ENTROPY_SCALE / CROSS_ENTROPY_TEMPERATURE);
 }
 
 // The scaled logits; a class that is masked is closed, and so is a logit of -inf.
-fn scaled_logits(cells: Cells) -> vec4<f32> {
-    if TARGET_LOGIT_TRANSFORM != 0u {
-        return select(vec4<f32>(CLOSED), scaled(select(cells.logits, with_margin(cells.logits), cells.is_label)), cells.kept);
+fn cross_entropy_scaled_logits(cells: Cells) -> vec4<f32> {
+    if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM != 0u {
+        let logits = select(cells.logits, cross_entropy_with_margin(cells.logits), cells.is_label);
+        return select(vec4<f32>(CROSS_ENTROPY_CLOSED), cross_entropy_scaled(logits), cells.kept);
     }
-    return select(vec4<f32>(CLOSED), scaled(cells.logits), cells.kept);
+    return select(vec4<f32>(CROSS_ENTROPY_CLOSED), cross_entropy_scaled(cells.logits), cells.kept);
 }
 
 // -inf that no compiler folds away: its bits are put together from one known at run time only.
-fn minus_infinity() -> f32 {
+fn cross_entropy_minus_infinity() -> f32 {
     return bitcast<f32>(0xff800000u | (params.columns & 0x80000000u));
 }
 
-fn empty_sums() -> Sums {
-    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NO_COLUMN, LOWEST, 0.0);
+fn cross_entropy_empty_sums() -> CrossEntropySums {
+    return CrossEntropySums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, CROSS_ENTROPY_NO_COLUMN, LOWEST, 0.0);
 }
 
 // The sums below a maximum that is `rise` higher.
-fn raised(sums: Sums, rise: f32) -> Sums {
+fn cross_entropy_raised(sums: CrossEntropySums, rise: f32) -> CrossEntropySums {
     var moved = sums;
     let shrink = exp(-rise);
     moved.others = shrink * sums.others;
     if AUXILIARY {
         moved.others_dot = shrink * (sums.others_dot - select(0.0, rise * sums.others, sums.others > 0.0));
     }
-    if SECOND && rise > 0.0 {
+    if HESSIAN_DIAGONAL && rise > 0.0 {
         // The cell that was the maximum is one of the rest now; where there was none yet, e^-rise is 0.
         moved.rest = shrink * (sums.rest + 1.0);
     }
@@ -128,15 +129,15 @@ fn raised(sums: Sums, rise: f32) -> Sums {
 }
 
 // weight * below, 0 where the weight is: a closed class is infinitely far, and only its target makes the loss so.
-fn weight_of(weight: vec4<f32>, below: vec4<f32>) -> vec4<f32> {
+fn cross_entropy_weight_of(weight: vec4<f32>, below: vec4<f32>) -> vec4<f32> {
     return select(weight * below, vec4<f32>(), weight == vec4<f32>());
 }
 
-fn fold(sums: Sums, cells: Cells) -> Sums {
-    let z = scaled_logits(cells);
+fn cross_entropy_fold(sums: CrossEntropySums, cells: Cells) -> CrossEntropySums {
+    let z = cross_entropy_scaled_logits(cells);
     let is_open = z >= vec4<f32>(LOWEST);
     let maximum = max(sums.maximum, max(max(z.x, z.y), max(z.z, z.w)));
-    var next = raised(sums, maximum - sums.maximum);
+    var next = cross_entropy_raised(sums, maximum - sums.maximum);
     next.maximum = maximum;
     let below = select(vec4<f32>(), z - maximum, is_open);
     let e = select(vec4<f32>(), exp(below), is_open & !cells.is_label);
@@ -151,14 +152,14 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
             }
         }
     }
-    if SECOND {
+    if HESSIAN_DIAGONAL {
         let all = select(vec4<f32>(), exp(below), is_open);
         let tops = sum4(select(vec4<f32>(), vec4<f32>(1.0), is_open & (below == vec4<f32>())));
         // Where the maximum is new, one of its cells is no rest.
         let is_new = maximum > sums.maximum;
         next.rest += sum4(select(all, vec4<f32>(), below == vec4<f32>())) + (tops - select(0.0, 1.0, is_new));
     }
-    if LABEL_SMOOTHING != 0.0 {
+    if CROSS_ENTROPY_LABEL_SMOOTHING != 0.0 {
         let weights = select(vec4<f32>(), cells.class_weights, is_open);
         next.spread += sum4(weights);
         next.spread_dot += dot(weights, below);
@@ -167,60 +168,60 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     if !HAS_LABELS {
         let weights = cells.class_weights * cells.truths;
         next.hard += sum4(weights);
-        next.hard_dot += sum4(weight_of(weights, select(vec4<f32>(minus_infinity()), below, is_open)));
+        next.hard_dot += sum4(cross_entropy_weight_of(weights, select(vec4<f32>(cross_entropy_minus_infinity()), below, is_open)));
     }
     return next;
 }
 
-fn join(sums: Sums) -> Sums {
-    let maximum = team_max(sums.maximum);
-    var all = raised(sums, maximum - sums.maximum);
+fn cross_entropy_join(sums: CrossEntropySums) -> CrossEntropySums {
+    let maximum = row_group_max(sums.maximum);
+    var all = cross_entropy_raised(sums, maximum - sums.maximum);
     all.maximum = maximum;
-    all.others = team_sum(all.others);
-    if SECOND {
-        // Each lane that found the maximum left one of its cells out; the team leaves out one.
-        let tops = team_sum(select(0.0, 1.0, sums.maximum == maximum));
-        all.rest = team_sum(all.rest) + (tops - 1.0);
+    all.others = row_group_sum(all.others);
+    if HESSIAN_DIAGONAL {
+        // Each thread that found the maximum left one of its cells out; the row group leaves out one.
+        let tops = row_group_sum(select(0.0, 1.0, sums.maximum == maximum));
+        all.rest = row_group_sum(all.rest) + (tops - 1.0);
     }
     if AUXILIARY {
-        all.others_dot = team_sum(all.others_dot);
-        all.best_logit = team_max(sums.best_logit);
-        // The first of several: the smallest column among the lanes that found it.
-        all.best = -team_max(select(-NO_COLUMN, -sums.best, sums.best_logit == all.best_logit));
+        all.others_dot = row_group_sum(all.others_dot);
+        all.best_logit = row_group_max(sums.best_logit);
+        // The first of several: the smallest column among the threads that found it.
+        all.best = -row_group_max(select(-CROSS_ENTROPY_NO_COLUMN, -sums.best, sums.best_logit == all.best_logit));
     }
-    if LABEL_SMOOTHING != 0.0 {
-        all.spread = team_sum(all.spread);
-        all.spread_dot = team_sum(all.spread_dot);
-        all.classes = team_sum(all.classes);
+    if CROSS_ENTROPY_LABEL_SMOOTHING != 0.0 {
+        all.spread = row_group_sum(all.spread);
+        all.spread_dot = row_group_sum(all.spread_dot);
+        all.classes = row_group_sum(all.classes);
     }
     if !HAS_LABELS {
-        all.hard = team_sum(all.hard);
-        all.hard_dot = team_sum(all.hard_dot);
+        all.hard = row_group_sum(all.hard);
+        all.hard_dot = row_group_sum(all.hard_dot);
     }
     return all;
 }
 
-fn finish(row: Row, joined_sums: Sums) -> Outcome {
+fn cross_entropy_finish(row: Row, joined_sums: CrossEntropySums) -> CrossEntropyOutcome {
     var sums = joined_sums;
     var label_exp = 0.0;
     var label_below = 0.0;
     var label_is_open = false;
     if row.label != NO_LABEL {
         var x = vec4<f32>(row.label_logit);
-        if TARGET_LOGIT_TRANSFORM != 0u {
-            x = with_margin(x);
+        if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM != 0u {
+            x = cross_entropy_with_margin(x);
         }
-        let z = scaled(x).x;
+        let z = cross_entropy_scaled(x).x;
         label_is_open = keeps(row, row.label) && z >= LOWEST;
-        label_below = select(minus_infinity(), z - sums.maximum, label_is_open);
+        label_below = select(cross_entropy_minus_infinity(), z - sums.maximum, label_is_open);
         label_exp = select(0.0, exp(label_below), label_is_open);
         sums.hard = class_weight(row.label);
-        sums.hard_dot = weight_of(vec4<f32>(sums.hard), vec4<f32>(label_below)).x;
+        sums.hard_dot = cross_entropy_weight_of(vec4<f32>(sums.hard), vec4<f32>(label_below)).x;
     }
     let total = sums.others + label_exp;
     var log_total = log_accurate(total);
     if label_exp == 1.0 && sums.others <= 1.0 {
-        log_total = log1p_unit(sums.others);
+        log_total = ln_1p_unit_interval(sums.others);
     }
     var inverse = 1.0 / total;
     if total == 0.0 {
@@ -233,21 +234,21 @@ fn finish(row: Row, joined_sums: Sums) -> Outcome {
         inverse = log_total;
     }
     let lse = sums.maximum + log_total;
-    let smoothing = select(LABEL_SMOOTHING / sums.classes, 0.0, sums.classes == 0.0);
-    let mass = (1.0 - LABEL_SMOOTHING) * sums.hard + smoothing * sums.spread;
-    let z_pull = 2.0 * Z_LOSS * lse;
-    var outcome: Outcome;
-    outcome.loss = mass * log_total - ((1.0 - LABEL_SMOOTHING) * sums.hard_dot + smoothing * sums.spread_dot);
-    if Z_LOSS != 0.0 {
-        outcome.loss += Z_LOSS * lse * lse;
+    let smoothing = select(CROSS_ENTROPY_LABEL_SMOOTHING / sums.classes, 0.0, sums.classes == 0.0);
+    let mass = (1.0 - CROSS_ENTROPY_LABEL_SMOOTHING) * sums.hard + smoothing * sums.spread;
+    let z_pull = 2.0 * CROSS_ENTROPY_Z_LOSS * lse;
+    var outcome: CrossEntropyOutcome;
+    outcome.loss = mass * log_total - ((1.0 - CROSS_ENTROPY_LABEL_SMOOTHING) * sums.hard_dot + smoothing * sums.spread_dot);
+    if CROSS_ENTROPY_Z_LOSS != 0.0 {
+        outcome.loss += CROSS_ENTROPY_Z_LOSS * lse * lse;
     }
     outcome.maximum = sums.maximum;
     outcome.pull = (mass + z_pull) * inverse;
     outcome.smoothing = smoothing;
     outcome.probability = label_exp * inverse;
     // With the mass of the label's own class taken from the whole: what is left is the share smoothed over the others.
-    let apart = mass - sums.hard * (1.0 - LABEL_SMOOTHING + smoothing);
-    outcome.label_slope = apart - mass * sums.others * inverse + z_pull * outcome.probability;
+    let apart = mass - sums.hard * (1.0 - CROSS_ENTROPY_LABEL_SMOOTHING + smoothing);
+    outcome.label_gradient = apart - mass * sums.others * inverse + z_pull * outcome.probability;
     outcome.lse = lse;
     outcome.entropy = log_total - (sums.others_dot + select(0.0, label_exp * label_below, label_is_open)) * inverse;
     outcome.best = sums.best;
@@ -256,33 +257,33 @@ fn finish(row: Row, joined_sums: Sums) -> Outcome {
     return outcome;
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
-    let z = scaled_logits(cells);
-    var slopes = outcome.pull * exp(z - outcome.maximum);
+fn cross_entropy_gradient(row: Row, outcome: CrossEntropyOutcome, cells: Cells) -> vec4<f32> {
+    let z = cross_entropy_scaled_logits(cells);
+    var d_logits = outcome.pull * exp(z - outcome.maximum);
     if !HAS_LABELS {
-        slopes -= cells.class_weights * ((1.0 - LABEL_SMOOTHING) * cells.truths + outcome.smoothing);
-    } else if LABEL_SMOOTHING != 0.0 {
-        slopes -= cells.class_weights * outcome.smoothing;
+        d_logits -= cells.class_weights * ((1.0 - CROSS_ENTROPY_LABEL_SMOOTHING) * cells.truths + outcome.smoothing);
+    } else if CROSS_ENTROPY_LABEL_SMOOTHING != 0.0 {
+        d_logits -= cells.class_weights * outcome.smoothing;
     }
-    slopes = select(slopes, vec4<f32>(outcome.label_slope), cells.is_label) * scaled_slope(cells.logits);
-    if TARGET_LOGIT_TRANSFORM != 0u {
-        slopes *= select(vec4<f32>(1.0), margin_slope(cells.logits), cells.is_label);
+    d_logits = select(d_logits, vec4<f32>(outcome.label_gradient), cells.is_label) * cross_entropy_scaled_gradient(cells.logits);
+    if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM != 0u {
+        d_logits *= select(vec4<f32>(1.0), cross_entropy_margin_gradient(cells.logits), cells.is_label);
     }
-    return select(vec4<f32>(), slopes, z >= vec4<f32>(LOWEST));
+    return select(vec4<f32>(), d_logits, z >= vec4<f32>(LOWEST));
 }
 
 // 1 - p has no digits left where p is near 1, which only the maximum's can be: there it is the rest over the whole.
-fn curvature(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
-    let z = scaled_logits(cells);
+fn cross_entropy_hessian_diagonal(row: Row, outcome: CrossEntropyOutcome, cells: Cells) -> vec4<f32> {
+    let z = cross_entropy_scaled_logits(cells);
     let e = exp(z - outcome.maximum);
     let p = e * outcome.inverse;
     let others = select(1.0 - p, vec4<f32>(outcome.rest), z == vec4<f32>(outcome.maximum));
-    let second = outcome.pull * e * others + 2.0 * Z_LOSS * p * p;
-    return select(vec4<f32>(), second / (TEMPERATURE * TEMPERATURE), z >= vec4<f32>(LOWEST));
+    let second = outcome.pull * e * others + 2.0 * CROSS_ENTROPY_Z_LOSS * p * p;
+    return select(vec4<f32>(), second / (CROSS_ENTROPY_TEMPERATURE * CROSS_ENTROPY_TEMPERATURE), z >= vec4<f32>(LOWEST));
 }
 
 // Planes 1 to 5: lse, argmax, whether it is the label, entropy, probability of the label. 0 for a row left out.
-fn auxiliary(place: u32, row: Row, outcome: Outcome) {
+fn cross_entropy_auxiliary(place: u32, row: Row, outcome: CrossEntropyOutcome) {
     let taken = select(0.0, 1.0, row.state == KEPT);
     let is_hit = HAS_LABELS && u32(outcome.best) == row.label;
     let found = array<f32, 5>(outcome.lse, outcome.best, select(0.0, 1.0, is_hit), outcome.entropy, outcome.probability);

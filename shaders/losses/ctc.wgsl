@@ -6,13 +6,13 @@
 //     b[t, s] = lse over s' in (s, s+1, s+2 likewise) of b[t+1, s'] + y[t+1, s']
 //     lattice[t, s] = exp(a[t, s] + b[t, s] - ln p), the probability that the alignment is in s at t
 //
-// y is the log-probability less the row's normalizer (kernels/sequence_rows). A workgroup takes an item, its lanes the states;
-// the rows follow each other, with a barrier between them. Linked with kernels/sequence_lattice and helpers/numbers.
+// y is the log-probability less the row's normalizer (templates/sequence/sequence_rows). A workgroup takes an item, its threads the states;
+// the rows follow each other, with a barrier between them. Linked with templates/sequence/sequence_lattice and lib/numbers.
 
 // Items without any alignment count 0.
-override ZERO_INFINITY: bool = false;
+override CTC_ZERO_INFINITY: bool = false;
 
-fn label_of(item: u32, state: u32) -> u32 {
+fn ctc_label_of(item: u32, state: u32) -> u32 {
     if state % 2u == 0u {
         return params.blank;
     }
@@ -20,19 +20,19 @@ fn label_of(item: u32, state: u32) -> u32 {
 }
 
 // Whether an alignment may come to a state from two states before: over a blank, between two labels that differ.
-fn skips(item: u32, state: u32) -> bool {
-    return state % 2u == 1u && state >= 2u && label_of(item, state) != label_of(item, state - 2u);
+fn ctc_skips(item: u32, state: u32) -> bool {
+    return state % 2u == 1u && state >= 2u && ctc_label_of(item, state) != ctc_label_of(item, state - 2u);
 }
 
-fn emission(item: u32, row: u32, state: u32) -> f32 {
+fn ctc_emission(item: u32, row: u32, state: u32) -> f32 {
     let place = row * params.batch + item;
-    let x = logits[place * params.classes + label_of(item, state)];
+    let x = logits[place * params.classes + ctc_label_of(item, state)];
     let normalizer = normalizers[place];
     return max((x - normalizer.x) - normalizer.y, LOWEST);
 }
 
 // LOWEST stands for the logarithm of 0: a sum of a few of it stays finite.
-fn add_logarithms(x: f32, y: f32, z: f32) -> f32 {
+fn ctc_add_logarithms(x: f32, y: f32, z: f32) -> f32 {
     let largest = max(max(x, y), z);
     return largest + log_accurate(exp(x - largest) + exp(y - largest) + exp(z - largest));
 }
@@ -41,7 +41,7 @@ fn add_logarithms(x: f32, y: f32, z: f32) -> f32 {
 fn ctc(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let item = workgroup.y * count.x + workgroup.x;
     // Uniform in the workgroup.
@@ -53,10 +53,10 @@ fn ctc(
     let first = item * params.time * params.states;
     var normalizer = 0.0;
     var lost = 0.0;
-    var is_broken = false;
+    var is_invalid = false;
     for (var t = 0u; t < time; t += 1u) {
         let before = first + (t - 1u) * params.states;
-        for (var s = lane; s < states; s += WORKGROUP) {
+        for (var s = local_index; s < states; s += WORKGROUP) {
             var sum = select(LOWEST, 0.0, s < 2u);
             if t > 0u {
                 var one = LOWEST;
@@ -64,15 +64,15 @@ fn ctc(
                 if s >= 1u {
                     one = lattice[before + s - 1u];
                 }
-                if skips(item, s) {
+                if ctc_skips(item, s) {
                     two = lattice[before + s - 2u];
                 }
-                sum = add_logarithms(lattice[before + s], one, two);
+                sum = ctc_add_logarithms(lattice[before + s], one, two);
             }
-            lattice[first + t * params.states + s] = max(sum + emission(item, t, s), LOWEST);
+            lattice[first + t * params.states + s] = max(sum + ctc_emission(item, t, s), LOWEST);
         }
         let taken = normalizers[t * params.batch + item].y;
-        is_broken = is_broken || is_nan(taken);
+        is_invalid = is_invalid || is_nan(taken);
         // Kahan's sum: what an addition loses is added to the next number.
         let next = taken - lost;
         let total = normalizer + next;
@@ -89,27 +89,27 @@ fn ctc(
         if states > 1u {
             one = lattice[last + states - 2u];
         }
-        logarithm = add_logarithms(lattice[last + states - 1u], one, LOWEST);
+        logarithm = ctc_add_logarithms(lattice[last + states - 1u], one, LOWEST);
     }
-    // Every lane has read the last row before it is written over.
+    // Every thread has read the last row before it is written over.
     storageBarrier();
     let own = 2u * item * params.states;
     for (var left = time; left > 0u; left -= 1u) {
         let t = left - 1u;
         let here = own + (t % 2u) * params.states;
         let behind = own + (left % 2u) * params.states;
-        for (var s = lane; s < states; s += WORKGROUP) {
+        for (var s = local_index; s < states; s += WORKGROUP) {
             var sum = select(LOWEST, 0.0, s + 2u >= states);
             if left < time {
                 var one = LOWEST;
                 var two = LOWEST;
                 if s + 1u < states {
-                    one = backward[behind + s + 1u] + emission(item, left, s + 1u);
+                    one = backward[behind + s + 1u] + ctc_emission(item, left, s + 1u);
                 }
-                if s + 2u < states && skips(item, s + 2u) {
-                    two = backward[behind + s + 2u] + emission(item, left, s + 2u);
+                if s + 2u < states && ctc_skips(item, s + 2u) {
+                    two = backward[behind + s + 2u] + ctc_emission(item, left, s + 2u);
                 }
-                sum = add_logarithms(backward[behind + s] + emission(item, left, s), one, two);
+                sum = ctc_add_logarithms(backward[behind + s] + ctc_emission(item, left, s), one, two);
             }
             sum = max(sum, LOWEST);
             backward[here + s] = sum;
@@ -118,24 +118,24 @@ fn ctc(
         }
         storageBarrier();
     }
-    if lane == 0u {
+    if local_index == 0u {
         let is_infeasible = logarithm < 0.5 * LOWEST;
         let bits = items[2u * params.batch + item];
         let weight = params.factor * bitcast<f32>(bits);
         var upstream = params.upstream;
-        if EACH {
+        if REDUCTION_NONE {
             upstream *= bitcast<f32>(items[3u * params.batch + item]);
         }
         var value = -weight * (normalizer + logarithm);
         var scale = weight * upstream;
-        if is_broken {
+        if is_invalid {
             value = not_a_number(value);
             scale = value;
         } else if is_infeasible {
             // As in PyTorch: infinite, without a gradient that means anything.
             let infinity = bitcast<f32>(0x7f800000u | (item & 0u));
-            value = select(weight * infinity, 0.0, ZERO_INFINITY);
-            scale = select(not_a_number(value), 0.0, ZERO_INFINITY);
+            value = select(weight * infinity, 0.0, CTC_ZERO_INFINITY);
+            scale = select(not_a_number(value), 0.0, CTC_ZERO_INFINITY);
         }
         if bits == MASKED {
             value = 0.0;

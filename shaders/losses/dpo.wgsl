@@ -3,57 +3,57 @@
 // sigmoid and robust: softplus(-h) + TILT h; hinge: [1 - h]+; ipo: (d - 1/(2 BETA))^2; apo_zero: sigma(-BETA a) + sigma(BETA b);
 // apo_down: sigma(BETA a) + sigma(-h); nca_pair: softplus(-BETA a) + (softplus(BETA a) + softplus(BETA b))/2;
 // sppo_hard: (a - 1/(2 BETA))^2 + (b + 1/(2 BETA))^2.
-override BETA: f32 = 0.1;
-override LOSS_TYPE: u32 = 0u;
+override DPO_BETA: f32 = 0.1;
+override DPO_LOSS_TYPE: u32 = 0u;
 // Of the label smoothing s: s for sigmoid, -s/(1 - 2s) for robust.
-override TILT: f32 = 0.0;
+override DPO_TILT: f32 = 0.0;
 
 // sigma'(x) - sigma'(y) with its digits where |x| is near |y|: e (1 - e^-|x - y|)(1 - e^-|x + y|)/((1 + e)^2 (1 + f)^2), e = e^-|x|,
 // f = e^-|y|, for |x| <= |y|. Difference and sum are handed in: as x - y of rounded x and y they have lost digits.
-fn difference_of_slopes(x: f32, y: f32, apart: f32, sum: f32) -> f32 {
-    let e = exp_full(-min(abs(x), abs(y)));
-    let f = exp_full(-max(abs(x), abs(y)));
-    let risen = e * expm1_full(-abs(apart)) * expm1_full(-abs(sum));
+fn dpo_difference_of_gradients(x: f32, y: f32, apart: f32, sum: f32) -> f32 {
+    let e = exp_any(-min(abs(x), abs(y)));
+    let f = exp_any(-max(abs(x), abs(y)));
+    let risen = e * exp_m1(-abs(apart)) * exp_m1(-abs(sum));
     let difference = risen / ((1.0 + e) * (1.0 + e) * (1.0 + f) * (1.0 + f));
     return select(-difference, difference, abs(x) <= abs(y));
 }
 
-fn quad(x: vec4<f32>) -> Quad {
+fn dpo_loss(x: vec4<f32>) -> PreferenceTerms {
     let a = x.x - x.z;
     let b = x.y - x.w;
     let d = (x.x - x.y) - (x.z - x.w);
-    let h = BETA * d;
-    let half = 0.5 / BETA;
-    switch LOSS_TYPE {
+    let h = DPO_BETA * d;
+    let half = 0.5 / DPO_BETA;
+    switch DPO_LOSS_TYPE {
         case 2u: {
-            let slope = select(0.0, -BETA, h < 1.0);
-            return Quad(max(1.0 - h, 0.0), vec2<f32>(slope, -slope));
+            let gradient = select(0.0, -DPO_BETA, h < 1.0);
+            return PreferenceTerms(max(1.0 - h, 0.0), vec2<f32>(gradient, -gradient));
         }
         case 3u: {
-            let slope = 2.0 * (d - half);
-            return Quad((d - half) * (d - half), vec2<f32>(slope, -slope));
+            let gradient = 2.0 * (d - half);
+            return PreferenceTerms((d - half) * (d - half), vec2<f32>(gradient, -gradient));
         }
         case 4u: {
-            let low = vec2<f32>(sigmoid(-BETA * a), sigmoid(BETA * b));
-            let high = vec2<f32>(sigmoid(BETA * a), sigmoid(-BETA * b));
-            return Quad(low.x + low.y, BETA * vec2<f32>(-low.x * high.x, low.y * high.y));
+            let low = vec2<f32>(sigmoid(-DPO_BETA * a), sigmoid(DPO_BETA * b));
+            let high = vec2<f32>(sigmoid(DPO_BETA * a), sigmoid(-DPO_BETA * b));
+            return PreferenceTerms(low.x + low.y, DPO_BETA * vec2<f32>(-low.x * high.x, low.y * high.y));
         }
         case 5u: {
-            let slopes = vec2<f32>(difference_of_slopes(BETA * a, h, BETA * b, BETA * (a + d)), sigmoid(h) * sigmoid(-h));
-            return Quad(sigmoid(BETA * a) + sigmoid(-h), BETA * slopes);
+            let gradients = vec2<f32>(dpo_difference_of_gradients(DPO_BETA * a, h, DPO_BETA * b, DPO_BETA * (a + d)), sigmoid(h) * sigmoid(-h));
+            return PreferenceTerms(sigmoid(DPO_BETA * a) + sigmoid(-h), DPO_BETA * gradients);
         }
         case 6u: {
-            let chosen = 0.5 * sigmoid(BETA * a) - sigmoid(-BETA * a);
-            let value = softplus(-BETA * a) + 0.5 * (softplus(BETA * a) + softplus(BETA * b));
-            return Quad(value, BETA * vec2<f32>(chosen, 0.5 * sigmoid(BETA * b)));
+            let chosen = 0.5 * sigmoid(DPO_BETA * a) - sigmoid(-DPO_BETA * a);
+            let value = softplus(-DPO_BETA * a) + 0.5 * (softplus(DPO_BETA * a) + softplus(DPO_BETA * b));
+            return PreferenceTerms(value, DPO_BETA * vec2<f32>(chosen, 0.5 * sigmoid(DPO_BETA * b)));
         }
         case 7u: {
             let off = vec2<f32>(a - half, b + half);
-            return Quad(dot(off, off), 2.0 * off);
+            return PreferenceTerms(dot(off, off), 2.0 * off);
         }
         default: {
-            let slope = BETA * (TILT - sigmoid(-h));
-            return Quad(softplus(-h) + select(TILT * h, 0.0, TILT == 0.0), vec2<f32>(slope, -slope));
+            let gradient = DPO_BETA * (DPO_TILT - sigmoid(-h));
+            return PreferenceTerms(softplus(-h) + select(DPO_TILT * h, 0.0, DPO_TILT == 0.0), vec2<f32>(gradient, -gradient));
         }
     }
 }

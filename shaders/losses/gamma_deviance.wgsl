@@ -1,12 +1,12 @@
 // Gamma deviance, x the logarithm of the mean: x + y e^-x, derivative 1 - y e^-x.
-fn loss(prediction: f32, truth: f32) -> Loss {
+fn gamma_deviance_loss(prediction: f32, truth: f32) -> Loss {
     // Above -inf, so that infinity less infinity cannot be.
     let x = max(prediction, LOWEST);
-    let ratio = truth * exp_full(-x);
+    let ratio = truth * exp_any(-x);
     return Loss(x + ratio, 1.0 - ratio);
 }
 
 // y e^-x.
-fn curvature(prediction: f32, truth: f32, column_weight: f32) -> f32 {
-    return truth * exp_full(-max(prediction, LOWEST));
+fn gamma_deviance_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    return truth * exp_any(-max(prediction, LOWEST));
 }

@@ -1,15 +1,15 @@
 // Gaussian negative log-likelihood of a truth y under mean x and variance, e = x - y, v = max(variance, EPSILON):
 // (ln v + e^2/v)/2, with FULL ln(2 pi)/2 besides; derivatives e/v and (1/v - e^2/v^2)/2, which flows below EPSILON too.
-override FULL: bool = false;
-override EPSILON: f32 = 1e-6;
+override GAUSSIAN_NLL_FULL: bool = false;
+override GAUSSIAN_NLL_EPSILON: f32 = 1e-6;
 
-fn pair(first: f32, second: f32, truth: f32) -> Pair {
+fn gaussian_nll_loss(first: f32, second: f32, truth: f32) -> TwoInputTerms {
     let error = first - truth;
-    let variance = max(second, EPSILON);
-    let slope = error / variance;
-    let value = 0.5 * (log_full(variance) + error * slope);
+    let variance = max(second, GAUSSIAN_NLL_EPSILON);
+    let gradient = error / variance;
+    let value = 0.5 * (ln_positive(variance) + error * gradient);
     // Together before they are divided, for their digits where they are near each other; apart where the square leaves f32.
     let square = error * error;
-    let share = select((variance - square) / variance, 1.0 - error * slope, square > 3.4028234e38);
-    return Pair(value + select(0.0, 0.9189385, FULL), slope, 0.5 * share / variance);
+    let share = select((variance - square) / variance, 1.0 - error * gradient, square > 3.4028234e38);
+    return TwoInputTerms(value + select(0.0, 0.9189385, GAUSSIAN_NLL_FULL), gradient, 0.5 * share / variance);
 }

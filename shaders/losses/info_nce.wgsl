@@ -1,23 +1,23 @@
 // InfoNCE: cross-entropy of the scores over TEMPERATURE, the own column being the class. Written against the sum of all others, so
 // that nothing cancels where the own score is far above them: ln(1 + e^(L - s_own/T)), L = ln of the sum of their e^(s/T).
-override TEMPERATURE: f32 = 0.07;
+override INFO_NCE_TEMPERATURE: f32 = 0.07;
 
-const STAGED: bool = false;
+const INFO_NCE_STAGED: bool = false;
 
-fn term(candidate: Candidate) -> Term {
-    return Term(candidate.score / TEMPERATURE, 1.0 / TEMPERATURE, !candidate.is_own, false);
+fn info_nce_term(candidate: Candidate) -> Term {
+    return Term(candidate.score / INFO_NCE_TEMPERATURE, 1.0 / INFO_NCE_TEMPERATURE, !candidate.is_own, false);
 }
 
-fn extra(candidate: Candidate, lse: vec2<f32>) -> vec2<f32> {
-    return vec2<f32>(select(0.0, candidate.score / TEMPERATURE, candidate.is_own), 0.0);
+fn info_nce_extra(candidate: Candidate, lse: vec2<f32>) -> vec2<f32> {
+    return vec2<f32>(select(0.0, candidate.score / INFO_NCE_TEMPERATURE, candidate.is_own), 0.0);
 }
 
-fn finish(lse: vec2<f32>, extras: vec2<f32>, positives: f32) -> Outcome {
+fn info_nce_finish(lse: vec2<f32>, extras: vec2<f32>, positives: f32) -> Outcome {
     let lag = lse.x - extras.x;
     let share = sigmoid(lag);
-    return Outcome(softplus(lag), lse, vec2<f32>(share, 0.0), -share / TEMPERATURE);
+    return Outcome(softplus(lag), lse, vec2<f32>(share, 0.0), -share / INFO_NCE_TEMPERATURE);
 }
 
-fn extra_slope(candidate: Candidate, outcome: Outcome) -> f32 {
+fn info_nce_extra_gradient(candidate: Candidate, outcome: Outcome) -> f32 {
     return select(0.0, outcome.extra, candidate.is_own);
 }

@@ -1,10 +1,10 @@
 // LambdaRank: f(d) = |change of NDCG| ln(1 + e^-d) of each pair in order, the weights held fixed; derivative -sigma(-d) of the
 // second factor.
-override TEMPERATURE: f32 = 1.0;
-override LAMBDA: u32 = 2u;
-override TOP_N: u32 = 0u;
+override LAMBDA_RANK_TEMPERATURE: f32 = 1.0;
+override LAMBDA_RANK_LAMBDA: u32 = 2u;
+override LAMBDA_RANK_TOP_N: u32 = 0u;
 
-fn pair(d: f32) -> vec2<f32> {
+fn lambda_rank_pair(d: f32) -> vec2<f32> {
     let e = exp(-abs(d));
-    return vec2<f32>(max(-d, 0.0) + log1p_unit(e), -select(e, 1.0, d <= 0.0) / (1.0 + e));
+    return vec2<f32>(max(-d, 0.0) + ln_1p_unit_interval(e), -select(e, 1.0, d <= 0.0) / (1.0 + e));
 }

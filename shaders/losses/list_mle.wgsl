@@ -6,48 +6,48 @@
 // A record is (score, truth, the largest score m at the item or behind it, ln sum of e^(s - m)): apart, since their sum loses
 // the digits of large scores.
 
-fn takes_notes() -> bool {
+fn list_mle_uses_statistics() -> bool {
     return true;
 }
 
-fn first_notes() -> vec3<f32> {
+fn list_mle_initial_statistics() -> vec3<f32> {
     return vec3<f32>(LOWEST, 0.0, 0.0);
 }
 
-fn is_at_or_behind(item: Item, other: Item) -> bool {
+fn list_mle_is_at_or_behind(item: Item, other: Item) -> bool {
     return !stands_before(other.truth, other.index, item.truth, item.index);
 }
 
-fn note(notes: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
-    let e = exp(-abs(difference(other.score, notes.x)));
+fn list_mle_update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
+    let e = exp(-abs(difference(other.score, statistics.x)));
     // The largest one's own 1 is kept out of the sum of the others: ln(1 + others) has all its digits.
-    let others = select(notes.y + e, (notes.y + 1.0) * e, other.score > notes.x);
-    return select(notes, vec3<f32>(max(notes.x, other.score), others, 0.0), is_at_or_behind(item, other));
+    let others = select(statistics.y + e, (statistics.y + 1.0) * e, other.score > statistics.x);
+    return select(statistics, vec3<f32>(max(statistics.x, other.score), others, 0.0), list_mle_is_at_or_behind(item, other));
 }
 
-fn record(item: Item, notes: vec3<f32>) -> Item {
+fn list_mle_record(item: Item, statistics: vec3<f32>) -> Item {
     // Only -inf is left: the choice among nothing is worth nothing.
-    let is_closed = notes.x == LOWEST;
+    let is_closed = statistics.x == LOWEST;
     // inf - inf has no value, and so has the whole list none.
     let score = select(item.score, not_a_number(item.score), item.score > 3.4028234e38);
-    return Item(score, item.truth, select(notes.x, item.score, is_closed), select(log1p_full(notes.y), 0.0, is_closed), item.index);
+    return Item(score, item.truth, select(statistics.x, item.score, is_closed), select(ln_1p(statistics.y), 0.0, is_closed), item.index);
 }
 
-fn share(item: Item) -> f32 {
+fn list_mle_normalizer_term(item: Item) -> f32 {
     return 0.0;
 }
 
-fn scale(total: f32) -> f32 {
+fn list_mle_scale(total: f32) -> f32 {
     return 1.0;
 }
 
 // The item's own e^(s - lse) - 1 by expm1: the two meet where it stands far above what is behind it.
-fn own(item: Item) -> vec2<f32> {
+fn list_mle_item_terms(item: Item) -> vec2<f32> {
     let below = difference(item.x, item.score) + item.y;
-    return vec2<f32>(below, select(expm1_full(-below), 0.0, item.score < LOWEST));
+    return vec2<f32>(below, select(exp_m1(-below), 0.0, item.score < LOWEST));
 }
 
-fn pull(item: Item, other: Item) -> vec2<f32> {
-    let is_open = item.score >= LOWEST && other.index != item.index && is_at_or_behind(other, item);
+fn list_mle_pair_terms(item: Item, other: Item) -> vec2<f32> {
+    let is_open = item.score >= LOWEST && other.index != item.index && list_mle_is_at_or_behind(other, item);
     return vec2<f32>(0.0, select(0.0, exp(difference(item.score, other.x) - other.y), is_open));
 }

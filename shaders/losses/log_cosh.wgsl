@@ -1,6 +1,6 @@
 // Log-cosh: |e| + ln(1 + e^(-2|e|)) - ln 2, derivative tanh e. Below 1 that is a difference of near equals, and drivers
 // make tanh of one: there cosh a - 1 and sinh a come from their series (first terms left out: 4e-9 and 3e-8 of them).
-fn loss(prediction: f32, truth: f32) -> Loss {
+fn log_cosh_loss(prediction: f32, truth: f32) -> Loss {
     let error = prediction - truth;
     let a = abs(error);
     let q = a * a;
@@ -9,6 +9,6 @@ fn loss(prediction: f32, truth: f32) -> Loss {
     let e = exp(-2.0 * a);
     let near = a < 1.0;
     let z = select(e, rise, near);
-    let value = select(a - 0.69314718, 0.0, near) + log1p_unit(z);
+    let value = select(a - 0.69314718, 0.0, near) + ln_1p_unit_interval(z);
     return Loss(value, sign(error) * (select(1.0 - e, sine, near) / (1.0 + z)));
 }

@@ -1,9 +1,9 @@
 // Margin ranking: [-y (x1 - x2) + MARGIN]+ with y = 1 where the first number shall be the larger, else -1. The gradient passes
 // at 0, as in PyTorch.
-override MARGIN: f32 = 0.0;
+override MARGIN_RANKING_MARGIN: f32 = 0.0;
 
-fn pair(first: f32, second: f32, truth: f32) -> Pair {
-    let short = MARGIN - truth * (first - second);
-    let slope = select(0.0, truth, short >= 0.0);
-    return Pair(max(short, 0.0), -slope, slope);
+fn margin_ranking_loss(first: f32, second: f32, truth: f32) -> TwoInputTerms {
+    let short = MARGIN_RANKING_MARGIN - truth * (first - second);
+    let gradient = select(0.0, truth, short >= 0.0);
+    return TwoInputTerms(max(short, 0.0), -gradient, gradient);
 }

@@ -1,41 +1,41 @@
 // Multi-label soft margin: the mean over the C classes kept of w_c (p_c t softplus(-x) + (1 - t) softplus(x)), p_c the
 // weight of the positive side. Derivative w_c/C ((1 - t) sigmoid(x) - p_c t sigmoid(-x)).
 
-struct Sums {
+struct MultilabelSoftMarginSums {
     total: f32,
     classes: f32,
 }
 
-struct Outcome {
+struct MultilabelSoftMarginOutcome {
     loss: f32,
     share: f32, // 1/C
 }
 
-fn weights_of(cells: Cells) -> vec4<f32> {
+fn multilabel_soft_margin_weights_of(cells: Cells) -> vec4<f32> {
     return select(vec4<f32>(), cells.class_weights, cells.kept);
 }
 
 // The shares of the positive sides before the classes' weights.
-fn positives_of(cells: Cells) -> vec4<f32> {
+fn multilabel_soft_margin_positives_of(cells: Cells) -> vec4<f32> {
     if HAS_POS_WEIGHT {
         return pos_weights_of(cells.columns) * cells.truths;
     }
     return cells.truths;
 }
 
-fn empty_sums() -> Sums {
-    return Sums(0.0, 0.0);
+fn multilabel_soft_margin_empty_sums() -> MultilabelSoftMarginSums {
+    return MultilabelSoftMarginSums(0.0, 0.0);
 }
 
-fn fold(sums: Sums, cells: Cells) -> Sums {
+fn multilabel_soft_margin_fold(sums: MultilabelSoftMarginSums, cells: Cells) -> MultilabelSoftMarginSums {
     let x = cells.logits;
     let e = exp(-abs(x));
-    // ln(1 + e) as log1p_unit has it, four at a time.
+    // ln(1 + e) as ln_1p_unit_interval has it, four at a time.
     let s = e / (2.0 + e);
     let q = s * s;
     let tail = 2.0 * s + 2.0 * s * q * (0.333331573 + q * (0.200124551 + q * (0.139803014 + q * 0.140891676)));
-    let up = weights_of(cells) * positives_of(cells);
-    let down = weights_of(cells) * (1.0 - cells.truths);
+    let up = multilabel_soft_margin_weights_of(cells) * multilabel_soft_margin_positives_of(cells);
+    let down = multilabel_soft_margin_weights_of(cells) * (1.0 - cells.truths);
     // A side that has no share costs nothing, even at infinity.
     let left = select(up * (max(-x, vec4<f32>()) + tail), vec4<f32>(), up == vec4<f32>());
     let right = select(down * (max(x, vec4<f32>()) + tail), vec4<f32>(), down == vec4<f32>());
@@ -43,29 +43,29 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     if CLASS_MASK != 0u {
         classes = sum4(select(vec4<f32>(), vec4<f32>(1.0), cells.kept));
     }
-    return Sums(sums.total + sum4(left + right), sums.classes + classes);
+    return MultilabelSoftMarginSums(sums.total + sum4(left + right), sums.classes + classes);
 }
 
-fn join(sums: Sums) -> Sums {
+fn multilabel_soft_margin_join(sums: MultilabelSoftMarginSums) -> MultilabelSoftMarginSums {
     if CLASS_MASK != 0u {
-        return Sums(team_sum(sums.total), team_sum(sums.classes));
+        return MultilabelSoftMarginSums(row_group_sum(sums.total), row_group_sum(sums.classes));
     }
-    return Sums(team_sum(sums.total), f32(row_length()));
+    return MultilabelSoftMarginSums(row_group_sum(sums.total), f32(row_length()));
 }
 
-fn finish(row: Row, sums: Sums) -> Outcome {
+fn multilabel_soft_margin_finish(row: Row, sums: MultilabelSoftMarginSums) -> MultilabelSoftMarginOutcome {
     let share = select(1.0 / sums.classes, 0.0, sums.classes == 0.0);
-    return Outcome(share * sums.total, share);
+    return MultilabelSoftMarginOutcome(share * sums.total, share);
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+fn multilabel_soft_margin_gradient(row: Row, outcome: MultilabelSoftMarginOutcome, cells: Cells) -> vec4<f32> {
     let e = exp(-abs(cells.logits));
     let high = 1.0 / (1.0 + e);
     let is_positive = cells.logits >= vec4<f32>();
     let up = select(e * high, high, is_positive);
     let down = select(high, e * high, is_positive);
-    let slopes = outcome.share * cells.class_weights * ((1.0 - cells.truths) * up - positives_of(cells) * down);
-    return select(vec4<f32>(), slopes, cells.kept);
+    let d_logits = outcome.share * cells.class_weights * ((1.0 - cells.truths) * up - multilabel_soft_margin_positives_of(cells) * down);
+    return select(vec4<f32>(), d_logits, cells.kept);
 }
 
-fn auxiliary(place: u32, row: Row, outcome: Outcome) {}
+fn multilabel_soft_margin_auxiliary(place: u32, row: Row, outcome: MultilabelSoftMarginOutcome) {}

@@ -1,24 +1,24 @@
 // NT-Xent over labels: each pair of one label is a cross-entropy of its own against the row's negatives alone,
 // ln(1 + e^(L - s/T)) with L = ln of the sum of e^(s/T) over the negatives; a row's value is the sum over its pairs.
-override TEMPERATURE: f32 = 0.07;
+override NT_XENT_TEMPERATURE: f32 = 0.07;
 
-const STAGED: bool = true;
+const NT_XENT_STAGED: bool = true;
 
-fn term(candidate: Candidate) -> Term {
-    return Term(candidate.score / TEMPERATURE, 1.0 / TEMPERATURE, !candidate.is_own && !candidate.is_positive, false);
+fn nt_xent_term(candidate: Candidate) -> Term {
+    return Term(candidate.score / NT_XENT_TEMPERATURE, 1.0 / NT_XENT_TEMPERATURE, !candidate.is_own && !candidate.is_positive, false);
 }
 
 // Value and derivative by L of a pair.
-fn extra(candidate: Candidate, lse: vec2<f32>) -> vec2<f32> {
-    let lag = lse.x - candidate.score / TEMPERATURE;
+fn nt_xent_extra(candidate: Candidate, lse: vec2<f32>) -> vec2<f32> {
+    let lag = lse.x - candidate.score / NT_XENT_TEMPERATURE;
     return select(vec2<f32>(), vec2<f32>(softplus(lag), sigmoid(lag)), candidate.is_positive);
 }
 
-fn finish(lse: vec2<f32>, extras: vec2<f32>, positives: f32) -> Outcome {
+fn nt_xent_finish(lse: vec2<f32>, extras: vec2<f32>, positives: f32) -> Outcome {
     return Outcome(extras.x, lse, vec2<f32>(extras.y, 0.0), 0.0);
 }
 
-fn extra_slope(candidate: Candidate, outcome: Outcome) -> f32 {
-    let lag = outcome.lse.x - candidate.score / TEMPERATURE;
-    return select(0.0, -sigmoid(lag) / TEMPERATURE, candidate.is_positive);
+fn nt_xent_extra_gradient(candidate: Candidate, outcome: Outcome) -> f32 {
+    let lag = outcome.lse.x - candidate.score / NT_XENT_TEMPERATURE;
+    return select(0.0, -sigmoid(lag) / NT_XENT_TEMPERATURE, candidate.is_positive);
 }

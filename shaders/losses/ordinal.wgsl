@@ -1,46 +1,46 @@
 // Ordinal regression by cumulative logits: K classes in an order, column k asks whether the label is above k, for k = 0 .. K - 2:
 // sum over k of softplus(x_k) - [y > k] x_k. Derivative sigmoid(x_k) - [y > k].
 
-struct Sums {
+struct OrdinalSums {
     total: f32,
 }
 
-struct Outcome {
+struct OrdinalOutcome {
     loss: f32,
 }
 
 // x, or -x where the label is above the column: what is to be small.
-fn wrongs(cells: Cells) -> vec4<f32> {
+fn ordinal_wrongs(cells: Cells) -> vec4<f32> {
     return select(cells.logits, -cells.logits, cells.columns < vec4<u32>(cells.label));
 }
 
-fn empty_sums() -> Sums {
-    return Sums(0.0);
+fn ordinal_empty_sums() -> OrdinalSums {
+    return OrdinalSums(0.0);
 }
 
-fn fold(sums: Sums, cells: Cells) -> Sums {
-    let x = wrongs(cells);
+fn ordinal_fold(sums: OrdinalSums, cells: Cells) -> OrdinalSums {
+    let x = ordinal_wrongs(cells);
     let e = exp(-abs(x));
-    // ln(1 + e) as log1p_unit has it, four at a time.
+    // ln(1 + e) as ln_1p_unit_interval has it, four at a time.
     let s = e / (2.0 + e);
     let q = s * s;
     let tail = 2.0 * s + 2.0 * s * q * (0.333331573 + q * (0.200124551 + q * (0.139803014 + q * 0.140891676)));
-    return Sums(sums.total + sum4(select(vec4<f32>(), max(x, vec4<f32>()) + tail, cells.kept)));
+    return OrdinalSums(sums.total + sum4(select(vec4<f32>(), max(x, vec4<f32>()) + tail, cells.kept)));
 }
 
-fn join(sums: Sums) -> Sums {
-    return Sums(team_sum(sums.total));
+fn ordinal_join(sums: OrdinalSums) -> OrdinalSums {
+    return OrdinalSums(row_group_sum(sums.total));
 }
 
-fn finish(row: Row, sums: Sums) -> Outcome {
-    return Outcome(sums.total);
+fn ordinal_finish(row: Row, sums: OrdinalSums) -> OrdinalOutcome {
+    return OrdinalOutcome(sums.total);
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
-    let x = wrongs(cells);
+fn ordinal_gradient(row: Row, outcome: OrdinalOutcome, cells: Cells) -> vec4<f32> {
+    let x = ordinal_wrongs(cells);
     let e = exp(-abs(x));
-    let slopes = select(e, vec4<f32>(1.0), x >= vec4<f32>()) / (1.0 + e);
-    return select(slopes, -slopes, cells.columns < vec4<u32>(cells.label));
+    let d_logits = select(e, vec4<f32>(1.0), x >= vec4<f32>()) / (1.0 + e);
+    return select(d_logits, -d_logits, cells.columns < vec4<u32>(cells.label));
 }
 
-fn auxiliary(place: u32, row: Row, outcome: Outcome) {}
+fn ordinal_auxiliary(place: u32, row: Row, outcome: OrdinalOutcome) {}

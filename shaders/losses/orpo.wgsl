@@ -1,20 +1,20 @@
 // ORPO of mean log-probabilities x = (policy_chosen, policy_rejected), both at most 0: BETA softplus(-o) - NLL x.x,
 // o = odds(x.x) - odds(x.y), odds(l) = l - ln(1 - e^l), whose derivative is 1/(1 - e^l).
-override BETA: f32 = 0.1;
-override NLL: f32 = 1.0;
+override ORPO_BETA: f32 = 0.1;
+override ORPO_NLL: f32 = 1.0;
 
-fn log_odds(l: f32) -> f32 {
+fn orpo_log_odds(l: f32) -> f32 {
     // 1 - e^l has its digits near l = 0 by e^l - 1, and ln(1 - e^l) far from it by ln(1 + x).
-    return l - select(log1p_full(-exp_full(l)), log_full(-expm1_full(l)), l > -0.6931472);
+    return l - select(ln_1p(-exp_any(l)), ln_positive(-exp_m1(l)), l > -0.6931472);
 }
 
-fn quad(x: vec4<f32>) -> Quad {
-    let odds = vec2<f32>(log_odds(x.x), log_odds(x.y));
+fn orpo_loss(x: vec4<f32>) -> PreferenceTerms {
+    let odds = vec2<f32>(orpo_log_odds(x.x), orpo_log_odds(x.y));
     // A certain answer has infinite odds, of which two are equal.
     let o = select(odds.x - odds.y, 0.0, x.x == x.y);
-    let pull = BETA * sigmoid(-o);
+    let pull = ORPO_BETA * sigmoid(-o);
     // sigma(-o)/(1 - e^x) of a chosen answer that is almost certain is e^(odds of the other - x)/(1 + e^-o): 0/0 as it stands.
-    let near = -BETA * exp_full(odds.y - x.x) / (1.0 + exp(-o));
-    let slopes = vec2<f32>(select(pull / expm1_full(x.x), near, o > 0.0) - NLL, -pull / expm1_full(x.y));
-    return Quad(BETA * softplus(-o) - NLL * x.x, slopes);
+    let near = -ORPO_BETA * exp_any(odds.y - x.x) / (1.0 + exp(-o));
+    let gradients = vec2<f32>(select(pull / exp_m1(x.x), near, o > 0.0) - ORPO_NLL, -pull / exp_m1(x.y));
+    return PreferenceTerms(ORPO_BETA * softplus(-o) - ORPO_NLL * x.x, gradients);
 }

@@ -1,8 +1,8 @@
 // Pairwise hinge loss: f(d) = [1 - d]+ of each pair in order; derivative -1 inside the margin, 0 at its edge.
-override TEMPERATURE: f32 = 1.0;
-override LAMBDA: u32 = 0u;
-override TOP_N: u32 = 0u;
+override PAIRWISE_HINGE_TEMPERATURE: f32 = 1.0;
+override PAIRWISE_HINGE_LAMBDA: u32 = 0u;
+override PAIRWISE_HINGE_TOP_N: u32 = 0u;
 
-fn pair(d: f32) -> vec2<f32> {
+fn pairwise_hinge_pair(d: f32) -> vec2<f32> {
     return vec2<f32>(max(1.0 - d, 0.0), select(0.0, -1.0, d < 1.0));
 }

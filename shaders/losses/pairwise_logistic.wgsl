@@ -1,9 +1,9 @@
 // Pairwise logistic loss: f(d) = ln(1 + e^-d) of each pair in order; derivative -sigma(-d).
-override TEMPERATURE: f32 = 1.0;
-override LAMBDA: u32 = 0u;
-override TOP_N: u32 = 0u;
+override PAIRWISE_LOGISTIC_TEMPERATURE: f32 = 1.0;
+override PAIRWISE_LOGISTIC_LAMBDA: u32 = 0u;
+override PAIRWISE_LOGISTIC_TOP_N: u32 = 0u;
 
-fn pair(d: f32) -> vec2<f32> {
+fn pairwise_logistic_pair(d: f32) -> vec2<f32> {
     let e = exp(-abs(d));
-    return vec2<f32>(max(-d, 0.0) + log1p_unit(e), -select(e, 1.0, d <= 0.0) / (1.0 + e));
+    return vec2<f32>(max(-d, 0.0) + ln_1p_unit_interval(e), -select(e, 1.0, d <= 0.0) / (1.0 + e));
 }

@@ -1,42 +1,42 @@
 // Poisson negative log-likelihood of a count y. LOG_INPUT: e^x - yx, derivative e^x - y; else x - y ln(x + EPSILON),
 // derivative 1 - y / (x + EPSILON). FULL adds y ln y - y + ln(2 pi y)/2 where y > 1, in forms that leave something of
 // huge counts: y (e^d - 1 - d) with d = x - ln y, and y (r - ln(1 + r)) - EPSILON with r = (x + EPSILON - y) / y.
-override LOG_INPUT: bool = true;
-override FULL: bool = false;
-override EPSILON: f32 = 1e-8;
+override POISSON_NLL_LOG_INPUT: bool = true;
+override POISSON_NLL_FULL: bool = false;
+override POISSON_NLL_EPSILON: f32 = 1e-8;
 
-fn loss(prediction: f32, truth: f32) -> Loss {
-    let is_whole = FULL && truth > 1.0;
+fn poisson_nll_loss(prediction: f32, truth: f32) -> Loss {
+    let is_whole = POISSON_NLL_FULL && truth > 1.0;
     var stirling = 0.0;
-    if FULL {
-        stirling = 0.5 * log_full(6.2831853 * truth);
+    if POISSON_NLL_FULL {
+        stirling = 0.5 * ln_positive(6.2831853 * truth);
     }
-    if LOG_INPUT {
+    if POISSON_NLL_LOG_INPUT {
         // e^1000 is infinite, and what is subtracted from it stays finite: no infinity less infinity. A mean of 0 costs nothing for a count of 0.
         let x = min(prediction, 1000.0);
-        let mean = exp_full(x);
+        let mean = exp_any(x);
         var value = mean - select(truth * x, 0.0, truth == 0.0);
         if is_whole {
-            let distance = x - log_full(truth);
-            value = truth * (expm1_full(distance) - distance) + stirling;
+            let distance = x - ln_positive(truth);
+            value = truth * (exp_m1(distance) - distance) + stirling;
         }
         return Loss(value, mean - truth);
     }
-    let mean = prediction + EPSILON;
-    var value = prediction - truth * log_full(mean);
+    let mean = prediction + POISSON_NLL_EPSILON;
+    var value = prediction - truth * ln_positive(mean);
     if is_whole {
         let excess = (mean - truth) / truth;
-        let logarithm = select(log_full(mean / truth), log1p_unit(excess), abs(excess) <= 0.5);
-        value = truth * (excess - logarithm) - EPSILON + stirling;
+        let logarithm = select(ln_positive(mean / truth), ln_1p_unit_interval(excess), abs(excess) <= 0.5);
+        value = truth * (excess - logarithm) - POISSON_NLL_EPSILON + stirling;
     }
     return Loss(value, 1.0 - truth / mean);
 }
 
 // e^x; y / (x + EPSILON)^2, the square never formed: it would leave f32 long before the whole does.
-fn curvature(prediction: f32, truth: f32, column_weight: f32) -> f32 {
-    if LOG_INPUT {
-        return exp_full(min(prediction, 1000.0));
+fn poisson_nll_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    if POISSON_NLL_LOG_INPUT {
+        return exp_any(min(prediction, 1000.0));
     }
-    let mean = prediction + EPSILON;
+    let mean = prediction + POISSON_NLL_EPSILON;
     return truth / mean / mean;
 }

@@ -1,3 +1,3 @@
 // Softmax loss of a list: -sum of y ln softmax(s), the truths y as they are; derivative p sum of y - y.
-const VIRTUAL_ITEM: bool = false;
-const VIRTUAL_LABEL: f32 = 0.0;
+const RANKING_SOFTMAX_VIRTUAL_ITEM: bool = false;
+const RANKING_SOFTMAX_VIRTUAL_LABEL: f32 = 0.0;

@@ -1,2 +1,2 @@
 // Sparsemax loss: the Fenchel-Young loss of the projection onto the simplex, p = [x - tau]+; derivative p - [y].
-const ALPHA: f32 = 2.0;
+const SPARSEMAX_ALPHA: f32 = 2.0;

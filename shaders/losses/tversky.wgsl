@@ -1,54 +1,54 @@
 // Tversky loss of probabilities p against t: 1 - (I + s)/B, B = I + E + s, E = ALPHA F + BETA M, where I = sum w p t is what was
 // found, F = sum w p (1 - t) what was found though it is not there, M = sum w (1 - p) t what was missed, s = SMOOTH. Written as E/B;
 // derivative w ((1 - t) ALPHA (I + s) - t (BETA (I + s) + E))/B^2. 0 where B is.
-override ALPHA: f32 = 0.5;
-override BETA: f32 = 0.5;
-override SMOOTH: f32 = 1.0;
+override TVERSKY_ALPHA: f32 = 0.5;
+override TVERSKY_BETA: f32 = 0.5;
+override TVERSKY_SMOOTH: f32 = 1.0;
 
-struct Sums {
+struct TverskySums {
     found: f32,
     errors: f32,
 }
 
-struct Outcome {
+struct TverskyOutcome {
     loss: f32,
     near: f32, // the derivative where t = 0
     far: f32,  // and where t = 1
 }
 
-fn weights_of(cells: Cells) -> vec4<f32> {
+fn tversky_weights_of(cells: Cells) -> vec4<f32> {
     return select(vec4<f32>(), cells.class_weights, cells.kept);
 }
 
-fn empty_sums() -> Sums {
-    return Sums(0.0, 0.0);
+fn tversky_empty_sums() -> TverskySums {
+    return TverskySums(0.0, 0.0);
 }
 
-fn fold(sums: Sums, cells: Cells) -> Sums {
-    let weights = weights_of(cells);
+fn tversky_fold(sums: TverskySums, cells: Cells) -> TverskySums {
+    let weights = tversky_weights_of(cells);
     let p = select(vec4<f32>(), cells.logits, cells.kept);
     let t = select(vec4<f32>(), cells.truths, cells.kept);
-    let errors = ALPHA * (p * (1.0 - t)) + BETA * ((1.0 - p) * t);
-    return Sums(sums.found + dot(weights, p * t), sums.errors + dot(weights, errors));
+    let errors = TVERSKY_ALPHA * (p * (1.0 - t)) + TVERSKY_BETA * ((1.0 - p) * t);
+    return TverskySums(sums.found + dot(weights, p * t), sums.errors + dot(weights, errors));
 }
 
-fn join(sums: Sums) -> Sums {
-    return Sums(team_sum(sums.found), team_sum(sums.errors));
+fn tversky_join(sums: TverskySums) -> TverskySums {
+    return TverskySums(row_group_sum(sums.found), row_group_sum(sums.errors));
 }
 
-fn finish(row: Row, sums: Sums) -> Outcome {
-    let right = sums.found + SMOOTH;
+fn tversky_finish(row: Row, sums: TverskySums) -> TverskyOutcome {
+    let right = sums.found + TVERSKY_SMOOTH;
     let whole = right + sums.errors;
     if whole == 0.0 {
-        return Outcome(0.0, 0.0, 0.0);
+        return TverskyOutcome(0.0, 0.0, 0.0);
     }
     let loss = sums.errors / whole;
-    return Outcome(loss, ALPHA * (right / whole) / whole, -(BETA * (right / whole) + loss) / whole);
+    return TverskyOutcome(loss, TVERSKY_ALPHA * (right / whole) / whole, -(TVERSKY_BETA * (right / whole) + loss) / whole);
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+fn tversky_gradient(row: Row, outcome: TverskyOutcome, cells: Cells) -> vec4<f32> {
     let t = cells.truths;
     return select(vec4<f32>(), cells.class_weights * ((1.0 - t) * outcome.near + t * outcome.far), cells.kept);
 }
 
-fn auxiliary(place: u32, row: Row, outcome: Outcome) {}
+fn tversky_auxiliary(place: u32, row: Row, outcome: TverskyOutcome) {}

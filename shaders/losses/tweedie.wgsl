@@ -3,47 +3,47 @@
 // and with d = x - ln y, y^a ((e^(ad) - 1)/a - (e^(bd) - 1)/b) and y^a e^(bd) (e^d - 1), which keep their digits near the
 // best, d = 0.
 // The overrides come apart, since 2 - p of a rounded p has lost digits near 2.
-override TO_TWO: f32 = 0.5;
-override TO_ONE: f32 = -0.5;
+override TWEEDIE_TO_TWO: f32 = 0.5;
+override TWEEDIE_TO_ONE: f32 = -0.5;
 
-fn loss(prediction: f32, truth: f32) -> Loss {
+fn tweedie_loss(prediction: f32, truth: f32) -> Loss {
     // Finite, so that infinity less infinity and 0 times infinity cannot be.
     let x = clamp(prediction, -1e30, 1e30);
-    let distance = x - log_full(truth);
-    let scale = power(truth, TO_TWO);
-    let is_near = truth > 0.0 && abs(distance) * (abs(TO_TWO) + abs(TO_ONE)) < 40.0;
+    let distance = x - ln_positive(truth);
+    let scale = power(truth, TWEEDIE_TO_TWO);
+    let is_near = truth > 0.0 && abs(distance) * (abs(TWEEDIE_TO_TWO) + abs(TWEEDIE_TO_ONE)) < 40.0;
     // The exponentials of both forms in one call: four cells of them one by one took a driver minutes to compile.
     let exponent = select(x, distance, is_near);
-    let grown = exp_and_less4(vec4<f32>(TO_TWO * exponent, TO_ONE * exponent, exponent, 0.0));
+    let grown = exp_and_less4(vec4<f32>(TWEEDIE_TO_TWO * exponent, TWEEDIE_TO_ONE * exponent, exponent, 0.0));
     if is_near {
         // (e^(kd) - 1)/k is d for k = 0; no division by 0 is written, since compilers refuse one that they see.
-        let rise = select(grown[1].x / select(TO_TWO, 1.0, TO_TWO == 0.0), distance, TO_TWO == 0.0);
-        let pull = select(grown[1].y / select(TO_ONE, 1.0, TO_ONE == 0.0), distance, TO_ONE == 0.0);
+        let rise = select(grown[1].x / select(TWEEDIE_TO_TWO, 1.0, TWEEDIE_TO_TWO == 0.0), distance, TWEEDIE_TO_TWO == 0.0);
+        let pull = select(grown[1].y / select(TWEEDIE_TO_ONE, 1.0, TWEEDIE_TO_ONE == 0.0), distance, TWEEDIE_TO_ONE == 0.0);
         return Loss(scale * (rise - pull), scale * grown[0].y * grown[1].z);
     }
     let rise = grown[0].x;
     let pull = select(truth * grown[0].y, 0.0, truth == 0.0);
     var value = 0.0;
-    if TO_ONE == 0.0 {
+    if TWEEDIE_TO_ONE == 0.0 {
         value = rise - select(truth * (1.0 + distance), 0.0, truth == 0.0);
-    } else if TO_TWO == 0.0 {
+    } else if TWEEDIE_TO_TWO == 0.0 {
         value = distance + pull - 1.0;
     } else {
-        value = rise / TO_TWO - pull / TO_ONE + scale / (TO_TWO * TO_ONE);
+        value = rise / TWEEDIE_TO_TWO - pull / TWEEDIE_TO_ONE + scale / (TWEEDIE_TO_TWO * TWEEDIE_TO_ONE);
     }
     return Loss(value, rise - pull);
 }
 
 // a e^(ax) - b y e^(bx): not negative for p from 1 to 2.
-fn curvature(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+fn tweedie_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> f32 {
     let x = clamp(prediction, -1e30, 1e30);
     var rise = 0.0;
-    if TO_TWO != 0.0 {
-        rise = TO_TWO * exp_full(TO_TWO * x);
+    if TWEEDIE_TO_TWO != 0.0 {
+        rise = TWEEDIE_TO_TWO * exp_any(TWEEDIE_TO_TWO * x);
     }
     var pull = 0.0;
-    if TO_ONE != 0.0 && truth != 0.0 {
-        pull = TO_ONE * (truth * exp_full(TO_ONE * x));
+    if TWEEDIE_TO_ONE != 0.0 && truth != 0.0 {
+        pull = TWEEDIE_TO_ONE * (truth * exp_any(TWEEDIE_TO_ONE * x));
     }
     return rise - pull;
 }

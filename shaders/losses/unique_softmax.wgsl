@@ -5,45 +5,45 @@
 //
 // A record is (score, gain, the largest score m of i and those below it, ln sum of e^(s - m)).
 
-fn takes_notes() -> bool {
+fn unique_softmax_uses_statistics() -> bool {
     return true;
 }
 
-fn first_notes() -> vec3<f32> {
+fn unique_softmax_initial_statistics() -> vec3<f32> {
     return vec3<f32>(LOWEST, 0.0, 0.0);
 }
 
-fn note(notes: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
-    let e = exp(-abs(difference(other.score, notes.x)));
+fn unique_softmax_update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
+    let e = exp(-abs(difference(other.score, statistics.x)));
     // The largest one's own 1 is kept out of the sum of the others: ln(1 + others) has all its digits.
-    let others = select(notes.y + e, (notes.y + 1.0) * e, other.score > notes.x);
-    return select(notes, vec3<f32>(max(notes.x, other.score), others, 0.0), other.index == item.index || other.truth < item.truth);
+    let others = select(statistics.y + e, (statistics.y + 1.0) * e, other.score > statistics.x);
+    return select(statistics, vec3<f32>(max(statistics.x, other.score), others, 0.0), other.index == item.index || other.truth < item.truth);
 }
 
-fn record(item: Item, notes: vec3<f32>) -> Item {
+fn unique_softmax_record(item: Item, statistics: vec3<f32>) -> Item {
     // Only -inf is left: the choice among nothing is worth nothing.
-    let is_closed = notes.x == LOWEST;
+    let is_closed = statistics.x == LOWEST;
     // inf - inf has no value, and so has the whole list none.
     let score = select(item.score, not_a_number(item.score), item.score > 3.4028234e38);
-    return Item(score, gain(item.truth), select(notes.x, item.score, is_closed), select(log1p_full(notes.y), 0.0, is_closed), item.index);
+    return Item(score, gain(item.truth), select(statistics.x, item.score, is_closed), select(ln_1p(statistics.y), 0.0, is_closed), item.index);
 }
 
-fn share(item: Item) -> f32 {
+fn unique_softmax_normalizer_term(item: Item) -> f32 {
     return 0.0;
 }
 
-fn scale(total: f32) -> f32 {
+fn unique_softmax_scale(total: f32) -> f32 {
     return 1.0;
 }
 
 // The item's own e^(s - lse) - 1 as -(1 - e^…): by expm1, since the two meet where it stands far above the others.
-fn own(item: Item) -> vec2<f32> {
+fn unique_softmax_item_terms(item: Item) -> vec2<f32> {
     let below = difference(item.x, item.score) + item.y;
-    let slope = select(expm1_full(-below), 0.0, item.score < LOWEST);
-    return select(item.truth * vec2<f32>(below, slope), vec2<f32>(), item.truth == 0.0);
+    let gradient = select(exp_m1(-below), 0.0, item.score < LOWEST);
+    return select(item.truth * vec2<f32>(below, gradient), vec2<f32>(), item.truth == 0.0);
 }
 
-fn pull(item: Item, other: Item) -> vec2<f32> {
+fn unique_softmax_pair_terms(item: Item, other: Item) -> vec2<f32> {
     let is_open = item.score >= LOWEST && other.truth > item.truth;
     return vec2<f32>(0.0, select(0.0, other.truth * exp(difference(item.score, other.x) - other.y), is_open));
 }

@@ -2,21 +2,21 @@
 // WEIGHT_DECAY is added to the gradient (L2); adamw takes it from the parameter instead.
 // With AMSGRAD the largest v so far stands in the place of v.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
-override BETA1: f32 = 0.9;
-override BETA2: f32 = 0.999;
-override ONE_MINUS_BETA1: f32 = 0.1;
-override ONE_MINUS_BETA2: f32 = 0.001;
-override EPSILON: f32 = 1e-8;
-override WEIGHT_DECAY: f32 = 0.0;
-override AMSGRAD: bool = false;
+override ADAM_BETA1: f32 = 0.9;
+override ADAM_BETA2: f32 = 0.999;
+override ADAM_ONE_MINUS_BETA1: f32 = 0.1;
+override ADAM_ONE_MINUS_BETA2: f32 = 0.001;
+override ADAM_EPSILON: f32 = 1e-8;
+override ADAM_WEIGHT_DECAY: f32 = 0.0;
+override ADAM_AMSGRAD: bool = false;
 
-fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update {
-    let g = gradient + WEIGHT_DECAY * parameter;
-    let m = BETA1 * state.first + ONE_MINUS_BETA1 * g;
-    let v = BETA2 * state.second + ONE_MINUS_BETA2 * g * g;
+fn adam_update(parameter: f32, gradient: f32, state: State, step: Step) -> Update {
+    let g = gradient + ADAM_WEIGHT_DECAY * parameter;
+    let m = ADAM_BETA1 * state.first + ADAM_ONE_MINUS_BETA1 * g;
+    let v = ADAM_BETA2 * state.second + ADAM_ONE_MINUS_BETA2 * g * g;
     // A NaN that max drops here is in m.
     let largest = max(state.third, v);
-    let scale = sqrt(select(v, largest, AMSGRAD) / step.correction_second) + EPSILON;
+    let scale = sqrt(select(v, largest, ADAM_AMSGRAD) / step.correction_second) + ADAM_EPSILON;
     let rate = step.learning_rate / step.correction_first;
     return Update(parameter - rate * m / scale, State(m, v, largest, 0.0));
 }

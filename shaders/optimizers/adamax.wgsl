@@ -1,16 +1,16 @@
 // Adamax: m is the running mean of g, u the largest |g| + EPSILON, forgotten by BETA2; w <- w - learning_rate m / u.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
-override BETA1: f32 = 0.9;
-override BETA2: f32 = 0.999;
-override ONE_MINUS_BETA1: f32 = 0.1;
-override EPSILON: f32 = 1e-8;
-override WEIGHT_DECAY: f32 = 0.0;
+override ADAMAX_BETA1: f32 = 0.9;
+override ADAMAX_BETA2: f32 = 0.999;
+override ADAMAX_ONE_MINUS_BETA1: f32 = 0.1;
+override ADAMAX_EPSILON: f32 = 1e-8;
+override ADAMAX_WEIGHT_DECAY: f32 = 0.0;
 
-fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update {
-    let g = gradient + WEIGHT_DECAY * parameter;
-    let m = BETA1 * state.first + ONE_MINUS_BETA1 * g;
+fn adamax_update(parameter: f32, gradient: f32, state: State, step: Step) -> Update {
+    let g = gradient + ADAMAX_WEIGHT_DECAY * parameter;
+    let m = ADAMAX_BETA1 * state.first + ADAMAX_ONE_MINUS_BETA1 * g;
     // A NaN that max drops here is in m.
-    let u = max(BETA2 * state.second, abs(g) + EPSILON);
+    let u = max(ADAMAX_BETA2 * state.second, abs(g) + ADAMAX_EPSILON);
     let rate = step.learning_rate / step.correction_first;
     return Update(parameter - rate * m / u, State(m, u, 0.0, 0.0));
 }

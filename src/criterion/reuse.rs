@@ -7,9 +7,9 @@ use ndarray::{ArrayBase, ArrayD, ArrayViewD, ArrayViewMutD, DataMut, Dimension, 
 
 use super::call::Call;
 use super::{Auxiliaries, Criterion};
-use crate::device::Device;
-use crate::inputs::{Inputs, Targets, input_error, shape_error};
+use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
 use crate::losses::Family;
+use crate::runtime::device::Device;
 use crate::{Evaluation, Result};
 
 /// What a loss gives besides its gradient, which went into an array of the caller's.
@@ -71,7 +71,11 @@ impl Criterion {
     ///
     /// # Errors
     /// [`crate::Error::Shape`] if `gradient` has not the predictions' shape; else as [`Criterion::value_and_gradient`].
-    pub fn evaluate_into<T, E>(&self, inputs: &Inputs, gradient: &mut ArrayBase<T, E>) -> Result<Values>
+    pub fn evaluate_into<T, E>(
+        &self,
+        inputs: &Inputs,
+        gradient: &mut ArrayBase<T, E>,
+    ) -> Result<Values>
     where
         T: DataMut<Elem = f32>,
         E: Dimension,
@@ -80,23 +84,33 @@ impl Criterion {
     }
 
     fn write(&self, inputs: &Inputs, mut gradient: ArrayViewMutD<'_, f32>) -> Result<Values> {
-        if let Family::Joint(..) = self.loss().family() {
+        if let Family::MultiInput(..) = self.loss().family() {
             let allowed = "it has several gradients: `evaluate` gives them all";
             return Err(input_error(self.loss(), "gradient", "is one array", allowed));
         }
         if inputs.hessian {
             let allowed = "`evaluate` gives it, in an array of its own";
-            return Err(input_error(self.loss(), "the diagonal of the Hessian", "was asked for", allowed));
+            return Err(input_error(
+                self.loss(),
+                "the diagonal of the Hessian",
+                "was asked for",
+                allowed,
+            ));
         }
         let shape = inputs.numbers(self.loss(), "predictions")?.shape();
         if gradient.shape() != shape {
             let found = format!("gradient is {:?} but predictions are {shape:?}", gradient.shape());
-            return Err(shape_error(self.loss().entry().name, found, &format!("gradient must be {shape:?} too")));
+            return Err(shape_error(
+                self.loss().entry().name,
+                found,
+                &format!("gradient must be {shape:?} too"),
+            ));
         }
         if let (Device::Cpu, Some(flat)) = (self.device(), gradient.as_slice_mut()) {
             return Call::check(self, inputs)?.on_host_into(flat);
         }
-        let Evaluation { values, gradient: found, count, auxiliaries, .. } = self.evaluate(inputs)?;
+        let Evaluation { values, gradient: found, count, auxiliaries, .. } =
+            self.evaluate(inputs)?;
         copy(found.view(), gradient);
         Ok(Values { values, count, auxiliaries })
     }
@@ -116,7 +130,9 @@ mod tests {
     use crate::{Error, Reduction, Targets};
 
     fn numbers(rows: usize, columns: usize, seed: usize) -> Array2<f32> {
-        let number = |(i, j): (usize, usize)| ((i * 7919 + j * 104_729 + seed * 31) % 2003) as f32 / 500.0 - 2.0;
+        let number = |(i, j): (usize, usize)| {
+            ((i * 7919 + j * 104_729 + seed * 31) % 2003) as f32 / 500.0 - 2.0
+        };
         Array2::from_shape_fn((rows, columns), number)
     }
 
@@ -152,13 +168,21 @@ mod tests {
                 let criterion = Criterion::from_boxed(loss, &device).unwrap();
                 let labels = Array::from_shape_fn(300, |row| (row as i64 * 31) % 70);
                 let takes_dense = criterion.loss().targets().takes_dense();
-                let targets = || if takes_dense { Targets::from(&targets) } else { Targets::from(&labels) };
+                let targets =
+                    || if takes_dense { Targets::from(&targets) } else { Targets::from(&labels) };
                 let fresh = criterion.value_and_gradient(&predictions, targets()).unwrap();
                 let mut gradient = Array2::from_elem((300, 70), f32::NAN);
-                let reused = criterion.value_and_gradient_into(&predictions, targets(), &mut gradient).unwrap();
+                let reused = criterion
+                    .value_and_gradient_into(&predictions, targets(), &mut gradient)
+                    .unwrap();
                 assert_eq!(reused.value().to_bits(), fresh.value().to_bits(), "{}", entry.name);
                 assert_eq!(reused.count, fresh.count);
-                assert_eq!(bits(gradient.view().into_dyn()), bits(fresh.gradient.view()), "{}", entry.name);
+                assert_eq!(
+                    bits(gradient.view().into_dyn()),
+                    bits(fresh.gradient.view()),
+                    "{}",
+                    entry.name
+                );
             }
         }
     }
@@ -183,15 +207,25 @@ mod tests {
     fn a_gradient_of_another_shape_is_refused_by_name_and_stays() {
         let criterion = Mse::new().on(&Device::Cpu).unwrap();
         let mut gradient = array![7.0_f32, 7.0, 7.0];
-        let error = criterion.value_and_gradient_into(&array![1.0, 2.0], &array![0.0, 0.0], &mut gradient).unwrap_err();
+        let error = criterion
+            .value_and_gradient_into(&array![1.0, 2.0], &array![0.0, 0.0], &mut gradient)
+            .unwrap_err();
         let text = "mse: gradient is [3] but predictions are [2]; gradient must be [2] too";
         assert!(matches!(error, Error::Shape { .. }) && error.to_string() == text, "{error}");
         // As many elements are not enough.
         let mut row = array![[7.0_f32, 7.0]];
-        assert!(criterion.value_and_gradient_into(&array![1.0, 2.0], &array![0.0, 0.0], &mut row).is_err());
+        assert!(
+            criterion
+                .value_and_gradient_into(&array![1.0, 2.0], &array![0.0, 0.0], &mut row)
+                .is_err()
+        );
         let mut gradient = array![[7.0_f32, 7.0]];
         let criterion = CrossEntropy::new().on(&Device::Cpu).unwrap();
-        assert!(criterion.value_and_gradient_into(&array![[1.0, 2.0]], &array![5_i64], &mut gradient).is_err());
+        assert!(
+            criterion
+                .value_and_gradient_into(&array![[1.0, 2.0]], &array![5_i64], &mut gradient)
+                .is_err()
+        );
         assert_eq!((row, gradient), (array![[7.0, 7.0]], array![[7.0, 7.0]]));
     }
 

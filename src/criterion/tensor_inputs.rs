@@ -1,9 +1,9 @@
 //! What is handed to a loss of tensors that live on its device.
 
-use crate::device::Device;
-use crate::inputs::{check_known, input_error, shape_error};
+use crate::criterion::inputs::{check_known, input_error, shape_error};
 use crate::losses::{Family, Loss};
-use crate::tensor::Tensor;
+use crate::runtime::device::Device;
+use crate::runtime::tensor::Tensor;
 use crate::{Error, Result};
 
 /// The inputs of a loss as tensors on its device, borrowed: the twin of [`crate::Inputs`]. What is not set is absent.
@@ -158,9 +158,16 @@ impl<'a> TensorInputs<'a> {
             Some(Upstream::Tensor(tensor)) => Some(tensor),
             _ => None,
         };
-        let others =
-            [("weight", self.weight), ("mask", self.mask), ("class_mask", self.class_mask), ("upstream", upstream)];
-        self.tensors.iter().copied().chain(others.into_iter().filter_map(|(name, tensor)| Some((name, tensor?))))
+        let others = [
+            ("weight", self.weight),
+            ("mask", self.mask),
+            ("class_mask", self.class_mask),
+            ("upstream", upstream),
+        ];
+        self.tensors
+            .iter()
+            .copied()
+            .chain(others.into_iter().filter_map(|(name, tensor)| Some((name, tensor?))))
     }
 
     /// Whether the loss knows each input, whether each lives on the device and holds what it must: all but `labels` hold
@@ -175,11 +182,21 @@ impl<'a> TensorInputs<'a> {
         for (name, tensor) in self.given() {
             if !tensor.device().is_same(device) {
                 let found = format!("live on another device ({})", tensor.device().name());
-                return Err(input_error(loss, name, found, format!("the criterion is on {}", device.describe())));
+                return Err(input_error(
+                    loss,
+                    name,
+                    found,
+                    format!("the criterion is on {}", device.describe()),
+                ));
             }
             let is_mask = name == "mask" || name == "class_mask";
             if is_mask && !tensor.is_labels() {
-                return Err(input_error(loss, name, "holds floats", "it must be a tensor of Tensor::from_mask"));
+                return Err(input_error(
+                    loss,
+                    name,
+                    "holds floats",
+                    "it must be a tensor of Tensor::from_mask",
+                ));
             }
             if !is_mask && !labels.contains(&name) && tensor.is_labels() {
                 let allowed = "it must be a tensor of Tensor::from_array";
@@ -192,12 +209,19 @@ impl<'a> TensorInputs<'a> {
     /// Whether tensors of f16 are predictions and, unless those are labels, their targets, in a frame that has them.
     fn check_halves(&self, loss: &dyn Loss) -> Result<()> {
         let is_half = |name: &str| self.get(name).map(Tensor::is_half);
-        if let Some((name, _)) =
-            self.given().find(|(name, tensor)| tensor.is_half() && !["predictions", "targets"].contains(name))
+        if let Some((name, _)) = self
+            .given()
+            .find(|(name, tensor)| tensor.is_half() && !["predictions", "targets"].contains(name))
         {
-            return Err(input_error(loss, name, "holds f16", "it must be a tensor of Tensor::from_array"));
+            return Err(input_error(
+                loss,
+                name,
+                "holds f16",
+                "it must be a tensor of Tensor::from_array",
+            ));
         }
-        let (Some(predictions), Some(targets)) = (is_half("predictions"), is_half("targets")) else {
+        let (Some(predictions), Some(targets)) = (is_half("predictions"), is_half("targets"))
+        else {
             return Ok(());
         };
         let kind = |is_half: bool| if is_half { "f16" } else { "f32" };
@@ -213,9 +237,12 @@ impl<'a> TensorInputs<'a> {
             return Err(input_error(loss, "predictions", "are f16", allowed));
         }
         match self.upstream {
-            Some(Upstream::Tensor(tensor)) if tensor.shape().is_empty() => {
-                Err(input_error(loss, "upstream", "is a tensor and predictions are f16", "a number"))
-            }
+            Some(Upstream::Tensor(tensor)) if tensor.shape().is_empty() => Err(input_error(
+                loss,
+                "upstream",
+                "is a tensor and predictions are f16",
+                "a number",
+            )),
             _ => Ok(()),
         }
     }
@@ -231,7 +258,9 @@ impl<'a> TensorInputs<'a> {
         let found: &[usize] = match self.upstream {
             None => return Ok((1.0, None)),
             Some(Upstream::Number(number)) if !each => return Ok((number, None)),
-            Some(Upstream::Tensor(tensor)) if tensor.shape() == wanted => return Ok((1.0, Some(tensor))),
+            Some(Upstream::Tensor(tensor)) if tensor.shape() == wanted => {
+                return Ok((1.0, Some(tensor)));
+            }
             Some(Upstream::Number(_)) => &[],
             Some(Upstream::Tensor(tensor)) => tensor.shape(),
         };

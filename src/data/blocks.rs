@@ -1,7 +1,7 @@
 //! Rows that come in blocks, for trainings on more of them than memory holds.
 
-use super::Dataset;
 use crate::Result;
+use crate::data::dataset::Dataset;
 
 /// A block, and how much each of its rows counts; no weights where all count alike.
 pub type WeighedBlock = (Dataset, Option<Vec<f64>>);
@@ -54,7 +54,10 @@ pub trait Blocks: Send {
     ///
     /// # Errors
     /// As [`Blocks::epoch`].
-    fn weighed_epoch(&mut self, epoch: u32) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
+    fn weighed_epoch(
+        &mut self,
+        epoch: u32,
+    ) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
         Ok(Box::new(self.epoch(epoch)?.map(|block| Ok((block?, None)))))
     }
 

@@ -64,7 +64,11 @@ impl Dataset {
     }
 
     /// As [`Dataset::new`], the columns named: of millions of columns the names are most of the memory, and made once.
-    pub(crate) fn with_names(features: Array2<f32>, target: Target, feature_names: Vec<String>) -> Result<Self> {
+    pub(crate) fn with_names(
+        features: Array2<f32>,
+        target: Target,
+        feature_names: Vec<String>,
+    ) -> Result<Self> {
         let (rows, shape) = match &target {
             Target::Labels { labels, .. } => (labels.len(), format!("{:?}", labels.shape())),
             Target::Values(values) => (values.nrows(), format!("{:?}", values.shape())),
@@ -94,7 +98,9 @@ impl Dataset {
         let mut features = Array2::zeros((0, width));
         features.reserve_rows(rows).map_err(joined_shape)?;
         let mut target = match &first.target {
-            Target::Labels { classes, .. } => Target::Labels { labels: Array1::zeros(0), classes: classes.clone() },
+            Target::Labels { classes, .. } => {
+                Target::Labels { labels: Array1::zeros(0), classes: classes.clone() }
+            }
             Target::Values(values) => Target::Values(Array2::zeros((0, values.ncols()))),
             Target::None => Target::None,
         };
@@ -130,14 +136,15 @@ impl Dataset {
                 match values.iter().position(|&value| !whole(value)) {
                     None => Ok(values.iter().map(|&value| value as i64).collect()),
                     Some(row) => {
-                        let found = crate::text::exact(values[[row, 0]].into());
+                        let found = crate::error::text::exact(values[[row, 0]].into());
                         Err(input(format!("hold {found} in row {row}"), "labels are whole numbers"))
                     }
                 }
             }
-            Target::Values(values) => {
-                Err(input(format!("have {} columns", values.ncols()), "labels take one, the number of the class"))
-            }
+            Target::Values(values) => Err(input(
+                format!("have {} columns", values.ncols()),
+                "labels take one, the number of the class",
+            )),
             Target::None => Err(no_targets()),
         }
     }
@@ -149,8 +156,9 @@ impl Dataset {
     pub fn classes(&self) -> Result<Vec<String>> {
         match &self.target {
             Target::Labels { classes, .. } => Ok(classes.clone()),
-            _ => numbered_classes(self.labels()?)
-                .map_err(|(label, allowed)| input(format!("hold label {label}"), &format!("a class is {allowed}"))),
+            _ => numbered_classes(self.labels()?).map_err(|(label, allowed)| {
+                input(format!("hold label {label}"), &format!("a class is {allowed}"))
+            }),
         }
     }
 
@@ -169,7 +177,13 @@ impl Dataset {
         let mut rows = Array2::zeros((labels.len(), classes));
         for (row, &label) in labels.iter().enumerate() {
             let place = usize::try_from(label).ok().and_then(|class| rows.get_mut([row, class]));
-            let outside = || Error::Label { operation: "one_hot".into(), row, label, classes, ignored: String::new() };
+            let outside = || Error::Label {
+                operation: "one_hot".into(),
+                row,
+                label,
+                classes,
+                ignored: String::new(),
+            };
             *place.ok_or_else(outside)? = 1.0;
         }
         Ok(rows)
@@ -182,7 +196,9 @@ impl Dataset {
     pub fn values(&self) -> Result<Array2<f32>> {
         match &self.target {
             Target::Values(values) => Ok(values.clone()),
-            Target::Labels { labels, .. } => Ok(labels.mapv(|label| label as f32).insert_axis(Axis(1))),
+            Target::Labels { labels, .. } => {
+                Ok(labels.mapv(|label| label as f32).insert_axis(Axis(1)))
+            }
             Target::None => Err(no_targets()),
         }
     }
@@ -198,7 +214,11 @@ impl Dataset {
             let empty = if groups.contains(&0) { ", one of them 0" } else { "" };
             return Err(Error::Shape {
                 operation: "data".into(),
-                found: format!("features have {} rows but {} groups {sum} in all{empty}", self.rows(), groups.len()),
+                found: format!(
+                    "features have {} rows but {} groups {sum} in all{empty}",
+                    self.rows(),
+                    groups.len()
+                ),
                 allowed: "the groups must be all rows, each of one row at least".into(),
             });
         }
@@ -222,7 +242,8 @@ impl Dataset {
             return Err(Error::option("split", "fraction", fraction, &allowed));
         }
         let boundary = units - last as usize;
-        let boundary = self.groups.as_ref().map_or(boundary, |groups| groups[..boundary].iter().sum());
+        let boundary =
+            self.groups.as_ref().map_or(boundary, |groups| groups[..boundary].iter().sum());
         Ok((self.between(0, boundary), self.between(boundary, self.rows())))
     }
 
@@ -242,9 +263,10 @@ impl Dataset {
     /// The rows of a range, whose ends are those of queries where there are any.
     fn between(&self, start: usize, end: usize) -> Dataset {
         let target = match &self.target {
-            Target::Labels { labels, classes } => {
-                Target::Labels { labels: labels.slice(s![start..end]).to_owned(), classes: classes.clone() }
-            }
+            Target::Labels { labels, classes } => Target::Labels {
+                labels: labels.slice(s![start..end]).to_owned(),
+                classes: classes.clone(),
+            },
             Target::Values(values) => Target::Values(values.slice(s![start..end, ..]).to_owned()),
             Target::None => Target::None,
         };
@@ -254,7 +276,8 @@ impl Dataset {
             before += **size;
             (start + 1..=end).contains(&before)
         };
-        let groups = self.groups.as_ref().map(|groups| groups.iter().filter(inside).copied().collect());
+        let groups =
+            self.groups.as_ref().map(|groups| groups.iter().filter(inside).copied().collect());
         Dataset { features, target, feature_names: self.feature_names.clone(), groups }
     }
 
@@ -273,7 +296,10 @@ impl Dataset {
                 };
                 let starts: Vec<usize> = groups.iter().scan(0, start).collect();
                 let order = shuffled_rows(groups.len(), seed)?;
-                let rows = order.iter().flat_map(|&group| starts[group]..starts[group] + groups[group]).collect();
+                let rows = order
+                    .iter()
+                    .flat_map(|&group| starts[group]..starts[group] + groups[group])
+                    .collect();
                 (rows, Some(order.iter().map(|&group| groups[group]).collect()))
             }
         };
@@ -303,11 +329,20 @@ impl Dataset {
 
 #[cfg(feature = "data")]
 fn joined_shape(error: ndarray::ShapeError) -> Error {
-    Error::Shape { operation: "data".into(), found: error.to_string(), allowed: "the same columns in all parts".into() }
+    Error::Shape {
+        operation: "data".into(),
+        found: error.to_string(),
+        allowed: "the same columns in all parts".into(),
+    }
 }
 
 fn input(found: String, allowed: &str) -> Error {
-    Error::Input { operation: "data".into(), name: "targets".into(), found, allowed: allowed.into() }
+    Error::Input {
+        operation: "data".into(),
+        name: "targets".into(),
+        found,
+        allowed: allowed.into(),
+    }
 }
 
 fn no_targets() -> Error {
@@ -339,7 +374,9 @@ pub(super) fn check_finite(operation: &str, name: &str, values: &Array2<f32>) ->
 }
 
 /// The classes 0 up to the largest label, named by their numbers; or a label that numbers no class, and what would.
-pub(super) fn numbered_classes(labels: impl IntoIterator<Item = i64>) -> Result<Vec<String>, (i64, String)> {
+pub(super) fn numbered_classes(
+    labels: impl IntoIterator<Item = i64>,
+) -> Result<Vec<String>, (i64, String)> {
     let mut largest = -1;
     for label in labels {
         if !(0..MOST_CLASSES).contains(&label) {

@@ -81,8 +81,12 @@ impl Element {
                 .enumerate()
                 .map(|(index, number)| i64::try_from(number).map_err(|_| (index, number as f64)))
                 .collect(),
-            Element::F16 => whole(each(bytes, order, |number| half::f16::from_be_bytes(number).to_f64())),
-            Element::F32 => whole(each(bytes, order, |number| f64::from(f32::from_be_bytes(number)))),
+            Element::F16 => {
+                whole(each(bytes, order, |number| half::f16::from_be_bytes(number).to_f64()))
+            }
+            Element::F32 => {
+                whole(each(bytes, order, |number| f64::from(f32::from_be_bytes(number))))
+            }
             Element::F64 => whole(each(bytes, order, f64::from_be_bytes)),
         }
     }
@@ -91,7 +95,8 @@ impl Element {
 fn whole(numbers: Vec<f64>) -> Result<Vec<i64>, (usize, f64)> {
     // 2⁵³: beyond it not every whole number is an f64.
     let fits = |number: f64| number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
-    let each = |(index, number)| if fits(number) { Ok(number as i64) } else { Err((index, number)) };
+    let each =
+        |(index, number)| if fits(number) { Ok(number as i64) } else { Err((index, number)) };
     numbers.into_iter().enumerate().map(each).collect()
 }
 

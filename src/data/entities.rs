@@ -64,7 +64,12 @@ pub fn read_entities(
     Ok(Entities { kind, ids: ids(&table, &name, cells)?, table })
 }
 
-fn column_of_ids(path: &Path, records: &Records, kind: EntityKind, wanted: Option<&str>) -> Result<usize> {
+fn column_of_ids(
+    path: &Path,
+    records: &Records,
+    kind: EntityKind,
+    wanted: Option<&str>,
+) -> Result<usize> {
     let names = match kind {
         EntityKind::Users => USER,
         EntityKind::Items => ITEM,
@@ -75,7 +80,9 @@ fn column_of_ids(path: &Path, records: &Records, kind: EntityKind, wanted: Optio
             Error::unknown(&kind, wanted, records.names.iter().map(String::as_str))
         });
     }
-    let known = names.iter().find_map(|known| records.names.iter().position(|name| plain_name(name) == *known));
+    let known = names
+        .iter()
+        .find_map(|known| records.names.iter().position(|name| plain_name(name) == *known));
     Ok(known.unwrap_or(0))
 }
 
@@ -84,10 +91,15 @@ fn ids(table: &Table, column: &str, cells: Vec<(u64, String)>) -> Result<Vec<Str
     let mut ids = Vec::with_capacity(cells.len());
     for (line, cell) in cells {
         let position = format!("line {line}, column `{column}`");
-        let found = id(&cell).ok_or_else(|| table.wrong(&position, "an empty field".into(), "an id"))?;
+        let found =
+            id(&cell).ok_or_else(|| table.wrong(&position, "an empty field".into(), "an id"))?;
         if let Some(before) = lines.insert(found.clone(), line) {
             let text = format!("{found} again, as in line {before}");
-            return Err(table.wrong(&position, text, "each id once, with several values of a column as `a|b|c`"));
+            return Err(table.wrong(
+                &position,
+                text,
+                "each id once, with several values of a column as `a|b|c`",
+            ));
         }
         ids.push(found);
     }

@@ -45,12 +45,19 @@ pub fn read_idx(path: impl AsRef<Path>) -> Result<Idx> {
         return Err(source.wrong(0, found, expected));
     };
     let sizes = source.exactly(4 * usize::from(magic[3]), "dimensions")?;
-    let shape: Vec<usize> = sizes.as_chunks().0.iter().map(|&size| u32::from_be_bytes(size) as usize).collect();
+    let shape: Vec<usize> =
+        sizes.as_chunks().0.iter().map(|&size| u32::from_be_bytes(size) as usize).collect();
     if let Some(empty) = shape.iter().position(|&size| size == 0) {
-        return Err(source.wrong(4 + 4 * empty as u64, format!("dimension {empty} of {shape:?} is 0"), "1 or more"));
+        return Err(source.wrong(
+            4 + 4 * empty as u64,
+            format!("dimension {empty} of {shape:?} is 0"),
+            "1 or more",
+        ));
     }
     // Saturation keeps a shape whose product overflows too large to be there.
-    let count = shape.iter().fold(element.size() as u128, |count, &size| count.saturating_mul(size as u128));
+    let count = shape
+        .iter()
+        .fold(element.size() as u128, |count, &size| count.saturating_mul(size as u128));
     let bytes = source.last(count, &format!("{element:?} numbers of shape {shape:?}"))?;
     Ok(Idx { path: source.path().into(), shape, element, bytes })
 }
@@ -84,9 +91,14 @@ impl Idx {
             numbers.iter_mut().for_each(|number| *number /= 255.0);
         }
         let columns = self.shape[1..].iter().product();
-        let features = Array2::from_shape_vec((self.shape[0], columns), numbers).map_err(|error| {
-            self.wrong(4, format!("shape {:?} ({error})", self.shape), "as many numbers as it says")
-        })?;
+        let features =
+            Array2::from_shape_vec((self.shape[0], columns), numbers).map_err(|error| {
+                self.wrong(
+                    4,
+                    format!("shape {:?} ({error})", self.shape),
+                    "as many numbers as it says",
+                )
+            })?;
         finite_in_file(&self.path, "", &features)?;
         Ok(features)
     }
@@ -117,7 +129,12 @@ impl Idx {
     }
 
     fn wrong(&self, byte: usize, found: String, expected: &str) -> Error {
-        Error::Data { path: self.path.clone(), position: format!("byte {byte}"), found, expected: expected.into() }
+        Error::Data {
+            path: self.path.clone(),
+            position: format!("byte {byte}"),
+            found,
+            expected: expected.into(),
+        }
     }
 }
 
@@ -131,7 +148,8 @@ impl Idx {
 /// several sets of images.
 pub fn read_idx_folder(path: impl AsRef<Path>) -> Result<Split> {
     let folder = path.as_ref();
-    let (features, labels) = part(folder, &TRAIN)?.ok_or_else(|| missing(folder, "train-images-idx3-ubyte"))?;
+    let (features, labels) =
+        part(folder, &TRAIN)?.ok_or_else(|| missing(folder, "train-images-idx3-ubyte"))?;
     split(folder, (features, labels), part(folder, &TEST)?)
 }
 
@@ -153,7 +171,12 @@ fn split(folder: &Path, (features, labels): Pair, test: Option<Pair>) -> Result<
     {
         let found = format!("{} pixels an image", images.ncols());
         let expected = format!("{}, as in the training images", features.ncols());
-        return Err(Error::Data { path: folder.into(), position: "the test images".into(), found, expected });
+        return Err(Error::Data {
+            path: folder.into(),
+            position: "the test images".into(),
+            found,
+            expected,
+        });
     }
     let all = labels.iter().chain(test.iter().flat_map(|(_, labels)| labels));
     let classes = numbered_classes(all.copied()).map_err(|(label, expected)| Error::Data {
@@ -162,7 +185,9 @@ fn split(folder: &Path, (features, labels): Pair, test: Option<Pair>) -> Result<
         found: format!("label {label}"),
         expected,
     })?;
-    let dataset = |(features, labels)| Dataset::new(features, Target::Labels { labels, classes: classes.clone() });
+    let dataset = |(features, labels)| {
+        Dataset::new(features, Target::Labels { labels, classes: classes.clone() })
+    };
     Ok(Split { test: test.map(dataset).transpose()?, train: dataset((features, labels))? })
 }
 
@@ -172,7 +197,9 @@ const TEST: [&str; 2] = ["t10k", "test"];
 
 /// Images and labels of one part; `None` if there are no such images.
 fn part(folder: &Path, words: &[&str]) -> Result<Option<Pair>> {
-    let Some(images) = found(folder, words, "images", &["idx3-ubyte", "idx4-ubyte"])? else { return Ok(None) };
+    let Some(images) = found(folder, words, "images", &["idx3-ubyte", "idx4-ubyte"])? else {
+        return Ok(None);
+    };
     let labels = found(folder, words, "labels", &["idx1-ubyte", "idx2-int"])?
         .ok_or_else(|| missing(folder, &format!("{}-labels-idx1-ubyte", words[0])))?;
     pair(&images, &labels).map(Some)
@@ -182,7 +209,8 @@ fn pair(images_path: &Path, labels_path: &Path) -> Result<Pair> {
     let images = read_idx(images_path)?;
     let labels = read_idx(labels_path)?;
     if labels.shape[0] != images.shape[0] {
-        let expected = format!("{}, one for each image in {}", images.shape[0], images_path.display());
+        let expected =
+            format!("{}, one for each image in {}", images.shape[0], images_path.display());
         return Err(labels.wrong(4, format!("{} labels", labels.shape[0]), &expected));
     }
     Ok((images.features()?, labels.first_labels()?))
@@ -190,9 +218,14 @@ fn pair(images_path: &Path, labels_path: &Path) -> Result<Pair> {
 
 /// The files of a folder that are read.
 pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
-    let kinds = [("images", &["idx3-ubyte", "idx4-ubyte"][..]), ("labels", &["idx1-ubyte", "idx2-int"])];
-    let parts = [&TRAIN[..], &TEST].into_iter().flat_map(|words| kinds.map(|(kind, ends)| (words, kind, ends)));
-    parts.filter_map(|(words, kind, ends)| found(folder, words, kind, ends).ok().flatten()).collect()
+    let kinds =
+        [("images", &["idx3-ubyte", "idx4-ubyte"][..]), ("labels", &["idx1-ubyte", "idx2-int"])];
+    let parts = [&TRAIN[..], &TEST]
+        .into_iter()
+        .flat_map(|words| kinds.map(|(kind, ends)| (words, kind, ends)));
+    parts
+        .filter_map(|(words, kind, ends)| found(folder, words, kind, ends).ok().flatten())
+        .collect()
 }
 
 /// The file of a folder whose name is that of a part's images or labels; an error if there are several.
@@ -200,9 +233,13 @@ fn found(folder: &Path, words: &[&str], kind: &str, ends: &[&str]) -> Result<Opt
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(None) };
     let fits = |name: &str| {
         let plain = name.strip_suffix(".gz").unwrap_or(name).replace(".idx", "-idx");
-        let wanted = words.iter().flat_map(|word| ends.iter().map(move |end| format!("{word}-{kind}-{end}")));
+        let wanted = words
+            .iter()
+            .flat_map(|word| ends.iter().map(move |end| format!("{word}-{kind}-{end}")));
         wanted.into_iter().any(|wanted| {
-            plain.strip_suffix(&wanted).is_some_and(|before| before.is_empty() || before.ends_with(['-', '_', '.']))
+            plain
+                .strip_suffix(&wanted)
+                .is_some_and(|before| before.is_empty() || before.ends_with(['-', '_', '.']))
         })
     };
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -227,9 +264,14 @@ fn found(folder: &Path, words: &[&str], kind: &str, ends: &[&str]) -> Result<Opt
 
 fn missing(folder: &Path, name: &str) -> Error {
     let text = if folder.is_dir() {
-        format!("the folder holds no `{name}` (nor with .gz, nor with `.idx`); MNIST's names are expected")
+        format!(
+            "the folder holds no `{name}` (nor with .gz, nor with `.idx`); MNIST's names are expected"
+        )
     } else {
         "there is no such folder".to_string()
     };
-    Error::Io { path: folder.into(), source: std::io::Error::new(std::io::ErrorKind::NotFound, text) }
+    Error::Io {
+        path: folder.into(),
+        source: std::io::Error::new(std::io::ErrorKind::NotFound, text),
+    }
 }

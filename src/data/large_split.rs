@@ -8,11 +8,15 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
-use super::blocks::{Blocks, WeighedBlock};
-use super::rows::RowSet;
-use super::table::LargeTable;
-use super::{Dataset, Encoding, EncodingOptions, Table, Target, most_rows};
-use crate::random::Permutation;
+use crate::cpu::random::Permutation;
+use crate::data::blocks::Blocks;
+use crate::data::blocks::WeighedBlock;
+use crate::data::dataset::{Dataset, Target};
+use crate::data::encoding::{Encoding, EncodingOptions};
+use crate::data::most_rows;
+use crate::data::rows::RowSet;
+use crate::data::table::LargeTable;
+use crate::data::table::Table;
 use crate::{Error, Result};
 
 /// Pieces of the file in a block, drawn from all of it: their rows are shuffled among each other.
@@ -67,7 +71,11 @@ impl LargeSplit {
         let pieces = self.table.pieces()?.zip(self.table.piece_list());
         let training = pieces.map(|(found, piece)| {
             let (_, table) = found?;
-            let rows = self.table.known(piece).filter(|(_, known)| !self.held.contains(*known)).map(|(row, _)| row);
+            let rows = self
+                .table
+                .known(piece)
+                .filter(|(_, known)| !self.held.contains(*known))
+                .map(|(row, _)| row);
             let mut rows: Vec<usize> = rows.collect();
             if let Some(name) = &options.weight {
                 let mut weights = weights(&table, name, &rows)?.into_iter();
@@ -155,7 +163,8 @@ impl TableBlocks {
         let size = self.per_block();
         if table.is_seekable() {
             for places in self.order(epoch).chunks(size) {
-                let block = places.par_iter().map(|&place| self.numbers(place, &table.piece(place)?));
+                let block =
+                    places.par_iter().map(|&place| self.numbers(place, &table.piece(place)?));
                 if to.send(joined(block.collect())).is_err() {
                     return Ok(());
                 }
@@ -165,7 +174,8 @@ impl TableBlocks {
         let mut pieces = table.pieces()?.enumerate().peekable();
         while pieces.peek().is_some() {
             let block = pieces.by_ref().take(size);
-            let block: Vec<_> = block.map(|(place, found)| Ok((place, found?.1))).collect::<Result<_>>()?;
+            let block: Vec<_> =
+                block.map(|(place, found)| Ok((place, found?.1))).collect::<Result<_>>()?;
             let block = block.par_iter().map(|(place, piece)| self.numbers(*place, piece));
             if to.send(joined(block.collect())).is_err() {
                 return Ok(());
@@ -229,7 +239,10 @@ impl Blocks for TableBlocks {
         self.part != Part::All && self.encoding.weight().is_some()
     }
 
-    fn weighed_epoch(&mut self, epoch: u32) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
+    fn weighed_epoch(
+        &mut self,
+        epoch: u32,
+    ) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
         // Nothing is kept between the two threads: one block is trained on, and the next one is made.
         let (to, from) = sync_channel(0);
         let blocks = self.clone();
@@ -241,7 +254,10 @@ impl Blocks for TableBlocks {
         };
         let thread = std::thread::Builder::new().name("blocks".into()).spawn(make);
         thread.map_err(|source| Error::Io { path: self.split.table.path().into(), source })?;
-        Ok(Box::new(from.into_iter().filter(|block| !block.as_ref().is_ok_and(|(block, _)| block.rows() == 0))))
+        Ok(Box::new(
+            from.into_iter()
+                .filter(|block| !block.as_ref().is_ok_and(|(block, _)| block.rows() == 0)),
+        ))
     }
 
     fn fingerprint(&self) -> u64 {
@@ -296,7 +312,10 @@ impl KeptBlocks {
             }
             Target::Values(values) => {
                 self.target_width = values.ncols();
-                write(&mut self.targets, values.as_standard_layout().as_slice().unwrap_or_default())?;
+                write(
+                    &mut self.targets,
+                    values.as_standard_layout().as_slice().unwrap_or_default(),
+                )?;
             }
         }
         self.rows += block.rows();
@@ -316,9 +335,11 @@ impl KeptBlocks {
                 let labels = Array1::from_vec(read(&mut self.targets, rows)?);
                 Target::Labels { labels, classes: classes.clone() }
             }
-            None => {
-                Target::Values(shaped(read(&mut self.targets, rows * self.target_width)?, rows, self.target_width)?)
-            }
+            None => Target::Values(shaped(
+                read(&mut self.targets, rows * self.target_width)?,
+                rows,
+                self.target_width,
+            )?),
         };
         Dataset::with_names(features, target, self.names.clone())
     }
@@ -342,12 +363,16 @@ impl Blocks for KeptBlocks {
         self.weights.is_some()
     }
 
-    fn weighed_epoch(&mut self, _epoch: u32) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
+    fn weighed_epoch(
+        &mut self,
+        _epoch: u32,
+    ) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
         for file in [&mut self.features, &mut self.targets].into_iter().chain(&mut self.weights) {
             file.seek(SeekFrom::Start(0)).map_err(io_error)?;
         }
         let size = (BLOCK / (4 * self.width.max(1))).max(1);
-        let sizes: Vec<usize> = (0..self.rows).step_by(size).map(|first| size.min(self.rows - first)).collect();
+        let sizes: Vec<usize> =
+            (0..self.rows).step_by(size).map(|first| size.min(self.rows - first)).collect();
         Ok(Box::new(sizes.into_iter().map(|rows| self.weighed_block(rows))))
     }
 
@@ -367,7 +392,8 @@ fn read<T: bytemuck::Pod>(file: &mut File, count: usize) -> Result<Vec<T>> {
 }
 
 fn shaped(values: Vec<f32>, rows: usize, columns: usize) -> Result<Array2<f32>> {
-    Array2::from_shape_vec((rows, columns), values).map_err(|error| io_error(std::io::Error::other(error)))
+    Array2::from_shape_vec((rows, columns), values)
+        .map_err(|error| io_error(std::io::Error::other(error)))
 }
 
 fn io_error(source: std::io::Error) -> Error {

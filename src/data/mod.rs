@@ -68,7 +68,7 @@ pub use titles::read_titles;
 
 pub(crate) use fingerprint::Fingerprint;
 
-use crate::random::Permutation;
+use crate::cpu::random::Permutation;
 use crate::{Error, Result};
 
 /// What a path holds: the rows to learn from and, if the source has its own, those to test on.
@@ -133,10 +133,20 @@ impl ReadOptions {
             self.no_svmlight(format)?;
         }
         if let (Some(column), false) = (&self.target, target) {
-            return Err(Error::option("data", "target", column, &allowed("files or arrays of their own")));
+            return Err(Error::option(
+                "data",
+                "target",
+                column,
+                &allowed("files or arrays of their own"),
+            ));
         }
         if let (Some(path), false) = (&self.targets, targets) {
-            return Err(Error::option("data", "targets", path.display(), &allowed("the same place as the features")));
+            return Err(Error::option(
+                "data",
+                "targets",
+                path.display(),
+                &allowed("the same place as the features"),
+            ));
         }
         Ok(())
     }
@@ -155,11 +165,9 @@ impl ReadOptions {
 }
 
 #[cfg(feature = "data")]
-const FORMATS: &str =
-    "a folder of IDX files with MNIST's names, .csv, .tsv, .tab, .txt, .data, .svm (each also .gz), .npy, .npz";
+const FORMATS: &str = "a folder of IDX files with MNIST's names, .csv, .tsv, .tab, .txt, .data, .svm (each also .gz), .npy, .npz";
 #[cfg(not(feature = "data"))]
-const FORMATS: &str =
-    "a folder of IDX files with MNIST's names, .svm, .npy; with the feature `data` also .gz, .csv, .npz";
+const FORMATS: &str = "a folder of IDX files with MNIST's names, .svm, .npy; with the feature `data` also .gz, .csv, .npz";
 
 /// The ends of tables' names.
 const TABLES: [&str; 5] = ["csv", "tsv", "tab", "txt", "data"];
@@ -184,11 +192,13 @@ const SVMLIGHT: &str = "SVMlight";
 /// format says; [`Error::Option`] for an option that the format has no use for.
 pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     let path = path.as_ref();
-    let metadata = std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    let metadata =
+        std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
     if metadata.is_dir() {
         if let Some(arrays) = folder_of_arrays(path) {
             options.only(".npy", false, true)?;
-            return read_npy(arrays, options.targets.as_deref()).map(|train| Split { train, test: None });
+            return read_npy(arrays, options.targets.as_deref())
+                .map(|train| Split { train, test: None });
         }
         options.only("a folder of IDX files", false, false)?;
         return read_idx_folder(path);
@@ -215,9 +225,11 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
             options.only(".npz", false, false)?;
             read_npz(path)
         }
-        _ => {
-            Err(Error::Unknown { kind: "data format".into(), found: path.display().to_string(), known: FORMATS.into() })
-        }
+        _ => Err(Error::Unknown {
+            kind: "data format".into(),
+            found: path.display().to_string(),
+            known: FORMATS.into(),
+        }),
     }
 }
 
@@ -244,8 +256,13 @@ pub fn sources(path: impl AsRef<Path>, options: &ReadOptions) -> Vec<PathBuf> {
     }
     if path.is_dir() {
         let arrays = folder_of_arrays(path);
-        let targets = arrays.as_ref().and_then(|path| options.targets.clone().or_else(|| npy::sibling(path)));
-        return if arrays.is_some() { arrays.into_iter().chain(targets).collect() } else { idx::files(path) };
+        let targets =
+            arrays.as_ref().and_then(|path| options.targets.clone().or_else(|| npy::sibling(path)));
+        return if arrays.is_some() {
+            arrays.into_iter().chain(targets).collect()
+        } else {
+            idx::files(path)
+        };
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let beside = match extension(&name) {
@@ -279,7 +296,9 @@ pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
 pub fn is_table(path: impl AsRef<Path>) -> bool {
     let path = path.as_ref();
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    is_stdin(path) || is_columnar(path) || TABLES.contains(&extension(&name).unwrap_or_default()) && !is_svmlight(path)
+    is_stdin(path)
+        || is_columnar(path)
+        || TABLES.contains(&extension(&name).unwrap_or_default()) && !is_svmlight(path)
 }
 
 /// Whether a path is that of a table in Parquet or Arrow IPC, which the feature `parquet` reads.

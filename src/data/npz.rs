@@ -42,14 +42,17 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Split> {
     let stem = |name: &str| name.trim_end_matches(".npy").to_lowercase();
     let find = |wanted: &str| names.iter().find(|name| !wanted.is_empty() && stem(name) == wanted);
     // Features with their targets before features alone: `data` has `labels` in one file and `target` in another.
-    let pair = NAMES.into_iter().find(|[features, targets, ..]| find(features).is_some() && find(targets).is_some());
+    let pair = NAMES
+        .into_iter()
+        .find(|[features, targets, ..]| find(features).is_some() && find(targets).is_some());
     let alone = || NAMES.into_iter().find(|[features, ..]| find(features).is_some());
     if let Some([features, targets, test_features, test_targets]) = pair.or_else(alone)
         && let Some(features) = find(features)
     {
         // Which of them are for the test, nobody says: numpy.savez gives such names to arrays that were handed over without one.
-        let numbered =
-            names.iter().filter(|name| stem(name).strip_prefix("arr_").is_some_and(|end| end.parse::<u32>().is_ok()));
+        let numbered = names.iter().filter(|name| {
+            stem(name).strip_prefix("arr_").is_some_and(|end| end.parse::<u32>().is_ok())
+        });
         let numbered = numbered.count();
         if stem(features) == "arr_0" && numbered > 2 {
             return Err(Error::Input {
@@ -60,14 +63,16 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Split> {
             });
         }
         let features = array(&mut archive, path, features)?;
-        let mut read = |name: Option<&String>| name.map(|name| array(&mut archive, path, name)).transpose();
+        let mut read =
+            |name: Option<&String>| name.map(|name| array(&mut archive, path, name)).transpose();
         let train = joined(&features, read(find(targets))?.as_ref())?;
         let (test, answers) = (read(find(test_features))?, read(find(test_targets))?);
         let test = test.map(|features| joined(&features, answers.as_ref())).transpose()?;
         return Ok(Split { train, test });
     }
     if let [first, second] = &names[..] {
-        let (features, targets) = (array(&mut archive, path, first)?, array(&mut archive, path, second)?);
+        let (features, targets) =
+            (array(&mut archive, path, first)?, array(&mut archive, path, second)?);
         if features.shape[0] == targets.shape[0] {
             return Ok(Split { train: joined(&features, Some(&targets))?, test: None });
         }
@@ -86,17 +91,24 @@ fn array(archive: &mut ZipArchive<BufReader<File>>, path: &Path, name: &str) -> 
     // The size that the archive claims is not reserved in advance: the bytes come first.
     let (claimed, most) = (entry.size(), most_expanded(entry.compressed_size()));
     let wrong = |found: String, expected: &str| {
-        Err(Error::Data { path: path.into(), position: name.into(), found, expected: expected.into() })
+        Err(Error::Data {
+            path: path.into(),
+            position: name.into(),
+            found,
+            expected: expected.into(),
+        })
     };
     if claimed > most {
-        let expected =
-            "at most 100 times its compressed size and 32 MiB; save it uncompressed (numpy.savez) if it is meant so";
+        let expected = "at most 100 times its compressed size and 32 MiB; save it uncompressed (numpy.savez) if it is meant so";
         return wrong(format!("a claim of {claimed} bytes"), expected);
     }
     let mut bytes = Vec::new();
     let outcome = entry.by_ref().take(claimed.saturating_add(1)).read_to_end(&mut bytes);
     if bytes.len() as u64 > claimed {
-        return wrong(format!("more bytes than the {claimed} that the archive claims"), "a whole zip archive");
+        return wrong(
+            format!("more bytes than the {claimed} that the archive claims"),
+            "a whole zip archive",
+        );
     }
     outcome.map_err(|error| Error::Data {
         path: path.into(),

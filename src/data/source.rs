@@ -68,7 +68,8 @@ impl Source {
         reader.by_ref().take(2).read_to_end(&mut start).map_err(io)?;
         let gzip = start == [0x1f, 0x8b];
         let reader: Box<dyn Read + Send> = Box::new(Cursor::new(start).chain(reader));
-        let plain = Source { path: path.into(), reader, offset: 0, most: length, inside: String::new() };
+        let plain =
+            Source { path: path.into(), reader, offset: 0, most: length, inside: String::new() };
         if gzip { plain.decompressed() } else { Ok(plain) }
     }
 
@@ -130,14 +131,20 @@ impl Source {
     /// An [`Error::Data`] at a byte of this file.
     pub(super) fn wrong(&self, byte: u64, found: impl ToString, expected: impl ToString) -> Error {
         let position = format!("byte {byte}{}", self.inside);
-        Error::Data { path: self.path.clone(), position, found: found.to_string(), expected: expected.to_string() }
+        Error::Data {
+            path: self.path.clone(),
+            position,
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
     }
 
     /// The next `count` bytes, fewer at the file's end.
     pub(super) fn up_to(&mut self, count: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let room = self.most.saturating_sub(self.offset);
-        let outcome = self.reader.by_ref().take(count.min(room.saturating_add(1))).read_to_end(&mut bytes);
+        let outcome =
+            self.reader.by_ref().take(count.min(room.saturating_add(1))).read_to_end(&mut bytes);
         self.offset += bytes.len() as u64;
         // A plain file may grow while it is read; a compressed one that expands so far is a trap.
         if bytes.len() as u64 > room && !self.inside.is_empty() {
@@ -146,13 +153,17 @@ impl Source {
         }
         match outcome {
             Ok(_) => Ok(bytes),
-            Err(error) if self.inside.is_empty() => Err(Error::Io { path: self.path.clone(), source: error }),
+            Err(error) if self.inside.is_empty() => {
+                Err(Error::Io { path: self.path.clone(), source: error })
+            }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(self.wrong(self.offset, "the gzip stream breaks off", "a whole gzip stream"))
             }
-            Err(error) => {
-                Err(self.wrong(self.offset, format!("a damaged gzip stream ({error})"), "a whole gzip stream"))
-            }
+            Err(error) => Err(self.wrong(
+                self.offset,
+                format!("a damaged gzip stream ({error})"),
+                "a whole gzip stream",
+            )),
         }
     }
 

@@ -36,7 +36,10 @@ impl Standardization {
     /// [`Error::Empty`] without rows, [`Error::NonFinite`] if a value is NaN or infinite.
     pub fn fit(features: &Array2<f32>) -> Result<Self> {
         if features.nrows() == 0 {
-            return Err(Error::Empty { operation: "standardization".into(), name: "features".into() });
+            return Err(Error::Empty {
+                operation: "standardization".into(),
+                name: "features".into(),
+            });
         }
         check_finite("standardization", "features", features)?;
         let rows = features.nrows() as f64;

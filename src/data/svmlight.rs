@@ -57,9 +57,13 @@ pub fn read_svmlight(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Da
 
 /// Whether a file begins with a row of this form.
 pub(super) fn begins(path: &Path) -> bool {
-    let Ok(start) = Source::open(path).and_then(|mut source| source.up_to(START)) else { return false };
+    let Ok(start) = Source::open(path).and_then(|mut source| source.up_to(START)) else {
+        return false;
+    };
     let is_feature = |token: &str| {
-        let parsed = token.split_once(':').map(|(name, value)| (name == "qid" || name.parse::<u32>().is_ok(), value));
+        let parsed = token
+            .split_once(':')
+            .map(|(name, value)| (name == "qid" || name.parse::<u32>().is_ok(), value));
         parsed.is_some_and(|(is_name, value)| is_name && value.parse::<f32>().is_ok())
     };
     // The last line may be cut off: its last token is not asked.
@@ -135,12 +139,14 @@ impl Rows {
 
     fn add(&mut self, line: &[u8]) -> Result<()> {
         let line = uncommented(line);
-        let text =
-            std::str::from_utf8(line).map_err(|_| self.wrong("bytes that are no text", "label index:value …"))?;
+        let text = std::str::from_utf8(line)
+            .map_err(|_| self.wrong("bytes that are no text", "label index:value …"))?;
         let mut tokens = text.split_ascii_whitespace().peekable();
         let Some(label) = tokens.next() else { return Ok(()) };
         let Some(label) = finite(label) else {
-            return Err(self.wrong(quoted(label), "a label in front, a number that is finite in f32"));
+            return Err(
+                self.wrong(quoted(label), "a label in front, a number that is finite in f32")
+            );
         };
         let query = tokens.next_if(|token| token.starts_with("qid:"));
         self.add_query(query.map(|token| &token[4..]))?;
@@ -148,7 +154,10 @@ impl Rows {
         for token in tokens {
             let (index, value) = self.cell(token)?;
             if let Some(before) = before.filter(|&before| index <= before) {
-                return Err(self.wrong(format!("index {index} after {before}"), "indices that ascend, each once"));
+                return Err(self.wrong(
+                    format!("index {index} after {before}"),
+                    "indices that ascend, each once",
+                ));
             }
             before = Some(index);
             self.cells.push((index, value));
@@ -167,22 +176,30 @@ impl Rows {
     /// `index:value`.
     fn cell(&mut self, token: &str) -> Result<(u32, f32)> {
         let expected = "index:value, such as 3:0.5";
-        let Some((index, value)) = token.split_once(':') else { return Err(self.wrong(quoted(token), expected)) };
+        let Some((index, value)) = token.split_once(':') else {
+            return Err(self.wrong(quoted(token), expected));
+        };
         let is_whole = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
         let number = match index.parse::<u32>() {
             Ok(number) => number,
             Err(_) if is_whole => {
-                return Err(
-                    self.wrong(format!("index {}", short(index)), "an index that fits 32 bits, up to 4294967295")
-                );
+                return Err(self.wrong(
+                    format!("index {}", short(index)),
+                    "an index that fits 32 bits, up to 4294967295",
+                ));
             }
             Err(_) => return Err(self.wrong(quoted(token), expected)),
         };
         let Some(value) = finite(value) else {
-            return Err(self.wrong(quoted(token), "a value that is finite in f32; clean or drop such rows"));
+            return Err(
+                self.wrong(quoted(token), "a value that is finite in f32; clean or drop such rows")
+            );
         };
         if number == 0 && self.zero_based == Some(false) {
-            return Err(self.wrong("index 0", "an index from 1 on, as it was said that they count from there"));
+            return Err(self.wrong(
+                "index 0",
+                "an index from 1 on, as it was said that they count from there",
+            ));
         }
         self.has_zero |= number == 0;
         Ok((number, value))
@@ -193,15 +210,20 @@ impl Rows {
         let rows = self.labels.len();
         let Some(text) = text else {
             if self.query.is_some() {
-                return Err(self.wrong("a row without qid:", "a query in each row, as in those before"));
+                return Err(
+                    self.wrong("a row without qid:", "a query in each row, as in those before")
+                );
             }
             return Ok(());
         };
         if rows > 0 && self.query.is_none() {
-            return Err(self.wrong(format!("qid:{}", short(text)), "no query, as in the rows before"));
+            return Err(
+                self.wrong(format!("qid:{}", short(text)), "no query, as in the rows before")
+            );
         }
         let Ok(query) = text.parse::<u64>() else {
-            return Err(self.wrong(format!("`qid:{}`", short(text)), "a whole number from 0 on behind qid:"));
+            return Err(self
+                .wrong(format!("`qid:{}`", short(text)), "a whole number from 0 on behind qid:"));
         };
         if self.query == Some(query) {
             if let Some(size) = self.sizes.last_mut() {
@@ -214,7 +236,9 @@ impl Rows {
         }
         if let Some(line) = self.left.get(&query) {
             let found = format!("query {query} again, whose rows ended before line {line}");
-            return Err(self.wrong(found, "all rows of a query one behind the other; sort them by qid"));
+            return Err(
+                self.wrong(found, "all rows of a query one behind the other; sort them by qid")
+            );
         }
         self.query = Some(query);
         self.sizes.push(1);
@@ -232,14 +256,19 @@ impl Rows {
         if found > width {
             let last = (width as u64 + u64::from(base)).saturating_sub(1);
             self.line = line;
-            let expected = format!("indices up to {last}, as there are {width} features that count from {base}");
+            let expected = format!(
+                "indices up to {last}, as there are {width} features that count from {base}"
+            );
             return Err(self.wrong(format!("index {widest}"), expected));
         }
         if width == 0 {
-            return Err(self.wrong("no feature in any row", "index:value behind the label of a row at least"));
+            return Err(self
+                .wrong("no feature in any row", "index:value behind the label of a row at least"));
         }
         let features = self.dense(width, base as usize)?;
-        let target = Target::Values(Array2::from_shape_fn((self.labels.len(), 1), |(row, _)| self.labels[row]));
+        let target = Target::Values(Array2::from_shape_fn((self.labels.len(), 1), |(row, _)| {
+            self.labels[row]
+        }));
         let names = (0..width).map(|column| (column + base as usize).to_string()).collect();
         let mut dataset = Dataset::with_names(features, target, names)?;
         dataset.groups = self.groups(options)?;
@@ -269,7 +298,8 @@ impl Rows {
                 ),
                 bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
                 limit: u64::try_from(limit).unwrap_or(u64::MAX),
-                advice: "renumber the features, keep the frequent ones, or say how many there are".into(),
+                advice: "renumber the features, keep the frequent ones, or say how many there are"
+                    .into(),
             });
         }
         let mut features = Array2::zeros((rows, width));
@@ -290,10 +320,13 @@ impl Rows {
         let Some(beside) = beside else { return Ok(own) };
         let found = read_groups(&beside, self.labels.len(), &self.path)?;
         let Some(own) = own else { return Ok(Some(found)) };
-        let Some(group) = (0..own.len().max(found.len())).find(|&group| own.get(group) != found.get(group)) else {
+        let Some(group) =
+            (0..own.len().max(found.len())).find(|&group| own.get(group) != found.get(group))
+        else {
             return Ok(Some(own));
         };
-        let rows = |of: &[usize]| of.get(group).map_or("none".to_string(), |rows| format!("{rows} rows"));
+        let rows =
+            |of: &[usize]| of.get(group).map_or("none".to_string(), |rows| format!("{rows} rows"));
         Err(Error::Data {
             path: beside,
             position: format!("query {} (from 1)", group + 1),
@@ -304,7 +337,12 @@ impl Rows {
 
     fn wrong(&self, found: impl ToString, expected: impl ToString) -> Error {
         let position = format!("line {}", self.line);
-        Error::Data { path: self.path.clone(), position, found: found.to_string(), expected: expected.to_string() }
+        Error::Data {
+            path: self.path.clone(),
+            position,
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
     }
 }
 
@@ -321,7 +359,8 @@ fn quoted(text: &str) -> String {
 /// The file of the groups that stands beside a file of rows.
 pub(super) fn companion(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
-    let names = [name, name.trim_end_matches(".gz")].map(|name| [format!("{name}.query"), format!("{name}.query.gz")]);
+    let names = [name, name.trim_end_matches(".gz")]
+        .map(|name| [format!("{name}.query"), format!("{name}.query.gz")]);
     names.into_iter().flatten().map(|name| path.with_file_name(name)).find(|path| path.is_file())
 }
 
@@ -344,7 +383,11 @@ fn read_groups(path: &Path, rows: usize, of: &Path) -> Result<Vec<usize>> {
         last = number + 1;
         let size = line.parse().ok().filter(|&size: &usize| size > 0);
         let size = size.ok_or_else(|| {
-            wrong(last, quoted(line), "the number of rows of a query, a whole number from 1 on".into())
+            wrong(
+                last,
+                quoted(line),
+                "the number of rows of a query, a whole number from 1 on".into(),
+            )
         })?;
         sum = sum.saturating_add(size);
         if sum > rows {

@@ -9,7 +9,8 @@ use super::table::{Records, TableOptions};
 use crate::{Error, Result};
 
 /// Names that a column of titles goes by, in lower case and without `_`, `-` and spaces.
-const TITLE: &[&str] = &["title", "name", "booktitle", "movietitle", "itemname", "productname", "artistname"];
+const TITLE: &[&str] =
+    &["title", "name", "booktitle", "movietitle", "itemname", "productname", "artistname"];
 
 /// Reads the titles of items by their ids: the column that is called so (`title`, `name` …) by the first column; without a header the second by
 /// the first (MovieLens' `movies.csv`, `movies.dat`, `u.item`, Book-Crossing).

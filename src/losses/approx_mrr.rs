@@ -1,8 +1,8 @@
 //! ApproxMRR.
 
 use super::prelude::*;
-use crate::host::listwise::{kept_items, over_smooth_ranks};
-use crate::host::rowwise::{Auxiliary, Row};
+use crate::templates::listwise::cpu::{kept_items, over_smooth_ranks};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// ApproxMRR: the negative mean reciprocal rank of a list with ranks made smooth, −Σ (y/r) / Σ y, r = ½ + Σⱼ σ((sⱼ − sᵢ)/temperature).
@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "T. Qin, T.-Y. Liu and H. Li, A general approximation framework for direct optimization of information retrieval measures, 2010",
     variants: &[r#"{"temperature": 1.0}"#],
-    shader: crate::wgsl::shader!("losses/approx_mrr.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/approx_mrr.wgsl"),
     make: make::<ApproxMrr>,
 };
 
@@ -57,7 +57,13 @@ impl Filling for ApproxMrr {
 
 impl Rowwise for ApproxMrr {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(
             row,
             scale,

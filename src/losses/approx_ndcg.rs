@@ -3,8 +3,8 @@
 use super::prelude::*;
 use std::f64::consts::LN_2;
 
-use crate::host::listwise::{gain, ideal, kept_items, over_smooth_ranks};
-use crate::host::rowwise::{Auxiliary, Row};
+use crate::templates::listwise::cpu::{gain, ideal, kept_items, over_smooth_ranks};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// ApproxNDCG: the negative NDCG of a list with ranks made smooth, −(1/ideal) Σ (2^y − 1)/log₂(1 + r), r = ½ + Σⱼ σ((sⱼ − sᵢ)/temperature).
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "T. Qin, T.-Y. Liu and H. Li, A general approximation framework for direct optimization of information retrieval measures, 2010",
     variants: &[r#"{"temperature": 1.0}"#],
-    shader: crate::wgsl::shader!("losses/approx_ndcg.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/approx_ndcg.wgsl"),
     make: make::<ApproxNdcg>,
 };
 
@@ -60,7 +60,13 @@ impl Filling for ApproxNdcg {
 
 impl Rowwise for ApproxNdcg {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(
             row,
             scale,

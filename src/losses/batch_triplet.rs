@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::prelude::*;
-use super::{Candidates, SimilarityRows};
+use crate::losses::prelude::*;
+use crate::templates::traits::{Candidates, SimilarityRows};
 
 /// Which triplets of a batch count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "A. Hermans, L. Beyer and B. Leibe, In defense of the triplet loss for person re-identification, 2017",
     variants: &[r#"{"mining": "semi_hard", "margin": 0.7}"#],
-    shader: crate::wgsl::shader!("losses/batch_triplet.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/batch_triplet.wgsl"),
     make: make::<BatchTriplet>,
 };
 
@@ -76,7 +76,10 @@ impl Filling for BatchTriplet {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("MARGIN", self.margin), ("SEMI_HARD", f64::from(u8::from(self.mining == Mining::SemiHard)))]
+        vec![
+            ("MARGIN", self.margin),
+            ("SEMI_HARD", f64::from(u8::from(self.mining == Mining::SemiHard))),
+        ]
     }
 }
 
@@ -118,12 +121,16 @@ impl BatchTriplet {
         let is_positive = |column: usize| rows.is_positive(column);
         let is_negative = |column: usize| rows.labels[column] != rows.labels[rows.row];
         if self.mining == Mining::BatchHard {
-            return lowest(scores, is_positive).zip(highest(scores, is_negative)).into_iter().collect();
+            return lowest(scores, is_positive)
+                .zip(highest(scores, is_negative))
+                .into_iter()
+                .collect();
         }
         let Some(farthest) = lowest(scores, is_negative) else { return Vec::new() };
         let positives = (0..scores.len()).filter(|&column| is_positive(column));
         let with_negative = positives.map(|positive| {
-            let farther = highest(scores, |column| is_negative(column) && scores[column] < scores[positive]);
+            let farther =
+                highest(scores, |column| is_negative(column) && scores[column] < scores[positive]);
             (positive, farther.unwrap_or(farthest))
         });
         with_negative.collect()
@@ -136,7 +143,11 @@ impl SimilarityRows for BatchTriplet {
     }
 
     fn share(&self) -> Share {
-        Share { needs_positives: true, needs_negatives: true, per_positive: self.mining == Mining::SemiHard }
+        Share {
+            needs_positives: true,
+            needs_negatives: true,
+            per_positive: self.mining == Mining::SemiHard,
+        }
     }
 
     fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R {
@@ -144,7 +155,8 @@ impl SimilarityRows for BatchTriplet {
         let mut slopes = vec![R::ZERO; scores.len()];
         let mut value = R::ZERO;
         for (positive, negative) in pairs {
-            let short = distance(scores[positive]) - distance(scores[negative]) + R::new(self.margin);
+            let short =
+                distance(scores[positive]) - distance(scores[negative]) + R::new(self.margin);
             if short > R::ZERO {
                 value += short;
                 slopes[positive] += slope(scores[positive]);

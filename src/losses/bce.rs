@@ -35,7 +35,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "E. B. Baum and F. Wilczek, Supervised learning of probability distributions by neural networks, 1988",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/bce.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/bce.wgsl"),
     make: make::<Bce>,
 };
 

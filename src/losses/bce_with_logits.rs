@@ -38,15 +38,17 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "sigmoid_binary_cross_entropy",
     source: "D. R. Cox, The regression analysis of binary sequences, 1958",
     variants: &[r#"{"label_smoothing": 0.1}"#],
-    shader: crate::wgsl::shader!("losses/bce_with_logits.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/bce_with_logits.wgsl"),
     make: make::<BceWithLogits>,
 };
 
 impl Filling for BceWithLogits {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Probability;
-    const INPUTS: &'static [Input] =
-        &[Input { name: "pos_weight", shape: "[columns]: weight of the positive side of each column" }];
+    const INPUTS: &'static [Input] = &[Input {
+        name: "pos_weight",
+        shape: "[columns]: weight of the positive side of each column",
+    }];
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)
@@ -75,7 +77,8 @@ impl Pointwise for BceWithLogits {
         let (tail, high, low) = prediction.logistic();
         // A side without a share has none of an infinite logit either.
         let part = |share: R, size: R| R::select(share == R::ZERO, R::ZERO, share * size);
-        let value = part(positive, (-prediction).max(R::ZERO) + tail) + part(negative, prediction.max(R::ZERO) + tail);
+        let value = part(positive, (-prediction).max(R::ZERO) + tail)
+            + part(negative, prediction.max(R::ZERO) + tail);
         let is_positive = prediction >= R::ZERO;
         let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
         (value, negative * up - positive * down)

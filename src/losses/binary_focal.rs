@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
         r#"{"gamma": 0.0, "alpha": 0.75}"#,
         r#"{"gamma": 0.5}"#,
     ],
-    shader: crate::wgsl::shader!("losses/binary_focal.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/binary_focal.wgsl"),
     make: make::<BinaryFocal>,
 };
 
@@ -80,14 +80,17 @@ impl Pointwise for BinaryFocal {
         let is_positive = prediction >= R::ZERO;
         let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
         // A side that has no share costs nothing, even at ±∞.
-        let side = |share: R, x: R| R::select(share == R::ZERO, R::ZERO, share * (x.max(R::ZERO) + tail));
+        let side =
+            |share: R, x: R| R::select(share == R::ZERO, R::ZERO, share * (x.max(R::ZERO) + tail));
         let cross = side(y, -prediction) + side(not_y, prediction);
         let wrong = not_y * up + y * down;
         // σ(x)σ(−x)/q is at most 1. A floor under e keeps it from 0/0; q = e there, or so much larger that it does not show.
-        let (at_high, at_low) = (R::select(is_positive, not_y, y), R::select(is_positive, y, not_y));
+        let (at_high, at_low) =
+            (R::select(is_positive, not_y, y), R::select(is_positive, y, not_y));
         let floored = Real::max(e, R::new(1e-30));
         let share = floored * high / (at_high + at_low * floored);
-        let alpha = self.alpha.map_or(R::ONE, |alpha| R::new(alpha) * y + R::new(1.0 - alpha) * not_y);
+        let alpha =
+            self.alpha.map_or(R::ONE, |alpha| R::new(alpha) * y + R::new(1.0 - alpha) * not_y);
         let weight = alpha * wrong.powf(gamma);
         // x e^−|x| is 0 long before 10⁴; further out the floor would make up for it, and ∞ · 0 be NaN.
         let slope = gamma * (not_y - y) * share * cross.min(R::new(1e4)) + (not_y * up - y * down);

@@ -36,15 +36,25 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "S. Rendle et al., BPR: Bayesian personalized ranking from implicit feedback, 2009",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/bpr.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/bpr.wgsl"),
     make: make::<Bpr>,
 };
 
 impl Filling for Bpr {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
-        Argument { name: "positive", shape: "any: scores", role: Role::Differentiated, domain: Domain::Real },
-        Argument { name: "negative", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+        Argument {
+            name: "positive",
+            shape: "any: scores",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "negative",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -52,11 +62,11 @@ impl Filling for Bpr {
     }
 }
 
-impl Pairs for Bpr {
+impl TwoInput for Bpr {
     #[inline(always)]
-    fn pair<R: Real>(&self, first: R, second: R, _truth: R) -> Pair<R> {
+    fn pair<R: Real>(&self, first: R, second: R, _truth: R) -> TwoInputTerms<R> {
         let difference = first - second;
         let slope = (-difference).sigmoid();
-        Pair { value: (-difference).softplus(), first: -slope, second: slope }
+        TwoInputTerms { value: (-difference).softplus(), first: -slope, second: slope }
     }
 }

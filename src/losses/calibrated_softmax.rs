@@ -1,9 +1,9 @@
 //! Calibrated softmax loss of a list.
 
 use super::prelude::*;
-use crate::host::listwise::{kept_items, softmax_against};
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::wgsl::File;
+use crate::runtime::wgsl::File;
+use crate::templates::listwise::cpu::{kept_items, softmax_against};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// Calibrated softmax loss: −Σ y ln softmax(s) with one more item in each list, whose score is 0 and whose target is `virtual_label`.
@@ -40,14 +40,15 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "L. Yan et al., Scale calibration of deep ranking models, 2022",
     variants: &[r#"{"virtual_label": 0.25}"#],
-    shader: crate::wgsl::shader!("losses/calibrated_softmax.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/calibrated_softmax.wgsl"),
     make: make::<CalibratedSoftmax>,
 };
 
 impl Filling for CalibratedSoftmax {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
-    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/list_softmax.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
@@ -60,13 +61,21 @@ impl Filling for CalibratedSoftmax {
 
 impl Rowwise for CalibratedSoftmax {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(
             row,
             scale,
             gradient,
             #[inline(always)]
-            |scores, truths, slopes| softmax_against(scores, truths, Some(self.virtual_label), slopes),
+            |scores, truths, slopes| {
+                softmax_against(scores, truths, Some(self.virtual_label), slopes)
+            },
         )
     }
 }

@@ -1,8 +1,8 @@
 //! Categorical hinge.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Categorical hinge of scores, as Keras has it: the best of the other classes, or 0, is to stay 1 below the label.
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "F. Chollet et al., Keras, 2015",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/categorical_hinge.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/categorical_hinge.wgsl"),
     make: make::<CategoricalHinge>,
 };
 
@@ -52,11 +52,17 @@ impl Filling for CategoricalHinge {
 
 impl Rowwise for CategoricalHinge {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         match row.target {
-            Target::Label(label) => {
-                cells(row.logits, scale, gradient, |column| R::select(column == label, R::ONE, R::ZERO))
-            }
+            Target::Label(label) => cells(row.logits, scale, gradient, |column| {
+                R::select(column == label, R::ONE, R::ZERO)
+            }),
             Target::Dense(dense) => cells(row.logits, scale, gradient, |column| dense[column]),
         }
     }
@@ -74,7 +80,9 @@ fn cells<R: Real>(scores: &[R], scale: R, gradient: &mut [R], truth: impl Fn(usi
     // Where nothing is left to compare with, any finite number below all scores stands for the best.
     let excess = R::ONE + (R::select(best == R::NEG_INFINITY, R::new(-1e38), best) - own);
     if excess > R::ZERO {
-        let ties = R::new(simd::sum_of(scores.len(), |column| R::select(gradient[column] == best, R::ONE, R::ZERO)));
+        let ties = R::new(simd::sum_of(scores.len(), |column| {
+            R::select(gradient[column] == best, R::ONE, R::ZERO)
+        }));
         for (column, cell) in gradient.iter_mut().enumerate() {
             let t = truth(column);
             let is_best = (*cell == best) & (best != R::NEG_INFINITY);

@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "P. W. Holland and R. E. Welsch, Robust regression using iteratively reweighted least-squares, 1977",
     variants: &[r#"{"scale": 0.5}"#],
-    shader: crate::wgsl::shader!("losses/cauchy.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/cauchy.wgsl"),
     make: make::<Cauchy>,
 };
 

@@ -1,4 +1,4 @@
-//! Positives and negatives of a row against each other, each at a pace of its own.
+//! Positives and negatives of a row against each other, each at a learning_rate_policy of its own.
 
 use super::prelude::*;
 
@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "Y. Sun et al., Circle loss: a unified perspective of pair similarity optimization, 2020",
     variants: &[r#"{"margin": 0.25, "gamma": 4.0, "detach": false}"#],
-    shader: crate::wgsl::shader!("losses/circle.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/circle.wgsl"),
     make: make::<Circle>,
 };
 
@@ -60,7 +60,11 @@ impl Filling for Circle {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("MARGIN", self.margin), ("GAMMA", self.gamma), ("DETACH", f64::from(u8::from(self.detach)))]
+        vec![
+            ("MARGIN", self.margin),
+            ("GAMMA", self.gamma),
+            ("DETACH", f64::from(u8::from(self.detach))),
+        ]
     }
 }
 
@@ -79,12 +83,12 @@ impl Similarity for Circle {
         let (margin, gamma) = (R::new(self.margin), R::new(self.gamma));
         let pull = gamma * (R::ONE + margin - score).max(R::ZERO);
         let push = gamma * (score + margin).max(R::ZERO);
-        let pace = R::select(is_positive, -pull, push);
+        let learning_rate_policy = R::select(is_positive, -pull, push);
         let gap = score - R::select(is_positive, R::ONE - margin, margin);
-        let exponent = pace * gap;
-        // d(pace)/ds is γ for both where the pace is not 0.
-        let through = R::select(pace != R::ZERO, gamma * gap, R::ZERO);
-        let slope = if self.detach { pace } else { pace + through };
+        let exponent = learning_rate_policy * gap;
+        // d(learning_rate_policy)/ds is γ for both where the learning_rate_policy is not 0.
+        let through = R::select(learning_rate_policy != R::ZERO, gamma * gap, R::ZERO);
+        let slope = if self.detach { learning_rate_policy } else { learning_rate_policy + through };
         Term { exponent, slope, inside: [is_positive, !(is_own | is_positive)] }
     }
 

@@ -1,7 +1,7 @@
-//! Pairs of vectors that shall be near each other, or a margin apart.
+//! TwoInput of vectors that shall be near each other, or a margin apart.
 
 use super::prelude::*;
-use crate::real::{is_too_large, is_too_small};
+use crate::cpu::real::{is_too_large, is_too_small};
 
 options! {
     /// Contrastive loss: two vectors shall lie together where the target is 1, and at least a margin apart where it is 0.
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an invariant mapping, 2006",
     variants: &[r#"{"margin": 6.0, "epsilon": 0.01}"#],
-    shader: crate::wgsl::shader!("losses/contrastive.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/contrastive.wgsl"),
     make: make::<Contrastive>,
 };
 
@@ -54,7 +54,12 @@ impl Filling for Contrastive {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "second", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+        Argument {
+            name: "second",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
         Argument {
             name: "targets",
             shape: "[rows]: 1 for two that are alike, else 0",
@@ -72,7 +77,7 @@ impl Filling for Contrastive {
     }
 }
 
-impl Vectors for Contrastive {
+impl Distance for Contrastive {
     #[inline(always)]
     fn leaves_range<R: Real>(&self, [square, ..]: [R; 3]) -> bool {
         is_too_large(square) | is_too_small(square)
@@ -90,21 +95,31 @@ impl Vectors for Contrastive {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, [scale, ..]: [R; 3], [square, ..]: [R; 3], truth: R) -> VectorOutcome<R> {
+    fn finish<R: Real>(
+        &self,
+        [scale, ..]: [R; 3],
+        [square, ..]: [R; 3],
+        truth: R,
+    ) -> DistanceTerms<R> {
         let scaled = square.sqrt();
         let short = (R::new(self.margin) - scaled / scale).max(R::ZERO);
         let apart = R::ONE - truth;
         let push = R::select(scaled > R::ZERO, short / scaled, R::ZERO);
         // A square beyond f32 is no part of the value where the two shall be apart.
         let pulled = R::select(truth == R::ZERO, R::ZERO, truth * (square / scale / scale));
-        VectorOutcome {
+        DistanceTerms {
             value: pulled + apart * short * short,
             factors: [R::new(2.0) * truth, R::new(2.0) * (apart * push), R::ZERO, R::ZERO],
         }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, [scale, ..]: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+    fn slopes<R: Real>(
+        &self,
+        outcome: &DistanceTerms<R>,
+        [scale, ..]: [R; 3],
+        [x, y, _]: [R; 3],
+    ) -> [R; 3] {
         let gap = (x - y) + R::new(self.epsilon);
         let [pull, push, ..] = outcome.factors;
         // A gap beyond f32 has no slope where it is pulled or pushed by nothing.

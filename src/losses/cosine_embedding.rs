@@ -1,7 +1,7 @@
-//! Pairs of vectors that shall point the same way, or shall not.
+//! TwoInput of vectors that shall point the same way, or shall not.
 
 use super::prelude::*;
-use crate::real::is_too_large;
+use crate::cpu::real::is_too_large;
 
 options! {
     /// Cosine embedding loss: two vectors shall point the same way where the target is +1, and their cosine shall be no more than a
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "A. Frome et al., DeViSE: a deep visual-semantic embedding model, 2013",
     variants: &[r#"{"margin": 0.3}"#],
-    shader: crate::wgsl::shader!("losses/cosine_embedding.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/cosine_embedding.wgsl"),
     make: make::<CosineEmbedding>,
 };
 
@@ -54,8 +54,18 @@ impl Filling for CosineEmbedding {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "second", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
-        Argument { name: "targets", shape: "[rows]: +1 or -1", role: Role::Fixed, domain: Domain::Sign },
+        Argument {
+            name: "second",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "targets",
+            shape: "[rows]: +1 or -1",
+            role: Role::Fixed,
+            domain: Domain::Sign,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -67,7 +77,7 @@ impl Filling for CosineEmbedding {
     }
 }
 
-impl Vectors for CosineEmbedding {
+impl Distance for CosineEmbedding {
     #[inline(always)]
     fn leaves_range<R: Real>(&self, [_, first, second]: [R; 3]) -> bool {
         // Small ones are lost beside the 1e-12 that is added.
@@ -87,7 +97,12 @@ impl Vectors for CosineEmbedding {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, scales: [R; 3], [product, first, second]: [R; 3], truth: R) -> VectorOutcome<R> {
+    fn finish<R: Real>(
+        &self,
+        scales: [R; 3],
+        [product, first, second]: [R; 3],
+        truth: R,
+    ) -> DistanceTerms<R> {
         let added = |scale: R| scale * (scale * R::new(1e-12));
         let (first, second) = (first + added(scales[0]), second + added(scales[1]));
         let (length, other) = (first.sqrt(), second.sqrt());
@@ -98,12 +113,21 @@ impl Vectors for CosineEmbedding {
         } else {
             (above.max(R::ZERO), R::select(above >= R::ZERO, R::ONE, R::ZERO))
         };
-        VectorOutcome { value, factors: [slope / length, R::ONE / other, cosine / length, slope * cosine / other] }
+        DistanceTerms {
+            value,
+            factors: [slope / length, R::ONE / other, cosine / length, slope * cosine / other],
+        }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, scales: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
-        let ([over_first, over_second, first, second], [scale_x, scale_y, _]) = (outcome.factors, scales);
+    fn slopes<R: Real>(
+        &self,
+        outcome: &DistanceTerms<R>,
+        scales: [R; 3],
+        [x, y, _]: [R; 3],
+    ) -> [R; 3] {
+        let ([over_first, over_second, first, second], [scale_x, scale_y, _]) =
+            (outcome.factors, scales);
         let (x, y) = (scale_x * x, scale_y * y);
         [
             scale_x * over_first * (over_second * y - first * x),

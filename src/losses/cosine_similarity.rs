@@ -1,7 +1,7 @@
 //! The angle between a predicted vector and the true one.
 
 use super::prelude::*;
-use crate::real::{is_too_large, is_too_small};
+use crate::cpu::real::{is_too_large, is_too_small};
 
 options! {
     /// Cosine distance of each row of the predictions to its row of the targets: 1 where they are at right angles, 0 where they
@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "cosine_distance",
     source: "G. Salton and M. J. McGill, Introduction to Modern Information Retrieval, 1983",
     variants: &[r#"{"epsilon": 0.001}"#],
-    shader: crate::wgsl::shader!("losses/cosine_similarity.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/cosine_similarity.wgsl"),
     make: make::<CosineSimilarity>,
 };
 
@@ -53,7 +53,12 @@ impl Filling for CosineSimilarity {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "targets", shape: "of the predictions' shape", role: Role::Fixed, domain: Domain::Real },
+        Argument {
+            name: "targets",
+            shape: "of the predictions' shape",
+            role: Role::Fixed,
+            domain: Domain::Real,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -65,7 +70,7 @@ impl Filling for CosineSimilarity {
     }
 }
 
-impl Vectors for CosineSimilarity {
+impl Distance for CosineSimilarity {
     #[inline(always)]
     fn leaves_range<R: Real>(&self, [_, first, second]: [R; 3]) -> bool {
         is_too_large(first) | is_too_large(second) | is_too_small(first) | is_too_small(second)
@@ -83,21 +88,33 @@ impl Vectors for CosineSimilarity {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, scales: [R; 3], [product, first, second]: [R; 3], _: R) -> VectorOutcome<R> {
+    fn finish<R: Real>(
+        &self,
+        scales: [R; 3],
+        [product, first, second]: [R; 3],
+        _: R,
+    ) -> DistanceTerms<R> {
         let epsilon = R::new(self.epsilon);
         let (first, second) = (first.sqrt(), second.sqrt());
-        let (over_first, over_second) = (first.max(scales[0] * epsilon), second.max(scales[1] * epsilon));
+        let (over_first, over_second) =
+            (first.max(scales[0] * epsilon), second.max(scales[1] * epsilon));
         // One division after the other: the product of two lengths may leave f32.
         let cosine = product / over_first / over_second;
         let own = |length: R| R::select(length > R::ZERO, cosine / length, R::ZERO);
         // Apart and not multiplied: the product of two small ones may leave f32.
         let factors = [R::ONE / over_first, R::ONE / over_second, own(first), own(second)];
-        VectorOutcome { value: R::ONE - cosine, factors }
+        DistanceTerms { value: R::ONE - cosine, factors }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, scales: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
-        let ([over_first, over_second, first, second], [scale_x, scale_y, _]) = (outcome.factors, scales);
+    fn slopes<R: Real>(
+        &self,
+        outcome: &DistanceTerms<R>,
+        scales: [R; 3],
+        [x, y, _]: [R; 3],
+    ) -> [R; 3] {
+        let ([over_first, over_second, first, second], [scale_x, scale_y, _]) =
+            (outcome.factors, scales);
         let (x, y) = (scale_x * x, scale_y * y);
         [
             scale_x * over_first * (first * x - over_second * y),

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::Error;
-use crate::host::sequence::Item;
+use crate::templates::sequence::cpu::Item;
 
 options! {
     /// Connectionist temporal classification: labels of a sequence whose places in time are not known, as in speech and
@@ -51,7 +51,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "ctc_loss",
     source: "A. Graves et al., Connectionist temporal classification, 2006",
     variants: &[r#"{"zero_infinity": true}"#, r#"{"blank": 1, "zero_infinity": true}"#],
-    shader: crate::wgsl::shader!("losses/ctc.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/ctc.wgsl"),
     make: make::<Ctc>,
 };
 
@@ -98,9 +98,20 @@ impl Sequence for Ctc {
         self.blank as usize
     }
 
-    fn check_sequence(&self, targets: &[i32], lengths: &[i32], length: usize, classes: usize) -> Result<()> {
+    fn check_sequence(
+        &self,
+        targets: &[i32],
+        lengths: &[i32],
+        length: usize,
+        classes: usize,
+    ) -> Result<()> {
         if self.blank as usize >= classes {
-            return Err(Error::option("ctc", "blank", self.blank, &format!("a class, 0 to {}", classes - 1)));
+            return Err(Error::option(
+                "ctc",
+                "blank",
+                self.blank,
+                &format!("a class, 0 to {}", classes - 1),
+            ));
         }
         for (item, &own) in lengths.iter().enumerate() {
             if targets[item * length..][..own as usize].contains(&(self.blank as i32)) {
@@ -120,14 +131,17 @@ impl Sequence for Ctc {
         let (forward, backward) = (lattice.forward(), lattice.backward());
         let states = lattice.states();
         let total = match forward.chunks_exact(states).last() {
-            Some(last) => last[states.saturating_sub(2)..].iter().fold(R::NEG_INFINITY, |sum, &x| add(sum, x)),
+            Some(last) => {
+                last[states.saturating_sub(2)..].iter().fold(R::NEG_INFINITY, |sum, &x| add(sum, x))
+            }
             // Without rows there is the empty alignment alone.
             None => R::select(item.labels.is_empty(), R::ZERO, R::NEG_INFINITY),
         };
         let infeasible = total == R::NEG_INFINITY;
         for (t, row) in gradient.chunks_exact_mut(item.classes).enumerate() {
             let places = t * states..(t + 1) * states;
-            let ways: Vec<R> = places.map(|place| (forward[place] + backward[place] - total).exp()).collect();
+            let ways: Vec<R> =
+                places.map(|place| (forward[place] + backward[place] - total).exp()).collect();
             // They add up to 1 but for the roundings of logarithms in the hundreds, which they have in common.
             let whole: R = ways.iter().copied().sum();
             let logs = &lattice.log_probabilities[t * item.classes..];
@@ -179,7 +193,8 @@ impl<'a, R: Real> Lattice<'a, R> {
             let sum: R = row.iter().map(|&x| (x - largest).exp()).sum();
             let lse = largest + sum.ln();
             lattice.log_probabilities.extend(row.iter().map(|&x| x - lse));
-            let named = item.labels.iter().fold(row[blank], |best, &label| row[label as usize].max(best));
+            let named =
+                item.labels.iter().fold(row[blank], |best, &label| row[label as usize].max(best));
             let best = named.max(R::LOWEST) - lse;
             lattice.largest.push(best);
             taken += best.to_f64();
@@ -234,7 +249,9 @@ impl<'a, R: Real> Lattice<'a, R> {
         let mut backward = vec![R::NEG_INFINITY; time * states];
         for t in (0..time).rev() {
             for s in 0..states {
-                let behind = |ahead: usize| backward[(t + 1) * states + s + ahead] + self.emission(t + 1, s + ahead);
+                let behind = |ahead: usize| {
+                    backward[(t + 1) * states + s + ahead] + self.emission(t + 1, s + ahead)
+                };
                 let mut sum = if s + 2 >= states { R::ZERO } else { R::NEG_INFINITY };
                 if t + 1 < time {
                     sum = behind(0);

@@ -5,24 +5,28 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Domain, Family, Loss, Pointwise};
 use crate::catalogue::Entry;
-use crate::real::Real;
-use crate::wgsl::{self, File};
+use crate::cpu::real::Real;
+use crate::losses::domain::Domain;
+use crate::losses::loss::Loss;
+use crate::runtime::wgsl;
+use crate::runtime::wgsl::File;
+use crate::templates::traits::{Family, Pointwise};
 use crate::{Error, Result};
 
 /// Value and derivative at one element, in f64.
-type Twin = dyn Fn(f64, f64) -> (f64, f64) + Send + Sync;
+type CpuFunction = dyn Fn(f64, f64) -> (f64, f64) + Send + Sync;
 
-const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
+const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");
 const STRUCT: &str = "struct Loss { value: f32, derivative: f32 }\n";
-const FRAME: &str = "struct Loss { value: f32, derivative: f32 }\nfn called() -> Loss { return loss(0.0, 0.0); }\n";
+const FRAME: &str =
+    "struct Loss { value: f32, derivative: f32 }\nfn called() -> Loss { return loss(0.0, 0.0); }\n";
 
 /// A pointwise loss of the user's own; made by [`custom`].
 #[derive(Clone)]
 pub struct Custom {
     entry: &'static Entry<dyn Loss>,
-    twin: Arc<Twin>,
+    cpu: Arc<CpuFunction>,
     predictions: Domain,
     targets: Domain,
 }
@@ -30,12 +34,12 @@ pub struct Custom {
 /// A pointwise loss of your own: one WGSL function and its twin as a closure over f64.
 ///
 /// `text` holds `fn loss(prediction: f32, truth: f32) -> Loss`, which returns `Loss(value, derivative)`, and whatever functions and
-/// constants that needs; the functions of `shaders/helpers/numbers.wgsl` (`softplus`, `log_full`, `is_nan`, …) are there. The closure computes
+/// constants that needs; the functions of `shaders/lib/numbers.wgsl` (`softplus`, `ln_positive`, `is_nan`, …) are there. The closure computes
 /// the same on the devices `cpu` and `reference`. Reductions, weights, masks, NaN and chunks are the frame's, as for every
 /// loss of the catalogue; so are models, which can be trained with it. The text is compiled with wgpu's bounds and loop
 /// checks, always.
 ///
-/// [`crate::testing::check`] judges it as the catalogue is judged: the derivative by central differences of the closure, the
+/// [`crate::testing::check`] judges it as the catalogue is value: the derivative by central differences of the closure, the
 /// shader by the closure. Text and name stay in memory until the program ends, so make a loss once and clone it.
 ///
 /// ```
@@ -57,9 +61,18 @@ pub struct Custom {
 /// # Errors
 /// [`Error::Option`] for a name that the catalogue has; [`Error::Wgsl`] for a text that is no WGSL, with its
 /// line, or lacks the function, or holds entry points, bindings or private arrays of more than 16 KiB.
-pub fn custom(name: &str, text: &str, twin: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static) -> Result<Custom> {
+pub fn custom(
+    name: &str,
+    text: &str,
+    cpu: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static,
+) -> Result<Custom> {
     if name.is_empty() || super::entry(name).is_ok() {
-        return Err(Error::option("custom", "name", format!("`{name}`"), "a name that is not in the catalogue"));
+        return Err(Error::option(
+            "custom",
+            "name",
+            format!("`{name}`"),
+            "a name that is not in the catalogue",
+        ));
     }
     let name: &'static str = Box::leak(name.to_string().into_boxed_str());
     let shader = File::new(name, Box::leak(text.to_string().into_boxed_str()));
@@ -77,10 +90,17 @@ pub fn custom(name: &str, text: &str, twin: impl Fn(f64, f64) -> (f64, f64) + Se
         source: "",
         variants: &[],
         shader,
-        make: |_| Err(Error::option("custom", "make", "a name alone", "made with `losses::custom`")),
+        make: |_| {
+            Err(Error::option("custom", "make", "a name alone", "made with `losses::custom`"))
+        },
     };
-    let twin = Arc::new(twin);
-    Ok(Custom { entry: Box::leak(Box::new(entry)), twin, predictions: Domain::Real, targets: Domain::Real })
+    let cpu = Arc::new(cpu);
+    Ok(Custom {
+        entry: Box::leak(Box::new(entry)),
+        cpu,
+        predictions: Domain::Real,
+        targets: Domain::Real,
+    })
 }
 
 impl Custom {
@@ -128,7 +148,7 @@ impl Loss for Custom {
 impl Pointwise for Custom {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
-        let (value, derivative) = (self.twin)(prediction.to_f64(), truth.to_f64());
+        let (value, derivative) = (self.cpu)(prediction.to_f64(), truth.to_f64());
         (R::new(value), R::new(derivative))
     }
 }
@@ -138,7 +158,7 @@ mod tests {
     use ndarray::array;
 
     use super::*;
-    use crate::device::test_adapter::{each_device, gpu};
+    use crate::runtime::device::test_adapter::{each_device, gpu};
     use crate::{Device, testing};
 
     const SQUARE: &str = "fn loss(prediction: f32, truth: f32) -> Loss {
@@ -168,8 +188,14 @@ mod tests {
         let message = error.to_string();
         let lines: Vec<&str> = message.lines().collect();
         assert_eq!(lines[0], "wrong_slope: 1 check(s) failed");
-        assert!(lines[2].starts_with("wrong_slope: derivative") && lines[2].ends_with("FAILED"), "{message}");
-        assert!(lines[3].starts_with("  derivative of ") && lines[4].ends_with("passed"), "{message}");
+        assert!(
+            lines[2].starts_with("wrong_slope: derivative") && lines[2].ends_with("FAILED"),
+            "{message}"
+        );
+        assert!(
+            lines[3].starts_with("  derivative of ") && lines[4].ends_with("passed"),
+            "{message}"
+        );
         assert!(message.contains("its WGSL was not run"), "{message}");
         let Some(gpu) = gpu().map(Device::Gpu) else { return };
         let shader = custom("wrong_shader", &SQUARE.replace("2.0", "2.02"), square).unwrap();
@@ -180,10 +206,14 @@ mod tests {
     #[test]
     fn a_text_that_does_not_fit_is_refused_with_its_line() {
         let refused = |text: &str| custom("broken", text, square).unwrap_err().to_string();
-        let message = refused("fn loss(prediction: f32, truth: f32) -> Loss {\n return Loss(nothing, 0.0);\n}");
+        let message = refused(
+            "fn loss(prediction: f32, truth: f32) -> Loss {\n return Loss(nothing, 0.0);\n}",
+        );
         assert!(message.starts_with("the WGSL of `broken`, line 2: "), "{message}");
         // What the text lacks shows in the call of it.
-        for lacking in ["fn other() {}", "fn loss(prediction: f32) -> Loss { return Loss(0.0, 0.0); }"] {
+        for lacking in
+            ["fn other() {}", "fn loss(prediction: f32) -> Loss { return Loss(0.0, 0.0); }"]
+        {
             let message = refused(lacking);
             assert!(message.starts_with("the WGSL of `broken`: "), "{message}");
             assert!(message.contains("says what it must hold"), "{message}");
@@ -194,18 +224,31 @@ mod tests {
 
     #[test]
     fn what_no_kernel_can_bear_is_refused_before_a_driver_sees_it() {
-        let refused = |more: &str| custom("greedy", &format!("{SQUARE}\n{more}"), square).unwrap_err().to_string();
+        let refused = |more: &str| {
+            custom("greedy", &format!("{SQUARE}\n{more}"), square).unwrap_err().to_string()
+        };
         for array in [
             "var<private> table: array<f32, 50000000>;",
             "fn helper() -> f32 { var table: array<array<f32, 10000>, 10000>; return table[3][4]; }",
             "var<workgroup> table: array<vec4<f32>, 4000>;",
         ] {
             let message = refused(array);
-            assert!(message.starts_with("the WGSL of `greedy`: ") && message.contains("at most 16 KiB"), "{message}");
+            assert!(
+                message.starts_with("the WGSL of `greedy`: ") && message.contains("at most 16 KiB"),
+                "{message}"
+            );
         }
-        assert!(refused("@compute @workgroup_size(1) fn own() {}").contains("the entry point `own`"));
-        assert!(refused("@group(0) @binding(9) var<storage> more: array<f32>;").contains("it binds `more`"));
-        assert!(custom("modest", &format!("{SQUARE}\nvar<private> table: array<f32, 64>;"), square).is_ok());
+        assert!(
+            refused("@compute @workgroup_size(1) fn own() {}").contains("the entry point `own`")
+        );
+        assert!(
+            refused("@group(0) @binding(9) var<storage> more: array<f32>;")
+                .contains("it binds `more`")
+        );
+        assert!(
+            custom("modest", &format!("{SQUARE}\nvar<private> table: array<f32, 64>;"), square)
+                .is_ok()
+        );
     }
 
     #[test]
@@ -213,6 +256,9 @@ mod tests {
         let loss = custom("signs", SQUARE, square).unwrap().targets(Domain::Sign);
         let criterion = loss.on(&Device::Cpu).unwrap();
         assert!(criterion.value_and_gradient(&array![1.0], &array![0.5_f32]).is_err());
-        assert_eq!(criterion.value_and_gradient(&array![1.0], &array![-1.0_f32]).unwrap().value(), 4.0);
+        assert_eq!(
+            criterion.value_and_gradient(&array![1.0], &array![-1.0_f32]).unwrap().value(),
+            4.0
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Dice loss.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Dice loss of probabilities p against t: how much of two sets does not overlap.
@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "F. Milletari et al., V-Net, 2016; L. R. Dice, 1945",
     variants: &[r#"{"smooth": 0.0}"#],
-    shader: crate::wgsl::shader!("losses/dice.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/dice.wgsl"),
     make: make::<Dice>,
 };
 
@@ -61,7 +61,13 @@ impl Filling for Dice {
 
 impl Rowwise for Dice {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };

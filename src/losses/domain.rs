@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::real::Real;
+use crate::cpu::real::Real;
 
 /// An optional input of a loss, for people.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Input {
     pub shape: &'static str,
 }
 
-/// An input of a loss of several inputs ([`super::Family::Joint`]), in the order in which its frame takes them.
+/// An input of a loss of several inputs ([`super::Family::MultiInput`]), in the order in which its frame takes them.
 #[derive(Debug)]
 pub struct Argument {
     /// The name: `anchor`.
@@ -61,7 +61,8 @@ impl Role {
 /// The row-wise kernel holds this many ignored labels in its uniform.
 pub(super) const MOST_IGNORED: usize = 16;
 
-pub(super) const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
+pub(super) const CLASS_WEIGHT: Input =
+    Input { name: "class_weight", shape: "[classes]: weight of each class" };
 pub(super) const POS_WEIGHT: Input =
     Input { name: "pos_weight", shape: "[classes]: weight of the positive side of each class" };
 pub(super) const CLASS_MASK: Input =
@@ -75,7 +76,12 @@ pub(super) const LABELLED_EMBEDDINGS: &[Argument] = &[
         role: Role::Differentiated,
         domain: Domain::Real,
     },
-    Argument { name: "targets", shape: "[rows]: a label for each", role: Role::Integers, domain: Domain::Real },
+    Argument {
+        name: "targets",
+        shape: "[rows]: a label for each",
+        role: Role::Integers,
+        domain: Domain::Real,
+    },
 ];
 
 /// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.

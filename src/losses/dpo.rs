@@ -87,7 +87,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
         r#"{"loss_type": "nca_pair"}"#,
         r#"{"loss_type": "sppo_hard"}"#,
     ],
-    shader: crate::wgsl::shader!("losses/dpo.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/dpo.wgsl"),
     make: make::<Dpo>,
 };
 
@@ -116,8 +116,18 @@ impl Filling for Dpo {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "reference_chosen", shape: "of the same shape", role: Role::Optional, domain: Domain::Real },
-        Argument { name: "reference_rejected", shape: "of the same shape", role: Role::Optional, domain: Domain::Real },
+        Argument {
+            name: "reference_chosen",
+            shape: "of the same shape",
+            role: Role::Optional,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "reference_rejected",
+            shape: "of the same shape",
+            role: Role::Optional,
+            domain: Domain::Real,
+        },
     ];
 
     fn check_options(&self) -> Result<()> {
@@ -125,17 +135,26 @@ impl Filling for Dpo {
         let takes_smoothing = matches!(self.loss_type, DpoType::Sigmoid | DpoType::Robust);
         if !takes_smoothing && self.label_smoothing != 0.0 {
             let allowed = "0 unless loss_type is sigmoid or robust";
-            return Err(Error::option(ENTRY.name, "label_smoothing", self.label_smoothing, allowed));
+            return Err(Error::option(
+                ENTRY.name,
+                "label_smoothing",
+                self.label_smoothing,
+                allowed,
+            ));
         }
         require(self.tilt().is_finite(), &ENTRY, "label_smoothing", self.label_smoothing)
     }
 
     fn family(&self) -> Family<'_> {
-        Family::quads(self)
+        Family::preference(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("BETA", self.beta), ("LOSS_TYPE", f64::from(self.loss_type as u8)), ("TILT", self.tilt())]
+        vec![
+            ("BETA", self.beta),
+            ("LOSS_TYPE", f64::from(self.loss_type as u8)),
+            ("TILT", self.tilt()),
+        ]
     }
 }
 
@@ -149,40 +168,61 @@ fn difference_of_slopes<R: Real>(x: R, y: R, apart: R, sum: R) -> R {
     R::select(x.abs() <= y.abs(), difference, -difference)
 }
 
-impl Quads for Dpo {
-    fn quad<R: Real>(&self, [chosen, rejected, reference_chosen, reference_rejected]: [R; 4]) -> Quad<R> {
+impl Preference for Dpo {
+    fn terms<R: Real>(
+        &self,
+        [chosen, rejected, reference_chosen, reference_rejected]: [R; 4],
+    ) -> PreferenceTerms<R> {
         let beta = R::new(self.beta);
         let (a, b) = (chosen - reference_chosen, rejected - reference_rejected);
         let d = (chosen - rejected) - (reference_chosen - reference_rejected);
         let h = beta * d;
         let middle = R::new(0.5) / beta;
         let half = R::new(0.5);
-        let apart = |value: R, slope: R| Quad { value, slopes: [slope, -slope] };
+        let apart = |value: R, slope: R| PreferenceTerms { value, slopes: [slope, -slope] };
         match self.loss_type {
             DpoType::Sigmoid | DpoType::Robust => {
                 let tilt = R::new(self.tilt());
-                apart((-h).softplus() + R::select(tilt == R::ZERO, R::ZERO, tilt * h), beta * (tilt - (-h).sigmoid()))
+                apart(
+                    (-h).softplus() + R::select(tilt == R::ZERO, R::ZERO, tilt * h),
+                    beta * (tilt - (-h).sigmoid()),
+                )
             }
-            DpoType::Hinge => apart((R::ONE - h).max(R::ZERO), R::select(h < R::ONE, -beta, R::ZERO)),
+            DpoType::Hinge => {
+                apart((R::ONE - h).max(R::ZERO), R::select(h < R::ONE, -beta, R::ZERO))
+            }
             DpoType::Ipo => apart((d - middle) * (d - middle), R::new(2.0) * (d - middle)),
             DpoType::ApoZero => {
                 let slope = |x: R| beta * x.sigmoid() * (-x).sigmoid();
                 let value = (-beta * a).sigmoid() + (beta * b).sigmoid();
-                Quad { value, slopes: [-slope(beta * a), slope(beta * b)] }
+                PreferenceTerms { value, slopes: [-slope(beta * a), slope(beta * b)] }
             }
             DpoType::ApoDown => {
                 let value = (beta * a).sigmoid() + (-h).sigmoid();
                 let rejected = beta * h.sigmoid() * (-h).sigmoid();
-                Quad { value, slopes: [beta * difference_of_slopes(beta * a, h, beta * b, beta * (a + d)), rejected] }
+                PreferenceTerms {
+                    value,
+                    slopes: [
+                        beta * difference_of_slopes(beta * a, h, beta * b, beta * (a + d)),
+                        rejected,
+                    ],
+                }
             }
             DpoType::NcaPair => {
-                let value = (-beta * a).softplus() + half * ((beta * a).softplus() + (beta * b).softplus());
+                let value =
+                    (-beta * a).softplus() + half * ((beta * a).softplus() + (beta * b).softplus());
                 let chosen = half * (beta * a).sigmoid() - (-beta * a).sigmoid();
-                Quad { value, slopes: [beta * chosen, beta * half * (beta * b).sigmoid()] }
+                PreferenceTerms {
+                    value,
+                    slopes: [beta * chosen, beta * half * (beta * b).sigmoid()],
+                }
             }
             DpoType::SppoHard => {
                 let (up, down) = (a - middle, b + middle);
-                Quad { value: up * up + down * down, slopes: [R::new(2.0) * up, R::new(2.0) * down] }
+                PreferenceTerms {
+                    value: up * up + down * down,
+                    slopes: [R::new(2.0) * up, R::new(2.0) * down],
+                }
             }
         }
     }

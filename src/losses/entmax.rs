@@ -1,9 +1,9 @@
 //! Entmax loss.
 
 use super::prelude::*;
-use crate::host::entmax::entmax_loss;
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::wgsl::File;
+use crate::cpu::entmax::entmax_loss;
+use crate::runtime::wgsl::File;
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// α-entmax loss against class labels: the Fenchel–Young loss of p = [(α − 1)x − τ]₊^(1/(α−1)), Σp = 1.
@@ -42,14 +42,15 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "B. Peters, V. Niculae and A. F. T. Martins, Sparse sequence-to-sequence models, 2019",
     variants: &[r#"{"alpha": 1.0}"#, r#"{"alpha": 1.25}"#, r#"{"alpha": 2.0}"#],
-    shader: crate::wgsl::shader!("losses/entmax.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/entmax.wgsl"),
     make: make::<Entmax>,
 };
 
 impl Filling for Entmax {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
-    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/entmax_fold.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")];
     const PASSES: u32 = 15;
 
     fn family(&self) -> Family<'_> {
@@ -63,7 +64,13 @@ impl Filling for Entmax {
 
 impl Rowwise for Entmax {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         entmax_loss(row, self.alpha, scale, gradient)
     }
 }

@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "V. N. Vapnik, The nature of statistical learning theory, 1995",
     variants: &[r#"{"epsilon": 1.5}"#, r#"{"epsilon": 0.0}"#],
-    shader: crate::wgsl::shader!("losses/epsilon_insensitive.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/epsilon_insensitive.wgsl"),
     make: make::<EpsilonInsensitive>,
 };
 

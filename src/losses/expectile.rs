@@ -36,7 +36,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "W. K. Newey and J. L. Powell, Asymmetric least squares estimation and testing, 1987",
     variants: &[r#"{"expectile": 0.2}"#],
-    shader: crate::wgsl::shader!("losses/expectile.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/expectile.wgsl"),
     make: make::<Expectile>,
 };
 

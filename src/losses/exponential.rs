@@ -1,7 +1,7 @@
 //! AdaBoost's loss.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Exponential loss, e^−yx for labels y = −1 or +1: what AdaBoost descends. ∞ in f32 where −yx is beyond 88.7.
@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "Y. Freund and R. E. Schapire, A decision-theoretic generalization of on-line learning and an application to boosting, 1997",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/exponential.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/exponential.wgsl"),
     make: make::<Exponential>,
 };
 

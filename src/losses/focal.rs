@@ -1,9 +1,10 @@
 //! Focal loss over classes.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::host::softmax_target::{self, Judged};
-use crate::wgsl::{File, shader};
+use crate::cpu::softmax_target;
+use crate::cpu::softmax_target::ValueWithPartials;
+use crate::runtime::wgsl::{File, shader};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// Focal loss of logits against class labels: cross-entropy, less of it where the prediction is right already.
@@ -51,7 +52,7 @@ impl Filling for Focal {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
-    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
+    const HELPERS: &'static [File] = &[shader!("templates/rowwise/softmax_target.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
@@ -64,20 +65,34 @@ impl Filling for Focal {
 
 impl Rowwise for Focal {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         softmax_target::row(
             row,
             scale,
             gradient,
             #[inline(always)]
-            |standing| {
+            |statistics| {
                 let gamma = R::new(self.gamma);
-                let ease = R::new(self.alpha) * standing.rest.powf(gamma);
+                let ease = R::new(self.alpha) * statistics.rest.powf(gamma);
                 // cross/rest goes to 1 with rest to 0, and p ln p to 0 with p.
-                let ratio = R::select(standing.rest == R::ZERO, R::ONE, standing.cross / standing.rest);
-                let share = R::select(standing.probability == R::ZERO, R::ZERO, standing.probability * ratio);
-                Judged {
-                    loss: R::select(ease == R::ZERO, R::ZERO, ease * standing.cross),
+                let ratio = R::select(
+                    statistics.rest == R::ZERO,
+                    R::ONE,
+                    statistics.cross / statistics.rest,
+                );
+                let share = R::select(
+                    statistics.probability == R::ZERO,
+                    R::ZERO,
+                    statistics.probability * ratio,
+                );
+                ValueWithPartials {
+                    loss: R::select(ease == R::ZERO, R::ZERO, ease * statistics.cross),
                     cross_slope: ease * (R::ONE + gamma * share),
                     rest_slope: R::ZERO,
                 }

@@ -2,8 +2,10 @@
 
 use std::sync::LazyLock;
 
-use super::{Argument, CrossEntropy, Domain, Loss, Role};
-use crate::catalogue::{Choice, Entry};
+use crate::catalogue::{Entry, OptionDoc};
+use crate::losses::cross_entropy::CrossEntropy;
+use crate::losses::domain::{Argument, Domain, Role};
+use crate::losses::loss::Loss;
 use crate::{Error, Result};
 
 /// A loss of the outputs of a linear layer (`pub struct LinearJsd of Jsd;`) or of the log-probabilities of answers under it
@@ -29,7 +31,7 @@ macro_rules! fused {
         }
 
         impl $name {
-            const OPTIONS: &'static [$crate::catalogue::Choice] = fused!(@options $inner $($average)?);
+            const OPTIONS: &'static [$crate::catalogue::OptionDoc] = fused!(@options $inner $($average)?);
 
             #[doc = concat!("With the default options of [`", stringify!($inner), "`].")]
             pub fn new() -> Self {
@@ -84,7 +86,7 @@ macro_rules! fused {
     };
     (@frame $average:ident) => {
         fn family(&self) -> Family<'_> {
-            Family::answers(ENTRY.name, &self.inner, self.$average)
+            Family::completions(ENTRY.name, &self.inner, self.$average)
         }
 
         fn ignored(&self) -> &[i64] {
@@ -97,7 +99,9 @@ pub(super) use fused;
 /// What the loss behind a linear layer refuses, as the fused loss's own refusal.
 pub(super) fn in_the_name_of(fused: &Entry<dyn Loss>, checked: Result<()>) -> Result<()> {
     checked.map_err(|error| match error {
-        Error::Option { name, found, allowed, .. } => Error::Option { owner: fused.name.into(), name, found, allowed },
+        Error::Option { name, found, allowed, .. } => {
+            Error::Option { owner: fused.name.into(), name, found, allowed }
+        }
         other => other,
     })
 }
@@ -123,33 +127,49 @@ pub(super) const ANSWERS: Argument = Argument {
     domain: Domain::Real,
 };
 
-pub(super) const LINEAR_WEIGHT: Argument =
-    Argument { name: "linear_weight", shape: "[classes, features]", role: Role::Differentiated, domain: Domain::Real };
+pub(super) const LINEAR_WEIGHT: Argument = Argument {
+    name: "linear_weight",
+    shape: "[classes, features]",
+    role: Role::Differentiated,
+    domain: Domain::Real,
+};
 
-pub(super) const LINEAR_BIAS: Argument =
-    Argument { name: "linear_bias", shape: "[classes]", role: Role::OptionalDifferentiated, domain: Domain::Real };
+pub(super) const LINEAR_BIAS: Argument = Argument {
+    name: "linear_bias",
+    shape: "[classes]",
+    role: Role::OptionalDifferentiated,
+    domain: Domain::Real,
+};
 
-pub(super) const ANSWER_LABELS: Argument = Argument {
+pub(super) const COMPLETION_LABELS: Argument = Argument {
     name: "targets",
     shape: "[answers, tokens]: labels, -100 for a token that is left out",
     role: Role::Integers,
     domain: Domain::Label,
 };
 
-pub(super) const REFERENCE_CHOSEN: Argument =
-    Argument { name: "reference_chosen", shape: "[pairs]", role: Role::Optional, domain: Domain::Real };
+pub(super) const REFERENCE_CHOSEN: Argument = Argument {
+    name: "reference_chosen",
+    shape: "[pairs]",
+    role: Role::Optional,
+    domain: Domain::Real,
+};
 
-pub(super) const REFERENCE_REJECTED: Argument =
-    Argument { name: "reference_rejected", shape: "[pairs]", role: Role::Optional, domain: Domain::Real };
+pub(super) const REFERENCE_REJECTED: Argument = Argument {
+    name: "reference_rejected",
+    shape: "[pairs]",
+    role: Role::Optional,
+    domain: Domain::Real,
+};
 
-const AVERAGE_LOG_PROB: Choice = Choice {
+const AVERAGE_LOG_PROB: OptionDoc = OptionDoc {
     name: "average_log_prob",
     domain: "true or false",
     meaning: "whether an answer's log-probability is the mean over its tokens, not the sum",
 };
 
 /// The options of the loss inside and the one that all have.
-pub(super) const fn with_average<const N: usize>(inner: &[Choice]) -> [Choice; N] {
+pub(super) const fn with_average<const N: usize>(inner: &[OptionDoc]) -> [OptionDoc; N] {
     let mut all = [AVERAGE_LOG_PROB; N];
     let mut i = 0;
     while i < inner.len() {

@@ -33,7 +33,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "P. McCullagh and J. A. Nelder, Generalized linear models, 1989",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/gamma_deviance.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/gamma_deviance.wgsl"),
     make: make::<GammaDeviance>,
 };
 

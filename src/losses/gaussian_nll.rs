@@ -42,21 +42,31 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, 1994",
     variants: &[r#"{"full": true, "epsilon": 0.01}"#],
-    shader: crate::wgsl::shader!("losses/gaussian_nll.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/gaussian_nll.wgsl"),
     make: make::<GaussianNll>,
 };
 
 impl Filling for GaussianNll {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
-        Argument { name: "predictions", shape: "any: the means", role: Role::Differentiated, domain: Domain::Real },
+        Argument {
+            name: "predictions",
+            shape: "any: the means",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
         Argument {
             name: "variance",
             shape: "of the predictions' shape, or one for each row: [rows] or [rows, 1]",
             role: Role::Differentiated,
             domain: Domain::Variance,
         },
-        Argument { name: "targets", shape: "of the predictions' shape", role: Role::Fixed, domain: Domain::Real },
+        Argument {
+            name: "targets",
+            shape: "of the predictions' shape",
+            role: Role::Fixed,
+            domain: Domain::Real,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -68,9 +78,9 @@ impl Filling for GaussianNll {
     }
 }
 
-impl Pairs for GaussianNll {
+impl TwoInput for GaussianNll {
     #[inline(always)]
-    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> Pair<R> {
+    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> TwoInputTerms<R> {
         let half = R::new(0.5);
         let error = first - truth;
         let variance = second.max(R::new(self.epsilon));
@@ -78,10 +88,15 @@ impl Pairs for GaussianNll {
         // Together before they are divided, for their digits where they are near each other; apart where the square leaves f32.
         let square = error * error;
         let constant = if self.full { half * R::new(std::f64::consts::TAU.ln()) } else { R::ZERO };
-        Pair {
+        TwoInputTerms {
             value: half * (variance.ln() + error * slope) + constant,
             first: slope,
-            second: half * R::select(square.is_finite(), (variance - square) / variance, R::ONE - error * slope)
+            second: half
+                * R::select(
+                    square.is_finite(),
+                    (variance - square) / variance,
+                    R::ONE - error * slope,
+                )
                 / variance,
         }
     }

@@ -1,9 +1,10 @@
 //! Generalized cross-entropy.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::host::softmax_target::{self, Judged};
-use crate::wgsl::{File, shader};
+use crate::cpu::softmax_target;
+use crate::cpu::softmax_target::ValueWithPartials;
+use crate::runtime::wgsl::{File, shader};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// Generalized cross-entropy of logits against class labels, some of which are wrong: bounded by 1/q, between cross-entropy
@@ -49,7 +50,7 @@ impl Filling for GeneralizedCrossEntropy {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
-    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
+    const HELPERS: &'static [File] = &[shader!("templates/rowwise/softmax_target.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
@@ -62,17 +63,23 @@ impl Filling for GeneralizedCrossEntropy {
 
 impl Rowwise for GeneralizedCrossEntropy {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         softmax_target::row(
             row,
             scale,
             gradient,
             #[inline(always)]
-            |standing| {
+            |statistics| {
                 // p = e^−cross: 1 − p^q = −(e^(−q cross) − 1).
-                let exponent = -R::new(self.q) * standing.cross;
+                let exponent = -R::new(self.q) * statistics.cross;
                 let loss = -exponent.exp_m1() / R::new(self.q);
-                Judged { loss, cross_slope: exponent.exp(), rest_slope: R::ZERO }
+                ValueWithPartials { loss, cross_slope: exponent.exp(), rest_slope: R::ZERO }
             },
         )
     }

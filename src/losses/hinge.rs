@@ -1,7 +1,7 @@
 //! Hinge loss.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Hinge loss, [1 − yx]₊ for labels y = −1 or +1.
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "hinge_loss",
     source: "C. Cortes and V. Vapnik, Support-vector networks, 1995",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/hinge.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/hinge.wgsl"),
     make: make::<Hinge>,
 };
 

@@ -1,7 +1,7 @@
 //! Hinge of distances.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Hinge embedding loss of a distance x: pairs that belong together (y = +1) pay x, others (y = −1) pay [m − x]₊.
@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an invariant mapping, 2006",
     variants: &[r#"{"margin": 0.5}"#, r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/hinge_embedding.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/hinge_embedding.wgsl"),
     make: make::<HingeEmbedding>,
 };
 

@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "huber_loss",
     source: "P. J. Huber, Robust estimation of a location parameter, 1964",
     variants: &[r#"{"delta": 0.25}"#],
-    shader: crate::wgsl::shader!("losses/huber.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/huber.wgsl"),
     make: make::<Huber>,
 };
 

@@ -46,8 +46,11 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     keras: "",
     optax: "",
     source: "A. van den Oord, Y. Li and O. Vinyals, Representation learning with contrastive predictive coding, 2018",
-    variants: &[r#"{"temperature": 0.5, "symmetric": true}"#, r#"{"temperature": 2.0, "normalize": false}"#],
-    shader: crate::wgsl::shader!("losses/info_nce.wgsl"),
+    variants: &[
+        r#"{"temperature": 0.5, "symmetric": true}"#,
+        r#"{"temperature": 2.0, "normalize": false}"#,
+    ],
+    shader: crate::runtime::wgsl::shader!("losses/info_nce.wgsl"),
     make: make::<InfoNce>,
 };
 
@@ -89,7 +92,11 @@ impl Similarity for InfoNce {
     #[inline(always)]
     fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
         let temperature = R::new(self.temperature);
-        Term { exponent: candidate.score / temperature, slope: temperature.recip(), inside: [!candidate.is_own, false] }
+        Term {
+            exponent: candidate.score / temperature,
+            slope: temperature.recip(),
+            inside: [!candidate.is_own, false],
+        }
     }
 
     #[inline(always)]
@@ -102,7 +109,12 @@ impl Similarity for InfoNce {
         // Against the sum of all others: with the own score in it, value and slope would cancel where it is far above them.
         let lag = lse[0] - own;
         let share = lag.sigmoid();
-        PoolOutcome { value: lag.softplus(), lse, pools: [share, R::ZERO], extra: -(share / R::new(self.temperature)) }
+        PoolOutcome {
+            value: lag.softplus(),
+            lse,
+            pools: [share, R::ZERO],
+            extra: -(share / R::new(self.temperature)),
+        }
     }
 
     #[inline(always)]

@@ -1,8 +1,8 @@
 //! Jensen–Shannon divergence, generalised.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Generalised Jensen–Shannon divergence of predictions Q from targets P, both given as log-probabilities x and y.
@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "J. Lin, Divergence measures based on the Shannon entropy, 1991",
     variants: &[r#"{"beta": 0.1}"#, r#"{"beta": 0.0}"#, r#"{"beta": 1.0}"#],
-    shader: crate::wgsl::shader!("losses/jsd.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/jsd.wgsl"),
     make: make::<Jsd>,
 };
 
@@ -62,7 +62,13 @@ impl Filling for Jsd {
 
 impl Rowwise for Jsd {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };

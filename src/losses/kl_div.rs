@@ -1,8 +1,8 @@
 //! Kullback–Leibler divergence.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Kullback–Leibler divergence of the targets t from predictions x given as log-probabilities.
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "kl_divergence",
     source: "S. Kullback and R. A. Leibler, On information and sufficiency, 1951",
     variants: &[r#"{"log_target": true}"#],
-    shader: crate::wgsl::shader!("losses/kl_div.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/kl_div.wgsl"),
     make: make::<KlDiv>,
 };
 
@@ -71,15 +71,25 @@ impl Filling for KlDiv {
 
 impl Rowwise for KlDiv {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };
         match (self.log_target, row.has_all_classes_alike()) {
             (false, true) => cells::<R, false>(row.logits, dense, scale, gradient, |_| R::ONE),
             (true, true) => cells::<R, true>(row.logits, dense, scale, gradient, |_| R::ONE),
-            (false, false) => cells::<R, false>(row.logits, dense, scale, gradient, |column| row.kept_weight(column)),
-            (true, false) => cells::<R, true>(row.logits, dense, scale, gradient, |column| row.kept_weight(column)),
+            (false, false) => cells::<R, false>(row.logits, dense, scale, gradient, |column| {
+                row.kept_weight(column)
+            }),
+            (true, false) => cells::<R, true>(row.logits, dense, scale, gradient, |column| {
+                row.kept_weight(column)
+            }),
         }
     }
 }
@@ -101,9 +111,11 @@ fn cells<R: Real, const LOG_TARGET: bool>(
             let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
             let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
             for ((column, (value, slope)), (&x, &truth)) in range.zip(outputs).zip(inputs) {
-                let (t, log_t) = if LOG_TARGET { (truth.exp(), truth) } else { (truth, truth.ln()) };
+                let (t, log_t) =
+                    if LOG_TARGET { (truth.exp(), truth) } else { (truth, truth.ln()) };
                 let weight = weight(column);
-                *value = R::select(t == R::ZERO || weight == R::ZERO, R::ZERO, weight * t * (log_t - x));
+                *value =
+                    R::select(t == R::ZERO || weight == R::ZERO, R::ZERO, weight * t * (log_t - x));
                 *slope = -scale * weight * t;
             }
         },

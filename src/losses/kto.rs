@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "K. Ethayarajh et al., KTO: model alignment as prospect theoretic optimization, 2024",
     variants: &[r#"{"beta": 0.5, "desirable_weight": 1.5, "undesirable_weight": 0.5}"#],
-    shader: crate::wgsl::shader!("losses/kto.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/kto.wgsl"),
     make: make::<Kto>,
 };
 
@@ -58,18 +58,28 @@ impl Filling for Kto {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "reference", shape: "of the same shape", role: Role::Fixed, domain: Domain::Real },
+        Argument {
+            name: "reference",
+            shape: "of the same shape",
+            role: Role::Fixed,
+            domain: Domain::Real,
+        },
         Argument {
             name: "targets",
             shape: "of the same shape: +1 for a desirable answer, else -1",
             role: Role::Fixed,
             domain: Domain::Sign,
         },
-        Argument { name: "kl", shape: "of the same shape", role: Role::Optional, domain: Domain::Real },
+        Argument {
+            name: "kl",
+            shape: "of the same shape",
+            role: Role::Optional,
+            domain: Domain::Real,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::quads(self)
+        Family::preference(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -81,12 +91,16 @@ impl Filling for Kto {
     }
 }
 
-impl Quads for Kto {
-    fn quad<R: Real>(&self, [policy, reference, sign, kl]: [R; 4]) -> Quad<R> {
+impl Preference for Kto {
+    fn terms<R: Real>(&self, [policy, reference, sign, kl]: [R; 4]) -> PreferenceTerms<R> {
         let beta = R::new(self.beta);
         let z = beta * (policy - reference - kl.max(R::ZERO));
-        let weight = R::select(sign > R::ZERO, R::new(self.desirable_weight), R::new(self.undesirable_weight));
+        let weight = R::select(
+            sign > R::ZERO,
+            R::new(self.desirable_weight),
+            R::new(self.undesirable_weight),
+        );
         let slope = -sign * weight * beta * z.sigmoid() * (-z).sigmoid();
-        Quad { value: weight * (-sign * z).sigmoid(), slopes: [slope, R::ZERO] }
+        PreferenceTerms { value: weight * (-sign * z).sigmoid(), slopes: [slope, R::ZERO] }
     }
 }

@@ -1,9 +1,9 @@
 //! LambdaRank.
 
 use super::prelude::*;
-use crate::host::listwise::{Lambda, Pairs, over_pairs_of};
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::wgsl::File;
+use crate::runtime::wgsl::File;
+use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs_of};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// LambdaRank: Σ |ΔNDCG| ln(1 + e⁻ᵈ) over the pairs of a list with yᵢ > yⱼ, d = (sᵢ − sⱼ)/temperature.
@@ -49,27 +49,38 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "C. Burges, R. Ragno and Q. V. Le, Learning to rank with nonsmooth cost functions, 2006",
     variants: &[r#"{"temperature": 0.5}"#, r#"{"lambda": "label_diff"}"#, r#"{"top_n": 3}"#],
-    shader: crate::wgsl::shader!("losses/lambda_rank.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/lambda_rank.wgsl"),
     make: make::<LambdaRank>,
 };
 
 impl Filling for LambdaRank {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
-    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/pairs.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Listwise(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("TEMPERATURE", self.temperature), self.lambda.constant(), ("TOP_N", f64::from(self.top_n))]
+        vec![
+            ("TEMPERATURE", self.temperature),
+            self.lambda.constant(),
+            ("TOP_N", f64::from(self.top_n)),
+        ]
     }
 }
 
 impl Rowwise for LambdaRank {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let pairs = Pairs { temperature: self.temperature, lambda: self.lambda, top_n: self.top_n };
         over_pairs_of(
             &pairs,

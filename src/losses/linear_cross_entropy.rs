@@ -4,7 +4,7 @@ use super::cross_entropy::{CrossEntropy, ENTRY as CROSS_ENTROPY};
 use super::fused::*;
 use super::prelude::*;
 use crate::Device;
-use crate::host::linear::{extra_bytes_on_cpu, extra_bytes_on_gpu};
+use crate::templates::linear::cpu::{extra_bytes_on_cpu, extra_bytes_on_gpu};
 
 fused! {
     /// [`CrossEntropy`] of the outputs of a linear layer, fused with the layer: the head of a language model, whose logits would take more
@@ -72,7 +72,9 @@ impl LinearCrossEntropy {
     /// ```
     pub fn extra_bytes(rows: usize, classes: usize, device: &Device) -> u64 {
         match device {
-            Device::Gpu(gpu) => extra_bytes_on_gpu(rows, classes, gpu.limits().max_storage_buffer_binding_size),
+            Device::Gpu(gpu) => {
+                extra_bytes_on_gpu(rows, classes, gpu.limits().max_storage_buffer_binding_size)
+            }
             Device::Cpu => extra_bytes_on_cpu(rows, classes, 4),
             Device::Reference => extra_bytes_on_cpu(rows, classes, 8),
         }

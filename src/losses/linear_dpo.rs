@@ -37,7 +37,7 @@ fused! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct LinearDpo of Dpo { average_log_prob: bool = false };
-    takes &[ANSWERS, LINEAR_WEIGHT, LINEAR_BIAS, ANSWER_LABELS, REFERENCE_CHOSEN, REFERENCE_REJECTED];
+    takes &[ANSWERS, LINEAR_WEIGHT, LINEAR_BIAS, COMPLETION_LABELS, REFERENCE_CHOSEN, REFERENCE_REJECTED];
 }
 
 pub(super) static ENTRY: Entry<dyn Loss> = Entry {

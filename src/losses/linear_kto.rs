@@ -40,7 +40,7 @@ fused! {
         ANSWERS,
         LINEAR_WEIGHT,
         LINEAR_BIAS,
-        ANSWER_LABELS,
+        COMPLETION_LABELS,
         Argument { name: "reference", shape: "[answers]: log-probabilities", role: Role::Fixed, domain: Domain::Real },
         Argument {
             name: "desirable",

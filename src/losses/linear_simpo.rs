@@ -34,7 +34,7 @@ fused! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct LinearSimpo of Simpo { average_log_prob: bool = true };
-    takes &[ANSWERS, LINEAR_WEIGHT, LINEAR_BIAS, ANSWER_LABELS];
+    takes &[ANSWERS, LINEAR_WEIGHT, LINEAR_BIAS, COMPLETION_LABELS];
 }
 
 pub(super) static ENTRY: Entry<dyn Loss> = Entry {

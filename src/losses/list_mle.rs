@@ -1,8 +1,8 @@
 //! ListMLE.
 
 use super::prelude::*;
-use crate::host::listwise::{descending, difference, kept_items, log_add_exp};
-use crate::host::rowwise::{Auxiliary, Row};
+use crate::templates::listwise::cpu::{descending, difference, kept_items, log_add_exp};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// ListMLE: the negative log-likelihood of the order by target under the Plackett–Luce model, Σ (lseᵢ − sᵢ), where lseᵢ is over item i and
@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "F. Xia et al., Listwise approach to learning to rank: theory and algorithm, 2008",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/list_mle.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/list_mle.wgsl"),
     make: make::<ListMle>,
 };
 
@@ -53,7 +53,13 @@ impl Filling for ListMle {
 
 impl Rowwise for ListMle {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(row, scale, gradient, plackett_luce)
     }
 }

@@ -1,8 +1,8 @@
 //! ListNet.
 
 use super::prelude::*;
-use crate::host::listwise::{kept_items, softmax, softmax_against};
-use crate::host::rowwise::{Auxiliary, Row};
+use crate::templates::listwise::cpu::{kept_items, softmax, softmax_against};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// ListNet with its top-one probabilities: the cross-entropy of softmax(s) against softmax(y).
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "Z. Cao et al., Learning to rank: from pairwise approach to listwise approach, 2007",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/list_net.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/list_net.wgsl"),
     make: make::<ListNet>,
 };
 
@@ -52,7 +52,13 @@ impl Filling for ListNet {
 
 impl Rowwise for ListNet {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(
             row,
             scale,

@@ -34,7 +34,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "log_cosh",
     source: "R. Neuneier and H. G. Zimmermann, How to train neural networks, 1998",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/log_cosh.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/log_cosh.wgsl"),
     make: make::<LogCosh>,
 };
 
@@ -54,7 +54,8 @@ impl Pointwise for LogCosh {
         // With t = e^−|e| − 1: cosh e − 1 = t²/2(1 + t). Near 0 that keeps the digits which |e| − ln 2 would take.
         let t = (-size).exp_m1();
         let near = size < R::ONE;
-        let argument = R::select(near, R::new(0.5) * t * t / (R::ONE + t), (R::ONE + t) * (R::ONE + t));
+        let argument =
+            R::select(near, R::new(0.5) * t * t / (R::ONE + t), (R::ONE + t) * (R::ONE + t));
         let straight = R::select(near, R::ZERO, size - R::new(std::f64::consts::LN_2));
         (straight + argument.ln_1p(), error.tanh())
     }

@@ -5,13 +5,14 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Argument, Domain, Family, Input};
 #[cfg(doc)]
 use crate::Error;
-use crate::catalogue::{self, Entry, Options};
-use crate::device::Device;
-use crate::wgsl::File;
-use crate::{Criterion, Result};
+use crate::catalogue::{Entry, Options};
+use crate::losses::domain::{Argument, Domain, Input};
+use crate::runtime::device::Device;
+use crate::runtime::wgsl::File;
+use crate::templates::traits::Family;
+use crate::{Criterion, Result, catalogue};
 
 /// A loss with its options. Object-safe: the lists, the models and the command hold `dyn Loss`.
 pub trait Loss: Debug + Send + Sync {
@@ -63,7 +64,9 @@ pub trait Loss: Debug + Send + Sync {
     fn differentiated(&self) -> Vec<&'static str> {
         match self.arguments() {
             [] => vec!["predictions"],
-            arguments => arguments.iter().filter(|a| a.role.is_differentiated()).map(|a| a.name).collect(),
+            arguments => {
+                arguments.iter().filter(|a| a.role.is_differentiated()).map(|a| a.name).collect()
+            }
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "R. Gonin and A. H. Money, Nonlinear Lp-norm estimation, 1989",
     variants: &[r#"{"p": 1.5}"#, r#"{"p": 1.0}"#, r#"{"p": 0.5}"#, r#"{"p": 3.5}"#],
-    shader: crate::wgsl::shader!("losses/lp.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/lp.wgsl"),
     make: make::<Lp>,
 };
 

@@ -34,7 +34,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "R. J. Boscovich, De litteraria expeditione per pontificiam ditionem, 1757",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/mae.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/mae.wgsl"),
     make: make::<Mae>,
 };
 

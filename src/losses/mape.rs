@@ -34,7 +34,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "S. Makridakis, Accuracy measures: theoretical and practical concerns, 1993",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/mape.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/mape.wgsl"),
     make: make::<Mape>,
 };
 

@@ -39,16 +39,31 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "T. Joachims, Optimizing search engines using clickthrough data, 2002",
     variants: &[r#"{"margin": 0.7}"#],
-    shader: crate::wgsl::shader!("losses/margin_ranking.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/margin_ranking.wgsl"),
     make: make::<MarginRanking>,
 };
 
 impl Filling for MarginRanking {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
-        Argument { name: "first", shape: "any: scores", role: Role::Differentiated, domain: Domain::Real },
-        Argument { name: "second", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
-        Argument { name: "targets", shape: "of the same shape", role: Role::Fixed, domain: Domain::Sign },
+        Argument {
+            name: "first",
+            shape: "any: scores",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "second",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "targets",
+            shape: "of the same shape",
+            role: Role::Fixed,
+            domain: Domain::Sign,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -60,11 +75,11 @@ impl Filling for MarginRanking {
     }
 }
 
-impl Pairs for MarginRanking {
+impl TwoInput for MarginRanking {
     #[inline(always)]
-    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> Pair<R> {
+    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> TwoInputTerms<R> {
         let short = R::new(self.margin) - truth * (first - second);
         let slope = R::select(short >= R::ZERO, truth, R::ZERO);
-        Pair { value: short.max(R::ZERO), first: -slope, second: slope }
+        TwoInputTerms { value: short.max(R::ZERO), first: -slope, second: slope }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A loss says what it is (its [`Entry`]), what its options become in the shader ([`Loss::constants`]) and how one
 //! element or one row is computed, once in WGSL and once here. Reductions, weights, masks, loops and chunks belong
-//! to the frames (`shaders/kernels`, `src/host`), the checks of what is handed in to [`crate::Criterion`].
+//! to the frames (`shaders/templates`, `src/templates`), the checks of what is handed in to [`crate::Criterion`].
 //!
 //! To add one: a shader in `shaders/losses`, a file here, a line in the list. The tests, `gradus losses`, `check`,
 //! `eval` and `bench` take it from there.
@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::catalogue::{self, Entry, catalogue};
+use crate::catalogue;
+use crate::catalogue::{Entry, catalogue};
 use crate::{Error, Result};
 
 catalogue! {
@@ -106,28 +107,30 @@ pub use cross_entropy::TargetLogitTransform;
 
 mod custom;
 mod domain;
-mod frames;
 mod fused;
 mod loss;
 mod outputs;
 mod precision;
 
+pub use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+pub use crate::templates::traits::*;
 pub use batch_triplet::Mining;
 pub use custom::{Custom, custom};
 pub use domain::{Argument, Domain, Input, Labels, Role};
 use domain::{CLASS_MASK, CLASS_WEIGHT, LABELLED_EMBEDDINGS, MOST_IGNORED, POS_WEIGHT};
-pub use frames::*;
 pub(crate) use fused::tokens;
 pub(crate) use loss::Filling;
 pub use loss::Loss;
 pub(crate) use outputs::check_outputs;
-pub(crate) use precision::HostReal;
+pub(crate) use precision::CpuReal;
 
 pub use distillation::Divergence;
 pub use dpo::DpoType;
 
 /// The `make` of a loss's entry.
-fn make<T: Filling + Default + DeserializeOwned + 'static>(options: &Value) -> Result<Box<dyn Loss>> {
+fn make<T: Filling + Default + DeserializeOwned + 'static>(
+    options: &Value,
+) -> Result<Box<dyn Loss>> {
     Ok(Box::new(catalogue::read::<T>(T::ENTRY.name, T::ENTRY.options, options)?))
 }
 
@@ -161,7 +164,10 @@ pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
     let found = match loss.arguments() {
         [] if loss.targets() == Domain::ClassList => "is one of lists of classes".to_string(),
         [] => return Ok(()),
-        arguments => format!("takes {}", arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")),
+        arguments => format!(
+            "takes {}",
+            arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")
+        ),
     };
     Err(Error::Input {
         operation: loss.name().into(),
@@ -175,7 +181,9 @@ pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
 }
 
 /// Reads one label or a list of labels.
-fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<i64>, D::Error> {
+fn one_or_several<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<i64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum OneOrSeveral {
@@ -194,17 +202,23 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
         return Ok(());
     }
     let choice = owner.options.iter().find(|choice| choice.name == name);
-    Err(Error::option(owner.name, name, found, choice.map_or("in its domain", |choice| choice.domain)))
+    Err(Error::option(
+        owner.name,
+        name,
+        found,
+        choice.map_or("in its domain", |choice| choice.domain),
+    ))
 }
 
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, LABELLED_EMBEDDINGS, Loss,
-        MOST_IGNORED, POS_WEIGHT, Pair, Pairs, Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Share,
-        Similarity, Term, VectorOutcome, Vectors, make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Distance, DistanceTerms, Domain, Family,
+        Filling, Input, LABELLED_EMBEDDINGS, Loss, MOST_IGNORED, POS_WEIGHT, Pointwise,
+        PoolOutcome, Preference, PreferenceTerms, Role, Rowwise, Sequence, Share, Similarity, Term,
+        TwoInput, TwoInputTerms, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, Options, options};
-    pub(super) use crate::real::Real;
+    pub(super) use crate::cpu::real::Real;
 }

@@ -1,7 +1,7 @@
 //! Squared hinge, linear far out.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Modified Huber loss for labels y = −1 or +1: squared hinge near the margin, linear where the prediction is badly wrong.
@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "T. Zhang, Solving large scale linear prediction problems using stochastic gradient descent algorithms, 2004",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/modified_huber.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/modified_huber.wgsl"),
     make: make::<ModifiedHuber>,
 };
 

@@ -34,7 +34,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "squared_error",
     source: "A.-M. Legendre, Nouvelles méthodes pour la détermination des orbites des comètes, 1805",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/mse.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/mse.wgsl"),
     make: make::<Mse>,
 };
 

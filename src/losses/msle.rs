@@ -35,7 +35,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "L. Törnqvist, P. Vartia and Y. O. Vartia, How should relative changes be measured?, 1985",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/msle.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/msle.wgsl"),
     make: make::<Msle>,
 };
 

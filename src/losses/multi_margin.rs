@@ -1,8 +1,8 @@
 //! Multi-class margin loss.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Multi-class margin of scores against class labels: every other class is to stay `margin` below the label.
@@ -42,7 +42,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "J. Weston and C. Watkins, Multi-class support vector machines, 1998",
     variants: &[r#"{"p": 2, "margin": 0.5}"#, r#"{"margin": -0.25}"#],
-    shader: crate::wgsl::shader!("losses/multi_margin.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/multi_margin.wgsl"),
     make: make::<MultiMargin>,
 };
 
@@ -62,10 +62,18 @@ impl Filling for MultiMargin {
 
 impl Rowwise for MultiMargin {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         match self.p {
             2 => self.powers(row, scale, gradient, |z| (z * z, R::new(2.0) * z)),
-            _ => self.powers(row, scale, gradient, |z| (z, R::select(z > R::ZERO, R::ONE, R::ZERO))),
+            _ => {
+                self.powers(row, scale, gradient, |z| (z, R::select(z > R::ZERO, R::ONE, R::ZERO)))
+            }
         }
     }
 }
@@ -73,7 +81,13 @@ impl Rowwise for MultiMargin {
 impl MultiMargin {
     /// `power` gives z^p and its derivative for z ≥ 0; known to the compiler, so that the loop is vectorised.
     #[inline(always)]
-    fn powers<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], power: impl Fn(R) -> (R, R)) -> R {
+    fn powers<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        power: impl Fn(R) -> (R, R),
+    ) -> R {
         let Target::Label(label) = row.target else {
             return R::NAN;
         };
@@ -85,7 +99,9 @@ impl MultiMargin {
             #[inline(always)]
             |range, values: &mut [R]| {
                 let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
-                for ((column, &x), (value, slope)) in range.clone().zip(&row.logits[range]).zip(outputs) {
+                for ((column, &x), (value, slope)) in
+                    range.clone().zip(&row.logits[range]).zip(outputs)
+                {
                     let z = margin + (x - own);
                     let counts = (z > R::ZERO) & (x != R::NEG_INFINITY) & (column != label);
                     (*value, *slope) = power(R::select(counts, z, R::ZERO));

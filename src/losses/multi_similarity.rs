@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "X. Wang et al., Multi-similarity loss with general pair weighting for deep metric learning, 2019",
     variants: &[r#"{"alpha": 1.0, "beta": 4.0, "base": 0.2}"#],
-    shader: crate::wgsl::shader!("losses/multi_similarity.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/multi_similarity.wgsl"),
     make: make::<MultiSimilarity>,
 };
 
@@ -68,7 +68,11 @@ impl Similarity for MultiSimilarity {
     fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
         let Candidate { score, is_own, is_positive } = candidate;
         let slope = R::select(is_positive, -R::new(self.alpha), R::new(self.beta));
-        Term { exponent: slope * (score - R::new(self.base)), slope, inside: [is_positive, !(is_own | is_positive)] }
+        Term {
+            exponent: slope * (score - R::new(self.base)),
+            slope,
+            inside: [is_positive, !(is_own | is_positive)],
+        }
     }
 
     #[inline(always)]

@@ -1,8 +1,8 @@
 //! Multi-class hinge of Crammer and Singer.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Multi-class hinge of scores against class labels: the best of the other classes is to stay 1 below the label.
@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "multiclass_hinge_loss",
     source: "K. Crammer and Y. Singer, Multiclass kernel-based vector machines, 2001",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/multiclass_hinge.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/multiclass_hinge.wgsl"),
     make: make::<MulticlassHinge>,
 };
 
@@ -54,7 +54,13 @@ impl Filling for MulticlassHinge {
 
 impl Rowwise for MulticlassHinge {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Label(label) = row.target else {
             return R::NAN;
         };
@@ -63,10 +69,13 @@ impl Rowwise for MulticlassHinge {
         gradient[label] = R::NEG_INFINITY;
         let best = simd::maximum(gradient);
         // With no class but the label there is no maximum, and any finite number below all scores stands for it.
-        let excess = R::ONE + (R::select(best == R::NEG_INFINITY, R::new(-1e38), best) - row.logits[label]);
+        let excess =
+            R::ONE + (R::select(best == R::NEG_INFINITY, R::new(-1e38), best) - row.logits[label]);
         let weight = row.class_weight(label);
         if excess > R::ZERO && weight != R::ZERO {
-            let ties = R::new(simd::sum_of(gradient.len(), |c| R::select(gradient[c] == best, R::ONE, R::ZERO)));
+            let ties = R::new(simd::sum_of(gradient.len(), |c| {
+                R::select(gradient[c] == best, R::ONE, R::ZERO)
+            }));
             let share = scale * weight / ties;
             for cell in gradient.iter_mut() {
                 *cell = R::select((*cell == best) & (best != R::NEG_INFINITY), share, R::ZERO);

@@ -1,9 +1,9 @@
 //! Multi-label margin loss.
 
 use super::prelude::*;
-use crate::host::listwise::{Lambda, Pairs, over_pairs};
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::wgsl::File;
+use crate::runtime::wgsl::File;
+use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs};
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Multi-label margin of scores against several classes for each row: every class listed is to lead every other by 1.
@@ -39,14 +39,15 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "K. Crammer and Y. Singer, A family of additive online algorithms for category ranking, 2003",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/multilabel_margin.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/multilabel_margin.wgsl"),
     make: make::<MultilabelMargin>,
 };
 
 impl Filling for MultilabelMargin {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::ClassList;
-    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/pairs.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Listwise(self)
@@ -55,7 +56,13 @@ impl Filling for MultilabelMargin {
 
 impl Rowwise for MultilabelMargin {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(list) = row.target else {
             return R::NAN;
         };

@@ -1,8 +1,8 @@
 //! Multi-label soft margin.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Multi-label soft margin: binary cross-entropy of each class, averaged over the classes of a row.
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "J. Berkson, Application of the logistic function to bio-assay, 1944",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/multilabel_soft_margin.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/multilabel_soft_margin.wgsl"),
     make: make::<MultilabelSoftMargin>,
 };
 
@@ -53,12 +53,25 @@ impl Filling for MultilabelSoftMargin {
 
 impl Rowwise for MultilabelSoftMargin {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };
         if row.has_all_classes_alike() {
-            return cells(row.logits, dense, scale, gradient, R::new(row.logits.len() as f64), |_| Class::alike());
+            return cells(
+                row.logits,
+                dense,
+                scale,
+                gradient,
+                R::new(row.logits.len() as f64),
+                |_| Class::alike(),
+            );
         }
         let kept = (0..row.logits.len()).filter(|&column| row.keeps(column)).count();
         let class = |column| Class {
@@ -106,9 +119,12 @@ fn cells<R: Real>(
                 let positive = positive * truth;
                 let (tail, high, low) = x.logistic();
                 let is_positive = x >= R::ZERO;
-                let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
+                let (up, down) =
+                    (R::select(is_positive, high, low), R::select(is_positive, low, high));
                 // A side that has no share costs nothing, even at ±∞.
-                let side = |part: R, x: R| R::select(part == R::ZERO, R::ZERO, part * (x.max(R::ZERO) + tail));
+                let side = |part: R, x: R| {
+                    R::select(part == R::ZERO, R::ZERO, part * (x.max(R::ZERO) + tail))
+                };
                 let cost = side(weight * positive, -x) + side(weight * (R::ONE - truth), x);
                 *value = R::select(keeps, cost, R::ZERO);
                 let pull = scale * share * weight * ((R::ONE - truth) * up - positive * down);

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::prelude::*;
 use crate::Error;
-use crate::catalogue::Choice;
-use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::catalogue::OptionDoc;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 /// Negative log-likelihood of log-probabilities x against class labels: −w_y x_y.
 ///
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "nll",
     summary: "negative log-likelihood: for a network that ends in a log-softmax",
     formula: "−w_y x_y",
-    options: &[Choice {
+    options: &[OptionDoc {
         name: "ignore_index",
         domain: "a label or a list of up to 16",
         meaning: "labels whose rows are left out",
@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "R. A. Fisher, On the mathematical foundations of theoretical statistics, 1922",
     variants: &[r#"{"ignore_index": [0, 2]}"#],
-    shader: crate::wgsl::shader!("losses/nll.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/nll.wgsl"),
     make: make::<Nll>,
 };
 
@@ -105,7 +105,13 @@ impl Filling for Nll {
 
 impl Rowwise for Nll {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Label(label) = row.target else {
             return R::NAN;
         };

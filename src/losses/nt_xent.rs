@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "ntxent",
     source: "T. Chen et al., A simple framework for contrastive learning of visual representations, 2020",
     variants: &[r#"{"temperature": 0.5}"#],
-    shader: crate::wgsl::shader!("losses/nt_xent.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/nt_xent.wgsl"),
     make: make::<NtXent>,
 };
 

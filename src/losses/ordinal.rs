@@ -1,8 +1,8 @@
 //! Ordinal regression by cumulative logits.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Ordinal regression: K classes in an order (stars, grades, ages), of which K − 1 logits each say whether the label is above.
@@ -39,7 +39,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "L. Li and H.-T. Lin, Ordinal regression by extended binary classification, 2006; W. Cao et al., CORAL, 2020",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/ordinal.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/ordinal.wgsl"),
     make: make::<Ordinal>,
 };
 
@@ -59,7 +59,13 @@ impl Filling for Ordinal {
 
 impl Rowwise for Ordinal {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Label(label) = row.target else {
             return R::NAN;
         };
@@ -68,7 +74,9 @@ impl Rowwise for Ordinal {
             #[inline(always)]
             |range, values: &mut [R]| {
                 let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
-                for ((column, &x), (value, slope)) in range.clone().zip(&row.logits[range]).zip(outputs) {
+                for ((column, &x), (value, slope)) in
+                    range.clone().zip(&row.logits[range]).zip(outputs)
+                {
                     // Below the label x is to be large, from there on small.
                     let sign = R::select(column < label, -R::ONE, R::ONE);
                     let (tail, high, low) = x.logistic();

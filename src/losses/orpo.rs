@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without reference model, 2024",
     variants: &[r#"{"beta": 0.5, "nll": 0.0}"#],
-    shader: crate::wgsl::shader!("losses/orpo.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/orpo.wgsl"),
     make: make::<Orpo>,
 };
 
@@ -65,7 +65,7 @@ impl Filling for Orpo {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::quads(self)
+        Family::preference(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -79,8 +79,8 @@ fn log_odds<R: Real>(x: R) -> R {
     x - R::select(x > R::new(-std::f64::consts::LN_2), (-x.exp_m1()).ln(), (-x.exp()).ln_1p())
 }
 
-impl Quads for Orpo {
-    fn quad<R: Real>(&self, [chosen, rejected, ..]: [R; 4]) -> Quad<R> {
+impl Preference for Orpo {
+    fn terms<R: Real>(&self, [chosen, rejected, ..]: [R; 4]) -> PreferenceTerms<R> {
         let (beta, nll) = (R::new(self.beta), R::new(self.nll));
         let odds = [chosen, rejected].map(log_odds);
         // A certain answer has infinite odds, of which two are equal.
@@ -89,6 +89,9 @@ impl Quads for Orpo {
         // σ(−o)/(1 − eˣ) of a chosen answer that is almost certain is e^(odds of the other − x)/(1 + e^−o): 0/0 as it stands.
         let near = -beta * (odds[1] - chosen).exp() / (R::ONE + (-o).exp());
         let slope = R::select(o > R::ZERO, near, pull / chosen.exp_m1());
-        Quad { value: beta * (-o).softplus() - nll * chosen, slopes: [slope - nll, -pull / rejected.exp_m1()] }
+        PreferenceTerms {
+            value: beta * (-o).softplus() - nll * chosen,
+            slopes: [slope - nll, -pull / rejected.exp_m1()],
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Whether the activation of a model's last layer and the loss fit each other.
 
-use super::{Domain, Loss};
+use crate::losses::domain::Domain;
+use crate::losses::loss::Loss;
 use crate::{Error, Result};
 
 /// What a loss makes of the outputs of a model's last layer.
@@ -23,7 +24,11 @@ fn outputs(loss: &dyn Loss) -> Outputs {
         Domain::Logits => Outputs::Logits,
         Domain::Real | Domain::Exponent if targets.pads() => Outputs::Scores,
         Domain::Real | Domain::Exponent => match targets {
-            Domain::Class | Domain::Label | Domain::Logits | Domain::Probability | Domain::ZeroOne => Outputs::Logits,
+            Domain::Class
+            | Domain::Label
+            | Domain::Logits
+            | Domain::Probability
+            | Domain::ZeroOne => Outputs::Logits,
             Domain::Sign => Outputs::Scores,
             _ => Outputs::Numbers,
         },
@@ -70,19 +75,34 @@ mod tests {
     #[test]
     fn a_softmax_is_refused_under_every_loss_that_takes_one_itself_and_under_no_other() {
         let refused = |activation: &str| -> Vec<&str> {
-            let losses = CATALOGUE.iter().map(|entry| (entry.make)(&serde_json::Value::Null).unwrap());
+            let losses =
+                CATALOGUE.iter().map(|entry| (entry.make)(&serde_json::Value::Null).unwrap());
             let of_outputs = losses.filter(|loss| loss.arguments().is_empty());
-            of_outputs.filter(|loss| check_outputs(&**loss, activation).is_err()).map(|loss| loss.name()).collect()
+            of_outputs
+                .filter(|loss| check_outputs(&**loss, activation).is_err())
+                .map(|loss| loss.name())
+                .collect()
         };
         let by_softmax = refused("softmax");
-        for name in ["cross_entropy", "focal", "bce_with_logits", "hinge", "multiclass_hinge", "nll", "lambda_rank"] {
+        for name in [
+            "cross_entropy",
+            "focal",
+            "bce_with_logits",
+            "hinge",
+            "multiclass_hinge",
+            "nll",
+            "lambda_rank",
+        ] {
             assert!(by_softmax.contains(&name), "{name} is not in {by_softmax:?}");
         }
         for name in ["mse", "mae", "huber", "bce", "dice", "total_variation", "poisson_nll"] {
             assert!(!by_softmax.contains(&name), "{name}");
         }
         let by_sigmoid = refused("sigmoid");
-        assert!(by_sigmoid.contains(&"bce_with_logits") && by_sigmoid.contains(&"cross_entropy"), "{by_sigmoid:?}");
+        assert!(
+            by_sigmoid.contains(&"bce_with_logits") && by_sigmoid.contains(&"cross_entropy"),
+            "{by_sigmoid:?}"
+        );
         assert!(!by_sigmoid.contains(&"hinge") && !by_sigmoid.contains(&"bce"), "{by_sigmoid:?}");
         assert!(refused("tanh").is_empty() && refused("identity").is_empty());
     }

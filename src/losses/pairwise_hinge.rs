@@ -1,9 +1,9 @@
 //! Pairwise hinge loss.
 
 use super::prelude::*;
-use crate::host::listwise::{Lambda, Pairs, over_pairs_of};
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::wgsl::File;
+use crate::runtime::wgsl::File;
+use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs_of};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// Pairwise hinge loss (RankSVM): Σ [1 − d]₊ over the pairs of a list with yᵢ > yⱼ, d = (sᵢ − sⱼ)/temperature.
@@ -45,15 +45,20 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     keras: "",
     optax: "",
     source: "R. Herbrich, T. Graepel and K. Obermayer, Large margin rank boundaries for ordinal regression, 2000",
-    variants: &[r#"{"temperature": 0.5}"#, r#"{"lambda": "label_diff"}"#, r#"{"lambda": "ndcg", "top_n": 3}"#],
-    shader: crate::wgsl::shader!("losses/pairwise_hinge.wgsl"),
+    variants: &[
+        r#"{"temperature": 0.5}"#,
+        r#"{"lambda": "label_diff"}"#,
+        r#"{"lambda": "ndcg", "top_n": 3}"#,
+    ],
+    shader: crate::runtime::wgsl::shader!("losses/pairwise_hinge.wgsl"),
     make: make::<PairwiseHinge>,
 };
 
 impl Filling for PairwiseHinge {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
-    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/pairs.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
     const MEAN_OVER_PAIRS: bool = true;
 
     fn family(&self) -> Family<'_> {
@@ -61,13 +66,23 @@ impl Filling for PairwiseHinge {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("TEMPERATURE", self.temperature), self.lambda.constant(), ("TOP_N", f64::from(self.top_n))]
+        vec![
+            ("TEMPERATURE", self.temperature),
+            self.lambda.constant(),
+            ("TOP_N", f64::from(self.top_n)),
+        ]
     }
 }
 
 impl Rowwise for PairwiseHinge {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let pairs = Pairs { temperature: self.temperature, lambda: self.lambda, top_n: self.top_n };
         over_pairs_of(
             &pairs,

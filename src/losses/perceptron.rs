@@ -1,7 +1,7 @@
 //! The perceptron's loss.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Perceptron loss, [−yx]₊ for labels y = −1 or +1: only what is on the wrong side counts.
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "perceptron_loss",
     source: "F. Rosenblatt, The perceptron, 1958",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/perceptron.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/perceptron.wgsl"),
     make: make::<Perceptron>,
 };
 

@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
         r#"{"log_input": false}"#,
         r#"{"log_input": false, "full": true, "epsilon": 0.001}"#,
     ],
-    shader: crate::wgsl::shader!("losses/poisson_nll.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/poisson_nll.wgsl"),
     make: make::<PoissonNll>,
 };
 
@@ -117,7 +117,11 @@ fn stirling<R: Real>(y: R) -> R {
 impl Pointwise for PoissonNll {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
-        if self.log_input { self.of_logarithm(prediction, truth) } else { self.of_mean(prediction, truth) }
+        if self.log_input {
+            self.of_logarithm(prediction, truth)
+        } else {
+            self.of_mean(prediction, truth)
+        }
     }
     #[inline(always)]
     fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {

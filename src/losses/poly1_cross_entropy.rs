@@ -1,9 +1,10 @@
 //! PolyLoss of the first order.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::host::softmax_target::{self, Judged};
-use crate::wgsl::{File, shader};
+use crate::cpu::softmax_target;
+use crate::cpu::softmax_target::ValueWithPartials;
+use crate::runtime::wgsl::{File, shader};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// PolyLoss of the first order of logits: cross-entropy with the first coefficient of its series in 1 − p raised by ε.
@@ -49,7 +50,7 @@ impl Filling for Poly1CrossEntropy {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
-    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
+    const HELPERS: &'static [File] = &[shader!("templates/rowwise/softmax_target.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
@@ -62,15 +63,21 @@ impl Filling for Poly1CrossEntropy {
 
 impl Rowwise for Poly1CrossEntropy {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let epsilon = R::new(self.epsilon);
         softmax_target::row(
             row,
             scale,
             gradient,
             #[inline(always)]
-            |standing| Judged {
-                loss: standing.cross + epsilon * standing.rest,
+            |statistics| ValueWithPartials {
+                loss: statistics.cross + epsilon * statistics.rest,
                 cross_slope: R::ONE,
                 rest_slope: epsilon,
             },

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::prelude::*;
 use crate::Error;
-use crate::catalogue::Choice;
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::host::softmax_target::{self, Judged};
-use crate::wgsl::{File, shader};
+use crate::catalogue::OptionDoc;
+use crate::cpu::softmax_target;
+use crate::cpu::softmax_target::ValueWithPartials;
+use crate::runtime::wgsl::{File, shader};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 /// PolyLoss of logits: cross-entropy with the first coefficients of its series in 1 − p raised, one ε for each.
 ///
@@ -36,14 +37,22 @@ pub struct PolyCrossEntropy {
 }
 
 /// The shader's `override`s: a coefficient each.
-const NAMES: [&str; 8] =
-    ["EPSILON_1", "EPSILON_2", "EPSILON_3", "EPSILON_4", "EPSILON_5", "EPSILON_6", "EPSILON_7", "EPSILON_8"];
+const NAMES: [&str; 8] = [
+    "EPSILON_1",
+    "EPSILON_2",
+    "EPSILON_3",
+    "EPSILON_4",
+    "EPSILON_5",
+    "EPSILON_6",
+    "EPSILON_7",
+    "EPSILON_8",
+];
 
 pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "poly_cross_entropy",
     summary: "cross-entropy with the first coefficients of its series to tune",
     formula: "Σ t_c (lse − x_c) + Σ_j ε_j (1 − Σ t_c p_c)^j",
-    options: &[Choice {
+    options: &[OptionDoc {
         name: "epsilons",
         domain: "a list of 1 to 8 finite numbers",
         meaning: "what the coefficients of 1 − p, (1 − p)² … are raised by",
@@ -52,7 +61,10 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     keras: "",
     optax: "",
     source: "Z. Leng et al., PolyLoss, 2022",
-    variants: &[r#"{"epsilons": [1.0, -0.5, 0.25]}"#, r#"{"epsilons": [-0.5, 0.75, 1.0, 2.0, 0.5, 0.0, 0.0, 3.0]}"#],
+    variants: &[
+        r#"{"epsilons": [1.0, -0.5, 0.25]}"#,
+        r#"{"epsilons": [-0.5, 0.75, 1.0, 2.0, 0.5, 0.0, 0.0, 3.0]}"#,
+    ],
     shader: shader!("losses/poly_cross_entropy.wgsl"),
     make: make::<PolyCrossEntropy>,
 };
@@ -92,7 +104,7 @@ impl Filling for PolyCrossEntropy {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
-    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
+    const HELPERS: &'static [File] = &[shader!("templates/rowwise/softmax_target.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
@@ -106,23 +118,29 @@ impl Filling for PolyCrossEntropy {
 
 impl Rowwise for PolyCrossEntropy {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         softmax_target::row(
             row,
             scale,
             gradient,
             #[inline(always)]
-            |standing| {
+            |statistics| {
                 // Horner's rule on the polynomial without its first power, and on its derivative.
                 let (mut polynomial, mut slope) = (R::ZERO, R::ZERO);
                 for &epsilon in self.epsilons.iter().rev() {
-                    slope = slope * standing.rest + polynomial;
-                    polynomial = polynomial * standing.rest + R::new(epsilon);
+                    slope = slope * statistics.rest + polynomial;
+                    polynomial = polynomial * statistics.rest + R::new(epsilon);
                 }
-                Judged {
-                    loss: standing.cross + polynomial * standing.rest,
+                ValueWithPartials {
+                    loss: statistics.cross + polynomial * statistics.rest,
                     cross_slope: R::ONE,
-                    rest_slope: slope * standing.rest + polynomial,
+                    rest_slope: slope * statistics.rest + polynomial,
                 }
             },
         )

@@ -2,16 +2,22 @@
 
 use std::borrow::Cow;
 
-use super::{Family, Loss};
-use crate::host::joint::{Joint, JointHost};
-use crate::host::pointwise::Points;
-use crate::host::rowwise::{Auxiliary, Rows};
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::losses::loss::Loss;
+use crate::templates::multi_input::cpu::{MultiInput, MultiInputCpu};
+use crate::templates::pointwise::cpu::Points;
+use crate::templates::rowwise::cpu::{Auxiliary, Rows};
+use crate::templates::traits::Family;
 
 /// The two precisions of the host, each with its way into a loss.
-pub(crate) trait HostReal: Real + Default {
+pub(crate) trait CpuReal: Real + Default {
     fn from_f32s(values: &[f32]) -> Cow<'_, [Self]>;
-    fn pointwise(loss: &dyn Loss, points: &Points<Self>, gradient: &mut [Self], values: &mut [Self]) -> f64;
+    fn pointwise(
+        loss: &dyn Loss,
+        points: &Points<Self>,
+        gradient: &mut [Self],
+        values: &mut [Self],
+    ) -> f64;
     fn rowwise(
         loss: &dyn Loss,
         rows: &Rows<Self>,
@@ -19,17 +25,27 @@ pub(crate) trait HostReal: Real + Default {
         values: &mut [Self],
         auxiliary: &mut [Auxiliary<Self>],
     );
-    fn joint(host: &dyn JointHost, call: &Joint<Self>, gradients: &mut [Vec<Self>], values: &mut [Self]);
+    fn multi_input(
+        host: &dyn MultiInputCpu,
+        call: &MultiInput<Self>,
+        gradients: &mut [Vec<Self>],
+        values: &mut [Self],
+    );
     fn pointwise_curvature(loss: &dyn Loss, points: &Points<Self>, hessian: &mut [Self]);
     fn rowwise_curvature(loss: &dyn Loss, rows: &Rows<Self>, hessian: &mut [Self]);
 }
 
-impl HostReal for f32 {
+impl CpuReal for f32 {
     fn from_f32s(values: &[f32]) -> Cow<'_, [f32]> {
         Cow::Borrowed(values)
     }
 
-    fn pointwise(loss: &dyn Loss, points: &Points<f32>, gradient: &mut [f32], values: &mut [f32]) -> f64 {
+    fn pointwise(
+        loss: &dyn Loss,
+        points: &Points<f32>,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> f64 {
         match loss.family() {
             Family::Pointwise(host) => host.run_f32(points, gradient, values),
             _ => f64::NAN,
@@ -48,7 +64,12 @@ impl HostReal for f32 {
         }
     }
 
-    fn joint(host: &dyn JointHost, call: &Joint<f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn multi_input(
+        host: &dyn MultiInputCpu,
+        call: &MultiInput<f32>,
+        gradients: &mut [Vec<f32>],
+        values: &mut [f32],
+    ) {
         host.run_f32(call, gradients, values);
     }
 
@@ -65,12 +86,17 @@ impl HostReal for f32 {
     }
 }
 
-impl HostReal for f64 {
+impl CpuReal for f64 {
     fn from_f32s(values: &[f32]) -> Cow<'_, [f64]> {
         Cow::Owned(values.iter().map(|&x| f64::from(x)).collect())
     }
 
-    fn pointwise(loss: &dyn Loss, points: &Points<f64>, gradient: &mut [f64], values: &mut [f64]) -> f64 {
+    fn pointwise(
+        loss: &dyn Loss,
+        points: &Points<f64>,
+        gradient: &mut [f64],
+        values: &mut [f64],
+    ) -> f64 {
         match loss.family() {
             Family::Pointwise(host) => host.run_f64(points, gradient, values),
             _ => f64::NAN,
@@ -89,7 +115,12 @@ impl HostReal for f64 {
         }
     }
 
-    fn joint(host: &dyn JointHost, call: &Joint<f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn multi_input(
+        host: &dyn MultiInputCpu,
+        call: &MultiInput<f64>,
+        gradients: &mut [Vec<f64>],
+        values: &mut [f64],
+    ) {
         host.run_f64(call, gradients, values);
     }
 

@@ -36,7 +36,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "P. Charbonnier et al., Two deterministic half-quadratic regularization algorithms for computed imaging, 1994",
     variants: &[r#"{"delta": 0.25}"#],
-    shader: crate::wgsl::shader!("losses/pseudo_huber.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/pseudo_huber.wgsl"),
     make: make::<PseudoHuber>,
 };
 

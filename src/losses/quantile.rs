@@ -36,7 +36,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "R. Koenker and G. Bassett, Regression quantiles, 1978",
     variants: &[r#"{"quantile": 0.1}"#],
-    shader: crate::wgsl::shader!("losses/quantile.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/quantile.wgsl"),
     make: make::<Quantile>,
 };
 
@@ -58,7 +58,8 @@ impl Pointwise for Quantile {
         let quantile = R::new(self.quantile);
         let short = truth - prediction;
         let rest = R::new(1.0 - self.quantile);
-        let slope = R::select(short > R::ZERO, -quantile, R::select(short < R::ZERO, rest, R::ZERO));
+        let slope =
+            R::select(short > R::ZERO, -quantile, R::select(short < R::ZERO, rest, R::ZERO));
         (-slope * short, slope)
     }
 }

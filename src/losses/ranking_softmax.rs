@@ -1,9 +1,9 @@
 //! Softmax loss of a list.
 
 use super::prelude::*;
-use crate::host::listwise::{kept_items, softmax_against};
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::wgsl::File;
+use crate::runtime::wgsl::File;
+use crate::templates::listwise::cpu::{kept_items, softmax_against};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// Softmax loss of a list, −Σ y ln softmax(s), with the targets y as they are.
@@ -39,14 +39,15 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "ranking_softmax_loss",
     source: "Z. Cao et al., Learning to rank: from pairwise approach to listwise approach, 2007",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/ranking_softmax.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/ranking_softmax.wgsl"),
     make: make::<RankingSoftmax>,
 };
 
 impl Filling for RankingSoftmax {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
-    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/list_softmax.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
@@ -55,7 +56,13 @@ impl Filling for RankingSoftmax {
 
 impl Rowwise for RankingSoftmax {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(
             row,
             scale,

@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "Y. Meng et al., SimPO: simple preference optimization with a reference-free reward, 2024",
     variants: &[r#"{"beta": 0.5, "gamma": 0.25, "label_smoothing": 0.1}"#],
-    shader: crate::wgsl::shader!("losses/simpo.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/simpo.wgsl"),
     make: make::<Simpo>,
 };
 
@@ -65,7 +65,7 @@ impl Filling for Simpo {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::quads(self)
+        Family::preference(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -73,12 +73,12 @@ impl Filling for Simpo {
     }
 }
 
-impl Quads for Simpo {
-    fn quad<R: Real>(&self, [chosen, rejected, ..]: [R; 4]) -> Quad<R> {
+impl Preference for Simpo {
+    fn terms<R: Real>(&self, [chosen, rejected, ..]: [R; 4]) -> PreferenceTerms<R> {
         let (beta, smoothing) = (R::new(self.beta), R::new(self.label_smoothing));
         let h = beta * (chosen - rejected) - R::new(self.gamma);
         let slope = beta * (smoothing - (-h).sigmoid());
-        Quad {
+        PreferenceTerms {
             value: (-h).softplus() + R::select(smoothing == R::ZERO, R::ZERO, smoothing * h),
             slopes: [slope, -slope],
         }

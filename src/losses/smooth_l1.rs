@@ -35,7 +35,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "R. Girshick, Fast R-CNN, 2015",
     variants: &[r#"{"beta": 0.5}"#, r#"{"beta": 0.0}"#],
-    shader: crate::wgsl::shader!("losses/smooth_l1.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/smooth_l1.wgsl"),
     make: make::<SmoothL1>,
 };
 

@@ -1,7 +1,7 @@
 //! Logistic loss of signed labels.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Soft margin (logistic) loss, ln(1 + e^−yx) for labels y = −1 or +1: [`super::BceWithLogits`] in other words.
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "sigmoid_binary_cross_entropy, of labels 0 and 1",
     source: "J. Friedman, T. Hastie and R. Tibshirani, Additive logistic regression, 2000",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/soft_margin.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/soft_margin.wgsl"),
     make: make::<SoftMargin>,
 };
 

@@ -1,9 +1,9 @@
 //! Sparsemax loss.
 
 use super::prelude::*;
-use crate::host::entmax::entmax_loss;
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::wgsl::File;
+use crate::cpu::entmax::entmax_loss;
+use crate::runtime::wgsl::File;
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// Sparsemax loss against class labels: the Fenchel–Young loss of the projection of the scores onto the simplex, p = [x − τ]₊, Σp = 1.
@@ -39,14 +39,15 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "multiclass_sparsemax_loss",
     source: "A. F. T. Martins and R. F. Astudillo, From softmax to sparsemax, 2016",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/sparsemax.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/sparsemax.wgsl"),
     make: make::<Sparsemax>,
 };
 
 impl Filling for Sparsemax {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
-    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/entmax_fold.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")];
     const PASSES: u32 = 15;
 
     fn family(&self) -> Family<'_> {
@@ -56,7 +57,13 @@ impl Filling for Sparsemax {
 
 impl Rowwise for Sparsemax {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         entmax_loss(row, 2.0, scale, gradient)
     }
 }

@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "H. Drucker et al., Support vector regression machines, 1997",
     variants: &[r#"{"epsilon": 1.5}"#],
-    shader: crate::wgsl::shader!("losses/squared_epsilon_insensitive.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/squared_epsilon_insensitive.wgsl"),
     make: make::<SquaredEpsilonInsensitive>,
 };
 

@@ -1,7 +1,7 @@
 //! Squared hinge loss.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Squared hinge loss, [1 − yx]₊² for labels y = −1 or +1.
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "C.-C. Chang and C.-J. Lin, Training ν-support vector classifiers, 2001",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/squared_hinge.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/squared_hinge.wgsl"),
     make: make::<SquaredHinge>,
 };
 

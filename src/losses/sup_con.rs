@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "P. Khosla et al., Supervised contrastive learning, 2020",
     variants: &[r#"{"temperature": 1.0}"#],
-    shader: crate::wgsl::shader!("losses/sup_con.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/sup_con.wgsl"),
     make: make::<SupCon>,
 };
 
@@ -66,12 +66,19 @@ impl Similarity for SupCon {
     #[inline(always)]
     fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
         let temperature = R::new(self.temperature);
-        Term { exponent: candidate.score / temperature, slope: temperature.recip(), inside: [!candidate.is_own, false] }
+        Term {
+            exponent: candidate.score / temperature,
+            slope: temperature.recip(),
+            inside: [!candidate.is_own, false],
+        }
     }
 
     #[inline(always)]
     fn extra<R: Real>(&self, candidate: Candidate<R>, _: [R; 2]) -> [R; 2] {
-        [R::select(candidate.is_positive, candidate.score / R::new(self.temperature), R::ZERO), R::ZERO]
+        [
+            R::select(candidate.is_positive, candidate.score / R::new(self.temperature), R::ZERO),
+            R::ZERO,
+        ]
     }
 
     #[inline(always)]

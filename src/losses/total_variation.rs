@@ -1,8 +1,8 @@
 //! Total variation distance.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Total variation distance of predicted probabilities p from t: the largest difference that any event's probability has.
@@ -36,7 +36,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "B. Wen et al., f-divergence minimization for sequence-level knowledge distillation, 2023",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/total_variation.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/total_variation.wgsl"),
     make: make::<TotalVariation>,
 };
 
@@ -54,7 +54,13 @@ impl Filling for TotalVariation {
 
 impl Rowwise for TotalVariation {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };
@@ -66,7 +72,13 @@ impl Rowwise for TotalVariation {
 }
 
 #[inline(always)]
-fn cells<R: Real>(predictions: &[R], truths: &[R], scale: R, gradient: &mut [R], weight: impl Fn(usize) -> R) -> R {
+fn cells<R: Real>(
+    predictions: &[R],
+    truths: &[R],
+    scale: R,
+    gradient: &mut [R],
+    weight: impl Fn(usize) -> R,
+) -> R {
     R::new(simd::sum_blocks(
         predictions.len(),
         #[inline(always)]

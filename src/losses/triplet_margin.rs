@@ -1,7 +1,7 @@
 //! Which of two vectors is the nearer to a third, by a margin.
 
 use super::prelude::*;
-use crate::real::{is_too_large, is_too_small};
+use crate::cpu::real::{is_too_large, is_too_small};
 
 options! {
     /// Triplet margin loss: an anchor shall be nearer to its positive than to its negative, by a margin.
@@ -52,7 +52,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
         r#"{"p": 3.5, "swap": true}"#,
         r#"{"p": 1.5}"#,
     ],
-    shader: crate::wgsl::shader!("losses/triplet_margin.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/triplet_margin.wgsl"),
     make: make::<TripletMargin>,
 };
 
@@ -65,8 +65,18 @@ impl Filling for TripletMargin {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "positive", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
-        Argument { name: "negative", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+        Argument {
+            name: "positive",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "negative",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -75,7 +85,12 @@ impl Filling for TripletMargin {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         let flag = |on: bool| f64::from(u8::from(on));
-        vec![("MARGIN", self.margin), ("P", self.p), ("EPSILON", self.epsilon), ("SWAP", flag(self.swap))]
+        vec![
+            ("MARGIN", self.margin),
+            ("P", self.p),
+            ("EPSILON", self.epsilon),
+            ("SWAP", flag(self.swap)),
+        ]
     }
 }
 
@@ -134,7 +149,7 @@ impl TripletMargin {
     }
 }
 
-impl Vectors for TripletMargin {
+impl Distance for TripletMargin {
     fn is_scaled(&self) -> bool {
         self.p != 1.0 && self.p != 2.0
     }
@@ -158,7 +173,7 @@ impl Vectors for TripletMargin {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], _: R) -> VectorOutcome<R> {
+    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], _: R) -> DistanceTerms<R> {
         let (near, near_factor) = self.distance(sums[0], peaks[0]);
         let (far, far_factor) = self.distance(sums[1], peaks[1]);
         let (mut apart, mut swapped, mut other_factor) = (far, R::ZERO, R::ZERO);
@@ -169,16 +184,18 @@ impl Vectors for TripletMargin {
         }
         let short = near - apart + R::new(self.margin);
         let passes = R::select(short >= R::ZERO, R::ONE, R::ZERO);
-        let shares = [near_factor, -((R::ONE - swapped) * far_factor), -(swapped * other_factor), R::ZERO];
-        VectorOutcome { value: short.max(R::ZERO), factors: shares.map(|share| passes * share) }
+        let shares =
+            [near_factor, -((R::ONE - swapped) * far_factor), -(swapped * other_factor), R::ZERO];
+        DistanceTerms { value: short.max(R::ZERO), factors: shares.map(|share| passes * share) }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3] {
+    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3] {
         let gaps = self.gaps(cells);
         let near = self.slope(gaps[0], peaks[0], outcome.factors[0]);
         let far = self.slope(gaps[1], peaks[1], outcome.factors[1]);
-        let other = if self.swap { self.slope(gaps[2], peaks[2], outcome.factors[2]) } else { R::ZERO };
+        let other =
+            if self.swap { self.slope(gaps[2], peaks[2], outcome.factors[2]) } else { R::ZERO };
         [near + far, other - near, -far - other]
     }
 }

@@ -1,7 +1,7 @@
 //! Tversky loss.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Tversky loss of probabilities p against t: overlap of two sets, with what is found too much and what is missed weighed apart.
@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "S. S. M. Salehi et al., Tversky loss function for image segmentation, 2017",
     variants: &[r#"{"alpha": 0.3, "beta": 0.7}"#, r#"{"alpha": 0.0, "beta": 1.0, "smooth": 0.25}"#],
-    shader: crate::wgsl::shader!("losses/tversky.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/tversky.wgsl"),
     make: make::<Tversky>,
 };
 
@@ -64,7 +64,13 @@ impl Filling for Tversky {
 
 impl Rowwise for Tversky {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };

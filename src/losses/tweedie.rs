@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "B. Jørgensen, Exponential dispersion models, 1987",
     variants: &[r#"{"power": 1.0}"#, r#"{"power": 1.9}"#, r#"{"power": 2.0}"#, r#"{"power": 3.0}"#],
-    shader: crate::wgsl::shader!("losses/tweedie.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/tweedie.wgsl"),
     make: make::<Tweedie>,
 };
 
@@ -98,7 +98,8 @@ impl Pointwise for Tweedie {
         let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
         let x = prediction.clamp(R::new(-1e30), R::new(1e30));
         let rise = R::select(a == R::ZERO, R::ZERO, a * (a * x).exp());
-        let pull = R::select(b == R::ZERO || truth == R::ZERO, R::ZERO, b * (truth * (b * x).exp()));
+        let pull =
+            R::select(b == R::ZERO || truth == R::ZERO, R::ZERO, b * (truth * (b * x).exp()));
         rise - pull
     }
 }

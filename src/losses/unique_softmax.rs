@@ -1,8 +1,8 @@
 //! Unique softmax loss of a list.
 
 use super::prelude::*;
-use crate::host::listwise::{descending, difference, gain, kept_items, log_add_exp};
-use crate::host::rowwise::{Auxiliary, Row};
+use crate::templates::listwise::cpu::{descending, difference, gain, kept_items, log_add_exp};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
     /// Unique softmax: Σ (2^y − 1)(lseᵢ − sᵢ), where lseᵢ is over item i itself and the items whose target is lower: no item competes with one
@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "X. Zhu and D. Klabjan, Listwise learning to rank by exploring unique ratings, 2020",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/unique_softmax.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/unique_softmax.wgsl"),
     make: make::<UniqueSoftmax>,
 };
 
@@ -53,7 +53,13 @@ impl Filling for UniqueSoftmax {
 
 impl Rowwise for UniqueSoftmax {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(row, scale, gradient, against_lower)
     }
 }

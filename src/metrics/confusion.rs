@@ -36,7 +36,13 @@ impl Confusion {
         for (row, (&actual, &predicted)) in actual.iter().zip(predicted).enumerate() {
             if let Some(label) = [actual, predicted].into_iter().find(|&label| label >= classes) {
                 let (label, ignored) = (i64::try_from(label).unwrap_or(i64::MAX), String::new());
-                return Err(Error::Label { operation: "confusion".into(), row, label, classes, ignored });
+                return Err(Error::Label {
+                    operation: "confusion".into(),
+                    row,
+                    label,
+                    classes,
+                    ignored,
+                });
             }
             counts[actual * classes + predicted] += 1;
         }
@@ -112,8 +118,18 @@ mod tests {
 
     #[test]
     fn what_is_no_class_or_no_pair_is_refused() {
-        assert!(Confusion::new(2, &[0, 1], &[0]).unwrap_err().to_string().contains("2 classes but 1 predictions"));
-        assert!(Confusion::new(2, &[0, 2], &[0, 0]).unwrap_err().to_string().contains("row 1 has label 2"));
+        assert!(
+            Confusion::new(2, &[0, 1], &[0])
+                .unwrap_err()
+                .to_string()
+                .contains("2 classes but 1 predictions")
+        );
+        assert!(
+            Confusion::new(2, &[0, 2], &[0, 0])
+                .unwrap_err()
+                .to_string()
+                .contains("row 1 has label 2")
+        );
         assert!(Confusion::new(2, &[], &[]).unwrap().accuracy().is_nan());
     }
 }

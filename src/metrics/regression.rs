@@ -37,7 +37,11 @@ pub fn regression(predictions: &Array2<f64>, targets: &Array2<f64>) -> Result<Re
     if predictions.shape() != targets.shape() {
         return Err(Error::Shape {
             operation: "regression".into(),
-            found: format!("predictions are {:?} but targets are {:?}", predictions.shape(), targets.shape()),
+            found: format!(
+                "predictions are {:?} but targets are {:?}",
+                predictions.shape(),
+                targets.shape()
+            ),
             allowed: "there must be one target for each prediction".into(),
         });
     }
@@ -81,7 +85,10 @@ mod tests {
     fn targets_that_do_not_vary_have_no_r2_and_shapes_must_fit() {
         assert_eq!(regression(&array![[1.0], [2.0]], &array![[1.0], [1.0]]).unwrap().r2, None);
         assert!(
-            regression(&array![[1.0]], &array![[1.0, 2.0]]).unwrap_err().to_string().contains("one target for each")
+            regression(&array![[1.0]], &array![[1.0, 2.0]])
+                .unwrap_err()
+                .to_string()
+                .contains("one target for each")
         );
         assert!(regression(&Array2::zeros((0, 1)), &Array2::zeros((0, 1))).is_err());
     }

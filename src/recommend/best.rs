@@ -34,7 +34,9 @@ pub(super) fn best(scores: &[f32], n: usize, left_out: &[u32]) -> Vec<Scored> {
 
 /// The cosines of one of the rows with each: 0 where one of the two is 0.
 pub(super) fn cosines(vectors: &[f32], components: usize, item: u32) -> Vec<f32> {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
+    };
     let own = &vectors[item as usize * components..][..components];
     let own_norm = dot(own, own).sqrt();
     let cosine = |other: &[f32]| {

@@ -45,10 +45,14 @@ impl Interactions {
         };
         let mean = match confidence {
             Confidence::Raw => 1.0,
-            _ => self.weights.iter().map(|&weight| of(weight)).sum::<f64>() / self.weights.len() as f64,
+            _ => {
+                self.weights.iter().map(|&weight| of(weight)).sum::<f64>()
+                    / self.weights.len() as f64
+            }
         };
         // Of counts near 0 none becomes 0, which would be no interaction.
-        let scaled = |weight: f32| ((of(weight) / mean) as f32).max(f32::MIN_POSITIVE).copysign(weight);
+        let scaled =
+            |weight: f32| ((of(weight) / mean) as f32).max(f32::MIN_POSITIVE).copysign(weight);
         self.weights.iter_mut().for_each(|weight| *weight = scaled(*weight));
         self
     }

@@ -24,7 +24,7 @@ pub enum Optimizer {
 
 /// What an update must know besides the samples.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct LearningRatePolicy {
     pub optimizer: Optimizer,
     pub learning_rate: f64,
     pub user_alpha: f64,
@@ -100,14 +100,25 @@ pub(crate) trait Engine: Debug + Send {
 
     /// Some batches of a pass over the interactions, in the order and with the arithmetic that [`crate::recommend::sampling`] defines.
     /// What they come to is added to the tally, batch by batch: it does not depend on how many are run at once.
-    fn batches(&mut self, rules: &Rules, pace: &Pace, epoch: u32, which: Range<usize>, tally: &mut Tally)
-    -> Result<()>;
+    fn batches(
+        &mut self,
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+        epoch: u32,
+        which: Range<usize>,
+        tally: &mut Tally,
+    ) -> Result<()>;
 
     /// One whole pass.
     #[cfg(test)]
-    fn epoch(&mut self, rules: &Rules, pace: &Pace, epoch: u32) -> Result<Tally> {
+    fn epoch(
+        &mut self,
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+        epoch: u32,
+    ) -> Result<Tally> {
         let mut tally = Tally::default();
-        self.batches(rules, pace, epoch, 0..usize::MAX, &mut tally)?;
+        self.batches(rules, learning_rate_policy, epoch, 0..usize::MAX, &mut tally)?;
         Ok(tally)
     }
 
@@ -132,7 +143,12 @@ pub(crate) trait Engine: Debug + Send {
     }
 
     /// The `n` best items of each of these users, without those of `seen`.
-    fn best(&self, users: &[u32], n: usize, seen: Option<&Interactions>) -> Result<Vec<Vec<Scored>>>;
+    fn best(
+        &self,
+        users: &[u32],
+        n: usize,
+        seen: Option<&Interactions>,
+    ) -> Result<Vec<Vec<Scored>>>;
 
     /// The `n` items whose vectors point most nearly the way of this one's, without itself.
     fn similar(&self, item: u32, n: usize) -> Result<Vec<Scored>>;

@@ -40,10 +40,18 @@ impl Features {
                 allowed: format!("it must be {allowed}"),
             };
             if entity >= entities {
-                return Err(refused("the entity", entity.to_string(), format!("0 to {}", entities - 1)));
+                return Err(refused(
+                    "the entity",
+                    entity.to_string(),
+                    format!("0 to {}", entities - 1),
+                ));
             }
             if feature >= features {
-                return Err(refused("the feature", feature.to_string(), format!("0 to {}", features - 1)));
+                return Err(refused(
+                    "the feature",
+                    feature.to_string(),
+                    format!("0 to {}", features - 1),
+                ));
             }
             if !weight.is_finite() {
                 return Err(refused("the weight", weight.to_string(), "finite".into()));
@@ -66,7 +74,11 @@ impl Features {
     ///
     /// # Errors
     /// As [`Features::new`].
-    pub fn with_identity(entities: usize, features: usize, triples: &[(u32, u32, f32)]) -> Result<Self> {
+    pub fn with_identity(
+        entities: usize,
+        features: usize,
+        triples: &[(u32, u32, f32)],
+    ) -> Result<Self> {
         let first = size("features", features)?;
         if let Some(outside) = triples.iter().find(|triple| triple.1 >= first) {
             // Behind them lie the entities' own: without this it would become one of those.
@@ -79,15 +91,23 @@ impl Features {
     }
 
     /// From the rows of a saved file; `None` if they do not fit together.
-    pub(crate) fn from_rows(features: u32, starts: &[u32], ids: &[u32], weights: &[f32]) -> Option<Self> {
+    pub(crate) fn from_rows(
+        features: u32,
+        starts: &[u32],
+        ids: &[u32],
+        weights: &[f32],
+    ) -> Option<Self> {
         let entities = starts.len().checked_sub(1)?;
-        let whole = starts[0] == 0 && starts[entities] as usize == ids.len() && ids.len() == weights.len();
+        let whole =
+            starts[0] == 0 && starts[entities] as usize == ids.len() && ids.len() == weights.len();
         if !whole || starts.windows(2).any(|two| two[0] > two[1]) {
             return None;
         }
         let of = |entity: usize| starts[entity] as usize..starts[entity + 1] as usize;
         let triples: Vec<(u32, u32, f32)> = (0..entities)
-            .flat_map(|entity| of(entity).map(move |place| (entity as u32, ids[place], weights[place])))
+            .flat_map(|entity| {
+                of(entity).map(move |place| (entity as u32, ids[place], weights[place]))
+            })
             .collect();
         Self::new(entities, features as usize, &triples).ok()
     }

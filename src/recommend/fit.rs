@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::nn::train::callback::Callback;
+use crate::nn::train::options::StepReport;
 use crate::recommend::model::Epoch;
-use crate::train::callback::Callback;
-use crate::train::options::StepReport;
 
 /// How [`crate::recommend::Model::train`] goes: how long, where it is saved, and who is told.
 ///
@@ -49,14 +49,20 @@ impl Fit {
     /// Calls a function behind some batches, about seven times a second, with the number of the epoch, counted from 1, how many of its
     /// batches are done and the mean loss of the epoch so far. Where it breaks, the training ends with [`crate::Stop::Asked`], and the
     /// checkpoint, if there is one, is saved with what the epoch has done: [`crate::recommend::Model::train`] goes on with the next batch.
-    pub fn on_step(mut self, call: impl FnMut(usize, &StepReport) -> ControlFlow<()> + Send + 'static) -> Self {
+    pub fn on_step(
+        mut self,
+        call: impl FnMut(usize, &StepReport) -> ControlFlow<()> + Send + 'static,
+    ) -> Self {
         self.on_step = Some(Callback::new(call));
         self
     }
 
     /// Calls a function behind each epoch with its number, counted from 1; where it breaks, the training ends with
     /// [`crate::Stop::Asked`].
-    pub fn on_epoch(mut self, call: impl FnMut(usize, &Epoch) -> ControlFlow<()> + Send + 'static) -> Self {
+    pub fn on_epoch(
+        mut self,
+        call: impl FnMut(usize, &Epoch) -> ControlFlow<()> + Send + 'static,
+    ) -> Self {
         self.on_epoch = Some(Callback::new(call));
         self
     }

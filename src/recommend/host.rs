@@ -6,11 +6,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::host::simd;
-use crate::random::Permutation;
-use crate::real::Real;
+use crate::cpu::random::Permutation;
+use crate::cpu::real::Real;
+use crate::cpu::simd;
 use crate::recommend::best::{Scored, best, cosines};
-use crate::recommend::engine::{Engine, Layout, Pace, State, Tally};
+use crate::recommend::engine::{Engine, Layout, LearningRatePolicy, State, Tally};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::rows::{Gradients, Rows, Step, Two};
 use crate::recommend::sampling::{Loss, NO_ITEM, Rules, Sample, Vectors, dot, sample};
@@ -23,7 +23,7 @@ type Part<'a, R> = (((&'a [u32], &'a mut [Sample<R>]), Two<'a, R>), Two<'a, R>);
 
 /// Both sides, the interactions and the room for a batch.
 #[derive(Debug)]
-pub(crate) struct HostEngine<R> {
+pub(crate) struct CpuEngine<R> {
     layout: Layout,
     stride: usize,
     users: Rows<R>,
@@ -46,7 +46,8 @@ struct Batch<R> {
 
 impl<R: Real> Batch<R> {
     fn resize(&mut self, length: usize, stride: usize) {
-        let nothing = Sample { positive: 0, negative: NO_ITEM, draws: 0, step: R::ZERO, loss: R::ZERO };
+        let nothing =
+            Sample { positive: 0, negative: NO_ITEM, draws: 0, step: R::ZERO, loss: R::ZERO };
         self.samples.resize(length, nothing);
         self.user_vectors.resize(length * stride, R::ZERO);
         self.item_vectors.resize(length * stride, R::ZERO);
@@ -55,10 +56,10 @@ impl<R: Real> Batch<R> {
     }
 }
 
-impl<R: Real> HostEngine<R> {
+impl<R: Real> CpuEngine<R> {
     pub(crate) fn new(layout: Layout) -> Self {
         let Layout { users, items, components, user_features, item_features } = layout.clone();
-        HostEngine {
+        CpuEngine {
             layout,
             stride: components.next_multiple_of(super::sampling::LANES),
             users: Rows::new(users as usize, components, user_features),
@@ -69,23 +70,32 @@ impl<R: Real> HostEngine<R> {
     }
 
     fn vectors(&self) -> Vectors<'_, R> {
-        let ((users, user_biases), (items, item_biases)) = (self.users.vectors(), self.items.vectors());
+        let ((users, user_biases), (items, item_biases)) =
+            (self.users.vectors(), self.items.vectors());
         Vectors { users, user_biases, items, item_biases, stride: self.stride }
     }
 
     /// The first phase of a batch: samples and their gradients.
-    fn sample(&mut self, interactions: &Interactions, order: &[u32], rules: &Rules, pace: &Pace, epoch: u32) {
+    fn sample(
+        &mut self,
+        interactions: &Interactions,
+        order: &[u32],
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+        epoch: u32,
+    ) {
         let (known, stride) = (interactions.known(), self.stride);
         let mut batch = std::mem::take(&mut self.batch);
         batch.resize(order.len(), stride);
         let vectors = self.vectors();
-        let bias_sign = match (rules.loss, pace.user_bias_gradient) {
+        let bias_sign = match (rules.loss, learning_rate_policy.user_bias_gradient) {
             (Loss::Logistic, _) => -R::ONE,
             (_, true) => R::ONE,
             (_, false) => R::ZERO,
         };
         let work = |part: Part<R>| {
-            let (((order, samples), (user_vectors, user_biases)), (item_vectors, item_biases)) = part;
+            let (((order, samples), (user_vectors, user_biases)), (item_vectors, item_biases)) =
+                part;
             simd::dispatch(
                 #[inline(always)]
                 || {
@@ -93,7 +103,13 @@ impl<R: Real> HostEngine<R> {
                         let found = sample(rules, &known, &vectors, epoch, interaction);
                         let part = place * stride..(place + 1) * stride;
                         let user = vectors.user(known.users[interaction as usize]);
-                        gradients(&vectors, user, &found, &mut user_vectors[part.clone()], &mut item_vectors[part]);
+                        gradients(
+                            &vectors,
+                            user,
+                            &found,
+                            &mut user_vectors[part.clone()],
+                            &mut item_vectors[part],
+                        );
                         user_biases[place] = bias_sign * found.step;
                         item_biases[place] = found.step;
                         samples[place] = found;
@@ -102,8 +118,18 @@ impl<R: Real> HostEngine<R> {
             );
         };
         let parts = (order.chunks(SAMPLES).zip(batch.samples.chunks_mut(SAMPLES)))
-            .zip(batch.user_vectors.chunks_mut(SAMPLES * stride).zip(batch.user_biases.chunks_mut(SAMPLES)))
-            .zip(batch.item_vectors.chunks_mut(SAMPLES * stride).zip(batch.item_biases.chunks_mut(SAMPLES)));
+            .zip(
+                batch
+                    .user_vectors
+                    .chunks_mut(SAMPLES * stride)
+                    .zip(batch.user_biases.chunks_mut(SAMPLES)),
+            )
+            .zip(
+                batch
+                    .item_vectors
+                    .chunks_mut(SAMPLES * stride)
+                    .zip(batch.item_biases.chunks_mut(SAMPLES)),
+            );
         if order.len() <= SAMPLES {
             parts.for_each(work);
         } else {
@@ -113,8 +139,14 @@ impl<R: Real> HostEngine<R> {
     }
 
     /// The second phase: each row through its hits.
-    fn update(&mut self, interactions: &Interactions, order: &[u32], pace: &Pace, tally: &mut Tally) {
-        let (known, HostEngine { users, items, batch, .. }) = (interactions.known(), self);
+    fn update(
+        &mut self,
+        interactions: &Interactions,
+        order: &[u32],
+        learning_rate_policy: &LearningRatePolicy,
+        tally: &mut Tally,
+    ) {
+        let (known, CpuEngine { users, items, batch, .. }) = (interactions.known(), self);
         for (place, (found, &interaction)) in batch.samples.iter().zip(order).enumerate() {
             tally.loss += found.loss.to_f64();
             tally.draws += u64::from(found.draws);
@@ -129,16 +161,31 @@ impl<R: Real> HostEngine<R> {
                 items.hit(found.negative, place, R::ONE);
             }
         }
-        let step =
-            |alpha: f64| Step { optimizer: pace.optimizer, rate: R::new(pace.learning_rate), alpha: R::new(alpha) };
-        users.update(&Gradients { vectors: &batch.user_vectors, biases: &batch.user_biases }, step(pace.user_alpha));
-        items.update(&Gradients { vectors: &batch.item_vectors, biases: &batch.item_biases }, step(pace.item_alpha));
+        let step = |alpha: f64| Step {
+            optimizer: learning_rate_policy.optimizer,
+            rate: R::new(learning_rate_policy.learning_rate),
+            alpha: R::new(alpha),
+        };
+        users.update(
+            &Gradients { vectors: &batch.user_vectors, biases: &batch.user_biases },
+            step(learning_rate_policy.user_alpha),
+        );
+        items.update(
+            &Gradients { vectors: &batch.item_vectors, biases: &batch.item_biases },
+            step(learning_rate_policy.item_alpha),
+        );
     }
 }
 
 /// c·(q⁻ − q⁺) and c·p.
 #[inline(always)]
-fn gradients<R: Real>(vectors: &Vectors<R>, user: &[R], found: &Sample<R>, to_user: &mut [R], to_item: &mut [R]) {
+fn gradients<R: Real>(
+    vectors: &Vectors<R>,
+    user: &[R],
+    found: &Sample<R>,
+    to_user: &mut [R],
+    to_item: &mut [R],
+) {
     if found.step == R::ZERO {
         return;
     }
@@ -147,12 +194,15 @@ fn gradients<R: Real>(vectors: &Vectors<R>, user: &[R], found: &Sample<R>, to_us
         to_user.iter_mut().zip(positive).for_each(|(slot, &q)| *slot = -(found.step * q));
     } else {
         let both = vectors.item(found.negative).iter().zip(positive);
-        to_user.iter_mut().zip(both).for_each(|(slot, (&down, &up))| *slot = found.step * (down - up));
+        to_user
+            .iter_mut()
+            .zip(both)
+            .for_each(|(slot, (&down, &up))| *slot = found.step * (down - up));
     }
     to_item.iter_mut().zip(user).for_each(|(slot, &p)| *slot = found.step * p);
 }
 
-impl<R: Real> Engine for HostEngine<R> {
+impl<R: Real> Engine for CpuEngine<R> {
     fn set_state(&mut self, state: &State) -> Result<()> {
         self.users.set_table(&state.users);
         self.items.set_table(&state.items);
@@ -171,19 +221,20 @@ impl<R: Real> Engine for HostEngine<R> {
     fn batches(
         &mut self,
         rules: &Rules,
-        pace: &Pace,
+        learning_rate_policy: &LearningRatePolicy,
         epoch: u32,
         which: Range<usize>,
         tally: &mut Tally,
     ) -> Result<()> {
         let Some(interactions) = self.interactions.clone() else { return Ok(()) };
-        let [start, end] =
-            [which.start, which.end].map(|batch| batch.saturating_mul(pace.batch_size).min(interactions.len()) as u32);
+        let [start, end] = [which.start, which.end].map(|batch| {
+            batch.saturating_mul(learning_rate_policy.batch_size).min(interactions.len()) as u32
+        });
         let shuffle = Permutation::new(interactions.len() as u32, rules.seed, epoch);
         let order: Vec<u32> = (start..end).into_par_iter().map(|place| shuffle.at(place)).collect();
-        for order in order.chunks(pace.batch_size) {
-            self.sample(&interactions, order, rules, pace, epoch);
-            self.update(&interactions, order, pace, tally);
+        for order in order.chunks(learning_rate_policy.batch_size) {
+            self.sample(&interactions, order, rules, learning_rate_policy, epoch);
+            self.update(&interactions, order, learning_rate_policy, tally);
         }
         Ok(())
     }
@@ -219,7 +270,12 @@ impl<R: Real> Engine for HostEngine<R> {
         Ok(ranks.concat())
     }
 
-    fn best(&self, users: &[u32], n: usize, seen: Option<&Interactions>) -> Result<Vec<Vec<Scored>>> {
+    fn best(
+        &self,
+        users: &[u32],
+        n: usize,
+        seen: Option<&Interactions>,
+    ) -> Result<Vec<Vec<Scored>>> {
         let (vectors, items) = (self.vectors(), self.layout.items as usize);
         let list = |&user: &u32| {
             let (mut scores, bias) = (vec![0.0; items], vectors.user_biases[user as usize]);
@@ -232,7 +288,8 @@ impl<R: Real> Engine for HostEngine<R> {
     fn similar(&self, item: u32, n: usize) -> Result<Vec<Scored>> {
         let (vectors, components) = (self.items.vectors().0, self.layout.components);
         let rows = vectors.chunks(self.stride);
-        let vectors: Vec<f32> = rows.flat_map(|row| &row[..components]).map(|x| x.to_f32()).collect();
+        let vectors: Vec<f32> =
+            rows.flat_map(|row| &row[..components]).map(|x| x.to_f32()).collect();
         Ok(best(&cosines(&vectors, components, item), n, &[item]))
     }
 }
@@ -243,7 +300,8 @@ fn score_items<R: Real>(vectors: &Vectors<R>, user: u32, mut take: impl FnMut(us
     simd::dispatch(
         #[inline(always)]
         || {
-            let rows = vectors.items.chunks_exact(vectors.stride).zip(vectors.item_biases).enumerate();
+            let rows =
+                vectors.items.chunks_exact(vectors.stride).zip(vectors.item_biases).enumerate();
             for (item, (vector, &bias)) in rows {
                 take(item, dot(row, vector) + bias);
             }

@@ -82,7 +82,8 @@ impl Interactions {
     /// [`Error::Input`] for an index outside or a pair that stands there twice, [`Error::Option`] for a size of 0 or one that does
     /// not fit 32 bits.
     pub fn new(users: usize, items: usize, pairs: &[(u32, u32)]) -> Result<Self> {
-        let weighted: Vec<(u32, u32, f32)> = pairs.iter().map(|&(user, item)| (user, item, 1.0)).collect();
+        let weighted: Vec<(u32, u32, f32)> =
+            pairs.iter().map(|&(user, item)| (user, item, 1.0)).collect();
         Self::weighted(users, items, &weighted)
     }
 
@@ -103,19 +104,32 @@ impl Interactions {
                 allowed,
             };
             if user >= users {
-                return Err(refused("the user", user.to_string(), format!("it must be 0 to {}", users - 1)));
+                return Err(refused(
+                    "the user",
+                    user.to_string(),
+                    format!("it must be 0 to {}", users - 1),
+                ));
             }
             if item >= items {
-                return Err(refused("the item", item.to_string(), format!("it must be 0 to {}", items - 1)));
+                return Err(refused(
+                    "the item",
+                    item.to_string(),
+                    format!("it must be 0 to {}", items - 1),
+                ));
             }
             if !weight.is_finite() || weight == 0.0 {
-                return Err(refused("the weight", weight.to_string(), "it must be finite and not 0".into()));
+                return Err(refused(
+                    "the weight",
+                    weight.to_string(),
+                    "it must be finite and not 0".into(),
+                ));
             }
         }
         let mut order: Vec<u32> = (0..triples.len() as u32).collect();
         let pair = |&index: &u32| (triples[index as usize].0, triples[index as usize].1);
         order.sort_by_key(pair); // stable: of a pair that stands there twice the earlier comes first
-        let twice = order.windows(2).filter(|two| pair(&two[0]) == pair(&two[1])).min_by_key(|two| two[1]);
+        let twice =
+            order.windows(2).filter(|two| pair(&two[0]) == pair(&two[1])).min_by_key(|two| two[1]);
         if let Some([first, second]) = twice {
             let (user, item) = pair(second);
             return Err(Error::Input {
@@ -136,16 +150,24 @@ impl Interactions {
     /// # Errors
     /// [`Error::Option`] for a `min_rating` that is NaN or that no rating reaches.
     #[cfg(feature = "data")]
-    pub fn from_ratings(ratings: &crate::data::Ratings, min_rating: f32, keep_disliked: bool) -> Result<Self> {
+    pub fn from_ratings(
+        ratings: &crate::data::Ratings,
+        min_rating: f32,
+        keep_disliked: bool,
+    ) -> Result<Self> {
         let likes = |place: usize| !ratings.has_ratings || ratings.ratings[place] >= min_rating;
-        let places: Vec<usize> = (0..ratings.lines.len()).filter(|&place| keep_disliked || likes(place)).collect();
+        let places: Vec<usize> =
+            (0..ratings.lines.len()).filter(|&place| keep_disliked || likes(place)).collect();
         let best = ratings.ratings.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         if ratings.has_ratings && (min_rating.is_nan() || min_rating > best) {
-            let allowed = format!("at most {best}, the highest of {} rating(s)", ratings.lines.len());
+            let allowed =
+                format!("at most {best}, the highest of {} rating(s)", ratings.lines.len());
             return Err(Error::option("interactions", "min_rating", min_rating, &allowed));
         }
-        let (users, user_rows) = remaining("user", &ratings.user_ids, places.iter().map(|&place| ratings.users[place]));
-        let (items, item_rows) = remaining("item", &ratings.item_ids, places.iter().map(|&place| ratings.items[place]));
+        let (users, user_rows) =
+            remaining("user", &ratings.user_ids, places.iter().map(|&place| ratings.users[place]));
+        let (items, item_rows) =
+            remaining("item", &ratings.item_ids, places.iter().map(|&place| ratings.items[place]));
         let triple = |&place: &usize| {
             let count = ratings.weights.as_ref().map_or(1.0, |weights| weights[place]);
             let weight = match (ratings.has_ratings, likes(place)) {
@@ -153,7 +175,11 @@ impl Interactions {
                 (true, true) => count,
                 (true, false) => -count,
             };
-            (user_rows[ratings.users[place] as usize], item_rows[ratings.items[place] as usize], weight)
+            (
+                user_rows[ratings.users[place] as usize],
+                item_rows[ratings.items[place] as usize],
+                weight,
+            )
         };
         let triples: Vec<(u32, u32, f32)> = places.iter().map(triple).collect();
         let interactions = Self::weighted(users.raw.len(), items.raw.len(), &triples)?;
@@ -173,7 +199,16 @@ impl Interactions {
         for user in 0..users as usize {
             starts[user + 1] += starts[user];
         }
-        Interactions { users, items, starts, rows, columns, weights, user_ids: None, item_ids: None }
+        Interactions {
+            users,
+            items,
+            starts,
+            rows,
+            columns,
+            weights,
+            user_ids: None,
+            item_ids: None,
+        }
     }
 
     pub(crate) fn with_ids(mut self, users: Option<Ids>, items: Option<Ids>) -> Self {
@@ -182,15 +217,24 @@ impl Interactions {
     }
 
     /// From the rows of a saved file; `None` if they do not fit together.
-    pub(crate) fn from_rows(items: u32, starts: &[u32], columns: &[u32], weights: &[f32]) -> Option<Self> {
+    pub(crate) fn from_rows(
+        items: u32,
+        starts: &[u32],
+        columns: &[u32],
+        weights: &[f32],
+    ) -> Option<Self> {
         let users = starts.len().checked_sub(1)?;
-        let whole = starts[0] == 0 && starts[users] as usize == columns.len() && columns.len() == weights.len();
+        let whole = starts[0] == 0
+            && starts[users] as usize == columns.len()
+            && columns.len() == weights.len();
         if !whole || starts.windows(2).any(|two| two[0] > two[1]) {
             return None;
         }
         let of = |user: usize| starts[user] as usize..starts[user + 1] as usize;
         let triples: Vec<(u32, u32, f32)> = (0..users)
-            .flat_map(|user| of(user).map(move |place| (user as u32, columns[place], weights[place])))
+            .flat_map(|user| {
+                of(user).map(move |place| (user as u32, columns[place], weights[place]))
+            })
             .collect();
         Self::weighted(users, items as usize, &triples).ok()
     }
@@ -217,7 +261,11 @@ impl Interactions {
 
     /// The places of a user's interactions; empty for a user that there is not.
     pub(crate) fn range(&self, user: usize) -> Range<usize> {
-        if user < self.users() { self.starts[user] as usize..self.starts[user + 1] as usize } else { 0..0 }
+        if user < self.users() {
+            self.starts[user] as usize..self.starts[user + 1] as usize
+        } else {
+            0..0
+        }
     }
 
     /// The items of a user, ascending; empty for a user that there is not.
@@ -264,8 +312,13 @@ impl Interactions {
     /// Those that are not held out, and those that are.
     pub(super) fn parted(&self, held_out: &[bool]) -> (Self, Self) {
         let part = |wanted: bool| {
-            let kept = self.triples().zip(held_out).filter(|(_, out)| **out == wanted).map(|(triple, _)| triple);
-            Self::sorted(self.users, self.items, kept).with_ids(self.user_ids.clone(), self.item_ids.clone())
+            let kept = self
+                .triples()
+                .zip(held_out)
+                .filter(|(_, out)| **out == wanted)
+                .map(|(triple, _)| triple);
+            Self::sorted(self.users, self.items, kept)
+                .with_ids(self.user_ids.clone(), self.item_ids.clone())
         };
         (part(false), part(true))
     }
@@ -282,9 +335,11 @@ impl Interactions {
         for user in 0..self.users() {
             let theirs = other.of(user);
             let own = self.of(user).iter().zip(self.weights_of(user));
-            let mut row: Vec<(u32, f32)> = theirs.iter().copied().zip(other.weights_of(user).iter().copied()).collect();
+            let mut row: Vec<(u32, f32)> =
+                theirs.iter().copied().zip(other.weights_of(user).iter().copied()).collect();
             row.extend(
-                own.filter(|(item, _)| theirs.binary_search(item).is_err()).map(|(&item, &weight)| (item, weight)),
+                own.filter(|(item, _)| theirs.binary_search(item).is_err())
+                    .map(|(&item, &weight)| (item, weight)),
             );
             row.sort_unstable_by_key(|&(item, _)| item);
             triples.extend(row.into_iter().map(|(item, weight)| (user as u32, item, weight)));
@@ -305,7 +360,11 @@ pub(crate) fn size(name: &str, found: usize) -> Result<u32> {
 
 /// The ids that are left, and the row of each place among all of them.
 #[cfg(feature = "data")]
-fn remaining(kind: &'static str, ids: &[String], places: impl Iterator<Item = u32>) -> (Ids, Vec<u32>) {
+fn remaining(
+    kind: &'static str,
+    ids: &[String],
+    places: impl Iterator<Item = u32>,
+) -> (Ids, Vec<u32>) {
     let mut is_left = vec![false; ids.len()];
     places.for_each(|place| is_left[place as usize] = true);
     let mut next = 0;
@@ -314,6 +373,7 @@ fn remaining(kind: &'static str, ids: &[String], places: impl Iterator<Item = u3
         next.saturating_sub(1)
     });
     let rows = rows.collect();
-    let raw = ids.iter().zip(&is_left).filter(|(_, left)| **left).map(|(id, _)| id.clone()).collect();
+    let raw =
+        ids.iter().zip(&is_left).filter(|(_, left)| **left).map(|(id, _)| id.clone()).collect();
     (Ids::new(kind, raw), rows)
 }

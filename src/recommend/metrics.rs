@@ -98,7 +98,11 @@ impl Metrics {
         if ranks.len() != test.len() {
             return Err(Error::Shape {
                 operation: "metrics".into(),
-                found: format!("ranks are [{}] but test holds {} interactions", ranks.len(), test.len()),
+                found: format!(
+                    "ranks are [{}] but test holds {} interactions",
+                    ranks.len(),
+                    test.len()
+                ),
                 allowed: "one rank for each".into(),
             });
         }
@@ -123,8 +127,14 @@ impl Metrics {
     }
 
     /// From sums over the users of `test`, of which one at least has an item.
-    pub(crate) fn from_sums(convention: Convention, test: &Interactions, k: usize, sums: &Sums) -> Self {
-        let counts = || (0..test.users()).map(|user| test.of(user).len()).filter(|&count| count > 0);
+    pub(crate) fn from_sums(
+        convention: Convention,
+        test: &Interactions,
+        k: usize,
+        sums: &Sums,
+    ) -> Self {
+        let counts =
+            || (0..test.users()).map(|user| test.of(user).len()).filter(|&count| count > 0);
         let users = counts().count();
         let mean = |sum: f64| sum / users as f64;
         let places = match convention {
@@ -183,7 +193,8 @@ impl User {
 
     /// The area under the first k places, and a straight line from there: implicit's.
     fn auc_at_k(&self) -> f64 {
-        let (positives, places) = (self.ranks.len() as f64, self.k.min(self.items - self.excluded.min(self.items)));
+        let (positives, places) =
+            (self.ranks.len() as f64, self.k.min(self.items - self.excluded.min(self.items)));
         let negatives = self.items as f64 - positives;
         if negatives == 0.0 {
             return 0.5;
@@ -191,22 +202,27 @@ impl User {
         let hits = self.hits.min(places);
         // A miss counts the hits above it; seen from the hits: each counts the misses below it.
         // Ties count against each other: two hits may have one rank, and the later one is then no miss below the earlier.
-        let misses_below =
-            |(place, &rank): (usize, &u32)| places.saturating_sub(1 + rank as usize).saturating_sub(hits - 1 - place);
+        let misses_below = |(place, &rank): (usize, &u32)| {
+            places.saturating_sub(1 + rank as usize).saturating_sub(hits - 1 - place)
+        };
         let area: usize = self.ranks[..hits].iter().enumerate().map(misses_below).sum();
         let misses = (places - hits) as f64;
-        (area as f64 + (hits as f64 + positives) / 2.0 * (negatives - misses)) / (positives * negatives)
+        (area as f64 + (hits as f64 + positives) / 2.0 * (negatives - misses))
+            / (positives * negatives)
     }
 
     fn average_precision(&self) -> f64 {
-        let precision = |(place, &rank): (usize, &u32)| (place + 1) as f64 / (f64::from(rank) + 1.0);
+        let precision =
+            |(place, &rank): (usize, &u32)| (place + 1) as f64 / (f64::from(rank) + 1.0);
         // The sum of nothing is −0.
-        (0.0 + self.ranks[..self.hits].iter().enumerate().map(precision).sum::<f64>()) / self.most_hits() as f64
+        (0.0 + self.ranks[..self.hits].iter().enumerate().map(precision).sum::<f64>())
+            / self.most_hits() as f64
     }
 
     fn ndcg(&self) -> f64 {
         let gain = |rank: f64| 1.0 / (rank + 2.0).log2();
         let ideal: f64 = (0..self.most_hits()).map(|place| gain(place as f64)).sum();
-        (0.0 + self.ranks[..self.hits].iter().map(|&rank| gain(f64::from(rank))).sum::<f64>()) / ideal
+        (0.0 + self.ranks[..self.hits].iter().map(|&rank| gain(f64::from(rank))).sum::<f64>())
+            / ideal
     }
 }

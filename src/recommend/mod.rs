@@ -65,6 +65,8 @@
 //! ranking from implicit feedback* (2009); M. Kula, *Metadata embeddings for user and item cold-start recommendations* (2015), whose
 //! LightFM the definitions follow.
 
+pub(crate) mod kernels;
+
 mod best;
 mod confidence;
 mod engine;

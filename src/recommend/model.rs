@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::device::Device;
+use crate::nn::train::history::Stop;
 use crate::recommend::best::Scored;
 use crate::recommend::engine::{Cut, Engine};
 use crate::recommend::interactions::{Ids, Interactions};
@@ -10,7 +10,7 @@ use crate::recommend::metrics::{Convention, Metrics};
 use crate::recommend::preparation::Preparation;
 use crate::recommend::recommender::Recommender;
 use crate::recommend::side::SideFeatures;
-use crate::train::history::Stop;
+use crate::runtime::device::Device;
 use crate::{Error, Result};
 
 /// A recommender on a device. Made by [`Recommender::on`] or [`Model::load`].
@@ -63,7 +63,12 @@ impl History {
 
     /// The median of the negatives drawn a second; 0 where none is drawn.
     pub fn sampled_pairs_per_second(&self) -> f64 {
-        median(self.epochs.iter().filter(|epoch| epoch.seconds > 0.0).map(|epoch| epoch.sampled as f64 / epoch.seconds))
+        median(
+            self.epochs
+                .iter()
+                .filter(|epoch| epoch.seconds > 0.0)
+                .map(|epoch| epoch.sampled as f64 / epoch.seconds),
+        )
     }
 }
 
@@ -110,9 +115,10 @@ impl Model {
     pub(super) fn check_ids(&self, name: &str, interactions: &Interactions) -> Result<()> {
         let Some(seen) = &self.seen else { return Ok(()) };
         let differ = |known: Option<&Ids>, given: Option<&Ids>| matches!((known, given), (Some(a), Some(b)) if a != b);
-        for (which, known, given) in
-            [("users", seen.user_ids(), interactions.user_ids()), ("items", seen.item_ids(), interactions.item_ids())]
-        {
+        for (which, known, given) in [
+            ("users", seen.user_ids(), interactions.user_ids()),
+            ("items", seen.item_ids(), interactions.item_ids()),
+        ] {
             if differ(known, given) {
                 return Err(Error::Input {
                     operation: "recommend".into(),
@@ -150,7 +156,8 @@ impl Model {
             let scores = self.engine.scores(part)?;
             for (row, &user) in part.iter().enumerate() {
                 while next < order.len() && users[order[next]] == user {
-                    predictions[order[next]] = scores[row * self.description.items + items[order[next]] as usize];
+                    predictions[order[next]] =
+                        scores[row * self.description.items + items[order[next]] as usize];
                     next += 1;
                 }
             }
@@ -176,13 +183,19 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Shape`] for interactions of other sizes, and what the device says.
-    pub fn predict_rank(&self, test: &Interactions, train: Option<&Interactions>) -> Result<Vec<u32>> {
+    pub fn predict_rank(
+        &self,
+        test: &Interactions,
+        train: Option<&Interactions>,
+    ) -> Result<Vec<u32>> {
         self.check_held_out(test, train)?;
         self.engine.ranks(test, train)
     }
 
     fn check_held_out(&self, test: &Interactions, train: Option<&Interactions>) -> Result<()> {
-        for (name, interactions) in std::iter::once(("test", test)).chain(train.map(|train| ("train", train))) {
+        for (name, interactions) in
+            std::iter::once(("test", test)).chain(train.map(|train| ("train", train)))
+        {
             self.check_sizes(name, interactions)?;
             self.check_ids(name, interactions)?;
         }
@@ -194,7 +207,12 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::predict_rank`]; [`Error::Option`] for a `k` of 0; [`Error::Empty`] if no user has a test item.
-    pub fn evaluate(&self, test: &Interactions, train: Option<&Interactions>, k: usize) -> Result<Metrics> {
+    pub fn evaluate(
+        &self,
+        test: &Interactions,
+        train: Option<&Interactions>,
+        k: usize,
+    ) -> Result<Metrics> {
         self.evaluate_as(Convention::LightFm, test, train, k)
     }
 
@@ -226,7 +244,12 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::recommend`].
-    pub fn recommend_all(&self, users: &[u32], n: usize, filter_seen: bool) -> Result<Vec<Vec<Scored>>> {
+    pub fn recommend_all(
+        &self,
+        users: &[u32],
+        n: usize,
+        filter_seen: bool,
+    ) -> Result<Vec<Vec<Scored>>> {
         for &user in users {
             self.check_user(user)?;
             self.check_known(user)?;
@@ -241,7 +264,11 @@ impl Model {
     }
 
     fn check_known(&self, user: u32) -> Result<()> {
-        let by_features = self.description.user_features.as_ref().is_some_and(|side| side.tells_of(user as usize));
+        let by_features = self
+            .description
+            .user_features
+            .as_ref()
+            .is_some_and(|side| side.report_of(user as usize));
         if by_features || !self.seen_by(user).is_empty() {
             return Ok(());
         }

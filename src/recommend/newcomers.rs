@@ -51,7 +51,10 @@ impl Model {
             EntityKind::Items => (&mut self.description.item_features, seen.item_ids(), "item"),
         };
         let (Some(features), Some(ids)) = (side.as_ref(), ids) else {
-            return Err(refused(format!("{name} features"), "are none that the model was trained with"));
+            return Err(refused(
+                format!("{name} features"),
+                "are none that the model was trained with",
+            ));
         };
         *side = Some(features.with(entities, ids)?);
         Ok(())
@@ -66,8 +69,10 @@ impl Model {
     pub fn with_newcomers(&self, users: &[String], items: &[String]) -> Result<Model> {
         let seen = self.trained_on()?;
         let Recommender { user_features, item_features, .. } = &self.description;
-        let users = Extended::new("user", seen.users(), seen.user_ids(), user_features.as_ref(), users)?;
-        let items = Extended::new("item", seen.items(), seen.item_ids(), item_features.as_ref(), items)?;
+        let users =
+            Extended::new("user", seen.users(), seen.user_ids(), user_features.as_ref(), users)?;
+        let items =
+            Extended::new("item", seen.items(), seen.item_ids(), item_features.as_ref(), items)?;
         let description = Recommender {
             users: users.origins.len(),
             items: items.origins.len(),
@@ -79,19 +84,23 @@ impl Model {
         engine.set_state(&self.engine.state()?)?;
         let seen = renumbered(seen, &users, &items)?.with_ids(users.ids, items.ids);
         let mut model = Model::new(description, self.device.clone(), engine);
-        (model.epochs, model.planned, model.history) = (self.epochs, self.planned, self.history.clone());
+        (model.epochs, model.planned, model.history) =
+            (self.epochs, self.planned, self.history.clone());
         (model.seen, model.preparation) = (Some(Arc::new(seen)), self.preparation);
         Ok(model)
     }
 
     fn trained_on(&self) -> Result<&Interactions> {
-        self.seen().ok_or_else(|| refused("the model".into(), "was not trained on any interactions"))
+        self.seen()
+            .ok_or_else(|| refused("the model".into(), "was not trained on any interactions"))
     }
 }
 
 /// Newcomers with a feature.
 fn known(side: Option<&SideFeatures>) -> Vec<String> {
-    let Some(newcomers) = side.and_then(SideFeatures::table).and_then(|table| table.newcomers.as_ref()) else {
+    let Some(newcomers) =
+        side.and_then(SideFeatures::table).and_then(|table| table.newcomers.as_ref())
+    else {
         return Vec::new();
     };
     let has_features = |place: usize| !newcomers.features.of(place).0.is_empty();
@@ -116,7 +125,8 @@ impl Extended {
             let origins = (0..count as u32).map(Origin::Trained).collect();
             return Ok(Extended { origins, ids: ids.cloned(), features: features.cloned() });
         }
-        let newcomers = features.and_then(SideFeatures::table).and_then(|table| table.newcomers.as_ref());
+        let newcomers =
+            features.and_then(SideFeatures::table).and_then(|table| table.newcomers.as_ref());
         let (Some(ids), Some(features), Some(newcomers)) = (ids, features, newcomers) else {
             let known = "none by features alone".into();
             return Err(Error::Unknown { kind: kind.into(), found: wanted[0].clone(), known });
@@ -125,14 +135,20 @@ impl Extended {
         let mut places: Vec<u32> = wanted.iter().map(|id| known.row(id)).collect::<Result<_>>()?;
         places.sort_unstable();
         places.dedup();
-        if let Some(place) = places.iter().find(|&&place| newcomers.features.of(place as usize).0.is_empty()) {
+        if let Some(place) =
+            places.iter().find(|&&place| newcomers.features.of(place as usize).0.is_empty())
+        {
             let name = format!("{kind} `{}`", known.raw()[*place as usize]);
             return Err(refused(name, "has no feature that the model was trained with"));
         }
         let origins = merged(ids.raw(), known.raw(), &places);
         let of = |origin: &Origin| match *origin {
-            Origin::Trained(row) => (&ids.raw()[row as usize], features.features().of(row as usize)),
-            Origin::New(place) => (&known.raw()[place as usize], newcomers.features.of(place as usize)),
+            Origin::Trained(row) => {
+                (&ids.raw()[row as usize], features.features().of(row as usize))
+            }
+            Origin::New(place) => {
+                (&known.raw()[place as usize], newcomers.features.of(place as usize))
+            }
         };
         let raw = origins.iter().map(|origin| of(origin).0.clone()).collect();
         let triples: Vec<(u32, u32, f32)> = origins
@@ -150,15 +166,20 @@ impl Extended {
     /// The new row of each that was trained on.
     fn rows(&self) -> Vec<u32> {
         let rows = self.origins.iter().zip(0..);
-        rows.filter(|(origin, _)| matches!(origin, Origin::Trained(_))).map(|(_, row)| row).collect()
+        rows.filter(|(origin, _)| matches!(origin, Origin::Trained(_)))
+            .map(|(_, row)| row)
+            .collect()
     }
 }
 
 /// Both in the order of ids; a newcomer is none of the others.
 fn merged(trained: &[String], new: &[String], places: &[u32]) -> Vec<Origin> {
-    let (mut origins, mut places) = (Vec::with_capacity(trained.len() + places.len()), places.iter().peekable());
+    let (mut origins, mut places) =
+        (Vec::with_capacity(trained.len() + places.len()), places.iter().peekable());
     for (row, id) in trained.iter().enumerate() {
-        while let Some(&place) = places.next_if(|&&place| compare_ids(&new[place as usize], id).is_lt()) {
+        while let Some(&place) =
+            places.next_if(|&&place| compare_ids(&new[place as usize], id).is_lt())
+        {
             origins.push(Origin::New(place));
         }
         origins.push(Origin::Trained(row as u32));
@@ -184,7 +205,8 @@ mod tests {
     #[test]
     fn newcomers_stand_in_the_order_of_ids() {
         let ids = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let found = merged(&ids(&["2", "10", "b"]), &ids(&["1", "3", "9", "a", "c"]), &[0, 2, 3, 4]);
+        let found =
+            merged(&ids(&["2", "10", "b"]), &ids(&["1", "3", "9", "a", "c"]), &[0, 2, 3, 4]);
         use Origin::{New, Trained};
         assert_eq!(found, [New(0), Trained(0), New(2), Trained(1), New(3), Trained(2), New(4)]);
     }

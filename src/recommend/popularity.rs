@@ -25,7 +25,10 @@ pub fn popularity(test: &Interactions, train: &Interactions, k: usize) -> Result
     let test = test.liked();
     let items = test.items().max(train.items());
     let mut place = vec![0_u32; items];
-    best(&counts(train, items), items, &[]).iter().zip(0..).for_each(|(found, at)| place[found.item as usize] = at);
+    best(&counts(train, items), items, &[])
+        .iter()
+        .zip(0..)
+        .for_each(|(found, at)| place[found.item as usize] = at);
     let mut ranks = Vec::with_capacity(test.len());
     for user in 0..test.users() {
         let own = if user < train.users() { train.of(user) } else { &[] };
@@ -57,7 +60,10 @@ pub fn most_popular(chosen: &Interactions, n: usize, left_out: &[u32]) -> Vec<Sc
 /// By how many users each of so many items was chosen.
 fn counts(chosen: &Interactions, items: usize) -> Vec<f32> {
     let mut counts = vec![0_u32; items];
-    chosen.triples().filter(|(_, _, weight)| *weight > 0.0).for_each(|(_, item, _)| counts[item as usize] += 1);
+    chosen
+        .triples()
+        .filter(|(_, _, weight)| *weight > 0.0)
+        .for_each(|(_, item, _)| counts[item as usize] += 1);
     counts.into_iter().map(|count| count as f32).collect()
 }
 

@@ -1,6 +1,6 @@
 //! What became of a file of ratings before a recommender saw it.
 
-use crate::model::HeldOut;
+use crate::nn::model::HeldOut;
 use crate::recommend::confidence::Confidence;
 
 /// What became of a file of ratings before a recommender saw it: saved with it, so that the same is held out where its training goes on.
@@ -46,6 +46,9 @@ mod tests {
     fn what_an_older_file_does_not_say_is_as_it_was() {
         let old = r#"{"min_rating":4.0,"held_out":{"seed":7,"share":0.2}}"#;
         let found: Preparation = serde_json::from_str(old).unwrap();
-        assert_eq!((found.confidence, found.refit, found.by_time), (Confidence::Raw, Refit::No, false));
+        assert_eq!(
+            (found.confidence, found.refit, found.by_time),
+            (Confidence::Raw, Refit::No, false)
+        );
     }
 }

@@ -1,14 +1,14 @@
 //! The description of a recommender: sizes, loss, options.
 
-use crate::device::Device;
-use crate::random::Random;
-use crate::recommend::engine::{Engine, Layout, Optimizer, Pace, State, Table};
+use crate::cpu::random::Random;
+use crate::recommend::engine::{Engine, Layout, LearningRatePolicy, Optimizer, State, Table};
 use crate::recommend::gpu::GpuEngine;
-use crate::recommend::host::HostEngine;
+use crate::recommend::host::CpuEngine;
 use crate::recommend::interactions::{Interactions, size};
 use crate::recommend::model::Model;
 use crate::recommend::sampling::{Loss, MOST_POSITIVES, RankWeight, Rules};
 use crate::recommend::side::SideFeatures;
+use crate::runtime::device::Device;
 use crate::{Error, Result};
 
 /// The largest batch that is chosen where nobody says.
@@ -202,12 +202,17 @@ impl Recommender {
         for (name, features, entities) in
             [("user", &self.user_features, self.users), ("item", &self.item_features, self.items)]
         {
-            if let Some(features) =
-                features.as_ref().map(SideFeatures::features).filter(|features| features.entities() != entities)
+            if let Some(features) = features
+                .as_ref()
+                .map(SideFeatures::features)
+                .filter(|features| features.entities() != entities)
             {
                 return Err(Error::Shape {
                     operation: "recommend".into(),
-                    found: format!("{name} features are of {} {name}s but there are {entities}", features.entities()),
+                    found: format!(
+                        "{name} features are of {} {name}s but there are {entities}",
+                        features.entities()
+                    ),
                     allowed: format!("give each of the {entities} its features"),
                 });
             }
@@ -225,7 +230,8 @@ impl Recommender {
     pub(crate) fn first_state(&self) -> State {
         let table = |entities: usize, features: &Option<SideFeatures>, stream: u64| {
             let rows = features.as_ref().map_or(entities, |side| side.features().features());
-            let (mut random, components) = (Random::new(self.options.seed, stream), self.options.components);
+            let (mut random, components) =
+                (Random::new(self.options.seed, stream), self.options.components);
             let embeddings: Vec<f64> = (0..rows * components)
                 // As f32, so that every device starts from the same numbers.
                 .map(|_| f64::from(((random.uniform() - 0.5) / components as f64) as f32))
@@ -237,7 +243,10 @@ impl Recommender {
                 bias_squares: vec![1.0; rows],
             }
         };
-        State { users: table(self.users, &self.user_features, 0), items: table(self.items, &self.item_features, 1) }
+        State {
+            users: table(self.users, &self.user_features, 0),
+            items: table(self.items, &self.item_features, 1),
+        }
     }
 }
 
@@ -245,14 +254,16 @@ impl Recommender {
 pub(crate) fn engine(layout: Layout, device: &Device) -> Result<Box<dyn Engine>> {
     match device {
         Device::Gpu(gpu) => Ok(Box::new(GpuEngine::new(layout, gpu)?)),
-        Device::Cpu => Ok(Box::new(HostEngine::<f32>::new(layout))),
-        Device::Reference => Ok(Box::new(HostEngine::<f64>::new(layout))),
+        Device::Cpu => Ok(Box::new(CpuEngine::<f32>::new(layout))),
+        Device::Reference => Ok(Box::new(CpuEngine::<f64>::new(layout))),
     }
 }
 
 impl Options {
     fn check(&self) -> Result<()> {
-        let refuse = |name: &str, found: String, allowed: &str| Err(Error::option("recommend", name, found, allowed));
+        let refuse = |name: &str, found: String, allowed: &str| {
+            Err(Error::option("recommend", name, found, allowed))
+        };
         let positive = |value: f64| value > 0.0 && value.is_finite();
         if self.components == 0 || self.components > 4096 {
             return refuse("components", self.components.to_string(), "1 to 4096");
@@ -303,9 +314,9 @@ impl Options {
     }
 
     /// How a device moves rows when it is trained on these.
-    pub(crate) fn pace(&self, interactions: &Interactions) -> Pace {
+    pub(crate) fn learning_rate_policy(&self, interactions: &Interactions) -> LearningRatePolicy {
         let tenth = (interactions.len() / 10).clamp(1, LARGEST_BATCH);
-        Pace {
+        LearningRatePolicy {
             optimizer: self.optimizer,
             learning_rate: self.learning_rate,
             user_alpha: self.user_alpha,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::host::simd;
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::cpu::simd;
 use crate::recommend::engine::{Optimizer, Table};
 use crate::recommend::features::Features;
 use crate::recommend::sampling::LANES;
@@ -42,7 +42,12 @@ struct Hits<R> {
 impl<R: Real> Hits<R> {
     fn new(rows: usize) -> Self {
         let rows_in_range = rows.div_ceil(RANGES).max(1);
-        Hits { list: Vec::new(), ends: vec![[NO_HIT; 2]; rows], touched: vec![Vec::new(); RANGES], rows_in_range }
+        Hits {
+            list: Vec::new(),
+            ends: vec![[NO_HIT; 2]; rows],
+            touched: vec![Vec::new(); RANGES],
+            rows_in_range,
+        }
     }
 
     fn push(&mut self, row: u32, sample: u32, factor: R) {
@@ -160,9 +165,10 @@ impl<R: Real> Rows<R> {
     pub fn update(&mut self, gradients: &Gradients<R>, step: Step<R>) {
         let (hits, stride) = (&self.hits, self.stride);
         let (per_range, width) = (hits.rows_in_range, hits.rows_in_range * stride);
-        let ranges = (self.embeddings.chunks_mut(width).zip(self.embedding_squares.chunks_mut(width)))
-            .zip(self.biases.chunks_mut(per_range).zip(self.bias_squares.chunks_mut(per_range)))
-            .enumerate();
+        let ranges =
+            (self.embeddings.chunks_mut(width).zip(self.embedding_squares.chunks_mut(width)))
+                .zip(self.biases.chunks_mut(per_range).zip(self.bias_squares.chunks_mut(per_range)))
+                .enumerate();
         let move_range = |(range, (embeddings, biases)): (usize, (Two<R>, Two<R>))| {
             for &row in &hits.touched[range] {
                 let place = row as usize - range * per_range;
@@ -186,7 +192,9 @@ impl<R: Real> Rows<R> {
         let Some(hybrid) = &mut self.hybrid else { return };
         let (starts, entities) = &hybrid.inverse;
         for &feature in self.hits.touched.iter().flatten() {
-            for &entity in &entities[starts[feature as usize] as usize..starts[feature as usize + 1] as usize] {
+            for &entity in
+                &entities[starts[feature as usize] as usize..starts[feature as usize + 1] as usize]
+            {
                 if !std::mem::replace(&mut hybrid.is_stale[entity as usize], true) {
                     hybrid.stale.push(entity);
                 }
@@ -216,7 +224,11 @@ impl<R: Real> Rows<R> {
     /// The rows without their padding.
     pub fn table(&self) -> Table {
         let unpadded = |values: &[R]| {
-            values.chunks(self.stride).flat_map(|row| &row[..self.components]).map(|x| x.to_f64()).collect()
+            values
+                .chunks(self.stride)
+                .flat_map(|row| &row[..self.components])
+                .map(|x| x.to_f64())
+                .collect()
         };
         let plain = |values: &[R]| values.iter().map(|x| x.to_f64()).collect();
         Table {
@@ -236,7 +248,9 @@ impl<R: Real> Rows<R> {
         };
         pad(&mut self.embeddings, &table.embeddings);
         pad(&mut self.embedding_squares, &table.embedding_squares);
-        let copy = |slots: &mut [R], values: &[f64]| slots.iter_mut().zip(values).for_each(|(s, &v)| *s = R::new(v));
+        let copy = |slots: &mut [R], values: &[f64]| {
+            slots.iter_mut().zip(values).for_each(|(s, &v)| *s = R::new(v))
+        };
         copy(&mut self.biases, &table.biases);
         copy(&mut self.bias_squares, &table.bias_squares);
         if let Some(hybrid) = &mut self.hybrid {

@@ -34,8 +34,8 @@
 //! its factors cut to 12 significant bits ([`cut`]): then every product is exact, and a device that fuses product and sum gets the
 //! same bits as one that does not. What gives a *value* (the step of BPR and of the logistic loss, a prediction) takes whole factors.
 
-use crate::random::philox;
-use crate::real::Real;
+use crate::cpu::random::philox;
+use crate::cpu::real::Real;
 
 /// The stream of draws that choose negative items.
 pub const NEGATIVES: u32 = 0x6e65_6761;
@@ -135,7 +135,9 @@ impl RankWeight {
         match self {
             _ if rank == 0 => 0.0,
             RankWeight::Log => f64::from(rank).ln().min(10.0) as f32,
-            RankWeight::Harmonic => (1..=rank).map(|place| 1.0 / f64::from(place)).sum::<f64>() as f32,
+            RankWeight::Harmonic => {
+                (1..=rank).map(|place| 1.0 / f64::from(place)).sum::<f64>() as f32
+            }
         }
     }
 
@@ -143,7 +145,9 @@ impl RankWeight {
     /// none has a logarithm of its own.
     pub fn of_draws(self, items: u32, max_sampled: u32) -> Vec<f32> {
         let estimate = |draws: u32| (items.saturating_sub(1) / draws).max(1);
-        (0..=max_sampled).map(|draws| if draws == 0 { 0.0 } else { self.of_rank(estimate(draws)) }).collect()
+        (0..=max_sampled)
+            .map(|draws| if draws == 0 { 0.0 } else { self.of_rank(estimate(draws)) })
+            .collect()
     }
 
     /// L(rank) for ranks from 0 to `items`: the table of the exact rank.
@@ -292,7 +296,13 @@ impl<R: Real> Sample<R> {
 
 /// The sample of one interaction.
 #[inline(always)]
-pub fn sample<R: Real>(rules: &Rules, known: &Known, vectors: &Vectors<R>, epoch: u32, interaction: u32) -> Sample<R> {
+pub fn sample<R: Real>(
+    rules: &Rules,
+    known: &Known,
+    vectors: &Vectors<R>,
+    epoch: u32,
+    interaction: u32,
+) -> Sample<R> {
     let weight = known.weights[interaction as usize];
     let (user, item) = (known.users[interaction as usize], known.items[interaction as usize]);
     if rules.loss == Loss::Logistic {
@@ -388,7 +398,8 @@ fn kth_positive<R: Real>(
         }
     }
     let drawn = &drawn[..count];
-    let better = |a: usize, b: usize| drawn[a].0 > drawn[b].0 || (drawn[a].0 == drawn[b].0 && a < b);
+    let better =
+        |a: usize, b: usize| drawn[a].0 > drawn[b].0 || (drawn[a].0 == drawn[b].0 && a < b);
     let place = |draw: usize| (0..count).filter(|&other| better(other, draw)).count();
     let wanted = (rules.k as usize).min(count).wrapping_sub(1);
     (0..count).find(|&draw| place(draw) == wanted).map(|draw| drawn[draw].1)
@@ -409,7 +420,8 @@ fn bpr<R: Real>(
         if !known.holds(user, negative) {
             let row = vectors.user(user);
             let difference = vectors.score(row, positive) - vectors.score(row, negative);
-            let (step, loss) = (weight * (-difference).sigmoid(), weight * (-difference).softplus());
+            let (step, loss) =
+                (weight * (-difference).sigmoid(), weight * (-difference).softplus());
             return Sample { positive, negative, draws: draw + 1, step, loss };
         }
     }

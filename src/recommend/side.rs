@@ -91,11 +91,13 @@ impl SideFeatures {
 
     /// The ids of those that are known by their features alone, in the order of ids.
     pub fn new_ids(&self) -> &[String] {
-        self.table().and_then(|table| table.newcomers.as_ref()).map_or(&[], |newcomers| &newcomers.ids)
+        self.table()
+            .and_then(|table| table.newcomers.as_ref())
+            .map_or(&[], |newcomers| &newcomers.ids)
     }
 
     /// Whether one of those that a recommender is trained on has a feature that it shares with others.
-    pub(crate) fn tells_of(&self, entity: usize) -> bool {
+    pub(crate) fn report_of(&self, entity: usize) -> bool {
         let own = self.table().map_or(usize::MAX, |table| table.encoding.names().len());
         self.features.of(entity).0.iter().any(|&feature| (feature as usize) < own)
     }
@@ -109,22 +111,38 @@ impl SideFeatures {
     /// [`Error::Input`] if the table has none of the known ids; what [`Encoding::fit`] says.
     #[cfg(feature = "data")]
     pub fn fit(entities: &Entities, known: &Ids) -> Result<Self> {
-        let rows: Vec<(usize, u32)> =
-            entities.ids.iter().enumerate().filter_map(|(row, id)| Some((row, known.row(id).ok()?))).collect();
+        let rows: Vec<(usize, u32)> = entities
+            .ids
+            .iter()
+            .enumerate()
+            .filter_map(|(row, id)| Some((row, known.row(id).ok()?)))
+            .collect();
         if rows.is_empty() {
-            let first = [&entities.ids, known.raw()].map(|ids| ids.first().map_or("", String::as_str));
+            let first =
+                [&entities.ids, known.raw()].map(|ids| ids.first().map_or("", String::as_str));
             return Err(Error::Input {
                 operation: "side features".into(),
-                name: format!("the {} id(s) of {}", entities.ids.len(), entities.table.path().display()),
-                found: format!("are none of the {} that there are interactions of", known.raw().len()),
-                allowed: format!("some must be the same; the first are `{}` and `{}`", first[0], first[1]),
+                name: format!(
+                    "the {} id(s) of {}",
+                    entities.ids.len(),
+                    entities.table.path().display()
+                ),
+                found: format!(
+                    "are none of the {} that there are interactions of",
+                    known.raw().len()
+                ),
+                allowed: format!(
+                    "some must be the same; the first are `{}` and `{}`",
+                    first[0], first[1]
+                ),
             });
         }
         let (places, owners): (Vec<usize>, Vec<u32>) = rows.into_iter().unzip();
         let encoding = Encoding::fit(&entities.table, &places, &EncodingOptions::side_features())?;
         let mut triples = encoded(&encoding, &entities.table, &places)?;
         triples.iter_mut().for_each(|triple| triple.0 = owners[triple.0 as usize]);
-        let features = Features::with_identity(known.raw().len(), encoding.names().len(), &triples)?;
+        let features =
+            Features::with_identity(known.raw().len(), encoding.names().len(), &triples)?;
         let side = Self::of_table(features, FromTable { encoding, newcomers: None });
         side.with(entities, known)
     }
@@ -140,13 +158,19 @@ impl SideFeatures {
                 allowed: "make them by `SideFeatures::fit`".into(),
             });
         };
-        let rows: Vec<usize> = (0..entities.ids.len()).filter(|&row| known.row(&entities.ids[row]).is_err()).collect();
+        let rows: Vec<usize> =
+            (0..entities.ids.len()).filter(|&row| known.row(&entities.ids[row]).is_err()).collect();
         let found = encoded(&table.encoding, &entities.table, &rows)?;
-        let mut all: Vec<(&str, Vec<(u32, f32)>)> = rows.iter().map(|&row| (&*entities.ids[row], Vec::new())).collect();
-        found.into_iter().for_each(|(row, feature, weight)| all[row as usize].1.push((feature, weight)));
+        let mut all: Vec<(&str, Vec<(u32, f32)>)> =
+            rows.iter().map(|&row| (&*entities.ids[row], Vec::new())).collect();
+        found
+            .into_iter()
+            .for_each(|(row, feature, weight)| all[row as usize].1.push((feature, weight)));
         let fresh: std::collections::HashSet<&str> = all.iter().map(|(id, _)| *id).collect();
         if let Some(before) = &table.newcomers {
-            for (place, id) in before.ids.iter().enumerate().filter(|(_, id)| !fresh.contains(id.as_str())) {
+            for (place, id) in
+                before.ids.iter().enumerate().filter(|(_, id)| !fresh.contains(id.as_str()))
+            {
                 let (features, weights) = before.features.of(place);
                 all.push((id, features.iter().copied().zip(weights.iter().copied()).collect()));
             }
@@ -155,7 +179,9 @@ impl SideFeatures {
         let triples: Vec<(u32, u32, f32)> = all
             .iter()
             .enumerate()
-            .flat_map(|(place, (_, features))| features.iter().map(move |&(id, weight)| (place as u32, id, weight)))
+            .flat_map(|(place, (_, features))| {
+                features.iter().map(move |&(id, weight)| (place as u32, id, weight))
+            })
             .collect();
         let newcomers = match all.len() {
             0 => None,

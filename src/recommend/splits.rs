@@ -1,6 +1,6 @@
 //! Interactions to train on and those to test on.
 
-use crate::random::{Permutation, Random};
+use crate::cpu::random::{Permutation, Random};
 use crate::recommend::interactions::Interactions;
 use crate::{Error, Result};
 
@@ -37,27 +37,37 @@ impl Interactions {
             allowed: allowed.into(),
         };
         let times = ratings.times.as_ref().ok_or_else(|| {
-            refused("have no times", "a split by time needs a column of times (`timestamp`, `date`, or named)")
+            refused(
+                "have no times",
+                "a split by time needs a column of times (`timestamp`, `date`, or named)",
+            )
         })?;
         let rows = |ids: Option<&super::interactions::Ids>, raw: &[String]| -> Vec<Option<u32>> {
             raw.iter().map(|id| ids.and_then(|ids| ids.row(id).ok())).collect()
         };
-        let (users, items) = (rows(self.user_ids(), &ratings.user_ids), rows(self.item_ids(), &ratings.item_ids));
+        let (users, items) =
+            (rows(self.user_ids(), &ratings.user_ids), rows(self.item_ids(), &ratings.item_ids));
         // The place of each interaction among these, by its time and its line.
         let mut order: Vec<(f64, usize, usize)> = Vec::with_capacity(self.len());
         for (line, &time) in times.iter().enumerate() {
-            let (user, item) = (users[ratings.users[line] as usize], items[ratings.items[line] as usize]);
+            let (user, item) =
+                (users[ratings.users[line] as usize], items[ratings.items[line] as usize]);
             let (Some(user), Some(item)) = (user, item) else { continue };
             if let Ok(place) = self.of(user as usize).binary_search(&item) {
                 order.push((time, line, self.range(user as usize).start + place));
             }
         }
         if order.len() != self.len() {
-            return Err(refused("are not those of the interactions", "give those that they were made from"));
+            return Err(refused(
+                "are not those of the interactions",
+                "give those that they were made from",
+            ));
         }
         order.sort_unstable_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
         let mut held_out = vec![false; self.len()];
-        order[self.len() - self.share(test)..].iter().for_each(|&(_, _, place)| held_out[place] = true);
+        order[self.len() - self.share(test)..]
+            .iter()
+            .for_each(|&(_, _, place)| held_out[place] = true);
         Ok(self.parted(&held_out))
     }
 

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::recommend::engine::{Cut, Pace, Tally};
+use crate::nn::train::history::Stop;
+use crate::nn::train::options::StepReport;
+use crate::recommend::engine::{Cut, LearningRatePolicy, Tally};
 use crate::recommend::fit::Fit;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::model::{Epoch, History, Model};
 use crate::recommend::sampling::Rules;
-use crate::train::history::Stop;
-use crate::train::options::StepReport;
-use crate::{Error, Result, files};
+use crate::runtime::files;
+use crate::{Error, Result};
 
 /// How often a callback is asked.
 const ASKED: Duration = Duration::from_millis(150);
@@ -50,7 +51,8 @@ impl Model {
         self.check_ids("interactions", interactions)?;
         // Epochs number the draws in 32 bits; a file may say that there were nearly as many.
         let left = u32::MAX - self.epochs;
-        let planned = u32::try_from(fit.epochs).ok().and_then(|epochs| self.epochs.checked_add(epochs));
+        let planned =
+            u32::try_from(fit.epochs).ok().and_then(|epochs| self.epochs.checked_add(epochs));
         let Some(planned) = planned else {
             let allowed = format!("up to {left}, which are left of 2³²");
             return Err(Error::option("recommend", "epochs", fit.epochs, &allowed));
@@ -62,7 +64,8 @@ impl Model {
         let is_known = self.seen.as_ref().is_some_and(|seen| **seen == *interactions);
         // What is left of an epoch over other interactions is another epoch. What was seen does not say it: that is the interactions of
         // all calls, and may be more than the epoch's or happen to be the same.
-        let goes_on = |cut: &Cut| cut.over.map_or(is_known, |over| over == interactions.fingerprint());
+        let goes_on =
+            |cut: &Cut| cut.over.map_or(is_known, |over| over == interactions.fingerprint());
         self.cut = self.cut.take().filter(goes_on);
         let all = match &self.seen {
             Some(seen) if !is_known => Arc::new(seen.united(interactions)),
@@ -72,21 +75,34 @@ impl Model {
         self.engine.set_interactions(Arc::new(interactions.clone()))?;
         self.seen = Some(all);
         let options = &self.description.options;
-        let (rules, pace) = (options.rules(self.description.items as u32), options.pace(interactions));
+        let (rules, learning_rate_policy) = (
+            options.rules(self.description.items as u32),
+            options.learning_rate_policy(interactions),
+        );
         let (mut history, mut at_once) = (History::default(), FIRST_PIECE);
         if let Some(path) = fit.checkpoint.as_ref().filter(|_| self.epochs == planned) {
             // No epoch will write it.
             self.save(path)?;
         }
         while self.epochs < planned && history.stopped.is_none() {
-            self.epoch(interactions, &fit, (&rules, &pace), &mut history, &mut at_once)?;
+            self.epoch(
+                interactions,
+                &fit,
+                (&rules, &learning_rate_policy),
+                &mut history,
+                &mut at_once,
+            )?;
             if let Some(path) = &fit.checkpoint {
                 self.save(path)?;
             }
-            let Some(last) = history.epochs.last().filter(|_| history.stopped.is_none()) else { continue };
-            let ends = fit.on_epoch.as_ref().is_some_and(|call| call.ends(self.epochs as usize, last));
+            let Some(last) = history.epochs.last().filter(|_| history.stopped.is_none()) else {
+                continue;
+            };
+            let ends =
+                fit.on_epoch.as_ref().is_some_and(|call| call.ends(self.epochs as usize, last));
             if ends && self.epochs < planned {
-                history.stopped = Some(Stop::Asked { epochs: self.epochs as usize, batches: 0, of: 0 });
+                history.stopped =
+                    Some(Stop::Asked { epochs: self.epochs as usize, batches: 0, of: 0 });
             }
         }
         Ok(history)
@@ -97,55 +113,74 @@ impl Model {
         &mut self,
         interactions: &Interactions,
         fit: &Fit,
-        (rules, pace): (&Rules, &Pace),
+        (rules, learning_rate_policy): (&Rules, &LearningRatePolicy),
         history: &mut History,
         at_once: &mut usize,
     ) -> Result<()> {
         let start = Instant::now();
-        let batches = interactions.len().div_ceil(pace.batch_size);
-        let (mut done, mut tally) =
-            self.cut.take().map_or((0, Tally::default()), |cut| (cut.batches.min(batches), cut.tally));
+        let batches = interactions.len().div_ceil(learning_rate_policy.batch_size);
+        let (mut done, mut tally) = self
+            .cut
+            .take()
+            .map_or((0, Tally::default()), |cut| (cut.batches.min(batches), cut.tally));
         while done < batches {
             let begun = Instant::now();
             let next = if fit.on_step.is_some() { (done + *at_once).min(batches) } else { batches };
-            self.engine.batches(rules, pace, self.epochs, done..next, &mut tally)?;
+            self.engine.batches(
+                rules,
+                learning_rate_policy,
+                self.epochs,
+                done..next,
+                &mut tally,
+            )?;
             let each = begun.elapsed().as_secs_f64() / (next - done) as f64;
-            *at_once = ((ASKED.as_secs_f64() / each.max(1e-9)) as usize).clamp(1, at_once.saturating_mul(4));
+            *at_once = ((ASKED.as_secs_f64() / each.max(1e-9)) as usize)
+                .clamp(1, at_once.saturating_mul(4));
             done = next;
-            let seen = (done * pace.batch_size).min(interactions.len());
+            let seen = (done * learning_rate_policy.batch_size).min(interactions.len());
             let report = StepReport { batch: done, batches, loss: tally.loss / seen as f64 };
-            if fit.on_step.as_ref().is_some_and(|call| call.ends(self.epochs as usize + 1, &report)) {
-                self.check_finite(&tally, pace)?;
-                self.cut = Some(Cut { batches: done, tally, over: Some(interactions.fingerprint()) });
-                history.stopped = Some(Stop::Asked { epochs: self.epochs as usize, batches: done, of: batches });
+            if fit.on_step.as_ref().is_some_and(|call| call.ends(self.epochs as usize + 1, &report))
+            {
+                self.check_finite(&tally, learning_rate_policy)?;
+                self.cut =
+                    Some(Cut { batches: done, tally, over: Some(interactions.fingerprint()) });
+                history.stopped =
+                    Some(Stop::Asked { epochs: self.epochs as usize, batches: done, of: batches });
                 return Ok(());
             }
         }
-        self.check_finite(&tally, pace)?;
+        self.check_finite(&tally, learning_rate_policy)?;
         self.epochs += 1;
-        let told = Epoch {
+        let report = Epoch {
             loss: tally.loss / interactions.len() as f64,
             sampled: tally.draws,
             updates: tally.updates,
             seconds: start.elapsed().as_secs_f64(),
         };
-        self.history.push(told);
-        history.epochs.push(told);
+        self.history.push(report);
+        history.epochs.push(report);
         Ok(())
     }
 
-    fn check_finite(&self, tally: &Tally, pace: &Pace) -> Result<()> {
+    fn check_finite(&self, tally: &Tally, learning_rate_policy: &LearningRatePolicy) -> Result<()> {
         if tally.loss.is_finite() && self.engine.is_finite()? {
             return Ok(());
         }
-        let found = format!("{}, which epoch {} did not stay finite with", pace.learning_rate, self.epochs + 1);
+        let found = format!(
+            "{}, which epoch {} did not stay finite with",
+            learning_rate_policy.learning_rate,
+            self.epochs + 1
+        );
         Err(Error::option("recommend", "learning_rate", found, "lower"))
     }
 
     fn check(&self, interactions: &Interactions) -> Result<()> {
         self.check_sizes("interactions", interactions)?;
         if interactions.is_empty() {
-            return Err(Error::Empty { operation: "recommend".into(), name: "interactions".into() });
+            return Err(Error::Empty {
+                operation: "recommend".into(),
+                name: "interactions".into(),
+            });
         }
         Ok(())
     }

@@ -2,13 +2,19 @@
 
 use ndarray::Array1;
 
-use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title};
-use crate::activations::Activation;
+use super::{
+    Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title,
+};
 use crate::catalogue::Entry;
-use crate::device::Gpu;
-use crate::kernels::matmul::{Params, Shape};
-use crate::kernels::network::{self, Forward, InputGradient};
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::nn::activations::Activation;
+use crate::nn::activations::Identity;
+use crate::nn::ops::dense::kernels;
+use crate::nn::ops::dense::kernels::{Forward, InputGradient};
+use crate::nn::ops::matmul::{Params, Shape};
+use crate::nn::ops::{activation as pointwise, softmax};
+use crate::runtime::device::Gpu;
+use crate::runtime::recorder::Recorder;
 use crate::{Device, Result};
 
 /// Rows of softmax, which looks at the whole row.
@@ -21,13 +27,19 @@ const WIDTH: usize = 33;
 ///
 /// # Errors
 /// What the device reports; [`crate::Error::Option`] if the entry lists a variant that it refuses.
-pub fn check_activation(entry: &'static Entry<dyn Activation>, device: &Device) -> Result<Vec<Report>> {
+pub fn check_activation(
+    entry: &'static Entry<dyn Activation>,
+    device: &Device,
+) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for options in sets_of_options(entry.variants) {
         let activation = (entry.make)(&options_value(entry.name, options)?)?;
         activation.check()?;
         let inputs = inputs(activation.rowwise());
-        let of_host = |(values, slopes): (Vec<f32>, Vec<f32>)| Found { values, slopes: vec![("derivative", slopes)] };
+        let of_host = |(values, slopes): (Vec<f32>, Vec<f32>)| Found {
+            values,
+            slopes: vec![("derivative", slopes)],
+        };
         let found = match device {
             Device::Gpu(gpu) => run(gpu, &*activation, &inputs)?,
             Device::Cpu => of_host(on_host(&*activation, &inputs)?),
@@ -69,7 +81,8 @@ const SWEEP: usize = 1212 * WIDTH;
 
 /// A sweep over what layers hand out; then far out on both sides and near 0, and what is no number.
 fn inputs(rowwise: bool) -> Vec<f32> {
-    let mut inputs: Vec<f32> = (0..SWEEP).map(|i| (i as f32 - 0.5 * SWEEP as f32) / 1000.0 + 3e-5).collect();
+    let mut inputs: Vec<f32> =
+        (0..SWEEP).map(|i| (i as f32 - 0.5 * SWEEP as f32) / 1000.0 + 3e-5).collect();
     for exponent in -29..=30 {
         let x = 10f32.powi(exponent);
         inputs.extend([x, -x]);
@@ -108,12 +121,14 @@ fn on_host<R: Real>(activation: &dyn Activation, inputs: &[R]) -> Result<(Vec<R>
 fn expected(activation: &dyn Activation, inputs: &[f32]) -> Result<[Bounded; 2]> {
     let share = INPUT_ULPS * ULP;
     let here = on_host(activation, &wide(inputs, 0.0))?;
-    let (up, down) = (on_host(activation, &wide(inputs, share))?, on_host(activation, &wide(inputs, -share))?);
+    let (up, down) =
+        (on_host(activation, &wide(inputs, share))?, on_host(activation, &wide(inputs, -share))?);
     let size = if activation.rowwise() { 3.0 } else { 1.0 };
     let bounded = |here: Vec<f64>, up: Vec<f64>, down: Vec<f64>| {
         let finite = |x: f64| if x.is_finite() { x.abs() } else { 0.0 };
         let spread = |i: usize| finite(up[i] - here[i]) + finite(down[i] - here[i]);
-        let tolerance = |i: usize| spread(i) + RESULT_ULPS * ULP * finite(here[i]).max(size) + FLUSHED;
+        let tolerance =
+            |i: usize| spread(i) + RESULT_ULPS * ULP * finite(here[i]).max(size) + FLUSHED;
         let tolerance = Array1::from_iter((0..here.len()).map(tolerance)).into_dyn();
         Bounded { expected: Array1::from(here).into_dyn(), tolerance }
     };
@@ -125,33 +140,49 @@ fn expected(activation: &dyn Activation, inputs: &[f32]) -> Result<[Bounded; 2]>
 fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> {
     let width = if activation.rowwise() { WIDTH } else { 1 };
     let rows = inputs.len() / width;
-    let sizes = [rows as u32, width as u32];
-    let weights: Vec<f32> = (0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect();
+    let weights: Vec<f32> =
+        (0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect();
     let upload = |values: &[f32]| gpu.upload("the check of an activation", values);
     let (x, parameters) = (upload(inputs)?, upload(&weights)?);
-    let (y, kept) = (gpu.buffer("its outputs", inputs.len())?, gpu.buffer("its inputs", inputs.len())?);
-    let params = Params::new(Shape { m: sizes[0], n: sizes[1], k: sizes[1] });
-    let layer = Forward { activation, bias: false, params, x: &x, parameters: &parameters, y: &y, kept: &kept };
-    gpu.submit(&network::forward(gpu, &layer)?)?;
+    let (y, sums) =
+        (gpu.buffer("its outputs", inputs.len())?, gpu.buffer("its inputs", inputs.len())?);
+    let params = Params::new(Shape { m: rows as u32, n: width as u32, k: width as u32 });
+    let by_element: &dyn Activation = if activation.rowwise() { &Identity } else { activation };
+    let sizes = [rows, width];
     let upstream: Vec<f32> = upstream(activation, inputs.len()).collect();
-    let (gradient, below) = (upload(&upstream)?, gpu.buffer("the gradient below", inputs.len())?);
-    let layer = InputGradient {
-        activation,
-        params,
-        gradient: &gradient,
-        parameters: &parameters,
-        below: &below,
-        kept: &kept,
-        y: &y,
-    };
-    gpu.submit(&network::input_gradient(gpu, &layer)?)?;
-    // The last layer's activation has a kernel of its own, which identity does without.
-    let commands = network::activation_backward(gpu, activation, sizes, &kept, &y, &gradient)?;
-    let last = if commands.is_empty() { &below } else { &gradient };
-    gpu.submit(&commands)?;
+    let (grad_output, grad_input) =
+        (upload(&upstream)?, gpu.buffer("the gradient of the input", inputs.len())?);
+    let (bias, x, parameters) = (false, &x, &parameters);
+    gpu.submit(&Recorder::commands_of(gpu, |recorder| {
+        let layer =
+            Forward { activation: by_element, bias, params, x, parameters, y: &y, sums: &sums };
+        kernels::forward(recorder, &layer)?;
+        if activation.rowwise() {
+            softmax::forward_in_place(recorder, sizes, &y)?;
+        }
+        let layer = InputGradient {
+            activation: by_element,
+            params,
+            grad_sums: &grad_output,
+            parameters,
+            grad_input: &grad_input,
+            sums_of_input: &sums,
+            x: &y,
+        };
+        kernels::input_gradient(recorder, &layer)?;
+        // The last layer's activation has a kernel of its own.
+        if activation.rowwise() {
+            softmax::backward_in_place(recorder, sizes, [&y, &grad_input])?;
+            return softmax::backward_in_place(recorder, sizes, [&y, &grad_output]);
+        }
+        pointwise::backward_in_place(recorder, activation, inputs.len(), [&sums, &y, &grad_output])
+    })?)?;
     let read = |buffer| pollster::block_on(gpu.download(buffer, 0, inputs.len()));
     Ok(Found {
         values: read(&y)?,
-        slopes: vec![("derivative", read(&below)?), ("last layer's derivative", read(last)?)],
+        slopes: vec![
+            ("derivative", read(&grad_input)?),
+            ("last layer's derivative", read(&grad_output)?),
+        ],
     })
 }

@@ -1,8 +1,8 @@
 //! The judge of the reference: central differences of its own values.
 
+use super::case_generator::{CaseGenerator, Kind, Size, case_generators};
 use super::draw::{Case, draw};
 use super::exact::{Move, finite, like, run};
-use super::recipe::{Kind, Recipe, Size, recipes};
 use super::{Bounded, FLUSHED, Report};
 use crate::Entry;
 use crate::losses::{Family, Loss};
@@ -21,11 +21,15 @@ pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report
     for options in super::sets_of_options(entry.variants) {
         let loss = (entry.make)(&super::options_value(entry.name, options)?)?;
         loss.check()?;
-        if let Family::Joint(_, host) = loss.family() {
+        if let Family::MultiInput(_, host) = loss.family() {
             if !host.derives_its_value() {
                 continue;
             }
-            reports.push(super::joint::differentiate(&*loss, &*host, super::title(entry.name, options)));
+            reports.push(super::multi_input::differentiate(
+                &*loss,
+                &*host,
+                super::title(entry.name, options),
+            ));
             continue;
         }
         reports.push(differentiated(&*loss, super::title(entry.name, options)));
@@ -36,13 +40,20 @@ pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report
 /// The same of one loss of predictions and targets.
 pub(super) fn differentiated(loss: &dyn Loss, title: String) -> Report {
     let mut report = Report::new(title);
-    let small = |recipe: &Recipe| {
-        recipe.shape.iter().product::<usize>() <= 1000 && recipe.size == Size::Usual && !recipe.resident
+    let small = |case_generator: &CaseGenerator| {
+        case_generator.shape.iter().product::<usize>() <= 1000
+            && case_generator.size == Size::Usual
+            && !case_generator.resident
     };
-    for (number, recipe) in recipes(Kind::of(loss, true)).iter().filter(|recipe| small(recipe)).enumerate() {
+    for (number, case_generator) in case_generators(Kind::of(loss, true))
+        .iter()
+        .filter(|case_generator| small(case_generator))
+        .enumerate()
+    {
         // Each value of its own, with what follows it: the gradient of one element or row.
-        let recipe = Recipe { reduction: Reduction::Sum, upstream: false, ..*recipe };
-        differentiate(loss, &draw(loss, &recipe, number), &mut report);
+        let case_generator =
+            CaseGenerator { reduction: Reduction::Sum, upstream: false, ..*case_generator };
+        differentiate(loss, &draw(loss, &case_generator, number), &mut report);
     }
     report
 }
@@ -75,10 +86,16 @@ fn differentiate(loss: &dyn Loss, case: &Case, report: &mut Report) {
     }
     report.cases += 1;
     if skipped * 10 > expected.len() + 10 {
-        report.refuse(format!("{}: {skipped} of {} elements lie at kinks", case.name, expected.len()));
+        report.refuse(format!(
+            "{}: {skipped} of {} elements lie at kinks",
+            case.name,
+            expected.len()
+        ));
     }
-    let judged =
-        Bounded { expected: like(&case.predictions, &expected), tolerance: like(&case.predictions, &tolerance) };
+    let checked = Bounded {
+        expected: like(&case.predictions, &expected),
+        tolerance: like(&case.predictions, &tolerance),
+    };
     let found = like(&case.predictions, &exact.gradient);
-    report.add_gradient(&case.name, "derivative", judged.compare(&found));
+    report.add_gradient(&case.name, "derivative", checked.compare(&found));
 }

@@ -3,9 +3,9 @@
 use half::f16;
 use ndarray::{Array1, ArrayD, IxDyn};
 
-use super::recipe::{Recipe, Size, Spread};
+use super::case_generator::{CaseGenerator, Size, ValueRange};
+use crate::cpu::random::Random;
 use crate::losses::{Domain, Family, Loss};
-use crate::random::Random;
 use crate::{Inputs, Reduction, Targets};
 
 /// The inputs of one evaluation, owned.
@@ -78,45 +78,61 @@ fn takes_both(loss: &dyn Loss) -> bool {
 }
 
 /// Draws one case; `number` is its place in the list, which names its stream.
-pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
+pub(super) fn draw(loss: &dyn Loss, case_generator: &CaseGenerator, number: usize) -> Case {
     let mut random = Random::new(2024, number as u64);
     let rowwise = !matches!(loss.family(), Family::Pointwise(_));
-    let shape = recipe.shape;
+    let shape = case_generator.shape;
     let columns = shape[shape.len() - 1];
     let elements: usize = shape.iter().product();
     let leading = if rowwise { &shape[..shape.len() - 1] } else { &shape[..1] };
     let rows: usize = leading.iter().product();
-    let has_labels = rowwise && recipe.labels && loss.targets().takes_labels();
+    let has_labels = rowwise && case_generator.labels && loss.targets().takes_labels();
 
-    let mut predictions = guesses(&mut random, loss.predictions(), elements, columns, recipe.size);
-    let mut dense = (!has_labels).then(|| numbers(&mut random, loss.targets(), elements, columns, Size::Usual));
-    let mut labels = has_labels.then(|| draw_labels(&mut random, loss, rows, columns, recipe.ignored));
-    let element_shape = |spread| if spread == Spread::Element { shape } else { leading };
-    let weight = (recipe.weight != Spread::None).then(|| weights(&mut random, element_shape(recipe.weight)));
-    let mask = (recipe.mask != Spread::None).then(|| flags(&mut random, element_shape(recipe.mask), elements, 0.7));
-    let class_mask = match recipe.class_mask {
-        Spread::None => None,
-        Spread::Column => Some(flags(&mut random, &[columns], columns, 0.8)),
+    let mut predictions =
+        guesses(&mut random, loss.predictions(), elements, columns, case_generator.size);
+    let mut dense =
+        (!has_labels).then(|| numbers(&mut random, loss.targets(), elements, columns, Size::Usual));
+    let mut labels =
+        has_labels.then(|| draw_labels(&mut random, loss, rows, columns, case_generator.ignored));
+    let element_shape = |spread| if spread == ValueRange::Element { shape } else { leading };
+    let weight = (case_generator.weight != ValueRange::None)
+        .then(|| weights(&mut random, element_shape(case_generator.weight)));
+    let mask = (case_generator.mask != ValueRange::None)
+        .then(|| flags(&mut random, element_shape(case_generator.mask), elements, 0.7));
+    let class_mask = match case_generator.class_mask {
+        ValueRange::None => None,
+        ValueRange::Column => Some(flags(&mut random, &[columns], columns, 0.8)),
         _ => Some(flags(&mut random, shape, columns, 0.8)),
     };
-    if recipe.size == Size::Special {
+    if case_generator.size == Size::Special {
         sprinkle(&mut random, rowwise, columns, &mut predictions, dense.as_deref_mut());
     }
-    poison(&mut predictions, dense.as_deref_mut(), labels.as_deref_mut(), mask.as_ref(), class_mask.as_ref(), columns);
+    poison(
+        &mut predictions,
+        dense.as_deref_mut(),
+        labels.as_deref_mut(),
+        mask.as_ref(),
+        class_mask.as_ref(),
+        columns,
+    );
     if let (true, Some(truths)) = (loss.targets().pads(), &dense) {
         // Nobody looks at the score of padding.
-        predictions.iter_mut().zip(truths).filter(|(_, truth)| **truth < 0.0).for_each(|(x, _)| *x = f32::NAN);
+        predictions
+            .iter_mut()
+            .zip(truths)
+            .filter(|(_, truth)| **truth < 0.0)
+            .for_each(|(x, _)| *x = f32::NAN);
     }
-    if recipe.half {
+    if case_generator.half {
         predictions.iter_mut().chain(dense.iter_mut().flatten()).for_each(|x| *x = rounded(*x));
     }
     let value_shape = if rowwise { leading } else { shape };
-    let upstream = recipe.upstream.then(|| {
-        let wanted = if recipe.reduction == Reduction::None { value_shape } else { &[] };
+    let upstream = case_generator.upstream.then(|| {
+        let wanted = if case_generator.reduction == Reduction::None { value_shape } else { &[] };
         array(wanted, || random.normal() as f32)
     });
     Case {
-        name: name(recipe, has_labels),
+        name: name(case_generator, has_labels),
         rows,
         columns,
         value_shape: value_shape.to_vec(),
@@ -125,15 +141,17 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
         labels: labels.map(|labels| filled(leading, labels)),
         weight,
         mask,
-        column_weight: recipe.column_weight.then(|| weights(&mut random, &[columns]).iter().copied().collect()),
-        pos_weight: (recipe.column_weight && takes_both(loss))
+        column_weight: case_generator
+            .column_weight
+            .then(|| weights(&mut random, &[columns]).iter().copied().collect()),
+        pos_weight: (case_generator.column_weight && takes_both(loss))
             .then(|| weights(&mut random, &[columns]).iter().copied().collect()),
         class_mask,
         upstream,
-        reduction: recipe.reduction,
-        auxiliary: recipe.auxiliary,
-        resident: recipe.resident,
-        half: recipe.half,
+        reduction: case_generator.reduction,
+        auxiliary: case_generator.auxiliary,
+        resident: case_generator.resident,
+        half: case_generator.half,
     }
 }
 
@@ -184,21 +202,21 @@ fn poison(
 }
 
 /// What the case is, for messages.
-fn name(recipe: &Recipe, labels: bool) -> String {
-    let mut words = vec![format!("{:?} {:?}", recipe.shape, recipe.reduction)];
+fn name(case_generator: &CaseGenerator, labels: bool) -> String {
+    let mut words = vec![format!("{:?} {:?}", case_generator.shape, case_generator.reduction)];
     let switches = [
         ("labels", labels),
-        ("weight", recipe.weight != Spread::None),
-        ("mask", recipe.mask != Spread::None),
-        ("column weight", recipe.column_weight),
-        ("class mask", recipe.class_mask != Spread::None),
-        ("upstream", recipe.upstream),
-        ("on the device", recipe.resident),
-        ("f16", recipe.half),
-        ("NaN and infinities", recipe.size == Size::Special),
+        ("weight", case_generator.weight != ValueRange::None),
+        ("mask", case_generator.mask != ValueRange::None),
+        ("column weight", case_generator.column_weight),
+        ("class mask", case_generator.class_mask != ValueRange::None),
+        ("upstream", case_generator.upstream),
+        ("on the device", case_generator.resident),
+        ("f16", case_generator.half),
+        ("NaN and infinities", case_generator.size == Size::Special),
     ];
     words.extend(switches.iter().filter(|(_, on)| *on).map(|(word, _)| (*word).to_string()));
-    if let Size::Large(size) = recipe.size {
+    if let Size::Large(size) = case_generator.size {
         words.push(format!("up to {size}"));
     }
     words.join(", ")
@@ -232,8 +250,15 @@ fn flags(random: &mut Random, shape: &[usize], width: usize, share: f64) -> Arra
 }
 
 /// Predictions of a domain: in the open where central differences walk to both sides, at its ends where they are large.
-fn guesses(random: &mut Random, domain: Domain, elements: usize, columns: usize, size: Size) -> Vec<f32> {
-    let mut each = |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
+fn guesses(
+    random: &mut Random,
+    domain: Domain,
+    elements: usize,
+    columns: usize,
+    size: Size,
+) -> Vec<f32> {
+    let mut each =
+        |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
     match (domain, size) {
         // 0, 1, and both of their neighbourhoods on a logarithmic scale.
         (Domain::Probability, Size::Large(size)) => each(&|u| match 2.0 * u - 1.0 {
@@ -254,7 +279,13 @@ fn guesses(random: &mut Random, domain: Domain, elements: usize, columns: usize,
 }
 
 /// Numbers of a domain, row by row.
-pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, columns: usize, size: Size) -> Vec<f32> {
+pub(super) fn numbers(
+    random: &mut Random,
+    domain: Domain,
+    elements: usize,
+    columns: usize,
+    size: Size,
+) -> Vec<f32> {
     let draw = |random: &mut Random| match size {
         Size::Large(size) => size * (2.0 * random.uniform() - 1.0),
         _ => 3.0 * random.normal(),
@@ -262,9 +293,12 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
     if domain == Domain::ClassList {
         return (0..elements / columns).flat_map(|_| class_list(random, columns)).collect();
     }
-    let mut each = |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
+    let mut each =
+        |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
     match domain {
-        Domain::Real | Domain::Exponent | Domain::Logits => (0..elements).map(|_| draw(random) as f32).collect(),
+        Domain::Real | Domain::Exponent | Domain::Logits => {
+            (0..elements).map(|_| draw(random) as f32).collect()
+        }
         Domain::Cosine => each(&|u| 1.8 * u - 0.9),
         Domain::Sign => each(&|u| if u < 0.5 { -1.0 } else { 1.0 }),
         Domain::ZeroOne => each(&|u| if u < 0.5 { 0.0 } else { 1.0 }),
@@ -326,7 +360,13 @@ fn distribution(row: &[f64], logarithms: bool) -> impl Iterator<Item = f32> {
     })
 }
 
-fn draw_labels(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize, ignored: f64) -> Vec<i64> {
+fn draw_labels(
+    random: &mut Random,
+    loss: &dyn Loss,
+    rows: usize,
+    columns: usize,
+    ignored: f64,
+) -> Vec<i64> {
     let left_out = loss.ignored();
     let mut next = 0;
     let label = |_| {
@@ -340,7 +380,13 @@ fn draw_labels(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize
 }
 
 /// Puts NaN and infinities in: a few elements of a pointwise loss, each kind in rows of its own otherwise.
-fn sprinkle(random: &mut Random, rowwise: bool, columns: usize, predictions: &mut [f32], dense: Option<&mut [f32]>) {
+fn sprinkle(
+    random: &mut Random,
+    rowwise: bool,
+    columns: usize,
+    predictions: &mut [f32],
+    dense: Option<&mut [f32]>,
+) {
     const SPECIAL: [f32; 3] = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY];
     if !rowwise {
         for (i, x) in predictions.iter_mut().enumerate().step_by(5) {
@@ -355,13 +401,17 @@ fn sprinkle(random: &mut Random, rowwise: bool, columns: usize, predictions: &mu
         match number % 5 {
             0 => row[random.next_u32() as usize % columns] = f32::NAN,
             // A masked class is -inf; whether it is the label is left to chance.
-            1 | 2 => row.iter_mut().for_each(|x| *x = if random.uniform() < 0.3 { f32::NEG_INFINITY } else { *x }),
+            1 | 2 => row
+                .iter_mut()
+                .for_each(|x| *x = if random.uniform() < 0.3 { f32::NEG_INFINITY } else { *x }),
             3 if number % 2 == 0 => row.fill(f32::NEG_INFINITY),
             4 if number % 2 == 1 => row[random.next_u32() as usize % columns] = f32::INFINITY,
             _ => {}
         }
     }
-    for (number, row) in dense.into_iter().flat_map(|dense| dense.chunks_exact_mut(columns)).enumerate() {
+    for (number, row) in
+        dense.into_iter().flat_map(|dense| dense.chunks_exact_mut(columns)).enumerate()
+    {
         if number % 10 == 4 {
             row[random.next_u32() as usize % columns] = f32::NAN;
         }

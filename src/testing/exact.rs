@@ -5,10 +5,10 @@ use ndarray::{Array1, ArrayD, Zip};
 use super::draw::Case;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
 use crate::Reduction;
-use crate::host::Spread;
-use crate::host::pointwise::{Points, PointwiseHost};
-use crate::host::rowwise::{Auxiliary, Rows, RowwiseHost, Targets};
+use crate::cpu::Broadcast;
 use crate::losses::{Domain, Family, Loss};
+use crate::templates::pointwise::cpu::{Points, PointwiseCpu};
+use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseCpu, Targets};
 
 /// What a loss gives in f64, before its values are summed.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub(super) enum Move {
 
 /// Up or down, by chance: a row's elements must not all move alike, since a softmax does not see that.
 fn sign(index: usize) -> f64 {
-    let words = crate::random::philox([index as u32, 0, 0, 0], [17, 0]);
+    let words = crate::cpu::random::philox([index as u32, 0, 0, 0], [17, 0]);
     if words[0] & 1 == 0 { 1.0 } else { -1.0 }
 }
 
@@ -62,9 +62,13 @@ pub(super) fn run(loss: &dyn Loss, case: &Case, moved: Move) -> Exact {
     }
     match loss.family() {
         Family::Pointwise(host) => run_points(host, loss, case, &predictions, &targets),
-        Family::Rowwise(host) | Family::Listwise(host) => run_rows(host, loss, case, &predictions, &targets),
-        // `joint` judges these.
-        Family::Joint(..) => Exact { values: Vec::new(), gradient: Vec::new(), auxiliary: Vec::new() },
+        Family::Rowwise(host) | Family::Listwise(host) => {
+            run_rows(host, loss, case, &predictions, &targets)
+        }
+        // `multi_input` judges these.
+        Family::MultiInput(..) => {
+            Exact { values: Vec::new(), gradient: Vec::new(), auxiliary: Vec::new() }
+        }
     }
 }
 
@@ -89,7 +93,13 @@ fn flags(flags: Option<&ArrayD<bool>>) -> Vec<bool> {
     flags.into_iter().flatten().copied().collect()
 }
 
-fn run_points(host: &dyn PointwiseHost, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
+fn run_points(
+    host: &dyn PointwiseCpu,
+    loss: &dyn Loss,
+    case: &Case,
+    predictions: &[f64],
+    targets: &[f64],
+) -> Exact {
     let elements = predictions.len();
     let (weight, mask) = (wide(case.weight.as_ref()), flags(case.mask.as_ref()));
     let (upstream, upstreams) = upstream(case);
@@ -109,7 +119,13 @@ fn run_points(host: &dyn PointwiseHost, loss: &dyn Loss, case: &Case, prediction
     Exact { values, gradient, auxiliary: Vec::new() }
 }
 
-fn run_rows(host: &dyn RowwiseHost, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
+fn run_rows(
+    host: &dyn RowwiseCpu,
+    loss: &dyn Loss,
+    case: &Case,
+    predictions: &[f64],
+    targets: &[f64],
+) -> Exact {
     // What does not fit 32 bits stands in a masked row.
     let narrow = |label: &i64| i32::try_from(*label).unwrap_or(i32::MIN);
     let labels: Vec<i32> = case.labels.iter().flatten().map(narrow).collect();
@@ -120,7 +136,11 @@ fn run_rows(host: &dyn RowwiseHost, loss: &dyn Loss, case: &Case, predictions: &
     let rows = Rows {
         logits: predictions,
         columns: case.columns,
-        targets: if case.labels.is_some() { Targets::Labels(&labels) } else { Targets::Dense(targets) },
+        targets: if case.labels.is_some() {
+            Targets::Labels(&labels)
+        } else {
+            Targets::Dense(targets)
+        },
         ignored: loss.ignored(),
         class_weight: &column_weights(case),
         pos_weight: &wide_of(case.pos_weight.as_ref()),
@@ -135,11 +155,11 @@ fn run_rows(host: &dyn RowwiseHost, loss: &dyn Loss, case: &Case, predictions: &
     Exact { values, gradient, auxiliary }
 }
 
-fn spread<T>(values: &[T], elements: usize) -> Spread<'_, T> {
+fn spread<T>(values: &[T], elements: usize) -> Broadcast<'_, T> {
     match values.len() {
-        0 => Spread::None,
-        length if length == elements => Spread::Element(values),
-        _ => Spread::Row(values),
+        0 => Broadcast::None,
+        length if length == elements => Broadcast::Element(values),
+        _ => Broadcast::Row(values),
     }
 }
 
@@ -166,10 +186,14 @@ fn factor(loss: &dyn Loss, case: &Case) -> f64 {
         (Reduction::BatchMean, _) => case.rows as f64,
         (Reduction::WeightedMean, _) if weight.is_empty() => kept.count() as f64,
         (Reduction::WeightedMean, _) => kept.map(|unit| weight[at(weight.len(), unit)]).sum(),
-        (Reduction::Mean, Some(class_weight)) if loss.mean_over_class_weights() && !labels.is_empty() => {
+        (Reduction::Mean, Some(class_weight))
+            if loss.mean_over_class_weights() && !labels.is_empty() =>
+        {
             kept.map(|unit| f64::from(class_weight[labels[unit] as usize])).sum()
         }
-        (Reduction::Mean, _) if rowwise && loss.mean_over_elements() => (kept.count() * case.columns) as f64,
+        (Reduction::Mean, _) if rowwise && loss.mean_over_elements() => {
+            (kept.count() * case.columns) as f64
+        }
         (Reduction::Mean, _) => kept.count() as f64,
     };
     if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
@@ -179,12 +203,17 @@ fn factor(loss: &dyn Loss, case: &Case) -> f64 {
 fn factor_of_lists(loss: &dyn Loss, case: &Case, mask: &[bool], weight: &[f64]) -> f64 {
     let dense = wide(case.dense.as_ref());
     let units = |list: usize| -> f64 {
-        let items: Vec<f64> =
-            dense[list * case.columns..][..case.columns].iter().copied().filter(|y| y.is_nan() || *y >= 0.0).collect();
+        let items: Vec<f64> = dense[list * case.columns..][..case.columns]
+            .iter()
+            .copied()
+            .filter(|y| y.is_nan() || *y >= 0.0)
+            .collect();
         let is_kept = mask.get(list).copied().unwrap_or(true);
         match (is_kept, loss.mean_over_pairs()) {
             (false, _) => 0.0,
-            (true, true) => items.iter().map(|y| items.iter().filter(|other| *other < y).count() as f64).sum(),
+            (true, true) => {
+                items.iter().map(|y| items.iter().filter(|other| *other < y).count() as f64).sum()
+            }
             (true, false) => f64::from(u8::from(!items.is_empty())),
         }
     };
@@ -194,7 +223,9 @@ fn factor_of_lists(loss: &dyn Loss, case: &Case, mask: &[bool], weight: &[f64]) 
         Reduction::Divisor(divisor) => divisor,
         Reduction::BatchMean => case.rows as f64,
         Reduction::Mean => sum(&units),
-        Reduction::WeightedMean => sum(&|list| weight.get(list).copied().unwrap_or(1.0) * units(list)),
+        Reduction::WeightedMean => {
+            sum(&|list| weight.get(list).copied().unwrap_or(1.0) * units(list))
+        }
     };
     if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
 }
@@ -225,11 +256,18 @@ fn chain_of_reduction(units: usize) -> f64 {
 pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
     let exact = run(loss, case, Move::Nothing);
     let share = INPUT_ULPS * ULP;
-    let moves = [Move::Predictions(share), Move::Predictions(-share), Move::Targets(share), Move::Targets(-share)];
+    let moves = [
+        Move::Predictions(share),
+        Move::Predictions(-share),
+        Move::Targets(share),
+        Move::Targets(-share),
+    ];
     // Grades are counted or compared: equal ones a rounding apart would be another list.
-    let is_moved = case.labels.is_none() && !loss.targets().pads() && loss.targets() != Domain::ClassList;
+    let is_moved =
+        case.labels.is_none() && !loss.targets().pads() && loss.targets() != Domain::ClassList;
     let dense_only = if is_moved { &moves[..] } else { &moves[..2] };
-    let moved: Vec<Exact> = dense_only.iter().map(|&direction| run(loss, case, direction)).collect();
+    let moved: Vec<Exact> =
+        dense_only.iter().map(|&direction| run(loss, case, direction)).collect();
     let distance = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
         let here = pick(&exact);
         moved.iter().map(|there| (pick(there) - here).abs()).filter(|off| off.is_finite()).sum()
@@ -256,21 +294,26 @@ pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
         expected: like(&case.predictions, &exact.gradient),
         tolerance: like(&case.predictions, &gradient_tolerance),
     };
-    let auxiliaries = if case.auxiliary { auxiliaries(case, &exact, &moved, roundings) } else { Vec::new() };
+    let auxiliaries =
+        if case.auxiliary { auxiliaries(case, &exact, &moved, roundings) } else { Vec::new() };
     Expected { values, gradient, auxiliaries, exact }
 }
 
 /// The mass of each row's dense target with its weights: a derivative p Σq − q is a difference of factors that large,
 /// and where the two meet none of its cells shows them. (For labels the difference is written without cancelling.)
 fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
-    let is_weighed = |domain: Domain| matches!(domain, Domain::Class | Domain::Logits) || domain.pads();
+    let is_weighed =
+        |domain: Domain| matches!(domain, Domain::Class | Domain::Logits) || domain.pads();
     let Some(dense) = case.dense.as_ref().filter(|_| is_weighed(loss.targets())) else {
         return Vec::new();
     };
     let (weight, upstream) = (wide(case.weight.as_ref()), wide(case.upstream.as_ref()));
-    let column_weight = |column: usize| case.column_weight.as_ref().map_or(1.0, |weights| f64::from(weights[column]));
+    let column_weight = |column: usize| {
+        case.column_weight.as_ref().map_or(1.0, |weights| f64::from(weights[column]))
+    };
     let factor = factor(loss, case);
-    let at = |values: &[f64], row: usize| values.get(row).or(values.first()).copied().unwrap_or(1.0);
+    let at =
+        |values: &[f64], row: usize| values.get(row).or(values.first()).copied().unwrap_or(1.0);
     let cells: Vec<f64> = wide(Some(dense));
     cells
         .chunks_exact(case.columns)
@@ -280,7 +323,11 @@ fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
                 // Of their softmax.
                 return (factor * at(&weight, row) * at(&upstream, row)).abs();
             }
-            let mass: f64 = cells.iter().enumerate().map(|(column, &t)| finite(t) * column_weight(column)).sum();
+            let mass: f64 = cells
+                .iter()
+                .enumerate()
+                .map(|(column, &t)| finite(t) * column_weight(column))
+                .sum();
             mass * (factor * at(&weight, row) * at(&upstream, row)).abs()
         })
         .collect()
@@ -317,14 +364,24 @@ fn values_of(case: &Case, exact: &Exact, tolerance: Vec<f64>) -> Bounded {
 
 /// lse, entropy and probability of each row. Entropy is a difference of ln Σe and a mean distance, both of the size of
 /// ln columns at the most; so is lse but for the largest logit, which it is added to.
-fn auxiliaries(case: &Case, exact: &Exact, moved: &[Exact], roundings: f64) -> Vec<(&'static str, Bounded)> {
+fn auxiliaries(
+    case: &Case,
+    exact: &Exact,
+    moved: &[Exact],
+    roundings: f64,
+) -> Vec<(&'static str, Bounded)> {
     let size = (case.columns as f64).ln() + 1.0;
     type Output = fn(&Auxiliary<f64>) -> f64;
-    let pick: [(&'static str, Output); 3] =
-        [("lse", |a| a.lse), ("entropy", |a| a.entropy), ("target_probability", |a| a.target_probability)];
+    let pick: [(&'static str, Output); 3] = [
+        ("lse", |a| a.lse),
+        ("entropy", |a| a.entropy),
+        ("target_probability", |a| a.target_probability),
+    ];
     pick.into_iter()
         .map(|(name, pick)| {
-            let of = |exact: &Exact| ndarray::Array1::from_iter(exact.auxiliary.iter().map(pick)).into_dyn();
+            let of = |exact: &Exact| {
+                ndarray::Array1::from_iter(exact.auxiliary.iter().map(pick)).into_dyn()
+            };
             let expected = of(exact);
             let mut tolerance = expected.mapv(|x| roundings * (finite(x) + size) + FLUSHED);
             for moved in moved {

@@ -5,11 +5,12 @@ use std::fmt;
 use half::f16;
 use ndarray::{Array1, ArrayD, Zip};
 
+use super::case_generator::{Kind, case_generators};
 use super::differences::differentiated;
 use super::draw::{Case, draw};
-use super::exact::{self, Expected};
-use super::recipe::{Kind, recipes};
-use super::{Bounded, Report, joint, options_value, sets_of_options, title};
+use super::exact;
+use super::exact::Expected;
+use super::{Bounded, Report, multi_input, options_value, sets_of_options, title};
 use crate::Entry;
 use crate::losses::{Family, Loss};
 use crate::{Criterion, Device, Error, Evaluation, Reduction, Result, Tensor};
@@ -33,14 +34,20 @@ pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Ve
     for options in sets_of_options(entry.variants) {
         let value = options_value(entry.name, options)?;
         let loss = (entry.make)(&value)?;
-        if let Family::Joint(_, host) = loss.family() {
-            reports.push(joint::check(entry, &value, &*host, device, title(entry.name, options))?);
+        if let Family::MultiInput(_, host) = loss.family() {
+            reports.push(multi_input::check(
+                entry,
+                &value,
+                &*host,
+                device,
+                title(entry.name, options),
+            )?);
             continue;
         }
         let kind = Kind::of(&*loss, options == "{}");
         let criterion = Criterion::from_boxed(loss, device)?;
         let reference = Criterion::from_boxed((entry.make)(&value)?, &Device::Reference)?;
-        reports.push(judge_all(&criterion, &reference, kind, title(entry.name, options))?);
+        reports.push(check_all(&criterion, &reference, kind, title(entry.name, options))?);
     }
     Ok(reports)
 }
@@ -65,12 +72,14 @@ pub fn check(loss: &(impl Loss + Clone + 'static), device: &Device) -> Result<Ch
     let reference = loss.clone().on(&Device::Reference)?;
     let reports = vec![
         differentiated(loss, format!("{}: derivative", loss.name())),
-        judge_all(&criterion, &reference, kind, format!("{} on {}", loss.name(), device.name()))?,
+        check_all(&criterion, &reference, kind, format!("{} on {}", loss.name(), device.name()))?,
     ];
     let checked = Checked { reports, ran_wgsl: matches!(device, Device::Gpu(_)) };
     match checked.reports.iter().filter(|report| !report.passed).count() {
         0 => Ok(checked),
-        failed => Err(Error::Check { name: loss.name().into(), failed, table: checked.to_string() }),
+        failed => {
+            Err(Error::Check { name: loss.name().into(), failed, table: checked.to_string() })
+        }
     }
 }
 
@@ -85,18 +94,29 @@ pub struct Checked {
 
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.reports.iter().map(|report| report.name.chars().count()).max().unwrap_or(0).max(5);
-        writeln!(f, "{:<width$}  {:>5}  {:>11}  {:>14}  result", "check", "cases", "value error", "gradient error")?;
+        let width =
+            self.reports.iter().map(|report| report.name.chars().count()).max().unwrap_or(0).max(5);
+        writeln!(
+            f,
+            "{:<width$}  {:>5}  {:>11}  {:>14}  result",
+            "check", "cases", "value error", "gradient error"
+        )?;
         for report in &self.reports {
             let result = if report.passed { "passed" } else { "FAILED" };
             let Report { name, cases, value_error, gradient_error, .. } = report;
-            writeln!(f, "{name:<width$}  {cases:>5}  {value_error:>11.1e}  {gradient_error:>14.1e}  {result}")?;
+            writeln!(
+                f,
+                "{name:<width$}  {cases:>5}  {value_error:>11.1e}  {gradient_error:>14.1e}  {result}"
+            )?;
             if !report.passed {
                 writeln!(f, "  {}", report.place)?;
             }
         }
         if !self.ran_wgsl {
-            writeln!(f, "its WGSL was not run: this device computes with the closure; check it on Device::gpu() too")?;
+            writeln!(
+                f,
+                "its WGSL was not run: this device computes with the closure; check it on Device::gpu() too"
+            )?;
         }
         Ok(())
     }
@@ -111,18 +131,26 @@ impl IntoIterator for Checked {
     }
 }
 
-fn judge_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: String) -> Result<Report> {
+fn check_all(
+    criterion: &Criterion,
+    reference: &Criterion,
+    kind: Kind,
+    title: String,
+) -> Result<Report> {
     let mut report = Report::new(title);
-    for (number, recipe) in recipes(kind).iter().enumerate() {
-        let case = draw(criterion.loss(), recipe, number);
+    for (number, case_generator) in case_generators(kind).iter().enumerate() {
+        let case = draw(criterion.loss(), case_generator, number);
         let expected = exact::expected(criterion.loss(), &case);
-        let exact = reference.clone().reduction(case.reduction).evaluate_f64(&case.inputs(criterion.loss()))?;
-        judge_reference(&case, &expected, &exact, &mut report);
+        let exact = reference
+            .clone()
+            .reduction(case.reduction)
+            .evaluate_f64(&case.inputs(criterion.loss()))?;
+        check_reference(&case, &expected, &exact, &mut report);
         let criterion = criterion.clone().reduction(case.reduction);
         if case.resident {
-            judge_resident(&criterion, &case, &expected, &mut report)?;
+            check_on_device(&criterion, &case, &expected, &mut report)?;
         } else {
-            judge(&criterion, &case, &expected, &exact, &mut report)?;
+            check_device(&criterion, &case, &expected, &exact, &mut report)?;
         }
         report.cases += 1;
     }
@@ -131,11 +159,14 @@ fn judge_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: St
 
 /// The criterion's own work on the reference device: masks, factors, shapes. It differs from the second writing of
 /// these rules by the order of one sum.
-fn judge_reference(case: &Case, expected: &Expected, exact: &Evaluation<f64>, report: &mut Report) {
-    let magnitude: f64 = expected.exact.values.iter().filter(|v| v.is_finite()).map(|v| v.abs()).sum();
+fn check_reference(case: &Case, expected: &Expected, exact: &Evaluation<f64>, report: &mut Report) {
+    let magnitude: f64 =
+        expected.exact.values.iter().filter(|v| v.is_finite()).map(|v| v.abs()).sum();
     let nearly = |bounded: &Bounded, size: f64| Bounded {
         expected: bounded.expected.clone(),
-        tolerance: bounded.expected.mapv(|x| 1e-12 * (if x.is_finite() { x.abs() } else { 0.0 } + size) + 1e-300),
+        tolerance: bounded
+            .expected
+            .mapv(|x| 1e-12 * (if x.is_finite() { x.abs() } else { 0.0 } + size) + 1e-300),
     };
     let found = nearly(&expected.values, magnitude).compare(&exact.values);
     if !found.passed() {
@@ -143,11 +174,12 @@ fn judge_reference(case: &Case, expected: &Expected, exact: &Evaluation<f64>, re
     }
     let found = nearly(&expected.gradient, 0.0).compare(&exact.gradient);
     if !found.passed() {
-        report.refuse(format!("gradient of {} on the reference device: {}", case.name, found.place));
+        report
+            .refuse(format!("gradient of {} on the reference device: {}", case.name, found.place));
     }
 }
 
-fn judge(
+fn check_device(
     criterion: &Criterion,
     case: &Case,
     expected: &Expected,
@@ -158,7 +190,10 @@ fn judge(
     report.add_value(&case.name, "value", expected.values.compare(&found.values));
     report.add_gradient(&case.name, "gradient", expected.gradient.compare(&found.gradient));
     if found.count != exact.count {
-        report.refuse(format!("count of {} is {} instead of {}", case.name, found.count, exact.count));
+        report.refuse(format!(
+            "count of {} is {} instead of {}",
+            case.name, found.count, exact.count
+        ));
     }
     let (Some(found), Some(exact)) = (&found.auxiliaries, &exact.auxiliaries) else {
         if case.auxiliary {
@@ -193,18 +228,26 @@ fn kept_rows(loss: &dyn Loss, case: &Case) -> Vec<bool> {
     let mask: Vec<bool> = case.mask.iter().flatten().copied().collect();
     let labels: Vec<i64> = case.labels.iter().flatten().copied().collect();
     let is_kept = |row: usize| {
-        mask.get(row).copied().unwrap_or(true) && labels.get(row).is_none_or(|label| !loss.ignored().contains(label))
+        mask.get(row).copied().unwrap_or(true)
+            && labels.get(row).is_none_or(|label| !loss.ignored().contains(label))
     };
     (0..case.rows).map(is_kept).collect()
 }
 
 /// The same through tensors that live on the device.
-fn judge_resident(criterion: &Criterion, case: &Case, expected: &Expected, report: &mut Report) -> Result<()> {
+fn check_on_device(
+    criterion: &Criterion,
+    case: &Case,
+    expected: &Expected,
+    report: &mut Report,
+) -> Result<()> {
     let device = criterion.device();
     let upload = if case.half { Tensor::from_array_as_half } else { Tensor::from_array };
     let predictions = upload(device, case.predictions.view())?;
     let targets = match (&case.labels, &case.dense) {
-        (Some(labels), _) => Tensor::from_labels(device, &labels.iter().copied().collect::<Vec<_>>())?,
+        (Some(labels), _) => {
+            Tensor::from_labels(device, &labels.iter().copied().collect::<Vec<_>>())?
+        }
         (None, Some(dense)) => upload(device, dense.view())?,
         (None, None) => return Ok(()),
     };
@@ -212,7 +255,9 @@ fn judge_resident(criterion: &Criterion, case: &Case, expected: &Expected, repor
     let value = ndarray::arr0(found.value()?).into_dyn();
     report.add_value(&case.name, "value", expected.values.compare(&value));
     let gradient = match case.half {
-        true => Zip::from(&found.gradient.to_half_array()?).and(&expected.gradient.expected).map_collect(unrounded),
+        true => Zip::from(&found.gradient.to_half_array()?)
+            .and(&expected.gradient.expected)
+            .map_collect(unrounded),
         false => found.gradient.to_array()?.mapv(f64::from),
     };
     report.add_gradient(&case.name, "gradient", expected.gradient.compare(&gradient));
@@ -229,7 +274,8 @@ fn unrounded(found: &f16, expected: &f64) -> f64 {
     // Sizes count up with the bits, and a unit beyond the largest stands 2^16 for infinity.
     let size_of = |bits: u16| if bits == 0x7c00 { 65_536.0 } else { f16::from_bits(bits).to_f64() };
     let bits = found.to_bits() & 0x7fff;
-    let above = if bits == 0x7c00 { f64::INFINITY } else { (size_of(bits) + size_of(bits + 1)) / 2.0 };
+    let above =
+        if bits == 0x7c00 { f64::INFINITY } else { (size_of(bits) + size_of(bits + 1)) / 2.0 };
     let below = if bits == 0 { -above } else { (size_of(bits - 1) + size_of(bits)) / 2.0 };
     let sign = if found.is_sign_negative() { -1.0 } else { 1.0 };
     sign * (sign * expected).clamp(below, above)
@@ -257,7 +303,11 @@ mod tests {
             (65_504.0, f64::INFINITY, 65_520.0),
         ];
         for (found, expected, nearest) in cases {
-            assert_eq!(unrounded(&f16::from_f64(found), &expected), nearest, "{found} for {expected}");
+            assert_eq!(
+                unrounded(&f16::from_f64(found), &expected),
+                nearest,
+                "{found} for {expected}"
+            );
         }
         assert!(unrounded(&f16::NAN, &1.0).is_nan());
         assert_eq!(unrounded(&f16::ONE, &f64::NAN), 1.0);

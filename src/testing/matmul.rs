@@ -3,19 +3,27 @@
 use ndarray::Array1;
 
 use super::{Bounded, FLUSHED, Report, ULP};
-use crate::activations::{self, Activation};
-use crate::device::Gpu;
-use crate::host::matmul as host;
-use crate::kernel::Slice;
-use crate::kernels::matmul::{Epilogue, Layout, Params, Shape};
-use crate::kernels::product::{Kind, product};
-use crate::random::Random;
+use crate::cpu::matmul as host;
+use crate::cpu::random::Random;
+use crate::nn::activations;
+use crate::nn::activations::Activation;
+use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::ops::matmul::{Epilogue, Layout, Params, Shape};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::Slice;
 use crate::{Device, Result};
 
 /// m, n, k: single numbers, lengths that are and are not multiples of four, of one tile and of several.
 /// The last two are split along k on a card.
-const SHAPES: [[u32; 3]; 7] =
-    [[1, 1, 1], [5, 4, 7], [33, 65, 17], [20, 72, 36], [129, 10, 128], [64, 128, 784], [13, 10, 2050]];
+const SHAPES: [[u32; 3]; 7] = [
+    [1, 1, 1],
+    [5, 4, 7],
+    [33, 65, 17],
+    [20, 72, 36],
+    [129, 10, 128],
+    [64, 128, 784],
+    [13, 10, 2050],
+];
 
 /// Multiplies matrices of many shapes in the three layouts, on a GPU with each epilogue of a dense layer, and judges
 /// every element by the same sum in f64. One report for each layout.
@@ -36,7 +44,9 @@ pub fn check_matmul(device: &Device) -> Result<Vec<Report>> {
             let params = Params::new(Shape { m, n, k });
             let operands = Operands::draw(&params, layout);
             let (found, epilogue) = match device {
-                Device::Gpu(gpu) => (operands.on_gpu(gpu, &params, layout, epilogue, &*relu)?, Some(epilogue)),
+                Device::Gpu(gpu) => {
+                    (operands.on_gpu(gpu, &params, layout, epilogue, &*relu)?, Some(epilogue))
+                }
                 Device::Cpu => (operands.on_host::<f32>(&params, layout)?, None),
                 Device::Reference => (operands.on_host::<f64>(&params, layout)?, None),
             };
@@ -66,7 +76,11 @@ impl Operands {
         Operands { left: draw(m * k), right: draw(k * n), bias: draw(n), activated: draw(m * n) }
     }
 
-    fn on_host<R: crate::real::Real>(&self, params: &Params, layout: Layout) -> Result<ndarray::ArrayD<f64>> {
+    fn on_host<R: crate::cpu::real::Real>(
+        &self,
+        params: &Params,
+        layout: Layout,
+    ) -> Result<ndarray::ArrayD<f64>> {
         let layout = match layout {
             Layout::NN => host::Layout::NN,
             Layout::NT => host::Layout::NT,
@@ -83,9 +97,12 @@ impl Operands {
     /// bias and product of the epilogue.
     fn expected(&self, params: &Params, layout: Layout, epilogue: Option<Epilogue>) -> Bounded {
         let (m, n, k) = (params.m as usize, params.n as usize, params.k as usize);
-        let left = |row: usize, t: usize| self.left[if layout == Layout::TN { t * m + row } else { row * k + t }];
-        let right =
-            |t: usize, column: usize| self.right[if layout == Layout::NT { column * k + t } else { t * n + column }];
+        let left = |row: usize, t: usize| {
+            self.left[if layout == Layout::TN { t * m + row } else { row * k + t }]
+        };
+        let right = |t: usize, column: usize| {
+            self.right[if layout == Layout::NT { column * k + t } else { t * n + column }]
+        };
         let (mut expected, mut tolerance) = (Vec::new(), Vec::new());
         for place in 0..m * n {
             let (row, column) = (place / n, place % n);
@@ -103,7 +120,10 @@ impl Operands {
             expected.push(value);
             tolerance.push((k + 2) as f64 * 0.5 * ULP * magnitude + FLUSHED);
         }
-        Bounded { expected: Array1::from(expected).into_dyn(), tolerance: Array1::from(tolerance).into_dyn() }
+        Bounded {
+            expected: Array1::from(expected).into_dyn(),
+            tolerance: Array1::from(tolerance).into_dyn(),
+        }
     }
 
     fn on_gpu(
@@ -118,9 +138,14 @@ impl Operands {
         let kind = Kind { layout, epilogue, activation, constants: &[] };
         let upload = |values: &[f32]| gpu.upload("a matrix", values);
         let length = (params.m * params.n) as usize;
-        let (left, right, bias, activated) =
-            (upload(&self.left)?, upload(&self.right)?, upload(&self.bias)?, upload(&self.activated)?);
-        let (output, kept) = (gpu.buffer("a product", length)?, gpu.buffer("what was activated", length)?);
+        let (left, right, bias, activated) = (
+            upload(&self.left)?,
+            upload(&self.right)?,
+            upload(&self.bias)?,
+            upload(&self.activated)?,
+        );
+        let (output, kept) =
+            (gpu.buffer("a product", length)?, gpu.buffer("what was activated", length)?);
         let buffers: &[&wgpu::Buffer] = match epilogue {
             Epilogue::Forward => &[&left, &right, &bias, &output, &kept],
             Epilogue::InputGradient => &[&left, &right, &output, &kept, &activated],

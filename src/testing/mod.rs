@@ -15,18 +15,21 @@
 //!
 //! Comparisons are written so that NaN fails, and NaN and infinities must stand where the reference has them.
 
+pub mod bench;
+pub mod cases;
+
 use ndarray::{ArrayD, Dimension};
 
 mod activation;
+mod case_generator;
 mod differences;
 mod draw;
 mod exact;
-mod joint;
 mod loss;
 mod matmul;
+mod multi_input;
 mod optimizer;
 mod programs;
-mod recipe;
 
 pub use activation::check_activation;
 pub use differences::central_differences;
@@ -34,7 +37,7 @@ pub use loss::{Checked, check, check_loss};
 pub use matmul::check_matmul;
 pub use optimizer::check_optimizer;
 #[doc(hidden)]
-pub use programs::{Joined, all_programs};
+pub use programs::{Joined, Listing, all_programs, listings_of};
 
 /// The distance from 1 to the next f32: one unit in the last place of numbers of size 1.
 pub(crate) const ULP: f64 = 1.1920928955078125e-7;
@@ -106,7 +109,8 @@ pub fn compare<D: Dimension, E: Dimension>(
         let place = format!("shape {:?} instead of {:?}", found.shape(), expected.shape());
         return Comparison { error: f64::INFINITY, excess: f64::INFINITY, place };
     }
-    let largest = expected.iter().filter(|x| x.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs()));
+    let largest =
+        expected.iter().filter(|x| x.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs()));
     let mut worst = Comparison { error: 0.0, excess: 0.0, place: String::new() };
     for (index, ((&e, &t), &f)) in expected.iter().zip(tolerance).zip(found).enumerate() {
         if e == f || (e.is_nan() && f.is_nan()) {
@@ -119,7 +123,10 @@ pub fn compare<D: Dimension, E: Dimension>(
         let within = ratio <= worst.excess;
         if !within {
             worst.excess = if ratio.is_nan() { f64::INFINITY } else { ratio };
-            worst.place = format!("element {index} of {:?} is {f:e} instead of {e:e} ± {t:.1e}", expected.shape());
+            worst.place = format!(
+                "element {index} of {:?} is {f:e} instead of {e:e} ± {t:.1e}",
+                expected.shape()
+            );
         }
     }
     worst
@@ -145,7 +152,10 @@ impl Report {
         self.passed &= found.passed();
         if found.excess > self.excess {
             self.excess = found.excess;
-            self.place = format!("{tensor} of {case}: {} ({:.2} of the tolerance)", found.place, found.excess);
+            self.place = format!(
+                "{tensor} of {case}: {} ({:.2} of the tolerance)",
+                found.place, found.excess
+            );
         }
     }
 
@@ -175,7 +185,8 @@ struct Bounded {
 impl Bounded {
     /// Some of the elements, of a tensor with one axis.
     fn part(&self, range: std::ops::Range<usize>) -> Self {
-        let cut = |all: &ArrayD<f64>| all.slice_axis(ndarray::Axis(0), range.clone().into()).to_owned();
+        let cut =
+            |all: &ArrayD<f64>| all.slice_axis(ndarray::Axis(0), range.clone().into()).to_owned();
         Bounded { expected: cut(&self.expected), tolerance: cut(&self.tolerance) }
     }
 
@@ -190,7 +201,9 @@ fn title(name: &str, options: &str) -> String {
 }
 
 /// The defaults and each variant of an entry, as JSON.
-pub(crate) fn sets_of_options(variants: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
+pub(crate) fn sets_of_options(
+    variants: &'static [&'static str],
+) -> impl Iterator<Item = &'static str> {
     std::iter::once("{}").chain(variants.iter().copied())
 }
 
@@ -199,5 +212,6 @@ pub(crate) fn sets_of_options(variants: &'static [&'static str]) -> impl Iterato
 /// # Errors
 /// [`crate::Error::Option`] if the list holds something that is not JSON.
 pub(crate) fn options_value(owner: &str, options: &str) -> crate::Result<serde_json::Value> {
-    serde_json::from_str(options).map_err(|error| crate::Error::option(owner, "a variant", error, "a JSON object"))
+    serde_json::from_str(options)
+        .map_err(|error| crate::Error::option(owner, "a variant", error, "a JSON object"))
 }

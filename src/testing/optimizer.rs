@@ -2,25 +2,31 @@
 
 use ndarray::Array1;
 
-use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title};
+use super::{
+    Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title,
+};
 use crate::catalogue::Entry;
-use crate::device::Gpu;
-use crate::kernels::update::{Runner, Update};
-use crate::optimizers::{MOST_STATES, Optimizer, Segment, Treatment};
-use crate::random::Random;
-use crate::real::Real;
+use crate::cpu::random::Random;
+use crate::cpu::real::Real;
+use crate::nn::optimizers::update::{Runner, Update};
+use crate::nn::optimizers::{GradientTransform, MOST_STATES, Optimizer, ParameterSpan};
+use crate::runtime::device::Gpu;
 use crate::{Device, Result};
 
 const STEPS: u64 = 5;
-const NAMES: [&str; 1 + MOST_STATES] = ["parameters", "first state", "second state", "third state", "fourth state"];
+const NAMES: [&str; 1 + MOST_STATES] =
+    ["parameters", "first state", "second state", "third state", "fourth state"];
 const LEARNING_RATE: f64 = 0.05;
 
-/// Runs an optimizer on a device for five steps with each set of its options, with and without regularised segments,
+/// Runs an optimizer on a device for five steps with each set of its options, with and without regularised spans,
 /// and judges parameters and states by the f64 reference. One report for each set.
 ///
 /// # Errors
 /// What the device reports; [`crate::Error::Option`] if the entry lists a variant that it refuses.
-pub fn check_optimizer(entry: &'static Entry<dyn Optimizer>, device: &Device) -> Result<Vec<Report>> {
+pub fn check_optimizer(
+    entry: &'static Entry<dyn Optimizer>,
+    device: &Device,
+) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for options in sets_of_options(entry.variants) {
         let optimizer = (entry.make)(&options_value(entry.name, options)?)?;
@@ -30,9 +36,11 @@ pub fn check_optimizer(entry: &'static Entry<dyn Optimizer>, device: &Device) ->
             let found = match device {
                 Device::Gpu(gpu) => run(gpu, &*optimizer, &work)?,
                 Device::Cpu => on_host::<f32>(&*optimizer, &work, 0.0)?.last,
-                Device::Reference => {
-                    on_host::<f64>(&*optimizer, &work, 0.0)?.last.iter().map(|x| to_single(x)).collect()
-                }
+                Device::Reference => on_host::<f64>(&*optimizer, &work, 0.0)?
+                    .last
+                    .iter()
+                    .map(|x| to_single(x))
+                    .collect(),
             };
             let expected = expected(&*optimizer, &work)?;
             for ((name, expected), found) in NAMES.iter().zip(expected).zip(found) {
@@ -51,7 +59,7 @@ struct Work {
     name: String,
     start: Vec<f32>,
     gradients: Vec<Vec<f32>>,
-    segments: Vec<Segment>,
+    spans: Vec<ParameterSpan>,
 }
 
 fn works() -> Vec<Work> {
@@ -72,9 +80,15 @@ fn works() -> Vec<Work> {
                     (0..length).map(|_| draw(near)).collect()
                 })
                 .collect(),
-            segments: cuts
+            spans: cuts
                 .iter()
-                .map(|&(end, l1, l2, columns)| Segment { end, l1, l2, columns, ..Segment::default() })
+                .map(|&(end, l1, l2, columns)| ParameterSpan {
+                    end,
+                    l1,
+                    l2,
+                    columns,
+                    ..ParameterSpan::default()
+                })
                 .collect(),
         }
     };
@@ -82,7 +96,15 @@ fn works() -> Vec<Work> {
         work(1, &[(1, 0.0, 0.0, 0)]),
         work(1023, &[(1023, 0.01, 0.0, 31)]),
         // Tall, wide, one element, a vector.
-        work(20_003, &[(6_000, 0.01, 0.02, 12), (9_000, 0.0, 0.3, 300), (9_001, 0.5, 0.0, 1), (20_003, 0.0, 0.0, 0)]),
+        work(
+            20_003,
+            &[
+                (6_000, 0.01, 0.02, 12),
+                (9_000, 0.0, 0.3, 300),
+                (9_001, 0.5, 0.0, 1),
+                (20_003, 0.0, 0.0, 0),
+            ],
+        ),
     ]
 }
 
@@ -109,7 +131,7 @@ fn on_host<R: Real>(optimizer: &dyn Optimizer, work: &Work, share: f64) -> Resul
         let before = last.clone();
         let step = optimizer.step(t as u64 + 1, LEARNING_RATE);
         if let [parameters, states @ ..] = &mut last[..] {
-            optimizer.update(&step, &work.segments, parameters, &gradients, states)?;
+            optimizer.update(&step, &work.spans, parameters, &gradients, states)?;
         }
         for (lengths, (before, after)) in lengths.iter_mut().zip(before.iter().zip(&last)) {
             for (length, (before, after)) in lengths.iter_mut().zip(before.iter().zip(after)) {
@@ -124,11 +146,13 @@ fn on_host<R: Real>(optimizer: &dyn Optimizer, work: &Work, share: f64) -> Resul
 fn expected(optimizer: &dyn Optimizer, work: &Work) -> Result<Vec<Bounded>> {
     let share = INPUT_ULPS * ULP;
     let here = on_host::<f64>(optimizer, work, 0.0)?;
-    let (up, down) = (on_host::<f64>(optimizer, work, share)?, on_host::<f64>(optimizer, work, -share)?);
+    let (up, down) =
+        (on_host::<f64>(optimizer, work, share)?, on_host::<f64>(optimizer, work, -share)?);
     let bounded = |which: usize| {
         let values = &here.last[which];
         let tolerance = |i: usize| {
-            let spread = (up.last[which][i] - values[i]).abs() + (down.last[which][i] - values[i]).abs();
+            let spread =
+                (up.last[which][i] - values[i]).abs() + (down.last[which][i] - values[i]).abs();
             spread + STEPS as f64 * RESULT_ULPS * ULP * here.lengths[which][i] + FLUSHED
         };
         Bounded {
@@ -144,8 +168,14 @@ fn run(gpu: &Gpu, optimizer: &dyn Optimizer, work: &Work) -> Result<Vec<Vec<f32>
     let length = work.start.len();
     let parameters = gpu.upload("parameters", &work.start)?;
     let buffer = gpu.buffer("gradients", length)?;
-    let treatment = Treatment { segments: &work.segments, ..Treatment::default() };
-    let runner = Runner::new(gpu, &Update { optimizer, length, treatment, average: None }, &parameters, &buffer)?;
+    let gradient_transform =
+        GradientTransform { spans: &work.spans, ..GradientTransform::default() };
+    let runner = Runner::new(
+        gpu,
+        &Update { optimizer, length, gradient_transform, average: None },
+        &parameters,
+        &buffer,
+    )?;
     for (t, gradients) in work.gradients.iter().enumerate() {
         gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(gradients));
         runner.run(&optimizer.step(t as u64 + 1, LEARNING_RATE))?;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{options_value, sets_of_options};
-use crate::kernel::Program;
-use crate::kernels::matmul::{Epilogue, Layout, TILES, Variant};
-use crate::kernels::product::{Kind, join_programs};
-use crate::{Result, activations, kernels, losses, optimizers, wgsl};
+use crate::nn::ops::matmul::product::{Kind, join_programs};
+use crate::nn::ops::matmul::{Epilogue, Layout, TILES, Variant};
+use crate::nn::{self, activations, optimizers};
+use crate::runtime::pipeline::Program;
+use crate::runtime::{self, wgsl};
+use crate::{Result, losses, recommend, templates};
 
 /// A program as the device gets it.
 #[doc(hidden)]
@@ -28,11 +30,23 @@ pub struct Joined {
 
 impl From<Program> for Joined {
     fn from(program: Program) -> Self {
-        let constants: Vec<String> = program.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let header: Vec<&str> = program.header.split(['\n', ';']).filter_map(|line| line.split(" = ").nth(1)).collect();
+        let constants: Vec<String> =
+            program.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let header: Vec<&str> = program
+            .header
+            .split(['\n', ';'])
+            .filter(|line| line.starts_with("const "))
+            .filter_map(|line| line.split(" = ").nth(1))
+            .collect();
         let files: Vec<&str> = program.files.iter().map(|file| file.name).collect();
         Joined {
-            name: format!("{} [{}] {} {}", program.label, files.join(" "), header.join(" "), constants.join(" ")),
+            name: format!(
+                "{} [{}] {} {}",
+                program.label,
+                files.join(" "),
+                header.join(" "),
+                constants.join(" ")
+            ),
             text: wgsl::join(&program.header, &program.files),
             label: program.label,
             files,
@@ -47,14 +61,14 @@ impl From<Program> for Joined {
 /// [`crate::Error::Option`] if a list holds a variant that it refuses.
 #[doc(hidden)]
 pub fn all_programs() -> Result<Vec<Joined>> {
-    let mut programs: Vec<Program> = kernels::loss::sum_programs();
-    programs.extend(kernels::loss::shares::programs());
-    programs.extend(kernels::loss::resident::programs());
-    programs.extend(crate::bench::programs());
+    let mut programs: Vec<Program> = templates::sum_programs();
+    programs.extend(templates::normalizer::programs());
+    programs.extend(templates::on_device::programs());
+    programs.extend(crate::testing::bench::programs());
     for entry in losses::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             let loss = (entry.make)(&options_value(entry.name, options)?)?;
-            programs.extend(kernels::loss::programs(&*loss));
+            programs.extend(templates::programs(&*loss));
         }
     }
     let mut made_optimizers = Vec::new();
@@ -63,25 +77,31 @@ pub fn all_programs() -> Result<Vec<Joined>> {
             made_optimizers.push((entry.make)(&options_value(entry.name, options)?)?);
         }
     }
-    programs.extend(kernels::update::programs(&made_optimizers));
-    programs.extend(kernels::sort::programs());
-    programs.extend(kernels::recommend::programs());
-    programs.extend(kernels::embedding::programs(&made_optimizers));
-    programs.extend(whole_programs()?);
+    programs.extend(nn::optimizers::update::programs(&made_optimizers));
+    programs.extend(runtime::sort::programs());
+    programs.extend(recommend::kernels::programs());
+    programs.extend(nn::embedding::kernels::programs(&made_optimizers));
+    programs.extend(small_model_programs()?);
     let mut made = Vec::new();
     for entry in activations::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             made.push((entry.make)(&options_value(entry.name, options)?)?);
         }
     }
-    programs.extend(kernels::network::programs(&made));
+    programs.extend(nn::ops::OPS.iter().flat_map(|entry| (entry.programs)()));
+    programs.extend(
+        [nn::ops::add::programs(), nn::ops::gather::programs(), nn::ops::metrics::programs()]
+            .concat(),
+    );
     for (number, activation) in made.iter().filter(|activation| !activation.rowwise()).enumerate() {
         // Each activation in one tile, the first in all of them.
         let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };
         for (variant, layout, epilogue) in products(tiles) {
             if number == 0 || epilogue != Epilogue::WeightGradient {
-                let activation = Some(&**activation).filter(|_| epilogue != Epilogue::WeightGradient);
-                programs.push(Kind { layout, epilogue, activation, constants: &[] }.program(&variant));
+                let activation =
+                    Some(&**activation).filter(|_| epilogue != Epilogue::WeightGradient);
+                programs
+                    .push(Kind { layout, epilogue, activation, constants: &[] }.program(&variant));
             }
         }
         programs.extend(join_programs(&**activation));
@@ -89,25 +109,70 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     Ok(programs.into_iter().map(Joined::from).collect())
 }
 
-/// Whole models: every loss, every optimizer, every activation.
-fn whole_programs() -> Result<Vec<Program>> {
-    let options = Value::Null;
-    let losses: Vec<Arc<dyn losses::Loss>> =
-        losses::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
-    let losses: Vec<_> =
-        losses.into_iter().filter(|loss| losses::check_trainable(&**loss).is_ok() && !loss.targets().pads()).collect();
-    let optimizers: Vec<Arc<dyn optimizers::Optimizer>> =
-        optimizers::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
-    let activations = activations::CATALOGUE.iter().map(|entry| (entry.make)(&options)).collect::<Result<_>>()?;
-    kernels::whole::programs(&losses, &optimizers, activations)
+/// A program as people read it.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The kernel's label.
+    pub label: String,
+    /// The values of its `override`s; what is not among them keeps its default.
+    pub constants: Vec<(&'static str, f64)>,
+    /// The whole text, with file and lines of each part in comments.
+    pub text: String,
 }
 
-fn products(tiles: &[crate::kernels::matmul::Tile]) -> Vec<(Variant, Layout, Epilogue)> {
+impl From<Program> for Listing {
+    fn from(program: Program) -> Self {
+        let text = wgsl::join_with_places(&program.header, &program.files);
+        Listing { label: program.label, constants: program.constants, text }
+    }
+}
+
+/// The programs of a loss, an activation or an optimizer with its default options, the plainest first; none for another name.
+///
+/// # Errors
+/// [`crate::Error::Option`] if the list holds an entry whose defaults it refuses.
+#[doc(hidden)]
+pub fn listings_of(name: &str) -> Result<Vec<Listing>> {
+    let mut programs = Vec::new();
+    if let Ok(entry) = losses::entry(name) {
+        programs = templates::programs(&*(entry.make)(&Value::Null)?);
+    } else if let Ok(entry) = activations::entry(name) {
+        programs = nn::ops::activation_programs(&*(entry.make)(&Value::Null)?);
+    } else if let Ok(entry) = optimizers::entry(name) {
+        programs = nn::optimizers::update::programs_of(&*(entry.make)(&Value::Null)?);
+    }
+    Ok(programs.into_iter().map(Listing::from).collect())
+}
+
+/// Whole models: every loss, every optimizer, every activation.
+fn small_model_programs() -> Result<Vec<Program>> {
+    let options = Value::Null;
+    let losses: Vec<Arc<dyn losses::Loss>> = losses::CATALOGUE
+        .iter()
+        .map(|entry| Ok((entry.make)(&options)?.into()))
+        .collect::<Result<_>>()?;
+    let losses: Vec<_> = losses
+        .into_iter()
+        .filter(|loss| losses::check_trainable(&**loss).is_ok() && !loss.targets().pads())
+        .collect();
+    let optimizers: Vec<Arc<dyn optimizers::Optimizer>> = optimizers::CATALOGUE
+        .iter()
+        .map(|entry| Ok((entry.make)(&options)?.into()))
+        .collect::<Result<_>>()?;
+    let activations =
+        activations::CATALOGUE.iter().map(|entry| (entry.make)(&options)).collect::<Result<_>>()?;
+    nn::train::small::programs(&losses, &optimizers, activations)
+}
+
+fn products(tiles: &[crate::nn::ops::matmul::Tile]) -> Vec<(Variant, Layout, Epilogue)> {
     let mut all = Vec::new();
     for &tile in tiles {
         for vec4 in [false, true] {
             for layout in [Layout::NN, Layout::NT, Layout::TN] {
-                for epilogue in [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient] {
+                for epilogue in
+                    [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient]
+                {
                     all.push((Variant { tile, vec4, split: false }, layout, epilogue));
                 }
                 all.push((Variant { tile, vec4, split: true }, layout, Epilogue::WeightGradient));

@@ -9,7 +9,8 @@ use crate::{IMAGES, file, json_of, text};
 
 /// A `.npy` file of version 1 with numbers as they lie in memory.
 fn npy(folder: &TempDir, name: &str, descr: &str, shape: &str, numbers: &[u8]) -> PathBuf {
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    let mut header =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
     header += &" ".repeat((64 - (10 + header.len() + 1) % 64) % 64);
     header.push('\n');
     let size = u16::try_from(header.len()).unwrap().to_le_bytes();
@@ -19,7 +20,8 @@ fn npy(folder: &TempDir, name: &str, descr: &str, shape: &str, numbers: &[u8]) -
 /// Counts of 0 to 40 that follow from two features.
 fn counts(folder: &TempDir) -> PathBuf {
     const ROWS: usize = 400;
-    let features: Vec<[f32; 2]> = (0..ROWS).map(|row| [(row % 21) as f32, (row * 7 % 20) as f32]).collect();
+    let features: Vec<[f32; 2]> =
+        (0..ROWS).map(|row| [(row % 21) as f32, (row * 7 % 20) as f32]).collect();
     let counts: Vec<i64> = features.iter().map(|[a, b]| (a + b) as i64).collect();
     let bytes: Vec<u8> = features.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
     let path = npy(folder, "x.npy", "<f4", &format!("{ROWS}, 2"), &bytes);
@@ -29,7 +31,18 @@ fn counts(folder: &TempDir) -> PathBuf {
 }
 
 fn trained(data: &Path, loss: &str, more: &[&str]) -> Value {
-    let arguments = ["train", "--data", text(data), "--loss", loss, "--device", "cpu", "--json", "--epochs", "30"];
+    let arguments = [
+        "train",
+        "--data",
+        text(data),
+        "--loss",
+        loss,
+        "--device",
+        "cpu",
+        "--json",
+        "--epochs",
+        "30",
+    ];
     json_of(&[&arguments[..], more].concat())
 }
 
@@ -44,18 +57,40 @@ fn whole_numbers_are_quantities_to_a_loss_of_numbers() {
             (&"numbers".into(), &1.into()),
             "{loss}"
         );
-        assert!(found["validation"]["r2"].as_f64().unwrap() > 0.5, "{loss}: {}", found["validation"]);
+        assert!(
+            found["validation"]["r2"].as_f64().unwrap() > 0.5,
+            "{loss}: {}",
+            found["validation"]
+        );
         // The same file is judged in the same unit when the model is asked.
-        let judged = json_of(&["evaluate", text(&model), "--data", text(&data), "--device", "cpu", "--json"]);
-        assert!(judged["r2"].as_f64().unwrap() > 0.5 && judged["mae"].as_f64().unwrap() < 5.0, "{loss}: {judged}");
+        let checked = json_of(&[
+            "evaluate",
+            text(&model),
+            "--data",
+            text(&data),
+            "--device",
+            "cpu",
+            "--json",
+        ]);
+        assert!(
+            checked["r2"].as_f64().unwrap() > 0.5 && checked["mae"].as_f64().unwrap() < 5.0,
+            "{loss}: {checked}"
+        );
     }
     let found = trained(&data, "cross_entropy", &[]);
-    assert_eq!((&found["settings"]["predicts"], &found["settings"]["outputs"]), (&"classes".into(), &40.into()));
+    assert_eq!(
+        (&found["settings"]["predicts"], &found["settings"]["outputs"]),
+        (&"classes".into(), &40.into())
+    );
 }
 
 #[test]
 fn labels_of_images_are_classes_to_any_loss() {
-    let arguments = ["train", "--data", IMAGES, "--loss", "mse", "--device", "cpu", "--json", "--epochs", "1"];
+    let arguments =
+        ["train", "--data", IMAGES, "--loss", "mse", "--device", "cpu", "--json", "--epochs", "1"];
     let found = json_of(&[&arguments[..], &["--hidden", "10", "--batch-size", "512"]].concat());
-    assert_eq!((&found["settings"]["predicts"], &found["settings"]["outputs"]), (&"classes".into(), &10.into()));
+    assert_eq!(
+        (&found["settings"]["predicts"], &found["settings"]["outputs"]),
+        (&"classes".into(), &10.into())
+    );
 }

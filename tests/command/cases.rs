@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{each_device, gpu};
-use crate::{assert_one_line, eval, file, gradus, json_of, mse_case, numbers, run, stderr, tensor, text};
+use crate::{
+    assert_one_line, eval, file, gradus, json_of, mse_case, numbers, run, stderr, tensor, text,
+};
 
 #[test]
 fn eval_answers_each_case_on_every_device() {
@@ -66,10 +68,16 @@ fn bad_cases_are_told_in_one_line_with_what_was_asked_found_and_allowed() {
         )
     };
     let table: [(Value, &[&str]); 7] = [
-        (mse_case(tensor(&[2, 3], &[0.0; 6]), tensor(&[2], &[0.0; 2])), &["mse", "[2, 3]", "[2]", "must be"]),
+        (
+            mse_case(tensor(&[2, 3], &[0.0; 6]), tensor(&[2], &[0.0; 2])),
+            &["mse", "[2, 3]", "[2]", "must be"],
+        ),
         (cross_entropy(10.0), &["cross_entropy", "row 0", "label 10", "0 to 9", "10 classes"]),
         (mse_case(tensor(&[0, 3], &[]), tensor(&[0, 3], &[])), &["mse", "[0, 3]", "no rows"]),
-        (with(json!({ "loss": "huber", "options": { "delta": -1.0 } })), &["huber", "delta", "-1", "> 0"]),
+        (
+            with(json!({ "loss": "huber", "options": { "delta": -1.0 } })),
+            &["huber", "delta", "-1", "> 0"],
+        ),
         (
             with(json!({ "loss": "hubber" })),
             &["unknown loss `hubber`", "did you mean `huber`?", "`gradus losses` lists"],
@@ -94,10 +102,22 @@ fn bad_cases_are_told_in_one_line_with_what_was_asked_found_and_allowed() {
 fn a_file_that_is_no_array_of_cases_is_named_with_line_and_column() {
     let folder = TempDir::new().unwrap();
     let broken = file(&folder, "broken.json", b"[\n  {\"name\": }\n]");
-    assert_one_line(&run(&["eval", text(&broken)]), 1, &["broken.json", "line 2, column 12", "a JSON array"]);
+    assert_one_line(
+        &run(&["eval", text(&broken)]),
+        1,
+        &["broken.json", "line 2, column 12", "a JSON array"],
+    );
     let object = file(&folder, "object.json", b"\n  {}");
-    assert_one_line(&run(&["eval", text(&object)]), 1, &["object.json", "line 2, column 3", "an object"]);
-    assert_one_line(&run(&["eval", "/nonexistent/cases.json"]), 1, &["/nonexistent/cases.json", "No such file"]);
+    assert_one_line(
+        &run(&["eval", text(&object)]),
+        1,
+        &["object.json", "line 2, column 3", "an object"],
+    );
+    assert_one_line(
+        &run(&["eval", "/nonexistent/cases.json"]),
+        1,
+        &["/nonexistent/cases.json", "No such file"],
+    );
 }
 
 #[test]
@@ -111,7 +131,11 @@ fn pipelines_are_kept_and_a_damaged_file_is_written_anew() {
     let kept = folder.path().join("kept");
     let run = |switch: &str| {
         let mut command = gradus(&["eval", text(&cases), "--device", "gpu"]);
-        let output = command.env("GRADUS_CACHE_DIR", &kept).env("GRADUS_PIPELINE_CACHE", switch).output().unwrap();
+        let output = command
+            .env("GRADUS_CACHE_DIR", &kept)
+            .env("GRADUS_PIPELINE_CACHE", switch)
+            .output()
+            .unwrap();
         (output.status.code(), output.stdout)
     };
     let expected = run("off");

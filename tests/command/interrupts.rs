@@ -49,7 +49,8 @@ fn send(signal: &str, child: &Child) {
 
 /// Starts a training and waits until it tells what it is about to do: from then on it listens.
 fn started(arguments: &[&str]) -> Child {
-    let mut child = gradus(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        gradus(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     child
@@ -86,7 +87,10 @@ fn a_signal_saves_and_the_resumed_training_is_an_unbroken_one() {
         let (code, message) = ended(child);
         assert_eq!(code, Some(130), "{message}");
         let last = message.lines().last().unwrap_or_default();
-        assert!(last.starts_with("interrupted: stopped after") && last.contains("--resume"), "{message}");
+        assert!(
+            last.starts_with("interrupted: stopped after") && last.contains("--resume"),
+            "{message}"
+        );
         let resume = [
             "train",
             "--data",
@@ -110,10 +114,23 @@ fn a_signal_saves_and_the_resumed_training_is_an_unbroken_one() {
 #[test]
 fn an_interrupted_training_tells_its_losses_in_the_targets_unit() {
     let folder = TempDir::new().unwrap();
-    let rows: String = (0..500).map(|row| format!("{},{}\n", row % 20, 1000 * (3 * (row % 20) + row % 7))).collect();
+    let rows: String = (0..500)
+        .map(|row| format!("{},{}\n", row % 20, 1000 * (3 * (row % 20) + row % 7)))
+        .collect();
     let data = crate::file(&folder, "line.csv", ("x,y\n".to_string() + &rows).as_bytes());
     let model = folder.path().join("m");
-    let train = ["train", "--data", text(&data), "--target", "y", "--loss", "mse", "--device", "cpu", "--json"];
+    let train = [
+        "train",
+        "--data",
+        text(&data),
+        "--target",
+        "y",
+        "--loss",
+        "mse",
+        "--device",
+        "cpu",
+        "--json",
+    ];
     let whole = crate::json_of(&[&train[..], &["--epochs", "1"]].concat());
     let child = gradus(&[&train[..], &["--epochs", "1000000", "--out", text(&model)]].concat())
         .stdout(Stdio::piped())
@@ -135,7 +152,11 @@ fn a_recommender_is_saved_at_a_signal_too() {
     let ratings: String = (0..40_000_u64)
         .map(|row| format!("{},{},5\n", row / 40, row * 2_654_435_761 % 7919 % 997 * 40 + row % 40))
         .collect();
-    let data = crate::file(&folder, "ratings.csv", ("user,item,rating\n".to_string() + &ratings).as_bytes());
+    let data = crate::file(
+        &folder,
+        "ratings.csv",
+        ("user,item,rating\n".to_string() + &ratings).as_bytes(),
+    );
     let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
     let train = [
         "recommend",
@@ -161,7 +182,10 @@ fn a_recommender_is_saved_at_a_signal_too() {
     send("-INT", &child);
     let (code, message) = ended(child);
     assert_eq!(code, Some(130), "{message}");
-    assert!(message.contains("interrupted: stopped after") && message.contains("--resume"), "{message}");
+    assert!(
+        message.contains("interrupted: stopped after") && message.contains("--resume"),
+        "{message}"
+    );
     let resume = [
         "recommend",
         "--interactions",
@@ -174,9 +198,12 @@ fn a_recommender_is_saved_at_a_signal_too() {
         "cpu",
         "--json",
     ];
-    let told = crate::json_of(&resume);
-    assert_eq!(told["history"]["loss"].as_array().unwrap().len(), 60);
-    assert!(told["epochs_before"].as_u64().unwrap() > 0 && told["settings"]["components"] == 16, "{told}");
+    let report = crate::json_of(&resume);
+    assert_eq!(report["history"]["loss"].as_array().unwrap().len(), 60);
+    assert!(
+        report["epochs_before"].as_u64().unwrap() > 0 && report["settings"]["components"] == 16,
+        "{report}"
+    );
     assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
 }
 
@@ -224,7 +251,10 @@ fn a_training_on_everything_goes_on_where_it_was_cut() {
     send("-INT", &child);
     let (code, message) = ended(child);
     assert_eq!(code, Some(130), "{message}");
-    assert!(message.contains("interrupted: stopped after") && message.contains("--resume"), "{message}");
+    assert!(
+        message.contains("interrupted: stopped after") && message.contains("--resume"),
+        "{message}"
+    );
     let resume = [
         "recommend",
         "--interactions",
@@ -237,8 +267,8 @@ fn a_training_on_everything_goes_on_where_it_was_cut() {
         "cpu",
         "--json",
     ];
-    let told = crate::json_of(&resume);
-    assert!(told["epochs_before"].as_u64().unwrap() < 60 && told["test"].is_null(), "{told}");
+    let report = crate::json_of(&resume);
+    assert!(report["epochs_before"].as_u64().unwrap() < 60 && report["test"].is_null(), "{report}");
     assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
 
     // Cut before it: what was asked for is still to come, and the file says so.
@@ -251,17 +281,39 @@ fn a_training_on_everything_goes_on_where_it_was_cut() {
     wait_for(&early);
     send("-INT", &child);
     assert_eq!(ended(child).0, Some(130));
-    let resume = ["recommend", "--interactions", text(&data), "--resume", text(&early), "--out", text(&early)];
-    let told = crate::json_of(&[&resume[..], &["--device", "cpu", "--json"]].concat());
-    assert_eq!(told["refit"]["history"]["loss"].as_array().unwrap().len(), 60);
-    assert!(told["test"].is_object() && std::fs::read(&early).unwrap() == std::fs::read(&whole).unwrap());
+    let resume = [
+        "recommend",
+        "--interactions",
+        text(&data),
+        "--resume",
+        text(&early),
+        "--out",
+        text(&early),
+    ];
+    let report = crate::json_of(&[&resume[..], &["--device", "cpu", "--json"]].concat());
+    assert_eq!(report["refit"]["history"]["loss"].as_array().unwrap().len(), 60);
+    assert!(
+        report["test"].is_object()
+            && std::fs::read(&early).unwrap() == std::fs::read(&whole).unwrap()
+    );
 }
 
 #[test]
 fn a_second_signal_ends_at_once() {
     // One step takes seconds.
-    let arguments =
-        ["train", "--data", DIGITS, "--target", "64", "--loss", "mse", "--hidden", "2500,2500", "--batch-size", "1600"];
+    let arguments = [
+        "train",
+        "--data",
+        DIGITS,
+        "--target",
+        "64",
+        "--loss",
+        "mse",
+        "--hidden",
+        "2500,2500",
+        "--batch-size",
+        "1600",
+    ];
     let child = started(&[&arguments[..], &["--device", "cpu"]].concat());
     std::thread::sleep(Duration::from_millis(100));
     send("-INT", &child);
@@ -285,16 +337,18 @@ fn without_a_file_an_interrupt_says_that_nothing_is_saved() {
 fn nobody_who_listens_is_no_reason_not_to_train() {
     let folder = TempDir::new().unwrap();
     let short = [
-        "train", "--data", DIGITS, "--target", "64", "--loss", "mse", "--hidden", "8", "--epochs", "2", "--device",
-        "cpu",
+        "train", "--data", DIGITS, "--target", "64", "--loss", "mse", "--hidden", "8", "--epochs",
+        "2", "--device", "cpu",
     ];
-    for (stream, json) in [("stdout", false), ("stdout", true), ("stderr", false), ("both", false)] {
+    for (stream, json) in [("stdout", false), ("stdout", true), ("stderr", false), ("both", false)]
+    {
         let model = folder.path().join(format!("{stream}{json}"));
         for out in [true, false] {
             let mut arguments = short.to_vec();
             arguments.extend(if out { vec!["--out", text(&model)] } else { Vec::new() });
             arguments.extend(json.then_some("--json"));
-            let mut child = gradus(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut child =
+                gradus(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             if stream != "stderr" {
                 drop(child.stdout.take());
             }
@@ -303,7 +357,12 @@ fn nobody_who_listens_is_no_reason_not_to_train() {
             }
             let output = child.wait_with_output().unwrap();
             let ends_well = out || stream == "stderr";
-            assert_eq!(output.status.code(), Some(i32::from(!ends_well)), "{stream} {json} {out}: {}", stderr(&output));
+            assert_eq!(
+                output.status.code(),
+                Some(i32::from(!ends_well)),
+                "{stream} {json} {out}: {}",
+                stderr(&output)
+            );
             assert_eq!(model.exists(), out, "{stream} {json}");
             let _ = std::fs::remove_file(&model);
         }

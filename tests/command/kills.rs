@@ -29,9 +29,11 @@ fn data(folder: &TempDir) -> HashMap<&'static str, PathBuf> {
     let mut random = Random::new(2, 0);
     let pixels: Vec<u8> = (0..ROWS * WIDTH).map(|_| (256.0 * random.uniform()) as u8).collect();
     let noisy = |row: &[u8]| row.iter().map(|&x| usize::from(x)).sum::<usize>() > 128 * WIDTH;
-    let labels: Vec<u8> = pixels.chunks(WIDTH).map(|row| u8::from(noisy(row) ^ (random.uniform() < 0.2))).collect();
+    let labels: Vec<u8> =
+        pixels.chunks(WIDTH).map(|row| u8::from(noisy(row) ^ (random.uniform() < 0.2))).collect();
     let lines = pixels.chunks(WIDTH).zip(&labels).map(|(row, label)| {
-        row.iter().map(ToString::to_string).chain([label.to_string()]).collect::<Vec<_>>().join(",") + "\n"
+        row.iter().map(ToString::to_string).chain([label.to_string()]).collect::<Vec<_>>().join(",")
+            + "\n"
     });
     let header: String = (0..WIDTH).map(|column| format!("x{column},")).collect();
     let csv = file(folder, "rows.csv", (header + "y\n" + &lines.collect::<String>()).as_bytes());
@@ -39,7 +41,9 @@ fn data(folder: &TempDir) -> HashMap<&'static str, PathBuf> {
     file(folder, "y.npy", &self::npy("|u1", &format!("({ROWS},)"), &labels));
     let idx = folder.path().join("images");
     fs::create_dir(&idx).unwrap();
-    for (name, sizes, bytes) in [("images-idx3", &[ROWS, 4, 4][..], &pixels), ("labels-idx1", &[ROWS], &labels)] {
+    for (name, sizes, bytes) in
+        [("images-idx3", &[ROWS, 4, 4][..], &pixels), ("labels-idx1", &[ROWS], &labels)]
+    {
         let mut whole = vec![0, 0, 8, sizes.len() as u8];
         whole.extend(sizes.iter().flat_map(|&size| (size as u32).to_be_bytes()));
         whole.extend(bytes);
@@ -49,18 +53,25 @@ fn data(folder: &TempDir) -> HashMap<&'static str, PathBuf> {
         .flat_map(|user| (0..40).map(move |place| (user, (place * 7 + user % 11 * 13) % 500)))
         .map(|(user, item)| format!("{user},{item},5\n"))
         .collect();
-    let ratings = file(folder, "ratings.csv", ("user,item,rating\n".to_string() + &ratings).as_bytes());
+    let ratings =
+        file(folder, "ratings.csv", ("user,item,rating\n".to_string() + &ratings).as_bytes());
     HashMap::from([("csv", csv), ("npy", npy), ("idx", idx), ("ratings", ratings)])
 }
 
 fn npy(descr: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
     let header = format!("{header:<117}\n");
-    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), bytes].concat()
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), bytes]
+        .concat()
 }
 
 /// The command that begins a training.
-fn begin(data: &HashMap<&'static str, PathBuf>, format: &str, seed: u64, device: &str) -> Vec<String> {
+fn begin(
+    data: &HashMap<&'static str, PathBuf>,
+    format: &str,
+    seed: u64,
+    device: &str,
+) -> Vec<String> {
     let path = text(&data[format]);
     let line = match format {
         "ratings" => "--epochs 30 --components 16 --batch-size 256 --loss warp".into(),
@@ -71,15 +82,28 @@ fn begin(data: &HashMap<&'static str, PathBuf>, format: &str, seed: u64, device:
             if format == "csv" { "--target y" } else { "" }
         ),
     };
-    let command = if format == "ratings" { ["recommend", "--interactions", path] } else { ["train", "--data", path] };
+    let command = if format == "ratings" {
+        ["recommend", "--interactions", path]
+    } else {
+        ["train", "--data", path]
+    };
     let more = format!("{line} --seed {seed} --device {device}");
     command.into_iter().chain(more.split_whitespace()).map(String::from).collect()
 }
 
 /// The command that goes on with what a file says.
-fn resume(data: &HashMap<&'static str, PathBuf>, format: &str, out: &Path, device: &str) -> Vec<String> {
+fn resume(
+    data: &HashMap<&'static str, PathBuf>,
+    format: &str,
+    out: &Path,
+    device: &str,
+) -> Vec<String> {
     let path = text(&data[format]);
-    let command = if format == "ratings" { ["recommend", "--interactions", path] } else { ["train", "--data", path] };
+    let command = if format == "ratings" {
+        ["recommend", "--interactions", path]
+    } else {
+        ["train", "--data", path]
+    };
     let target: &[&str] = if format == "csv" { &["--target", "y"] } else { &[] };
     let more = ["--resume", text(out), "--device", device];
     command.iter().chain(target).chain(&more).map(ToString::to_string).collect()
@@ -96,13 +120,14 @@ fn epochs(format: &str, out: &Path) -> Option<u64> {
     assert!(model.fit_to_resume().is_some() && model.held_out().is_some());
     let bytes = fs::read(out).unwrap();
     let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-    let described: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["gradus"]).unwrap();
+    let described: Value =
+        serde_json::from_str(&metadata.metadata().as_ref().unwrap()["gradus"]).unwrap();
     let number = |name: &str| described["training"][name].as_u64().unwrap();
     Some(number("epochs")).filter(|&done| done < number("planned"))
 }
 
 /// The last epoch that a command said was over.
-fn told(output: &Output) -> u64 {
+fn report(output: &Output) -> u64 {
     let number = |line: &str| line.strip_prefix("epoch ")?.split(' ').next()?.parse().ok();
     stderr(output).lines().rev().find_map(number).unwrap_or(0)
 }
@@ -124,7 +149,7 @@ fn killed(arguments: &[String], out: &Path, behind: Duration) -> Option<u64> {
     child.kill().unwrap();
     let output = child.wait_with_output().unwrap();
     // It may have ended between the last look and the kill.
-    (!output.status.success()).then(|| told(&output))
+    (!output.status.success()).then(|| report(&output))
 }
 
 /// So many kills, of each format and seed in turn, on a device.
@@ -133,33 +158,42 @@ fn kill(kills: usize, device: &str) {
     let data = data(&folder);
     let mut random = Random::new(kills as u64, 1);
     let mut unbroken: HashMap<(&str, u64), (Vec<u8>, Duration)> = HashMap::new();
-    let (mut done, mut trainings, mut before_any, mut most_told) = (0, 0, 0, 0);
+    let (mut done, mut trainings, mut before_any, mut most_reported) = (0, 0, 0, 0);
     while done < kills {
         // Each seed with each format, in 16 trainings.
         let (format, seed) = (FORMATS[trainings % 4], SEEDS[trainings / 4 % 4]);
         let (expected, time) = unbroken.entry((format, seed)).or_insert_with(|| {
             let (out, start) = (folder.path().join("whole"), Instant::now());
-            assert!(killed(&begin(&data, format, seed, device), &out, Duration::from_secs(300)).is_none());
+            assert!(
+                killed(&begin(&data, format, seed, device), &out, Duration::from_secs(300))
+                    .is_none()
+            );
             (fs::read(&out).unwrap(), start.elapsed())
         });
         let out = folder.path().join(format!("{format}-{seed}"));
         let mut last = 0;
         loop {
             let is_there = out.exists();
-            let arguments =
-                if is_there { resume(&data, format, &out, device) } else { begin(&data, format, seed, device) };
+            let arguments = if is_there {
+                resume(&data, format, &out, device)
+            } else {
+                begin(&data, format, seed, device)
+            };
             // The second time the rest is let be: a training is killed once or twice.
             let share = if last > 0 && random.uniform() < 0.5 { 100.0 } else { random.uniform() };
-            let Some(told) = killed(&arguments, &out, time.mul_f64(share)) else { break };
+            let Some(report) = killed(&arguments, &out, time.mul_f64(share)) else { break };
             done += 1;
-            most_told = most_told.max(told);
+            most_reported = most_reported.max(report);
             if !out.exists() {
-                assert_eq!(told, 0, "{format} {seed}: an epoch was over and nothing was saved");
+                assert_eq!(report, 0, "{format} {seed}: an epoch was over and nothing was saved");
                 before_any += 1;
             } else if let Some(now) = epochs(format, &out) {
                 assert!(now >= last, "{format} {seed}: a file went back from {last} to {now}");
                 // An epoch is told when it is saved: what is lost is the one that was under way.
-                assert!(now >= told, "{format} {seed}: epoch {told} was over and the file has {now}");
+                assert!(
+                    now >= report,
+                    "{format} {seed}: epoch {report} was over and the file has {now}"
+                );
                 last = now;
             }
         }
@@ -170,7 +204,10 @@ fn kill(kills: usize, device: &str) {
         fs::remove_file(&out).unwrap();
         trainings += 1;
     }
-    assert!(most_told > 0, "no training was killed behind an epoch that it told: nothing is shown of what is lost");
+    assert!(
+        most_reported > 0,
+        "no training was killed behind an epoch that it told: nothing is shown of what is lost"
+    );
     println!(
         "{done} kills in {trainings} trainings on {device}, {before_any} of them before the first epoch: all files equal"
     );
@@ -184,7 +221,8 @@ fn a_killed_training_goes_on_to_the_file_of_an_unbroken_one() {
 #[test]
 #[ignore = "minutes: a hundred kills"]
 fn a_hundred_killed_trainings_go_on_to_the_files_of_unbroken_ones() {
-    let kills = std::env::var("GRADUS_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100);
+    let kills =
+        std::env::var("GRADUS_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100);
     let device = std::env::var("GRADUS_KILLS_DEVICE").unwrap_or_else(|_| "cpu".into());
     kill(kills, &device);
 }

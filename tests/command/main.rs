@@ -53,7 +53,12 @@ fn json_of(arguments: &[&str]) -> Value {
 /// Answers of `eval` to cases on stdin, with everything else it says.
 fn eval(cases: &Value, device: &str) -> (Value, Output) {
     let mut command = gradus(&["eval", "-", "--device", device]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(cases.to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     (serde_json::from_slice(&output.stdout).unwrap_or(Value::Null), output)
@@ -102,12 +107,12 @@ fn devices_names_what_auto_takes_and_why() {
         assert!(adapter["limits"]["binding_bytes"].as_u64().unwrap() >= 1 << 27);
         assert!(adapter["features"]["timestamps"].is_boolean());
     }
-    let told = String::from_utf8(run(&["devices"]).stdout).unwrap();
-    for line in told.lines() {
+    let report = String::from_utf8(run(&["devices"]).stdout).unwrap();
+    for line in report.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
     for part in ["cpu  ", "auto  ", "gpu  "] {
-        assert!(told.contains(part), "{told}");
+        assert!(report.contains(part), "{report}");
     }
 }
 
@@ -118,9 +123,11 @@ fn losses_lists_the_three_lists_and_shows_defaults() {
     assert_eq!(count("losses"), gradus::losses::CATALOGUE.len());
     assert_eq!(count("activations"), gradus::activations::CATALOGUE.len());
     assert_eq!(count("optimizers"), gradus::optimizers::CATALOGUE.len());
-    for (name, option, default) in
-        [("huber", "delta", json!(1.0)), ("adam", "beta2", json!(0.999)), ("leaky_relu", "negative_slope", json!(0.01))]
-    {
+    for (name, option, default) in [
+        ("huber", "delta", json!(1.0)),
+        ("adam", "beta2", json!(0.999)),
+        ("leaky_relu", "negative_slope", json!(0.01)),
+    ] {
         let one = json_of(&["losses", name, "--json"]);
         let options = one["options"].as_array().unwrap();
         let found = options.iter().find(|found| found["name"] == option).unwrap();
@@ -134,12 +141,17 @@ fn losses_lists_the_three_lists_and_shows_defaults() {
 fn check_reports_each_set_of_options() {
     let found = json_of(&["check", "--device", "cpu", "huber", "relu", "sgd", "matmul", "--json"]);
     assert_eq!(found["passed"], true);
-    let names: Vec<&str> = found["checks"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        found["checks"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     for name in ["huber", "relu", "sgd", "huber {\"delta\": 0.25}"] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
     assert!(found["checks"][0]["value_error"].as_f64().unwrap() < 1e-5);
-    assert_one_line(&run(&["check", "mze"]), 2, &["unknown name `mze`", "did you mean `mse`?", "matmul"]);
+    assert_one_line(
+        &run(&["check", "mze"]),
+        2,
+        &["unknown name `mze`", "did you mean `mse`?", "matmul"],
+    );
 }
 
 #[test]
@@ -149,41 +161,70 @@ fn bench_gives_the_fields_of_the_contract() {
     }
     let folder = TempDir::new().unwrap();
     let page = folder.path().join("bench.html");
-    let arguments = ["bench", "--device", "gpu", "--quick", "mse", "matmul", "--json", "--html", text(&page)];
+    let arguments =
+        ["bench", "--device", "gpu", "--quick", "mse", "matmul", "--json", "--html", text(&page)];
     let found = json_of(&arguments);
     let rows = found.as_array().unwrap();
     for row in rows {
-        for field in ["gradus", "date", "system", "threads", "device", "adapter", "name", "shape", "dtype", "seconds"] {
+        for field in [
+            "gradus", "date", "system", "threads", "device", "adapter", "name", "shape", "dtype",
+            "seconds",
+        ] {
             assert!(!row[field].is_null(), "{field}");
         }
         assert_eq!(row["driver"].is_string(), row["device"] == "gpu");
     }
-    let names: Vec<&str> = rows.iter().step_by(2).map(|row| row["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        rows.iter().step_by(2).map(|row| row["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["copy", "read", "fma", "matmul", "mse"]);
-    let of = |name: &str, device: &str| rows.iter().find(|r| r["name"] == name && r["device"] == device).unwrap();
-    let number = |row: &Value, field: &str| row[field].as_f64().unwrap_or_else(|| panic!("{field} of {row}"));
+    let of = |name: &str, device: &str| {
+        rows.iter().find(|r| r["name"] == name && r["device"] == device).unwrap()
+    };
+    let number = |row: &Value, field: &str| {
+        row[field].as_f64().unwrap_or_else(|| panic!("{field} of {row}"))
+    };
     let mse = of("mse", "gpu");
     assert_eq!((&mse["shape"], &mse["dtype"]), (&json!([1 << 22]), &json!("f32")));
-    assert_eq!((&mse["bytes"], &mse["bound"], &mse["samples"]), (&json!(12 << 22), &json!("memory"), &json!(20)));
-    let ranks = ["seconds_min", "seconds_p10", "seconds", "seconds_p90"].map(|field| number(mse, field));
+    assert_eq!(
+        (&mse["bytes"], &mse["bound"], &mse["samples"]),
+        (&json!(12 << 22), &json!("memory"), &json!(20))
+    );
+    let ranks =
+        ["seconds_min", "seconds_p10", "seconds", "seconds_p90"].map(|field| number(mse, field));
     assert!(ranks.is_sorted() && ranks[0] > 0.0, "{ranks:?}");
     assert!(number(mse, "first_call_seconds") > 0.0);
     let rate = number(mse, "gb_per_s");
     assert!((rate * ranks[2] * 1e9 / f64::from(12 << 22) - 1.0).abs() < 1e-9);
     assert!((number(mse, "copy_fraction") - rate / number(mse, "copy_gb_per_s")).abs() < 1e-9);
-    assert!(["timestamps", "wall"].contains(&mse["clock"].as_str().unwrap()) && mse["adapter"].is_string());
+    assert!(
+        ["timestamps", "wall"].contains(&mse["clock"].as_str().unwrap())
+            && mse["adapter"].is_string()
+    );
     assert!(mse["fused_fraction"].is_null() && number(of("mse", "cpu"), "fused_fraction") > 0.0);
     let matmul = of("matmul", "cpu");
-    assert_eq!((&matmul["flops"], &matmul["bound"]), (&json!(2 * 512 * 512 * 512), &json!("arithmetic")));
+    assert_eq!(
+        (&matmul["flops"], &matmul["bound"]),
+        (&json!(2 * 512 * 512 * 512), &json!("arithmetic"))
+    );
     assert!(number(matmul, "fma_fraction") > 0.0 && matmul["copy_fraction"].is_null());
     assert_eq!(of("mse", "cpu")["cpu_ratio"], 1.0);
     let page = std::fs::read_to_string(&page).unwrap();
-    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("mse 2²²") && page.contains("matmul 512×512×512"));
+    assert!(
+        page.starts_with("<!DOCTYPE html>")
+            && page.contains("mse 2²²")
+            && page.contains("matmul 512×512×512")
+    );
 }
 
 #[test]
 fn bench_refuses_what_it_does_not_know_or_cannot_write() {
-    let words = ["unknown benchmark `mze`", "did you mean `mse`?", "copy, read, fma", "matmul_nt", "train_step, epoch"];
+    let words = [
+        "unknown benchmark `mze`",
+        "did you mean `mse`?",
+        "copy, read, fma",
+        "matmul_nt",
+        "train_step, epoch",
+    ];
     assert_one_line(&run(&["bench", "mze"]), 2, &words);
     assert_one_line(&run(&["bench", "--quick", "--large"]), 2, &["--quick", "--large"]);
     let nowhere = "/nonexistent/bench.html";
@@ -198,8 +239,8 @@ fn bench_refuses_what_it_does_not_know_or_cannot_write() {
 fn demo_trains_the_example_network_and_measures() {
     let output = run(&["demo", "--device", "cpu"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(told.matches("epoch 5: loss").count(), 2, "{told}");
-    assert_eq!(told.matches("7960 parameters, 1565 steps").count(), 2, "{told}");
-    assert!(told.contains("matmul") && told.contains("Next:"), "{told}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(report.matches("epoch 5: loss").count(), 2, "{report}");
+    assert_eq!(report.matches("7960 parameters, 1565 steps").count(), 2, "{report}");
+    assert!(report.contains("matmul") && report.contains("Next:"), "{report}");
 }

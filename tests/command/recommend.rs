@@ -19,7 +19,8 @@ fn json_of(arguments: &[&str]) -> Value {
 
 /// Users of two tastes who give 5 stars to half of the items of theirs and 2 to some others.
 fn made_up(folder: &TempDir) -> PathBuf {
-    let (mut random, mut text) = (Random::new(4, 0), String::from("userId,movieId,rating,timestamp\n"));
+    let (mut random, mut text) =
+        (Random::new(4, 0), String::from("userId,movieId,rating,timestamp\n"));
     for user in 0..60 {
         for item in 0..50 {
             match (user % 2 == item % 2, random.uniform()) {
@@ -53,15 +54,23 @@ fn the_command_answers_in_json() {
             let stderr = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(0), "{stderr}");
             assert!(
-                stderr.contains("1 user(s) have no rating of 4 or more") && stderr.contains("user 99 in line"),
+                stderr.contains("1 user(s) have no rating of 4 or more")
+                    && stderr.contains("user 99 in line"),
                 "{stderr}"
             );
             serde_json::from_slice::<Value>(&output.stdout).unwrap()
         };
         let found = answer();
         let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
-        let wanted =
-            ["users", "items", "interactions", "history", "test", "seconds_per_epoch", "sampled_pairs_per_second"];
+        let wanted = [
+            "users",
+            "items",
+            "interactions",
+            "history",
+            "test",
+            "seconds_per_epoch",
+            "sampled_pairs_per_second",
+        ];
         assert_eq!(keys[..7], wanted);
         assert_eq!(
             keys[7..],
@@ -77,7 +86,10 @@ fn the_command_answers_in_json() {
                 "settings"
             ]
         );
-        assert_eq!((&found["settings"]["loss"], &found["settings"]["seed"]), (&loss.into(), &7.into()));
+        assert_eq!(
+            (&found["settings"]["loss"], &found["settings"]["seed"]),
+            (&loss.into(), &7.into())
+        );
         assert_eq!(found["settings"]["interactions"], text(&path));
         assert!(found["interactions_to_train"].as_u64() < found["interactions"].as_u64());
         let keys: Vec<&String> = found["test"].as_object().unwrap().keys().collect();
@@ -92,9 +104,18 @@ fn the_command_answers_in_json() {
         }
         assert_eq!((&found["history"], &found["test"]), (&answer()["history"], &answer()["test"]));
     }
-    let whole = run(&["--interactions", path.to_str().unwrap(), "--test-fraction", "0", "--device", "cpu", "--json"]);
+    let whole = run(&[
+        "--interactions",
+        path.to_str().unwrap(),
+        "--test-fraction",
+        "0",
+        "--device",
+        "cpu",
+        "--json",
+    ]);
     assert_eq!(serde_json::from_slice::<Value>(&whole.stdout).unwrap()["test"], Value::Null);
-    let table = run(&["--interactions", path.to_str().unwrap(), "--device", "cpu", "--epochs", "3"]);
+    let table =
+        run(&["--interactions", path.to_str().unwrap(), "--device", "cpu", "--epochs", "3"]);
     assert!(String::from_utf8(table.stdout).unwrap().contains("precision@10"));
 }
 
@@ -102,7 +123,10 @@ fn the_command_answers_in_json() {
 fn listed(answer: &Value, measure: &str) -> (Vec<u64>, Vec<f64>) {
     let items = answer["items"].as_array().unwrap();
     let number = |found: &Value| found[measure].as_f64().unwrap();
-    (items.iter().map(|found| found["item"].as_u64().unwrap()).collect(), items.iter().map(number).collect())
+    (
+        items.iter().map(|found| found["item"].as_u64().unwrap()).collect(),
+        items.iter().map(number).collect(),
+    )
 }
 
 #[test]
@@ -112,11 +136,14 @@ fn a_saved_recommender_is_asked_for_a_users_items_without_those_it_has_seen() {
     let model = folder.path().join("model.safetensors");
     let (path, model) = (text(&path), text(&model));
     run(&["--interactions", path, "--components", "8", "--device", "cpu", "--out", model]);
-    let ask = |more: &[&str]| json_of(&[&["--model", model, "--device", "cpu", "--json"], more].concat());
+    let ask =
+        |more: &[&str]| json_of(&[&["--model", model, "--device", "cpu", "--json"], more].concat());
 
     let ratings = std::fs::read_to_string(path).unwrap();
-    let rated: Vec<u64> =
-        ratings.lines().filter_map(|line| line.strip_prefix("3,")?.split(',').next()?.parse().ok()).collect();
+    let rated: Vec<u64> = ratings
+        .lines()
+        .filter_map(|line| line.strip_prefix("3,")?.split(',').next()?.parse().ok())
+        .collect();
     let all = ask(&["--user", "3", "--count", "50"]);
     let trained_on = all["excluded"]["trained_on"].as_u64().unwrap();
     assert_eq!(
@@ -125,7 +152,10 @@ fn a_saved_recommender_is_asked_for_a_users_items_without_those_it_has_seen() {
     );
     let (items, scores) = listed(&all, "score");
     assert_eq!(items.len() as u64, 50 - trained_on, "all that it was not trained on, and no more");
-    assert!(scores.is_sorted_by(|a, b| a >= b) && items.iter().all(|item| item % 10 == 0), "ids of the file");
+    assert!(
+        scores.is_sorted_by(|a, b| a >= b) && items.iter().all(|item| item % 10 == 0),
+        "ids of the file"
+    );
     assert!(items.iter().any(|item| rated.contains(item)), "those that were held out may come up");
 
     let unseen = ask(&["--user", "3", "--count", "50", "--interactions", path]);
@@ -133,15 +163,22 @@ fn a_saved_recommender_is_asked_for_a_users_items_without_those_it_has_seen() {
     let expected: Vec<u64> = items.iter().copied().filter(|item| !rated.contains(item)).collect();
     assert_eq!(left, expected, "the same order without what the file holds");
     let excluded = &unseen["excluded"];
-    assert_eq!((&excluded["interactions"], &excluded["items"]), (&rated.len().into(), &(50 - left.len()).into()));
-    assert_eq!(listed(&ask(&["--user", "3", "--interactions", path, "--count", "4"]), "score").0, expected[..4]);
+    assert_eq!(
+        (&excluded["interactions"], &excluded["items"]),
+        (&rated.len().into(), &(50 - left.len()).into())
+    );
+    assert_eq!(
+        listed(&ask(&["--user", "3", "--interactions", path, "--count", "4"]), "score").0,
+        expected[..4]
+    );
 
-    let told = run(&["--model", model, "--user", "3", "--device", "cpu"]);
-    let words = String::from_utf8(told.stdout.clone()).unwrap();
+    let report = run(&["--model", model, "--user", "3", "--device", "cpu"]);
+    let words = String::from_utf8(report.stdout.clone()).unwrap();
     assert!(words.contains("user 3: the 10 best of 50 items, without"), "{words}");
     let first = words.lines().find(|line| line.trim_start().starts_with("1 ")).unwrap_or_default();
     assert!(
-        first.contains(&items[0].to_string()) && first.contains(&gradus::text::significant(scores[0], 4)),
+        first.contains(&items[0].to_string())
+            && first.contains(&gradus::text::significant(scores[0], 4)),
         "{words}"
     );
     assert!(words.contains("held-out ones may be among them"), "{words}");
@@ -156,10 +193,23 @@ fn items_like_another_are_of_its_taste() {
     let model = folder.path().join("model.safetensors");
     let model = text(&model);
     run(&["--interactions", text(&path), "--components", "8", "--device", "cpu", "--out", model]);
-    let found = json_of(&["--model", model, "--similar-to", "40", "--count", "5", "--device", "cpu", "--json"]);
+    let found = json_of(&[
+        "--model",
+        model,
+        "--similar-to",
+        "40",
+        "--count",
+        "5",
+        "--device",
+        "cpu",
+        "--json",
+    ]);
     assert_eq!((&found["similar_to"], found.get("excluded")), (&40.into(), None));
     let (items, cosines) = listed(&found, "cosine");
-    assert!(items.len() == 5 && !items.contains(&40) && cosines.is_sorted_by(|a, b| a >= b), "{found}");
+    assert!(
+        items.len() == 5 && !items.contains(&40) && cosines.is_sorted_by(|a, b| a >= b),
+        "{found}"
+    );
     assert!(cosines.iter().all(|cosine| (-1.0001..1.0001).contains(cosine)));
     // Half of the items are of the same taste: five of five by chance in one case of 32.
     assert!(items.iter().all(|item| item / 10 % 2 == 0), "{items:?}");
@@ -169,23 +219,42 @@ fn items_like_another_are_of_its_taste() {
 fn what_a_saved_recommender_cannot_answer_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = made_up(&folder);
-    let (model, network) = (folder.path().join("model.safetensors"), folder.path().join("network.safetensors"));
+    let (model, network) =
+        (folder.path().join("model.safetensors"), folder.path().join("network.safetensors"));
     let (path, model, network) = (text(&path), text(&model), text(&network));
     run(&["--interactions", path, "--epochs", "2", "--device", "cpu", "--out", model]);
     let data = ["--data", DIGITS, "--target", "64", "--device", "cpu"];
-    let train = ["train", "--loss", "mse", "--epochs", "1", "--hidden", "none", "--json", "--out", network];
+    let train =
+        ["train", "--loss", "mse", "--epochs", "1", "--hidden", "none", "--json", "--out", network];
     crate::json_of(&[&train[..], &data].concat());
 
-    let ask = |more: &[&str]| run(&[&["--model", model, "--device", "cpu", "--json"], more].concat());
-    assert_one_line(&ask(&["--user", "1000"]), 1, &["--user", "unknown user `1000`", "60 ids, from 0 to 59"]);
-    assert_one_line(&ask(&["--similar-to", "5"]), 1, &["--similar-to", "unknown item `5`", "from 0 to 490"]);
+    let ask =
+        |more: &[&str]| run(&[&["--model", model, "--device", "cpu", "--json"], more].concat());
+    assert_one_line(
+        &ask(&["--user", "1000"]),
+        1,
+        &["--user", "unknown user `1000`", "60 ids, from 0 to 59"],
+    );
+    assert_one_line(
+        &ask(&["--similar-to", "5"]),
+        1,
+        &["--similar-to", "unknown item `5`", "from 0 to 490"],
+    );
     assert_one_line(&ask(&[]), 2, &["--user", "--similar-to"]);
     assert_one_line(&ask(&["--user", "1", "--similar-to", "10"]), 2, &["--user", "--similar-to"]);
     assert_one_line(&ask(&["--user", "-1"]), 1, &["--user", "unknown user `-1`"]);
     assert_one_line(&ask(&["--user", "1", "--count", "0"]), 2, &["--count is 0", "from 1"]);
     assert_one_line(&ask(&["--user", "1", "--epochs", "3"]), 2, &["--epochs", "--model"]);
-    assert_one_line(&ask(&["--similar-to", "10", "--interactions", path]), 2, &["--similar-to", "--interactions"]);
-    assert_one_line(&ask(&["--user", "1", "--interactions", "none.csv"]), 1, &["--interactions", "none.csv"]);
+    assert_one_line(
+        &ask(&["--similar-to", "10", "--interactions", path]),
+        2,
+        &["--similar-to", "--interactions"],
+    );
+    assert_one_line(
+        &ask(&["--user", "1", "--interactions", "none.csv"]),
+        1,
+        &["--interactions", "none.csv"],
+    );
     assert_one_line(
         &run(&["--interactions", path, "--user", "1"]),
         1,
@@ -197,7 +266,11 @@ fn what_a_saved_recommender_cannot_answer_is_one_line() {
     assert_one_line(&other(path), 1, &["--model", "ratings.csv"]);
 
     let asked_for = "`gradus recommend --model";
-    assert_one_line(&crate::run(&[&["predict", model], &data[..]].concat()), 1, &["MODEL", "a recommender", asked_for]);
+    assert_one_line(
+        &crate::run(&[&["predict", model], &data[..]].concat()),
+        1,
+        &["MODEL", "a recommender", asked_for],
+    );
     let resumed = crate::run(&[&["train", "--resume", model], &data[..]].concat());
     assert_one_line(&resumed, 1, &["--resume", "a recommender", asked_for]);
 }
@@ -207,13 +280,25 @@ fn a_place_that_cannot_be_written_is_told_before_the_training() {
     let folder = tempfile::tempdir().unwrap();
     let path = made_up(&folder);
     let (none, below) = (folder.path().join("none/model"), path.join("model"));
-    for (out, words) in
-        [(text(folder.path()), "it is a folder"), (text(&none), "no folder"), (text(&below), "no folder")]
-    {
+    for (out, words) in [
+        (text(folder.path()), "it is a folder"),
+        (text(&none), "no folder"),
+        (text(&below), "no folder"),
+    ] {
         // A million epochs would not end within the test.
-        let trained = run(&["--interactions", text(&path), "--epochs", "1000000", "--device", "cpu", "--out", out]);
+        let trained = run(&[
+            "--interactions",
+            text(&path),
+            "--epochs",
+            "1000000",
+            "--device",
+            "cpu",
+            "--out",
+            out,
+        ]);
         assert_one_line(&trained, 1, &["--out", out, words]);
-        let arguments = ["train", "--data", DIGITS, "--target", "64", "--loss", "mse", "--epochs", "1000000"];
+        let arguments =
+            ["train", "--data", DIGITS, "--target", "64", "--loss", "mse", "--epochs", "1000000"];
         let trained = crate::run(&[&arguments[..], &["--device", "cpu", "--out", out]].concat());
         assert_one_line(&trained, 1, &["--out", out, words]);
     }
@@ -229,7 +314,8 @@ fn bad_input_of_the_command_is_one_line() {
         let output = run(arguments);
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
-        let errors: Vec<&str> = message.lines().filter(|line| line.starts_with("error: ")).collect();
+        let errors: Vec<&str> =
+            message.lines().filter(|line| line.starts_with("error: ")).collect();
         assert!(errors.len() == 1 && output.stdout.is_empty(), "{message}");
         for word in words {
             assert!(errors[0].contains(word), "`{word}` is not in: {message}");
@@ -260,16 +346,24 @@ fn bad_input_of_the_command_is_one_line() {
     ] {
         assert_one_line(&["--interactions", good, option, value], 2, &[option]);
     }
-    let told = ["--test-fraction is 2", "in [0, 1)"];
-    assert_one_line(&["--interactions", good, "--test-fraction", "2"], 2, &told);
+    let report = ["--test-fraction is 2", "in [0, 1)"];
+    assert_one_line(&["--interactions", good, "--test-fraction", "2"], 2, &report);
     assert_one_line(&["--interactions", good, "--loss", "wrap"], 2, &["wrap", "warp", "bpr"]);
-    assert_one_line(&["--interactions", "nowhere.csv", "--device", "cpu"], 1, &["--interactions", "nowhere.csv"]);
+    assert_one_line(
+        &["--interactions", "nowhere.csv", "--device", "cpu"],
+        1,
+        &["--interactions", "nowhere.csv"],
+    );
     assert_one_line(
         &["--interactions", good, "--min-rating", "6", "--device", "cpu"],
         1,
         &["--min-rating", "min_rating is 6", "at most 5"],
     );
-    assert_one_line(&["--interactions", good, "--test-fraction", "0.0001", "--device", "cpu"], 1, &["0 to test on"]);
+    assert_one_line(
+        &["--interactions", good, "--test-fraction", "0.0001", "--device", "cpu"],
+        1,
+        &["0 to test on"],
+    );
     assert_one_line(
         &["--interactions", good, "--learning-rate", "1e30", "--device", "cpu"],
         1,
@@ -280,10 +374,17 @@ fn bad_input_of_the_command_is_one_line() {
         ("", &["line 1", "no column of users"][..]),
         ("userId,movieId,rating\n1,2,NaN\n", &["line 2", "column `rating`", "NaN"]),
         ("userId,movieId,rating\n1,2,3\n1,,3\n", &["line 3", "column `movieId`", "an empty field"]),
-        ("userId,movieId,rating\n1,2,3\n1,2,5\n", &["line 3", "user 1 and item 2 again, as in line 2"]),
+        (
+            "userId,movieId,rating\n1,2,3\n1,2,5\n",
+            &["line 3", "user 1 and item 2 again, as in line 2"],
+        ),
     ] {
         std::fs::write(&bad, content).unwrap();
-        assert_one_line(&["--interactions", text(&bad), "--device", "cpu"], 1, &[&["--interactions"], words].concat());
+        assert_one_line(
+            &["--interactions", text(&bad), "--device", "cpu"],
+            1,
+            &[&["--interactions"], words].concat(),
+        );
     }
 }
 
@@ -296,27 +397,41 @@ fn scales_of_other_ends_and_models_worse_than_popularity_are_told() {
     for user in 0..80 {
         for item in 0..40 {
             if random.uniform() < if item < 8 { 0.9 } else { 0.1 } {
-                rows += &format!("{user},item{item},{}\n", if random.uniform() < 0.7 { 10 } else { 3 });
+                rows +=
+                    &format!("{user},item{item},{}\n", if random.uniform() < 0.7 { 10 } else { 3 });
             }
         }
     }
     let path = file(&folder, "ratings.csv", rows.as_bytes());
     let model = folder.path().join("m");
-    let arguments = ["--interactions", text(&path), "--epochs", "1", "--device", "cpu", "--components", "4"];
+    let arguments =
+        ["--interactions", text(&path), "--epochs", "1", "--device", "cpu", "--components", "4"];
     let slow = ["--learning-rate", "0.000001", "--out", text(&model), "--json"];
     let output = run(&[&arguments[..], &slow].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let (told, document) = (stderr(&output), serde_json::from_slice::<Value>(&output.stdout).unwrap());
-    assert!(told.contains("the ratings go from 3 to 10: those of 8 or more count as liked; --min-rating"), "{told}");
+    let (report, document) =
+        (stderr(&output), serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    assert!(
+        report.contains(
+            "the ratings go from 3 to 10: those of 8 or more count as liked; --min-rating"
+        ),
+        "{report}"
+    );
     assert_eq!(document["settings"]["min_rating"], 8.0);
-    assert!(told.contains("note: the most popular items alone are a better answer, precision@10 0."), "{told}");
+    assert!(
+        report.contains("note: the most popular items alone are a better answer, precision@10 0."),
+        "{report}"
+    );
     let asked = run(&[&arguments[..], &["--min-rating", "3", "--json"]].concat());
     assert!(!stderr(&asked).contains("the ratings go from"), "{}", stderr(&asked));
     // A misspelt id is near some; another one is near none.
-    let ask = |item: &str| run(&["--model", text(&model), "--device", "cpu", "--json", "--similar-to", item]);
+    let ask = |item: &str| {
+        run(&["--model", text(&model), "--device", "cpu", "--json", "--similar-to", item])
+    };
     let near = stderr(&ask("itm3"));
     assert!(
-        near.contains("near it: item3") && near.split("near it: ").nth(1).unwrap().split(", ").count() <= 5,
+        near.contains("near it: item3")
+            && near.split("near it: ").nth(1).unwrap().split(", ").count() <= 5,
         "{near}"
     );
     let far = stderr(&ask("something else"));

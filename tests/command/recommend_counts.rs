@@ -13,7 +13,8 @@ fn plays(folder: &TempDir, header: &str) -> PathBuf {
     for user in 0..50 {
         for item in (0..40).filter(|item| (item * 7 + user * 5) % 3 > 0) {
             let count = if item % 2 == user % 2 { 30 + item } else { 1 };
-            lines += &format!("{user},{item},{count},2020-{:02}-{:02}\n", 1 + item % 12, 1 + user % 28);
+            lines +=
+                &format!("{user},{item},{count},2020-{:02}-{:02}\n", 1 + item % 12, 1 + user % 28);
         }
     }
     // The first pair again, and one that was never played.
@@ -35,14 +36,24 @@ fn counts_are_confidences() {
     let folder = TempDir::new().unwrap();
     let known = plays(&folder, "user,artist,plays,date");
     let (log, notes) = trained(&known, &[]);
-    for words in ["column `plays` holds counts", "1 line(s) with a count of 0 are left out", "again: added up"] {
+    for words in [
+        "column `plays` holds counts",
+        "1 line(s) with a count of 0 are left out",
+        "again: added up",
+    ] {
         assert!(notes.contains(words), "{words}: {notes}");
     }
-    assert_eq!((&log["settings"]["confidence"], &log["settings"]["split"]), (&"log".into(), &"random".into()));
+    assert_eq!(
+        (&log["settings"]["confidence"], &log["settings"]["split"]),
+        (&"log".into(), &"random".into())
+    );
     let (binary, _) = trained(&known, &["--confidence", "binary"]);
     let (linear, _) = trained(&known, &["--confidence", "linear"]);
     assert_eq!(binary["interactions"], log["interactions"]);
-    assert!(log["history"]["loss"] != binary["history"]["loss"] && log["history"]["loss"] != linear["history"]["loss"]);
+    assert!(
+        log["history"]["loss"] != binary["history"]["loss"]
+            && log["history"]["loss"] != linear["history"]["loss"]
+    );
     // Binary is what the pairs alone are: without the column, of each pair once.
     let other = TempDir::new().unwrap();
     let named = plays(&other, "user,artist,amount,date");
@@ -51,9 +62,17 @@ fn counts_are_confidences() {
     assert_eq!(named["settings"]["weight"], "amount");
 
     let refused = |more: &[&str]| {
-        run(&[&["recommend", "--interactions", text(&known), "--device", "cpu", "--epochs", "1"], more].concat())
+        run(&[
+            &["recommend", "--interactions", text(&known), "--device", "cpu", "--epochs", "1"],
+            more,
+        ]
+        .concat())
     };
-    assert_one_line(&refused(&["--weight", "pläys"]), 1, &["--weight", "unknown column", "user, artist, plays, date"]);
+    assert_one_line(
+        &refused(&["--weight", "pläys"]),
+        1,
+        &["--weight", "unknown column", "user, artist, plays, date"],
+    );
     assert_one_line(&refused(&["--confidence", "some"]), 2, &["--confidence", "log"]);
     let bad = file(&folder, "bad.csv", b"user,artist,plays\n1,2,3\n1,3,-1\n");
     let output = run(&["recommend", "--interactions", text(&bad), "--device", "cpu"]);
@@ -71,13 +90,16 @@ fn the_latest_are_tested_on() {
     // It is held out where the training goes on, too.
     let out = folder.path().join("m");
     trained(&known, &["--split", "time", "--epochs", "2", "--out", text(&out)]);
-    let (resumed, _) = trained(&known, &["--resume", text(&out), "--out", text(&out), "--epochs", "18"]);
+    let (resumed, _) =
+        trained(&known, &["--resume", text(&out), "--out", text(&out), "--epochs", "18"]);
     assert_eq!((&resumed["test"], &resumed["settings"]["split"]), (&found["test"], &"time".into()));
 
     let none = file(&folder, "likes.csv", b"user,item\n1,2\n1,3\n2,3\n2,2\n3,2\n");
-    let output = run(&["recommend", "--interactions", text(&none), "--split", "time", "--device", "cpu"]);
+    let output =
+        run(&["recommend", "--interactions", text(&none), "--split", "time", "--device", "cpu"]);
     assert!(
-        stderr(&output).contains("error: --split time: ") && stderr(&output).contains("have no times"),
+        stderr(&output).contains("error: --split time: ")
+            && stderr(&output).contains("have no times"),
         "{}",
         stderr(&output)
     );
@@ -114,26 +136,49 @@ fn refit_saves_what_has_learned_from_everything() {
     assert_eq!(found["refit"]["history"]["loss"].as_array().unwrap().len(), 4);
     assert!(notes.contains("training again on all"), "{notes}");
     assert_eq!((&plain["refit"], &plain["settings"]["refit"]), (&Value::Null, &false.into()));
-    let (whole, _) = trained(&known, &["--epochs", "4", "--test-fraction", "0", "--out", text(&all)]);
+    let (whole, _) =
+        trained(&known, &["--epochs", "4", "--test-fraction", "0", "--out", text(&all)]);
     assert_eq!(found["refit"]["history"]["loss"], whole["history"]["loss"]);
     // Of all that a user has played nothing is left to be recommended.
     let answer = |model: &Path| {
-        let ask = ["recommend", "--model", text(model), "--user", "3", "--count", "100", "--device", "cpu", "--json"];
+        let ask = [
+            "recommend",
+            "--model",
+            text(model),
+            "--user",
+            "3",
+            "--count",
+            "100",
+            "--device",
+            "cpu",
+            "--json",
+        ];
         let output = run(&ask);
         serde_json::from_slice::<Value>(&output.stdout).unwrap()["items"].clone()
     };
     assert_eq!(answer(&refit), answer(&all));
     assert!(answer(&tested).as_array().unwrap().len() > answer(&refit).as_array().unwrap().len());
     // It can go on: on everything.
-    let (more, _) = trained(&known, &["--resume", text(&refit), "--epochs", "2", "--out", text(&refit)]);
-    assert_eq!((&more["epochs_before"], &more["test"], &more["refit"]), (&4.into(), &Value::Null, &Value::Null));
+    let (more, _) =
+        trained(&known, &["--resume", text(&refit), "--epochs", "2", "--out", text(&refit)]);
+    assert_eq!(
+        (&more["epochs_before"], &more["test"], &more["refit"]),
+        (&4.into(), &Value::Null, &Value::Null)
+    );
     // What was trained without it is refitted later.
-    let (later, _) = trained(&known, &["--resume", text(&tested), "--refit", "--out", text(&tested)]);
+    let (later, _) =
+        trained(&known, &["--resume", text(&tested), "--refit", "--out", text(&tested)]);
     assert_eq!((&later["refit"], &later["test"]), (&found["refit"], &found["test"]));
 
-    let refused = |more: &[&str]| run(&[&["recommend", "--interactions", text(&known), "--refit"], more].concat());
+    let refused = |more: &[&str]| {
+        run(&[&["recommend", "--interactions", text(&known), "--refit"], more].concat())
+    };
     assert_one_line(&refused(&[]), 2, &["--out"]);
-    assert_one_line(&refused(&["--out", text(&all), "--test-fraction", "0"]), 2, &["--refit", "--test-fraction 0"]);
+    assert_one_line(
+        &refused(&["--out", text(&all), "--test-fraction", "0"]),
+        2,
+        &["--refit", "--test-fraction 0"],
+    );
     let output = run(&[
         "recommend",
         "--interactions",
@@ -146,6 +191,10 @@ fn refit_saves_what_has_learned_from_everything() {
         "--out",
         text(&all),
     ]);
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("likes, weighted by ln(1 + count)") && told.contains("trained again on all"), "{told}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        report.contains("likes, weighted by ln(1 + count)")
+            && report.contains("trained again on all"),
+        "{report}"
+    );
 }

@@ -21,20 +21,26 @@ impl Place {
     fn new() -> Self {
         let place = Place(tempfile::tempdir().unwrap());
         fs::set_permissions(place.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let csv: String = (0..40).map(|row| format!("{},{},{}\n", row % 7, row % 5, row % 2)).collect();
+        let csv: String =
+            (0..40).map(|row| format!("{},{},{}\n", row % 7, row % 5, row % 2)).collect();
         place.put("data.csv", ("a,b,y\n".to_string() + &csv).as_bytes());
         place.put("test.csv", ("a,b,y\n".to_string() + &csv).as_bytes());
-        let ratings: String = (0..200).map(|row| format!("{},{},5\n", row / 10, row * 7 % 30 + row % 10)).collect();
+        let ratings: String =
+            (0..200).map(|row| format!("{},{},5\n", row / 10, row * 7 % 30 + row % 10)).collect();
         place.put("ratings.csv", ("user,item,rating\n".to_string() + &ratings).as_bytes());
-        let lines: String = (0..40).map(|row| format!("{} 1:{} 2:{}\n", row % 3, row % 7, row % 5)).collect();
+        let lines: String =
+            (0..40).map(|row| format!("{} 1:{} 2:{}\n", row % 3, row % 7, row % 5)).collect();
         place.put("rank.svm", lines.as_bytes());
         place.put("rank.svm.query", "8\n".repeat(5).as_bytes());
         for name in ["x.npy", "y.npy"] {
-            let bytes = fs::read(format!("{}/tests/numpy/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            let bytes =
+                fs::read(format!("{}/tests/numpy/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
             place.put(name, &bytes);
         }
         fs::create_dir(place.at("images")).unwrap();
-        for (name, magic, each) in [("train-images-idx3-ubyte", 3, 4), ("train-labels-idx1-ubyte", 1, 1)] {
+        for (name, magic, each) in
+            [("train-images-idx3-ubyte", 3, 4), ("train-labels-idx1-ubyte", 1, 1)]
+        {
             let mut bytes = vec![0, 0, 8, magic, 0, 0, 0, 20];
             bytes.extend((1..magic).flat_map(|_| [0, 0, 0, 2]));
             bytes.extend((0..20 * each).map(|at| (at % 2) as u8));
@@ -62,7 +68,10 @@ impl Place {
                 if kind.is_dir() {
                     folders.push(path);
                 } else {
-                    found.push((path.clone(), if kind.is_file() { fs::read(&path).unwrap() } else { Vec::new() }));
+                    found.push((
+                        path.clone(),
+                        if kind.is_file() { fs::read(&path).unwrap() } else { Vec::new() },
+                    ));
                 }
             }
         }
@@ -74,9 +83,21 @@ impl Place {
         let path = |name: &str| text(&self.at(name)).to_string();
         let mut arguments: Vec<String> = match kind {
             "recommend" => vec!["recommend".into(), "--interactions".into(), path("ratings.csv")],
-            "test" => vec!["train".into(), "--data".into(), path("data.csv"), "--test".into(), path("test.csv")],
+            "test" => vec![
+                "train".into(),
+                "--data".into(),
+                path("data.csv"),
+                "--test".into(),
+                path("test.csv"),
+            ],
             "svm" => vec!["train".into(), "--data".into(), path("rank.svm")],
-            "npy" => vec!["train".into(), "--data".into(), path("x.npy"), "--validation".into(), "0".into()],
+            "npy" => vec![
+                "train".into(),
+                "--data".into(),
+                path("x.npy"),
+                "--validation".into(),
+                "0".into(),
+            ],
             "images" => vec!["train".into(), "--data".into(), path("images")],
             "bench" => vec!["bench".into(), "mse".into(), "--quick".into()],
             _ => vec!["train".into(), "--data".into(), path("data.csv")],
@@ -86,7 +107,17 @@ impl Place {
             "recommend" => &["--epochs", "2", "--device", "cpu", "--components", "4", "--out"],
             "svm" => &["--loss", "list_net", "--epochs", "2", "--device", "cpu", "--out"],
             "npy" | "images" => &["--loss", "mse", "--epochs", "2", "--device", "cpu", "--out"],
-            _ => &["--target", "y", "--loss", "cross_entropy", "--epochs", "2", "--device", "cpu", "--out"],
+            _ => &[
+                "--target",
+                "y",
+                "--loss",
+                "cross_entropy",
+                "--epochs",
+                "2",
+                "--device",
+                "cpu",
+                "--out",
+            ],
         };
         arguments.extend(more.iter().map(ToString::to_string));
         arguments.push(text(out).into());
@@ -104,20 +135,38 @@ impl Place {
         self.is_refused(&output, before, &format!("{kind} to {}", out.display()), words);
     }
 
-    fn is_refused(&self, output: &Output, before: Vec<(PathBuf, Vec<u8>)>, what: &str, words: &str) {
+    fn is_refused(
+        &self,
+        output: &Output,
+        before: Vec<(PathBuf, Vec<u8>)>,
+        what: &str,
+        words: &str,
+    ) {
         let message = stderr(output);
         assert_eq!(output.status.code(), Some(1), "{what}: {message}");
         let line = message.lines().last().unwrap_or_default();
-        assert!(line.starts_with("error: --") && line.contains(words), "{what}: `{words}` is not in: {message}");
+        assert!(
+            line.starts_with("error: --") && line.contains(words),
+            "{what}: `{words}` is not in: {message}"
+        );
         assert!(self.contents() == before, "{what}: a file is another");
     }
 
     /// That a model is written, and no temporary file is left.
     fn writes(&self, kind: &str, out: &Path) {
         let output = self.run(kind, out);
-        assert_eq!(output.status.code(), Some(0), "{kind} to {}: {}", out.display(), stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{kind} to {}: {}",
+            out.display(),
+            stderr(&output)
+        );
         assert!(is_model(out), "{}", out.display());
-        let left = self.contents().into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".unfinished"));
+        let left = self
+            .contents()
+            .into_iter()
+            .find(|(path, _)| path.to_string_lossy().ends_with(".unfinished"));
         assert_eq!(left, None);
     }
 }
@@ -170,10 +219,14 @@ fn only_a_file_is_written_to() {
         place.refuses(kind, &place.at("round"), "");
     }
     // What the command itself tells goes into that file.
-    let told = place.at("told");
+    let report = place.at("told");
     let before = place.contents();
-    let output = place.command("train", &told).stdout(fs::File::create(&told).unwrap()).output().unwrap();
-    fs::remove_file(&told).unwrap();
+    let output = place
+        .command("train", &report)
+        .stdout(fs::File::create(&report).unwrap())
+        .output()
+        .unwrap();
+    fs::remove_file(&report).unwrap();
     place.is_refused(&output, before, "its own stdout", "stdout");
 }
 
@@ -234,7 +287,10 @@ fn what_cannot_be_written_stays_as_it_was() {
 fn on_disk(place: &Place, line: &str) -> Option<Output> {
     let disk = text(&place.at("disk")).to_string();
     let script = format!("mount -t tmpfs -o size=64k tmpfs '{disk}' && {line}");
-    let may = Command::new("unshare").args(["-rm", "true"]).output().is_ok_and(|output| output.status.success());
+    let may = Command::new("unshare")
+        .args(["-rm", "true"])
+        .output()
+        .is_ok_and(|output| output.status.success());
     if !may {
         println!("IGNORED: no disk of one's own (unshare -rm) on this system");
         return None;
@@ -260,15 +316,18 @@ fn a_full_disk_and_a_read_only_one_leave_the_old_file_whole() {
         let command = command.replace("'--components' '4'", "'--components' '400'");
         for (prepare, words) in [
             (format!("echo old > '{model}'"), "No space left"),
-            (format!("echo old > '{model}'; mount -o remount,ro '{disk}'"), "Read-only file system"),
+            (
+                format!("echo old > '{model}'; mount -o remount,ro '{disk}'"),
+                "Read-only file system",
+            ),
         ] {
             let line = format!(
                 "{prepare}; {command}; code=$?; echo \"exit $code\" >&2; cat '{model}' >&2; ls -A '{disk}' >&2"
             );
             let Some(output) = on_disk(&place, &line) else { return };
-            let told = stderr(&output);
-            assert!(told.contains("exit 1\nold\nmodel\n"), "{kind}: {told}");
-            assert!(told.contains("error: ") && told.contains(words), "{kind}: {told}");
+            let report = stderr(&output);
+            assert!(report.contains("exit 1\nold\nmodel\n"), "{kind}: {report}");
+            assert!(report.contains("error: ") && report.contains(words), "{kind}: {report}");
         }
     }
 }
@@ -279,7 +338,11 @@ fn race(processes: u64, rounds: usize) {
     let (out, alone) = (place.at("model"), place.at("alone"));
     let expected: Vec<Vec<u8>> = (0..processes)
         .map(|seed| {
-            let output = place.command("train", &alone).args(["--seed", &seed.to_string()]).output().unwrap();
+            let output = place
+                .command("train", &alone)
+                .args(["--seed", &seed.to_string()])
+                .output()
+                .unwrap();
             assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
             fs::read(&alone).unwrap()
         })
@@ -287,7 +350,12 @@ fn race(processes: u64, rounds: usize) {
     for round in 0..rounds {
         let start = |seed: u64| {
             let mut command = place.command("train", &out);
-            command.args(["--seed", &seed.to_string()]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+            command
+                .args(["--seed", &seed.to_string()])
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
         };
         let mut children: Vec<_> = (0..processes).map(start).collect();
         while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
@@ -303,7 +371,10 @@ fn race(processes: u64, rounds: usize) {
             fs::remove_file(&out).unwrap();
         }
     }
-    let left = place.contents().into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".unfinished"));
+    let left = place
+        .contents()
+        .into_iter()
+        .find(|(path, _)| path.to_string_lossy().ends_with(".unfinished"));
     assert_eq!(left, None);
 }
 
@@ -337,7 +408,11 @@ fn standard_input_and_what_a_link_to_nothing_leads_to_are_no_outputs() {
     {
         let (model, link) = (folder.path().join("m"), folder.path().join("link"));
         std::os::unix::fs::symlink("m", &link).unwrap();
-        let output = run(&[&train[..], &[text(&data), "--out", text(&model), "--log", text(&link)]].concat());
+        let output = run(&[
+            &train[..],
+            &[text(&data), "--out", text(&model), "--log", text(&link)],
+        ]
+        .concat());
         assert_one_line(&output, 1, &["--log", "the model of --out"]);
     }
 }

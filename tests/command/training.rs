@@ -13,7 +13,16 @@ fn a_model_is_trained_saved_continued_and_used_to_predict() {
     let model = folder.path().join("digits.safetensors");
     let data = ["--data", DIGITS, "--target", "64", "--device", "cpu", "--json"];
     let train = |more: &[&str]| json_of(&[&["train"], &data[..], more].concat());
-    let first = train(&["--loss", "cross_entropy", "--hidden", "32", "--epochs", "4", "--out", text(&model)]);
+    let first = train(&[
+        "--loss",
+        "cross_entropy",
+        "--hidden",
+        "32",
+        "--epochs",
+        "4",
+        "--out",
+        text(&model),
+    ]);
     assert_eq!(first["device"], "cpu");
     // Three of the 64 pixels are 0 in all rows: columns that are left out.
     assert_eq!(first["parameters"], 61 * 32 + 32 + 32 * 10 + 10);
@@ -27,27 +36,44 @@ fn a_model_is_trained_saved_continued_and_used_to_predict() {
     assert_eq!(first["steps"], 4 * 1617_u32.div_ceil(64));
     assert!(first["test"].is_null() && first["seconds"].as_f64().unwrap() > 0.0);
 
-    let more = train(&["--resume", text(&model), "--epochs", "2", "--out", text(&model), "--step-losses"]);
+    let more =
+        train(&["--resume", text(&model), "--epochs", "2", "--out", text(&model), "--step-losses"]);
     // The history is that of the whole training.
-    assert_eq!((&more["epochs_before"], numbers(&more["history"]["loss"])[..4].to_vec()), (&json!(4), losses.clone()));
+    assert_eq!(
+        (&more["epochs_before"], numbers(&more["history"]["loss"])[..4].to_vec()),
+        (&json!(4), losses.clone())
+    );
     assert!(numbers(&more["history"]["loss"])[5] < losses[0]);
-    assert_eq!(more["step_losses"].as_array().unwrap().len() as u64, more["steps"].as_u64().unwrap());
+    assert_eq!(
+        more["step_losses"].as_array().unwrap().len() as u64,
+        more["steps"].as_u64().unwrap()
+    );
 
     let predicted = json_of(&[&["predict", text(&model)], &data[..]].concat());
     assert_eq!(predicted["predictions"].as_array().unwrap().len(), 1797);
-    assert!(predicted["predictions"].as_array().unwrap().iter().all(|class| class.as_u64().unwrap() < 10));
+    assert!(
+        predicted["predictions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|class| class.as_u64().unwrap() < 10)
+    );
     // Six epochs of this network reach 89 %; a model whose scaling was not saved with it falls to a tenth.
     assert!(predicted["accuracy"].as_f64().unwrap() > 0.8);
-    let lines = run(&["predict", text(&model), "--data", DIGITS, "--target", "64", "--device", "cpu"]);
+    let lines =
+        run(&["predict", text(&model), "--data", DIGITS, "--target", "64", "--device", "cpu"]);
     assert_eq!(String::from_utf8(lines.stdout).unwrap().lines().count(), 1797);
 }
 
 #[test]
 fn a_loss_fused_with_the_last_layer_trains_as_the_plain_one() {
     let accuracy = |loss: &str| {
-        let data = ["--data", DIGITS, "--target", "64", "--device", "cpu", "--json", "--hidden", "32", "--epochs", "8"];
-        let told = json_of(&[&["train", "--loss", loss], &data[..]].concat());
-        told["history"]["val_accuracy"][7].as_f64().unwrap()
+        let data = [
+            "--data", DIGITS, "--target", "64", "--device", "cpu", "--json", "--hidden", "32",
+            "--epochs", "8",
+        ];
+        let report = json_of(&[&["train", "--loss", loss], &data[..]].concat());
+        report["history"]["val_accuracy"][7].as_f64().unwrap()
     };
     let (fused, plain) = (accuracy("linear_cross_entropy"), accuracy("cross_entropy"));
     // 180 rows validate: the same sums in another order move a row or two of them.
@@ -61,7 +87,10 @@ fn queries(first: usize, count: usize) -> String {
         for item in 0..3 + query % 4 {
             let grade = (query * 7 + item * 5) % 4;
             let noise = (query * 13 + item * 29) % 17;
-            lines += &format!("{grade} qid:{query} 2:{} 3:{noise} # row {item}\n", 10 * grade + noise % 3);
+            lines += &format!(
+                "{grade} qid:{query} 2:{} 3:{noise} # row {item}\n",
+                10 * grade + noise % 3
+            );
         }
     }
     lines
@@ -75,11 +104,22 @@ fn rows_of_queries_are_ordered_and_told_by_ndcg() {
     let test = file(&folder, "fresh.svm", test.replace(" 3:", " # 3:").as_bytes());
     let model = folder.path().join("rank.safetensors");
     for loss in ["lambda_rank", "list_net"] {
-        let arguments = ["train", "--data", text(&train), "--test", text(&test), "--loss", loss, "--device", "cpu"];
+        let arguments = [
+            "train",
+            "--data",
+            text(&train),
+            "--test",
+            text(&test),
+            "--loss",
+            loss,
+            "--device",
+            "cpu",
+        ];
         let found = json_of(&[&arguments[..], &["--json", "--out", text(&model)]].concat());
         // 40 queries without the tenth that validates, in batches of the settings.
         let settings = &found["settings"];
-        let (epochs, batch) = (settings["epochs"].as_u64().unwrap(), settings["batch_size"].as_u64().unwrap());
+        let (epochs, batch) =
+            (settings["epochs"].as_u64().unwrap(), settings["batch_size"].as_u64().unwrap());
         assert_eq!(found["steps"], epochs * 36_u64.div_ceil(batch), "{loss}");
         assert_eq!(settings["standardized"], true);
         for part in ["validation", "test"] {
@@ -88,37 +128,75 @@ fn rows_of_queries_are_ordered_and_told_by_ndcg() {
                 assert!(value > 0.9 && value <= 1.0, "{loss}: {part}: {name} {value}");
             }
         }
-        assert_eq!(json_of(&[&arguments[..], &["--json"]].concat())["test"], found["test"], "the same twice");
-        let told = String::from_utf8(run(&arguments).stdout).unwrap();
-        assert!(told.contains("36 queries to train on") && told.contains("test: loss"), "{told}");
-        assert!(told.contains("features standardized") && told.contains("ndcg_at_5"), "{told}");
-        let predicted = json_of(&["predict", text(&model), "--data", text(&test), "--device", "cpu", "--json"]);
-        assert_eq!(predicted["predictions"].as_array().unwrap().len(), 12 * 4 + 6, "one score for each row");
+        assert_eq!(
+            json_of(&[&arguments[..], &["--json"]].concat())["test"],
+            found["test"],
+            "the same twice"
+        );
+        let report = String::from_utf8(run(&arguments).stdout).unwrap();
+        assert!(
+            report.contains("36 queries to train on") && report.contains("test: loss"),
+            "{report}"
+        );
+        assert!(
+            report.contains("features standardized") && report.contains("ndcg_at_5"),
+            "{report}"
+        );
+        let predicted =
+            json_of(&["predict", text(&model), "--data", text(&test), "--device", "cpu", "--json"]);
+        assert_eq!(
+            predicted["predictions"].as_array().unwrap().len(),
+            12 * 4 + 6,
+            "one score for each row"
+        );
     }
-    let resumed =
-        ["train", "--data", text(&train), "--resume", text(&model), "--epochs", "1", "--device", "cpu", "--json"];
+    let resumed = [
+        "train",
+        "--data",
+        text(&train),
+        "--resume",
+        text(&model),
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        "--json",
+    ];
     let more = json_of(&[&resumed[..], &["--out", text(&model)]].concat());
     assert!(
-        more["validation"]["ndcg_at_5"].as_f64().unwrap() > 0.9 && more["settings"]["loss"] == "list_net",
+        more["validation"]["ndcg_at_5"].as_f64().unwrap() > 0.9
+            && more["settings"]["loss"] == "list_net",
         "{more}"
     );
     let plain = ["train", "--data", text(&train), "--loss", "mse", "--device", "cpu", "--json"];
     assert!(json_of(&plain)["validation"]["ndcg_at_5"].as_f64().unwrap() > 0.5);
 
     let train_on = |path: &Path, more: &[&str]| {
-        run(&[&["train", "--data", text(path), "--loss", "lambda_rank", "--device", "cpu"], more].concat())
+        run(&[&["train", "--data", text(path), "--loss", "lambda_rank", "--device", "cpu"], more]
+            .concat())
     };
     let alone = file(&folder, "alone.svm", b"1 1:2\n0 1:3\n");
-    assert_one_line(&train_on(&alone, &["--validation", "0"]), 1, &["lambda_rank", "queries", ".query", "--groups"]);
+    assert_one_line(
+        &train_on(&alone, &["--validation", "0"]),
+        1,
+        &["lambda_rank", "queries", ".query", "--groups"],
+    );
     let damaged = file(&folder, "damaged.svm", b"1 qid:1 1:2\n0 qid:1 2:3 1:4\n");
     assert_one_line(&train_on(&damaged, &[]), 1, &["damaged.svm", "line 2", "index 1 after 2"]);
     let wide = file(&folder, "wide.svm", b"1 qid:1 9:2\n");
-    assert_one_line(&train_on(&train, &["--test", text(&wide)]), 1, &["wide.svm", "line 1", "index 9"]);
+    assert_one_line(
+        &train_on(&train, &["--test", text(&wide)]),
+        1,
+        &["wide.svm", "line 1", "index 9"],
+    );
     let grades = file(&folder, "grades.svm", b"101 qid:1 1:2\n0 qid:1 2:3\n1 qid:2 1:1\n");
     let output = train_on(&grades, &["--validation", "0"]);
     let message = stderr(&output); // behind the line that tells the device
     assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.lines().last().unwrap().contains("lambda_rank: targets hold 101 at element 1"), "{message}");
+    assert!(
+        message.lines().last().unwrap().contains("lambda_rank: targets hold 101 at element 1"),
+        "{message}"
+    );
     assert_one_line(
         &run(&["train", "--data", DIGITS, "--target", "64", "--loss", "list_net"]),
         1,
@@ -130,7 +208,8 @@ fn rows_of_queries_are_ordered_and_told_by_ndcg() {
 fn numbers_are_regressed_and_images_get_a_softmax_under_a_regression_loss() {
     let arguments = ["train", "--device", "cpu", "--json", "--hidden", "8", "--epochs", "2"];
     let with = |more: &[&str]| json_of(&[&arguments[..], more].concat());
-    let numbers = with(&["--data", DIGITS, "--target", "64", "--loss", "huber", "--set", "delta=0.5"]);
+    let numbers =
+        with(&["--data", DIGITS, "--target", "64", "--loss", "huber", "--set", "delta=0.5"]);
     assert_eq!(numbers["parameters"], 61 * 8 + 8 + 8 + 1);
     assert!(numbers["history"]["accuracy"].is_null());
     let images = with(&["--data", IMAGES, "--loss", "mse", "--validation", "0"]);
@@ -160,17 +239,41 @@ fn a_loss_that_is_not_finite_ends_with_1_after_the_whole_document() {
     assert_eq!(output.status.code(), Some(1));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(document["stopped"].as_str().unwrap().contains("learning rate"));
-    assert!(stderr(&output).lines().last().unwrap().starts_with("error: stopped"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).lines().last().unwrap().starts_with("error: stopped"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
 fn a_training_tells_all_that_it_depends_on() {
     let folder = TempDir::new().unwrap();
     let model = folder.path().join("model.safetensors");
-    let arguments = ["train", "--data", DIGITS, "--target", "64", "--device", "cpu", "--epochs", "1"];
+    let arguments =
+        ["train", "--data", DIGITS, "--target", "64", "--device", "cpu", "--epochs", "1"];
     let asked = ["--loss", "huber", "--set", "delta=0.5", "--hidden", "8", "--optimizer", "sgd"];
-    let more = ["--optimizer-set", "momentum=0.5", "--learning-rate", "0.001", "--l1", "0.01", "--seed", "3"];
-    let last = ["--schedule", "cosine", "--clip-norm", "1", "--patience", "4", "--out", text(&model), "--json"];
+    let more = [
+        "--optimizer-set",
+        "momentum=0.5",
+        "--learning-rate",
+        "0.001",
+        "--l1",
+        "0.01",
+        "--seed",
+        "3",
+    ];
+    let last = [
+        "--schedule",
+        "cosine",
+        "--clip-norm",
+        "1",
+        "--patience",
+        "4",
+        "--out",
+        text(&model),
+        "--json",
+    ];
     let found = json_of(&[&arguments[..], &asked, &more, &last].concat());
     let settings = &found["settings"];
     for (name, value) in [
@@ -201,27 +304,52 @@ fn a_training_tells_all_that_it_depends_on() {
     ] {
         assert_eq!(settings[name], value, "{name}");
     }
-    assert_eq!((&settings["data"]["path"], &settings["data"]["target"]), (&json!(DIGITS), &json!("64")));
+    assert_eq!(
+        (&settings["data"]["path"], &settings["data"]["target"]),
+        (&json!(DIGITS), &json!("64"))
+    );
     assert_eq!(settings["optimizer_options"]["momentum"], 0.5);
-    assert_eq!((&settings["schedule"]["name"], &settings["schedule"]["by_epoch"]), (&json!("cosine"), &json!(false)));
+    assert_eq!(
+        (&settings["schedule"]["name"], &settings["schedule"]["by_epoch"]),
+        (&json!("cosine"), &json!(false))
+    );
 
     // A saved model brings along what it was made with.
-    let resumed = json_of(&[&arguments[..], &["--resume", text(&model), "--out", text(&model), "--json"]].concat());
-    for name in ["loss", "loss_options", "hidden", "activation", "optimizer", "optimizer_options", "l1", "l2", "seed"] {
+    let resumed = json_of(
+        &[&arguments[..], &["--resume", text(&model), "--out", text(&model), "--json"]].concat(),
+    );
+    for name in [
+        "loss",
+        "loss_options",
+        "hidden",
+        "activation",
+        "optimizer",
+        "optimizer_options",
+        "l1",
+        "l2",
+        "seed",
+    ] {
         assert_eq!(resumed["settings"][name], settings[name], "{name}");
     }
     assert_eq!(resumed["settings"]["resume"], text(&model));
 
-    let told = String::from_utf8(run(&[&arguments[..], &asked, &more].concat()).stdout).unwrap();
-    assert!(told.contains("1617 rows to train on, 180 to validate on; target `64`: numbers, 1 output\n"), "{told}");
+    let report = String::from_utf8(run(&[&arguments[..], &asked, &more].concat()).stdout).unwrap();
+    assert!(
+        report.contains(
+            "1617 rows to train on, 180 to validate on; target `64`: numbers, 1 output\n"
+        ),
+        "{report}"
+    );
     let line = "huber delta=0.5, hidden 8 with relu, l1 0.01, l2 0, sgd momentum=0.5 at learning rate 0.001, 1 epoch of batches of 64 rows, features \
                 standardized, seed 3\n";
-    assert!(told.contains(line), "{told}");
+    assert!(report.contains(line), "{report}");
 }
 
 /// A table of a target in some form, and a feature.
 fn priced(form: impl Fn(usize) -> String) -> String {
-    (0..60).map(|row| format!("{};{}\n", row % 7, form(row))).fold("a;price\n".into(), |text, line| text + &line)
+    (0..60)
+        .map(|row| format!("{};{}\n", row % 7, form(row)))
+        .fold("a;price\n".into(), |text, line| text + &line)
 }
 
 #[test]
@@ -229,27 +357,59 @@ fn classes_are_not_made_of_quantities_in_silence() {
     let folder = TempDir::new().unwrap();
     let train = |name: &str, text_of: String, loss: &str| {
         let path = file(&folder, name, text_of.as_bytes());
-        let arguments = ["train", "--data", text(&path), "--target", "price", "--epochs", "1", "--device", "cpu"];
+        let arguments = [
+            "train",
+            "--data",
+            text(&path),
+            "--target",
+            "price",
+            "--epochs",
+            "1",
+            "--device",
+            "cpu",
+        ];
         run(&[&arguments[..], &["--loss", loss]].concat())
     };
     // A decimal comma makes numbers; what has a unit of its own in each cell stays text, and a class for nearly every row is told.
     let commas = train("commas.csv", priced(|row| format!("{},{:02}", row, row % 100)), "mse");
-    assert!(String::from_utf8(commas.stdout.clone()).unwrap().contains("target `price`: numbers, 1 output"));
+    assert!(
+        String::from_utf8(commas.stdout.clone())
+            .unwrap()
+            .contains("target `price`: numbers, 1 output")
+    );
     assert!(stderr(&commas).contains("the decimal mark is a comma"), "{}", stderr(&commas));
     for loss in ["mse", "cross_entropy"] {
-        let output = train("units.csv", priced(|row| format!("{row}.5 {}", ["kg", "g"][row % 2])), loss);
+        let output =
+            train("units.csv", priced(|row| format!("{row}.5 {}", ["kg", "g"][row % 2])), loss);
         let message = stderr(&output);
-        let warning = message.lines().find(|line| line.starts_with("warning: --target price")).unwrap_or_default();
-        for word in ["60 classes in the 54 rows", "text such as `0.5 kg`", "decimal point", "--loss mse"] {
+        let warning = message
+            .lines()
+            .find(|line| line.starts_with("warning: --target price"))
+            .unwrap_or_default();
+        for word in
+            ["60 classes in the 54 rows", "text such as `0.5 kg`", "decimal point", "--loss mse"]
+        {
             assert!(warning.contains(word), "{loss}: `{word}` is not in: {message}");
         }
-        assert!(String::from_utf8(output.stdout).unwrap().contains("target `price`: 60 classes (0.5 kg, "));
+        assert!(
+            String::from_utf8(output.stdout)
+                .unwrap()
+                .contains("target `price`: 60 classes (0.5 kg, ")
+        );
     }
     // Numbers are numbers, names are classes: decided, told, and no warning.
     let numbers = train("numbers.csv", priced(|row| format!("{row}.25")), "mse");
-    assert!(String::from_utf8(numbers.stdout.clone()).unwrap().contains("target `price`: numbers, 1 output"));
+    assert!(
+        String::from_utf8(numbers.stdout.clone())
+            .unwrap()
+            .contains("target `price`: numbers, 1 output")
+    );
     let names = train("names.csv", priced(|row| ["low", "high"][row % 2].into()), "cross_entropy");
-    assert!(String::from_utf8(names.stdout.clone()).unwrap().contains("target `price`: 2 classes (high, low), logits"));
+    assert!(
+        String::from_utf8(names.stdout.clone())
+            .unwrap()
+            .contains("target `price`: 2 classes (high, low), logits")
+    );
     for output in [&numbers, &names] {
         assert!(!stderr(output).contains("warning"), "{}", stderr(output));
     }
@@ -258,12 +418,21 @@ fn classes_are_not_made_of_quantities_in_silence() {
     assert_one_line(
         &refused,
         1,
-        &["column `price`", ".25`, one of 60 different numbers", "the name of a class", "--loss mse"],
+        &[
+            "column `price`",
+            ".25`, one of 60 different numbers",
+            "the name of a class",
+            "--loss mse",
+        ],
     );
     let whole = train("whole.csv", priced(|row| format!("{}", 1000 + row)), "cross_entropy");
     assert_one_line(
         &whole,
         1,
-        &["--target price holds whole numbers from 1000 to 1059", "classes for 54 rows", "--loss mse"],
+        &[
+            "--target price holds whole numbers from 1000 to 1059",
+            "classes for 54 rows",
+            "--loss mse",
+        ],
     );
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use gradus::data::{self, Table, TableOptions};
 
-const FILES: [&str; 6] = ["snappy.parquet", "zstd.pq", "gzip.parquet", "lz4.feather", "zstd.feather", "plain.arrow"];
+const FILES: [&str; 6] =
+    ["snappy.parquet", "zstd.pq", "gzip.parquet", "lz4.feather", "zstd.feather", "plain.arrow"];
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/columnar").join(name)
@@ -38,28 +39,41 @@ fn a_build_without_the_feature_says_which_one_it_lacks() {
             data::read(fixture(name), &data::ReadOptions::default().target("price")).unwrap_err(),
         ] {
             let message = error.to_string();
-            assert!(message.contains("`parquet`") && message.contains(name) && !message.contains('\n'), "{message}");
+            assert!(
+                message.contains("`parquet`") && message.contains(name) && !message.contains('\n'),
+                "{message}"
+            );
         }
     }
-    assert!(read(Path::new("nowhere.parquet")).unwrap_err().to_string().contains("nowhere.parquet"));
+    assert!(
+        read(Path::new("nowhere.parquet")).unwrap_err().to_string().contains("nowhere.parquet")
+    );
 }
 
 #[cfg(feature = "parquet")]
 mod with_the_feature {
-    use gradus::data::{Blocks, Cells, Encoding, EncodingOptions, LargeSplit, LargeTable, TargetKind, table_bytes};
+    use gradus::data::{
+        Blocks, Cells, Encoding, EncodingOptions, LargeSplit, LargeTable, TargetKind, table_bytes,
+    };
 
     use super::*;
 
     fn texts(table: &Table, column: &str) -> Vec<String> {
         let column = table.column(column).unwrap();
-        (0..table.rows()).map(|row| column.text(row).map_or("(blank)".into(), |text| text.into_owned())).collect()
+        (0..table.rows())
+            .map(|row| column.text(row).map_or("(blank)".into(), |text| text.into_owned()))
+            .collect()
     }
 
     #[test]
     fn each_type_becomes_numbers_or_words() {
         for name in FILES {
             let table = read(&fixture(name)).unwrap();
-            assert_eq!((table.rows(), table.columns().len(), table.has_header()), (12, 10, true), "{name}");
+            assert_eq!(
+                (table.rows(), table.columns().len(), table.has_header()),
+                (12, 10, true),
+                "{name}"
+            );
             assert_eq!(texts(&table, "rooms")[..4], ["3", "(blank)", "5", "4"], "{name}");
             assert_eq!(texts(&table, "area")[3..6], ["4.5", "(blank)", "7.5"]);
             assert_eq!(texts(&table, "half")[3], "0.375");
@@ -71,7 +85,8 @@ mod with_the_feature {
             assert_eq!(texts(&table, "sold")[1], "1767312000");
             assert_eq!(texts(&table, "at")[1], "1600000001.5");
             assert_eq!(texts(&table, "price")[11], "1107");
-            let is_words = |column: &str| matches!(table.column(column).unwrap().cells(), Cells::Words { .. });
+            let is_words =
+                |column: &str| matches!(table.column(column).unwrap().cells(), Cells::Words { .. });
             assert!(is_words("ocean") && is_words("new") && !is_words("id"));
             assert!(table.notes()[0].contains("`tags` is left out"), "{:?}", table.notes());
         }
@@ -83,7 +98,9 @@ mod with_the_feature {
         let options = EncodingOptions::default().target("price").kind(TargetKind::Standardized);
         let encoding = Encoding::fit(&table, &(0..10).collect::<Vec<_>>(), &options).unwrap();
         let names = encoding.names();
-        for name in ["rooms", "rooms is blank", "ocean=far", "ocean=near", "new", "new is blank", "at"] {
+        for name in
+            ["rooms", "rooms is blank", "ocean=far", "ocean=near", "new", "new is blank", "at"]
+        {
             assert!(names.iter().any(|found| found == name), "{names:?}");
         }
         assert!(encoding.apply(&table).unwrap().features.iter().all(|x| x.is_finite()));
@@ -96,17 +113,34 @@ mod with_the_feature {
             let options = EncodingOptions::default().target("area").kind(TargetKind::Standardized);
             // The area of row 4 is blank.
             let rows: Vec<usize> = (0..12).filter(|row| *row != 4).collect();
-            let large = LargeTable::open(fixture(name), &TableOptions::default(), &["area".into()]).unwrap();
-            assert_eq!((large.rows(), large.rows_with_targets(), large.is_seekable()), (12, 11, true), "{name}");
+            let large = LargeTable::open(fixture(name), &TableOptions::default(), &["area".into()])
+                .unwrap();
+            assert_eq!(
+                (large.rows(), large.rows_with_targets(), large.is_seekable()),
+                (12, 11, true),
+                "{name}"
+            );
             assert_eq!(large.notes(), whole.notes());
             let split = LargeSplit::new(large, 7, 0.0).unwrap();
             let pieces = split.table().pieces().unwrap().count();
-            assert_eq!(pieces, if ["snappy.parquet", "plain.arrow"].contains(&name) { 3 } else { 1 }, "{name}");
+            assert_eq!(
+                pieces,
+                if ["snappy.parquet", "plain.arrow"].contains(&name) { 3 } else { 1 },
+                "{name}"
+            );
             let encoding = split.fit(&options).unwrap();
             assert_eq!(encoding, Encoding::fit(&whole, &rows, &options).unwrap(), "{name}");
-            let found: Vec<_> = split.all(&encoding).epoch(0).unwrap().map(|block| block.unwrap().features).collect();
+            let found: Vec<_> = split
+                .all(&encoding)
+                .epoch(0)
+                .unwrap()
+                .map(|block| block.unwrap().features)
+                .collect();
             assert_eq!(found, [encoding.features(&whole, &rows).unwrap()], "{name}");
-            assert_eq!(table_bytes(fixture(name), &TableOptions::default()).unwrap(), Some(12 * 10 * 16));
+            assert_eq!(
+                table_bytes(fixture(name), &TableOptions::default()).unwrap(),
+                Some(12 * 10 * 16)
+            );
         }
     }
 

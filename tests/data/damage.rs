@@ -50,7 +50,10 @@ fn refused_when_cut_off(name: &str, bytes: &[u8], step: usize) {
         match outcome(folder.path(), name, &bytes[..length]) {
             Err(Error::Data { path, position, .. }) => {
                 assert!(path.ends_with(name), "{path:?}");
-                assert!(position.starts_with("byte ") || position.starts_with("line "), "{length}: {position}");
+                assert!(
+                    position.starts_with("byte ") || position.starts_with("line "),
+                    "{length}: {position}"
+                );
             }
             other => panic!("{name} cut off at {length}: {other:?}"),
         }
@@ -66,7 +69,9 @@ fn files_that_are_cut_off_are_refused() {
     refused_when_cut_off("images.idx", &images, 30_011);
     refused_when_cut_off("images.idx", &decompressed(&images), 50_021);
     refused_when_cut_off("digits.csv", &content("data/digits/digits.csv.gz"), 997);
-    for name in ["column_f8.npy", "big_endian_f64.npy", "fortran_i16.npy", "stored.npz", "deflated.npz"] {
+    for name in
+        ["column_f8.npy", "big_endian_f64.npy", "fortran_i16.npy", "stored.npz", "deflated.npz"]
+    {
         refused_when_cut_off(name, &content(&format!("tests/numpy/{name}")), 1);
     }
 }
@@ -80,9 +85,15 @@ fn a_file_that_goes_on_is_refused_where_it_should_end() {
     ] {
         let longer = [&bytes[..], &[0]].concat();
         let found = outcome(folder.path(), name, &longer).unwrap_err().to_string();
-        assert!(found.ends_with(&format!("at byte {end}: more data; expected the end of the file")), "{found}");
+        assert!(
+            found.ends_with(&format!("at byte {end}: more data; expected the end of the file")),
+            "{found}"
+        );
         let found = outcome(folder.path(), name, &compressed(&longer)).unwrap_err().to_string();
-        assert!(found.contains(&format!("at byte {end} of the decompressed data: more data")), "{found}");
+        assert!(
+            found.contains(&format!("at byte {end} of the decompressed data: more data")),
+            "{found}"
+        );
     }
 }
 
@@ -94,7 +105,13 @@ fn sizes_that_cannot_be_there_are_refused_at_once() {
     let all = [&[0, 0, 8, 255][..], &[255; 4 * 255]].concat();
     let array = |shape: &str| {
         let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
-        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &[0; 64]].concat()
+        [
+            b"\x93NUMPY\x01\x00",
+            &(header.len() as u16).to_le_bytes()[..],
+            header.as_bytes(),
+            &[0; 64],
+        ]
+        .concat()
     };
     let header = [&b"\x93NUMPY\x02\x00"[..], &[255; 4], b"{}"].concat();
     for (name, bytes) in [
@@ -108,11 +125,19 @@ fn sizes_that_cannot_be_there_are_refused_at_once() {
     ] {
         for bytes in [compressed(&bytes), bytes] {
             let found = outcome(folder.path(), name, &bytes).unwrap_err();
-            assert!(matches!(&found, Error::Data { position, .. } if position.starts_with("byte ")), "{name}: {found}");
+            assert!(
+                matches!(&found, Error::Data { position, .. } if position.starts_with("byte ")),
+                "{name}: {found}"
+            );
         }
     }
     let nested = array(&"(".repeat(60_000));
-    assert!(outcome(folder.path(), "h.npy", &nested).unwrap_err().to_string().contains("expected a size"));
+    assert!(
+        outcome(folder.path(), "h.npy", &nested)
+            .unwrap_err()
+            .to_string()
+            .contains("expected a size")
+    );
 }
 
 /// A `.npy` of numbers in two columns.
@@ -120,13 +145,14 @@ fn array_of(numbers: &[f32]) -> Vec<u8> {
     let shape = format!("({}, 2)", numbers.len() / 2);
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
     let values: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &values].concat()
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &values]
+        .concat()
 }
 
 #[test]
 fn a_number_that_is_not_finite_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
-    for (bad, told) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
+    for (bad, report) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
         let numbers = [0.0, 1.0, 2.0, bad];
         let big: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
         let idx = [&[0, 0, 0x0d, 2, 0, 0, 0, 2, 0, 0, 0, 2][..], &big].concat();
@@ -137,27 +163,31 @@ fn a_number_that_is_not_finite_is_refused_with_its_place() {
         for (name, bytes) in [("a.npy", array_of(&numbers)), ("b.npz", npz), ("c.idx", idx)] {
             let found = outcome(folder.path(), name, &bytes).unwrap_err().to_string();
             assert!(found.contains(name) && found.contains("row 1, column 1"), "{found}");
-            assert!(found.contains(&format!(": {told};")) && found.contains("finite"), "{found}");
+            assert!(found.contains(&format!(": {report};")) && found.contains("finite"), "{found}");
         }
         // Targets as well.
         std::fs::write(folder.path().join("x.npy"), array_of(&[0.0, 1.0, 2.0, 3.0])).unwrap();
         std::fs::write(folder.path().join("y.npy"), array_of(&numbers)).unwrap();
         let found = read(&folder.path().join("x.npy")).unwrap_err().to_string();
-        assert!(found.contains("y.npy") && found.contains(told), "{found}");
+        assert!(found.contains("y.npy") && found.contains(report), "{found}");
     }
 }
 
 #[test]
 fn a_damaged_gzip_stream_is_told_by_its_checksum() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, plain) in [("a.csv", &b"1,2\n3,4\n"[..]), ("b.idx", &[0, 0, 8, 1, 0, 0, 0, 2, 1, 0])] {
+    for (name, plain) in [("a.csv", &b"1,2\n3,4\n"[..]), ("b.idx", &[0, 0, 8, 1, 0, 0, 0, 2, 1, 0])]
+    {
         let mut bytes = compressed(plain);
         outcome(folder.path(), name, &bytes).unwrap();
         let checksum = bytes.len() - 8;
         bytes[checksum] ^= 1;
         let found = outcome(folder.path(), name, &bytes).unwrap_err().to_string();
         assert!(
-            found.contains(&format!("at byte {} of the decompressed data: a damaged gzip", plain.len())),
+            found.contains(&format!(
+                "at byte {} of the decompressed data: a damaged gzip",
+                plain.len()
+            )),
             "{found}"
         );
     }
@@ -165,9 +195,17 @@ fn a_damaged_gzip_stream_is_told_by_its_checksum() {
 
 /// Beginnings that lead deeper into a reader than chance would.
 fn beginnings() -> impl Strategy<Value = Vec<u8>> {
-    let npy = b"\x93NUMPY\x01\x00\x40\x00{'descr': '<f4', 'fortran_order': True, 'shape': (".to_vec();
+    let npy =
+        b"\x93NUMPY\x01\x00\x40\x00{'descr': '<f4', 'fortran_order': True, 'shape': (".to_vec();
     let idx = vec![0, 0, 8, 1, 0, 0, 0];
-    prop::sample::select(vec![vec![], npy, idx, vec![0x1f, 0x8b, 8, 0], b"a,b\n1,".to_vec(), b"PK\x03\x04".to_vec()])
+    prop::sample::select(vec![
+        vec![],
+        npy,
+        idx,
+        vec![0x1f, 0x8b, 8, 0],
+        b"a,b\n1,".to_vec(),
+        b"PK\x03\x04".to_vec(),
+    ])
 }
 
 proptest! {
@@ -207,7 +245,10 @@ fn what_expands_without_measure_is_refused_before_it_fills_the_memory() {
     table.extend(b"1,2\n".repeat(1 << 24));
     let bomb = compressed(&table);
     let error = outcome(folder.path(), "bomb.csv.gz", &bomb).unwrap_err().to_string();
-    assert!(error.contains("expands to more than 100 times the file's size") && error.contains("line "), "{error}");
+    assert!(
+        error.contains("expands to more than 100 times the file's size") && error.contains("line "),
+        "{error}"
+    );
     let zeros = vec![0; 80 << 20];
     let archive = |claim: Option<u32>| {
         let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));

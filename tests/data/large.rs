@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use gradus::data::{
-    Blocks, Dataset, Encoding, EncodingOptions, LargeSplit, LargeTable, Table, TableOptions, Target, TargetKind,
-    shuffled_rows,
+    Blocks, Dataset, Encoding, EncodingOptions, LargeSplit, LargeTable, Table, TableOptions,
+    Target, TargetKind, shuffled_rows,
 };
 use tempfile::TempDir;
 
@@ -51,7 +51,8 @@ fn split(table: &Table, target: &str) -> [Vec<usize>; 2] {
     let column = table.column(target).unwrap();
     let known: Vec<usize> = (0..table.rows()).filter(|&row| !column.is_blank(row)).collect();
     let held = (known.len() as f64 * SHARE).round() as usize;
-    let order: Vec<usize> = shuffled_rows(known.len(), SEED).unwrap().into_iter().map(|place| known[place]).collect();
+    let order: Vec<usize> =
+        shuffled_rows(known.len(), SEED).unwrap().into_iter().map(|place| known[place]).collect();
     let mut parts = [order[..known.len() - held].to_vec(), order[known.len() - held..].to_vec()];
     parts.iter_mut().for_each(|rows| rows.sort_unstable());
     parts
@@ -99,7 +100,11 @@ fn pieces_and_memory_give_the_same_encoding_and_hold_out_the_same_rows() {
         let found = split.fit(&options(target, kind)).unwrap();
         assert_eq!(found, expected);
         let validation = all(&mut split.validation(&found).unwrap().unwrap(), 0);
-        assert_eq!(rows_of(&validation), rows_of(&[expected.apply_rows(&table, &held).unwrap()]), "{target}");
+        assert_eq!(
+            rows_of(&validation),
+            rows_of(&[expected.apply_rows(&table, &held).unwrap()]),
+            "{target}"
+        );
         // An epoch has each row to train on once, in an order of its own.
         let mut blocks = split.training(&found);
         let [first, again, second] = [0, 0, 1].map(|epoch| rows_of(&all(&mut blocks, epoch)));
@@ -137,14 +142,20 @@ fn a_compressed_file_is_read_in_pieces_as_well() {
     let folder = TempDir::new().unwrap();
     let path = written(&folder, 3000, 100);
     let packed = folder.path().join("table.csv.gz");
-    let mut to = flate2::write::GzEncoder::new(std::fs::File::create(&packed).unwrap(), flate2::Compression::fast());
+    let mut to = flate2::write::GzEncoder::new(
+        std::fs::File::create(&packed).unwrap(),
+        flate2::Compression::fast(),
+    );
     to.write_all(&std::fs::read(&path).unwrap()).unwrap();
     to.finish().unwrap();
     let [plain, packed] = [path, packed].map(|path| large(&path, "y"));
     assert!(plain.table().is_seekable() && !packed.table().is_seekable());
-    let [one, other] = [&plain, &packed].map(|split| split.fit(&options("y", TargetKind::Standardized)).unwrap());
+    let [one, other] =
+        [&plain, &packed].map(|split| split.fit(&options("y", TargetKind::Standardized)).unwrap());
     assert_eq!(one, other);
-    let sorted = |split: &LargeSplit| rows_of(&all(&mut split.training(&one), 3)).into_iter().collect::<BTreeSet<_>>();
+    let sorted = |split: &LargeSplit| {
+        rows_of(&all(&mut split.training(&one), 3)).into_iter().collect::<BTreeSet<_>>()
+    };
     assert_eq!(sorted(&plain), sorted(&packed));
 }
 

@@ -36,7 +36,10 @@ fn refusal(text: impl AsRef<[u8]>, options: &ReadOptions) -> String {
 fn a_line_is_a_label_a_query_and_features_of_which_zeros_are_left_out() {
     let text = "# a comment\n2 qid:7 1:0.5 3:-1e-1 # the first\n\n0 qid:7 2:4\r\n1\tqid:1  3:.25\n  \n0.5 qid:3";
     let rows = read(text, &ReadOptions::default()).unwrap();
-    assert_eq!(rows.features, array![[0.5, 0.0, -0.1], [0.0, 4.0, 0.0], [0.0, 0.0, 0.25], [0.0, 0.0, 0.0]]);
+    assert_eq!(
+        rows.features,
+        array![[0.5, 0.0, -0.1], [0.0, 4.0, 0.0], [0.0, 0.0, 0.25], [0.0, 0.0, 0.0]]
+    );
     assert_eq!(rows.values().unwrap(), array![[2.0], [0.0], [1.0], [0.5]]);
     assert_eq!(rows.groups, Some(vec![2, 1, 1]));
     assert_eq!(rows.feature_names, ["1", "2", "3"]);
@@ -52,7 +55,10 @@ fn indices_count_from_0_if_one_is_0_or_if_it_is_said() {
         (said.features, said.feature_names),
         (array![[0.0, 5.0, 7.0]], ["0", "1", "2"].map(String::from).to_vec())
     );
-    assert_eq!(read("1 1:5", &plain.clone().features(3)).unwrap().features, array![[5.0, 0.0, 0.0]]);
+    assert_eq!(
+        read("1 1:5", &plain.clone().features(3)).unwrap().features,
+        array![[5.0, 0.0, 0.0]]
+    );
     let nothing = read("1\n0\n", &plain.features(2)).unwrap();
     assert_eq!(nothing.features.dim(), (2, 2));
 }
@@ -82,7 +88,9 @@ fn gzip_is_known_by_its_bytes_for_rows_and_for_queries() {
         bytes.write_all(&(!length).to_le_bytes()).unwrap();
         bytes.write_all(text.as_bytes()).unwrap();
         let crc = text.bytes().fold(!0_u32, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+                (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+            })
         });
         bytes.write_all(&(!crc).to_le_bytes()).unwrap();
         bytes.write_all(&(text.len() as u32).to_le_bytes()).unwrap();
@@ -117,7 +125,10 @@ fn damage_is_told_by_its_line() {
     let cases = [
         ("", "at line 1: the end of the file; expected at least one row"),
         ("# nothing\n\n", "the end of the file; expected at least one row"),
-        ("1 1:2\nnan 1:2", "at line 2: `nan`; expected a label in front, a number that is finite in f32"),
+        (
+            "1 1:2\nnan 1:2",
+            "at line 2: `nan`; expected a label in front, a number that is finite in f32",
+        ),
         ("1 1:2\n1:2", "at line 2: `1:2`; expected a label in front"),
         ("1e39 1:2", "at line 1: `1e39`"),
         ("1 1:2\n# x\n0 1:nan", "at line 3: `1:nan`; expected a value that is finite in f32"),
@@ -130,30 +141,51 @@ fn damage_is_told_by_its_line() {
         ("1 2:1 1:1", "at line 1: index 1 after 2; expected indices that ascend, each once"),
         ("0 1:1\n1 2:1 2:1", "at line 2: index 2 after 2"),
         ("1 4294967296:1", "at line 1: index 4294967296; expected an index that fits 32 bits"),
-        ("1 99999999999999999999999:1", "index 99999999999999999999999; expected an index that fits 32 bits"),
+        (
+            "1 99999999999999999999999:1",
+            "index 99999999999999999999999; expected an index that fits 32 bits",
+        ),
         ("1 qid:1 1:1\n0 1:1", "at line 2: a row without qid:; expected a query in each row"),
         ("1 1:1\n0 qid:1 1:1", "at line 2: qid:1; expected no query"),
         ("1 qid:x 1:1", "at line 1: `qid:x`; expected a whole number"),
         ("1 qid:-1 1:1", "at line 1: `qid:-1`"),
-        ("1 qid:1 1:1\n1 qid:2 1:1\n1 qid:1 1:1", "at line 3: query 1 again, whose rows ended before line 2"),
+        (
+            "1 qid:1 1:1\n1 qid:2 1:1\n1 qid:1 1:1",
+            "at line 3: query 1 again, whose rows ended before line 2",
+        ),
         ("1 1:1 qid:1", "`qid:1`; expected index:value"),
         ("1\n0\n", "no feature in any row"),
         ("1 1:\u{fe}", "at line 1: `1:\u{fe}`"),
     ];
     for (text, words) in cases {
         let message = refusal(text, &plain);
-        assert!(message.starts_with("rows.svm: at line ") && message.contains(words), "{text:?}: {message}");
+        assert!(
+            message.starts_with("rows.svm: at line ") && message.contains(words),
+            "{text:?}: {message}"
+        );
     }
     // A GiB of features would be allowed where it is asked for; their names would take sixteen more.
     let names = refusal("1 268435456:1", &plain.clone().features(268_435_456));
-    assert!(names.contains("[1, 268435456] (index 268435456 in line 1) takes 18253611008 bytes"), "{names}");
+    assert!(
+        names.contains("[1, 268435456] (index 268435456 in line 1) takes 18253611008 bytes"),
+        "{names}"
+    );
     // 68 MB from 11 bytes are refused, unless somebody says that there are so many.
     let large = refusal("1 1000000:1", &plain);
-    assert!(large.contains("takes 68000000 bytes") && large.contains("say how many there are"), "{large}");
-    assert_eq!(read("1 1000000:1", &plain.clone().features(1_000_000)).unwrap().features.ncols(), 1_000_000);
+    assert!(
+        large.contains("takes 68000000 bytes") && large.contains("say how many there are"),
+        "{large}"
+    );
+    assert_eq!(
+        read("1 1000000:1", &plain.clone().features(1_000_000)).unwrap().features.ncols(),
+        1_000_000
+    );
     assert!(refusal(b"1 1:\xff", &plain).contains("at line 1: bytes that are no text"));
     let narrow = refusal("1 1:1\n1 3:1 5:1\n0 1:1", &plain.clone().features(4));
-    assert!(narrow.contains("at line 2: index 5; expected indices up to 4, as there are 4 features"), "{narrow}");
+    assert!(
+        narrow.contains("at line 2: index 5; expected indices up to 4, as there are 4 features"),
+        "{narrow}"
+    );
     let narrow = refusal("1 0:1\n1 4:1", &plain.clone().features(4));
     assert!(narrow.contains("at line 2: index 4; expected indices up to 3"), "{narrow}");
     let one = refusal("1 1:1\n1 0:1", &plain.clone().zero_based(false));
@@ -173,17 +205,31 @@ fn queries_that_are_not_the_rows_are_told_by_the_line_of_their_file() {
         message.replace(&format!("{}/", folder.0.path().display()), "")
     };
     let few = message("1\n1\n");
-    assert_eq!(few, "rows.svm.query: at line 2: 2 rows in 2 queries; expected 3 in all, as rows.svm has");
-    assert!(message("2\n2\n1").contains("rows.svm.query: at line 2: 4 rows up to here; expected 3 in all"));
-    assert!(message("2\n0\n1").contains("rows.svm.query: at line 2: `0`; expected the number of rows of a query"));
+    assert_eq!(
+        few,
+        "rows.svm.query: at line 2: 2 rows in 2 queries; expected 3 in all, as rows.svm has"
+    );
+    assert!(
+        message("2\n2\n1")
+            .contains("rows.svm.query: at line 2: 4 rows up to here; expected 3 in all")
+    );
+    assert!(
+        message("2\n0\n1")
+            .contains("rows.svm.query: at line 2: `0`; expected the number of rows of a query")
+    );
     assert!(message("2\nx").contains("at line 2: `x`"));
     assert!(message("").contains("0 rows in 0 queries"));
     let other = message("1\n2\n");
-    assert!(other.contains("query 1 (from 1): 1 rows; expected 2 rows, as qid: says in rows.svm"), "{other}");
+    assert!(
+        other.contains("query 1 (from 1): 1 rows; expected 2 rows, as qid: says in rows.svm"),
+        "{other}"
+    );
     assert!(message("2\n1\n1\n").contains("4 rows up to here"));
     std::fs::write(folder.0.path().join("rows.svm.query"), "2\n1\n").unwrap();
     assert_eq!(read_svmlight(&rows, &ReadOptions::default()).unwrap().groups, Some(vec![2, 1]));
-    let missing = read_svmlight(&rows, &ReadOptions::default().groups("nowhere.query")).unwrap_err().to_string();
+    let missing = read_svmlight(&rows, &ReadOptions::default().groups("nowhere.query"))
+        .unwrap_err()
+        .to_string();
     assert!(missing.starts_with("nowhere.query: "), "{missing}");
 }
 
@@ -201,15 +247,24 @@ fn queries_stay_whole_when_rows_are_parted_and_shuffled() {
     let mut start = 0;
     for &size in &groups {
         let first = shuffled.features[[start, 0]];
-        let (known, _) =
-            [(1.0, 2), (3.0, 1), (4.0, 3), (7.0, 1)].into_iter().find(|query| *query == (first, size)).unwrap();
-        (0..size).for_each(|item| assert_eq!(shuffled.features[[start + item, 0]], known + item as f32));
+        let (known, _) = [(1.0, 2), (3.0, 1), (4.0, 3), (7.0, 1)]
+            .into_iter()
+            .find(|query| *query == (first, size))
+            .unwrap();
+        (0..size)
+            .for_each(|item| assert_eq!(shuffled.features[[start + item, 0]], known + item as f32));
         start += size;
     }
     assert_ne!(shuffled.features, rows.features);
     let message = rows.clone().grouped(vec![3, 3]).unwrap_err().to_string();
     assert!(message.contains("features have 7 rows but 2 groups 6 in all"), "{message}");
-    assert!(rows.clone().split(0.1).unwrap_err().to_string().contains("leave queries in both parts; there are 4"));
+    assert!(
+        rows.clone()
+            .split(0.1)
+            .unwrap_err()
+            .to_string()
+            .contains("leave queries in both parts; there are 4")
+    );
 }
 
 #[test]
@@ -233,7 +288,8 @@ fn lightgbms_example_is_read_whole() {
         return;
     };
     let train = data::read(folder.join("rank.train"), &ReadOptions::default()).unwrap().train;
-    let test = data::read(folder.join("rank.test"), &ReadOptions::default().features(300)).unwrap().train;
+    let test =
+        data::read(folder.join("rank.test"), &ReadOptions::default().features(300)).unwrap().train;
     assert_eq!((train.features.dim(), test.features.dim()), ((3005, 300), (768, 300)));
     let groups = [&train, &test].map(|rows| rows.groups.as_ref().map(Vec::len));
     assert_eq!(groups, [Some(201), Some(50)]);

@@ -35,7 +35,8 @@ pub fn numpy(name: &str) -> Vec<u8> {
 pub fn idx() -> Vec<Vec<u8>> {
     let images = [&[0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2][..], &[9; 12]].concat();
     let labels = vec![0, 0, 8, 1, 0, 0, 0, 3, 0, 2, 1];
-    let doubles = [&[0, 0, 0x0e, 2, 0, 0, 0, 1, 0, 0, 0, 2][..], &2.5_f64.to_be_bytes(), &[0; 8]].concat();
+    let doubles =
+        [&[0, 0, 0x0e, 2, 0, 0, 0, 1, 0, 0, 0, 2][..], &2.5_f64.to_be_bytes(), &[0; 8]].concat();
     let words = [&[0, 0, 0x0c, 1, 0, 0, 0, 2][..], &7_i32.to_be_bytes(), &[0xff; 4]].concat();
     with_compressed(vec![images, labels, doubles, words])
 }
@@ -83,7 +84,8 @@ pub fn models() -> Vec<Vec<u8>> {
     let cpu = Device::cpu();
     let make = || -> gradus::Result<Vec<Model>> {
         let plain = Sequential::new(2).then(Dense::new(1)).on(&cpu)?;
-        let mut hidden = Sequential::new(2).l2(1e-3).then(Dense::new(3).activation(Relu)).then(Dense::new(1));
+        let mut hidden =
+            Sequential::new(2).l2(1e-3).then(Dense::new(3).activation(Relu)).then(Dense::new(1));
         hidden = hidden.proximal_l1(1e-4);
         let mut hidden = hidden.on(&cpu)?.compile(Mse::new(), Adam::new())?;
         hidden.set_input_scaling(vec![0.5, 0.5], vec![1.0, 2.0])?;
@@ -93,7 +95,10 @@ pub fn models() -> Vec<Vec<u8>> {
         let mut classes = Sequential::new(2).then(Dense::new(3)).on(&Device::reference())?;
         classes = classes.compile(CrossEntropy::new(), Muon::new())?;
         classes.fit(&x, &labels, Fit::new().epochs(1).progress(false))?;
-        let ids = Sequential::of_ids(2, [5, 3]).then(Dense::new(1)).on(&cpu)?.compile(Mse::new(), Sgd::new())?;
+        let ids = Sequential::of_ids(2, [5, 3])
+            .then(Dense::new(1))
+            .on(&cpu)?
+            .compile(Mse::new(), Sgd::new())?;
         Ok(vec![plain, hidden, classes, ids])
     };
     make().expect("small models").into_iter().map(saved).collect()
@@ -105,25 +110,34 @@ pub fn recommenders() -> Vec<Vec<u8>> {
         let mut plain = Recommender::new(3, 4).components(2).on(&Device::cpu())?;
         plain.fit(&Interactions::new(3, 4, &pairs)?, 1)?;
         let features = Features::new(4, 3, &[(0, 1, 1.0), (1, 2, 0.5), (2, 0, 1.0), (3, 0, 2.0)])?;
-        let hybrid = Recommender::new(3, 4).components(2).item_features(features).on(&Device::reference())?;
+        let hybrid =
+            Recommender::new(3, 4).components(2).item_features(features).on(&Device::reference())?;
         let folder = tempfile::tempdir().expect("a folder for temporary files");
         let path = folder.path().join("ratings.csv");
         std::fs::write(&path, &ratings()[0]).expect("it can be written");
         let named = Interactions::from_ratings(&data::read_ratings(&path)?, 3.0, false)?;
-        let mut with_ids = Recommender::new(named.users(), named.items()).components(1).on(&Device::cpu())?;
+        let mut with_ids =
+            Recommender::new(named.users(), named.items()).components(1).on(&Device::cpu())?;
         with_ids.fit(&named, 1)?;
         Ok(vec![plain, hybrid, with_ids])
     };
-    make().expect("small recommenders").into_iter().map(|model| saved(|path| model.save(path))).collect()
+    make()
+        .expect("small recommenders")
+        .into_iter()
+        .map(|model| saved(|path| model.save(path)))
+        .collect()
 }
 
 /// The small cases of the golden files: each loss, optimizer and schedule is among them.
 pub fn cases() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut files: Vec<_> = std::fs::read_dir(folder).expect("the golden files").flatten().map(|f| f.path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).expect("the golden files").flatten().map(|f| f.path()).collect();
     files.sort();
     let mut cases = Vec::new();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
+    for file in
+        files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "json"))
+    {
         let text = std::fs::read(file).expect("it can be read");
         let read: Vec<Value> = serde_json::from_slice(&text).expect("a list of cases");
         let small = read.into_iter().map(|mut case| {

@@ -30,11 +30,23 @@ pub struct Format {
 
 /// All formats that are read from users.
 pub fn all() -> Vec<Format> {
-    let numpy = ["column_f8.npy", "big_endian_f64.npy", "fortran_i16.npy", "cube_u8.npy", "structured.npy", "x.npy"];
+    let numpy = [
+        "column_f8.npy",
+        "big_endian_f64.npy",
+        "fortran_i16.npy",
+        "cube_u8.npy",
+        "structured.npy",
+        "x.npy",
+    ];
     vec![
         Format { file: "f.idx", corpus: corpus::idx(), edit: idx, read: read_idx },
         Format { file: "f.csv", corpus: corpus::csv(), edit: text, read: read_csv },
-        Format { file: "f.npy", corpus: numpy.map(corpus::numpy).into(), edit: npy, read: read_data },
+        Format {
+            file: "f.npy",
+            corpus: numpy.map(corpus::numpy).into(),
+            edit: npy,
+            read: read_data,
+        },
         Format {
             file: "f.npz",
             corpus: ["stored.npz", "deflated.npz"].map(corpus::numpy).into(),
@@ -44,7 +56,12 @@ pub fn all() -> Vec<Format> {
         Format { file: "f.svm", corpus: corpus::svmlight(), edit: text, read: read_svmlight },
         Format { file: "f.ratings", corpus: corpus::ratings(), edit: text, read: read_ratings },
         Format { file: "f.model", corpus: corpus::models(), edit: safetensors, read: read_model },
-        Format { file: "f.recommender", corpus: corpus::recommenders(), edit: safetensors, read: read_recommender },
+        Format {
+            file: "f.recommender",
+            corpus: corpus::recommenders(),
+            edit: safetensors,
+            read: read_recommender,
+        },
         Format { file: "f.json", corpus: corpus::cases(), edit: eval_cases, read: answer_cases },
     ]
 }
@@ -63,9 +80,9 @@ fn read_data(path: &Path, _: usize) -> Said {
     said(data::read(path, &ReadOptions::default()))
 }
 
-fn read_csv(path: &Path, turn: usize) -> Said {
+fn read_csv(path: &Path, iteration: usize) -> Said {
     let options = ReadOptions::default();
-    let options = match turn % 4 {
+    let options = match iteration % 4 {
         0 => options,
         1 => options.target("kind"),
         2 => options.target("price"),
@@ -74,9 +91,9 @@ fn read_csv(path: &Path, turn: usize) -> Said {
     said(data::read(path, &options))
 }
 
-fn read_svmlight(path: &Path, turn: usize) -> Said {
+fn read_svmlight(path: &Path, iteration: usize) -> Said {
     let options = ReadOptions::default();
-    let options = match turn % 4 {
+    let options = match iteration % 4 {
         0 => options.zero_based(true),
         1 => options.zero_based(false),
         _ => options,
@@ -89,21 +106,21 @@ fn read_ratings(path: &Path, _: usize) -> Said {
     said(gradus::recommend::Interactions::from_ratings(&ratings, 3.0, false))
 }
 
-fn read_model(path: &Path, turn: usize) -> Said {
-    let device = if turn.is_multiple_of(2) { Device::cpu() } else { Device::reference() };
+fn read_model(path: &Path, iteration: usize) -> Said {
+    let device = if iteration.is_multiple_of(2) { Device::cpu() } else { Device::reference() };
     let model = gradus::Model::load(path, &device).map_err(|error| error.to_string())?;
     drop(model.summary());
     said(model.weights())
 }
 
-fn read_recommender(path: &Path, turn: usize) -> Said {
-    let device = if turn.is_multiple_of(2) { Device::cpu() } else { Device::reference() };
+fn read_recommender(path: &Path, iteration: usize) -> Said {
+    let device = if iteration.is_multiple_of(2) { Device::cpu() } else { Device::reference() };
     let model = gradus::recommend::Model::load(path, &device).map_err(|error| error.to_string())?;
     said(model.recommend(0, 3, true)).and_then(|()| said(model.similar_items(0, 3)))
 }
 
-fn answer_cases(path: &Path, turn: usize) -> Said {
-    let device = if turn.is_multiple_of(4) { Device::reference() } else { Device::cpu() };
+fn answer_cases(path: &Path, iteration: usize) -> Said {
+    let device = if iteration.is_multiple_of(4) { Device::reference() } else { Device::cpu() };
     let text = std::fs::read(path).map_err(|error| error.to_string())?;
     let Ok(case) = serde_json::from_slice::<Value>(&text) else { return Ok(()) };
     match cases::answer(&case, &device).get("error") {
@@ -156,12 +173,18 @@ fn idx(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
             _ => {
                 let place = 4 + 4 * m.below(usize::from(bytes[3]).min(4));
                 let size = m.whole() as u32;
-                bytes.iter_mut().skip(place).zip(size.to_be_bytes()).for_each(|(byte, new)| *byte = new);
+                bytes
+                    .iter_mut()
+                    .skip(place)
+                    .zip(size.to_be_bytes())
+                    .for_each(|(byte, new)| *byte = new);
             }
         }
         let sizes = bytes[4..].as_chunks::<4>().0.iter().take(usize::from(bytes[3]));
         let size = if bytes[2] < 0x0b { 1 } else { 1 << (bytes[2].min(0x0e) - 0x0a).div_ceil(2) };
-        let count = sizes.fold(size, |count: usize, &size| count.saturating_mul(u32::from_be_bytes(size) as usize));
+        let count = sizes.fold(size, |count: usize, &size| {
+            count.saturating_mul(u32::from_be_bytes(size) as usize)
+        });
         if count < 4096 && m.chance(0.7) {
             bytes.resize(4 + 4 * usize::from(bytes[3]) + count, 1);
         }
@@ -179,18 +202,25 @@ fn npy(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
         let mut header = if m.chance(0.5) {
             bytes[10..end.min(bytes.len())].to_vec()
         } else {
-            let kind = *m.pick(&["<f4", ">f8", "|u1", "<i8", "=i2", "<f2", "|b1", "<c8", "|O", "<U3", "|S0", ""]);
+            let kind = *m.pick(&[
+                "<f4", ">f8", "|u1", "<i8", "=i2", "<f2", "|b1", "<c8", "|O", "<U3", "|S0", "",
+            ]);
             let order = *m.pick(&["True", "False", "0", "None"]);
             let sizes: Vec<String> = (0..m.below(5)).map(|_| m.whole().to_string()).collect();
             let shape = if m.chance(0.5) { "3, 2".into() } else { sizes.join(", ") };
-            format!("{{'descr': '{kind}', 'fortran_order': {order}, 'shape': ({shape}), }}\n").into_bytes()
+            format!("{{'descr': '{kind}', 'fortran_order': {order}, 'shape': ({shape}), }}\n")
+                .into_bytes()
         };
         if m.chance(0.4) {
             m.text(&mut header, corpus);
         }
         let version = *m.pick(&[1, 1, 1, 2, 3, 9]);
         let length = header.len() as u32;
-        let length = if version == 1 { (length as u16).to_le_bytes().to_vec() } else { length.to_le_bytes().to_vec() };
+        let length = if version == 1 {
+            (length as u16).to_le_bytes().to_vec()
+        } else {
+            length.to_le_bytes().to_vec()
+        };
         *bytes = [b"\x93NUMPY", &[version, 0][..], &length, &header, &values].concat();
     });
 }
@@ -208,16 +238,22 @@ fn npz(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
         }
         Some(files).filter(|files| !files.is_empty())
     };
-    let Some(mut files) = unpacked().filter(|_| m.chance(0.7)) else { return m.bytes(bytes, corpus) };
+    let Some(mut files) = unpacked().filter(|_| m.chance(0.7)) else {
+        return m.bytes(bytes, corpus);
+    };
     let which = m.below(files.len());
     match m.below(6) {
-        0 => files[which].0 = (*m.pick(&["x.npy", "y.npy", "x_train.npy", "", "../x.npy", "x_test.npy"])).into(),
+        0 => {
+            files[which].0 =
+                (*m.pick(&["x.npy", "y.npy", "x_train.npy", "", "../x.npy", "x_test.npy"])).into()
+        }
         1 => drop(files.remove(which)),
         2 => m.bytes(&mut files[which].1, corpus),
         _ => npy(m, &mut files[which].1, corpus),
     }
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    let method = if m.chance(0.5) { CompressionMethod::Stored } else { CompressionMethod::Deflated };
+    let method =
+        if m.chance(0.5) { CompressionMethod::Stored } else { CompressionMethod::Deflated };
     for (name, content) in files {
         let options = SimpleFileOptions::default().compression_method(method);
         // Two of one name are refused by the writer.
@@ -231,8 +267,9 @@ fn npz(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
 /// The header is JSON behind its length, and the description within it JSON again.
 fn safetensors(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     let length = bytes.first_chunk().map_or(0, |&length| u64::from_le_bytes(length) as usize);
-    let header =
-        bytes.get(8..8_usize.saturating_add(length)).and_then(|text| serde_json::from_slice::<Value>(text).ok());
+    let header = bytes
+        .get(8..8_usize.saturating_add(length))
+        .and_then(|text| serde_json::from_slice::<Value>(text).ok());
     let Some(mut header) = header.filter(|_| m.chance(0.9)) else { return m.bytes(bytes, corpus) };
     let mut values = bytes[8 + length..].to_vec();
     for _ in 0..=m.below(3) {
@@ -267,7 +304,10 @@ fn describe(m: &mut Mutator, header: &mut Value) {
         "seed",
     ];
     let metadata = header.get_mut("__metadata__").and_then(Value::as_object_mut);
-    let Some(Value::String(text)) = metadata.and_then(|metadata| metadata.values_mut().next()) else { return };
+    let Some(Value::String(text)) = metadata.and_then(|metadata| metadata.values_mut().next())
+    else {
+        return;
+    };
     if m.chance(0.1) {
         let mut edited = std::mem::take(text).into_bytes();
         m.text(&mut edited, &[b"{}[]:,\"".to_vec()]);

@@ -78,16 +78,21 @@ impl Findings {
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// Whether a file was read, and what is wrong with how it was.
-fn judge(format: &Format, path: &Path, size: usize, turn: usize) -> (bool, Option<String>) {
+fn check(format: &Format, path: &Path, size: usize, iteration: usize) -> (bool, Option<String>) {
     let start = Instant::now();
-    let (outcome, held) = peak_of(|| panic::catch_unwind(AssertUnwindSafe(|| (format.read)(path, turn))));
+    let (outcome, held) =
+        peak_of(|| panic::catch_unwind(AssertUnwindSafe(|| (format.read)(path, iteration))));
     let Ok(said) = outcome else {
         return (false, Some(PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone()));
     };
     let message = said.as_ref().err().cloned().unwrap_or("read".into());
     let fault = if held > most_held(size) {
         // Told by powers of two, so that one kind is told once.
-        Some(format!("holds up to 2^{} bytes for a file of up to 2^{}", held.ilog2() + 1, size.max(1).ilog2() + 1))
+        Some(format!(
+            "holds up to 2^{} bytes for a file of up to 2^{}",
+            held.ilog2() + 1,
+            size.max(1).ilog2() + 1
+        ))
     } else if start.elapsed() > LONGEST {
         Some(format!("takes more than {LONGEST:?}"))
     } else if message.is_empty() {
@@ -103,7 +108,8 @@ fn fuzz(file: &str) {
     static STARTED: AtomicU64 = AtomicU64::new(u64::MAX);
     let (seed, files) = (number("GRADUS_FUZZ_SEED", 1), number("GRADUS_FUZZ", FILES) as usize);
     let formats = formats::all();
-    let (stream, format) = formats.iter().enumerate().find(|(_, format)| format.file == file).expect("a format");
+    let (stream, format) =
+        formats.iter().enumerate().find(|(_, format)| format.file == file).expect("a format");
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz");
     std::fs::create_dir_all(&kept).expect("the target's folder can be written");
     let path = kept.join(file);
@@ -111,20 +117,22 @@ fn fuzz(file: &str) {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(|info| {
         let text = info.to_string();
-        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) =
+            text.split_whitespace().collect::<Vec<_>>().join(" ");
     }));
     let (mut m, mut findings, mut read, start) =
         (Mutator::new(seed, stream as u64), Findings::default(), 0, Instant::now());
     let files = files / formats.len();
-    for turn in 0..files {
+    for iteration in 0..files {
         // The corpus itself first.
-        let mut bytes = format.corpus.get(turn).cloned().unwrap_or_else(|| m.pick(&format.corpus).clone());
-        if turn >= format.corpus.len() {
+        let mut bytes =
+            format.corpus.get(iteration).cloned().unwrap_or_else(|| m.pick(&format.corpus).clone());
+        if iteration >= format.corpus.len() {
             (format.edit)(&mut m, &mut bytes, &format.corpus);
         }
         std::fs::write(&path, &bytes).expect("the target's folder can be written");
-        STARTED.store(turn as u64, Relaxed);
-        let (is_read, fault) = judge(format, &path, bytes.len(), turn);
+        STARTED.store(iteration as u64, Relaxed);
+        let (is_read, fault) = check(format, &path, bytes.len(), iteration);
         read += usize::from(is_read);
         if let Some(kind) = fault {
             findings.add(kind, format, &bytes, &kept);
@@ -133,8 +141,9 @@ fn fuzz(file: &str) {
     STARTED.store(u64::MAX, Relaxed);
     panic::set_hook(usual);
     println!("{file}: {files} files, {read} of them read, {:.1} s", start.elapsed().as_secs_f64());
-    let told: Vec<String> = findings.0.iter().map(|(kind, file)| format!("{kind}\n    {}", file.display())).collect();
-    assert!(told.is_empty(), "\n{}", told.join("\n"));
+    let report: Vec<String> =
+        findings.0.iter().map(|(kind, file)| format!("{kind}\n    {}", file.display())).collect();
+    assert!(report.is_empty(), "\n{}", report.join("\n"));
     // Were all refused at once, the edits would reach nothing.
     assert!(read * 50 > files && read < files, "{read} of {files} are read");
 }

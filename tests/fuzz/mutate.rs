@@ -7,8 +7,24 @@ use serde_json::{Map, Value, json};
 pub struct Mutator(Random);
 
 /// Numbers at the ends of the integer types, and sizes that no small file can hold.
-const WHOLE: [u64; 16] =
-    [0, 1, 2, 7, 8, 127, 128, 255, 256, 65_535, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 53, i64::MAX as u64, u64::MAX];
+const WHOLE: [u64; 16] = [
+    0,
+    1,
+    2,
+    7,
+    8,
+    127,
+    128,
+    255,
+    256,
+    65_535,
+    1 << 31,
+    (1 << 32) - 1,
+    1 << 32,
+    1 << 53,
+    i64::MAX as u64,
+    u64::MAX,
+];
 
 /// Pieces of text that readers of tables, of lines and of headers treat apart.
 const TOKENS: &[&str] = &[
@@ -83,7 +99,11 @@ impl Mutator {
 
     pub fn whole(&mut self) -> u64 {
         let near = *self.pick(&WHOLE);
-        if self.chance(0.7) { near } else { near.wrapping_add(self.below(5) as u64).wrapping_sub(2) }
+        if self.chance(0.7) {
+            near
+        } else {
+            near.wrapping_add(self.below(5) as u64).wrapping_sub(2)
+        }
     }
 
     /// A range within `length`, mostly short.
@@ -99,7 +119,9 @@ impl Mutator {
             let place = self.below(bytes.len());
             match self.below(9) {
                 0 if !bytes.is_empty() => bytes[place] ^= 1 << self.below(8),
-                1 if !bytes.is_empty() => bytes[place] = *self.pick(&[0, 1, 0x7f, 0x80, 0xff, b'\n', b',', b'"']),
+                1 if !bytes.is_empty() => {
+                    bytes[place] = *self.pick(&[0, 1, 0x7f, 0x80, 0xff, b'\n', b',', b'"'])
+                }
                 2 => drop(bytes.drain(self.range(bytes.len()))),
                 3 => bytes.truncate(place),
                 4 => {
@@ -121,7 +143,9 @@ impl Mutator {
                     let number = if number[0] == 0 { &number[8 - size..] } else { &number[..size] };
                     bytes.iter_mut().skip(place).zip(number).for_each(|(byte, new)| *byte = *new);
                 }
-                7 => bytes.extend(std::iter::repeat_n(*self.pick(&[0, 0xff, b'1']), self.below(300))),
+                7 => {
+                    bytes.extend(std::iter::repeat_n(*self.pick(&[0, 0xff, b'1']), self.below(300)))
+                }
                 _ => {
                     let token = self.pick(TOKENS).as_bytes();
                     bytes.splice(place..place, token.iter().copied());
@@ -133,8 +157,10 @@ impl Mutator {
     /// One to four edits of text: tokens replaced, dropped, doubled; lines moved; now and then bytes.
     pub fn text(&mut self, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
         for _ in 0..=self.below(4) {
-            let separators: Vec<usize> =
-                (0..bytes.len()).filter(|&at| b",;\t\n :\"".contains(&bytes[at])).chain([bytes.len()]).collect();
+            let separators: Vec<usize> = (0..bytes.len())
+                .filter(|&at| b",;\t\n :\"".contains(&bytes[at]))
+                .chain([bytes.len()])
+                .collect();
             let which = self.below(separators.len());
             let start = if which == 0 { 0 } else { separators[which - 1] + 1 };
             let token = start..separators[which];
@@ -146,10 +172,15 @@ impl Mutator {
                     bytes.splice(start..start, copy);
                 }
                 5 => {
-                    let mut lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+                    let mut lines: Vec<&[u8]> =
+                        bytes.split_inclusive(|&byte| byte == b'\n').collect();
                     let (from, to) = (self.below(lines.len()), self.below(lines.len()));
                     if !lines.is_empty() {
-                        if self.chance(0.5) { lines.swap(from, to) } else { lines.insert(to, lines[from]) }
+                        if self.chance(0.5) {
+                            lines.swap(from, to)
+                        } else {
+                            lines.insert(to, lines[from])
+                        }
                     }
                     *bytes = lines.concat();
                 }
@@ -170,7 +201,17 @@ impl Mutator {
             2 | 3 => json!(self.whole()),
             4 => json!(-(self.below(3) as i64)),
             5 => json!(*self.pick(&[0.5, -0.0, 1e-300, 1e300, 1e39, 2.5, -1.5])),
-            6 => json!(*self.pick(&["", "NaN", "inf", "-inf", "adam", "relu", "mse", "warp", "é\n\u{1b}[2J"])),
+            6 => json!(*self.pick(&[
+                "",
+                "NaN",
+                "inf",
+                "-inf",
+                "adam",
+                "relu",
+                "mse",
+                "warp",
+                "é\n\u{1b}[2J"
+            ])),
             7 => json!([]),
             8 => json!({}),
             9 => json!([self.whole(), self.below(4)]),
@@ -183,7 +224,9 @@ impl Mutator {
     pub fn json(&mut self, value: &mut Value, words: &[&str]) {
         let goes_deeper = self.chance(0.8);
         match value {
-            Value::Object(fields) if !fields.is_empty() && goes_deeper => self.object(fields, words),
+            Value::Object(fields) if !fields.is_empty() && goes_deeper => {
+                self.object(fields, words)
+            }
             Value::Array(items) if !items.is_empty() && goes_deeper => {
                 let place = self.below(items.len());
                 match self.below(6) {
@@ -192,10 +235,19 @@ impl Mutator {
                     _ => self.json(&mut items[place], words),
                 }
             }
-            Value::String(text) if self.chance(0.5) && !words.is_empty() => *text = (*self.pick(words)).into(),
+            Value::String(text) if self.chance(0.5) && !words.is_empty() => {
+                *text = (*self.pick(words)).into()
+            }
             Value::Number(number) if self.chance(0.5) => {
                 let near = number.as_f64().unwrap_or(0.0);
-                *value = json!(*self.pick(&[near + 1.0, near - 1.0, -near, near * 1e6, near / 3.0, near.trunc()]));
+                *value = json!(*self.pick(&[
+                    near + 1.0,
+                    near - 1.0,
+                    -near,
+                    near * 1e6,
+                    near / 3.0,
+                    near.trunc()
+                ]));
             }
             _ => *value = self.value(),
         }

@@ -34,25 +34,34 @@ fn main() -> ExitCode {
     {
         // A process of its own: the Vulkan loader takes the driver from the environment.
         let status = again.args(std::env::args_os().skip(1)).status();
-        return ExitCode::from(status.ok().and_then(|status| status.code()).map_or(101, |code| code as u8));
+        return ExitCode::from(
+            status.ok().and_then(|status| status.code()).map_or(101, |code| code as u8),
+        );
     }
     let installed = compiler::manifest().is_some();
     let ignored = !installed && std::env::var_os("GRADUS_REQUIRE_RADV").is_none();
     if ignored {
-        eprintln!("ignored: Mesa's RADV driver is not installed (Debian: apt-get install mesa-vulkan-drivers)");
+        eprintln!(
+            "ignored: Mesa's RADV driver is not installed (Debian: apt-get install mesa-vulkan-drivers)"
+        );
     }
     let mut trials = vec![
-        Trial::test("the_list_is_read_and_written", || list_survives_a_round_trip().map_err(Failed::from)),
+        Trial::test("the_list_is_read_and_written", || {
+            list_survives_a_round_trip().map_err(Failed::from)
+        }),
         Trial::test("a_group_that_became_worse_or_better_is_told", changes_of_a_group_are_told),
         Trial::test("a_kernel_that_spills_on_purpose_is_refused", spilling_kernel_is_refused)
             .with_ignored_flag(ignored),
-        Trial::test("a_kernel_with_a_private_array_is_refused", array_is_refused).with_ignored_flag(ignored),
+        Trial::test("a_kernel_with_a_private_array_is_refused", array_is_refused)
+            .with_ignored_flag(ignored),
         Trial::test("a_kernel_that_fills_the_workgroup_memory_is_refused", few_waves_are_refused)
             .with_ignored_flag(ignored),
-        Trial::test("a_kernel_without_end_is_refused", long_kernel_is_refused).with_ignored_flag(ignored),
+        Trial::test("a_kernel_without_end_is_refused", long_kernel_is_refused)
+            .with_ignored_flag(ignored),
     ];
     trials.push(
-        Trial::test("gradus_says_that_a_null_device_cannot_compute", null_device_is_refused).with_ignored_flag(ignored),
+        Trial::test("gradus_says_that_a_null_device_cannot_compute", null_device_is_refused)
+            .with_ignored_flag(ignored),
     );
     let whole = std::env::var("GRADUS_ISA").is_ok_and(|value| value == "all");
     let own = compiler::family_of_this_process().unwrap_or_else(|| "gfx1100".into());
@@ -62,7 +71,9 @@ fn main() -> ExitCode {
     };
     for family in families {
         let name = format!("programs_keep_the_limits_on_{family}");
-        trials.push(Trial::test(name, move || keeps_the_limits(&family, whole)).with_ignored_flag(ignored));
+        trials.push(
+            Trial::test(name, move || keeps_the_limits(&family, whole)).with_ignored_flag(ignored),
+        );
     }
     // One after the other: each uses all cores.
     libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials).exit_code()
@@ -86,8 +97,9 @@ fn keeps_the_limits(family: &str, whole: bool) -> Result<(), Failed> {
         let mut again = compiler::command_for(family, &manifest)?;
         let name = format!("programs_keep_the_limits_on_{family}");
         let output = again.args([&name, "--exact", "--nocapture"]).output()?;
-        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        return if output.status.success() { Ok(()) } else { Err(told.into_owned().into()) };
+        let report =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        return if output.status.success() { Ok(()) } else { Err(report.into_owned().into()) };
     }
     let compiler = Compiler::open()?;
     let programs = compile::programs(&[], !whole)?;
@@ -123,21 +135,36 @@ fn row(label: &str, instructions: u64, waves: u64) -> Row {
 }
 
 fn changes_of_a_group_are_told() -> Result<(), Failed> {
-    let entry = |limit, programs, worst| Exception { family: "a".into(), limit, label: "long".into(), programs, worst };
+    let entry = |limit, programs, worst| Exception {
+        family: "a".into(),
+        limit,
+        label: "long".into(),
+        programs,
+        worst,
+    };
     let list = [entry(Limit::Instructions, 2, 6000.0)];
-    let told = |rows: &[Row], whole| complaints("a", rows, &list, whole);
+    let report = |rows: &[Row], whole| complaints("a", rows, &list, whole);
     let same = [row("long", 6000, 16), row("long", 5500, 16), row("long", 10, 16)];
-    assert_eq!(told(&same, true), Vec::<String>::new());
-    assert_eq!(told(&same[..1], false), Vec::<String>::new(), "a part of the programs is no improvement");
-    assert!(told(&same[..1], true)[0].contains("became better"));
-    assert!(told(&[], true)[0].contains("became better"));
-    assert!(told(&[row("long", 6001, 16)], false)[0].contains("became worse"));
-    assert!(told(&[row("long", 5500, 16), row("long", 5500, 16), row("long", 5500, 16)], false)[0].contains("worse"));
-    assert!(told(&[row("other", 5001, 16)], false)[0].contains("allowed is 5000"));
-    assert!(told(&[row("other", 10, 7)], false)[0].contains("waves 7"));
-    let nan =
-        Row { statistics: Statistics { seconds: f64::NAN, waves: 16, ..Default::default() }, ..row("other", 1, 16) };
-    assert_eq!(told(&[nan], false).len(), 1, "NaN passes no limit");
+    assert_eq!(report(&same, true), Vec::<String>::new());
+    assert_eq!(
+        report(&same[..1], false),
+        Vec::<String>::new(),
+        "a part of the programs is no improvement"
+    );
+    assert!(report(&same[..1], true)[0].contains("became better"));
+    assert!(report(&[], true)[0].contains("became better"));
+    assert!(report(&[row("long", 6001, 16)], false)[0].contains("became worse"));
+    assert!(
+        report(&[row("long", 5500, 16), row("long", 5500, 16), row("long", 5500, 16)], false)[0]
+            .contains("worse")
+    );
+    assert!(report(&[row("other", 5001, 16)], false)[0].contains("allowed is 5000"));
+    assert!(report(&[row("other", 10, 7)], false)[0].contains("waves 7"));
+    let nan = Row {
+        statistics: Statistics { seconds: f64::NAN, waves: 16, ..Default::default() },
+        ..row("other", 1, 16)
+    };
+    assert_eq!(report(&[nan], false).len(), 1, "NaN passes no limit");
     let few = [entry(Limit::Waves, 1, 6.0)];
     assert_eq!(complaints("a", &[row("long", 1, 6)], &few, true), Vec::<String>::new());
     assert!(complaints("a", &[row("long", 1, 5)], &few, true)[0].contains("became worse"));
@@ -160,12 +187,15 @@ fn limits_broken_by(body: &str) -> Result<Vec<Limit>, Failed> {
     Ok(limits::broken("gfx1100", &rows).into_iter().map(|one| one.limit).collect())
 }
 
-const HEAD: &str = "@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {\n";
+const HEAD: &str =
+    "@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {\n";
 
 fn spilling_kernel_is_refused() -> Result<(), Failed> {
     // 400 values that are loaded before a barrier and needed behind it: more than the 256 registers of a lane.
-    let loads: String = (0..400).map(|i| format!("let x{i} = data[id.x * 400u + {i}u];\n")).collect();
-    let stores: String = (0..400).map(|i| format!("data[id.x * 400u + {}u] = x{i};\n", 399 - i)).collect();
+    let loads: String =
+        (0..400).map(|i| format!("let x{i} = data[id.x * 400u + {i}u];\n")).collect();
+    let stores: String =
+        (0..400).map(|i| format!("data[id.x * 400u + {}u] = x{i};\n", 399 - i)).collect();
     let found = limits_broken_by(&format!("{HEAD}{loads}storageBarrier();\n{stores}}}"))?;
     assert!(found.contains(&Limit::Spills) && found.contains(&Limit::Scratch), "{found:?}");
     Ok(())
@@ -181,13 +211,15 @@ fn array_is_refused() -> Result<(), Failed> {
 
 fn few_waves_are_refused() -> Result<(), Failed> {
     let body = "shared_data[id.x % 8192u] = data[id.x];\nworkgroupBarrier();\ndata[id.x] = shared_data[(id.x * 7u) % 8192u];\n}";
-    let found = limits_broken_by(&format!("var<workgroup> shared_data: array<f32, 8192>;\n{HEAD}{body}"))?;
+    let found =
+        limits_broken_by(&format!("var<workgroup> shared_data: array<f32, 8192>;\n{HEAD}{body}"))?;
     assert!(found.contains(&Limit::Waves), "{found:?}");
     Ok(())
 }
 
 fn long_kernel_is_refused() -> Result<(), Failed> {
-    let steps: String = (0..3000).map(|i| format!("x = sin(x * {i}.5) + data[id.x + {i}u];\n")).collect();
+    let steps: String =
+        (0..3000).map(|i| format!("x = sin(x * {i}.5) + data[id.x + {i}u];\n")).collect();
     let found = limits_broken_by(&format!("{HEAD}var x = 0.0;\n{steps}data[id.x] = x;\n}}"))?;
     assert!(found.contains(&Limit::Instructions), "{found:?}");
     assert!(!found.contains(&Limit::Scratch), "{found:?}");

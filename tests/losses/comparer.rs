@@ -1,8 +1,8 @@
 //! The judges can fail: what is wrong by a little, missing or no number at all is refused, in the comparer and through
 //! the whole path of a device.
 
-use gradus::host::rowwise::{Auxiliary, Row, Target};
-use gradus::host::simd;
+use gradus::cpu::simd;
+use gradus::losses::{Auxiliary, Row, Target};
 use gradus::losses::{Domain, Family, Loss, Pointwise, Rowwise};
 use gradus::testing::{self, Comparison, compare};
 use gradus::wgsl::File;
@@ -65,7 +65,11 @@ fn a_number_where_nan_or_infinity_belongs_is_refused() {
         assert!(compare(&expected, &tolerance, &expected).passed());
         for found in [0.0, f64::MAX, -wanted] {
             let same = found.is_nan() && wanted.is_nan();
-            assert_eq!(compare(&expected, &tolerance, &array![1.0, found]).passed(), same, "{found} for {wanted}");
+            assert_eq!(
+                compare(&expected, &tolerance, &array![1.0, found]).passed(),
+                same,
+                "{found} for {wanted}"
+            );
         }
     }
 }
@@ -136,9 +140,18 @@ macro_rules! squared_error {
     };
 }
 
-squared_error!(Right, "fn loss(x: f32, y: f32) -> Loss { return Loss((x - y) * (x - y), 2.0 * (x - y)); }");
-squared_error!(ValueOff, "fn loss(x: f32, y: f32) -> Loss { return Loss(1.01 * (x - y) * (x - y), 2.0 * (x - y)); }");
-squared_error!(GradientOff, "fn loss(x: f32, y: f32) -> Loss { return Loss((x - y) * (x - y), 2.02 * (x - y)); }");
+squared_error!(
+    Right,
+    "fn loss(x: f32, y: f32) -> Loss { return Loss((x - y) * (x - y), 2.0 * (x - y)); }"
+);
+squared_error!(
+    ValueOff,
+    "fn loss(x: f32, y: f32) -> Loss { return Loss(1.01 * (x - y) * (x - y), 2.0 * (x - y)); }"
+);
+squared_error!(
+    GradientOff,
+    "fn loss(x: f32, y: f32) -> Loss { return Loss((x - y) * (x - y), 2.02 * (x - y)); }"
+);
 squared_error!(Nothing, "fn loss(x: f32, y: f32) -> Loss { return Loss(0.0, 0.0); }");
 squared_error!(
     Broken,
@@ -195,9 +208,9 @@ static FORGETS: Entry<dyn Loss> = entry!(
      struct Outcome { loss: f32, }
      fn empty_sums() -> Sums { return Sums(0.0); }
      fn fold(sums: Sums, cells: Cells) -> Sums { return Sums(sums.total + dot(cells.truths, cells.logits)); }
-     fn join(sums: Sums) -> Sums { return Sums(team_sum(sums.total)); }
+     fn join(sums: Sums) -> Sums { return Sums(row_group_sum(sums.total)); }
      fn finish(row: Row, sums: Sums) -> Outcome { return Outcome(sums.total); }
-     fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+     fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
          return select(cells.truths, vec4<f32>(), cells.columns + 1u == vec4<u32>(params.columns));
      }
      fn auxiliary(place: u32, row: Row, outcome: Outcome) {}"
@@ -219,7 +232,13 @@ impl Loss for ForgetsAColumn {
 }
 
 impl Rowwise for ForgetsAColumn {
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(dense) = row.target else { return R::NAN };
         gradient.iter_mut().zip(dense).for_each(|(slot, &t)| *slot = scale * t);
         R::new(simd::dot(row.logits, dense).to_f64())

@@ -55,12 +55,20 @@ const EDGES: &[Points] = &[
     ("hinge_embedding", "{}", &[(1.0, -1.0, 0.0, -1.0), (1.0, 1.0, 1.0, 1.0), (1.5, -1.0, 0.0, 0.0)]),
 ];
 
-fn evaluate(name: &str, options: &str, device: &Device, prediction: f64, target: f64) -> (f64, f64) {
+fn evaluate(
+    name: &str,
+    options: &str,
+    device: &Device,
+    prediction: f64,
+    target: f64,
+) -> (f64, f64) {
     let options = serde_json::from_str(options).expect("options are JSON");
     let loss = losses::from_name(name, &options).unwrap_or_else(|error| panic!("{error}"));
-    let criterion = Criterion::from_boxed(loss, device).expect("it opened before").reduction(Reduction::Sum);
+    let criterion =
+        Criterion::from_boxed(loss, device).expect("it opened before").reduction(Reduction::Sum);
     let (predictions, targets) = (array![prediction as f32], array![target as f32]);
-    let found = criterion.evaluate_f64(&gradus::Inputs::new(&predictions, gradus::Targets::from(&targets)));
+    let found =
+        criterion.evaluate_f64(&gradus::Inputs::new(&predictions, gradus::Targets::from(&targets)));
     let found = found.unwrap_or_else(|error| panic!("{name} of {prediction}, {target}: {error}"));
     (found.value(), found.gradient[0])
 }
@@ -86,7 +94,8 @@ fn pointwise_losses_are_right_at_their_edges() {
                 let (found, slope) = evaluate(name, options, &device, prediction, target);
                 // What overflows in f32 is finite in the reference.
                 let is_right = |found: f64, expected: f64| {
-                    is_near(found, expected, exact) || (exact && expected.is_infinite() && found.abs() > 3.4e38)
+                    is_near(found, expected, exact)
+                        || (exact && expected.is_infinite() && found.abs() > 3.4e38)
                 };
                 if !is_right(found, value) || !is_right(slope, derivative) {
                     failures.push(format!(
@@ -122,8 +131,13 @@ fn targets_of_the_wrong_sign_are_refused() {
         ("hinge_embedding", "{}", 0.0, "-1 or +1"),
     ] {
         let options = serde_json::from_str(options).expect("options are JSON");
-        let criterion = Criterion::from_boxed(losses::from_name(name, &options).unwrap(), &Device::cpu()).unwrap();
-        let error = criterion.value_and_gradient(&array![0.5_f32], &array![target as f32]).unwrap_err().to_string();
+        let criterion =
+            Criterion::from_boxed(losses::from_name(name, &options).unwrap(), &Device::cpu())
+                .unwrap();
+        let error = criterion
+            .value_and_gradient(&array![0.5_f32], &array![target as f32])
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with(name) && error.contains(words), "{error}");
     }
 }
@@ -221,8 +235,11 @@ fn evaluate_row(row: &OneRow, device: &Device) -> (f64, Vec<f64>) {
     let &(name, options, scores, truth, ..) = row;
     let options = serde_json::from_str(options).expect("options are JSON");
     let loss = losses::from_name(name, &options).unwrap_or_else(|error| panic!("{error}"));
-    let criterion = Criterion::from_boxed(loss, device).expect("it opened before").reduction(Reduction::Sum);
-    let one = |numbers: &[f64]| Array2::from_shape_fn((1, numbers.len()), |(_, column)| numbers[column] as f32);
+    let criterion =
+        Criterion::from_boxed(loss, device).expect("it opened before").reduction(Reduction::Sum);
+    let one = |numbers: &[f64]| {
+        Array2::from_shape_fn((1, numbers.len()), |(_, column)| numbers[column] as f32)
+    };
     let (predictions, labels, dense);
     predictions = one(scores);
     let targets = match truth {
@@ -249,14 +266,15 @@ fn losses_over_classes_are_right_at_their_edges() {
     let mut failures = Vec::new();
     for device in each_device() {
         let share = if device.name() == "reference" { 1e-8 } else { ROW_SHARE };
-        let flushed = if device.name() == "reference" { 1e-44 } else { 2.0 * f64::from(f32::MIN_POSITIVE) };
+        let flushed =
+            if device.name() == "reference" { 1e-44 } else { 2.0 * f64::from(f32::MIN_POSITIVE) };
         for row in ROWS {
             let (value, slopes) = evaluate_row(row, &device);
             let is_right = |found: f64, expected: f64| {
                 found == expected || (found - expected).abs() <= share * expected.abs() + flushed
             };
-            let right =
-                is_right(value, row.4) && slopes.iter().zip(row.5).all(|(&found, &wanted)| is_right(found, wanted));
+            let right = is_right(value, row.4)
+                && slopes.iter().zip(row.5).all(|(&found, &wanted)| is_right(found, wanted));
             if !right {
                 failures.push(format!("{} {row:?}: {value:e}, {slopes:?}", device.name()));
             }
@@ -267,18 +285,26 @@ fn losses_over_classes_are_right_at_their_edges() {
 
 #[test]
 fn targets_of_another_kind_than_a_loss_over_classes_takes_are_refused() {
-    fn refused<'a>(predictions: &'a Array2<f32>, name: &str, targets: gradus::Targets<'a>) -> String {
+    fn refused<'a>(
+        predictions: &'a Array2<f32>,
+        name: &str,
+        targets: gradus::Targets<'a>,
+    ) -> String {
         let loss = losses::from_name(name, &serde_json::Value::Null).unwrap();
         let criterion = Criterion::from_boxed(loss, &Device::cpu()).unwrap();
         criterion.evaluate(&gradus::Inputs::new(predictions, targets)).unwrap_err().to_string()
     }
     let (predictions, dense) = (array![[0.25_f32, 0.75]], array![[0.5_f32, 0.5]]);
     let (labels, last, beyond) = (array![1_i64], array![2_i64], array![3_i64]);
-    for name in ["nll", "focal", "generalized_cross_entropy", "multi_margin", "multiclass_hinge", "ordinal"] {
+    for name in
+        ["nll", "focal", "generalized_cross_entropy", "multi_margin", "multiclass_hinge", "ordinal"]
+    {
         let error = refused(&predictions, name, (&dense).into());
         assert!(error.starts_with(name) && error.contains("class labels"), "{error}");
     }
-    for name in ["jsd", "dice", "tversky", "total_variation", "distillation", "multilabel_soft_margin"] {
+    for name in
+        ["jsd", "dice", "tversky", "total_variation", "distillation", "multilabel_soft_margin"]
+    {
         let error = refused(&predictions, name, (&labels).into());
         assert!(error.starts_with(name) && error.contains("dense targets"), "{error}");
     }
@@ -297,10 +323,17 @@ fn one_class_has_no_gradient_under_dense_targets() {
             let entry = losses::entry(name).expect("it is in the list");
             for options in std::iter::once(&"{}").chain(entry.variants) {
                 let options = serde_json::from_str(options).expect("options are JSON");
-                let loss = losses::from_name(name, &options).unwrap_or_else(|error| panic!("{error}"));
+                let loss =
+                    losses::from_name(name, &options).unwrap_or_else(|error| panic!("{error}"));
                 let criterion = Criterion::from_boxed(loss, &device).expect("it opened before");
-                let step = criterion.value_and_gradient(&predictions, &targets).expect("dense targets are taken");
-                assert!(step.gradient.iter().all(|&slope| slope == 0.0), "{name} {options} on {}", device.name());
+                let step = criterion
+                    .value_and_gradient(&predictions, &targets)
+                    .expect("dense targets are taken");
+                assert!(
+                    step.gradient.iter().all(|&slope| slope == 0.0),
+                    "{name} {options} on {}",
+                    device.name()
+                );
             }
         }
     }

@@ -1,7 +1,10 @@
 //! The losses over embeddings at their edges: zero, equal, huge and tiny vectors, one row, one column, all labels equal or all
 //! different, NaN in one row, rows that a mask leaves out.
 
-#![allow(clippy::approx_constant, reason = "the derivative at right angles is what it is, √½ or not")]
+#![allow(
+    clippy::approx_constant,
+    reason = "the derivative at right angles is what it is, √½ or not"
+)]
 
 use crate::support::each_device;
 use gradus::losses;
@@ -91,12 +94,16 @@ fn is_near(found: &[f64], expected: &[f64], exact: bool) -> bool {
         (false, false) => 1e-5 * largest,
     };
     // Written so that NaN is far.
-    found.len() == expected.len() && found.iter().zip(expected).all(|(f, e)| (f - e).abs() <= tolerance)
+    found.len() == expected.len()
+        && found.iter().zip(expected).all(|(f, e)| (f - e).abs() <= tolerance)
 }
 
 fn gradients(found: &Evaluation<f64>) -> Vec<Vec<f64>> {
     let others = found.others.iter().map(|(_, gradient)| gradient);
-    std::iter::once(&found.gradient).chain(others).map(|gradient| gradient.iter().copied().collect()).collect()
+    std::iter::once(&found.gradient)
+        .chain(others)
+        .map(|gradient| gradient.iter().copied().collect())
+        .collect()
 }
 
 #[test]
@@ -108,10 +115,13 @@ fn losses_over_vectors_are_right_at_their_edges() {
             let rows: Vec<Array2<f32>> = edge
                 .vectors
                 .iter()
-                .map(|vector| Array2::from_shape_fn((1, vector.len()), |(_, column)| vector[column] as f32))
+                .map(|vector| {
+                    Array2::from_shape_fn((1, vector.len()), |(_, column)| vector[column] as f32)
+                })
                 .collect();
             let truth: Option<Array1<f32>> = edge.truth.map(|truth| array![truth as f32]);
-            let names: Vec<&str> = criterion.loss().arguments().iter().map(|argument| argument.name).collect();
+            let names: Vec<&str> =
+                criterion.loss().arguments().iter().map(|argument| argument.name).collect();
             let mut inputs = Inputs::named(names[0], &rows[0]);
             for (name, row) in names.iter().zip(&rows).skip(1) {
                 inputs = inputs.input(name, row);
@@ -119,12 +129,17 @@ fn losses_over_vectors_are_right_at_their_edges() {
             if let Some(truth) = &truth {
                 inputs = inputs.input("targets", truth);
             }
-            let found = criterion.evaluate_f64(&inputs).unwrap_or_else(|error| panic!("{}: {error}", edge.loss));
+            let found = criterion
+                .evaluate_f64(&inputs)
+                .unwrap_or_else(|error| panic!("{}: {error}", edge.loss));
             let exact = device.name() == "reference";
             let slopes = gradients(&found);
             let is_right = is_near(&[found.value()], &[edge.value], exact)
                 && slopes.len() == edge.gradients.len()
-                && slopes.iter().zip(edge.gradients).all(|(found, expected)| is_near(found, expected, exact));
+                && slopes
+                    .iter()
+                    .zip(edge.gradients)
+                    .all(|(found, expected)| is_near(found, expected, exact));
             if !is_right {
                 failures.push(format!(
                     "{} {} {} of {:?}, {:?}: {:e}, {slopes:?} instead of {:e}, {:?}",
@@ -143,14 +158,22 @@ fn losses_over_vectors_are_right_at_their_edges() {
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
-const OVER_LABELS: [&str; 5] = ["sup_con", "nt_xent", "multi_similarity", "circle", "batch_triplet"];
+const OVER_LABELS: [&str; 5] =
+    ["sup_con", "nt_xent", "multi_similarity", "circle", "batch_triplet"];
 
 /// Numbers of both signs that no two rows share.
 fn embeddings(rows: usize, columns: usize, size: f32) -> Array2<f32> {
-    Array2::from_shape_fn((rows, columns), |(r, c)| size * (1.7 * r as f32 + 2.3 * (c * c) as f32 + 0.4).sin())
+    Array2::from_shape_fn((rows, columns), |(r, c)| {
+        size * (1.7 * r as f32 + 2.3 * (c * c) as f32 + 0.4).sin()
+    })
 }
 
-fn over_labels(loss: &str, device: &Device, rows: &Array2<f32>, labels: &Array1<i64>) -> Evaluation<f64> {
+fn over_labels(
+    loss: &str,
+    device: &Device,
+    rows: &Array2<f32>,
+    labels: &Array1<i64>,
+) -> Evaluation<f64> {
     let found = criterion(loss, "{}", device).evaluate_f64(&Inputs::new(rows, labels));
     found.unwrap_or_else(|error| panic!("{loss}: {error}"))
 }
@@ -176,11 +199,16 @@ fn a_row_without_what_its_loss_needs_counts_for_nothing() {
             }
         }
         // Nothing but positives: the denominator of each pair is the pair itself.
-        let found = over_labels("nt_xent", &device, &embeddings(4, 6, 1.0), &array![5_i64, 5, 5, 5]);
+        let found =
+            over_labels("nt_xent", &device, &embeddings(4, 6, 1.0), &array![5_i64, 5, 5, 5]);
         assert_eq!((found.value(), found.count), (0.0, 4), "{}", device.name());
         for loss in OVER_LABELS {
             let found = over_labels(loss, &device, &embeddings(1, 6, 1.0), &array![3_i64]);
-            assert!(found.value() == 0.0 && found.gradient.iter().all(|&x| x == 0.0), "{} {loss}", device.name());
+            assert!(
+                found.value() == 0.0 && found.gradient.iter().all(|&x| x == 0.0),
+                "{} {loss}",
+                device.name()
+            );
         }
     }
 }
@@ -191,14 +219,26 @@ fn one_row_or_one_column_has_no_gradient() {
         for options in [r#"{"symmetric": true}"#, "{}"] {
             let criterion = criterion("info_nce", options, &device);
             let (first, second) = (embeddings(1, 5, 1.0), embeddings(1, 5, 3.0));
-            let found = criterion.evaluate_f64(&Inputs::named("first", &first).input("second", &second)).unwrap();
+            let found = criterion
+                .evaluate_f64(&Inputs::named("first", &first).input("second", &second))
+                .unwrap();
             // A softmax over one: 0 but for the rounding of a score over 0.07.
             assert!(found.value().abs() < 1e-5, "{}: {}", device.name(), found.value());
-            assert!(gradients(&found).iter().flatten().all(|x| x.abs() < 1e-4), "{}", device.name());
+            assert!(
+                gradients(&found).iter().flatten().all(|x| x.abs() < 1e-4),
+                "{}",
+                device.name()
+            );
             let (first, second) = (embeddings(5, 1, 1.0), embeddings(5, 1, 3.0));
-            let found = criterion.evaluate_f64(&Inputs::named("first", &first).input("second", &second)).unwrap();
+            let found = criterion
+                .evaluate_f64(&Inputs::named("first", &first).input("second", &second))
+                .unwrap();
             // The direction of a number is its sign: terms of up to 1/(0.07 |x|), |x| > 0.05, that cancel to some 1e-7 of them.
-            assert!(gradients(&found).iter().flatten().all(|x| x.abs() < 1e-3), "{}", device.name());
+            assert!(
+                gradients(&found).iter().flatten().all(|x| x.abs() < 1e-3),
+                "{}",
+                device.name()
+            );
         }
     }
 }
@@ -212,18 +252,27 @@ fn nan_in_one_row_makes_every_row_nan_and_over_vectors_its_own_alone() {
             let criterion = criterion(loss, "{}", &device).reduction(Reduction::None);
             let labels = array![0_i64, 1, 0, 1, 0];
             let found = criterion.evaluate_f64(&Inputs::new(&rows, &labels)).unwrap();
-            assert!(found.values.iter().all(|x| x.is_nan()), "{} {loss}: {}", device.name(), found.values);
+            assert!(
+                found.values.iter().all(|x| x.is_nan()),
+                "{} {loss}: {}",
+                device.name(),
+                found.values
+            );
             assert!(found.gradient.iter().all(|x| x.is_nan()), "{} {loss}", device.name());
         }
         let criterion = criterion("triplet_margin", "{}", &device).reduction(Reduction::None);
         let (positive, negative) = (embeddings(5, 6, 2.0), embeddings(5, 6, 0.5));
-        let inputs = Inputs::named("anchor", &rows).input("positive", &positive).input("negative", &negative);
+        let inputs = Inputs::named("anchor", &rows)
+            .input("positive", &positive)
+            .input("negative", &negative);
         let found = criterion.evaluate_f64(&inputs).unwrap();
         let nan: Vec<bool> = found.values.iter().map(|x| x.is_nan()).collect();
         assert_eq!(nan, [false, false, true, false, false], "{}", device.name());
         for gradient in gradients(&found) {
-            let is_right =
-                gradient.chunks(6).enumerate().all(|(row, cells)| cells.iter().all(|x| x.is_nan() == (row == 2)));
+            let is_right = gradient
+                .chunks(6)
+                .enumerate()
+                .all(|(row, cells)| cells.iter().all(|x| x.is_nan() == (row == 2)));
             assert!(is_right, "{}", device.name());
         }
     }
@@ -240,7 +289,11 @@ fn the_length_of_an_embedding_changes_no_value() {
                 let found = over_labels(loss, &device, &embeddings(7, 9, size), &labels);
                 // Each score is off by some roundings, which γ or β multiplies by up to 200.
                 let off = (found.value() - usual.value()).abs();
-                assert!(off <= 1e-4 * usual.value().abs(), "{} {loss} {size}: {off}", device.name());
+                assert!(
+                    off <= 1e-4 * usual.value().abs(),
+                    "{} {loss} {size}: {off}",
+                    device.name()
+                );
             }
             let tiny = over_labels(loss, &device, &embeddings(7, 9, 1e-20), &labels);
             assert!(
@@ -262,11 +315,16 @@ fn a_zero_vector_is_divided_by_the_shortest_length() {
         let expected = over_labels(loss, &Device::reference(), &rows, &labels);
         for device in each_device() {
             let found = over_labels(loss, &device, &rows, &labels);
-            assert!((found.value() - expected.value()).abs() <= 1e-4 * expected.value(), "{} {loss}", device.name());
+            assert!(
+                (found.value() - expected.value()).abs() <= 1e-4 * expected.value(),
+                "{} {loss}",
+                device.name()
+            );
             // The zero vector's cells are 1e12 times the others': each kind by its own largest.
             let is_near = |rows: std::ops::Range<usize>| {
-                let cells =
-                    |gradient: &ArrayD<f64>| gradient.as_slice().unwrap()[6 * rows.start..6 * rows.end].to_vec();
+                let cells = |gradient: &ArrayD<f64>| {
+                    gradient.as_slice().unwrap()[6 * rows.start..6 * rows.end].to_vec()
+                };
                 let (found, expected) = (cells(&found.gradient), cells(&expected.gradient));
                 let largest = expected.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
                 found.iter().zip(&expected).all(|(f, e)| (f - e).abs() <= 1e-4 * largest)
@@ -309,13 +367,19 @@ fn scores_in_chunks_give_what_f64_gives() {
     let second = &second + &(0.3 * &embeddings(rows, columns, 7.0).mapv(f32::cos));
     let inputs = Inputs::named("first", &first).input("second", &second);
     let options = r#"{"symmetric": true, "temperature": 0.5}"#;
-    let expected = criterion("info_nce", options, &Device::reference()).evaluate_f64(&inputs).unwrap();
+    let expected =
+        criterion("info_nce", options, &Device::reference()).evaluate_f64(&inputs).unwrap();
     for device in each_device() {
         let found = criterion("info_nce", options, &device).evaluate_f64(&inputs).unwrap();
-        assert!((found.value() - expected.value()).abs() <= 1e-5 * expected.value(), "{}", device.name());
+        assert!(
+            (found.value() - expected.value()).abs() <= 1e-5 * expected.value(),
+            "{}",
+            device.name()
+        );
         for (found, expected) in gradients(&found).iter().zip(gradients(&expected)) {
             let largest = expected.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
-            let is_right = found.iter().zip(&expected).all(|(f, e)| (f - e).abs() <= 1e-4 * largest);
+            let is_right =
+                found.iter().zip(&expected).all(|(f, e)| (f - e).abs() <= 1e-4 * largest);
             assert!(is_right, "{}", device.name());
         }
     }
@@ -325,10 +389,16 @@ fn scores_in_chunks_give_what_f64_gives() {
 fn shapes_and_labels_that_do_not_fit_are_refused() {
     let device = Device::cpu();
     let (rows, labels) = (embeddings(4, 3, 1.0), array![0_i64, 1, 0]);
-    let error = criterion("sup_con", "{}", &device).evaluate(&Inputs::new(&rows, &labels)).unwrap_err().to_string();
+    let error = criterion("sup_con", "{}", &device)
+        .evaluate(&Inputs::new(&rows, &labels))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("[4, 3]") && error.contains("targets is [3]"), "{error}");
     let labels = array![0_i64, 1, 0, 1 << 40];
-    let error = criterion("sup_con", "{}", &device).evaluate(&Inputs::new(&rows, &labels)).unwrap_err().to_string();
+    let error = criterion("sup_con", "{}", &device)
+        .evaluate(&Inputs::new(&rows, &labels))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("32 bits"), "{error}");
     let (flat, other) = (array![1.0_f32, 2.0], array![1.0_f32, 2.0]);
     let inputs = Inputs::named("first", &flat).input("second", &other);

@@ -13,7 +13,9 @@ fn number(index: usize) -> f32 {
 
 /// Numbers that an input of this kind may hold, rounded.
 fn numbers(domain: Domain, [rows, columns]: [usize; 2], seed: usize) -> ArrayD<f16> {
-    let each = |one: &dyn Fn(f32) -> f32| (0..rows * columns).map(|i| one(number(i + seed))).collect::<Vec<_>>();
+    let each = |one: &dyn Fn(f32) -> f32| {
+        (0..rows * columns).map(|i| one(number(i + seed))).collect::<Vec<_>>()
+    };
     let values = match domain {
         Domain::Cosine => each(&|x| 0.45 * x),
         Domain::Sign => each(&f32::signum),
@@ -30,7 +32,11 @@ fn numbers(domain: Domain, [rows, columns]: [usize; 2], seed: usize) -> ArrayD<f
                 row.iter().map(|x| x.exp() / sum).collect::<Vec<_>>()
             };
             let shares = each(&|x| x).chunks(columns).flat_map(softmax).collect::<Vec<_>>();
-            if domain == Domain::LogDistribution { shares.iter().map(|p| p.ln()).collect() } else { shares }
+            if domain == Domain::LogDistribution {
+                shares.iter().map(|p| p.ln()).collect()
+            } else {
+                shares
+            }
         }
         _ => each(&|x| 2.0 * x),
     };
@@ -48,7 +54,9 @@ impl Truths {
     fn upload(&self, device: &Device) -> [Tensor; 2] {
         match self {
             Truths::Dense(values) => both(device, values),
-            Truths::Labels(labels) => [(); 2].map(|()| Tensor::from_labels(device, labels).unwrap()),
+            Truths::Labels(labels) => {
+                [(); 2].map(|()| Tensor::from_labels(device, labels).unwrap())
+            }
         }
     }
 }
@@ -56,13 +64,17 @@ impl Truths {
 /// The same numbers in f32 and in f16.
 fn both(device: &Device, values: &ArrayD<f16>) -> [Tensor; 2] {
     let wide = values.mapv(f16::to_f32);
-    [Tensor::from_array(device, wide.view()).unwrap(), Tensor::from_half(device, values.view()).unwrap()]
+    [
+        Tensor::from_array(device, wide.view()).unwrap(),
+        Tensor::from_half(device, values.view()).unwrap(),
+    ]
 }
 
 /// One label in five is left out, where the loss knows such.
 fn labels(loss: &dyn Loss, [rows, columns]: [usize; 2]) -> Truths {
     let left_out = loss.ignored().first().copied().unwrap_or(0);
-    let label = |row| if row % 5 == 4 { left_out } else { (row * 31 % loss.classes(columns)) as i64 };
+    let label =
+        |row| if row % 5 == 4 { left_out } else { (row * 31 % loss.classes(columns)) as i64 };
     Truths::Labels((0..rows).map(label).collect())
 }
 
@@ -90,7 +102,8 @@ fn unit(x: f32) -> f32 {
 /// which shows where a small slope is the difference of large shares.
 fn compare(title: &str, wide: &ArrayD<f32>, half: &ArrayD<f16>) {
     assert_eq!(wide.shape(), half.shape(), "{title}");
-    let largest = wide.iter().filter(|x| x.is_finite()).fold(0.0_f32, |largest, x| largest.max(x.abs()));
+    let largest =
+        wide.iter().filter(|x| x.is_finite()).fold(0.0_f32, |largest, x| largest.max(x.abs()));
     for (place, (&g, &h)) in wide.iter().zip(half).enumerate() {
         let expected = f16::from_f32(g);
         let same = expected.to_bits() == h.to_bits() || (expected.is_nan() && h.is_nan());
@@ -101,15 +114,18 @@ fn compare(title: &str, wide: &ArrayD<f32>, half: &ArrayD<f16>) {
 }
 
 /// Runs a loss both ways; `over` writes the gradient of f16 over the predictions too, where it must have the same bits.
-fn judge(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over: bool) {
+fn check(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over: bool) {
     let device = criterion.device();
     let (loss, shape) = (criterion.loss(), predictions.shape());
     let kind = if matches!(truths, Truths::Labels(_)) { "labels" } else { "dense" };
-    let title = format!("{} {} {shape:?} {kind} on {}", loss.name(), loss.options(), device.describe());
+    let title =
+        format!("{} {} {shape:?} {kind} on {}", loss.name(), loss.options(), device.describe());
     let [wide, half] = both(device, predictions);
     let [wide_truths, half_truths] = truths.upload(device);
-    let expected = criterion.backward(&wide, &wide_truths).unwrap_or_else(|error| panic!("{title}: {error}"));
-    let found = criterion.backward(&half, &half_truths).unwrap_or_else(|error| panic!("{title}: {error}"));
+    let expected =
+        criterion.backward(&wide, &wide_truths).unwrap_or_else(|error| panic!("{title}: {error}"));
+    let found =
+        criterion.backward(&half, &half_truths).unwrap_or_else(|error| panic!("{title}: {error}"));
     let (e, f) = (expected.value().unwrap(), found.value().unwrap());
     // Summed in another order: the longest sum here has 40,004 terms at 4 · 8 cells a turn, at half an ulp each at random 18
     // of 6e-8, and the same again over the rows. A row's value may be a difference of its largest number, of 20 at most.
@@ -120,7 +136,11 @@ fn judge(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over
     if over {
         let over = criterion.backward_in_place(half, &half_truths).unwrap();
         let bits = |gradient: &ArrayD<f16>| gradient.mapv(f16::to_bits);
-        assert_eq!(bits(&over.gradient.to_half_array().unwrap()), bits(&gradient), "{title}, in place");
+        assert_eq!(
+            bits(&over.gradient.to_half_array().unwrap()),
+            bits(&gradient),
+            "{title}, in place"
+        );
         assert_eq!(over.value().unwrap().to_bits(), f.to_bits(), "{title}, in place");
     }
 }
@@ -144,15 +164,22 @@ fn each_loss(rowwise: bool) -> Vec<(Vec<Value>, &'static str)> {
 }
 
 fn criterion(name: &str, options: &Value, device: &Device, reduction: Reduction) -> Criterion {
-    Criterion::from_boxed(losses::from_name(name, options).unwrap(), device).unwrap().reduction(reduction)
+    Criterion::from_boxed(losses::from_name(name, options).unwrap(), device)
+        .unwrap()
+        .reduction(reduction)
 }
 
 /// Puts NaN, infinities, the ends of f16 and subnormal numbers among the predictions, and NaN among the targets. One in a row:
 /// of two large ones the sum may be small, and what the order of additions leaves of it anything.
 fn sprinkle(predictions: &mut ArrayD<f16>, truths: &mut Truths) {
-    let special = [0x7e00, 0x7c00, 0xfc00, 0x0001, 0x83ff, 0x7bff, 0xfbff, 0x8000].map(f16::from_bits);
+    let special =
+        [0x7e00, 0x7c00, 0xfc00, 0x0001, 0x83ff, 0x7bff, 0xfbff, 0x8000].map(f16::from_bits);
     let step = predictions.shape()[1] + 1;
-    predictions.iter_mut().step_by(step).zip(special.iter().cycle()).for_each(|(x, &special)| *x = special);
+    predictions
+        .iter_mut()
+        .step_by(step)
+        .zip(special.iter().cycle())
+        .for_each(|(x, &special)| *x = special);
     if let Truths::Dense(values) = truths {
         values.iter_mut().skip(2).step_by(23).for_each(|y| *y = f16::NAN);
     }
@@ -166,12 +193,12 @@ fn pointwise_losses_of_any_shape_are_those_in_f32_rounded() {
             let criterion = criterion(name, options, &device, Reduction::Sum);
             for shape in [[1, 1], [1, 2], [1, 3], [3, 7], [101, 331]] {
                 for (predictions, truths) in cases(criterion.loss(), shape) {
-                    judge(&criterion, &predictions, &truths, number == 0);
+                    check(&criterion, &predictions, &truths, number == 0);
                 }
             }
             for (mut predictions, mut truths) in cases(criterion.loss(), [13, 17]) {
                 sprinkle(&mut predictions, &mut truths);
-                judge(&criterion, &predictions, &truths, number == 0);
+                check(&criterion, &predictions, &truths, number == 0);
             }
         }
     }
@@ -183,15 +210,16 @@ fn row_wise_losses_of_any_length_are_those_in_f32_rounded() {
     let Some(device) = crate::support::gpu() else { return };
     for (sets, name) in each_loss(true) {
         for (number, options) in sets.iter().enumerate() {
-            let lengths: &[usize] = if number == 0 { &[1, 2, 3, 4, 7, 65, 66, 68, 131] } else { &[5, 67] };
+            let lengths: &[usize] =
+                if number == 0 { &[1, 2, 3, 4, 7, 65, 66, 68, 131] } else { &[5, 67] };
             for (place, &columns) in lengths.iter().enumerate() {
                 let reduction = if place % 2 == 0 { Reduction::Mean } else { Reduction::Sum };
                 let criterion = criterion(name, options, &device, reduction);
                 for (mut predictions, mut truths) in cases(criterion.loss(), [37, columns]) {
-                    judge(&criterion, &predictions, &truths, number == 0 && columns > 4);
+                    check(&criterion, &predictions, &truths, number == 0 && columns > 4);
                     if [7, 68, 131].contains(&columns) {
                         sprinkle(&mut predictions, &mut truths);
-                        judge(&criterion, &predictions, &truths, false);
+                        check(&criterion, &predictions, &truths, false);
                     }
                 }
             }
@@ -213,13 +241,13 @@ fn every_variant_by_row_length_takes_f16() {
                 for name in ["cross_entropy", "kl_div", "sparsemax", "list_net"] {
                     let criterion = criterion(name, &Value::Null, &device, Reduction::Sum);
                     for (predictions, truths) in cases(criterion.loss(), [5, columns]) {
-                        judge(&criterion, &predictions, &truths, columns != 40_002);
+                        check(&criterion, &predictions, &truths, columns != 40_002);
                     }
                 }
             }
             let criterion = criterion("huber", &Value::Null, &device, Reduction::Mean);
             for (predictions, truths) in cases(criterion.loss(), [71, 1001]) {
-                judge(&criterion, &predictions, &truths, true);
+                check(&criterion, &predictions, &truths, true);
             }
         }
     }
@@ -234,18 +262,25 @@ fn the_gradient_is_rounded_to_the_nearest_number_and_ties_to_the_even_one() {
     for device in each_device() {
         let criterion = Mse::new().on(&device).unwrap().reduction(Reduction::Sum);
         for beside in [-1, 0, 1] {
-            let half_unit = |x: &f16| f16::from_f32(unit(x.to_f32()) / 2.0 + beside as f32 * least.to_f32());
+            let half_unit =
+                |x: &f16| f16::from_f32(unit(x.to_f32()) / 2.0 + beside as f32 * least.to_f32());
             let truths = all.mapv(|x| if x.is_finite() { half_unit(&x) } else { f16::ZERO });
             for upstream in [2.0_f32, 0.5, 2.0_f32.powi(-14), 2.0_f32.powi(-25)] {
-                let [x, y] = [&all, &truths].map(|values| Tensor::from_half(&device, values.view()).unwrap());
+                let [x, y] = [&all, &truths]
+                    .map(|values| Tensor::from_half(&device, values.view()).unwrap());
                 let step = criterion.backward_with_upstream(&x, &y, upstream).unwrap();
                 let found = step.gradient.to_half_array().unwrap();
                 for (place, found) in found.iter().enumerate() {
                     let (x, y) = (all[place].to_f32(), truths[place].to_f32());
                     let slope = upstream * (2.0 * (x - y));
                     let expected = f16::from_f32(slope);
-                    let same = found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan());
-                    assert!(same, "{}: {slope:e} became {found:e} instead of {expected:e}", device.describe());
+                    let same = found.to_bits() == expected.to_bits()
+                        || (found.is_nan() && expected.is_nan());
+                    assert!(
+                        same,
+                        "{}: {slope:e} became {found:e} instead of {expected:e}",
+                        device.describe()
+                    );
                 }
             }
         }
@@ -256,20 +291,26 @@ fn the_gradient_is_rounded_to_the_nearest_number_and_ties_to_the_even_one() {
 fn numbers_go_up_and_come_down_as_they_are_or_rounded() {
     for device in each_device() {
         for length in [0, 1, 2, 3, 65_536] {
-            let values = Array1::from_iter((0..length).map(|i| f16::from_bits(i as u16))).into_dyn();
+            let values =
+                Array1::from_iter((0..length).map(|i| f16::from_bits(i as u16))).into_dyn();
             let tensor = Tensor::from_half(&device, values.view()).unwrap();
             assert!(tensor.is_half() && tensor.shape() == [length]);
             let bits = |array: ArrayD<f16>| array.mapv(f16::to_bits);
             assert_eq!(bits(tensor.to_half_array().unwrap()), bits(values.clone()));
             let wide = tensor.to_array().unwrap();
-            let same = |(w, h): (&f32, &f16)| w.to_bits() == h.to_f32().to_bits() || (w.is_nan() && h.is_nan());
+            let same = |(w, h): (&f32, &f16)| {
+                w.to_bits() == h.to_f32().to_bits() || (w.is_nan() && h.is_nan())
+            };
             assert!(wide.iter().zip(&values).all(same), "{}", device.describe());
         }
         // Columns before rows: the order of the elements is that of the indices.
         let turned = ndarray::array![[1.0_f32, 2.0, 3.0], [4.0, 5.0, 65_520.0]].reversed_axes();
         let tensor = Tensor::from_array_as_half(&device, turned.view().into_dyn()).unwrap();
         let found: Vec<f32> = tensor.to_array().unwrap().iter().copied().collect();
-        assert_eq!((tensor.shape(), found), (&[3, 2][..], vec![1.0, 4.0, 2.0, 5.0, 3.0, f32::INFINITY]));
+        assert_eq!(
+            (tensor.shape(), found),
+            (&[3, 2][..], vec![1.0, 4.0, 2.0, 5.0, 3.0, f32::INFINITY])
+        );
     }
 }
 
@@ -279,7 +320,10 @@ fn rows_over_the_binding_limit_are_computed_in_parts() {
     let Some(device) = crate::support::gpu() else { return };
     let Device::Gpu(gpu) = &device else { return };
     if gpu.limits().max_storage_buffer_binding_size > 256 << 20 {
-        println!("IGNORED: one binding takes {} bytes", gpu.limits().max_storage_buffer_binding_size);
+        println!(
+            "IGNORED: one binding takes {} bytes",
+            gpu.limits().max_storage_buffer_binding_size
+        );
         return;
     }
     let [rows, columns] = [66_001, 513];
@@ -290,7 +334,7 @@ fn rows_over_the_binding_limit_are_computed_in_parts() {
             "mse" => Truths::Dense(predictions.mapv(|x| f16::from_f32(0.3 * x.to_f32()))),
             _ => labels(criterion.loss(), [rows, columns]),
         };
-        judge(&criterion, &predictions, &truths, false);
+        check(&criterion, &predictions, &truths, false);
     }
 }
 
@@ -303,8 +347,12 @@ fn what_has_no_f16_is_refused_by_name() {
             let criterion = criterion(loss.name(), &loss.options(), &device, Reduction::Sum);
             criterion.backward(x, t).unwrap_err().to_string()
         };
-        assert!(refused(&Mse::new(), &half, &full).contains("targets are f32 but predictions are f16"));
-        assert!(refused(&Mse::new(), &full, &half).contains("targets are f16 but predictions are f32"));
+        assert!(
+            refused(&Mse::new(), &half, &full).contains("targets are f32 but predictions are f16")
+        );
+        assert!(
+            refused(&Mse::new(), &full, &half).contains("targets are f16 but predictions are f32")
+        );
         assert!(refused(&losses::LambdaRank::new(), &half, &half).contains("this one f32"));
         let found = full.to_half_array().unwrap_err().to_string();
         assert!(found.contains("holds f32") && found.contains("Tensor::from_half"), "{found}");

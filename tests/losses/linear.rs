@@ -7,7 +7,9 @@ use ndarray::{Array1, Array2, ArrayD, ArrayView2, Axis, array};
 
 /// Multiples of 1/8 below 1: sums of up to a thousand products of two are exact in f32.
 fn numbers(rows: usize, columns: usize, seed: usize) -> Array2<f32> {
-    let number = |(i, j): (usize, usize)| ((i * 7919 + j * 104_729 + seed * 31 + i * j) % 15) as f32 / 8.0 - 0.875;
+    let number = |(i, j): (usize, usize)| {
+        ((i * 7919 + j * 104_729 + seed * 31 + i * j) % 15) as f32 / 8.0 - 0.875
+    };
     Array2::from_shape_fn((rows, columns), number)
 }
 
@@ -79,9 +81,21 @@ impl Layer {
         let slopes: ArrayView2<f64> = slopes.view();
         let (x, weight) = (self.x.mapv(f64::from), self.weight.mapv(f64::from));
         let gradients = [
-            ("", slopes.dot(&weight).into_dyn(), sizes(slopes).dot(&sizes(weight.view())).into_dyn()),
-            ("linear_weight", slopes.t().dot(&x).into_dyn(), sizes(slopes).t().dot(&sizes(x.view())).into_dyn()),
-            ("linear_bias", slopes.sum_axis(Axis(0)).into_dyn(), sizes(slopes).sum_axis(Axis(0)).into_dyn()),
+            (
+                "",
+                slopes.dot(&weight).into_dyn(),
+                sizes(slopes).dot(&sizes(weight.view())).into_dyn(),
+            ),
+            (
+                "linear_weight",
+                slopes.t().dot(&x).into_dyn(),
+                sizes(slopes).t().dot(&sizes(x.view())).into_dyn(),
+            ),
+            (
+                "linear_bias",
+                slopes.sum_axis(Axis(0)).into_dyn(),
+                sizes(slopes).sum_axis(Axis(0)).into_dyn(),
+            ),
         ];
         for device in each_device() {
             let found = self.fused(loss.clone(), &device);
@@ -91,11 +105,21 @@ impl Layer {
             let unit = if is_reference { f64::EPSILON } else { f64::from(f32::EPSILON) } / 2.0;
             // Values are sums of positive terms: of the exponentials of a row, and of the rows.
             let terms = (self.weight.nrows() + self.x.nrows()) as f64;
-            compare(&title, &found.values, &exact.values, &exact.values.mapv(|v| v.abs() + 1.0), (32.0 + terms) * unit);
+            compare(
+                &title,
+                &found.values,
+                &exact.values,
+                &exact.values.mapv(|v| v.abs() + 1.0),
+                (32.0 + terms) * unit,
+            );
             for (name, exact, sizes) in &gradients {
-                let found = if name.is_empty() { Some(&found.gradient) } else { found.gradient_of(name) };
+                let found =
+                    if name.is_empty() { Some(&found.gradient) } else { found.gradient_of(name) };
                 let Some(found) = found else {
-                    assert!(*name == "linear_bias" && self.bias.is_none(), "{title}: no gradient of {name}");
+                    assert!(
+                        *name == "linear_bias" && self.bias.is_none(),
+                        "{title}: no gradient of {name}"
+                    );
                     continue;
                 };
                 // Each derivative is off by some roundings of its own (exp, a division) and by those of its row's sum, each sum over
@@ -140,10 +164,19 @@ fn options_weights_and_ignored_labels_are_those_of_cross_entropy() {
     layer.row_weight = Some(Array1::from_shape_fn(37, |row| (row % 4) as f32));
     layer.labels.iter_mut().step_by(3).for_each(|label| *label = -100);
     let all = CrossEntropy::new().label_smoothing(0.1).z_loss(0.01).softcap(3.0).temperature(0.5);
-    for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None, Reduction::BatchMean, Reduction::WeightedMean] {
+    for reduction in [
+        Reduction::Mean,
+        Reduction::Sum,
+        Reduction::None,
+        Reduction::BatchMean,
+        Reduction::WeightedMean,
+    ] {
         layer.reduction = reduction;
         layer.check(&format!("{reduction:?}"), &all);
-        layer.check(&format!("{reduction:?}, several ignored"), &CrossEntropy::new().ignore_indices([-100, 2, 7]));
+        layer.check(
+            &format!("{reduction:?}, several ignored"),
+            &CrossEntropy::new().ignore_indices([-100, 2, 7]),
+        );
     }
 }
 
@@ -171,7 +204,8 @@ fn nothing_to_average_is_zero() {
     for device in each_device() {
         let found = layer.fused(CrossEntropy::new(), &device);
         assert_eq!((found.value(), found.count), (0.0, 0));
-        let gradients = std::iter::once(&found.gradient).chain(found.others.iter().map(|(_, gradient)| gradient));
+        let gradients = std::iter::once(&found.gradient)
+            .chain(found.others.iter().map(|(_, gradient)| gradient));
         assert!(gradients.flatten().all(|&g| g == 0.0), "{}", device.name());
     }
 }
@@ -184,7 +218,12 @@ fn a_label_that_is_no_class_is_refused_by_its_row() {
     let inputs = || Inputs::new(&layer.x, &layer.labels).input("linear_weight", &layer.weight);
     let error = criterion.evaluate(&inputs()).unwrap_err();
     assert!(matches!(error, Error::Label { row: 2, label: 6, classes: 6, .. }), "{error}");
-    assert!(error.to_string().starts_with("linear_cross_entropy: row 2 has label 6; labels must be 0 to 5"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("linear_cross_entropy: row 2 has label 6; labels must be 0 to 5"),
+        "{error}"
+    );
     // Nobody looks at the label of a masked row.
     let mask = array![true, true, false, true];
     assert_eq!(criterion.evaluate(&inputs().mask(&mask)).unwrap().count, 3);
@@ -204,7 +243,9 @@ fn shapes_that_do_not_fit_are_named() {
     let labels = array![1_i64, 2];
     assert!(refused(plain().input("targets", &labels)).contains("targets must be [4]"));
     assert!(refused(Inputs::new(&layer.x, &layer.labels)).contains("linear_weight is missing"));
-    let refused = LinearCrossEntropy::of(CrossEntropy::new().temperature(0.0)).on(&Device::reference()).unwrap_err();
+    let refused = LinearCrossEntropy::of(CrossEntropy::new().temperature(0.0))
+        .on(&Device::reference())
+        .unwrap_err();
     assert!(refused.to_string().starts_with("linear_cross_entropy: temperature is 0"), "{refused}");
 }
 
@@ -237,17 +278,29 @@ fn nan_comes_out_unless_its_row_is_left_out() {
     layer.x[[2, 1]] = f32::NAN;
     for device in each_device() {
         let found = layer.fused(CrossEntropy::new(), &device);
-        assert!(found.value().is_nan() && found.gradient_of("linear_bias").unwrap().iter().all(|g| g.is_nan()));
+        assert!(
+            found.value().is_nan()
+                && found.gradient_of("linear_bias").unwrap().iter().all(|g| g.is_nan())
+        );
         for (row, gradient) in found.gradient.outer_iter().enumerate() {
-            assert!(gradient.iter().all(|g| g.is_nan() == (row == 2)), "{}: row {row}", device.name());
+            assert!(
+                gradient.iter().all(|g| g.is_nan() == (row == 2)),
+                "{}: row {row}",
+                device.name()
+            );
         }
         let criterion: Criterion = LinearCrossEntropy::new().on(&device).unwrap();
         let mask = array![true, true, false, true, true];
-        let inputs = Inputs::new(&layer.x, &layer.labels).input("linear_weight", &layer.weight).mask(&mask);
+        let inputs =
+            Inputs::new(&layer.x, &layer.labels).input("linear_weight", &layer.weight).mask(&mask);
         let masked = criterion.evaluate(&inputs).unwrap();
         assert!(masked.value().is_finite() && masked.count == 4);
         let others = masked.others.iter().map(|(_, gradient)| gradient);
-        assert!(others.chain([&masked.gradient]).flatten().all(|g| g.is_finite()), "{}", device.name());
+        assert!(
+            others.chain([&masked.gradient]).flatten().all(|g| g.is_finite()),
+            "{}",
+            device.name()
+        );
     }
 }
 

@@ -31,7 +31,8 @@ fn assert_alike(found: &Evaluation, wanted: &Evaluation, names: &[&str], what: &
     let (value, right) = (found.value(), wanted.value());
     assert!(close(value, right, right.abs().max(1.0)), "{what}: {value} and not {right}");
     for name in names {
-        let [found, wanted] = [found, wanted].map(|of| of.gradient_of(name).unwrap().mapv(f64::from));
+        let [found, wanted] =
+            [found, wanted].map(|of| of.gradient_of(name).unwrap().mapv(f64::from));
         let largest = wanted.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
         // A gradient by vectors as short as 1e-38 is beyond f32.
         if largest > 1e37 {
@@ -46,10 +47,18 @@ fn assert_alike(found: &Evaluation, wanted: &Evaluation, names: &[&str], what: &
 }
 
 /// That all devices give what the reference gives for vectors of all sizes.
-fn check<'a>(name: &str, options: &str, names: &[&'static str], inputs: impl Fn(&'a [Array2<f32>; 3]) -> Inputs<'a>) {
+fn check<'a>(
+    name: &str,
+    options: &str,
+    names: &[&'static str],
+    inputs: impl Fn(&'a [Array2<f32>; 3]) -> Inputs<'a>,
+) {
     // Of one size, and a huge vector beside a tiny one.
-    let sizes =
-        SIZES.iter().map(|&size| [size; 3]).chain([[1e20, 1e-25, 1e-3], [1e-25, 1e20, 1e18], [1.0, 1e25, 1e-30]]);
+    let sizes = SIZES.iter().map(|&size| [size; 3]).chain([
+        [1e20, 1e-25, 1e-3],
+        [1e-25, 1e20, 1e18],
+        [1.0, 1e25, 1e-30],
+    ]);
     for size in sizes {
         // Beside the 1e-6 that a triplet adds shorter vectors are lost, and all distances equal; and beside a huge vector the difference
         // of two distances is what their rounding leaves.
@@ -63,11 +72,17 @@ fn check<'a>(name: &str, options: &str, names: &[&'static str], inputs: impl Fn(
             let vectors: &'a [Array2<f32>; 3] =
                 Box::leak(Box::new([0, 1, 2].map(|k| rows(1 + k as u64, size[k], columns))));
             let evaluate = |device: &Device| {
-                Criterion::from_boxed(loss(name, options), device).unwrap().evaluate(&inputs(vectors)).unwrap()
+                Criterion::from_boxed(loss(name, options), device)
+                    .unwrap()
+                    .evaluate(&inputs(vectors))
+                    .unwrap()
             };
             let wanted = evaluate(&Device::Reference);
             for device in each_device() {
-                let what = format!("{name} {options} of {size:?}, {columns} columns on {}", device.describe());
+                let what = format!(
+                    "{name} {options} of {size:?}, {columns} columns on {}",
+                    device.describe()
+                );
                 assert_alike(&evaluate(&device), &wanted, names, &what);
             }
         }
@@ -93,12 +108,16 @@ fn lengths_and_distances_are_right_where_their_squares_leave_f32() {
             Inputs::named("first", &v[0]).input("second", &v[1]).input("targets", flags)
         });
     }
-    for options in ["{}", r#"{"epsilon": 0.0}"#, r#"{"swap": true}"#, r#"{"p": 3.0}"#, r#"{"p": 1.0}"#] {
+    for options in
+        ["{}", r#"{"epsilon": 0.0}"#, r#"{"swap": true}"#, r#"{"p": 3.0}"#, r#"{"p": 1.0}"#]
+    {
         check("triplet_margin", options, &["anchor", "positive", "negative"], |v| {
             Inputs::named("anchor", &v[0]).input("positive", &v[1]).input("negative", &v[2])
         });
     }
-    check("info_nce", "{}", &["first", "second"], |v| Inputs::named("first", &v[0]).input("second", &v[1]));
+    check("info_nce", "{}", &["first", "second"], |v| {
+        Inputs::named("first", &v[0]).input("second", &v[1])
+    });
     let labels: &'static Array1<i64> = Box::leak(Box::new(labels));
     for name in ["batch_triplet", "sup_con", "circle"] {
         check(name, "{}", &["predictions"], |v| Inputs::new(&v[0], labels));
@@ -111,12 +130,18 @@ fn the_mean_of_twenty_million_equal_elements_is_exact() {
     for (name, x, y) in [("mse", 0.1_f32, 0.0_f32), ("mae", 0.7, 0.4), ("mse", 3.3, 1.1)] {
         let (predictions, targets) = (Array1::from_elem(COUNT, x), Array1::from_elem(COUNT, y));
         let (one, other) = (Array1::from_elem(1, x), Array1::from_elem(1, y));
-        for device in each_device().into_iter().filter(|device| !device.describe().contains("reference")) {
+        for device in
+            each_device().into_iter().filter(|device| !device.describe().contains("reference"))
+        {
             let criterion = Criterion::from_boxed(loss(name, "{}"), &device).unwrap();
             // Of the device itself: what the element's own rounding in f32 takes is no matter of the sum.
             let wanted = criterion.evaluate(&Inputs::new(&one, &other)).unwrap().value();
             let value = criterion.evaluate(&Inputs::new(&predictions, &targets)).unwrap().value();
-            assert!(((value - wanted) / wanted).abs() < 1e-7, "{name} on {}: {value} {wanted}", device.describe());
+            assert!(
+                ((value - wanted) / wanted).abs() < 1e-7,
+                "{name} on {}: {value} {wanted}",
+                device.describe()
+            );
         }
     }
 }

@@ -5,7 +5,9 @@ use std::process::Command;
 
 use gradus::losses::{self, CrossEntropy, Loss};
 use gradus::testing::{self, Report};
-use gradus::{Criterion, Device, Gpu, GpuOptions, Reduction, Result, Tensor, activations, optimizers};
+use gradus::{
+    Criterion, Device, Gpu, GpuOptions, Reduction, Result, Tensor, activations, optimizers,
+};
 use ndarray::{Array1, Array2};
 
 /// The GPU with variants forced; none where there is no GPU.
@@ -22,37 +24,45 @@ fn ask(device: &Device, reports: Result<Vec<Report>>, failures: &mut Vec<String>
     }
 }
 
-fn judge(options: GpuOptions) {
+fn check(options: GpuOptions) {
     let Some(device) = forced(options) else { return };
     let mut failures = Vec::new();
     for name in ["huber", "cross_entropy", "kl_div"] {
         let reports = losses::entry(name).and_then(|entry| testing::check_loss(entry, &device));
         ask(&device, reports, &mut failures);
     }
-    ask(&device, activations::entry("softmax").and_then(|e| testing::check_activation(e, &device)), &mut failures);
-    ask(&device, optimizers::entry("sgd").and_then(|e| testing::check_optimizer(e, &device)), &mut failures);
+    ask(
+        &device,
+        activations::entry("softmax").and_then(|e| testing::check_activation(e, &device)),
+        &mut failures,
+    );
+    ask(
+        &device,
+        optimizers::entry("sgd").and_then(|e| testing::check_optimizer(e, &device)),
+        &mut failures,
+    );
     ask(&device, testing::check_matmul(&device), &mut failures);
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
 #[test]
 fn results_are_right_without_subgroups() {
-    judge(GpuOptions::default().subgroups(false));
+    check(GpuOptions::default().subgroups(false));
 }
 
 #[test]
 fn results_are_right_without_subgroups_and_with_bounds_checked() {
-    judge(GpuOptions::default().subgroups(false).checked(true));
+    check(GpuOptions::default().subgroups(false).checked(true));
 }
 
 #[test]
 fn results_are_right_with_the_variants_for_hardware() {
-    judge(GpuOptions::default().hardware_variants(true));
+    check(GpuOptions::default().hardware_variants(true));
 }
 
 #[test]
 fn results_are_right_with_the_variants_for_hardware_without_subgroups() {
-    judge(GpuOptions::default().hardware_variants(true).subgroups(false));
+    check(GpuOptions::default().hardware_variants(true).subgroups(false));
 }
 
 /// A number in [−2, 2) that the index fixes.
@@ -72,7 +82,9 @@ fn every_variant_by_row_length_gives_what_the_reference_does() {
             for columns in [64, 65, 68, 1024, 1025, 2048, 8192, 8195, 32_768, 40_003, 40_004] {
                 let logits = Array2::from_shape_fn((3, columns), |(r, c)| number(r * columns + c));
                 let labels = Array1::from(vec![0, columns as i64 / 2, columns as i64 - 1]);
-                let on = |device: &Device| CrossEntropy::new().on(device).unwrap().reduction(Reduction::Sum);
+                let on = |device: &Device| {
+                    CrossEntropy::new().on(device).unwrap().reduction(Reduction::Sum)
+                };
                 let exact = on(&Device::reference()).value_and_gradient(&logits, &labels).unwrap();
                 let found = on(&device).value_and_gradient(&logits, &labels).unwrap();
                 let name = format!("{} columns on {}", columns, device.describe());
@@ -120,7 +132,8 @@ fn bits(tensor: &Tensor) -> Vec<u32> {
 /// Devices whose kernels differ: the CPU, and the GPU in all its forms.
 fn devices() -> Vec<Device> {
     let ways = [false, true].into_iter().flat_map(|hardware| {
-        [false, true].map(|subgroups| GpuOptions::default().hardware_variants(hardware).subgroups(subgroups))
+        [false, true]
+            .map(|subgroups| GpuOptions::default().hardware_variants(hardware).subgroups(subgroups))
     });
     std::iter::once(Device::cpu()).chain(ways.filter_map(forced)).collect()
 }
@@ -138,10 +151,17 @@ fn a_gradient_over_the_predictions_is_the_same_bit_for_bit() {
                 let clone = over.clone();
                 let in_place = criterion.backward_in_place(over, &targets).unwrap();
                 let what = format!("{name} [{rows}, {columns}] on {}", device.describe());
-                assert_eq!(apart.value().unwrap().to_bits(), in_place.value().unwrap().to_bits(), "value of {what}");
+                assert_eq!(
+                    apart.value().unwrap().to_bits(),
+                    in_place.value().unwrap().to_bits(),
+                    "value of {what}"
+                );
                 assert!(bits(&apart.gradient) == bits(&in_place.gradient), "gradient of {what}");
                 if matches!(device, Device::Gpu(_)) {
-                    assert!(bits(&clone) == bits(&in_place.gradient), "{what}: the memory is not the predictions'");
+                    assert!(
+                        bits(&clone) == bits(&in_place.gradient),
+                        "{what}: the memory is not the predictions'"
+                    );
                 }
             }
         }
@@ -158,9 +178,19 @@ fn an_upstream_of_four_makes_the_gradient_four_times_as_large_and_leaves_the_val
             let criterion = criterion(name, &device);
             let one = criterion.backward(&predictions, &targets).unwrap();
             let four = criterion.backward_with_upstream(&predictions, &targets, 4.0).unwrap();
-            assert_eq!(one.value().unwrap(), four.value().unwrap(), "{name} on {}", device.describe());
+            assert_eq!(
+                one.value().unwrap(),
+                four.value().unwrap(),
+                "{name} on {}",
+                device.describe()
+            );
             let expected = one.gradient.to_array().unwrap().mapv(|x| 4.0 * x);
-            assert_eq!(expected, four.gradient.to_array().unwrap(), "{name} on {}", device.describe());
+            assert_eq!(
+                expected,
+                four.gradient.to_array().unwrap(),
+                "{name} on {}",
+                device.describe()
+            );
         }
     }
 }
@@ -172,7 +202,11 @@ fn the_environment_forces_variants_and_the_command_says_which() {
     }
     let run = |name: &str, value: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gradus"));
-        command.args(["check", "mse", "--device", "gpu"]).env(name, value).output().expect("it is built")
+        command
+            .args(["check", "mse", "--device", "gpu"])
+            .env(name, value)
+            .output()
+            .expect("it is built")
     };
     let named = [
         ("GRADUS_CHECKED", "1", "[checked shaders]"),
@@ -181,10 +215,10 @@ fn the_environment_forces_variants_and_the_command_says_which() {
     ];
     for (name, value, said) in named {
         let output = run(name, value);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success() && told.contains(said), "{name}={value}: {told}");
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && report.contains(said), "{name}={value}: {report}");
     }
     let refused = run("GRADUS_SUBGROUPS", "perhaps");
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && told.contains("GRADUS_SUBGROUPS"), "{told}");
+    let report = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && report.contains("GRADUS_SUBGROUPS"), "{report}");
 }

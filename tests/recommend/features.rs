@@ -19,8 +19,11 @@ fn hybrid(users: u32, items: u32) -> Recommender {
 #[test]
 fn every_device_makes_the_draws_of_f64_with_side_features() {
     let chosen = tastes(90, 80, 5);
-    for (loss, optimizer) in LOSSES.into_iter().flat_map(|loss| [(loss, Optimizer::Adagrad), (loss, Optimizer::Sgd)]) {
-        let recommender = hybrid(90, 80).loss(loss).optimizer(optimizer).components(12).learning_rate(0.01);
+    for (loss, optimizer) in
+        LOSSES.into_iter().flat_map(|loss| [(loss, Optimizer::Adagrad), (loss, Optimizer::Sgd)])
+    {
+        let recommender =
+            hybrid(90, 80).loss(loss).optimizer(optimizer).components(12).learning_rate(0.01);
         let run = |device: &Device| {
             let mut model = recommender.clone().on(device).unwrap();
             let history = model.fit(&chosen, 1).unwrap();
@@ -30,14 +33,26 @@ fn every_device_makes_the_draws_of_f64_with_side_features() {
         for device in support::each_device() {
             let name = device.name();
             let (single, found) = run(&device);
-            assert_eq!((single.sampled, single.updates), (double.sampled, double.updates), "{loss:?} on {name}");
+            assert_eq!(
+                (single.sampled, single.updates),
+                (double.sampled, double.updates),
+                "{loss:?} on {name}"
+            );
             let error = (single.loss - double.loss).abs();
-            assert!(error <= 1e-5 * double.loss, "{loss:?} on {name}: {} {}", single.loss, double.loss);
+            assert!(
+                error <= 1e-5 * double.loss,
+                "{loss:?} on {name}: {} {}",
+                single.loss,
+                double.loss
+            );
             // A feature of a third of the items is hit some 1,000 times in the epoch, each rounded to half a unit of a number below 4,
             // and a score sums three of them on each side: 1000 · 2⁻²³ · 2 · 3 at the worst, a hundredth of it by chance.
             let bound = 1000.0 * f32::EPSILON * 6.0;
             let worst = found.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(found.iter().all(|score| score.is_finite()) && worst <= bound, "{loss:?} on {name}: {worst:e}");
+            assert!(
+                found.iter().all(|score| score.is_finite()) && worst <= bound,
+                "{loss:?} on {name}: {worst:e}"
+            );
         }
     }
 }
@@ -95,7 +110,10 @@ fn more_features_of_one_item_than_a_batch_has_room_for_are_named() {
     let features = Features::new(60, 40_000, &many).unwrap();
     let chosen = tastes(400, 60, 1);
     let recommender = Recommender::new(400, 60).components(64).item_features(features);
-    says(recommender.clone().batch_size(4096).on(&device).unwrap().fit(&chosen, 1), &["batch_size"]);
+    says(
+        recommender.clone().batch_size(4096).on(&device).unwrap().fit(&chosen, 1),
+        &["batch_size"],
+    );
     let mut model = recommender.batch_size(20).on(&device).unwrap();
     assert!(model.fit(&Interactions::new(400, 60, &[(0, 0), (1, 1), (2, 0)]).unwrap(), 1).is_ok());
 }
@@ -104,7 +122,8 @@ fn more_features_of_one_item_than_a_batch_has_room_for_are_named() {
 fn features_of_their_own_are_no_features() {
     let chosen = tastes(60, 50, 2);
     let own = |count: u32| {
-        let triples: Vec<(u32, u32, f32)> = (0..count).map(|entity| (entity, entity, 1.0)).collect();
+        let triples: Vec<(u32, u32, f32)> =
+            (0..count).map(|entity| (entity, entity, 1.0)).collect();
         Features::new(count as usize, count as usize, &triples).unwrap()
     };
     for device in support::each_device() {
@@ -124,8 +143,11 @@ fn features_tell_what_is_to_be_thought_of_a_new_item() {
     // Items 60 to 89 were never chosen in training: their taste is known by a feature alone.
     let all = tastes(120, 90, 6);
     let part = |new: bool| {
-        let pairs: Vec<(u32, u32)> =
-            all.triples().filter(|triple| (triple.1 >= 60) == new).map(|(user, item, _)| (user, item)).collect();
+        let pairs: Vec<(u32, u32)> = all
+            .triples()
+            .filter(|triple| (triple.1 >= 60) == new)
+            .map(|(user, item, _)| (user, item))
+            .collect();
         Interactions::new(120, 90, &pairs).unwrap()
     };
     let (train, test) = (part(false), part(true));
@@ -143,7 +165,8 @@ fn features_tell_what_is_to_be_thought_of_a_new_item() {
     // above it, of 54 negatives, and five of six test items are of that taste: 5/6 · (1 − 20/54) = 0.52. With no features a new item
     // has a bias of 0 and lies below all that were drawn up.
     for device in support::each_device() {
-        let (with, without) = (auc(&device, Some(Features::new(90, 3, &taste).unwrap())), auc(&device, None));
+        let (with, without) =
+            (auc(&device, Some(Features::new(90, 3, &taste).unwrap())), auc(&device, None));
         assert!(with > 0.52 && with > without + 0.1, "{with} {without} on {}", device.name());
     }
 }

@@ -13,7 +13,11 @@ fn a_saved_recommender_goes_on_as_if_nothing_had_happened() {
     let genres: Vec<(u32, u32, f32)> = (0..45).map(|item| (item, item % 3, 0.5)).collect();
     for device in [Device::cpu(), Device::reference()] {
         let features = Features::with_identity(45, 3, &genres).unwrap();
-        let recommender = Recommender::new(40, 45).item_features(features).components(5).item_alpha(0.001).seed(3);
+        let recommender = Recommender::new(40, 45)
+            .item_features(features)
+            .components(5)
+            .item_alpha(0.001)
+            .seed(3);
         let mut model = recommender.on(&device).unwrap();
         model.fit(&chosen, 4).unwrap();
         model.save(&path).unwrap();
@@ -32,18 +36,26 @@ fn a_saved_recommender_goes_on_as_if_nothing_had_happened() {
     assert!(matches!(Model::load(&path, &Device::cpu()), Err(Error::Data { .. })));
     std::fs::write(&path, b"no tensors at all").unwrap();
     assert!(matches!(Model::load(&path, &Device::cpu()), Err(Error::Data { .. })));
-    assert!(matches!(Model::load(folder.path().join("none"), &Device::cpu()), Err(Error::Io { .. })));
+    assert!(matches!(
+        Model::load(folder.path().join("none"), &Device::cpu()),
+        Err(Error::Io { .. })
+    ));
     // A dense model is none.
     let dense = gradus::Sequential::new(1).then(gradus::Dense::new(1)).on(&Device::cpu()).unwrap();
     dense.save(&path).unwrap();
-    assert!(Model::load(&path, &Device::cpu()).unwrap_err().to_string().contains("gradus_recommender"));
+    assert!(
+        Model::load(&path, &Device::cpu()).unwrap_err().to_string().contains("gradus_recommender")
+    );
 }
 
 #[test]
 fn what_does_not_fit_is_named() {
     says(Interactions::new(3, 4, &[(0, 0), (0, 4)]), &["item of number 1", "is 4", "0 to 3"]);
     says(Interactions::new(3, 4, &[(3, 0)]), &["user of number 0", "0 to 2"]);
-    says(Interactions::new(3, 4, &[(1, 1), (0, 0), (1, 1)]), &["number 2", "user 1 and item 1 again", "number 0"]);
+    says(
+        Interactions::new(3, 4, &[(1, 1), (0, 0), (1, 1)]),
+        &["number 2", "user 1 and item 1 again", "number 0"],
+    );
     says(Interactions::weighted(3, 4, &[(1, 1, f32::NAN)]), &["weight of number 0", "NaN"]);
     says(Interactions::weighted(3, 4, &[(1, 1, 0.0)]), &["weight of number 0", "not 0"]);
     says(Interactions::new(0, 4, &[]), &["users is 0"]);
@@ -66,7 +78,10 @@ fn what_does_not_fit_is_named() {
     says(base().user_alpha(-1.0).on(&cpu), &["user_alpha is -1"]);
     says(base().item_alpha(f64::INFINITY).on(&cpu), &["item_alpha is inf"]);
     says(base().batch_size(0).on(&cpu), &["batch_size is 0"]);
-    says(base().user_features(Features::new(5, 1, &[]).unwrap()).on(&cpu), &["user features are of 5", "there are 6"]);
+    says(
+        base().user_features(Features::new(5, 1, &[]).unwrap()).on(&cpu),
+        &["user features are of 5", "there are 6"],
+    );
     let mut model = base().on(&cpu).unwrap();
     says(model.recommend(2, 3, true), &["user 2", "no interactions"]);
     says(model.fit(&tastes(6, 8, 1), 1), &["[6, 8]", "[6 users, 9 items]"]);
@@ -78,7 +93,10 @@ fn what_does_not_fit_is_named() {
     says(model.predict(&[0, 1], &[1]), &["users are [2]", "items are [1]"]);
     says(model.similar_items(9, 1), &["item 9"]);
     says(model.evaluate(&all, None, 0), &["k is 0"]);
-    says(model.evaluate(&Interactions::new(6, 9, &[]).unwrap(), None, 10), &["test interactions hold no rows"]);
+    says(
+        model.evaluate(&Interactions::new(6, 9, &[]).unwrap(), None, 10),
+        &["test interactions hold no rows"],
+    );
     says(model.predict_rank(&tastes(5, 9, 1), None), &["test are [5, 9]"]);
     let mut wild = base().learning_rate(1e30).optimizer(Optimizer::Sgd).on(&cpu).unwrap();
     says(wild.fit(&all, 30), &["learning_rate is 1000", "epoch 1 did not stay finite", "lower"]);
@@ -89,11 +107,14 @@ fn a_model_of_nan_ranks_last_and_not_first() {
     let all = tastes(6, 9, 1);
     // In f64 nothing overflows so soon.
     for device in [Some(Device::cpu()), support::gpu()].into_iter().flatten() {
-        let wild = Recommender::new(6, 9).components(4).learning_rate(1e30).optimizer(Optimizer::Sgd);
+        let wild =
+            Recommender::new(6, 9).components(4).learning_rate(1e30).optimizer(Optimizer::Sgd);
         let mut wild = wild.on(&device).unwrap();
         wild.fit(&all, 30).unwrap_err();
         let items: Vec<u32> = (0..9).collect();
-        let broken = |user: u32| wild.predict(&[user; 9], &items).unwrap().iter().all(|score| score.is_nan());
+        let broken = |user: u32| {
+            wild.predict(&[user; 9], &items).unwrap().iter().all(|score| score.is_nan())
+        };
         let users: Vec<u32> = (0..6).filter(|&user| broken(user)).collect();
         assert!(!users.is_empty(), "{}", device.name());
         let pairs: Vec<(u32, u32)> = users.iter().map(|&user| (user, 3)).collect();
@@ -105,8 +126,9 @@ fn a_model_of_nan_ranks_last_and_not_first() {
 #[test]
 fn interactions_whose_rows_are_others_are_refused() {
     let of_users = |first: u32| {
-        let lines: String =
-            (0..3).map(|user| format!("{},{},5\n{},9,5\n", first + user, 7 + user % 2, first + user)).collect();
+        let lines: String = (0..3)
+            .map(|user| format!("{},{},5\n{},9,5\n", first + user, 7 + user % 2, first + user))
+            .collect();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ratings.csv");
         std::fs::write(&path, format!("userId,movieId,rating\n{lines}")).unwrap();
@@ -124,7 +146,8 @@ fn interactions_whose_rows_are_others_are_refused() {
 fn a_save_replaces_the_file_in_one_move_and_a_newer_form_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let [path, other] = ["model.safetensors", "other"].map(|name| folder.path().join(name));
-    let model = |components| Recommender::new(3, 4).components(components).on(&Device::cpu()).unwrap();
+    let model =
+        |components| Recommender::new(3, 4).components(components).on(&Device::cpu()).unwrap();
     model(2).save(&path).unwrap();
     // A second name of the file that was there shows whether its bytes were written over.
     std::fs::hard_link(&path, &other).unwrap();

@@ -34,7 +34,8 @@ fn a_gpu_ranks_as_the_cpu_does_with_the_same_tables() {
 
 /// Items by score, best first, without those of `train`; of equal scores the later item first, as ties count against the earlier.
 fn ranking(scores: &[f32], train: &[u32]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..scores.len() as u32).filter(|item| !train.contains(item)).collect();
+    let mut order: Vec<u32> =
+        (0..scores.len() as u32).filter(|item| !train.contains(item)).collect();
     order.sort_by(|&a, &b| scores[b as usize].total_cmp(&scores[a as usize]));
     order
 }
@@ -96,7 +97,8 @@ fn metrics_are_those_of_the_ranked_lists() {
             .zip([hits, most as f64, area / (positives * negatives)])
             .for_each(|(sum, value)| *sum += value);
     }
-    let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+    let close =
+        |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found} {expected}");
     let found = model.evaluate(&test, Some(&train), k).unwrap();
     let Metrics { precision_at_k, recall_at_k, auc, mrr, map_at_k, ndcg_at_k, .. } = found;
     let all = [precision_at_k, recall_at_k, auc, mrr, map_at_k, ndcg_at_k];
@@ -120,7 +122,10 @@ fn ties_count_against_an_item() {
     for convention in [Convention::LightFm, Convention::Implicit] {
         for k in [1, 3, 9] {
             let metrics = model.evaluate_as(convention, &test, Some(&train), k).unwrap();
-            assert!((0.0..=1.0).contains(&metrics.auc) && (0.0..=1.0).contains(&metrics.ndcg_at_k), "{metrics:?}");
+            assert!(
+                (0.0..=1.0).contains(&metrics.auc) && (0.0..=1.0).contains(&metrics.ndcg_at_k),
+                "{metrics:?}"
+            );
         }
     }
 }
@@ -151,7 +156,8 @@ fn splits_part_the_interactions() {
     let all = tastes(50, 60, 4);
     let (train, test) = all.split(0.2, 3).unwrap();
     assert_eq!(test.len(), all.len() / 5);
-    let mut both: Vec<_> = train.triples().chain(test.triples()).map(|(user, item, _)| (user, item)).collect();
+    let mut both: Vec<_> =
+        train.triples().chain(test.triples()).map(|(user, item, _)| (user, item)).collect();
     both.sort_unstable();
     assert_eq!(both, all.triples().map(|(user, item, _)| (user, item)).collect::<Vec<_>>());
     assert_eq!(all.split(0.2, 3).unwrap(), (train, test.clone()));
@@ -159,7 +165,10 @@ fn splits_part_the_interactions() {
     assert_eq!(all.split(0.0, 3).unwrap().1.len(), 0);
     let few = Interactions::new(2, 9, &[(0, 1), (0, 4), (1, 0), (1, 2), (1, 7)]).unwrap();
     let (train, test) = few.leave_out(2, 5).unwrap();
-    assert_eq!((train.of(0).len(), test.of(0).len(), train.of(1).len(), test.of(1).len()), (2, 0, 1, 2));
+    assert_eq!(
+        (train.of(0).len(), test.of(0).len(), train.of(1).len(), test.of(1).len()),
+        (2, 0, 1, 2)
+    );
     assert_eq!(few.leave_out(2, 5).unwrap(), (train, test));
 }
 

@@ -15,7 +15,11 @@ fn a_training_in_pieces_leaves_the_file_of_an_unbroken_one() {
     for device in support::each_device() {
         for loss in [Loss::Warp, Loss::WarpKos, Loss::Bpr, Loss::Logistic] {
             let new = || {
-                let recommender = Recommender::new(50, 60).components(5).loss(loss).batch_size(12).item_alpha(1e-4);
+                let recommender = Recommender::new(50, 60)
+                    .components(5)
+                    .loss(loss)
+                    .batch_size(12)
+                    .item_alpha(1e-4);
                 recommender.seed(9).on(&device).unwrap()
             };
             let whole = new().train(&chosen, Fit::new().epochs(6).checkpoint(&path)).unwrap();
@@ -28,7 +32,8 @@ fn a_training_in_pieces_leaves_the_file_of_an_unbroken_one() {
                         fit.on_epoch(|_, _| ControlFlow::Break(()))
                     }
                 };
-                let mut history = new().train(&chosen, cut(Fit::new().epochs(6).checkpoint(&path))).unwrap();
+                let mut history =
+                    new().train(&chosen, cut(Fit::new().epochs(6).checkpoint(&path))).unwrap();
                 let (mut pieces, mut in_midst) = (1, false);
                 while let Some(Stop::Asked { batches, of, .. }) = history.stopped {
                     in_midst |= batches > 0 && batches < of;
@@ -41,9 +46,17 @@ fn a_training_in_pieces_leaves_the_file_of_an_unbroken_one() {
                 let name = format!("{loss:?} on {}, by step: {by_step}", device.name());
                 assert!(std::fs::read(&path).unwrap() == expected, "{name}");
                 let loaded = Model::load(&path, &device).unwrap();
-                assert_eq!((loaded.epochs(), loaded.epochs_left(), loaded.history().len()), (6, 0, 6), "{name}");
+                assert_eq!(
+                    (loaded.epochs(), loaded.epochs_left(), loaded.history().len()),
+                    (6, 0, 6),
+                    "{name}"
+                );
                 for (a, b) in loaded.history().iter().zip(&whole.epochs) {
-                    assert_eq!((a.loss, a.sampled, a.updates), (b.loss, b.sampled, b.updates), "{name}");
+                    assert_eq!(
+                        (a.loss, a.sampled, a.updates),
+                        (b.loss, b.sampled, b.updates),
+                        "{name}"
+                    );
                 }
             }
         }
@@ -52,7 +65,8 @@ fn a_training_in_pieces_leaves_the_file_of_an_unbroken_one() {
 
 #[test]
 fn other_interactions_begin_another_epoch() {
-    let mut model = Recommender::new(50, 60).components(5).batch_size(12).on(&Device::cpu()).unwrap();
+    let mut model =
+        Recommender::new(50, 60).components(5).batch_size(12).on(&Device::cpu()).unwrap();
     let cut = Fit::new().epochs(6).on_step(|_, _| ControlFlow::Break(()));
     assert!(model.train(&tastes(50, 60, 3), cut).unwrap().stopped.is_some());
     let other = tastes(50, 60, 4);
@@ -68,13 +82,20 @@ fn a_cut_epoch_belongs_to_its_own_interactions_whatever_was_seen_before() {
     let (first, second) = (tastes(50, 60, 3), tastes(50, 60, 4));
     let ends = |fit: Fit| fit.on_step(|_, _| ControlFlow::Break(()));
     let begun = || {
-        let mut model = Recommender::new(50, 60).components(5).batch_size(12).on(&Device::cpu()).unwrap();
+        let mut model =
+            Recommender::new(50, 60).components(5).batch_size(12).on(&Device::cpu()).unwrap();
         model.train(&first, Fit::new().epochs(1)).unwrap();
         model
     };
     begun().train(&second, Fit::new().epochs(2).checkpoint(&whole)).unwrap();
     let mut model = begun();
-    assert!(model.train(&second, ends(Fit::new().epochs(2).checkpoint(&cut))).unwrap().stopped.is_some());
+    assert!(
+        model
+            .train(&second, ends(Fit::new().epochs(2).checkpoint(&cut)))
+            .unwrap()
+            .stopped
+            .is_some()
+    );
     let mut model = Model::load(&cut, &Device::cpu()).unwrap();
     model.train(&second, Fit::new().epochs(2).checkpoint(&cut)).unwrap();
     assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
@@ -90,7 +111,9 @@ fn a_cut_epoch_belongs_to_its_own_interactions_whatever_was_seen_before() {
 /// What two hold together.
 fn first_and(first: &Interactions, second: &Interactions) -> Interactions {
     let pairs = |of: &Interactions| -> Vec<(u32, u32)> {
-        (0..50_u32).flat_map(|user| of.of(user as usize).iter().map(move |&item| (user, item))).collect()
+        (0..50_u32)
+            .flat_map(|user| of.of(user as usize).iter().map(move |&item| (user, item)))
+            .collect()
     };
     let mut all = [pairs(first), pairs(second)].concat();
     all.sort_unstable();

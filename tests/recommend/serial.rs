@@ -38,7 +38,8 @@ impl Plain {
     }
 
     fn score(&self, user: usize, item: usize) -> f64 {
-        self.p[user].iter().zip(&self.q[item]).map(|(p, q)| p * q).sum::<f64>() + self.item_bias[item]
+        self.p[user].iter().zip(&self.q[item]).map(|(p, q)| p * q).sum::<f64>()
+            + self.item_bias[item]
     }
 
     /// The score of factors with 12 significant bits.
@@ -52,7 +53,8 @@ impl Plain {
                 (x / unit).trunc() * unit
             }
         };
-        let sum = self.p[user].iter().zip(&self.q[item]).map(|(&p, &q)| rough(p) * rough(q)).sum::<f64>();
+        let sum =
+            self.p[user].iter().zip(&self.q[item]).map(|(&p, &q)| rough(p) * rough(q)).sum::<f64>();
         sum + self.item_bias[item]
     }
 
@@ -61,32 +63,62 @@ impl Plain {
         *square += gradient * gradient;
     }
 
-    fn update(&mut self, user: usize, positive: usize, negative: Option<usize>, c: f64, user_bias: f64) {
+    fn update(
+        &mut self,
+        user: usize,
+        positive: usize,
+        negative: Option<usize>,
+        c: f64,
+        user_bias: f64,
+    ) {
         let (p, up) = (self.p[user].clone(), self.q[positive].clone());
         let down = negative.map_or(vec![0.0; self.components], |negative| self.q[negative].clone());
         let rate = self.rate;
         for k in 0..self.components {
-            Self::adagrad(&mut self.q[positive][k], &mut self.squares[1][positive][k], -c * p[k], rate);
+            Self::adagrad(
+                &mut self.q[positive][k],
+                &mut self.squares[1][positive][k],
+                -c * p[k],
+                rate,
+            );
             if let Some(negative) = negative {
-                Self::adagrad(&mut self.q[negative][k], &mut self.squares[1][negative][k], c * p[k], rate);
+                Self::adagrad(
+                    &mut self.q[negative][k],
+                    &mut self.squares[1][negative][k],
+                    c * p[k],
+                    rate,
+                );
             }
-            Self::adagrad(&mut self.p[user][k], &mut self.squares[0][user][k], c * (down[k] - up[k]), rate);
+            Self::adagrad(
+                &mut self.p[user][k],
+                &mut self.squares[0][user][k],
+                c * (down[k] - up[k]),
+                rate,
+            );
         }
         Self::adagrad(&mut self.item_bias[positive], &mut self.bias_squares[1][positive], -c, rate);
         if let Some(negative) = negative {
-            Self::adagrad(&mut self.item_bias[negative], &mut self.bias_squares[1][negative], c, rate);
+            Self::adagrad(
+                &mut self.item_bias[negative],
+                &mut self.bias_squares[1][negative],
+                c,
+                rate,
+            );
         }
         Self::adagrad(&mut self.user_bias[user], &mut self.bias_squares[0][user], user_bias, rate);
     }
 
     fn epoch(&mut self, loss: Loss, chosen: &Interactions, seed: u64, epoch: u32) {
-        let all: Vec<(usize, usize)> = chosen.triples().map(|(user, item, _)| (user as usize, item as usize)).collect();
+        let all: Vec<(usize, usize)> =
+            chosen.triples().map(|(user, item, _)| (user as usize, item as usize)).collect();
         let order = Permutation::new(all.len() as u32, seed, epoch);
         for place in 0..all.len() as u32 {
             let number = order.at(place);
             let (user, mut positive) = all[number as usize];
             let word = |draw: u32, stream: u32| {
-                philox([draw / 4, number, epoch, stream], [seed as u32, 0])[draw as usize % 4] as f64 / 2f64.powi(32)
+                philox([draw / 4, number, epoch, stream], [seed as u32, 0])[draw as usize % 4]
+                    as f64
+                    / 2f64.powi(32)
             };
             if loss == Loss::Logistic {
                 let c = 1.0 / (1.0 + (self.score(user, positive) + self.user_bias[user]).exp());
@@ -96,7 +128,8 @@ impl Plain {
             let row = chosen.of(user);
             if loss == Loss::WarpKos {
                 let count = row.len().min(10);
-                let drawn = (0..count as u32).map(|draw| row[(word(draw, 0x706f_7369) * row.len() as f64) as usize]);
+                let drawn = (0..count as u32)
+                    .map(|draw| row[(word(draw, 0x706f_7369) * row.len() as f64) as usize]);
                 let mut drawn: Vec<usize> = drawn.map(|item| item as usize).collect();
                 drawn.sort_by(|&a, &b| self.rough(user, b).total_cmp(&self.rough(user, a)));
                 positive = drawn[count.min(5) - 1];
@@ -106,14 +139,18 @@ impl Plain {
                 if loss == Loss::Bpr {
                     let negative = all[(uniform * all.len() as f64) as usize].1;
                     if !row.contains(&(negative as u32)) {
-                        let c = 1.0 / (1.0 + (self.score(user, positive) - self.score(user, negative)).exp());
+                        let c = 1.0
+                            / (1.0
+                                + (self.score(user, positive) - self.score(user, negative)).exp());
                         self.update(user, positive, Some(negative), c, 0.0);
                         break;
                     }
                     continue;
                 }
                 let negative = (uniform * self.q.len() as f64) as usize;
-                if self.rough(user, negative) > self.rough(user, positive) - 1.0 && !row.contains(&(negative as u32)) {
+                if self.rough(user, negative) > self.rough(user, positive) - 1.0
+                    && !row.contains(&(negative as u32))
+                {
                     let rank = (self.q.len() - 1) / (draw as usize + 1);
                     let c = f64::from((rank.max(1) as f64).ln().min(10.0) as f32);
                     self.update(user, positive, Some(negative), c, 0.0);
@@ -129,7 +166,11 @@ fn batches_of_one_are_the_serial_algorithm() {
     let (users, items, components, seed) = (21, 30, 5, 11);
     let chosen = tastes(users, items, 3);
     for loss in LOSSES {
-        let recommender = Recommender::new(users, items).loss(loss).components(components).seed(seed).batch_size(1);
+        let recommender = Recommender::new(users, items)
+            .loss(loss)
+            .components(components)
+            .seed(seed)
+            .batch_size(1);
         let mut model = recommender.on(&Device::reference()).unwrap();
         model.fit(&chosen, 4).unwrap();
         let mut plain = Plain::new(users, items, components, 0.05, seed);
@@ -140,7 +181,10 @@ fn batches_of_one_are_the_serial_algorithm() {
             // Both are in f64, where 400 updates with other orders of sums differ by 1e-12 at most; the answer is rounded to f32 once,
             // half a unit in the last place.
             let bound = f64::from(f32::EPSILON) / 2.0 * expected.abs() + 1e-9;
-            assert!((f64::from(score) - expected).abs() <= bound, "{loss:?}, {user}, {item}: {score} {expected}");
+            assert!(
+                (f64::from(score) - expected).abs() <= bound,
+                "{loss:?}, {user}, {item}: {score} {expected}"
+            );
         }
     }
 }
@@ -151,14 +195,25 @@ fn every_device_makes_the_draws_of_f64() {
     let chosen = tastes(90, 90, 5);
     for loss in LOSSES {
         let recommender = Recommender::new(90, 90).loss(loss).components(12);
-        let run = |device: Device| recommender.clone().on(&device).unwrap().fit(&chosen, 1).unwrap().epochs[0];
+        let run = |device: Device| {
+            recommender.clone().on(&device).unwrap().fit(&chosen, 1).unwrap().epochs[0]
+        };
         let double = run(Device::reference());
         for device in support::each_device() {
             let name = device.name();
             let single = run(device);
-            assert_eq!((single.sampled, single.updates), (double.sampled, double.updates), "{loss:?} on {name}");
+            assert_eq!(
+                (single.sampled, single.updates),
+                (double.sampled, double.updates),
+                "{loss:?} on {name}"
+            );
             let error = (single.loss - double.loss).abs();
-            assert!(error <= 1e-5 * double.loss, "{loss:?} on {name}: {} {}", single.loss, double.loss);
+            assert!(
+                error <= 1e-5 * double.loss,
+                "{loss:?} on {name}: {} {}",
+                single.loss,
+                double.loss
+            );
         }
     }
 }
@@ -172,8 +227,13 @@ fn the_exact_rank_is_the_number_of_violators() {
         items[item * 8] = first;
     }
     let chosen = Interactions::new(1, 5, &[(0, 0), (0, 3)]).unwrap();
-    let vectors =
-        sampling::Vectors { users: &users, user_biases: &[0.0], items: &items, item_biases: &[0.0; 5], stride: 8 };
+    let vectors = sampling::Vectors {
+        users: &users,
+        user_biases: &[0.0],
+        items: &items,
+        item_biases: &[0.0; 5],
+        stride: 8,
+    };
     let rules = |exact_rank: bool, rank_weights: Vec<f32>| sampling::Rules {
         loss: Loss::Warp,
         seed: 1,
@@ -207,14 +267,18 @@ fn the_exact_rank_is_the_number_of_violators() {
         let rank = (4 / sample.draws).max(1);
         assert_eq!(sample.step, f64::from(rank).ln() as f32);
         let mut draws = sampling::Draws::new(1, epoch, 0, sampling::NEGATIVES);
-        let words: Vec<u32> = (0..sample.draws).map(|draw| sampling::below(draws.word(draw), 5)).collect();
+        let words: Vec<u32> =
+            (0..sample.draws).map(|draw| sampling::below(draws.word(draw), 5)).collect();
         assert!(words[..words.len() - 1].iter().all(|item| ![1, 2].contains(item)), "{words:?}");
     }
 }
 
 #[test]
 fn rank_weights_are_the_published_ones() {
-    assert_eq!(RankWeight::Log.of_draws(6170, 3)[1..], [6169.0_f64, 3084.0, 2056.0].map(|rank| rank.ln() as f32));
+    assert_eq!(
+        RankWeight::Log.of_draws(6170, 3)[1..],
+        [6169.0_f64, 3084.0, 2056.0].map(|rank| rank.ln() as f32)
+    );
     assert_eq!(RankWeight::Log.of_rank(100_000), 10.0); // ln 100000 is 11.5
     assert_eq!(RankWeight::Log.of_draws(3, 5)[2..], [0.0; 4]); // (3 − 1) / 3 is 0, taken as rank 1: ln 1
     assert_eq!(RankWeight::Harmonic.of_rank(3), (1.0 + 0.5 + 1.0 / 3.0) as f32);

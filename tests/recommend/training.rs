@@ -12,7 +12,8 @@ fn two_runs_and_any_number_of_threads_give_the_same_bits() {
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let recommender = Recommender::new(200, 150).loss(loss).components(9).batch_size(700);
+                let recommender =
+                    Recommender::new(200, 150).loss(loss).components(9).batch_size(700);
                 let mut model = recommender.on(&Device::cpu()).unwrap();
                 model.fit(&chosen, 3).unwrap();
                 bits(&all_scores(&model, 200, 150))
@@ -31,10 +32,19 @@ fn two_runs_on_a_gpu_give_the_same_bits() {
     let chosen = tastes(200, 150, 1);
     for loss in LOSSES {
         let run = || {
-            let mut model = Recommender::new(200, 150).loss(loss).components(9).batch_size(700).on(&device).unwrap();
+            let mut model = Recommender::new(200, 150)
+                .loss(loss)
+                .components(9)
+                .batch_size(700)
+                .on(&device)
+                .unwrap();
             model.fit(&chosen, 3).unwrap();
             let ranks = model.predict_rank(&chosen, None).unwrap();
-            (bits(&all_scores(&model, 200, 150)), ranks, model.recommend_all(&[0, 1, 7], 9, true).unwrap())
+            (
+                bits(&all_scores(&model, 200, 150)),
+                ranks,
+                model.recommend_all(&[0, 1, 7], 9, true).unwrap(),
+            )
         };
         assert!(run() == run(), "{loss:?}");
     }
@@ -61,7 +71,8 @@ fn every_loss_finds_the_tastes() {
     let (train, test) = tastes(150, 120, 9).split(0.2, 4).unwrap();
     for device in support::each_device() {
         for (loss, floor) in [(Loss::Warp, 0.75), (Loss::WarpKos, 0.75), (Loss::Bpr, 0.75)] {
-            let mut model = Recommender::new(150, 120).loss(loss).components(8).on(&device).unwrap();
+            let mut model =
+                Recommender::new(150, 120).loss(loss).components(8).on(&device).unwrap();
             let history = model.fit(&train, 40).unwrap();
             let metrics = model.evaluate(&test, Some(&train), 10).unwrap();
             // An item of the user's taste ranks above one of another with certainty, two of one taste by chance. Of the 24 items left of
@@ -139,7 +150,8 @@ fn weights_count_and_disliked_items_are_never_negatives() {
     // A weight of 3 is three times the gradient: with SGD and one interaction, three times the step of the biases.
     let step = |weight: f32| {
         let one = Interactions::weighted(1, 2, &[(0, 0, weight)]).unwrap();
-        let recommender = Recommender::new(1, 2).loss(Loss::Logistic).optimizer(Optimizer::Sgd).seed(1);
+        let recommender =
+            Recommender::new(1, 2).loss(Loss::Logistic).optimizer(Optimizer::Sgd).seed(1);
         let mut model = recommender.on(&Device::reference()).unwrap();
         let before = model.predict(&[0], &[0]).unwrap()[0];
         model.fit(&one, 1).unwrap();

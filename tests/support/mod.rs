@@ -73,7 +73,10 @@ impl fmt::Display for Comparison {
 pub fn compare(name: &str, expected: &Value, found: &Value) -> Comparison {
     let differs = |place: String| Comparison { relative: f64::INFINITY, place };
     if expected["shape"] != found["shape"] {
-        return differs(format!("{name}: shape {} instead of {}", found["shape"], expected["shape"]));
+        return differs(format!(
+            "{name}: shape {} instead of {}",
+            found["shape"], expected["shape"]
+        ));
     }
     compare_slices(name, &numbers(expected), &numbers(found))
 }
@@ -82,9 +85,13 @@ pub fn compare(name: &str, expected: &Value, found: &Value) -> Comparison {
 pub fn compare_slices(name: &str, expected: &[f64], found: &[f64]) -> Comparison {
     let mut worst = Comparison { relative: 0.0, place: name.into() };
     if expected.len() != found.len() {
-        return Comparison { relative: f64::INFINITY, place: format!("{name}: {} elements", found.len()) };
+        return Comparison {
+            relative: f64::INFINITY,
+            place: format!("{name}: {} elements", found.len()),
+        };
     }
-    let largest = expected.iter().filter(|x| x.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs()));
+    let largest =
+        expected.iter().filter(|x| x.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs()));
     for (index, (&e, &f)) in expected.iter().zip(found).enumerate() {
         let same = e == f || (e.is_nan() && f.is_nan());
         let scale = e.abs().max(1e-3 * largest).max(f64::from(f32::MIN_POSITIVE));
@@ -93,7 +100,8 @@ pub fn compare_slices(name: &str, expected: &[f64], found: &[f64]) -> Comparison
         let within = relative <= worst.relative;
         if !within {
             let relative = if relative.is_nan() { f64::INFINITY } else { relative };
-            worst = Comparison { relative, place: format!("{name}[{index}]: {f:e} instead of {e:e}") };
+            worst =
+                Comparison { relative, place: format!("{name}[{index}]: {f:e} instead of {e:e}") };
         }
     }
     worst

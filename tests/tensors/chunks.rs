@@ -9,7 +9,10 @@ fn small_bindings() -> Option<Device> {
     let device = crate::support::gpu()?;
     let Device::Gpu(gpu) = &device else { return None };
     if gpu.limits().max_storage_buffer_binding_size > 256 << 20 {
-        println!("IGNORED: one binding takes {} bytes", gpu.limits().max_storage_buffer_binding_size);
+        println!(
+            "IGNORED: one binding takes {} bytes",
+            gpu.limits().max_storage_buffer_binding_size
+        );
         return None;
     }
     Some(device)
@@ -43,8 +46,14 @@ fn a_pointwise_loss_over_the_binding_limit_is_computed_in_parts() {
     let weight = Array1::from_shape_fn(rows, |row| 1.0 + (row % 3) as f32);
     let inputs = Inputs::new(&predictions, &targets).weight(&weight);
     let on = |device: &Device| Mse::new().on(device).unwrap().reduction(Reduction::BatchMean);
-    let (expected, found) = (on(&Device::cpu()).evaluate(&inputs).unwrap(), on(&device).evaluate(&inputs).unwrap());
-    assert!((found.value() / expected.value() - 1.0).abs() <= 2e-6, "{} {}", found.value(), expected.value());
+    let (expected, found) =
+        (on(&Device::cpu()).evaluate(&inputs).unwrap(), on(&device).evaluate(&inputs).unwrap());
+    assert!(
+        (found.value() / expected.value() - 1.0).abs() <= 2e-6,
+        "{} {}",
+        found.value(),
+        expected.value()
+    );
     same(&expected.gradient, &found.gradient, 24.0 / rows as f32);
 }
 
@@ -62,7 +71,8 @@ fn a_row_wise_loss_over_the_binding_limit_is_computed_in_parts() {
     let upstream = Array1::from_shape_fn(rows, |row| 1.0 + (row % 5) as f32);
     let inputs = Inputs::new(&predictions, &labels).upstream(&upstream);
     let on = |device: &Device| CrossEntropy::new().on(device).unwrap().reduction(Reduction::None);
-    let (expected, found) = (on(&Device::cpu()).evaluate(&inputs).unwrap(), on(&device).evaluate(&inputs).unwrap());
+    let (expected, found) =
+        (on(&Device::cpu()).evaluate(&inputs).unwrap(), on(&device).evaluate(&inputs).unwrap());
     for (row, (e, f)) in expected.values.iter().zip(&found.values).enumerate() {
         let near = (e - f).abs() <= 2e-6 * e.abs();
         assert!(near, "row {row}: {f} instead of {e}");
@@ -74,12 +84,20 @@ fn a_row_wise_loss_over_the_binding_limit_is_computed_in_parts() {
 fn the_first_bad_label_on_the_device_is_named_in_whatever_part_it_lies() {
     let Some(device) = crate::support::gpu() else { return };
     let (rows, columns) = (70_000, 40);
-    let predictions = Tensor::from_array(&device, numbers(rows, columns, 0).view().into_dyn()).unwrap();
+    let predictions =
+        Tensor::from_array(&device, numbers(rows, columns, 0).view().into_dyn()).unwrap();
     let criterion: Criterion = CrossEntropy::new().on(&device).unwrap();
     let mut all = labels(rows, columns);
-    assert!(criterion.backward(&predictions, &Tensor::from_labels(&device, &all).unwrap()).unwrap().value().is_ok());
+    assert!(
+        criterion
+            .backward(&predictions, &Tensor::from_labels(&device, &all).unwrap())
+            .unwrap()
+            .value()
+            .is_ok()
+    );
     (all[68_123], all[69_000], all[69_999]) = (40, -7, 1_000_000);
-    let step = criterion.backward(&predictions, &Tensor::from_labels(&device, &all).unwrap()).unwrap();
+    let step =
+        criterion.backward(&predictions, &Tensor::from_labels(&device, &all).unwrap()).unwrap();
     match step.value() {
         Err(Error::Label { row: 68_123, label: 40, classes: 40, .. }) => {}
         other => panic!("{other:?}"),
@@ -105,7 +123,9 @@ fn a_very_long_row_and_a_very_deep_product_are_whole() {
     assert!((found.value() - expected.value()).abs() <= 1e-6 * expected.value());
 
     let k = 300_000;
-    let ones = |shape: [usize; 2]| Tensor::from_array(&device, Array2::<f32>::ones(shape).view().into_dyn()).unwrap();
+    let ones = |shape: [usize; 2]| {
+        Tensor::from_array(&device, Array2::<f32>::ones(shape).view().into_dyn()).unwrap()
+    };
     let plan = gradus::Plan::matmul(&ones([3, k]), &ones([k, 5])).unwrap();
     plan.run().unwrap();
     // Whole numbers below 2^24: exact in any order.
@@ -116,7 +136,8 @@ fn a_very_long_row_and_a_very_deep_product_are_whole() {
 fn one_variance_of_a_very_long_row_and_very_many_classes_of_a_sequence_are_whole() {
     // As above: eight lanes would take 75,000 turns and more.
     let Some(device) = crate::support::gpu() else { return };
-    let (x, y, variance) = (numbers(1, 600_000, 1), numbers(1, 600_000, 2), ndarray::array![[0.5_f32]]);
+    let (x, y, variance) =
+        (numbers(1, 600_000, 1), numbers(1, 600_000, 2), ndarray::array![[0.5_f32]]);
     let on = |device: &Device| {
         let inputs = Inputs::new(&x, &y).input("variance", &variance);
         GaussianNll::new().on(device).unwrap().reduction(Reduction::Sum).evaluate(&inputs).unwrap()
@@ -128,13 +149,20 @@ fn one_variance_of_a_very_long_row_and_very_many_classes_of_a_sequence_are_whole
 
     let classes = 300_000;
     let logits = numbers(3, classes, 3).insert_axis(ndarray::Axis(1));
-    let (labels, rows, count) = (ndarray::array![[299_999_i64]], ndarray::array![3_i64], ndarray::array![1_i64]);
+    let (labels, rows, count) =
+        (ndarray::array![[299_999_i64]], ndarray::array![3_i64], ndarray::array![1_i64]);
     let on = |device: &Device| {
-        let inputs = Inputs::new(&logits, &labels).input("input_lengths", &rows).input("target_lengths", &count);
+        let inputs = Inputs::new(&logits, &labels)
+            .input("input_lengths", &rows)
+            .input("target_lengths", &count);
         Ctc::new().on(device).unwrap().evaluate(&inputs).unwrap()
     };
     let (found, expected) = (on(&device), on(&Device::reference()));
-    assert!((found.value() - expected.value()).abs() <= 1e-6 * expected.value(), "{}", found.value());
+    assert!(
+        (found.value() - expected.value()).abs() <= 1e-6 * expected.value(),
+        "{}",
+        found.value()
+    );
     for (f, e) in found.gradient.iter().zip(&expected.gradient) {
         // Probabilities near 3e-6, and beside those of the label and the blank what f32 leaves of 1.
         assert!((f - e).abs() <= 1e-5 * e.abs() + 1e-7, "{f} instead of {e}");

@@ -1,7 +1,11 @@
 //! Tensors on the device: over the binding limit, over 65,535 workgroups, labels that only the device sees, and the
 //! errors of a device.
 
-use gradus::losses::{CrossEntropy, Loss, Mse};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use gradus::losses::{self, CrossEntropy, Loss, Mse};
 use gradus::{Device, Error, Gpu, GpuOptions, Inputs, Reduction, Tensor};
 use ndarray::{Array1, Array2, array};
 
@@ -11,7 +15,10 @@ fn binding_elements(device: &Device) -> Option<usize> {
     let elements = (gpu.limits().max_storage_buffer_binding_size / 4) as usize;
     let buffer = (gpu.limits().max_buffer_size / 4) as usize;
     if elements > 1 << 26 || buffer < elements + elements / 8 {
-        println!("IGNORED: {} binds {elements} elements, too many to go beyond in a test", device.describe());
+        println!(
+            "IGNORED: {} binds {elements} elements, too many to go beyond in a test",
+            device.describe()
+        );
         return None;
     }
     Some(elements)
@@ -31,10 +38,17 @@ fn a_pointwise_tensor_over_the_binding_limit_is_taken_in_parts() {
         expected += error * error / length as f64;
         let found = f64::from(step.gradient[[i]]);
         // One product and the factor, each rounded once.
-        assert!((found - 2.0 * error / length as f64).abs() <= 3e-7 * found.abs(), "element {i}: {found}");
+        assert!(
+            (found - 2.0 * error / length as f64).abs() <= 3e-7 * found.abs(),
+            "element {i}: {found}"
+        );
     }
     // Chains of some thousand additions of numbers of one sign, each off by half an ulp at random.
-    assert!((step.value() - expected).abs() <= 1e-5 * expected, "{} instead of {expected}", step.value());
+    assert!(
+        (step.value() - expected).abs() <= 1e-5 * expected,
+        "{} instead of {expected}",
+        step.value()
+    );
 }
 
 #[test]
@@ -43,14 +57,24 @@ fn a_row_wise_tensor_over_the_binding_limit_is_taken_in_parts() {
     let Some(limit) = binding_elements(&device) else { return };
     let columns = 1000;
     let rows = limit / columns + 777;
-    let logits = Array2::from_shape_fn((rows, columns), |(r, c)| if c == (7 * r) % columns { 5.0 } else { 0.0 });
-    let labels = Array1::from_shape_fn(rows, |r| (if r % 2 == 0 { 7 * r } else { 7 * r + 1 }) as i64 % columns as i64);
+    let logits =
+        Array2::from_shape_fn(
+            (rows, columns),
+            |(r, c)| if c == (7 * r) % columns { 5.0 } else { 0.0 },
+        );
+    let labels = Array1::from_shape_fn(rows, |r| {
+        (if r % 2 == 0 { 7 * r } else { 7 * r + 1 }) as i64 % columns as i64
+    });
     let criterion = CrossEntropy::new().on(&device).unwrap().reduction(Reduction::Sum);
     let step = criterion.value_and_gradient(&logits, &labels).unwrap();
     let total = 5.0_f64.exp() + (columns - 1) as f64;
     let (hit, miss) = (total.ln() - 5.0, total.ln());
     let expected = (rows.div_ceil(2)) as f64 * hit + (rows / 2) as f64 * miss;
-    assert!((step.value() - expected).abs() <= 1e-5 * expected, "{} instead of {expected}", step.value());
+    assert!(
+        (step.value() - expected).abs() <= 1e-5 * expected,
+        "{} instead of {expected}",
+        step.value()
+    );
     for r in [0, 1, rows / 2, rows - 2, rows - 1] {
         let p = 5.0_f64.exp() / total;
         let slope = if r % 2 == 0 { p - 1.0 } else { p };
@@ -66,7 +90,8 @@ fn more_workgroups_than_one_dimension_takes_are_folded() {
     let (rows, columns) = (70_000, 40);
     let logits = Array2::<f32>::zeros((rows, columns));
     let labels = Array1::from_shape_fn(rows, |r| (r % columns) as i64);
-    let step = CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
+    let step =
+        CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
     // The logarithm of 40, and a sum of equal numbers in chains of some thousand.
     assert!((step.value() - 40.0_f64.ln()).abs() < 1e-4, "{}", step.value());
     let last = step.gradient.row_of(rows - 1);
@@ -103,7 +128,8 @@ fn tensors_on_the_device_give_what_arrays_give() {
 #[test]
 fn a_wrong_label_on_the_device_is_reported_when_the_value_is_read() {
     let Some(device) = crate::support::gpu() else { return };
-    let logits = Tensor::from_array(&device, Array2::<f32>::zeros((5, 10)).view().into_dyn()).unwrap();
+    let logits =
+        Tensor::from_array(&device, Array2::<f32>::zeros((5, 10)).view().into_dyn()).unwrap();
     let labels = Tensor::from_labels(&device, &[1, 2, 10, 3, -7]).unwrap();
     let step = CrossEntropy::new().on(&device).unwrap().backward(&logits, &labels).unwrap();
     let message = step.value().unwrap_err().to_string();
@@ -118,7 +144,8 @@ fn all_ignored_rows_give_zero_and_say_so() {
     for device in crate::support::each_device() {
         let logits = array![[1.0, f32::NAN], [2.0, 0.0]];
         let labels = array![-100_i64, -100];
-        let step = CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
+        let step =
+            CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
         assert_eq!((step.value(), step.count), (0.0, 0), "{}", device.describe());
         assert!(step.gradient.iter().all(|&g| g == 0.0), "{}", device.describe());
         let criterion = CrossEntropy::new().on(&device).unwrap().on_empty(gradus::OnEmpty::Nan);
@@ -139,11 +166,25 @@ fn auxiliary_outputs_come_with_the_same_pass() {
             let total: f64 = values.iter().map(|x| x.exp()).sum();
             let entropy: f64 = values.iter().map(|x| x.exp() / total * (total.ln() - x)).sum();
             assert!((found.lse[row] - total.ln()).abs() < 1e-6, "{}", device.describe());
-            assert!((found.entropy[row] - entropy).abs() < 2e-6, "{}: {}", device.describe(), found.entropy[row]);
+            assert!(
+                (found.entropy[row] - entropy).abs() < 2e-6,
+                "{}: {}",
+                device.describe(),
+                found.entropy[row]
+            );
             let probability = values[labels[row] as usize].exp() / total;
-            assert!((found.target_probability[row] - probability).abs() < 1e-6, "{}", device.describe());
+            assert!(
+                (found.target_probability[row] - probability).abs() < 1e-6,
+                "{}",
+                device.describe()
+            );
         }
-        assert_eq!((found.argmax, found.correct), (vec![2, 0], vec![true, false]), "{}", device.describe());
+        assert_eq!(
+            (found.argmax, found.correct),
+            (vec![2, 0], vec![true, false]),
+            "{}",
+            device.describe()
+        );
     }
 }
 
@@ -156,7 +197,8 @@ fn checked_and_unchecked_shaders_give_equal_bits() {
     let labels = Array1::from_shape_fn(37, |r| (r * 3) as i64 % 131);
     let run = |checked: bool| {
         let device = Device::Gpu(Gpu::open_with(GpuOptions::default().checked(checked)).unwrap());
-        let step = CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
+        let step =
+            CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
         (step.value().to_bits(), step.gradient.mapv(f32::to_bits))
     };
     assert_eq!(run(false), run(true));
@@ -175,7 +217,8 @@ fn a_buffer_that_no_device_holds_is_an_error_not_a_panic() {
     }
     let logits = Array2::<f32>::zeros((65, columns));
     let labels = Array1::from_elem(65, 0_i64);
-    let error = CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap_err();
+    let error =
+        CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error}");
 }
 
@@ -196,9 +239,15 @@ fn rows_left_out_have_no_auxiliary_outputs_and_a_softcap_leaves_the_argmax() {
         let logits = array![[20.0, 30.0, 3.0], [1.0, 2.0, 3.0]];
         let labels = array![1_i64, -1];
         let loss = CrossEntropy::new().softcap(1.0).ignore_index(-1);
-        let step = loss.on(&device).unwrap().evaluate(&Inputs::new(&logits, &labels).auxiliary()).unwrap();
+        let step =
+            loss.on(&device).unwrap().evaluate(&Inputs::new(&logits, &labels).auxiliary()).unwrap();
         let found = step.auxiliaries.unwrap();
-        assert_eq!((found.argmax, found.correct), (vec![1, 0], vec![true, false]), "{}", device.describe());
+        assert_eq!(
+            (found.argmax, found.correct),
+            (vec![1, 0], vec![true, false]),
+            "{}",
+            device.describe()
+        );
         assert_eq!((found.lse[1], found.entropy[1], found.target_probability[1]), (0.0, 0.0, 0.0));
     }
 }
@@ -210,19 +259,33 @@ fn an_ignored_label_outside_32_bits_leaves_its_row_out() {
         let loss = CrossEntropy::new().ignore_index(9_999_999_999);
         let step = loss.on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
         assert_eq!(step.count, 1, "{}", device.describe());
-        assert!((step.value() - (1.0 + (-1.0_f64).exp()).ln()).abs() < 1e-6, "{}", device.describe());
+        assert!(
+            (step.value() - (1.0 + (-1.0_f64).exp()).ln()).abs() < 1e-6,
+            "{}",
+            device.describe()
+        );
     }
 }
 
 #[test]
 fn nothing_left_on_the_device_is_zero_or_nan_as_asked() {
     for device in crate::support::each_device() {
-        let logits = Tensor::from_array(&device, Array2::<f32>::zeros((3, 4)).view().into_dyn()).unwrap();
+        let logits =
+            Tensor::from_array(&device, Array2::<f32>::zeros((3, 4)).view().into_dyn()).unwrap();
         let labels = Tensor::from_labels(&device, &[-100; 3]).unwrap();
         let zero = CrossEntropy::new().on(&device).unwrap();
-        assert_eq!(zero.backward(&logits, &labels).unwrap().value().unwrap(), 0.0, "{}", device.describe());
+        assert_eq!(
+            zero.backward(&logits, &labels).unwrap().value().unwrap(),
+            0.0,
+            "{}",
+            device.describe()
+        );
         let nan = zero.on_empty(gradus::OnEmpty::Nan);
-        assert!(nan.backward(&logits, &labels).unwrap().value().unwrap().is_nan(), "{}", device.describe());
+        assert!(
+            nan.backward(&logits, &labels).unwrap().value().unwrap().is_nan(),
+            "{}",
+            device.describe()
+        );
     }
 }
 
@@ -250,7 +313,65 @@ fn a_wait_ends_with_the_name_of_what_was_running() {
     let values = Array2::<f32>::from_elem((1024, 2048), 0.5);
     let error = Mse::new().on(&device).unwrap().value_and_gradient(&values, &values).unwrap_err();
     assert!(matches!(&error, Error::Timeout { running, .. } if running.contains("mse")), "{error}");
-    assert!(error.to_string().contains("within 0.000001 s") && error.to_string().contains("GRADUS_GPU_TIMEOUT"));
+    assert!(
+        error.to_string().contains("within 0.000001 s")
+            && error.to_string().contains("GRADUS_GPU_TIMEOUT")
+    );
     let error = device.synchronize().unwrap_err();
-    assert!(matches!(&error, Error::DeviceLost { reason, .. } if reason.contains("mse")), "{error}");
+    assert!(
+        matches!(&error, Error::DeviceLost { reason, .. } if reason.contains("mse")),
+        "{error}"
+    );
+}
+
+/// The child of the test below: a loss that would take hours, with two seconds to do it in.
+#[test]
+#[ignore = "run by `a_shader_that_does_not_end_is_given_up` in a process of its own"]
+fn child_with_a_shader_that_does_not_end() {
+    let gpu = Gpu::open_with(GpuOptions::default().timeout(Some(Duration::from_secs(2)))).unwrap();
+    // Mesa's software driver leaves a loop after 65,535 iterations: three of them nested take hours, and not one is unbounded.
+    let wgsl = "fn loss(prediction: f32, truth: f32) -> Loss {
+        var x = prediction;
+        for (var i = 0u; i < 60000u; i++) {
+            for (var j = 0u; j < 60000u; j++) {
+                for (var k = 0u; k < 60000u; k++) { x = fract(x * 1.7 + truth); }
+            }
+        }
+        return Loss(x, 1.0);
+    }";
+    let endless = losses::custom("endless", wgsl, |x, _| (x, 1.0)).unwrap();
+    let values = array![[0.5_f32, 0.25], [0.125, 0.75]];
+    let error =
+        endless.on(&Device::Gpu(gpu)).unwrap().value_and_gradient(&values, &values).unwrap_err();
+    println!("\nGIVEN UP: {error}");
+    std::io::Write::flush(&mut std::io::stdout()).unwrap();
+}
+
+#[test]
+fn a_shader_that_does_not_end_is_given_up() {
+    let Some(Device::Gpu(gpu)) = crate::support::gpu() else { return };
+    if !gpu.is_software() {
+        println!("IGNORED: on hardware a shader that does not end takes the display with it");
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "device::child_with_a_shader_that_does_not_end",
+            "--ignored",
+            "--nocapture",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let start = Instant::now();
+    let error = lines.map_while(Result::ok).find(|line| line.starts_with("GIVEN UP"));
+    let seconds = start.elapsed().as_secs_f64();
+    // The driver's thread goes on: the process cannot end by itself.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let error = error.expect("the child says how it was given up");
+    assert!(error.contains("endless") && error.contains("within 2 s"), "{error}");
+    assert!(seconds < 60.0, "given up after {seconds:.1} s");
 }

@@ -8,7 +8,10 @@
 
 use gradus::losses::{self, Argument, Domain, Family, Loss};
 use gradus::random::Random;
-use gradus::{Criterion, Device, DeviceEvaluation, Evaluation, Inputs, Reduction, Targets, Tensor, TensorInputs};
+use gradus::{
+    Criterion, Device, DeviceEvaluation, Evaluation, Inputs, Reduction, Targets, Tensor,
+    TensorInputs,
+};
 use ndarray::ArrayD;
 
 /// The inputs of one call, owned.
@@ -50,7 +53,8 @@ pub fn number(random: &mut Random, domain: Domain, columns: usize) -> f32 {
 pub fn of_predictions(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize) -> Data {
     let mut data = Data::default();
     let shape = [rows, columns];
-    data.arrays.push(("predictions", filled(&shape, || number(random, loss.predictions(), columns))));
+    data.arrays
+        .push(("predictions", filled(&shape, || number(random, loss.predictions(), columns))));
     if loss.targets().takes_labels() {
         let label = || match random.uniform() {
             u if u < 0.2 => loss.ignored().first().copied().unwrap_or(0),
@@ -58,11 +62,16 @@ pub fn of_predictions(random: &mut Random, loss: &dyn Loss, rows: usize, columns
         };
         data.integers.push(("targets", filled(&[rows], label)));
     } else if loss.targets() == Domain::ClassList && rows.is_multiple_of(2) {
-        data.integers.push(("targets", filled(&shape, || number(random, Domain::ClassList, columns) as i64)));
+        data.integers.push((
+            "targets",
+            filled(&shape, || number(random, Domain::ClassList, columns) as i64),
+        ));
     } else {
         data.arrays.push(("targets", filled(&shape, || number(random, loss.targets(), columns))));
     }
-    for input in loss.inputs().iter().filter(|input| matches!(input.name, "class_weight" | "pos_weight")) {
+    for input in
+        loss.inputs().iter().filter(|input| matches!(input.name, "class_weight" | "pos_weight"))
+    {
         if random.uniform() < 0.7 {
             data.arrays.push((input.name, filled(&[columns], || power_of_two(random))));
         }
@@ -72,10 +81,13 @@ pub fn of_predictions(random: &mut Random, loss: &dyn Loss, rows: usize, columns
 
 /// All inputs of a loss of several.
 pub fn of_several(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize) -> Data {
-    let Family::Joint(_, host) = loss.family() else { panic!("{} has several inputs", loss.name()) };
+    let Family::MultiInput(_, host) = loss.family() else {
+        panic!("{} has several inputs", loss.name())
+    };
     let mut data = Data::default();
     for example in host.example(rows, columns) {
-        let argument: &Argument = loss.arguments().iter().find(|argument| argument.name == example.name).unwrap();
+        let argument: &Argument =
+            loss.arguments().iter().find(|argument| argument.name == example.name).unwrap();
         if argument.role.is_integers() {
             let (from, span) = (example.from as f64, (example.below - example.from) as f64);
             let ignored = loss.inner().map_or(&[][..], |inner| inner.ignored());
@@ -87,7 +99,10 @@ pub fn of_several(random: &mut Random, loss: &dyn Loss, rows: usize, columns: us
         } else if example.name == "class_weight" {
             data.arrays.push((example.name, filled(&example.shape, || power_of_two(random))));
         } else {
-            data.arrays.push((example.name, filled(&example.shape, || number(random, argument.domain, columns))));
+            data.arrays.push((
+                example.name,
+                filled(&example.shape, || number(random, argument.domain, columns)),
+            ));
         }
     }
     data
@@ -110,9 +125,13 @@ impl Data {
         let shape = reference.evaluate(&self.inputs()).unwrap().values.shape().to_vec();
         let spread = if with.per_row && !shape.is_empty() { &shape[..1] } else { &shape[..] };
         self.weight = with.weight.then(|| filled(spread, || power_of_two(random)));
-        self.mask = with.mask.then(|| filled(if with.weight { &shape } else { spread }, || random.uniform() < 0.7));
+        self.mask = with
+            .mask
+            .then(|| filled(if with.weight { &shape } else { spread }, || random.uniform() < 0.7));
         let each = criterion_reduction(criterion) == "None";
-        self.upstream = with.upstream.then(|| filled(if each { &shape } else { &[] }, || -power_of_two(random)));
+        self.upstream = with
+            .upstream
+            .then(|| filled(if each { &shape } else { &[] }, || -power_of_two(random)));
         self
     }
 
@@ -122,7 +141,8 @@ impl Data {
         given.extend(self.integers.iter().map(|(name, array)| (*name, Targets::from(array))));
         let mut given = given.into_iter();
         let (name, first) = given.next().unwrap();
-        let mut inputs = given.fold(Inputs::named(name, first), |inputs, (name, array)| inputs.input(name, array));
+        let mut inputs = given
+            .fold(Inputs::named(name, first), |inputs, (name, array)| inputs.input(name, array));
         if let Some(weight) = &self.weight {
             inputs = inputs.weight(weight);
         }
@@ -138,7 +158,8 @@ impl Data {
     pub fn upload(&self, device: &Device) -> Uploaded {
         let floats = |array: &ArrayD<f32>| Tensor::from_array(device, array.view()).unwrap();
         let whole = |array: &ArrayD<i64>| Tensor::from_integers(device, array).unwrap();
-        let mut tensors: Vec<_> = self.arrays.iter().map(|(name, array)| (*name, floats(array))).collect();
+        let mut tensors: Vec<_> =
+            self.arrays.iter().map(|(name, array)| (*name, floats(array))).collect();
         tensors.extend(self.integers.iter().map(|(name, array)| (*name, whole(array))));
         Uploaded {
             tensors,
@@ -218,7 +239,11 @@ pub fn differences(expected: &Evaluation, found: &DeviceEvaluation) -> Option<St
     if let Some(values) = &found.values {
         let wide: Vec<f32> = expected.values.iter().map(|&x| x as f32).collect();
         if values.shape() != expected.values.shape() {
-            return Some(format!("values are {:?} instead of {:?}", values.shape(), expected.values.shape()));
+            return Some(format!(
+                "values are {:?} instead of {:?}",
+                values.shape(),
+                expected.values.shape()
+            ));
         }
         if let Some(difference) = difference("values", &wide, &flat(values)) {
             return Some(difference);
@@ -232,15 +257,25 @@ pub fn differences(expected: &Evaluation, found: &DeviceEvaluation) -> Option<St
         return Some(format!("count is {} instead of {}", found.count().unwrap(), expected.count));
     }
     let others = |(name, gradient): &(&'static str, ArrayD<f32>)| (*name, gradient.clone());
-    let gradients: Vec<_> =
-        std::iter::once(("gradient", expected.gradient.clone())).chain(expected.others.iter().map(others)).collect();
+    let gradients: Vec<_> = std::iter::once(("gradient", expected.gradient.clone()))
+        .chain(expected.others.iter().map(others))
+        .collect();
     if gradients.len() != 1 + found.others.len() {
-        return Some(format!("{} gradients instead of {}", 1 + found.others.len(), gradients.len()));
+        return Some(format!(
+            "{} gradients instead of {}",
+            1 + found.others.len(),
+            gradients.len()
+        ));
     }
-    let tensors = std::iter::once(&found.gradient).chain(found.others.iter().map(|(_, tensor)| tensor));
+    let tensors =
+        std::iter::once(&found.gradient).chain(found.others.iter().map(|(_, tensor)| tensor));
     gradients.iter().zip(tensors).find_map(|((name, gradient), tensor)| {
         if tensor.shape() != gradient.shape() {
-            return Some(format!("{name} is {:?} instead of {:?}", tensor.shape(), gradient.shape()));
+            return Some(format!(
+                "{name} is {:?} instead of {:?}",
+                tensor.shape(),
+                gradient.shape()
+            ));
         }
         difference(name, gradient.iter().copied().collect::<Vec<_>>().as_slice(), &flat(tensor))
     })
@@ -249,9 +284,12 @@ pub fn differences(expected: &Evaluation, found: &DeviceEvaluation) -> Option<St
 /// Runs both calls and compares.
 pub fn agrees(criterion: &Criterion, data: &Data) -> Result<(), String> {
     let name = criterion.loss().name();
-    let expected = criterion.evaluate(&data.inputs()).map_err(|error| format!("arrays: {error}"))?;
+    let expected =
+        criterion.evaluate(&data.inputs()).map_err(|error| format!("arrays: {error}"))?;
     let uploaded = data.upload(criterion.device());
-    let found = criterion.evaluate_tensors(&uploaded.inputs()).map_err(|error| format!("tensors: {error}"))?;
+    let found = criterion
+        .evaluate_tensors(&uploaded.inputs())
+        .map_err(|error| format!("tensors: {error}"))?;
     match differences(&expected, &found) {
         None => Ok(()),
         Some(difference) => Err(format!("{name} {}: {difference}", criterion_reduction(criterion))),

@@ -2,15 +2,21 @@
 
 use gradus::random::{Permutation, Random, philox};
 
-const SHADER: &str = include_str!("../../shaders/helpers/random.wgsl");
+const SHADER: &str = include_str!("../../shaders/lib/random.wgsl");
 
 /// The vectors of `kat_vectors` in the authors' Random123 library.
 #[test]
 fn philox_gives_the_published_answers() {
     let pi = [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344];
     assert_eq!(philox([0; 4], [0; 2]), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
-    assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]);
-    assert_eq!(philox(pi, [0xa4093822, 0x299f31d0]), [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]);
+    assert_eq!(
+        philox([u32::MAX; 4], [u32::MAX; 2]),
+        [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]
+    );
+    assert_eq!(
+        philox(pi, [0xa4093822, 0x299f31d0]),
+        [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]
+    );
 }
 
 #[test]
@@ -28,14 +34,22 @@ fn a_stream_is_philox_in_counting_order() {
 fn uniform_and_normal_have_their_moments() {
     let n = 200_000;
     let mut random = Random::new(11, 0);
-    let moments = |draws: Vec<f64>| [1, 2, 4].map(|k| draws.iter().map(|x| x.powi(k)).sum::<f64>() / f64::from(n));
+    let moments = |draws: Vec<f64>| {
+        [1, 2, 4].map(|k| draws.iter().map(|x| x.powi(k)).sum::<f64>() / f64::from(n))
+    };
     let uniform: Vec<f64> = (0..n).map(|_| random.uniform()).collect();
     assert!(uniform.iter().all(|u| (0.0..1.0).contains(u)));
     let [mean, square, _] = moments(uniform.iter().map(|u| (u - 0.5) * 12f64.sqrt()).collect());
     let root = f64::from(n).sqrt();
-    assert!(mean.abs() <= 5.0 / root && (square - 1.0).abs() <= 5.0 * 0.8f64.sqrt() / root, "{mean} {square}");
+    assert!(
+        mean.abs() <= 5.0 / root && (square - 1.0).abs() <= 5.0 * 0.8f64.sqrt() / root,
+        "{mean} {square}"
+    );
     let [mean, square, fourth] = moments((0..n).map(|_| random.normal()).collect());
-    assert!(mean.abs() <= 5.0 / root && (square - 1.0).abs() <= 5.0 * 2f64.sqrt() / root, "{mean} {square}");
+    assert!(
+        mean.abs() <= 5.0 / root && (square - 1.0).abs() <= 5.0 * 2f64.sqrt() / root,
+        "{mean} {square}"
+    );
     assert!((fourth - 3.0).abs() <= 5.0 * 96f64.sqrt() / root, "{fourth}");
 }
 
@@ -47,7 +61,10 @@ fn each_index_gets_a_place_of_its_own() {
             let mut taken = vec![false; length as usize];
             for index in 0..length {
                 let place = order.at(index) as usize;
-                assert!(place < taken.len() && !taken[place], "length {length}, seed {seed}, epoch {epoch}: {place}");
+                assert!(
+                    place < taken.len() && !taken[place],
+                    "length {length}, seed {seed}, epoch {epoch}: {place}"
+                );
                 taken[place] = true;
             }
         }
@@ -65,7 +82,9 @@ fn lengths_at_the_edges_do_not_walk_for_ever() {
 
 #[test]
 fn seed_and_epoch_choose_the_order() {
-    let order = |seed, epoch| (0..1000).map(|i| Permutation::new(1000, seed, epoch).at(i)).collect::<Vec<_>>();
+    let order = |seed, epoch| {
+        (0..1000).map(|i| Permutation::new(1000, seed, epoch).at(i)).collect::<Vec<_>>()
+    };
     assert_eq!(order(7, 3), order(7, 3));
     // Two random orders share one place on average, 20 with probability 1/20! = 4e-19.
     for other in [order(8, 3), order(7 + (1 << 32), 3), order(7, 4), (0..1000).collect()] {
@@ -95,7 +114,10 @@ fn an_index_lands_everywhere_alike_over_the_epochs() {
                 counts[Permutation::new(length, 3, epoch).at(index) as usize] += 1.0;
             }
             let found = chi_square(&counts, 200.0);
-            assert!(found <= chi_square_bound(f64::from(length - 1)), "length {length}, index {index}: {found}");
+            assert!(
+                found <= chi_square_bound(f64::from(length - 1)),
+                "length {length}, index {index}: {found}"
+            );
         }
     }
 }
@@ -124,15 +146,19 @@ fn neighbours_stay_neighbours_no_more_than_by_chance() {
         let mut together = 0.0;
         for epoch in 0..200 {
             let order = Permutation::new(length, 23, epoch);
-            together += (1..length).filter(|&i| order.at(i).abs_diff(order.at(i - 1)) == 1).count() as f64;
+            together +=
+                (1..length).filter(|&i| order.at(i).abs_diff(order.at(i - 1)) == 1).count() as f64;
         }
         let expected = 400.0 * f64::from(length - 1) / f64::from(length);
-        assert!((together - expected).abs() <= 5.0 * expected.sqrt(), "length {length}: {together}, not {expected}");
+        assert!(
+            (together - expected).abs() <= 5.0 * expected.sqrt(),
+            "length {length}: {together}, not {expected}"
+        );
     }
 }
 
 /// A module around the helper: `words` holds counter, key, length and two vectors of keys; `results` six words for each index.
-const JUDGE: &str = "
+const CHECK_IDS: &str = "
 struct Words { counter: vec4<u32>, first_keys: vec4<u32>, last_keys: vec4<u32>, key: vec2<u32>, length: u32, start: u32 }
 @group(0) @binding(0) var<storage, read> words: Words;
 @group(0) @binding(1) var<storage, read_write> results: array<u32>;
@@ -146,24 +172,41 @@ const INDICES: u32 = 4096;
 
 #[test]
 fn the_shader_is_valid_wgsl() {
-    let module = naga::front::wgsl::parse_str(&[SHADER, JUDGE].concat()).expect("parses");
-    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
-        .validate(&module)
-        .expect("validates");
+    let module = naga::front::wgsl::parse_str(&[SHADER, CHECK_IDS].concat()).expect("parses");
+    naga::valid::Validator::new(
+        naga::valid::ValidationFlags::all(),
+        naga::valid::Capabilities::empty(),
+    )
+    .validate(&module)
+    .expect("validates");
 }
 
 /// A device without anything of ours.
 fn device() -> Option<(wgpu::Device, wgpu::Queue)> {
     crate::support::gpu()?;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).expect("ours opened before");
-    Some(pollster::block_on(adapter.request_device(&Default::default())).expect("ours opened before"))
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default()))
+        .expect("ours opened before");
+    Some(
+        pollster::block_on(adapter.request_device(&Default::default()))
+            .expect("ours opened before"),
+    )
 }
 
 /// Runs `judge` once over `INDICES` indices.
-fn run(device: &wgpu::Device, queue: &wgpu::Queue, pipeline: &wgpu::ComputePipeline, words: &[u32; 16]) -> Vec<u32> {
+fn run(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    pipeline: &wgpu::ComputePipeline,
+    words: &[u32; 16],
+) -> Vec<u32> {
     let buffer = |size, usage| {
-        device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size,
+            usage,
+            mapped_at_creation: false,
+        })
     };
     let size = u64::from(INDICES) * 20;
     let input = buffer(64, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST);
@@ -197,7 +240,7 @@ fn the_shader_makes_the_bits_of_the_host() {
     let Some((device, queue)) = device() else { return };
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: Some("random"),
-        source: wgpu::ShaderSource::Wgsl([SHADER, JUDGE].concat().into()),
+        source: wgpu::ShaderSource::Wgsl([SHADER, CHECK_IDS].concat().into()),
     });
     let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some("judge"),
@@ -208,7 +251,26 @@ fn the_shader_makes_the_bits_of_the_host() {
         cache: None,
     });
     let mut random = Random::new(5, 0);
-    for length in [0, 1, 2, 3, 5, 15, 16, 17, 64, 65, 257, 4096, 10_000, 60_000, 65_536, 65_537, 1 << 30, u32::MAX] {
+    for length in [
+        0,
+        1,
+        2,
+        3,
+        5,
+        15,
+        16,
+        17,
+        64,
+        65,
+        257,
+        4096,
+        10_000,
+        60_000,
+        65_536,
+        65_537,
+        1 << 30,
+        u32::MAX,
+    ] {
         let counter: [u32; 4] = std::array::from_fn(|_| random.next_u32());
         let key = [random.next_u32(), random.next_u32()];
         let start = length.saturating_sub(INDICES / 2);
@@ -216,7 +278,11 @@ fn the_shader_makes_the_bits_of_the_host() {
         let words = [&counter[..], &order.keys(), &key, &[length, start]].concat();
         let found = run(&device, &queue, &pipeline, &words.try_into().expect("16 words"));
         for (index, row) in (0..INDICES).zip(found.chunks_exact(5)) {
-            assert_eq!(row[..4], philox(counter.map(|word| word.wrapping_add(index)), key), "philox, index {index}");
+            assert_eq!(
+                row[..4],
+                philox(counter.map(|word| word.wrapping_add(index)), key),
+                "philox, index {index}"
+            );
             let asked = start.wrapping_add(index);
             assert_eq!(row[4], order.at(asked), "length {length}, index {asked}");
         }

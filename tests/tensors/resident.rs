@@ -4,7 +4,9 @@ use crate::drawn::{With, agrees, difference, differences, draw, flat, of_predict
 use crate::support::{each_device, gpu};
 use gradus::losses::{self, Bce, CrossEntropy, LinearCrossEntropy, Loss, Mse, Ordinal};
 use gradus::random::Random;
-use gradus::{Criterion, Device, Entry, Evaluation, Inputs, OnEmpty, Plan, Reduction, Tensor, TensorInputs};
+use gradus::{
+    Criterion, Device, Entry, Evaluation, Inputs, OnEmpty, Plan, Reduction, Tensor, TensorInputs,
+};
 use ndarray::{Array1, Array2, array};
 use serde_json::Value;
 
@@ -25,14 +27,21 @@ fn walk(device: &Device, is_chosen: impl Fn(&dyn Loss) -> bool) -> Vec<String> {
         if !is_chosen(&*loss()) {
             continue;
         }
-        for (turn, reduction) in REDUCTIONS.into_iter().enumerate() {
+        for (iteration, reduction) in REDUCTIONS.into_iter().enumerate() {
             let criterion = Criterion::from_boxed(loss(), device).unwrap().reduction(reduction);
-            let mut random = Random::new(77, (10 * number + turn) as u64);
-            let all = With { weight: true, mask: true, per_row: turn % 2 == 0, upstream: true };
-            let mask = With { mask: true, per_row: turn % 2 == 1, ..With::default() };
+            let mut random = Random::new(77, (10 * number + iteration) as u64);
+            let all =
+                With { weight: true, mask: true, per_row: iteration % 2 == 0, upstream: true };
+            let mask = With { mask: true, per_row: iteration % 2 == 1, ..With::default() };
             for (with, rows, columns) in [(With::default(), 12, 9), (all, 13, 8), (mask, 9, 5)] {
-                let data = draw(&mut random, criterion.loss(), rows, columns).with(&mut random, &criterion, with);
-                wrong.extend(agrees(&criterion, &data).err().map(|error| format!("{error} ({with:?})")));
+                let data = draw(&mut random, criterion.loss(), rows, columns).with(
+                    &mut random,
+                    &criterion,
+                    with,
+                );
+                wrong.extend(
+                    agrees(&criterion, &data).err().map(|error| format!("{error} ({with:?})")),
+                );
             }
         }
     }
@@ -67,13 +76,22 @@ fn any_shape_and_options_give_the_bits_of_the_arrays_call() {
         };
         let options: Value = serde_json::from_str(options).unwrap();
         let (rows, columns, reduction) = (1 + below(40), 1 + below(70), REDUCTIONS[below(6)]);
-        let with = With { weight: below(2) == 0, mask: below(2) == 0, per_row: below(2) == 0, upstream: below(2) == 0 };
-        let criterion = Criterion::from_boxed(losses::from_name(entry.name, &options).unwrap(), &device)
-            .unwrap()
-            .reduction(reduction);
-        let data = draw(&mut random, criterion.loss(), rows, columns).with(&mut random, &criterion, with);
+        let with = With {
+            weight: below(2) == 0,
+            mask: below(2) == 0,
+            per_row: below(2) == 0,
+            upstream: below(2) == 0,
+        };
+        let criterion =
+            Criterion::from_boxed(losses::from_name(entry.name, &options).unwrap(), &device)
+                .unwrap()
+                .reduction(reduction);
+        let data =
+            draw(&mut random, criterion.loss(), rows, columns).with(&mut random, &criterion, with);
         wrong.extend(
-            agrees(&criterion, &data).err().map(|error| format!("{error} ({options} {rows}x{columns} {with:?})")),
+            agrees(&criterion, &data)
+                .err()
+                .map(|error| format!("{error} ({options} {rows}x{columns} {with:?})")),
         );
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
@@ -86,10 +104,15 @@ fn many_rows_are_counted_to_the_last() {
     let with = With { weight: true, mask: true, per_row: false, upstream: false };
     for reduction in [Reduction::Mean, Reduction::WeightedMean] {
         let rows = CrossEntropy::new().on(&device).unwrap().reduction(reduction);
-        let data = of_predictions(&mut random, rows.loss(), 20_011, 3).with(&mut random, &rows, with);
+        let data =
+            of_predictions(&mut random, rows.loss(), 20_011, 3).with(&mut random, &rows, with);
         agrees(&rows, &data).unwrap();
         let elements = Bce::new().on(&device).unwrap().reduction(reduction);
-        let data = of_predictions(&mut random, elements.loss(), 1511, 67).with(&mut random, &elements, with);
+        let data = of_predictions(&mut random, elements.loss(), 1511, 67).with(
+            &mut random,
+            &elements,
+            with,
+        );
         agrees(&elements, &data).unwrap();
     }
 }
@@ -112,10 +135,20 @@ fn the_comparison_finds_one_bit() {
     let mut off = expected.clone();
     off.values.mapv_inplace(|value| f64::from(f32::from_bits((value as f32).to_bits() ^ 1)));
     assert!(differences(&off, &found).unwrap().contains("value[0]"));
-    assert!(differences(&Evaluation { count: 0, ..expected.clone() }, &found).unwrap().contains("count"));
-    assert!(difference("x", &[1.0], &[f32::NAN]).is_some() && difference("x", &[1.0], &[]).is_some());
+    assert!(
+        differences(&Evaluation { count: 0, ..expected.clone() }, &found)
+            .unwrap()
+            .contains("count")
+    );
+    assert!(
+        difference("x", &[1.0], &[f32::NAN]).is_some() && difference("x", &[1.0], &[]).is_some()
+    );
     // Weights that are left out, and an upstream, show.
-    let weighed = data.with(&mut random, &criterion, With { weight: true, upstream: true, ..With::default() });
+    let weighed = data.with(
+        &mut random,
+        &criterion,
+        With { weight: true, upstream: true, ..With::default() },
+    );
     assert!(differences(&criterion.evaluate(&weighed.inputs()).unwrap(), &found).is_some());
 }
 
@@ -127,17 +160,27 @@ fn a_mean_over_any_weights_is_off_by_no_more_than_its_additions() {
     let Some(device) = gpu() else { return };
     let share = (86.0 + 8.0) / f64::from(1 << 24);
     let mut random = Random::new(9, 0);
-    let (p, t) = (Array2::from_shape_simple_fn((5000, 3), || random.normal() as f32), Array2::zeros((5000, 3)));
+    let (p, t) = (
+        Array2::from_shape_simple_fn((5000, 3), || random.normal() as f32),
+        Array2::zeros((5000, 3)),
+    );
     let weight = Array1::from_shape_simple_fn(5000, || 0.1 + random.uniform() as f32);
     let criterion = Mse::new().on(&device).unwrap().reduction(Reduction::WeightedMean);
     let expected = criterion.evaluate(&Inputs::new(&p, &t).weight(&weight)).unwrap();
     let upload = |array: ndarray::ArrayViewD<'_, f32>| Tensor::from_array(&device, array).unwrap();
-    let (p, t, weight) = (upload(p.view().into_dyn()), upload(t.view().into_dyn()), upload(weight.view().into_dyn()));
+    let (p, t, weight) = (
+        upload(p.view().into_dyn()),
+        upload(t.view().into_dyn()),
+        upload(weight.view().into_dyn()),
+    );
     let found = criterion.evaluate_tensors(&TensorInputs::new(&p, &t).weight(&weight)).unwrap();
     // The values are all positive: their sum has no digits to lose but by its own additions, which are the same.
     assert!((found.value().unwrap() - expected.value()).abs() <= share * expected.value());
     for (&found, &expected) in flat(&found.gradient).iter().zip(&expected.gradient) {
-        assert!(f64::from((found - expected).abs()) <= share * f64::from(expected.abs()), "{found:e} {expected:e}");
+        assert!(
+            f64::from((found - expected).abs()) <= share * f64::from(expected.abs()),
+            "{found:e} {expected:e}"
+        );
     }
 }
 
@@ -148,14 +191,23 @@ fn auxiliary_outputs_and_the_hessian_come_with_weights_and_masks() {
         for reduction in [Reduction::Mean, Reduction::None, Reduction::Sum] {
             let criterion = CrossEntropy::new().on(&device).unwrap().reduction(reduction);
             let with = With { weight: true, mask: true, per_row: true, upstream: true };
-            let data = of_predictions(&mut random, criterion.loss(), 11, 6).with(&mut random, &criterion, with);
+            let data = of_predictions(&mut random, criterion.loss(), 11, 6).with(
+                &mut random,
+                &criterion,
+                with,
+            );
             let expected = criterion.evaluate(&data.inputs().auxiliary().hessian()).unwrap();
             let uploaded = data.upload(&device);
-            let found = criterion.evaluate_tensors(&uploaded.inputs().auxiliary().hessian()).unwrap();
+            let found =
+                criterion.evaluate_tensors(&uploaded.inputs().auxiliary().hessian()).unwrap();
             assert_eq!(differences(&expected, &found), None, "{}", device.describe());
             let hessian: Vec<f32> = expected.hessian.unwrap().iter().copied().collect();
-            assert_eq!(difference("hessian", &hessian, &flat(found.hessian.as_ref().unwrap())), None);
-            let (expected, found) = (expected.auxiliaries.unwrap(), found.auxiliaries().unwrap().unwrap());
+            assert_eq!(
+                difference("hessian", &hessian, &flat(found.hessian.as_ref().unwrap())),
+                None
+            );
+            let (expected, found) =
+                (expected.auxiliaries.unwrap(), found.auxiliaries().unwrap().unwrap());
             assert_eq!((expected.values, expected.argmax), (found.values, found.argmax));
             assert_eq!((expected.entropy, expected.correct), (found.entropy, found.correct));
         }
@@ -173,11 +225,14 @@ fn a_class_mask_on_the_device_takes_classes_out() {
         let (labels, mask) = (array![0_i64, 2], array![true, false, true]);
         let wide = array![[true, false, true], [false, true, true]];
         for mask in [mask.into_dyn(), wide.into_dyn()] {
-            let expected = criterion.evaluate(&Inputs::new(&logits, &labels).class_mask(&mask)).unwrap();
+            let expected =
+                criterion.evaluate(&Inputs::new(&logits, &labels).class_mask(&mask)).unwrap();
             let upload = Tensor::from_array(&device, logits.view().into_dyn()).unwrap();
             let labels = Tensor::from_labels(&device, &[0, 2]).unwrap();
             let mask = Tensor::from_mask(&device, &mask).unwrap();
-            let found = criterion.evaluate_tensors(&TensorInputs::new(&upload, &labels).class_mask(&mask)).unwrap();
+            let found = criterion
+                .evaluate_tensors(&TensorInputs::new(&upload, &labels).class_mask(&mask))
+                .unwrap();
             assert_eq!(differences(&expected, &found), None, "{}", device.describe());
         }
     }
@@ -186,12 +241,20 @@ fn a_class_mask_on_the_device_takes_classes_out() {
 #[test]
 fn nothing_left_counts_0_and_is_0_or_nan_as_asked() {
     for device in each_device() {
-        for (entry, reduction) in losses::CATALOGUE
-            .iter()
-            .flat_map(|entry| [Reduction::Mean, Reduction::BatchMean, Reduction::Sum].map(|r| (entry, r)))
-        {
-            if !["mse", "cross_entropy", "list_net", "lambda_rank", "bpr", "ctc", "sup_con", "linear_cross_entropy"]
-                .contains(&entry.name)
+        for (entry, reduction) in losses::CATALOGUE.iter().flat_map(|entry| {
+            [Reduction::Mean, Reduction::BatchMean, Reduction::Sum].map(|r| (entry, r))
+        }) {
+            if ![
+                "mse",
+                "cross_entropy",
+                "list_net",
+                "lambda_rank",
+                "bpr",
+                "ctc",
+                "sup_con",
+                "linear_cross_entropy",
+            ]
+            .contains(&entry.name)
             {
                 continue;
             }
@@ -199,14 +262,26 @@ fn nothing_left_counts_0_and_is_0_or_nan_as_asked() {
             let criterion = Criterion::from_boxed(made(), &device).unwrap().reduction(reduction);
             let mut random = Random::new(12, 0);
             let with = With { mask: true, ..With::default() };
-            let mut data = draw(&mut random, criterion.loss(), 8, 4).with(&mut random, &criterion, with);
+            let mut data =
+                draw(&mut random, criterion.loss(), 8, 4).with(&mut random, &criterion, with);
             data.mask.as_mut().unwrap().fill(false);
             let uploaded = data.upload(&device);
             let found = criterion.evaluate_tensors(&uploaded.inputs()).unwrap();
-            assert_eq!((found.value().unwrap(), found.count().unwrap()), (0.0, 0), "{}", entry.name);
+            assert_eq!(
+                (found.value().unwrap(), found.count().unwrap()),
+                (0.0, 0),
+                "{}",
+                entry.name
+            );
             assert!(flat(&found.gradient).iter().all(|&g| g == 0.0), "{}", entry.name);
-            let nan = criterion.on_empty(OnEmpty::Nan).evaluate_tensors(&uploaded.inputs()).unwrap();
-            assert_eq!(nan.value().unwrap().is_nan(), reduction != Reduction::Sum, "{} {reduction:?}", entry.name);
+            let nan =
+                criterion.on_empty(OnEmpty::Nan).evaluate_tensors(&uploaded.inputs()).unwrap();
+            assert_eq!(
+                nan.value().unwrap().is_nan(),
+                reduction != Reduction::Sum,
+                "{} {reduction:?}",
+                entry.name
+            );
         }
     }
 }
@@ -220,7 +295,8 @@ fn on_the_host_tensors_give_what_arrays_give() {
             let reduction = REDUCTIONS[random.next_u32() as usize % 6];
             let criterion = Criterion::from_boxed(loss, &device).unwrap().reduction(reduction);
             let with = With { weight: true, mask: true, per_row: true, upstream: true };
-            let data = draw(&mut random, criterion.loss(), 7, 5).with(&mut random, &criterion, with);
+            let data =
+                draw(&mut random, criterion.loss(), 7, 5).with(&mut random, &criterion, with);
             agrees(&criterion, &data).unwrap();
         }
     }

@@ -23,11 +23,11 @@ fn rows() -> (Array2<f32>, Array1<i64>) {
 struct Cut {
     sizes: Vec<usize>,
     says: usize,
-    turns: bool,
+    iterations: bool,
 }
 
 fn cut(sizes: &[usize]) -> Cut {
-    Cut { sizes: sizes.to_vec(), says: ROWS, turns: false }
+    Cut { sizes: sizes.to_vec(), says: ROWS, iterations: false }
 }
 
 impl Blocks for Cut {
@@ -35,7 +35,10 @@ impl Blocks for Cut {
         self.says
     }
 
-    fn epoch(&mut self, epoch: u32) -> gradus::Result<Box<dyn Iterator<Item = gradus::Result<Dataset>> + '_>> {
+    fn epoch(
+        &mut self,
+        epoch: u32,
+    ) -> gradus::Result<Box<dyn Iterator<Item = gradus::Result<Dataset>> + '_>> {
         let (x, y) = rows();
         let mut first = 0;
         let mut blocks: Vec<Dataset> = Vec::new();
@@ -45,9 +48,9 @@ impl Blocks for Cut {
             blocks.push(Dataset::new(x.slice(s![first..first + size, ..]).to_owned(), target)?);
             first += size;
         }
-        if self.turns {
-            let turn = epoch as usize % blocks.len();
-            blocks.rotate_left(turn);
+        if self.iterations {
+            let iteration = epoch as usize % blocks.len();
+            blocks.rotate_left(iteration);
         }
         Ok(Box::new(blocks.into_iter().map(Ok)))
     }
@@ -55,7 +58,11 @@ impl Blocks for Cut {
 
 fn model(device: &Device) -> Model {
     let layers = Sequential::new(3).then(Dense::new(8)).then(Dense::new(2)).seed(11);
-    layers.on(device).unwrap().compile(CrossEntropy::new(), Adam::new().learning_rate(0.03)).unwrap()
+    layers
+        .on(device)
+        .unwrap()
+        .compile(CrossEntropy::new(), Adam::new().learning_rate(0.03))
+        .unwrap()
 }
 
 fn saved(model: &Model) -> Vec<u8> {
@@ -110,7 +117,10 @@ impl Blocks for Weighed {
         self.rows.rows()
     }
 
-    fn epoch(&mut self, epoch: u32) -> gradus::Result<Box<dyn Iterator<Item = gradus::Result<Dataset>> + '_>> {
+    fn epoch(
+        &mut self,
+        epoch: u32,
+    ) -> gradus::Result<Box<dyn Iterator<Item = gradus::Result<Dataset>> + '_>> {
         self.rows.epoch(epoch)
     }
 
@@ -137,11 +147,19 @@ impl Blocks for Weighed {
 fn weighed_blocks_train_as_weighed_rows_at_hand_do() {
     for device in each_device() {
         let (x, y) = rows();
-        let fit = || Fit::new().epochs(3).batch_size(16).shuffle(false).class_weight(ClassWeight::Each(vec![1.0, 5.0]));
+        let fit = || {
+            Fit::new()
+                .epochs(3)
+                .batch_size(16)
+                .shuffle(false)
+                .class_weight(ClassWeight::Each(vec![1.0, 5.0]))
+        };
         let mut whole = model(&device);
-        let with = fit().sample_weight(&weights()).validation_data(&x, &y).validation_weight(&weights());
+        let with =
+            fit().sample_weight(&weights()).validation_data(&x, &y).validation_weight(&weights());
         let expected = whole.fit(&x, &y, with).unwrap();
-        let plain = model(&device).fit(&x, &y, Fit::new().epochs(3).batch_size(16).shuffle(false)).unwrap();
+        let plain =
+            model(&device).fit(&x, &y, Fit::new().epochs(3).batch_size(16).shuffle(false)).unwrap();
         for sizes in &CUTS[..3] {
             let weighed = || Weighed { rows: cut(sizes), short: false };
             let mut found = model(&device);
@@ -154,7 +172,10 @@ fn weighed_blocks_train_as_weighed_rows_at_hand_do() {
                     "{device:?} {sizes:?}: {one:?} {other:?}"
                 );
             }
-            assert!(!near(history.epochs[2].loss, plain.epochs[2].loss), "{device:?}: the weights say nothing");
+            assert!(
+                !near(history.epochs[2].loss, plain.epochs[2].loss),
+                "{device:?}: the weights say nothing"
+            );
         }
         let mut short = Weighed { rows: cut(&[230]), short: true };
         let message = model(&device).fit_blocks(&mut short, None, fit()).unwrap_err().to_string();
@@ -166,7 +187,9 @@ fn weighed_blocks_train_as_weighed_rows_at_hand_do() {
 fn one_step_of_all_blocks_is_one_step_of_all_rows() {
     for device in each_device() {
         let (x, y) = rows();
-        let layers = || Sequential::new(3).then(Dense::new(8)).then(Dense::new(2)).seed(11).on(&device).unwrap();
+        let layers = || {
+            Sequential::new(3).then(Dense::new(8)).then(Dense::new(2)).seed(11).on(&device).unwrap()
+        };
         let compiled = || layers().compile(CrossEntropy::new(), GradientDescent::new()).unwrap();
         let fit = || Fit::new().epochs(4).batch_size(32).shuffle(false);
         let (mut whole, mut found) = (compiled(), compiled());
@@ -181,7 +204,7 @@ fn one_step_of_all_blocks_is_one_step_of_all_rows() {
 fn a_training_in_blocks_that_was_cut_goes_on_bit_by_bit() {
     for device in each_device() {
         let sizes = [100, 7, 60, 63];
-        let blocks = || Cut { turns: true, ..cut(&sizes) };
+        let blocks = || Cut { iterations: true, ..cut(&sizes) };
         let fit = || Fit::new().epochs(4).batch_size(9);
         let mut whole = model(&device);
         whole.fit_blocks(&mut blocks(), Some(&mut cut(&[230])), fit()).unwrap();
@@ -194,8 +217,11 @@ fn a_training_in_blocks_that_was_cut_goes_on_bit_by_bit() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("m.safetensors");
             let mut first = model(&device);
-            let history =
-                first.fit_blocks(&mut blocks(), Some(&mut cut(&[230])), fit().on_step(ends).checkpoint(&path));
+            let history = first.fit_blocks(
+                &mut blocks(),
+                Some(&mut cut(&[230])),
+                fit().on_step(ends).checkpoint(&path),
+            );
             assert!(matches!(history.unwrap().stopped, Some(Stop::Asked { .. })));
             let mut rest = Model::load(&path, &device).unwrap();
             let fit = rest.fit_to_resume().unwrap();
@@ -215,7 +241,10 @@ fn numbers_are_measured_by_r2_as_rows_at_hand_are() {
             ROWS
         }
 
-        fn epoch(&mut self, _: u32) -> gradus::Result<Box<dyn Iterator<Item = gradus::Result<Dataset>> + '_>> {
+        fn epoch(
+            &mut self,
+            _: u32,
+        ) -> gradus::Result<Box<dyn Iterator<Item = gradus::Result<Dataset>> + '_>> {
             Ok(Box::new([(0, 90), (90, ROWS)].into_iter().map(|(first, end)| {
                 let x = rows().0.slice(s![first..end, ..]).to_owned();
                 let y = x.sum_axis(ndarray::Axis(1)).insert_axis(ndarray::Axis(1));
@@ -225,15 +254,20 @@ fn numbers_are_measured_by_r2_as_rows_at_hand_are() {
     }
     for loss in ["mse", "huber"] {
         let made = || {
-            let layers =
-                Sequential::new(3).then(Dense::new(8)).then(Dense::new(1)).seed(11).on(&Device::cpu()).unwrap();
+            let layers = Sequential::new(3)
+                .then(Dense::new(8))
+                .then(Dense::new(1))
+                .seed(11)
+                .on(&Device::cpu())
+                .unwrap();
             let loss = gradus::losses::from_name(loss, &serde_json::Value::Null).unwrap();
             layers.compile_boxed(loss, Box::new(Adam::new().learning_rate(0.03))).unwrap()
         };
         let fit = || Fit::new().epochs(3).batch_size(16).shuffle(false);
         let whole = made().fit(&rows().0, &y(), fit().validation_data(&rows().0, &y())).unwrap();
         let found = made().fit_blocks(&mut Numbers, Some(&mut Numbers), fit()).unwrap();
-        let close = |one: Option<f64>, other: Option<f64>| (one.unwrap() - other.unwrap()).abs() < 1e-6;
+        let close =
+            |one: Option<f64>, other: Option<f64>| (one.unwrap() - other.unwrap()).abs() < 1e-6;
         for (one, other) in found.epochs.iter().zip(&whole.epochs) {
             assert!(close(one.val_r2, other.val_r2), "{loss}: {one:?} {other:?}");
             assert!(loss != "mse" || close(one.r2, other.r2), "{one:?} {other:?}");
@@ -243,8 +277,9 @@ fn numbers_are_measured_by_r2_as_rows_at_hand_are() {
 
 #[test]
 fn blocks_that_do_not_fit_are_told() {
-    let fails =
-        |blocks: &mut Cut, fit: Fit| model(&Device::cpu()).fit_blocks(blocks, None, fit).unwrap_err().to_string();
+    let fails = |blocks: &mut Cut, fit: Fit| {
+        model(&Device::cpu()).fit_blocks(blocks, None, fit).unwrap_err().to_string()
+    };
     let fit = || Fit::new().batch_size(16);
     for (says, word) in [(229, "230 rows or more"), (240, "brought 230 rows"), (0, "the blocks")] {
         let message = fails(&mut Cut { says, ..cut(&[100, 130]) }, fit());
@@ -253,9 +288,15 @@ fn blocks_that_do_not_fit_are_told() {
     let message = fails(&mut cut(&[230]), fit().validation_split(0.1));
     assert!(message.contains("validation_split"), "{message}");
     let message = fails(&mut cut(&[230]), fit().sample_weight(&Array1::from_elem(230, 1.0)));
-    assert!(message.contains("sample_weight is given") && message.contains("weighed_epoch"), "{message}");
+    assert!(
+        message.contains("sample_weight is given") && message.contains("weighed_epoch"),
+        "{message}"
+    );
     let message = fails(&mut cut(&[230]), fit().class_weight(ClassWeight::Each(vec![1.0; 3])));
-    assert!(message.contains("class_weight has 3 numbers") && message.contains("2: one for each class"), "{message}");
+    assert!(
+        message.contains("class_weight has 3 numbers") && message.contains("2: one for each class"),
+        "{message}"
+    );
     let layers = Sequential::new(3).then(Dense::new(1)).on(&Device::cpu()).unwrap();
     let mut lists = layers.compile(ListNet::new(), Adam::new()).unwrap();
     let message = lists.fit_blocks(&mut cut(&[230]), None, fit()).unwrap_err().to_string();

@@ -6,7 +6,9 @@ use gradus::activations::Relu;
 use gradus::losses::{BceWithLogits, CrossEntropy, LambdaRank, Mse};
 use gradus::optimizers::{Adam, GradientDescent, Optimizer, Sgd};
 use gradus::random::Random;
-use gradus::{Average, Dense, Device, EarlyStopping, Fit, Initializer, Model, Sequential, Stop, Targets};
+use gradus::{
+    Average, Dense, Device, EarlyStopping, Fit, Initializer, Model, Sequential, Stop, Targets,
+};
 use ndarray::{Array1, Array2, array};
 
 /// Rows of five numbers and their sum, which a line fits.
@@ -19,7 +21,10 @@ fn sums(rows: usize) -> (Array2<f32>, Array2<f32>) {
 
 fn bits(model: &Model) -> Vec<u64> {
     let layers = model.weights().unwrap();
-    layers.iter().flat_map(|(w, b)| w.iter().chain(b).map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
+    layers
+        .iter()
+        .flat_map(|(w, b)| w.iter().chain(b).map(|x| x.to_bits()).collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]
@@ -28,19 +33,29 @@ fn an_epoch_that_was_not_finite_is_as_if_it_had_never_been() {
     let fit = || Fit::new().epochs(2).batch_size(4);
     for device in each_device() {
         let new = || {
-            let description = Sequential::new(5).then(Dense::new(8).activation(Relu)).then(Dense::new(1));
-            description.on(&device).unwrap().compile(Mse::new(), Adam::new().learning_rate(0.01)).unwrap()
+            let description =
+                Sequential::new(5).then(Dense::new(8).activation(Relu)).then(Dense::new(1));
+            description
+                .on(&device)
+                .unwrap()
+                .compile(Mse::new(), Adam::new().learning_rate(0.01))
+                .unwrap()
         };
         let (mut stopped, mut twin) = (new(), new());
         stopped.fit(&x, &y, fit()).unwrap();
         twin.fit(&x, &y, fit()).unwrap();
         // Beyond f64 within the epoch, whatever the rule divides by.
         let wild = stopped.fit(&x, &y, fit().learning_rate(1e300)).unwrap();
-        assert!(matches!(wild.stopped, Some(Stop::NotFinite { epoch: 1, .. })), "{}: {wild:?}", device.describe());
+        assert!(
+            matches!(wild.stopped, Some(Stop::NotFinite { epoch: 1, .. })),
+            "{}: {wild:?}",
+            device.describe()
+        );
         assert!(wild.epochs.is_empty());
         assert_eq!((stopped.steps(), twin.steps()), (32, 32), "{}", device.describe());
         // What comes next hangs on the number of the epoch (the order of the rows) and of the step (Adam's correction).
-        let [one, other] = [&mut stopped, &mut twin].map(|model| model.fit(&x, &y, fit()).unwrap().steps);
+        let [one, other] =
+            [&mut stopped, &mut twin].map(|model| model.fit(&x, &y, fit()).unwrap().steps);
         assert_eq!(one, other, "{}", device.describe());
         assert_eq!(bits(&stopped), bits(&twin), "{}", device.describe());
     }
@@ -59,11 +74,19 @@ fn a_model_that_went_back_to_its_best_epoch_goes_on_from_there() {
         let mut back = new();
         let early = EarlyStopping::new().patience(3);
         let fit = |epochs| Fit::new().epochs(epochs).batch_size(7);
-        let history = back.fit(&x, &y, fit(50).validation_data(&x, &wrong).early_stopping(early)).unwrap();
-        let Some(Stop::Early { best_epoch, .. }) = history.stopped else { panic!("{:?}", history.stopped) };
+        let history =
+            back.fit(&x, &y, fit(50).validation_data(&x, &wrong).early_stopping(early)).unwrap();
+        let Some(Stop::Early { best_epoch, .. }) = history.stopped else {
+            panic!("{:?}", history.stopped)
+        };
         let mut twin = new();
         twin.fit(&x, &y, fit(best_epoch)).unwrap();
-        assert_eq!((back.steps(), bits(&back)), (9 * best_epoch as u64, bits(&twin)), "{}", device.describe());
+        assert_eq!(
+            (back.steps(), bits(&back)),
+            (9 * best_epoch as u64, bits(&twin)),
+            "{}",
+            device.describe()
+        );
         for model in [&mut back, &mut twin] {
             model.fit(&x, &y, fit(2)).unwrap();
         }
@@ -78,18 +101,26 @@ fn each_step_over_a_whole_batch_has_a_gradient_of_its_own_added_up_from_all_piec
     for device in each_device() {
         for batch_size in [1, 2] {
             let model = Sequential::new(1).then(Dense::new(1)).on(&device).unwrap();
-            let mut model = model.compile(Mse::new(), GradientDescent::new().learning_rate(0.1)).unwrap();
+            let mut model =
+                model.compile(Mse::new(), GradientDescent::new().learning_rate(0.1)).unwrap();
             let (mut w, mut b) = (model.weights().unwrap()[0].0[[0, 0]], 0.0);
             model.fit(&x, &y, Fit::new().epochs(3).batch_size(batch_size)).unwrap();
             for _ in 0..3 {
                 let errors = [w + b - 3.0, 2.0 * w + b - 5.5];
-                (w, b) = (w - 0.1 * (errors[0] + 2.0 * errors[1]), b - 0.1 * (errors[0] + errors[1]));
+                (w, b) =
+                    (w - 0.1 * (errors[0] + 2.0 * errors[1]), b - 0.1 * (errors[0] + errors[1]));
             }
             let (weights, biases) = model.weights().unwrap().remove(0);
             // Three steps of a dozen roundings each, of numbers below 8.
-            let close = |found: f64, expected: f64| (found - expected).abs() <= 36.0 * 8.0 * f64::from(f32::EPSILON);
+            let close = |found: f64, expected: f64| {
+                (found - expected).abs() <= 36.0 * 8.0 * f64::from(f32::EPSILON)
+            };
             let found = (weights[[0, 0]], biases[0]);
-            assert!(close(found.0, w) && close(found.1, b), "{} {batch_size}: {found:?} {w} {b}", device.describe());
+            assert!(
+                close(found.0, w) && close(found.1, b),
+                "{} {batch_size}: {found:?} {w} {b}",
+                device.describe()
+            );
         }
     }
 }
@@ -97,7 +128,9 @@ fn each_step_over_a_whole_batch_has_a_gradient_of_its_own_added_up_from_all_piec
 #[test]
 fn amsgrad_keeps_the_largest_square_when_gradients_fall() {
     let [beta1, beta2, rate, epsilon] = [0.5, 0.5, 0.1, 1e-3];
-    let adam = |amsgrad| Adam::new().beta1(beta1).beta2(beta2).learning_rate(rate).epsilon(epsilon).amsgrad(amsgrad);
+    let adam = |amsgrad| {
+        Adam::new().beta1(beta1).beta2(beta2).learning_rate(rate).epsilon(epsilon).amsgrad(amsgrad)
+    };
     for amsgrad in [false, true] {
         let optimizer: Box<dyn Optimizer> = Box::new(adam(amsgrad));
         let (mut found, mut states) = (vec![1.0_f64], optimizer.first_states::<f64>(1));
@@ -108,8 +141,13 @@ fn amsgrad_keeps_the_largest_square_when_gradients_fall() {
             v = beta2 * v + (1.0 - beta2) * g * g;
             largest = largest.max(v);
             let [first, second] = [beta1, beta2].map(|beta| 1.0 - beta.powi(t as i32));
-            w -= rate * (m / first) / (((if amsgrad { largest } else { v }) / second).sqrt() + epsilon);
-            assert!((found[0] - w).abs() <= 1e-12, "{amsgrad}, step {t}: {} instead of {w}", found[0]);
+            w -= rate * (m / first)
+                / (((if amsgrad { largest } else { v }) / second).sqrt() + epsilon);
+            assert!(
+                (found[0] - w).abs() <= 1e-12,
+                "{amsgrad}, step {t}: {} instead of {w}",
+                found[0]
+            );
         }
     }
 }
@@ -119,18 +157,23 @@ fn a_skipped_step_moves_no_average_and_does_not_count_in_its_correction() {
     // The second and the fourth row have an infinite loss in f32: two steps of four are left out in each epoch.
     let (x, y) = (array![[1.0], [3e38], [1.0], [3e38]], array![[0.0], [-3e38], [0.0], [-3e38]]);
     // A wide layer behind it, whose outputs are all the same, takes the way of larger models on a GPU.
-    for (device, units) in each_device().into_iter().flat_map(|device| [(device.clone(), 1), (device, 20_000)]) {
+    for (device, units) in
+        each_device().into_iter().flat_map(|device| [(device.clone(), 1), (device, 20_000)])
+    {
         if device.name() == "reference" {
             continue; // f64 holds the squares of f32.
         }
         for debias in [false, true] {
             let layer = Dense::new(units).bias(false);
             let model = Sequential::new(1).then(layer).on(&device).unwrap();
-            let mut model = model.compile(Mse::new(), Sgd::new().learning_rate(0.1 * units as f64)).unwrap();
+            let mut model =
+                model.compile(Mse::new(), Sgd::new().learning_rate(0.1 * units as f64)).unwrap();
             let first: Vec<f64> = model.weights().unwrap()[0].0.iter().copied().collect();
-            let broad = |of: &Array2<f32>| Array2::from_shape_fn((4, units), |(row, _)| of[[row, 0]]);
+            let broad =
+                |of: &Array2<f32>| Array2::from_shape_fn((4, units), |(row, _)| of[[row, 0]]);
             let fit = Fit::new().epochs(2).batch_size(1).shuffle(false).skip_non_finite(true);
-            let history = model.fit(&x, &broad(&y), fit.average(Average::new(0.75).debias(debias))).unwrap();
+            let history =
+                model.fit(&x, &broad(&y), fit.average(Average::new(0.75).debias(debias))).unwrap();
             let skipped: Vec<usize> = history.epochs.iter().map(|epoch| epoch.skipped).collect();
             assert_eq!(skipped, [2, 2], "{} {units}", device.describe());
             let found = model.averaged().unwrap().weights().unwrap().remove(0).0;
@@ -145,7 +188,11 @@ fn a_skipped_step_moves_no_average_and_does_not_count_in_its_correction() {
                     average /= 1.0 - 0.75_f64.powi(4);
                 }
                 let room = 2e-6 * average.abs() + 1e-12;
-                assert!((found - average).abs() <= room, "{} {units}: {found}, not {average}", device.describe());
+                assert!(
+                    (found - average).abs() <= room,
+                    "{} {units}: {found}, not {average}",
+                    device.describe()
+                );
             }
         }
     }
@@ -180,7 +227,12 @@ fn of_equal_outputs_the_first_is_the_prediction_and_a_threshold_is_no_yes() {
         let third = Some(1.0 / 3.0);
         assert_eq!(model.evaluate(&x, &labels).unwrap().accuracy, third, "{}", device.describe());
         let first = Array1::from_elem(3, 0_i64);
-        assert_eq!(model.evaluate(&x, &first).unwrap().accuracy, Some(1.0), "{}", device.describe());
+        assert_eq!(
+            model.evaluate(&x, &first).unwrap().accuracy,
+            Some(1.0),
+            "{}",
+            device.describe()
+        );
         let mut model = zeros(3).compile(Mse::new(), Sgd::new()).unwrap();
         assert_eq!(model.evaluate(&x, &one_hot).unwrap().accuracy, third, "{}", device.describe());
         // Rows of several labels name no one class: they are judged label by label, and not by the largest.
@@ -190,7 +242,10 @@ fn of_equal_outputs_the_first_is_the_prediction_and_a_threshold_is_no_yes() {
         // A logit of 0 is a probability of ½: not above it, so the class is 0.
         let mut model = zeros(1).compile(BceWithLogits::new(), Sgd::new()).unwrap();
         let accuracy = model.evaluate(&x, &level).unwrap().accuracy;
-        assert!(accuracy.is_none_or(|accuracy| (accuracy - 2.0 / 3.0).abs() < 1e-12), "{accuracy:?}");
+        assert!(
+            accuracy.is_none_or(|accuracy| (accuracy - 2.0 / 3.0).abs() < 1e-12),
+            "{accuracy:?}"
+        );
         let binary = array![0_i64, 1, 0];
         let accuracy = model.evaluate(&x, &binary).unwrap().accuracy.unwrap();
         assert!((accuracy - 2.0 / 3.0).abs() < 1e-12, "{}: {accuracy}", device.describe());
@@ -201,11 +256,13 @@ fn of_equal_outputs_the_first_is_the_prediction_and_a_threshold_is_no_yes() {
 fn a_relevance_of_minus_zero_is_a_relevance_and_no_padding() {
     let (x, _) = sums(12);
     let groups = [4, 3, 5];
-    let relevance = |zero: f32| Array2::from_shape_fn((12, 1), |(row, _)| [2.0, zero, 1.0][row % 3]);
+    let relevance =
+        |zero: f32| Array2::from_shape_fn((12, 1), |(row, _)| [2.0, zero, 1.0][row % 3]);
     for device in each_device() {
         let steps = |relevance: Array2<f32>| {
             let model = Sequential::new(5).then(Dense::new(1)).on(&device).unwrap();
-            let mut model = model.compile(LambdaRank::new(), Sgd::new().learning_rate(0.1)).unwrap();
+            let mut model =
+                model.compile(LambdaRank::new(), Sgd::new().learning_rate(0.1)).unwrap();
             let fit = Fit::new().epochs(3).batch_size(2);
             model.fit(&x, Targets::grouped(&relevance, &groups), fit).unwrap().steps
         };
@@ -225,7 +282,8 @@ fn a_save_replaces_the_file_in_one_move_and_a_newer_form_is_refused() {
     model(4).save(&path).unwrap();
     assert_eq!(std::fs::read(&other).unwrap(), before);
     assert_eq!(Model::load(&path, &Device::cpu()).unwrap().outputs(), 4);
-    let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    let mut names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["model.safetensors", "other"], "nothing unfinished is left");
 

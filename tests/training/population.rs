@@ -5,7 +5,9 @@ use gradus::activations::{Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh};
 use gradus::losses::{CrossEntropy, Huber, Mse};
 use gradus::optimizers::{Adam, GradientDescent, Sgd};
 use gradus::random::Random;
-use gradus::{Dense, Device, EarlyStopping, Fit, History, Member, Model, Population, Sequential, Stop};
+use gradus::{
+    Dense, Device, EarlyStopping, Fit, History, Member, Model, Population, Sequential, Stop,
+};
 use ndarray::{Array1, Array2};
 
 /// Points in three clouds: features [rows, 5], labels, and a number to regress on.
@@ -36,9 +38,15 @@ fn rate(member: usize) -> f64 {
 fn population(members: usize, device: &Device) -> Population {
     let members = (0..members).map(|member| {
         let smoothing = 0.02 * member as f64;
-        Member::new().seed(seed(member)).learning_rate(rate(member)).loss("label_smoothing", smoothing)
+        Member::new()
+            .seed(seed(member))
+            .learning_rate(rate(member))
+            .loss("label_smoothing", smoothing)
     });
-    Population::new(description(), members, device).unwrap().compile(CrossEntropy::new(), Adam::new()).unwrap()
+    Population::new(description(), members, device)
+        .unwrap()
+        .compile(CrossEntropy::new(), Adam::new())
+        .unwrap()
 }
 
 /// The same member as a model of its own.
@@ -50,7 +58,10 @@ fn alone(member: usize, device: &Device) -> Model {
 
 fn bits(model: &Model) -> Vec<u64> {
     let layers = model.weights().unwrap();
-    layers.iter().flat_map(|(w, b)| w.iter().chain(b).map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
+    layers
+        .iter()
+        .flat_map(|(w, b)| w.iter().chain(b).map(|x| x.to_bits()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Losses of steps within what f32 leaves of a hundred steps of Adam: see tests/training/stories.rs.
@@ -76,7 +87,8 @@ fn a_member_goes_the_way_it_would_go_alone() {
                 let mut model = alone(member, &device);
                 let expected = model.fit(&x, &y, fit()).unwrap();
                 assert_alike(&name, &expected.steps, &histories[member].steps);
-                let [a, b] = [&expected, &histories[member]].map(|history| history.epochs[8].accuracy.unwrap());
+                let [a, b] = [&expected, &histories[member]]
+                    .map(|history| history.epochs[8].accuracy.unwrap());
                 assert!((a - b).abs() <= 1.0 / 330.0, "{name}: {b} instead of {a}");
                 if !matches!(device, Device::Gpu(_)) {
                     assert_eq!(bits(&model), bits(&population.member(member).unwrap()), "{name}");
@@ -92,14 +104,20 @@ fn a_member_does_not_depend_on_the_others() {
     for device in each_device() {
         let run = |members: Vec<Member>| {
             let made = Population::new(description(), members, &device).unwrap();
-            let mut made = made.compile(CrossEntropy::new(), Adam::new().learning_rate(0.01)).unwrap();
+            let mut made =
+                made.compile(CrossEntropy::new(), Adam::new().learning_rate(0.01)).unwrap();
             made.fit(&x, &y, Fit::new().epochs(3).batch_size(20)).unwrap();
             (0..made.len()).map(|member| bits(&made.member(member).unwrap())).collect::<Vec<_>>()
         };
         let member = |seed: u64| Member::new().seed(seed);
         let three = run(vec![member(1), member(2), member(3)]);
         let turned = run(vec![member(3), member(1), member(2)]);
-        assert_eq!([&three[0], &three[1], &three[2]], [&turned[1], &turned[2], &turned[0]], "{}", device.describe());
+        assert_eq!(
+            [&three[0], &three[1], &three[2]],
+            [&turned[1], &turned[2], &turned[0]],
+            "{}",
+            device.describe()
+        );
         assert_eq!(run(vec![member(2)])[0], three[1], "{}", device.describe());
         assert_ne!(three[0], three[1]);
     }
@@ -119,7 +137,10 @@ fn two_runs_give_equal_bits() {
 }
 
 /// The same population on every device, judged by the reference.
-fn every_device_agrees(make: impl Fn(&Device) -> Population, fit: impl Fn(&mut Population) -> Vec<History>) {
+fn every_device_agrees(
+    make: impl Fn(&Device) -> Population,
+    fit: impl Fn(&mut Population) -> Vec<History>,
+) {
     let run = |device: &Device| fit(&mut make(device));
     let expected = run(&Device::reference());
     for device in each_device() {
@@ -144,23 +165,31 @@ fn every_activation_and_penalty_learns_alike_on_every_device() {
         let made = Population::new(description, members, device).unwrap();
         made.compile(Mse::new(), Sgd::new().momentum(0.9).nesterov(true)).unwrap()
     };
-    every_device_agrees(make, |population| population.fit(&x, &y, Fit::new().epochs(4).batch_size(20)).unwrap());
+    every_device_agrees(make, |population| {
+        population.fit(&x, &y, Fit::new().epochs(4).batch_size(20)).unwrap()
+    });
 }
 
 #[test]
 fn options_of_optimizer_and_loss_are_each_members_own() {
     let (x, _, numbers) = clouds(96, 5);
     let make = |device: &Device| {
-        let description = Sequential::new(5).then(Dense::new(6).activation(Tanh)).then(Dense::new(1));
+        let description =
+            Sequential::new(5).then(Dense::new(6).activation(Tanh)).then(Dense::new(1));
         let members = (0..4).map(|k| {
             let k = f64::from(k);
-            Member::new().optimizer("beta1", 0.5 + 0.1 * k).optimizer("weight_decay", 0.1 * k).loss("delta", 0.2 + k)
+            Member::new()
+                .optimizer("beta1", 0.5 + 0.1 * k)
+                .optimizer("weight_decay", 0.1 * k)
+                .loss("delta", 0.2 + k)
         });
         let made = Population::new(description, members, device).unwrap();
         made.compile(Huber::new(), Adam::new().learning_rate(0.02)).unwrap()
     };
     every_device_agrees(make, |population| {
-        let histories = population.fit(&x, &numbers, Fit::new().epochs(5).batch_size(32).clip_norm(0.4)).unwrap();
+        let histories = population
+            .fit(&x, &numbers, Fit::new().epochs(5).batch_size(32).clip_norm(0.4))
+            .unwrap();
         let last: Vec<f64> = histories.iter().map(|history| history.epochs[4].loss).collect();
         assert!(last.windows(2).all(|pair| (pair[0] - pair[1]).abs() > 1e-3), "{last:?}");
         histories
@@ -172,10 +201,13 @@ fn gradient_descent_adds_up_the_whole_data_set_for_each_member() {
     let (x, _, numbers) = clouds(100, 6);
     let make = |device: &Device| {
         let members = (0..3).map(|k| Member::new().seed(k).learning_rate(0.02 * (1.0 + k as f64)));
-        let made = Population::new(Sequential::new(5).then(Dense::new(1)), members, device).unwrap();
+        let made =
+            Population::new(Sequential::new(5).then(Dense::new(1)), members, device).unwrap();
         made.compile(Mse::new(), GradientDescent::new()).unwrap()
     };
-    every_device_agrees(make, |population| population.fit(&x, &numbers, Fit::new().epochs(30).batch_size(33)).unwrap());
+    every_device_agrees(make, |population| {
+        population.fit(&x, &numbers, Fit::new().epochs(30).batch_size(33)).unwrap()
+    });
 }
 
 /// A dispatch of as many steps as its time allows must not do less work than it says: a driver may cut loops short.
@@ -191,7 +223,11 @@ fn two_thousand_steps_go_as_far_in_long_dispatches_as_alone() {
             // Means of 1,200 losses: small differences between the ways are averaged out, and every way leads to the one
             // minimum. Steps that leave rows or updates out are off by far more than 1 %.
             let (e, f) = (expected.epochs[epoch].loss, histories[1].epochs[epoch].loss);
-            assert!((e - f).abs() <= 0.01 * e, "{}: epoch {epoch}: {f} instead of {e}", device.describe());
+            assert!(
+                (e - f).abs() <= 0.01 * e,
+                "{}: epoch {epoch}: {f} instead of {e}",
+                device.describe()
+            );
         }
     }
 }
@@ -199,21 +235,30 @@ fn two_thousand_steps_go_as_far_in_long_dispatches_as_alone() {
 #[test]
 fn ignored_labels_and_validation_count_for_each_member() {
     let (x, y, _) = clouds(150, 7);
-    let mut spoiled = y.clone();
-    spoiled.iter_mut().step_by(4).for_each(|label| *label = -100);
+    let mut aborted = y.clone();
+    aborted.iter_mut().step_by(4).for_each(|label| *label = -100);
     for device in each_device() {
         let fit = || Fit::new().epochs(3).batch_size(16).validation_split(0.2);
         let mut population = population(3, &device);
-        let histories = population.fit(&x, &spoiled, fit()).unwrap();
-        let scores = population.evaluate(&x, &spoiled).unwrap();
+        let histories = population.fit(&x, &aborted, fit()).unwrap();
+        let scores = population.evaluate(&x, &aborted).unwrap();
         for member in 0..3 {
             let mut model = alone(member, &device);
-            let expected = model.fit(&x, &spoiled, fit()).unwrap();
-            let (e, f) = (expected.epochs[2].val_loss.unwrap(), histories[member].epochs[2].val_loss.unwrap());
+            let expected = model.fit(&x, &aborted, fit()).unwrap();
+            let (e, f) = (
+                expected.epochs[2].val_loss.unwrap(),
+                histories[member].epochs[2].val_loss.unwrap(),
+            );
             assert!((e - f).abs() <= 1e-4 * e, "{}: {f} instead of {e}", device.describe());
-            let score = model.evaluate(&x, &spoiled).unwrap();
-            assert!((score.loss - scores[member].loss).abs() <= 1e-4 * score.loss, "{}", device.describe());
-            assert!((score.accuracy.unwrap() - scores[member].accuracy.unwrap()).abs() <= 1.0 / 112.0);
+            let score = model.evaluate(&x, &aborted).unwrap();
+            assert!(
+                (score.loss - scores[member].loss).abs() <= 1e-4 * score.loss,
+                "{}",
+                device.describe()
+            );
+            assert!(
+                (score.accuracy.unwrap() - scores[member].accuracy.unwrap()).abs() <= 1.0 / 112.0
+            );
         }
         assert_eq!(histories[0].columns().len(), 4);
     }
@@ -226,15 +271,34 @@ fn each_member_stops_for_itself_and_the_others_go_on() {
         // The first cannot learn, the second learns, the third bursts.
         let members = [0.0, 1e-2, 1e200].map(|rate| Member::new().learning_rate(rate));
         let description = Sequential::new(5).then(Dense::new(4)).then(Dense::new(1));
-        let mut made = Population::new(description, members, &device).unwrap().compile(Mse::new(), Sgd::new()).unwrap();
-        let fit = Fit::new().epochs(8).early_stopping(EarlyStopping::new().patience(2)).shuffle(false);
+        let mut made = Population::new(description, members, &device)
+            .unwrap()
+            .compile(Mse::new(), Sgd::new())
+            .unwrap();
+        let fit =
+            Fit::new().epochs(8).early_stopping(EarlyStopping::new().patience(2)).shuffle(false);
         let histories = made.fit(&x, &numbers, fit).unwrap();
         let name = device.describe();
-        assert!(matches!(histories[0].stopped, Some(Stop::Early { best_epoch: 1, .. })), "{name}: {:?}", histories[0]);
+        assert!(
+            matches!(histories[0].stopped, Some(Stop::Early { best_epoch: 1, .. })),
+            "{name}: {:?}",
+            histories[0]
+        );
         assert_eq!(histories[0].epochs.len(), 3, "{name}");
         assert_eq!((histories[1].epochs.len(), &histories[1].stopped), (8, &None), "{name}");
-        assert!(matches!(histories[2].stopped, Some(Stop::NotFinite { epoch: 1, .. })), "{name}: {:?}", histories[2]);
-        assert!(made.member(2).unwrap().weights().unwrap().iter().all(|(w, _)| w.iter().all(|x| x.is_finite())));
+        assert!(
+            matches!(histories[2].stopped, Some(Stop::NotFinite { epoch: 1, .. })),
+            "{name}: {:?}",
+            histories[2]
+        );
+        assert!(
+            made.member(2)
+                .unwrap()
+                .weights()
+                .unwrap()
+                .iter()
+                .all(|(w, _)| w.iter().all(|x| x.is_finite()))
+        );
         assert_eq!(made.best(), Some(1), "{name}");
         assert_eq!(made.member(0).unwrap().steps(), 2, "{name}");
         assert_eq!(made.member(1).unwrap().steps(), 16, "{name}");
@@ -262,7 +326,9 @@ fn a_second_fit_goes_on_and_a_member_leaves_as_a_model() {
         model.fit(&x, &y, fit(3)).unwrap();
         let (expected, found) = (model.predict(&x).unwrap(), whole.predict(&x).unwrap());
         // Seventy steps, then three sums of some ten products: as the losses of `assert_alike`.
-        assert!(expected.iter().zip(&found[1]).all(|(e, f)| (e - f).abs() <= 1e-3 * e.abs().max(1.0)));
+        assert!(
+            expected.iter().zip(&found[1]).all(|(e, f)| (e - f).abs() <= 1e-3 * e.abs().max(1.0))
+        );
         let mean = whole.predict_mean(&x).unwrap();
         let third = (found[0][[7, 2]] + found[1][[7, 2]] + found[2][[7, 2]]) / 3.0;
         assert!((mean[[7, 2]] - third).abs() <= 1e-5 * third.abs().max(1.0));
@@ -273,13 +339,18 @@ fn a_second_fit_goes_on_and_a_member_leaves_as_a_model() {
 fn what_does_not_fit_is_refused_by_name() {
     let (x, y, _) = clouds(12, 10);
     let device = Device::cpu();
-    let made = |member: Member| Population::new(description(), [Member::new(), member], &device).unwrap();
-    let compile = |member: Member| made(member).compile(CrossEntropy::new(), Adam::new()).unwrap_err().to_string();
+    let made =
+        |member: Member| Population::new(description(), [Member::new(), member], &device).unwrap();
+    let compile = |member: Member| {
+        made(member).compile(CrossEntropy::new(), Adam::new()).unwrap_err().to_string()
+    };
     assert!(compile(Member::new().optimizer("momentum", 0.9)).contains("momentum"));
     assert!(compile(Member::new().learning_rate(-1.0)).contains("learning_rate is -1"));
     assert!(compile(Member::new().loss("label_smoothing", 2.0)).contains("label_smoothing is 2"));
     assert!(compile(Member::new().loss("ignore_index", 7)).contains("member 1"));
-    assert!(Population::new(description(), [], &device).unwrap_err().to_string().contains("members"));
+    assert!(
+        Population::new(description(), [], &device).unwrap_err().to_string().contains("members")
+    );
     let message = made(Member::new()).fit(&x, &y, Fit::new()).unwrap_err().to_string();
     assert!(message.contains("compile"), "{message}");
     let mut ready = made(Member::new()).compile(CrossEntropy::new(), Adam::new()).unwrap();

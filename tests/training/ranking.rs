@@ -5,7 +5,9 @@ use gradus::activations::Tanh;
 use gradus::losses::{self, LambdaRank, ListNet, Loss, Mse, PairwiseLogistic};
 use gradus::optimizers::{Adam, GradientDescent, Sgd};
 use gradus::random::Random;
-use gradus::{Criterion, Dense, Device, Fit, Inputs, Member, Model, Population, Sequential, Targets, metrics};
+use gradus::{
+    Criterion, Dense, Device, Fit, Inputs, Member, Model, Population, Sequential, Targets, metrics,
+};
 use ndarray::{Array1, Array2, s};
 use serde_json::Value;
 
@@ -21,8 +23,10 @@ struct Queries {
 impl Queries {
     fn new(queries: usize, seed: u64) -> Self {
         let mut random = Random::new(seed, 0);
-        let groups: Vec<usize> = (0..queries).map(|_| 1 + (random.next_u32() % 9) as usize).collect();
-        let features = Array2::from_shape_fn((groups.iter().sum(), FEATURES), |_| random.normal() as f32);
+        let groups: Vec<usize> =
+            (0..queries).map(|_| 1 + (random.next_u32() % 9) as usize).collect();
+        let features =
+            Array2::from_shape_fn((groups.iter().sum(), FEATURES), |_| random.normal() as f32);
         let grade = |row: ndarray::ArrayView1<f32>| (row[0] - row[1] + 1.5).clamp(0.0, 4.0).round();
         let mut relevance: Array1<f32> = features.rows().into_iter().map(grade).collect();
         // An item that takes no part: in a list of its own, and among others.
@@ -37,7 +41,8 @@ impl Queries {
     /// Some of the queries, by number, in that order.
     fn choose(&self, queries: &[usize]) -> Self {
         let start = |query: usize| self.groups[..query].iter().sum::<usize>();
-        let rows: Vec<usize> = queries.iter().flat_map(|&q| start(q)..start(q) + self.groups[q]).collect();
+        let rows: Vec<usize> =
+            queries.iter().flat_map(|&q| start(q)..start(q) + self.groups[q]).collect();
         Queries {
             features: self.features.select(ndarray::Axis(0), &rows),
             relevance: self.relevance.select(ndarray::Axis(0), &rows),
@@ -58,13 +63,21 @@ impl Queries {
     }
 
     /// Value and gradient by each item's score, from the criterion over the padded array in f64.
-    fn judged(&self, loss: &str, scores: &[f32]) -> (f64, Vec<f64>) {
-        let criterion =
-            Criterion::from_boxed(losses::from_name(loss, &Value::Null).unwrap(), &Device::reference()).unwrap();
-        let (scores, truths) = (self.padded(scores, 0.0), self.padded(&self.relevance.to_vec(), -1.0));
+    fn checked(&self, loss: &str, scores: &[f32]) -> (f64, Vec<f64>) {
+        let criterion = Criterion::from_boxed(
+            losses::from_name(loss, &Value::Null).unwrap(),
+            &Device::reference(),
+        )
+        .unwrap();
+        let (scores, truths) =
+            (self.padded(scores, 0.0), self.padded(&self.relevance.to_vec(), -1.0));
         let found = criterion.evaluate_f64(&Inputs::new(&scores, &truths)).unwrap();
         let rows = found.gradient.outer_iter().zip(&self.groups);
-        (found.value(), rows.flat_map(|(row, &size)| row.iter().take(size).copied().collect::<Vec<_>>()).collect())
+        (
+            found.value(),
+            rows.flat_map(|(row, &size)| row.iter().take(size).copied().collect::<Vec<_>>())
+                .collect(),
+        )
     }
 }
 
@@ -74,14 +87,22 @@ fn lists() -> Vec<&'static str> {
 }
 
 fn ranker(device: &Device, loss: &str) -> Model {
-    let description = Sequential::new(FEATURES).then(Dense::new(6).activation(Tanh)).then(Dense::new(1));
+    let description =
+        Sequential::new(FEATURES).then(Dense::new(6).activation(Tanh)).then(Dense::new(1));
     let loss = losses::from_name(loss, &Value::Null).unwrap();
-    description.on(device).unwrap().compile_boxed(loss, Box::new(Adam::new().learning_rate(0.01))).unwrap()
+    description
+        .on(device)
+        .unwrap()
+        .compile_boxed(loss, Box::new(Adam::new().learning_rate(0.01)))
+        .unwrap()
 }
 
 fn bits(model: &Model) -> Vec<u64> {
     let layers = model.weights().unwrap();
-    layers.iter().flat_map(|(w, b)| w.iter().chain(b).map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
+    layers
+        .iter()
+        .flat_map(|(w, b)| w.iter().chain(b).map(|x| x.to_bits()).collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]
@@ -95,20 +116,32 @@ fn a_step_is_the_features_times_the_gradient_of_the_padded_criterion() {
             model = model.compile_boxed(loss, Box::new(Sgd::new().learning_rate(0.5))).unwrap();
             let before = model.weights().unwrap()[0].0.clone();
             let scores = model.predict(&queries.features).unwrap().into_raw_vec_and_offset().0;
-            let (value, gradient) = queries.judged(name, &scores);
+            let (value, gradient) = queries.checked(name, &scores);
             let fit = Fit::new().batch_size(7).shuffle(false);
             let history = model.fit(&queries.features, queries.targets(), fit).unwrap();
             // f32 scores and sums of some forty terms: 40 · 6e-8 of the largest, and exp and log of the device on top.
             let close = |e: f64, f: f64, scale: f64| (e - f).abs() <= 2e-5 * scale;
-            assert!(close(value, history.steps[0], value.abs().max(1e-3)), "{name}: {} not {value}", history.steps[0]);
+            assert!(
+                close(value, history.steps[0], value.abs().max(1e-3)),
+                "{name}: {} not {value}",
+                history.steps[0]
+            );
             let after = &model.weights().unwrap()[0].0;
             for k in 0..FEATURES {
-                let terms: Vec<f64> =
-                    gradient.iter().zip(queries.features.column(k)).map(|(g, &x)| g * f64::from(x)).collect();
-                let (sum, scale) = (terms.iter().sum::<f64>(), terms.iter().map(|term| term.abs()).sum::<f64>());
+                let terms: Vec<f64> = gradient
+                    .iter()
+                    .zip(queries.features.column(k))
+                    .map(|(g, &x)| g * f64::from(x))
+                    .collect();
+                let (sum, scale) =
+                    (terms.iter().sum::<f64>(), terms.iter().map(|term| term.abs()).sum::<f64>());
                 let moved = (before[[k, 0]] - after[[k, 0]]) / 0.5;
                 // The weights themselves are rounded at 6e-8 before and after: 2.4e-7 after the division by 0.5.
-                assert!(close(sum, moved, scale.max(0.05)), "{name} on {}: {moved} not {sum}", device.name());
+                assert!(
+                    close(sum, moved, scale.max(0.05)),
+                    "{name} on {}: {moved} not {sum}",
+                    device.name()
+                );
             }
         }
     }
@@ -144,7 +177,13 @@ fn training_orders_the_items_and_gives_the_same_bits_twice_and_after_a_rest() {
         let train = |epochs: &[usize]| {
             let mut model = ranker(&device, "lambda_rank");
             for &epochs in epochs {
-                model.fit(&queries.features, queries.targets(), Fit::new().epochs(epochs).batch_size(8)).unwrap();
+                model
+                    .fit(
+                        &queries.features,
+                        queries.targets(),
+                        Fit::new().epochs(epochs).batch_size(8),
+                    )
+                    .unwrap();
             }
             model
         };
@@ -154,10 +193,15 @@ fn training_orders_the_items_and_gives_the_same_bits_twice_and_after_a_rest() {
         let ndcg = |model: &mut Model| {
             let scores = model.predict(&fresh.features).unwrap().into_raw_vec_and_offset().0;
             let relevance = fresh.relevance.to_vec();
-            metrics::ndcg(&scores, &relevance, &fresh.groups, 5, metrics::NoneRelevant::One).unwrap()
+            metrics::ndcg(&scores, &relevance, &fresh.groups, 5, metrics::NoneRelevant::One)
+                .unwrap()
         };
         let (untrained, trained) = (ndcg(&mut ranker(&device, "lambda_rank")), ndcg(&mut model));
-        assert!(trained > 0.97 && trained > untrained, "{}: {untrained} and then {trained}", device.name());
+        assert!(
+            trained > 0.97 && trained > untrained,
+            "{}: {untrained} and then {trained}",
+            device.name()
+        );
     }
 }
 
@@ -169,10 +213,14 @@ fn evaluate_is_the_criterions_mean_over_all_lists_however_many_there_are() {
         for name in ["lambda_rank", "pairwise_logistic", "list_net"] {
             let mut model = ranker(&device, name);
             let scores = model.predict(&queries.features).unwrap().into_raw_vec_and_offset().0;
-            let (expected, _) = queries.judged(name, &scores);
+            let (expected, _) = queries.checked(name, &scores);
             let found = model.evaluate(&queries.features, queries.targets()).unwrap();
             assert_eq!(found.accuracy, None);
-            assert!((found.loss - expected).abs() <= 2e-5 * expected, "{name}: {} not {expected}", found.loss);
+            assert!(
+                (found.loss - expected).abs() <= 2e-5 * expected,
+                "{name}: {} not {expected}",
+                found.loss
+            );
         }
     }
 }
@@ -180,7 +228,8 @@ fn evaluate_is_the_criterions_mean_over_all_lists_however_many_there_are() {
 #[test]
 fn the_last_queries_are_held_back_and_whole_batches_are_one_mean() {
     let queries = Queries::new(20, 6);
-    let (training, validation) = (queries.choose(&(0..15).collect::<Vec<_>>()), queries.choose(&[15, 16, 17, 18, 19]));
+    let (training, validation) =
+        (queries.choose(&(0..15).collect::<Vec<_>>()), queries.choose(&[15, 16, 17, 18, 19]));
     for device in each_device() {
         for name in ["list_net", "pairwise_logistic"] {
             let split = Fit::new().epochs(3).batch_size(4).validation_split(0.25);
@@ -188,7 +237,8 @@ fn the_last_queries_are_held_back_and_whole_batches_are_one_mean() {
             let given = given.validation_data(&validation.features, validation.targets());
             let mut first = ranker(&device, name);
             let one = first.fit(&queries.features, queries.targets(), split).unwrap();
-            let other = ranker(&device, name).fit(&training.features, training.targets(), given).unwrap();
+            let other =
+                ranker(&device, name).fit(&training.features, training.targets(), given).unwrap();
             let losses = |history: &gradus::History| history.columns().remove(1).1;
             assert_eq!(losses(&one), losses(&other), "{name} on {}", device.name());
             let score = first.evaluate(&validation.features, validation.targets()).unwrap();
@@ -199,12 +249,16 @@ fn the_last_queries_are_held_back_and_whole_batches_are_one_mean() {
                 let loss = losses::from_name(name, &Value::Null).unwrap();
                 let description = Sequential::new(FEATURES).then(Dense::new(1));
                 let optimizer = Box::new(GradientDescent::new().learning_rate(0.1));
-                let mut model = description.on(&device).unwrap().compile_boxed(loss, optimizer).unwrap();
+                let mut model =
+                    description.on(&device).unwrap().compile_boxed(loss, optimizer).unwrap();
                 let fit = Fit::new().epochs(2).batch_size(batch_size);
                 model.fit(&queries.features, queries.targets(), fit).unwrap().steps
             };
             for (piecewise, at_once) in whole(4).into_iter().zip(whole(20)) {
-                assert!((piecewise - at_once).abs() <= 1e-5 * at_once, "{name}: {piecewise} not {at_once}");
+                assert!(
+                    (piecewise - at_once).abs() <= 1e-5 * at_once,
+                    "{name}: {piecewise} not {at_once}"
+                );
             }
         }
     }
@@ -234,10 +288,14 @@ fn features_beyond_a_binding_come_in_parts() {
     let (queries, width) = (Queries::new(200, 8), 40_000);
     let rows = queries.features.nrows();
     if (4 * rows * width) as u64 <= gpu.limits().max_storage_buffer_binding_size {
-        println!("IGNORED: one binding takes {} bytes", gpu.limits().max_storage_buffer_binding_size);
+        println!(
+            "IGNORED: one binding takes {} bytes",
+            gpu.limits().max_storage_buffer_binding_size
+        );
         return;
     }
-    let features = Array2::from_shape_fn((rows, width), |(row, k)| queries.features[[row, k % FEATURES]]);
+    let features =
+        Array2::from_shape_fn((rows, width), |(row, k)| queries.features[[row, k % FEATURES]]);
     let score = |device: &Device| {
         let mut model = Sequential::new(width).then(Dense::new(1)).on(device).unwrap();
         model = model.compile(ListNet::new(), Sgd::new().learning_rate(1e-5)).unwrap();
@@ -277,26 +335,48 @@ fn what_does_not_fit_is_named() {
     let rows = queries.features.nrows();
     let with = |loss: Box<dyn Loss>, outputs: usize, targets: Targets| {
         let description = Sequential::new(FEATURES).then(Dense::new(outputs));
-        let mut model = description.on(&device).unwrap().compile_boxed(loss, Box::new(Adam::new())).unwrap();
+        let mut model =
+            description.on(&device).unwrap().compile_boxed(loss, Box::new(Adam::new())).unwrap();
         model.fit(&queries.features, targets, Fit::new()).unwrap_err().to_string()
     };
     let says = |message: String, words: &str| assert!(message.contains(words), "{message}");
     let list = || Box::new(ListNet::new());
-    says(with(list(), 1, Targets::from(&queries.relevance)), "list_net: targets are no lists; it takes the relevance");
-    says(with(Box::new(Mse::new()), 1, queries.targets()), "mse: targets are in lists; it is no loss of lists");
+    says(
+        with(list(), 1, Targets::from(&queries.relevance)),
+        "list_net: targets are no lists; it takes the relevance",
+    );
+    says(
+        with(Box::new(Mse::new()), 1, queries.targets()),
+        "mse: targets are in lists; it is no loss of lists",
+    );
     says(with(list(), 2, queries.targets()), "the model has 2 outputs; list_net takes one");
     let one_less = Targets::grouped(&queries.relevance, &queries.groups[1..]);
-    says(with(list(), 1, one_less), &format!("but features have {rows} rows; the groups must be all rows"));
+    says(
+        with(list(), 1, one_less),
+        &format!("but features have {rows} rows; the groups must be all rows"),
+    );
     let with_empty = [&queries.groups[..], &[0]].concat();
     says(with(list(), 1, Targets::grouped(&queries.relevance, &with_empty)), "group 3 has 0 items");
     let short = queries.relevance.slice(s![1..]).to_owned();
-    says(with(list(), 1, Targets::grouped(&short, &queries.groups)), &format!("relevance must be [{rows}]"));
+    says(
+        with(list(), 1, Targets::grouped(&short, &queries.groups)),
+        &format!("relevance must be [{rows}]"),
+    );
     let mut damaged = queries.relevance.clone();
     damaged[2] = f32::NAN;
-    says(with(list(), 1, Targets::grouped(&damaged, &queries.groups)), "relevance holds NaN at row 2");
+    says(
+        with(list(), 1, Targets::grouped(&damaged, &queries.groups)),
+        "relevance holds NaN at row 2",
+    );
     damaged[2] = 101.0;
-    says(with(Box::new(LambdaRank::new()), 1, Targets::grouped(&damaged, &queries.groups)), "they must be up to 100");
+    says(
+        with(Box::new(LambdaRank::new()), 1, Targets::grouped(&damaged, &queries.groups)),
+        "they must be up to 100",
+    );
     let criterion = PairwiseLogistic::new().on(&device).unwrap();
-    let message = criterion.value_and_gradient(&queries.relevance, queries.targets()).unwrap_err().to_string();
+    let message = criterion
+        .value_and_gradient(&queries.relevance, queries.targets())
+        .unwrap_err()
+        .to_string();
     says(message, "pairwise_logistic: targets are in lists; a criterion takes an array");
 }

@@ -7,7 +7,9 @@ use gradus::activations::Tanh;
 use gradus::losses::{CrossEntropy, Mse};
 use gradus::optimizers::{Adam, AdamW, GradientDescent, ScheduleFreeAdamW, Sgd};
 use gradus::schedules::{Cosine, ReduceOnPlateau};
-use gradus::{Average, Dense, Device, EarlyStopping, Fit, HeldOut, Model, Sequential, Stop, random};
+use gradus::{
+    Average, Dense, Device, EarlyStopping, Fit, HeldOut, Model, Sequential, Stop, random,
+};
 use ndarray::{Array1, Array2, s};
 
 use crate::support::each_device;
@@ -16,15 +18,27 @@ use crate::support::each_device;
 fn rows(count: usize, seed: u64) -> (Array2<f32>, Array1<i64>) {
     let mut random = random::Random::new(seed, 0);
     let x = Array2::from_shape_fn((count, 3), |_| random.uniform() as f32 - 0.5);
-    let y = x.rows().into_iter().map(|row| i64::from(row.sum() > 0.0) ^ i64::from(random.uniform() < 0.2)).collect();
+    let y = x
+        .rows()
+        .into_iter()
+        .map(|row| i64::from(row.sum() > 0.0) ^ i64::from(random.uniform() < 0.2))
+        .collect();
     (x, y)
 }
 
 const ROWS: usize = 240;
 
 fn small(device: &Device) -> Model {
-    let layers = Sequential::new(3).then(Dense::new(16).activation(Tanh)).then(Dense::new(2)).seed(11).l2(1e-4);
-    layers.on(device).unwrap().compile(CrossEntropy::new(), Adam::new().learning_rate(0.03)).unwrap()
+    let layers = Sequential::new(3)
+        .then(Dense::new(16).activation(Tanh))
+        .then(Dense::new(2))
+        .seed(11)
+        .l2(1e-4);
+    layers
+        .on(device)
+        .unwrap()
+        .compile(CrossEntropy::new(), Adam::new().learning_rate(0.03))
+        .unwrap()
 }
 
 /// Trains on three quarters of the rows and validates on the rest.
@@ -32,7 +46,8 @@ fn train(model: &mut Model, fit: Fit) -> gradus::History {
     let (x, y) = rows(ROWS, 5);
     let held_back = ROWS / 4 * 3;
     let (train, validation) = (s![..held_back, ..], s![held_back.., ..]);
-    let (train_y, validation_y) = (y.slice(s![..held_back]).to_owned(), y.slice(s![held_back..]).to_owned());
+    let (train_y, validation_y) =
+        (y.slice(s![..held_back]).to_owned(), y.slice(s![held_back..]).to_owned());
     let fit = fit.validation_data(&x.slice(validation).to_owned(), &validation_y);
     model.fit(&x.slice(train), &train_y, fit).unwrap()
 }
@@ -60,17 +75,27 @@ fn variants() -> Vec<(&'static str, Fit)> {
         (
             "plateau, clip of values, patience, debiased average",
             fit()
-                .schedule_by_epoch(ReduceOnPlateau::new().learning_rate(0.05).patience(0_u32).factor(0.5))
+                .schedule_by_epoch(
+                    ReduceOnPlateau::new().learning_rate(0.05).patience(0_u32).factor(0.5),
+                )
                 .clip_value(0.01)
                 .early_stopping(early(6))
                 .average(Average::new(0.99).debias(true)),
         ),
-        ("a rate of its own, skipping, unshuffled", fit().learning_rate(0.01).skip_non_finite(true).shuffle(false)),
+        (
+            "a rate of its own, skipping, unshuffled",
+            fit().learning_rate(0.01).skip_non_finite(true).shuffle(false),
+        ),
     ]
 }
 
 /// Trains in pieces: each is cut by `cut`, saved, loaded anew and resumed with what the file says.
-fn in_pieces(path: &Path, device: &Device, fit: Fit, cut: impl Fn(Fit, usize) -> Fit) -> (Model, usize) {
+fn in_pieces(
+    path: &Path,
+    device: &Device,
+    fit: Fit,
+    cut: impl Fn(Fit, usize) -> Fit,
+) -> (Model, usize) {
     let mut model = small(device);
     model.set_held_out(HeldOut { seed: 5, share: 0.25 });
     let mut history = train(&mut model, cut(fit.clone().checkpoint(path), 0));
@@ -110,9 +135,13 @@ fn a_training_in_pieces_leaves_the_file_of_an_unbroken_one() {
                 let same = std::fs::read(&pieced).unwrap() == expected;
                 assert!(same, "{}: {name}, cut by {how}, in {pieces} pieces", device.name());
                 // And what is in memory is what is in the file.
-                let next =
-                    |model: &mut Model| train(model, Fit::new().epochs(2).resume(true)).epochs.pop().unwrap().loss;
-                assert_eq!(next(&mut model).to_bits(), next(&mut Model::load(&whole, &device).unwrap()).to_bits());
+                let next = |model: &mut Model| {
+                    train(model, Fit::new().epochs(2).resume(true)).epochs.pop().unwrap().loss
+                };
+                assert_eq!(
+                    next(&mut model).to_bits(),
+                    next(&mut Model::load(&whole, &device).unwrap()).to_bits()
+                );
             }
             train(&mut unbroken, Fit::new().epochs(1));
         }
@@ -124,25 +153,33 @@ fn a_training_that_was_over_goes_on_where_it_stood_and_not_from_its_best_epoch()
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
     for device in each_device() {
-        let fit = |epochs| Fit::new().epochs(epochs).batch_size(6).early_stopping(EarlyStopping::new().patience(50));
+        let fit = |epochs| {
+            Fit::new()
+                .epochs(epochs)
+                .batch_size(6)
+                .early_stopping(EarlyStopping::new().patience(50))
+        };
         let mut whole = small(&device);
-        let told = train(&mut whole, fit(14).checkpoint(&path));
+        let report = train(&mut whole, fit(14).checkpoint(&path));
         let expected = std::fs::read(&path).unwrap();
         let mut first = small(&device);
         train(&mut first, fit(9).checkpoint(&path));
         let mut loaded = Model::load(&path, &device).unwrap();
-        assert_eq!(loaded.fit_to_resume().map(|fit| format!("{fit:?}").contains("epochs: 0")), Some(true));
+        assert_eq!(
+            loaded.fit_to_resume().map(|fit| format!("{fit:?}").contains("epochs: 0")),
+            Some(true)
+        );
         let history = train(&mut loaded, fit(5).resume(true).checkpoint(&path));
         assert!(std::fs::read(&path).unwrap() == expected, "{}", device.name());
-        assert_eq!((history.before, history.epochs.len(), told.epochs.len()), (9, 14, 14));
-        for (a, b) in history.epochs.iter().zip(&told.epochs) {
+        assert_eq!((history.before, history.epochs.len(), report.epochs.len()), (9, 14, 14));
+        for (a, b) in history.epochs.iter().zip(&report.epochs) {
             assert_eq!(
                 (a.loss, a.accuracy, a.val_loss, a.val_accuracy),
                 (b.loss, b.accuracy, b.val_loss, b.val_accuracy)
             );
         }
         assert_eq!(history.steps.len(), 5 * 30);
-        assert_eq!(history.steps, told.steps[9 * 30..]);
+        assert_eq!(history.steps, report.steps[9 * 30..]);
     }
 }
 
@@ -153,10 +190,20 @@ fn optimizers_of_every_kind_go_on_in_the_midst_of_an_epoch() {
     for device in each_device() {
         type Compiled = fn(Model) -> Model;
         let models: [(&str, Compiled); 4] = [
-            ("sgd", |model| model.compile(CrossEntropy::new(), Sgd::new().learning_rate(0.1).momentum(0.9)).unwrap()),
-            ("adamw", |model| model.compile(CrossEntropy::new(), AdamW::new().amsgrad(true)).unwrap()),
-            ("schedule-free", |model| model.compile(CrossEntropy::new(), ScheduleFreeAdamW::new()).unwrap()),
-            ("gradient descent", |model| model.compile(CrossEntropy::new(), GradientDescent::new()).unwrap()),
+            ("sgd", |model| {
+                model
+                    .compile(CrossEntropy::new(), Sgd::new().learning_rate(0.1).momentum(0.9))
+                    .unwrap()
+            }),
+            ("adamw", |model| {
+                model.compile(CrossEntropy::new(), AdamW::new().amsgrad(true)).unwrap()
+            }),
+            ("schedule-free", |model| {
+                model.compile(CrossEntropy::new(), ScheduleFreeAdamW::new()).unwrap()
+            }),
+            ("gradient descent", |model| {
+                model.compile(CrossEntropy::new(), GradientDescent::new()).unwrap()
+            }),
         ];
         for (name, compile) in models {
             let fit = || Fit::new().epochs(4).batch_size(6).checkpoint(&path);
@@ -166,7 +213,9 @@ fn optimizers_of_every_kind_go_on_in_the_midst_of_an_epoch() {
             let mut cut = compile(small(&device));
             let mut ask = break_at(2);
             let history = train(&mut cut, fit().on_step(move |_, _| ask()));
-            let Some(Stop::Asked { batches, of, .. }) = history.stopped else { panic!("{name}: {history:?}") };
+            let Some(Stop::Asked { batches, of, .. }) = history.stopped else {
+                panic!("{name}: {history:?}")
+            };
             assert!(batches > 0 && of == 30, "{name}: {batches} of {of}");
             let mut loaded = Model::load(&path, &device).unwrap();
             let fit = loaded.fit_to_resume().unwrap();
@@ -183,16 +232,21 @@ fn a_step_that_is_not_finite_takes_a_cut_epoch_back_to_its_beginning() {
     let path = folder.path().join("model");
     for device in each_device() {
         // Targets so large in the last rows that their step is not finite; the order is the rows'.
-        let x =
-            Array2::from_shape_fn((60, 2), |(row, column)| if row < 50 { (row + column) as f32 * 0.01 } else { 3e38 });
+        let x = Array2::from_shape_fn((60, 2), |(row, column)| {
+            if row < 50 { (row + column) as f32 * 0.01 } else { 3e38 }
+        });
         let y = Array2::from_shape_fn((60, 1), |(row, _)| row as f32 * 0.01);
         let make = || {
             let model = Sequential::new(2).then(Dense::new(1)).seed(3).on(&device).unwrap();
             model.compile(Mse::new(), Sgd::new().learning_rate(1e300_f64.min(1e3))).unwrap()
         };
         let fit = || Fit::new().epochs(3).batch_size(2).shuffle(false).checkpoint(&path);
-        let told = make().fit(&x, &y, fit()).unwrap();
-        assert!(matches!(told.stopped, Some(Stop::NotFinite { .. })), "{}: {told:?}", device.name());
+        let report = make().fit(&x, &y, fit()).unwrap();
+        assert!(
+            matches!(report.stopped, Some(Stop::NotFinite { .. })),
+            "{}: {report:?}",
+            device.name()
+        );
         let expected = std::fs::read(&path).unwrap();
         let mut ask = break_at(1);
         let cut = make().fit(&x, &y, fit().on_step(move |_, _| ask())).unwrap();
@@ -201,7 +255,7 @@ fn a_step_that_is_not_finite_takes_a_cut_epoch_back_to_its_beginning() {
         }
         let mut loaded = Model::load(&path, &device).unwrap();
         let rest = loaded.fit_to_resume().unwrap().checkpoint(&path);
-        assert_eq!(loaded.fit(&x, &y, rest).unwrap().stopped, told.stopped);
+        assert_eq!(loaded.fit(&x, &y, rest).unwrap().stopped, report.stopped);
         assert!(std::fs::read(&path).unwrap() == expected, "{}", device.name());
     }
 }
@@ -209,7 +263,8 @@ fn a_step_that_is_not_finite_takes_a_cut_epoch_back_to_its_beginning() {
 #[test]
 fn other_rows_begin_another_training() {
     let mut model = small(&Device::cpu());
-    let fit = || Fit::new().epochs(3).batch_size(6).early_stopping(EarlyStopping::new().patience(9));
+    let fit =
+        || Fit::new().epochs(3).batch_size(6).early_stopping(EarlyStopping::new().patience(9));
     train(&mut model, fit());
     let (x, y) = rows(ROWS, 6);
     let history = model.fit(&x, &y, fit().resume(true)).unwrap();
@@ -225,25 +280,29 @@ fn other_rows_begin_another_training() {
 fn callbacks_see_each_step_and_each_epoch() {
     use std::sync::{Arc, Mutex};
     for device in each_device() {
-        let told: Arc<Mutex<Vec<(usize, usize, f64)>>> = Arc::default();
+        let report: Arc<Mutex<Vec<(usize, usize, f64)>>> = Arc::default();
         let epochs: Arc<Mutex<Vec<(usize, f64)>>> = Arc::default();
-        let (of_steps, of_epochs) = (told.clone(), epochs.clone());
+        let (of_steps, of_epochs) = (report.clone(), epochs.clone());
         let fit = Fit::new().epochs(3).batch_size(6);
         let fit = fit.on_step(move |epoch, step| {
             assert_eq!(step.batches, 30);
             of_steps.lock().unwrap().push((epoch, step.batch, step.loss));
             ControlFlow::Continue(())
         });
-        let fit = fit.on_epoch(move |number, told| {
-            of_epochs.lock().unwrap().push((number, told.loss));
+        let fit = fit.on_epoch(move |number, report| {
+            of_epochs.lock().unwrap().push((number, report.loss));
             ControlFlow::Continue(())
         });
         let history = train(&mut small(&device), fit);
         let plain = train(&mut small(&device), Fit::new().epochs(3).batch_size(6));
         assert_eq!(history.steps, plain.steps, "{}: to be watched changes nothing", device.name());
-        let steps = told.lock().unwrap();
-        let places: Vec<(usize, usize)> = steps.iter().map(|(epoch, batch, _)| (*epoch, *batch)).collect();
-        assert_eq!(places, (1..=3).flat_map(|epoch| (1..=30).map(move |batch| (epoch, batch))).collect::<Vec<_>>());
+        let steps = report.lock().unwrap();
+        let places: Vec<(usize, usize)> =
+            steps.iter().map(|(epoch, batch, _)| (*epoch, *batch)).collect();
+        assert_eq!(
+            places,
+            (1..=3).flat_map(|epoch| (1..=30).map(move |batch| (epoch, batch))).collect::<Vec<_>>()
+        );
         assert_eq!(steps.iter().map(|step| step.2).collect::<Vec<_>>(), history.steps);
         let losses: Vec<(usize, f64)> =
             history.epochs.iter().enumerate().map(|(at, epoch)| (at + 1, epoch.loss)).collect();

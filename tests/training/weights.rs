@@ -1,11 +1,14 @@
 //! Weights of rows, of classes and of positive sides: against the same rows written down several times, and against the loss itself.
 
 use crate::support::each_device;
-use gradus::losses::{BceWithLogits, CrossEntropy, Huber, LambdaRank, Loss, Mae, Mse, MultilabelSoftMargin};
+use gradus::losses::{
+    BceWithLogits, CrossEntropy, Huber, LambdaRank, Loss, Mae, Mse, MultilabelSoftMargin,
+};
 use gradus::optimizers::{GradientDescent, Sgd};
 use gradus::random::Random;
 use gradus::{
-    ClassWeight, Criterion, Dense, Device, Error, Fit, Inputs, Model, Sequential, Targets, activations::Tanh,
+    ClassWeight, Criterion, Dense, Device, Error, Fit, Inputs, Model, Sequential, Targets,
+    activations::Tanh,
 };
 use ndarray::{Array1, Array2, Axis, array};
 
@@ -15,12 +18,21 @@ fn rows(count: usize, columns: usize) -> Array2<f32> {
 }
 
 fn model(device: &Device, loss: impl Loss + 'static, outputs: usize) -> Model {
-    let model = Sequential::new(4).then(Dense::new(6).activation(Tanh)).then(Dense::new(outputs)).on(device).unwrap();
+    let model = Sequential::new(4)
+        .then(Dense::new(6).activation(Tanh))
+        .then(Dense::new(outputs))
+        .on(device)
+        .unwrap();
     model.compile(loss, GradientDescent::new().learning_rate(0.1)).unwrap()
 }
 
 fn flat(model: &Model) -> Vec<f64> {
-    model.weights().unwrap().iter().flat_map(|(w, b)| w.iter().chain(b).copied().collect::<Vec<_>>()).collect()
+    model
+        .weights()
+        .unwrap()
+        .iter()
+        .flat_map(|(w, b)| w.iter().chain(b).copied().collect::<Vec<_>>())
+        .collect()
 }
 
 /// The weights themselves are rounded to f32, 6e-8 of each; and in f32 there are a few more roundings a step, for 30 steps.
@@ -33,8 +45,11 @@ fn assert_close(one: &[f64], other: &[f64], device: &Device) {
 }
 
 /// Trains on 20 rows with weights 0 to 3, and on each of them as often as its weight says.
-fn weighed_and_repeated<'a, L, T>(make: impl Fn() -> L, outputs: usize, pick: impl Fn(&[usize]) -> T)
-where
+fn weighed_and_repeated<'a, L, T>(
+    make: impl Fn() -> L,
+    outputs: usize,
+    pick: impl Fn(&[usize]) -> T,
+) where
     L: Loss + 'static,
     T: Clone + 'static,
     Targets<'a>: From<&'a T>,
@@ -45,39 +60,56 @@ where
     let repeated: Vec<usize> = all.iter().flat_map(|&row| vec![row; row % 4]).collect();
     let more = x.select(Axis(0), &repeated);
     // Leaked, as a target's lifetime is that of the call's argument; a handful of small arrays in a test.
-    let (y, many): (&'a T, &'a T) = (Box::leak(Box::new(pick(&all))), Box::leak(Box::new(pick(&repeated))));
+    let (y, many): (&'a T, &'a T) =
+        (Box::leak(Box::new(pick(&all))), Box::leak(Box::new(pick(&repeated))));
     for device in each_device() {
-        let (mut weighed, mut twin) = (model(&device, make(), outputs), model(&device, make(), outputs));
+        let (mut weighed, mut twin) =
+            (model(&device, make(), outputs), model(&device, make(), outputs));
         let fit = Fit::new().epochs(30).batch_size(8);
-        let told = weighed.fit(&x, Targets::from(y), fit.clone().sample_weight(&weights)).unwrap();
+        let report =
+            weighed.fit(&x, Targets::from(y), fit.clone().sample_weight(&weights)).unwrap();
         let of_twin = twin.fit(&more, Targets::from(many), fit).unwrap();
-        let losses = |history: &gradus::History| history.epochs.iter().map(|epoch| epoch.loss).collect::<Vec<_>>();
-        assert_close(&losses(&told), &losses(&of_twin), &device);
+        let losses = |history: &gradus::History| {
+            history.epochs.iter().map(|epoch| epoch.loss).collect::<Vec<_>>()
+        };
+        assert_close(&losses(&report), &losses(&of_twin), &device);
         assert_close(&flat(&weighed), &flat(&twin), &device);
-        let baselines = [told.baseline, of_twin.baseline].map(|found| found.map_or(0.0, |found| found.loss));
+        let baselines =
+            [report.baseline, of_twin.baseline].map(|found| found.map_or(0.0, |found| found.loss));
         assert!((baselines[0] - baselines[1]).abs() < 1e-5 * (1.0 + baselines[1]), "{baselines:?}");
         // Not vacuous: without weights the loss is another.
         let mut plain = model(&device, make(), outputs);
         let without = plain.fit(&x, Targets::from(y), Fit::new().epochs(30).batch_size(8)).unwrap();
-        assert!((without.epochs[0].loss - told.epochs[0].loss).abs() > 1e-4, "{}", device.describe());
+        assert!(
+            (without.epochs[0].loss - report.epochs[0].loss).abs() > 1e-4,
+            "{}",
+            device.describe()
+        );
     }
 }
 
 #[test]
 fn a_row_of_weight_three_counts_as_three_rows() {
-    let numbers =
-        |picked: &[usize]| Array2::from_shape_fn((picked.len(), 1), |(row, _)| (picked[row] as f32 * 0.7).sin());
+    let numbers = |picked: &[usize]| {
+        Array2::from_shape_fn((picked.len(), 1), |(row, _)| (picked[row] as f32 * 0.7).sin())
+    };
     weighed_and_repeated(Mse::new, 1, numbers);
     weighed_and_repeated(Huber::new, 1, numbers);
     weighed_and_repeated(Mae::new, 1, numbers);
-    let labels = |picked: &[usize]| Array1::from_shape_fn(picked.len(), |row| (picked[row] % 3) as i64);
+    let labels =
+        |picked: &[usize]| Array1::from_shape_fn(picked.len(), |row| (picked[row] % 3) as i64);
     weighed_and_repeated(CrossEntropy::new, 3, labels);
     // A row without a label counts for nothing, whatever its weight.
     let some = |picked: &[usize]| {
-        Array1::from_shape_fn(picked.len(), |row| if picked[row].is_multiple_of(5) { -100 } else { 1 })
+        Array1::from_shape_fn(
+            picked.len(),
+            |row| if picked[row].is_multiple_of(5) { -100 } else { 1 },
+        )
     };
     weighed_and_repeated(CrossEntropy::new, 3, some);
-    let both = |picked: &[usize]| Array2::from_shape_fn((picked.len(), 2), |(row, k)| ((picked[row] + k) % 2) as f32);
+    let both = |picked: &[usize]| {
+        Array2::from_shape_fn((picked.len(), 2), |(row, k)| ((picked[row] + k) % 2) as f32)
+    };
     weighed_and_repeated(BceWithLogits::new, 2, both);
     weighed_and_repeated(MultilabelSoftMargin::new, 2, both);
 }
@@ -98,7 +130,10 @@ fn many_classes_that_go_through_the_last_layer_in_chunks_are_weighed_too() {
     }
     for found in &losses {
         assert!(found[1] < found[0], "{losses:?}");
-        assert!((0..2).all(|epoch| (found[epoch] - losses[0][epoch]).abs() < 2e-4 * losses[0][epoch]), "{losses:?}");
+        assert!(
+            (0..2).all(|epoch| (found[epoch] - losses[0][epoch]).abs() < 2e-4 * losses[0][epoch]),
+            "{losses:?}"
+        );
     }
     let plain = Sequential::new(4).then(Dense::new(CLASSES)).on(&Device::Cpu).unwrap();
     let mut plain = plain.compile(CrossEntropy::new(), Sgd::new().learning_rate(50.0)).unwrap();
@@ -129,7 +164,9 @@ fn balanced_gives_each_class_the_same_say() {
         assert_eq!(flat(&balanced), flat(&by_hand), "{}", device.describe());
         // Only proportions matter, up to the rounding of the weights.
         let mut doubled = model(&device, CrossEntropy::new(), 3);
-        doubled.fit(&x, &labels, fit(ClassWeight::Each(vec![40.0 / 48.0, 40.0 / 9.0, 40.0 / 3.0]))).unwrap();
+        doubled
+            .fit(&x, &labels, fit(ClassWeight::Each(vec![40.0 / 48.0, 40.0 / 9.0, 40.0 / 3.0])))
+            .unwrap();
         assert_close(&flat(&doubled), &flat(&by_hand), &device);
     }
 }
@@ -142,34 +179,53 @@ fn the_classes_of_validation_rows_weigh_what_they_weigh_in_the_training() {
     // Twenty rows, four of class 1: 20/32 and 20/8, whatever the validation rows are.
     let weights = [20.0 / 32.0, 20.0 / 8.0];
     let mut found = model(&Device::Cpu, CrossEntropy::new(), 2);
-    let fit = Fit::new().learning_rate(0.0).class_weight(ClassWeight::Balanced).validation_data(&held, &of_held);
+    let fit = Fit::new()
+        .learning_rate(0.0)
+        .class_weight(ClassWeight::Balanced)
+        .validation_data(&held, &of_held);
     let history = found.fit(&x, &labels, fit).unwrap();
     let logits = found.predict(&held).unwrap();
     let criterion = CrossEntropy::new().on(&Device::Reference).unwrap();
     let of_row = |row: usize| {
         let (one, label) = (logits.select(Axis(0), &[row]), array![of_held[row]]);
-        criterion.evaluate(&Inputs::new(&one, &label)).unwrap().value() * weights[of_held[row] as usize]
+        criterion.evaluate(&Inputs::new(&one, &label)).unwrap().value()
+            * weights[of_held[row] as usize]
     };
-    let wanted = (0..4).map(of_row).sum::<f64>() / of_held.iter().map(|&label| weights[label as usize]).sum::<f64>();
-    let told = history.epochs[0].val_loss.unwrap();
-    assert!((told - wanted).abs() < 1e-6, "{told} {wanted}");
+    let wanted = (0..4).map(of_row).sum::<f64>()
+        / of_held.iter().map(|&label| weights[label as usize]).sum::<f64>();
+    let report = history.epochs[0].val_loss.unwrap();
+    assert!((report - wanted).abs() < 1e-6, "{report} {wanted}");
 }
 
 #[test]
 fn the_positive_side_weighs_as_the_loss_alone_weighs_it() {
-    let (x, y) = (rows(12, 4), Array2::from_shape_fn((12, 2), |(row, k)| ((row + k) % 3 == 0) as u8 as f32));
+    let (x, y) =
+        (rows(12, 4), Array2::from_shape_fn((12, 2), |(row, k)| ((row + k) % 3 == 0) as u8 as f32));
     let positive = array![4.0_f32, 0.5];
     for device in each_device() {
         let both: [(Model, Criterion); 2] = [
-            (wide(&device, BceWithLogits::new()), BceWithLogits::new().on(&Device::Reference).unwrap()),
-            (wide(&device, MultilabelSoftMargin::new()), MultilabelSoftMargin::new().on(&Device::Reference).unwrap()),
+            (
+                wide(&device, BceWithLogits::new()),
+                BceWithLogits::new().on(&Device::Reference).unwrap(),
+            ),
+            (
+                wide(&device, MultilabelSoftMargin::new()),
+                MultilabelSoftMargin::new().on(&Device::Reference).unwrap(),
+            ),
         ];
         for (mut found, criterion) in both {
             let logits = found.predict(&x).unwrap();
             let fit = Fit::new().batch_size(12).learning_rate(0.0).pos_weight(vec![4.0, 0.5]);
-            let told = found.fit(&x, &y, fit).unwrap().epochs[0].loss;
-            let wanted = criterion.evaluate(&Inputs::new(&logits, &y).pos_weight(&positive)).unwrap().value();
-            assert!((told - wanted).abs() < 1e-5 * wanted, "{told} {wanted} {}", device.describe());
+            let report = found.fit(&x, &y, fit).unwrap().epochs[0].loss;
+            let wanted = criterion
+                .evaluate(&Inputs::new(&logits, &y).pos_weight(&positive))
+                .unwrap()
+                .value();
+            assert!(
+                (report - wanted).abs() < 1e-5 * wanted,
+                "{report} {wanted} {}",
+                device.describe()
+            );
         }
     }
 }
@@ -191,7 +247,8 @@ fn a_rare_class_is_found_where_it_weighs_as_much_as_the_others() {
             let logits = found.predict(&x).unwrap();
             (0..600).filter(|row| row % 20 == 0 && logits[[*row, 0]] > 0.0).count() as f64 / 30.0
         };
-        let (plain, balanced) = (recall(Fit::new()), recall(Fit::new().class_weight(ClassWeight::Balanced)));
+        let (plain, balanced) =
+            (recall(Fit::new()), recall(Fit::new().class_weight(ClassWeight::Balanced)));
         let positive = recall(Fit::new().pos_weight(vec![19.0]));
         assert!(plain < 0.7 && balanced > 0.8 && positive > 0.8, "{plain} {balanced} {positive}");
     }
@@ -201,24 +258,44 @@ fn a_rare_class_is_found_where_it_weighs_as_much_as_the_others() {
 fn weights_that_no_training_can_take_are_told() {
     let (x, y) = (rows(6, 4), Array2::<f32>::zeros((6, 1)));
     let labels = array![0_i64, 1, 2, 0, 1, 2];
-    let told = |fit: Fit| model(&Device::Cpu, Mse::new(), 1).fit(&x, &y, fit).unwrap_err().to_string();
-    let of_classes =
-        |fit: Fit| model(&Device::Cpu, CrossEntropy::new(), 3).fit(&x, &labels, fit).unwrap_err().to_string();
+    let report =
+        |fit: Fit| model(&Device::Cpu, Mse::new(), 1).fit(&x, &y, fit).unwrap_err().to_string();
+    let of_classes = |fit: Fit| {
+        model(&Device::Cpu, CrossEntropy::new(), 3).fit(&x, &labels, fit).unwrap_err().to_string()
+    };
     for (found, wanted) in [
-        (told(Fit::new().sample_weight(&array![1.0_f32, 2.0])), "sample_weight has 2 numbers; 6: one for each row"),
-        (told(Fit::new().sample_weight(&array![1.0_f32, f32::NAN, 1.0, 1.0, 1.0, 1.0])), "sample_weight is NaN"),
-        (told(Fit::new().sample_weight(&array![1.0_f32, -1.0, 1.0, 1.0, 1.0, 1.0])), "sample_weight is -1"),
-        (told(Fit::new().sample_weight(&Array1::<f32>::zeros(6))), "one above 0"),
-        (told(Fit::new().class_weight(ClassWeight::Balanced)), "the targets are no classes"),
-        (told(Fit::new().pos_weight(vec![2.0])), "the loss has no positive side"),
-        (of_classes(Fit::new().class_weight(ClassWeight::Each(vec![1.0, 2.0]))), "has 2 numbers; 3"),
-        (of_classes(Fit::new().class_weight(ClassWeight::Each(vec![1.0, 2.0, f64::INFINITY]))), "class_weight is inf"),
+        (
+            report(Fit::new().sample_weight(&array![1.0_f32, 2.0])),
+            "sample_weight has 2 numbers; 6: one for each row",
+        ),
+        (
+            report(Fit::new().sample_weight(&array![1.0_f32, f32::NAN, 1.0, 1.0, 1.0, 1.0])),
+            "sample_weight is NaN",
+        ),
+        (
+            report(Fit::new().sample_weight(&array![1.0_f32, -1.0, 1.0, 1.0, 1.0, 1.0])),
+            "sample_weight is -1",
+        ),
+        (report(Fit::new().sample_weight(&Array1::<f32>::zeros(6))), "one above 0"),
+        (report(Fit::new().class_weight(ClassWeight::Balanced)), "the targets are no classes"),
+        (report(Fit::new().pos_weight(vec![2.0])), "the loss has no positive side"),
+        (
+            of_classes(Fit::new().class_weight(ClassWeight::Each(vec![1.0, 2.0]))),
+            "has 2 numbers; 3",
+        ),
+        (
+            of_classes(Fit::new().class_weight(ClassWeight::Each(vec![1.0, 2.0, f64::INFINITY]))),
+            "class_weight is inf",
+        ),
     ] {
         assert!(found.contains(wanted), "`{found}` does not tell `{wanted}`");
     }
     // All weight on rows that are held back.
     let last = array![0.0_f32, 0.0, 0.0, 0.0, 0.0, 1.0];
-    assert!(told(Fit::new().validation_split(0.2).sample_weight(&last)).contains("all rows that are trained on"));
+    assert!(
+        report(Fit::new().validation_split(0.2).sample_weight(&last))
+            .contains("all rows that are trained on")
+    );
     let mut ranking = model(&Device::Cpu, LambdaRank::new(), 1);
     let (relevance, groups) = (Array2::<f32>::zeros((6, 1)), [3, 3]);
     let fit = Fit::new().sample_weight(&Array1::<f32>::ones(6));
@@ -230,7 +307,8 @@ fn weights_that_no_training_can_take_are_told() {
 fn a_training_that_is_resumed_weighs_its_classes_as_before() {
     let (x, labels) = (rows(40, 4), Array1::from_shape_fn(40, |row| i64::from(row % 8 == 0)));
     let path = std::env::temp_dir().join(format!("gradus-weights-{}", std::process::id()));
-    let fit = || Fit::new().batch_size(8).class_weight(ClassWeight::Balanced).validation_split(0.25);
+    let fit =
+        || Fit::new().batch_size(8).class_weight(ClassWeight::Balanced).validation_split(0.25);
     let (mut long, mut first) =
         (model(&Device::Cpu, CrossEntropy::new(), 2), model(&Device::Cpu, CrossEntropy::new(), 2));
     let whole = long.fit(&x, &labels, fit().epochs(6)).unwrap();
@@ -244,16 +322,26 @@ fn a_training_that_is_resumed_weighs_its_classes_as_before() {
 
 #[test]
 fn a_row_of_weight_zero_is_left_out_whatever_stands_there() {
-    let (mut x, mut y) = (rows(32, 4), Array2::from_shape_fn((32, 1), |(row, _)| (row as f32).sin()));
+    let (mut x, mut y) =
+        (rows(32, 4), Array2::from_shape_fn((32, 1), |(row, _)| (row as f32).sin()));
     // Its squared error is infinite in f32.
     y[[3, 0]] = 1e25;
     x[[3, 1]] = 1e10;
     let weights = Array1::from_shape_fn(32, |row| if row == 3 { 0.0 } else { 1.0 });
     for device in each_device() {
-        let network = Sequential::new(4).then(Dense::new(6).activation(Tanh)).then(Dense::new(1)).on(&device).unwrap();
+        let network = Sequential::new(4)
+            .then(Dense::new(6).activation(Tanh))
+            .then(Dense::new(1))
+            .on(&device)
+            .unwrap();
         let mut found = network.compile(Mse::new(), Sgd::new().learning_rate(0.01)).unwrap();
-        let history = found.fit(&x, &y, Fit::new().epochs(3).batch_size(8).sample_weight(&weights)).unwrap();
-        assert!(history.stopped.is_none() && history.epochs[2].loss < 5.0, "{}: {history:?}", device.describe());
+        let history =
+            found.fit(&x, &y, Fit::new().epochs(3).batch_size(8).sample_weight(&weights)).unwrap();
+        assert!(
+            history.stopped.is_none() && history.epochs[2].loss < 5.0,
+            "{}: {history:?}",
+            device.describe()
+        );
     }
 }
 
@@ -261,17 +349,27 @@ fn a_row_of_weight_zero_is_left_out_whatever_stands_there() {
 fn rows_in_batches_of_their_own_labels_and_weights_give_the_same_on_each_device() {
     let x = rows(60, 4);
     // A seventh of the rows has no label, a fifth no weight.
-    let labels = Array1::from_shape_fn(60, |row| if row % 7 == 0 { -100 } else { (row % 3) as i64 });
+    let labels =
+        Array1::from_shape_fn(60, |row| if row % 7 == 0 { -100 } else { (row % 3) as i64 });
     let weights = Array1::from_shape_fn(60, |row| (row % 5) as f32);
     let mut found = Vec::new();
     for device in each_device() {
-        let network = Sequential::new(4).then(Dense::new(6).activation(Tanh)).then(Dense::new(3)).on(&device).unwrap();
-        let mut model = network.compile(CrossEntropy::new(), Sgd::new().learning_rate(0.1)).unwrap();
+        let network = Sequential::new(4)
+            .then(Dense::new(6).activation(Tanh))
+            .then(Dense::new(3))
+            .on(&device)
+            .unwrap();
+        let mut model =
+            network.compile(CrossEntropy::new(), Sgd::new().learning_rate(0.1)).unwrap();
         let fit = Fit::new().epochs(4).batch_size(16).sample_weight(&weights).validation_split(0.2);
         let history = model.fit(&x, &labels, fit).unwrap();
         found.push((
             device,
-            history.epochs.iter().flat_map(|epoch| [epoch.loss, epoch.val_loss.unwrap()]).collect::<Vec<_>>(),
+            history
+                .epochs
+                .iter()
+                .flat_map(|epoch| [epoch.loss, epoch.val_loss.unwrap()])
+                .collect::<Vec<_>>(),
         ));
     }
     for (device, losses) in &found[1..] {

@@ -54,20 +54,26 @@ impl Bench {
         if let Some(file) = &self.html {
             saved::check_out("--html", file, &[])?;
         }
-        let device = self.device.open_and_tell()?;
+        let device = self.device.open_and_report()?;
         let interrupt = Interrupt::listen()?;
         let mut listener: Box<dyn Listener> =
             if self.json { Box::<Rows>::default() } else { Box::new(table::Lines::new(&device)) };
-        let (report, ended) = run::measure(&cases, &device, self.size(), self.time(), &interrupt, &mut *listener)?;
+        let (report, ended) =
+            run::measure(&cases, &device, self.size(), self.time(), &interrupt, &mut *listener)?;
         if let Some(file) = &self.html {
             let page = page::page(&report)?;
-            files::write(file, page.as_bytes()).map_err(|error| Failure::from(error).of("--html"))?;
+            files::write(file, page.as_bytes())
+                .map_err(|error| Failure::from(error).of("--html"))?;
             output::note(&format!("page: {}", file.display()));
         }
         match ended {
             Ended::Interrupted => {
-                let told = format!("{} of {} cases were measured and told", report.measured(), cases.len());
-                Err(Failure::Interrupted(told))
+                let report = format!(
+                    "{} of {} cases were measured and told",
+                    report.measured(),
+                    cases.len()
+                );
+                Err(Failure::Interrupted(report))
             }
             Ended::Whole => Ok(()),
         }
@@ -120,7 +126,9 @@ impl Listener for Rows {
     fn measured(&mut self, report: &Report, new: usize) -> Outcome {
         for found in &report.rows[report.rows.len() - new..] {
             let mut row = json!(found);
-            row["driver"] = json!(report.devices.iter().find(|of| of.device == found.device).map(|of| &of.driver));
+            row["driver"] = json!(
+                report.devices.iter().find(|of| of.device == found.device).map(|of| &of.driver)
+            );
             row["gradus"] = json!(report.gradus);
             row["date"] = json!(report.date);
             row["system"] = json!(report.system);

@@ -72,8 +72,9 @@ impl Subject {
 
 impl Check {
     pub fn run(&self) -> Outcome {
-        let subjects = if self.seconds.is_some() { mixed(self.subjects()?) } else { self.subjects()? };
-        let device = self.device.open_and_tell()?;
+        let subjects =
+            if self.seconds.is_some() { mixed(self.subjects()?) } else { self.subjects()? };
+        let device = self.device.open_and_report()?;
         let (mut reports, mut left_out) = (Vec::new(), Vec::new());
         let (start, time) = (Instant::now(), self.seconds.map(Duration::from_secs_f64));
         for subject in subjects {
@@ -91,7 +92,10 @@ impl Check {
         }
         if !left_out.is_empty() {
             let seconds = self.seconds.unwrap_or_default();
-            output::note(&format!("left out, since the {seconds} s were over: {}", left_out.join(", ")));
+            output::note(&format!(
+                "left out, since the {seconds} s were over: {}",
+                left_out.join(", ")
+            ));
         }
         let failed: Vec<_> = reports.iter().filter(|(_, report)| !report.passed).collect();
         for (_, report) in &failed {
@@ -102,11 +106,15 @@ impl Check {
 
     fn subjects(&self) -> Outcome<Vec<Subject>> {
         let all = Subject::all();
-        if let Some(name) = self.names.iter().find(|name| all.iter().all(|subject| subject.name() != name.as_str())) {
+        if let Some(name) =
+            self.names.iter().find(|name| all.iter().all(|subject| subject.name() != name.as_str()))
+        {
             let known: Vec<&str> = all.iter().map(|subject| subject.name()).collect();
             return Err(Failure::Usage(names::among("name", name, &known)));
         }
-        let asked = |subject: &Subject| self.names.is_empty() || self.names.iter().any(|name| name == subject.name());
+        let asked = |subject: &Subject| {
+            self.names.is_empty() || self.names.iter().any(|name| name == subject.name())
+        };
         Ok(all.into_iter().filter(asked).collect())
     }
 }
@@ -142,7 +150,8 @@ fn as_json(device: &Device, reports: &[(&str, Report)], left_out: &[&str]) -> Va
 }
 
 fn as_table(reports: &[(&str, Report)]) -> String {
-    let mut table = output::table(&["kernel", "kind", "cases", "value error", "gradient error", "result"]);
+    let mut table =
+        output::table(&["kernel", "kind", "cases", "value error", "gradient error", "result"]);
     for (kind, report) in reports {
         table.add_row(vec![
             report.name.clone(),
@@ -164,7 +173,10 @@ mod tests {
     #[test]
     fn a_mixed_order_has_all_and_begins_with_some_of_each_kind() {
         let found = mixed((0..100).collect());
-        assert!(found[..10].iter().any(|i| *i < 25) && found[..10].iter().any(|i| *i >= 75), "{found:?}");
+        assert!(
+            found[..10].iter().any(|i| *i < 25) && found[..10].iter().any(|i| *i >= 75),
+            "{found:?}"
+        );
         let mut sorted = found;
         sorted.sort_unstable();
         assert_eq!(sorted, (0..100).collect::<Vec<_>>());

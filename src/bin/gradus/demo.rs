@@ -33,7 +33,7 @@ impl Demo {
     pub fn run(&self) -> Outcome {
         let folder = folder()?;
         let images = read(&folder)?;
-        let device = self.device.open_and_tell()?;
+        let device = self.device.open_and_report()?;
         say(&format!(
             "Fashion-MNIST, a subset: {} photographs of clothing to learn from, {} to test on, 28×28 pixels, 10 classes.\n",
             images.train.rows(),
@@ -42,14 +42,23 @@ impl Demo {
         say(
             "1. Dense(10, relu) on 784 inputs, Dense(10, softmax). Loss: the mean squared error against one-hot targets.",
         )?;
-        say("   Adam moves the weights against its gradient, batch by batch, five times through all images.")?;
+        say(
+            "   Adam moves the weights against its gradient, batch by batch, five times through all images.",
+        )?;
         squared_error(&device, &images)?;
-        say("\n2. The same network, its loss now the cross-entropy of the logits: what is usual for classes.")?;
+        say(
+            "\n2. The same network, its loss now the cross-entropy of the logits: what is usual for classes.",
+        )?;
         cross_entropy(&device, &images)?;
-        say("\n3. What this machine does: losses with their gradients, a matrix product, a training step.")?;
+        say(
+            "\n3. What this machine does: losses with their gradients, a matrix product, a training step.",
+        )?;
         measure(&device)?;
         say("\nNext: gradus losses · gradus check · gradus bench")?;
-        say(&format!("      gradus train --data {} --loss cross_entropy --out model.safetensors", folder.display()))
+        say(&format!(
+            "      gradus train --data {} --loss cross_entropy --out model.safetensors",
+            folder.display()
+        ))
     }
 }
 
@@ -70,8 +79,9 @@ fn folder() -> Outcome<PathBuf> {
 
 fn read(folder: &Path) -> Outcome<Images> {
     let split = data::read(folder, &ReadOptions::default())?;
-    let test =
-        split.test.ok_or_else(|| Failure::Failed(format!("{}: the test images are missing", folder.display())))?;
+    let test = split.test.ok_or_else(|| {
+        Failure::Failed(format!("{}: the test images are missing", folder.display()))
+    })?;
     Ok(Images { train: split.train, test })
 }
 
@@ -98,7 +108,11 @@ fn train(mut model: Model, images: &Images) -> Outcome {
     let labels = images.train.labels()?;
     let start = Instant::now();
     for epoch in 1..=EPOCHS {
-        let history = model.fit(&images.train.features, &labels, Fit::new().batch_size(BATCH).progress(false))?;
+        let history = model.fit(
+            &images.train.features,
+            &labels,
+            Fit::new().batch_size(BATCH).progress(false),
+        )?;
         if let Some(stop) = &history.stopped {
             return Err(Failure::Failed(stop.to_string()));
         }

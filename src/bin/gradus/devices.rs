@@ -43,7 +43,10 @@ impl Devices {
         text += &entry("auto", &format!("takes {}: {why}", auto.describe()));
         text += &match gpu {
             Ok(gpu) => {
-                let takes = format!("takes {} (WGPU_ADAPTER_NAME and WGPU_BACKEND choose another)", gpu.describe());
+                let takes = format!(
+                    "takes {} (WGPU_ADAPTER_NAME and WGPU_BACKEND choose another)",
+                    gpu.describe()
+                );
                 entry("gpu", &takes)
             }
             Err(error) => entry("gpu", &error.to_string()),
@@ -89,9 +92,13 @@ fn in_lines(adapter: &Value) -> String {
     let (limits, features) = (&adapter["limits"], &adapter["features"]);
     let word = |value: &Value| value.as_str().unwrap_or_default().to_string();
     let mark = |value: &Value| if value.as_bool() == Some(true) { "yes" } else { "no" };
-    let subgroups = features["subgroups"].as_array().map(|sizes| format!("{} to {} lanes", sizes[0], sizes[1]));
-    let of_workgroup =
-        format!("{} lanes, {} of memory", limits["workgroup_lanes"], bytes(&limits["workgroup_memory_bytes"]));
+    let subgroups =
+        features["subgroups"].as_array().map(|sizes| format!("{} to {} lanes", sizes[0], sizes[1]));
+    let of_workgroup = format!(
+        "{} lanes, {} of memory",
+        limits["workgroup_lanes"],
+        bytes(&limits["workgroup_memory_bytes"])
+    );
     let lines = [
         ("adapter", word(&adapter["name"])),
         ("type", format!("{}, {}", word(&adapter["type"]), word(&adapter["backend"]))),

@@ -82,7 +82,8 @@ fn parse(name: &Path, bytes: &[u8]) -> Outcome<Vec<Value>> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Array(cases)) => Ok(cases),
         Ok(other) => {
-            let before = &bytes[..bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0)];
+            let before =
+                &bytes[..bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0)];
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
             let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
             Err(refused(line, column, kind(&other).into()))

@@ -30,7 +30,8 @@ impl Evaluate {
     pub fn run(&self) -> Outcome {
         saved::check_kind("MODEL", &self.model, saved::Kind::Network)?;
         let device = self.device.open(false)?;
-        let mut model = Model::load(&self.model, &device).map_err(|error| Failure::from(error).of("MODEL"))?;
+        let mut model =
+            Model::load(&self.model, &device).map_err(|error| Failure::from(error).of("MODEL"))?;
         if model.keeps_average() {
             model = model.averaged()?;
         }
@@ -41,7 +42,10 @@ impl Evaluate {
             })));
         }
         let Some(loss) = model.loss() else {
-            return Err(Failure::Failed(format!("{}: the model was saved without a loss", self.model.display())));
+            return Err(Failure::Failed(format!(
+                "{}: the model was saved without a loss",
+                self.model.display()
+            )));
         };
         let task = Task::of(loss, &rows.dataset)?;
         let scores = Scores::of(&mut model, &task, &rows.dataset, rows.encoding.as_ref())?;
@@ -53,6 +57,11 @@ impl Evaluate {
             }
             return output::print_json(&document);
         }
-        output::print(&format!("{} rows: {}\n{}", rows.dataset.rows(), scores.in_words(), scores.details_in_words()))
+        output::print(&format!(
+            "{} rows: {}\n{}",
+            rows.dataset.rows(),
+            scores.in_words(),
+            scores.details_in_words()
+        ))
     }
 }

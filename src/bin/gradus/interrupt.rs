@@ -29,9 +29,16 @@ impl Interrupt {
         let found = Interrupt { asked: Arc::default(), idle: Arc::default() };
         for signal in [SIGINT, SIGTERM] {
             // In this order: the signal that sets the flag must not find it set.
-            let listen = flag::register_conditional_shutdown(signal, EXIT_CODE.into(), found.asked.clone())
-                .and_then(|_| flag::register_conditional_shutdown(signal, EXIT_CODE.into(), found.idle.clone()))
-                .and_then(|_| flag::register(signal, found.asked.clone()));
+            let listen =
+                flag::register_conditional_shutdown(signal, EXIT_CODE.into(), found.asked.clone())
+                    .and_then(|_| {
+                        flag::register_conditional_shutdown(
+                            signal,
+                            EXIT_CODE.into(),
+                            found.idle.clone(),
+                        )
+                    })
+                    .and_then(|_| flag::register(signal, found.asked.clone()));
             listen.map_err(|error| Failure::Failed(format!("listening for signals: {error}")))?;
         }
         Ok(found)

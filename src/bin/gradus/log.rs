@@ -17,7 +17,7 @@ pub struct Log {
     shared: Arc<Mutex<Shared>>,
     path: Option<PathBuf>,
     /// A terminal has the bar.
-    tells: bool,
+    reports: bool,
     /// The training is one on everything, behind the test.
     is_refit: bool,
 }
@@ -37,8 +37,14 @@ impl Log {
     /// To a file, if there is one: behind its lines where a training goes on, else anew.
     pub fn new(path: Option<&Path>, goes_on: bool) -> Self {
         let path = path.map(PathBuf::from);
-        let shared = Shared { path: path.clone(), goes_on, earlier: Vec::new(), file: None, failed: None };
-        Log { shared: Arc::new(Mutex::new(shared)), path, tells: !io::stderr().is_terminal(), is_refit: false }
+        let shared =
+            Shared { path: path.clone(), goes_on, earlier: Vec::new(), file: None, failed: None };
+        Log {
+            shared: Arc::new(Mutex::new(shared)),
+            path,
+            reports: !io::stderr().is_terminal(),
+            is_refit: false,
+        }
     }
 
     /// The same, of a training on everything.
@@ -65,23 +71,45 @@ impl Log {
         }
     }
 
-    fn line(&self, number: usize, numbers: Vec<(&'static str, f64)>, seconds: Value) -> Map<String, Value> {
+    fn line(
+        &self,
+        number: usize,
+        numbers: Vec<(&'static str, f64)>,
+        seconds: Value,
+    ) -> Map<String, Value> {
         let mut line = Map::from_iter([("epoch".to_string(), json!(number))]);
         if self.is_refit {
             line.insert("refit".into(), json!(true));
         }
-        line.extend(numbers.into_iter().map(|(name, value)| (name.to_string(), cases::number_to_json(value))));
+        line.extend(
+            numbers
+                .into_iter()
+                .map(|(name, value)| (name.to_string(), cases::number_to_json(value))),
+        );
         line.insert("seconds".into(), seconds);
         line
     }
 
     /// Tells of the epoch of a number, counted from 1, of so many; `numbers` are those that it has, by their names.
-    pub fn tell(&self, number: usize, planned: usize, numbers: Vec<(&'static str, f64)>, seconds: f64) {
-        if self.tells {
-            let told = numbers.iter().map(|(name, value)| format!("{name} {}", text::significant(*value, 5)));
-            let (told, word) =
-                (told.collect::<Vec<_>>().join(", "), if self.is_refit { "refit epoch" } else { "epoch" });
-            output::note(&format!("{word} {number} of {planned}: {told} ({})", text::seconds(seconds)));
+    pub fn report(
+        &self,
+        number: usize,
+        planned: usize,
+        numbers: Vec<(&'static str, f64)>,
+        seconds: f64,
+    ) {
+        if self.reports {
+            let report = numbers
+                .iter()
+                .map(|(name, value)| format!("{name} {}", text::significant(*value, 5)));
+            let (report, word) = (
+                report.collect::<Vec<_>>().join(", "),
+                if self.is_refit { "refit epoch" } else { "epoch" },
+            );
+            output::note(&format!(
+                "{word} {number} of {planned}: {report} ({})",
+                text::seconds(seconds)
+            ));
         }
         let line = self.line(number, numbers, json!(seconds));
         if let Ok(mut shared) = self.shared.lock() {
@@ -118,7 +146,9 @@ impl Shared {
     fn written(&mut self, line: Option<Map<String, Value>>) -> io::Result<()> {
         let mut earlier = std::mem::take(&mut self.earlier);
         // On other rows a new training begins, and counts from 1.
-        let goes_on = |line: &Map<String, Value>| earlier.last().is_some_and(|last| key(last).0 < key(line).0);
+        let goes_on = |line: &Map<String, Value>| {
+            earlier.last().is_some_and(|last| key(last).0 < key(line).0)
+        };
         if !line.as_ref().is_none_or(goes_on) {
             earlier.clear();
         }
@@ -147,7 +177,8 @@ fn lines(file: &mut File) -> io::Result<HashSet<(Option<u64>, bool)>> {
     file.seek(SeekFrom::Start(0))?;
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
-    let parsed = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let parsed =
+        text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
     Ok(parsed.map(|line: Map<String, Value>| key(&line)).collect())
 }
 

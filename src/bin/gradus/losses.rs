@@ -2,7 +2,7 @@
 
 use clap::Args;
 use gradus::losses::Domain;
-use gradus::{Choice, activations, losses, optimizers, schedules};
+use gradus::{OptionDoc, activations, losses, optimizers, schedules};
 use serde_json::{Map, Value, json};
 
 use crate::names;
@@ -16,13 +16,26 @@ pub struct Losses {
     /// One JSON document on stdout
     #[arg(long)]
     json: bool,
+    /// The WGSL program that computes it on a GPU, with file and lines of each part as comments
+    #[arg(long, requires = "name", conflicts_with = "json")]
+    wgsl: bool,
+    /// Which of its programs, counted from 0: the first is the plainest, others take weights, labels, f16 or larger workgroups
+    #[arg(long, requires = "wgsl", value_name = "N", default_value_t = 0)]
+    template_variant: usize,
 }
 
 impl Losses {
     pub fn run(&self) -> Outcome {
+        if let (Some(name), true) = (&self.name, self.wgsl) {
+            return output::print(&wgsl(name, self.template_variant)?);
+        }
         let lists = lists();
         let Some(name) = &self.name else {
-            return if self.json { output::print_json(&as_document(&lists)) } else { output::print(&overview(&lists)) };
+            return if self.json {
+                output::print_json(&as_document(&lists))
+            } else {
+                output::print(&overview(&lists))
+            };
         };
         let mut all = lists.iter().flat_map(|(_, entries)| entries);
         match all.find(|entry| entry["name"] == **name) {
@@ -31,6 +44,38 @@ impl Losses {
             None => Err(Failure::Usage(names::in_catalogue("name", name))),
         }
     }
+}
+
+/// One of the programs of a loss, an activation or an optimizer.
+fn wgsl(name: &str, variant: usize) -> Result<String, Failure> {
+    let listings = gradus::testing::listings_of(name)?;
+    if listings.is_empty() {
+        return Err(Failure::Usage(
+            match schedules::CATALOGUE.iter().any(|entry| entry.name == name) {
+                true => {
+                    format!(
+                        "--wgsl: `{name}` is a schedule, which has no shader; losses, activations and optimizers have"
+                    )
+                }
+                false => names::in_catalogue("name", name),
+            },
+        ));
+    }
+    let count = listings.len();
+    let Some(listing) = listings.into_iter().nth(variant) else {
+        let most = count - 1;
+        return Err(Failure::Usage(format!(
+            "--template-variant is {variant}; `{name}` has {count} programs: it must be from 0 to {most}"
+        )));
+    };
+    let constants: Vec<String> =
+        listing.constants.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let constants =
+        if constants.is_empty() { "all at their defaults".into() } else { constants.join(", ") };
+    Ok(format!(
+        "// {}: program {variant} of {count}\n// overrides: {constants}\n\n{}",
+        listing.label, listing.text
+    ))
 }
 
 /// The four lists, each entry as JSON.
@@ -68,8 +113,8 @@ fn lists() -> [(&'static str, Vec<Value>); 4] {
     ]
 }
 
-fn options(choices: &[Choice], defaults: &Value) -> Vec<Value> {
-    let option = |choice: &Choice| {
+fn options(choices: &[OptionDoc], defaults: &Value) -> Vec<Value> {
+    let option = |choice: &OptionDoc| {
         json!({
             "name": choice.name, "default": defaults[choice.name], "domain": choice.domain, "meaning": choice.meaning,
         })
@@ -86,8 +131,12 @@ fn inputs(loss: &dyn losses::Loss) -> Value {
     }
     for argument in loss.arguments() {
         let optional = if argument.role.is_optional() { "optional: " } else { "" };
-        let numbers = if argument.role.is_integers() { "whole numbers" } else { in_words(argument.domain) };
-        inputs.insert(argument.name.into(), format!("{optional}{}; {numbers}", argument.shape).into());
+        let numbers =
+            if argument.role.is_integers() { "whole numbers" } else { in_words(argument.domain) };
+        inputs.insert(
+            argument.name.into(),
+            format!("{optional}{}; {numbers}", argument.shape).into(),
+        );
     }
     inputs.insert("weight".into(), "optional: multiplies each element or row".into());
     inputs.insert("mask".into(), "optional: false takes an element or row out".into());
@@ -120,7 +169,9 @@ fn in_words(domain: Domain) -> &'static str {
 }
 
 fn as_document(lists: &[(&str, Vec<Value>)]) -> Value {
-    Value::Object(lists.iter().map(|(kind, entries)| ((*kind).to_string(), entries.clone().into())).collect())
+    Value::Object(
+        lists.iter().map(|(kind, entries)| ((*kind).to_string(), entries.clone().into())).collect(),
+    )
 }
 
 fn word<'a>(entry: &'a Value, field: &str) -> &'a str {
@@ -155,7 +206,12 @@ fn overview(lists: &[(&str, Vec<Value>)]) -> String {
 }
 
 fn in_full(entry: &Value) -> String {
-    let heading = format!("{} ({}): {}\n\n", word(entry, "name"), word(entry, "kind"), word(entry, "summary"));
+    let heading = format!(
+        "{} ({}): {}\n\n",
+        word(entry, "name"),
+        word(entry, "kind"),
+        word(entry, "summary")
+    );
     let mut text = output::folded(&heading);
     for (heading, field) in [
         ("formula", "formula"),
@@ -171,7 +227,8 @@ fn in_full(entry: &Value) -> String {
     if let Some(inputs) = entry["inputs"].as_object() {
         text += "\ninputs\n";
         for (name, meaning) in inputs {
-            text += &output::folded(&format!("  {name:<16}{}\n", meaning.as_str().unwrap_or_default()));
+            text +=
+                &output::folded(&format!("  {name:<16}{}\n", meaning.as_str().unwrap_or_default()));
         }
     }
     let Some(options) = entry["options"].as_array().filter(|options| !options.is_empty()) else {
@@ -180,7 +237,12 @@ fn in_full(entry: &Value) -> String {
     let mut table = output::table(&["option", "default", "allowed", "meaning"]);
     for option in options {
         let default = option["default"].to_string();
-        table.add_row([word(option, "name"), &default, word(option, "domain"), word(option, "meaning")]);
+        table.add_row([
+            word(option, "name"),
+            &default,
+            word(option, "domain"),
+            word(option, "meaning"),
+        ]);
     }
     text + &format!("\n{table}\n")
 }

@@ -23,7 +23,11 @@ fn catalogue() -> Vec<Known> {
     let losses = known!("loss", losses::CATALOGUE);
     let activations = known!("activation", activations::CATALOGUE);
     let optimizers = known!("optimizer", optimizers::CATALOGUE);
-    losses.chain(activations).chain(optimizers).chain(known!("schedule", schedules::CATALOGUE)).collect()
+    losses
+        .chain(activations)
+        .chain(optimizers)
+        .chain(known!("schedule", schedules::CATALOGUE))
+        .collect()
 }
 
 /// The message of an error; that of an unknown name says what was probably meant instead of eighty names.
@@ -52,7 +56,8 @@ pub fn explain(error: &Error) -> String {
 /// An unknown loss, activation, optimizer or schedule; of `kind` `name`, any of them.
 pub fn in_catalogue(kind: &str, found: &str) -> String {
     let all = catalogue();
-    let (own, others): (Vec<&Known>, Vec<&Known>) = all.iter().partition(|known| kind == "name" || known.kind == kind);
+    let (own, others): (Vec<&Known>, Vec<&Known>) =
+        all.iter().partition(|known| kind == "name" || known.kind == kind);
     let list = match kind {
         "name" => "`gradus losses` lists all".to_string(),
         "loss" => format!("`gradus losses` lists the {} losses", own.len()),
@@ -82,7 +87,9 @@ pub fn among(kind: &str, found: &str, known: &[&str]) -> String {
         );
     }
     let others = others.join(", ");
-    format!("unknown {kind} `{found}`; {hint}known: {others}, and each loss (`gradus losses` lists them)")
+    format!(
+        "unknown {kind} `{found}`; {hint}known: {others}, and each loss (`gradus losses` lists them)"
+    )
 }
 
 fn article(kind: &str) -> &'static str {
@@ -95,7 +102,11 @@ pub fn did_you_mean(name: Option<&str>) -> String {
 
 /// As people write it: without case, `-`, `_` and the word "loss" at its end.
 fn plain(name: &str) -> String {
-    let letters: String = name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let letters: String = name
+        .chars()
+        .filter(|letter| letter.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
     match letters.strip_suffix("loss") {
         Some(rest) if !rest.is_empty() => rest.to_string(),
         _ => letters,
@@ -122,7 +133,9 @@ pub fn nearest<'a>(found: &str, names: impl Iterator<Item = &'a str>) -> Option<
 
 /// By its own name or by that of another library.
 fn nearest_entry(found: &str, entries: &[&Known]) -> Option<&'static str> {
-    let own = entries.iter().filter_map(|known| Some(((distance(found, known.name)?, false), known.name)));
+    let own = entries
+        .iter()
+        .filter_map(|known| Some(((distance(found, known.name)?, false), known.name)));
     let elsewhere = entries.iter().flat_map(|known| {
         let names = known.elsewhere.into_iter().flat_map(|names| names.split(", "));
         names.filter_map(|name| {
@@ -157,7 +170,10 @@ mod tests {
         ] {
             let message = in_catalogue(kind, found);
             assert!(message.contains(&format!("did you mean `{meant}`?")), "{message}");
-            assert!(message.starts_with(&format!("unknown {kind} `{found}`")) && message.contains("`gradus losses`"));
+            assert!(
+                message.starts_with(&format!("unknown {kind} `{found}`"))
+                    && message.contains("`gradus losses`")
+            );
         }
     }
 
@@ -165,7 +181,10 @@ mod tests {
     fn what_nothing_is_like_is_not_guessed_at_and_what_is_something_else_is_said() {
         let message = in_catalogue("loss", "xyzzy");
         assert!(!message.contains("did you mean"), "{message}");
-        assert!(message.contains(&format!("lists the {} losses", losses::CATALOGUE.len())), "{message}");
+        assert!(
+            message.contains(&format!("lists the {} losses", losses::CATALOGUE.len())),
+            "{message}"
+        );
         assert!(in_catalogue("loss", "adam").contains("`adam` is an optimizer"));
         assert!(in_catalogue("loss", "").contains("unknown loss ``"));
         assert!(in_catalogue("name", "hubber").contains("`huber`"));

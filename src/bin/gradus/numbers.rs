@@ -59,15 +59,24 @@ pub fn rating(text: &str) -> Result<f32, String> {
 }
 
 fn to_size(found: u64) -> Result<NonZeroUsize, String> {
-    usize::try_from(found).ok().and_then(NonZeroUsize::new).ok_or_else(|| "it must be a whole number from 1 on".into())
+    usize::try_from(found)
+        .ok()
+        .and_then(NonZeroUsize::new)
+        .ok_or_else(|| "it must be a whole number from 1 on".into())
 }
 
 fn whole(text: &str, allowed: RangeInclusive<u64>) -> Result<u64, String> {
     let found = text.parse().ok().filter(|found| allowed.contains(found));
-    found.ok_or_else(|| format!("it must be a whole number from {} to {}", allowed.start(), allowed.end()))
+    found.ok_or_else(|| {
+        format!("it must be a whole number from {} to {}", allowed.start(), allowed.end())
+    })
 }
 
-fn real<T: FromStr + Copy>(text: &str, allowed: impl Fn(T) -> bool, domain: &str) -> Result<T, String> {
+fn real<T: FromStr + Copy>(
+    text: &str,
+    allowed: impl Fn(T) -> bool,
+    domain: &str,
+) -> Result<T, String> {
     text.parse().ok().filter(|&value| allowed(value)).ok_or_else(|| format!("it must be {domain}"))
 }
 
@@ -78,19 +87,31 @@ mod tests {
     #[test]
     fn what_is_no_number_or_out_of_its_bounds_is_answered_with_what_is_allowed() {
         for text in ["0", "-3", "1.5", "many", "", "4294967296", "99999999999999999999999"] {
-            assert_eq!(count(text).unwrap_err(), "it must be a whole number from 1 to 4294967295", "{text}");
+            assert_eq!(
+                count(text).unwrap_err(),
+                "it must be a whole number from 1 to 4294967295",
+                "{text}"
+            );
         }
         for text in ["1", "2", "-0.1", "NaN", "x"] {
             assert_eq!(share(text).unwrap_err(), "it must be in [0, 1)", "{text}");
         }
-        assert!(positive("0").is_err() && positive("inf").is_err() && not_negative("-1e-9").is_err());
+        assert!(
+            positive("0").is_err() && positive("inf").is_err() && not_negative("-1e-9").is_err()
+        );
         for text in ["0", "-1", "1e20", "1e10", "inf", "NaN"] {
             assert_eq!(seconds(text).unwrap_err(), "it must be > 0 and at most 1e9", "{text}");
         }
-        assert_eq!(std::time::Duration::from_secs_f64(seconds("1e9").unwrap()).as_secs(), 1_000_000_000);
+        assert_eq!(
+            std::time::Duration::from_secs_f64(seconds("1e9").unwrap()).as_secs(),
+            1_000_000_000
+        );
         assert!(components("4097").is_err() && draws("65537").is_err());
         assert!(rating("NaN").is_err() && rating("-inf").is_err() && seed("-1").is_err());
-        assert_eq!((count("20").unwrap().get(), share("0").unwrap(), rating("-1.5").unwrap()), (20, 0.0, -1.5));
+        assert_eq!(
+            (count("20").unwrap().get(), share("0").unwrap(), rating("-1.5").unwrap()),
+            (20, 0.0, -1.5)
+        );
         assert_eq!((seed("18446744073709551615").unwrap(), times("0").unwrap()), (u64::MAX, 0));
     }
 }

@@ -17,7 +17,8 @@ use crate::{interrupt, names};
 const WIDTH: u16 = 100;
 
 /// A line under the headings and none between the rows.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// How a command ends.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -99,7 +100,8 @@ pub fn note(line: &str) {
 pub fn begin_log() {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("gradus=warn"))
         .format(|buffer, record| {
-            let (level, message) = (record.level().as_str().to_lowercase(), record.args().to_string());
+            let (level, message) =
+                (record.level().as_str().to_lowercase(), record.args().to_string());
             writeln!(buffer, "{level}: {}", printable(&message))
         })
         .init();
@@ -120,9 +122,9 @@ fn write(text: &str) -> Outcome {
 pub fn print_beside(out: Option<&Path>, text: &str) -> Outcome {
     match (print(text), out) {
         (Err(Failure::Closed), Some(_)) => Ok(()),
-        (Err(Failure::Closed), None) => {
-            Err(Failure::Failed("stdout is closed, and without --out nothing is left of the training".into()))
-        }
+        (Err(Failure::Closed), None) => Err(Failure::Failed(
+            "stdout is closed, and without --out nothing is left of the training".into(),
+        )),
         (other, _) => other,
     }
 }
@@ -148,21 +150,22 @@ pub fn path(path: &Path) -> Value {
 }
 
 /// How many columns a line on stdout may have: those of the terminal, or `COLUMNS`; none where nobody says.
-fn told_width() -> Option<usize> {
-    let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns: &u16| columns >= 40);
+fn text_width() -> Option<usize> {
+    let columns =
+        || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns: &u16| columns >= 40);
     // A terminal without a size says 0.
     Table::new().width().filter(|&columns| columns >= 20).or_else(columns).map(usize::from)
 }
 
 /// How many columns a table may have.
 pub fn width() -> usize {
-    told_width().unwrap_or(WIDTH.into())
+    text_width().unwrap_or(WIDTH.into())
 }
 
 /// Lines folded between words to the width of a terminal, what is folded two columns in. Where there is none they stay whole, so that a
 /// program finds its words in one line.
 pub fn folded(text: &str) -> String {
-    let Some(width) = told_width() else { return text.into() };
+    let Some(width) = text_width() else { return text.into() };
     let mut out = String::with_capacity(text.len() + 16);
     for line in text.lines() {
         let mut length = 0;
@@ -242,13 +245,15 @@ impl DeviceChoice {
             DeviceName::Reference => Device::reference(),
         };
         Ok(match device {
-            Device::Gpu(_) if checked => (Device::Gpu(Gpu::open_with(GpuOptions::from_env()?.checked(true))?), reason),
+            Device::Gpu(_) if checked => {
+                (Device::Gpu(Gpu::open_with(GpuOptions::from_env()?.checked(true))?), reason)
+            }
             device => (device, reason),
         })
     }
 
     /// Opens the device and says on stderr which it is.
-    pub fn open_and_tell(self) -> Outcome<Device> {
+    pub fn open_and_report(self) -> Outcome<Device> {
         let (device, reason) = self.open_with_reason(false)?;
         let why = match (&device, self.device) {
             (Device::Cpu, DeviceName::Auto) => format!(" (auto: {reason})"),
@@ -256,7 +261,9 @@ impl DeviceChoice {
         };
         note(&format!("device: {}{why}", device.describe()));
         if matches!(&device, Device::Gpu(gpu) if gpu.is_software()) {
-            note("warning: this adapter is software and runs on the CPU's own cores; `--device cpu` is faster");
+            note(
+                "warning: this adapter is software and runs on the CPU's own cores; `--device cpu` is faster",
+            );
         }
         Ok(device)
     }

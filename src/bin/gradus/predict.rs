@@ -49,8 +49,13 @@ fn output_kind(text: &str) -> Result<Output, String> {
         "probabilities" => Ok(Output::Probabilities),
         "raw" => Ok(Output::Raw),
         _ => {
-            let count = text.strip_prefix("top:").and_then(|count| count.parse().ok()).filter(|count| *count > 0);
-            count.map(Output::Top).ok_or_else(|| "it must be class, probabilities, raw or top:K, such as top:3".into())
+            let count = text
+                .strip_prefix("top:")
+                .and_then(|count| count.parse().ok())
+                .filter(|count| *count > 0);
+            count.map(Output::Top).ok_or_else(|| {
+                "it must be class, probabilities, raw or top:K, such as top:3".into()
+            })
         }
     }
 }
@@ -67,7 +72,8 @@ impl Predict {
     pub fn run(&self) -> Outcome {
         saved::check_kind("MODEL", &self.model, saved::Kind::Network)?;
         let device = self.device.open(false)?;
-        let mut model = Model::load(&self.model, &device).map_err(|error| Failure::from(error).of("MODEL"))?;
+        let mut model =
+            Model::load(&self.model, &device).map_err(|error| Failure::from(error).of("MODEL"))?;
         if model.keeps_average() {
             model = model.averaged()?;
         }
@@ -78,19 +84,33 @@ impl Predict {
         let outputs = model.predict(&rows.dataset.features)?;
         let accuracy = accuracy(&model, &rows.dataset, &outputs);
         if let Some(accuracy) = accuracy {
-            output::note(&format!("accuracy: {:.2} % of {} rows", 100.0 * accuracy, rows.dataset.rows()));
+            output::note(&format!(
+                "accuracy: {:.2} % of {} rows",
+                100.0 * accuracy,
+                rows.dataset.rows()
+            ));
         }
-        let told = self.told(&model, rows.encoding.as_ref(), &outputs)?;
+        let report = self.report(&model, rows.encoding.as_ref(), &outputs)?;
         if self.json {
             return output::print_json(&json!({
-                "device": device.name(), "predictions": told.as_json(), "accuracy": accuracy,
+                "device": device.name(), "predictions": report.as_json(), "accuracy": accuracy,
             }));
         }
-        output::print(&if told.is_plain && !self.csv { told.as_lines() } else { told.as_csv() })
+        output::print(&if report.is_plain && !self.csv {
+            report.as_lines()
+        } else {
+            report.as_csv()
+        })
     }
 
-    fn told(&self, model: &Model, encoding: Option<&Encoding>, outputs: &Array2<f32>) -> Outcome<Told> {
-        let is_labels = matches!(encoding.map(Encoding::target), Some(TargetEncoding::Flags { .. }));
+    fn report(
+        &self,
+        model: &Model,
+        encoding: Option<&Encoding>,
+        outputs: &Array2<f32>,
+    ) -> Outcome<Told> {
+        let is_labels =
+            matches!(encoding.map(Encoding::target), Some(TargetEncoding::Flags { .. }));
         let is_classes = model.predicts_classes() && !is_labels;
         let names = class_names(model, encoding);
         let numbers = |values: &Array2<f64>| {
@@ -145,16 +165,23 @@ impl Told {
 
     fn as_csv(&self) -> String {
         let names = self.names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",");
-        let line = |row: &Vec<Value>| row.iter().map(|cell| quoted(&plain(cell))).collect::<Vec<_>>().join(",") + "\n";
+        let line = |row: &Vec<Value>| {
+            row.iter().map(|cell| quoted(&plain(cell))).collect::<Vec<_>>().join(",") + "\n"
+        };
         format!("{names}\n{}", self.rows.iter().map(line).collect::<String>())
     }
 
     fn as_json(&self) -> Value {
         if !self.is_plain {
-            let object = |row: &Vec<Value>| self.names.iter().cloned().zip(row.iter().cloned()).collect::<Value>();
+            let object = |row: &Vec<Value>| {
+                self.names.iter().cloned().zip(row.iter().cloned()).collect::<Value>()
+            };
             return self.rows.iter().map(object).collect();
         }
-        self.rows.iter().map(|row| if let [one] = &row[..] { one.clone() } else { json!(row) }).collect()
+        self.rows
+            .iter()
+            .map(|row| if let [one] = &row[..] { one.clone() } else { json!(row) })
+            .collect()
     }
 }
 
@@ -164,10 +191,20 @@ fn top(names: &[String], probabilities: &Array2<f64>, count: usize) -> Told {
     let row = |row: ndarray::ArrayView1<f64>| {
         let mut order: Vec<usize> = (0..row.len()).collect();
         order.sort_by(|&one, &other| row[other].total_cmp(&row[one]));
-        order.into_iter().take(count).flat_map(|class| [class_value(names, class), short(row[class])]).collect()
+        order
+            .into_iter()
+            .take(count)
+            .flat_map(|class| [class_value(names, class), short(row[class])])
+            .collect()
     };
-    let headings = (1..=count).flat_map(|place| [format!("class {place}"), format!("probability {place}")]).collect();
-    Told { names: headings, rows: probabilities.rows().into_iter().map(row).collect(), is_plain: false }
+    let headings = (1..=count)
+        .flat_map(|place| [format!("class {place}"), format!("probability {place}")])
+        .collect();
+    Told {
+        names: headings,
+        rows: probabilities.rows().into_iter().map(row).collect(),
+        is_plain: false,
+    }
 }
 
 /// A number in the fewest digits that are the same f32, in which it was computed; one beyond f32 in all of its digits.
@@ -190,7 +227,11 @@ fn plain(cell: &Value) -> String {
 
 /// A field of a CSV.
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+    if text.contains([',', '"', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.into()
+    }
 }
 
 /// The classes by name, where the data that the model was trained on gave names; else by number.
@@ -205,7 +246,8 @@ fn class_names(model: &Model, encoding: Option<&Encoding>) -> Vec<String> {
 
 /// A class: a number where all classes are whole numbers, and written as such: `007` is a name.
 fn class_value(names: &[String], class: usize) -> Value {
-    let number = |name: &String| name.parse().ok().filter(|number: &i64| number.to_string() == *name);
+    let number =
+        |name: &String| name.parse().ok().filter(|number: &i64| number.to_string() == *name);
     let numbers: Option<Vec<i64>> = names.iter().map(number).collect();
     numbers.map_or_else(|| json!(names[class]), |numbers| json!(numbers[class]))
 }
@@ -220,7 +262,8 @@ fn target_name(encoding: Option<&Encoding>, other: &str) -> String {
 /// The share of rows whose class is right, where there are classes on both sides.
 fn accuracy(model: &Model, rows: &Dataset, outputs: &Array2<f32>) -> Option<f64> {
     let Target::Labels { labels, .. } = &rows.target else { return None };
-    let right =
-        |classes: Vec<usize>| classes.iter().zip(labels).filter(|(class, label)| **class as i64 == **label).count();
+    let right = |classes: Vec<usize>| {
+        classes.iter().zip(labels).filter(|(class, label)| **class as i64 == **label).count()
+    };
     model.predicts_classes().then(|| right(largest(outputs)) as f64 / rows.rows().max(1) as f64)
 }

@@ -16,8 +16,13 @@ const SOFTMAX: [&str; 6] = [
 ];
 
 /// Losses whose outputs are the logits of each class against all others: sigmoid.
-const SIGMOID: [&str; 5] =
-    ["bce_with_logits", "binary_focal", "soft_margin", "multilabel_soft_margin", "linear_multilabel_soft_margin"];
+const SIGMOID: [&str; 5] = [
+    "bce_with_logits",
+    "binary_focal",
+    "soft_margin",
+    "multilabel_soft_margin",
+    "linear_multilabel_soft_margin",
+];
 
 /// The probability of each class, in rows that add up to 1 where a row has one class.
 pub fn of(model: &Model, outputs: &Array2<f32>, one_class: bool) -> Outcome<Array2<f64>> {

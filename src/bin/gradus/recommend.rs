@@ -3,7 +3,7 @@
 mod answer;
 mod files;
 mod lookup;
-mod tell;
+mod report;
 mod training;
 
 use std::num::NonZeroUsize;
@@ -199,13 +199,14 @@ impl Recommend {
             return Err(Failure::Usage("--interactions FILE or --model FILE is needed".into()));
         };
         if self.refit && self.resume.is_none() && self.test_fraction == 0.0 {
-            let message =
-                "--refit: with --test-fraction 0 the training is on all interactions already; leave one of them out";
+            let message = "--refit: with --test-fraction 0 the training is on all interactions already; leave one of them out";
             return Err(Failure::Usage(message.into()));
         }
-        let features = [("--user-features", &self.user_features), ("--item-features", &self.item_features)];
+        let features =
+            [("--user-features", &self.user_features), ("--item-features", &self.item_features)];
         let features = features.into_iter().filter_map(|(flag, path)| Some((flag, path.clone()?)));
-        let inputs: Vec<(&str, PathBuf)> = [("--interactions", path.clone())].into_iter().chain(features).collect();
+        let inputs: Vec<(&str, PathBuf)> =
+            [("--interactions", path.clone())].into_iter().chain(features).collect();
         if let Some(out) = &self.out {
             saved::check_out("--out", out, &inputs)?;
         }
@@ -221,12 +222,12 @@ impl Recommend {
         let interrupt = Interrupt::listen()?;
         let mut trained = self.train(&data, &interrupt)?;
         let logged = std::mem::replace(&mut trained.logged, Ok(()));
-        let told = if self.json {
+        let report = if self.json {
             output::document(&self.as_json(path, &data, &trained))
         } else {
             self.as_text(&data, &trained)
         };
-        output::print_beside(self.out.as_deref(), &told)?;
+        output::print_beside(self.out.as_deref(), &report)?;
         match &trained.stopped {
             Some(stop) => {
                 let kept = match &self.out {
@@ -239,7 +240,9 @@ impl Recommend {
                 let message = "the training was over, the one on all interactions was not begun: go on with --resume";
                 Err(Failure::Interrupted(message.into()))
             }
-            None if interrupt.is_asked() => Err(Failure::Interrupted("the training was over".into())),
+            None if interrupt.is_asked() => {
+                Err(Failure::Interrupted("the training was over".into()))
+            }
             None => logged,
         }
     }

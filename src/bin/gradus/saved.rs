@@ -20,7 +20,8 @@ pub enum Kind {
 }
 
 /// The keys of the descriptions in the metadata of the two.
-const KEYS: [(&str, Kind); 2] = [("gradus", Kind::Network), ("gradus_recommender", Kind::Recommender)];
+const KEYS: [(&str, Kind); 2] =
+    [("gradus", Kind::Network), ("gradus_recommender", Kind::Recommender)];
 
 /// A header of safetensors is no longer; what claims to be is another file.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -28,11 +29,15 @@ const LONGEST_HEADER: u64 = 100_000_000;
 /// Refuses a model of the other kind with the command that takes it. Files that are neither are left to the reader, which says what is
 /// wrong with them.
 pub fn check_kind(flag: &str, path: &Path, wanted: Kind) -> Outcome {
-    let Some((found, _)) = description(path).filter(|(found, _)| *found != wanted) else { return Ok(()) };
+    let Some((found, _)) = description(path).filter(|(found, _)| *found != wanted) else {
+        return Ok(());
+    };
     let name = path.display();
     let (what, command) = match found {
         Kind::Network => ("a network", format!("gradus predict {name} --data PATH")),
-        Kind::Recommender => ("a recommender", format!("gradus recommend --model {name} --user ID")),
+        Kind::Recommender => {
+            ("a recommender", format!("gradus recommend --model {name} --user ID"))
+        }
     };
     Err(Failure::Failed(format!("{flag}: {name} holds {what}; `{command}` asks it")))
 }
@@ -44,7 +49,8 @@ pub fn description(path: &Path) -> Option<(Kind, Value)> {
     file.read_exact(&mut length).ok()?;
     let length = u64::from_le_bytes(length);
     let mut header = Vec::new();
-    if length > LONGEST_HEADER || file.take(length).read_to_end(&mut header).ok()? as u64 != length {
+    if length > LONGEST_HEADER || file.take(length).read_to_end(&mut header).ok()? as u64 != length
+    {
         return None;
     }
     let header: Value = serde_json::from_slice(&header).ok()?;
@@ -61,7 +67,10 @@ pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome
     // Files are opened to be told apart; to open a pipe is to wait for its other end.
     for (other, input) in inputs.iter().filter(|(_, input)| path.is_file() && input.is_file()) {
         if same_file::is_same_file(path, input).unwrap_or(false) {
-            return refused(format!("it is {}, which {other} reads; name another file", input.display()));
+            return refused(format!(
+                "it is {}, which {other} reads; name another file",
+                input.display()
+            ));
         }
     }
     if path.is_file() && is_told_to(path) {
@@ -90,7 +99,8 @@ pub fn check_log(path: &Path, inputs: &[(&str, PathBuf)], models: [Option<&Path>
     for (flag, model) in ["--resume", "--out"].into_iter().zip(models) {
         if let Some(model) = model.filter(|model| is_same(path, model)) {
             let (log, model) = (path.display(), model.display());
-            let message = format!("--log: {log}: it is {model}, the model of {flag}; name another file");
+            let message =
+                format!("--log: {log}: it is {model}, the model of {flag}; name another file");
             return Err(Failure::Failed(message));
         }
     }
@@ -101,10 +111,12 @@ pub fn check_log(path: &Path, inputs: &[(&str, PathBuf)], models: [Option<&Path>
 fn is_same(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| {
         let path = &files::end_of_links(path).ok()?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some((folder.canonicalize().ok()?, path.file_name()?.to_os_string()))
     };
-    same_file::is_same_file(one, other).unwrap_or_else(|_| place(one).is_some_and(|found| Some(found) == place(other)))
+    same_file::is_same_file(one, other)
+        .unwrap_or_else(|_| place(one).is_some_and(|found| Some(found) == place(other)))
 }
 
 /// Whether what the command tells goes into a file.
@@ -127,8 +139,12 @@ mod tests {
         std::fs::write(&path, "a model").unwrap();
         check_out(&path).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "a model");
-        for wrong in [folder.path(), &folder.path().join("none/m"), &path.join("m"), Path::new("..")] {
-            let Err(Failure::Failed(message)) = check_out(wrong) else { panic!("{}", wrong.display()) };
+        for wrong in
+            [folder.path(), &folder.path().join("none/m"), &path.join("m"), Path::new("..")]
+        {
+            let Err(Failure::Failed(message)) = check_out(wrong) else {
+                panic!("{}", wrong.display())
+            };
             assert!(message.starts_with("--out: "), "{message}");
         }
     }
@@ -143,7 +159,9 @@ mod tests {
         std::fs::create_dir(at("below")).unwrap();
         let inputs = [("--data", at("data.csv"))];
         for name in ["data.csv", "linked", "below/../data.csv", "./data.csv"] {
-            let Err(Failure::Failed(message)) = check_out("--out", &at(name), &inputs) else { panic!("{name}") };
+            let Err(Failure::Failed(message)) = check_out("--out", &at(name), &inputs) else {
+                panic!("{name}")
+            };
             assert!(message.contains("which --data reads"), "{message}");
         }
         check_out("--out", &at("other.csv"), &inputs).unwrap();
@@ -153,7 +171,9 @@ mod tests {
     fn what_is_no_safetensors_file_has_no_description() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("noise");
-        for content in [&b""[..], b"no model", &[255; 20], b"\x02\0\0\0\0\0\0\0{}", b"\x09\0\0\0\0\0\0\0{}"] {
+        for content in
+            [&b""[..], b"no model", &[255; 20], b"\x02\0\0\0\0\0\0\0{}", b"\x09\0\0\0\0\0\0\0{}"]
+        {
             std::fs::write(&path, content).unwrap();
             assert_eq!(description(&path), None);
         }

@@ -32,11 +32,19 @@ pub struct Scores {
 
 impl Scores {
     /// Of rows whose targets are encoded as the model's are.
-    pub fn of(model: &mut Model, task: &Task, rows: &Dataset, encoding: Option<&Encoding>) -> Outcome<Self> {
+    pub fn of(
+        model: &mut Model,
+        task: &Task,
+        rows: &Dataset,
+        encoding: Option<&Encoding>,
+    ) -> Outcome<Self> {
         let score = model.evaluate(&rows.features, task.truth(rows)?.targets())?;
         let outputs = model.predict(&rows.features)?;
         let ranking = Ranking::of(model, rows)?;
-        Ok(Scores { ranking, ..Scores::of_outputs(model, task, score, &outputs, &rows.target, encoding)? })
+        Ok(Scores {
+            ranking,
+            ..Scores::of_outputs(model, task, score, &outputs, &rows.target, encoding)?
+        })
     }
 
     /// Of rows that come in blocks: their outputs and targets are held, their features are not.
@@ -54,7 +62,8 @@ impl Scores {
             targets.push(block.target);
         }
         let views: Vec<_> = outputs.iter().map(|outputs| outputs.view()).collect();
-        let outputs = concatenate(Axis(0), &views).map_err(|error| Failure::Failed(error.to_string()))?;
+        let outputs =
+            concatenate(Axis(0), &views).map_err(|error| Failure::Failed(error.to_string()))?;
         Scores::of_outputs(model, task, score, &outputs, &joined(targets), encoding)
     }
 
@@ -80,19 +89,26 @@ impl Scores {
             Target::Labels { labels, classes } => {
                 let predicted = largest(outputs);
                 let actual: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
-                let confusion = Confusion::new(classes.len().max(outputs.ncols()), &actual, &predicted)?;
+                let confusion =
+                    Confusion::new(classes.len().max(outputs.ncols()), &actual, &predicted)?;
                 scores.accuracy = scores.accuracy.or(Some(confusion.accuracy()));
                 scores.confusion = Some((classes.clone(), confusion));
             }
             Target::Values(values) if task.predicts() == "labels" => {
-                scores.labels = of_labels(&label_names(encoding, values.ncols()), values, outputs, threshold(model))?;
+                scores.labels = of_labels(
+                    &label_names(encoding, values.ncols()),
+                    values,
+                    outputs,
+                    threshold(model),
+                )?;
             }
             Target::Values(values) if task.predicts() == "numbers" => {
                 let predicted = in_unit(model, encoding, outputs);
                 let actual = decoded(encoding, values);
                 scores.regression = Some(regression(&predicted, &actual)?);
                 if actual.ncols() > 1 {
-                    scores.targets = of_targets(&output_names(encoding, actual.ncols()), &predicted, &actual)?;
+                    scores.targets =
+                        of_targets(&output_names(encoding, actual.ncols()), &predicted, &actual)?;
                 }
             }
             _ => {}
@@ -133,14 +149,19 @@ impl Scores {
     pub fn details_as_json(&self) -> Map<String, Value> {
         let mut object = Map::new();
         if let Some((classes, confusion)) = &self.confusion {
-            let rows: Vec<&[u64]> = (0..confusion.classes()).map(|class| confusion.row(class)).collect();
+            let rows: Vec<&[u64]> =
+                (0..confusion.classes()).map(|class| confusion.row(class)).collect();
             object.insert("confusion".into(), json!({ "classes": classes, "counts": rows }));
-            object.insert("balanced_accuracy".into(), cases::number_to_json(confusion.balanced_accuracy()));
+            object.insert(
+                "balanced_accuracy".into(),
+                cases::number_to_json(confusion.balanced_accuracy()),
+            );
             let of_class = |(class, name): (usize, &String)| class_as_json(name, confusion, class);
             object.insert("classes".into(), classes.iter().enumerate().map(of_class).collect());
         }
         if !self.labels.is_empty() {
-            let of_label = |(name, confusion): &(String, Confusion)| class_as_json(name, confusion, 1);
+            let of_label =
+                |(name, confusion): &(String, Confusion)| class_as_json(name, confusion, 1);
             object.insert("labels".into(), self.labels.iter().map(of_label).collect());
         }
         object
@@ -163,7 +184,8 @@ impl Scores {
                     text += &format!("; {name}: {}", errors_in_words(found));
                 }
                 let more = self.targets.len().saturating_sub(MOST_TARGETS);
-                text += &if more > 0 { format!("; and {more} targets more") } else { String::new() };
+                text +=
+                    &if more > 0 { format!("; and {more} targets more") } else { String::new() };
             }
             Some(found) => text += &format!(", {}", errors_in_words(found)),
             None => {}
@@ -187,11 +209,18 @@ impl Scores {
         }
         if let Some((classes, confusion)) = &self.confusion {
             if classes.len() <= MOST_SHOWN {
-                text += &format!("rows: the class; columns: what it was taken for\n{}\n\n", matrix(classes, confusion));
+                text += &format!(
+                    "rows: the class; columns: what it was taken for\n{}\n\n",
+                    matrix(classes, confusion)
+                );
             }
-            let lines = classes.iter().enumerate().map(|(class, name)| (name.as_str(), confusion, class));
+            let lines =
+                classes.iter().enumerate().map(|(class, name)| (name.as_str(), confusion, class));
             text += &format!("{}\n", precision_and_recall("class", lines));
-            text += &format!("balanced accuracy (the mean recall): {:.2} %\n", 100.0 * confusion.balanced_accuracy());
+            text += &format!(
+                "balanced accuracy (the mean recall): {:.2} %\n",
+                100.0 * confusion.balanced_accuracy()
+            );
         }
         if !self.labels.is_empty() {
             let lines = self.labels.iter().map(|(name, confusion)| (name.as_str(), confusion, 1));
@@ -276,8 +305,13 @@ pub fn output_names(encoding: Option<&Encoding>, count: usize) -> Vec<String> {
 }
 
 /// The errors of each target.
-fn of_targets(names: &[String], predicted: &Array2<f64>, actual: &Array2<f64>) -> Outcome<Vec<(String, Regression)>> {
-    let column = |numbers: &Array2<f64>, place: usize| numbers.slice(s![.., place..=place]).to_owned();
+fn of_targets(
+    names: &[String],
+    predicted: &Array2<f64>,
+    actual: &Array2<f64>,
+) -> Outcome<Vec<(String, Regression)>> {
+    let column =
+        |numbers: &Array2<f64>, place: usize| numbers.slice(s![.., place..=place]).to_owned();
     let of = |(place, name): (usize, &String)| {
         Ok((name.clone(), regression(&column(predicted, place), &column(actual, place))?))
     };
@@ -297,8 +331,10 @@ fn of_labels(
     threshold: f32,
 ) -> Outcome<Vec<(String, Confusion)>> {
     let of = |(label, name): (usize, &String)| {
-        let actual: Vec<usize> = values.column(label).iter().map(|&value| usize::from(value > 0.0)).collect();
-        let predicted: Vec<usize> = outputs.column(label).iter().map(|&value| usize::from(value > threshold)).collect();
+        let actual: Vec<usize> =
+            values.column(label).iter().map(|&value| usize::from(value > 0.0)).collect();
+        let predicted: Vec<usize> =
+            outputs.column(label).iter().map(|&value| usize::from(value > threshold)).collect();
         Ok((name.clone(), Confusion::new(2, &actual, &predicted)?))
     };
     names.iter().enumerate().map(of).collect()

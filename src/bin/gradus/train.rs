@@ -178,17 +178,20 @@ impl Train {
                 let task = Task::of(&*plan.loss, &parts.train)?;
                 self.refuse_quantities(&parts, &task)?;
                 self.weights.check(&parts, &*plan.loss)?;
-                let device = self.device.open_and_tell()?;
+                let device = self.device.open_and_report()?;
                 let settings = self.settings(task.ranks, None).with(&plan);
                 (self.new_model(plan, &task, &parts, &device)?, task, settings, parts)
             }
-            None => self.resumed(held_out, &self.device.open_and_tell()?, earlier.as_ref())?,
+            None => self.resumed(held_out, &self.device.open_and_report()?, earlier.as_ref())?,
         };
         model.set_held_out(held_out);
-        if let Some(done) = earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words) {
+        if let Some(done) =
+            earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words)
+        {
             output::note(&format!("resumed: {done}"));
         }
-        if let Some(doubt) = task.doubt(&parts.train, parts.rows(), self.source.target().as_deref()) {
+        if let Some(doubt) = task.doubt(&parts.train, parts.rows(), self.source.target().as_deref())
+        {
             output::note(&format!("warning: {doubt}"));
         }
         let interrupt = Interrupt::listen()?;
@@ -198,12 +201,12 @@ impl Train {
             output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
         }
         let mut trained = self.fit(model, &task, &mut parts, settings, &interrupt)?;
-        let told = if self.json {
+        let report = if self.json {
             output::document(&self.as_json(&trained, &task))
         } else {
             report::as_text(&trained, self.weights.is_weighed(&trained.model))
         };
-        output::print_beside(self.out.as_deref(), &told)?;
+        output::print_beside(self.out.as_deref(), &report)?;
         let Trained { logged, .. } = &mut trained;
         let logged = std::mem::replace(logged, Ok(()));
         self.ended(&trained, interrupt.is_asked()).and(logged)
@@ -212,7 +215,8 @@ impl Train {
     /// The files that are read.
     fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
         let mut inputs = self.source.files();
-        let test = self.test.as_deref().map(|path| self.source.files_beside(path)).unwrap_or_default();
+        let test =
+            self.test.as_deref().map(|path| self.source.files_beside(path)).unwrap_or_default();
         inputs.extend(test.into_iter().map(|path| ("--test", path)));
         inputs.extend(self.weights.file());
         inputs
@@ -244,7 +248,8 @@ impl Train {
         }
         let options: Map<String, Value> = self.settings.iter().cloned().collect();
         let name = self.loss.as_deref().unwrap_or_default();
-        let loss = losses::from_name(name, &Value::Object(options)).map_err(|error| named(error, "--loss", "--set"))?;
+        let loss = losses::from_name(name, &Value::Object(options))
+            .map_err(|error| named(error, "--loss", "--set"))?;
         if let Some(why) = unfit(&*loss) {
             return Err(Failure::Usage(format!("--loss: {why}")));
         }
@@ -260,7 +265,12 @@ impl Train {
     }
 
     /// The rows, as a model that goes on was trained with them or as a new one is.
-    fn parts(&self, kind: TargetKind, held_out: HeldOut, known: Option<&Model>) -> Outcome<Prepared> {
+    fn parts(
+        &self,
+        kind: TargetKind,
+        held_out: HeldOut,
+        known: Option<&Model>,
+    ) -> Outcome<Prepared> {
         self.source.prepare(&Asked {
             kind,
             known,
@@ -272,10 +282,17 @@ impl Train {
         })
     }
 
-    fn new_model(&self, plan: Plan, task: &Task, parts: &Prepared, device: &Device) -> Outcome<Model> {
+    fn new_model(
+        &self,
+        plan: Plan,
+        task: &Task,
+        parts: &Prepared,
+        device: &Device,
+    ) -> Outcome<Model> {
         let train = &parts.train;
         let settings = self.settings(task.ranks, None);
-        let mut layers = Sequential::new(train.features.ncols()).seed(self.seed).l1(self.l1).l2(settings.l2);
+        let mut layers =
+            Sequential::new(train.features.ncols()).seed(self.seed).l1(self.l1).l2(settings.l2);
         layers = layers.proximal_l1(self.proximal_l1);
         for units in settings.hidden {
             let activation = activations::from_name(&self.activation, &Value::Null)?;
@@ -303,13 +320,20 @@ impl Train {
         earlier: Option<&Earlier>,
     ) -> Outcome<(Model, Task, Settings, Prepared)> {
         let path = self.resume.as_deref().unwrap_or(Path::new(""));
-        let model = Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
+        let model =
+            Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
         let Some(loss) = model.loss() else {
-            return Err(Failure::Failed(format!("{}: the model was saved without a loss", path.display())));
+            return Err(Failure::Failed(format!(
+                "{}: the model was saved without a loss",
+                path.display()
+            )));
         };
         let name = loss.name();
         if let Some(asked) = self.loss.as_deref().filter(|asked| *asked != name) {
-            let message = format!("--loss is {asked} but {} goes on with {name}; leave --loss out", path.display());
+            let message = format!(
+                "--loss is {asked} but {} goes on with {name}; leave --loss out",
+                path.display()
+            );
             return Err(Failure::Usage(message));
         }
         saved::check_resumed(Some(path), self.out.as_deref())?;
@@ -317,9 +341,12 @@ impl Train {
         let task = Task::of(loss, &parts.train)?;
         self.weights.check(&parts, loss)?;
         if (parts.train.features.ncols(), task.outputs) != (model.inputs(), model.outputs()) {
-            let found = format!("{} features and {} outputs", parts.train.features.ncols(), task.outputs);
+            let found =
+                format!("{} features and {} outputs", parts.train.features.ncols(), task.outputs);
             let wanted = format!("{} and {}", model.inputs(), model.outputs());
-            return Err(Failure::Failed(format!("the data has {found}; the model was trained on {wanted}")));
+            return Err(Failure::Failed(format!(
+                "the data has {found}; the model was trained on {wanted}"
+            )));
         }
         let settings = self.settings(task.ranks, earlier);
         Ok((model, task, settings, parts))

@@ -10,8 +10,12 @@ use crate::output::{self, Failure, Outcome};
 /// Help and version go to stdout; an error becomes one line.
 pub fn report(error: &clap::Error) -> Outcome {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&error.render().to_string()),
-        _ => Err(Failure::Usage(told(error).unwrap_or_else(|| one_line(&error.render().to_string())))),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            output::print(&error.render().to_string())
+        }
+        _ => Err(Failure::Usage(
+            in_one_line(error).unwrap_or_else(|| one_line(&error.render().to_string())),
+        )),
     }
 }
 
@@ -32,7 +36,7 @@ const DEVICES: [(&str, &str); 12] = [
 ];
 
 /// Errors about a value, a flag or a command, as all of ours are told: `--epochs is 0; it must be …`.
-fn told(error: &clap::Error) -> Option<String> {
+fn in_one_line(error: &clap::Error) -> Option<String> {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.as_str()),
         _ => None,
@@ -42,13 +46,18 @@ fn told(error: &clap::Error) -> Option<String> {
         Some(ContextValue::String(word)) => vec![word.as_str()],
         _ => Vec::new(),
     };
-    let argument = word(ContextKind::InvalidArg).and_then(|argument| argument.split_whitespace().next());
+    let argument =
+        word(ContextKind::InvalidArg).and_then(|argument| argument.split_whitespace().next());
     match error.kind() {
-        ErrorKind::ValueValidation => {
-            Some(format!("{} is {}; {}", argument?, word(ContextKind::InvalidValue)?, error.source()?))
-        }
+        ErrorKind::ValueValidation => Some(format!(
+            "{} is {}; {}",
+            argument?,
+            word(ContextKind::InvalidValue)?,
+            error.source()?
+        )),
         ErrorKind::InvalidValue => {
-            let (flag, value, known) = (argument?, word(ContextKind::InvalidValue)?, list(ContextKind::ValidValue));
+            let (flag, value, known) =
+                (argument?, word(ContextKind::InvalidValue)?, list(ContextKind::ValidValue));
             if value.is_empty() {
                 return Some(format!("{flag} has no value; it must be {}", known.join(", ")));
             }
@@ -61,7 +70,8 @@ fn told(error: &clap::Error) -> Option<String> {
             Some(format!("unknown argument `{}`; {hint}`--help` shows those there are", argument?))
         }
         ErrorKind::InvalidSubcommand => {
-            let (found, known) = (word(ContextKind::InvalidSubcommand)?, list(ContextKind::SuggestedSubcommand));
+            let (found, known) =
+                (word(ContextKind::InvalidSubcommand)?, list(ContextKind::SuggestedSubcommand));
             // clap's own begin with the farthest.
             let near = names::nearest(found, known.iter().copied()).or(known.last().copied());
             let hint = names::did_you_mean(near);
@@ -94,8 +104,10 @@ pub fn which_command(command: &clap::Command) -> Outcome {
 fn one_line(message: &str) -> String {
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let lines = message.lines().map(str::trim);
-    let told = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
-    told.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let report = lines.take_while(|line| {
+        !line.starts_with("Usage:") && !line.starts_with("For more information")
+    });
+    report.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -105,8 +117,14 @@ mod tests {
     #[test]
     fn a_usage_error_is_one_line_that_keeps_what_is_allowed() {
         let message = "error: invalid value 'tpu' for '--device <D>'\n  [possible values: auto, gpu]\n\nFor more information, try '--help'.\n";
-        assert_eq!(one_line(message), "invalid value 'tpu' for '--device <D>' [possible values: auto, gpu]");
+        assert_eq!(
+            one_line(message),
+            "invalid value 'tpu' for '--device <D>' [possible values: auto, gpu]"
+        );
         let message = "error: unexpected argument '--quik' found\n\n  tip: a similar argument exists: '--quick'\n\nUsage: gradus bench\n";
-        assert_eq!(one_line(message), "unexpected argument '--quik' found tip: a similar argument exists: '--quick'");
+        assert_eq!(
+            one_line(message),
+            "unexpected argument '--quik' found tip: a similar argument exists: '--quick'"
+        );
     }
 }

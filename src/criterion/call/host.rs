@@ -1,59 +1,69 @@
 //! A call on the host: value and gradient into a slice, which is fresh or the caller's.
 
-use super::Call;
 use crate::Result;
-use crate::criterion::{Auxiliaries, Evaluation, Values};
-use crate::host::pointwise::Points;
-use crate::host::rowwise::{Auxiliary, Rows, Targets as RowTargets};
-use crate::host::{Spread, parallel};
-use crate::kernels::loss::Per;
-use crate::losses::{Family, HostReal, Loss};
-use crate::real::Real;
-use crate::tensor::shaped;
+use crate::cpu::real::Real;
+use crate::cpu::{Broadcast, parallel};
+use crate::criterion::call::Call;
+use crate::criterion::reuse::Values;
+use crate::criterion::{Auxiliaries, Evaluation};
+use crate::losses::{CpuReal, Family, Loss};
+use crate::runtime::tensor::shaped;
+use crate::templates::Per;
+use crate::templates::pointwise::cpu::Points;
+use crate::templates::rowwise::cpu::{Auxiliary, Rows, Targets as RowTargets};
 
 impl Call<'_, '_> {
     /// Value and gradient in an array of their own.
-    pub fn on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
+    pub fn on_host<R: CpuReal>(&self) -> Result<Evaluation<R>> {
         let mut gradient = vec![R::ZERO; self.predictions.len()];
         let Values { values, count, auxiliaries } = self.on_host_into(&mut gradient)?;
         let mut hessian = vec![R::ZERO; if self.hessian { self.predictions.len() } else { 0 }];
         if self.hessian {
             match self.criterion.loss.family() {
-                Family::Pointwise(_) => {
-                    self.with_points(|loss, points| R::pointwise_curvature(loss, points, &mut hessian))
-                }
+                Family::Pointwise(_) => self
+                    .with_points(|loss, points| R::pointwise_curvature(loss, points, &mut hessian)),
                 _ => self.with_rows(|loss, rows| R::rowwise_curvature(loss, rows, &mut hessian)),
             }
         }
         let hessian = self.hessian.then(|| shaped(&self.shape, hessian)).transpose()?;
         let gradient = shaped(&self.shape, gradient)?;
-        Ok(Evaluation { values, gradient, others: Vec::new(), count, auxiliaries, hessian, first: "predictions" })
+        Ok(Evaluation {
+            values,
+            gradient,
+            others: Vec::new(),
+            count,
+            auxiliaries,
+            hessian,
+            first: "predictions",
+        })
     }
 
     /// The value; the gradient goes into `gradient`, as long as the predictions and row-major, all of it overwritten.
-    pub fn on_host_into<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
+    pub fn on_host_into<R: CpuReal>(&self, gradient: &mut [R]) -> Result<Values> {
         match self.criterion.loss.family() {
             Family::Pointwise(_) => self.pointwise_on_host(gradient),
             _ => self.rowwise_on_host(gradient),
         }
     }
 
-    fn pointwise_on_host<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
+    fn pointwise_on_host<R: CpuReal>(&self, gradient: &mut [R]) -> Result<Values> {
         let mut values = vec![R::ZERO; if self.each() { self.predictions.len() } else { 0 }];
-        let sum = self.with_points(|loss, points| R::pointwise(loss, points, gradient, &mut values));
+        let sum =
+            self.with_points(|loss, points| R::pointwise(loss, points, gradient, &mut values));
         self.values(sum, &values, None)
     }
 
     /// Hands on the inputs as a pointwise loss takes them.
-    fn with_points<R: HostReal, T>(&self, run: impl FnOnce(&dyn Loss, &Points<R>) -> T) -> T {
+    fn with_points<R: CpuReal, T>(&self, run: impl FnOnce(&dyn Loss, &Points<R>) -> T) -> T {
         let (predictions, targets) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight = self.weight.as_ref().map(|(weight, per)| (R::from_f32s(weight), *per));
-        let (column_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
+        let (column_weight, upstreams) =
+            (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
         let points = Points {
             predictions: &predictions,
             targets: &targets,
-            weight: weight.as_ref().map_or(Spread::None, |(weight, per)| spread(weight, *per)),
-            mask: self.mask.as_ref().map_or(Spread::None, |(mask, per)| spread(mask, *per)),
+            weight: weight.as_ref().map_or(Broadcast::None, |(weight, per)| spread(weight, *per)),
+            mask: self.mask.as_ref().map_or(Broadcast::None, |(mask, per)| spread(mask, *per)),
             column_weight: &column_weight,
             row_length: self.sizes.row_length,
             factor: R::new(self.share.factor),
@@ -64,10 +74,12 @@ impl Call<'_, '_> {
     }
 
     /// Hands on the inputs as a row-wise loss takes them.
-    fn with_rows<R: HostReal, T>(&self, run: impl FnOnce(&dyn Loss, &Rows<R>) -> T) -> T {
+    fn with_rows<R: CpuReal, T>(&self, run: impl FnOnce(&dyn Loss, &Rows<R>) -> T) -> T {
         let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
-        let weight = self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
-        let (class_weight, pos_weight) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.pos_weight));
+        let weight =
+            self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
+        let (class_weight, pos_weight) =
+            (R::from_f32s(&self.column_weight), R::from_f32s(&self.pos_weight));
         let upstreams = R::from_f32s(&self.upstreams);
         let rows = Rows {
             logits: &logits,
@@ -89,9 +101,10 @@ impl Call<'_, '_> {
         run(&*self.criterion.loss, &rows)
     }
 
-    fn rowwise_on_host<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
+    fn rowwise_on_host<R: CpuReal>(&self, gradient: &mut [R]) -> Result<Values> {
         let mut values = vec![R::ZERO; self.sizes.rows];
-        let mut auxiliary = vec![Auxiliary::default(); if self.auxiliary { self.sizes.rows } else { 0 }];
+        let mut auxiliary =
+            vec![Auxiliary::default(); if self.auxiliary { self.sizes.rows } else { 0 }];
         self.with_rows(|loss, rows| R::rowwise(loss, rows, gradient, &mut values, &mut auxiliary));
         let auxiliaries = self.auxiliary.then(|| Auxiliaries {
             values: doubles(&values),
@@ -104,7 +117,12 @@ impl Call<'_, '_> {
         self.values(parallel::pairwise(&values), &values, auxiliaries)
     }
 
-    fn values<R: Real>(&self, sum: f64, each: &[R], auxiliaries: Option<Auxiliaries>) -> Result<Values> {
+    fn values<R: Real>(
+        &self,
+        sum: f64,
+        each: &[R],
+        auxiliaries: Option<Auxiliaries>,
+    ) -> Result<Values> {
         let values = if self.each() {
             shaped(&self.sizes.value_shape, doubles(each))?
         } else {
@@ -118,6 +136,6 @@ fn doubles<R: Real>(values: &[R]) -> Vec<f64> {
     values.iter().map(|value| value.to_f64()).collect()
 }
 
-fn spread<T>(values: &[T], per: Per) -> Spread<'_, T> {
-    if per == Per::Element { Spread::Element(values) } else { Spread::Row(values) }
+fn spread<T>(values: &[T], per: Per) -> Broadcast<'_, T> {
+    if per == Per::Element { Broadcast::Element(values) } else { Broadcast::Row(values) }
 }

@@ -3,11 +3,12 @@
 use half::f16;
 use ndarray::{ArrayD, arr0};
 
-use super::{DeviceEvaluation, Outcome};
 use crate::Result;
-use crate::criterion::{Criterion, Evaluation, Reduction, TensorInputs, Upstream};
-use crate::inputs::Inputs;
-use crate::tensor::{Tensor, shaped};
+use crate::criterion::inputs::Inputs;
+use crate::criterion::resident::{DeviceEvaluation, Outcome};
+use crate::criterion::tensor_inputs::{TensorInputs, Upstream};
+use crate::criterion::{Criterion, Evaluation, Reduction};
+use crate::runtime::tensor::{Tensor, shaped};
 
 /// A tensor's numbers, whole or not.
 enum Numbers {
@@ -24,7 +25,9 @@ fn numbers(tensor: &Tensor) -> Result<Numbers> {
 }
 
 fn flags(tensor: Option<&Tensor>) -> Result<Option<ArrayD<bool>>> {
-    let read = |tensor: &Tensor| shaped(tensor.shape(), tensor.integers()?.into_iter().map(|x| x != 0).collect());
+    let read = |tensor: &Tensor| {
+        shaped(tensor.shape(), tensor.integers()?.into_iter().map(|x| x != 0).collect())
+    };
     tensor.map(read).transpose()
 }
 
@@ -72,7 +75,7 @@ impl Criterion {
             others: others.collect::<Result<_>>()?,
             values,
             hessian: found.hessian.as_ref().map(like_predictions).transpose()?,
-            outcome: Outcome::OnHost { value, count: found.count, auxiliaries: found.auxiliaries },
+            outcome: Outcome::OnCpu { value, count: found.count, auxiliaries: found.auxiliaries },
         })
     }
 }

@@ -1,16 +1,17 @@
 //! A call with tensors of predictions and targets on a GPU: what is known here, what the device counts, and the commands.
 
-use super::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
-use crate::Result;
-use crate::criterion::{Criterion, OnEmpty, Reduction, TensorInputs};
-use crate::device::Gpu;
-use crate::inputs::{self, Sizes, shape_error};
-use crate::kernel::Command;
-use crate::kernels::loss::listwise::units_of_lists;
-use crate::kernels::loss::shares::{self, Labels, NOTES, Share, Values};
-use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, Per};
+use crate::criterion::inputs::{Sizes, shape_error};
+use crate::criterion::resident::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
+use crate::criterion::tensor_inputs::TensorInputs;
+use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
 use crate::losses::{Domain, Family};
-use crate::tensor::{Storage, Tensor};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::Command;
+use crate::runtime::tensor::{Storage, Tensor};
+use crate::templates::listwise::gpu::units_of_lists;
+use crate::templates::normalizer::{Labels, NOTES, Share, Values};
+use crate::templates::{Buffers, Divisor, Job, Per, normalizer};
+use crate::{Result, templates as kernel};
 
 /// One call whose inputs fit.
 struct Call<'t> {
@@ -43,16 +44,22 @@ impl Criterion {
         let mut commands = Vec::new();
         let (job, buffers) = call.prepare(inputs.auxiliary, &mut commands)?;
         commands.extend(kernel::commands(gpu, &*self.loss, &job, &buffers)?);
-        let tensor =
-            |shape: &[usize], buffer: &wgpu::Buffer| Tensor::new(&self.device, shape, Storage::Gpu(buffer.clone()));
+        let tensor = |shape: &[usize], buffer: &wgpu::Buffer| {
+            Tensor::new(&self.device, shape, Storage::Gpu(buffer.clone()))
+        };
         let like_predictions = |buffer: &wgpu::Buffer| {
-            let storage = if job.half { Storage::GpuHalf(buffer.clone()) } else { Storage::Gpu(buffer.clone()) };
+            let storage = if job.half {
+                Storage::GpuHalf(buffer.clone())
+            } else {
+                Storage::Gpu(buffer.clone())
+            };
             Tensor::new(&self.device, call.predictions.shape(), storage)
         };
         let hessian = if inputs.hessian {
             // The same kernel with the second derivative in the first one's place: it leaves the same values once more.
             let gradient = gpu.buffer("a Hessian's diagonal", call.words())?;
-            let (job, buffers) = (Job { second: true, ..job.clone() }, Buffers { gradient, ..buffers.clone() });
+            let (job, buffers) =
+                (Job { second: true, ..job.clone() }, Buffers { gradient, ..buffers.clone() });
             commands.extend(kernel::kernel_commands(gpu, &*self.loss, &job, &buffers)?.0);
             Some(like_predictions(&buffers.gradient))
         } else {
@@ -64,7 +71,9 @@ impl Criterion {
                 gpu: gpu.clone(),
                 buffer: buffers.result.clone(),
                 count: (!call.keeps_depend()).then(|| call.units()),
-                nan_if_empty: self.averages() && self.on_empty == OnEmpty::Nan && call.keeps_depend(),
+                nan_if_empty: self.averages()
+                    && self.on_empty == OnEmpty::Nan
+                    && call.keeps_depend(),
                 check: call.checked(),
                 planes: inputs.auxiliary.then(|| (buffers.values.clone(), call.sizes.rows)),
             }),
@@ -73,7 +82,8 @@ impl Criterion {
             values: self.each().then(|| tensor(&call.sizes.value_shape, &buffers.values)),
             hessian,
         };
-        let scaled: Vec<&Tensor> = std::iter::once(&evaluation.gradient).chain(&evaluation.hessian).collect();
+        let scaled: Vec<&Tensor> =
+            std::iter::once(&evaluation.gradient).chain(&evaluation.hessian).collect();
         self.scale(gpu, call.upstream.1, &scaled, &mut commands)?;
         Ok((commands, buffers, evaluation))
     }
@@ -82,7 +92,8 @@ impl Criterion {
 impl<'t> Call<'t> {
     fn check(criterion: &'t Criterion, gpu: &'t Gpu, inputs: &TensorInputs<'t>) -> Result<Self> {
         let loss = &*criterion.loss;
-        let (predictions, targets) = (inputs.required(loss, "predictions")?, inputs.required(loss, "targets")?);
+        let (predictions, targets) =
+            (inputs.required(loss, "predictions")?, inputs.required(loss, "targets")?);
         let has_labels = targets.is_labels() && loss.targets() != Domain::ClassList;
         let sizes = Sizes::of(loss, predictions.shape(), targets.shape(), has_labels)?;
         let spread = |name: &str, tensor: Option<&Tensor>| {
@@ -96,12 +107,20 @@ impl<'t> Call<'t> {
         let of_columns = |name: &str| {
             let Some(tensor) = inputs.get(name) else { return Ok(None) };
             if tensor.len() != sizes.columns || tensor.shape().len() > 1 {
-                let allowed = format!("it must be [{}], one for each column of the predictions", sizes.columns);
-                return Err(shape_error(loss.name(), format!("{name} is {:?}", tensor.shape()), &allowed));
+                let allowed = format!(
+                    "it must be [{}], one for each column of the predictions",
+                    sizes.columns
+                );
+                return Err(shape_error(
+                    loss.name(),
+                    format!("{name} is {:?}", tensor.shape()),
+                    &allowed,
+                ));
             }
             gpu_buffer(tensor).map(Some)
         };
-        let (mut column_weight, mut pos_weight) = (of_columns("class_weight")?, of_columns("pos_weight")?);
+        let (mut column_weight, mut pos_weight) =
+            (of_columns("class_weight")?, of_columns("pos_weight")?);
         if matches!(loss.family(), Family::Pointwise(_)) {
             column_weight = pos_weight.take();
         }
@@ -138,7 +157,13 @@ impl<'t> Call<'t> {
         let size = 4 * columns as u64;
         for (from, to_offset) in [(self.column_weight.as_ref(), 0), (Some(positive), size)] {
             let Some(from) = from.cloned() else { continue };
-            commands.push(Command::Copy { from, from_offset: 0, to: packed.clone(), to_offset, size });
+            commands.push(Command::Copy {
+                from,
+                from_offset: 0,
+                to: packed.clone(),
+                to_offset,
+                size,
+            });
         }
         Ok(Some(packed))
     }
@@ -174,7 +199,9 @@ impl<'t> Call<'t> {
 
     /// Whether which values take part, or how much, is known on the device alone.
     fn keeps_depend(&self) -> bool {
-        self.mask.is_some() || self.pads() || self.has_labels() && !self.criterion.loss.ignored().is_empty()
+        self.mask.is_some()
+            || self.pads()
+            || self.has_labels() && !self.criterion.loss.ignored().is_empty()
     }
 
     /// Whether a mean divides by the weights of the classes.
@@ -208,24 +235,32 @@ impl<'t> Call<'t> {
     }
 
     /// What takes part, as the kernels that count take it.
-    fn values<'v>(&'v self, targets: &'v wgpu::Buffer, units_of_lists: Option<&'v wgpu::Buffer>) -> Values<'v> {
+    fn values<'v>(
+        &'v self,
+        targets: &'v wgpu::Buffer,
+        units_of_lists: Option<&'v wgpu::Buffer>,
+    ) -> Values<'v> {
         let (loss, reduction) = (&*self.criterion.loss, self.criterion.reduction);
         let length = if self.is_per_element() { self.predictions.len() } else { self.sizes.rows };
         let spread = |input: &'v Option<(wgpu::Buffer, Per)>| {
-            let width = |per: &Per| if self.is_per_element() && *per == Per::Row { self.sizes.row_length } else { 1 };
+            let width = |per: &Per| {
+                if self.is_per_element() && *per == Per::Row { self.sizes.row_length } else { 1 }
+            };
             input.as_ref().map(|(buffer, per)| (buffer, width(per)))
         };
         let classes = loss.classes(self.sizes.columns);
         let whole_rows = self.is_pointwise() && !self.is_per_element();
-        let of_elements =
-            whole_rows || !self.is_pointwise() && reduction == Reduction::Mean && loss.mean_over_elements();
+        let of_elements = whole_rows
+            || !self.is_pointwise() && reduction == Reduction::Mean && loss.mean_over_elements();
         let scale = |wide: bool| if wide { self.sizes.row_length } else { 1 };
         Values {
             weight: spread(&self.weight),
             mask: spread(&self.mask),
             labels: match (self.has_labels(), self.has_lists()) {
                 (true, _) => Labels::Classes { labels: targets, classes, ignored: loss.ignored() },
-                (_, true) => Labels::Lists { lists: targets, classes, floats: !self.targets.is_labels() },
+                (_, true) => {
+                    Labels::Lists { lists: targets, classes, floats: !self.targets.is_labels() }
+                }
                 _ => Labels::None,
             },
             share: match (units_of_lists, &self.column_weight) {
@@ -264,17 +299,23 @@ impl<'t> Call<'t> {
         let (gpu, criterion) = (self.gpu, self.criterion);
         let loss = &*criterion.loss;
         let on_device = self.divides_on_device();
-        let packs = self.mask.is_some() || on_device && (self.weight.is_some() || self.is_pointwise());
+        let packs =
+            self.mask.is_some() || on_device && (self.weight.is_some() || self.is_pointwise());
         let job = self.job(on_device, packs, auxiliary)?;
         let (predictions, mut targets) = (gpu_buffer(self.predictions)?, gpu_buffer(self.targets)?);
         let given = targets.clone();
         if self.has_lists() && self.targets.is_labels() {
-            let (made, floats) = kernel::resident::floats_of(gpu, &targets, self.targets.len())?;
+            let (made, floats) =
+                crate::templates::on_device::floats_of(gpu, &targets, self.targets.len())?;
             commands.extend(made);
             targets = floats;
         }
         let mut buffers = Buffers {
-            gradient: if self.in_place { predictions.clone() } else { gpu.buffer("a gradient", self.words())? },
+            gradient: if self.in_place {
+                predictions.clone()
+            } else {
+                gpu.buffer("a gradient", self.words())?
+            },
             predictions,
             targets,
             weights: self.weight.clone(),
@@ -284,7 +325,7 @@ impl<'t> Call<'t> {
             upstreams: criterion.upstreams(gpu, self.upstream.1, self.units(), commands)?,
             values: gpu.buffer("partial sums", kernel::values_length(gpu, loss, &job))?,
             result: gpu.buffer("a loss", NOTES)?,
-            absent: gpu.buffer("nothing", 4)?,
+            dummy: gpu.buffer("nothing", 4)?,
         };
         let units = match self.pads() {
             true => {
@@ -296,12 +337,14 @@ impl<'t> Call<'t> {
         };
         let values = self.values(&given, units.as_ref());
         if self.keeps_depend() || on_device || self.has_labels() || self.has_lists() {
-            commands.extend(shares::count(gpu, &values, &buffers.result)?);
+            commands.extend(normalizer::count(gpu, &values, &buffers.result)?);
         }
         if packs {
-            let (made, packed) = shares::pack(gpu, &values, on_device.then_some(&buffers.result))?;
+            let (made, packed) =
+                normalizer::pack(gpu, &values, on_device.then_some(&buffers.result))?;
             commands.extend(made);
-            buffers.weights = Some((packed, if self.is_per_element() { Per::Element } else { Per::Row }));
+            buffers.weights =
+                Some((packed, if self.is_per_element() { Per::Element } else { Per::Row }));
         }
         Ok((job, buffers))
     }

@@ -47,12 +47,17 @@ pub(in crate::data) struct Piece {
 impl Layout {
     pub(in crate::data) fn open(format: Format, path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        let (schema, pieces) = laid_out(format, file).map_err(|error| damaged(format, path, &error))?;
+        let (schema, pieces) =
+            laid_out(format, file).map_err(|error| damaged(format, path, &error))?;
         let (mut columns, mut notes) = (Vec::new(), Vec::new());
         for (place, field) in schema.fields().iter().enumerate() {
             match kind(field.data_type()) {
                 Some(kind) => columns.push((place, field.name().clone(), kind)),
-                None => notes.push(format!("column `{}` is left out: it holds {}", field.name(), field.data_type())),
+                None => notes.push(format!(
+                    "column `{}` is left out: it holds {}",
+                    field.name(),
+                    field.data_type()
+                )),
             }
         }
         Ok(Layout { format, path: path.into(), columns, notes, pieces })
@@ -70,8 +75,10 @@ impl Layout {
 
     /// All rows.
     pub(in crate::data) fn whole(&self) -> Result<Table> {
-        let file = File::open(&self.path).map_err(|source| Error::Io { path: self.path.clone(), source })?;
-        let batches = opened(self.format, file, None).map_err(|error| damaged(self.format, &self.path, &error))?;
+        let file = File::open(&self.path)
+            .map_err(|source| Error::Io { path: self.path.clone(), source })?;
+        let batches = opened(self.format, file, None)
+            .map_err(|error| damaged(self.format, &self.path, &error))?;
         let table = self.table(batches, self.notes.clone())?;
         if table.rows() > 0 {
             return Ok(table);
@@ -83,14 +90,18 @@ impl Layout {
     pub(in crate::data) fn piece(&self, place: usize) -> Result<Table> {
         let (file, piece) = (File::open(&self.path), self.pieces[place]);
         let file = file.map_err(|source| Error::Io { path: self.path.clone(), source })?;
-        let batches =
-            opened(self.format, file, Some(piece)).map_err(|error| damaged(self.format, &self.path, &error))?;
+        let batches = opened(self.format, file, Some(piece))
+            .map_err(|error| damaged(self.format, &self.path, &error))?;
         let table = self.table(batches, Vec::new())?;
         if table.rows() == piece.rows {
             return Ok(table);
         }
         let found = format!("{} rows", table.rows());
-        Err(self.wrong(&format!("group {}", piece.group), found, &format!("{}, as its head says", piece.rows)))
+        Err(self.wrong(
+            &format!("group {}", piece.group),
+            found,
+            &format!("{}, as its head says", piece.rows),
+        ))
     }
 
     fn table(
@@ -101,20 +112,29 @@ impl Layout {
         let mut builders: Vec<Builder> =
             self.columns.iter().map(|(_, _, kind)| Builder::of(*kind, Decimal::Point)).collect();
         for batch in batches {
-            let batch = batch.map_err(|error| damaged(self.format, &self.path, &error.to_string()))?;
+            let batch =
+                batch.map_err(|error| damaged(self.format, &self.path, &error.to_string()))?;
             for ((place, name, _), builder) in self.columns.iter().zip(&mut builders) {
                 let position = format!("column `{name}`");
-                add(builder, batch.column(*place))
-                    .map_err(|error| self.wrong(&position, error.to_string(), "numbers, text, booleans or times"))?;
+                add(builder, batch.column(*place)).map_err(|error| {
+                    self.wrong(&position, error.to_string(), "numbers, text, booleans or times")
+                })?;
             }
         }
-        let columns =
-            builders.into_iter().zip(&self.columns).map(|(builder, (_, name, _))| builder.finish(name.clone()).0);
+        let columns = builders
+            .into_iter()
+            .zip(&self.columns)
+            .map(|(builder, (_, name, _))| builder.finish(name.clone()).0);
         Table::of_file(&self.path, columns.collect(), notes)
     }
 
     fn wrong(&self, position: &str, found: String, expected: &str) -> Error {
-        Error::Data { path: self.path.clone(), position: position.into(), found, expected: expected.into() }
+        Error::Data {
+            path: self.path.clone(),
+            position: position.into(),
+            found,
+            expected: expected.into(),
+        }
     }
 }
 
@@ -122,7 +142,8 @@ impl Layout {
 fn laid_out(format: Format, file: File) -> std::result::Result<(SchemaRef, Vec<Piece>), String> {
     match format {
         Format::Parquet => {
-            let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
+            let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+                .map_err(|error| error.to_string())?;
             let mut pieces = Vec::new();
             for (group, found) in builder.metadata().row_groups().iter().enumerate() {
                 let rows = usize::try_from(found.num_rows()).map_err(|error| error.to_string())?;
@@ -132,7 +153,8 @@ fn laid_out(format: Format, file: File) -> std::result::Result<(SchemaRef, Vec<P
             Ok((builder.schema().clone(), pieces))
         }
         Format::Arrow => {
-            let mut reader = FileReader::try_new(BufReader::new(file), None).map_err(|error| error.to_string())?;
+            let mut reader = FileReader::try_new(BufReader::new(file), None)
+                .map_err(|error| error.to_string())?;
             let mut pieces = Vec::new();
             // Only a batch itself says how many rows it has.
             for (group, batch) in reader.by_ref().enumerate() {
@@ -145,18 +167,25 @@ fn laid_out(format: Format, file: File) -> std::result::Result<(SchemaRef, Vec<P
 }
 
 /// The batches of a file, or of a piece of it.
-fn opened(format: Format, file: File, piece: Option<Piece>) -> std::result::Result<Batches, String> {
+fn opened(
+    format: Format,
+    file: File,
+    piece: Option<Piece>,
+) -> std::result::Result<Batches, String> {
     match format {
         Format::Parquet => {
-            let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
+            let mut builder = ParquetRecordBatchReaderBuilder::try_new(file)
+                .map_err(|error| error.to_string())?;
             if let Some(Piece { group, offset, rows }) = piece {
                 builder = builder.with_row_groups(vec![group]).with_offset(offset).with_limit(rows);
             }
-            let reader = builder.with_batch_size(PIECE).build().map_err(|error| error.to_string())?;
+            let reader =
+                builder.with_batch_size(PIECE).build().map_err(|error| error.to_string())?;
             Ok(Box::new(reader))
         }
         Format::Arrow => {
-            let mut reader = FileReader::try_new(BufReader::new(file), None).map_err(|error| error.to_string())?;
+            let mut reader = FileReader::try_new(BufReader::new(file), None)
+                .map_err(|error| error.to_string())?;
             let count = piece.map_or(usize::MAX, |_| 1);
             if let Some(piece) = piece {
                 reader.set_index(piece.group).map_err(|error| error.to_string())?;
@@ -178,11 +207,15 @@ fn damaged(format: Format, path: &Path, error: &str) -> Error {
 /// What a column of a type holds; none of what is no number, text, truth or time.
 fn kind(of: &DataType) -> Option<Kind> {
     match of {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Boolean => Some(Kind::Words),
-        DataType::Dictionary(_, values) => kind(values),
-        DataType::Null | DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Duration(_) => {
-            Some(Kind::Numbers)
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Boolean => {
+            Some(Kind::Words)
         }
+        DataType::Dictionary(_, values) => kind(values),
+        DataType::Null
+        | DataType::Date32
+        | DataType::Date64
+        | DataType::Timestamp(..)
+        | DataType::Duration(_) => Some(Kind::Numbers),
         DataType::Time32(_) | DataType::Time64(_) => Some(Kind::Numbers),
         number if number.is_numeric() => Some(Kind::Numbers),
         _ => None,
@@ -205,12 +238,16 @@ fn add(builder: &mut Builder, array: &ArrayRef) -> std::result::Result<(), Arrow
             text.as_string::<i64>().iter().for_each(|cell| builder.add(cell.unwrap_or("").trim()));
         }
         DataType::Null => (0..array.len()).for_each(|_| builder.add_number(f64::NAN, None)),
-        DataType::Int64 => array.as_primitive::<Int64Type>().iter().for_each(|cell| whole(builder, cell)),
+        DataType::Int64 => {
+            array.as_primitive::<Int64Type>().iter().for_each(|cell| whole(builder, cell))
+        }
         DataType::UInt64 => {
             let cells = array.as_primitive::<UInt64Type>().iter();
             for cell in cells {
                 match cell {
-                    Some(large) if large > LARGEST_WHOLE => builder.add_number(large as f64, Some(large.to_string())),
+                    Some(large) if large > LARGEST_WHOLE => {
+                        builder.add_number(large as f64, Some(large.to_string()))
+                    }
                     cell => builder.add_number(cell.map_or(f64::NAN, |cell| cell as f64), None),
                 }
             }
@@ -219,7 +256,10 @@ fn add(builder: &mut Builder, array: &ArrayRef) -> std::result::Result<(), Arrow
             let unit = per_second(time).unwrap_or(1.0);
             let ticks = cast(&ticks(array)?, &DataType::Int64)?;
             let seconds = |cell: Option<i64>| cell.map_or(f64::NAN, |cell| cell as f64 / unit);
-            ticks.as_primitive::<Int64Type>().iter().for_each(|cell| builder.add_number(seconds(cell), None));
+            ticks
+                .as_primitive::<Int64Type>()
+                .iter()
+                .for_each(|cell| builder.add_number(seconds(cell), None));
         }
         _ => {
             let numbers = cast(array, &DataType::Float64)?;

@@ -100,7 +100,8 @@ impl AmongNumbers {
     /// Looks at all rows of a column of words.
     pub(super) fn add(&mut self, table: &Table, column: &Column) {
         let Cells::Words { codes, words } = column.cells() else { return };
-        let is_number: Vec<bool> = words.iter().map(|word| word.parse::<f64>().is_ok_and(f64::is_finite)).collect();
+        let is_number: Vec<bool> =
+            words.iter().map(|word| word.parse::<f64>().is_ok_and(f64::is_finite)).collect();
         for word in words.iter().zip(&is_number).filter(|(_, is)| **is).map(|(word, _)| word) {
             if self.different.len() == MANY_NUMBERS {
                 break;
@@ -133,21 +134,28 @@ impl AmongNumbers {
 
 /// The place of each row's word in a list; none for a blank, an error of the row for a word that is not there. In a list of words `-` is one
 /// of them though it is a blank among numbers, and a file may hold nothing else.
-pub(super) fn places(column: &Column, list: &[String], rows: &[usize]) -> Vec<Result<Option<usize>, usize>> {
-    let of: HashMap<&str, usize> = list.iter().enumerate().map(|(place, word)| (&**word, place)).collect();
+pub(super) fn places(
+    column: &Column,
+    list: &[String],
+    rows: &[usize],
+) -> Vec<Result<Option<usize>, usize>> {
+    let of: HashMap<&str, usize> =
+        list.iter().enumerate().map(|(place, word)| (&**word, place)).collect();
     let found = |row: usize, text: &str| of.get(text).copied().map(Some).ok_or(row);
     match column.cells() {
         Cells::Words { codes, words } => {
-            let by_code: Vec<Option<usize>> = words.iter().map(|word| of.get(&**word).copied()).collect();
+            let by_code: Vec<Option<usize>> =
+                words.iter().map(|word| of.get(&**word).copied()).collect();
             let place = |&row: &usize| match column.is_blank(row) {
                 true => Ok(None),
                 false => by_code[codes[row] as usize].map(Some).ok_or(row),
             };
             rows.iter().map(place).collect()
         }
-        Cells::Numbers(_) => {
-            rows.iter().map(|&row| column.word(row).map_or(Ok(None), |text| found(row, &text))).collect()
-        }
+        Cells::Numbers(_) => rows
+            .iter()
+            .map(|&row| column.word(row).map_or(Ok(None), |text| found(row, &text)))
+            .collect(),
     }
 }
 
@@ -178,7 +186,13 @@ mod tests {
         let mut counts = Counts::new(Memory::Bounded);
         for piece in 0..20_usize {
             let words: Vec<String> = (0..10_000)
-                .map(|row| if row % 100 == 0 { "often".into() } else { format!("{}", 10_000 * piece + row) })
+                .map(|row| {
+                    if row % 100 == 0 {
+                        "often".into()
+                    } else {
+                        format!("{}", 10_000 * piece + row)
+                    }
+                })
                 .collect();
             let column = Column::words("a", words.iter().map(String::as_str));
             counts.add(&column, &(0..10_000).collect::<Vec<_>>());

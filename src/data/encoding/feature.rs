@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use ndarray::{ArrayViewMut2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::super::table::{Cells, Column, Table};
-use super::categories::{AmongNumbers, Counts, most_frequent, places, truth};
-use super::lists::{are_distinct, holds_lists, lists, write_lists};
-use super::numbers::{LARGEST, Memory, Moments, Quantiles};
-use super::{ColumnReport, EncodingOptions};
+use crate::data::encoding::EncodingOptions;
+use crate::data::encoding::categories::{AmongNumbers, Counts, most_frequent, places, truth};
+use crate::data::encoding::lists::{are_distinct, holds_lists, lists, write_lists};
+use crate::data::encoding::numbers::{LARGEST, Memory, Moments, Quantiles};
+use crate::data::encoding::report::ColumnReport;
+use crate::data::table::{Cells, Column, Table};
 use crate::{Error, Result};
 
 /// A column and what is done with it.
@@ -52,7 +53,9 @@ impl Feature {
     /// Whether a cell is blank to what the column was in training: `-` is one among numbers, and a word among words.
     fn is_blank(&self, column: &Column, row: usize) -> bool {
         match &self.encoded {
-            Encoded::Words { .. } | Encoded::Truth { .. } | Encoded::Lists { .. } => column.word(row).is_none(),
+            Encoded::Words { .. } | Encoded::Truth { .. } | Encoded::Lists { .. } => {
+                column.word(row).is_none()
+            }
             _ => column.is_blank(row),
         }
     }
@@ -119,7 +122,12 @@ impl Feature {
                     *cell = ((value - mean) / scale) as f32;
                     if !cell.is_finite() {
                         let expected = "a number that is finite in f32; clean or drop such rows";
-                        return Err(table.wrong_cell(row, &self.column, table.shown(column, row), expected));
+                        return Err(table.wrong_cell(
+                            row,
+                            &self.column,
+                            table.shown(column, row),
+                            expected,
+                        ));
                     }
                 }
             }
@@ -128,7 +136,8 @@ impl Feature {
                     let is_true = match column.word(row) {
                         None => *fill,
                         Some(text) => as_truth(&text).ok_or_else(|| {
-                            let expected = "true or false, as in the data that the model was trained on";
+                            let expected =
+                                "true or false, as in the data that the model was trained on";
                             table.wrong_cell(row, &self.column, table.shown(column, row), expected)
                         })?,
                     };
@@ -146,11 +155,14 @@ impl Feature {
                     }
                 }
             }
-            Encoded::Lists { words, separator, .. } => write_lists(column, rows, words, *separator, &mut to),
+            Encoded::Lists { words, separator, .. } => {
+                write_lists(column, rows, words, *separator, &mut to)
+            }
             Encoded::Nothing { .. } => {}
         }
         if self.sparse {
-            let blank = to.axis_iter_mut(Axis(0)).zip(rows).filter(|(_, row)| self.is_blank(column, **row));
+            let blank =
+                to.axis_iter_mut(Axis(0)).zip(rows).filter(|(_, row)| self.is_blank(column, **row));
             blank.for_each(|(mut cells, _)| cells.fill(0.0));
         }
         Ok(())
@@ -160,7 +172,8 @@ impl Feature {
     pub(super) fn surprise(&self, table: &Table, column: &Column) -> Option<String> {
         let rows: Vec<usize> = (0..column.len()).collect();
         if let Encoded::Words { words, others: 0, .. } = &self.encoded {
-            let unknown: Vec<usize> = places(column, words, &rows).into_iter().filter_map(Result::err).collect();
+            let unknown: Vec<usize> =
+                places(column, words, &rows).into_iter().filter_map(Result::err).collect();
             if let Some(&first) = unknown.first() {
                 let (count, line) = (unknown.len(), table.line_of(first));
                 let text = column.word(first).unwrap_or_default();
@@ -170,8 +183,10 @@ impl Feature {
                 ));
             }
         }
-        let blank =
-            rows.iter().find(|&&row| self.is_blank(column, row)).filter(|_| self.blanks == 0 && !self.sparse)?;
+        let blank = rows
+            .iter()
+            .find(|&&row| self.is_blank(column, row))
+            .filter(|_| self.blanks == 0 && !self.sparse)?;
         let count = rows.iter().filter(|&&row| self.is_blank(column, row)).count();
         let with = match &self.encoded {
             Encoded::Number { fill, .. } => fill.to_string(),
@@ -187,7 +202,12 @@ impl Feature {
     }
 
     pub(super) fn report(&self) -> ColumnReport {
-        let report = ColumnReport::of_feature(&self.column, &self.encoded, (self.blanks, self.sparse), self.width());
+        let report = ColumnReport::of_feature(
+            &self.column,
+            &self.encoded,
+            (self.blanks, self.sparse),
+            self.width(),
+        );
         ColumnReport { is_identifier: self.is_identifier, ..report }
     }
 }
@@ -219,7 +239,8 @@ struct Numbering {
 impl Numbering {
     fn new(name: &str) -> Self {
         let name = name.to_lowercase();
-        let is_named = ["id", "index", "row", "rowid", "uuid"].contains(&&*name) || name.ends_with("_id");
+        let is_named =
+            ["id", "index", "row", "rowid", "uuid"].contains(&&*name) || name.ends_with("_id");
         Numbering { first: Some(f64::NAN), different: is_named.then(HashSet::new) }
     }
 
@@ -227,10 +248,14 @@ impl Numbering {
         if let (0, Some(&number)) = (seen, numbers.first()) {
             self.first = [0.0, 1.0].contains(&number).then_some(number);
         }
-        let counts = |first: &f64| numbers.iter().zip(seen..).all(|(&number, row)| number == first + row as f64);
+        let counts = |first: &f64| {
+            numbers.iter().zip(seen..).all(|(&number, row)| number == first + row as f64)
+        };
         self.first = self.first.filter(counts);
         // Beyond so many it is known well enough.
-        if let Some(different) = self.different.as_mut().filter(|different| different.len() < MOST_NUMBERS) {
+        if let Some(different) =
+            self.different.as_mut().filter(|different| different.len() < MOST_NUMBERS)
+        {
             let is_new = |number: &f64| number.fract() == 0.0 && different.insert(number.to_bits());
             if !numbers.iter().all(is_new) {
                 self.different = None;
@@ -286,9 +311,13 @@ impl FeatureFit {
             Cells::Numbers(numbers) => (Some(numbers), place == 0 && column.name() == "Unnamed: 0"),
             Cells::Words { .. } => (None, false),
         };
-        let index = numbers.filter(|_| is_index).map(|numbers| numbers.first().copied().unwrap_or(f64::NAN));
+        let index = numbers
+            .filter(|_| is_index)
+            .map(|numbers| numbers.first().copied().unwrap_or(f64::NAN));
         let cells = match numbers {
-            Some(_) => CellsFit::Numbers(Moments::default(), Quantiles::new(memory), Flags::default()),
+            Some(_) => {
+                CellsFit::Numbers(Moments::default(), Quantiles::new(memory), Flags::default())
+            }
             None => CellsFit::Words(Counts::new(memory), AmongNumbers::default()),
         };
         FeatureFit {
@@ -318,7 +347,12 @@ impl FeatureFit {
                 for &row in rows.iter().filter(|&&row| !numbers[row].is_nan()) {
                     if numbers[row].abs() > LARGEST {
                         let expected = "a finite number up to 1e150; clean or drop such rows, or leave the cell empty";
-                        return Err(table.wrong_cell(row, column.name(), table.shown(column, row), expected));
+                        return Err(table.wrong_cell(
+                            row,
+                            column.name(),
+                            table.shown(column, row),
+                            expected,
+                        ));
                     }
                     moments.add(numbers[row]);
                     flags.add(numbers[row]);
@@ -340,11 +374,15 @@ impl FeatureFit {
         let nothing = |reason: String| Encoded::Nothing { reason };
         let encoded = match cells {
             _ if blanks == rows => nothing("blank in all rows".into()),
-            CellsFit::Numbers(..) if index.is_some() => nothing("the index of the rows, under no name".into()),
+            CellsFit::Numbers(..) if index.is_some() => {
+                nothing("the index of the rows, under no name".into())
+            }
             CellsFit::Numbers(_, _, flags) if options.sparse && flags.are_all() => {
                 Encoded::Number { mean: 0.0, scale: 1.0, fill: 0.0 }
             }
-            CellsFit::Numbers(moments, quantiles, _) => number(&moments, quantiles, options.standardize),
+            CellsFit::Numbers(moments, quantiles, _) => {
+                number(&moments, quantiles, options.standardize)
+            }
             CellsFit::Words(counts, among_numbers) => {
                 let counted = counts.sorted();
                 match options.lists.filter(|&separator| holds_lists(&counted.0, separator)) {
@@ -374,14 +412,19 @@ impl FeatureFit {
 /// A part of a file that is not of the kind of the parts before it.
 pub(super) fn changed(table: &Table, column: &Column) -> Error {
     let position = format!("column `{}`", column.name());
-    table.wrong(&position, "another kind of cells than before".into(), "a file that stays as it is while it is read")
+    table.wrong(
+        &position,
+        "another kind of cells than before".into(),
+        "a file that stays as it is while it is read",
+    )
 }
 
 fn number(moments: &Moments, quantiles: Quantiles, standardize: bool) -> Encoded {
     let (mean, deviation) = moments.mean_and_deviation();
     let [fill] = quantiles.at([0.5]);
     // A column of one value is told by its scale of 0 until its blanks were looked at.
-    let (mean, scale) = if standardize || deviation == 0.0 { (mean, deviation) } else { (0.0, 1.0) };
+    let (mean, scale) =
+        if standardize || deviation == 0.0 { (mean, deviation) } else { (0.0, 1.0) };
     Encoded::Number { mean, scale, fill }
 }
 
@@ -401,15 +444,24 @@ fn words(
     among_numbers.check()?;
     let different = counted.len() + forgotten;
     let are_dates = counted.iter().all(|(word, _)| is_date(word));
-    let dates =
-        if are_dates { ", which are dates: write them as a number, such as days, to learn from them" } else { "" };
-    let nothing = || Encoded::Nothing { reason: format!("{different} different words in {known} rows{dates}") };
+    let dates = if are_dates {
+        ", which are dates: write them as a number, such as days, to learn from them"
+    } else {
+        ""
+    };
+    let nothing = || Encoded::Nothing {
+        reason: format!("{different} different words in {known} rows{dates}"),
+    };
     if options.sparse && are_distinct(different, known) {
         return Ok(nothing());
     }
     if different <= options.categories {
         let fill = most(&counted);
-        return Ok(Encoded::Words { words: counted.into_iter().map(|(word, _)| word).collect(), others: 0, fill });
+        return Ok(Encoded::Words {
+            words: counted.into_iter().map(|(word, _)| word).collect(),
+            others: 0,
+            fill,
+        });
     }
     if 2 * different > known {
         return Ok(nothing());
@@ -424,8 +476,9 @@ fn words(
 fn is_date(word: &str) -> bool {
     let parts: Vec<&str> = word.get(..10).unwrap_or_default().split('-').collect();
     let number = |place: usize, digits: usize| {
-        let part =
-            parts.get(place).filter(|part| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit()));
+        let part = parts
+            .get(place)
+            .filter(|part| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit()));
         part.and_then(|part| part.parse::<u32>().ok())
     };
     number(0, 4).is_some()
@@ -447,13 +500,16 @@ fn values(table: &Table, column: &Column, rows: &[usize]) -> Result<Vec<f64>> {
     match column.cells() {
         Cells::Numbers(numbers) => Ok(rows.iter().map(|&row| numbers[row]).collect()),
         Cells::Words { codes, words } => {
-            let value: Vec<Option<f64>> =
-                words.iter().map(|word| word.parse().ok().filter(|number: &f64| number.is_finite())).collect();
+            let value: Vec<Option<f64>> = words
+                .iter()
+                .map(|word| word.parse().ok().filter(|number: &f64| number.is_finite()))
+                .collect();
             let expected = "a number, as in the data that the model was trained on";
             let of = |&row: &usize| match column.is_blank(row) {
                 true => Ok(f64::NAN),
-                false => value[codes[row] as usize]
-                    .ok_or_else(|| table.wrong_cell(row, column.name(), table.shown(column, row), expected)),
+                false => value[codes[row] as usize].ok_or_else(|| {
+                    table.wrong_cell(row, column.name(), table.shown(column, row), expected)
+                }),
             };
             rows.iter().map(of).collect()
         }

@@ -20,7 +20,11 @@ pub(super) struct Fitting<'o> {
 }
 
 /// What is learned of a table in memory: a column after the other on each thread, since the numbers of a column are held for its median.
-pub(super) fn of_table(table: &Table, rows: &[usize], options: &EncodingOptions) -> Result<Encoding> {
+pub(super) fn of_table(
+    table: &Table,
+    rows: &[usize],
+    options: &EncodingOptions,
+) -> Result<Encoding> {
     if rows.is_empty() {
         return Err(no_rows());
     }
@@ -30,7 +34,8 @@ pub(super) fn of_table(table: &Table, rows: &[usize], options: &EncodingOptions)
         feature.add(table, column, rows)?;
         feature.finish(options)
     };
-    let features: Vec<Result<Feature>> = features(table, options)?.into_par_iter().map(fit).collect();
+    let features: Vec<Result<Feature>> =
+        features(table, options)?.into_par_iter().map(fit).collect();
     // The first error in the order of the columns, whatever the threads do.
     let features = features.into_iter().collect::<Result<_>>()?;
     let mut target = TargetFit::new(table, &targets, options.kind, Memory::All)?;
@@ -45,7 +50,9 @@ impl<'o> Fitting<'o> {
         let targets = targets(table, options)?;
         let columns = features(table, options)?.into_iter();
         Ok(Fitting {
-            features: columns.map(|(place, column)| (place, FeatureFit::new(place, column, memory))).collect(),
+            features: columns
+                .map(|(place, column)| (place, FeatureFit::new(place, column, memory)))
+                .collect(),
             target: TargetFit::new(table, &targets, options.kind, memory)?,
             has_header: table.has_header(),
             rows: 0,
@@ -55,7 +62,9 @@ impl<'o> Fitting<'o> {
 
     /// Adds a piece of the table, in which these are the rows to train on, ascending.
     pub(super) fn add(&mut self, table: &Table, rows: &[usize]) -> Result<()> {
-        let add = |(place, feature): &mut (usize, FeatureFit)| feature.add(table, &table.columns()[*place], rows);
+        let add = |(place, feature): &mut (usize, FeatureFit)| {
+            feature.add(table, &table.columns()[*place], rows)
+        };
         let added: Vec<Result<()>> = self.features.par_iter_mut().map(add).collect();
         // The first in the order of the columns, whatever the threads do.
         added.into_iter().collect::<Result<()>>()?;
@@ -73,18 +82,24 @@ impl<'o> Fitting<'o> {
 }
 
 /// The encoding of what was learned, of which something must be left.
-fn made(features: Vec<Feature>, has_header: bool, target: TargetFit, options: &EncodingOptions) -> Result<Encoding> {
+fn made(
+    features: Vec<Feature>,
+    has_header: bool,
+    target: TargetFit,
+    options: &EncodingOptions,
+) -> Result<Encoding> {
     let weight = options.weight.clone();
-    let encoding = Encoding { features: Some(features), has_header, target: target.finish()?, weight };
+    let encoding =
+        Encoding { features: Some(features), has_header, target: target.finish()?, weight };
     if encoding.width() > 0 {
         return Ok(encoding);
     }
-    let told = encoding.in_words();
+    let report = encoding.in_words();
     Err(Error::Input {
         operation: "encoding".into(),
         name: "the table".into(),
         found: "has no column left to learn from".into(),
-        allowed: format!("at least one besides the target must hold more than one value: {told}"),
+        allowed: format!("at least one besides the target must hold more than one value: {report}"),
     })
 }
 

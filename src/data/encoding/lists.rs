@@ -34,7 +34,11 @@ pub(super) fn holds_lists(counted: &[(String, usize)], separator: char) -> bool 
 }
 
 /// Learns the words that cells list, each of which stands in so many rows.
-pub(super) fn lists(counted: Vec<(String, usize)>, separator: char, options: &EncodingOptions) -> Encoded {
+pub(super) fn lists(
+    counted: Vec<(String, usize)>,
+    separator: char,
+    options: &EncodingOptions,
+) -> Encoded {
     let (mut counts, mut all): (HashMap<String, usize>, usize) = (HashMap::new(), 0);
     for (cell, rows) in counted {
         for part in parts(&cell, separator) {
@@ -45,10 +49,13 @@ pub(super) fn lists(counted: Vec<(String, usize)>, separator: char, options: &En
     let mut words: Vec<(String, usize)> = counts.into_iter().collect();
     words.sort_unstable();
     if are_distinct(words.len(), all) {
-        return Encoded::Nothing { reason: format!("{} different words in lists of {all}", words.len()) };
+        return Encoded::Nothing {
+            reason: format!("{} different words in lists of {all}", words.len()),
+        };
     }
     let rarer = words.len().saturating_sub(options.categories);
-    let words = most_frequent(words, options.categories).into_iter().map(|(word, _)| word).collect();
+    let words =
+        most_frequent(words, options.categories).into_iter().map(|(word, _)| word).collect();
     Encoded::Lists { words, separator, rarer }
 }
 
@@ -60,7 +67,8 @@ pub(super) fn write_lists(
     separator: char,
     to: &mut ArrayViewMut2<f32>,
 ) {
-    let places: HashMap<&str, usize> = words.iter().enumerate().map(|(place, word)| (&**word, place)).collect();
+    let places: HashMap<&str, usize> =
+        words.iter().enumerate().map(|(place, word)| (&**word, place)).collect();
     for (at, &row) in rows.iter().enumerate() {
         let Some(cell) = column.word(row) else { continue };
         for part in parts(&cell, separator) {

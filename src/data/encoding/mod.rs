@@ -124,7 +124,12 @@ impl EncodingOptions {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub fn side_features() -> Self {
-        EncodingOptions { categories: SPARSE_CATEGORIES, lists: Some('|'), sparse: true, ..Self::default() }
+        EncodingOptions {
+            categories: SPARSE_CATEGORIES,
+            lists: Some('|'),
+            sparse: true,
+            ..Self::default()
+        }
     }
 
     /// Adds a column of targets.
@@ -196,8 +201,11 @@ impl Encoding {
     pub fn apply_to_arrays(&self, dataset: Dataset) -> Result<Dataset> {
         let table = target::as_table(&dataset)?;
         let columns: Vec<&Column> = table.columns().iter().collect();
-        let target =
-            if columns.is_empty() { Target::None } else { self.target.encode(&table, &columns, &all(&table))? };
+        let target = if columns.is_empty() {
+            Target::None
+        } else {
+            self.target.encode(&table, &columns, &all(&table))?
+        };
         Ok(Dataset { target, ..dataset })
     }
 
@@ -293,8 +301,9 @@ impl Encoding {
     }
 
     fn in_words(&self) -> String {
-        let told: Vec<String> = self.features.iter().flatten().map(|feature| feature.report().to_string()).collect();
-        told.join("; ")
+        let report: Vec<String> =
+            self.features.iter().flatten().map(|feature| feature.report().to_string()).collect();
+        report.join("; ")
     }
 
     /// The columns of the targets, if the table has them all.
@@ -303,14 +312,17 @@ impl Encoding {
             return None;
         }
         let names = self.target.columns();
-        let found: Option<Vec<&Column>> = names.iter().map(|name| table.column(name).ok()).collect();
+        let found: Option<Vec<&Column>> =
+            names.iter().map(|name| table.column(name).ok()).collect();
         found.filter(|found| !found.is_empty())
     }
 
     /// The rows of a table of which no target is blank; all where the table has none.
     pub fn rows_with_target(&self, table: &Table) -> Vec<usize> {
         let columns = self.target_columns(table).unwrap_or_default();
-        (0..table.rows()).filter(|&row| !columns.iter().any(|column| self.target.is_blank(column, row))).collect()
+        (0..table.rows())
+            .filter(|&row| !columns.iter().any(|column| self.target.is_blank(column, row)))
+            .collect()
     }
 
     fn kept(&self) -> impl Iterator<Item = &Feature> {
@@ -332,7 +344,10 @@ impl Encoding {
         let all = self.features.as_deref().unwrap_or_default();
         if self.is_in_order(table) {
             let pairs = table.columns().iter().zip(all);
-            return Ok(pairs.filter(|(_, feature)| feature.width() > 0).map(|(column, _)| column).collect());
+            return Ok(pairs
+                .filter(|(_, feature)| feature.width() > 0)
+                .map(|(column, _)| column)
+                .collect());
         }
         self.kept().map(|feature| table.column(feature.name())).collect()
     }

@@ -159,9 +159,10 @@ mod tests {
     #[test]
     fn quantiles_of_bounded_memory_are_nearly_true() {
         const COUNT: u32 = 1_000_000;
-        let shuffled = crate::random::Permutation::new(COUNT, 7, 0);
+        let shuffled = crate::cpu::random::Permutation::new(COUNT, 7, 0);
         // In order, from the end, mixed: the same numbers.
-        let orders: [&dyn Fn(u32) -> u32; 3] = [&|at| at, &|at| COUNT - 1 - at, &|at| shuffled.at(at)];
+        let orders: [&dyn Fn(u32) -> u32; 3] =
+            [&|at| at, &|at| COUNT - 1 - at, &|at| shuffled.at(at)];
         for order in orders {
             let mut quantiles = Quantiles::new(Memory::Bounded);
             (0..COUNT).for_each(|at| quantiles.add(f64::from(order(at))));

@@ -38,14 +38,25 @@ impl ColumnReport {
                 format!("standardized: (x − {}) / {}", short(*mean), short(*scale)),
                 format!("the median {}", short(*fill)),
             ),
-            Encoded::Truth { fill } => ("true or false", "1 and 0".into(), format!("{fill}, the more frequent")),
+            Encoded::Truth { fill } => {
+                ("true or false", "1 and 0".into(), format!("{fill}, the more frequent"))
+            }
             Encoded::Words { words, others, fill } => {
-                let rest = if *others > 0 { format!("; {others} rarer ones share one") } else { String::new() };
-                let text = format!("a column for each of {} words ({}){rest}", words.len(), some(words));
+                let rest = if *others > 0 {
+                    format!("; {others} rarer ones share one")
+                } else {
+                    String::new()
+                };
+                let text =
+                    format!("a column for each of {} words ({}){rest}", words.len(), some(words));
                 ("text", text, format!("`{}`, the most frequent", words[*fill]))
             }
             Encoded::Lists { words, separator, rarer } => {
-                let rest = if *rarer > 0 { format!("; {rarer} rarer ones have none") } else { String::new() };
+                let rest = if *rarer > 0 {
+                    format!("; {rarer} rarer ones have none")
+                } else {
+                    String::new()
+                };
                 let text = format!(
                     "a column for each of {} words ({}), of which a cell lists some with `{separator}`{rest}",
                     words.len(),
@@ -74,9 +85,17 @@ impl fmt::Display for ColumnReport {
 pub(super) fn short(number: f64) -> String {
     let size = number.abs();
     if number == 0.0 || (1e-4..1e15).contains(&size) {
-        let digits = if size >= 1e5 { 0 } else { (5.0 - size.max(1e-4).log10().floor()).clamp(0.0, 9.0) as usize };
+        let digits = if size >= 1e5 {
+            0
+        } else {
+            (5.0 - size.max(1e-4).log10().floor()).clamp(0.0, 9.0) as usize
+        };
         let text = format!("{number:.digits$}");
-        return if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text };
+        return if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').into()
+        } else {
+            text
+        };
     }
     format!("{number:.5e}")
 }

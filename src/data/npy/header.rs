@@ -25,7 +25,13 @@ impl Header {
                 "shape" => header.shape = cursor.shape()?,
                 "fortran_order" if cursor.accept("True") => header.fortran = true,
                 "fortran_order" => cursor.expect("False", "True or False")?,
-                _ => return Err((cursor.place, format!("key `{key}`"), "only 'descr', 'fortran_order' and 'shape'")),
+                _ => {
+                    return Err((
+                        cursor.place,
+                        format!("key `{key}`"),
+                        "only 'descr', 'fortran_order' and 'shape'",
+                    ));
+                }
             }
             keys.push(key);
             if !cursor.accept(",") {
@@ -36,7 +42,11 @@ impl Header {
         keys.sort();
         match keys.join(" ") == "descr fortran_order shape" {
             true => Ok(header),
-            false => Err((0, format!("keys {keys:?}"), "'descr', 'fortran_order' and 'shape', each once")),
+            false => Err((
+                0,
+                format!("keys {keys:?}"),
+                "'descr', 'fortran_order' and 'shape', each once",
+            )),
         }
     }
 }
@@ -50,7 +60,8 @@ struct Cursor<'a> {
 impl Cursor<'_> {
     /// Steps over spaces and then over `word`, if it stands there.
     fn accept(&mut self, word: &str) -> bool {
-        self.place += self.text[self.place..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        self.place +=
+            self.text[self.place..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let found = self.text[self.place..].starts_with(word.as_bytes());
         self.place += if found { word.len() } else { 0 };
         found
@@ -63,7 +74,11 @@ impl Cursor<'_> {
     fn wrong(&self, expected: &'static str) -> Wrong {
         let rest = &self.text[self.place..];
         let start = String::from_utf8_lossy(&rest[..rest.len().min(16)]);
-        (self.place, if rest.is_empty() { "the header's end".into() } else { format!("{start:?}") }, expected)
+        (
+            self.place,
+            if rest.is_empty() { "the header's end".into() } else { format!("{start:?}") },
+            expected,
+        )
     }
 
     fn string(&mut self, expected: &'static str) -> Result<String, Wrong> {
@@ -75,7 +90,8 @@ impl Cursor<'_> {
             .iter()
             .position(|&byte| byte == quote)
             .ok_or_else(|| self.wrong("a closing quote"))?;
-        let found = String::from_utf8_lossy(&self.text[self.place..self.place + length]).into_owned();
+        let found =
+            String::from_utf8_lossy(&self.text[self.place..self.place + length]).into_owned();
         self.place += length + 1;
         Ok(found)
     }
@@ -84,7 +100,8 @@ impl Cursor<'_> {
         let mut shape = Vec::new();
         self.expect("(", "`(` of a shape")?;
         while !self.accept(")") {
-            let digits = self.text[self.place..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let digits =
+                self.text[self.place..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             let size = std::str::from_utf8(&self.text[self.place..self.place + digits])
                 .ok()
                 .and_then(|size| size.parse().ok());

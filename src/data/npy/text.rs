@@ -24,7 +24,8 @@ impl Text {
             "S" => false,
             _ => return None,
         };
-        let letters = letters.parse().ok().filter(|&letters: &usize| (1..=1 << 16).contains(&letters))?;
+        let letters =
+            letters.parse().ok().filter(|&letters: &usize| (1..=1 << 16).contains(&letters))?;
         Some(Text { order, letters, wide })
     }
 
@@ -41,7 +42,9 @@ impl Text {
                     Order::Little => u32::from_le_bytes(*bytes),
                 };
                 let letters = bytes.as_chunks::<4>().0.iter().map(letter);
-                letters.map(|code| char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+                letters
+                    .map(|code| char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
+                    .collect()
             } else {
                 String::from_utf8_lossy(bytes).into_owned()
             };

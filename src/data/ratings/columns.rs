@@ -112,10 +112,15 @@ impl Places {
         let taken = [user, item, rating, weight, time];
         // A column that was named as one thing is no other thing.
         let is_free = |place: &usize| !taken.contains(&Some(*place));
-        let known =
-            |names: &[&str]| names.iter().find_map(|name| plain.iter().position(|found| found == name).filter(is_free));
+        let known = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| plain.iter().position(|found| found == name).filter(is_free))
+        };
         let by_order = |place: usize| {
-            Some(place).filter(|place| !records.has_header && *place < records.names.len()).filter(is_free)
+            Some(place)
+                .filter(|place| !records.has_header && *place < records.names.len())
+                .filter(is_free)
         };
         let missing = |what: &str, names: &[&str]| {
             let given: Vec<&str> = records.names.iter().take(12).map(String::as_str).collect();
@@ -137,7 +142,8 @@ impl Places {
         let weight = weight.or_else(|| if found.is_none() { known(WEIGHT) } else { None });
         let is_known = time.or_else(|| known(TIME));
         let column = is_known.or_else(|| if sure.is_none() { by_order(3) } else { None });
-        let as_time = |place| TimeColumn { place, is_named: time.is_some(), is_known: is_known.is_some() };
+        let as_time =
+            |place| TimeColumn { place, is_named: time.is_some(), is_known: is_known.is_some() };
         let guess = found.filter(|_| sure.is_none() && column.is_none());
         // What is taken for ratings by its place alone may turn out to be times.
         Ok(Places { user, item, rating: found, guess, weight, time: column.or(guess).map(as_time) })
@@ -160,7 +166,10 @@ impl Places {
         let (place, expected) = match (no_id, no_rating()) {
             (Some(place), _) => (place, "an id"),
             (None, Some(place)) => (place, "a finite number of stars"),
-            (None, None) => (self.weight.unwrap_or(self.item), "a count, 0 or more; --weight names another column"),
+            (None, None) => (
+                self.weight.unwrap_or(self.item),
+                "a count, 0 or more; --weight names another column",
+            ),
         };
         (place, shown(&cells[place]), expected)
     }
@@ -169,7 +178,9 @@ impl Places {
     pub(super) fn check_rating(&self, found: &mut Ratings) {
         let Some(place) = self.guess else { return };
         if found.times.is_some() && found.ratings.iter().all(|&rating| rating >= LEAST_UNIX_TIME) {
-            found.notes.push(format!("column `{place}` holds Unix times: they are taken for times, not for ratings"));
+            found.notes.push(format!(
+                "column `{place}` holds Unix times: they are taken for times, not for ratings"
+            ));
             found.ratings = found.weights.clone().unwrap_or_else(|| vec![1.0; found.lines.len()]);
             found.has_ratings = false;
         } else {

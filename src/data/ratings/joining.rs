@@ -23,7 +23,9 @@ impl Ratings {
                 continue;
             };
             match duplicates {
-                Duplicates::Auto | Duplicates::Refuse => return Err(self.twice(path, before, place)),
+                Duplicates::Auto | Duplicates::Refuse => {
+                    return Err(self.twice(path, before, place));
+                }
                 Duplicates::Last if self.is_earlier(place, before) => {}
                 Duplicates::Last => self.replace(before, place),
                 Duplicates::Sum => self.add(before, place),
@@ -73,7 +75,10 @@ impl Ratings {
     }
 
     fn twice(&self, path: &Path, before: usize, place: usize) -> Error {
-        let (user, item) = (&self.user_ids[self.users[place] as usize], &self.item_ids[self.items[place] as usize]);
+        let (user, item) = (
+            &self.user_ids[self.users[place] as usize],
+            &self.item_ids[self.items[place] as usize],
+        );
         Error::Data {
             path: path.into(),
             position: format!("line {}", self.lines[place]),

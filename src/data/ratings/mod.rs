@@ -130,13 +130,15 @@ pub fn read_ratings_with(path: impl AsRef<Path>, options: &RatingsOptions) -> Re
         found.lines.push(u32::try_from(line).unwrap_or(u32::MAX));
     }
     if found.lines.is_empty() {
-        return Err(records.nothing("at least one rating: user, item, rating, under a header or without"));
+        return Err(
+            records.nothing("at least one rating: user, item, rating, under a header or without")
+        );
     }
     found.notes = std::mem::take(&mut records.notes);
     found.notes.extend(times.note(&records.names));
     found.times = times.finish();
     places.check_rating(&mut found);
-    found.tell_columns(&places, &records.names, without);
+    found.report_columns(&places, &records.names, without);
     found.user_ids = users.sorted(&mut found.users);
     found.item_ids = items.sorted(&mut found.items);
     found.join_pairs(path, options.duplicates)?;
@@ -145,9 +147,13 @@ pub fn read_ratings_with(path: impl AsRef<Path>, options: &RatingsOptions) -> Re
 
 impl Ratings {
     /// What the columns were taken for, where a file without a column of ratings leaves a choice.
-    fn tell_columns(&mut self, places: &Places, names: &[String], without: usize) {
+    fn report_columns(&mut self, places: &Places, names: &[String], without: usize) {
         if let Some(weight) = places.weight {
-            let what = if self.has_ratings { "the weights of the ratings" } else { "counts: each line is a like" };
+            let what = if self.has_ratings {
+                "the weights of the ratings"
+            } else {
+                "counts: each line is a like"
+            };
             self.notes.push(format!("column `{}` holds {what}", names[weight]));
             if without > 0 {
                 self.notes.push(format!("{without} line(s) with a count of 0 are left out"));
@@ -163,8 +169,12 @@ pub(in crate::data) fn id(cell: &str) -> Option<String> {
     if cell.is_empty() || cell.eq_ignore_ascii_case("nan") {
         return None;
     }
-    let is_float = cell.contains('.') && cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let whole = cell.parse::<f64>().ok().filter(|number| is_float && number.fract() == 0.0 && *number < 9e15);
+    let is_float =
+        cell.contains('.') && cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let whole = cell
+        .parse::<f64>()
+        .ok()
+        .filter(|number| is_float && number.fract() == 0.0 && *number < 9e15);
     Some(whole.map_or_else(|| cell.replace(char::is_control, " "), |number| format!("{number}")))
 }
 

@@ -26,7 +26,10 @@ impl Times {
         let cell = &cells[column.place];
         let number = cell.parse().ok().filter(|number: &f64| number.is_finite());
         let is_date = number.is_none();
-        match number.or_else(|| unix_time(cell)).filter(|_| self.are_dates.is_none_or(|dates| dates == is_date)) {
+        match number
+            .or_else(|| unix_time(cell))
+            .filter(|_| self.are_dates.is_none_or(|dates| dates == is_date))
+        {
             Some(time) => {
                 self.are_dates = Some(is_date);
                 self.times.push(time);
@@ -52,7 +55,8 @@ impl Times {
 
     /// That a column whose name says times holds none.
     pub fn note(&self, names: &[String]) -> Option<String> {
-        let ((line, cell), column) = (self.given_up.as_ref()?, self.column.filter(|column| column.is_known)?);
+        let ((line, cell), column) =
+            (self.given_up.as_ref()?, self.column.filter(|column| column.is_known)?);
         let name = &names[column.place];
         Some(format!("column `{name}` is not read as times: line {line} holds {cell}"))
     }
@@ -87,7 +91,10 @@ fn days(date: &str) -> Option<i64> {
     }
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     Some(
-        365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + day
+        365 * year + year.div_euclid(4) - year.div_euclid(100)
+            + year.div_euclid(400)
+            + (153 * month + 2) / 5
+            + day
             - 719_469,
     )
 }
@@ -103,10 +110,11 @@ fn seconds(clock: &str) -> Option<f64> {
     }
     let mut parts = clock.split(':');
     let (hours, minutes) = (whole(parts.next()?)?, whole(parts.next()?)?);
-    let seconds: f64 = parts
-        .next()
-        .map_or(Some(0.0), |part| part.parse().ok().filter(|_| part.starts_with(|c: char| c.is_ascii_digit())))?;
-    let is_clock = hours < 25 && minutes < 60 && (0.0..61.0).contains(&seconds) && parts.next().is_none();
+    let seconds: f64 = parts.next().map_or(Some(0.0), |part| {
+        part.parse().ok().filter(|_| part.starts_with(|c: char| c.is_ascii_digit()))
+    })?;
+    let is_clock =
+        hours < 25 && minutes < 60 && (0.0..61.0).contains(&seconds) && parts.next().is_none();
     is_clock.then(|| (hours * 3600 + minutes * 60) as f64 + seconds)
 }
 
@@ -117,7 +125,8 @@ fn offset(text: &str) -> Option<f64> {
         return digits.is_empty().then_some(0.0);
     }
     let digits: String = digits.chars().filter(|c| *c != ':').collect();
-    let (hours, minutes) = (digits.get(..2)?, digits.get(2..).filter(|rest| !rest.is_empty()).unwrap_or("00"));
+    let (hours, minutes) =
+        (digits.get(..2)?, digits.get(2..).filter(|rest| !rest.is_empty()).unwrap_or("00"));
     let seconds = (whole(hours)? * 3600 + whole(minutes)? * 60) as f64;
     Some(if sign == "-" { -seconds } else { seconds })
 }

@@ -103,7 +103,8 @@ impl Chunks {
         let rest = self.held[end..].to_vec();
         let mut bytes = std::mem::replace(&mut self.held, rest);
         bytes.truncate(end);
-        let chunk = Chunk { bytes, has_header: std::mem::take(&mut self.has_header), offset: self.offset };
+        let chunk =
+            Chunk { bytes, has_header: std::mem::take(&mut self.has_header), offset: self.offset };
         self.offset = self.offset.map(|offset| offset + end as u64);
         Ok(Some(chunk))
     }
@@ -111,7 +112,12 @@ impl Chunks {
 
 impl Chunk {
     /// A chunk that lies at a place of a file.
-    pub(super) fn read(file: &mut File, offset: u64, length: usize, has_header: bool) -> io::Result<Self> {
+    pub(super) fn read(
+        file: &mut File,
+        offset: u64,
+        length: usize,
+        has_header: bool,
+    ) -> io::Result<Self> {
         file.seek(SeekFrom::Start(offset))?;
         let mut bytes = vec![0; length];
         file.read_exact(&mut bytes)?;
@@ -152,7 +158,8 @@ impl Cut {
 
     /// Where the first row ends, or the bytes do; none where they end within quotes.
     pub(super) fn first_end(self, bytes: &[u8]) -> Option<usize> {
-        let line_end = |from: usize| memchr(self.end, &bytes[from..]).map_or(bytes.len(), |at| from + at + 1);
+        let line_end =
+            |from: usize| memchr(self.end, &bytes[from..]).map_or(bytes.len(), |at| from + at + 1);
         let (mut outside, mut end) = (0, line_end(0));
         if self.delimiter == Delimiter::Colons {
             return Some(end);
@@ -236,7 +243,8 @@ mod tests {
         for size in 1..40 {
             let found = chunks(text, size);
             assert_eq!(found.concat(), text, "{size}");
-            let starts: Vec<char> = found.iter().map(|chunk| chunk.chars().next().unwrap()).collect();
+            let starts: Vec<char> =
+                found.iter().map(|chunk| chunk.chars().next().unwrap()).collect();
             assert!(starts.iter().all(|start| "a1234".contains(*start)), "{size}: {found:?}");
         }
         assert!(chunks("", 8).is_empty());
@@ -246,7 +254,9 @@ mod tests {
 
     #[test]
     fn line_ends_of_every_system_become_one() {
-        for (text, plain) in [("a\r\n\r\nb", "a\n\nb"), ("a\r\rb\r", "a\n\nb\n"), ("a\n\nb\n", "a\n\nb\n"), ("", "")] {
+        for (text, plain) in
+            [("a\r\n\r\nb", "a\n\nb"), ("a\r\rb\r", "a\n\nb\n"), ("a\n\nb\n", "a\n\nb\n"), ("", "")]
+        {
             assert_eq!(with_plain_ends(text.as_bytes()), plain.as_bytes(), "{text:?}");
         }
     }

@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::number::{self, Decimal};
-use crate::text::exact;
+use super::number;
+use super::number::Decimal;
+use crate::error::text::exact;
 
 /// The code of a blank cell among words.
 const BLANK: u32 = u32::MAX;
@@ -113,10 +114,12 @@ impl Column {
         }
         Some(match &self.cells {
             Cells::Words { codes, words } => Cow::Borrowed(&*words[codes[row] as usize]),
-            Cells::Numbers(numbers) => match self.written.binary_search_by_key(&row, |(row, _)| *row) {
-                Ok(place) => Cow::Borrowed(&*self.written[place].1),
-                Err(_) => Cow::Owned(exact(numbers[row])),
-            },
+            Cells::Numbers(numbers) => {
+                match self.written.binary_search_by_key(&row, |(row, _)| *row) {
+                    Ok(place) => Cow::Borrowed(&*self.written[place].1),
+                    Err(_) => Cow::Owned(exact(numbers[row])),
+                }
+            }
         })
     }
 }
@@ -168,7 +171,9 @@ impl Words {
             }
         };
         let places: Vec<u32> = other.words.into_iter().map(&mut place).collect();
-        self.codes.extend(other.codes.into_iter().map(|code| places.get(code as usize).copied().unwrap_or(BLANK)));
+        self.codes.extend(
+            other.codes.into_iter().map(|code| places.get(code as usize).copied().unwrap_or(BLANK)),
+        );
     }
 }
 
@@ -218,7 +223,8 @@ impl Builder {
 
     /// What the cells of further rows say of the column, without them.
     pub(super) fn append_kind(&mut self, other: &Builder) {
-        let units_differ = matches!((self.unit, other.unit), (Some(one), Some(another)) if one != another);
+        let units_differ =
+            matches!((self.unit, other.unit), (Some(one), Some(another)) if one != another);
         if units_differ || other.words.is_some() {
             self.words.get_or_insert_default();
         }
@@ -231,7 +237,8 @@ impl Builder {
 
     /// The cells of further rows: of words, if those of either are.
     pub(super) fn append(&mut self, mut other: Builder) {
-        let units_differ = matches!((self.unit, other.unit), (Some(one), Some(another)) if one != another);
+        let units_differ =
+            matches!((self.unit, other.unit), (Some(one), Some(another)) if one != another);
         if units_differ || self.words.is_some() != other.words.is_some() {
             self.turn_to_words();
             other.turn_to_words();
@@ -243,7 +250,8 @@ impl Builder {
             (Some(words), Some(others)) => words.append(others),
             _ => {
                 let before = self.numbers.len();
-                self.written.extend(other.written.into_iter().map(|(row, text)| (before + row, text)));
+                self.written
+                    .extend(other.written.into_iter().map(|(row, text)| (before + row, text)));
                 self.numbers.extend(other.numbers);
             }
         }
@@ -252,10 +260,16 @@ impl Builder {
     /// For each row whether it is blank whatever the column is, and whether it is where the column is of numbers: `?`.
     pub(super) fn blanks(&self) -> (Vec<usize>, Vec<usize>) {
         if let Some(words) = &self.words {
-            return ((0..words.codes.len()).filter(|&row| words.codes[row] == BLANK).collect(), Vec::new());
+            return (
+                (0..words.codes.len()).filter(|&row| words.codes[row] == BLANK).collect(),
+                Vec::new(),
+            );
         }
-        let is_written = |row: &usize| self.written.binary_search_by_key(row, |(row, _)| *row).is_ok();
-        (0..self.numbers.len()).filter(|&row| self.numbers[row].is_nan()).partition(|row| !is_written(row))
+        let is_written =
+            |row: &usize| self.written.binary_search_by_key(row, |(row, _)| *row).is_ok();
+        (0..self.numbers.len())
+            .filter(|&row| self.numbers[row].is_nan())
+            .partition(|row| !is_written(row))
     }
 
     /// Adds a number, NaN for a blank, and its text where that says more.
@@ -339,7 +353,10 @@ impl Builder {
             });
             let done: Vec<String> = unit.into_iter().chain(grouped).chain(zeros).collect();
             let note = (!done.is_empty()).then(|| format!("column `{name}`: {}", done.join(", ")));
-            return (Column { name, cells: Cells::Numbers(self.numbers), written: self.written }, note);
+            return (
+                Column { name, cells: Cells::Numbers(self.numbers), written: self.written },
+                note,
+            );
         };
         (Column { name, cells: words.cells(), written: Vec::new() }, None)
     }
@@ -349,7 +366,8 @@ impl Builder {
 fn says_more(cell: &str, number: &number::Written) -> bool {
     let digits = cell.trim_start_matches(['+', '-']);
     let is_whole = digits.bytes().all(|byte| byte.is_ascii_digit());
-    number.unit.is_some() || is_whole && (digits.len() > 1 && digits.starts_with('0') || digits.len() > 15)
+    number.unit.is_some()
+        || is_whole && (digits.len() > 1 && digits.starts_with('0') || digits.len() > 15)
 }
 
 /// The text without control characters: a file's must not reach a terminal.
@@ -372,7 +390,9 @@ mod tests {
     }
 
     fn texts(column: &Column) -> Vec<String> {
-        (0..column.len()).map(|row| column.text(row).map_or("(blank)".into(), Cow::into_owned)).collect()
+        (0..column.len())
+            .map(|row| column.text(row).map_or("(blank)".into(), Cow::into_owned))
+            .collect()
     }
 
     #[test]
@@ -389,7 +409,21 @@ mod tests {
 
     #[test]
     fn parts_of_a_column_come_together_as_if_they_had_been_one() {
-        let cells = ["0", "1.50", "007", "", "?", "1e3", "$5", "$1,000", "x", "12345678901234567", "NA", "x", "2"];
+        let cells = [
+            "0",
+            "1.50",
+            "007",
+            "",
+            "?",
+            "1e3",
+            "$5",
+            "$1,000",
+            "x",
+            "12345678901234567",
+            "NA",
+            "x",
+            "2",
+        ];
         for count in 0..=cells.len() {
             for first in 0..=count {
                 let whole = column(&cells[..count]);
@@ -400,7 +434,10 @@ mod tests {
                 one.append(other);
                 let (joined, _) = one.finish("a".into());
                 assert_eq!(texts(&joined), texts(&whole), "{first} of {count}");
-                assert_eq!(std::mem::discriminant(&joined.cells), std::mem::discriminant(&whole.cells));
+                assert_eq!(
+                    std::mem::discriminant(&joined.cells),
+                    std::mem::discriminant(&whole.cells)
+                );
             }
         }
     }
@@ -420,7 +457,10 @@ mod tests {
         ["$1,200", "$3"].iter().for_each(|cell| builder.add(cell));
         let (prices, note) = builder.finish("price".into());
         assert_eq!(prices.cells(), &Cells::Numbers(vec![1200.0, 3.0]));
-        assert_eq!(note.unwrap(), "column `price`: the unit `$` taken off, marks of thousands taken out");
+        assert_eq!(
+            note.unwrap(),
+            "column `price`: the unit `$` taken off, marks of thousands taken out"
+        );
         assert_eq!(texts(&column(&["5 %", "5"])), ["5 %", "5"]);
     }
 

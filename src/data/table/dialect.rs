@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::chunks::Cut;
-use super::number::{self, Decimal};
+use super::number;
+use super::number::Decimal;
 use super::text::letters;
 use super::{Delimiter, TableOptions};
 
@@ -67,7 +68,8 @@ pub(super) fn dialect(sample: &[u8], options: &TableOptions) -> Result<Dialect, 
 
 /// The first line of a text without its end, and what is behind it.
 fn first_line(text: &[u8]) -> (Cow<'_, str>, &[u8]) {
-    let (line, rest) = memchr(b'\n', text).map_or((text, &[][..]), |at| (&text[..at], &text[at + 1..]));
+    let (line, rest) =
+        memchr(b'\n', text).map_or((text, &[][..]), |at| (&text[..at], &text[at + 1..]));
     (letters(line), rest)
 }
 
@@ -105,9 +107,11 @@ fn names_in_comment(line: &str, rows: &[&str], delimiter: Delimiter) -> Option<V
         .map(|name| name.trim().to_string())
         .collect();
     let first = fields(rows.iter().find(|row| !row.trim().is_empty())?, delimiter);
-    let fits = names.len() > 1 && names.len() == first.len() && names.iter().all(|name| !name.is_empty());
+    let fits =
+        names.len() > 1 && names.len() == first.len() && names.iter().all(|name| !name.is_empty());
     let is_text = names.iter().all(|name| number::number(name, Decimal::Point).is_none());
-    let rows_are_numbers = first.iter().any(|field| number::number(field.trim(), Decimal::Point).is_some());
+    let rows_are_numbers =
+        first.iter().any(|field| number::number(field.trim(), Decimal::Point).is_some());
     (fits && is_text && rows_are_numbers).then_some(names)
 }
 
@@ -151,8 +155,11 @@ fn likeliest(text: &[u8]) -> Delimiter {
     for delimiter in candidates {
         // Which quotes open a text, and with them which lines are one record, hangs on what parts the fields.
         let records = records(text, delimiter);
-        let records: Vec<&str> =
-            records.iter().map(|record| &**record).filter(|record| !record.trim().is_empty()).collect();
+        let records: Vec<&str> = records
+            .iter()
+            .map(|record| &**record)
+            .filter(|record| !record.trim().is_empty())
+            .collect();
         let Some(score) = score(&records, delimiter) else { continue };
         if best.is_none_or(|(found, _)| score > found) {
             best = Some((score, delimiter));
@@ -172,13 +179,18 @@ fn score(lines: &[&str], delimiter: Delimiter) -> Option<[f64; 3]> {
         return None;
     }
     // Words of a sentence are parted by spaces as well.
-    if matches!(delimiter, Delimiter::Spaces) && lines.iter().any(|line| line.contains(['"', ',', ';', '\t', '|'])) {
+    if matches!(delimiter, Delimiter::Spaces)
+        && lines.iter().any(|line| line.contains(['"', ',', ';', '\t', '|']))
+    {
         return None;
     }
     let decimal = if delimiter == Delimiter::Byte(b',') { Decimal::Point } else { Decimal::Comma };
     let is_number = |field: &&str| {
         let field = field.trim().trim_matches('"');
-        field.is_empty() || [Decimal::Point, decimal].iter().any(|&decimal| number::number(field, decimal).is_some())
+        field.is_empty()
+            || [Decimal::Point, decimal]
+                .iter()
+                .any(|&decimal| number::number(field, decimal).is_some())
     };
     let cells: Vec<&str> = lines.iter().flat_map(|line| fields(line, delimiter)).collect();
     let numbers = cells.iter().filter(|cell| is_number(cell)).count() as f64 / cells.len() as f64;
@@ -191,10 +203,14 @@ fn decimal_of(lines: &[&str], delimiter: Delimiter) -> Result<Decimal, Unclear> 
     if delimiter == Delimiter::Byte(b',') {
         return Ok(Decimal::Point);
     }
-    let cells = lines.iter().flat_map(|line| fields(line, delimiter)).map(|cell| cell.trim().trim_matches('"'));
+    let cells = lines
+        .iter()
+        .flat_map(|line| fields(line, delimiter))
+        .map(|cell| cell.trim().trim_matches('"'));
     let (mut comma, mut point, mut either) = (None, None, None);
     for cell in cells.filter(|cell| cell.contains([',', '.'])) {
-        let [with_point, with_comma] = [Decimal::Point, Decimal::Comma].map(|decimal| number::number(cell, decimal));
+        let [with_point, with_comma] =
+            [Decimal::Point, Decimal::Comma].map(|decimal| number::number(cell, decimal));
         match (with_point, with_comma) {
             (Some(_), None) => point = point.or(Some(cell)),
             (None, Some(_)) => comma = comma.or(Some(cell)),
@@ -204,7 +220,9 @@ fn decimal_of(lines: &[&str], delimiter: Delimiter) -> Result<Decimal, Unclear> 
     }
     match (point, comma, either) {
         (Some(point), Some(comma), _) => Err((
-            format!("numbers with a decimal point (`{point}`) and with a decimal comma (`{comma}`)"),
+            format!(
+                "numbers with a decimal point (`{point}`) and with a decimal comma (`{comma}`)"
+            ),
             "one decimal mark in all of the file; --decimal says which".into(),
         )),
         (None, Some(_), _) => Ok(Decimal::Comma),
@@ -256,7 +274,10 @@ mod tests {
     #[test]
     fn lines_above_the_table_are_told() {
         let excel = found("sep=;\na;b\n1;2\n");
-        assert_eq!((excel.delimiter, excel.skipped, excel.notes.len()), (Delimiter::Byte(b';'), 1, 1));
+        assert_eq!(
+            (excel.delimiter, excel.skipped, excel.notes.len()),
+            (Delimiter::Byte(b';'), 1, 1)
+        );
         let numpy = found("# a,b\n1,2\n3,4\n");
         assert_eq!((numpy.skipped, numpy.names), (1, Some(vec!["a".into(), "b".into()])));
         let plain = found("# made on a Monday\na,b\n1,2\n");

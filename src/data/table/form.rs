@@ -7,10 +7,12 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 
 use super::super::source::Source;
 use super::chunks::Cut;
-use super::dialect::{self, Dialect};
+use super::dialect;
+use super::dialect::Dialect;
 use super::number::Decimal;
 use super::records::OPEN;
-use super::text::{self, Text};
+use super::text;
+use super::text::Text;
 use super::{Delimiter, Header, TableOptions, header};
 use crate::{Error, Result};
 
@@ -43,8 +45,12 @@ impl Form {
     pub(super) fn open(source: Source, options: &TableOptions) -> Result<(Self, Text)> {
         let path = source.path().to_path_buf();
         let text = Text::open(source)?;
-        let wrong =
-            |(found, expected)| Error::Data { path: path.clone(), position: "the first lines".into(), found, expected };
+        let wrong = |(found, expected)| Error::Data {
+            path: path.clone(),
+            position: "the first lines".into(),
+            found,
+            expected,
+        };
         let dialect = dialect::dialect(&text.sample, options).map_err(wrong)?;
         let sample = sample_rows(&text.sample, &dialect);
         let (has_header, reason) = match (options.header, &dialect.names) {
@@ -57,14 +63,21 @@ impl Form {
         };
         let first = sample.first().map_or(&[][..], |row| row);
         let has_trailing = sample.len() > 1
-            && sample[1..].iter().all(|row| row.len() > 1 && row.last().is_some_and(String::is_empty))
+            && sample[1..]
+                .iter()
+                .all(|row| row.len() > 1 && row.last().is_some_and(String::is_empty))
             && (first.last().is_some_and(String::is_empty) || first.len() + 1 == sample[1].len());
         let names = match dialect.names {
             Some(names) => names,
             None if has_header => header::names(first),
             None => (0..first.len()).map(|place| place.to_string()).collect(),
         };
-        let notes = text.note.map(String::from).into_iter().chain(dialect.notes).chain(reason.map(String::from));
+        let notes = text
+            .note
+            .map(String::from)
+            .into_iter()
+            .chain(dialect.notes)
+            .chain(reason.map(String::from));
         let mut form = Form {
             path,
             delimiter: dialect.delimiter,
@@ -83,7 +96,9 @@ impl Form {
     fn drop_trailing_name(&mut self) {
         if self.has_trailing {
             let last = self.names.len().saturating_sub(1);
-            if self.names.last().is_some_and(|name| *name == format!("Unnamed: {last}") || *name == last.to_string()) {
+            if self.names.last().is_some_and(|name| {
+                *name == format!("Unnamed: {last}") || *name == last.to_string()
+            }) {
                 self.names.pop();
             }
             self.notes.push("each row ends with a separator, behind which nothing stands".into());
@@ -113,8 +128,13 @@ impl Form {
     /// An [`Error::Data`] for a row of another length than the first; `lines` is how many line ends stand in it.
     pub(super) fn other_length(&self, line: u64, found: usize, lines: usize) -> Error {
         if lines == OPEN {
-            let expected = "a quote that is closed; what begins here goes on to the end of the file";
-            return self.wrong(format!("line {line}"), "a quote that is never closed".into(), expected);
+            let expected =
+                "a quote that is closed; what begins here goes on to the end of the file";
+            return self.wrong(
+                format!("line {line}"),
+                "a quote that is never closed".into(),
+                expected,
+            );
         }
         let wanted = self.names.len();
         let cause = match found {
@@ -122,7 +142,11 @@ impl Form {
             _ if found > wanted => "; a separator within a text wants quotes about it",
             _ => "",
         };
-        self.wrong(format!("line {line}"), format!("{found} fields"), &format!("{wanted}, as in the first row{cause}"))
+        self.wrong(
+            format!("line {line}"),
+            format!("{found} fields"),
+            &format!("{wanted}, as in the first row{cause}"),
+        )
     }
 
     /// The end of the file, behind so many lines, where rows should be.
@@ -137,8 +161,10 @@ impl Form {
 
     /// The notes of the form and of what was met between the rows.
     pub(super) fn notes_with(&self, comments: usize, is_latin1: bool) -> Vec<String> {
-        let comments = (comments > 0).then(|| format!("{comments} line(s) of comments between the rows"));
-        let latin1 = is_latin1.then(|| "the text is no UTF-8: it is read as Latin-1 (Western European)".to_string());
+        let comments =
+            (comments > 0).then(|| format!("{comments} line(s) of comments between the rows"));
+        let latin1 = is_latin1
+            .then(|| "the text is no UTF-8: it is read as Latin-1 (Western European)".to_string());
         self.notes.iter().cloned().chain(comments).chain(latin1).collect()
     }
 }
@@ -199,17 +225,23 @@ fn parted(lines: Vec<u8>, delimiter: Delimiter) -> Vec<u8> {
 
 /// The first rows.
 fn sample_rows(sample: &[u8], dialect: &Dialect) -> Vec<Vec<String>> {
-    let mut lines: Vec<u8> =
-        sample.split_inclusive(|&byte| byte == b'\n').skip(dialect.skipped).flatten().copied().collect();
+    let mut lines: Vec<u8> = sample
+        .split_inclusive(|&byte| byte == b'\n')
+        .skip(dialect.skipped)
+        .flatten()
+        .copied()
+        .collect();
     // The sample may break off in the midst of a row.
     if let Some(end) = (Cut { end: b'\n', delimiter: dialect.delimiter }).last_end(&lines) {
         lines.truncate(end);
     }
-    let mut reader = builder(dialect.delimiter).from_reader(Cursor::new(parted(lines, dialect.delimiter)));
+    let mut reader =
+        builder(dialect.delimiter).from_reader(Cursor::new(parted(lines, dialect.delimiter)));
     let mut rows = Vec::new();
     let mut record = ByteRecord::new();
     while rows.len() < SAMPLE_ROWS && reader.read_byte_record(&mut record).unwrap_or(false) {
-        let row: Vec<String> = record.iter().map(|field| text::letters(field).trim().to_string()).collect();
+        let row: Vec<String> =
+            record.iter().map(|field| text::letters(field).trim().to_string()).collect();
         if !row.first().is_some_and(|cell| cell.starts_with('#')) || rows.is_empty() {
             rows.push(row);
         }

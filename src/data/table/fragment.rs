@@ -28,7 +28,8 @@ impl Fragment {
             None => form.names.iter().map(|_| Builder::new(form.decimal)).collect(),
         };
         let starts = Vec::new();
-        let mut fragment = Fragment { columns, rows: 0, starts, lines: 0, comments: 0, is_latin1: false };
+        let mut fragment =
+            Fragment { columns, rows: 0, starts, lines: 0, comments: 0, is_latin1: false };
         // Quotes hide what parts fields and rows, and Latin-1 is told field by field.
         let is_quoted = form.quotes() && memchr(b'"', &chunk.bytes).is_some();
         if is_quoted || std::str::from_utf8(&chunk.bytes).is_err() {
@@ -67,12 +68,17 @@ impl Fragment {
             ends.extend(memchr_iter(mark, line.as_bytes()));
             ends.push(line.len());
             let mut count = ends.len();
-            let cell = |place: usize| line[if place == 0 { 0 } else { ends[place - 1] + 1 }..ends[place]].trim();
+            let cell = |place: usize| {
+                line[if place == 0 { 0 } else { ends[place - 1] + 1 }..ends[place]].trim()
+            };
             if form.has_trailing && count == wanted + 1 && cell(wanted).is_empty() {
                 count -= 1;
             }
             if count == wanted {
-                self.columns.iter_mut().enumerate().for_each(|(place, column)| column.add(cell(place)));
+                self.columns
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(place, column)| column.add(cell(place)));
                 self.add_row(self.lines);
             } else if cell(0).starts_with('#') {
                 self.comments += 1;

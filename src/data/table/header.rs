@@ -1,7 +1,8 @@
 //! Whether the first row of a table names its columns, told from the rows below it.
 
 use super::column::is_blank;
-use super::number::{self, Decimal};
+use super::number;
+use super::number::Decimal;
 
 /// Whether the first of these rows is a header, and the reason where one would not see it.
 ///
@@ -15,7 +16,9 @@ pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Optio
     if has_indices(rows) {
         return (true, Some("the first row, 0, 1, 2 …, is taken for the names of the columns"));
     }
-    if first.iter().all(|cell| is_number(cell) || is_blank(cell)) && first.iter().any(|cell| is_number(cell)) {
+    if first.iter().all(|cell| is_number(cell) || is_blank(cell))
+        && first.iter().any(|cell| is_number(cell))
+    {
         // pandas writes the index of the rows under no name: `,0,1`.
         let is_index = first[0].is_empty()
             && first[1..].iter().enumerate().all(|(place, cell)| *cell == place.to_string())
@@ -24,7 +27,11 @@ pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Optio
     }
     let (mut words_above_numbers, mut numbers, mut again) = (false, false, false);
     for (column, name) in first.iter().enumerate() {
-        let mut cells = below.iter().filter_map(|row| row.get(column)).filter(|cell| !is_blank(cell)).peekable();
+        let mut cells = below
+            .iter()
+            .filter_map(|row| row.get(column))
+            .filter(|cell| !is_blank(cell))
+            .peekable();
         let (is_name, has_cells) = (!is_number(name), cells.peek().is_some());
         if !has_cells || cells.clone().all(|cell| is_number(cell)) {
             words_above_numbers |= is_name && has_cells;
@@ -35,12 +42,17 @@ pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Optio
     }
     match (words_above_numbers, numbers, again) {
         (true, _, _) => (true, None),
-        (false, true, _) => {
-            (false, Some("the first row holds numbers: it is a row, and columns are named by their indices"))
-        }
+        (false, true, _) => (
+            false,
+            Some(
+                "the first row holds numbers: it is a row, and columns are named by their indices",
+            ),
+        ),
         (false, false, true) => (
             false,
-            Some("cells of the first row stand again below: it is a row, and columns are named by their indices"),
+            Some(
+                "cells of the first row stand again below: it is a row, and columns are named by their indices",
+            ),
         ),
         (false, false, false) => (true, None),
     }
@@ -49,14 +61,19 @@ pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Optio
 /// Whether the first of these rows is 0, 1, 2 … and the cells below are not such numbers.
 pub(super) fn has_indices(rows: &[Vec<String>]) -> bool {
     let Some((first, below)) = rows.split_first() else { return false };
-    let counts = first.len() > 1 && first.iter().enumerate().all(|(place, cell)| *cell == place.to_string());
+    let counts =
+        first.len() > 1 && first.iter().enumerate().all(|(place, cell)| *cell == place.to_string());
     counts && below.iter().flatten().any(|cell| !cell.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The names in a header: blank ones as pandas would call them.
 pub(super) fn names(first: &[String]) -> Vec<String> {
     let name = |(place, name): (usize, &String)| {
-        if name.is_empty() { format!("Unnamed: {place}") } else { super::column::visible(name).into_owned() }
+        if name.is_empty() {
+            format!("Unnamed: {place}")
+        } else {
+            super::column::visible(name).into_owned()
+        }
     };
     first.iter().enumerate().map(name).collect()
 }

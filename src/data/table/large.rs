@@ -102,7 +102,8 @@ pub fn table_head(path: impl AsRef<Path>, options: &TableOptions) -> Result<Tabl
         return format.read(path.as_ref());
     }
     let (form, _) = Form::open(Source::open(path.as_ref())?, options)?;
-    let columns = form.names.iter().map(|name| Builder::new(form.decimal).finish(name.clone()).0).collect();
+    let columns =
+        form.names.iter().map(|name| Builder::new(form.decimal).finish(name.clone()).0).collect();
     let place = Place { path: form.path, lines: Vec::new() };
     let table = Table { columns, rows: 0, has_header: form.has_header, place, notes: Vec::new() };
     table.check_names()?;
@@ -128,7 +129,11 @@ pub fn table_bytes(path: impl AsRef<Path>, options: &TableOptions) -> Result<Opt
         return Ok(Some((rows as u64 * columns as u64).saturating_mul(BYTES_OF_CELL)));
     }
     let (form, text) = Form::open(Source::open(path)?, options)?;
-    let bytes = if text.start.is_some() { metadata.len() } else { metadata.len().saturating_mul(EXPANSION) };
+    let bytes = if text.start.is_some() {
+        metadata.len()
+    } else {
+        metadata.len().saturating_mul(EXPANSION)
+    };
     let cells = super::read::likely_rows(&text.sample, bytes) as u64 * form.names.len() as u64;
     Ok(Some(cells.saturating_mul(BYTES_OF_CELL)))
 }
@@ -139,10 +144,15 @@ impl LargeTable {
     /// # Errors
     /// As [`Table::read`]; [`Error::Unknown`] for a target that is no column; [`Error::Input`] for what can be read only once, as standard
     /// input.
-    pub fn open(path: impl AsRef<Path>, options: &TableOptions, targets: &[String]) -> Result<Self> {
+    pub fn open(
+        path: impl AsRef<Path>,
+        options: &TableOptions,
+        targets: &[String],
+    ) -> Result<Self> {
         let path = path.as_ref();
         let head = table_head(path, options)?;
-        let watched: Vec<usize> = targets.iter().map(|name| head.position(name)).collect::<Result<_>>()?;
+        let watched: Vec<usize> =
+            targets.iter().map(|name| head.position(name)).collect::<Result<_>>()?;
         let metadata = metadata(path)?;
         #[cfg(feature = "parquet")]
         if let Some(format) = Format::of(path) {
@@ -183,9 +193,13 @@ impl LargeTable {
         let (mut pieces, mut rows, mut blank) = (Vec::new(), 0, RowSet::default());
         for place in 0..layout.pieces.len() {
             let piece = if watched.is_empty() { None } else { Some(layout.piece(place)?) };
-            let columns = watched.iter().flat_map(|&column| piece.as_ref().map(|piece| &piece.columns[column]));
+            let columns = watched
+                .iter()
+                .flat_map(|&column| piece.as_ref().map(|piece| &piece.columns[column]));
             for column in columns {
-                (0..column.len()).filter(|&row| column.is_blank(row)).for_each(|row| blank.insert(rows + row));
+                (0..column.len())
+                    .filter(|&row| column.is_blank(row))
+                    .for_each(|row| blank.insert(rows + row));
             }
             pieces.push(Piece {
                 first_row: rows,
@@ -262,7 +276,8 @@ impl LargeTable {
             }
             #[cfg(feature = "parquet")]
             PieceSource::Columnar(layout) => {
-                let piece = |(place, piece): (usize, &Piece)| Ok((piece.first_row, layout.piece(place)?));
+                let piece =
+                    |(place, piece): (usize, &Piece)| Ok((piece.first_row, layout.piece(place)?));
                 Ok(Box::new(self.pieces.iter().enumerate().map(piece)))
             }
         }
@@ -273,7 +288,10 @@ impl LargeTable {
     }
 
     /// The rows of a piece that have all targets, each with its number among all such rows.
-    pub(in crate::data) fn known<'l>(&'l self, piece: &'l Piece) -> impl Iterator<Item = (usize, usize)> + 'l {
+    pub(in crate::data) fn known<'l>(
+        &'l self,
+        piece: &'l Piece,
+    ) -> impl Iterator<Item = (usize, usize)> + 'l {
         let known = (0..piece.rows).filter(|row| !self.blank.contains(piece.first_row + row));
         known.zip(piece.first_known..)
     }
@@ -295,8 +313,9 @@ impl LargeTable {
         };
         let lines = piece.lines_before;
         let chunk = read().map_err(|error| broken(&self.path, lines + 1, &error))?;
-        let parsed = parsed(&text.form, chunk, Some(&text.kinds))
-            .map_err(|fault| text.form.other_length(lines + fault.line, fault.fields, fault.lines))?;
+        let parsed = parsed(&text.form, chunk, Some(&text.kinds)).map_err(|fault| {
+            text.form.other_length(lines + fault.line, fault.fields, fault.lines)
+        })?;
         self.as_table(text, place, parsed.fragment)
     }
 
@@ -315,7 +334,8 @@ impl LargeTable {
     /// That the file is as long as it was, and was not written since.
     pub(in crate::data) fn check_unchanged(&self) -> Result<()> {
         let now = metadata(&self.path)?;
-        let is_same = self.length.is_none_or(|length| length == now.len()) && self.modified == now.modified().ok();
+        let is_same = self.length.is_none_or(|length| length == now.len())
+            && self.modified == now.modified().ok();
         if is_same { Ok(()) } else { Err(self.changed()) }
     }
 
@@ -330,7 +350,8 @@ impl LargeTable {
 }
 
 fn metadata(path: &Path) -> Result<Metadata> {
-    let found = std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    let found =
+        std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
     if found.is_file() {
         return Ok(found);
     }
@@ -375,7 +396,10 @@ impl Survey {
             blank.into_iter().for_each(|row| always.insert(self.rows + row));
             number_like.into_iter().for_each(|row| among_numbers.insert(self.rows + row));
         }
-        self.columns.iter_mut().zip(fragment.columns).for_each(|(column, further)| column.append_kind(&further));
+        self.columns
+            .iter_mut()
+            .zip(fragment.columns)
+            .for_each(|(column, further)| column.append_kind(&further));
         self.rows += fragment.rows;
         self.comments += fragment.comments;
         self.is_latin1 |= fragment.is_latin1;
@@ -392,12 +416,19 @@ impl Survey {
         }
         let mut notes = form.notes_with(self.comments, self.is_latin1);
         notes.extend(
-            self.columns.into_iter().zip(&form.names).filter_map(|(column, name)| column.finish(name.clone()).1),
+            self.columns
+                .into_iter()
+                .zip(&form.names)
+                .filter_map(|(column, name)| column.finish(name.clone()).1),
         );
         let mut pieces = self.pieces;
         number_known(&mut pieces, &blank);
         // Later readings look for the same form.
-        let options = TableOptions { delimiter: Some(form.delimiter), decimal: Some(form.decimal), ..options.clone() };
+        let options = TableOptions {
+            delimiter: Some(form.delimiter),
+            decimal: Some(form.decimal),
+            ..options.clone()
+        };
         let (rows, fingerprint) = (self.rows, self.fingerprint.value());
         let path = form.path.clone();
         let source = PieceSource::Text(Box::new(TextSource { form, options, kinds }));
@@ -451,7 +482,11 @@ impl Iterator for Pieces<'_> {
             Some(fragment) => fragment,
             None => match self.parser.round() {
                 Ok(round) => {
-                    self.ready = round.into_iter().map(|parsed| parsed.fragment).collect::<Vec<_>>().into_iter();
+                    self.ready = round
+                        .into_iter()
+                        .map(|parsed| parsed.fragment)
+                        .collect::<Vec<_>>()
+                        .into_iter();
                     match self.ready.next() {
                         Some(fragment) => fragment,
                         None => {

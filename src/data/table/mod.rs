@@ -184,7 +184,8 @@ impl Table {
                 allowed: "all columns must have as many".into(),
             });
         }
-        let table = Table { columns, rows, has_header: true, place: Place::default(), notes: Vec::new() };
+        let table =
+            Table { columns, rows, has_header: true, place: Place::default(), notes: Vec::new() };
         table.check_names()?;
         Ok(table)
     }
@@ -204,9 +205,11 @@ impl Table {
         names.sort_unstable();
         match names.windows(2).find(|two| two[0] == two[1]) {
             // The second one would be taken for the first, or tell the answer as a feature.
-            Some(two) => {
-                Err(self.wrong("the header", format!("two columns `{}`", two[0]), "a name of its own for each column"))
-            }
+            Some(two) => Err(self.wrong(
+                "the header",
+                format!("two columns `{}`", two[0]),
+                "a name of its own for each column",
+            )),
             None => Ok(()),
         }
     }
@@ -290,11 +293,21 @@ impl Table {
         if !self.has_header {
             known += " (the file has no header; --header yes takes its first row for one)";
         }
-        Error::Unknown { kind: format!("column of {}", self.place.path.display()), found: name.into(), known }
+        Error::Unknown {
+            kind: format!("column of {}", self.place.path.display()),
+            found: name.into(),
+            known,
+        }
     }
 
     /// An [`Error::Data`] at a cell.
-    pub(super) fn wrong_cell(&self, row: usize, column: &str, found: String, expected: &str) -> Error {
+    pub(super) fn wrong_cell(
+        &self,
+        row: usize,
+        column: &str,
+        found: String,
+        expected: &str,
+    ) -> Error {
         self.spot(row, column, found).error(expected)
     }
 

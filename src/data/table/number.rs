@@ -35,7 +35,8 @@ pub(super) fn number(cell: &str, decimal: Decimal) -> Option<Written> {
 }
 
 /// Powers of ten that are exact in f64.
-const TENS: [f64; 16] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+const TENS: [f64; 16] =
+    [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// A plain number of at most 15 digits, `-1.5`, which says no more than its value; none of anything else, which other functions read. Nearly
 /// all cells of most files are such numbers. The digits and the power of ten are exact, so that their quotient is rounded once, to the
@@ -70,7 +71,9 @@ fn plain(text: &str) -> Option<f64> {
     let digits = text.trim_start_matches(['+', '-']);
     match digits.as_bytes().first()? {
         b'0'..=b'9' | b'.' => text.parse().ok(),
-        b'i' | b'I' if matches!(digits.to_ascii_lowercase().as_str(), "inf" | "infinity") => text.parse().ok(),
+        b'i' | b'I' if matches!(digits.to_ascii_lowercase().as_str(), "inf" | "infinity") => {
+            text.parse().ok()
+        }
         _ => None,
     }
 }
@@ -139,10 +142,12 @@ mod tests {
 
     #[test]
     fn clean_numbers_have_the_bits_that_they_are_read_with_otherwise() {
-        let mut random = crate::random::Random::new(7, 0);
+        let mut random = crate::cpu::random::Random::new(7, 0);
         for _ in 0..20_000 {
-            let (digits, places) = (1 + random.next_u32() as usize % 16, random.next_u32() as usize % 16);
-            let mut text: String = (0..digits).map(|_| char::from(b'0' + (random.next_u32() % 10) as u8)).collect();
+            let (digits, places) =
+                (1 + random.next_u32() as usize % 16, random.next_u32() as usize % 16);
+            let mut text: String =
+                (0..digits).map(|_| char::from(b'0' + (random.next_u32() % 10) as u8)).collect();
             if places < digits {
                 text.insert(digits - places, '.');
             }
@@ -156,7 +161,9 @@ mod tests {
             ["0", "-0.0", "5.", "123456789012345"].map(|text| clean(text).unwrap().to_string()),
             ["0", "-0", "5", "123456789012345"]
         );
-        for text in ["", "-", ".5", "1e3", "007", "1.2.3", "1234567890123456", "+1", "1,0", "nan", "--1"] {
+        for text in
+            ["", "-", ".5", "1e3", "007", "1.2.3", "1234567890123456", "+1", "1,0", "nan", "--1"]
+        {
             assert_eq!(clean(text), None, "{text}");
         }
     }

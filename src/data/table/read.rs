@@ -71,7 +71,8 @@ impl Table {
         key: usize,
     ) -> Result<(Table, Vec<(u64, String)>)> {
         let mut place = Place { path: path.into(), lines: Vec::new() };
-        let mut builders: Vec<Builder> = records.names.iter().map(|_| Builder::new(records.decimal())).collect();
+        let mut builders: Vec<Builder> =
+            records.names.iter().map(|_| Builder::new(records.decimal())).collect();
         let (mut rows, mut keys) = (0, Vec::new());
         while let Some((line, cells)) = records.next()? {
             place.add(rows, line);
@@ -136,7 +137,10 @@ impl Reading {
             for (row, line) in fragment.starts {
                 self.place.add(self.rows + row, lines_before + line);
             }
-            self.columns.iter_mut().zip(fragment.columns).for_each(|(column, further)| column.append(further));
+            self.columns
+                .iter_mut()
+                .zip(fragment.columns)
+                .for_each(|(column, further)| column.append(further));
             self.rows += fragment.rows;
             self.comments += fragment.comments;
             self.is_latin1 |= fragment.is_latin1;
@@ -156,7 +160,13 @@ impl Reading {
             columns.push(column);
             notes.extend(note);
         }
-        let table = Table { columns, rows: self.rows, has_header: form.has_header, place: self.place, notes };
+        let table = Table {
+            columns,
+            rows: self.rows,
+            has_header: form.has_header,
+            place: self.place,
+            notes,
+        };
         table.check_names()?;
         Ok(table)
     }
@@ -189,8 +199,10 @@ pub(super) struct Parsed {
 
 impl Parser {
     pub(super) fn new(form: Form, text: Text, kinds: Option<Vec<Kind>>) -> Result<Self> {
-        let chunks = Chunks::new(text, &form, CHUNK).map_err(|error| broken(&form.path, 1, &error))?;
-        let mut parser = Parser { lines: form.skipped as u64, form, chunks, next: Vec::new(), kinds };
+        let chunks =
+            Chunks::new(text, &form, CHUNK).map_err(|error| broken(&form.path, 1, &error))?;
+        let mut parser =
+            Parser { lines: form.skipped as u64, form, chunks, next: Vec::new(), kinds };
         parser.next = read_round(&mut parser.chunks).map_err(|error| parser.broken(&error))?;
         Ok(parser)
     }
@@ -203,12 +215,15 @@ impl Parser {
         }
         let Parser { form, chunks, kinds, .. } = self;
         let (form, kinds) = (&*form, kinds.as_deref());
-        let parse = || now.into_par_iter().map(|chunk| parsed(form, chunk, kinds)).collect::<Vec<_>>();
+        let parse =
+            || now.into_par_iter().map(|chunk| parsed(form, chunk, kinds)).collect::<Vec<_>>();
         let (found, next) = rayon::join(parse, || read_round(chunks));
         let mut all = Vec::with_capacity(found.len());
         // In the order of the file, so that the first fault is told whatever the threads do.
         for found in found {
-            let fault = |fault: Fault| form.other_length(self.lines + fault.line, fault.fields, fault.lines);
+            let fault = |fault: Fault| {
+                form.other_length(self.lines + fault.line, fault.fields, fault.lines)
+            };
             let parsed = Parsed { lines_before: self.lines, ..found.map_err(fault)? };
             self.lines += parsed.fragment.lines;
             all.push(parsed);
@@ -228,12 +243,23 @@ impl Parser {
 }
 
 /// Takes a chunk apart.
-pub(super) fn parsed(form: &Form, chunk: Chunk, kinds: Option<&[Kind]>) -> std::result::Result<Parsed, Fault> {
+pub(super) fn parsed(
+    form: &Form,
+    chunk: Chunk,
+    kinds: Option<&[Kind]>,
+) -> std::result::Result<Parsed, Fault> {
     let (offset, length, has_header) = (chunk.offset, chunk.bytes.len(), chunk.has_header);
     let mut fingerprint = Fingerprint::new();
     fingerprint.add_all(&chunk.bytes);
     let fragment = Fragment::parse(form, chunk, kinds)?;
-    Ok(Parsed { fragment, lines_before: 0, offset, length, has_header, fingerprint: fingerprint.value() })
+    Ok(Parsed {
+        fragment,
+        lines_before: 0,
+        offset,
+        length,
+        has_header,
+        fingerprint: fingerprint.value(),
+    })
 }
 
 /// As many chunks as keep all threads busy.

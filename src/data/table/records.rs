@@ -47,8 +47,16 @@ impl Rows {
         let has_header = chunk.has_header;
         let reader = form.reader(Cursor::new(form.parted(chunk.lines())));
         let (record, cells) = (ByteRecord::new(), Vec::new());
-        let mut rows =
-            Rows { reader, record, cells, next_line: 1, line: 0, comments: 0, is_latin1: false, is_open: false };
+        let mut rows = Rows {
+            reader,
+            record,
+            cells,
+            next_line: 1,
+            line: 0,
+            comments: 0,
+            is_latin1: false,
+            is_open: false,
+        };
         if has_header {
             rows.read();
         }
@@ -65,7 +73,8 @@ impl Rows {
             if self.is_open {
                 return Err(Fault { line: self.line, fields: self.cells.len(), lines: OPEN });
             }
-            if form.has_trailing && self.cells.len() == wanted + 1 && self.cells[wanted].is_empty() {
+            if form.has_trailing && self.cells.len() == wanted + 1 && self.cells[wanted].is_empty()
+            {
                 self.cells.pop();
             }
             if self.cells.len() == wanted {
@@ -96,7 +105,8 @@ impl Rows {
         let (text, end) = (self.reader.get_ref().get_ref(), self.reader.position().byte() as usize);
         if inside > 0 && end >= text.len() {
             let start = self.record.position().map_or(0, |position| position.byte() as usize);
-            self.is_open = text[start.min(text.len())..].iter().filter(|&&byte| byte == b'"').count() % 2 == 1;
+            self.is_open =
+                text[start.min(text.len())..].iter().filter(|&&byte| byte == b'"').count() % 2 == 1;
         }
         self.next_line = after;
         let Rows { record, cells, is_latin1, .. } = self;
@@ -136,7 +146,8 @@ pub(in crate::data) struct Records {
 impl Records {
     pub(in crate::data) fn open(source: Source, options: &TableOptions) -> Result<Self> {
         let (form, text) = Form::open(source, options)?;
-        let chunks = Chunks::new(text, &form, CHUNK).map_err(|error| text::broken(&form.path, 1, &error))?;
+        let chunks =
+            Chunks::new(text, &form, CHUNK).map_err(|error| text::broken(&form.path, 1, &error))?;
         Ok(Records {
             chunks,
             rows: None,
@@ -156,9 +167,20 @@ impl Records {
             if let Some(rows) = &mut self.rows {
                 let before = self.before;
                 match rows.next(&self.form) {
-                    Err(fault) => return Err(self.form.other_length(before + fault.line, fault.fields, fault.lines)),
+                    Err(fault) => {
+                        return Err(self.form.other_length(
+                            before + fault.line,
+                            fault.fields,
+                            fault.lines,
+                        ));
+                    }
                     // The row is looked at again: the borrow checker does not see that it is given out at once.
-                    Ok(Some(_)) => return Ok(self.rows.as_ref().map(|rows| (before + rows.line, &*rows.cells))),
+                    Ok(Some(_)) => {
+                        return Ok(self
+                            .rows
+                            .as_ref()
+                            .map(|rows| (before + rows.line, &*rows.cells)));
+                    }
                     Ok(None) => {}
                 }
             }
@@ -176,7 +198,10 @@ impl Records {
             self.comments += rows.comments;
             self.is_latin1 |= rows.is_latin1;
         }
-        let chunk = self.chunks.next().map_err(|error| text::broken(&self.form.path, self.before + 1, &error))?;
+        let chunk = self
+            .chunks
+            .next()
+            .map_err(|error| text::broken(&self.form.path, self.before + 1, &error))?;
         self.rows = chunk.map(|chunk| Rows::new(&self.form, chunk));
         Ok(self.rows.is_some())
     }

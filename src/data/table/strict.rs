@@ -2,9 +2,10 @@
 
 use ndarray::{Array1, Array2};
 
-use super::super::dataset::{Dataset, Target};
-use super::{Cells, Column, Table};
 use crate::Result;
+use crate::data::dataset::{Dataset, Target};
+use crate::data::table::Table;
+use crate::data::table::column::{Cells, Column};
 
 impl Table {
     /// All columns but `target` as features, which must be numbers, and the target: numbers, or words as classes sorted by name; with `None`
@@ -23,7 +24,11 @@ impl Table {
             .map(|(_, column)| column)
             .collect();
         if features.is_empty() {
-            return Err(self.wrong("the header", "no column but the target".into(), "at least one column of features"));
+            return Err(self.wrong(
+                "the header",
+                "no column but the target".into(),
+                "at least one column of features",
+            ));
         }
         let mut values = Array2::zeros((self.rows, features.len()));
         let expected = "a number; the column is a feature: encode text, fill or drop rows";
@@ -44,13 +49,20 @@ impl Table {
         }
         let Cells::Words { codes, words } = column.cells() else {
             let numbers = self.numbers(column, "a target")?;
-            return Ok(Target::Values(Array2::from_shape_fn((self.rows, 1), |(row, _)| numbers[row])));
+            return Ok(Target::Values(Array2::from_shape_fn((self.rows, 1), |(row, _)| {
+                numbers[row]
+            })));
         };
         let mut classes = words.clone();
         classes.sort_unstable();
-        let label: Vec<i64> =
-            words.iter().map(|word| classes.binary_search(word).map_or(-1, |place| place as i64)).collect();
-        Ok(Target::Labels { labels: Array1::from_iter(codes.iter().map(|&code| label[code as usize])), classes })
+        let label: Vec<i64> = words
+            .iter()
+            .map(|word| classes.binary_search(word).map_or(-1, |place| place as i64))
+            .collect();
+        Ok(Target::Labels {
+            labels: Array1::from_iter(codes.iter().map(|&code| label[code as usize])),
+            classes,
+        })
     }
 
     /// The cells as numbers that are finite in f32.
@@ -58,12 +70,18 @@ impl Table {
         let numbers: Vec<f32> = match column.cells() {
             Cells::Numbers(numbers) => numbers.iter().map(|&number| number as f32).collect(),
             Cells::Words { codes, words } => {
-                let value: Vec<f32> = words.iter().map(|word| word.parse().unwrap_or(f32::NAN)).collect();
-                codes.iter().map(|&code| value.get(code as usize).copied().unwrap_or(f32::NAN)).collect()
+                let value: Vec<f32> =
+                    words.iter().map(|word| word.parse().unwrap_or(f32::NAN)).collect();
+                codes
+                    .iter()
+                    .map(|&code| value.get(code as usize).copied().unwrap_or(f32::NAN))
+                    .collect()
             }
         };
         match numbers.iter().position(|number| !number.is_finite()) {
-            Some(row) => Err(self.wrong_cell(row, column.name(), self.shown(column, row), expected)),
+            Some(row) => {
+                Err(self.wrong_cell(row, column.name(), self.shown(column, row), expected))
+            }
             None => Ok(numbers),
         }
     }

@@ -37,16 +37,25 @@ impl Text {
         let path = source.path().to_path_buf();
         let mut start = source.up_to(SAMPLE)?;
         let (is_file, inside) = (source.is_plain_file(), source.inside().to_string());
-        let (reader, note, begins, is_whole): (Box<dyn Read + Send>, _, _, _) = match utf16(&start) {
+        let (reader, note, begins, is_whole): (Box<dyn Read + Send>, _, _, _) = match utf16(&start)
+        {
             Some(form) => {
                 let bytes = io::Cursor::new(start.split_off(form.mark)).chain(source.into_reader());
                 let mut text = Utf16Reader::new(bytes, &form, inside);
                 let more = |count: u64, start: &mut Vec<u8>| {
-                    text.by_ref().take(count).read_to_end(start).map_err(|error| broken(&path, 1, &error))
+                    text.by_ref()
+                        .take(count)
+                        .read_to_end(start)
+                        .map_err(|error| broken(&path, 1, &error))
                 };
                 start = Vec::new();
                 let is_whole = read_rows(&mut start, more)?;
-                (Box::new(io::Cursor::new(start.clone()).chain(text)), Some("the text is UTF-16"), None, is_whole)
+                (
+                    Box::new(io::Cursor::new(start.clone()).chain(text)),
+                    Some("the text is UTF-16"),
+                    None,
+                    is_whole,
+                )
             }
             None => {
                 let more = |count: u64, start: &mut Vec<u8>| {
@@ -63,7 +72,8 @@ impl Text {
             }
         };
         // Old Macs ended lines with a return alone.
-        let line_end = if start.contains(&b'\r') && !start.contains(&b'\n') { b'\r' } else { b'\n' };
+        let line_end =
+            if start.contains(&b'\r') && !start.contains(&b'\n') { b'\r' } else { b'\n' };
         let mut sample = with_plain_ends(&start);
         if is_whole && sample.last().is_some_and(|&byte| byte != b'\n') {
             sample.push(b'\n');
@@ -76,7 +86,10 @@ impl Text {
 }
 
 /// Reads on until a text holds some rows; true where it is all of it. A header of many columns may be longer than [`SAMPLE`].
-fn read_rows(start: &mut Vec<u8>, mut more: impl FnMut(u64, &mut Vec<u8>) -> Result<usize>) -> Result<bool> {
+fn read_rows(
+    start: &mut Vec<u8>,
+    mut more: impl FnMut(u64, &mut Vec<u8>) -> Result<usize>,
+) -> Result<bool> {
     loop {
         let count = SAMPLE.max(start.len() as u64);
         if (more(count, start)? as u64) < count {
@@ -117,12 +130,14 @@ pub(super) fn broken(path: &Path, line: u64, error: &io::Error) -> Error {
         };
     }
     match error.kind() {
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Error::Data {
-            path: path.into(),
-            position: format!("line {line} or after it"),
-            found: format!("a damaged gzip stream ({error})"),
-            expected: "a whole gzip stream".into(),
-        },
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            Error::Data {
+                path: path.into(),
+                position: format!("line {line} or after it"),
+                found: format!("a damaged gzip stream ({error})"),
+                expected: "a whole gzip stream".into(),
+            }
+        }
         io::ErrorKind::FileTooLarge => Error::Data {
             path: path.into(),
             position: format!("line {line} or after it"),
@@ -155,7 +170,8 @@ fn utf16(start: &[u8]) -> Option<Utf16> {
         _ => {}
     }
     let beginning = &start[..start.len().min(256) & !1];
-    let zeros = |first: usize| beginning.iter().skip(first).step_by(2).filter(|&&byte| byte == 0).count();
+    let zeros =
+        |first: usize| beginning.iter().skip(first).step_by(2).filter(|&&byte| byte == 0).count();
     let (even, odd, half) = (zeros(0), zeros(1), beginning.len() / 2);
     let (big, most, least) = if even > odd { (true, even, odd) } else { (false, odd, even) };
     (half >= 2 && least == 0 && 10 * most >= 9 * half).then_some(Utf16 { big, mark: 0 })
@@ -174,7 +190,11 @@ struct HalfLetter {
 
 impl fmt::Display for HalfLetter {
     fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
-        write!(to, "half of a UTF-16 letter{}", if self.is_last { " at the end of the file" } else { "" })
+        write!(
+            to,
+            "half of a UTF-16 letter{}",
+            if self.is_last { " at the end of the file" } else { "" }
+        )
     }
 }
 
@@ -205,7 +225,9 @@ impl<R: Read> Utf16Reader<R> {
         const AT_ONCE: u64 = 1 << 16;
         let count = self.inner.by_ref().take(AT_ONCE).read_to_end(&mut self.rest)?;
         let (pairs, _) = self.rest.as_chunks::<2>();
-        let unit = |unit: &[u8; 2]| if self.big { u16::from_be_bytes(*unit) } else { u16::from_le_bytes(*unit) };
+        let unit = |unit: &[u8; 2]| {
+            if self.big { u16::from_be_bytes(*unit) } else { u16::from_le_bytes(*unit) }
+        };
         let mut units: Vec<u16> = pairs.iter().map(unit).collect();
         // The other half of a letter of two units may come with the next bytes.
         if units.last().is_some_and(|unit| (0xd800..0xdc00).contains(unit)) {
@@ -228,7 +250,8 @@ impl<R: Read> Utf16Reader<R> {
 
     /// That at a place of what is held there is no whole letter.
     fn half(&self, place: usize, is_last: bool) -> io::Error {
-        let half = HalfLetter { byte: self.offset + place as u64, inside: self.inside.clone(), is_last };
+        let half =
+            HalfLetter { byte: self.offset + place as u64, inside: self.inside.clone(), is_last };
         io::Error::new(io::ErrorKind::InvalidData, half)
     }
 }
@@ -255,7 +278,8 @@ mod tests {
 
     fn read(bytes: &[u8], big: bool) -> io::Result<String> {
         let mut text = String::new();
-        Utf16Reader::new(bytes, &Utf16 { big, mark: 0 }, String::new()).read_to_string(&mut text)?;
+        Utf16Reader::new(bytes, &Utf16 { big, mark: 0 }, String::new())
+            .read_to_string(&mut text)?;
         Ok(text)
     }
 
@@ -271,7 +295,9 @@ mod tests {
         assert!(utf16(&big).unwrap().big);
         assert_eq!(decoded(&little, false), "a,b\n1,é\n");
         assert_eq!(decoded(&big, true), "a,b\n1,2\n");
-        assert!(utf16(b"a,b\n1,2\n").is_none() && utf16(b"").is_none() && utf16(&[0; 64]).is_none());
+        assert!(
+            utf16(b"a,b\n1,2\n").is_none() && utf16(b"").is_none() && utf16(&[0; 64]).is_none()
+        );
     }
 
     #[test]
@@ -279,17 +305,24 @@ mod tests {
         // Letters of two units at every place of a read's end.
         let text = "😀é".repeat(30_000);
         for shift in ["", "x"] {
-            let bytes: Vec<u8> = format!("{shift}{text}").encode_utf16().flat_map(u16::to_be_bytes).collect();
+            let bytes: Vec<u8> =
+                format!("{shift}{text}").encode_utf16().flat_map(u16::to_be_bytes).collect();
             assert_eq!(decoded(&bytes, true), format!("{shift}{text}"));
         }
     }
 
     #[test]
     fn half_a_letter_is_refused_with_its_place() {
-        let place = |bytes: &[u8]| broken(Path::new("x"), 1, &read(bytes, true).unwrap_err()).to_string();
-        for (bytes, byte) in [(&[0, b'a', 0][..], 2), (&[0xd8, 0x3d], 0), (&[0, b'a', 0xd8, 0x3d, 0, b'b'], 2)] {
-            let told = place(bytes);
-            assert!(told.contains(&format!("byte {byte}")) && told.contains("UTF-16"), "{told}");
+        let place =
+            |bytes: &[u8]| broken(Path::new("x"), 1, &read(bytes, true).unwrap_err()).to_string();
+        for (bytes, byte) in
+            [(&[0, b'a', 0][..], 2), (&[0xd8, 0x3d], 0), (&[0, b'a', 0xd8, 0x3d, 0, b'b'], 2)]
+        {
+            let report = place(bytes);
+            assert!(
+                report.contains(&format!("byte {byte}")) && report.contains("UTF-16"),
+                "{report}"
+            );
         }
         // Behind the bytes of one reading.
         let long: Vec<u8> = "é".repeat(100_001).encode_utf16().flat_map(u16::to_be_bytes).collect();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::real::Real;
+use crate::cpu::real::Real;
 
 /// What becomes of the label's logit where the predictions are cosines. The others stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,9 +36,12 @@ impl Margin {
         let size = R::new(self.size);
         match self.transform {
             TargetLogitTransform::CosFace => cosine - size,
-            TargetLogitTransform::ArcFace if self.is_beyond(cosine) => cosine - size * R::new(self.size.sin()),
+            TargetLogitTransform::ArcFace if self.is_beyond(cosine) => {
+                cosine - size * R::new(self.size.sin())
+            }
             TargetLogitTransform::ArcFace => {
-                cosine * R::new(self.size.cos()) - square_of_sine(cosine).sqrt() * R::new(self.size.sin())
+                cosine * R::new(self.size.cos())
+                    - square_of_sine(cosine).sqrt() * R::new(self.size.sin())
             }
         }
     }
@@ -52,8 +55,12 @@ impl Margin {
             TargetLogitTransform::ArcFace => {
                 let sine = Real::max(square_of_sine(cosine).sqrt(), R::new(LEAST_SINE));
                 // Outside [-1, 1], where no cosine is, the sine stays 0.
-                let turn = R::select(cosine.abs() > R::ONE, R::ZERO, cosine * R::new(self.size.sin()) / sine);
-                R::new(self.size.cos()) + turn
+                let iteration = R::select(
+                    cosine.abs() > R::ONE,
+                    R::ZERO,
+                    cosine * R::new(self.size.sin()) / sine,
+                );
+                R::new(self.size.cos()) + iteration
             }
         }
     }

@@ -2,13 +2,19 @@
 
 use super::margin::{Margin, TargetLogitTransform};
 use super::{CrossEntropy, Rowwise};
-use crate::host::rowwise::{Auxiliary, Row, Rows, Target, by_itself};
-use crate::host::{simd, softmax};
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::cpu::{simd, softmax};
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, Target, by_itself};
 
 impl Rowwise for CrossEntropy {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], auxiliary: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        auxiliary: Option<&mut Auxiliary<R>>,
+    ) -> R {
         // It holds what the row needs next: first the logits, then their powers, then the derivatives.
         let gradient = &mut gradient[..row.logits.len()];
         self.write_logits(row, gradient);
@@ -18,12 +24,13 @@ impl Rowwise for CrossEntropy {
         let pull = self.pull(row, gradient, maximum);
         let sums = Sums::of(row, gradient, maximum, auxiliary.is_some());
         if let Some(auxiliary) = auxiliary {
-            sums.tell(row, auxiliary);
+            sums.report(row, auxiliary);
         }
         let z_loss = R::new(self.z_loss);
         let z_pull = R::new(2.0) * z_loss * sums.lse;
         self.write_slopes(row, scale, gradient, &pull, &sums, z_pull);
-        pull.mass * sums.log_total - pull.dot + R::select(self.z_loss != 0.0, z_loss * sums.lse * sums.lse, R::ZERO)
+        pull.mass * sums.log_total - pull.dot
+            + R::select(self.z_loss != 0.0, z_loss * sums.lse * sums.lse, R::ZERO)
     }
 
     #[inline(always)]
@@ -33,7 +40,8 @@ impl Rowwise for CrossEntropy {
             *z = R::select(row.keeps(column), x / temperature, R::NEG_INFINITY);
         }
         let maximum = simd::maximum(hessian);
-        let Some(top) = hessian.iter().position(|&z| z == maximum && maximum > R::NEG_INFINITY) else {
+        let Some(top) = hessian.iter().position(|&z| z == maximum && maximum > R::NEG_INFINITY)
+        else {
             return hessian.fill(R::ZERO);
         };
         let hard = Mass::of_target(row, hessian, maximum).mass;
@@ -59,15 +67,35 @@ impl Rowwise for CrossEntropy {
     }
 
     #[inline(always)]
-    fn plain_rows(&self, rows: &Rows<'_, f32>, first: usize, gradient: &mut [f32], values: &mut [f32]) -> bool {
+    fn plain_rows(
+        &self,
+        rows: &Rows<'_, f32>,
+        first: usize,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> bool {
         let Some(labels) = softmax::plain_labels(rows) else { return false };
-        if self.softcap.is_some() || self.temperature != 1.0 || self.target_logit_transform.is_some() {
+        if self.softcap.is_some()
+            || self.temperature != 1.0
+            || self.target_logit_transform.is_some()
+        {
             return false;
         }
-        let options = softmax::LabelOptions { smoothing: self.label_smoothing as f32, z_loss: self.z_loss as f32 };
-        softmax::label_rows(rows, labels, &options, first, gradient, values, |index, gradient, value| {
-            by_itself(self, rows, index, gradient, value);
-        });
+        let options = softmax::LabelOptions {
+            smoothing: self.label_smoothing as f32,
+            z_loss: self.z_loss as f32,
+        };
+        softmax::label_rows(
+            rows,
+            labels,
+            &options,
+            first,
+            gradient,
+            values,
+            |index, gradient, value| {
+                by_itself(self, rows, index, gradient, value);
+            },
+        );
         true
     }
 }
@@ -160,9 +188,11 @@ impl CrossEntropy {
             Target::Label(label) => {
                 let q = row.class_weight(label) * ((R::ONE - smoothing) + share);
                 // p_y - 1 = -others/total keeps its digits when p_y goes to 1.
-                let own =
-                    (pull.mass - q) - pull.mass * sums.others * sums.inverse + z_pull * sums.label_exp * sums.inverse;
-                self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * share);
+                let own = (pull.mass - q) - pull.mass * sums.others * sums.inverse
+                    + z_pull * sums.label_exp * sums.inverse;
+                self.slopes(row, scale, gradient, |column, e| {
+                    factor * e - row.class_weight(column) * share
+                });
                 let slope = R::select(sums.label_is_open, own, R::ZERO);
                 let x = row.logits[label];
                 let slope = slope * self.label_margin().map_or(R::ONE, |margin| margin.slope(x));
@@ -174,7 +204,9 @@ impl CrossEntropy {
                 if row.has_all_classes_alike() {
                     self.slopes(row, scale, gradient, |column, e| factor * e - q(column));
                 } else {
-                    self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * q(column));
+                    self.slopes(row, scale, gradient, |column, e| {
+                        factor * e - row.class_weight(column) * q(column)
+                    });
                 }
             }
         }
@@ -182,7 +214,13 @@ impl CrossEntropy {
 
     /// Takes e^(z − maximum) in `gradient` to the scaled derivative with respect to the logits handed in.
     #[inline(always)]
-    fn slopes<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], slope: impl Fn(usize, R) -> R) {
+    fn slopes<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        slope: impl Fn(usize, R) -> R,
+    ) {
         let plain = self.softcap.is_none() && !row.has_class_mask();
         if plain {
             let scale = scale * self.stretch::<R>();
@@ -194,7 +232,11 @@ impl CrossEntropy {
         }
         for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
             let masked = !row.keeps(column) || x == R::NEG_INFINITY && self.softcap.is_none();
-            *cell = R::select(masked, R::ZERO, scale * slope(column, *cell) * self.scaled_logit_slope(x));
+            *cell = R::select(
+                masked,
+                R::ZERO,
+                scale * slope(column, *cell) * self.scaled_logit_slope(x),
+            );
         }
     }
 }
@@ -239,13 +281,15 @@ impl<R: Real> Sums<R> {
         let log_total = R::select(label_exp == R::ONE, others.ln_1p(), total.ln());
         let log_total = R::select(total == R::ZERO, R::ZERO, log_total);
         let lse = maximum + log_total;
-        let inverse = R::select(total > R::ZERO, R::ONE / total, R::select(total.is_nan(), total, R::ZERO));
+        let inverse =
+            R::select(total > R::ZERO, R::ONE / total, R::select(total.is_nan(), total, R::ZERO));
         Sums { others, label_below, label_exp, label_is_open, log_total, lse, inverse, below }
     }
 
     #[inline(always)]
-    fn tell(&self, row: &Row<'_, R>, auxiliary: &mut Auxiliary<R>) {
-        let label_dot = R::select(self.label_exp == R::ZERO, R::ZERO, self.label_exp * self.label_below);
+    fn report(&self, row: &Row<'_, R>, auxiliary: &mut Auxiliary<R>) {
+        let label_dot =
+            R::select(self.label_exp == R::ZERO, R::ZERO, self.label_exp * self.label_below);
         auxiliary.lse = self.lse;
         auxiliary.entropy = self.log_total - (self.below + label_dot) * self.inverse;
         auxiliary.label(row, self.label_exp * self.inverse);
@@ -294,7 +338,10 @@ impl<R: Real> Mass<R> {
             (simd::sum(dense), simd::sum_of(z.len(), |column| dot(dense[column], z[column])))
         } else {
             let weight = |column: usize| row.class_weight(column) * dense[column];
-            (simd::sum_of(z.len(), weight), simd::sum_of(z.len(), |column| dot(weight(column), z[column])))
+            (
+                simd::sum_of(z.len(), weight),
+                simd::sum_of(z.len(), |column| dot(weight(column), z[column])),
+            )
         };
         Mass { mass: R::new(mass), dot: R::new(dots), cells: R::ZERO }
     }

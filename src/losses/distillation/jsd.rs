@@ -1,8 +1,8 @@
-//! Jensen and Shannon's divergence of student and teacher from their mixture: the twin of `shaders/helpers/distillation_jsd.wgsl`.
+//! Jensen and Shannon's divergence of student and teacher from their mixture: the twin of `shaders/templates/rowwise/distillation_jsd.wgsl`.
 
 use super::{Both, Distillation};
-use crate::host::simd;
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::cpu::simd;
 
 /// Value of a row; writes `scale` times its derivative.
 #[inline(always)]
@@ -26,7 +26,11 @@ pub(super) fn row<R: Real>(
         if beta == 0.0 {
             return part.apart;
         }
-        R::select((part.q == R::ZERO) | (column == top), R::ZERO, part.q * part.ratio_beyond(&at_top, beta))
+        R::select(
+            (part.q == R::ZERO) | (column == top),
+            R::ZERO,
+            part.q * part.ratio_beyond(&at_top, beta),
+        )
     };
     let mean = R::new(simd::sum_blocks(
         both.student.len(),
@@ -129,7 +133,11 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Mixture<'a, R, K> {
 
 /// The largest of the logits, softened, and ln Σ e^(x − largest); `None` where all are −∞.
 #[inline(always)]
-fn log_sum_exp<R: Real>(both: &Both<'_, R, impl Fn(usize) -> bool>, logits: &[R], scratch: &mut [R]) -> Option<[R; 2]> {
+fn log_sum_exp<R: Real>(
+    both: &Both<'_, R, impl Fn(usize) -> bool>,
+    logits: &[R],
+    scratch: &mut [R],
+) -> Option<[R; 2]> {
     let top = both.top(logits, scratch);
     if top == R::NEG_INFINITY {
         return None;
@@ -158,7 +166,8 @@ impl<R: Real> Parting<R> {
     #[inline(always)]
     fn ratio_beyond(&self, other: &Self, beta: f64) -> R {
         let half = R::new(0.5);
-        let risen = R::select((self.e > half) & (other.e > half), self.w - other.w, self.e - other.e);
+        let risen =
+            R::select((self.e > half) & (other.e > half), self.w - other.w, self.e - other.e);
         let near = -(R::new(beta) * risen / other.part).ln_1p();
         R::select(self.is_below & other.is_below & (beta < 1.0), near, self.ratio - other.ratio)
     }
@@ -173,7 +182,8 @@ fn parting<R: Real>(p: R, q: R, d: R, beta: f64) -> Parting<R> {
     let d = R::select((p == R::ZERO) & (q == R::ZERO), R::ZERO, d);
     let is_below = d <= R::ZERO;
     let (e, w) = ((-d.abs()).exp(), (-d.abs()).exp_m1());
-    let (a, b) = (R::select(is_below, of_teacher, of_student), R::select(is_below, of_student, of_teacher));
+    let (a, b) =
+        (R::select(is_below, of_teacher, of_student), R::select(is_below, of_student, of_teacher));
     let part = b + a * e;
     let log_part = R::select(e > R::new(0.5), (a * w).ln_1p(), part.ln());
     // At the ends of β the mixture is one of the two.

@@ -1,8 +1,8 @@
-//! Kullback and Leibler's divergence of the student from the teacher: the twin of `shaders/helpers/distillation_kl.wgsl`.
+//! Kullback and Leibler's divergence of the student from the teacher: the twin of `shaders/templates/rowwise/distillation_kl.wgsl`.
 
 use super::{Both, Distillation};
-use crate::host::simd;
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::cpu::simd;
 
 /// Value of a row; writes `scale` times its derivative.
 #[inline(always)]
@@ -30,7 +30,9 @@ pub(super) fn row<R: Real>(
     both.write(
         gradient,
         #[inline(always)]
-        |column, power, _, y| pull * (power * inverse - (both.soften(y, column) - teacher_top).exp() / teacher),
+        |column, power, _, y| {
+            pull * (power * inverse - (both.soften(y, column) - teacher_top).exp() / teacher)
+        },
     );
     factor * (dot / teacher + (log_student - teacher.ln()))
 }
@@ -38,12 +40,19 @@ pub(super) fn row<R: Real>(
 /// With the tops t of the softened logits of the teacher y and the student x, e = e^(y − t): Σ e and Σ e ((y − t) − (x − t)).
 /// `softened` holds the student's.
 #[inline(always)]
-fn sums<R: Real>(both: &Both<'_, R, impl Fn(usize) -> bool>, softened: &[R], teacher_top: R, student_top: R) -> (R, R) {
+fn sums<R: Real>(
+    both: &Both<'_, R, impl Fn(usize) -> bool>,
+    softened: &[R],
+    teacher_top: R,
+    student_top: R,
+) -> (R, R) {
     let teacher = simd::sum_blocks(
         softened.len(),
         #[inline(always)]
         |range, powers: &mut [R]| {
-            for ((slot, &y), column) in powers.iter_mut().zip(&both.teacher[range.clone()]).zip(range) {
+            for ((slot, &y), column) in
+                powers.iter_mut().zip(&both.teacher[range.clone()]).zip(range)
+            {
                 *slot = (both.soften(y, column) - teacher_top).exp();
             }
         },

@@ -7,13 +7,13 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{COLUMNS, CutEpoch, Description, Form, KEY, TableDescription, VERSION};
 use crate::data::compare_ids;
-use crate::device::Device;
 use crate::recommend::engine::{Cut, State, Table, Tally};
 use crate::recommend::features::Features;
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::model::{Epoch, Model};
 use crate::recommend::recommender::{Recommender, engine};
 use crate::recommend::side::{FromTable, Newcomers, SideFeatures};
+use crate::runtime::device::Device;
 use crate::{Error, Result};
 
 impl Model {
@@ -23,19 +23,22 @@ impl Model {
     /// [`Error::Io`], or [`Error::Data`] for a file that is damaged or no recommender of gradus's.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
         let file = Saved::open(path, &bytes)?;
         let described = file.description()?;
         let (history, cut) = (file.history(described.history)?, file.cut(described.cut)?);
         let Description { users, items, epochs, planned, preparation, options, .. } = described;
         let (user_features, item_features, has_seen) =
             (described.user_features, described.item_features, described.has_seen);
-        let mut description = Recommender { users, items, user_features: None, item_features: None, options };
+        let mut description =
+            Recommender { users, items, user_features: None, item_features: None, options };
         description.user_features = file.side("users", user_features, described.user_table)?;
         description.item_features = file.side("items", item_features, described.item_table)?;
         // The tables' sizes follow from these: checked before anything is allocated by them.
-        let layout =
-            description.layout().map_err(|error| file.refused("the metadata", error.to_string(), "sound options"))?;
+        let layout = description
+            .layout()
+            .map_err(|error| file.refused("the metadata", error.to_string(), "sound options"))?;
         let rows = |entities: usize, features: Option<usize>| features.unwrap_or(entities);
         let components = description.options.components;
         let state = State {
@@ -47,7 +50,8 @@ impl Model {
         engine.set_state(&state)?;
         let mut model = Model::new(description, device.clone(), engine);
         (model.epochs, model.seen) = (epochs, seen.map(Arc::new));
-        (model.history, model.planned, model.cut, model.preparation) = (history, planned, cut, preparation);
+        (model.history, model.planned, model.cut, model.preparation) =
+            (history, planned, cut, preparation);
         Ok(model)
     }
 }
@@ -67,7 +71,8 @@ impl<'a> Saved<'a> {
             found,
             expected: "a recommender saved by gradus, in safetensors".into(),
         };
-        let damaged = |error: safetensors::SafeTensorError| refused("the header", error.to_string());
+        let damaged =
+            |error: safetensors::SafeTensorError| refused("the header", error.to_string());
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let text = metadata.metadata().as_ref().and_then(|map| map.get(KEY)).cloned();
@@ -76,7 +81,12 @@ impl<'a> Saved<'a> {
     }
 
     fn refused(&self, position: &str, found: String, expected: &str) -> Error {
-        Error::Data { path: self.path.into(), position: position.into(), found, expected: expected.into() }
+        Error::Data {
+            path: self.path.into(),
+            position: position.into(),
+            found,
+            expected: expected.into(),
+        }
     }
 
     fn description(&self) -> Result<Description> {
@@ -93,7 +103,9 @@ impl<'a> Saved<'a> {
     }
 
     fn view(&self, name: &str) -> Result<TensorView<'_>> {
-        self.tensors.tensor(name).map_err(|_| self.refused(&format!("tensor `{name}`"), "nothing".into(), "a tensor"))
+        self.tensors
+            .tensor(name)
+            .map_err(|_| self.refused(&format!("tensor `{name}`"), "nothing".into(), "a tensor"))
     }
 
     /// Four bytes each, of a type.
@@ -113,7 +125,11 @@ impl<'a> Saved<'a> {
             return Ok(self.words(name, Dtype::U32)?.iter().map(ToString::to_string).collect());
         }
         let text = std::str::from_utf8(view.data()).map_err(|_| {
-            self.refused(&format!("tensor `{name}`"), "bytes that are no text".into(), "ids, one to a line")
+            self.refused(
+                &format!("tensor `{name}`"),
+                "bytes that are no text".into(),
+                "ids, one to a line",
+            )
         })?;
         Ok(text.split('\n').map(String::from).collect())
     }
@@ -126,25 +142,55 @@ impl<'a> Saved<'a> {
     fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>> {
         let view = self.view(name)?;
         let values: Vec<f64> = match view.dtype() {
-            Dtype::F64 => view.data().as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect(),
-            Dtype::F32 => {
-                view.data().as_chunks::<4>().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect()
+            Dtype::F64 => view
+                .data()
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .map(|bytes| f64::from_le_bytes(*bytes))
+                .collect(),
+            Dtype::F32 => view
+                .data()
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
+                .collect(),
+            other => {
+                return Err(self.refused(
+                    &format!("tensor `{name}`"),
+                    format!("{other:?}"),
+                    "F32 or F64",
+                ));
             }
-            other => return Err(self.refused(&format!("tensor `{name}`"), format!("{other:?}"), "F32 or F64")),
         };
         if view.shape() != shape {
             let found = format!("shape {:?}", view.shape());
-            return Err(self.refused(&format!("tensor `{name}`"), found, &format!("shape {shape:?}")));
+            return Err(self.refused(
+                &format!("tensor `{name}`"),
+                found,
+                &format!("shape {shape:?}"),
+            ));
         }
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(self.refused(&format!("tensor `{name}`"), value.to_string(), "finite numbers"));
+            return Err(self.refused(
+                &format!("tensor `{name}`"),
+                value.to_string(),
+                "finite numbers",
+            ));
         }
         Ok(values)
     }
 
     fn history(&self, epochs: usize) -> Result<Vec<Epoch>> {
-        let numbers = if epochs == 0 { Vec::new() } else { self.numbers("history", &[epochs, COLUMNS])? };
-        let epoch = |row: &[f64]| Epoch { loss: row[0], sampled: row[1] as u64, updates: row[2] as u64, seconds: 0.0 };
+        let numbers =
+            if epochs == 0 { Vec::new() } else { self.numbers("history", &[epochs, COLUMNS])? };
+        let epoch = |row: &[f64]| Epoch {
+            loss: row[0],
+            sampled: row[1] as u64,
+            updates: row[2] as u64,
+            seconds: 0.0,
+        };
         Ok(numbers.chunks_exact(COLUMNS).map(epoch).collect())
     }
 
@@ -157,21 +203,34 @@ impl<'a> Saved<'a> {
     fn table(&self, side: &str, rows: usize, components: usize) -> Result<Table> {
         Ok(Table {
             embeddings: self.numbers(&format!("{side}.embeddings"), &[rows, components])?,
-            embedding_squares: self.numbers(&format!("{side}.embedding_squares"), &[rows, components])?,
+            embedding_squares: self
+                .numbers(&format!("{side}.embedding_squares"), &[rows, components])?,
             biases: self.numbers(&format!("{side}.biases"), &[rows])?,
             bias_squares: self.numbers(&format!("{side}.bias_squares"), &[rows])?,
         })
     }
 
-    fn side(&self, side: &str, count: Option<usize>, table: Option<TableDescription>) -> Result<Option<SideFeatures>> {
+    fn side(
+        &self,
+        side: &str,
+        count: Option<usize>,
+        table: Option<TableDescription>,
+    ) -> Result<Option<SideFeatures>> {
         let Some(count) = count else { return Ok(None) };
         let features = self.features(&format!("{side}.features"), count)?;
-        let Some(TableDescription { encoding, has_newcomers }) = table else { return Ok(Some(features.into())) };
+        let Some(TableDescription { encoding, has_newcomers }) = table else {
+            return Ok(Some(features.into()));
+        };
         let newcomers = if has_newcomers {
             let name = format!("{side}.new.ids");
-            let (ids, features) = (self.ids(&name)?, self.features(&format!("{side}.new.features"), count)?);
+            let (ids, features) =
+                (self.ids(&name)?, self.features(&format!("{side}.new.features"), count)?);
             if ids.len() != features.entities() || !is_ascending(&ids) {
-                return Err(self.refused(&format!("tensor `{name}`"), "ids that do not fit".into(), "an id for each"));
+                return Err(self.refused(
+                    &format!("tensor `{name}`"),
+                    "ids that do not fit".into(),
+                    "an id for each",
+                ));
             }
             Some(Newcomers { ids, features })
         } else {
@@ -184,24 +243,37 @@ impl<'a> Saved<'a> {
         let starts = self.words(&format!("{name}.starts"), Dtype::U32)?;
         let ids = self.words(&format!("{name}.ids"), Dtype::U32)?;
         let weights = self.singles(&format!("{name}.weights"))?;
-        let found = u32::try_from(count).ok().and_then(|count| Features::from_rows(count, &starts, &ids, &weights));
+        let found = u32::try_from(count)
+            .ok()
+            .and_then(|count| Features::from_rows(count, &starts, &ids, &weights));
         found.ok_or_else(|| {
-            self.refused(&format!("tensors `{name}`"), "rows that do not fit together".into(), "features")
+            self.refused(
+                &format!("tensors `{name}`"),
+                "rows that do not fit together".into(),
+                "features",
+            )
         })
     }
 
     fn seen(&self, users: usize, items: u32) -> Result<Interactions> {
         let starts = self.words("seen.starts", Dtype::U32)?;
         let columns = self.words("seen.items", Dtype::U32)?;
-        let seen = Interactions::from_rows(items, &starts, &columns, &self.singles("seen.weights")?);
-        let broken = |what: &str| self.refused(what, "rows that do not fit together".into(), "interactions");
-        let seen = seen.filter(|seen| seen.users() == users).ok_or_else(|| broken("tensors `seen`"))?;
+        let seen =
+            Interactions::from_rows(items, &starts, &columns, &self.singles("seen.weights")?);
+        let broken =
+            |what: &str| self.refused(what, "rows that do not fit together".into(), "interactions");
+        let seen =
+            seen.filter(|seen| seen.users() == users).ok_or_else(|| broken("tensors `seen`"))?;
         let ids = |name: &str, kind: &'static str, count: usize| match self.tensors.tensor(name) {
             Err(_) => Ok(None),
             Ok(_) => {
                 let raw = self.ids(name)?;
                 let ascending = raw.len() == count && is_ascending(&raw);
-                if ascending { Ok(Some(Ids::new(kind, raw))) } else { Err(broken(&format!("tensor `{name}`"))) }
+                if ascending {
+                    Ok(Some(Ids::new(kind, raw)))
+                } else {
+                    Err(broken(&format!("tensor `{name}`")))
+                }
             }
         };
         let (user_ids, item_ids) =

@@ -6,13 +6,14 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::{COLUMNS, CutEpoch, Description, KEY, TableDescription, VERSION};
-use crate::device::Device;
 use crate::recommend::engine::{Cut, Tally};
 use crate::recommend::features::Features;
 use crate::recommend::model::{Epoch, Model};
 use crate::recommend::recommender::Recommender;
 use crate::recommend::side::SideFeatures;
-use crate::{Error, Result, files};
+use crate::runtime::device::Device;
+use crate::runtime::files;
+use crate::{Error, Result};
 
 /// A tensor to be written.
 struct Entry {
@@ -30,8 +31,10 @@ impl Entry {
 
     /// Ids: numbers of 32 bits where they all are, else text, an id to a line.
     fn ids(name: &str, ids: &[String]) -> Self {
-        let numbers: Option<Vec<u32>> =
-            ids.iter().map(|id| id.parse().ok().filter(|number: &u32| number.to_string() == *id)).collect();
+        let numbers: Option<Vec<u32>> = ids
+            .iter()
+            .map(|id| id.parse().ok().filter(|number: &u32| number.to_string() == *id))
+            .collect();
         match numbers {
             Some(numbers) => Entry::whole(name.into(), &numbers),
             None => {
@@ -65,13 +68,18 @@ impl Model {
     /// [`Error::Io`] with the path; what the device reports.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let failed = |text: String| Error::Io { path: path.into(), source: std::io::Error::other(text) };
+        let failed =
+            |text: String| Error::Io { path: path.into(), source: std::io::Error::other(text) };
         let entries = self.entries()?;
         let Recommender { users, items, user_features, item_features, options } = &self.description;
-        let count = |side: &Option<SideFeatures>| side.as_ref().map(|side| side.features().features());
+        let count =
+            |side: &Option<SideFeatures>| side.as_ref().map(|side| side.features().features());
         let table = |side: &Option<SideFeatures>| {
             let table = side.as_ref().and_then(SideFeatures::table)?;
-            Some(TableDescription { encoding: table.encoding.clone(), has_newcomers: table.newcomers.is_some() })
+            Some(TableDescription {
+                encoding: table.encoding.clone(),
+                has_newcomers: table.newcomers.is_some(),
+            })
         };
         let description = Description {
             version: VERSION,
@@ -84,20 +92,23 @@ impl Model {
             has_seen: self.seen.is_some(),
             planned: self.planned,
             history: self.history.len(),
-            cut: self.cut.map(|Cut { batches, tally: Tally { draws, updates, .. }, over }| CutEpoch {
-                batches,
-                draws,
-                updates,
-                over,
+            cut: self.cut.map(|Cut { batches, tally: Tally { draws, updates, .. }, over }| {
+                CutEpoch { batches, draws, updates, over }
             }),
             preparation: self.preparation,
             user_table: table(user_features),
             item_table: table(item_features),
         };
-        let text = serde_json::to_string(&description).map_err(|error| failed(error.to_string()))?;
+        let text =
+            serde_json::to_string(&description).map_err(|error| failed(error.to_string()))?;
         let views: Vec<(&str, TensorView)> = entries
             .iter()
-            .map(|entry| Ok((entry.name.as_str(), TensorView::new(entry.dtype, entry.shape.clone(), &entry.bytes)?)))
+            .map(|entry| {
+                Ok((
+                    entry.name.as_str(),
+                    TensorView::new(entry.dtype, entry.shape.clone(), &entry.bytes)?,
+                ))
+            })
             .collect::<Result<_, safetensors::SafeTensorError>>()
             .map_err(|error| failed(error.to_string()))?;
         let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
@@ -131,7 +142,12 @@ impl Model {
         if !self.history.is_empty() {
             let epoch = |epoch: &Epoch| [epoch.loss, epoch.sampled as f64, epoch.updates as f64];
             let numbers: Vec<f64> = self.history.iter().flat_map(epoch).collect();
-            entries.push(Entry::number("history".into(), vec![self.history.len(), COLUMNS], &numbers, true));
+            entries.push(Entry::number(
+                "history".into(),
+                vec![self.history.len(), COLUMNS],
+                &numbers,
+                true,
+            ));
         }
         if let Some(cut) = &self.cut {
             entries.push(Entry::number("cut".into(), vec![1], &[cut.tally.loss], true));
@@ -141,7 +157,9 @@ impl Model {
             entries.push(Entry::whole("seen.starts".into(), known.starts));
             entries.push(Entry::whole("seen.items".into(), known.items));
             entries.push(Entry::single("seen.weights".into(), known.weights));
-            for (name, ids) in [("seen.user_ids", seen.user_ids()), ("seen.item_ids", seen.item_ids())] {
+            for (name, ids) in
+                [("seen.user_ids", seen.user_ids()), ("seen.item_ids", seen.item_ids())]
+            {
                 entries.extend(ids.map(|ids| Entry::ids(name, ids.raw())));
             }
         }

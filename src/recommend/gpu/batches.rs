@@ -3,15 +3,17 @@
 use std::ops::Range;
 
 use super::{GpuEngine, Resident, Rows};
-use crate::device::Gpu;
-use crate::kernel::{Command, Program, Slice};
-use crate::kernels::embedding::{Sizes, gather};
-use crate::kernels::recommend::{BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_turns, tally_program};
-use crate::kernels::sort::Sorter;
-use crate::kernels::{MOST_TURNS, lanes_of};
-use crate::random::Permutation;
-use crate::recommend::engine::{Optimizer, Pace, Tally};
+use crate::cpu::random::Permutation;
+use crate::nn::embedding::kernels::{Sizes, gather};
+use crate::recommend::engine::{LearningRatePolicy, Optimizer, Tally};
+use crate::recommend::kernels::{
+    BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_iterations, tally_program,
+};
 use crate::recommend::sampling::{Loss, Rules};
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
+use crate::runtime::pipeline::{Command, Program, Slice};
+use crate::runtime::sort::Sorter;
 use crate::{Error, Result};
 
 /// Batches in one submission: short ones, so that no watchdog bites and the host is ahead by one.
@@ -35,7 +37,11 @@ pub(super) struct Batches {
 
 impl GpuEngine {
     /// The batches for these rules; None without interactions.
-    pub(super) fn prepared(&mut self, rules: &Rules, pace: &Pace) -> Result<Option<&Batches>> {
+    pub(super) fn prepared(
+        &mut self,
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+    ) -> Result<Option<&Batches>> {
         let count = match &self.interactions {
             Some(resident) if resident.count > 0 => resident.count,
             _ => return Ok(None),
@@ -50,18 +56,19 @@ impl GpuEngine {
             k: rules.k,
             n: rules.n,
             margin: rules.margin,
-            learning_rate: pace.learning_rate as f32,
-            user_alpha: pace.user_alpha as f32,
-            item_alpha: pace.item_alpha as f32,
-            capacity: pace.batch_size.clamp(1, count) as u32,
+            learning_rate: learning_rate_policy.learning_rate as f32,
+            user_alpha: learning_rate_policy.user_alpha as f32,
+            item_alpha: learning_rate_policy.item_alpha as f32,
+            capacity: learning_rate_policy.batch_size.clamp(1, count) as u32,
             user_rows: self.users.rows as u32,
             item_rows: self.items.rows as u32,
             ..BatchParams::default()
         };
-        let repeats = [&self.users, &self.items].map(|rows| rows.hybrid.as_ref().map_or(1, |hybrid| hybrid.repeats));
+        let repeats = [&self.users, &self.items]
+            .map(|rows| rows.hybrid.as_ref().map_or(1, |hybrid| hybrid.repeats));
         // An item may be hit twice by each interaction of a batch.
         let longest = params.capacity as usize * repeats[0].max(2 * repeats[1]);
-        let choice = choose(&self.gpu, rules, pace, &params, longest)?;
+        let choice = choose(&self.gpu, rules, learning_rate_policy, &params, longest)?;
         let fits = |batches: &Batches| {
             batches.choice == choice
                 && bytemuck::bytes_of(&batches.params) == bytemuck::bytes_of(&params)
@@ -77,8 +84,14 @@ impl GpuEngine {
 }
 
 /// Which kernels, with `longest` hits of a row at the most; an error for what a software adapter cannot count.
-fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams, longest: usize) -> Result<Choice> {
-    let user_bias = match (rules.loss, pace.user_bias_gradient) {
+fn choose(
+    gpu: &Gpu,
+    rules: &Rules,
+    learning_rate_policy: &LearningRatePolicy,
+    params: &BatchParams,
+    longest: usize,
+) -> Result<Choice> {
+    let user_bias = match (rules.loss, learning_rate_policy.user_bias_gradient) {
         (Loss::Logistic, _) => -1.0,
         (_, true) => 1.0,
         (_, false) => 0.0,
@@ -90,7 +103,7 @@ fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams, longest: 
         Loss::Logistic => 3,
     };
     let exact_rank = rules.exact_rank && loss < 2;
-    let adagrad = pace.optimizer == Optimizer::Adagrad;
+    let adagrad = learning_rate_policy.optimizer == Optimizer::Adagrad;
     let mut choice = Choice {
         loss,
         exact_rank,
@@ -102,20 +115,21 @@ fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams, longest: 
     if !gpu.is_software() {
         return Ok(choice);
     }
-    if sample_turns(&choice, params) > MOST_TURNS as u64 {
+    if sample_iterations(&choice, params) > MAX_LOOP_ITERATIONS as u64 {
         choice.team = true;
     }
     let refused = |name: &str, found: String| {
-        let allowed = "smaller on a software adapter, whose loops end early; or take the device `cpu`";
+        let allowed =
+            "smaller on a software adapter, whose loops end early; or take the device `cpu`";
         Err(Error::option("recommend", name, found, allowed))
     };
-    if sample_turns(&choice, params) > MOST_TURNS as u64 {
+    if sample_iterations(&choice, params) > MAX_LOOP_ITERATIONS as u64 {
         return refused(
             "max_sampled, items and components",
             format!("{}, {}, {}", params.max_sampled, params.items, 4 * params.cells - 4),
         );
     }
-    if longest > MOST_TURNS {
+    if longest > MAX_LOOP_ITERATIONS {
         return refused("batch_size", params.capacity.to_string());
     }
     Ok(choice)
@@ -133,7 +147,8 @@ impl Batches {
         let (capacity, cells) = (params.capacity as usize, params.cells as usize);
         let batches = resident.count.div_ceil(capacity);
         let numbers = |purpose: &str, each: usize| gpu.buffer(purpose, each * capacity);
-        let rank_weights = if rules.rank_weights.is_empty() { &[0.0][..] } else { &rules.rank_weights };
+        let rank_weights =
+            if rules.rank_weights.is_empty() { &[0.0][..] } else { &rules.rank_weights };
         let weights = gpu.upload("rank weights", rank_weights)?;
         let (records, losses) = (numbers("samples", 4)?, numbers("losses", 1)?);
         let (user_hits, item_hits) = (numbers("hits of users", 1)?, numbers("hits of items", 2)?);
@@ -149,8 +164,16 @@ impl Batches {
             records,
         };
         let records = made.records.clone();
-        let storage =
-            [&resident.known, users.vectors(), items.vectors(), &weights, &records, &losses, &user_hits, &item_hits];
+        let storage = [
+            &resident.known,
+            users.vectors(),
+            items.vectors(),
+            &weights,
+            &records,
+            &losses,
+            &user_hits,
+            &item_hits,
+        ];
         made.push(gpu, &choice.sample(), &storage, choice.sample_workgroups(capacity))?;
         let tallies = made.tallies.clone();
         made.push(gpu, &tally_program(), &[&records, &losses, &tallies], 1)?;
@@ -161,7 +184,9 @@ impl Batches {
         let users_read = [&records, items.vectors()];
         made.move_side(gpu, users, (&user_hits, capacity), users_read, |most| choice.users(most))?;
         let items_read = [&records, &before];
-        made.move_side(gpu, items, (&item_hits, 2 * capacity), items_read, |most| choice.items(most))?;
+        made.move_side(gpu, items, (&item_hits, 2 * capacity), items_read, |most| {
+            choice.items(most)
+        })?;
         Ok(made)
     }
 
@@ -175,11 +200,13 @@ impl Batches {
         program: impl Fn(Option<u32>) -> Program,
     ) -> Result<()> {
         let most = rows.hybrid.as_ref().map(|hybrid| hybrid.most());
-        let shares = rows.hybrid.as_ref().map(|hybrid| hybrid.shares(gpu, hits, count)).transpose()?;
+        let shares =
+            rows.hybrid.as_ref().map(|hybrid| hybrid.shares(gpu, hits, count)).transpose()?;
         self.commands.extend(shares.iter().map(|shares| (shares.command.clone(), false)));
         let places = count * most.unwrap_or(1) as usize;
         let sorter = Sorter::new(gpu, places)?;
-        let (commands, sorted) = sorter.sort(gpu, shares.as_ref().map_or(hits, |shares| &shares.rows), rows.rows)?;
+        let (commands, sorted) =
+            sorter.sort(gpu, shares.as_ref().map_or(hits, |shares| &shares.rows), rows.rows)?;
         self.commands.extend(commands.into_iter().map(|command| (command, false)));
         let mut storage = vec![sorted, records, other, &rows.parameters, &rows.squares];
         storage.extend(shares.iter().map(|shares| &shares.shares));
@@ -192,12 +219,20 @@ impl Batches {
     }
 
     /// A command that reads the uniform of its batch.
-    fn push(&mut self, gpu: &Gpu, program: &Program, storage: &[&wgpu::Buffer], workgroups: u32) -> Result<()> {
+    fn push(
+        &mut self,
+        gpu: &Gpu,
+        program: &Program,
+        storage: &[&wgpu::Buffer],
+        workgroups: u32,
+    ) -> Result<()> {
         let kernel = gpu.kernel(program)?;
-        let uniform = Slice { buffer: &self.uniform, offset: 0, size: Some(size_of::<BatchParams>() as u64) };
+        let uniform =
+            Slice { buffer: &self.uniform, offset: 0, size: Some(size_of::<BatchParams>() as u64) };
         let storage: Vec<Slice> = storage.iter().map(|buffer| Slice::from(*buffer)).collect();
         let bindings = gpu.bind(&kernel, uniform, &storage)?;
-        self.commands.push((Command::Dispatch { kernel, bindings, parameters: 0, workgroups }, true));
+        self.commands
+            .push((Command::Dispatch { kernel, bindings, parameters: 0, workgroups }, true));
         Ok(())
     }
 
@@ -225,19 +260,22 @@ impl Batches {
         for (batch, slot) in which.clone().zip(bytes.chunks_mut(stride)) {
             let first = batch as u32 * capacity;
             let length = capacity.min(self.params.count - first);
-            let params = BatchParams { epoch, batch: batch as u32, keys, first, length, ..self.params };
+            let params =
+                BatchParams { epoch, batch: batch as u32, keys, first, length, ..self.params };
             slot[..size_of::<BatchParams>()].copy_from_slice(bytemuck::bytes_of(&params));
         }
         gpu.queue().write_buffer(&self.uniform, (stride * which.start) as u64, &bytes);
         let mut commands = Vec::new();
         for batch in which.clone() {
             commands.extend(self.commands.iter().map(|(command, reads)| match (command, reads) {
-                (Command::Dispatch { kernel, bindings, workgroups, .. }, true) => Command::Dispatch {
-                    kernel: kernel.clone(),
-                    bindings: bindings.clone(),
-                    parameters: (batch * stride) as u32,
-                    workgroups: *workgroups,
-                },
+                (Command::Dispatch { kernel, bindings, workgroups, .. }, true) => {
+                    Command::Dispatch {
+                        kernel: kernel.clone(),
+                        bindings: bindings.clone(),
+                        parameters: (batch * stride) as u32,
+                        workgroups: *workgroups,
+                    }
+                }
                 _ => command.clone(),
             }));
             commands.extend(behind(batch));
@@ -254,7 +292,8 @@ impl Batches {
         if which.is_empty() {
             return Ok(());
         }
-        let words: Vec<u32> = pollster::block_on(gpu.download(&self.tallies, 4 * which.start, 4 * which.len()))?;
+        let words: Vec<u32> =
+            pollster::block_on(gpu.download(&self.tallies, 4 * which.start, 4 * which.len()))?;
         for batch in words.chunks(4) {
             tally.loss += f64::from(f32::from_bits(batch[0]));
             tally.draws += u64::from(batch[1]) | u64::from(batch[3]) << 32;

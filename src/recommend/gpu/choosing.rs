@@ -3,16 +3,16 @@
 use super::GpuEngine;
 use super::ranking::Scorer;
 use crate::Result;
-use crate::device::Gpu;
-use crate::kernel::{Command, Slice};
-use crate::kernels::recommend::{best_program, best_turns, similar_program};
-use crate::kernels::{MOST_TURNS, lanes_of};
 use crate::recommend::best::{Scored, best, in_order};
 use crate::recommend::interactions::Interactions;
+use crate::recommend::kernels::{best_program, best_turns, similar_program};
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
+use crate::runtime::pipeline::{Command, Slice};
 
 /// Whether choosing on the device moves fewer bytes than the scores themselves, and is within what it can count.
 fn is_worth(gpu: &Gpu, items: usize, n: usize) -> bool {
-    4 * n <= items && !(gpu.is_software() && best_turns(items) > MOST_TURNS)
+    4 * n <= items && !(gpu.is_software() && best_turns(items) > MAX_LOOP_ITERATIONS)
 }
 
 /// Chooses from rows of scores.
@@ -27,7 +27,13 @@ struct Choice {
 
 impl Choice {
     /// `left_out` are the items left out of each row, each once.
-    fn new(gpu: &Gpu, scores: &wgpu::Buffer, items: usize, n: usize, left_out: &[&[u32]]) -> Result<Self> {
+    fn new(
+        gpu: &Gpu,
+        scores: &wgpu::Buffer,
+        items: usize,
+        n: usize,
+        left_out: &[&[u32]],
+    ) -> Result<Self> {
         let rows = left_out.len();
         let mut words = Vec::with_capacity(rows + 1);
         let mut start = rows + 1;
@@ -41,16 +47,20 @@ impl Choice {
         let found = gpu.buffer("best items", 2 * rows * n)?;
         let storage = [&words, scores, &found].map(Slice::from);
         let params = [rows as u32, items as u32, n as u32, 0];
-        let command = gpu.dispatch(&gpu.kernel(&best_program())?, &params, &storage, rows as u32)?;
+        let command =
+            gpu.dispatch(&gpu.kernel(&best_program())?, &params, &storage, rows as u32)?;
         let counts = left_out.iter().map(|row| n.min(items - row.len())).collect();
         Ok(Choice { command, found, n, counts })
     }
 
     fn read(&self, gpu: &Gpu) -> Result<Vec<Vec<Scored>>> {
-        let words: Vec<u32> = pollster::block_on(gpu.download(&self.found, 0, 2 * self.n * self.counts.len()))?;
+        let words: Vec<u32> =
+            pollster::block_on(gpu.download(&self.found, 0, 2 * self.n * self.counts.len()))?;
         let scored = |pair: &[u32]| Scored { item: pair[0], score: f32::from_bits(pair[1]) };
         let rows = words.chunks(2 * self.n).zip(&self.counts);
-        Ok(rows.map(|(row, &count)| in_order(row[..2 * count].chunks(2).map(scored).collect())).collect())
+        Ok(rows
+            .map(|(row, &count)| in_order(row[..2 * count].chunks(2).map(scored).collect()))
+            .collect())
     }
 }
 
@@ -87,8 +97,11 @@ pub(super) fn best_of(
         let mut commands = scorer.score(users)?;
         if !is_worth(gpu, items, n) {
             gpu.submit(&commands)?;
-            let scores: Vec<f32> = pollster::block_on(gpu.download(&scorer.scores, 0, users.len() * items))?;
-            lists.extend(scores.chunks(items).zip(left_out).map(|(row, left_out)| best(row, n, left_out)));
+            let scores: Vec<f32> =
+                pollster::block_on(gpu.download(&scorer.scores, 0, users.len() * items))?;
+            lists.extend(
+                scores.chunks(items).zip(left_out).map(|(row, left_out)| best(row, n, left_out)),
+            );
             continue;
         }
         let choice = Choice::new(gpu, &scorer.scores, items, n, &left_out)?;
@@ -101,7 +114,8 @@ pub(super) fn best_of(
 
 /// The `n` items whose vectors point most nearly the way of this one's, without itself.
 pub(super) fn similar(engine: &GpuEngine, item: u32, n: usize) -> Result<Vec<Scored>> {
-    let (gpu, items, lanes) = (&engine.gpu, engine.items.entities, lanes_of(engine.gpu.is_software()));
+    let (gpu, items, lanes) =
+        (&engine.gpu, engine.items.entities, lanes_of(engine.gpu.is_software()));
     if n == 0 {
         return Ok(Vec::new());
     }

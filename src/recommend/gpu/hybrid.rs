@@ -1,10 +1,10 @@
 //! Side features on the device: hits of entities become hits of features, and entities are added up again behind each batch.
 
-use crate::device::Gpu;
-use crate::kernel::{Command, Slice};
-use crate::kernels::recommend::{PartsParams, share_program, sums_program};
-use crate::kernels::{MOST_TURNS, lanes_of};
 use crate::recommend::features::Features;
+use crate::recommend::kernels::{PartsParams, share_program, sums_program};
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
+use crate::runtime::pipeline::{Command, Slice};
 use crate::{Error, Result};
 
 /// The features of users or items, and what they add up to.
@@ -38,16 +38,22 @@ impl Hybrid {
     pub fn new(gpu: &Gpu, features: &Features, cells: usize) -> Result<Self> {
         let entities = features.entities();
         let most = (0..entities).map(|entity| features.of(entity).0.len()).max().unwrap_or(0);
-        if gpu.is_software() && most > MOST_TURNS {
-            let allowed = "fewer on a software adapter, whose loops end early; or take the device `cpu`";
+        if gpu.is_software() && most > MAX_LOOP_ITERATIONS {
+            let allowed =
+                "fewer on a software adapter, whose loops end early; or take the device `cpu`";
             return Err(Error::option("recommend", "features of one user or item", most, allowed));
         }
         let (starts, ids, weights) = features.rows();
         let weights: Vec<u32> = weights.iter().map(|weight| weight.to_bits()).collect();
         let parts = gpu.upload("side features", &[starts, ids, &weights].concat())?;
         let vectors = gpu.buffer("entities", 4 * entities * cells)?;
-        let repeats = (0..entities).map(|entity| longest_run(features.of(entity).0)).max().unwrap_or(0).max(1);
-        let [entities, entries, cells, most] = [entities, ids.len(), cells, most.max(1)].map(|number| number as u32);
+        let repeats = (0..entities)
+            .map(|entity| longest_run(features.of(entity).0))
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        let [entities, entries, cells, most] =
+            [entities, ids.len(), cells, most.max(1)].map(|number| number as u32);
         let params = PartsParams { entities, entries, cells, most, ..PartsParams::default() };
         Ok(Hybrid { params, parts, vectors, repeats })
     }
@@ -60,7 +66,8 @@ impl Hybrid {
     /// Adds the entities up from the features' rows. All of them: those that nothing moved get the same bits again.
     pub fn sums(&self, gpu: &Gpu, rows: &wgpu::Buffer) -> Result<Command> {
         let lanes = lanes_of(gpu.is_software());
-        let workgroups = (u64::from(self.params.entities) * u64::from(self.params.cells)).div_ceil(lanes.into());
+        let workgroups =
+            (u64::from(self.params.entities) * u64::from(self.params.cells)).div_ceil(lanes.into());
         let storage = [&self.parts, rows, &self.vectors].map(Slice::from);
         gpu.dispatch(&gpu.kernel(&sums_program(lanes))?, &self.params, &storage, workgroups as u32)
     }
@@ -83,7 +90,8 @@ impl Hybrid {
         let params = PartsParams { hits: count as u32, ..self.params };
         let storage = [&self.parts, hits, &rows, &shares].map(Slice::from);
         let workgroups = places.div_ceil(lanes.into()) as u32;
-        let command = gpu.dispatch(&gpu.kernel(&share_program(lanes))?, &params, &storage, workgroups)?;
+        let command =
+            gpu.dispatch(&gpu.kernel(&share_program(lanes))?, &params, &storage, workgroups)?;
         Ok(Shares { command, rows, shares })
     }
 }

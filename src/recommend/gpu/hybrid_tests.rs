@@ -1,10 +1,11 @@
 //! Side features on the device against the CPU; the choice of the best against a sort.
 
 use super::tests::{
-    LOSSES, PACE, assert_same, both, defined, difference, interactions, layout, on, rules, state, variants,
+    LEARNING_RATE_POLICY, LOSSES, assert_same, both, defined, difference, interactions, layout, on,
+    rules, state, variants,
 };
 use super::*;
-use crate::random::Random;
+use crate::cpu::random::Random;
 use crate::recommend::best::best;
 use crate::recommend::engine::Optimizer;
 use crate::recommend::sampling::Loss;
@@ -17,7 +18,11 @@ fn features(entities: u32, features: u32, identity: bool) -> Arc<Features> {
     for entity in 0..entities {
         for _ in 0..(6.0 * random.uniform()) as u32 {
             let feature = (f64::from(features) * random.uniform()) as u32;
-            triples.push((entity, feature, [0.5, 1.0, -0.25, 2.0][(4.0 * random.uniform()) as usize]));
+            triples.push((
+                entity,
+                feature,
+                [0.5, 1.0, -0.25, 2.0][(4.0 * random.uniform()) as usize],
+            ));
         }
     }
     let new = if identity { Features::with_identity } else { Features::new };
@@ -37,25 +42,34 @@ fn layouts(users: u32, items: u32, components: usize) -> [Layout; 3] {
 
 #[test]
 fn sums_of_features_draw_what_the_definition_says() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let variants = variants();
     for layout in layouts(60, 200, 11) {
         let known = Arc::new(interactions(60, 200, 20));
         let state = state(&layout, 0.3);
-        for (loss, gpu) in LOSSES.iter().flat_map(|loss| variants.each_ref().map(|gpu| (*loss, gpu))) {
+        for (loss, gpu) in
+            LOSSES.iter().flat_map(|loss| variants.each_ref().map(|gpu| (*loss, gpu)))
+        {
             let rules = rules(loss, 200, 10);
             let (mut device, _) = on(gpu, &layout, &state, &known);
-            let (found, _) = device.traced(&rules, &Pace { batch_size: known.len(), ..PACE }, 4);
+            let (found, _) = device.traced(
+                &rules,
+                &LearningRatePolicy { batch_size: known.len(), ..LEARNING_RATE_POLICY },
+                4,
+            );
             let exact = defined(&rules, &state, &layout, &known, known.len());
             assert_same(&found, &exact, &format!("{loss:?}"));
-            assert!(exact.iter().filter(|sample| sample.step != 0.0).count() > known.len() / 8, "{loss:?}");
+            assert!(
+                exact.iter().filter(|sample| sample.step != 0.0).count() > known.len() / 8,
+                "{loss:?}"
+            );
         }
     }
 }
 
 #[test]
 fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     for (layout, (optimizer, alpha, bias)) in layouts(70, 250, 9).into_iter().zip([
         (Optimizer::Adagrad, 0.0, true),
         (Optimizer::Sgd, 1e-3, false),
@@ -64,7 +78,7 @@ fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
         let known = Arc::new(interactions(70, 250, 25));
         let state = state(&layout, 0.2);
         let learning_rate = if optimizer == Optimizer::Sgd { 0.0005 } else { 0.05 };
-        let pace = Pace {
+        let learning_rate_policy = LearningRatePolicy {
             optimizer,
             learning_rate,
             user_alpha: alpha,
@@ -76,10 +90,17 @@ fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
             let (mut device, mut host) = both(&layout, &state, &known);
             let rules = rules(loss, 250, 10);
             for epoch in 0..2 {
-                let (found, exact) =
-                    (device.epoch(&rules, &pace, epoch).unwrap(), host.epoch(&rules, &pace, epoch).unwrap());
+                let (found, exact) = (
+                    device.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
+                    host.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
+                );
                 assert_eq!((found.draws, found.updates), (exact.draws, exact.updates), "{loss:?}");
-                assert!((found.loss / exact.loss - 1.0).abs() < 1e-5, "{loss:?}: {} for {}", found.loss, exact.loss);
+                assert!(
+                    (found.loss / exact.loss - 1.0).abs() < 1e-5,
+                    "{loss:?}: {} for {}",
+                    found.loss,
+                    exact.loss
+                );
             }
             let (found, exact) = (device.state().unwrap(), host.state().unwrap());
             // A feature is hit by up to one in two of 3,500 interactions, twice by each, in two epochs: 3,500 roundings of half an ulp of
@@ -104,14 +125,14 @@ fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
 
 #[test]
 fn two_runs_with_side_features_give_the_same_bits() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let known = Arc::new(interactions(70, 250, 25));
     for layout in layouts(70, 250, 16) {
         let state = state(&layout, 0.3);
         let run = || {
             let (mut device, _) = both(&layout, &state, &known);
             for epoch in 0..2 {
-                device.epoch(&rules(Loss::Warp, 250, 10), &PACE, epoch).unwrap();
+                device.epoch(&rules(Loss::Warp, 250, 10), &LEARNING_RATE_POLICY, epoch).unwrap();
             }
             device.state().unwrap()
         };
@@ -121,7 +142,7 @@ fn two_runs_with_side_features_give_the_same_bits() {
 
 #[test]
 fn scores_and_ranks_of_sums_are_those_of_the_cpu() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     for layout in layouts(50, 333, 20) {
         let known = Arc::new(interactions(50, 333, 9));
         let (device, host) = both(&layout, &state(&layout, 0.3), &known);
@@ -131,10 +152,14 @@ fn scores_and_ranks_of_sums_are_those_of_the_cpu() {
         let limit = 24.0 * 64.0 * f32::EPSILON;
         assert!(found.iter().zip(&exact).all(|(a, b)| (a - b).abs() <= limit));
         // The judge is exact where nothing ties: items without features all do, and are left out of what is wanted.
-        let scored = |item: u32| layout.item_features.as_ref().is_none_or(|all| !all.of(item as usize).0.is_empty());
-        let pairs: Vec<(u32, u32)> = known.triples().map(|t| (t.0, t.1)).filter(|&(_, item)| scored(item)).collect();
+        let scored = |item: u32| {
+            layout.item_features.as_ref().is_none_or(|all| !all.of(item as usize).0.is_empty())
+        };
+        let pairs: Vec<(u32, u32)> =
+            known.triples().map(|t| (t.0, t.1)).filter(|&(_, item)| scored(item)).collect();
         let wanted = Interactions::new(50, 333, &pairs).unwrap();
-        let (found, exact) = (device.ranks(&wanted, None).unwrap(), host.ranks(&wanted, None).unwrap());
+        let (found, exact) =
+            (device.ranks(&wanted, None).unwrap(), host.ranks(&wanted, None).unwrap());
         let differ = found.iter().zip(&exact).filter(|(a, b)| a != b).count();
         // Ranks differ only where two scores lie within the limit.
         assert!(50 * differ <= found.len(), "{differ} of {}", found.len());
@@ -143,7 +168,7 @@ fn scores_and_ranks_of_sums_are_those_of_the_cpu() {
 
 #[test]
 fn the_best_are_those_of_a_sort_ties_and_odd_numbers_too() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let gpu = Gpu::open().expect("these tests need an adapter, a software one will do");
     let mut random = Random::new(3, 3);
     for items in [1, 63, 64, 65, 1000, 20_000_usize] {
@@ -152,7 +177,8 @@ fn the_best_are_those_of_a_sort_ties_and_odd_numbers_too() {
         let scores: Vec<f32> = (0..rows * items)
             .map(|place| match place / items {
                 0 => (random.normal() * 10f64.powf(40.0 * random.uniform() - 20.0)) as f32,
-                4 => [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, 1e-40][(5.0 * random.uniform()) as usize],
+                4 => [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, 1e-40]
+                    [(5.0 * random.uniform()) as usize],
                 _ => (3.0 * random.normal()).round() as f32,
             })
             .collect();
@@ -177,7 +203,7 @@ fn the_best_are_those_of_a_sort_ties_and_odd_numbers_too() {
 
 #[test]
 fn the_best_and_the_similar_are_those_of_the_cpu() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     for layout in [layout(30, 400, 12), layouts(30, 400, 12)[2].clone()] {
         let known = Arc::new(interactions(30, 400, 20));
         let (device, host) = both(&layout, &state(&layout, 0.4), &known);
@@ -195,11 +221,18 @@ fn the_best_and_the_similar_are_those_of_the_cpu() {
         }
         for item in [0, 7, 399] {
             for n in [0, 1, 5, 60, 399] {
-                let (found, exact) = (device.similar(item, n).unwrap(), host.similar(item, n).unwrap());
+                let (found, exact) =
+                    (device.similar(item, n).unwrap(), host.similar(item, n).unwrap());
                 assert_eq!(found.len(), exact.len());
                 // Cosines of twelve components: three sums of twelve products, two roots, a quotient, 20 roundings at the most.
                 let close = |a: f32, b: f32| (a - b).abs() <= 20.0 * f32::EPSILON;
-                assert!(found.iter().zip(&exact).all(|(a, b)| close(a.score, b.score) && a.item != item), "{found:?}");
+                assert!(
+                    found
+                        .iter()
+                        .zip(&exact)
+                        .all(|(a, b)| close(a.score, b.score) && a.item != item),
+                    "{found:?}"
+                );
             }
         }
     }
@@ -207,7 +240,7 @@ fn the_best_and_the_similar_are_those_of_the_cpu() {
 
 #[test]
 fn cosines_hang_on_directions_alone() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let layout = layout(2, 40, 5);
     let known = Arc::new(interactions(2, 40, 3));
     let mut state = state(&layout, 1.0);
@@ -222,7 +255,9 @@ fn cosines_hang_on_directions_alone() {
     }
     state.items.embeddings[5 * 7..5 * 8].fill(0.0);
     let (device, _) = both(&layout, &state, &known);
-    let zero = |list: Vec<crate::recommend::Scored>| list.iter().filter(|scored| scored.score == 0.0).count();
+    let zero = |list: Vec<crate::recommend::Scored>| {
+        list.iter().filter(|scored| scored.score == 0.0).count()
+    };
     assert_eq!(zero(device.similar(3, 39).unwrap()), 1);
     assert_eq!(zero(device.similar(7, 39).unwrap()), 39);
 }

@@ -3,12 +3,12 @@
 use super::GpuEngine;
 use super::ranking::ranks_on_device;
 use crate::Result;
-use crate::device::Gpu;
-use crate::kernel::Slice;
-use crate::kernels::lanes_of;
-use crate::kernels::recommend::{measure_program, order_program};
 use crate::recommend::interactions::Interactions;
+use crate::recommend::kernels::{measure_program, order_program};
 use crate::recommend::metrics::{Convention, Metrics, Sums, check};
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::lanes_of;
+use crate::runtime::pipeline::Slice;
 
 /// Workgroups that sum: enough to fill a device, and 32 KiB of sums to read back.
 const MOST_WORKGROUPS: usize = 1024;
@@ -41,7 +41,8 @@ pub(super) fn metrics_of(
     let (count, lanes) = (test.len(), lanes_of(gpu.is_software()));
     let longest = (0..test.users()).map(|user| test.of(user).len()).max().unwrap_or(0);
     let owners = gpu.upload("users of test items", test.known().users)?;
-    let excluded = (0..test.users()).map(|user| train.map_or(0, |train| train.of(user).len()) as u32);
+    let excluded =
+        (0..test.users()).map(|user| train.map_or(0, |train| train.of(user).len()) as u32);
     let rows: Vec<u32> = test.known().starts.iter().copied().chain(excluded).collect();
     let rows = gpu.upload("rows of test items", &rows)?;
     let (mut from, mut to) = (ranks, gpu.buffer("sorted ranks", count)?);

@@ -3,15 +3,22 @@
 use super::measuring::{metrics, metrics_of};
 use super::tests::{both, interactions, layout, state, variants};
 use super::*;
-use crate::kernels::lanes_of;
-use crate::random::Random;
+use crate::cpu::random::Random;
+use crate::runtime::launch::lanes_of;
 
 const CONVENTIONS: [Convention; 2] = [Convention::LightFm, Convention::Implicit];
 
 /// The first `count(user)` items from `first(user)` on, round the list of items.
-fn chosen(users: usize, items: usize, first: impl Fn(usize) -> usize, count: impl Fn(usize) -> usize) -> Interactions {
+fn chosen(
+    users: usize,
+    items: usize,
+    first: impl Fn(usize) -> usize,
+    count: impl Fn(usize) -> usize,
+) -> Interactions {
     let row = |user: usize| (0..count(user)).map(move |item| (user, item));
-    let pairs = (0..users).flat_map(row).map(|(user, item)| (user as u32, ((first(user) + item) % items) as u32));
+    let pairs = (0..users)
+        .flat_map(row)
+        .map(|(user, item)| (user as u32, ((first(user) + item) % items) as u32));
     Interactions::new(users, items, &pairs.collect::<Vec<_>>()).unwrap()
 }
 
@@ -36,8 +43,8 @@ fn drawn(test: &Interactions, train: Option<&Interactions>) -> Vec<u32> {
 /// each sum is so much of a mean. The host's f64 adds nothing that shows.
 fn tolerance(gpu: &Gpu, count: usize) -> f64 {
     let lanes = lanes_of(gpu.is_software()) as usize;
-    let turns = count.div_ceil(lanes * count.div_ceil(lanes).min(1024));
-    (turns + 6 + 13) as f64 * 2_f64.powi(-24)
+    let iterations = count.div_ceil(lanes * count.div_ceil(lanes).min(1024));
+    (iterations + 6 + 13) as f64 * 2_f64.powi(-24)
 }
 
 fn numbers(metrics: &Metrics) -> [f64; 6] {
@@ -62,14 +69,19 @@ fn check(test: &Interactions, train: Option<&Interactions>, ranks: &[u32], k: us
             let exact = Metrics::new(convention, test, train, ranks, k).unwrap();
             let on_device = gpu.upload("ranks", ranks).unwrap();
             let found = metrics_of(&gpu, convention, test, train, on_device, k).unwrap();
-            assert_close(&found, &exact, tolerance(&gpu, test.len()), &format!("{case}, {convention:?}, k {k}"));
+            assert_close(
+                &found,
+                &exact,
+                tolerance(&gpu, test.len()),
+                &format!("{case}, {convention:?}, k {k}"),
+            );
         }
     }
 }
 
 #[test]
 fn metrics_on_the_device_are_those_of_the_host() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     // Users without items, of one item, of some, and one of all of them: no negatives.
     let counts = |user: usize| [0, 1, 3, 0, 17, 40, 2][user % 7];
     let test = chosen(50, 40, |user| 5 * user, counts);
@@ -87,10 +99,11 @@ fn metrics_on_the_device_are_those_of_the_host() {
 
 #[test]
 fn ties_count_against_each_other_as_on_the_host() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let test = chosen(30, 60, |user| user, |user| 1 + user % 9);
     // A model that ties all items ranks all last; one of a few scores shares ranks among some.
-    for ranks in [vec![59; test.len()], (0..test.len() as u32).map(|place| place % 5 * 7).collect()] {
+    for ranks in [vec![59; test.len()], (0..test.len() as u32).map(|place| place % 5 * 7).collect()]
+    {
         for k in [1, 8, 60] {
             check(&test, None, &ranks, k, "ties");
         }
@@ -99,7 +112,7 @@ fn ties_count_against_each_other_as_on_the_host() {
 
 #[test]
 fn more_test_items_than_lanes_are_summed_in_turns() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     // 65,536 lanes on hardware, 8,192 on software.
     let test = chosen(14_000, 30, |user| user, |user| 1 + user % 11);
     assert!(test.len() > 65_536);
@@ -108,7 +121,7 @@ fn more_test_items_than_lanes_are_summed_in_turns() {
 
 #[test]
 fn a_user_with_twenty_thousand_test_items_is_measured() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let test = chosen(3, 50_000, |user| user, |user| [20_000, 1, 19_999][user]);
     for k in [10, 30_000] {
         check(&test, None, &drawn(&test, None), k, "20,000 items");
@@ -117,13 +130,14 @@ fn a_user_with_twenty_thousand_test_items_is_measured() {
 
 #[test]
 fn metrics_have_the_same_bits_in_every_run() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let test = chosen(3000, 100, |user| user, |user| user % 30);
     let ranks = drawn(&test, None);
     for gpu in variants() {
         let run = || {
             let ranks = gpu.upload("ranks", &ranks).unwrap();
-            numbers(&metrics_of(&gpu, Convention::LightFm, &test, None, ranks, 10).unwrap()).map(f64::to_bits)
+            numbers(&metrics_of(&gpu, Convention::LightFm, &test, None, ranks, 10).unwrap())
+                .map(f64::to_bits)
         };
         assert_eq!(run(), run());
     }
@@ -131,7 +145,7 @@ fn metrics_have_the_same_bits_in_every_run() {
 
 #[test]
 fn metrics_of_a_model_are_those_of_its_ranks() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let layout = layout(50, 333, 20);
     let (known, test) = (Arc::new(interactions(50, 333, 9)), interactions(50, 333, 6));
     let (device, _) = both(&layout, &state(&layout, 0.5), &known);

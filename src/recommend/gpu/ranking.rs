@@ -1,12 +1,12 @@
 //! Scores and ranks of all items: a matrix product over so many users at a time as their scores have room, and counting.
 
 use super::GpuEngine;
-use crate::kernel::{Command, Slice};
-use crate::kernels::matmul::{Layout, Params};
-use crate::kernels::product::{Kind, product};
-use crate::kernels::recommend::{finite_program, pack_program, rank_program};
-use crate::kernels::{MOST_TURNS, lanes_of};
+use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::ops::matmul::{Layout, Params};
 use crate::recommend::interactions::Interactions;
+use crate::recommend::kernels::{finite_program, pack_program, rank_program};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
+use crate::runtime::pipeline::{Command, Slice};
 use crate::{Error, Result};
 
 /// Scores in one buffer: 64 MiB.
@@ -28,8 +28,8 @@ impl<'a> Scorer<'a> {
         let users = users.min(MOST_SCORES / rows.entities).max(1);
         let scores = gpu.buffer("scores", users * rows.entities)?;
         let scorer = Scorer { engine, items, users, scores };
-        let absent = gpu.buffer("nobody", 4)?;
-        gpu.submit(&[scorer.pack(true, rows.entities, &absent, rows.vectors(), &scorer.items)?])?;
+        let dummy = gpu.buffer("nobody", 4)?;
+        gpu.submit(&[scorer.pack(true, rows.entities, &dummy, rows.vectors(), &scorer.items)?])?;
         Ok(scorer)
     }
 
@@ -53,7 +53,8 @@ impl<'a> Scorer<'a> {
         let (gpu, k) = (&self.engine.gpu, 4 * self.engine.cells());
         let chosen = gpu.upload("users", users)?;
         let packed = gpu.buffer("users, ready", users.len() * k)?;
-        let mut commands = vec![self.pack(false, users.len(), &chosen, self.engine.users.vectors(), &packed)?];
+        let mut commands =
+            vec![self.pack(false, users.len(), &chosen, self.engine.users.vectors(), &packed)?];
         let [m, n, k] = [users.len(), self.engine.items.entities, k].map(|axis| axis as u32);
         let params = Params { m, n, k, ..Params::default() };
         let storage = [&packed, &self.items, &self.scores].map(Slice::from);
@@ -78,7 +79,11 @@ pub(super) fn scores(engine: &GpuEngine, users: &[u32]) -> Result<Vec<f32>> {
 }
 
 /// For each wanted interaction: how many other items score at least as high, those of `excluded` left out.
-pub(super) fn ranks(engine: &GpuEngine, wanted: &Interactions, excluded: Option<&Interactions>) -> Result<Vec<u32>> {
+pub(super) fn ranks(
+    engine: &GpuEngine,
+    wanted: &Interactions,
+    excluded: Option<&Interactions>,
+) -> Result<Vec<u32>> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
@@ -93,11 +98,13 @@ pub(super) fn ranks_on_device(
     excluded: Option<&Interactions>,
 ) -> Result<wgpu::Buffer> {
     let (gpu, items) = (&engine.gpu, engine.items.entities);
-    let users: Vec<u32> =
-        (0..wanted.users()).filter(|&user| !wanted.of(user).is_empty()).map(|user| user as u32).collect();
+    let users: Vec<u32> = (0..wanted.users())
+        .filter(|&user| !wanted.of(user).is_empty())
+        .map(|user| user as u32)
+        .collect();
     let scorer = Scorer::new(engine, users.len())?;
-    let lanes = if items > 8 * MOST_TURNS / 2 { 64 } else { lanes_of(gpu.is_software()) };
-    if gpu.is_software() && items > 64 * MOST_TURNS / 2 {
+    let lanes = if items > 8 * MAX_LOOP_ITERATIONS / 2 { 64 } else { lanes_of(gpu.is_software()) };
+    if gpu.is_software() && items > 64 * MAX_LOOP_ITERATIONS / 2 {
         return Err(Error::option(
             "recommend",
             "items",
@@ -106,9 +113,12 @@ pub(super) fn ranks_on_device(
         ));
     }
     let none = [0];
-    let left_out =
-        gpu.upload("items left out", excluded.map_or(&none[..], |excluded| nonempty(excluded.known().items)))?;
-    let places = gpu.upload("wanted items", &wanted_words(wanted, excluded, &users, scorer.users))?;
+    let left_out = gpu.upload(
+        "items left out",
+        excluded.map_or(&none[..], |excluded| nonempty(excluded.known().items)),
+    )?;
+    let places =
+        gpu.upload("wanted items", &wanted_words(wanted, excluded, &users, scorer.users))?;
     let found = gpu.buffer("ranks", wanted.len())?;
     let kernel = gpu.kernel(&rank_program(lanes))?;
     let mut first = 0;
@@ -125,7 +135,12 @@ pub(super) fn ranks_on_device(
 }
 
 /// (row of the scores, item, begin and end of what is left out) of each wanted interaction.
-fn wanted_words(wanted: &Interactions, excluded: Option<&Interactions>, users: &[u32], rows: usize) -> Vec<u32> {
+fn wanted_words(
+    wanted: &Interactions,
+    excluded: Option<&Interactions>,
+    users: &[u32],
+    rows: usize,
+) -> Vec<u32> {
     let mut words = Vec::with_capacity(4 * wanted.len());
     for (number, &user) in users.iter().enumerate() {
         let out = excluded.map_or(0..0, |excluded| excluded.range(user as usize));
@@ -148,7 +163,12 @@ pub(super) fn is_finite(engine: &GpuEngine) -> Result<bool> {
     let look = |rows: &super::Rows| {
         let length = (rows.length() / 4) as u32;
         let storage = [&rows.parameters, &found].map(Slice::from);
-        gpu.dispatch(&kernel, &[length, 0, 0, 0], &storage, length.div_ceil(lanes_of(gpu.is_software())))
+        gpu.dispatch(
+            &kernel,
+            &[length, 0, 0, 0],
+            &storage,
+            length.div_ceil(lanes_of(gpu.is_software())),
+        )
     };
     gpu.submit(&[look(&engine.users)?, look(&engine.items)?])?;
     let found: Vec<u32> = pollster::block_on(gpu.download(&found, 0, 1))?;

@@ -1,26 +1,38 @@
 //! The device against the CPU: the samples of an epoch, the parameters behind it, scores and ranks.
 
 use super::*;
-use crate::device::GpuOptions;
-use crate::kernel::Command;
-use crate::random::Permutation;
-use crate::random::Random;
+use crate::cpu::random::Permutation;
+use crate::cpu::random::Random;
 use crate::recommend::engine::Optimizer;
-use crate::recommend::host::HostEngine;
-use crate::recommend::sampling::{self, Loss, NO_ITEM, RankWeight, Sample, Vectors};
+use crate::recommend::host::CpuEngine;
+use crate::recommend::sampling;
+use crate::recommend::sampling::{Loss, NO_ITEM, RankWeight, Sample, Vectors};
+use crate::runtime::device::GpuOptions;
+use crate::runtime::pipeline::Command;
 
 impl GpuEngine {
     /// An epoch, and what each of its interactions learned from, in the order of the places.
-    pub(super) fn traced(&mut self, rules: &Rules, pace: &Pace, epoch: u32) -> (Vec<Sample<f32>>, Tally) {
+    pub(super) fn traced(
+        &mut self,
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+        epoch: u32,
+    ) -> (Vec<Sample<f32>>, Tally) {
         let count = self.interactions.as_ref().unwrap().count;
         let all = self.gpu.buffer("samples of an epoch", 4 * count).unwrap();
         let gpu = self.gpu.clone();
-        let batches = self.prepared(rules, pace).unwrap().unwrap();
-        let capacity = pace.batch_size.min(count);
+        let batches = self.prepared(rules, learning_rate_policy).unwrap().unwrap();
+        let capacity = learning_rate_policy.batch_size.min(count);
         let copy = |batch: usize| {
             let length = capacity.min(count - batch * capacity) as u64;
             let (to, to_offset) = (all.clone(), 16 * (batch * capacity) as u64);
-            vec![Command::Copy { from: batches.records.clone(), from_offset: 0, to, to_offset, size: 16 * length }]
+            vec![Command::Copy {
+                from: batches.records.clone(),
+                from_offset: 0,
+                to,
+                to_offset,
+                size: 16 * length,
+            }]
         };
         let which = batches.within(0..usize::MAX);
         batches.run(&gpu, rules, epoch, which.clone(), copy).unwrap();
@@ -44,8 +56,11 @@ fn gpu() -> Gpu {
 
 /// The variants of the kernels: those of the adapter, and those of hardware, where a team of lanes samples an interaction.
 pub(super) fn variants() -> [Gpu; 2] {
-    [GpuOptions::default(), GpuOptions { hardware_variants: true, ..GpuOptions::default() }]
-        .map(|options| Gpu::open_with(options).expect("these tests need an adapter, a software one will do"))
+    [GpuOptions::default(), GpuOptions { hardware_variants: true, ..GpuOptions::default() }].map(
+        |options| {
+            Gpu::open_with(options).expect("these tests need an adapter, a software one will do")
+        },
+    )
 }
 
 pub(super) fn layout(users: u32, items: u32, components: usize) -> Layout {
@@ -74,9 +89,16 @@ pub(super) fn state(layout: &Layout, spread: f64) -> State {
     let mut random = Random::new(11, 0);
     let mut table = |rows: u32| {
         let length = rows as usize * layout.components;
-        let mut drawn = |length: usize| (0..length).map(|_| f64::from((spread * random.normal()) as f32)).collect();
+        let mut drawn = |length: usize| {
+            (0..length).map(|_| f64::from((spread * random.normal()) as f32)).collect()
+        };
         let (embeddings, biases) = (drawn(length), drawn(rows as usize));
-        Table { embeddings, biases, embedding_squares: vec![1.0; length], bias_squares: vec![1.0; rows as usize] }
+        Table {
+            embeddings,
+            biases,
+            embedding_squares: vec![1.0; length],
+            bias_squares: vec![1.0; rows as usize],
+        }
     };
     let rows = |entities: u32, features: &Option<Arc<Features>>| {
         features.as_ref().map_or(entities, |features| features.features() as u32)
@@ -89,10 +111,19 @@ pub(super) fn state(layout: &Layout, spread: f64) -> State {
 
 pub(super) fn rules(loss: Loss, items: u32, max_sampled: u32) -> Rules {
     let rank_weights = RankWeight::Log.of_draws(items, max_sampled);
-    Rules { loss, seed: 0x0123_4567_89ab_cdef, max_sampled, margin: 1.0, rank_weights, exact_rank: false, k: 3, n: 7 }
+    Rules {
+        loss,
+        seed: 0x0123_4567_89ab_cdef,
+        max_sampled,
+        margin: 1.0,
+        rank_weights,
+        exact_rank: false,
+        k: 3,
+        n: 7,
+    }
 }
 
-pub(super) const PACE: Pace = Pace {
+pub(super) const LEARNING_RATE_POLICY: LearningRatePolicy = LearningRatePolicy {
     optimizer: Optimizer::Adagrad,
     learning_rate: 0.05,
     user_alpha: 0.0,
@@ -102,7 +133,11 @@ pub(super) const PACE: Pace = Pace {
 };
 
 /// Both engines with the same tables and interactions.
-pub(super) fn both(layout: &Layout, state: &State, interactions: &Arc<Interactions>) -> (GpuEngine, HostEngine<f32>) {
+pub(super) fn both(
+    layout: &Layout,
+    state: &State,
+    interactions: &Arc<Interactions>,
+) -> (GpuEngine, CpuEngine<f32>) {
     on(&gpu(), layout, state, interactions)
 }
 
@@ -111,8 +146,9 @@ pub(super) fn on(
     layout: &Layout,
     state: &State,
     interactions: &Arc<Interactions>,
-) -> (GpuEngine, HostEngine<f32>) {
-    let (mut device, mut host) = (GpuEngine::new(layout.clone(), gpu).unwrap(), HostEngine::new(layout.clone()));
+) -> (GpuEngine, CpuEngine<f32>) {
+    let (mut device, mut host) =
+        (GpuEngine::new(layout.clone(), gpu).unwrap(), CpuEngine::new(layout.clone()));
     for engine in [&mut device as &mut dyn Engine, &mut host] {
         engine.set_state(state).unwrap();
         engine.set_interactions(interactions.clone()).unwrap();
@@ -127,10 +163,12 @@ fn summed(table: &Table, features: &Option<Arc<Features>>, components: usize) ->
     for entity in 0..features.entities() {
         let (ids, weights) = features.of(entity);
         let sum = |number: &dyn Fn(usize) -> f64| {
-            let parts = ids.iter().zip(weights).map(|(&id, &weight)| weight * number(id as usize) as f32);
+            let parts =
+                ids.iter().zip(weights).map(|(&id, &weight)| weight * number(id as usize) as f32);
             f64::from(parts.fold(0.0, |sum, part| sum + part))
         };
-        (0..components).for_each(|k| sums.embeddings.push(sum(&|id| table.embeddings[id * components + k])));
+        (0..components)
+            .for_each(|k| sums.embeddings.push(sum(&|id| table.embeddings[id * components + k])));
         sums.biases.push(sum(&|id| table.biases[id]));
     }
     sums
@@ -156,10 +194,17 @@ pub(super) fn defined(
     let biases = |table: &Table| -> Vec<f32> { table.biases.iter().map(|&x| x as f32).collect() };
     let (users, items) = (padded(&state.users), padded(&state.items));
     let (user_biases, item_biases) = (biases(&state.users), biases(&state.items));
-    let vectors =
-        Vectors { users: &users, user_biases: &user_biases, items: &items, item_biases: &item_biases, stride };
+    let vectors = Vectors {
+        users: &users,
+        user_biases: &user_biases,
+        items: &items,
+        item_biases: &item_biases,
+        stride,
+    };
     let order = Permutation::new(known.len() as u32, rules.seed, 4);
-    (0..places as u32).map(|at| sampling::sample(rules, &known.known(), &vectors, 4, order.at(at))).collect()
+    (0..places as u32)
+        .map(|at| sampling::sample(rules, &known.known(), &vectors, 4, order.at(at)))
+        .collect()
 }
 
 /// σ by another e^x: 4 ulp of a step below 1.5.
@@ -171,8 +216,17 @@ pub(super) fn assert_same(found: &[Sample<f32>], exact: &[Sample<f32>], case: &s
         // A disliked interaction has no positive item on the device.
         let positive = if exact.step == 0.0 { found.positive } else { exact.positive };
         let expected = (positive, exact.negative, exact.draws);
-        assert_eq!((found.positive, found.negative, found.draws), expected, "{case}, place {place}");
-        assert!((found.step - exact.step).abs() <= STEP, "{case}, place {place}: {} for {}", found.step, exact.step);
+        assert_eq!(
+            (found.positive, found.negative, found.draws),
+            expected,
+            "{case}, place {place}"
+        );
+        assert!(
+            (found.step - exact.step).abs() <= STEP,
+            "{case}, place {place}: {} for {}",
+            found.step,
+            exact.step
+        );
     }
 }
 
@@ -180,7 +234,7 @@ pub(super) const LOSSES: [Loss; 4] = [Loss::Warp, Loss::WarpKos, Loss::Bpr, Loss
 
 #[test]
 fn every_interaction_draws_what_the_definition_says() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let variants = variants();
     for (users, items, components) in [(5, 40, 3), (60, 200, 8), (90, 333, 33)] {
         let layout = layout(users, items, components);
@@ -188,23 +242,28 @@ fn every_interaction_draws_what_the_definition_says() {
         let state = state(&layout, 0.4);
         // 3,000 draws are more than a lane of a software adapter may take: a team does them there too.
         let cases = LOSSES.iter().flat_map(|loss| [1, 10, 50, 3000].map(|draws| (*loss, draws)));
-        for ((loss, max_sampled), gpu) in cases.flat_map(|case| variants.each_ref().map(|gpu| (case, gpu))) {
+        for ((loss, max_sampled), gpu) in
+            cases.flat_map(|case| variants.each_ref().map(|gpu| (case, gpu)))
+        {
             let rules = rules(loss, items, max_sampled);
             let (mut device, _) = on(gpu, &layout, &state, &known);
             // One batch: all from the same rows.
-            let pace = Pace { batch_size: known.len(), ..PACE };
-            let (found, _) = device.traced(&rules, &pace, 4);
+            let learning_rate_policy =
+                LearningRatePolicy { batch_size: known.len(), ..LEARNING_RATE_POLICY };
+            let (found, _) = device.traced(&rules, &learning_rate_policy, 4);
             let exact = defined(&rules, &state, &layout, &known, known.len());
             assert_same(&found, &exact, &format!("{loss:?}, {items} items, {max_sampled} draws"));
             assert!(exact.iter().filter(|sample| sample.step != 0.0).count() > known.len() / 4);
-            assert!(loss == Loss::Logistic || exact.iter().any(|sample| sample.negative != NO_ITEM));
+            assert!(
+                loss == Loss::Logistic || exact.iter().any(|sample| sample.negative != NO_ITEM)
+            );
         }
     }
 }
 
 #[test]
 fn the_exact_rank_counts_every_item() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let layout = layout(40, 150, 5);
     let known = Arc::new(interactions(40, 150, 10));
     let state = state(&layout, 0.6);
@@ -212,8 +271,16 @@ fn the_exact_rank_counts_every_item() {
         let rank_weights = RankWeight::Harmonic.of_ranks(150);
         let rules = Rules { exact_rank: true, rank_weights, ..rules(loss, 150, 10) };
         let (mut device, _) = both(&layout, &state, &known);
-        let (found, _) = device.traced(&rules, &Pace { batch_size: known.len(), ..PACE }, 4);
-        assert_same(&found, &defined(&rules, &state, &layout, &known, known.len()), &format!("{loss:?}"));
+        let (found, _) = device.traced(
+            &rules,
+            &LearningRatePolicy { batch_size: known.len(), ..LEARNING_RATE_POLICY },
+            4,
+        );
+        assert_same(
+            &found,
+            &defined(&rules, &state, &layout, &known, known.len()),
+            &format!("{loss:?}"),
+        );
     }
 }
 
@@ -227,28 +294,46 @@ pub(super) fn difference(a: &[f64], b: &[f64]) -> f64 {
 
 #[test]
 fn a_difference_that_is_no_number_is_found() {
-    assert!(difference(&[1.0, f64::NAN, 2.0], &[1.0; 3]).is_nan() && difference(&[f64::NAN, 1.0], &[1.0; 2]).is_nan());
+    assert!(
+        difference(&[1.0, f64::NAN, 2.0], &[1.0; 3]).is_nan()
+            && difference(&[f64::NAN, 1.0], &[1.0; 2]).is_nan()
+    );
     assert_eq!(difference(&[1.0, 3.0, 2.0], &[1.0; 3]), 2.0);
 }
 
 #[test]
 fn an_epoch_of_batches_leaves_what_the_cpu_leaves() {
-    crate::device::test_adapter::needs_gpu!();
-    for (optimizer, alpha, user_bias_gradient, components) in
-        [(Optimizer::Adagrad, 0.0, false, 32), (Optimizer::Adagrad, 1e-3, true, 5), (Optimizer::Sgd, 1e-3, false, 8)]
-    {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    for (optimizer, alpha, user_bias_gradient, components) in [
+        (Optimizer::Adagrad, 0.0, false, 32),
+        (Optimizer::Adagrad, 1e-3, true, 5),
+        (Optimizer::Sgd, 1e-3, false, 8),
+    ] {
         let layout = layout(70, 250, components);
         let known = Arc::new(interactions(70, 250, 25));
         let state = state(&layout, 0.3);
-        let pace = Pace { optimizer, user_alpha: alpha, item_alpha: 2.0 * alpha, user_bias_gradient, ..PACE };
+        let learning_rate_policy = LearningRatePolicy {
+            optimizer,
+            user_alpha: alpha,
+            item_alpha: 2.0 * alpha,
+            user_bias_gradient,
+            ..LEARNING_RATE_POLICY
+        };
         for loss in LOSSES {
             let (mut device, mut host) = both(&layout, &state, &known);
             let rules = rules(loss, 250, 10);
             for epoch in 0..2 {
-                let (found, exact) =
-                    (device.epoch(&rules, &pace, epoch).unwrap(), host.epoch(&rules, &pace, epoch).unwrap());
+                let (found, exact) = (
+                    device.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
+                    host.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
+                );
                 assert_eq!((found.draws, found.updates), (exact.draws, exact.updates), "{loss:?}");
-                assert!((found.loss / exact.loss - 1.0).abs() < 1e-5, "{loss:?}: {} for {}", found.loss, exact.loss);
+                assert!(
+                    (found.loss / exact.loss - 1.0).abs() < 1e-5,
+                    "{loss:?}: {} for {}",
+                    found.loss,
+                    exact.loss
+                );
             }
             let (found, exact) = (device.state().unwrap(), host.state().unwrap());
             // Some 200 hits of a row in two epochs, each rounded to half an ulp of a number below 4: 200 · 2⁻²³ · 2 = 5e-5.
@@ -271,14 +356,14 @@ fn an_epoch_of_batches_leaves_what_the_cpu_leaves() {
 
 #[test]
 fn two_runs_give_the_same_bits() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let layout = layout(70, 250, 16);
     let known = Arc::new(interactions(70, 250, 25));
     let state = state(&layout, 0.3);
     let run = |loss: Loss| {
         let (mut device, _) = both(&layout, &state, &known);
         for epoch in 0..3 {
-            device.epoch(&rules(loss, 250, 10), &PACE, epoch).unwrap();
+            device.epoch(&rules(loss, 250, 10), &LEARNING_RATE_POLICY, epoch).unwrap();
         }
         device.state().unwrap()
     };
@@ -289,11 +374,13 @@ fn two_runs_give_the_same_bits() {
 
 #[test]
 fn scores_and_ranks_are_those_of_the_cpu() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     for (users, items, components) in [(3, 7, 1), (50, 333, 20)] {
         let layout = layout(users, items, components);
-        let (known, wanted) = (Arc::new(interactions(users, items, 9)), interactions(users + 1, items, 6));
-        let pairs: Vec<(u32, u32)> = wanted.triples().filter(|t| t.0 < users).map(|t| (t.0, t.1)).collect();
+        let (known, wanted) =
+            (Arc::new(interactions(users, items, 9)), interactions(users + 1, items, 6));
+        let pairs: Vec<(u32, u32)> =
+            wanted.triples().filter(|t| t.0 < users).map(|t| (t.0, t.1)).collect();
         let wanted = Interactions::new(users as usize, items as usize, &pairs).unwrap();
         let state = state(&layout, 0.5);
         let (device, host) = both(&layout, &state, &known);
@@ -311,7 +398,7 @@ fn scores_and_ranks_are_those_of_the_cpu() {
 
 #[test]
 fn a_number_that_is_not_finite_is_found_wherever_it_stands() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let layout = layout(4, 6, 5);
     let known = Arc::new(interactions(4, 6, 2));
     for place in [0, 19] {

@@ -10,7 +10,8 @@ mod protocol;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::nn::loss::{
-    BinaryCrossEntropyLossConfig, CrossEntropyLoss, CrossEntropyLossConfig, HuberLossConfig, MseLoss, Reduction,
+    BinaryCrossEntropyLossConfig, CrossEntropyLoss, CrossEntropyLossConfig, HuberLossConfig,
+    MseLoss, Reduction,
 };
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::{log_sigmoid, relu, softmax};
@@ -34,7 +35,9 @@ fn main() {
         #[cfg(feature = "cuda")]
         "cuda" => Device::cuda(0),
         _ => {
-            eprintln!("--device must be wgpu, flex, or vulkan or cuda in a build with that feature; --sum may be rows");
+            eprintln!(
+                "--device must be wgpu, flex, or vulkan or cuda in a build with that feature; --sum may be rows"
+            );
             std::process::exit(2);
         }
     };
@@ -48,7 +51,9 @@ fn main() {
                 "dense" => Box::new(Dense::new(request, &device)?),
                 "train_step" | "epoch" => Box::new(Training::new(request, &device)?),
                 "cross_entropy" => Box::new(loss_over_classes(request, &device)?),
-                "mse" | "mae" | "huber" | "bce_with_logits" => Box::new(pointwise(request, &device, rows)?),
+                "mse" | "mae" | "huber" | "bce_with_logits" => {
+                    Box::new(pointwise(request, &device, rows)?)
+                }
                 _ => return Ok(None),
             }))
         },
@@ -59,7 +64,11 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) 
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-fn integers<const D: usize>(values: Vec<i32>, shape: [usize; D], device: &Device) -> Tensor<D, Int> {
+fn integers<const D: usize>(
+    values: Vec<i32>,
+    shape: [usize; D],
+    device: &Device,
+) -> Tensor<D, Int> {
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
@@ -86,7 +95,8 @@ fn pointwise(request: &Request, device: &Device, rows: bool) -> Result<Loss<1>> 
     let targets = request.floats("targets")?;
     let value: Box<dyn Fn(Tensor<1>) -> Tensor<1>> = if request.case == "bce_with_logits" {
         let loss = BinaryCrossEntropyLossConfig::new().with_logits(true).init(device);
-        let labels = integers(targets.iter().map(|&target| target as i32).collect(), [length], device);
+        let labels =
+            integers(targets.iter().map(|&target| target as i32).collect(), [length], device);
         match rows {
             false => Box::new(move |logits| loss.forward(logits, labels.clone())),
             // What `forward` has before its mean.
@@ -98,7 +108,9 @@ fn pointwise(request: &Request, device: &Device, rows: bool) -> Result<Loss<1>> 
     } else {
         let targets = tensor(targets, [length], device);
         match request.case.as_str() {
-            "mse" => Box::new(move |p| mean(MseLoss::new().forward_no_reduction(p, targets.clone()), rows)),
+            "mse" => Box::new(move |p| {
+                mean(MseLoss::new().forward_no_reduction(p, targets.clone()), rows)
+            }),
             "huber" => {
                 let loss = HuberLossConfig::new(1.0).init();
                 Box::new(move |p| mean(loss.forward_no_reduction(p, targets.clone()), rows))
@@ -122,7 +134,8 @@ fn mean(values: Tensor<1>, rows: bool) -> Tensor<1> {
 
 fn loss_over_classes(request: &Request, device: &Device) -> Result<Loss<2>> {
     let [rows, classes] = request.sizes()?;
-    let predictions = tensor(request.floats("predictions")?, [rows, classes], device).require_grad();
+    let predictions =
+        tensor(request.floats("predictions")?, [rows, classes], device).require_grad();
     let labels = integers(request.integers("labels")?, [rows], device);
     let loss = CrossEntropyLossConfig::new().init(device);
     let value = Box::new(move |logits| loss.forward(logits, labels.clone()));
@@ -204,7 +217,8 @@ impl Prepared for Dense {
             let output = self.layer.forward(self.input.clone());
             // The sum of output · upstream has the upstream for its gradient: Burn's backward takes none.
             let mut gradients = (output.clone() * self.upstream.clone()).sum().backward();
-            let weight = self.layer.weight.val().grad_remove(&mut gradients).ok_or("no gradient")?;
+            let weight =
+                self.layer.weight.val().grad_remove(&mut gradients).ok_or("no gradient")?;
             let bias = self.layer.bias.as_ref().ok_or("no bias")?.val().grad_remove(&mut gradients);
             let input = self.input.grad_remove(&mut gradients).ok_or("no gradient")?;
             self.last = Some([output.inner(), weight, input]);
@@ -227,7 +241,13 @@ impl Prepared for Dense {
 }
 
 /// Layer number `i` with the weights of the files.
-fn layer(request: &Request, i: usize, inputs: usize, units: usize, device: &Device) -> Result<Linear> {
+fn layer(
+    request: &Request,
+    i: usize,
+    inputs: usize,
+    units: usize,
+    device: &Device,
+) -> Result<Linear> {
     let weight = tensor(request.floats(&format!("weight{i}"))?, [inputs, units], device);
     let bias = tensor(request.floats(&format!("bias{i}"))?, [units], device);
     Ok(Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) })
@@ -273,10 +293,15 @@ impl Training {
         let (features, labels) = (request.floats("features")?, request.integers("labels")?);
         let mut batches = Vec::with_capacity(steps);
         let plain = device.clone();
-        for (features, labels) in features.chunks(size * inputs).zip(labels.chunks(size)).take(steps) {
+        for (features, labels) in
+            features.chunks(size * inputs).zip(labels.chunks(size)).take(steps)
+        {
             let rows = labels.len();
             let mut one_hot = vec![0.0; rows * classes];
-            labels.iter().enumerate().for_each(|(row, &label)| one_hot[row * classes + label as usize] = 1.0);
+            labels
+                .iter()
+                .enumerate()
+                .for_each(|(row, &label)| one_hot[row * classes + label as usize] = 1.0);
             batches.push(Batch {
                 features: tensor(features.to_vec(), [rows, inputs], &plain),
                 labels: integers(labels.to_vec(), [rows], &plain),
@@ -284,9 +309,11 @@ impl Training {
             });
         }
         let pairs = widths.windows(2).enumerate();
-        let layers: Result<Vec<Linear>> = pairs.map(|(i, w)| layer(request, i, w[0], w[1], device)).collect();
+        let layers: Result<Vec<Linear>> =
+            pairs.map(|(i, w)| layer(request, i, w[0], w[1], device)).collect();
         // `epoch` is the document's example: softmax and the squared error of all its outputs.
-        let labels = (request.case == "train_step").then(|| CrossEntropyLossConfig::new().init(device));
+        let labels =
+            (request.case == "train_step").then(|| CrossEntropyLossConfig::new().init(device));
         let optimizer = AdamConfig::new().with_epsilon(1e-8).init();
         Ok(Training {
             device: device.clone(),
@@ -303,7 +330,9 @@ impl Training {
         let output = self.network.forward(batch.features.clone());
         let loss = match &self.labels {
             Some(loss) => loss.forward(output, batch.labels.clone()),
-            None => MseLoss::new().forward(softmax(output, 1), batch.one_hot.clone(), Reduction::Mean),
+            None => {
+                MseLoss::new().forward(softmax(output, 1), batch.one_hot.clone(), Reduction::Mean)
+            }
         };
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         let network = std::mem::replace(&mut self.network, Network { layers: Vec::new() });
@@ -321,7 +350,8 @@ impl Prepared for Training {
     }
 
     fn found(&mut self) -> Result<Found> {
-        let value = floats(self.last.as_ref().ok_or("nothing has run")?)?.first().copied().map(f64::from);
+        let value =
+            floats(self.last.as_ref().ok_or("nothing has run")?)?.first().copied().map(f64::from);
         let weight = floats(&self.network.layers[0].weight.val().inner())?;
         Ok(Found { value, tensors: vec![("weight0", weight)] })
     }

@@ -28,7 +28,9 @@ fn main() {
             "matmul" => Box::new(Matmul::new(request, &device)?) as Box<dyn Prepared>,
             "dense" => Box::new(Dense::new(request, &device)?),
             "train_step" | "epoch" => Box::new(Training::new(request, &device)?),
-            "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" => Box::new(Loss::new(request, &device)?),
+            "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" => {
+                Box::new(Loss::new(request, &device)?)
+            }
             _ => return Ok(None),
         }))
     });
@@ -49,7 +51,8 @@ struct Loss {
 
 impl Loss {
     fn new(request: &Request, device: &Device) -> Result<Self> {
-        let predictions = Tensor::from_vec(request.floats("predictions")?, request.shape.as_slice(), device)?;
+        let predictions =
+            Tensor::from_vec(request.floats("predictions")?, request.shape.as_slice(), device)?;
         let targets = if request.case == "cross_entropy" {
             let labels = request.integers("labels")?;
             let rows = labels.len();
@@ -58,7 +61,13 @@ impl Loss {
             Tensor::from_vec(request.floats("targets")?, request.shape.as_slice(), device)?
         };
         let name = request.case.clone();
-        Ok(Loss { device: device.clone(), name, predictions: Var::from_tensor(&predictions)?, targets, last: None })
+        Ok(Loss {
+            device: device.clone(),
+            name,
+            predictions: Var::from_tensor(&predictions)?,
+            targets,
+            last: None,
+        })
     }
 
     fn value(&self) -> Result<Tensor> {
@@ -127,8 +136,15 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(request: &Request, i: usize, inputs: usize, units: usize, device: &Device) -> Result<Self> {
-        let weight = Tensor::from_vec(request.floats(&format!("weight{i}"))?, (inputs, units), device)?;
+    fn new(
+        request: &Request,
+        i: usize,
+        inputs: usize,
+        units: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let weight =
+            Tensor::from_vec(request.floats(&format!("weight{i}"))?, (inputs, units), device)?;
         let bias = Tensor::from_vec(request.floats(&format!("bias{i}"))?, units, device)?;
         Ok(Layer { weight: Var::from_tensor(&weight)?, bias: Var::from_tensor(&bias)? })
     }
@@ -153,7 +169,13 @@ impl Dense {
         let input = Tensor::from_vec(request.floats("input")?, (rows, inputs), device)?;
         let upstream = Tensor::from_vec(request.floats("upstream")?, (rows, units), device)?;
         let layer = Layer::new(request, 0, inputs, units, device)?;
-        Ok(Dense { device: device.clone(), layer, input: Var::from_tensor(&input)?, upstream, last: Vec::new() })
+        Ok(Dense {
+            device: device.clone(),
+            layer,
+            input: Var::from_tensor(&input)?,
+            upstream,
+            last: Vec::new(),
+        })
     }
 }
 
@@ -164,7 +186,9 @@ impl Prepared for Dense {
             // The sum of output · upstream has the upstream for its gradient: candle's backward takes none.
             let mut gradients = (&output * &self.upstream)?.sum_all()?.backward()?;
             self.last = vec![("output", output.detach())];
-            for (name, var) in [("weight", &self.layer.weight), ("bias", &self.layer.bias), ("input", &self.input)] {
+            for (name, var) in
+                [("weight", &self.layer.weight), ("bias", &self.layer.bias), ("input", &self.input)]
+            {
                 self.last.push((name, gradients.remove(var).ok_or("no gradient")?));
             }
         }
@@ -172,7 +196,8 @@ impl Prepared for Dense {
     }
 
     fn found(&mut self) -> Result<Found> {
-        let tensors: Result<Vec<_>> = self.last.iter().map(|(name, tensor)| Ok((*name, floats(tensor)?))).collect();
+        let tensors: Result<Vec<_>> =
+            self.last.iter().map(|(name, tensor)| Ok((*name, floats(tensor)?))).collect();
         Ok(Found { value: None, tensors: tensors? })
     }
 }
@@ -193,10 +218,15 @@ impl Training {
         let (inputs, classes) = (widths[0], widths[widths.len() - 1]);
         let (features, labels) = (request.floats("features")?, request.integers("labels")?);
         let mut batches = Vec::with_capacity(steps);
-        for (features, labels) in features.chunks(size * inputs).zip(labels.chunks(size)).take(steps) {
+        for (features, labels) in
+            features.chunks(size * inputs).zip(labels.chunks(size)).take(steps)
+        {
             let rows = labels.len();
             let mut one_hot = vec![0_f32; rows * classes];
-            labels.iter().enumerate().for_each(|(row, &label)| one_hot[row * classes + label as usize] = 1.0);
+            labels
+                .iter()
+                .enumerate()
+                .for_each(|(row, &label)| one_hot[row * classes + label as usize] = 1.0);
             let labels: Vec<i64> = labels.iter().map(|&label| i64::from(label)).collect();
             batches.push([
                 Tensor::from_slice(features, (rows, inputs), device)?,
@@ -205,13 +235,23 @@ impl Training {
             ]);
         }
         let pairs = widths.windows(2).enumerate();
-        let layers: Result<Vec<Layer>> = pairs.map(|(i, w)| Layer::new(request, i, w[0], w[1], device)).collect();
+        let layers: Result<Vec<Layer>> =
+            pairs.map(|(i, w)| Layer::new(request, i, w[0], w[1], device)).collect();
         let layers = layers?;
-        let variables = layers.iter().flat_map(|layer| [layer.weight.clone(), layer.bias.clone()]).collect();
-        let parameters = ParamsAdamW { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
+        let variables =
+            layers.iter().flat_map(|layer| [layer.weight.clone(), layer.bias.clone()]).collect();
+        let parameters =
+            ParamsAdamW { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
         let optimizer = AdamW::new(variables, parameters)?;
         let over_classes = request.case == "train_step";
-        Ok(Training { device: device.clone(), layers, optimizer, batches, over_classes, last: None })
+        Ok(Training {
+            device: device.clone(),
+            layers,
+            optimizer,
+            batches,
+            over_classes,
+            last: None,
+        })
     }
 
     fn step(&mut self, i: usize) -> Result<()> {
@@ -246,6 +286,9 @@ impl Prepared for Training {
 
     fn found(&mut self) -> Result<Found> {
         let value = f64::from(self.last.as_ref().ok_or("nothing has run")?.to_scalar::<f32>()?);
-        Ok(Found { value: Some(value), tensors: vec![("weight0", floats(&self.layers[0].weight)?)] })
+        Ok(Found {
+            value: Some(value),
+            tensors: vec![("weight0", floats(&self.layers[0].weight)?)],
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! The CPU: losses into a gradient that is used again, products into an output that is.
 
-use gradus::host::matmul::{Layout, matmul};
+use gradus::cpu::matmul::{Layout, matmul};
 use gradus::losses::from_name;
 use gradus::{Criterion, Device};
 use ndarray::{Array1, ArrayD};
@@ -19,15 +19,23 @@ pub struct Loss {
 
 impl Loss {
     pub fn new(request: &Request) -> Result<Self> {
-        let criterion = Criterion::from_boxed(from_name(&request.case, &serde_json::Value::Null)?, &Device::cpu())?;
-        let array =
-            |name: &str| Ok(ArrayD::from_shape_vec(request.shape.as_slice(), request.floats(name)?)?) as Result<_>;
+        let criterion = Criterion::from_boxed(
+            from_name(&request.case, &serde_json::Value::Null)?,
+            &Device::cpu(),
+        )?;
+        let array = |name: &str| {
+            Ok(ArrayD::from_shape_vec(request.shape.as_slice(), request.floats(name)?)?)
+                as Result<_>
+        };
         let labels = match request.case.as_str() {
-            "cross_entropy" => Some(request.integers("labels")?.into_iter().map(i64::from).collect()),
+            "cross_entropy" => {
+                Some(request.integers("labels")?.into_iter().map(i64::from).collect())
+            }
             _ => None,
         };
         let targets = if labels.is_some() { ArrayD::default(vec![0]) } else { array("targets")? };
-        let (predictions, gradient) = (array("predictions")?, ArrayD::zeros(request.shape.as_slice()));
+        let (predictions, gradient) =
+            (array("predictions")?, ArrayD::zeros(request.shape.as_slice()));
         Ok(Loss { criterion, predictions, targets, labels, gradient, value: f64::NAN })
     }
 }
@@ -37,8 +45,12 @@ impl Prepared for Loss {
         for _ in 0..times {
             let (predictions, gradient) = (&self.predictions, &mut self.gradient);
             let found = match &self.labels {
-                Some(labels) => self.criterion.value_and_gradient_into(predictions, labels, gradient)?,
-                None => self.criterion.value_and_gradient_into(predictions, &self.targets, gradient)?,
+                Some(labels) => {
+                    self.criterion.value_and_gradient_into(predictions, labels, gradient)?
+                }
+                None => {
+                    self.criterion.value_and_gradient_into(predictions, &self.targets, gradient)?
+                }
             };
             self.value = found.value();
         }
@@ -69,7 +81,16 @@ impl Prepared for Matmul {
     fn run(&mut self, times: usize) -> Result<()> {
         let [m, n, k] = self.sizes;
         for _ in 0..times {
-            matmul(Layout::NN, m, n, k, &self.operands[0], &self.operands[1], &mut self.product, false)?;
+            matmul(
+                Layout::NN,
+                m,
+                n,
+                k,
+                &self.operands[0],
+                &self.operands[1],
+                &mut self.product,
+                false,
+            )?;
         }
         Ok(())
     }
@@ -114,9 +135,36 @@ impl Prepared for Dense {
         let [rows, inputs, units] = self.sizes;
         for _ in 0..times {
             self.output.chunks_exact_mut(units).for_each(|row| row.copy_from_slice(&self.bias));
-            matmul(Layout::NN, rows, units, inputs, &self.input, &self.weight, &mut self.output, true)?;
-            matmul(Layout::TN, inputs, units, rows, &self.input, &self.upstream, &mut self.of_weight, false)?;
-            matmul(Layout::NT, rows, inputs, units, &self.upstream, &self.weight, &mut self.of_input, false)?;
+            matmul(
+                Layout::NN,
+                rows,
+                units,
+                inputs,
+                &self.input,
+                &self.weight,
+                &mut self.output,
+                true,
+            )?;
+            matmul(
+                Layout::TN,
+                inputs,
+                units,
+                rows,
+                &self.input,
+                &self.upstream,
+                &mut self.of_weight,
+                false,
+            )?;
+            matmul(
+                Layout::NT,
+                rows,
+                inputs,
+                units,
+                &self.upstream,
+                &self.weight,
+                &mut self.of_input,
+                false,
+            )?;
             self.of_bias.fill(0.0);
             for row in self.upstream.chunks_exact(units) {
                 self.of_bias.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);

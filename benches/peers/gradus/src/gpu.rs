@@ -19,7 +19,8 @@ pub struct Loss {
 
 impl Loss {
     pub fn new(request: &Request, device: &Device) -> Result<Self> {
-        let criterion = Criterion::from_boxed(from_name(&request.case, &serde_json::Value::Null)?, device)?;
+        let criterion =
+            Criterion::from_boxed(from_name(&request.case, &serde_json::Value::Null)?, device)?;
         let predictions = upload(request, "predictions", &request.shape, device)?;
         let targets = if request.case == "cross_entropy" {
             let labels: Vec<i64> = request.integers("labels")?.into_iter().map(i64::from).collect();
@@ -38,7 +39,10 @@ impl Prepared for Loss {
 
     fn found(&mut self) -> Result<Found> {
         let result = &self.plan.result;
-        Ok(Found { value: Some(result.value()?), tensors: vec![("gradient", floats(&result.gradient)?)] })
+        Ok(Found {
+            value: Some(result.value()?),
+            tensors: vec![("gradient", floats(&result.gradient)?)],
+        })
     }
 }
 
@@ -60,7 +64,8 @@ pub struct Matmul {
 impl Matmul {
     pub fn new(request: &Request, device: &Device) -> Result<Self> {
         let [m, n, k] = request.sizes()?;
-        let (left, right) = (upload(request, "left", &[m, k], device)?, upload(request, "right", &[k, n], device)?);
+        let (left, right) =
+            (upload(request, "left", &[m, k], device)?, upload(request, "right", &[k, n], device)?);
         Ok(Matmul { plan: Plan::matmul(&left, &right)? })
     }
 }
@@ -88,7 +93,10 @@ impl Dense {
         let upstream = upload(request, "upstream", &[rows, units], device)?;
         let mut parameters = request.floats("weight0")?;
         parameters.extend(request.floats("bias0")?);
-        let parameters = Tensor::from_array(device, ArrayView::from_shape(&[inputs + 1, units][..], &parameters)?)?;
+        let parameters = Tensor::from_array(
+            device,
+            ArrayView::from_shape(&[inputs + 1, units][..], &parameters)?,
+        )?;
         Ok(Dense { plan: Plan::dense(&input, &parameters, &upstream)?, units })
     }
 }

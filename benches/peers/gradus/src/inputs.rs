@@ -14,8 +14,9 @@ const PERIOD: usize = 65_521;
 pub fn write(request: &Request) -> Result<()> {
     std::fs::create_dir_all(&request.inputs)?;
     let elements: usize = request.shape.iter().product();
-    let floats =
-        |name: &str, values: Vec<f32>| save(&request.inputs, name, "f32", values.iter().map(|x| x.to_le_bytes()));
+    let floats = |name: &str, values: Vec<f32>| {
+        save(&request.inputs, name, "f32", values.iter().map(|x| x.to_le_bytes()))
+    };
     let labels = |seed, rows, classes| {
         let drawn = labels(seed, rows, classes);
         save(&request.inputs, "labels", "i32", drawn.iter().map(|label| label.to_le_bytes()))
@@ -27,7 +28,11 @@ pub fn write(request: &Request) -> Result<()> {
             let truth = |x: f32| f32::from(u8::from(x > 0.0));
             floats(
                 "targets",
-                if request.case == "bce_with_logits" { targets.map(truth).collect() } else { targets.collect() },
+                if request.case == "bce_with_logits" {
+                    targets.map(truth).collect()
+                } else {
+                    targets.collect()
+                },
             )
         }
         "cross_entropy" => {
@@ -57,15 +62,24 @@ pub fn write(request: &Request) -> Result<()> {
     }
 }
 
-fn save<const N: usize>(folder: &Path, name: &str, kind: &str, words: impl Iterator<Item = [u8; N]>) -> Result<()> {
+fn save<const N: usize>(
+    folder: &Path,
+    name: &str,
+    kind: &str,
+    words: impl Iterator<Item = [u8; N]>,
+) -> Result<()> {
     let bytes: Vec<u8> = words.flatten().collect();
     Ok(std::fs::write(folder.join(format!("{name}.{kind}")), bytes)?)
 }
 
 /// The weights that a model of gradus starts with.
 fn weights(request: &Request, widths: &[usize]) -> Result<()> {
-    let hidden = widths[1..].iter().fold(Sequential::new(widths[0]), |model, &units| model.then(Dense::new(units)));
-    for (i, (weight, bias)) in hidden.seed(1).on(&Device::reference())?.weights()?.into_iter().enumerate() {
+    let hidden = widths[1..]
+        .iter()
+        .fold(Sequential::new(widths[0]), |model, &units| model.then(Dense::new(units)));
+    for (i, (weight, bias)) in
+        hidden.seed(1).on(&Device::reference())?.weights()?.into_iter().enumerate()
+    {
         let narrow = |x: &f64| (*x as f32).to_le_bytes();
         save(&request.inputs, &format!("weight{i}"), "f32", weight.iter().map(narrow))?;
         save(&request.inputs, &format!("bias{i}"), "f32", bias.iter().map(narrow))?;
@@ -90,5 +104,7 @@ fn uniform(seed: u64, length: usize) -> Vec<f32> {
 
 fn labels(seed: u64, rows: usize, classes: usize) -> Vec<i32> {
     let mut random = Random::new(seed, 0);
-    (0..rows).map(|_| ((random.uniform() * classes as f64) as i32).min(classes as i32 - 1)).collect()
+    (0..rows)
+        .map(|_| ((random.uniform() * classes as f64) as i32).min(classes as i32 - 1))
+        .collect()
 }

@@ -48,7 +48,9 @@ pub fn table(report: &Report) -> String {
     let headings = HEADLINES.map(|(.., heading)| format!("{heading:>WIDTH$}"));
     let mut text = format!("\n{:NAME$}{}\n", "beside other machines", headings.concat());
     for (name, seconds) in own.into_iter().chain(kept) {
-        let cells = seconds.iter().map(|found| format!("{:>WIDTH$}", found.map_or("-".into(), table::time)));
+        let cells = seconds
+            .iter()
+            .map(|found| format!("{:>WIDTH$}", found.map_or("-".into(), table::time)));
         text += &format!("{name:NAME$}{}\n", cells.collect::<String>());
     }
     text
@@ -56,7 +58,9 @@ pub fn table(report: &Report) -> String {
 
 fn of(rows: &[Measurement], device: &str) -> Vec<Option<f64>> {
     let found = |name: &str, shape: &[usize]| {
-        rows.iter().find(|row| row.name == name && row.shape == shape && row.device == device).map(|row| row.seconds)
+        rows.iter()
+            .find(|row| row.name == name && row.shape == shape && row.device == device)
+            .map(|row| row.seconds)
     };
     HEADLINES.iter().map(|(name, shape, _)| found(name, shape)).collect()
 }
@@ -71,8 +75,16 @@ mod tests {
         assert!(!kept.is_empty());
         for machine in kept {
             assert_eq!(machine.seconds.len(), HEADLINES.len(), "{}", machine.name);
-            assert!(machine.seconds.iter().flatten().all(|seconds| *seconds > 0.0), "{}", machine.name);
-            assert!(machine.name.chars().count() < NAME, "{} is too long for its column", machine.name);
+            assert!(
+                machine.seconds.iter().flatten().all(|seconds| *seconds > 0.0),
+                "{}",
+                machine.name
+            );
+            assert!(
+                machine.name.chars().count() < NAME,
+                "{} is too long for its column",
+                machine.name
+            );
         }
     }
 }

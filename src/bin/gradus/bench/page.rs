@@ -30,18 +30,27 @@ pub fn page(report: &Report) -> Outcome<String> {
     let mut body = String::new();
     body.push_str(&head(report));
     let of = |bound: &str| -> Vec<&Measurement> {
-        report.rows.iter().filter(|row| row.bound == bound && plots::fraction(row).is_some()).collect()
+        report
+            .rows
+            .iter()
+            .filter(|row| row.bound == bound && plots::fraction(row).is_some())
+            .collect()
     };
     let (memory, arithmetic) = (of("memory"), of("arithmetic"));
     let key = key(report);
-    let copy = plots::bars("Memory: bytes that must move, against the copy kernel on the same buffers", &memory)?;
-    let fma = plots::bars("Arithmetic: operations of the products, against the FMA kernel", &arithmetic)?;
+    let copy = plots::bars(
+        "Memory: bytes that must move, against the copy kernel on the same buffers",
+        &memory,
+    )?;
+    let fma =
+        plots::bars("Arithmetic: operations of the products, against the FMA kernel", &arithmetic)?;
     let mut figures = String::new();
     for svg in [copy, fma].into_iter().flatten() {
         let _ = writeln!(figures, "<figure>{svg}</figure>");
     }
     if !figures.is_empty() {
-        let _ = write!(body, "<h2>Of what is possible</h2>\n<p>{key}</p>\n<p>{OVER}</p>\n{figures}");
+        let _ =
+            write!(body, "<h2>Of what is possible</h2>\n<p>{key}</p>\n<p>{OVER}</p>\n{figures}");
     }
     let mut rooflines = String::new();
     for device in &report.devices {
@@ -75,14 +84,14 @@ fn head(report: &Report) -> String {
     );
     let headings = ["device", "", "copy, GB/s", "read, GB/s", "FMA, GFLOP/s"];
     let rows = report.devices.iter().map(|device| {
-        let told = |value: Option<f64>| value.map_or(String::new(), table::rate);
+        let report = |value: Option<f64>| value.map_or(String::new(), table::rate);
         let ceilings = device.ceilings;
         [
             device.device.to_string(),
             device.description.clone(),
-            told(ceilings.copy_gb_per_s),
-            told(ceilings.read_gb_per_s),
-            told(ceilings.fma_gflop_per_s),
+            report(ceilings.copy_gb_per_s),
+            report(ceilings.read_gb_per_s),
+            report(ceilings.fma_gflop_per_s),
         ]
     });
     text.push_str(&html_table(&headings, 2.., rows));
@@ -160,7 +169,8 @@ fn html_table<const N: usize>(
         format!("<{tag}{class}>{}</{tag}>", escaped(text))
     };
     let line = |tag: &str, cells: &[String]| {
-        let cells: String = cells.iter().enumerate().map(|(column, text)| cell(tag, column, text)).collect();
+        let cells: String =
+            cells.iter().enumerate().map(|(column, text)| cell(tag, column, text)).collect();
         format!("<tr>{cells}</tr>\n")
     };
     let rows: String = rows.map(|row| line("td", &row)).collect();
@@ -185,8 +195,14 @@ mod tests {
         let devices = [Device::cpu()];
         let mut report = Report::new(&devices, Size::Quick);
         let names = ["mse", "huber", "adam", "train_step"].map(String::from);
-        for case in bench::ceilings(Size::Quick).into_iter().chain(bench::cases(&names, Size::Quick).unwrap()) {
-            report.add(bench::measure(&case, &devices, bench::Effort { samples: 1, seconds: 1.0 }).unwrap());
+        for case in bench::ceilings(Size::Quick)
+            .into_iter()
+            .chain(bench::cases(&names, Size::Quick).unwrap())
+        {
+            report.add(
+                bench::measure(&case, &devices, bench::Effort { samples: 1, seconds: 1.0 })
+                    .unwrap(),
+            );
         }
         report
     }
@@ -199,7 +215,12 @@ mod tests {
             if rest.contains('>') {
                 return Err(format!("a stray > behind <{tag}"));
             }
-            let name = tag.trim_start_matches('/').split_whitespace().next().unwrap_or_default().to_string();
+            let name = tag
+                .trim_start_matches('/')
+                .split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_string();
             match tag {
                 _ if tag.starts_with('!') || tag.ends_with('/') => {}
                 _ if tag.starts_with('/') => match open.pop() {
@@ -225,7 +246,8 @@ mod tests {
         assert!(page.contains("currentColor") && !page.contains("#010203"));
         assert!(page.contains("FLOP/byte") && page.contains("fraction of the ceiling"));
         assert!(
-            !page.contains("http://") || page.matches("http://").count() == page.matches("http://www.w3.org/").count()
+            !page.contains("http://")
+                || page.matches("http://").count() == page.matches("http://www.w3.org/").count()
         );
     }
 
@@ -241,7 +263,10 @@ mod tests {
         let mut report = Report::new(&[Device::cpu()], Size::Quick);
         report.devices[0].description = "<script>\"A&B\"</script>".into();
         let page = page(&report).unwrap();
-        assert!(page.contains("&lt;script&gt;&quot;A&amp;B&quot;&lt;/script&gt;") && !page.contains("<script>"));
+        assert!(
+            page.contains("&lt;script&gt;&quot;A&amp;B&quot;&lt;/script&gt;")
+                && !page.contains("<script>")
+        );
         assert_eq!(open_tags(&page), Ok(Vec::new()));
     }
 }

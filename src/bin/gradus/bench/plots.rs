@@ -68,7 +68,8 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
     // 100 % is always on it; beyond twice that bars are cut and say so by their number.
     let end = (1.1 * most).clamp(1.05, 2.0);
     let height = TITLE + BAR * rows.len() as i32 + 6 * cases(rows) as i32 + 50;
-    let place = |share: f64| NAMES + (share.min(end) / end * f64::from(WIDTH as i32 - NAMES - 130)) as i32;
+    let place =
+        |share: f64| NAMES + (share.min(end) / end * f64::from(WIDTH as i32 - NAMES - 130)) as i32;
     svg(height as u32, |area| {
         let put = |text: String, size, at, horizontal| {
             area.draw(&Text::new(text, at, style(size, horizontal))).map_err(failed)
@@ -81,7 +82,12 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
             area.draw(&PathElement::new([(x, TITLE - 8), (x, bottom)], line)).map_err(failed)?;
             put(format!("{} %", 20 * tick), 12, (x, bottom + 12), HPos::Center)?;
         }
-        put("fraction of the ceiling in the same run".into(), 13, (place(end / 2.0), bottom + 32), HPos::Center)?;
+        put(
+            "fraction of the ceiling in the same run".into(),
+            13,
+            (place(end / 2.0), bottom + 32),
+            HPos::Center,
+        )?;
         let mut y = TITLE;
         for (index, row) in rows.iter().enumerate() {
             let is_new = index == 0 || case(rows[index - 1]) != case(row);
@@ -90,11 +96,14 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
                 put(case(row), 13, (NAMES - 10, y + BAR / 2), HPos::Right)?;
             }
             let Some(share) = fraction(row) else { continue };
-            let bar = Rectangle::new([(place(0.0), y + 1), (place(share), y + BAR - 1)], colour(row.device).filled());
+            let bar = Rectangle::new(
+                [(place(0.0), y + 1), (place(share), y + BAR - 1)],
+                colour(row.device).filled(),
+            );
             area.draw(&bar).map_err(failed)?;
             // In a column of their own, where no line runs through them.
-            let told = format!("{:.0} % · {}", 100.0 * share, table::time(row.seconds));
-            put(told, 12, (place(end) + 10, y + BAR / 2), HPos::Left)?;
+            let report = format!("{:.0} % · {}", 100.0 * share, table::time(row.seconds));
+            put(report, 12, (place(end) + 10, y + BAR / 2), HPos::Left)?;
             y += BAR;
         }
         Ok(())
@@ -120,13 +129,20 @@ struct Point {
 /// The roofline of a device: what the copy's memory and the arithmetic allow at each intensity, and where the cases are. None without both
 /// ceilings or without a case.
 pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<String>> {
-    let (Some(copy), Some(fma)) = (device.ceilings.copy_gb_per_s, device.ceilings.fma_gflop_per_s) else {
+    let (Some(copy), Some(fma)) = (device.ceilings.copy_gb_per_s, device.ceilings.fma_gflop_per_s)
+    else {
         return Ok(None);
     };
-    let own = rows.iter().filter(|row| row.device == device.device && !["copy", "read", "fma"].contains(&row.name));
+    let own = rows
+        .iter()
+        .filter(|row| row.device == device.device && !["copy", "read", "fma"].contains(&row.name));
     let points: Vec<Point> = own
         .filter_map(|row| {
-            Some(Point { name: case(row), x: row.flops? as f64 / row.bytes? as f64, y: row.gflop_per_s? })
+            Some(Point {
+                name: case(row),
+                x: row.flops? as f64 / row.bytes? as f64,
+                y: row.gflop_per_s?,
+            })
         })
         .collect();
     if points.is_empty() {
@@ -134,7 +150,8 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
     }
     let least = |of: fn(&Point) -> f64| points.iter().map(of).fold(f64::MAX, f64::min);
     let most = |of: fn(&Point) -> f64| points.iter().map(of).fold(0.0, f64::max);
-    let (left, right) = ((least(|p| p.x) / 2.0).min(0.2), (8.0 * most(|p| p.x)).max(2.0 * fma / copy));
+    let (left, right) =
+        ((least(|p| p.x) / 2.0).min(0.2), (8.0 * most(|p| p.x)).max(2.0 * fma / copy));
     let (low, high) = ((least(|p| p.y) / 2.0).min(left * copy / 2.0), 2.5 * most(|p| p.y).max(fma));
     svg(560, |area| {
         let mut chart = ChartBuilder::on(area)
@@ -162,22 +179,33 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
         chart.draw_series(LineSeries::new(roof(copy), INK.stroke_width(2))).map_err(failed)?;
         if let Some(read) = device.ceilings.read_gb_per_s {
             chart
-                .draw_series(DashedLineSeries::new(roof(read).into_iter().take(2), 6, 4, INK.mix(0.6).stroke_width(1)))
+                .draw_series(DashedLineSeries::new(
+                    roof(read).into_iter().take(2),
+                    6,
+                    4,
+                    INK.mix(0.6).stroke_width(1),
+                ))
                 .map_err(failed)?;
         }
-        let dots = points.iter().map(|point| Circle::new((point.x, point.y), 4, colour(device.device).filled()));
+        let dots = points
+            .iter()
+            .map(|point| Circle::new((point.x, point.y), 4, colour(device.device).filled()));
         chart.draw_series(dots).map_err(failed)?;
         let at = |x: f64, y: f64| chart.backend_coord(&(x, y));
         let (x, y) = at(right, fma);
-        let told = format!("FMA kernel: {} GFLOP/s", table::rate(fma));
-        area.draw(&Text::new(told, (x - 4, y - 10), style(12, HPos::Right))).map_err(failed)?;
-        let told = match device.ceilings.read_gb_per_s {
-            Some(read) => format!("copy: {} GB/s, read (dashed): {} GB/s", table::rate(copy), table::rate(read)),
+        let report = format!("FMA kernel: {} GFLOP/s", table::rate(fma));
+        area.draw(&Text::new(report, (x - 4, y - 10), style(12, HPos::Right))).map_err(failed)?;
+        let report = match device.ceilings.read_gb_per_s {
+            Some(read) => format!(
+                "copy: {} GB/s, read (dashed): {} GB/s",
+                table::rate(copy),
+                table::rate(read)
+            ),
             None => format!("copy: {} GB/s", table::rate(copy)),
         };
         // In the corner that lies above every roof.
         let (x, y) = at(left, high);
-        area.draw(&Text::new(told, (x + 8, y + 10), style(12, HPos::Left))).map_err(failed)?;
+        area.draw(&Text::new(report, (x + 8, y + 10), style(12, HPos::Left))).map_err(failed)?;
         let places: Vec<(i32, i32)> = points.iter().map(|point| at(point.x, point.y)).collect();
         labels(area, &points, &places)
     })
@@ -195,12 +223,16 @@ fn labels(area: &Area, points: &[Point], places: &[(i32, i32)]) -> Outcome {
     let mut taken: Vec<(i32, i32, i32)> = places.iter().map(|&(x, y)| (x - 5, x + 5, y)).collect();
     for index in order {
         let (x, y) = places[index];
-        let (start, end) = (x + 9, x + 9 + (points[index].name.chars().count() as f64 * LETTER) as i32);
-        let covers = |line: i32| taken.iter().any(|&(a, b, other)| a < end && start < b && (other - line).abs() < LINE);
+        let (start, end) =
+            (x + 9, x + 9 + (points[index].name.chars().count() as f64 * LETTER) as i32);
+        let covers = |line: i32| {
+            taken.iter().any(|&(a, b, other)| a < end && start < b && (other - line).abs() < LINE)
+        };
         let line = (0..).map(|step| y + step).find(|&line| !covers(line)).unwrap_or(y);
         taken.push((start, end, line));
         if line - y > LINE / 2 {
-            area.draw(&PathElement::new([(x, y), (start - 1, line)], INK.mix(0.4))).map_err(failed)?;
+            area.draw(&PathElement::new([(x, y), (start - 1, line)], INK.mix(0.4)))
+                .map_err(failed)?;
         }
         let text = Text::new(points[index].name.as_str(), (start, line), style(11, HPos::Left));
         area.draw(&text).map_err(failed)?;

@@ -53,15 +53,18 @@ pub fn measure(
     for (index, case) in cases.iter().enumerate() {
         let left = time.map(|time| time.saturating_sub(start.elapsed()));
         if left.is_some_and(|left| left.is_zero()) {
-            tell_left_out(&cases[index..], time);
+            report_left_out(&cases[index..], time);
             break;
         }
         bar.set_message(format!("{} {}", case.name, table::shape(case.name, &case.shape)));
         let measured = bench::measure(case, &devices, effort(device, left, cases.len() - index))?;
         for skipped in &measured.skipped {
             let shape = table::shape(skipped.name, &skipped.shape);
-            let told = format!("skipped: {} {shape} on {}: {}", skipped.name, skipped.device, skipped.reason);
-            bar.suspend(|| output::note(&told));
+            let report = format!(
+                "skipped: {} {shape} on {}: {}",
+                skipped.name, skipped.device, skipped.reason
+            );
+            bar.suspend(|| output::note(&report));
         }
         let new = measured.rows.len();
         report.add(measured);
@@ -94,7 +97,7 @@ fn effort(device: &Device, left: Option<Duration>, cases: usize) -> Effort {
     Effort { samples, seconds: share.clamp(LEAST_SECONDS, whole.seconds) }
 }
 
-fn tell_left_out(cases: &[Case], time: Option<Duration>) {
+fn report_left_out(cases: &[Case], time: Option<Duration>) {
     let mut names: Vec<&str> = cases.iter().map(|case| case.name).collect();
     names.dedup();
     let (seconds, count) = (time.unwrap_or_default().as_secs_f64(), cases.len());

@@ -9,7 +9,9 @@ use crate::output::{self, Outcome};
 
 /// A shape as it is spoken: 2²⁴, 1024×32000, 64×784-128-10 (a batch through layers), 10000 rows of an epoch.
 pub fn shape(name: &str, shape: &[usize]) -> String {
-    let joined = |axes: &[usize], between: &str| axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(between);
+    let joined = |axes: &[usize], between: &str| {
+        axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
+    };
     match (name, shape) {
         ("fma", _) => String::new(),
         ("train_step", [batch, layers @ ..]) => format!("{batch}×{}", joined(layers, "-")),
@@ -21,7 +23,11 @@ pub fn shape(name: &str, shape: &[usize]) -> String {
 
 fn raised(number: u32) -> String {
     const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
-    number.to_string().chars().filter_map(|digit| DIGITS.get(digit.to_digit(10)? as usize)).collect()
+    number
+        .to_string()
+        .chars()
+        .filter_map(|digit| DIGITS.get(digit.to_digit(10)? as usize))
+        .collect()
 }
 
 /// Four digits that matter, and a unit that keeps them before the point: 36.34 ms, 412 µs.
@@ -55,8 +61,12 @@ pub fn rate(value: f64) -> String {
 
 /// What of its ceiling a case reaches, and which that is.
 pub fn of_ceiling(row: &Measurement) -> String {
-    let told = |fraction: Option<f64>, ceiling| fraction.map(|share| format!("{:.0} % of {ceiling}", 100.0 * share));
-    told(row.copy_fraction, "copy").or_else(|| told(row.fma_fraction, "fma")).unwrap_or_default()
+    let report = |fraction: Option<f64>, ceiling| {
+        fraction.map(|share| format!("{:.0} % of {ceiling}", 100.0 * share))
+    };
+    report(row.copy_fraction, "copy")
+        .or_else(|| report(row.fma_fraction, "fma"))
+        .unwrap_or_default()
 }
 
 /// Columns of a case, and of a time, a share of a ceiling and a ratio: 80 in all.
@@ -82,18 +92,24 @@ impl Lines {
     }
 
     fn heading(&self, group: &str) -> String {
-        let columns = self.devices.iter().map(|device| format!("{device:>TIME$}{:>SHARE$}", "of max"));
-        let ratio = if self.devices.len() > 1 { format!("{:>RATIO$}", "cpu÷") } else { String::new() };
+        let columns =
+            self.devices.iter().map(|device| format!("{device:>TIME$}{:>SHARE$}", "of max"));
+        let ratio =
+            if self.devices.len() > 1 { format!("{:>RATIO$}", "cpu÷") } else { String::new() };
         format!("\n{group:CASE$}{}{ratio}\n", columns.collect::<String>())
     }
 
     fn line(&self, rows: &[Measurement]) -> String {
         let Some(first) = rows.first() else { return String::new() };
-        let mut line = format!("{:CASE$}", format!("{} {}", first.name, shape(first.name, &first.shape)));
+        let mut line =
+            format!("{:CASE$}", format!("{} {}", first.name, shape(first.name, &first.shape)));
         for device in &self.devices {
             let row = rows.iter().find(|row| row.device == *device);
             line += &format!("{:>TIME$}", row.map_or("-".into(), |row| time(row.seconds)));
-            line += &format!("{:>SHARE$}", row.and_then(|row| fraction(row).map(percent)).unwrap_or_default());
+            line += &format!(
+                "{:>SHARE$}",
+                row.and_then(|row| fraction(row).map(percent)).unwrap_or_default()
+            );
         }
         let ratio = first.cpu_ratio.filter(|_| self.devices.len() > 1 && first.device != "cpu");
         line += &ratio.map_or(String::new(), |ratio| format!("{:>RATIO$}", ratio_in_digits(ratio)));
@@ -139,28 +155,39 @@ fn ratio_in_digits(ratio: f64) -> String {
 
 /// Two lines for each device: what it is and what it can do at the most, and what the losses and products reach of that.
 fn headlines(report: &Report) -> String {
-    let told = |value: Option<f64>, unit: &str| value.map_or("?".into(), |value| format!("{} {unit}", rate(value)));
+    let with_unit = |value: Option<f64>, unit: &str| {
+        value.map_or("?".into(), |value| format!("{} {unit}", rate(value)))
+    };
     let lines = report.devices.iter().map(|device| {
         let found = device.ceilings;
         let most = format!(
             "at most: copy {}, read {}, multiply-add {}",
-            told(found.copy_gb_per_s, "GB/s"),
-            told(found.read_gb_per_s, "GB/s"),
-            told(found.fma_gflop_per_s, "GFLOP/s")
+            with_unit(found.copy_gb_per_s, "GB/s"),
+            with_unit(found.read_gb_per_s, "GB/s"),
+            with_unit(found.fma_gflop_per_s, "GFLOP/s")
         );
         let reached = |bound: &str, what: &str| {
-            let of = |row: &&Measurement| row.device == device.device && row.bound == bound && row.group != "ceilings";
-            let mut fractions: Vec<f64> = report.rows.iter().filter(of).filter_map(fraction).collect();
+            let of = |row: &&Measurement| {
+                row.device == device.device && row.bound == bound && row.group != "ceilings"
+            };
+            let mut fractions: Vec<f64> =
+                report.rows.iter().filter(of).filter_map(fraction).collect();
             fractions.sort_by(f64::total_cmp);
             let middle = fractions.get(fractions.len() / 2).copied();
-            middle.map(|middle| format!("{} of {what} ({} cases)", percent(middle), fractions.len()))
+            middle
+                .map(|middle| format!("{} of {what} ({} cases)", percent(middle), fractions.len()))
         };
         let shares = [reached("memory", "copy"), reached("arithmetic", "multiply-add")];
         let shares: Vec<String> = shares.into_iter().flatten().collect();
-        let shares =
-            if shares.is_empty() { String::new() } else { format!("     reached, median: {}\n", shares.join(", ")) };
+        let shares = if shares.is_empty() {
+            String::new()
+        } else {
+            format!("     reached, median: {}\n", shares.join(", "))
+        };
         let description = match (&device.adapter, &device.backend, &device.driver) {
-            (Some(adapter), Some(backend), Some(driver)) => format!("{adapter}\n     {backend}, {driver}"),
+            (Some(adapter), Some(backend), Some(driver)) => {
+                format!("{adapter}\n     {backend}, {driver}")
+            }
             _ => device.description.clone(),
         };
         format!("\n{}: {description}\n     {most}\n{shares}", device.device)
@@ -183,7 +210,9 @@ mod tests {
 
     #[test]
     fn times_keep_three_digits_and_a_unit() {
-        for (seconds, text) in [(2.5, "2.50 s"), (0.036_34, "36.3 ms"), (0.000_412, "412 µs"), (1e-6, "1.00 µs")] {
+        for (seconds, text) in
+            [(2.5, "2.50 s"), (0.036_34, "36.3 ms"), (0.000_412, "412 µs"), (1e-6, "1.00 µs")]
+        {
             assert_eq!(time(seconds), text);
         }
         assert_eq!([5.543, 27.88, 47_000.4].map(rate), ["5.54", "27.9", "47000"]);

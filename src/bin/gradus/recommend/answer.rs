@@ -44,7 +44,9 @@ impl Excluded {
     /// What is left out of the items of a user that nothing was trained on.
     pub fn of_file(&self, asked: &Recommend) -> String {
         match (self.rated, &asked.interactions) {
-            (Some(rated), Some(path)) => format!(", without {} of the {rated} rated in {}", self.items, path.display()),
+            (Some(rated), Some(path)) => {
+                format!(", without {} of the {rated} rated in {}", self.items, path.display())
+            }
             _ => String::new(),
         }
     }
@@ -56,7 +58,9 @@ impl Excluded {
                 let more = self.items - self.trained_on;
                 format!("{trained_on} and {more} more of the {rated} rated in {}", path.display())
             }
-            _ => format!("{trained_on} (held-out ones may be among them: --interactions FILE excludes all rated ones)"),
+            _ => format!(
+                "{trained_on} (held-out ones may be among them: --interactions FILE excludes all rated ones)"
+            ),
         }
     }
 }
@@ -69,17 +73,17 @@ impl Answer {
 
     pub fn as_json(&self, model: &Path, device: &str) -> Value {
         let item = |(item, number): &(String, f32)| {
-            let mut told = json!({ "item": id_as_json(item), self.measure: number });
+            let mut report = json!({ "item": id_as_json(item), self.measure: number });
             if self.is_count() {
-                told[self.measure] = json!(*number as u32);
+                report[self.measure] = json!(*number as u32);
             }
             if let Some(titles) = &self.titles {
-                told["title"] = json!(titles.get(item));
+                report["title"] = json!(titles.get(item));
             }
             if let Some(new) = &self.new {
-                told["known_by"] = json!(known_by(new, item));
+                report["known_by"] = json!(known_by(new, item));
             }
-            told
+            report
         };
         let items: Vec<Value> = self.items.iter().map(item).collect();
         let excluded = self.excluded.as_ref().map(|excluded| {
@@ -104,7 +108,8 @@ impl Answer {
         let headings: Vec<&str> = headings.into_iter().flatten().collect();
         let mut table = output::table(&headings);
         for (place, (item, number)) in self.items.iter().enumerate() {
-            let title = self.titles.as_ref().map(|titles| titles.get(item).cloned().unwrap_or_default());
+            let title =
+                self.titles.as_ref().map(|titles| titles.get(item).cloned().unwrap_or_default());
             let cells = [
                 Some((place + 1).to_string()),
                 Some(item.clone()),

@@ -28,26 +28,42 @@ pub(super) struct Read {
 impl Recommend {
     pub(super) fn read(&self, path: &Path) -> Outcome<Read> {
         let ratings = self.ratings(path)?;
-        ratings.notes.iter().for_each(|note| output::note(&format!("note: {}: {note}", path.display())));
+        ratings
+            .notes
+            .iter()
+            .for_each(|note| output::note(&format!("note: {}: {note}", path.display())));
         let preparation = self.preparation(path, &ratings);
         let interactions = Interactions::from_ratings(&ratings, preparation.min_rating, false)
             .map_err(|error| Failure::from(error).of("--min-rating"))?
             .with_confidence(preparation.confidence);
         self.note_left_out(&ratings, &interactions, preparation.min_rating);
         let (train, test) = self.split(&preparation, &interactions, &ratings)?;
-        let side = |flag: &str, file: &Option<PathBuf>, kind: EntityKind, ids: Option<&Ids>| match (file, ids) {
+        let side = |flag: &str, file: &Option<PathBuf>, kind: EntityKind, ids: Option<&Ids>| match (
+            file, ids,
+        ) {
             (Some(file), Some(ids)) => self.side_features(flag, file, kind, ids).map(Some),
             _ => Ok(None),
         };
         Ok(Read {
             preparation,
-            user_features: side("--user-features", &self.user_features, EntityKind::Users, interactions.user_ids())?,
-            item_features: side("--item-features", &self.item_features, EntityKind::Items, interactions.item_ids())?,
+            user_features: side(
+                "--user-features",
+                &self.user_features,
+                EntityKind::Users,
+                interactions.user_ids(),
+            )?,
+            item_features: side(
+                "--item-features",
+                &self.item_features,
+                EntityKind::Items,
+                interactions.item_ids(),
+            )?,
             interactions,
             train,
             test,
             has_ratings: ratings.has_ratings,
-            has_weights: ratings.weights.is_some() || !ratings.has_ratings && ratings.ratings.iter().any(|&n| n != 1.0),
+            has_weights: ratings.weights.is_some()
+                || !ratings.has_ratings && ratings.ratings.iter().any(|&n| n != 1.0),
         })
     }
 
@@ -100,29 +116,43 @@ impl Recommend {
             (other, _) => other,
         };
         let found = found.map_err(|error| Failure::from(error).of(flag))?;
-        found.table.notes().iter().for_each(|note| output::note(&format!("note: {}: {note}", path.display())));
+        found
+            .table
+            .notes()
+            .iter()
+            .for_each(|note| output::note(&format!("note: {}: {note}", path.display())));
         Ok(found)
     }
 
     /// Features of those that there are interactions of, and of those that are known by them alone.
-    fn side_features(&self, flag: &str, path: &Path, kind: EntityKind, known: &Ids) -> Outcome<SideFeatures> {
+    fn side_features(
+        &self,
+        flag: &str,
+        path: &Path,
+        kind: EntityKind,
+        known: &Ids,
+    ) -> Outcome<SideFeatures> {
         let entities = self.entities(flag, path, kind)?;
-        let side = SideFeatures::fit(&entities, known).map_err(|error| Failure::from(error).of(flag))?;
+        let side =
+            SideFeatures::fit(&entities, known).map_err(|error| Failure::from(error).of(flag))?;
         let kind = if kind == EntityKind::Users { "users" } else { "items" };
         let (all, new) = (known.raw().len(), side.new_ids().len());
         let missing = all - (entities.ids.len() - new);
-        let mut told = format!("note: {}: features of {} of the {all} {kind}", path.display(), all - missing);
+        let mut report =
+            format!("note: {}: features of {} of the {all} {kind}", path.display(), all - missing);
         if new > 0 {
-            told += &format!("; {new} more are known by their features alone");
+            report += &format!("; {new} more are known by their features alone");
         }
-        output::note(&told);
+        output::note(&report);
         Ok(side)
     }
 
     /// What becomes of the ratings: of a saved recommender the same as before, so that what was held out stays so.
     fn preparation(&self, path: &Path, ratings: &Ratings) -> Preparation {
-        let described = self.resume.as_deref().and_then(saved::description).map(|(_, described)| described);
-        let kept = described.and_then(|described| serde_json::from_value(described["preparation"].clone()).ok());
+        let described =
+            self.resume.as_deref().and_then(saved::description).map(|(_, described)| described);
+        let kept = described
+            .and_then(|described| serde_json::from_value(described["preparation"].clone()).ok());
         let asked = Preparation {
             min_rating: self.min_rating.unwrap_or_else(|| liked(path, ratings, kept.is_none())),
             held_out: HeldOut { seed: self.seed, share: self.test_fraction },
@@ -145,7 +175,9 @@ impl Recommend {
     ) -> Outcome<(Interactions, Interactions)> {
         let HeldOut { seed, share } = preparation.held_out;
         let (train, test) = if preparation.by_time {
-            interactions.split_latest(share, ratings).map_err(|error| Failure::from(error).of("--split time"))?
+            interactions
+                .split_latest(share, ratings)
+                .map_err(|error| Failure::from(error).of("--split time"))?
         } else {
             interactions.split(share, seed)?
         };
@@ -158,7 +190,8 @@ impl Recommend {
             );
             return Err(Failure::Failed(message));
         }
-        let tested: Vec<usize> = (0..test.users()).filter(|&user| !test.of(user).is_empty()).collect();
+        let tested: Vec<usize> =
+            (0..test.users()).filter(|&user| !test.of(user).is_empty()).collect();
         let new = tested.iter().filter(|&&user| train.of(user).is_empty()).count();
         if preparation.by_time && new > 0 {
             output::note(&format!(
@@ -194,17 +227,19 @@ const LIKED_STARS: f32 = 4.0;
 
 /// The rating from which on one counts as liked where nobody says: of another scale than one that ends with 4 to 5 the same share of the
 /// highest, which is told.
-fn liked(path: &Path, ratings: &Ratings, tells: bool) -> f32 {
+fn liked(path: &Path, ratings: &Ratings, reports: bool) -> f32 {
     let ends = ratings
         .ratings
         .iter()
-        .fold([f32::INFINITY, f32::NEG_INFINITY], |[least, most], &rating| [least.min(rating), most.max(rating)]);
+        .fold([f32::INFINITY, f32::NEG_INFINITY], |[least, most], &rating| {
+            [least.min(rating), most.max(rating)]
+        });
     let [least, most] = ends;
     if !ratings.has_ratings || (LIKED_STARS..=5.0).contains(&most) || most <= 0.0 {
         return LIKED_STARS;
     }
     let liked = (f64::from(most) * 0.8) as f32;
-    if tells {
+    if reports {
         output::note(&format!(
             "note: {}: the ratings go from {least} to {most}: those of {liked} or more count as liked; --min-rating says otherwise",
             path.display()

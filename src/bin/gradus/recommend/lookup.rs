@@ -16,14 +16,17 @@ impl Recommend {
     pub(super) fn ask(&self, path: &Path) -> Outcome {
         let usage = |message: &str| Err(Failure::Usage(message.into()));
         match (&self.user, &self.similar_to) {
-            (None, None) if !self.popular => return usage("--user ID, --similar-to ITEM or --popular is needed"),
+            (None, None) if !self.popular => {
+                return usage("--user ID, --similar-to ITEM or --popular is needed");
+            }
             (None, _) if self.interactions.is_some() => {
                 return usage("--interactions: with --model it goes with --user alone");
             }
             _ => {}
         }
         saved::check_kind("--model", path, Kind::Recommender)?;
-        let device = if self.json { self.device.open(false)? } else { self.device.open_and_tell()? };
+        let device =
+            if self.json { self.device.open(false)? } else { self.device.open_and_report()? };
         let model = self.saved_model(path, &device)?;
         let titles = self.titles.as_deref().map(data::read_titles).transpose();
         let titles = titles.map_err(|error| Failure::from(error).of("--titles"))?;
@@ -34,7 +37,11 @@ impl Recommend {
         };
         answer.titles = titles;
         if answer.items.len() < self.count.get() {
-            output::note(&format!("note: {} items are left; --count is {}", answer.items.len(), self.count));
+            output::note(&format!(
+                "note: {} items are left; --count is {}",
+                answer.items.len(),
+                self.count
+            ));
         }
         if self.json {
             return output::print_json(&answer.as_json(path, device.name()));
@@ -44,9 +51,13 @@ impl Recommend {
 
     /// The recommender with those of the files of features, and the items that are known by these alone if they are asked for.
     fn saved_model(&self, path: &Path, device: &Device) -> Outcome<Model> {
-        let mut model = Model::load(path, device).map_err(|error| Failure::from(error).of("--model"))?;
+        let mut model =
+            Model::load(path, device).map_err(|error| Failure::from(error).of("--model"))?;
         if model.seen().is_none() {
-            let message = format!("--model: {} was saved before it was trained; it knows no items", path.display());
+            let message = format!(
+                "--model: {} was saved before it was trained; it knows no items",
+                path.display()
+            );
             return Err(Failure::Failed(message));
         }
         for (flag, file, kind) in [
@@ -68,8 +79,7 @@ impl Recommend {
         }
         let found = model.new_items();
         if found.is_empty() {
-            let message =
-                "--new-items: the recommender knows no item by its features alone; --item-features FILE names some";
+            let message = "--new-items: the recommender knows no item by its features alone; --item-features FILE names some";
             return Err(Failure::Failed(message.into()));
         }
         Ok(found)
@@ -84,9 +94,9 @@ impl Recommend {
             Err(unknown) => match model.with_newcomers(&[user.into()], &wanted) {
                 Ok(model) => self.best_of(&model, user, &wanted),
                 Err(Error::Unknown { .. }) if self.popular => self.popular(&model, Some(user)),
-                Err(Error::Unknown { .. }) => {
-                    Err(unknown.of("--user").and("--popular answers with the items that most users chose"))
-                }
+                Err(Error::Unknown { .. }) => Err(unknown
+                    .of("--user")
+                    .and("--popular answers with the items that most users chose")),
                 Err(other) => Err(Failure::from(other).of("--user")),
             },
         }
@@ -98,13 +108,19 @@ impl Recommend {
         let row = row(known.user_ids(), "user", user, known.users())?;
         let trained_on = known.of(row as usize);
         let rated = self.interactions.as_deref().map(|path| self.rated(path, user)).transpose()?;
-        let mut others: Vec<u32> = rated.iter().flatten().filter_map(|item| place(known.item_ids(), item)).collect();
-        others.retain(|item| (*item as usize) < known.items() && trained_on.binary_search(item).is_err());
-        let mut best = match model.recommend(row, self.count.get().saturating_add(others.len()), true) {
-            // Nothing is known of them: all of theirs was held out, and they have no features.
-            Err(Error::Input { .. }) if trained_on.is_empty() => return self.popular(model, Some(user)),
-            other => other?,
-        };
+        let mut others: Vec<u32> =
+            rated.iter().flatten().filter_map(|item| place(known.item_ids(), item)).collect();
+        others.retain(|item| {
+            (*item as usize) < known.items() && trained_on.binary_search(item).is_err()
+        });
+        let mut best =
+            match model.recommend(row, self.count.get().saturating_add(others.len()), true) {
+                // Nothing is known of them: all of theirs was held out, and they have no features.
+                Err(Error::Input { .. }) if trained_on.is_empty() => {
+                    return self.popular(model, Some(user));
+                }
+                other => other?,
+            };
         best.retain(|found| !others.contains(&found.item));
         best.truncate(self.count.get());
         let excluded = Excluded {
@@ -118,7 +134,10 @@ impl Recommend {
                 "user {user}, known by features alone: the {count} best of {items} items{}",
                 excluded.of_file(self)
             ),
-            _ => format!("user {user}: the {count} best of {items} items, {}", excluded.in_words(self)),
+            _ => format!(
+                "user {user}: the {count} best of {items} items, {}",
+                excluded.in_words(self)
+            ),
         };
         let items = with_ids(known.item_ids(), &best);
         Ok(Answer {
@@ -139,11 +158,13 @@ impl Recommend {
             (Some(user), Some(path)) => Some(self.rated(path, user)?),
             _ => None,
         };
-        let mut others: Vec<u32> = rated.iter().flatten().filter_map(|item| place(known.item_ids(), item)).collect();
+        let mut others: Vec<u32> =
+            rated.iter().flatten().filter_map(|item| place(known.item_ids(), item)).collect();
         others.retain(|item| (*item as usize) < known.items());
         others.sort_unstable();
         let found = most_popular(known, self.count.get(), &others);
-        let excluded = Excluded { trained_on: 0, rated: rated.as_ref().map(Vec::len), items: others.len() };
+        let excluded =
+            Excluded { trained_on: 0, rated: rated.as_ref().map(Vec::len), items: others.len() };
         let heading = match user {
             Some(user) => format!(
                 "user {user} has no history that the recommender learned from: the {} items that most users chose{}",
@@ -173,16 +194,26 @@ impl Recommend {
         if unknown.is_some() && !wanted.iter().any(|id| id == item) {
             wanted.push(item.into());
         }
-        let extended = if wanted.is_empty() { Ok(model) } else { model.with_newcomers(&[], &wanted) };
+        let extended =
+            if wanted.is_empty() { Ok(model) } else { model.with_newcomers(&[], &wanted) };
         let model = match (extended, unknown) {
             (Err(Error::Unknown { .. }), Some(unknown)) => return Err(unknown.of("--similar-to")),
             (other, _) => other.map_err(|error| Failure::from(error).of("--similar-to"))?,
         };
         let known = seen(&model)?;
-        let row = row(known.item_ids(), "item", item, known.items()).map_err(|failure| failure.of("--similar-to"))?;
+        let row = row(known.item_ids(), "item", item, known.items())
+            .map_err(|failure| failure.of("--similar-to"))?;
         let found = model.similar_items(row, self.count.get())?;
-        let by = if known_by(&wanted, item) == "features" { ", known by its features alone" } else { "" };
-        let heading = format!("item {item}{by}: the {} of {} items that are most like it", found.len(), known.items());
+        let by = if known_by(&wanted, item) == "features" {
+            ", known by its features alone"
+        } else {
+            ""
+        };
+        let heading = format!(
+            "item {item}{by}: the {} of {} items that are most like it",
+            found.len(),
+            known.items()
+        );
         let items = with_ids(known.item_ids(), &found);
         Ok(Answer {
             asked: Some(("similar_to", item.into())),
@@ -210,7 +241,9 @@ fn row(ids: Option<&Ids>, kind: &str, id: &str, count: usize) -> Outcome<u32> {
             found => Failure::from(error).and(&format!("near it: {}", found.join(", "))),
         }),
         (None, Some(number)) => Ok(number),
-        (None, None) => Err(Failure::Failed(format!("unknown {kind} `{id}`; known: 0 to {}", count - 1))),
+        (None, None) => {
+            Err(Failure::Failed(format!("unknown {kind} `{id}`; known: 0 to {}", count - 1)))
+        }
     }
 }
 
@@ -225,8 +258,10 @@ fn near<'i>(ids: &'i [String], id: &str) -> Vec<&'i str> {
     }
     let length = |text: &str| text.chars().count();
     let close = ids.iter().filter(|known| length(known).abs_diff(length(id)) <= most);
-    let mut found: Vec<(usize, &str)> =
-        close.map(|known| (strsim::osa_distance(known, id), known.as_str())).filter(|(far, _)| *far <= most).collect();
+    let mut found: Vec<(usize, &str)> = close
+        .map(|known| (strsim::osa_distance(known, id), known.as_str()))
+        .filter(|(far, _)| *far <= most)
+        .collect();
     // Of equally near ones those that stand first.
     found.sort_by_key(|(far, _)| *far);
     found.into_iter().take(MOST_NEAR).map(|(_, known)| known).collect()
@@ -241,13 +276,18 @@ impl Recommend {
     /// The items of a user in a file of ratings, whatever the rating: who has rated an item has seen it.
     fn rated(&self, path: &Path, user: &str) -> Outcome<Vec<String>> {
         let ratings = self.ratings(path)?;
-        let of_user =
-            ratings.users.iter().zip(&ratings.items).filter(|(found, _)| ratings.user_ids[**found as usize] == user);
+        let of_user = ratings
+            .users
+            .iter()
+            .zip(&ratings.items)
+            .filter(|(found, _)| ratings.user_ids[**found as usize] == user);
         Ok(of_user.map(|(_, item)| ratings.item_ids[*item as usize].clone()).collect())
     }
 }
 
 fn with_ids(ids: Option<&Ids>, found: &[Scored]) -> Vec<(String, f32)> {
-    let id = |found: &Scored| ids.map_or_else(|| found.item.to_string(), |ids| ids.raw()[found.item as usize].clone());
+    let id = |found: &Scored| {
+        ids.map_or_else(|| found.item.to_string(), |ids| ids.raw()[found.item as usize].clone())
+    };
     found.iter().map(|found| (id(found), found.score)).collect()
 }

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use gradus::recommend::{
-    Epoch, Fit, History, Interactions, Metrics, Model, Preparation, Recommender, Refit, SideFeatures, popularity,
+    Epoch, Fit, History, Interactions, Metrics, Model, Preparation, Recommender, Refit,
+    SideFeatures, popularity,
 };
 use gradus::{Device, HeldOut, Stop};
 
@@ -54,7 +55,8 @@ pub(super) struct Trained {
 impl Recommend {
     pub(super) fn train(&self, data: &Read, interrupt: &Interrupt) -> Outcome<Trained> {
         let Read { train, test, preparation, .. } = data;
-        let device = if self.json { self.device.open(false)? } else { self.device.open_and_tell()? };
+        let device =
+            if self.json { self.device.open(false)? } else { self.device.open_and_report()? };
         let mut model = match &self.resume {
             Some(path) => self.resumed(path, train, &device)?,
             None => self.recommender(data).on(&device)?,
@@ -66,7 +68,10 @@ impl Recommend {
         let log = Log::new(self.log.as_deref(), self.resume.is_some());
         // A saved training on everything goes on as what it is.
         let log = if preparation.refit == Refit::Done { log.of_refit() } else { log };
-        log.behind(before, model.history().iter().map(|epoch| vec![("loss", epoch.loss)]).collect());
+        log.behind(
+            before,
+            model.history().iter().map(|epoch| vec![("loss", epoch.loss)]).collect(),
+        );
         let history = model.train(train, self.fit([before, epochs], interrupt, &log))?;
         log.catch_up();
         let is_refitted = preparation.refit == Refit::Planned && history.stopped.is_none();
@@ -110,7 +115,14 @@ impl Recommend {
     }
 
     /// Trains another recommender of the same description, on everything.
-    fn refit(&self, tested: &Model, data: &Read, interrupt: &Interrupt, log: &Log, trained: &mut Trained) -> Outcome {
+    fn refit(
+        &self,
+        tested: &Model,
+        data: &Read,
+        interrupt: &Interrupt,
+        log: &Log,
+        trained: &mut Trained,
+    ) -> Outcome {
         let Preparation { held_out, .. } = data.preparation;
         output::note(&format!(
             "training again on all {} interactions (--refit): what is saved has learned from the test part too",
@@ -119,8 +131,10 @@ impl Recommend {
         let mut model = tested.recommender().clone().on(tested.device())?;
         let held_out = HeldOut { share: 0.0, ..held_out };
         model.set_preparation(Preparation { held_out, refit: Refit::Done, ..data.preparation });
-        let history =
-            model.train(&data.interactions, self.fit([0, tested.epochs() as usize], interrupt, &log.of_refit()))?;
+        let history = model.train(
+            &data.interactions,
+            self.fit([0, tested.epochs() as usize], interrupt, &log.of_refit()),
+        )?;
         (trained.stopped, trained.is_refit_left) = (history.stopped, false);
         trained.refit = Some(history.epochs);
         Ok(())
@@ -129,10 +143,12 @@ impl Recommend {
     /// So many epochs behind those that are done.
     fn fit(&self, [done, epochs]: [usize; 2], interrupt: &Interrupt, log: &Log) -> Fit {
         let (step, log) = (interrupt.clone(), log.clone());
-        let fit = Fit::new().epochs(epochs).on_step(move |_, _| step.flow()).on_epoch(move |number, epoch| {
-            log.tell(number, done + epochs, vec![("loss", epoch.loss)], epoch.seconds);
-            ControlFlow::Continue(())
-        });
+        let fit = Fit::new().epochs(epochs).on_step(move |_, _| step.flow()).on_epoch(
+            move |number, epoch| {
+                log.report(number, done + epochs, vec![("loss", epoch.loss)], epoch.seconds);
+                ControlFlow::Continue(())
+            },
+        );
         match &self.out {
             Some(path) => fit.checkpoint(path),
             None => fit,
@@ -140,12 +156,13 @@ impl Recommend {
     }
 
     fn recommender(&self, data: &Read) -> Recommender {
-        let mut recommender = Recommender::new(data.interactions.users(), data.interactions.items())
-            .components(self.components.get())
-            .loss(self.loss.into())
-            .learning_rate(self.learning_rate)
-            .max_sampled(self.max_sampled)
-            .seed(self.seed);
+        let mut recommender =
+            Recommender::new(data.interactions.users(), data.interactions.items())
+                .components(self.components.get())
+                .loss(self.loss.into())
+                .learning_rate(self.learning_rate)
+                .max_sampled(self.max_sampled)
+                .seed(self.seed);
         if let Some(batch_size) = self.batch_size {
             recommender = recommender.batch_size(batch_size.get());
         }
@@ -160,7 +177,8 @@ impl Recommend {
 
     /// A saved recommender, if it was trained on these interactions.
     fn resumed(&self, path: &Path, train: &Interactions, device: &Device) -> Outcome<Model> {
-        let model = Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
+        let model =
+            Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
         if model.seen().is_none_or(|seen| seen != train) {
             let message = format!(
                 "--resume: {} was trained on other interactions than --interactions has; take the file that it was trained on",

@@ -19,7 +19,9 @@ pub fn columns_in_words(encoding: &Encoding) -> String {
     let mut table = output::table(&["column", "taken for", "what became of it", "columns"]);
     for column in report.iter().filter(|column| !(joined && is_plain(column))) {
         let advice = match column.is_identifier {
-            true => format!("; it seems to number the rows: --drop {} leaves it out", column.column),
+            true => {
+                format!("; it seems to number the rows: --drop {} leaves it out", column.column)
+            }
             false => String::new(),
         };
         let became = format!("{}{advice}", column.became);
@@ -27,7 +29,8 @@ pub fn columns_in_words(encoding: &Encoding) -> String {
     }
     if let (true, [first, .., last]) = (joined, &plain[..]) {
         let names = format!("{} … {}", first.column, last.column);
-        let became = format!("{} columns without blanks, each standardized or as it is", plain.len());
+        let became =
+            format!("{} columns without blanks, each standardized or as it is", plain.len());
         table.add_row([&names, "number", &became, &plain.len().to_string()]);
     }
     format!("{table}\n\n")

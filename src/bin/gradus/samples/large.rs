@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use gradus::data::{self, Blocks, Encoding, KeptBlocks, LargeSplit, LargeTable, TableBlocks, TableOptions};
+use gradus::data::{
+    self, Blocks, Encoding, KeptBlocks, LargeSplit, LargeTable, TableBlocks, TableOptions,
+};
 use gradus::{Error, text};
 
 use super::prepare::{Asked, Prepared, other_form, too_few};
@@ -23,9 +25,14 @@ impl Source {
     /// Why a table is read in pieces, in words; none where it is read whole.
     pub(super) fn why_in_pieces(&self, asked: &Asked, known: &Known) -> Outcome<Option<String>> {
         let path = self.path();
-        let refuse = |what: &str| Err(Failure::Failed(format!("--stream: {}: {what}", path.display())));
+        let refuse =
+            |what: &str| Err(Failure::Failed(format!("--stream: {}: {what}", path.display())));
         if self.images.is_some() || !data::is_table(path) {
-            return if asked.stream { refuse("tables alone are read in pieces; leave it out") } else { Ok(None) };
+            return if asked.stream {
+                refuse("tables alone are read in pieces; leave it out")
+            } else {
+                Ok(None)
+            };
         }
         if path == Path::new("-") {
             let what = "standard input can be read only once: save it as a file";
@@ -58,7 +65,12 @@ impl Source {
     }
 
     /// As [`Source::prepare`], of a table that is read in pieces.
-    pub(super) fn prepare_large(&self, asked: &Asked, known: &Known, why: &str) -> Outcome<Prepared> {
+    pub(super) fn prepare_large(
+        &self,
+        asked: &Asked,
+        known: &Known,
+        why: &str,
+    ) -> Outcome<Prepared> {
         let failed = |error: Error| Failure::from(error).of("--data");
         let table_options = self.table_options(known);
         self.refuse_options_of_arrays()?;
@@ -73,7 +85,7 @@ impl Source {
         }
         let targets = saved.map_or(&options.targets[..], |encoding| encoding.target().columns());
         let large = LargeTable::open(self.path(), &table_options, targets).map_err(failed)?;
-        tell_left_out(&large)?;
+        report_left_out(&large)?;
         let (seed, share) = (asked.held_out.seed, asked.held_out.share);
         let split = LargeSplit::new(large, seed, share).map_err(|error| too_few(error, share))?;
         let encoding = match saved {
@@ -86,10 +98,11 @@ impl Source {
         };
         let mut training = split.training(&encoding);
         let first = training.epoch(0)?.next().transpose().map_err(failed)?;
-        let first = first.ok_or_else(|| Failure::Failed(format!("{} has no rows", self.path().display())))?;
+        let first = first
+            .ok_or_else(|| Failure::Failed(format!("{} has no rows", self.path().display())))?;
         let validation = split.validation(&encoding).map_err(failed)?;
-        split.table().notes().iter().for_each(|note| tell(self.path(), note));
-        tell(self.path(), &in_words(why, &split, validation.as_ref()));
+        split.table().notes().iter().for_each(|note| report(self.path(), note));
+        report(self.path(), &in_words(why, &split, validation.as_ref()));
         let large = Some(Large { training, validation, test: large_test });
         Ok(Prepared {
             train: first.take(LOOKED_AT),
@@ -103,27 +116,36 @@ impl Source {
     }
 
     /// The rows to test on, in blocks where memory does not hold them.
-    fn large_test(&self, path: &Path, encoding: &Encoding) -> Outcome<(Option<data::Dataset>, Option<TableBlocks>)> {
+    fn large_test(
+        &self,
+        path: &Path,
+        encoding: &Encoding,
+    ) -> Outcome<(Option<data::Dataset>, Option<TableBlocks>)> {
         let failed = |error: Error| Failure::from(error).of("--test");
         let options = self.table_options(&Known::of_encoding(encoding));
-        let is_large = path != Path::new("-") && data::is_table(path) && self.does_not_fit(path, &options).is_some();
+        let is_large = path != Path::new("-")
+            && data::is_table(path)
+            && self.does_not_fit(path, &options).is_some();
         if !is_large {
             return Ok((Some(self.test_rows(path, encoding)?), None));
         }
-        let large = LargeTable::open(path, &options, encoding.target().columns()).map_err(failed)?;
+        let large =
+            LargeTable::open(path, &options, encoding.target().columns()).map_err(failed)?;
         let split = LargeSplit::new(large, 0, 0.0).map_err(failed)?;
         Ok((None, Some(split.all(encoding))))
     }
 }
 
-fn tell(path: &Path, note: &str) {
+fn report(path: &Path, note: &str) {
     output::note(&format!("note: {}: {note}", path.display()));
 }
 
-fn tell_left_out(table: &LargeTable) -> Outcome {
+fn report_left_out(table: &LargeTable) -> Outcome {
     let missing = table.rows() - table.rows_with_targets();
     if let (1.., Some(line)) = (missing, table.first_blank()?) {
-        output::note(&format!("note: {missing} row(s) have no target and are left out, the first in {line}"));
+        output::note(&format!(
+            "note: {missing} row(s) have no target and are left out, the first in {line}"
+        ));
     }
     Ok(())
 }
@@ -136,7 +158,10 @@ fn in_words(why: &str, split: &LargeSplit, validation: Option<&KeptBlocks>) -> S
         "blocks in its own order, since it is compressed, each shuffled by the seed"
     };
     let kept = validation.map_or(String::new(), |rows| {
-        format!("; the rows to validate on are in a temporary file ({})", text::bytes(rows.bytes() as f64))
+        format!(
+            "; the rows to validate on are in a temporary file ({})",
+            text::bytes(rows.bytes() as f64)
+        )
     });
     format!(
         "read in pieces, anew in each epoch, {why}: {order}; medians, and words of more than 65,536, are close, not exact{kept}"

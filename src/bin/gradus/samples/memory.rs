@@ -9,11 +9,14 @@ const ARENA: u64 = 64 << 20;
 pub fn free() -> Option<u64> {
     let status = read_to_string("/proc/self/status").unwrap_or_default();
     let limits = read_to_string("/proc/self/limits").unwrap_or_default();
-    let left = |limit: &str, used: &str| Some(limit_of(&limits, limit)?.saturating_sub(kilobytes(&status, used)?));
+    let left = |limit: &str, used: &str| {
+        Some(limit_of(&limits, limit)?.saturating_sub(kilobytes(&status, used)?))
+    };
     let machine = kilobytes(&read_to_string("/proc/meminfo").unwrap_or_default(), "MemAvailable:");
     // glibc reserves addresses for each thread that allocates.
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64 + 1;
-    let addresses = left("Max address space", "VmSize:").map(|left| left.saturating_sub(threads * ARENA));
+    let addresses =
+        left("Max address space", "VmSize:").map(|left| left.saturating_sub(threads * ARENA));
     let limits = [addresses, left("Max data size", "VmData:"), of_group(), machine];
     limits.into_iter().flatten().min()
 }
@@ -37,7 +40,12 @@ fn of_group() -> Option<u64> {
 /// A line such as `VmSize:   1234 kB`.
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(name))?;
-    line[name.len()..].split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| 1024 * kilobytes)
+    line[name.len()..]
+        .split_whitespace()
+        .next()?
+        .parse::<u64>()
+        .ok()
+        .map(|kilobytes| 1024 * kilobytes)
 }
 
 /// The soft limit of a line such as `Max address space   unlimited   unlimited   bytes`.

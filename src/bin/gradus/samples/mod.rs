@@ -10,7 +10,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use gradus::data::{self, Dataset, Decimal, Delimiter, Encoding, Header, ReadOptions, Split, Table, TableOptions};
+use gradus::data::{
+    self, Dataset, Decimal, Delimiter, Encoding, Header, ReadOptions, Split, Table, TableOptions,
+};
 use gradus::{Error, Model};
 use serde_json::{Value, json};
 
@@ -26,7 +28,12 @@ pub use task::{Task, loss_in_unit, target_kind, unfit};
 #[derive(Args, Clone)]
 pub struct Source {
     /// A folder of IDX files with MNIST's names, a CSV table (`-`: standard input), .npy, .npz, or SVMlight's lines (.svm, or what begins so)
-    #[arg(long, value_name = "PATH", required_unless_present = "images", conflicts_with = "images")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        required_unless_present = "images",
+        conflicts_with = "images"
+    )]
     data: Option<PathBuf>,
     /// A file of images in IDX form, of any name
     #[arg(long, value_name = "FILE", requires = "labels")]
@@ -116,7 +123,8 @@ impl Known {
         }
         let names = model.names().features.clone();
         // There is nothing else to tell it by; the target is one of the columns.
-        let is_index = |name: &String| name.parse::<usize>().is_ok_and(|index| index <= names.len());
+        let is_index =
+            |name: &String| name.parse::<usize>().is_ok_and(|index| index <= names.len());
         Known { are_indices: !names.is_empty() && names.iter().all(is_index), names }
     }
 }
@@ -142,15 +150,20 @@ impl Source {
         };
         if let (Some(images), Some(labels)) = (&self.images, &self.labels) {
             self.refuse_options_of_tables()?;
-            let train = data::read_idx_pair(images, labels).map_err(|error| Failure::from(error).of("--images"))?;
+            let train = data::read_idx_pair(images, labels)
+                .map_err(|error| Failure::from(error).of("--images"))?;
             return Ok(Raw::Arrays(Box::new(Split { train, test: None })));
         }
         if data::is_table(self.path()) {
             self.refuse_options_of_arrays()?;
-            return Table::read(self.path(), &self.table_options(known)).map(Raw::Table).map_err(failed);
+            return Table::read(self.path(), &self.table_options(known))
+                .map(Raw::Table)
+                .map_err(failed);
         }
         self.refuse_options_of_tables()?;
-        data::read(self.path(), &self.array_options()).map(|split| Raw::Arrays(Box::new(split))).map_err(failed)
+        data::read(self.path(), &self.array_options())
+            .map(|split| Raw::Arrays(Box::new(split)))
+            .map_err(failed)
     }
 
     fn array_options(&self) -> ReadOptions {
@@ -164,7 +177,11 @@ impl Source {
     pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
         let pair = [("--images", &self.images), ("--labels", &self.labels)];
         let pair = pair.into_iter().filter_map(|(flag, path)| Some((flag, path.clone()?)));
-        let data = self.data.as_ref().map(|path| data::sources(path, &self.array_options())).unwrap_or_default();
+        let data = self
+            .data
+            .as_ref()
+            .map(|path| data::sources(path, &self.array_options()))
+            .unwrap_or_default();
         data.into_iter().map(|path| ("--data", path)).chain(pair).collect()
     }
 
@@ -210,11 +227,17 @@ impl Source {
     /// The flag that an error is about; `own` is that of the file itself.
     fn flag_of(&self, error: &Error, own: &str) -> String {
         match error {
-            Error::Option { owner, name, .. } if owner == "data" => format!("--{}", name.replace('_', "-")),
-            Error::Io { path, .. } | Error::Data { path, .. } if self.targets.as_ref() == Some(path) => {
+            Error::Option { owner, name, .. } if owner == "data" => {
+                format!("--{}", name.replace('_', "-"))
+            }
+            Error::Io { path, .. } | Error::Data { path, .. }
+                if self.targets.as_ref() == Some(path) =>
+            {
                 "--targets".into()
             }
-            Error::Io { path, .. } | Error::Data { path, .. } if self.groups.as_ref() == Some(path) => {
+            Error::Io { path, .. } | Error::Data { path, .. }
+                if self.groups.as_ref() == Some(path) =>
+            {
                 "--groups".into()
             }
             _ => own.into(),
@@ -247,7 +270,14 @@ impl Source {
 
     /// Another path, read as this one is.
     fn beside(&self, path: &Path) -> Self {
-        Source { data: Some(path.into()), images: None, labels: None, targets: None, groups: None, ..self.clone() }
+        Source {
+            data: Some(path.into()),
+            images: None,
+            labels: None,
+            targets: None,
+            groups: None,
+            ..self.clone()
+        }
     }
 
     /// Reads rows of another file with the columns of those that were read from this one.
@@ -292,9 +322,10 @@ impl Source {
 
 fn refuse(given: &[(&str, bool, &str)], path: &Path) -> Outcome {
     match given.iter().find(|(_, is_given, _)| *is_given) {
-        Some((flag, _, reason)) => {
-            Err(Failure::Failed(format!("{flag}: {} does not take it: {reason}; leave it out", path.display())))
-        }
+        Some((flag, _, reason)) => Err(Failure::Failed(format!(
+            "{flag}: {} does not take it: {reason}; leave it out",
+            path.display()
+        ))),
         None => Ok(()),
     }
 }

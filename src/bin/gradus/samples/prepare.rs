@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use gradus::data::{self, Blocks, Dataset, Encoding, EncodingOptions, Split, Table, Target, TargetKind};
+use gradus::data::{
+    self, Blocks, Dataset, Encoding, EncodingOptions, Split, Table, Target, TargetKind,
+};
 use gradus::{Error, HeldOut, Model};
 use ndarray::{Array1, Axis};
 
@@ -59,15 +61,17 @@ impl Source {
         let raw = self.read(&known)?;
         let takes_weights = matches!(&raw, Raw::Table(_)) && asked.unencoded().is_none();
         if asked.sample_weight.is_some() && !takes_weights {
-            let message =
-                format!("--sample-weight: {} does not take it: it names a column of a table", self.path().display());
+            let message = format!(
+                "--sample-weight: {} does not take it: it names a column of a table",
+                self.path().display()
+            );
             return Err(Failure::Failed(message));
         }
         match raw {
             Raw::Table(table) => match asked.unencoded() {
                 Some(model) => {
                     let train = self.plain(&table, model, "--data")?;
-                    tell_notes(&table);
+                    report_notes(&table);
                     self.prepare_arrays(Split { train, test: None }, asked)
                 }
                 None => self.prepare_table(&table, asked),
@@ -89,9 +93,11 @@ impl Source {
             }
             None => rows_with_targets(table, &options.targets)?,
         };
-        tell_left_out(table, &rows);
+        report_left_out(table, &rows);
         let (train, validation) = split_rows(rows.len(), asked)?;
-        let of = |places: Vec<usize>| places.into_iter().map(|place| rows[place]).collect::<Vec<usize>>();
+        let of = |places: Vec<usize>| {
+            places.into_iter().map(|place| rows[place]).collect::<Vec<usize>>()
+        };
         let (train, validation) = (of(train), of(validation));
         let column = asked.sample_weight.or_else(|| known?.weight());
         let weights = |rows: &[usize]| column.map(|name| weights(table, name, rows)).transpose();
@@ -101,24 +107,44 @@ impl Source {
             Some(encoding) => encoding.clone(),
             None => {
                 // A row that counts for nothing has no say in means and medians.
-                let counts = |place: usize| train_weights.as_ref().is_none_or(|weights| weights[place] > 0.0);
-                let counted: Vec<usize> =
-                    train.iter().enumerate().filter(|(place, _)| counts(*place)).map(|(_, &row)| row).collect();
+                let counts = |place: usize| {
+                    train_weights.as_ref().is_none_or(|weights| weights[place] > 0.0)
+                };
+                let counted: Vec<usize> = train
+                    .iter()
+                    .enumerate()
+                    .filter(|(place, _)| counts(*place))
+                    .map(|(_, &row)| row)
+                    .collect();
                 if let (Some(name), true) = (column, counted.is_empty()) {
-                    let message = format!("--sample-weight: column `{name}` is 0 in all rows that are trained on");
+                    let message = format!(
+                        "--sample-weight: column `{name}` is 0 in all rows that are trained on"
+                    );
                     return Err(Failure::Failed(message));
                 }
                 Encoding::fit(table, &counted, &options).map_err(|error| self.of_target(error))?
             }
         };
         let encoded = |rows: &[usize]| {
-            encoding.apply_rows(table, rows).map_err(|error| lacking(error, &encoding, self.path()).of("--data"))
+            encoding
+                .apply_rows(table, rows)
+                .map_err(|error| lacking(error, &encoding, self.path()).of("--data"))
         };
         let test = asked.test.map(|path| self.test_rows(path, &encoding)).transpose()?;
-        let (train, validation) =
-            (encoded(&train)?, if validation.is_empty() { None } else { Some(encoded(&validation)?) });
-        tell_notes(table);
-        Ok(Prepared { train, validation, test, encoding, train_weights, validation_weights, large: None })
+        let (train, validation) = (
+            encoded(&train)?,
+            if validation.is_empty() { None } else { Some(encoded(&validation)?) },
+        );
+        report_notes(table);
+        Ok(Prepared {
+            train,
+            validation,
+            test,
+            encoding,
+            train_weights,
+            validation_weights,
+            large: None,
+        })
     }
 
     /// The rows to test on, of a table.
@@ -131,7 +157,7 @@ impl Source {
             .surprises(&table)
             .map_err(failed)?
             .iter()
-            .for_each(|told| output::note(&format!("note: --test: {told}")));
+            .for_each(|report| output::note(&format!("note: --test: {report}")));
         for column in encoding.target().columns() {
             table.column(column).map_err(failed)?;
         }
@@ -139,12 +165,23 @@ impl Source {
         encoding.apply_rows(&table, &rows).map_err(failed)
     }
 
-    pub(super) fn encoding_options(&self, table: &Table, asked: &Asked) -> Outcome<EncodingOptions> {
-        let targets = resolved(table, &self.target).map_err(|error| Failure::from(error).of("--target"))?;
-        let mut left_out = resolved(table, &self.drop).map_err(|error| Failure::from(error).of("--drop"))?;
-        let only = resolved(table, &self.columns).map_err(|error| Failure::from(error).of("--columns"))?;
+    pub(super) fn encoding_options(
+        &self,
+        table: &Table,
+        asked: &Asked,
+    ) -> Outcome<EncodingOptions> {
+        let targets =
+            resolved(table, &self.target).map_err(|error| Failure::from(error).of("--target"))?;
+        let mut left_out =
+            resolved(table, &self.drop).map_err(|error| Failure::from(error).of("--drop"))?;
+        let only =
+            resolved(table, &self.columns).map_err(|error| Failure::from(error).of("--columns"))?;
         if !only.is_empty() {
-            left_out = table.names().filter(|name| !only.iter().any(|kept| kept == name)).map(String::from).collect();
+            left_out = table
+                .names()
+                .filter(|name| !only.iter().any(|kept| kept == name))
+                .map(String::from)
+                .collect();
             left_out.retain(|name| !targets.contains(name));
         }
         if let Some(name) = asked.sample_weight {
@@ -164,11 +201,16 @@ impl Source {
     }
 
     /// Refuses other columns than those that a saved model was trained on, which are all that it takes.
-    pub(super) fn refuse_other_columns(&self, table: &Table, asked: &EncodingOptions, encoding: &Encoding) -> Outcome {
+    pub(super) fn refuse_other_columns(
+        &self,
+        table: &Table,
+        asked: &EncodingOptions,
+        encoding: &Encoding,
+    ) -> Outcome {
         if let Some(name) = asked.weight.as_deref().filter(|name| encoding.weight() != Some(name)) {
-            let before = encoding
-                .weight()
-                .map_or("without weights of rows".into(), |column| format!("with those of `{column}`"));
+            let before = encoding.weight().map_or("without weights of rows".into(), |column| {
+                format!("with those of `{column}`")
+            });
             return Err(Failure::Usage(format!(
                 "--sample-weight: the saved model was trained {before}, not with `{name}`; leave --sample-weight out: a model goes on with the \
                  weights that it has"
@@ -187,14 +229,20 @@ impl Source {
             let (asked, targets) = (asked.targets.join(", "), targets.join(", "));
             return refuse("--target", format!("the saved model predicts {targets}, not {asked}"));
         }
-        let (flag, wanted) = (if self.drop.is_empty() { "--columns" } else { "--drop" }, encoding.wanted());
+        let (flag, wanted) =
+            (if self.drop.is_empty() { "--columns" } else { "--drop" }, encoding.wanted());
         if let Some(column) = asked.left_out.iter().find(|column| wanted.contains(column)) {
             return refuse(flag, format!("the saved model takes the column `{column}`"));
         }
-        let known: Vec<String> = encoding.report().into_iter().map(|report| report.column).collect();
-        let only = resolved(table, &self.columns).map_err(|error| Failure::from(error).of("--columns"))?;
+        let known: Vec<String> =
+            encoding.report().into_iter().map(|report| report.column).collect();
+        let only =
+            resolved(table, &self.columns).map_err(|error| Failure::from(error).of("--columns"))?;
         match only.iter().find(|column| !known.contains(column) && !targets.contains(column)) {
-            Some(column) => refuse("--columns", format!("the saved model was trained without the column `{column}`")),
+            Some(column) => refuse(
+                "--columns",
+                format!("the saved model was trained without the column `{column}`"),
+            ),
             None => Ok(()),
         }
     }
@@ -205,7 +253,9 @@ impl Source {
         let names = model.names();
         let target = self.target.first().or(names.target.as_ref());
         let target = target.filter(|name| table.position(name).is_ok() || !self.target.is_empty());
-        let dataset = table.to_dataset(target.map(String::as_str)).map_err(|error| Failure::from(error).of(flag))?;
+        let dataset = table
+            .to_dataset(target.map(String::as_str))
+            .map_err(|error| Failure::from(error).of(flag))?;
         arrange(dataset, &names.features)
     }
 
@@ -227,12 +277,16 @@ impl Source {
         for dataset in [Some(&split.train), test.as_ref()].into_iter().flatten() {
             dataset.check_finite()?;
         }
-        let all = if asked.known.is_some() { arrange(split.train, &known.names)? } else { split.train };
-        let all = if self.is_images() || !asked.kind.is_numbers() { all } else { with_numbers(all) };
+        let all =
+            if asked.known.is_some() { arrange(split.train, &known.names)? } else { split.train };
+        let all =
+            if self.is_images() || !asked.kind.is_numbers() { all } else { with_numbers(all) };
         // A file may be sorted by its target: its last rows would be no sample of it. Images lie mixed.
         let rows = if self.is_images() { all } else { all.shuffled(asked.held_out.seed)? };
         let share = asked.held_out.share;
-        let parts = (share > 0.0).then(|| rows.split(share).map_err(|error| too_few(error, share))).transpose()?;
+        let parts = (share > 0.0)
+            .then(|| rows.split(share).map_err(|error| too_few(error, share)))
+            .transpose()?;
         let encoding = match asked.known {
             Some(model) => model.encoding().cloned().map_or_else(nothing, Ok)?,
             None => {
@@ -251,7 +305,15 @@ impl Source {
         };
         let test = test.map(encoded).transpose().map_err(|failure| failure.of("--test"))?;
         let (train, validation) = (encoded(train)?, validation.map(encoded).transpose()?);
-        Ok(Prepared { train, validation, test, encoding, train_weights: None, validation_weights: None, large: None })
+        Ok(Prepared {
+            train,
+            validation,
+            test,
+            encoding,
+            train_weights: None,
+            validation_weights: None,
+            large: None,
+        })
     }
 }
 
@@ -280,8 +342,11 @@ fn nothing() -> Result<Encoding, Error> {
 
 /// The rows that have all targets.
 fn rows_with_targets(table: &Table, targets: &[String]) -> Outcome<Vec<usize>> {
-    let columns: Vec<&data::Column> = targets.iter().map(|name| table.column(name)).collect::<Result<_, _>>()?;
-    Ok((0..table.rows()).filter(|&row| !columns.iter().any(|column| column.is_blank(row))).collect())
+    let columns: Vec<&data::Column> =
+        targets.iter().map(|name| table.column(name)).collect::<Result<_, _>>()?;
+    Ok((0..table.rows())
+        .filter(|&row| !columns.iter().any(|column| column.is_blank(row)))
+        .collect())
 }
 
 /// How much rows count by a column of the table.
@@ -289,9 +354,13 @@ fn weights(table: &Table, name: &str, rows: &[usize]) -> Outcome<Array1<f64>> {
     let column = table.column(name).map_err(|error| Failure::from(error).of("--sample-weight"))?;
     // Among words a number is none: the first word is what is wrong.
     let is_word = |row: &usize| column.text(*row).is_some_and(|text| text.parse::<f64>().is_err());
-    if let (data::Cells::Words { .. }, Some(row)) = (column.cells(), (0..table.rows()).find(is_word)) {
+    if let (data::Cells::Words { .. }, Some(row)) =
+        (column.cells(), (0..table.rows()).find(is_word))
+    {
         let (line, found) = (table.line_of(row), column.text(row).unwrap_or_default());
-        let message = format!("--sample-weight: {line}, column `{name}` is `{found}`; it must be a finite number >= 0");
+        let message = format!(
+            "--sample-weight: {line}, column `{name}` is `{found}`; it must be a finite number >= 0"
+        );
         return Err(Failure::Failed(message));
     }
     let weight = |&row: &usize| {
@@ -307,9 +376,13 @@ fn weights(table: &Table, name: &str, rows: &[usize]) -> Outcome<Array1<f64>> {
 }
 
 /// Tells of the rows that are not among these, which have no target.
-fn tell_left_out(table: &Table, rows: &[usize]) {
+fn report_left_out(table: &Table, rows: &[usize]) {
     if rows.len() < table.rows() {
-        let first = rows.iter().enumerate().find(|(place, row)| place != *row).map_or(rows.len(), |(place, _)| place);
+        let first = rows
+            .iter()
+            .enumerate()
+            .find(|(place, row)| place != *row)
+            .map_or(rows.len(), |(place, _)| place);
         output::note(&format!(
             "note: {} row(s) have no target and are left out, the first in {}",
             table.rows() - rows.len(),
@@ -326,18 +399,24 @@ fn relabeled(mut dataset: Dataset, classes: &[String]) -> Result<Dataset, String
     }
     let place = |name: &String| {
         let place = classes.iter().position(|class| class == name);
-        place.ok_or_else(|| format!("the targets hold the class `{name}`; the model knows {}", classes.join(", ")))
+        place.ok_or_else(|| {
+            format!("the targets hold the class `{name}`; the model knows {}", classes.join(", "))
+        })
     };
     let places = found.iter().map(place).collect::<Result<Vec<usize>, String>>()?;
-    labels
-        .mapv_inplace(|label| usize::try_from(label).ok().and_then(|at| places.get(at)).map_or(label, |&at| at as i64));
+    labels.mapv_inplace(|label| {
+        usize::try_from(label).ok().and_then(|at| places.get(at)).map_or(label, |&at| at as i64)
+    });
     *found = classes.to_vec();
     Ok(dataset)
 }
 
 /// What was found about the form of a file: told where it was read without an error, which stands alone.
-fn tell_notes(table: &Table) {
-    table.notes().iter().for_each(|note| output::note(&format!("note: {}: {note}", table.path().display())));
+fn report_notes(table: &Table) {
+    table
+        .notes()
+        .iter()
+        .for_each(|note| output::note(&format!("note: {}: {note}", table.path().display())));
 }
 
 /// Columns by name. A name with commas that is no column may be several.
@@ -367,7 +446,12 @@ fn split_rows(count: usize, asked: &Asked) -> Outcome<(Vec<usize>, Vec<usize>)> 
     if asked.held_out.share > 0.0 && (last == 0 || training == 0) {
         let allowed = format!("in (0, 1) and leave rows in both parts; there are {count}");
         return Err(too_few(
-            Error::Option { owner: "split".into(), name: "fraction".into(), found: String::new(), allowed },
+            Error::Option {
+                owner: "split".into(),
+                name: "fraction".into(),
+                found: String::new(),
+                allowed,
+            },
             asked.held_out.share,
         ));
     }
@@ -379,9 +463,9 @@ fn split_rows(count: usize, asked: &Asked) -> Outcome<(Vec<usize>, Vec<usize>)> 
 /// A share that leaves one of the two parts nothing.
 pub(super) fn too_few(error: Error, validation: f64) -> Failure {
     match error {
-        Error::Option { allowed, .. } => {
-            Failure::Failed(format!("--validation is {validation}; it must be {allowed} (0 validates on nothing)"))
-        }
+        Error::Option { allowed, .. } => Failure::Failed(format!(
+            "--validation is {validation}; it must be {allowed} (0 validates on nothing)"
+        )),
         other => other.into(),
     }
 }
@@ -413,14 +497,22 @@ impl Source {
     /// Refuses what a saved model has decided: ignored, it would be measured on something else than was asked for.
     fn refuse_other_than(&self, encoding: &Encoding) -> Outcome {
         let (asked, own) = (self.target.join(", "), encoding.target().columns().join(", "));
-        if !asked.is_empty() && asked != own && self.target.join(",") != encoding.target().columns().join(",") {
-            let message = format!("--target: the saved model predicts {own}, not {asked}; leave --target out");
+        if !asked.is_empty()
+            && asked != own
+            && self.target.join(",") != encoding.target().columns().join(",")
+        {
+            let message = format!(
+                "--target: the saved model predicts {own}, not {asked}; leave --target out"
+            );
             return Err(Failure::Usage(message));
         }
-        for (flag, is_given) in [("--drop", !self.drop.is_empty()), ("--columns", !self.columns.is_empty())] {
+        for (flag, is_given) in
+            [("--drop", !self.drop.is_empty()), ("--columns", !self.columns.is_empty())]
+        {
             if is_given {
-                let message =
-                    format!("{flag}: a saved model takes the columns that it was trained on; leave {flag} out");
+                let message = format!(
+                    "{flag}: a saved model takes the columns that it was trained on; leave {flag} out"
+                );
                 return Err(Failure::Usage(message));
             }
         }
@@ -481,11 +573,18 @@ fn lacking(error: Error, encoding: &Encoding, path: &Path) -> Failure {
 
 fn of_table(table: &Table, encoding: &Encoding, answered: bool) -> Outcome<Rows> {
     let failed = |error: Error| lacking(error, encoding, table.path()).of("--data");
-    encoding.surprises(table).map_err(failed)?.iter().for_each(|told| output::note(&format!("note: {told}")));
+    encoding
+        .surprises(table)
+        .map_err(failed)?
+        .iter()
+        .for_each(|report| output::note(&format!("note: {report}")));
     let all: Vec<usize> = (0..table.rows()).collect();
     let rows = if answered { encoding.rows_with_target(table) } else { all };
     if rows.len() < table.rows() {
-        output::note(&format!("note: {} row(s) have no target and are left out", table.rows() - rows.len()));
+        output::note(&format!(
+            "note: {} row(s) have no target and are left out",
+            table.rows() - rows.len()
+        ));
     }
     let features = encoding.features(table, &rows).map_err(failed)?;
     let (target, no_targets) = match encoding.apply_rows(table, &rows) {
@@ -494,7 +593,7 @@ fn of_table(table: &Table, encoding: &Encoding, answered: bool) -> Outcome<Rows>
     };
     let mut dataset = Dataset::new(features, target)?;
     dataset.feature_names = encoding.names();
-    tell_notes(table);
+    report_notes(table);
     Ok(Rows { dataset, encoding: Some(encoding.clone()), no_targets })
 }
 

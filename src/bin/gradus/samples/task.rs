@@ -28,8 +28,8 @@ const MANY: usize = 20;
 fn is_quantity(text: &str) -> bool {
     let number = text.trim_matches(|letter: char| !letter.is_ascii_digit());
     let units = text.chars().count() - number.chars().count();
-    let is_number =
-        !number.is_empty() && number.chars().all(|letter| letter.is_ascii_digit() || " .,'_eE+-".contains(letter));
+    let is_number = !number.is_empty()
+        && number.chars().all(|letter| letter.is_ascii_digit() || " .,'_eE+-".contains(letter));
     let is_priced = text.contains(['$', '€', '£', '%']);
     // `class 1` is a name; `1.5 kg`, `1,5` and `$ 1` are quantities.
     is_number && (units == 0 || is_priced || number.contains([',', '.']))
@@ -51,7 +51,9 @@ pub fn target_kind(loss: &dyn Loss) -> TargetKind {
     match inside.targets() {
         targets if targets.pads() => TargetKind::Numbers,
         _ if SQUARED.contains(&loss.name()) => TargetKind::Standardized,
-        _ if LINEAR.contains(&loss.name()) || MIXED.contains(&loss.name()) => TargetKind::MedianStandardized,
+        _ if LINEAR.contains(&loss.name()) || MIXED.contains(&loss.name()) => {
+            TargetKind::MedianStandardized
+        }
         Domain::Real | Domain::Positive | Domain::NonNegative => TargetKind::Numbers,
         Domain::Sign => TargetKind::Signs,
         Domain::ZeroOne | Domain::Probability => TargetKind::Flags,
@@ -76,14 +78,20 @@ pub fn unfit(loss: &dyn Loss) -> Option<String> {
     if loss.inner().is_some_and(|inner| matches!(inner.targets(), Domain::Class | Domain::Label)) {
         return None;
     }
-    let is_distribution = matches!(loss.targets(), Domain::Distribution | Domain::LogDistribution | Domain::Logits);
+    let is_distribution =
+        matches!(loss.targets(), Domain::Distribution | Domain::LogDistribution | Domain::Logits);
     let why = match (is_distribution, arguments) {
         (true, _) => "compares distributions, and a row has a class or numbers".to_string(),
         (_, []) => return None,
         (_, arguments) => {
             let names = || arguments.iter().map(|argument| argument.name);
-            let further: Vec<&str> = names().filter(|name| !["predictions", "targets"].contains(name)).collect();
-            let beside = if names().any(|name| name == "predictions") { " beside predictions and targets" } else { "" };
+            let further: Vec<&str> =
+                names().filter(|name| !["predictions", "targets"].contains(name)).collect();
+            let beside = if names().any(|name| name == "predictions") {
+                " beside predictions and targets"
+            } else {
+                ""
+            };
             format!("takes {}{beside}, which no file gives", further.join(", "))
         }
     };
@@ -111,10 +119,13 @@ impl Task {
     pub fn of(loss: &dyn Loss, dataset: &Dataset) -> Outcome<Self> {
         let name = loss.name();
         // A loss fused with the last layer asks of its outputs what the loss inside asks.
-        let loss =
-            loss.inner().filter(|inner| matches!(inner.targets(), Domain::Class | Domain::Label)).unwrap_or(loss);
-        let regresses = matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
-            && matches!(loss.predictions(), Domain::Real | Domain::Exponent);
+        let loss = loss
+            .inner()
+            .filter(|inner| matches!(inner.targets(), Domain::Class | Domain::Label))
+            .unwrap_or(loss);
+        let regresses =
+            matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
+                && matches!(loss.predictions(), Domain::Real | Domain::Exponent);
         match (loss.targets(), &dataset.target) {
             (_, Target::None) => Err(Failure::Failed(
                 "the data has no targets; name the column with --target (a table) or the file with --targets (.npy)"
@@ -179,7 +190,8 @@ impl Task {
         match self.predicts() {
             "classes" => {
                 let names = dataset.classes().unwrap_or_default();
-                let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let shown =
+                    names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
                 let more = if names.len() > SHOWN { ", …" } else { "" };
                 let last = if self.activation == "identity" { "logits" } else { self.activation };
                 format!("{target}: {count} classes ({shown}{more}), {last}")
@@ -241,7 +253,9 @@ fn classes(loss: &str, dataset: &Dataset) -> Outcome<usize> {
     })?;
     let classes = classes.len();
     if classes < 2 {
-        return Err(Failure::Failed(format!("the targets hold {classes} class; a class loss needs at least 2")));
+        return Err(Failure::Failed(format!(
+            "the targets hold {classes} class; a class loss needs at least 2"
+        )));
     }
     Ok(classes)
 }
@@ -249,8 +263,12 @@ fn classes(loss: &str, dataset: &Dataset) -> Outcome<usize> {
 /// The losses that take labels or numbers.
 fn trainable() -> Vec<&'static str> {
     let fits = |loss: &dyn Loss| {
-        let is_open = matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Probability);
-        let is_class = !matches!(loss.targets(), Domain::Distribution | Domain::LogDistribution | Domain::Logits);
+        let is_open =
+            matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Probability);
+        let is_class = !matches!(
+            loss.targets(),
+            Domain::Distribution | Domain::LogDistribution | Domain::Logits
+        );
         is_open && is_class && loss.arguments().is_empty()
     };
     let losses = CATALOGUE.iter().filter_map(|entry| (entry.make)(&Value::Null).ok());
@@ -263,7 +281,8 @@ mod tests {
 
     #[test]
     fn a_quantity_is_told_from_a_name() {
-        for text in ["1,5", "1.5", "$ 300", "12 %", "1.234,50 €", "2.5 kg", "-3,25", "1e5", "17"] {
+        for text in ["1,5", "1.5", "$ 300", "12 %", "1.234,50 €", "2.5 kg", "-3,25", "1e5", "17"]
+        {
             assert!(is_quantity(text), "{text}");
         }
         for text in ["setosa", "class 1", "", "n/a", "A4", "3rd", "12 to 14"] {

@@ -25,10 +25,16 @@ impl Train {
             _ => false,
         };
         let names = ["loss", "accuracy", "val_loss", "val_accuracy"];
-        let mut history: Map<String, Value> =
-            names.iter().filter(|name| empty(name)).map(|name| (name.to_string(), json!([]))).collect();
+        let mut history: Map<String, Value> = names
+            .iter()
+            .filter(|name| empty(name))
+            .map(|name| (name.to_string(), json!([])))
+            .collect();
         history.extend(columns.into_iter().map(|(name, values)| {
-            (name.to_string(), values.into_iter().map(|value| value.map_or(Value::Null, number)).collect())
+            (
+                name.to_string(),
+                values.into_iter().map(|value| value.map_or(Value::Null, number)).collect(),
+            )
         }));
         let epochs = trained.epochs().max(1) as f64;
         let mut document = json!({
@@ -51,10 +57,12 @@ impl Train {
         }
         document["settings"] = self.settings_as_json(trained, task);
         if trained.chosen.skip_non_finite {
-            document["skipped"] = trained.history.epochs.iter().map(|epoch| epoch.skipped).sum::<usize>().into();
+            document["skipped"] =
+                trained.history.epochs.iter().map(|epoch| epoch.skipped).sum::<usize>().into();
         }
         if self.step_losses {
-            document["step_losses"] = trained.history.steps.iter().map(|&loss| number(loss)).collect();
+            document["step_losses"] =
+                trained.history.steps.iter().map(|&loss| number(loss)).collect();
         }
         document
     }
@@ -66,7 +74,10 @@ pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
     let mut text = format!("{}\n\n", epochs(&trained.history, !std::io::stderr().is_terminal()));
     let each = trained.seconds / trained.epochs().max(1) as f64;
     if let Some(baseline) = trained.history.baseline {
-        let validation = baseline.val_loss.map(|loss| format!(", val_loss {}", text::number(loss))).unwrap_or_default();
+        let validation = baseline
+            .val_loss
+            .map(|loss| format!(", val_loss {}", text::number(loss)))
+            .unwrap_or_default();
         text += &format!("predicting the mean: loss {}{validation}\n", text::number(baseline.loss));
     }
     text += &format!(
@@ -88,16 +99,21 @@ pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
 /// The epochs as a table: all of them, or of those that were told as they ended the last one alone.
 fn epochs(history: &History, are_told: bool) -> comfy_table::Table {
     let columns = history.columns();
-    let headings: Vec<&str> = ["epoch"].into_iter().chain(columns.iter().map(|(name, _)| *name)).collect();
+    let headings: Vec<&str> =
+        ["epoch"].into_iter().chain(columns.iter().map(|(name, _)| *name)).collect();
     let mut table = output::table(&headings);
     let count = history.epochs.len();
-    for epoch in (0..count).filter(|epoch| !are_told || *epoch < history.before || epoch + 1 == count) {
+    for epoch in
+        (0..count).filter(|epoch| !are_told || *epoch < history.before || epoch + 1 == count)
+    {
         let shown = |name: &str, x: f64| match name {
             // Shares of 1, compared down the column.
             "accuracy" | "val_accuracy" | "r2" | "val_r2" if x.abs() < 1e3 => format!("{x:.4}"),
             _ => text::number(x),
         };
-        let numbers = columns.iter().map(|(name, values)| values[epoch].map_or(String::new(), |x| shown(name, x)));
+        let numbers = columns
+            .iter()
+            .map(|(name, values)| values[epoch].map_or(String::new(), |x| shown(name, x)));
         table.add_row([(epoch + 1).to_string()].into_iter().chain(numbers));
     }
     table

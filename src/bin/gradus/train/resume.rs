@@ -15,7 +15,7 @@ pub struct Before {
     pub updates: usize,
     pub epochs: usize,
     /// Epochs of the training that goes on, as they are numbered where they are told.
-    pub told: usize,
+    pub report: usize,
 }
 
 /// The description in a model's file; nothing of one that cannot be read, which the reader will say.
@@ -35,8 +35,10 @@ impl Earlier {
         }
         let layers = described["layers"].as_array().map_or(&[][..], Vec::as_slice);
         let hidden = &layers[..layers.len().saturating_sub(1)];
-        compiled.insert("hidden".into(), hidden.iter().map(|layer| layer["units"].clone()).collect());
-        let activation = hidden.first().map_or(Value::Null, |layer| layer["activation"]["name"].clone());
+        compiled
+            .insert("hidden".into(), hidden.iter().map(|layer| layer["units"].clone()).collect());
+        let activation =
+            hidden.first().map_or(Value::Null, |layer| layer["activation"]["name"].clone());
         compiled.insert("activation".into(), activation);
         for name in ["l1", "l2", "proximal_l1", "seed"] {
             compiled.insert(name.into(), described[name].clone());
@@ -54,7 +56,9 @@ impl Earlier {
     }
 
     pub fn learning_rate(&self) -> Option<f64> {
-        self.option("learning_rate").as_f64().or_else(|| self.0["optimizer"]["options"]["learning_rate"].as_f64())
+        self.option("learning_rate")
+            .as_f64()
+            .or_else(|| self.0["optimizer"]["options"]["learning_rate"].as_f64())
     }
 
     pub fn average(&self) -> Option<f64> {
@@ -62,13 +66,17 @@ impl Earlier {
     }
 
     pub fn patience(&self) -> Option<usize> {
-        self.option("early_stopping")["patience"].as_u64().and_then(|patience| usize::try_from(patience).ok())
+        self.option("early_stopping")["patience"]
+            .as_u64()
+            .and_then(|patience| usize::try_from(patience).ok())
     }
 
     /// Epochs that are done, and those that it shall have.
     fn epochs(&self) -> [usize; 2] {
         let training = &self.0["training"];
-        let number = |name: &str| training[name].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+        let number = |name: &str| {
+            training[name].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+        };
         [number("epochs"), number("planned")]
     }
 
@@ -80,10 +88,16 @@ impl Earlier {
 
     /// What a schedule counts as done.
     pub fn before(&self) -> Before {
-        let number = |found: &Value| found.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+        let number = |found: &Value| {
+            found.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+        };
         let [updates, epochs] = ["steps", "epochs"].map(|name| number(&self.0["progress"][name]));
-        let [told, _] = self.epochs();
-        Before { updates: updates.saturating_sub(number(&self.0["training"]["cut"]["batches"])), epochs, told }
+        let [report, _] = self.epochs();
+        Before {
+            updates: updates.saturating_sub(number(&self.0["training"]["cut"]["batches"])),
+            epochs,
+            report,
+        }
     }
 
     /// Where the training stands, in words.
@@ -93,7 +107,8 @@ impl Earlier {
             return Some("the saved training is over; --epochs N adds to it".into());
         }
         let batches = self.0["training"]["cut"]["batches"].as_u64();
-        let more = batches.map_or(String::new(), |batches| format!(" and {batches} batches of the next"));
+        let more =
+            batches.map_or(String::new(), |batches| format!(" and {batches} batches of the next"));
         Some(format!("{done} of {planned} epochs{more} are done"))
     }
 
@@ -121,6 +136,9 @@ impl Train {
                  trained on are now validated on"
             ));
         }
-        HeldOut { seed: seed.unwrap_or(self.seed), share: self.validation.or(share).unwrap_or(VALIDATION) }
+        HeldOut {
+            seed: seed.unwrap_or(self.seed),
+            share: self.validation.or(share).unwrap_or(VALIDATION),
+        }
     }
 }

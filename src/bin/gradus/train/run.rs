@@ -45,13 +45,17 @@ impl Train {
         interrupt: &Interrupt,
     ) -> Outcome<Trained> {
         Train::note_single_classes(parts, task)?;
-        let rows = parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.rows(), Vec::len);
+        let rows =
+            parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.rows(), Vec::len);
         let mut fit = self.asked(&model, rows.div_ceil(chosen.batch_size), &chosen)?;
         fit = self.weights.add_to(fit, parts, model.loss())?;
         let log = Log::new(self.log.as_deref(), self.resume.is_some());
         let unit = loss_unit(&model, Some(&parts.encoding));
-        log.behind(model.history().len(), model.history().iter().map(|epoch| numbers(epoch, unit)).collect());
-        fit = told(fit, &log, [chosen.before.told, chosen.epochs], unit);
+        log.behind(
+            model.history().len(),
+            model.history().iter().map(|epoch| numbers(epoch, unit)).collect(),
+        );
+        fit = report(fit, &log, [chosen.before.report, chosen.epochs], unit);
         if let Some(path) = &self.out {
             fit = fit.checkpoint(path);
         }
@@ -62,9 +66,11 @@ impl Train {
         let (start, step) = (Instant::now(), interrupt.clone());
         let fit = fit.on_step(move |_, _| step.flow());
         let mut history = match &mut parts.large {
-            Some(Large { training, validation, .. }) => {
-                model.fit_blocks(training, validation.as_mut().map(|rows| rows as &mut dyn Blocks), fit)?
-            }
+            Some(Large { training, validation, .. }) => model.fit_blocks(
+                training,
+                validation.as_mut().map(|rows| rows as &mut dyn Blocks),
+                fit,
+            )?,
             None => model.fit(&parts.train.features, task.truth(&parts.train)?.targets(), fit)?,
         };
         let seconds = start.elapsed().as_secs_f64();
@@ -75,19 +81,29 @@ impl Train {
         interrupt.end_at_once();
         in_unit(&mut history, loss_unit(&model, Some(&parts.encoding)));
         if matches!(history.stopped, Some(Stop::Asked { .. })) {
-            return Ok(Trained { model, history, chosen, validation: None, test: None, seconds, logged, in_pieces });
+            return Ok(Trained {
+                model,
+                history,
+                chosen,
+                validation: None,
+                test: None,
+                seconds,
+                logged,
+                in_pieces,
+            });
         }
-        if let Some(told) = worse_than_the_mean(&history) {
-            output::note(&told);
+        if let Some(report) = worse_than_the_mean(&history) {
+            output::note(&report);
         }
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
-        let judged = averaged.as_mut().unwrap_or(&mut model);
+        let checked = averaged.as_mut().unwrap_or(&mut model);
         let encoding = &parts.encoding;
-        let mut scores = |rows: &Dataset| Scores::of(judged, task, rows, Some(encoding));
+        let mut scores = |rows: &Dataset| Scores::of(checked, task, rows, Some(encoding));
         let mut test = parts.test.as_ref().map(&mut scores).transpose()?;
         let mut validation = parts.validation.as_ref().map(&mut scores).transpose()?;
         if let Some(large) = &mut parts.large {
-            let mut scores = |rows: &mut dyn Blocks| Scores::of_blocks(judged, task, rows, Some(encoding));
+            let mut scores =
+                |rows: &mut dyn Blocks| Scores::of_blocks(checked, task, rows, Some(encoding));
             test = large.test.as_mut().map(|rows| scores(rows)).transpose()?.or(test);
             validation = large.validation.as_mut().map(|rows| scores(rows)).transpose()?;
         }
@@ -99,8 +115,11 @@ impl Train {
     fn asked(&self, model: &Model, updates: usize, chosen: &Settings) -> Outcome<Fit> {
         let saved = self.resume.as_ref().and_then(|_| model.fit_to_resume());
         let mut fit = saved.unwrap_or_default().resume(self.resume.is_some());
-        fit = fit.epochs(chosen.epochs).batch_size(chosen.batch_size).skip_non_finite(chosen.skip_non_finite);
-        fit = self.paced(fit, model, updates, chosen)?;
+        fit = fit
+            .epochs(chosen.epochs)
+            .batch_size(chosen.batch_size)
+            .skip_non_finite(chosen.skip_non_finite);
+        fit = self.with_policy(fit, model, updates, chosen)?;
         if let Some((name, limit)) = chosen.clip {
             fit = fit.clear_clip();
             fit = match name {
@@ -119,9 +138,17 @@ impl Train {
     }
 
     /// With the learning rate that was asked for: a schedule, a number, or the schedule that a saved model goes on with.
-    fn paced(&self, fit: Fit, model: &Model, updates: usize, settings: &Settings) -> Outcome<Fit> {
+    fn with_policy(
+        &self,
+        fit: Fit,
+        model: &Model,
+        updates: usize,
+        settings: &Settings,
+    ) -> Outcome<Fit> {
         if let Some(schedule) = self.named_schedule(updates, settings)? {
-            return Ok(fit.clear_learning_rate().shared_schedule(schedule.into(), self.schedule_by_epoch));
+            return Ok(fit
+                .clear_learning_rate()
+                .shared_schedule(schedule.into(), self.schedule_by_epoch));
         }
         if let Some(rate) = self.learning_rate {
             return Ok(fit.clear_learning_rate().learning_rate(rate));
@@ -134,12 +161,12 @@ impl Train {
 }
 
 /// Tells each of so many epochs behind those that are done as it ends; losses in the unit of the targets, of which one of the encoded is `unit`.
-fn told(fit: Fit, log: &Log, [before, epochs]: [usize; 2], unit: f64) -> Fit {
+fn report(fit: Fit, log: &Log, [before, epochs]: [usize; 2], unit: f64) -> Fit {
     let log = log.clone();
     fit.on_epoch(move |number, epoch| {
         // On other rows a new training begins, and counts from 1.
         let planned = if number > before { before + epochs } else { epochs };
-        log.tell(number, planned, numbers(epoch, unit), epoch.seconds);
+        log.report(number, planned, numbers(epoch, unit), epoch.seconds);
         ControlFlow::Continue(())
     })
 }

@@ -62,23 +62,32 @@ impl Train {
             given.map(NonZeroUsize::get).or(kept).unwrap_or(own)
         };
         let is_set = self.optimizer_settings.iter().any(|(name, _)| name == "learning_rate");
-        let own_rate = (ranks && self.optimizer == "adam" && !is_set && self.resume.is_none()).then_some(RANKING_RATE);
+        let own_rate = (ranks && self.optimizer == "adam" && !is_set && self.resume.is_none())
+            .then_some(RANKING_RATE);
         let kept_rate = earlier.map_or(own_rate, Earlier::learning_rate);
         let kept_clip = || {
             let number = |name: &'static str| Some((name, earlier?.option(name).as_f64()?));
             CLIPS.into_iter().find_map(number)
         };
         Settings {
-            hidden: self.hidden.clone().map_or(if ranks { vec![32] } else { vec![128, 64] }, |Hidden(units)| units),
+            hidden: self
+                .hidden
+                .clone()
+                .map_or(if ranks { vec![32] } else { vec![128, 64] }, |Hidden(units)| units),
             learning_rate: self.learning_rate.or(kept_rate),
             epochs: or(self.epochs, earlier.and_then(Earlier::left), if ranks { 20 } else { 5 }),
             before: earlier.map(Earlier::before).unwrap_or_default(),
-            batch_size: or(self.batch_size, earlier.and_then(Earlier::batch_size), if ranks { 8 } else { 64 }),
+            batch_size: or(
+                self.batch_size,
+                earlier.and_then(Earlier::batch_size),
+                if ranks { 8 } else { 64 },
+            ),
             l2: self.l2.unwrap_or(if ranks { 0.01 } else { 0.0 }),
             average: self.average.or_else(|| earlier?.average()),
             patience: self.patience.or_else(|| earlier?.patience()),
             skip_non_finite: self.skip_non_finite
-                || earlier.is_some_and(|earlier| earlier.option("skip_non_finite") == &Value::Bool(true)),
+                || earlier
+                    .is_some_and(|earlier| earlier.option("skip_non_finite") == &Value::Bool(true)),
             clip: self.clip().or_else(kept_clip),
             compiled: earlier.map(Earlier::compiled).unwrap_or_default(),
         }
@@ -91,34 +100,57 @@ impl Train {
     }
 
     /// How many rows and what their targets are taken for in one line; all that was chosen in another.
-    pub(super) fn in_words(&self, parts: &Prepared, settings: &Settings, task: &Task, model: &Model) -> String {
+    pub(super) fn in_words(
+        &self,
+        parts: &Prepared,
+        settings: &Settings,
+        task: &Task,
+        model: &Model,
+    ) -> String {
         let decided = task.decided(&parts.train, self.source.target().as_deref());
         let columns = columns_in_words(&parts.encoding);
-        format!("{columns}{}; {decided}\n{}\n", sizes(parts), self.chosen_in_words(settings, task, model))
+        format!(
+            "{columns}{}; {decided}\n{}\n",
+            sizes(parts),
+            self.chosen_in_words(settings, task, model)
+        )
     }
 
     fn chosen_in_words(&self, settings: &Settings, task: &Task, model: &Model) -> String {
-        let of = |name: &str| settings.compiled.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+        let of = |name: &str| {
+            settings.compiled.get(name).and_then(Value::as_str).unwrap_or_default().to_string()
+        };
         let mut parts = vec![of("loss") + &set(&self.settings)];
         if self.resume.is_none() {
             let hidden: Vec<String> = settings.hidden.iter().map(ToString::to_string).collect();
             let with = format!("{} with {}", hidden.join(","), self.activation);
-            parts.push(format!("hidden {}", if hidden.is_empty() { "none" } else { with.as_str() }));
+            parts
+                .push(format!("hidden {}", if hidden.is_empty() { "none" } else { with.as_str() }));
             parts.push(format!("l1 {}, l2 {}", self.l1, settings.l2));
         }
         let rate = settings.learning_rate.map_or("the saved one".into(), |rate| rate.to_string());
-        parts.push(format!("{}{} at learning rate {rate}", of("optimizer"), set(&self.optimizer_settings)));
+        parts.push(format!(
+            "{}{} at learning rate {rate}",
+            of("optimizer"),
+            set(&self.optimizer_settings)
+        ));
         if let Some(schedule) = &self.schedule {
             parts.push(format!("schedule {schedule}"));
         }
         let rows = if task.ranks { "queries" } else { "rows" };
         let epochs = if settings.epochs == 1 { "epoch" } else { "epochs" };
-        parts.push(format!("{} {epochs} of batches of {} {rows}", settings.epochs, settings.batch_size));
+        parts.push(format!(
+            "{} {epochs} of batches of {} {rows}",
+            settings.epochs, settings.batch_size
+        ));
         parts.extend(settings.clip.map(|(name, limit)| format!("{name} {limit}")));
         parts.extend(settings.average.map(|decay| format!("average {decay}")));
         parts.extend(settings.patience.map(|epochs| format!("patience {epochs}")));
         parts.extend(self.weights.in_words(model));
-        parts.push(format!("features {}", if is_standardized(model) { "standardized" } else { "as they are" }));
+        parts.push(format!(
+            "features {}",
+            if is_standardized(model) { "standardized" } else { "as they are" }
+        ));
         parts.push(format!("seed {}", settings.compiled.get("seed").unwrap_or(&json!(self.seed))));
         parts.join(", ")
     }
@@ -127,7 +159,9 @@ impl Train {
     pub(super) fn settings_as_json(&self, trained: &Trained, task: &Task) -> Value {
         let Settings { hidden, learning_rate, epochs, batch_size, l2, .. } = &trained.chosen;
         let Settings { average, patience, skip_non_finite, compiled, .. } = &trained.chosen;
-        let clip = |name: &str| trained.chosen.clip.filter(|(own, _)| *own == name).map(|(_, limit)| limit);
+        let clip = |name: &str| {
+            trained.chosen.clip.filter(|(own, _)| *own == name).map(|(_, limit)| limit)
+        };
         let held_out = trained.model.held_out();
         let schedule = trained.model.schedule().map(|(schedule, by_epoch)| {
             json!({ "name": schedule.name(), "options": schedule.options(), "by_epoch": by_epoch })
@@ -167,28 +201,48 @@ impl Train {
         });
         if let Value::Object(document) = &mut document {
             document.extend(compiled.clone());
-            document.extend(self.weights.as_json(&trained.model).map(|(name, value)| (name.to_string(), value)));
+            document.extend(
+                self.weights.as_json(&trained.model).map(|(name, value)| (name.to_string(), value)),
+            );
         }
         document
     }
 
     /// The schedule that was asked for. It begins with --learning-rate or the optimizer's own, and takes the whole training, of so many
     /// updates an epoch, where it has such options and nobody sets them.
-    pub(super) fn named_schedule(&self, updates: usize, settings: &Settings) -> Outcome<Option<Box<dyn Schedule>>> {
+    pub(super) fn named_schedule(
+        &self,
+        updates: usize,
+        settings: &Settings,
+    ) -> Outcome<Option<Box<dyn Schedule>>> {
         let Some(name) = &self.schedule else { return Ok(None) };
         let mut options: Map<String, Value> = self.schedule_settings.iter().cloned().collect();
-        let entry = schedules::entry(name).map_err(|error| Failure::usage(error).of("--schedule"))?;
-        if entry.options.iter().any(|option| option.name == "learning_rate") && !options.contains_key("learning_rate") {
-            let own = || Some(optimizers::from_name(&self.optimizer, &Value::Null).ok()?.initial_learning_rate());
+        let entry =
+            schedules::entry(name).map_err(|error| Failure::usage(error).of("--schedule"))?;
+        if entry.options.iter().any(|option| option.name == "learning_rate")
+            && !options.contains_key("learning_rate")
+        {
+            let own = || {
+                Some(
+                    optimizers::from_name(&self.optimizer, &Value::Null)
+                        .ok()?
+                        .initial_learning_rate(),
+                )
+            };
             let set = self.optimizer_settings.iter().find(|(name, _)| name == "learning_rate");
-            let rate = settings.learning_rate.or(set.and_then(|(_, rate)| rate.as_f64())).or_else(own);
+            let rate =
+                settings.learning_rate.or(set.and_then(|(_, rate)| rate.as_f64())).or_else(own);
             options.extend(rate.map(|rate| ("learning_rate".to_string(), json!(rate))));
         }
-        let spans = ["cosine", "linear", "one_cycle", "polynomial", "warmup_cosine"].contains(&entry.name);
+        let spans =
+            ["cosine", "linear", "one_cycle", "polynomial", "warmup_cosine"].contains(&entry.name);
         if spans && !options.contains_key("steps") {
             let Before { updates: done, epochs, .. } = settings.before;
             let (each, done) = if self.schedule_by_epoch { (1, epochs) } else { (updates, done) };
-            options.insert("steps".into(), json!(settings.epochs.saturating_mul(each).saturating_add(done).max(2)));
+            options.insert(
+                "steps".into(),
+                json!(settings.epochs.saturating_mul(each).saturating_add(done).max(2)),
+            );
         }
         let made = schedules::from_name(name, &Value::Object(options));
         made.map(Some).map_err(|error| named(error, "--schedule", "--schedule-set"))
@@ -208,12 +262,16 @@ fn set(options: &[(String, Value)]) -> String {
 /// How many rows or queries each part has.
 fn sizes(parts: &Prepared) -> String {
     let mut text = match &parts.train.groups {
-        Some(groups) => format!("{} queries to train on ({} rows)", groups.len(), parts.train.rows()),
+        Some(groups) => {
+            format!("{} queries to train on ({} rows)", groups.len(), parts.train.rows())
+        }
         None => format!("{} rows to train on", parts.rows()),
     };
     if let Some(large) = &parts.large {
         let test = large.test.as_ref().map(|test| test.rows());
-        for (rows, purpose) in [(large.validation.as_ref().map(|rows| rows.rows()), "validate"), (test, "test")] {
+        for (rows, purpose) in
+            [(large.validation.as_ref().map(|rows| rows.rows()), "validate"), (test, "test")]
+        {
             text += &rows.map_or(String::new(), |rows| format!(", {rows} to {purpose} on"));
         }
     }

@@ -29,7 +29,8 @@ impl Train {
         }
         // Classes that are numbers stand in their order.
         let (least, most) = (&names[0], &names[classes - 1]);
-        let target = self.source.target().map_or("the target".into(), |column| format!("--target {column}"));
+        let target =
+            self.source.target().map_or("the target".into(), |column| format!("--target {column}"));
         Err(Failure::Failed(format!(
             "{target} holds whole numbers from {least} to {most}, which would be {classes} classes for {rows} rows to train on: too many to \
              learn; to predict the number itself take a loss of numbers (--loss mse, --loss huber)"
@@ -68,7 +69,8 @@ impl Train {
             // A class that the model does not know is told where its rows are scored.
             let Ok(labels) = rows.labels() else { return Ok(()) };
             let right = labels.iter().filter(|label| **label == class as i64).count();
-            let name_of = model.names().classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+            let name_of =
+                model.names().classes.get(class).cloned().unwrap_or_else(|| class.to_string());
             output::note(&format!(
                 "note: the model answers `{name_of}` to each of {count} {name} rows, which is right for {:.1} % of them: it has not learned to \
                  tell classes apart; more epochs, another learning rate or other features may help",
@@ -111,14 +113,17 @@ fn only_class(rows: &Dataset, task: &Task) -> Outcome<Option<String>> {
     if labels.iter().any(|&label| label != first) {
         return Ok(None);
     }
-    let name = usize::try_from(first).ok().and_then(|class| rows.classes().ok()?.get(class).cloned());
+    let name =
+        usize::try_from(first).ok().and_then(|class| rows.classes().ok()?.get(class).cloned());
     Ok(Some(name.unwrap_or_else(|| first.to_string())))
 }
 
 /// The class that has the largest output in each row, where it is always the same.
 fn only_answer(outputs: &Array2<f32>) -> Option<usize> {
     let answer = |row: ndarray::ArrayView1<f32>| {
-        let larger = |best: usize, (place, value): (usize, &f32)| if *value > row[best] { place } else { best };
+        let larger = |best: usize, (place, value): (usize, &f32)| {
+            if *value > row[best] { place } else { best }
+        };
         row.iter().enumerate().fold(0, larger)
     };
     let mut answers = outputs.rows().into_iter().map(answer);
@@ -129,7 +134,9 @@ fn only_answer(outputs: &Array2<f32>) -> Option<usize> {
 /// The first output, where every row has nearly the same in each column.
 fn only_value(outputs: &Array2<f32>) -> Option<f64> {
     let is_same = |column: ndarray::ArrayView1<f32>| {
-        let (least, most) = column.iter().fold((f32::MAX, f32::MIN), |(least, most), &x| (least.min(x), most.max(x)));
+        let (least, most) = column
+            .iter()
+            .fold((f32::MAX, f32::MIN), |(least, most), &x| (least.min(x), most.max(x)));
         most - least <= 1e-6 * least.abs().max(most.abs())
     };
     outputs.columns().into_iter().all(is_same).then(|| outputs.first().map(|&x| f64::from(x)))?

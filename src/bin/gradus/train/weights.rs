@@ -59,20 +59,27 @@ impl WeightOptions {
 
     /// That the targets can be weighed so, before a device is opened.
     pub fn check(&self, parts: &Prepared, loss: &dyn Loss) -> Outcome {
-        let refused =
-            |flag: &str, why: &str| Err(Failure::Failed(format!("{flag}: {}: {why}; leave it out", loss.name())));
+        let refused = |flag: &str, why: &str| {
+            Err(Failure::Failed(format!("{flag}: {}: {why}; leave it out", loss.name())))
+        };
         let asks = (
             matches!(self.class_weight, Some(ClassWeights::Balanced | ClassWeights::File(_))),
             self.pos_weight.is_some(),
         );
-        if parts.train.groups.is_some() && loss.targets().pads() && (asks.0 || asks.1 || self.sample_weight.is_some()) {
-            let flags = [("--class-weight", asks.0), ("--pos-weight", asks.1), ("--sample-weight", true)];
+        if parts.train.groups.is_some()
+            && loss.targets().pads()
+            && (asks.0 || asks.1 || self.sample_weight.is_some())
+        {
+            let flags =
+                [("--class-weight", asks.0), ("--pos-weight", asks.1), ("--sample-weight", true)];
             let flag = flags.iter().find(|(_, is_asked)| *is_asked).map_or("", |(flag, _)| flag);
             return refused(flag, "a loss of lists weighs the items of a list against each other");
         }
         if asks.0 && !matches!(parts.train.target, Target::Labels { .. }) {
             let why = match self.takes_pos_weight(loss) {
-                true => "a row may have several labels and is of no one class; --pos-weight weighs each label",
+                true => {
+                    "a row may have several labels and is of no one class; --pos-weight weighs each label"
+                }
                 false => "the targets are numbers and no classes",
             };
             return refused("--class-weight", why);
@@ -98,7 +105,8 @@ impl WeightOptions {
             Some(ClassWeights::File(path)) => {
                 let weights = match self.read.get() {
                     Some(weights) => weights.clone(),
-                    None => of_file(path, &parts.train).map_err(|failure| failure.of("--class-weight"))?,
+                    None => of_file(path, &parts.train)
+                        .map_err(|failure| failure.of("--class-weight"))?,
                 };
                 Some(ClassWeight::Each(self.read.get_or_init(|| weights).clone()))
             }
@@ -119,10 +127,13 @@ impl WeightOptions {
         if let Some(weights) = &parts.validation_weights {
             fit = fit.validation_weight(weights);
         }
-        let is_of_two = matches!(&parts.train.target, Target::Labels { classes, .. } if classes.len() == 2);
+        let is_of_two =
+            matches!(&parts.train.target, Target::Labels { classes, .. } if classes.len() == 2);
         Ok(match self.pos_weight.as_deref() {
             // Of two classes the second is the positive one, and there is an output for each: the weight is that of its rows.
-            Some(&[weight]) if is_of_two && loss.is_some_and(|loss| self.takes_pos_weight(loss)) => {
+            Some(&[weight])
+                if is_of_two && loss.is_some_and(|loss| self.takes_pos_weight(loss)) =>
+            {
                 fit.class_weight(ClassWeight::Each(vec![1.0, weight]))
             }
             Some(weights) => fit.pos_weight(weights.to_vec()),
@@ -143,8 +154,12 @@ impl WeightOptions {
             (Some(ClassWeights::Balanced), _) | (None, Some(ClassWeight::Balanced)) => {
                 Some("class weights balanced".to_string())
             }
-            (Some(ClassWeights::File(path)), _) => Some(format!("class weights of {}", path.display())),
-            (None, Some(ClassWeight::Each(weights))) => Some(format!("class weights {}", joined(weights))),
+            (Some(ClassWeights::File(path)), _) => {
+                Some(format!("class weights of {}", path.display()))
+            }
+            (None, Some(ClassWeight::Each(weights))) => {
+                Some(format!("class weights {}", joined(weights)))
+            }
             (None, None) => None,
         };
         let rows = self.column(model).map(|column| format!("rows weighed by `{column}`"));
@@ -164,11 +179,17 @@ impl WeightOptions {
         let classes = match (&self.class_weight, saved.as_ref().and_then(Fit::class_weights)) {
             (Some(ClassWeights::None), _) | (None, None) => Value::Null,
             (Some(ClassWeights::File(path)), _) => output::path(path),
-            (Some(ClassWeights::Balanced), _) | (None, Some(ClassWeight::Balanced)) => json!("balanced"),
+            (Some(ClassWeights::Balanced), _) | (None, Some(ClassWeight::Balanced)) => {
+                json!("balanced")
+            }
             (None, Some(ClassWeight::Each(weights))) => json!(weights),
         };
         let positive = self.pos_weight.as_deref().or(saved.as_ref().and_then(Fit::pos_weights));
-        [("class_weight", classes), ("sample_weight", json!(self.column(model))), ("pos_weight", json!(positive))]
+        [
+            ("class_weight", classes),
+            ("sample_weight", json!(self.column(model))),
+            ("pos_weight", json!(positive)),
+        ]
     }
 }
 
@@ -181,10 +202,14 @@ fn of_file(path: &Path, rows: &Dataset) -> Outcome<Vec<f64>> {
     let Target::Labels { classes, .. } = &rows.target else { return Ok(Vec::new()) };
     let table = Table::read(path, &TableOptions { header: Header::No, ..TableOptions::default() })?;
     // Beside the name of its column a weight is no number to the table. A decimal comma is told by what parts the fields.
-    let number = |text: &str| text.parse().or_else(|_| text.replacen(',', ".", 1).parse::<f64>()).ok();
+    let number =
+        |text: &str| text.parse().or_else(|_| text.replacen(',', ".", 1).parse::<f64>()).ok();
     let [names, weights] = table.columns() else {
         let found = table.columns().len();
-        let message = format!("{}: it has {found} columns; it must have two, a class and its weight", path.display());
+        let message = format!(
+            "{}: it has {found} columns; it must have two, a class and its weight",
+            path.display()
+        );
         return Err(Failure::Failed(message));
     };
     let mut found = vec![None; classes.len()];
@@ -192,22 +217,30 @@ fn of_file(path: &Path, rows: &Dataset) -> Outcome<Vec<f64>> {
     let is_header = table.rows() > 1 && weights.text(0).is_none_or(|text| number(&text).is_none());
     for row in usize::from(is_header)..table.rows() {
         let name = names.text(row).unwrap_or_default();
-        let failed = |what: String| Failure::Failed(format!("{}, {}: {what}", path.display(), table.line_of(row)));
+        let failed = |what: String| {
+            Failure::Failed(format!("{}, {}: {what}", path.display(), table.line_of(row)))
+        };
         let Some(place) = classes.iter().position(|class| *class == name) else {
-            return Err(failed(format!("there is no class `{name}`; there are {}", classes.join(", "))));
+            return Err(failed(format!(
+                "there is no class `{name}`; there are {}",
+                classes.join(", ")
+            )));
         };
         let weight = weights.number(row).or_else(|| number(&weights.text(row)?));
         let weight = weight.filter(|weight| *weight >= 0.0 && weight.is_finite());
         let Some(weight) = weight else {
             let text = weights.text(row).unwrap_or_default();
-            return Err(failed(format!("the weight of `{name}` is `{text}`; it must be a finite number >= 0")));
+            return Err(failed(format!(
+                "the weight of `{name}` is `{text}`; it must be a finite number >= 0"
+            )));
         };
         if found[place].replace(weight).is_some() {
             return Err(failed(format!("the class `{name}` has two weights")));
         }
     }
     let weight = |(class, weight): (&String, Option<f64>)| {
-        let message = || Failure::Failed(format!("{}: the class `{class}` has no weight", path.display()));
+        let message =
+            || Failure::Failed(format!("{}: the class `{class}` has no weight", path.display()));
         weight.ok_or_else(message)
     };
     classes.iter().zip(found).map(weight).collect()

@@ -31,8 +31,16 @@ impl ClassesFit {
             Cells::Numbers(numbers) => self.add_numbers(table, column, numbers),
             Cells::Words { codes, words } => {
                 let mut stands = vec![false; words.len()];
-                codes.iter().for_each(|&code| stands.get_mut(code as usize).into_iter().for_each(|it| *it = true));
-                self.names.extend(words.iter().zip(stands).filter(|(_, stands)| *stands).map(|(word, _)| word.clone()));
+                codes.iter().for_each(|&code| {
+                    stands.get_mut(code as usize).into_iter().for_each(|it| *it = true)
+                });
+                self.names.extend(
+                    words
+                        .iter()
+                        .zip(stands)
+                        .filter(|(_, stands)| *stands)
+                        .map(|(word, _)| word.clone()),
+                );
             }
         }
         // Of numbers that are not whole another error is told at the end.
@@ -40,7 +48,9 @@ impl ClassesFit {
     }
 
     fn add_numbers(&mut self, table: &Table, column: &Column, numbers: &[f64]) {
-        let odd = numbers.iter().position(|number| number.is_infinite() || number.fract() != 0.0 && !number.is_nan());
+        let odd = numbers
+            .iter()
+            .position(|number| number.is_infinite() || number.fract() != 0.0 && !number.is_nan());
         if let (None, Some(row)) = (&self.odd, odd) {
             let spot = table.spot(row, column.name(), table.shown(column, row));
             self.odd = Some((spot, numbers[row].is_infinite()));
@@ -48,7 +58,8 @@ impl ClassesFit {
         let has_written = column.has_written();
         for (row, number) in numbers.iter().enumerate().filter(|(_, number)| !number.is_nan()) {
             // There is one 0.
-            let is_new = self.numbers.len() <= MOST_CLASSES && self.numbers.insert((number + 0.0).to_bits());
+            let is_new =
+                self.numbers.len() <= MOST_CLASSES && self.numbers.insert((number + 0.0).to_bits());
             // `007` and `7` are two names of one number.
             if (is_new || has_written) && self.names.len() <= MOST_CLASSES {
                 self.names.extend(column.text(row).map(Cow::into_owned));
@@ -63,7 +74,8 @@ impl ClassesFit {
     /// The names in order.
     pub(super) fn finish(self, column: &str) -> Result<Vec<String>> {
         let different = self.numbers.len();
-        if let Some((spot, _)) = self.odd.clone().filter(|(_, is_infinite)| different > MOST_FRACTIONS || *is_infinite)
+        if let Some((spot, _)) =
+            self.odd.clone().filter(|(_, is_infinite)| different > MOST_FRACTIONS || *is_infinite)
         {
             let spot = spot.with(&format!(", one of {different} different numbers"));
             return Err(spot.error("the name of a class, a word or a whole number; to predict the number itself take a loss of numbers (--loss mse, --loss huber)"));
@@ -81,10 +93,20 @@ fn check_count(column: &str, count: usize) -> Result<()> {
     }
     let found = format!("has {count} different values");
     let allowed = format!("at most {MOST_CLASSES} classes are taken");
-    Err(Error::Input { operation: "data".into(), name: format!("target `{column}`"), found, allowed })
+    Err(Error::Input {
+        operation: "data".into(),
+        name: format!("target `{column}`"),
+        found,
+        allowed,
+    })
 }
 
-pub(super) fn labels(table: &Table, column: &Column, classes: &[String], rows: &[usize]) -> Result<Array1<i64>> {
+pub(super) fn labels(
+    table: &Table,
+    column: &Column,
+    classes: &[String],
+    rows: &[usize],
+) -> Result<Array1<i64>> {
     let label = |place: Result<Option<usize>, usize>| match place {
         // Blanks were refused before.
         Ok(place) => Ok(place.map_or(-1, |place| place as i64)),

@@ -44,10 +44,12 @@ impl TargetFit {
             ([], _) => Found::Nothing,
             ([_, _, ..], TargetKind::Flags | TargetKind::Signs) => Found::Flags,
             ([_, _, ..], TargetKind::Classes) => Found::OneHot,
-            (_, TargetKind::Classes | TargetKind::Flags | TargetKind::Signs) => Found::Classes(ClassesFit::default()),
-            _ if are_numbers => {
-                Found::Numbers(columns.iter().map(|_| (Moments::default(), Quantiles::new(memory))).collect())
+            (_, TargetKind::Classes | TargetKind::Flags | TargetKind::Signs) => {
+                Found::Classes(ClassesFit::default())
             }
+            _ if are_numbers => Found::Numbers(
+                columns.iter().map(|_| (Moments::default(), Quantiles::new(memory))).collect(),
+            ),
             ([_], _) => Found::Words(ClassesFit::default(), AmongNumbers::default()),
             ([_, second, ..], _) => {
                 for column in targets {
@@ -55,15 +57,27 @@ impl TargetFit {
                     among_numbers.add(table, column);
                     among_numbers.check()?;
                 }
-                let found = format!("several targets, of which not all are numbers (`{}` …)", second.name());
-                return Err(table.wrong("the header", found, "numbers in each of them, or one target of classes"));
+                let found = format!(
+                    "several targets, of which not all are numbers (`{}` …)",
+                    second.name()
+                );
+                return Err(table.wrong(
+                    "the header",
+                    found,
+                    "numbers in each of them, or one target of classes",
+                ));
             }
         };
         Ok(TargetFit { columns, kind, found })
     }
 
     /// Adds a part of the table, in which these are the rows to train on: classes are learned of all rows, so that a rare one is known.
-    pub(in crate::data::encoding) fn add(&mut self, table: &Table, targets: &[&Column], rows: &[usize]) -> Result<()> {
+    pub(in crate::data::encoding) fn add(
+        &mut self,
+        table: &Table,
+        targets: &[&Column],
+        rows: &[usize],
+    ) -> Result<()> {
         match &mut self.found {
             Found::Nothing => {}
             Found::Flags => targets.iter().try_for_each(|column| check_flags(table, column))?,
@@ -97,7 +111,9 @@ impl TargetFit {
             Found::Nothing => TargetEncoding::Nothing,
             Found::Flags => TargetEncoding::Flags { columns, signs: kind == TargetKind::Signs },
             Found::OneHot => TargetEncoding::Classes { classes: columns.clone(), columns },
-            Found::Classes(classes) => TargetEncoding::Classes { classes: classes.finish(&columns[0])?, columns },
+            Found::Classes(classes) => {
+                TargetEncoding::Classes { classes: classes.finish(&columns[0])?, columns }
+            }
             Found::Words(classes, among_numbers) => {
                 among_numbers.check()?;
                 TargetEncoding::Classes { classes: classes.finish(&columns[0])?, columns }
@@ -109,7 +125,8 @@ impl TargetFit {
                     _ => (0.0, 1.0),
                 });
                 let (center, scale): (Vec<f64>, Vec<f64>) = places.unzip();
-                let scale = scale.into_iter().map(|scale| if scale > 0.0 { scale } else { 1.0 }).collect();
+                let scale =
+                    scale.into_iter().map(|scale| if scale > 0.0 { scale } else { 1.0 }).collect();
                 TargetEncoding::Numbers { columns, center, scale }
             }
         })

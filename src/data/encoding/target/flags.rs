@@ -9,7 +9,8 @@ use crate::Result;
 /// The column that is 1 in each row.
 pub(super) fn one_hot(table: &Table, columns: &[&Column], rows: &[usize]) -> Result<Array1<i64>> {
     let label = |&row: &usize| {
-        let flags: Vec<bool> = columns.iter().map(|column| flag(table, column, row)).collect::<Result<_>>()?;
+        let flags: Vec<bool> =
+            columns.iter().map(|column| flag(table, column, row)).collect::<Result<_>>()?;
         let set = flags.iter().filter(|flag| **flag).count();
         if set != 1 {
             let found = format!("{set} of the {} targets say yes", flags.len());

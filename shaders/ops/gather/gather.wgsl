@@ -1,0 +1,48 @@
+// Copies the rows of a batch out of the data set, in the order of a shuffle that is computed row by row.
+//
+//     batch[r] = samples[permuted(start + r)]
+//
+// Linked with lib/random. A data set over the binding limit comes in parts, one dispatch each, and each dispatch
+// copies the rows that lie in its part. A workgroup takes a row, so the shuffle is computed once for it.
+
+struct Params {
+    rows: u32,       // in the batch
+    width: u32,      // 32-bit words of a row
+    part_first: u32, // the rows of the data set that are bound
+    part_rows: u32,
+    start: u32,      // place of the batch's first row in the order
+    length: u32,     // rows in the order
+    shuffled: u32,   // 0: the order is the data set's own
+    places: u32,     // of a list, where lists are gathered
+    first_keys: vec4<u32>,
+    last_keys: vec4<u32>,
+}
+
+override WORKGROUP: u32 = 64u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> samples: array<u32>;
+@group(0) @binding(2) var<storage, read_write> batch: array<u32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn gather(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let row = workgroup.y * count.x + workgroup.x;
+    if row >= params.rows {
+        return;
+    }
+    var place = params.start + row;
+    if params.shuffled != 0u {
+        place = permuted(place, params.length, params.first_keys, params.last_keys);
+    }
+    if place < params.part_first || place >= params.part_first + params.part_rows {
+        return;
+    }
+    let source = (place - params.part_first) * params.width;
+    for (var k = local_index; k < params.width; k += WORKGROUP) {
+        batch[row * params.width + k] = samples[source + k];
+    }
+}

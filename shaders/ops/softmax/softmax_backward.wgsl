@@ -1,0 +1,33 @@
+// The gradient through a softmax, where it stands: dL/dx = y (g - sum of g y), g = dL/dy. A thread takes a row.
+
+struct Params {
+    rows: u32,
+    columns: u32,
+}
+
+override WORKGROUP: u32 = 64u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> outputs: array<f32>;
+@group(0) @binding(2) var<storage, read_write> gradients: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn softmax_backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
+    if row >= params.rows {
+        return;
+    }
+    let first = row * params.columns;
+    let end = first + params.columns;
+    var pull = 0.0;
+    for (var i = first; i < end; i += 1u) {
+        pull += gradients[i] * outputs[i];
+    }
+    for (var i = first; i < end; i += 1u) {
+        gradients[i] = outputs[i] * (gradients[i] - pull);
+    }
+}

@@ -1,0 +1,178 @@
+// Draws and decisions: what an interaction is, which item a draw names, who is known to whom. Linked with recommend/recommend and
+// lib/random by the kernels that sample.
+
+@group(0) @binding(1) var<storage, read> known: array<u32>;
+@group(0) @binding(2) var<storage, read> users: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> items: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> rank_weights: array<f32>;
+@group(0) @binding(5) var<storage, read_write> records: array<vec4<u32>>; // positive, negative, draws, step
+@group(0) @binding(6) var<storage, read_write> losses: array<f32>;
+@group(0) @binding(7) var<storage, read_write> user_hits: array<u32>;
+@group(0) @binding(8) var<storage, read_write> item_hits: array<vec2<u32>>;
+
+// One interaction of the batch.
+struct Job {
+    number: u32, // of the interaction
+    user: u32,
+    item: u32,     // the positive one, NONE if there is none
+    weight: f32,
+    bar: f32,      // what a score must lie above to violate
+}
+
+// The first draw that counts.
+struct Found {
+    draw: u32, // NONE if there is none
+    item: u32,
+    score: f32,
+}
+
+fn item_at(interaction: u32) -> u32 {
+    return known[params.users + 1u + interaction];
+}
+
+fn user_at(interaction: u32) -> u32 {
+    return known[params.users + 1u + params.count + interaction];
+}
+
+fn weight_at(interaction: u32) -> f32 {
+    return bitcast<f32>(known[params.users + 1u + 2u * params.count + interaction]);
+}
+
+// Whether a user has had to do with an item: a search by halves in the user's row, whose items ascend.
+fn holds(user: u32, item: u32) -> bool {
+    var low = known[user];
+    var high = known[user + 1u];
+    while low < high {
+        let middle = low + (high - low) / 2u;
+        if item_at(middle) < item {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    return low < known[user + 1u] && item_at(min(low, params.count - 1u)) == item;
+}
+
+// A word brought below a bound.
+fn below(word: u32, bound: u32) -> u32 {
+    return multiply_high(word, bound);
+}
+
+fn word_of(interaction: u32, draw: u32, stream: u32) -> u32 {
+    return philox(vec4<u32>(draw / 4u, interaction, params.epoch, stream), params.seed)[draw % 4u];
+}
+
+// The 12 leading bits: products of such numbers are exact, so that it does not matter whether a device fuses product and sum.
+fn cut(factors: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(factors) & vec4<u32>(0xfffff000u));
+}
+
+// Eight threads folded by halves.
+fn folded(low: vec4<f32>, high: vec4<f32>) -> f32 {
+    let half = low + high;
+    return (half.x + half.z) + (half.y + half.w);
+}
+
+// What decides of an item: the dot product of the cut factors plus the item's bias.
+fn decisive(user: u32, item: u32) -> f32 {
+    let a = user * params.cells;
+    let b = item * params.cells;
+    var low = vec4<f32>();
+    var high = vec4<f32>();
+    for (var cell = 0u; cell + 1u < params.cells; cell += 2u) {
+        low += cut(users[a + cell]) * cut(items[b + cell]);
+        high += cut(users[a + cell + 1u]) * cut(items[b + cell + 1u]);
+    }
+    return folded(low, high) + items[b + params.cells - 1u].x;
+}
+
+// The score without the user's bias, of whole factors.
+fn score_of(user: u32, item: u32) -> f32 {
+    let a = user * params.cells;
+    let b = item * params.cells;
+    var low = vec4<f32>();
+    var high = vec4<f32>();
+    for (var cell = 0u; cell + 1u < params.cells; cell += 2u) {
+        low += users[a + cell] * items[b + cell];
+        high += users[a + cell + 1u] * items[b + cell + 1u];
+    }
+    return folded(low, high) + items[b + params.cells - 1u].x;
+}
+
+// Of min(n, known) draws among a user's interactions the k-th best of those that are liked, or the last if there are fewer.
+fn kth_positive(interaction: u32, user: u32) -> u32 {
+    var scores: array<f32, 64>;
+    var drawn: array<u32, 64>;
+    var liked = 0u;
+    let begin = known[user];
+    let length = known[user + 1u] - begin;
+    for (var draw = 0u; draw < min(params.n, min(length, 64u)); draw++) {
+        let place = begin + below(word_of(interaction, draw, POSITIVES), length);
+        if weight_at(place) > 0.0 {
+            scores[liked] = decisive(user, item_at(place));
+            drawn[liked] = item_at(place);
+            liked++;
+        }
+    }
+    let wanted = min(params.k, liked) - 1u;
+    for (var draw = 0u; draw < liked; draw++) {
+        var better = 0u;
+        for (var other = 0u; other < liked; other++) {
+            let is_better = scores[other] > scores[draw] || (scores[other] == scores[draw] && other < draw);
+            better += select(0u, 1u, is_better);
+        }
+        if better == wanted {
+            return drawn[draw];
+        }
+    }
+    return NONE;
+}
+
+// The interaction at a place of the batch. A disliked one has no positive item, but for the logistic loss.
+fn job_at(place: u32) -> Job {
+    let number = permuted(params.first + place, params.count, params.first_keys, params.last_keys);
+    var job = Job(number, user_at(number), item_at(number), weight_at(number), 0.0);
+    if LOSS != LOGISTIC && !(job.weight > 0.0) {
+        job.item = NONE;
+    } else if LOSS == WARP_KOS {
+        job.item = kth_positive(number, job.user);
+    }
+    if LOSS <= WARP_KOS && job.item != NONE {
+        job.bar = decisive(job.user, job.item) - params.margin;
+    }
+    return job;
+}
+
+// What a draw's word makes of it: its item, and whether it counts.
+fn tried(job: Job, draw: u32, word: u32) -> Found {
+    if LOSS == BPR {
+        let item = item_at(below(word, params.count));
+        return Found(select(draw, NONE, holds(job.user, item)), item, 0.0);
+    }
+    let item = below(word, params.items);
+    var found = Found(NONE, item, decisive(job.user, item));
+    // Most draws do not violate: only those that do are looked up.
+    if found.score > job.bar {
+        if !holds(job.user, item) {
+            found.draw = draw;
+        }
+    }
+    return found;
+}
+
+// A place behind the end of a batch that is not full hits nothing.
+fn leave_out(place: u32) {
+    if place < params.capacity {
+        user_hits[place] = NONE;
+        item_hits[place] = vec2<u32>(NONE);
+    }
+}
+
+// Writes what an interaction moves; `item_hits` of NONE are left out by the sort.
+fn finish(place: u32, job: Job, negative: u32, draws: u32, step: f32, loss: f32) {
+    records[place] = vec4<u32>(job.item, negative, draws, bitcast<u32>(step));
+    losses[place] = loss;
+    let moves = step != 0.0;
+    user_hits[place] = select(NONE, job.user, moves);
+    item_hits[place] = select(vec2<u32>(NONE), vec2<u32>(job.item, negative), moves);
+}

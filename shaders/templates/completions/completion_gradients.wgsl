@@ -1,0 +1,31 @@
+// What each token's -ln p is multiplied by on the way back: upstreams[token] = -log_gradients[a] * normalizers[a] of its answer a. A thread takes a
+// token.
+
+struct Params {
+    tokens: u32, // of all answers
+    length: u32, // of one answer
+}
+
+override WORKGROUP: u32 = 64u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> log_gradients: array<f32>;
+@group(0) @binding(2) var<storage, read> normalizers: array<f32>;
+@group(0) @binding(3) var<storage, read_write> upstreams: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn completion_gradients(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let token = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
+    if token >= params.tokens {
+        return;
+    }
+    let completion = token / params.length;
+    let bits = bitcast<u32>(log_gradients[completion]);
+    // An infinite derivative is the largest number: a token that is certain has derivative 0, and 0 times inf has no value.
+    let limited = select(bits, bits - 1u, (bits & 0x7fffffffu) == 0x7f800000u);
+    upstreams[token] = -bitcast<f32>(limited) * normalizers[completion];
+}

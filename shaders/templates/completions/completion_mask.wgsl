@@ -1,0 +1,29 @@
+// Hands the mask of the values on to the tokens of their answers: weights[token] = MASKED or 1. Linked with lib/numbers. A thread
+// takes a token; answers i, i + values, ... belong to value i.
+
+struct Params {
+    tokens: u32, // of all answers
+    length: u32, // of one answer
+    values: u32,
+}
+
+override WORKGROUP: u32 = 64u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> mask: array<u32>;
+@group(0) @binding(2) var<storage, read_write> weights: array<u32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn completion_mask(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let token = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
+    if token >= params.tokens {
+        return;
+    }
+    let word = mask[(token / params.length) % params.values];
+    // Else the bits of 1.
+    weights[token] = select(0x3f800000u, MASKED, word == MASKED);
+}

@@ -1,0 +1,109 @@
+// What the kernels over lists share: bindings, switches, and the items as one kernel leaves them to the next.
+//
+// A list's items fall into blocks, so that a long list keeps many workgroups busy and no thread loops for long: a unit of
+// work is one block of one list. What an item brings into its pairs is one vector of four numbers. Linked with one of
+// templates/listwise/items_*: how scores and truths lie in memory.
+
+struct Params {
+    lists: u32,         // in this part of the tensor
+    items: u32,         // of each list
+    blocks: u32,        // that a list falls into
+    block: u32,         // items of a block
+    turns: u32,         // units that one workgroup takes
+    first_partial: u32, // where this part's partial sums begin
+    factor: f32,        // of the reduction
+    upstream: f32,      // dL/d(value)
+}
+
+// An item of a list. Padding has a truth below 0, and nothing else of it is read.
+struct Item {
+    score: f32, // NaN: no number stands in the list
+    truth: f32,
+    x: f32,     // two numbers of the loss function's own
+    y: f32,
+    index: u32, // in the list
+}
+
+// A block of a list's items.
+struct Unit {
+    list: u32,
+    first: u32, // the place of the list's first item
+    begin: u32,
+    end: u32,
+}
+
+const INFINITY_BITS: u32 = 0x7f800000u;
+
+override WORKGROUP: u32 = 64u;
+override HAS_WEIGHT: bool = false;
+// Every value is written, and each has its own upstream.
+override REDUCTION_NONE: bool = false;
+// The divisor of the mean was counted on the device, where the targets live: it is upstreams[2].
+override DIVISOR_ON_DEVICE: bool = false;
+// The gradient is written over the predictions.
+override IN_PLACE: bool = false;
+
+@group(0) @binding(0) var<uniform> params: Params;
+// Bindings 1, 2 and 5, predictions, targets and gradients, stand in templates/listwise/items_*.
+@group(0) @binding(3) var<storage, read> weights: array<u32>;
+@group(0) @binding(4) var<storage, read> upstreams: array<f32>;
+// Partial sums: of each workgroup; with REDUCTION_NONE those of each unit, which templates/listwise/list_values joins.
+@group(0) @binding(6) var<storage, read_write> values: array<f32>;
+@group(0) @binding(7) var<storage, read_write> records: array<vec4<f32>>;
+
+fn unit_of(index: u32) -> Unit {
+    let list = index / params.blocks;
+    let begin = (index - list * params.blocks) * params.block;
+    return Unit(list, list * params.items, begin, min(begin + params.block, params.items));
+}
+
+// The units of a workgroup: from x to below y.
+fn units_of(workgroup: u32) -> vec2<u32> {
+    let begin = workgroup * params.turns;
+    return vec2<u32>(begin, min(begin + params.turns, params.lists * params.blocks));
+}
+
+fn is_left_out(list: u32) -> bool {
+    return HAS_WEIGHT && weights[list] == MASKED;
+}
+
+// The targets of a row are a list of classes, ended by the first -1: an item's truth is whether it is in it.
+override CLASS_LIST: bool = false;
+
+fn member_at(first: u32, index: u32, score: f32) -> Item {
+    var truth = 0.0;
+    var is_open = true;
+    for (var k = 0u; k < params.items; k += 1u) {
+        let class_number = truth_at(first + k);
+        is_open = is_open && class_number != -1.0;
+        if is_nan(class_number) || (is_open && (class_number < 0.0 || class_number >= f32(params.items))) {
+            return Item(not_a_number(class_number), 0.0, 0.0, 0.0, index);
+        }
+        if is_open && u32(class_number) == index {
+            truth = 1.0;
+        }
+    }
+    return Item(score, truth, 0.0, 0.0, index);
+}
+
+// As it was handed in, NaN told by its bits: no comparison with a NaN is relied upon.
+fn item_at(first: u32, index: u32) -> Item {
+    let place = first + index;
+    let score = score_at(place);
+    if CLASS_LIST {
+        return member_at(first, index, score);
+    }
+    let truth = truth_at(place);
+    if is_nan(truth) {
+        return Item(truth, 0.0, 0.0, 0.0, index);
+    }
+    if truth < 0.0 {
+        return Item(0.0, -1.0, 0.0, 0.0, index);
+    }
+    return Item(score, truth, 0.0, 0.0, index);
+}
+
+// a - b of two scores: 0 where they are equal, also if both are the same infinity.
+fn difference(a: f32, b: f32) -> f32 {
+    return select(a - b, 0.0, a == b);
+}

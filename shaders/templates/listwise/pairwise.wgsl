@@ -1,0 +1,91 @@
+// Losses over the pairs of a list in which one item is above the other by its truth: the listwise kernel template called with
+//
+//     pair(d) = (f(d), f'(d)),  d = (s_i - s_j) / TEMPERATURE,  y_i > y_j
+//
+// each pair with a weight that is held fixed, by LAMBDA: 0 none, 1 |y_i - y_j|, 2 |change of NDCG if the two changed
+// places| = |G_i - G_j| |D_i - D_j| / ideal. TOP_N: places whose discount D is not 0; 0 for all.
+// With LAMBDA 2 a record is (score, gain, places before it, gain times the discount of its best place).
+
+fn uses_statistics() -> bool {
+    return LAMBDA == 2u;
+}
+
+fn initial_statistics() -> vec3<f32> {
+    return vec3<f32>();
+}
+
+fn place_discount(place: f32) -> f32 {
+    if TOP_N != 0u && u32(place) >= TOP_N {
+        return 0.0;
+    }
+    return discount(place + 1.0);
+}
+
+// How many stand before it by score, and by truth.
+fn update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
+    let before = vec3<bool>(
+        stands_before(other.score, other.index, item.score, item.index),
+        stands_before(other.truth, other.index, item.truth, item.index),
+        false,
+    );
+    return statistics + select(vec3<f32>(), vec3<f32>(1.0), before);
+}
+
+fn record(item: Item, statistics: vec3<f32>) -> Item {
+    var made = item;
+    if LAMBDA == 2u {
+        made.truth = gain(item.truth);
+        made.x = statistics.x;
+        made.y = made.truth * place_discount(statistics.y);
+    }
+    return made;
+}
+
+fn normalizer_term(item: Item) -> f32 {
+    return item.y;
+}
+
+fn scale(total: f32) -> f32 {
+    if LAMBDA == 2u {
+        return select(1.0 / total, 0.0, total == 0.0);
+    }
+    return 1.0;
+}
+
+fn item_terms(item: Item) -> vec2<f32> {
+    return vec2<f32>();
+}
+
+// |D_i - D_j| = log2((1 + r_j)/(1 + r_i)) D_i D_j, which has all its digits where two far places are neighbours.
+fn discount_difference(a: f32, b: f32) -> f32 {
+    let high = min(a, b);
+    let low = max(a, b);
+    if TOP_N != 0u && u32(low) >= TOP_N {
+        return place_discount(high);
+    }
+    return 1.442695 * ln_1p((low - high) / (high + 2.0)) * discount(high + 1.0) * discount(low + 1.0);
+}
+
+fn pair_weight(item: Item, other: Item) -> f32 {
+    if LAMBDA == 0u {
+        return 1.0;
+    }
+    let apart = abs(difference(item.truth, other.truth));
+    if LAMBDA == 1u {
+        return apart;
+    }
+    return apart * discount_difference(item.x, other.x);
+}
+
+fn pair_terms(item: Item, other: Item) -> vec2<f32> {
+    if item.truth == other.truth {
+        return vec2<f32>();
+    }
+    let is_above = item.truth > other.truth;
+    let side = select(-1.0, 1.0, is_above);
+    let found = pair(side * difference(item.score, other.score) / TEMPERATURE);
+    let weight = pair_weight(item, other);
+    // A weight of 0 takes the pair out, also where it is infinite.
+    let kept = select(weight * vec2<f32>(select(0.0, found.x, is_above), side * found.y / TEMPERATURE), vec2<f32>(), weight == 0.0);
+    return kept;
+}

@@ -1,0 +1,28 @@
+// A gradient times dL/d(value), one number that lives on the device: numbers[i] = upstream[0] numbers[i]. What is 0 stays 0, so that
+// what was left out takes nothing of an upstream that is infinite. A thread takes an element.
+
+struct Params {
+    length: u32,  // elements in this part
+    first: u32,   // index of its first element
+    columns: u32, // 1
+}
+
+override WORKGROUP: u32 = 64u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> upstream: array<f32>;
+@group(0) @binding(2) var<storage, read_write> numbers: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn multiply_by_upstream(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
+    if i >= params.length {
+        return;
+    }
+    let x = numbers[i];
+    numbers[i] = select(upstream[0] * x, x, x == 0.0);
+}

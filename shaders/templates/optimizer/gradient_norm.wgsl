@@ -1,0 +1,51 @@
+// The squared length of the gradient that is minimised along, in partial sums: the loss's gradient and the penalties'.
+//
+//     partials[w] = (sum of g^2, sum of (g / 2^100)^2) over the block of workgroup w,  g = gradients[i] + dR/dw
+//
+// The second sum stands in where the first overflows: from 1e19 on a square has no place in f32, and exploding
+// gradients are what a clip is for. Linked with templates/optimizer/penalty. Each workgroup owns one contiguous block, so the
+// order of the sums depends on the length alone.
+
+struct Params {
+    length: u32,
+    spans: u32,
+    block: u32, // elements of a workgroup
+    reserved: u32,
+}
+
+override WORKGROUP: u32 = 256u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> parameters: array<f32>;
+@group(0) @binding(3) var<storage, read> gradients: array<f32>;
+@group(0) @binding(4) var<storage, read_write> partials: array<vec2<f32>>;
+
+var<workgroup> sums: array<vec2<f32>, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn gradient_norm(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let block = workgroup.y * count.x + workgroup.x;
+    let begin = block * params.block;
+    let end = min(begin + params.block, params.length);
+    var total = vec2<f32>();
+    for (var i = begin + local_index; i < end; i += WORKGROUP) {
+        let gradient = gradients[i] + regularization(i, parameters[i]);
+        let small = gradient * 7.8886090522e-31;
+        total += vec2(gradient * gradient, small * small);
+    }
+    sums[local_index] = total;
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        // Separates the writes of the level above from the reads of this one.
+        workgroupBarrier();
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
+        }
+    }
+    if local_index == 0u && begin < end {
+        partials[block] = sums[0];
+    }
+}

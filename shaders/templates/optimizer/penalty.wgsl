@@ -1,0 +1,53 @@
+// The tensors of the flat parameters, and their regularisation R(w) = l1 |w| + l2 w^2 (no 1/2 before l2, as Keras). Linked with
+// a kernel template whose `params.spans` counts the tensors, 0 where nothing depends on them.
+
+// A tensor among the parameters. It ends before `end`; some numbers that belong to none may stand between `start` + its
+// length and there.
+struct ParameterSpan {
+    end: u32,
+    l1: f32,
+    l2: f32,
+    proximal: f32,
+    start: u32,
+    rows: u32,
+    columns: u32, // 0 for a vector
+    lines: u32,   // rows and columns of this matrix and of all before it
+}
+
+@group(0) @binding(1) var<storage, read> spans: array<ParameterSpan>;
+
+// The first span that ends behind the index is its own.
+fn span_of(index: u32) -> u32 {
+    var low = 0u;
+    var high = max(params.spans, 1u) - 1u;
+    while low < high {
+        let middle = (low + high) / 2u;
+        if spans[middle].end <= index {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+// dR/dw of one parameter.
+fn regularization_in(span: u32, parameter: f32) -> f32 {
+    return spans[span].l1 * sign(parameter) + 2.0 * spans[span].l2 * parameter;
+}
+
+fn regularization(index: u32, parameter: f32) -> f32 {
+    if params.spans == 0u {
+        return 0.0;
+    }
+    return regularization_in(span_of(index), parameter);
+}
+
+// sign(w) max(|w| - rate proximal, 0): the proximal step of l1, which leaves exact zeros.
+fn shrunk(span: u32, parameter: f32, rate: f32) -> f32 {
+    let by = rate * spans[span].proximal;
+    if by == 0.0 || is_nan(parameter) {
+        return parameter;
+    }
+    return sign(parameter) * max(abs(parameter) - by, 0.0);
+}

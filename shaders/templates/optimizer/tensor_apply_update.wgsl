@@ -1,0 +1,36 @@
+// The kernel template of optimizers that look at whole tensors, its second half: the move along the direction.
+//
+//     parameters[i] = apply_update(parameters[i], gradients[i], layer, step)
+//
+// with the direction where the gradient was, and of each tensor the norms that templates/optimizer/tensor_norms_join left. Linked as
+// templates/optimizer/tensor_transform.
+
+override WORKGROUP: u32 = 256u;
+
+@group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
+@group(0) @binding(3) var<storage, read> gradients: array<f32>;
+@group(0) @binding(4) var<storage, read> norms: array<vec2<f32>>;
+@group(0) @binding(5) var<storage, read> clip: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn tensor_apply_update(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
+    if index >= params.length || is_skipped(clip[0]) {
+        return;
+    }
+    let number = span_of(index);
+    let tensor = spans[number];
+    let columns = max(tensor.columns, 1u);
+    if index - tensor.start >= tensor.rows * columns {
+        return;
+    }
+    var step = params.step;
+    step.is_matrix = select(0.0, 1.0, tensor.columns > 0u);
+    let layer = Layer(norms[number].x, norms[number].y, f32(tensor.rows), f32(columns));
+    let moved = apply_update(parameters[index], gradients[index], layer, step);
+    parameters[index] = shrunk(number, moved, step.learning_rate);
+}

@@ -1,0 +1,53 @@
+// The kernel template of optimizers that look at whole tensors, its first half: the direction of each element, in the gradient's place.
+//
+//     (gradients[i], state[i]) = update(parameters[i], gradients[i], state[i], step)
+//
+// Takes from shaders/optimizers/*.wgsl, by an adaptor; templates/optimizer/tensor_apply_update is the other half. With FACTORED the state of a matrix is what
+// templates/optimizer/tensor_means keeps, and is not written here. Linked as templates/optimizer/tensor_transform.
+
+override WORKGROUP: u32 = 256u;
+override STATES: u32 = 2u;
+override FACTORED: bool = false;
+
+@group(0) @binding(2) var<storage, read> parameters: array<f32>;
+@group(0) @binding(3) var<storage, read_write> gradients: array<f32>;
+@group(0) @binding(4) var<storage, read_write> first_states: array<f32>;
+@group(0) @binding(5) var<storage, read_write> second_states: array<f32>;
+@group(0) @binding(6) var<storage, read_write> third_states: array<f32>;
+@group(0) @binding(7) var<storage, read> clip: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn tensor_direction(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
+    if index >= params.length || is_skipped(clip[0]) {
+        return;
+    }
+    let tensor = spans[span_of(index)];
+    let place = index - tensor.start;
+    if place >= tensor.rows * max(tensor.columns, 1u) {
+        return;
+    }
+    var step = params.step;
+    step.is_matrix = select(0.0, 1.0, tensor.columns > 0u);
+    if FACTORED && tensor.columns > 0u {
+        let of_row = first_states[tensor.start + place / tensor.columns];
+        let of_column = second_states[tensor.start + place % tensor.columns];
+        let state = State(of_row, of_column, third_states[tensor.start], 0.0);
+        gradients[index] = update(parameters[index], gradients[index], state, step).parameter;
+        return;
+    }
+    var state = State(first_states[index], 0.0, 0.0, 0.0);
+    if STATES > 1u {
+        state.second = second_states[index];
+    }
+    let result = update(parameters[index], gradients[index], state, step);
+    gradients[index] = result.parameter;
+    first_states[index] = result.state.first;
+    if STATES > 1u {
+        second_states[index] = result.state.second;
+    }
+}

@@ -1,0 +1,114 @@
+// What the row-wise kernels share: bindings, switches, and what is known of a row before its cells are read. Linked with
+// one of templates/rowwise/cells_* (how the cells of a row lie in memory), which asks for `THREADS_PER_ROW`: the threads that take a row.
+
+struct Params {
+    rows: u32,          // in this part of the tensor
+    columns: u32,
+    plane: u32,         // distance between the planes of values: the rows of the whole tensor
+    first_row: u32,     // of this part, in the whole tensor
+    block: u32,         // rows that one workgroup takes
+    first_partial: u32, // where this part's partial sums begin
+    factor: f32,        // of the reduction
+    upstream: f32,      // dL/d(value)
+    ignored_count: u32,
+    ignored: array<vec4<i32>, 4>,
+}
+
+// What is known of a row before its cells are read.
+struct Row {
+    first: u32,       // index of its first cell
+    label: u32,       // NO_LABEL with dense targets, and where the row takes no part
+    label_logit: f32,
+    weight: f32,      // factor and weight
+    upstream: f32,
+    state: u32,       // KEPT, LEFT_OUT or BAD_LABEL
+}
+
+const NO_LABEL: u32 = 0xffffffffu;
+const KEPT: u32 = 0u;
+const BAD_LABEL: u32 = 1u;
+const LEFT_OUT: u32 = 2u;
+
+override WORKGROUP: u32 = 64u;
+// The length of the rows where it is fixed, so that short rows are unrolled; 0 where the parameters hold it.
+override COLUMNS: u32 = 0u;
+override HAS_LABELS: bool = true;
+override HAS_WEIGHT: bool = false;
+override HAS_CLASS_WEIGHT: bool = false;
+// Behind the weights of the classes lie those of their positive sides.
+override HAS_POS_WEIGHT: bool = false;
+// Class mask: 0 none, 1 one for all rows, 2 one for each row.
+override CLASS_MASK: u32 = 0u;
+// Every value is written, and each has its own upstream.
+override REDUCTION_NONE: bool = false;
+// The divisor of the mean was summed on the device, since the labels live there: it is upstreams[2].
+override DIVISOR_ON_DEVICE: bool = false;
+override AUXILIARY: bool = false;
+// The gradient is written over the logits.
+override IN_PLACE: bool = false;
+// Classes that no column stands for: thresholds between classes are one fewer than these.
+override EXTRA_CLASSES: u32 = 0u;
+
+// Bindings 1 to 4 and 7, the arrays of cells, stand in templates/rowwise/cells_*.
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read> weights: array<u32>;
+@group(0) @binding(6) var<storage, read> upstreams: array<f32>;
+// Partial sums; with REDUCTION_NONE or AUXILIARY planes of one number for each row: the value, then the auxiliary ones.
+@group(0) @binding(8) var<storage, read_write> values: array<f32>;
+
+fn row_length() -> u32 {
+    if COLUMNS != 0u {
+        return COLUMNS;
+    }
+    return params.columns;
+}
+
+fn is_ignored(label: i32) -> bool {
+    for (var i = 0u; i < params.ignored_count; i += 1u) {
+        if params.ignored[i / 4u][i % 4u] == label {
+            return true;
+        }
+    }
+    return false;
+}
+
+fn begin_row(index: u32) -> Row {
+    var row = Row(index * row_length(), NO_LABEL, 0.0, params.factor, params.upstream, KEPT);
+    if HAS_WEIGHT {
+        let bits = weights[index];
+        row.state = select(KEPT, LEFT_OUT, bits == MASKED);
+        row.weight *= bitcast<f32>(bits);
+    }
+    if HAS_LABELS && row.state == KEPT {
+        let label = label_of(index);
+        if is_ignored(label) {
+            row.state = LEFT_OUT;
+        } else if label < 0 || u32(label) >= row_length() + EXTRA_CLASSES {
+            row.state = BAD_LABEL;
+        } else {
+            row.label = u32(label);
+            row.label_logit = logit_at(row.first + min(row.label, row_length() - 1u));
+        }
+    }
+    if DIVISOR_ON_DEVICE {
+        let divisor = upstreams[2];
+        row.weight = select(row.weight / divisor, 0.0, divisor == 0.0);
+    }
+    if REDUCTION_NONE {
+        row.upstream *= upstreams[index];
+    }
+    return row;
+}
+
+// Whether the class mask keeps a class of a row.
+fn keeps(row: Row, column: u32) -> bool {
+    return CLASS_MASK == 0u || class_mask_at(select(0u, row.first, CLASS_MASK == 2u) + column) != 0u;
+}
+
+fn class_weight(column: u32) -> f32 {
+    if HAS_CLASS_WEIGHT {
+        return class_weight_at(column);
+    }
+    return 1.0;
+}
+

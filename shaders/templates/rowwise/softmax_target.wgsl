@@ -1,0 +1,172 @@
+// The softmax of a row against its target, for losses that are functions of the cross-entropy and of what probability is
+// left to the rest. Linked with a loss function that gives `loss`; all that is folded and differentiated stands here.
+//
+// t is the target, one-hot for a label, p = e^(z - lse), w the class weights:
+//     standing.cross = sum t (lse - z),  standing.rest = sum p (1 - t),  standing.probability = 1 - rest
+//     loss = W loss(standing).loss,     W = sum w t / sum t
+//     d/dz = W (d_cross (p sum t - t) + d_rest p (1 - rest - t))
+// of a label W p pull, less W pull at the label itself,     pull = d_cross + d_rest (1 - rest)
+// The label's own e^z is kept out of the sums: rest = others / (others + e^z_y) has all its digits when p_y goes to 1.
+
+struct Sums {
+    maximum: f32,
+    others: f32,  // of e^(z - maximum), the label left out
+    inside: f32,  // of t e^(z - maximum), with dense targets
+    outside: f32, // of (1 - t) e^(z - maximum)
+    mass: f32,    // of t
+    dot: f32,     // of t (z - maximum)
+    weight: f32,  // of w t
+}
+
+// What a loss is a function of.
+struct SoftmaxStatistics {
+    cross: f32,
+    probability: f32,
+    rest: f32,
+}
+
+struct ValueWithPartials {
+    loss: f32,
+    d_cross: f32,
+    d_rest: f32,
+}
+
+struct Outcome {
+    loss: f32,
+    maximum: f32,
+    inverse: f32, // 1 / sum of e^(z - maximum)
+    probability: f32,
+    rest: f32,
+    mass: f32,
+    d_cross: f32, // times W, as the next
+    d_rest: f32,
+    pull: f32,
+}
+
+// No logit, and below all of them.
+const CLOSED: f32 = -3.0e38;
+
+// -inf that no compiler folds away: its bits are put together from one known at run time only.
+fn minus_infinity() -> f32 {
+    return bitcast<f32>(0xff800000u | (params.columns & 0x80000000u));
+}
+
+fn empty_sums() -> Sums {
+    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+}
+
+fn open_logits(cells: Cells) -> vec4<f32> {
+    return select(vec4<f32>(CLOSED), cells.logits, cells.kept);
+}
+
+// The sums below a maximum that is `rise` higher.
+fn raised(sums: Sums, rise: f32) -> Sums {
+    let shrink = exp(-rise);
+    var moved = sums;
+    moved.others *= shrink;
+    moved.inside *= shrink;
+    moved.outside *= shrink;
+    moved.dot -= rise * sums.mass;
+    return moved;
+}
+
+fn fold(sums: Sums, cells: Cells) -> Sums {
+    let z = open_logits(cells);
+    let is_open = z >= vec4<f32>(LOWEST);
+    let maximum = max(sums.maximum, max(max(z.x, z.y), max(z.z, z.w)));
+    var next = raised(sums, maximum - sums.maximum);
+    next.maximum = maximum;
+    let below = select(vec4<f32>(), z - maximum, is_open);
+    let e = select(vec4<f32>(), exp(below), is_open & !cells.is_label);
+    next.others += sum4(e);
+    if !HAS_LABELS {
+        let t = cells.truths;
+        next.inside += dot(e, t);
+        next.outside += dot(e, 1.0 - t);
+        next.mass += sum4(t);
+        // A closed class is infinitely far, and only its target makes the loss so.
+        next.dot += sum4(select(t * select(vec4<f32>(minus_infinity()), below, is_open), vec4<f32>(), t == vec4<f32>()));
+        next.weight += dot(cells.class_weights, t);
+    }
+    return next;
+}
+
+fn join(sums: Sums) -> Sums {
+    let maximum = row_group_max(sums.maximum);
+    var all = raised(sums, maximum - sums.maximum);
+    all.maximum = maximum;
+    all.others = row_group_sum(all.others);
+    if !HAS_LABELS {
+        all.inside = row_group_sum(all.inside);
+        all.outside = row_group_sum(all.outside);
+        all.mass = row_group_sum(all.mass);
+        all.dot = row_group_sum(all.dot);
+        all.weight = row_group_sum(all.weight);
+    }
+    return all;
+}
+
+fn finish(row: Row, sums: Sums) -> Outcome {
+    var label_exp = 0.0;
+    var label_below = 0.0;
+    var weight = 1.0;
+    if row.label != NO_LABEL {
+        let is_open = keeps(row, row.label) && row.label_logit >= LOWEST;
+        label_below = select(minus_infinity(), row.label_logit - sums.maximum, is_open);
+        label_exp = select(0.0, exp(label_below), is_open);
+        weight = class_weight(row.label);
+    } else if HAS_CLASS_WEIGHT && sums.mass != 0.0 {
+        weight = sums.weight / sums.mass;
+    }
+    let total = sums.others + label_exp;
+    var log_total = log_accurate(total);
+    if label_exp == 1.0 && sums.others <= 1.0 {
+        log_total = ln_1p_unit_interval(sums.others);
+    }
+    var inverse = 1.0 / total;
+    if total == 0.0 {
+        log_total = 0.0;
+        inverse = 0.0;
+    }
+    // A logit of +inf: inf - inf has no value, and so has the whole row none. Drivers give 0, NaN or inf here.
+    let is_infinite = bitcast<u32>(sums.maximum) == INFINITY_BITS;
+    if is_infinite {
+        log_total = nan_of(row);
+        inverse = log_total;
+    }
+    var statistics = SoftmaxStatistics(log_total - label_below, label_exp * inverse, sums.others * inverse);
+    var mass = 1.0;
+    if !HAS_LABELS {
+        statistics = SoftmaxStatistics(sums.mass * log_total - sums.dot, sums.inside * inverse, sums.outside * inverse);
+        mass = sums.mass;
+    }
+    statistics.rest = select(statistics.rest, 1.0, total == 0.0);
+    let found = loss(statistics);
+    // Written so that neither end of the probability loses digits.
+    let near = (found.d_cross + found.d_rest) - found.d_rest * statistics.rest;
+    let far = found.d_cross + found.d_rest * statistics.probability;
+    let pull = weight * select(far, near, statistics.probability > 0.5);
+    var loss = select(weight * found.loss, 0.0, weight == 0.0);
+    if is_infinite {
+        loss = log_total;
+    }
+    let partials = weight * vec2<f32>(found.d_cross, found.d_rest);
+    return Outcome(loss, sums.maximum, inverse, statistics.probability, statistics.rest, mass, partials.x, partials.y, pull);
+}
+
+fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+    let z = open_logits(cells);
+    let p = outcome.inverse * exp(z - outcome.maximum);
+    var d_logits = outcome.pull * p;
+    if HAS_LABELS {
+        d_logits = select(d_logits, vec4<f32>(-outcome.pull * outcome.rest), cells.is_label);
+    } else {
+        // Two differences, each of what is equal where there is one class: of larger sums their rounding would stay.
+        let t = cells.truths;
+        let apart = select(outcome.probability - t, (1.0 - t) - outcome.rest, outcome.probability > 0.5);
+        d_logits = outcome.d_cross * (p * outcome.mass - t) + outcome.d_rest * p * apart;
+    }
+    return select(vec4<f32>(), d_logits, z >= vec4<f32>(LOWEST));
+}
+
+fn auxiliary(place: u32, row: Row, outcome: Outcome) {}

@@ -1,0 +1,94 @@
+// The gradient of a loss over alignments, from the lattice of the states' probabilities:
+//
+//     gradients[t, b, c] = scale[b] * (softmax(logits[t, b])[c] - sum over states s of class c of lattice[b, t, s])
+//
+// 0 in the rows behind an item's length. A workgroup takes a row [t, b]: first its threads write the softmax, then the thread of
+// each class that the labels name takes off its states, in order (templates/sequence/sequence_chain).
+// Linked with templates/sequence/sequence, lib/lanes and lib/numbers.
+
+@group(0) @binding(2) var<storage, read> logits: array<f32>;
+@group(0) @binding(3) var<storage, read> targets: array<i32>;
+@group(0) @binding(4) var<storage, read> chain: array<u32>;
+@group(0) @binding(5) var<storage, read> normalizers: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read> lattice: array<f32>;
+@group(0) @binding(7) var<storage, read> results: array<f32>;
+@group(0) @binding(8) var<storage, read_write> gradients: array<f32>;
+
+// The class of a probability over a half, or END.
+var<workgroup> likeliest: u32;
+
+@compute @workgroup_size(WORKGROUP)
+fn sequence_gradient(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let row = workgroup.y * count.x + workgroup.x;
+    // Uniform in the workgroup.
+    if row >= params.time * params.batch {
+        return;
+    }
+    if local_index == 0u {
+        likeliest = END;
+    }
+    let item = row % params.batch;
+    let t = row / params.batch;
+    let first = row * params.classes;
+    let labels = items[params.batch + item];
+    let scale = results[params.batch + item];
+    let counts = t < items[item] && (is_nan(scale) || scale != 0.0);
+    if !counts {
+        for (var c = local_index; c < params.classes; c += WORKGROUP) {
+            gradients[first + c] = 0.0;
+        }
+        return;
+    }
+    // The states of a row add up to 1 but for the roundings of logarithms in the hundreds, which they have in common.
+    let states = (item * params.time + t) * params.states;
+    var own = 0.0;
+    for (var s = local_index; s <= 2u * labels; s += WORKGROUP) {
+        own += lattice[states + s];
+    }
+    let whole = sum_of(own, local_index);
+    let lse = normalizers[row].x;
+    for (var c = local_index; c < params.classes; c += WORKGROUP) {
+        let probability = exp(logits[first + c] - lse);
+        gradients[first + c] = scale * probability;
+        // One class at the most.
+        if probability > 0.5 {
+            likeliest = c;
+        }
+    }
+    // The softmax is written before states are taken off.
+    storageBarrier();
+    for (var i = local_index; i < labels; i += WORKGROUP) {
+        var next = chain[item * params.length + i];
+        if (next & LATER) == 0u {
+            var sum = lattice[states + 2u * i + 1u];
+            while next != END {
+                sum += lattice[states + 2u * next + 1u];
+                next = chain[item * params.length + next] & END;
+            }
+            gradients[first + u32(targets[item * params.length + i])] -= scale * (sum / whole);
+        }
+    }
+    if local_index == 0u {
+        var sum = 0.0;
+        for (var s = 0u; s <= 2u * labels; s += 2u) {
+            sum += lattice[states + s];
+        }
+        gradients[first + params.blank] -= scale * (sum / whole);
+    }
+    // Both probabilities of a class near 1 leave no digits of their difference; but the differences of a row add up to 0.
+    storageBarrier();
+    workgroupBarrier();
+    let likely = likeliest;
+    var others = 0.0;
+    for (var c = local_index; c < params.classes; c += WORKGROUP) {
+        others += select(gradients[first + c], 0.0, c == likely);
+    }
+    others = sum_of(others, local_index);
+    if local_index == 0u && likely != END {
+        gradients[first + likely] = -others;
+    }
+}

@@ -1,0 +1,68 @@
+// What the kernel templates over similarities, templates/similarity/similarity and templates/similarity/triplets, share: chunks of rows of a matrix of scores, what a row
+// counts for, and the walk of a workgroup. Calls their `take_row`.
+
+struct Params {
+    rows: u32,      // in this chunk
+    columns: u32,   // candidates
+    first_row: u32, // of this chunk
+    block: u32,     // rows that one workgroup takes
+    factor: f32,    // of the reduction
+    upstream: f32,  // dL/d(value)
+}
+
+override WORKGROUP: u32 = 64u;
+override COLUMNS: u32 = 0u;
+override ROW_IN_REGISTERS: bool = false;
+override HAS_LABELS: bool = false;
+override HAS_WEIGHT: bool = false;
+override REDUCTION_NONE: bool = false;
+// The values are added to those that are there: the other direction of a symmetric loss.
+override ADDS: bool = false;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<i32>;
+@group(0) @binding(3) var<storage, read> weights: array<u32>;
+@group(0) @binding(4) var<storage, read> upstreams: array<f32>;
+@group(0) @binding(5) var<storage, read_write> values: array<f32>;
+
+// Whether a column is another of the row's label.
+fn is_positive(row: u32, column: u32) -> bool {
+    return row != column && labels[row] == labels[column];
+}
+
+struct Weight {
+    factor: f32,
+    counts: bool,
+}
+
+fn weight_of(row: u32) -> Weight {
+    if !HAS_WEIGHT {
+        return Weight(params.factor, true);
+    }
+    let bits = weights[row];
+    return Weight(params.factor * bitcast<f32>(bits), bits != MASKED);
+}
+
+// What the derivatives of a row are multiplied by.
+fn scale_of(row: u32, weight: Weight) -> f32 {
+    let scale = weight.factor * params.upstream;
+    if REDUCTION_NONE {
+        return scale * upstreams[row];
+    }
+    return scale;
+}
+
+// NaN in, NaN out: its bits are put together from some known at run time only.
+fn nan_of(row: u32) -> f32 {
+    return bitcast<f32>(0x7fc00000u | (row & 1u));
+}
+
+// The rows of a workgroup one after the other, all its threads at each.
+fn take_rows(block: u32, local_index: u32) {
+    let begin = block * params.block;
+    let end = min(begin + params.block, params.rows);
+    for (var index = begin; index < end; index += 1u) {
+        take_row(index, local_index);
+    }
+}

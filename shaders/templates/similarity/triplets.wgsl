@@ -1,0 +1,121 @@
+// The kernel template over mined triplets: of each row of a matrix of scores the pairs of a positive and the negative chosen for it, the
+// scores overwritten by dL/d(score). Products as in templates/similarity/similarity; linked with templates/similarity/score_rows as it is.
+//
+//     value = sum over the pairs of [distance(positive) - distance(negative) + MARGIN]+
+//
+// Not SEMI_HARD: one pair, the positive of the lowest score and the negative of the highest. SEMI_HARD: a pair for each positive,
+// its negative the one of the highest score below its own; where there is none, the one of the lowest of all. Of equal scores the
+// first. Takes from shaders/losses/*.wgsl, by an adaptor, `distance`, MARGIN and SEMI_HARD.
+
+// The row groups' wait then stands between the writes of a row's marks and their reading.
+const IN_PLACE: bool = true;
+
+// Of a positive the column of its negative and 1, or 0 where the pair counts for nothing; of a negative how many pairs it is in.
+@group(0) @binding(6) var<storage, read_write> marks: array<f32>;
+
+fn is_negative(row: u32, column: u32) -> bool {
+    return labels[row] != labels[column];
+}
+
+fn distance_gradient(score: f32) -> f32 {
+    let d = distance(score);
+    return select(0.0, 1.0 / d, d > 0.0);
+}
+
+// The column of the negative that goes with a positive.
+fn negative_of(row: u32, first: u32, score: f32, farthest: u32) -> u32 {
+    var best = LOWEST;
+    var found = farthest;
+    for (var column = 0u; column < params.columns; column += 1u) {
+        let other = scores[first + column];
+        if is_negative(row, column) && other < score && other > best {
+            best = other;
+            found = column;
+        }
+    }
+    return found;
+}
+
+// The first column of this thread with such a score, below 0 so that a maximum finds the first of all.
+fn first_column(row: u32, first: u32, local_index: u32, score: f32, positives: bool) -> f32 {
+    var found = LOWEST;
+    for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
+        let kind = select(is_negative(row, column), is_positive(row, column), positives);
+        if kind && scores[first + column] == score {
+            found = max(found, -f32(column));
+        }
+    }
+    return found;
+}
+
+fn column_from(found: f32) -> u32 {
+    return min(u32(min(-found, 1.6777216e7)), params.columns - 1u);
+}
+
+// Writes dL/d(score) of a row and its value; every thread of the row group calls it.
+fn take_row(index: u32, local_index: u32) {
+    let row = params.first_row + index;
+    let first = index * params.columns;
+    let weight = weight_of(row);
+    let counts = weight.counts;
+    // The highest and the lowest score of the negatives, the lowest of the positives; the lowest ones below 0.
+    var peaks = vec3<f32>(LOWEST);
+    var max_bits = 0u;
+    for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
+        let score = scores[first + column];
+        max_bits = max(max_bits, bitcast<u32>(score) & 0x7fffffffu);
+        if is_negative(row, column) {
+            peaks.x = max(peaks.x, score);
+            peaks.y = max(peaks.y, -score);
+        } else if is_positive(row, column) {
+            peaks.z = max(peaks.z, -score);
+        }
+    }
+    peaks = vec3<f32>(row_group_max(peaks.x), row_group_max(peaks.y), row_group_max(peaks.z));
+    let is_invalid = row_group_max(select(0.0, 1.0, max_bits > 0x7f800000u)) != 0.0;
+    let has_both = peaks.x > LOWEST && peaks.z > LOWEST;
+    let negative = select(peaks.x, -peaks.y, SEMI_HARD);
+    let other = column_from(row_group_max(first_column(row, first, local_index, negative, false)));
+    let hardest = column_from(row_group_max(first_column(row, first, local_index, -peaks.z, true)));
+    var sum = 0.0;
+    for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
+        var mark = 0.0;
+        if counts && has_both && is_positive(row, column) && (SEMI_HARD || column == hardest) {
+            let score = scores[first + column];
+            var pair = other;
+            if SEMI_HARD {
+                pair = negative_of(row, first, score, other);
+            }
+            let short = distance(score) - distance(scores[first + pair]) + MARGIN;
+            if short > 0.0 {
+                sum += short;
+                mark = f32(pair) + 1.0;
+            }
+        }
+        marks[first + column] = mark;
+    }
+    row_group_barrier();
+    if local_index == 0u {
+        for (var column = 0u; column < params.columns; column += 1u) {
+            let mark = marks[first + column];
+            if mark > 0.0 && is_positive(row, column) {
+                marks[first + u32(mark) - 1u] += 1.0;
+            }
+        }
+    }
+    row_group_barrier();
+    let value = weight.factor * row_group_sum(sum);
+    let scale = scale_of(row, weight);
+    let nan_value = nan_of(row);
+    for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
+        let mark = marks[first + column];
+        let score = scores[first + column];
+        // A distance falls where its score rises.
+        var d_score = select(mark, -1.0, is_positive(row, column));
+        d_score = select(0.0, scale * d_score * distance_gradient(score), mark > 0.0);
+        scores[first + column] = select(d_score, nan_value, is_invalid && counts);
+    }
+    if local_index == 0u {
+        values[row] = select(select(0.0, value, counts), nan_value, is_invalid && counts);
+    }
+}

@@ -1,0 +1,127 @@
+// The kernel template over pairs: a loss of two numbers and perhaps a truth, value and both derivatives in one pass over the data.
+//
+//     first_gradients[i]  = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).first
+//     second_gradients[i] = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).second
+//     values              = sum over i of factor * weight[i] * loss(firsts[i], seconds[i], truths[i]).value
+//
+// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(first: f32, second: f32, truth: f32) -> TwoInputTerms`. Linked with lib/numbers and
+// one of lib/partials_*. Blocks as in templates/pointwise/pointwise. With one second number for each row ops/reduce/row_sums adds up
+// their derivatives afterwards.
+
+struct TwoInputTerms {
+    value: f32,
+    first: f32,
+    second: f32,
+}
+
+struct Params {
+    length: u32,        // elements in this part of the tensor
+    first: u32,         // index of its first element in the whole tensor
+    block: u32,         // vectors of four that one workgroup owns
+    first_partial: u32, // where this part's partial sums begin
+    width: u32,         // elements that share a second number
+    factor: f32,        // of the reduction
+    upstream: f32,      // dL/d(value)
+}
+
+override WORKGROUP: u32 = 256u;
+override HAS_WEIGHT: bool = false;
+override HAS_TRUTH: bool = true;
+override SECOND_PER_ROW: bool = false;
+// Reduction `none`: every value is written, and each has its own upstream.
+override REDUCTION_NONE: bool = false;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> firsts: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> seconds: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> truths: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> weights: array<u32>;
+@group(0) @binding(5) var<storage, read> upstreams: array<f32>;
+@group(0) @binding(6) var<storage, read_write> first_gradients: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> second_gradients: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> values: array<f32>;
+
+fn element(place: u32, first: f32, second: f32, truth: f32) -> TwoInputTerms {
+    // What lies behind the end takes the last element's weight and counts for nothing.
+    let index = min(place, params.length - 1u);
+    var counts = place < params.length;
+    var weight = params.factor;
+    if HAS_WEIGHT {
+        let bits = weights[index];
+        counts = counts && bits != MASKED;
+        weight *= bitcast<f32>(bits);
+    }
+    var upstream = params.upstream;
+    if REDUCTION_NONE {
+        upstream *= upstreams[index];
+    }
+    let found = loss(first, second, truth);
+    // NaN in, NaN out, whatever the driver's min and clamp make of it.
+    let has_nan = is_nan(first) || is_nan(second) || is_nan(truth);
+    let nan_value = first + second + truth;
+    let scale = upstream * weight;
+    return TwoInputTerms(
+        select(0.0, weight * select(found.value, nan_value, has_nan), counts),
+        select(0.0, scale * select(found.first, nan_value, has_nan), counts),
+        select(0.0, scale * select(found.second, nan_value, has_nan), counts),
+    );
+}
+
+fn second_at(place: u32) -> f32 {
+    let row = (params.first + min(place, params.length - 1u)) / params.width;
+    return seconds[row / 4u][row % 4u];
+}
+
+fn seconds_at(i: u32) -> vec4<f32> {
+    if SECOND_PER_ROW {
+        return vec4<f32>(second_at(4u * i), second_at(4u * i + 1u), second_at(4u * i + 2u), second_at(4u * i + 3u));
+    }
+    return seconds[i];
+}
+
+fn truths_at(i: u32) -> vec4<f32> {
+    if HAS_TRUTH {
+        return truths[i];
+    }
+    return vec4<f32>();
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn pairs(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let block = workgroup.y * count.x + workgroup.x;
+    let begin = block * params.block;
+    let end = min(begin + params.block, (params.length + 3u) / 4u);
+    var sum = RunningSum();
+    for (var i = begin + local_index; i < end; i += WORKGROUP) {
+        let first = firsts[i];
+        let second = seconds_at(i);
+        let truth = truths_at(i);
+        let a = element(4u * i, first.x, second.x, truth.x);
+        let b = element(4u * i + 1u, first.y, second.y, truth.y);
+        let c = element(4u * i + 2u, first.z, second.z, truth.z);
+        let d = element(4u * i + 3u, first.w, second.w, truth.w);
+        first_gradients[i] = vec4<f32>(a.first, b.first, c.first, d.first);
+        second_gradients[i] = vec4<f32>(a.second, b.second, c.second, d.second);
+        if REDUCTION_NONE {
+            write_value(4u * i, a.value);
+            write_value(4u * i + 1u, b.value);
+            write_value(4u * i + 2u, c.value);
+            write_value(4u * i + 3u, d.value);
+        } else {
+            add_to(&sum, (a.value + b.value) + (c.value + d.value));
+        }
+    }
+    if !REDUCTION_NONE {
+        write_partial(block, local_index, total_of(sum), begin < end);
+    }
+}
+
+fn write_value(index: u32, value: f32) {
+    if index < params.length {
+        values[index] = value;
+    }
+}

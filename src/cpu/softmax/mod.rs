@@ -1,0 +1,276 @@
+//! Softmax cross-entropy of labels where nothing else is asked for: the row read once from memory, the rest in the caches.
+//!
+//! With m the row's maximum, S the sum of e^(x − m) over all classes but the label, l = e^(x_label − m) and T = S + l, the value is
+//! ln T − (x_label − m) and the gradient e^(x − m)/T, at the label −S/T, which keeps its digits where l/T goes to 1. Label smoothing
+//! and z-loss change the numbers by which these are multiplied, not the passes.
+//!
+//! A long row takes three passes (maximum; exponentials and their sum; the factor), the second and third out of the second-level
+//! cache. Of short rows [`short::TILE`] are turned into columns, so that each vector holds the same class of many rows: 10 classes
+//! would fill no vector, and a sum along them would go through all lanes of one. Rows with NaN, with infinities that decide the
+//! result, or without a finite maximum are left to the general way, one at a time.
+
+mod short;
+
+use crate::cpu::real::{Real, single};
+use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
+use short::{SHORT, short_rows};
+
+/// Numbers in a chunk: one vector on AVX-512, two on AVX2, four on NEON.
+const CHUNK: usize = 16;
+
+/// Longer rows that are taken together; a piece of work holds no more of them than fit the second-level cache.
+const GROUP: usize = 16;
+
+/// What the options make of the plain loss.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LabelOptions {
+    /// Share of the target spread over all classes.
+    pub smoothing: f32,
+    /// Weight of lse².
+    pub z_loss: f32,
+}
+
+/// Value and gradient of the rows from `first` on, as many as there are values; `otherwise` is called for each row that is none of
+/// the plain ones, with its number, its gradient and its value.
+#[inline(always)]
+pub(crate) fn label_rows(
+    rows: &Rows<'_, f32>,
+    labels: &[i32],
+    options: &LabelOptions,
+    first: usize,
+    gradient: &mut [f32],
+    values: &mut [f32],
+    mut otherwise: impl FnMut(usize, &mut [f32], &mut f32),
+) {
+    if rows.columns <= SHORT {
+        return short_rows(rows, labels, options, first, gradient, values, otherwise);
+    }
+    let pieces = gradient.chunks_mut(GROUP * rows.columns).zip(values.chunks_mut(GROUP));
+    for (number, (gradient, values)) in pieces.enumerate() {
+        long_rows(rows, labels, options, first + number * GROUP, gradient, values, &mut otherwise);
+    }
+}
+
+/// As [`label_rows`] for up to [`GROUP`] rows: what is done once for a row is done for all of them in one vector.
+#[inline(always)]
+fn long_rows(
+    rows: &Rows<'_, f32>,
+    labels: &[i32],
+    options: &LabelOptions,
+    first: usize,
+    gradient: &mut [f32],
+    values: &mut [f32],
+    otherwise: &mut impl FnMut(usize, &mut [f32], &mut f32),
+) {
+    let mut plain = [false; GROUP];
+    let mut found = [LabelRow::default(); GROUP];
+    let (mut weights, mut scales) = ([0.0; GROUP], [0.0; GROUP]);
+    for (k, gradient) in gradient.chunks_exact_mut(rows.columns).enumerate() {
+        let index = first + k;
+        plain[k] = rows.keeps(index) && !is_ignored(rows.ignored, labels[index]);
+        if plain[k] {
+            let logits = &rows.logits[index * rows.columns..][..rows.columns];
+            found[k] = row_sums(logits, labels[index] as usize, options, gradient);
+            (weights[k], scales[k]) = rows.weight_and_scale(index);
+        }
+    }
+    let mut slopes = [Slopes::default(); GROUP];
+    for (slopes, (row, &scale)) in slopes.iter_mut().zip(found.iter().zip(&scales)) {
+        *slopes = row.slopes(options, rows.columns, scale);
+    }
+    for (k, (gradient, value)) in gradient.chunks_exact_mut(rows.columns).zip(values).enumerate() {
+        let index = first + k;
+        if !(plain[k] && slopes[k].value.is_finite()) {
+            otherwise(index, gradient, value);
+            continue;
+        }
+        *value = weights[k] * slopes[k].value;
+        for cell in gradient.iter_mut() {
+            *cell = slopes[k].factor * *cell - slopes[k].share;
+        }
+        gradient[labels[index] as usize] = slopes[k].label;
+    }
+}
+
+/// The first two passes over a row: `gradient` holds e^(x − maximum) afterwards.
+#[inline(always)]
+fn row_sums(
+    logits: &[f32],
+    label: usize,
+    options: &LabelOptions,
+    gradient: &mut [f32],
+) -> LabelRow {
+    let maximum = largest(logits);
+    let others = exponentials(logits, maximum, label, gradient) as f32;
+    let spread = if options.smoothing == 0.0 { 0.0 } else { sum_below(logits, maximum) };
+    LabelRow { maximum, below: logits[label] - maximum, others, spread }
+}
+
+/// What the passes over a row found.
+#[derive(Clone, Copy, Default)]
+struct LabelRow {
+    maximum: f32,
+    /// The label's logit less the maximum.
+    below: f32,
+    /// Σ e^(x − maximum) of all classes but the label.
+    others: f32,
+    /// Σ (x − maximum), for the smoothing.
+    spread: f32,
+}
+
+/// What turns e^(x − maximum) into the gradient.
+#[derive(Clone, Copy, Default)]
+struct Slopes {
+    value: f32,
+    factor: f32,
+    share: f32,
+    label: f32,
+}
+
+impl LabelRow {
+    /// With q = 1 − s + s/K at the label and s/K elsewhere: value ln T − (1 − s)(x_label − m) − s/K Σ(x − m) + λ lse².
+    #[inline(always)]
+    fn slopes(self, options: &LabelOptions, classes: usize, scale: f32) -> Slopes {
+        let share = options.smoothing / classes as f32;
+        let label_exp = single::exp_below(self.below);
+        let total = self.others + label_exp;
+        let log_total =
+            f32::select(label_exp == 1.0, single::ln_1p(self.others), single::ln(total));
+        let lse = self.maximum + log_total;
+        let pull = 2.0 * options.z_loss * lse;
+        let value = log_total - (1.0 - options.smoothing) * self.below - share * self.spread
+            + f32::select(options.z_loss != 0.0, options.z_loss * lse * lse, 0.0);
+        let inverse = 1.0 / total;
+        let others_smoothed = options.smoothing - share;
+        let label = (others_smoothed - self.others * inverse) + pull * label_exp * inverse;
+        Slopes {
+            value,
+            factor: scale * ((1.0 + pull) * inverse),
+            share: scale * share,
+            label: scale * label,
+        }
+    }
+}
+
+/// The largest number that is no NaN.
+#[inline(always)]
+fn largest(row: &[f32]) -> f32 {
+    let (whole, tail) = row.as_chunks::<CHUNK>();
+    let (fours, rest) = whole.as_chunks::<4>();
+    let mut lanes = [[f32::NEG_INFINITY; CHUNK]; 4];
+    for four in fours {
+        for (lanes, chunk) in lanes.iter_mut().zip(four) {
+            keep_larger(lanes, chunk);
+        }
+    }
+    for chunk in rest {
+        keep_larger(&mut lanes[0], chunk);
+    }
+    let [mut found, second, third, fourth] = lanes;
+    keep_larger(&mut found, &padded(tail, f32::NEG_INFINITY));
+    keep_larger(&mut found, &second);
+    keep_larger(&mut found, &third);
+    keep_larger(&mut found, &fourth);
+    found
+        .into_iter()
+        .fold(f32::NEG_INFINITY, |found, value| f32::select(value > found, value, found))
+}
+
+#[inline(always)]
+fn keep_larger(found: &mut [f32; CHUNK], chunk: &[f32; CHUNK]) {
+    for (found, &value) in found.iter_mut().zip(chunk) {
+        *found = f32::select(value > *found, value, *found);
+    }
+}
+
+/// The end of a row, filled up to a chunk.
+#[inline(always)]
+fn padded(tail: &[f32], with: f32) -> [f32; CHUNK] {
+    let mut chunk = [with; CHUNK];
+    chunk[..tail.len()].copy_from_slice(tail);
+    chunk
+}
+
+/// Writes e^(x − maximum), 0 at the label, and returns their sum.
+#[inline(always)]
+fn exponentials(logits: &[f32], maximum: f32, label: usize, output: &mut [f32]) -> f64 {
+    /// Numbers that are written before they are summed: the label's is taken out in between.
+    const BLOCK: usize = 512;
+    let mut sums = [0.0; CHUNK];
+    let blocks = logits.chunks(BLOCK).zip(output.chunks_mut(BLOCK));
+    for (number, (logits, output)) in blocks.enumerate() {
+        let (whole, tail) = logits.as_chunks::<CHUNK>();
+        let (whole_output, tail_output) = output.as_chunks_mut::<CHUNK>();
+        for (chunk, output) in whole.iter().zip(whole_output) {
+            *output = exp_chunk(chunk, maximum);
+        }
+        if !tail.is_empty() {
+            let chunk = exp_chunk(&padded(tail, f32::NEG_INFINITY), maximum);
+            tail_output.copy_from_slice(&chunk[..tail.len()]);
+        }
+        if let Some(slot) =
+            label.checked_sub(number * BLOCK).and_then(|place| output.get_mut(place))
+        {
+            *slot = 0.0;
+        }
+        let (whole, tail) = output.as_chunks::<CHUNK>();
+        for chunk in whole {
+            add(&mut sums, chunk);
+        }
+        if !tail.is_empty() {
+            add(&mut sums, &padded(tail, 0.0));
+        }
+    }
+    fold(sums)
+}
+
+#[inline(always)]
+fn exp_chunk(chunk: &[f32; CHUNK], maximum: f32) -> [f32; CHUNK] {
+    let mut output = [0.0; CHUNK];
+    for (slot, &value) in output.iter_mut().zip(chunk) {
+        *slot = single::exp_below(value - maximum);
+    }
+    output
+}
+
+#[inline(always)]
+fn add(sums: &mut [f64; CHUNK], chunk: &[f32; CHUNK]) {
+    for (sum, &value) in sums.iter_mut().zip(chunk) {
+        *sum += f64::from(value);
+    }
+}
+
+#[inline(always)]
+fn fold(mut sums: [f64; CHUNK]) -> f64 {
+    let mut width = CHUNK / 2;
+    while width > 0 {
+        for lane in 0..width {
+            sums[lane] += sums[lane + width];
+        }
+        width /= 2;
+    }
+    sums[0]
+}
+
+/// Σ (x − maximum).
+#[inline(always)]
+fn sum_below(logits: &[f32], maximum: f32) -> f32 {
+    let mut sums = [0.0; CHUNK];
+    let (whole, tail) = logits.as_chunks::<CHUNK>();
+    for chunk in whole {
+        add(&mut sums, &chunk.map(|x| x - maximum));
+    }
+    add(&mut sums, &padded(tail, maximum).map(|x| x - maximum));
+    fold(sums) as f32
+}
+
+/// The labels, where they are all that the rows are compared with.
+pub(crate) fn plain_labels<'a>(rows: &Rows<'a, f32>) -> Option<&'a [i32]> {
+    match rows.targets {
+        Targets::Labels(labels) if rows.has_all_classes_alike() => Some(labels),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! The softmax of a row against its target: the twin of `shaders/templates/rowwise/softmax_target.wgsl`.
+
+use crate::cpu::real::Real;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Row, Target};
+
+/// What a loss of the softmax is a function of, t being the target and p the probabilities.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SoftmaxStatistics<R> {
+    /// Σ t (lse − z): −ln p_y for a label.
+    pub cross: R,
+    /// Σ t p.
+    pub probability: R,
+    /// Σ p (1 − t): what is left to the rest, with all its digits where the probability goes to 1.
+    pub rest: R,
+}
+
+/// The loss and its derivatives with respect to `cross` and to `rest`. A label has one degree of freedom: the loss may put all of
+/// its derivative on `cross`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ValueWithPartials<R> {
+    pub loss: R,
+    pub cross_slope: R,
+    pub rest_slope: R,
+}
+
+/// Value of a row, the scaled derivative in `gradient`. A row weighs as its label's class, or as the mean of the class weights
+/// under its dense target.
+#[inline(always)]
+pub(crate) fn row<R: Real>(
+    row: &Row<'_, R>,
+    scale: R,
+    gradient: &mut [R],
+    check: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
+) -> R {
+    let gradient = &mut gradient[..row.logits.len()];
+    gradient.copy_from_slice(row.logits);
+    if row.has_class_mask() {
+        for (column, z) in gradient.iter_mut().enumerate() {
+            *z = R::select(row.keeps(column), *z, R::NEG_INFINITY);
+        }
+    }
+    // Where every class is masked there is no maximum: any finite number keeps (−∞) − (−∞) out.
+    let maximum = simd::maximum(gradient);
+    let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
+    match row.target {
+        Target::Label(label) => of_label(row, label, maximum, scale, gradient, check),
+        Target::Dense(dense) => of_dense(row, dense, maximum, scale, gradient, check),
+    }
+}
+
+#[inline(always)]
+fn of_label<R: Real>(
+    row: &Row<'_, R>,
+    label: usize,
+    maximum: R,
+    scale: R,
+    gradient: &mut [R],
+    check: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
+) -> R {
+    let is_open = gradient[label] != R::NEG_INFINITY;
+    let below = gradient[label] - maximum;
+    gradient[label] = R::NEG_INFINITY;
+    let others = simd::exp_in_place(gradient, maximum);
+    let label_exp = R::select(is_open, below.exp(), R::ZERO);
+    let total = others + label_exp;
+    let log_total = R::select(label_exp == R::ONE, others.ln_1p(), total.ln());
+    let (log_total, inverse) = log_and_inverse(total, log_total);
+    let rest = R::select(total == R::ZERO, R::ONE, others * inverse);
+    let statistics =
+        SoftmaxStatistics { cross: log_total - below, probability: label_exp * inverse, rest };
+    let found = check(statistics);
+    let weight = row.class_weight(label);
+    let pull = scale * weight * pull(&statistics, &found);
+    let factor = pull * inverse;
+    for cell in gradient.iter_mut() {
+        *cell = factor * *cell;
+    }
+    gradient[label] = R::select(is_open, -pull * rest, R::ZERO);
+    close(row, gradient);
+    R::select(weight == R::ZERO, R::ZERO, weight * found.loss)
+}
+
+#[inline(always)]
+fn of_dense<R: Real>(
+    row: &Row<'_, R>,
+    dense: &[R],
+    maximum: R,
+    scale: R,
+    gradient: &mut [R],
+    check: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
+) -> R {
+    let dense = &dense[..gradient.len()];
+    let mass = R::new(simd::sum(dense));
+    // A closed class is infinitely far, and only its target makes the loss so.
+    let dot = R::new(simd::sum_of(dense.len(), |column| {
+        let (t, z) = (dense[column], gradient[column]);
+        R::select(t == R::ZERO, R::ZERO, t * (z - maximum))
+    }));
+    let total = simd::exp_in_place(gradient, maximum);
+    let (log_total, inverse) = log_and_inverse(total, total.ln());
+    let inside = simd::dot(gradient, dense);
+    let outside =
+        R::new(simd::sum_of(dense.len(), |column| gradient[column] * (R::ONE - dense[column])));
+    let rest = R::select(total == R::ZERO, R::ONE, outside * inverse);
+    let statistics =
+        SoftmaxStatistics { cross: mass * log_total - dot, probability: inside * inverse, rest };
+    let found = check(statistics);
+    let weight = if row.has_class_weight() && mass != R::ZERO {
+        R::new(simd::sum_of(dense.len(), |column| row.class_weight(column) * dense[column])) / mass
+    } else {
+        R::ONE
+    };
+    let (cross_slope, rest_slope) =
+        (scale * weight * found.cross_slope, scale * weight * found.rest_slope);
+    // Two differences, each of what is equal where there is one class: of larger sums their rounding would stay.
+    let is_near = statistics.probability > R::new(0.5);
+    for (cell, &t) in gradient.iter_mut().zip(dense) {
+        let p = inverse * *cell;
+        let apart = R::select(is_near, (R::ONE - t) - statistics.rest, statistics.probability - t);
+        *cell = cross_slope * (p * mass - t) + rest_slope * p * apart;
+    }
+    close(row, gradient);
+    R::select(weight == R::ZERO, R::ZERO, weight * found.loss)
+}
+
+/// cross_slope + rest_slope P, written so that neither end of the label's probability P loses digits.
+#[inline(always)]
+fn pull<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
+    let near = (found.cross_slope + found.rest_slope) - found.rest_slope * statistics.rest;
+    let far = found.cross_slope + found.rest_slope * statistics.probability;
+    R::select(statistics.probability > R::new(0.5), near, far)
+}
+
+/// ln Σ and 1/Σ of the powers; 0 both where all classes are masked.
+#[inline(always)]
+fn log_and_inverse<R: Real>(total: R, log_total: R) -> (R, R) {
+    (
+        R::select(total == R::ZERO, R::ZERO, log_total),
+        R::select(total == R::ZERO, R::ZERO, R::ONE / total),
+    )
+}
+
+/// No gradient at masked classes, also where the row's is NaN.
+#[inline(always)]
+fn close<R: Real>(row: &Row<'_, R>, gradient: &mut [R]) {
+    for (cell, &x) in gradient.iter_mut().zip(row.logits) {
+        *cell = R::select(x == R::NEG_INFINITY, R::ZERO, *cell);
+    }
+    if row.has_class_mask() {
+        for (column, cell) in gradient.iter_mut().enumerate() {
+            *cell = R::select(row.keeps(column), *cell, R::ZERO);
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! One call of a criterion with arrays: the inputs checked and flat, then run on the host or on the GPU.
+
+mod host;
+
+use std::borrow::Cow;
+
+use ndarray::ArrayViewD;
+
+use super::{Auxiliaries, Criterion, Evaluation, OnEmpty, Reduction};
+use crate::Error;
+use crate::Result;
+use crate::criterion::inputs;
+use crate::criterion::inputs::{Inputs, Sizes, Targets, shape_error};
+use crate::losses::{Domain, Family, Loss};
+use crate::runtime::device::Gpu;
+use crate::runtime::tensor::shaped;
+use crate::templates as kernel;
+use crate::templates::{Buffers, Divisor, Job, MASKED, Per, RESULT_KINDS};
+
+/// What a reduction multiplies by, and how many values took part.
+struct Share {
+    factor: f64,
+    count: usize,
+}
+
+/// One call whose inputs fit: everything flat, row-major, and the reduction's factor known.
+pub(super) struct Call<'c, 'a> {
+    criterion: &'c Criterion,
+    sizes: Sizes,
+    shape: Vec<usize>,
+    predictions: Cow<'a, [f32]>,
+    dense: Cow<'a, [f32]>,
+    labels: Option<Vec<i32>>,
+    weight: Option<(Cow<'a, [f32]>, Per)>,
+    mask: Option<(Cow<'a, [bool]>, Per)>,
+    column_weight: Cow<'a, [f32]>,
+    /// Of the positive sides of a row-wise loss's classes; a pointwise loss has them as `column_weight`.
+    pos_weight: Cow<'a, [f32]>,
+    class_mask: Option<(Cow<'a, [bool]>, Per)>,
+    upstreams: Cow<'a, [f32]>,
+    upstream: f32,
+    share: Share,
+    auxiliary: bool,
+    hessian: bool,
+}
+
+/// The elements of a view in row-major order, borrowed where they lie so already.
+pub(super) fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
+    match view.to_slice() {
+        Some(slice) => Cow::Borrowed(slice),
+        None => Cow::Owned(view.iter().cloned().collect()),
+    }
+}
+
+/// The targets as numbers, or as labels; of a list of classes its numbers.
+fn numbers_or_labels<'a, 't>(
+    loss: &dyn Loss,
+    targets: &'t Targets<'a>,
+) -> (Cow<'a, [f32]>, Option<Cow<'t, [i64]>>) {
+    match targets {
+        Targets::Dense(dense) => (flat(dense), None),
+        Targets::Grouped { relevance, .. } => (relevance.iter().copied().collect(), None),
+        Targets::Labels(lists) if loss.targets() == Domain::ClassList => {
+            (lists.iter().map(|&class| class as f32).collect(), None)
+        }
+        Targets::Wide(numbers) => (numbers.iter().map(|&x| x as f32).collect(), None),
+        Targets::Labels(labels) => {
+            let wide =
+                labels.as_slice().map_or_else(|| labels.iter().copied().collect(), Cow::Borrowed);
+            (Cow::Borrowed(&[]), Some(wide))
+        }
+    }
+}
+
+impl<'c, 'a> Call<'c, 'a> {
+    pub fn check(criterion: &'c Criterion, inputs: &Inputs<'a>) -> Result<Self> {
+        let loss = &*criterion.loss;
+        for (name, _) in &inputs.arrays {
+            inputs::check_known(loss, name)?;
+        }
+        let predictions = inputs.numbers(loss, "predictions")?;
+        let shape = predictions.shape().to_vec();
+        let targets = inputs.get("targets");
+        let targets = targets.ok_or_else(|| {
+            inputs::input_error(loss, "targets", "is missing", "it must be an array")
+        })?;
+        let (target_shape, is_labels) = match targets {
+            Targets::Dense(dense) => (dense.shape(), false),
+            Targets::Wide(dense) => (dense.shape(), false),
+            Targets::Labels(labels) => (labels.shape(), loss.targets() != Domain::ClassList),
+            Targets::Grouped { .. } => return Err(inputs::no_lists(loss, "targets")),
+        };
+        let sizes = Sizes::of(loss, &shape, target_shape, is_labels)?;
+        let per = |name: &str, shape: &[usize]| {
+            sizes
+                .is_per_row(loss, name, shape)
+                .map(|per_row| if per_row { Per::Row } else { Per::Element })
+        };
+        let weight =
+            inputs.weight.as_ref().map(|w| Ok((flat(w), per("weight", w.shape())?))).transpose()?;
+        let mask =
+            inputs.mask.as_ref().map(|m| Ok((flat(m), per("mask", m.shape())?))).transpose()?;
+        let mut column_weight = Self::column_weight(loss, inputs, &sizes, "class_weight")?;
+        let mut pos_weight = Self::column_weight(loss, inputs, &sizes, "pos_weight")?;
+        if matches!(loss.family(), Family::Pointwise(_)) {
+            column_weight = std::mem::take(&mut pos_weight);
+        }
+        let class_mask = Self::class_mask(loss, inputs, &sizes, &shape)?;
+        let (dense, wide) = numbers_or_labels(loss, targets);
+        let keeps = |row: usize| mask.as_ref().is_none_or(|(mask, _)| mask[row]);
+        match &wide {
+            Some(labels) => inputs::check_labels(loss, labels, sizes.columns, keeps)?,
+            None => inputs::check_dense(loss, &dense)?,
+        }
+        if loss.targets() == Domain::ClassList {
+            inputs::check_class_lists(loss, &dense, sizes.columns, keeps)?;
+        }
+        inputs::check_auxiliary(loss, inputs.auxiliary)?;
+        inputs::check_hessian(loss, inputs.hessian)?;
+        let (upstream, upstreams) = Self::upstream(criterion, inputs, &sizes)?;
+        let mut call = Call {
+            criterion,
+            shape,
+            predictions: flat(predictions),
+            dense,
+            // A row that is masked out may hold any label; what does not fit 32 bits becomes one that is no class.
+            labels: wide.as_ref().map(|wide| clamp_labels(wide)),
+            weight,
+            mask,
+            column_weight,
+            pos_weight,
+            class_mask,
+            upstreams,
+            upstream,
+            share: Share { factor: 1.0, count: 0 },
+            auxiliary: inputs.auxiliary,
+            hessian: inputs.hessian,
+            sizes,
+        };
+        call.share = call.share(wide.as_deref())?;
+        Ok(call)
+    }
+
+    fn class_mask(
+        loss: &dyn Loss,
+        inputs: &Inputs<'a>,
+        sizes: &Sizes,
+        shape: &[usize],
+    ) -> Result<Option<(Cow<'a, [bool]>, Per)>> {
+        let Some(mask) = &inputs.class_mask else { return Ok(None) };
+        inputs::check_known(loss, "class_mask")?;
+        let per_column = sizes.is_per_column(loss, shape, mask.shape())?;
+        Ok(Some((flat(mask), if per_column { Per::Column } else { Per::Element })))
+    }
+
+    /// A number for each column; empty where the input is left out.
+    fn column_weight(
+        loss: &dyn Loss,
+        inputs: &Inputs<'a>,
+        sizes: &Sizes,
+        name: &str,
+    ) -> Result<Cow<'a, [f32]>> {
+        if inputs.get(name).is_none() {
+            return Ok(Cow::Borrowed(&[]));
+        }
+        let array = inputs.numbers(loss, name)?;
+        if array.len() != sizes.columns || array.ndim() > 1 {
+            let allowed =
+                format!("it must be [{}], one for each column of the predictions", sizes.columns);
+            return Err(shape_error(
+                loss.name(),
+                format!("{name} is {:?}", array.shape()),
+                &allowed,
+            ));
+        }
+        Ok(flat(array))
+    }
+
+    /// The weights of the columns as the kernels take them: behind those of the classes those of their positive sides, if there are.
+    fn packed_column_weight(&self) -> Cow<'_, [f32]> {
+        if self.pos_weight.is_empty() {
+            return Cow::Borrowed(&self.column_weight);
+        }
+        let ones = vec![1.0; self.pos_weight.len()];
+        let classes = if self.column_weight.is_empty() { &ones } else { &*self.column_weight };
+        [classes, &self.pos_weight].concat().into()
+    }
+
+    /// The upstream for all, and for each where the reduction is `none`.
+    fn upstream(
+        criterion: &Criterion,
+        inputs: &Inputs<'a>,
+        sizes: &Sizes,
+    ) -> Result<(f32, Cow<'a, [f32]>)> {
+        let none = Cow::Borrowed(&[][..]);
+        let Some(upstream) = &inputs.upstream else {
+            return Ok((1.0, none));
+        };
+        let wanted: &[usize] =
+            if criterion.reduction == Reduction::None { &sizes.value_shape } else { &[] };
+        if upstream.shape() == wanted {
+            if criterion.reduction == Reduction::None {
+                return Ok((1.0, flat(upstream)));
+            }
+            return Ok((upstream.sum(), none));
+        }
+        let found = format!("upstream is {:?}", upstream.shape());
+        Err(shape_error(
+            criterion.loss.name(),
+            found,
+            &format!("it must be of the value's shape {wanted:?}"),
+        ))
+    }
+
+    fn keeps(&self, element: usize) -> bool {
+        match &self.mask {
+            None => true,
+            Some((mask, Per::Element)) => mask[element],
+            Some((mask, _)) => mask[element / self.sizes.row_length],
+        }
+    }
+
+    fn weight_at(&self, element: usize) -> f64 {
+        match &self.weight {
+            None => 1.0,
+            Some((weight, Per::Element)) => f64::from(weight[element]),
+            Some((weight, _)) => f64::from(weight[element / self.sizes.row_length]),
+        }
+    }
+
+    /// Count and factor of the reduction, from masks, weights and labels.
+    fn share(&self, labels: Option<&[i64]>) -> Result<Share> {
+        let loss = &*self.criterion.loss;
+        if loss.targets().pads() {
+            return self.share_of_lists();
+        }
+        let rowwise = !matches!(loss.family(), Family::Pointwise(_));
+        let elements = self.predictions.len();
+        // The first element of each unit that has a value of its own.
+        let step = if rowwise { self.sizes.row_length } else { 1 };
+        let ignored = loss.ignored();
+        let kept = |unit: usize| {
+            self.keeps(unit * step) && !labels.is_some_and(|labels| ignored.contains(&labels[unit]))
+        };
+        let units = elements / step;
+        let count = match (&self.mask, labels, ignored) {
+            (None, None, _) | (None, _, []) => units,
+            // The usual case, without a branch for each label.
+            (None, Some(labels), [ignored]) => {
+                labels.len()
+                    - labels.iter().map(|label| usize::from(label == ignored)).sum::<usize>()
+            }
+            _ => (0..units).filter(|&unit| kept(unit)).count(),
+        };
+        let kept_units = || (0..units).filter(|&unit| kept(unit));
+        let divisor = match self.criterion.reduction {
+            Reduction::None | Reduction::Sum => 1.0,
+            Reduction::Divisor(divisor) => check_divisor(loss, divisor)?,
+            Reduction::BatchMean => self.sizes.rows as f64,
+            Reduction::WeightedMean => kept_units().map(|unit| self.weight_at(unit * step)).sum(),
+            Reduction::Mean => match labels {
+                Some(labels)
+                    if loss.mean_over_class_weights() && !self.column_weight.is_empty() =>
+                {
+                    kept_units()
+                        .map(|unit| f64::from(self.column_weight[labels[unit] as usize]))
+                        .sum()
+                }
+                _ if rowwise && loss.mean_over_elements() => (count * step) as f64,
+                _ => count as f64,
+            },
+        };
+        // Nothing to average: the values are all 0, and so is their mean.
+        let factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
+        Ok(Share { factor, count })
+    }
+
+    /// As [`Call::share`] of lists: the mean divides by what the items are counted in, pairs or lists that are not empty.
+    fn share_of_lists(&self) -> Result<Share> {
+        let loss = &*self.criterion.loss;
+        let items = self.sizes.row_length;
+        let units = |list: usize| match self.keeps(list * items) {
+            true => inputs::list_units(loss, &self.dense[list * items..][..items]),
+            false => 0,
+        };
+        let count = (0..self.sizes.rows).map(units).sum();
+        let divisor = match self.criterion.reduction {
+            Reduction::None | Reduction::Sum => 1.0,
+            Reduction::Divisor(divisor) => check_divisor(loss, divisor)?,
+            Reduction::BatchMean => self.sizes.rows as f64,
+            Reduction::WeightedMean => (0..self.sizes.rows)
+                .map(|list| self.weight_at(list * items) * units(list) as f64)
+                .sum(),
+            Reduction::Mean => count as f64,
+        };
+        Ok(Share { factor: if divisor == 0.0 { 0.0 } else { 1.0 / divisor }, count })
+    }
+
+    /// The value that is reported: what was summed, unless there was nothing.
+    fn reported(&self, value: f64) -> f64 {
+        let averages = !matches!(
+            self.criterion.reduction,
+            Reduction::None | Reduction::Sum | Reduction::Divisor(_)
+        );
+        if self.share.count == 0 && averages && self.criterion.on_empty == OnEmpty::Nan {
+            f64::NAN
+        } else {
+            value
+        }
+    }
+
+    fn each(&self) -> bool {
+        self.criterion.reduction == Reduction::None
+    }
+
+    fn evaluation<R: Clone>(
+        &self,
+        sum: f64,
+        gradient: Vec<R>,
+        each: Vec<f64>,
+        auxiliaries: Option<Auxiliaries>,
+        hessian: Option<Vec<R>>,
+    ) -> Result<Evaluation<R>> {
+        let values = if self.each() {
+            shaped(&self.sizes.value_shape, each)?
+        } else {
+            shaped(&[], vec![self.reported(sum)])?
+        };
+        let gradient = shaped(&self.shape, gradient)?;
+        let hessian = hessian.map(|hessian| shaped(&self.shape, hessian)).transpose()?;
+        Ok(Evaluation {
+            values,
+            gradient,
+            others: Vec::new(),
+            count: self.share.count,
+            auxiliaries,
+            hessian,
+            first: "predictions",
+        })
+    }
+
+    fn job(&self) -> Job {
+        Job {
+            rows: self.sizes.rows,
+            row_length: self.sizes.row_length,
+            columns: self.sizes.columns,
+            labels: self.labels.is_some(),
+            each: self.each(),
+            factor: self.share.factor as f32,
+            upstream: self.upstream,
+            divisor: Divisor::Known,
+            auxiliary: self.auxiliary,
+            second: false,
+            half: false,
+        }
+    }
+
+    /// Everything on the device, and room for what it leaves there.
+    fn buffers(&self, gpu: &Gpu, job: &Job) -> Result<Buffers> {
+        let upload = |values: &[f32]| gpu.upload("an input", values);
+        let ones;
+        let upstreams: &[f32] = match (self.each(), self.upstreams.is_empty()) {
+            (false, _) => &[],
+            (true, false) => &self.upstreams,
+            (true, true) => {
+                ones = vec![1.0; self.sizes.value_shape.iter().product()];
+                &ones
+            }
+        };
+        let optional =
+            |values: &[f32]| if values.is_empty() { Ok(None) } else { upload(values).map(Some) };
+        Ok(Buffers {
+            predictions: upload(&self.predictions)?,
+            targets: match &self.labels {
+                Some(labels) => gpu.upload("labels", labels)?,
+                None => upload(&self.dense)?,
+            },
+            weights: self
+                .packed_weights()
+                .map(|(packed, per)| Ok((gpu.upload("weights", &packed)?, per)))
+                .transpose()?,
+            column_weights: optional(&self.packed_column_weight())?,
+            pos_weights: !self.pos_weight.is_empty(),
+            class_mask: self
+                .class_mask
+                .as_ref()
+                .map(|(mask, per)| {
+                    let words: Vec<u32> = mask.iter().map(|&keep| u32::from(keep)).collect();
+                    Ok((gpu.upload("a class mask", &words)?, *per))
+                })
+                .transpose()?,
+            upstreams: optional(upstreams)?,
+            gradient: gpu.buffer("a gradient", self.predictions.len())?,
+            values: gpu.buffer("values", kernel::values_length(gpu, &*self.criterion.loss, job))?,
+            result: gpu.buffer("a loss", 4)?,
+            dummy: gpu.buffer("nothing", 4)?,
+        })
+    }
+
+    pub fn on_gpu(&self, gpu: &Gpu) -> Result<Evaluation> {
+        let loss = &*self.criterion.loss;
+        let job = self.job();
+        let buffers = self.buffers(gpu, &job)?;
+        let mut commands = kernel::commands(gpu, loss, &job, &buffers)?;
+        let hessian = if self.hessian {
+            // The same kernel with the second derivative in the first one's place: it leaves the same values once more.
+            let gradient = gpu.buffer("a Hessian's diagonal", self.predictions.len())?;
+            let (job, buffers) =
+                (Job { second: true, ..job }, Buffers { gradient, ..buffers.clone() });
+            commands.extend(kernel::kernel_commands(gpu, loss, &job, &buffers)?.0);
+            Some(buffers.gradient)
+        } else {
+            None
+        };
+        gpu.submit(&commands)?;
+        self.read_back(gpu, &buffers, hessian.as_ref())
+    }
+
+    fn read_back(
+        &self,
+        gpu: &Gpu,
+        buffers: &Buffers,
+        hessian: Option<&wgpu::Buffer>,
+    ) -> Result<Evaluation> {
+        let read = |buffer: &wgpu::Buffer, first: usize, length: usize| -> Result<Vec<f32>> {
+            pollster::block_on(gpu.download(buffer, first, length))
+        };
+        let gradient = read(&buffers.gradient, 0, self.predictions.len())?;
+        let hessian = hessian.map(|buffer| read(buffer, 0, self.predictions.len())).transpose()?;
+        let rows = self.sizes.rows;
+        let auxiliaries = if self.auxiliary {
+            Some(Auxiliaries::of_planes(&read(&buffers.values, 0, RESULT_KINDS * rows)?, rows))
+        } else {
+            None
+        };
+        let (sum, each) = if self.each() {
+            let values = read(&buffers.values, 0, self.sizes.value_shape.iter().product())?;
+            (0.0, values.into_iter().map(f64::from).collect())
+        } else {
+            (f64::from(read(&buffers.result, 0, 1)?[0]), Vec::new())
+        };
+        self.evaluation(sum, gradient, each, auxiliaries, hessian)
+    }
+
+    /// Weight and mask as one: the bits of [`MASKED`] where the mask is false.
+    fn packed_weights(&self) -> Option<(Vec<u32>, Per)> {
+        let pack = |count: usize, stride: usize| {
+            (0..count).map(move |unit| match self.keeps(unit * stride) {
+                true => (self.weight_at(unit * stride) as f32).to_bits(),
+                false => MASKED,
+            })
+        };
+        match (&self.weight, &self.mask) {
+            (None, None) => None,
+            (None | Some((_, Per::Row)), None | Some((_, Per::Row))) => {
+                Some((pack(self.sizes.rows, self.sizes.row_length).collect(), Per::Row))
+            }
+            _ => Some((pack(self.predictions.len(), 1).collect(), Per::Element)),
+        }
+    }
+}
+
+pub(super) fn clamp_labels(labels: &[i64]) -> Vec<i32> {
+    let fits = |label: i64| i64::from(label as i32) == label;
+    labels.iter().map(|&label| if fits(label) { label as i32 } else { i32::MIN }).collect()
+}
+
+/// A given divisor, if it can divide.
+pub(super) fn check_divisor(loss: &dyn Loss, divisor: f64) -> Result<f64> {
+    if divisor > 0.0 && divisor.is_finite() {
+        return Ok(divisor);
+    }
+    Err(Error::option(loss.name(), "reduction's divisor", divisor, "> 0"))
+}

@@ -1,0 +1,395 @@
+//! One call of a criterion whose loss has several inputs: checked and flat, then run on the host or on the GPU.
+
+use std::borrow::Cow;
+
+use ndarray::ArrayViewD;
+
+use super::call::{check_divisor, clamp_labels, flat};
+use super::{Criterion, Evaluation, OnEmpty, Reduction};
+use crate::criterion::inputs;
+use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
+use crate::losses::{Argument, CpuReal, Frame, Loss};
+use crate::runtime::device::Gpu;
+use crate::runtime::tensor::shaped;
+use crate::templates::MASKED;
+use crate::templates::multi_input::cpu as multi_input;
+use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shapes, Shares, Units};
+use crate::templates::multi_input::gpu as kernel;
+use crate::templates::multi_input::gpu::{Bound, MultiInputJob};
+use crate::{Error, Result};
+
+/// One call whose inputs fit.
+pub(super) struct MultiInputCall<'c, 'a> {
+    criterion: &'c Criterion,
+    frame: Frame,
+    host: Box<dyn MultiInputCpu + 'c>,
+    units: Units,
+    multi_input: MultiInput<'a, f32>,
+    /// In all digits: the reference's.
+    factor: f64,
+    /// What multiplies each value besides its weight; empty for 1 each.
+    scale: Vec<f64>,
+    count: usize,
+}
+
+/// What the arguments are given, the numbers checked.
+struct Arguments<'a> {
+    arrays: Vec<Array<'a, f32>>,
+    integers: Vec<Array<'a, i32>>,
+    shapes: Shapes,
+}
+
+impl<'a> Arguments<'a> {
+    fn of(loss: &dyn Loss, inputs: &Inputs<'a>) -> Result<Self> {
+        let shapes = Shapes { loss: loss.name(), given: Vec::new() };
+        let mut found = Arguments { arrays: Vec::new(), integers: Vec::new(), shapes };
+        for argument in loss.arguments() {
+            let Some(given) = given(loss, argument, inputs)? else { continue };
+            let name = argument.name;
+            let shape = match given {
+                Targets::Grouped { .. } => return Err(inputs::no_lists(loss, name)),
+                Targets::Dense(array) => {
+                    let (values, shape) = (flat(array), array.shape().to_vec());
+                    inputs::check_domain(loss, name, argument.domain, &values)?;
+                    found.arrays.push(Array { name, shape: shape.clone(), values });
+                    shape
+                }
+                Targets::Wide(array) => {
+                    let (values, shape) =
+                        (array.iter().map(|&x| x as f32).collect(), array.shape().to_vec());
+                    found.arrays.push(Array { name, shape: shape.clone(), values });
+                    shape
+                }
+                Targets::Labels(array) => {
+                    let (wide, shape): (Vec<i64>, _) =
+                        (array.iter().copied().collect(), array.shape().to_vec());
+                    found.integers.push(Array {
+                        name,
+                        shape: shape.clone(),
+                        values: clamp_labels(&wide).into(),
+                    });
+                    shape
+                }
+            };
+            found.shapes.given.push((name, shape));
+        }
+        Ok(found)
+    }
+}
+
+impl<'c, 'a> MultiInputCall<'c, 'a> {
+    pub fn check(
+        criterion: &'c Criterion,
+        frame: Frame,
+        host: Box<dyn MultiInputCpu + 'c>,
+        inputs: &Inputs<'a>,
+    ) -> Result<Self> {
+        let loss = &*criterion.loss;
+        for (name, _) in &inputs.arrays {
+            inputs::check_known(loss, name)?;
+        }
+        if inputs.class_mask.is_some() {
+            inputs::check_known(loss, "class_mask")?;
+        }
+        inputs::check_hessian(loss, inputs.hessian)?;
+        inputs::check_auxiliary(loss, inputs.auxiliary)?;
+        let Arguments { arrays, integers, shapes } = Arguments::of(loss, inputs)?;
+        let units = host.units(&shapes)?;
+        let count: usize = units.shape.iter().product();
+        if count == 0 || arrays.iter().any(|array| array.values.is_empty()) {
+            let (name, shape) = &shapes.given[0];
+            return Err(Error::Empty {
+                operation: loss.name().into(),
+                name: format!("{name} {shape:?}"),
+            });
+        }
+        let (upstream, upstreams) = upstream(criterion, inputs, &units)?;
+        let spread = |name: &str, shape: &[usize]| repeats(loss, name, shape, &units);
+        let weight = inputs
+            .weight
+            .as_ref()
+            .map(|w| Ok::<_, Error>(repeated(flat(w), spread("weight", w.shape())?)));
+        let mask = inputs
+            .mask
+            .as_ref()
+            .map(|m| Ok::<_, Error>(repeated(flat(m), spread("mask", m.shape())?)));
+        let mut multi_input = MultiInput {
+            arrays,
+            integers,
+            units: count,
+            weight: weight.transpose()?.unwrap_or_default(),
+            mask: mask.transpose()?.unwrap_or_default(),
+            factor: 1.0,
+            upstream,
+            upstreams,
+        };
+        let shares = host.shares(&multi_input)?;
+        let factor = apply_update(criterion, &mut multi_input, &shares, &units)?;
+        multi_input.factor = factor as f32;
+        host.clear(&mut multi_input);
+        let scale = if criterion.reduction == Reduction::Mean { shares.scale } else { Vec::new() };
+        let count = (0..count)
+            .filter(|&unit| multi_input.mask.is_empty() || multi_input.mask[unit])
+            .count();
+        Ok(MultiInputCall { criterion, frame, host, units, multi_input, factor, scale, count })
+    }
+
+    /// Value and gradients on the host, in f32 on all cores or plain in f64.
+    pub fn on_host<R: CpuReal>(&self) -> Result<Evaluation<R>> {
+        let call = MultiInput {
+            arrays: self.multi_input.arrays.iter().map(of_precision::<R>).collect(),
+            integers: self.multi_input.integers.clone(),
+            units: self.multi_input.units,
+            weight: self.weight(),
+            mask: self.multi_input.mask.clone(),
+            factor: R::new(self.factor),
+            upstream: R::from_f32(self.multi_input.upstream),
+            upstreams: R::from_f32s(&self.multi_input.upstreams),
+        };
+        let differentiated = self.differentiated();
+        let mut gradients: Vec<Vec<R>> =
+            differentiated.iter().map(|array| vec![R::ZERO; array.values.len()]).collect();
+        let mut values = vec![R::ZERO; self.multi_input.units];
+        R::multi_input(&*self.host, &call, &mut gradients, &mut values);
+        let each = values.iter().map(|value| value.to_f64()).collect();
+        self.evaluation(multi_input::sum(&values), each, gradients)
+    }
+
+    pub fn on_gpu(&self, gpu: &Gpu) -> Result<Evaluation> {
+        let loss = &*self.criterion.loss;
+        let numbers = self.multi_input.arrays.iter().map(|array| {
+            let buffer = gpu.upload(array.name, &array.values)?;
+            Ok(Bound { name: array.name, shape: array.shape.clone(), buffer })
+        });
+        let whole = self.multi_input.integers.iter().map(|array| {
+            let buffer = gpu.upload(array.name, &array.values)?;
+            Ok(Bound { name: array.name, shape: array.shape.clone(), buffer })
+        });
+        let each = self.each();
+        let upstreams = match (each, self.multi_input.upstreams.is_empty()) {
+            (false, _) => None,
+            (true, false) => Some(gpu.upload("upstream", &self.multi_input.upstreams)?),
+            (true, true) => Some(gpu.upload("upstream", &vec![1.0_f32; self.multi_input.units])?),
+        };
+        let job = MultiInputJob {
+            arguments: numbers.chain(whole).collect::<Result<_>>()?,
+            units: self.units.clone(),
+            weights: self
+                .packed_weights()
+                .map(|packed| gpu.upload("weights", &packed))
+                .transpose()?,
+            upstreams,
+            each,
+            factor: self.multi_input.factor,
+            upstream: self.multi_input.upstream,
+        };
+        let (commands, results) = kernel::commands(gpu, loss, self.frame, &job)?;
+        gpu.submit(&commands)?;
+        let read = |buffer: &wgpu::Buffer, length: usize| -> Result<Vec<f32>> {
+            pollster::block_on(gpu.download(buffer, 0, length))
+        };
+        let gradients = results.gradients.iter().zip(self.differentiated());
+        let gradients = gradients
+            .map(|(buffer, array)| read(buffer, array.values.len()))
+            .collect::<Result<_>>()?;
+        let (sum, values) = if each {
+            (
+                0.0,
+                read(&results.values, self.multi_input.units)?.into_iter().map(f64::from).collect(),
+            )
+        } else {
+            (f64::from(read(&results.result, 1)?[0]), Vec::new())
+        };
+        self.evaluation(sum, values, gradients)
+    }
+
+    /// The weight of each value; empty for none.
+    fn weight<R: CpuReal>(&self) -> Cow<'_, [R]> {
+        let weight = &self.multi_input.weight;
+        if self.scale.is_empty() {
+            return R::from_f32s(weight);
+        }
+        let scaled = |(unit, scale): (usize, &f64)| {
+            R::new(scale * f64::from(weight.get(unit).copied().unwrap_or(1.0)))
+        };
+        self.scale.iter().enumerate().map(scaled).collect::<Vec<R>>().into()
+    }
+
+    /// Weight and mask as one: the bits of [`MASKED`] where the mask is false.
+    fn packed_weights(&self) -> Option<Vec<u32>> {
+        let (weight, mask) = (self.weight::<f32>(), &self.multi_input.mask);
+        if weight.is_empty() && mask.is_empty() {
+            return None;
+        }
+        let pack = |unit: usize| match mask.get(unit) {
+            Some(false) => MASKED,
+            _ => weight.get(unit).copied().unwrap_or(1.0).to_bits(),
+        };
+        Some((0..self.multi_input.units).map(pack).collect())
+    }
+
+    fn each(&self) -> bool {
+        self.criterion.reduction == Reduction::None
+    }
+
+    /// The differentiated inputs that were given.
+    fn differentiated(&self) -> Vec<&Array<'a, f32>> {
+        let names = self.criterion.loss.differentiated();
+        self.multi_input.arrays.iter().filter(|array| names.contains(&array.name)).collect()
+    }
+
+    fn evaluation<R: Clone>(
+        &self,
+        sum: f64,
+        each: Vec<f64>,
+        gradients: Vec<Vec<R>>,
+    ) -> Result<Evaluation<R>> {
+        let averages = !matches!(
+            self.criterion.reduction,
+            Reduction::None | Reduction::Sum | Reduction::Divisor(_)
+        );
+        let is_nan = self.count == 0 && averages && self.criterion.on_empty == OnEmpty::Nan;
+        let values = if self.each() {
+            shaped(&self.units.shape, each)?
+        } else {
+            shaped(&[], vec![if is_nan { f64::NAN } else { sum }])?
+        };
+        let mut named = self.differentiated().into_iter().zip(gradients);
+        let (first, gradient) = match named.next() {
+            Some((array, gradient)) => (array.name, shaped(&array.shape, gradient)?),
+            None => ("", shaped(&[0], Vec::new())?),
+        };
+        let others = named
+            .map(|(array, gradient)| Ok((array.name, shaped(&array.shape, gradient)?)))
+            .collect::<Result<_>>()?;
+        Ok(Evaluation {
+            values,
+            gradient,
+            others,
+            count: self.count,
+            auxiliaries: None,
+            hessian: None,
+            first,
+        })
+    }
+}
+
+fn of_precision<'b, R: CpuReal>(array: &'b Array<'_, f32>) -> Array<'b, R> {
+    Array { name: array.name, shape: array.shape.clone(), values: R::from_f32s(&array.values) }
+}
+
+/// An input that was given, of the kind that its role wants.
+fn given<'b, 'a>(
+    loss: &dyn Loss,
+    argument: &Argument,
+    inputs: &'b Inputs<'a>,
+) -> Result<Option<&'b Targets<'a>>> {
+    let name = argument.name;
+    let is_whole = argument.role.is_integers();
+    let wanted = if is_whole {
+        "it must be an array of whole numbers"
+    } else {
+        "it must be an array of f32 or f64"
+    };
+    match inputs.get(name) {
+        None if argument.role.is_optional() => Ok(None),
+        None => Err(input_error(loss, name, "is missing", wanted)),
+        Some(Targets::Dense(_) | Targets::Wide(_)) if is_whole => {
+            Err(input_error(loss, name, "holds floats", wanted))
+        }
+        Some(Targets::Labels(_)) if !is_whole => {
+            Err(input_error(loss, name, "holds whole numbers", wanted))
+        }
+        Some(Targets::Grouped { .. }) => Err(inputs::no_lists(loss, name)),
+        found => Ok(found),
+    }
+}
+
+/// How many values in a row each number of a weight or mask belongs to.
+pub(super) fn repeats(
+    loss: &dyn Loss,
+    name: &str,
+    shape: &[usize],
+    units: &Units,
+) -> Result<usize> {
+    let trimmed = if shape.len() == units.shape.len() + 1 && shape.last() == Some(&1) {
+        &shape[..units.shape.len()]
+    } else {
+        shape
+    };
+    if trimmed == units.shape {
+        return Ok(1);
+    }
+    if !units.shape.is_empty() && shape == &units.shape[..1] {
+        return Ok(units.shape[1..].iter().product());
+    }
+    let allowed =
+        format!("it must be {:?}, one for each value, or one for each of its rows", units.shape);
+    Err(shape_error(loss.name(), format!("{name} is {shape:?}"), &allowed))
+}
+
+fn repeated<T: Copy>(values: Cow<'_, [T]>, times: usize) -> Cow<'_, [T]>
+where
+    [T]: ToOwned<Owned = Vec<T>>,
+{
+    if times == 1 {
+        values
+    } else {
+        Cow::Owned(values.iter().flat_map(|&x| std::iter::repeat_n(x, times)).collect())
+    }
+}
+
+/// The upstream for all, and for each value where the reduction is `none`.
+fn upstream<'a>(
+    criterion: &Criterion,
+    inputs: &Inputs<'a>,
+    units: &Units,
+) -> Result<(f32, Cow<'a, [f32]>)> {
+    let Some(upstream): Option<&ArrayViewD<'a, f32>> = inputs.upstream.as_ref() else {
+        return Ok((1.0, Cow::Borrowed(&[])));
+    };
+    let each = criterion.reduction == Reduction::None;
+    let wanted: &[usize] = if each { &units.shape } else { &[] };
+    if upstream.shape() != wanted {
+        let found = format!("upstream is {:?}", upstream.shape());
+        return Err(shape_error(
+            criterion.loss.name(),
+            found,
+            &format!("it must be of the value's shape {wanted:?}"),
+        ));
+    }
+    Ok(if each { (1.0, flat(upstream)) } else { (upstream.sum(), Cow::Borrowed(&[])) })
+}
+
+/// Takes what the frame leaves out into the mask, and gives the reduction's factor.
+fn apply_update(
+    criterion: &Criterion,
+    multi_input: &mut MultiInput<'_, f32>,
+    shares: &Shares,
+    units: &Units,
+) -> Result<f64> {
+    if !shares.kept.is_empty() {
+        let both = shares
+            .kept
+            .iter()
+            .enumerate()
+            .map(|(unit, &kept)| kept && multi_input.mask.get(unit).is_none_or(|&m| m));
+        multi_input.mask = both.collect::<Vec<bool>>().into();
+    }
+    let kept = |&unit: &usize| multi_input.mask.get(unit).is_none_or(|&kept| kept);
+    let of = |values: &[f64], unit: usize| values.get(unit).copied().unwrap_or(1.0);
+    let divisor: f64 = match criterion.reduction {
+        Reduction::None | Reduction::Sum => 1.0,
+        Reduction::Divisor(divisor) => check_divisor(&*criterion.loss, divisor)?,
+        Reduction::BatchMean => units.rows as f64,
+        Reduction::WeightedMean => (0..multi_input.units)
+            .filter(kept)
+            .map(|unit| f64::from(multi_input.weight.get(unit).copied().unwrap_or(1.0)))
+            .sum(),
+        Reduction::Mean => {
+            (0..multi_input.units).filter(kept).map(|unit| of(&shares.mean, unit)).sum()
+        }
+    };
+    // Nothing to average: the values are all 0, and so is their mean.
+    Ok(if divisor == 0.0 { 0.0 } else { 1.0 / divisor })
+}

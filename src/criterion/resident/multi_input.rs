@@ -1,0 +1,371 @@
+//! A call with the tensors of a loss of several inputs on a GPU.
+
+use crate::criterion::inputs::input_error;
+use crate::criterion::multi_input::repeats;
+use crate::criterion::resident::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
+use crate::criterion::tensor_inputs::TensorInputs;
+use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
+use crate::losses::{Argument, Frame, Loss};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::Command;
+use crate::runtime::tensor::{Storage, Tensor};
+use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes, Units};
+use crate::templates::multi_input::gpu as kernel;
+use crate::templates::multi_input::gpu::{Bound, MultiInputJob};
+use crate::templates::normalizer::{Labels, NOTES, Share, Values};
+use crate::templates::on_device::SequenceSizes;
+use crate::templates::{normalizer, on_device};
+use crate::{Error, Result};
+
+/// What is made of inputs on the device before the frame's own kernels.
+#[derive(Default)]
+struct Made {
+    /// What is wrong with each item of a batch of sequences.
+    verdicts: Option<wgpu::Buffer>,
+    /// What each row of a similarity counts for.
+    shares: Option<wgpu::Buffer>,
+    lengths: Option<wgpu::Buffer>,
+}
+
+/// One call whose inputs fit.
+struct Call<'t> {
+    criterion: &'t Criterion,
+    gpu: &'t Gpu,
+    frame: Frame,
+    units: Units,
+    given: Vec<(&'static Argument, &'t Tensor)>,
+    bounds: Vec<Bound>,
+    /// With the number of values that share one.
+    weight: Option<(wgpu::Buffer, usize)>,
+    mask: Option<(wgpu::Buffer, usize)>,
+}
+
+impl Criterion {
+    pub(super) fn several_on_gpu(
+        &self,
+        gpu: &Gpu,
+        frame: Frame,
+        host: &dyn MultiInputCpu,
+        inputs: &TensorInputs,
+    ) -> Result<(Vec<Command>, DeviceEvaluation)> {
+        let loss = &*self.loss;
+        inputs::check_auxiliary(loss, inputs.auxiliary)?;
+        inputs::check_hessian(loss, inputs.hessian)?;
+        if inputs.in_place {
+            let allowed = "it has several gradients: `evaluate_tensors` gives them all";
+            return Err(input_error(
+                loss,
+                "the gradient",
+                "was to go over the predictions",
+                allowed,
+            ));
+        }
+        let mut call = Call::check(self, gpu, frame, host, inputs)?;
+        let (upstream, upstreams) = inputs.upstreams(loss, self.each(), &call.units.shape)?;
+        let (notes, mut commands) = (gpu.buffer("a loss", NOTES)?, Vec::new());
+        let (weights, factor) = call.apply_update(&notes, &mut commands)?;
+        let job = MultiInputJob {
+            units: call.units.clone(),
+            weights,
+            upstreams: self.upstreams(gpu, upstreams, call.length(), &mut commands)?,
+            each: self.each(),
+            factor,
+            upstream,
+            arguments: std::mem::take(&mut call.bounds),
+        };
+        let (own, results) = kernel::commands(gpu, loss, frame, &job)?;
+        commands.extend(own);
+        if !self.each() {
+            let (from, to) = (results.result, notes.clone());
+            commands.push(Command::Copy { from, from_offset: 0, to, to_offset: 0, size: 4 });
+        }
+        let (gradient, others) = call.gradients(results.gradients)?;
+        let scaled: Vec<&Tensor> =
+            std::iter::once(&gradient).chain(others.iter().map(|(_, other)| other)).collect();
+        self.scale(gpu, upstreams, &scaled, &mut commands)?;
+        let evaluation = DeviceEvaluation {
+            loss: self.loss.clone(),
+            outcome: Outcome::OnGpu(call.notes(notes, inputs.mask)),
+            gradient,
+            others,
+            values: self.each().then(|| call.tensor_of(&call.units.shape, results.values)),
+            hessian: None,
+        };
+        Ok((commands, evaluation))
+    }
+}
+
+/// The tensors of the loss's arguments, in their order: all that must be there are.
+fn given<'t>(
+    loss: &dyn Loss,
+    inputs: &TensorInputs<'t>,
+) -> Result<Vec<(&'static Argument, &'t Tensor)>> {
+    let mut found = Vec::new();
+    for argument in loss.arguments() {
+        let tensor = match inputs.get(argument.name) {
+            None if argument.role.is_optional() => continue,
+            None => inputs.required(loss, argument.name)?,
+            Some(tensor) => tensor,
+        };
+        if argument.role.is_integers() && !tensor.is_labels() {
+            let allowed = "it must be a tensor of Tensor::from_labels or from_integers";
+            return Err(input_error(loss, argument.name, "holds floats", allowed));
+        }
+        found.push((argument, tensor));
+    }
+    Ok(found)
+}
+
+impl<'t> Call<'t> {
+    fn check(
+        criterion: &'t Criterion,
+        gpu: &'t Gpu,
+        frame: Frame,
+        host: &dyn MultiInputCpu,
+        inputs: &TensorInputs<'t>,
+    ) -> Result<Self> {
+        let loss = &*criterion.loss;
+        let given = given(loss, inputs)?;
+        let shapes = given
+            .iter()
+            .map(|(argument, tensor)| (argument.name, tensor.shape().to_vec()))
+            .collect();
+        let shapes = Shapes { loss: loss.name(), given: shapes };
+        let units = host.units(&shapes)?;
+        let floats = given.iter().filter(|(argument, _)| !argument.role.is_integers());
+        if units.shape.contains(&0) || floats.clone().any(|(_, tensor)| tensor.is_empty()) {
+            let (name, shape) = &shapes.given[0];
+            return Err(Error::Empty {
+                operation: loss.name().into(),
+                name: format!("{name} {shape:?}"),
+            });
+        }
+        let spread = |name: &str, tensor: Option<&Tensor>| {
+            let with_width =
+                |t: &Tensor| Ok((gpu_buffer(t)?, repeats(loss, name, t.shape(), &units)?));
+            tensor.map(with_width).transpose()
+        };
+        let (weight, mask) = (spread("weight", inputs.weight)?, spread("mask", inputs.mask)?);
+        let bound = |(argument, tensor): &(&'static Argument, &Tensor)| {
+            Ok(Bound {
+                name: argument.name,
+                shape: tensor.shape().to_vec(),
+                buffer: gpu_buffer(tensor)?,
+            })
+        };
+        // The frames take numbers first.
+        let whole = given.iter().filter(|(argument, _)| argument.role.is_integers());
+        let bounds = floats.chain(whole).map(bound).collect::<Result<_>>()?;
+        let call = Call { criterion, gpu, frame, units, given, bounds, weight, mask };
+        if let Some(sizes) = call.sequence_sizes().filter(|sizes| sizes.blank >= sizes.classes) {
+            let allowed = format!("a class, 0 to {}", sizes.classes - 1);
+            return Err(Error::option(loss.name(), "blank", sizes.blank, &allowed));
+        }
+        Ok(call)
+    }
+
+    fn length(&self) -> usize {
+        self.units.shape.iter().product()
+    }
+
+    fn tensor_of(&self, shape: &[usize], buffer: wgpu::Buffer) -> Tensor {
+        Tensor::new(&self.criterion.device, shape, Storage::Gpu(buffer))
+    }
+
+    /// The gradients in the order of their arguments, the first and the others by name.
+    fn gradients(
+        &self,
+        buffers: Vec<wgpu::Buffer>,
+    ) -> Result<(Tensor, Vec<(&'static str, Tensor)>)> {
+        let differentiated =
+            self.given.iter().filter(|(argument, _)| argument.role.is_differentiated());
+        let mut gradients = differentiated.zip(buffers).map(|((argument, tensor), buffer)| {
+            (argument.name, self.tensor_of(tensor.shape(), buffer))
+        });
+        let Some((_, gradient)) = gradients.next() else {
+            let (found, allowed) = ("have no gradient", "at least one must be given that has one");
+            return Err(input_error(&*self.criterion.loss, "its inputs", found, allowed));
+        };
+        Ok((gradient, gradients.collect()))
+    }
+
+    /// How the value is read later, and what is checked then.
+    fn notes(&self, buffer: wgpu::Buffer, mask: Option<&Tensor>) -> Notes {
+        let (criterion, depends) = (self.criterion, self.keeps_depend());
+        Notes {
+            gpu: self.gpu.clone(),
+            buffer,
+            count: (!depends).then(|| self.length()),
+            nan_if_empty: criterion.averages() && criterion.on_empty == OnEmpty::Nan && depends,
+            check: self.checked(mask),
+            planes: None,
+        }
+    }
+
+    fn bound(&self, name: &str) -> Option<&Bound> {
+        self.bounds.iter().find(|bound| bound.name == name)
+    }
+
+    fn tensor(&self, name: &str) -> Option<&'t Tensor> {
+        self.given.iter().find(|(argument, _)| argument.name == name).map(|(_, tensor)| *tensor)
+    }
+
+    fn sequence_sizes(&self) -> Option<SequenceSizes> {
+        let Frame::Sequence { blank } = self.frame else { return None };
+        let shape = |name: &str| self.tensor(name).map_or(&[][..], Tensor::shape);
+        let ([time, batch, classes], [_, length]) = (shape("predictions"), shape("targets")) else {
+            return None;
+        };
+        let [batch, time, length, classes, blank] =
+            [*batch, *time, *length, *classes, blank].map(|x| x as u32);
+        Some(SequenceSizes { batch, time, length, classes, blank })
+    }
+
+    /// The labels behind a linear layer, with the number of classes and those that are ignored.
+    fn linear_labels(&self) -> Option<(&'t Tensor, usize, &'t [i64])> {
+        let inner = self.criterion.loss.inner().filter(|inner| inner.targets().takes_labels())?;
+        let targets = self.tensor("targets").filter(|targets| targets.is_labels())?;
+        let classes = self.tensor("linear_weight")?.shape().first().copied().unwrap_or(0);
+        Some((targets, classes, inner.ignored()))
+    }
+
+    /// What the rows of a similarity over labels count for, where that is not 1 each.
+    fn row_share(&self) -> Option<(crate::losses::Share, &'t Tensor)> {
+        let Frame::Similarity(comparison) = self.frame else { return None };
+        let labels = self.given.iter().find(|(argument, _)| argument.role.is_integers())?.1;
+        (comparison.share != crate::losses::Share::default()).then_some((comparison.share, labels))
+    }
+
+    /// Whether which values take part is known on the device alone.
+    fn keeps_depend(&self) -> bool {
+        let ignores = self.linear_labels().is_some_and(|(_, _, ignored)| !ignored.is_empty());
+        self.mask.is_some() || ignores || self.row_share().is_some()
+    }
+
+    fn divides_on_device(&self) -> bool {
+        match self.criterion.reduction {
+            Reduction::Mean => self.keeps_depend() || self.class_weight().is_some(),
+            Reduction::WeightedMean => self.keeps_depend() || self.weight.is_some(),
+            _ => false,
+        }
+    }
+
+    /// The weights of the classes behind a linear layer, where each row has one.
+    fn class_weight(&self) -> Option<&'t Tensor> {
+        self.linear_labels().and(self.tensor("class_weight"))
+    }
+
+    fn checked(&self, mask: Option<&Tensor>) -> Check {
+        if let Some((_, classes, _)) = self.linear_labels() {
+            return Check::Labels { classes };
+        }
+        if self.sequence_sizes().is_none() {
+            return Check::Nothing;
+        }
+        let inputs = self
+            .given
+            .iter()
+            .map(|(argument, tensor)| (argument.name, (*tensor).clone()))
+            .collect();
+        Check::Sequences { inputs, mask: mask.cloned() }
+    }
+
+    /// What the frame needs in order before it runs; puts the lengths of sequences in the place of those that were given.
+    fn make(&mut self, commands: &mut Vec<Command>) -> Result<Made> {
+        let mut made = Made::default();
+        if let Some((share, labels)) = self.row_share() {
+            let (command, shares) =
+                on_device::similarity_shares(self.gpu, &gpu_buffer(labels)?, self.length(), share)?;
+            commands.push(command);
+            made.shares = Some(shares);
+        }
+        let Some(sizes) = self.sequence_sizes() else { return Ok(made) };
+        let [Some(inputs), Some(lengths), Some(targets)] =
+            ["input_lengths", "target_lengths", "targets"]
+                .map(|name| self.bound(name).map(|bound| bound.buffer.clone()))
+        else {
+            return Ok(made);
+        };
+        let mask = self.mask.as_ref().map(|(mask, _)| mask);
+        let (command, [inputs, checked, verdicts]) =
+            on_device::check_sequences(self.gpu, sizes, [&inputs, &lengths, &targets], mask)?;
+        commands.push(command);
+        for (name, buffer) in [("input_lengths", inputs), ("target_lengths", checked)] {
+            self.bounds
+                .iter_mut()
+                .filter(|bound| bound.name == name)
+                .for_each(|bound| bound.buffer = buffer.clone());
+        }
+        made.verdicts = Some(verdicts);
+        made.lengths = Some(lengths).filter(|_| self.criterion.reduction == Reduction::Mean);
+        Ok(made)
+    }
+
+    /// The weights that the frame takes, and the factor on all of them.
+    fn apply_update(
+        &mut self,
+        notes: &wgpu::Buffer,
+        commands: &mut Vec<Command>,
+    ) -> Result<(Option<wgpu::Buffer>, f32)> {
+        let made = self.make(commands)?;
+        let (gpu, criterion, length) = (self.gpu, self.criterion, self.length());
+        let on_device = self.divides_on_device();
+        let factor = if on_device {
+            1.0
+        } else {
+            criterion.known_factor(self.units.rows, [length, length])?
+        };
+        let labels = self.linear_labels().map(|(labels, ..)| gpu_buffer(labels)).transpose()?;
+        let class_weight = self.class_weight().map(gpu_buffer).transpose()?;
+        let spread = |input: &'_ Option<(wgpu::Buffer, usize)>| input.clone();
+        let (weight, mask) = (spread(&self.weight), spread(&self.mask));
+        let values = Values {
+            weight: weight.as_ref().map(|(buffer, width)| (buffer, *width)),
+            mask: mask.as_ref().map(|(buffer, width)| (buffer, *width)),
+            labels: match (&labels, self.linear_labels(), &made.verdicts) {
+                (Some(labels), Some((_, classes, ignored)), _) => {
+                    Labels::Classes { labels, classes, ignored }
+                }
+                (_, _, Some(verdicts)) => Labels::Verdicts(verdicts),
+                _ => Labels::None,
+            },
+            share: match (&made.shares, &class_weight) {
+                (Some(shares), _) => Share::Own(shares),
+                (None, Some(weights)) if criterion.reduction == Reduction::Mean => {
+                    Share::OfClass(weights)
+                }
+                _ => Share::One,
+            },
+            by_weight: criterion.reduction == Reduction::WeightedMean,
+            lengths: made.lengths.as_ref(),
+            ..Values::plain(length)
+        };
+        let is_checked = labels.is_some() || made.verdicts.is_some();
+        if self.keeps_depend() || on_device || is_checked {
+            commands.extend(normalizer::count(gpu, &values, notes)?);
+        }
+        let is_spread = weight.as_ref().is_some_and(|(_, width)| *width > 1);
+        if !(self.keeps_depend() || on_device || made.verdicts.is_some() || is_spread) {
+            return Ok((weight.map(|(buffer, _)| buffer), factor));
+        }
+        let (packing, packed) = normalizer::pack(gpu, &values, on_device.then_some(notes))?;
+        commands.extend(packing);
+        if self.frame == Frame::Linear && self.keeps_depend() {
+            self.clear(&packed, commands)?;
+        }
+        Ok((Some(packed), factor))
+    }
+
+    /// A masked row of the input of a linear layer may hold what a product by 0 would still see.
+    fn clear(&mut self, packed: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<()> {
+        let Some(x) = self.bounds.iter_mut().find(|bound| bound.name == "predictions") else {
+            return Ok(());
+        };
+        let (elements, columns) = (x.shape.iter().product(), x.shape.last().copied().unwrap_or(1));
+        let (clearing, cleared) =
+            on_device::clear_rows(self.gpu, &x.buffer, packed, [elements, columns])?;
+        commands.extend(clearing);
+        x.buffer = cleared;
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! Softmax cross-entropy with every option of its peers.
+
+mod margin;
+mod row;
+
+use serde::{Deserialize, Serialize};
+
+use super::prelude::*;
+use super::require;
+use crate::Error;
+use crate::catalogue::OptionDoc;
+pub use margin::TargetLogitTransform;
+
+/// Softmax cross-entropy of logits, against class labels or dense targets.
+///
+/// Predictions are logits [rows, classes] (more leading axes are more rows); targets are labels `[rows]` or dense
+/// [rows, classes]. With z the logits after `softcap` and `temperature`, lse = ln Σ e^z, p = e^(z − lse),
+/// q_c = w_c((1 − s)t_c + s/K), t one-hot for a label, w the input `class_weight`, s `label_smoothing`, K the classes
+/// kept by the input `class_mask` (all without it):
+///
+/// loss = Σ_c q_c (lse − z_c) + `z_loss` lse², derivative ∂/∂z_c = p_c(Σq + 2 `z_loss` lse) − q_c.
+///
+/// `mean` divides by the sum of the class weights of the rows kept for labels, by the number of rows for dense
+/// targets, as PyTorch. A row whose label is ignored gives 0 and counts for nothing. A logit of −∞ is a masked class
+/// (probability 0, gradient 0, no share of the smoothing) unless it is the target: then the loss is ∞.
+///
+/// With `target_logit_transform` the predictions are cosines of class labels' angles: the label's becomes cos(θ + m) ("arcface") or
+/// cos θ − m ("cosface"), m the `margin`, and all are multiplied by `scale`; see [`TargetLogitTransform`].
+///
+/// PyTorch `CrossEntropyLoss`, Keras `SparseCategoricalCrossentropy` and `CategoricalCrossentropy` (from_logits=True),
+/// optax `softmax_cross_entropy` and `…_with_integer_labels`, Liger `LigerCrossEntropyLoss`.
+/// Sources: C. Szegedy et al., Rethinking the Inception architecture, 2016 (smoothing); A. Chowdhery et al., PaLM,
+/// 2022 (z-loss); Gemma team, Gemma 2, 2024 (softcap).
+///
+/// ```
+/// use gradus::{Device, losses::{CrossEntropy, Loss}};
+/// use ndarray::array;
+///
+/// let criterion = CrossEntropy::new().ignore_index(-100).on(&Device::reference())?;
+/// let logits = array![[0.0, 0.0], [5.0, 1.0]];
+/// let step = criterion.value_and_gradient(&logits, &array![1_i64, -100])?;
+/// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-12);
+/// assert_eq!(step.gradient.as_slice().unwrap(), [0.5, -0.5, 0.0, 0.0]);
+/// assert_eq!(step.count, 1);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CrossEntropy {
+    label_smoothing: f64,
+    #[serde(deserialize_with = "super::one_or_several")]
+    ignore_index: Vec<i64>,
+    z_loss: f64,
+    softcap: Option<f64>,
+    temperature: f64,
+    target_logit_transform: Option<TargetLogitTransform>,
+    margin: Option<f64>,
+    scale: f64,
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "cross_entropy",
+    summary: "softmax cross-entropy: one class of many, from images to language models",
+    formula: "Σ_c w_c((1 − s)t_c + s/K)(lse − z_c) + λ lse²",
+    options: CrossEntropy::OPTIONS,
+    torch: "CrossEntropyLoss",
+    keras: "SparseCategoricalCrossentropy, CategoricalCrossentropy (from_logits=True)",
+    optax: "softmax_cross_entropy, softmax_cross_entropy_with_integer_labels",
+    source: "C. Szegedy et al., Rethinking the Inception architecture, 2016; Chowdhery et al., PaLM, 2022 (z-loss)",
+    variants: &[
+        r#"{"label_smoothing": 0.1}"#,
+        r#"{"z_loss": 0.01}"#,
+        r#"{"softcap": 5.0, "temperature": 0.5}"#,
+        r#"{"target_logit_transform": "arcface", "margin": 0.25, "scale": 8.0}"#,
+        r#"{"target_logit_transform": "cosface", "scale": 16.0, "label_smoothing": 0.1}"#,
+        r#"{"label_smoothing": 0.2, "ignore_index": [0, -100], "z_loss": 0.001, "softcap": 10.0, "temperature": 2.0}"#,
+    ],
+    shader: crate::runtime::wgsl::shader!("losses/cross_entropy.wgsl"),
+    make: make::<CrossEntropy>,
+};
+
+impl Default for CrossEntropy {
+    fn default() -> Self {
+        CrossEntropy {
+            label_smoothing: 0.0,
+            ignore_index: vec![-100],
+            z_loss: 0.0,
+            softcap: None,
+            temperature: 1.0,
+            target_logit_transform: None,
+            margin: None,
+            scale: 64.0,
+        }
+    }
+}
+
+impl CrossEntropy {
+    pub(super) const OPTIONS: &'static [OptionDoc] = &[
+        OptionDoc {
+            name: "label_smoothing",
+            domain: "in [0, 1]",
+            meaning: "share s of the target spread over all classes",
+        },
+        OptionDoc {
+            name: "ignore_index",
+            domain: "a label or a list of up to 16",
+            meaning: "labels whose rows are left out",
+        },
+        OptionDoc {
+            name: "z_loss",
+            domain: ">= 0",
+            meaning: "weight λ of lse², which keeps logits from drifting",
+        },
+        OptionDoc {
+            name: "softcap",
+            domain: "> 0 or null",
+            meaning: "logits become c·tanh(x/c) first",
+        },
+        OptionDoc {
+            name: "temperature",
+            domain: "> 0",
+            meaning: "logits are divided by it (after the softcap)",
+        },
+        OptionDoc {
+            name: "target_logit_transform",
+            domain: "\"arcface\", \"cosface\" or null; not with a softcap",
+            meaning: "predictions are cosines, and the label's gets a margin",
+        },
+        OptionDoc {
+            name: "margin",
+            domain: "in [0, π], or null: 0.5 for arcface, 0.35 for cosface",
+            meaning: "the margin: of the angle for arcface, of the cosine for cosface",
+        },
+        OptionDoc {
+            name: "scale",
+            domain: "> 0",
+            meaning: "what cosines are multiplied by, where they are transformed",
+        },
+    ];
+
+    /// Plain cross-entropy; rows with label −100 are left out.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Share of the target that is spread over all classes, from 0 to 1 (default 0).
+    pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
+        self.label_smoothing = label_smoothing;
+        self
+    }
+
+    /// The label whose rows are left out (default −100).
+    pub fn ignore_index(self, label: i64) -> Self {
+        self.ignore_indices([label])
+    }
+
+    /// Several labels, up to 16, whose rows are left out.
+    pub fn ignore_indices(mut self, labels: impl IntoIterator<Item = i64>) -> Self {
+        self.ignore_index = labels.into_iter().collect();
+        self
+    }
+
+    /// Weight of lse², ≥ 0 (default 0).
+    pub fn z_loss(mut self, z_loss: f64) -> Self {
+        self.z_loss = z_loss;
+        self
+    }
+
+    /// Takes each logit x to c·tanh(x/c), c > 0 (default: off). Comes before the temperature.
+    pub fn softcap(mut self, softcap: f64) -> Self {
+        self.softcap = Some(softcap);
+        self
+    }
+
+    /// Divides the logits, > 0 (default 1).
+    pub fn temperature(mut self, temperature: f64) -> Self {
+        self.temperature = temperature;
+        self
+    }
+
+    /// Takes predictions as cosines and gives the label's a margin (default: off). Not together with a softcap.
+    pub fn target_logit_transform(mut self, transform: TargetLogitTransform) -> Self {
+        self.target_logit_transform = Some(transform);
+        self
+    }
+
+    /// The margin, from 0 to π (default 0.5 for ArcFace, in radians, and 0.35 for CosFace).
+    pub fn margin(mut self, margin: f64) -> Self {
+        self.margin = Some(margin);
+        self
+    }
+
+    /// Multiplies transformed cosines, > 0 (default 64).
+    pub fn scale(mut self, scale: f64) -> Self {
+        self.scale = scale;
+        self
+    }
+}
+
+impl Options for CrossEntropy {
+    fn check_domains(&self) -> Result<()> {
+        require(
+            (0.0..=1.0).contains(&self.label_smoothing),
+            &ENTRY,
+            "label_smoothing",
+            self.label_smoothing,
+        )?;
+        require(self.z_loss >= 0.0 && self.z_loss.is_finite(), &ENTRY, "z_loss", self.z_loss)?;
+        let cap = self.softcap.unwrap_or(1.0);
+        require(cap > 0.0 && cap.is_finite(), &ENTRY, "softcap", cap)?;
+        require(
+            self.temperature > 0.0 && self.temperature.is_finite(),
+            &ENTRY,
+            "temperature",
+            self.temperature,
+        )?;
+        let margin = self.margin.unwrap_or(0.0);
+        require((0.0..=std::f64::consts::PI).contains(&margin), &ENTRY, "margin", margin)?;
+        require(self.scale > 0.0 && self.scale.is_finite(), &ENTRY, "scale", self.scale)?;
+        if let (Some(transform), Some(_)) = (self.target_logit_transform, self.softcap) {
+            let found = format!("{transform:?} with a softcap");
+            return Err(Error::option(ENTRY.name, "target_logit_transform", found, "one of both"));
+        }
+        if self.ignore_index.len() > MOST_IGNORED {
+            let found = format!("a list of {}", self.ignore_index.len());
+            return Err(Error::option(
+                "cross_entropy",
+                "ignore_index",
+                found,
+                "a label or a list of up to 16",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Filling for CrossEntropy {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Class;
+    const MEAN_OVER_CLASS_WEIGHTS: bool = true;
+    const HAS_AUXILIARY: bool = true;
+    const INPUTS: &'static [Input] = &[
+        CLASS_WEIGHT,
+        Input {
+            name: "class_mask",
+            shape: "[classes] or [rows, classes]: false takes a class out of the softmax",
+        },
+    ];
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn has_curvature(&self) -> bool {
+        self.softcap.is_none() && self.target_logit_transform.is_none()
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let margin = self.label_margin().map_or(0.0, |margin| margin.size);
+        vec![
+            ("LABEL_SMOOTHING", self.label_smoothing),
+            ("Z_LOSS", self.z_loss),
+            ("SOFTCAP", self.softcap.unwrap_or(0.0)),
+            ("TEMPERATURE", self.temperature),
+            (
+                "TARGET_LOGIT_TRANSFORM",
+                self.target_logit_transform.map_or(0.0, |transform| f64::from(transform as u8 + 1)),
+            ),
+            ("MARGIN", margin),
+            // The functions of a driver may be 2^-11 off.
+            ("MARGIN_COSINE", margin.cos()),
+            ("MARGIN_SINE", margin.sin()),
+            ("SCALE", if self.target_logit_transform.is_some() { self.scale } else { 1.0 }),
+        ]
+    }
+
+    fn predictions(&self) -> Domain {
+        if self.target_logit_transform.is_some() { Domain::Cosine } else { Domain::Real }
+    }
+
+    fn targets(&self) -> Domain {
+        if self.target_logit_transform.is_some() { Domain::Label } else { Domain::Class }
+    }
+
+    fn ignored(&self) -> &[i64] {
+        &self.ignore_index
+    }
+}

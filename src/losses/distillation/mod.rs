@@ -1,0 +1,211 @@
+//! Distillation of a teacher's logits.
+
+mod jsd;
+mod kl;
+
+use serde::{Deserialize, Serialize};
+
+use super::prelude::*;
+use crate::cpu::simd;
+use crate::runtime::wgsl::File;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+
+/// Which divergence [`Distillation`] takes of the student's distribution q and the teacher's p.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Divergence {
+    /// KL(p‖q), Kullback and Leibler's.
+    #[default]
+    Kl,
+    /// β KL(p‖m) + (1 − β) KL(q‖m) with m = βp + (1 − β)q, Jensen and Shannon's, generalised.
+    Jsd,
+}
+
+options! {
+    /// Distillation: the student's logits x are to give the distribution that the teacher's logits y give, both softened.
+    ///
+    /// T² KL(p‖q) = T² Σ p_c (ln p_c − ln q_c) with p = softmax(y/T), q = softmax(x/T), T the `temperature`; derivative T (q_c − p_c). T² keeps the
+    /// size of the gradient when T changes; `scaled` false leaves it out. Predictions and targets are logits [rows, classes]. `mean`
+    /// divides by the number of rows. A class masked for both (input `class_mask`, or a teacher's logit of −∞) costs nothing; a student's −∞
+    /// where the teacher's is finite makes the loss ∞.
+    ///
+    /// With `divergence` "jsd" it is T² (β KL(p‖m) + (1 − β) KL(q‖m)), m = βp + (1 − β)q, derivative T (1 − β) q_c (ln(q_c/m_c) − KL(q‖m)):
+    /// β is the teacher's share in m. β = 0 is KL(p‖q), β = 1 KL(q‖p) with derivative T q_c (ln(q_c/p_c) − KL(q‖p)), as
+    /// [`crate::losses::Jsd`] and Liger have them. Classes that one of the two rules out cost at most T² ln 2 between the ends; at
+    /// β = 1 a class that the teacher alone rules out makes the loss ∞, and its row's gradient has no value.
+    ///
+    /// Liger `LigerFusedLinearJSD` (with `scaled` false).
+    /// Sources: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015; R. Agarwal et al.,
+    /// On-policy distillation of language models, 2023 (JSD).
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Distillation, Divergence, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let (student, teacher) = (array![[0.0, 0.0]], array![[0.0, f32::NEG_INFINITY]]);
+    /// let criterion = Distillation::new().temperature(1.0).on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&student, &teacher)?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5, 0.5]);
+    ///
+    /// let criterion = Distillation::new().temperature(1.0).divergence(Divergence::Jsd).on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&student, &teacher)?;
+    /// // m is ¾ and ¼: ½ ln 4/3 + ½ (½ ln 2/3 + ½ ln 2)
+    /// assert!((step.value() - (0.75 * (4.0_f64 / 3.0).ln())).abs() < 1e-15);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Distillation of "distillation" {
+        /// What both logits are divided by: the softer, the more is seen of the classes that are not the best.
+        temperature: f64 = 2.0, "> 0" if |temperature| temperature > 0.0 && temperature.is_finite();
+        /// Whether the loss is multiplied by the temperature's square.
+        scaled: bool = true, "true or false" if |_| true;
+        /// The divergence of the two distributions.
+        divergence: Divergence = Divergence::Kl, "kl or jsd" if |_| true;
+        /// The teacher's share in the mixture of jsd; kl has none.
+        beta: f64 = 0.5, "in [0, 1]" if |beta| (0.0..=1.0).contains(&beta);
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "distillation",
+    summary: "a student learns a teacher's whole distribution from its logits",
+    formula: "T² KL(softmax(y/T)‖softmax(x/T))",
+    options: Distillation::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "G. Hinton et al., Distilling the knowledge in a neural network, 2015",
+    variants: &[
+        r#"{"temperature": 1.0}"#,
+        r#"{"temperature": 4.0, "scaled": false}"#,
+        r#"{"divergence": "jsd"}"#,
+        r#"{"divergence": "jsd", "beta": 0.1, "temperature": 1.0}"#,
+        r#"{"divergence": "jsd", "beta": 0.0, "scaled": false}"#,
+        r#"{"divergence": "jsd", "beta": 1.0, "temperature": 3.0}"#,
+    ],
+    shader: crate::runtime::wgsl::shader!("losses/distillation.wgsl"),
+    make: make::<Distillation>,
+};
+
+impl Filling for Distillation {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Logits;
+    const INPUTS: &'static [Input] = &[CLASS_MASK];
+
+    fn helpers(&self) -> &'static [File] {
+        const KL: &[File] =
+            &[crate::runtime::wgsl::shader!("templates/rowwise/distillation_kl.wgsl")];
+        const JSD: &[File] =
+            &[crate::runtime::wgsl::shader!("templates/rowwise/distillation_jsd.wgsl")];
+        if self.divergence == Divergence::Jsd { JSD } else { KL }
+    }
+
+    fn passes(&self) -> u32 {
+        if self.divergence == Divergence::Jsd { 2 } else { 1 }
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("TEMPERATURE", self.temperature),
+            ("SCALED", f64::from(u8::from(self.scaled))),
+            ("BETA", self.beta),
+        ]
+    }
+}
+
+impl Rowwise for Distillation {
+    #[inline(always)]
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
+        let Target::Dense(teacher) = row.target else {
+            return R::NAN;
+        };
+        let temperature = R::new(self.temperature);
+        if row.has_class_mask() {
+            let both = Both::of(row.logits, teacher, temperature, |column| row.keeps(column));
+            return self.of_both(&both, scale, gradient);
+        }
+        // With a mask to look up in them the loops are not vectorised.
+        let both = Both::of(
+            row.logits,
+            teacher,
+            temperature,
+            #[inline(always)]
+            |_| true,
+        );
+        self.of_both(&both, scale, gradient)
+    }
+}
+
+impl Distillation {
+    #[inline(always)]
+    fn of_both<R: Real>(
+        &self,
+        both: &Both<'_, R, impl Fn(usize) -> bool>,
+        scale: R,
+        gradient: &mut [R],
+    ) -> R {
+        let gradient = &mut gradient[..both.student.len()];
+        match self.divergence {
+            Divergence::Kl => kl::row(self, both, scale, gradient),
+            Divergence::Jsd => jsd::row(self, both, scale, gradient),
+        }
+    }
+
+    /// What divergences are multiplied by.
+    #[inline(always)]
+    fn factor<R: Real>(&self) -> R {
+        let temperature = R::new(self.temperature);
+        if self.scaled { temperature * temperature } else { R::ONE }
+    }
+}
+
+/// The logits of a row, and which of its classes are not masked.
+struct Both<'a, R, K> {
+    student: &'a [R],
+    teacher: &'a [R],
+    temperature: R,
+    keeps: K,
+}
+
+impl<'a, R: Real, K: Fn(usize) -> bool> Both<'a, R, K> {
+    #[inline(always)]
+    fn of(student: &'a [R], teacher: &'a [R], temperature: R, keeps: K) -> Self {
+        Both { student, teacher: &teacher[..student.len()], temperature, keeps }
+    }
+
+    /// A logit of either, softened; −∞ where its class is masked.
+    #[inline(always)]
+    fn soften(&self, logit: R, column: usize) -> R {
+        R::select((self.keeps)(column), logit / self.temperature, R::NEG_INFINITY)
+    }
+
+    /// The largest of the logits of one of the two. `softened` holds them afterwards.
+    #[inline(always)]
+    fn top(&self, logits: &[R], softened: &mut [R]) -> R {
+        for (column, (cell, &x)) in softened.iter_mut().zip(logits).enumerate() {
+            *cell = self.soften(x, column);
+        }
+        simd::maximum(softened)
+    }
+
+    /// Writes the scaled slopes of the classes that are open.
+    #[inline(always)]
+    fn write(&self, gradient: &mut [R], slope: impl Fn(usize, R, R, R) -> R) {
+        for ((column, cell), (&x, &y)) in
+            gradient.iter_mut().enumerate().zip(self.student.iter().zip(self.teacher))
+        {
+            let slope = slope(column, *cell, x, y);
+            *cell = R::select((self.keeps)(column) & (x != R::NEG_INFINITY), slope, R::ZERO);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The laws of the list, and each entry against central differences of its own forward pass.
+
+use serde_json::json;
+
+use crate::nn::activations::*;
+
+/// Every entry with its defaults and with each of its variants.
+fn all() -> Vec<Box<dyn Activation>> {
+    let with = |name: &str, options: &str| {
+        from_name(name, &serde_json::from_str(options).unwrap()).unwrap()
+    };
+    let sets = |entry: &'static Entry<dyn Activation>| {
+        ["null"].iter().chain(entry.variants).map(move |options| with(entry.name, options))
+    };
+    CATALOGUE.iter().flat_map(|entry| sets(entry)).collect()
+}
+
+const INPUTS: [f64; 12] = [-20.0, -5.3, -2.1, -1.0, -0.4, -1e-3, 2e-3, 0.3, 0.9, 1.7, 4.4, 15.0];
+
+fn forward<R: Real>(activation: &dyn Activation, width: usize, input: &[R]) -> Vec<R> {
+    let mut output = vec![R::ZERO; input.len()];
+    activation.forward(width, input, &mut output).unwrap();
+    output
+}
+
+#[test]
+fn derivatives_equal_central_differences() {
+    let upstream: Vec<f64> = (0..12).map(|i| 1.0 + f64::from(i) / 7.0).collect();
+    for activation in all() {
+        let width = if activation.rowwise() { 4 } else { 1 };
+        let output = forward(&*activation, width, &INPUTS);
+        let mut gradient = upstream.clone();
+        activation.backward(width, &INPUTS, &output, &mut gradient).unwrap();
+        for index in 0..INPUTS.len() {
+            let training_spec = |step: f64| {
+                let mut moved = INPUTS;
+                moved[index] += step;
+                let output = forward(&*activation, width, &moved);
+                output.iter().zip(&upstream).map(|(y, g)| y * g).sum::<f64>()
+            };
+            // Fourth-order differences: step⁴·f⁽⁵⁾/30 < 1e-12 and rounding of training_specs below 60 by 1.4e-14, divided by the step.
+            let h = 5e-4;
+            let difference = (8.0 * (training_spec(h) - training_spec(-h))
+                - (training_spec(2.0 * h) - training_spec(-2.0 * h)))
+                / (12.0 * h);
+            let error = (gradient[index] - difference).abs();
+            assert!(
+                error <= 1e-6 * difference.abs() + 4e-11,
+                "{activation:?} at {}: {} {difference}",
+                INPUTS[index],
+                gradient[index]
+            );
+        }
+    }
+}
+
+#[test]
+fn single_precision_follows_the_reference() {
+    // Long enough for several pieces and a tail; a whole number of rows.
+    let single: Vec<f32> = (0..40_008).map(|i| (i % 1999) as f32 / 80.0 - 12.5).collect();
+    let double: Vec<f64> = single.iter().map(|&x| f64::from(x)).collect();
+    for activation in all() {
+        let (fast, exact) =
+            (forward(&*activation, 12, &single), forward(&*activation, 12, &double));
+        let (mut fast_gradient, mut exact_gradient) = (vec![1.5_f32; 40_008], vec![1.5; 40_008]);
+        activation.backward(12, &single, &fast, &mut fast_gradient).unwrap();
+        activation.backward(12, &double, &exact, &mut exact_gradient).unwrap();
+        for index in 0..single.len() {
+            // The functions are within 3 ulp and a formula has at most 5 more roundings: 8 · 2⁻²³ relative to its largest term,
+            // which is below 1 + |x| (gelu's tanh form: x² times a slope in the derivative).
+            let x = double[index].abs();
+            let limit = 9.6e-7 * (1.0 + x);
+            assert!(
+                (f64::from(fast[index]) - exact[index]).abs() <= limit,
+                "{activation:?}({})",
+                single[index]
+            );
+            let error = (f64::from(fast_gradient[index]) - exact_gradient[index]).abs();
+            assert!(error <= 2.0 * limit, "{activation:?}'({}): {error:e}", single[index]);
+        }
+    }
+}
+
+#[test]
+fn nan_in_gives_nan_out_and_back() {
+    for activation in all() {
+        let width = if activation.rowwise() { 2 } else { 1 };
+        let input = [f32::NAN, 1.0, 2.0, -1.0];
+        let output = forward(&*activation, width, &input);
+        let mut gradient = [1.0_f32; 4];
+        activation.backward(width, &input, &output, &mut gradient).unwrap();
+        assert!(output[0].is_nan() && gradient[0].is_nan(), "{activation:?}");
+        assert!(output[2..].iter().chain(&gradient[2..]).all(|x| x.is_finite()), "{activation:?}");
+    }
+}
+
+#[test]
+fn infinite_inputs_give_their_limits() {
+    let known = [
+        ("relu", 0.0, 0.0),
+        ("sigmoid", 0.0, 0.0),
+        ("tanh", -1.0, 0.0),
+        ("gelu", 0.0, 0.0),
+        ("silu", 0.0, 0.0),
+    ];
+    for (name, low, slope) in known {
+        let activation = from_name(name, &Value::Null).unwrap();
+        let input = [f32::NEG_INFINITY, f32::INFINITY];
+        let output = forward(&*activation, 1, &input);
+        let mut gradient = [1.0_f32; 2];
+        activation.backward(1, &input, &output, &mut gradient).unwrap();
+        assert_eq!((output[0], gradient[0]), (low, slope), "{name}");
+        assert!(!output[1].is_nan() && (0.0..=1.0).contains(&gradient[1]), "{name}");
+    }
+}
+
+#[test]
+fn values_at_1_are_those_of_the_definitions() {
+    let known = [
+        ("identity", 1.0),
+        ("relu", 1.0),
+        ("leaky_relu", 1.0),
+        ("sigmoid", 0.731_058_578_630_004_9),
+        ("tanh", 0.761_594_155_955_764_9),
+        ("silu", 0.731_058_578_630_004_9),
+        ("gelu", 0.841_344_746_068_542_9),
+        ("softmax", 1.0),
+    ];
+    assert_eq!(known.len(), CATALOGUE.len());
+    for (name, expected) in known {
+        let found = forward(&*from_name(name, &Value::Null).unwrap(), 1, &[1.0])[0];
+        assert!((found - expected).abs() <= 2.3e-16, "{name}: {found}");
+    }
+}
+
+#[test]
+fn softmax_rows_sum_to_1_whatever_their_size() {
+    for width in [1, 10, 100, 1000] {
+        let logits: Vec<f32> = (0..3 * width).map(|i| ((i * 31) % 17) as f32 * 20.0).collect();
+        for row in forward(&Softmax, width, &logits).chunks_exact(width) {
+            let sum: f64 = row.iter().map(|&y| f64::from(y)).sum();
+            assert!((sum - 1.0).abs() <= 2.4e-7, "{width}: {sum}"); // each y is within 2 ulp of its share
+        }
+    }
+}
+
+#[test]
+fn the_list_is_sorted_and_each_filling_has_its_functions() {
+    assert!(CATALOGUE.is_sorted_by_key(|entry| entry.name));
+    for entry in CATALOGUE {
+        assert_eq!(entry.shader.name, format!("activations/{}.wgsl", entry.name));
+        let activation = from_name(entry.name, &Value::Null).unwrap();
+        assert_eq!(activation.name(), entry.name);
+        assert!(!entry.torch.is_empty() && !entry.summary.is_empty() && !entry.formula.is_empty());
+        for function in ["activate(x: f32) -> f32", "derivative(x: f32, y: f32) -> f32"] {
+            let found = entry.shader.text.contains(&format!("fn {}_{function}", entry.name));
+            assert_eq!(found, !activation.rowwise(), "{}: {function}", entry.name);
+        }
+        for (constant, _) in activation.constants() {
+            let declaration =
+                format!("override {}: ", crate::runtime::adaptor::option(&entry.shader, constant));
+            assert!(entry.shader.text.contains(&declaration), "{}: {constant}", entry.name);
+        }
+        let documented: Vec<&str> = entry.options.iter().map(|option| option.name).collect();
+        let written: Vec<String> =
+            activation.options().as_object().unwrap().keys().cloned().collect();
+        assert_eq!(documented, written);
+    }
+}
+
+#[test]
+fn each_filling_is_valid_wgsl() {
+    const FRAME: crate::runtime::wgsl::File = crate::runtime::wgsl::File::own(
+        "frame",
+        "@group(0) @binding(0) var<storage, read_write> x: array<f32>;\n\
+               @compute @workgroup_size(64) fn frame(@builtin(global_invocation_id) id: vec3<u32>) {\n\
+               let y = activate(x[id.x]); x[id.x] = y * derivative(x[id.x], y); }\n",
+    );
+    for entry in CATALOGUE.iter().filter(|entry| entry.name != "softmax") {
+        let files = [crate::runtime::wgsl::shader!("lib/numbers.wgsl"), FRAME, entry.shader];
+        let header = adaptor(&entry.shader, &[ACTIVATE, DERIVATIVE]);
+        let module = crate::runtime::wgsl::parse(entry.name, &header, &files).unwrap();
+        let capabilities = wgpu::naga::valid::Capabilities::empty();
+        let mut validator = wgpu::naga::valid::Validator::new(
+            wgpu::naga::valid::ValidationFlags::all(),
+            capabilities,
+        );
+        validator.validate(&module.ir).unwrap_or_else(|error| panic!("{}: {error:?}", entry.name));
+    }
+}
+
+#[test]
+fn options_outside_their_domain_are_refused_by_name_value_and_domain() {
+    let refused = |name: &str, options: Value| from_name(name, &options).unwrap_err().to_string();
+    assert_eq!(
+        refused("leaky_relu", json!({"negative_slope": -1})),
+        "leaky_relu: negative_slope is -1.0; it must be finite and >= 0"
+    );
+    assert_eq!(
+        refused("gelu", json!({"approximate": "erf"})),
+        "gelu: approximate is \"erf\"; it must be one of \"none\", \"tanh\""
+    );
+    assert_eq!(
+        refused("gelu", json!({"aproximate": "tanh"})),
+        "unknown option of gelu `aproximate`; known: approximate"
+    );
+    assert_eq!(refused("relu", json!({"slope": 1})), "unknown option of relu `slope`; known: none");
+    assert!(
+        refused("rely", Value::Null)
+            .starts_with("unknown activation `rely`; known: gelu, identity, leaky_relu,")
+    );
+}
+
+#[test]
+fn lengths_that_differ_are_refused() {
+    let relu: &dyn Activation = &Relu;
+    assert!(relu.forward(1, &[1.0_f32, 2.0], &mut [0.0]).is_err());
+    assert!((&Softmax as &dyn Activation).forward(2, &[1.0_f32; 3], &mut [0.0; 3]).is_err());
+    assert!((&Silu as &dyn Activation).backward(1, &[], &[1.0_f32], &mut [1.0]).is_err());
+    assert!(relu.backward(1, &[], &[1.0_f32], &mut [1.0]).is_ok());
+}

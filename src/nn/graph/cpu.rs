@@ -1,0 +1,293 @@
+//! The walk over a graph on the CPU: in f32 on all cores, and in f64 as the reference.
+
+use std::array;
+use std::mem::take;
+use std::ops::Range;
+
+use crate::Result;
+use crate::nn::graph::nodes::{Graph, Node, Value};
+use crate::nn::graph::op::{Backward, Forward, Gradients, MOST_INPUTS, Parameters, Precision};
+use crate::nn::graph::plan::{Contribution, Plan, Request, Tensor};
+
+/// The memory of a walk, kept from batch to batch so that nothing is allocated twice.
+#[derive(Debug, Default)]
+pub(crate) struct CpuWalk<R> {
+    plans: Vec<Plan>,
+    current: usize,
+    rows: usize,
+    slots: Vec<Vec<R>>,
+    /// Contributions to gradients before they are added.
+    scratch: [Vec<R>; MOST_INPUTS],
+}
+
+/// Where the gradient of one input of a node goes.
+#[derive(Clone, Debug)]
+struct Target {
+    way: Contribution,
+    slot: usize,
+    /// The rows' elements in it.
+    span: Range<usize>,
+    in_place: bool,
+}
+
+/// What a walk reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weights<'a, R> {
+    pub all: &'a [R],
+    pub table: &'a [R],
+    pub ids: &'a [i32],
+}
+
+impl<'a, R> Weights<'a, R> {
+    fn of(&self, node: &'a Node) -> Parameters<'a, R> {
+        Parameters { all: self.all, ranges: &node.ranges, table: self.table }
+    }
+}
+
+impl<R: Precision> CpuWalk<R> {
+    /// Makes room for a batch of so many rows, of which a chunk takes so many.
+    pub fn begin(&mut self, graph: &Graph, request: Request, [rows, chunk]: [usize; 2]) {
+        self.rows = rows;
+        self.current =
+            self.plans.iter().position(|plan| plan.request == request).unwrap_or_else(|| {
+                self.plans.push(Plan::new(graph, request));
+                self.plans.len() - 1
+            });
+        let plan = &self.plans[self.current];
+        self.slots.resize_with(self.slots.len().max(plan.slots.len()), Vec::new);
+        for (memory, slot) in self.slots.iter_mut().zip(&plan.slots) {
+            let elements = slot.elements(rows, chunk);
+            if memory.len() < elements {
+                memory.resize(elements, R::ZERO);
+            }
+        }
+    }
+
+    /// Fills all memory with NaN, so that what is read before it was written shows.
+    #[cfg(test)]
+    pub fn poison(&mut self) {
+        self.slots.iter_mut().for_each(|memory| memory.fill(R::new(f64::NAN)));
+    }
+
+    /// So many elements of a tensor; none where the walk does not have it.
+    pub fn tensor(&self, tensor: Tensor, elements: usize) -> &[R] {
+        self.slot(tensor).map_or(&[], |slot| &self.slots[slot][..elements])
+    }
+
+    /// As [`CpuWalk::tensor`], to be written.
+    pub fn tensor_mut(&mut self, tensor: Tensor, elements: usize) -> &mut [R] {
+        match self.slot(tensor) {
+            Some(slot) => &mut self.slots[slot][..elements],
+            None => &mut [],
+        }
+    }
+
+    /// Lets somebody write one tensor while he reads another.
+    pub fn with_both<T>(
+        &mut self,
+        (read, written): (Tensor, Tensor),
+        elements: usize,
+        work: impl FnOnce(&[R], &mut [R]) -> T,
+    ) -> T {
+        let Some(slot) = self.slot(written) else {
+            return work(self.tensor(read, elements), &mut []);
+        };
+        let mut memory = take(&mut self.slots[slot]);
+        let done = work(self.tensor(read, elements), &mut memory[..elements]);
+        self.slots[slot] = memory;
+        done
+    }
+
+    fn slot(&self, tensor: Tensor) -> Option<usize> {
+        self.plans.get(self.current).and_then(|plan| plan.slot(tensor))
+    }
+
+    /// Takes all rows through some nodes.
+    pub fn forward(
+        &mut self,
+        graph: &Graph,
+        weights: Weights<R>,
+        nodes: Range<usize>,
+    ) -> Result<()> {
+        nodes.into_iter().try_for_each(|node| self.forward_rows(graph, weights, node, 0..self.rows))
+    }
+
+    /// Takes some rows through a node; its output holds these rows alone.
+    pub fn forward_rows(
+        &mut self,
+        graph: &Graph,
+        weights: Weights<R>,
+        node: usize,
+        rows: Range<usize>,
+    ) -> Result<()> {
+        let [output_slot, saved_slot] =
+            [Tensor::Value(node + 1), Tensor::Saved(node)].map(|tensor| self.slot(tensor));
+        let mut output = output_slot.map_or_else(Vec::new, |slot| take(&mut self.slots[slot]));
+        let mut saved = saved_slot.map_or_else(Vec::new, |slot| take(&mut self.slots[slot]));
+        let (of, inputs) = (&graph.nodes[node], self.inputs(graph, node, &rows));
+        let count = rows.len();
+        let [width, own] =
+            [Tensor::Value(node + 1), Tensor::Saved(node)].map(|tensor| self.width(graph, tensor));
+        let done = R::of(&*of.op).forward(Forward {
+            rows: count,
+            inputs: &inputs[..of.inputs.len()],
+            ids: weights.ids,
+            parameters: weights.of(of),
+            output: &mut output[..count * width],
+            saved: &mut saved[..count * own],
+        });
+        output_slot.into_iter().for_each(|slot| self.slots[slot] = take(&mut output));
+        saved_slot.into_iter().for_each(|slot| self.slots[slot] = take(&mut saved));
+        done
+    }
+
+    /// Takes all rows back through some nodes, the last one first.
+    pub fn backward(
+        &mut self,
+        graph: &Graph,
+        weights: Weights<R>,
+        gradients: &mut [R],
+        nodes: Range<usize>,
+        accumulate: bool,
+    ) -> Result<()> {
+        for node in nodes.rev() {
+            self.backward_rows(graph, weights, gradients, node, 0..self.rows, accumulate)?;
+        }
+        Ok(())
+    }
+
+    /// Takes some rows back through a node; the gradient of its output holds these rows alone.
+    pub fn backward_rows(
+        &mut self,
+        graph: &Graph,
+        weights: Weights<R>,
+        gradients: &mut [R],
+        node: usize,
+        rows: Range<usize>,
+        accumulate: bool,
+    ) -> Result<()> {
+        let (of, plan, count) = (&graph.nodes[node], &self.plans[self.current], rows.len());
+        let Some(slot) = plan.slot(Tensor::Gradient(node + 1)).filter(|_| plan.goes_back[node])
+        else {
+            return Ok(());
+        };
+        let (saves, targets) = (plan.saves[node], self.targets(graph, node, &rows));
+        let mut grad_output = take(&mut self.slots[slot]);
+        let mut memory = self.take_out(&targets);
+        let mut grad_inputs: [Option<&mut [R]>; MOST_INPUTS] = [const { None }; MOST_INPUTS];
+        for ((gradient, memory), target) in grad_inputs.iter_mut().zip(&mut memory).zip(&targets) {
+            *gradient = match target {
+                Some(Target { in_place: false, way: Contribution::Write, span, .. }) => {
+                    Some(&mut memory[span.clone()])
+                }
+                Some(Target { in_place: false, span, .. }) => Some(&mut memory[..span.len()]),
+                _ => None,
+            };
+        }
+        let inputs =
+            if saves.input { self.inputs(graph, node, &rows) } else { [&[][..]; MOST_INPUTS] };
+        let width = graph.width(Value(node + 1));
+        let maker = of.inputs[0].0.checked_sub(1).filter(|_| saves.own_of_input);
+        let own = |node: usize| {
+            self.tensor(Tensor::Saved(node), count * self.width(graph, Tensor::Saved(node)))
+        };
+        let done = R::of(&*of.op).backward(Backward {
+            rows: count,
+            inputs: &inputs[..of.inputs.len()],
+            output: if saves.output {
+                self.tensor(Tensor::Value(node + 1), count * width)
+            } else {
+                &[]
+            },
+            saved: own(node),
+            saved_of_input: maker.map_or(&[], own),
+            parameters: weights.of(of),
+            grad_output: &mut grad_output[..count * width],
+            grad_inputs: &mut grad_inputs[..of.inputs.len()],
+            grad_parameters: Gradients { all: gradients, ranges: &of.ranges },
+            accumulate,
+        });
+        self.put_back(targets, memory, &grad_output);
+        self.slots[slot] = grad_output;
+        done
+    }
+
+    /// Where the gradients of a node's inputs go.
+    fn targets(
+        &self,
+        graph: &Graph,
+        node: usize,
+        rows: &Range<usize>,
+    ) -> [Option<Target>; MOST_INPUTS] {
+        let (of, plan) = (&graph.nodes[node], &self.plans[self.current]);
+        array::from_fn(|number| {
+            let (value, way) = (*of.inputs.get(number)?, *plan.contributions[node].get(number)?);
+            let slot =
+                plan.slot(Tensor::Gradient(value.0)).filter(|_| way != Contribution::None)?;
+            let (width, in_place) = (graph.width(value), of.op.in_place().backward);
+            Some(Target { way, slot, span: rows.start * width..rows.end * width, in_place })
+        })
+    }
+
+    /// The memory that the gradients are written to, taken out of the walk so that the rest of it can be read meanwhile.
+    fn take_out(&mut self, targets: &[Option<Target>; MOST_INPUTS]) -> [Vec<R>; MOST_INPUTS] {
+        array::from_fn(|number| match &targets[number] {
+            Some(Target { in_place: false, way: Contribution::Write, slot, .. }) => {
+                take(&mut self.slots[*slot])
+            }
+            Some(Target { in_place: false, span, .. }) => {
+                let mut scratch = take(&mut self.scratch[number]);
+                scratch.resize(scratch.len().max(span.len()), R::ZERO);
+                scratch
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    /// Puts it back, and adds what is to be added. An op that works in place has left its contribution in `grad_output`, which is that
+    /// gradient's own memory where it is the first one.
+    fn put_back(
+        &mut self,
+        targets: [Option<Target>; MOST_INPUTS],
+        memory: [Vec<R>; MOST_INPUTS],
+        grad_output: &[R],
+    ) {
+        for ((number, target), memory) in targets.into_iter().enumerate().zip(memory) {
+            let Some(Target { way, slot, span, in_place }) = target else { continue };
+            match way {
+                Contribution::Add if in_place => add(&mut self.slots[slot][span], grad_output),
+                Contribution::Add => {
+                    add(&mut self.slots[slot][span], &memory);
+                    self.scratch[number] = memory;
+                }
+                _ if in_place => {}
+                _ => self.slots[slot] = memory,
+            }
+        }
+    }
+
+    /// Some rows of a node's inputs.
+    fn inputs(&self, graph: &Graph, node: usize, rows: &Range<usize>) -> [&[R]; MOST_INPUTS] {
+        array::from_fn(|number| match graph.nodes[node].inputs.get(number) {
+            Some(&value) if self.slot(Tensor::Value(value.0)).is_some() => {
+                let width = graph.width(value);
+                &self.tensor(Tensor::Value(value.0), rows.end * width)[rows.start * width..]
+            }
+            _ => &[],
+        })
+    }
+
+    /// Elements of a row of a tensor; 0 where the walk does not have it.
+    fn width(&self, graph: &Graph, tensor: Tensor) -> usize {
+        match (self.slot(tensor), tensor) {
+            (None, _) => 0,
+            (_, Tensor::Saved(node)) => self.plans[self.current].saves[node].own,
+            (_, Tensor::Value(value) | Tensor::Gradient(value)) => graph.width(Value(value)),
+        }
+    }
+}
+
+/// sum += addend.
+fn add<R: Precision>(sum: &mut [R], addend: &[R]) {
+    sum.iter_mut().zip(addend).for_each(|(sum, &x)| *sum += x);
+}

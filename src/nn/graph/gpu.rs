@@ -1,0 +1,203 @@
+//! The walk over a graph on a GPU: recorded once, run many times.
+
+use std::ops::Range;
+
+use crate::nn::graph::nodes::{Graph, Node, Value};
+use crate::nn::graph::op::{GpuBackward, GpuForward, GpuParameters, Operand};
+use crate::nn::graph::plan::{Contribution, Plan, Request, Slot, Tensor};
+use crate::nn::ops::add;
+use crate::runtime::recorder::Recorder;
+use crate::{Error, Result};
+
+/// Where the parameters of a graph and their gradients lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weights<'a> {
+    pub all: &'a wgpu::Buffer,
+    pub gradients: &'a wgpu::Buffer,
+    pub table: Option<&'a wgpu::Buffer>,
+}
+
+impl<'a> Weights<'a> {
+    fn of(&self, node: &'a Node) -> GpuParameters<'a> {
+        GpuParameters {
+            all: self.all,
+            gradients: self.gradients,
+            ranges: &node.ranges,
+            table: self.table,
+        }
+    }
+}
+
+/// A graph with the buffers of a batch.
+#[derive(Debug)]
+pub(crate) struct GpuWalk<'a> {
+    graph: &'a Graph,
+    weights: Weights<'a>,
+    plan: Plan,
+    slots: Vec<wgpu::Buffer>,
+    rows: usize,
+    dummy: wgpu::Buffer,
+}
+
+impl<'a> GpuWalk<'a> {
+    /// Makes room for a batch of so many rows, of which a chunk takes so many.
+    pub fn new(
+        recorder: &mut Recorder,
+        graph: &'a Graph,
+        weights: Weights<'a>,
+        request: Request,
+        [rows, chunk]: [usize; 2],
+    ) -> Result<Self> {
+        let plan = Plan::new(graph, request);
+        let buffer = |slot: &Slot| recorder.buffer("activations", slot.elements(rows, chunk));
+        let slots = plan.slots.iter().map(buffer).collect::<Result<_>>()?;
+        let dummy = recorder.dummy()?;
+        Ok(GpuWalk { graph, weights, plan, slots, rows, dummy })
+    }
+
+    /// The buffer of a tensor.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a tensor that this walk does not have.
+    pub fn tensor(&self, tensor: Tensor) -> Result<&wgpu::Buffer> {
+        self.plan.slot(tensor).map(|slot| &self.slots[slot]).ok_or_else(|| Error::Input {
+            operation: "a walk over a graph".into(),
+            name: "a tensor".into(),
+            found: format!("{tensor:?} has no memory"),
+            allowed: format!("those of {:?}", self.plan.request),
+        })
+    }
+
+    /// The buffers that tensors share.
+    #[cfg(test)]
+    pub fn slots(&self) -> &[wgpu::Buffer] {
+        &self.slots
+    }
+
+    /// Records all rows' way through some nodes.
+    pub fn forward(&self, recorder: &mut Recorder, nodes: Range<usize>) -> Result<()> {
+        nodes.into_iter().try_for_each(|node| self.forward_rows(recorder, node, 0..self.rows))
+    }
+
+    /// Records some rows' way through a node; its output holds these rows alone.
+    pub fn forward_rows(
+        &self,
+        recorder: &mut Recorder,
+        node: usize,
+        rows: Range<usize>,
+    ) -> Result<()> {
+        let of = &self.graph.nodes[node];
+        let inputs =
+            of.inputs.iter().map(|value| self.operand(value.0)).collect::<Result<Vec<_>>>()?;
+        let output = self.operand(node + 1)?;
+        if of.op.in_place().forward_gpu && inputs[0].buffer != output.buffer {
+            recorder.copy((inputs[0].buffer, 0), (output.buffer, 0), rows.len() * output.width);
+        }
+        let io = GpuForward {
+            rows: rows.len(),
+            first_row: rows.start,
+            inputs: &inputs,
+            parameters: self.weights.of(of),
+            output,
+            saved: self.saved(Some(node)),
+        };
+        recorder.scope(|recorder| of.op.forward_gpu(recorder, &io))
+    }
+
+    /// Records all rows' way back through some nodes, the last one first.
+    pub fn backward(
+        &self,
+        recorder: &mut Recorder,
+        nodes: Range<usize>,
+        accumulate: bool,
+    ) -> Result<()> {
+        nodes
+            .rev()
+            .try_for_each(|node| self.backward_rows(recorder, node, 0..self.rows, accumulate))
+    }
+
+    /// Records some rows' way back through a node; the gradient of its output holds these rows alone.
+    pub fn backward_rows(
+        &self,
+        recorder: &mut Recorder,
+        node: usize,
+        rows: Range<usize>,
+        accumulate: bool,
+    ) -> Result<()> {
+        if !self.plan.goes_back[node] {
+            return Ok(());
+        }
+        recorder.scope(|recorder| self.backward_in_scope(recorder, node, rows, accumulate))
+    }
+
+    fn backward_in_scope(
+        &self,
+        recorder: &mut Recorder,
+        node: usize,
+        rows: Range<usize>,
+        accumulate: bool,
+    ) -> Result<()> {
+        let (of, saves) = (&self.graph.nodes[node], self.plan.saves[node]);
+        let (grad_output, in_place) =
+            (self.tensor(Tensor::Gradient(node + 1))?, of.op.in_place().backward);
+        // What was not saved may have been written over: it is bound nowhere.
+        let operand = |value: usize, is_saved: bool| match is_saved {
+            true => self.operand(value),
+            false => Ok(Operand { buffer: &self.dummy, width: self.graph.width(Value(value)) }),
+        };
+        let inputs = of
+            .inputs
+            .iter()
+            .map(|value| operand(value.0, saves.input))
+            .collect::<Result<Vec<_>>>()?;
+        let (mut written, mut added) = (Vec::with_capacity(inputs.len()), Vec::new());
+        for (value, way) in of.inputs.iter().zip(&self.plan.contributions[node]) {
+            let elements = rows.end * self.graph.width(*value);
+            let into = match way {
+                Contribution::None => None,
+                Contribution::Write if in_place => None,
+                Contribution::Write => Some(self.tensor(Tensor::Gradient(value.0))?.clone()),
+                Contribution::Add => {
+                    let sum = self.tensor(Tensor::Gradient(value.0))?;
+                    let scratch = match in_place {
+                        true => grad_output.clone(),
+                        false => recorder.scratch("a contribution to a gradient", elements)?,
+                    };
+                    added.push((sum, scratch.clone(), elements));
+                    Some(scratch).filter(|_| !in_place)
+                }
+            };
+            written.push(into);
+        }
+        let maker = of.inputs[0].0.checked_sub(1).filter(|_| saves.own_of_input);
+        let io = GpuBackward {
+            rows: rows.len(),
+            first_row: rows.start,
+            inputs: &inputs,
+            output: operand(node + 1, saves.output)?,
+            saved: self.saved(Some(node)),
+            saved_of_input: self.saved(maker),
+            parameters: self.weights.of(of),
+            grad_output,
+            grad_inputs: &written.iter().map(Option::as_ref).collect::<Vec<_>>(),
+            accumulate,
+        };
+        of.op.backward_gpu(recorder, &io)?;
+        added
+            .into_iter()
+            .try_for_each(|(sum, addend, elements)| add::add_to(recorder, sum, &addend, elements))
+    }
+
+    /// What a node saves, or the dummy binding.
+    fn saved(&self, node: Option<usize>) -> &wgpu::Buffer {
+        let slot = node.and_then(|node| self.plan.slot(Tensor::Saved(node)));
+        slot.map_or(&self.dummy, |slot| &self.slots[slot])
+    }
+
+    fn operand(&self, value: usize) -> Result<Operand<'_>> {
+        Ok(Operand {
+            buffer: self.tensor(Tensor::Value(value))?,
+            width: self.graph.width(Value(value)),
+        })
+    }
+}

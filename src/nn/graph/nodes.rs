@@ -1,0 +1,287 @@
+//! Graph: nodes in topological order, and the parameters that they have, by path.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::cpu::random::Random;
+use crate::nn::graph::op::{GradientKind, Initial, MOST_INPUTS, Op, Shape};
+use crate::nn::layers::embedding::Embedding;
+use crate::nn::optimizers::{Clip, Optimizer, ParameterSpan};
+use crate::{Error, Result};
+
+/// The stream of random numbers that tables begin with; those below are the weights'.
+const TABLE_STREAM: u64 = 1 << 32;
+
+/// The graph's input, or the output of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Value(pub usize);
+
+/// An op with what goes into it. Its output is the value of the node's number + 1.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub path: String,
+    pub op: Arc<dyn Op>,
+    pub inputs: Vec<Value>,
+    /// Its parameters in the flat buffer, in order.
+    pub ranges: Vec<Range<usize>>,
+}
+
+/// A parameter in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Parameter {
+    /// The path of its node and its name: `layers.0.weight`.
+    pub path: String,
+    pub shape: Shape,
+    pub initial: Initial,
+    pub gradient: GradientKind,
+    /// Where it begins: in the flat buffer, or behind it among the tables.
+    offset: usize,
+}
+
+impl Parameter {
+    /// Elements.
+    pub fn length(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// The ops of a model. A node reads values that were made before it.
+#[derive(Clone, Debug)]
+pub(crate) struct Graph {
+    pub nodes: Vec<Node>,
+    pub parameters: Vec<Parameter>,
+    /// Of the input and of each node's output.
+    shapes: Vec<Shape>,
+    /// Elements of the flat buffer. The parameters of a node lie behind each other and begin at a multiple of four, so that kernels
+    /// may read vectors; the gaps are 0 and stay so, since their gradient is.
+    pub length: usize,
+    /// Elements of the tables, which lie in buffers of their own, and behind the flat buffer where all is written down in a row.
+    table_length: usize,
+    /// The flat buffer's tensors in turn; a gap belongs to a tensor without columns.
+    pub spans: Vec<ParameterSpan>,
+}
+
+impl Graph {
+    /// The graph of an input of that shape that goes nowhere yet.
+    pub fn new(input: Shape) -> Self {
+        let (nodes, parameters, spans) = (Vec::new(), Vec::new(), Vec::new());
+        Graph { nodes, parameters, shapes: vec![input], length: 0, table_length: 0, spans }
+    }
+
+    pub fn input(&self) -> Value {
+        Value(0)
+    }
+
+    /// Adds a node; gives its output.
+    ///
+    /// # Errors
+    /// What the op says of the shapes of its inputs; [`Error::TooLarge`] for more parameters than kernels count.
+    pub fn add(&mut self, path: &str, op: impl Op, inputs: &[Value]) -> Result<Value> {
+        self.add_boxed(path, Arc::new(op), inputs)
+    }
+
+    /// As [`Graph::add`], of an op whose type is not known.
+    pub fn add_boxed(&mut self, path: &str, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Value> {
+        let unknown = inputs.iter().find(|value| value.0 >= self.shapes.len());
+        if inputs.is_empty() || inputs.len() > MOST_INPUTS || unknown.is_some() {
+            return Err(Error::Input {
+                operation: format!("{path} ({})", op.entry().name),
+                name: "inputs".into(),
+                found: format!("are {inputs:?}"),
+                allowed: format!("one to {MOST_INPUTS} values that were made before"),
+            });
+        }
+        let shapes: Vec<&Shape> = inputs.iter().map(|value| &self.shapes[value.0]).collect();
+        let output = op.output(&shapes)?;
+        let specs = op.parameters(&shapes);
+        let mut ranges = Vec::new();
+        for spec in specs {
+            let length: usize = spec.shape.iter().product();
+            let offset = match spec.gradient {
+                GradientKind::Dense => &mut self.length,
+                GradientKind::Rows => &mut self.table_length,
+            };
+            let path = format!("{path}.{}", spec.name);
+            let (shape, initial, gradient) = (spec.shape, spec.initial, spec.gradient);
+            let columns = if shape.len() > 1 { shape.last().copied().unwrap_or(0) } else { 0 };
+            self.parameters.push(Parameter { path, shape, initial, gradient, offset: *offset });
+            *offset += length;
+            if gradient == GradientKind::Dense {
+                ranges.push(self.length - length..self.length);
+                let (l1, l2, proximal) =
+                    (spec.penalties.l1, spec.penalties.l2, spec.penalties.proximal_l1);
+                self.spans.push(ParameterSpan {
+                    end: self.length,
+                    l1,
+                    l2,
+                    proximal,
+                    columns,
+                    padding: 0,
+                });
+            }
+        }
+        if !ranges.is_empty() {
+            self.close_gap();
+        }
+        if self.length > u32::MAX as usize {
+            return Err(Error::TooLarge {
+                name: format!("{path} and what comes before it"),
+                bytes: 4 * self.length as u64,
+                limit: 4 * u64::from(u32::MAX),
+                advice: "use fewer units".into(),
+            });
+        }
+        self.shapes.push(output);
+        self.nodes.push(Node { path: path.into(), op, inputs: inputs.to_vec(), ranges });
+        Ok(Value(self.nodes.len()))
+    }
+
+    /// Moves the end of the flat buffer to a multiple of four. The gap goes to the last tensor, or, where that has columns, to one of its own.
+    fn close_gap(&mut self) {
+        let end = self.length.next_multiple_of(4);
+        let padding = end - self.length;
+        match self.spans.last_mut() {
+            Some(last) if last.columns == 0 => (last.end, last.padding) = (end, padding),
+            _ => self.spans.push(ParameterSpan { end, padding, ..ParameterSpan::default() }),
+        }
+        self.length = end;
+    }
+
+    /// The same parameters under other nodes, which give the shapes that follow from theirs.
+    pub fn with_nodes(&self, nodes: Vec<Node>) -> Result<Graph> {
+        let mut shapes = vec![self.shapes[0].clone()];
+        for node in &nodes {
+            let inputs: Vec<&Shape> = node.inputs.iter().map(|value| &shapes[value.0]).collect();
+            let output = node.op.output(&inputs)?;
+            shapes.push(output);
+        }
+        Ok(Graph { nodes, shapes, ..self.clone() })
+    }
+
+    /// The shape of a sample.
+    pub fn shape(&self, value: Value) -> &Shape {
+        &self.shapes[value.0]
+    }
+
+    /// Elements of a sample.
+    pub fn width(&self, value: Value) -> usize {
+        self.shapes[value.0].iter().fold(1, |all, &axis| all.saturating_mul(axis))
+    }
+
+    /// The shapes of a node's inputs.
+    pub fn input_shapes(&self, node: usize) -> Vec<&Shape> {
+        self.nodes[node].inputs.iter().map(|&value| self.shape(value)).collect()
+    }
+
+    /// What the graph ends in.
+    pub fn last(&self) -> Value {
+        Value(self.nodes.len())
+    }
+
+    /// Nodes that read a value, in order.
+    pub fn readers(&self, value: Value) -> impl Iterator<Item = usize> + '_ {
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter(move |(_, node)| node.inputs.contains(&value))
+            .map(|(number, _)| number)
+    }
+
+    /// The length of a row of features.
+    pub fn inputs(&self) -> usize {
+        self.width(Value(0))
+    }
+
+    /// The length of a prediction.
+    pub fn outputs(&self) -> usize {
+        self.width(self.last())
+    }
+
+    /// Where a parameter lies in all of them: the flat buffer with the tables behind it.
+    pub fn range(&self, parameter: &Parameter) -> Range<usize> {
+        let start = match parameter.gradient {
+            GradientKind::Dense => parameter.offset,
+            GradientKind::Rows => self.length + parameter.offset,
+        };
+        start..start + parameter.length()
+    }
+
+    /// The parameter of a path.
+    pub fn parameter(&self, path: &str) -> Option<&Parameter> {
+        self.parameters.iter().find(|parameter| parameter.path == path)
+    }
+
+    /// The node whose parameter is a table, and the table.
+    pub fn table(&self) -> Option<(usize, Embedding)> {
+        let table =
+            self.parameters.iter().find(|parameter| parameter.gradient == GradientKind::Rows)?;
+        let of = |node: &Node| {
+            table.path.strip_prefix(node.path.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let node = self.nodes.iter().position(of)?;
+        let (&[rows, width], ids) = (&table.shape[..], self.width(self.nodes[node].inputs[0]))
+        else {
+            return None;
+        };
+        Some((node, Embedding { ids, rows, width }))
+    }
+
+    /// The table alone.
+    pub fn embedding(&self) -> Option<Embedding> {
+        self.table().map(|(_, table)| table)
+    }
+
+    /// Elements of the flat buffer and of the tables behind it.
+    pub fn all_length(&self) -> usize {
+        self.length + self.table_length
+    }
+
+    /// Parameters without the gaps.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.iter().map(Parameter::length).sum()
+    }
+
+    /// How many rows are predicted at a time: fewer than usual where the ids of a row stand for so many numbers that a batch of them would
+    /// pass 32 MiB, or what the kernels of an embedding count.
+    pub fn prediction_batch(&self) -> usize {
+        const USUAL: usize = 1024;
+        const MOST_NUMBERS: usize = 8 << 20;
+        self.embedding().map_or(USUAL, |table| (MOST_NUMBERS / table.outputs()).clamp(1, USUAL))
+    }
+
+    /// Whether anything is added to the loss.
+    pub fn is_regularized(&self) -> bool {
+        self.spans.iter().any(ParameterSpan::is_regularized)
+    }
+
+    /// The tensors, where a step depends on them.
+    pub fn spans_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[ParameterSpan] {
+        let needed = self.is_regularized()
+            || optimizer.per_tensor().is_some()
+            || matches!(clip, Some(Clip::Norm(_)));
+        if needed { &self.spans } else { &[] }
+    }
+
+    /// The parameters that a seed begins with: the n-th matrix takes the n-th stream of random numbers.
+    pub fn initial_parameters(&self, seed: u64) -> Vec<f64> {
+        let (mut all, mut stream) = (vec![0.0; self.all_length()], 0);
+        for parameter in &self.parameters {
+            let values: Vec<f32> = match (parameter.initial, &parameter.shape[..]) {
+                (Initial::Weights(initializer), &[inputs, outputs]) => {
+                    stream += 1;
+                    initializer.fill(inputs, outputs, seed, stream - 1)
+                }
+                (Initial::Uniform(limit), _) => {
+                    let mut random = Random::new(seed, TABLE_STREAM);
+                    (0..parameter.length())
+                        .map(|_| (limit * (2.0 * random.uniform() - 1.0)) as f32)
+                        .collect()
+                }
+                _ => continue,
+            };
+            let place = all[self.range(parameter)].iter_mut();
+            place.zip(values).for_each(|(slot, value)| *slot = f64::from(value));
+        }
+        all
+    }
+}

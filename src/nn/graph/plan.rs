@@ -1,0 +1,392 @@
+//! Plan: the steps of a batch, and which of its values share memory.
+//!
+//! A batch walks forward over the nodes, through the loss and, where it learns, backward over the nodes in reverse. Each tensor
+//! of that walk has a span: from the step that writes it first to the step that reads it last. Spans that do not meet share a
+//! slot. A slot is a whole buffer and no part of one: wgpu tracks usage by buffer, and one that is read and written in the same
+//! dispatch is an error, however far apart the places lie. Tensors of one step never share.
+
+use crate::nn::graph::nodes::{Graph, Value};
+use crate::nn::graph::op::Saves;
+
+/// What a plan depends on, but for how many rows there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// Goes as far as the loss, and not only to the predictions.
+    pub scores: bool,
+    /// Goes backward behind the loss.
+    pub learns: bool,
+    /// The last node and the loss take the rows in chunks.
+    pub chunked: bool,
+    /// Ops may work in place going forward, as they do on a GPU.
+    pub in_place_forward: bool,
+    /// The graph's input lies elsewhere: ids, which are no numbers of the walk's precision.
+    pub input_elsewhere: bool,
+    /// Tensors share memory. Without, each has its own: the tests compare the two.
+    pub shares: bool,
+}
+
+/// A tensor of the walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tensor {
+    Value(usize),
+    /// What a node saves for its backward.
+    Saved(usize),
+    Gradient(usize),
+}
+
+/// How a contribution to a gradient gets there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contribution {
+    /// Nobody asks for this gradient.
+    None,
+    /// The first one is written.
+    Write,
+    /// A later one is added to what is there.
+    Add,
+}
+
+/// The memory of a walk.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub request: Request,
+    /// Slots by value, by node and by value.
+    values: Vec<Option<usize>>,
+    saved: Vec<Option<usize>>,
+    gradients: Vec<Option<usize>>,
+    /// What each node's backward reads.
+    pub saves: Vec<Saves>,
+    /// For each node, how its backward contributes to the gradients of its inputs.
+    pub contributions: Vec<Vec<Contribution>>,
+    /// Which nodes have anything to do going backward.
+    pub goes_back: Vec<bool>,
+    pub slots: Vec<Slot>,
+}
+
+/// A piece of memory: the largest number of elements that a row takes, for tensors of all rows and for those of a chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub of_rows: usize,
+    pub of_chunk: usize,
+}
+
+impl Slot {
+    /// Elements for so many rows, of which a chunk takes so many.
+    pub fn elements(&self, rows: usize, chunk: usize) -> usize {
+        (self.of_rows * rows).max(self.of_chunk * chunk)
+    }
+}
+
+/// A tensor with the steps between which it lives. Steps count forward from 1, node by node; before them the batch is gathered.
+#[derive(Debug)]
+struct Span {
+    tensor: Tensor,
+    width: usize,
+    in_chunk: bool,
+    first: usize,
+    last: usize,
+}
+
+/// The steps of a graph of so many nodes, as numbers.
+#[derive(Clone, Copy)]
+struct Steps {
+    nodes: usize,
+}
+
+impl Steps {
+    fn forward(self, node: usize) -> usize {
+        1 + node
+    }
+
+    fn loss(self) -> usize {
+        1 + self.nodes
+    }
+
+    fn backward(self, node: usize) -> usize {
+        2 + 2 * self.nodes - node
+    }
+
+    /// The optimizer's step, or whoever reads the predictions.
+    fn end(self) -> usize {
+        3 + 2 * self.nodes
+    }
+}
+
+impl Plan {
+    /// Plans the walk over a graph.
+    pub fn new(graph: &Graph, request: Request) -> Plan {
+        let walk = Walk::new(graph, request);
+        let spans = walk.spans();
+        let (slots, places) = colour(&spans, request.shares);
+        let count = graph.nodes.len();
+        let mut plan = Plan {
+            request,
+            values: vec![None; count + 1],
+            saved: vec![None; count],
+            gradients: vec![None; count + 1],
+            saves: walk.saves.clone(),
+            contributions: walk.contributions.clone(),
+            goes_back: walk.goes_back(),
+            slots,
+        };
+        for (span, place) in spans.iter().zip(places) {
+            match span.tensor {
+                Tensor::Value(value) => plan.values[value] = Some(place),
+                Tensor::Saved(node) => plan.saved[node] = Some(place),
+                Tensor::Gradient(value) => plan.gradients[value] = Some(place),
+            }
+        }
+        walk.aliases(&mut plan);
+        plan
+    }
+
+    /// Where a tensor lies, if the walk has it.
+    pub fn slot(&self, tensor: Tensor) -> Option<usize> {
+        match tensor {
+            Tensor::Value(value) => self.values[value],
+            Tensor::Saved(node) => self.saved[node],
+            Tensor::Gradient(value) => self.gradients[value],
+        }
+    }
+}
+
+/// A graph with what is known of its walk before memory is handed out.
+struct Walk<'g> {
+    graph: &'g Graph,
+    request: Request,
+    steps: Steps,
+    saves: Vec<Saves>,
+    contributions: Vec<Vec<Contribution>>,
+    /// Values whose gradient is asked for.
+    wanted: Vec<bool>,
+}
+
+impl<'g> Walk<'g> {
+    fn new(graph: &'g Graph, request: Request) -> Self {
+        let steps = Steps { nodes: graph.nodes.len() };
+        let saves = (0..graph.nodes.len())
+            .map(|node| graph.nodes[node].op.saves(&graph.input_shapes(node)))
+            .collect();
+        let mut walk =
+            Walk { graph, request, steps, saves, contributions: Vec::new(), wanted: Vec::new() };
+        walk.wanted = walk.wanted();
+        walk.contributions = walk.contributions();
+        walk
+    }
+
+    /// A gradient is asked for where parameters lie upstream of it.
+    fn wanted(&self) -> Vec<bool> {
+        let mut wanted = vec![false; self.graph.nodes.len() + 1];
+        for (number, node) in self.graph.nodes.iter().enumerate() {
+            let has_table = self.graph.table().is_some_and(|(owner, _)| owner == number);
+            let upstream = node.inputs.iter().any(|value| wanted[value.0]);
+            wanted[number + 1] =
+                self.request.learns && (upstream || has_table || !node.ranges.is_empty());
+        }
+        wanted
+    }
+
+    fn contributions(&self) -> Vec<Vec<Contribution>> {
+        let mut written = vec![false; self.wanted.len()];
+        let mut found = vec![Vec::new(); self.graph.nodes.len()];
+        for (number, node) in self.graph.nodes.iter().enumerate().rev() {
+            let contribution = |value: &Value| match (
+                self.wanted[value.0] && self.wanted[number + 1],
+                written[value.0],
+            ) {
+                (false, _) => Contribution::None,
+                (true, false) => Contribution::Write,
+                (true, true) => Contribution::Add,
+            };
+            // An op that reads a value twice contributes twice.
+            let mut of_node = Vec::with_capacity(node.inputs.len());
+            let mut here = Vec::new();
+            for value in &node.inputs {
+                let found =
+                    if here.contains(value) { Contribution::Add } else { contribution(value) };
+                of_node.push(if contribution(value) == Contribution::None {
+                    Contribution::None
+                } else {
+                    found
+                });
+                here.push(*value);
+            }
+            node.inputs.iter().for_each(|value| {
+                written[value.0] |= self.wanted[value.0] && self.wanted[number + 1]
+            });
+            found[number] = of_node;
+        }
+        found
+    }
+
+    fn goes_back(&self) -> Vec<bool> {
+        self.wanted[1..].to_vec()
+    }
+
+    /// The value whose memory a node's output takes over.
+    fn taken_over(&self, node: usize) -> Option<usize> {
+        let op = &self.graph.nodes[node];
+        let source = *op.inputs.first()?;
+        // The batch itself is not written over, nor what another node or a backward reads.
+        let is_alone = source.0 > 0 && self.graph.readers(source).count() == 1;
+        let is_saved = self.saves[node].input || source.0 > 0 && self.saves[source.0 - 1].output;
+        let may = self.request.in_place_forward && op.op.in_place().forward_gpu && is_alone;
+        (may && !(is_saved && self.request.learns)).then_some(source.0)
+    }
+
+    /// The gradient that a node's backward turns into that of its input where it stands.
+    fn turned(&self, node: usize) -> Option<usize> {
+        let op = &self.graph.nodes[node];
+        let writes = self.contributions[node].first() == Some(&Contribution::Write);
+        (op.op.in_place().backward && writes).then(|| op.inputs[0].0)
+    }
+
+    /// Tensors with memory of their own.
+    fn spans(&self) -> Vec<Span> {
+        let (graph, steps, count) = (self.graph, self.steps, self.graph.nodes.len());
+        let mut spans = Vec::new();
+        let chunk = |value: usize| self.request.chunked && value == count;
+        for value in usize::from(self.request.input_elsewhere)..=count {
+            let maker = value.checked_sub(1);
+            if maker.is_none_or(|node| self.taken_over(node).is_none()) {
+                let first = maker.map_or(0, |node| steps.forward(node));
+                let last = self.last_use(value).max(first);
+                let width = graph.width(Value(value));
+                spans.push(Span {
+                    tensor: Tensor::Value(value),
+                    width,
+                    in_chunk: chunk(value),
+                    first,
+                    last,
+                });
+            }
+        }
+        for (node, saves) in self.saves.iter().enumerate().filter(|(_, saves)| saves.own > 0) {
+            let readers =
+                graph.readers(Value(node + 1)).filter(|&reader| self.saves[reader].own_of_input);
+            let last = readers
+                .chain([node])
+                .map(|node| steps.backward(node))
+                .max()
+                .filter(|_| self.request.learns);
+            let (first, in_chunk) = (steps.forward(node), chunk(node + 1));
+            let last = last.unwrap_or(first);
+            spans.push(Span {
+                tensor: Tensor::Saved(node),
+                width: saves.own,
+                in_chunk,
+                first,
+                last,
+            });
+        }
+        // Kernels of losses write a gradient where nothing learns as well.
+        for value in 1..=count {
+            let is_last = value == count;
+            let turned = graph.readers(Value(value)).any(|node| self.turned(node) == Some(value));
+            if !(is_last && self.request.scores || self.wanted[value] && !turned) {
+                continue;
+            }
+            let reader = graph.readers(Value(value)).filter(|&node| self.wanted[node + 1]).max();
+            let first = reader.map_or(steps.loss(), |node| self.back_at(node));
+            let last = self.end_of_gradient(value).max(first);
+            let width = graph.width(Value(value));
+            spans.push(Span {
+                tensor: Tensor::Gradient(value),
+                width,
+                in_chunk: chunk(value),
+                first,
+                last,
+            });
+        }
+        spans
+    }
+
+    /// The step that reads a value last, or what takes its memory over.
+    fn last_use(&self, value: usize) -> usize {
+        let (graph, steps, count) = (self.graph, self.steps, self.graph.nodes.len());
+        let mut last = if value == count { steps.end() } else { 0 };
+        if value == count && self.request.learns {
+            last = steps.loss();
+        }
+        for node in graph.readers(Value(value)) {
+            last = last.max(steps.forward(node));
+            if self.request.learns && self.saves[node].input && self.wanted[node + 1] {
+                last = last.max(steps.backward(node));
+            }
+            if self.request.learns && graph.table().is_some_and(|(owner, _)| owner == node) {
+                last = steps.end();
+            }
+            if self.taken_over(node) == Some(value) {
+                last = last.max(self.last_use(node + 1));
+            }
+            // In chunks the last node's input is read until the loss has seen all of them.
+            if self.request.chunked && node + 1 == count {
+                last = last.max(steps.loss());
+            }
+        }
+        if self.request.learns && value > 0 && self.saves[value - 1].output && self.wanted[value] {
+            last = last.max(steps.backward(value - 1));
+        }
+        last
+    }
+
+    /// The step of a node's backward. In chunks the last node's belongs to the loss.
+    fn back_at(&self, node: usize) -> usize {
+        let is_head = self.request.chunked && node + 1 == self.steps.nodes;
+        if is_head { self.steps.loss() } else { self.steps.backward(node) }
+    }
+
+    /// The step that reads a gradient last, or what it is turned into.
+    fn end_of_gradient(&self, value: usize) -> usize {
+        let node = value - 1;
+        if !self.request.learns {
+            return self.steps.loss();
+        }
+        if self.graph.table().is_some_and(|(owner, _)| owner == node) {
+            return self.steps.end();
+        }
+        let own = if self.wanted[value] { self.steps.backward(node) } else { self.steps.loss() };
+        self.turned(node).map_or(own, |source| {
+            own.max(if source == 0 { own } else { self.end_of_gradient(source) })
+        })
+    }
+
+    /// Gives what takes memory over the slot of what it takes it from.
+    fn aliases(&self, plan: &mut Plan) {
+        for node in 0..self.graph.nodes.len() {
+            if let Some(source) = self.taken_over(node) {
+                plan.values[node + 1] = plan.values[source];
+            }
+        }
+        for node in (0..self.graph.nodes.len()).rev() {
+            if let Some(source) = self.turned(node) {
+                plan.gradients[source] = plan.gradients[node + 1];
+            }
+        }
+    }
+}
+
+/// Hands slots to spans, the wide first where several begin together: each takes the free slot that wastes least, or a new one.
+fn colour(spans: &[Span], shares: bool) -> (Vec<Slot>, Vec<usize>) {
+    let mut order: Vec<usize> = (0..spans.len()).collect();
+    order.sort_by_key(|&number| (spans[number].first, std::cmp::Reverse(spans[number].width)));
+    let (mut slots, mut ends, mut places) =
+        (Vec::<Slot>::new(), Vec::<usize>::new(), vec![0; spans.len()]);
+    for number in order {
+        let span = &spans[number];
+        let size = |slot: &Slot| if span.in_chunk { slot.of_chunk } else { slot.of_rows };
+        let free = (0..slots.len()).filter(|&slot| shares && ends[slot] < span.first);
+        // How much it would grow, and then how much of it would lie idle.
+        let cost =
+            |&slot: &usize| (span.width.saturating_sub(size(&slots[slot])), size(&slots[slot]));
+        let place = free.min_by_key(cost).unwrap_or_else(|| {
+            slots.push(Slot::default());
+            ends.push(0);
+            slots.len() - 1
+        });
+        let slot = &mut slots[place];
+        let size = if span.in_chunk { &mut slot.of_chunk } else { &mut slot.of_rows };
+        *size = (*size).max(span.width);
+        (ends[place], places[number]) = (span.last, place);
+    }
+    (slots, places)
+}

@@ -1,0 +1,475 @@
+//! Every op of the list in the middle of a graph: central differences, a value used twice, each device against the reference; and
+//! fused against unfused, shared memory against memory of its own.
+
+mod scale;
+mod sum;
+
+use crate::cpu::random::Random;
+use crate::nn::activations::{Gelu, Relu, Tanh};
+use crate::nn::graph::cpu::{CpuWalk, Weights};
+use crate::nn::graph::fuse;
+use crate::nn::graph::gpu;
+use crate::nn::graph::nodes::{Graph, Value};
+use crate::nn::graph::op::{Entry, Example, Precision};
+use crate::nn::graph::plan::{Plan, Request, Tensor};
+use crate::nn::graph::tests::scale::Scale;
+use crate::nn::graph::tests::sum::Sum;
+use crate::nn::layers::{Dense, Layer};
+use crate::nn::ops;
+use crate::nn::ops::OPS;
+use crate::runtime::device::Gpu;
+use crate::runtime::recorder::Recorder;
+
+const ROWS: usize = 6;
+
+/// The numbers that a walk starts from.
+struct Case {
+    graph: Graph,
+    x: Vec<f64>,
+    ids: Vec<i32>,
+    parameters: Vec<f64>,
+    /// dL/dy of what the graph ends in.
+    upstream: Vec<f64>,
+}
+
+/// What comes of a walk: the output, the gradients of all parameters (of a table the sum over the rows that name each of its rows).
+#[derive(Debug, PartialEq)]
+struct Found {
+    output: Vec<f64>,
+    gradients: Vec<f64>,
+}
+
+fn drawn(count: usize, stream: u64) -> Vec<f64> {
+    let mut random = Random::new(11, stream);
+    // Of f32's precision, so that all devices begin with the same numbers.
+    (0..count).map(|_| f64::from((2.0 * random.uniform() - 1.0) as f32)).collect()
+}
+
+impl Case {
+    fn new(graph: Graph) -> Case {
+        let rows_of_table = graph.embedding().map_or(1, |table| table.rows);
+        let ids = drawn(ROWS * graph.inputs(), 1)
+            .into_iter()
+            .map(|x| ((x + 1.0) / 2.0 * rows_of_table as f64) as i32);
+        let (x, ids) = (drawn(ROWS * graph.inputs(), 2), ids.collect());
+        let (parameters, upstream) =
+            (drawn(graph.all_length(), 3), drawn(ROWS * graph.outputs(), 4));
+        Case { x, ids, parameters, upstream, graph }
+    }
+
+    fn request(&self, chunked: bool, shares: bool, is_gpu: bool) -> Request {
+        let input_elsewhere = !is_gpu && self.graph.embedding().is_some();
+        Request {
+            scores: true,
+            learns: true,
+            chunked,
+            in_place_forward: is_gpu,
+            input_elsewhere,
+            shares,
+        }
+    }
+
+    /// The gradients of all parameters from those of the flat buffer and of the table's output.
+    fn all_gradients(&self, mut flat: Vec<f64>, of_output: &[f64]) -> Vec<f64> {
+        flat.resize(self.graph.all_length(), 0.0);
+        let Some(table) = self.graph.embedding() else { return flat };
+        for (id, gradient) in self.ids.iter().zip(of_output.chunks_exact(table.width)) {
+            let row = self.graph.length + *id as usize * table.width;
+            flat[row..row + table.width].iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
+        }
+        flat
+    }
+
+    fn on_cpu<R: Precision>(&self, graph: &Graph, chunk: usize, shares: bool) -> Found {
+        let real = |values: &[f64]| values.iter().map(|&x| R::new(x)).collect::<Vec<R>>();
+        let (all, mut walk) = (real(&self.parameters), CpuWalk::<R>::default());
+        let (own, table) = all.split_at(graph.length);
+        let weights = Weights { all: own, table, ids: &self.ids };
+        let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, false));
+        walk.begin(graph, request, [ROWS, chunk]);
+        walk.poison();
+        let x = walk
+            .tensor_mut(Tensor::Value(0), if request.input_elsewhere { 0 } else { self.x.len() });
+        x.iter_mut().zip(real(&self.x)).for_each(|(slot, x)| *slot = x);
+        let ahead = last - usize::from(chunk < ROWS);
+        walk.forward(graph, weights, 0..ahead).unwrap();
+        let (width, mut output) = (graph.outputs(), Vec::new());
+        let mut gradients = vec![R::new(f64::NAN); graph.length];
+        for first in (0..ROWS).step_by(chunk) {
+            let rows = first..ROWS.min(first + chunk);
+            if chunk < ROWS {
+                walk.forward_rows(graph, weights, ahead, rows.clone()).unwrap();
+            }
+            let found = walk.tensor(Tensor::Value(last), rows.len() * width);
+            output.extend(found.iter().map(|y| y.to_f64()));
+            let upstream = real(&self.upstream[rows.start * width..rows.end * width]);
+            walk.tensor_mut(Tensor::Gradient(last), upstream.len()).copy_from_slice(&upstream);
+            if chunk < ROWS {
+                walk.backward_rows(graph, weights, &mut gradients, ahead, rows, first > 0).unwrap();
+            }
+        }
+        walk.backward(graph, weights, &mut gradients, 0..ahead, false).unwrap();
+        let of_output = graph.table().map_or_else(Vec::new, |(node, table)| {
+            walk.tensor(Tensor::Gradient(node + 1), ROWS * table.outputs())
+                .iter()
+                .map(|g| g.to_f64())
+                .collect()
+        });
+        Found {
+            output,
+            gradients: self
+                .all_gradients(gradients.iter().map(|g| g.to_f64()).collect(), &of_output),
+        }
+    }
+
+    fn on_gpu(&self, device: &Gpu, graph: &Graph, chunk: usize, shares: bool) -> Found {
+        let single = |values: &[f64]| values.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+        let (own, table) = self.parameters.split_at(graph.length);
+        let nan = |length: usize| device.upload("NaN", &vec![f32::NAN; length.max(1)]).unwrap();
+        let (all, gradients) =
+            (device.upload("parameters", &[single(own), vec![0.0; 4]].concat()), nan(graph.length));
+        let (all, table_rows) =
+            (all.unwrap(), device.upload("a table", &[single(table), vec![0.0]].concat()).unwrap());
+        let weights = gpu::Weights { all: &all, gradients: &gradients, table: Some(&table_rows) };
+        let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, true));
+        let mut recorder = Recorder::new(device);
+        let walk =
+            gpu::GpuWalk::new(&mut recorder, graph, weights, request, [ROWS, chunk]).unwrap();
+        for slot in walk.slots() {
+            device.queue().write_buffer(
+                slot,
+                0,
+                bytemuck::cast_slice(&vec![f32::NAN; slot.size() as usize / 4]),
+            );
+        }
+        let input = walk.tensor(Tensor::Value(0)).unwrap();
+        match graph.embedding() {
+            Some(_) => device.queue().write_buffer(input, 0, bytemuck::cast_slice(&self.ids)),
+            None => device.queue().write_buffer(input, 0, bytemuck::cast_slice(&single(&self.x))),
+        }
+        let ahead = last - usize::from(chunk < ROWS);
+        walk.forward(&mut recorder, 0..ahead).unwrap();
+        let upstream = device.upload("a gradient", &single(&self.upstream)).unwrap();
+        let (width, output) = (graph.outputs(), nan(ROWS * graph.outputs()));
+        for first in (0..ROWS).step_by(chunk) {
+            let rows = first..ROWS.min(first + chunk);
+            let [y, dy] = [Tensor::Value(last), Tensor::Gradient(last)]
+                .map(|tensor| walk.tensor(tensor).unwrap());
+            if chunk < ROWS {
+                walk.forward_rows(&mut recorder, ahead, rows.clone()).unwrap();
+            }
+            recorder.copy((y, 0), (&output, first * width), rows.len() * width);
+            recorder.copy((&upstream, first * width), (dy, 0), rows.len() * width);
+            if chunk < ROWS {
+                walk.backward_rows(&mut recorder, ahead, rows, first > 0).unwrap();
+            }
+        }
+        walk.backward(&mut recorder, 0..ahead, false).unwrap();
+        device.submit(&recorder.finish().commands).unwrap();
+        let read = |buffer: &wgpu::Buffer, length: usize| -> Vec<f64> {
+            let found: Vec<f32> = pollster::block_on(device.download(buffer, 0, length)).unwrap();
+            found.into_iter().map(f64::from).collect()
+        };
+        let of_output = graph.table().map_or_else(Vec::new, |(node, table)| {
+            read(walk.tensor(Tensor::Gradient(node + 1)).unwrap(), ROWS * table.outputs())
+        });
+        let flat = if graph.length > 0 { read(&gradients, graph.length) } else { Vec::new() };
+        Found {
+            output: read(&output, ROWS * width),
+            gradients: self.all_gradients(flat, &of_output),
+        }
+    }
+
+    /// Σ upstream · output.
+    fn loss(&self, parameters: Vec<f64>) -> f64 {
+        let moved = Case {
+            graph: self.graph.clone(),
+            x: self.x.clone(),
+            ids: self.ids.clone(),
+            parameters,
+            upstream: self.upstream.clone(),
+        };
+        let found = moved.on_cpu::<f64>(&self.graph, ROWS, true);
+        found.output.iter().zip(&self.upstream).map(|(y, g)| y * g).sum()
+    }
+
+    /// Which elements of the flat buffer belong to a parameter and not to a gap.
+    fn is_parameter(&self, place: usize) -> bool {
+        self.graph.parameters.iter().any(|parameter| self.graph.range(parameter).contains(&place))
+    }
+
+    /// The largest difference over output and gradients, by the size of what is expected.
+    fn difference(&self, found: &Found, expected: &Found) -> f64 {
+        assert_eq!(
+            (found.output.len(), found.gradients.len()),
+            (expected.output.len(), expected.gradients.len())
+        );
+        let gradients = found.gradients.iter().zip(&expected.gradients).enumerate();
+        let gradients =
+            gradients.filter(|(place, _)| self.is_parameter(*place)).map(|(_, pair)| pair);
+        let pairs = found.output.iter().zip(&expected.output).chain(gradients);
+        pairs
+            .map(|(f, e)| (f - e).abs() / e.abs().max(1.0))
+            .fold(0.0, |most, d| if d.is_nan() || d > most { d } else { most })
+    }
+}
+
+/// An example of each op: the list's, and those of this module.
+fn examples() -> Vec<(&'static Entry, Example)> {
+    let entries = OPS.iter().copied().chain([&scale::ENTRY]);
+    entries
+        .flat_map(|entry| (entry.examples)().into_iter().map(move |example| (entry, example)))
+        .collect()
+}
+
+/// An op of one input with a dense layer and a factor before it, a factor behind it, and its output used twice.
+fn in_the_middle(entry: &Entry, example: Example) -> Graph {
+    let mut graph = Graph::new(example.inputs[0].clone());
+    let mut x = graph.input();
+    // Ids are no numbers to be scaled.
+    if entry.name != "embedding" {
+        x = graph.add("before", ops::dense::Dense::new(graph.inputs(), true), &[x]).unwrap();
+        x = graph.add("factor", Scale(0.7), &[x]).unwrap();
+    }
+    let y = graph.add_boxed("op", example.op.into(), &[x]).unwrap();
+    let z = graph.add("behind", Scale(-1.3), &[y]).unwrap();
+    graph.add("twice", Sum, &[z, y]).unwrap();
+    graph
+}
+
+/// A model of layers.
+fn model(inputs: usize, layers: &[Dense]) -> Graph {
+    let mut graph = Graph::new(vec![inputs]);
+    let build = |x: Value, (index, layer): (usize, &Dense)| {
+        layer.build(&mut graph, &format!("layers.{index}"), x, Default::default()).unwrap()
+    };
+    layers.iter().enumerate().fold(Value(0), build);
+    graph
+}
+
+fn models() -> [Graph; 3] {
+    [
+        model(
+            5,
+            &[Dense::new(7).activation(Relu), Dense::new(4).activation(Gelu::new()), Dense::new(3)],
+        ),
+        model(
+            4,
+            &[
+                Dense::new(6).activation(crate::activations::Softmax),
+                Dense::new(3).activation(Tanh),
+            ],
+        ),
+        model(
+            3,
+            &[
+                Dense::new(8).activation(Gelu::new()).bias(false),
+                Dense::new(8).activation(Tanh),
+                Dense::new(5),
+            ],
+        ),
+    ]
+}
+
+fn device() -> Gpu {
+    Gpu::open_with(crate::GpuOptions::default().checked(true))
+        .expect("these tests need an adapter, a software one will do")
+}
+
+#[test]
+fn the_gradients_of_every_op_in_a_graph_are_those_of_central_differences() {
+    for (entry, example) in examples() {
+        let name = format!("{example:?}");
+        let case = Case::new(in_the_middle(entry, example));
+        let found = case.on_cpu::<f64>(&case.graph, ROWS, true);
+        for place in (0..case.parameters.len()).filter(|&place| case.is_parameter(place)) {
+            let h = 1e-6;
+            let at = |step: f64| {
+                let mut moved = case.parameters.clone();
+                moved[place] += step;
+                case.loss(moved)
+            };
+            let expected = (at(h) - at(-h)) / (2.0 * h);
+            // h² of a third derivative below some ten, and 2⁻⁵³/h of a loss of some ten.
+            assert!(
+                (found.gradients[place] - expected).abs() <= 1e-8,
+                "{name}, {place}: {}, {expected}",
+                found.gradients[place]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_value_that_is_used_twice_has_the_sum_of_both_gradients() {
+    let mut graph = Graph::new(vec![2]);
+    let x = graph.add("before", ops::dense::Dense::new(2, false), &[graph.input()]).unwrap();
+    let y = graph.add("factor", Scale(3.0), &[x]).unwrap();
+    let z = graph.add("self", Sum, &[y, y]).unwrap();
+    graph.add("last", Sum, &[z, x]).unwrap();
+    let mut alone = Graph::new(vec![2]);
+    let x = alone.add("before", ops::dense::Dense::new(2, false), &[alone.input()]).unwrap();
+    alone.add("factor", Scale(7.0), &[x]).unwrap();
+    // 2 · 3 + 1 times what goes through the layer.
+    let (twice, once) = (Case::new(graph), Case::new(alone));
+    let expected = once.on_cpu::<f64>(&once.graph, ROWS, true);
+    assert!(twice.difference(&twice.on_cpu::<f64>(&twice.graph, ROWS, true), &expected) <= 1e-15);
+    crate::runtime::device::test_adapter::needs_gpu!();
+    assert!(
+        twice.difference(&twice.on_gpu(&device(), &twice.graph, ROWS, true), &expected) <= 1e-6
+    );
+}
+
+#[test]
+fn every_op_gives_on_each_device_what_the_reference_gives() {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    let device = device();
+    for (entry, example) in examples() {
+        let name = format!("{example:?}");
+        let case = Case::new(in_the_middle(entry, example));
+        let expected = case.on_cpu::<f64>(&case.graph, ROWS, true);
+        // Sums of some ten products of some ones, rounded to 6e-8 each, and functions of 2e-7.
+        let of_cpu = case.difference(&case.on_cpu::<f32>(&case.graph, ROWS, true), &expected);
+        let of_gpu = case.difference(&case.on_gpu(&device, &case.graph, ROWS, true), &expected);
+        assert!(of_cpu <= 4e-6 && of_gpu <= 4e-6, "{name}: {of_cpu}, {of_gpu}");
+    }
+}
+
+#[test]
+fn fused_epilogues_and_derivatives_give_what_the_ops_give_one_by_one() {
+    for graph in models() {
+        let case = Case::new(graph);
+        let epilogues = fuse::epilogues(&case.graph).unwrap();
+        let derivatives = fuse::derivatives(&epilogues, false).unwrap();
+        assert!(epilogues.nodes.len() < case.graph.nodes.len(), "nothing was fused");
+        let (exact, single) = (
+            case.on_cpu::<f64>(&case.graph, ROWS, true),
+            case.on_cpu::<f32>(&case.graph, ROWS, true),
+        );
+        for fused in [&epilogues, &derivatives] {
+            // On the CPU the same operations in the same order: the same bits.
+            assert_eq!(case.difference(&case.on_cpu::<f64>(fused, ROWS, true), &exact), 0.0);
+            assert_eq!(case.difference(&case.on_cpu::<f32>(fused, ROWS, true), &single), 0.0);
+        }
+        crate::runtime::device::test_adapter::needs_gpu!();
+        let device = device();
+        let unfused = case.on_gpu(&device, &case.graph, ROWS, true);
+        for fused in [&epilogues, &derivatives] {
+            let found = case.on_gpu(&device, fused, ROWS, true);
+            // One compiler may join a product and a sum where another kernel ends.
+            assert!(
+                case.difference(&found, &unfused) <= 1e-6,
+                "{}",
+                case.difference(&found, &unfused)
+            );
+            assert!(case.difference(&found, &exact) <= 4e-6, "{}", case.difference(&found, &exact));
+        }
+    }
+}
+
+#[test]
+fn derivatives_are_fused_only_where_nobody_else_reads_the_activation() {
+    let mut graph = model(3, &[Dense::new(4).activation(Relu)]);
+    let a = graph.last();
+    let y = graph.add("next", ops::dense::Dense::new(4, true), &[a]).unwrap();
+    graph.add("residual", Sum, &[y, a]).unwrap();
+    let case = Case::new(graph);
+    let fused = fuse::derivatives(&fuse::epilogues(&case.graph).unwrap(), false).unwrap();
+    assert_eq!(fused.nodes.len(), case.graph.nodes.len() - 1);
+    let expected = case.on_cpu::<f64>(&case.graph, ROWS, true);
+    assert_eq!(case.difference(&case.on_cpu::<f64>(&fused, ROWS, true), &expected), 0.0);
+    crate::runtime::device::test_adapter::needs_gpu!();
+    assert!(case.difference(&case.on_gpu(&device(), &fused, ROWS, true), &expected) <= 4e-6);
+}
+
+#[test]
+fn a_head_in_chunks_gives_what_all_rows_at_once_give() {
+    for graph in [model(4, &[Dense::new(5)]), models()[0].clone(), models()[2].clone()] {
+        let case = Case::new(graph);
+        let expected = case.on_cpu::<f64>(&case.graph, ROWS, true);
+        let head = fuse::chunked_head(&case.graph).unwrap().expect("it ends in a dense layer");
+        let fused = fuse::chunked_head(&fuse::epilogues(&case.graph).unwrap()).unwrap().unwrap();
+        let fused = fuse::derivatives(&fused, true).unwrap();
+        // A part that is shorter at the end, and one row at a time.
+        for chunk in [4, 1] {
+            // The bias comes before the product and not behind it.
+            assert!(
+                case.difference(&case.on_cpu::<f64>(&head, chunk, true), &expected) <= 1e-15 * 16.0
+            );
+            assert!(case.difference(&case.on_cpu::<f32>(&head, chunk, true), &expected) <= 4e-6);
+        }
+        crate::runtime::device::test_adapter::needs_gpu!();
+        let device = device();
+        for chunk in [4, 1] {
+            assert!(case.difference(&case.on_gpu(&device, &fused, chunk, true), &expected) <= 4e-6);
+        }
+    }
+    assert!(fuse::chunked_head(&models()[1]).unwrap().is_none(), "it ends in an activation");
+}
+
+/// Memory is full of NaN before a walk: what is read before it was written, or was written over too early, shows.
+#[test]
+fn tensors_that_share_memory_give_the_bits_of_tensors_that_do_not() {
+    let of_examples = examples().into_iter().map(|(entry, example)| in_the_middle(entry, example));
+    for graph in models().into_iter().chain(of_examples) {
+        let case = Case::new(graph);
+        let own = case.on_cpu::<f64>(&case.graph, ROWS, false);
+        assert_eq!(case.difference(&case.on_cpu::<f64>(&case.graph, ROWS, true), &own), 0.0);
+        let elements = |shares: bool| {
+            let plan = Plan::new(&case.graph, case.request(false, shares, true));
+            plan.slots.iter().map(|slot| slot.elements(ROWS, ROWS)).sum::<usize>()
+        };
+        assert!(elements(true) < elements(false), "{} of {}", elements(true), elements(false));
+        crate::runtime::device::test_adapter::needs_gpu!();
+        let device = device();
+        let fused = fuse::derivatives(&fuse::epilogues(&case.graph).unwrap(), false).unwrap();
+        for graph in [&case.graph, &fused] {
+            let (shared, own) =
+                (case.on_gpu(&device, graph, ROWS, true), case.on_gpu(&device, graph, ROWS, false));
+            assert_eq!(case.difference(&shared, &own), 0.0);
+        }
+    }
+}
+
+#[test]
+fn parameters_have_paths_and_lie_where_vectors_may_be_read() {
+    let graph = model(3, &[Dense::new(5).activation(Relu), Dense::new(2).bias(false)]);
+    let paths: Vec<&str> =
+        graph.parameters.iter().map(|parameter| parameter.path.as_str()).collect();
+    assert_eq!(paths, ["layers.0.weight", "layers.0.bias", "layers.1.weight"]);
+    assert_eq!(
+        graph.parameters.iter().map(|p| graph.range(p)).collect::<Vec<_>>(),
+        [0..15, 15..20, 20..30]
+    );
+    assert_eq!((graph.length, graph.parameter_count()), (32, 30));
+    let ends: Vec<_> =
+        graph.spans.iter().map(|span| (span.end, span.columns, span.padding)).collect();
+    assert_eq!(ends, [(15, 5, 0), (20, 0, 0), (30, 2, 0), (32, 0, 2)]);
+    assert!(graph.as_dense_chain().is_some_and(|chain| chain.layers.len() == 2));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let mut graph = Graph::new(vec![3]);
+    let error = graph.add("sum", Sum, &[Value(0), Value(4)]).unwrap_err().to_string();
+    assert!(error.contains("sum (sum)") && error.contains("Value(4)"), "{error}");
+    for entry in OPS.iter().filter(|entry| entry.name != "activation") {
+        let op = (entry.examples)().remove(0).op;
+        let error = op.output(&[&vec![2, 3]]).unwrap_err().to_string();
+        assert!(error.contains(entry.name) && error.contains("[2, 3]"), "{error}");
+    }
+    let x = graph.add("factor", Scale(2.0), &[Value(0)]).unwrap();
+    graph.add("sum", Sum, &[x, Value(0)]).unwrap();
+    assert!(graph.as_dense_chain().is_none());
+}
+
+#[test]
+fn the_list_of_ops_is_in_order_and_every_entry_has_an_example() {
+    assert!(OPS.is_sorted_by(|a, b| a.name < b.name));
+    for entry in OPS {
+        for example in (entry.examples)() {
+            assert!(std::ptr::eq(example.op.entry(), *entry), "{}", entry.name);
+        }
+        assert!(!(entry.examples)().is_empty(), "{}", entry.name);
+    }
+}

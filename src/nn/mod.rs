@@ -1,0 +1,13 @@
+//! Networks and their training: layers, activations, optimizers, schedules, models.
+
+pub mod activations;
+pub mod embedding;
+pub(crate) mod graph;
+pub mod layers;
+pub(crate) mod model;
+pub(crate) mod ops;
+pub mod optimizers;
+pub(crate) mod plan;
+pub(crate) mod population;
+pub mod schedules;
+pub(crate) mod train;

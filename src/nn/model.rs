@@ -1,0 +1,609 @@
+//! Models: layers in a row, on a device.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayBase, ArrayD, Data, Ix2};
+
+use crate::criterion::inputs::{FloatElement, shape_error};
+use crate::data::Encoding;
+use crate::error::text;
+use crate::losses::{Domain, Family, Frame, Loss};
+use crate::nn::activations::{Activation, Identity};
+use crate::nn::embedding::kernels::takes_rows;
+use crate::nn::graph::nodes::Graph;
+use crate::nn::graph::op::Penalties;
+use crate::nn::layers::{Dense, Embedding, Layer};
+use crate::nn::optimizers::Optimizer;
+use crate::nn::schedules::Schedule;
+use crate::nn::train::average::Average;
+use crate::nn::train::engine::{Engine, SampleTargets, Samples};
+use crate::nn::train::gpu::GpuEngine;
+use crate::nn::train::history::Epoch;
+use crate::nn::train::host::CpuEngine;
+use crate::nn::train::learning_rate_policy::LearningRatePolicy;
+use crate::nn::train::options::Fit;
+use crate::nn::train::samples;
+use crate::nn::train::samples::{InputSpec, Scaling};
+use crate::nn::train::training::{Progress, Training};
+use crate::nn::train::weights::Weights;
+use crate::runtime::device::Device;
+use crate::{Error, Result};
+
+/// A description of a model: the length of its input, then dense layers.
+///
+/// ```
+/// use gradus::{Dense, Device, Fit, Sequential, activations::{Relu, Softmax}, losses::Mse, optimizers::Adam};
+/// use ndarray::array;
+///
+/// let x = array![[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.8, 0.3]];
+/// let y = array![[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]];
+/// let mut model = Sequential::new(2)
+///     .then(Dense::new(10).activation(Relu))
+///     .then(Dense::new(2).activation(Softmax))
+///     .on(&Device::cpu())?
+///     .compile(Mse::new(), Adam::new().learning_rate(0.01))?;
+/// let history = model.fit(&x, &y, Fit::new().epochs(50).batch_size(2))?;
+/// assert!(history.epochs[49].loss < history.epochs[0].loss);
+/// assert_eq!(model.evaluate(&x, &y)?.accuracy, Some(1.0));
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sequential {
+    pub(crate) inputs: usize,
+    pub(crate) embedding: Option<Embedding>,
+    pub(crate) layers: Vec<Dense>,
+    pub(crate) l1: f64,
+    pub(crate) l2: f64,
+    pub(crate) proximal_l1: f64,
+    pub(crate) seed: u64,
+}
+
+impl Sequential {
+    /// A model of rows of so many numbers.
+    pub fn new(inputs: usize) -> Self {
+        Sequential {
+            inputs,
+            embedding: None,
+            layers: Vec::new(),
+            l1: 0.0,
+            l2: 0.0,
+            proximal_l1: 0.0,
+            seed: 7,
+        }
+    }
+
+    /// A model that begins with an embedding: a row of features is so many `ids`, whole numbers from 0 to `rows` − 1, and the first layer
+    /// gets the vectors of `width` numbers that they name, one behind the other: `ids` · `width` numbers. Keras `Embedding` with `Flatten`
+    /// behind it. The table begins uniform in [−0.05, 0.05).
+    ///
+    /// A step moves the rows of the table that the batch named and no others, with the optimizer of [`Model::compile`]: as
+    /// [`crate::Embedding::update`], which says what that leaves out. Penalties are those of the layers alone. The ids are features like any other,
+    /// in f32, which holds whole numbers up to 2²⁴. What looks at all gradients or weights at once is refused: clips, `skip_non_finite` and
+    /// averages of [`crate::Fit`], and populations.
+    ///
+    /// With [`crate::losses::LinearCrossEntropy`] the last layer, which then has no activation, is fused with the loss: its outputs, one for each
+    /// class, are held for a chunk of rows at a time.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Fit, Sequential, losses::LinearCrossEntropy, optimizers::Adam};
+    /// use ndarray::array;
+    ///
+    /// // Which of four words comes next: 0 1 2 3 0 1 2 3 …
+    /// let words = array![[0.0], [1.0], [2.0], [3.0]];
+    /// let next = array![1_i64, 2, 3, 0];
+    /// let mut model = Sequential::of_ids(1, [4, 8])
+    ///     .then(Dense::new(4))
+    ///     .on(&Device::cpu())?
+    ///     .compile(LinearCrossEntropy::new(), Adam::new().learning_rate(0.1))?;
+    /// model.fit(&words, &next, Fit::new().epochs(30))?;
+    /// assert_eq!(model.evaluate(&words, &next)?.accuracy, Some(1.0));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn of_ids(ids: usize, [rows, width]: [usize; 2]) -> Self {
+        Sequential { embedding: Some(Embedding { ids, rows, width }), ..Sequential::new(ids) }
+    }
+
+    /// Adds a layer behind the others.
+    pub fn then(mut self, layer: Dense) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Adds l1 Σ|w| over the weights of every layer that has none of its own (default 0).
+    pub fn l1(mut self, l1: f64) -> Self {
+        self.l1 = l1;
+        self
+    }
+
+    /// Adds l2 Σw² over the weights of every layer that has none of its own (default 0).
+    pub fn l2(mut self, l2: f64) -> Self {
+        self.l2 = l2;
+        self
+    }
+
+    /// Both at once: λ(ρ Σ|w| + (1 − ρ) Σw²) over the weights of every layer that has none of its own, with λ ≥ 0 and the share ρ of
+    /// l1 in [0, 1]; see [`Dense::elastic_net`].
+    pub fn elastic_net(self, factor: f64, l1_ratio: f64) -> Self {
+        self.l1(factor * l1_ratio).l2(factor * (1.0 - l1_ratio))
+    }
+
+    /// l1 Σ|w| as a proximal step behind each update, which leaves exact zeros, over the weights of every layer that has none of
+    /// its own (default 0); see [`Dense::proximal_l1`].
+    pub fn proximal_l1(mut self, l1: f64) -> Self {
+        self.proximal_l1 = l1;
+        self
+    }
+
+    /// What the weights and the order of the batches follow from (default 7). Equal on every device.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The layers as a graph: `embedding`, then `layers.0`, `layers.1` and so on.
+    pub(crate) fn graph(&self) -> Result<Graph> {
+        if self.layers.is_empty() {
+            return Err(Error::Empty { operation: "a model".into(), name: "its layers".into() });
+        }
+        let Sequential { l1, l2, proximal_l1, .. } = *self;
+        let penalties = Penalties { l1, l2, proximal_l1 };
+        let mut graph = Graph::new(vec![self.inputs]);
+        let mut x = graph.input();
+        if let Some(embedding) = &self.embedding {
+            x = embedding.build(&mut graph, "embedding", x, penalties)?;
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = layer.build(&mut graph, &format!("layers.{index}"), x, penalties)?;
+        }
+        Ok(graph)
+    }
+
+    /// The name of the last layer's activation.
+    pub(crate) fn output_activation(&self) -> &'static str {
+        self.layers.last().map_or("identity", |layer| layer.activation.name())
+    }
+
+    /// The model with its first weights on a device.
+    ///
+    /// # Errors
+    /// [`crate::Error::Option`] for a size of 0 or a penalty below 0, [`crate::Error::Empty`] without layers, and what the device says.
+    pub fn on(self, device: &Device) -> Result<Model> {
+        let graph = self.graph()?;
+        let mut engine: Box<dyn Engine> = match device {
+            Device::Gpu(gpu) => Box::new(GpuEngine::new(gpu, graph.clone())?),
+            Device::Cpu => Box::new(CpuEngine::<f32>::new(graph.clone())),
+            Device::Reference => Box::new(CpuEngine::<f64>::new(graph.clone())),
+        };
+        engine.set_parameters(&graph.initial_parameters(self.seed))?;
+        Ok(Model {
+            description: self,
+            graph,
+            device: device.clone(),
+            engine,
+            compiled: None,
+            progress: Progress::default(),
+            average: None,
+            schedule: None,
+            scaling: None,
+            names: Names::default(),
+            encoding: None,
+            held_out: None,
+            training: None,
+        })
+    }
+}
+
+/// A model on a device. Made by [`Sequential::on`] or [`Model::load`].
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) description: Sequential,
+    pub(crate) graph: Graph,
+    pub(crate) device: Device,
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) compiled: Option<Compiled>,
+    pub(crate) progress: Progress,
+    pub(crate) average: Option<Average>,
+    /// The schedule of the last training.
+    pub(crate) schedule: Option<LearningRatePolicy>,
+    pub(crate) scaling: Option<Scaling>,
+    pub(crate) names: Names,
+    pub(crate) encoding: Option<Encoding>,
+    pub(crate) held_out: Option<HeldOut>,
+    /// The training that it is in, or was last in.
+    pub(crate) training: Option<Training>,
+}
+
+/// Which rows were held out, to validate with, before a model saw them: saved with it, so that they stay held out where its training
+/// goes on.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct HeldOut {
+    /// What the order of the rows followed from, the last of which were held out.
+    pub seed: u64,
+    /// What share of them.
+    pub share: f64,
+}
+
+/// What the columns and classes of a model are called where its data comes from: saved with it, so that another file
+/// is read as the first one was. Empty where nobody said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Names {
+    /// The features, in order.
+    pub features: Vec<String>,
+    /// The classes, by label.
+    pub classes: Vec<String>,
+    /// The column of the target.
+    pub target: Option<String>,
+}
+
+/// What a model is trained with.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled {
+    pub loss: Arc<dyn Loss>,
+    /// Where the loss is fused with the last layer, the loss of that layer's outputs.
+    pub fused_head: Option<Arc<dyn Loss>>,
+    pub optimizer: Arc<dyn Optimizer>,
+}
+
+impl Compiled {
+    /// A loss and an optimizer that a model of its own is trained with.
+    pub fn of_model(
+        model: &Sequential,
+        loss: Box<dyn Loss>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self> {
+        loss.check()?;
+        let fused_head = fused_head(model, &*loss)?;
+        if fused_head.is_none() {
+            crate::losses::check_trainable(&*loss)?;
+        }
+        optimizer.check()?;
+        if model.embedding.is_some() && !takes_rows(&*optimizer) {
+            let allowed = "one that moves each element by itself, keeps no averaged weights and takes batches";
+            return Err(Error::option("embedding", "optimizer", optimizer.name(), allowed));
+        }
+        Ok(Compiled { loss: Arc::from(loss), fused_head, optimizer: Arc::from(optimizer) })
+    }
+}
+
+/// The loss of the last layer's outputs, of a loss that takes that layer's weights and labels.
+fn fused_head(model: &Sequential, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss>>> {
+    let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
+    let (Family::MultiInput(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else {
+        return Ok(None);
+    };
+    match model.output_activation() {
+        name if name != Identity.name() => Err(Error::Input {
+            operation: loss.name().into(),
+            name: "the last layer".into(),
+            found: format!("has the activation {name}"),
+            allowed: "it must have none: the loss takes it for its own linear layer".into(),
+        }),
+        _ => Ok(Some(Arc::from(crate::losses::from_name(inner.name(), &inner.options())?))),
+    }
+}
+
+impl Model {
+    /// Chooses the loss and the optimizer: Keras' `compile`. A model that was trained before keeps its weights and
+    /// begins with a fresh state of the optimizer.
+    ///
+    /// [`crate::losses::LinearCrossEntropy`] takes the model's last layer for its own: the same training as with cross-entropy on that layer's
+    /// outputs, of which it never holds more than a chunk of rows.
+    ///
+    /// # Errors
+    /// [`crate::Error::Input`] for a last layer whose activation the loss takes itself: a softmax or sigmoid under a loss of logits;
+    /// [`crate::Error::Option`] for an option outside its domain, and, where the model begins with an embedding, for an optimizer that looks at
+    /// whole tensors or keeps averaged weights; [`crate::Error::Input`] for a loss that takes other inputs than predictions and targets, and
+    /// for [`crate::losses::LinearCrossEntropy`] behind a last layer with an activation.
+    pub fn compile(
+        self,
+        loss: impl Loss + 'static,
+        optimizer: impl Optimizer + 'static,
+    ) -> Result<Self> {
+        self.compile_boxed(Box::new(loss), Box::new(optimizer))
+    }
+
+    /// As [`Model::compile`], of a loss and an optimizer that were made from their names.
+    ///
+    /// # Errors
+    /// As [`Model::compile`].
+    pub fn compile_boxed(self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+        crate::losses::check_outputs(&*loss, self.description.output_activation())?;
+        self.compile_known(loss, optimizer)
+    }
+
+    /// As [`Model::compile_boxed`] of a file: what was trained once goes on, whatever its last layer is.
+    pub(crate) fn compile_known(
+        mut self,
+        loss: Box<dyn Loss>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self> {
+        let compiled = Compiled::of_model(&self.description, loss, optimizer)?;
+        self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
+        (self.average, self.training) = (None, None);
+        self.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
+        self.compiled = Some(compiled);
+        Ok(self)
+    }
+
+    /// Takes `mean` off each feature and divides by `scale` before anything else; saved with the model.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] if there is not one number for each feature, [`crate::Error::Option`] for a scale of 0.
+    pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
+        if self.description.embedding.is_some() {
+            return Err(Error::Input {
+                operation: "input scaling".into(),
+                name: "the model".into(),
+                found: "takes ids".into(),
+                allowed: "only numbers can be scaled".into(),
+            });
+        }
+        self.scaling = Some(Scaling::new(mean, scale, self.graph.inputs())?);
+        Ok(())
+    }
+
+    /// Whether it scales its features first: [`Model::set_input_scaling`].
+    pub fn scales_inputs(&self) -> bool {
+        self.scaling.is_some()
+    }
+
+    /// What rows must know of this model.
+    pub(crate) fn input_spec(&self) -> InputSpec<'_> {
+        InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() }
+    }
+
+    /// What columns and classes are called.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Says what columns and classes are called; saved with the model.
+    pub fn set_names(
+        &mut self,
+        features: Vec<String>,
+        classes: Vec<String>,
+        target: Option<String>,
+    ) {
+        self.names = Names { features, classes, target };
+    }
+
+    /// How the columns of a table become the features of this model, and its outputs numbers or classes of the targets.
+    pub fn encoding(&self) -> Option<&Encoding> {
+        self.encoding.as_ref()
+    }
+
+    /// Says how the columns of a table become features; saved with the model. Features and targets that the model is handed are encoded
+    /// already: [`Encoding::apply`].
+    pub fn set_encoding(&mut self, encoding: Encoding) {
+        self.encoding = Some(encoding);
+    }
+
+    /// Predictions for rows of features: [rows, units of the last layer].
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] if a row has not as many features as the model, [`crate::Error::Empty`] without rows,
+    /// [`crate::Error::NonFinite`] for NaN or infinities.
+    pub fn predict<S: Data<Elem: FloatElement>>(
+        &mut self,
+        features: &ArrayBase<S, Ix2>,
+    ) -> Result<Array2<f32>> {
+        let rows = features.nrows();
+        let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
+        let targets = SampleTargets::None;
+        let weights = Weights::default();
+        let samples =
+            Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
+        let data = self.engine.load(&samples)?;
+        let predictions = self.engine.predict(data, self.graph.prediction_batch());
+        self.engine.unload(data);
+        samples::predictions(rows, self.graph.outputs(), predictions?)
+    }
+
+    /// The number of weights and biases.
+    pub fn parameters(&self) -> usize {
+        self.graph.parameter_count()
+    }
+
+    /// The device that the model lives on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The length of a row of features.
+    pub fn inputs(&self) -> usize {
+        self.graph.inputs()
+    }
+
+    /// The length of a prediction.
+    pub fn outputs(&self) -> usize {
+        self.graph.outputs()
+    }
+
+    /// The loss that the model was compiled with.
+    pub fn loss(&self) -> Option<&dyn Loss> {
+        self.compiled.as_ref().map(|compiled| &*compiled.loss)
+    }
+
+    /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a softmax.
+    pub fn predicts_classes(&self) -> bool {
+        let takes_classes = self.loss().is_some_and(|loss| {
+            !matches!(
+                loss.inner().unwrap_or(loss).targets(),
+                Domain::Real | Domain::Positive | Domain::NonNegative
+            )
+        });
+        let softmax =
+            self.description.layers.last().is_some_and(|layer| layer.activation.rowwise());
+        self.outputs() > 1 && (takes_classes || softmax)
+    }
+
+    /// Whether an output is the logarithm of the number that it stands for, as [`crate::losses::PoissonNll`] has it: e to the power of it is
+    /// the prediction.
+    pub fn predicts_logarithms(&self) -> bool {
+        self.loss().is_some_and(|loss| {
+            let is_number =
+                matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative);
+            is_number && loss.predictions() == Domain::Exponent
+        })
+    }
+
+    /// The name of the last layer's activation: what the outputs are is told by it and the loss.
+    pub fn output_activation(&self) -> &'static str {
+        self.description.output_activation()
+    }
+
+    /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
+    pub fn schedule(&self) -> Option<(Arc<dyn Schedule>, bool)> {
+        self.schedule.as_ref().map(|learning_rate_policy| {
+            (learning_rate_policy.schedule.clone(), learning_rate_policy.by_epoch)
+        })
+    }
+
+    /// Which rows were held out where the model was trained.
+    pub fn held_out(&self) -> Option<HeldOut> {
+        self.held_out
+    }
+
+    /// Says which rows were held out; saved with the model.
+    pub fn set_held_out(&mut self, held_out: HeldOut) {
+        self.held_out = Some(held_out);
+    }
+
+    /// Whether the training that it is in, or was last in, took its rows in blocks ([`Model::fit_blocks`]): in that order it goes on.
+    pub fn takes_blocks(&self) -> bool {
+        self.training.as_ref().is_some_and(|training| training.options.in_blocks)
+    }
+
+    /// The options of the training that the model was saved in, or was last in, to go on with it: those that its numbers depend on, its
+    /// schedule and its average, and as many epochs as are left, which may be none. Rows to validate on, the checkpoint and callbacks
+    /// are to be given again. None for a model that was not trained.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, EarlyStopping, Fit, Model, Sequential, losses::Mse, optimizers::Adam};
+    /// # use ndarray::array;
+    /// # let (x, y) = (array![[0.0_f32], [1.0], [2.0]], array![[0.0_f32], [1.0], [2.0]]);
+    /// # let path = std::env::temp_dir().join(format!("gradus-resume-{}.safetensors", std::process::id()));
+    /// let mut model = Sequential::new(1).then(Dense::new(1)).on(&Device::cpu())?.compile(Mse::new(), Adam::new())?;
+    /// let fit = Fit::new().epochs(9).early_stopping(EarlyStopping::new().patience(3)).checkpoint(&path);
+    /// model.fit(&x, &y, fit.on_epoch(|epoch, _| if epoch < 4 { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }))?;
+    ///
+    /// // Another day, or behind a crash:
+    /// let mut model = Model::load(&path, &Device::cpu())?;
+    /// let fit = model.fit_to_resume().unwrap_or_default();
+    /// let history = model.fit(&x, &y, fit.checkpoint(&path))?;
+    /// assert_eq!((history.before, history.epochs.len()), (4, 9));
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn fit_to_resume(&self) -> Option<Fit> {
+        let training = self.training.as_ref()?;
+        let mut fit = training.options.fit().epochs(training.left()).resume(true);
+        (fit.schedule, fit.average) = (self.schedule.clone(), self.average);
+        Some(fit)
+    }
+
+    /// The epochs of the training that the model was saved in, or was last in. None of one that early stopping ended, and none of a model that
+    /// was not trained.
+    pub fn history(&self) -> &[Epoch] {
+        self.training.as_ref().map_or(&[], |training| &training.monitor.history.epochs)
+    }
+
+    /// How many times the parameters have been moved.
+    pub fn steps(&self) -> u64 {
+        self.progress.steps
+    }
+
+    /// Weights [inputs, units] and bias (empty if it has none) of each layer.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn weights(&self) -> Result<Vec<(Array2<f64>, Vec<f64>)>> {
+        let flat = self.engine.parameters()?;
+        let of = |path: String| {
+            let parameter = self.graph.parameter(&path);
+            parameter.map(|parameter| (parameter.shape.clone(), &flat[self.graph.range(parameter)]))
+        };
+        let layer = |index: usize| {
+            let (shape, weight) = of(format!("layers.{index}.weight"))?;
+            let weight = Array2::from_shape_vec((shape[0], shape[1]), weight.to_vec()).ok()?;
+            Some((
+                weight,
+                of(format!("layers.{index}.bias")).map_or_else(Vec::new, |(_, bias)| bias.to_vec()),
+            ))
+        };
+        Ok((0..self.description.layers.len()).filter_map(layer).collect())
+    }
+
+    /// Every parameter by its path, in the order in which they are saved: `embedding.weight`, `layers.0.weight`, `layers.0.bias` and so
+    /// on. PyTorch's `named_parameters`; a weight is [inputs, units].
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential};
+    /// let model = Sequential::new(3).then(Dense::new(2)).on(&Device::cpu())?;
+    /// let named = model.named_parameters()?;
+    /// assert_eq!((named[0].0.as_str(), named[0].1.shape()), ("layers.0.weight", &[3, 2][..]));
+    /// assert_eq!((named[1].0.as_str(), named[1].1.shape()), ("layers.0.bias", &[2][..]));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn named_parameters(&self) -> Result<Vec<(String, ArrayD<f64>)>> {
+        let flat = self.engine.parameters()?;
+        let named = |parameter: &crate::nn::graph::nodes::Parameter| {
+            let values = flat[self.graph.range(parameter)].to_vec();
+            let array = ArrayD::from_shape_vec(&parameter.shape[..], values);
+            let refused = |error: ndarray::ShapeError| {
+                shape_error(&parameter.path, error.to_string(), "its shape")
+            };
+            Ok((parameter.path.clone(), array.map_err(refused)?))
+        };
+        self.graph.parameters.iter().map(named).collect()
+    }
+
+    /// The table of a model that begins with an embedding, [rows, width].
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn embedding(&self) -> Result<Option<Array2<f64>>> {
+        let Some(embedding) = self.graph.embedding() else { return Ok(None) };
+        let table = self.engine.parameters()?.split_off(self.graph.length);
+        let array = Array2::from_shape_vec((embedding.rows, embedding.width), table);
+        array
+            .map(Some)
+            .map_err(|error| shape_error("embedding", error.to_string(), "[rows, width]"))
+    }
+
+    /// A table of the layers, their shapes and numbers of parameters: Keras' `summary`.
+    pub fn summary(&self) -> String {
+        let mut text = format!("{:<24} {:<16} {:>12}\n", "layer", "output", "parameters");
+        if let Some(embedding) = self.graph.embedding() {
+            let (ids, outputs) = (embedding.ids, embedding.outputs());
+            let (name, shape) = (format!("embedding of {ids} ids"), format!("[rows, {outputs}]"));
+            let _ = writeln!(text, "{name:<24} {shape:<16} {:>12}", embedding.length());
+        }
+        for (index, layer) in self.description.layers.iter().enumerate() {
+            let (name, path) =
+                (format!("{index} dense, {}", layer.activation.name()), format!("layers.{index}."));
+            let own =
+                self.graph.parameters.iter().filter(|parameter| parameter.path.starts_with(&path));
+            let parameters: usize = own.map(|parameter| parameter.length()).sum();
+            let _ = writeln!(
+                text,
+                "{name:<24} {:<16} {parameters:>12}",
+                format!("[rows, {}]", layer.units)
+            );
+        }
+        let parameters = self.parameters();
+        let _ = write!(
+            text,
+            "{parameters} parameters ({}) on {}",
+            text::bytes(4.0 * parameters as f64),
+            self.device.describe()
+        );
+        text
+    }
+}

@@ -1,0 +1,136 @@
+//! Activation by element: y = f(x), dL/dx = dL/dy f'(x), of any entry of `nn::activations` but softmax, which is an op of its own.
+
+use std::sync::Arc;
+
+use crate::cpu::real::Real;
+use crate::nn::activations::{Activation, CATALOGUE, link};
+use crate::nn::graph::op::{
+    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, InPlace, Op, Saves, Shape,
+};
+use crate::runtime::launch::lanes_of;
+use crate::runtime::pipeline::Program;
+use crate::runtime::recorder::Recorder;
+use crate::runtime::wgsl::{File, shader};
+use crate::{Error, Result};
+
+const NUMBERS: File = shader!("lib/numbers.wgsl");
+const FORWARD: File = shader!("ops/activation/activation_forward.wgsl");
+const BACKWARD: File = shader!("ops/activation/activation_backward.wgsl");
+
+pub(crate) static ENTRY: Entry = Entry { name: "activation", examples, programs };
+
+/// An activation as a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Activate {
+    pub activation: Arc<dyn Activation>,
+}
+
+/// Each activation by element, with each set of its options.
+fn all() -> impl Iterator<Item = Arc<dyn Activation>> {
+    let made = CATALOGUE.iter().flat_map(|entry| {
+        let options = ["null"].into_iter().chain(entry.variants.iter().copied());
+        options
+            .filter_map(|text| serde_json::from_str(text).ok())
+            .filter_map(|options| (entry.make)(&options).ok())
+    });
+    made.filter(|activation| !activation.rowwise()).map(Arc::from)
+}
+
+fn examples() -> Vec<Example> {
+    all()
+        .map(|activation| Example { op: Box::new(Activate { activation }), inputs: vec![vec![5]] })
+        .collect()
+}
+
+fn programs() -> Vec<Program> {
+    all()
+        .flat_map(|activation| [8.0, 64.0].map(|lanes| programs_of(&*activation, lanes)))
+        .flatten()
+        .collect()
+}
+
+/// The programs of one activation by itself; in a dense layer its forward pass is the epilogue of a product.
+pub(crate) fn programs_of(activation: &dyn Activation, lanes: f64) -> [Program; 2] {
+    [forward_program(activation, lanes), backward_program(activation, lanes)]
+}
+
+fn forward_program(activation: &dyn Activation, lanes: f64) -> Program {
+    let mut program =
+        Program::plain(activation.name(), &[FORWARD, NUMBERS], vec![("WORKGROUP", lanes)]);
+    link(&mut program, activation);
+    program
+}
+
+fn backward_program(activation: &dyn Activation, lanes: f64) -> Program {
+    let constants =
+        vec![("WORKGROUP", lanes), ("KEEP_INPUT", f64::from(u8::from(activation.needs_input())))];
+    let mut program = Program::plain(activation.name(), &[BACKWARD, NUMBERS], constants);
+    link(&mut program, activation);
+    program
+}
+
+/// Records dL/dx of an activation by element from dL/dy, where it stands. Of the buffers the first, what the activation was given, is read
+/// only where its derivative asks for it.
+pub(crate) fn backward_in_place(
+    recorder: &mut Recorder,
+    activation: &dyn Activation,
+    elements: usize,
+    [input, output, gradient]: [&wgpu::Buffer; 3],
+) -> Result<()> {
+    let gpu = recorder.gpu();
+    let lanes = lanes_of(gpu.is_software());
+    let kernel = gpu.kernel(&backward_program(activation, lanes.into()))?;
+    let (length, storage) = (elements as u32, [input.into(), output.into(), gradient.into()]);
+    recorder.dispatch(&kernel, &[length, 0, 0, 0], &storage, length.div_ceil(lanes))
+}
+
+impl Op for Activate {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
+        self.activation.check()?;
+        match inputs {
+            [shape] => Ok((*shape).clone()),
+            _ => Err(Error::Shape {
+                operation: self.activation.name().into(),
+                found: format!("{} inputs", inputs.len()),
+                allowed: "one".into(),
+            }),
+        }
+    }
+
+    fn saves(&self, _: &[&Shape]) -> Saves {
+        Saves { input: self.activation.needs_input(), output: true, ..Saves::default() }
+    }
+
+    fn in_place(&self) -> InPlace {
+        InPlace { forward_gpu: false, backward: true }
+    }
+
+    fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
+        let gpu = recorder.gpu();
+        let lanes = lanes_of(gpu.is_software());
+        let kernel = gpu.kernel(&forward_program(&*self.activation, lanes.into()))?;
+        let length = (io.rows * io.output.width) as u32;
+        let storage = [io.inputs[0].buffer.into(), io.output.buffer.into()];
+        recorder.dispatch(&kernel, &[length, 0, 0, 0], &storage, length.div_ceil(lanes))
+    }
+
+    fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
+        let buffers = [io.inputs[0].buffer, io.output.buffer, io.grad_output];
+        backward_in_place(recorder, &*self.activation, io.rows * io.output.width, buffers)
+    }
+}
+
+impl<R: Real> Cpu<R> for Activate {
+    fn forward(&self, io: Forward<R>) -> Result<()> {
+        self.activation.forward(io.output.len() / io.rows.max(1), io.inputs[0], io.output)
+    }
+
+    fn backward(&self, io: Backward<R>) -> Result<()> {
+        let width = io.output.len() / io.rows.max(1);
+        self.activation.backward(width, io.inputs[0], io.output, io.grad_output)
+    }
+}

@@ -1,0 +1,82 @@
+//! The kernels of a dense layer: matrix products with what goes before and after them.
+
+use crate::Result;
+use crate::nn::activations::{Activation, Identity};
+use crate::nn::ops::matmul::product::{Kind, record};
+use crate::nn::ops::matmul::{Epilogue, Layout, Params};
+use crate::runtime::pipeline::Slice;
+use crate::runtime::recorder::Recorder;
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+/// The output of a layer: y = activation(x W + b), of an activation by element.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forward<'a> {
+    pub activation: &'a dyn Activation,
+    pub bias: bool,
+    pub params: Params,
+    pub x: &'a wgpu::Buffer,
+    pub parameters: &'a wgpu::Buffer,
+    pub y: &'a wgpu::Buffer,
+    /// Takes what the activation was given, if its derivative asks for it; else any buffer that is bound to nothing else.
+    pub sums: &'a wgpu::Buffer,
+}
+
+/// Records a layer's output.
+pub(crate) fn forward(recorder: &mut Recorder, layer: &Forward) -> Result<()> {
+    let constants =
+        [("HAS_BIAS", flag(layer.bias)), ("KEEP_INPUT", flag(layer.activation.needs_input()))];
+    let storage =
+        [layer.x, layer.parameters, layer.parameters, layer.y, layer.sums].map(Slice::from);
+    let activation = Some(layer.activation);
+    let kind =
+        Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation, constants: &constants };
+    record(recorder, &kind, &layer.params, &storage)
+}
+
+/// Records the gradient of a layer's W and b: Xᵀ dZ, with a row of ones below Xᵀ for b.
+pub(crate) fn weight_gradient(
+    recorder: &mut Recorder,
+    params: &Params,
+    x: &wgpu::Buffer,
+    grad_sums: &wgpu::Buffer,
+    gradients: &wgpu::Buffer,
+) -> Result<()> {
+    record(
+        recorder,
+        &Kind::plain(Layout::TN),
+        params,
+        &[x.into(), grad_sums.into(), gradients.into()],
+    )
+}
+
+/// The gradient of a layer's input, times the derivative of the activation that made it: dZ Wᵀ ∘ f'.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InputGradient<'a> {
+    /// The activation that made the input, by element.
+    pub activation: &'a dyn Activation,
+    pub params: Params,
+    pub grad_sums: &'a wgpu::Buffer,
+    pub parameters: &'a wgpu::Buffer,
+    pub grad_input: &'a wgpu::Buffer,
+    /// What the activation was given, if its derivative asks for it.
+    pub sums_of_input: &'a wgpu::Buffer,
+    pub x: &'a wgpu::Buffer,
+}
+
+/// Records the gradient of a layer's input.
+pub(crate) fn input_gradient(recorder: &mut Recorder, layer: &InputGradient) -> Result<()> {
+    let mut storage = vec![layer.grad_sums, layer.parameters, layer.grad_input];
+    let constants = [("KEEP_INPUT", flag(layer.activation.needs_input()))];
+    let mut kind = Kind::plain(Layout::NT);
+    // Identity is 1 · product: the product as it is.
+    if layer.activation.name() != Identity.name() {
+        storage.extend([layer.sums_of_input, layer.x]);
+        let (epilogue, activation) = (Epilogue::InputGradient, Some(layer.activation));
+        kind = Kind { layout: Layout::NT, epilogue, activation, constants: &constants };
+    }
+    let storage: Vec<Slice> = storage.into_iter().map(Slice::from).collect();
+    record(recorder, &kind, &layer.params, &storage)
+}

@@ -1,0 +1,268 @@
+//! Dense: y = x W + b. PyTorch `Linear`, whose weight is Wᵀ; Keras `Dense`.
+//!
+//! dL/dW = Xᵀ dY and dL/db = Σ dY over the rows, in one product with a row of ones below Xᵀ; dL/dX = dY Wᵀ. W is [inputs, units],
+//! row-major, and b follows at once.
+//!
+//! Its other fields are what `graph::fuse` puts in: an activation behind the sums, the derivative of the activation that made the
+//! input, and the order of a chunked head.
+
+pub(crate) mod kernels;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::Result;
+use crate::cpu::matmul::{Layout, matmul};
+use crate::cpu::real::Real;
+use crate::nn::activations::{Activation, Identity};
+use crate::nn::graph::op::{
+    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, GradientKind, Initial, Op,
+    ParameterSpec, Penalties, Saves, Shape,
+};
+use crate::nn::layers::initializer::Initializer;
+use crate::nn::ops::activation::backward_in_place;
+use crate::nn::ops::matmul::Params;
+use crate::runtime::recorder::Recorder;
+
+pub(crate) static ENTRY: Entry = Entry {
+    name: "dense",
+    examples,
+    // The product's programs are those of `nn::ops::matmul`.
+    programs: Vec::new,
+};
+
+/// y = activation(x W + b).
+#[derive(Clone, Debug)]
+pub(crate) struct Dense {
+    pub units: usize,
+    pub bias: bool,
+    pub initializer: Initializer,
+    pub penalties: Penalties,
+    /// By element, behind the sums: `fuse::epilogues`.
+    pub activation: Option<Arc<dyn Activation>>,
+    /// That which made the input: the input's gradient goes through its derivative. `fuse::derivatives`.
+    pub input_activation: Option<Arc<dyn Activation>>,
+    /// `grad_output` is that of the sums: the op behind has gone through the derivative.
+    pub derivative_is_behind: bool,
+    /// On the CPU the bias lies in the output before the product is added: one pass less over a wide output. `fuse::chunked_head`.
+    pub bias_first: bool,
+}
+
+impl Dense {
+    pub fn new(units: usize, bias: bool) -> Self {
+        Dense {
+            units,
+            bias,
+            initializer: Initializer::default(),
+            penalties: Penalties::default(),
+            activation: None,
+            input_activation: None,
+            derivative_is_behind: false,
+            bias_first: false,
+        }
+    }
+
+    /// The activation whose derivative `grad_output` has to go through.
+    fn own_derivative(&self) -> Option<&dyn Activation> {
+        self.activation.as_deref().filter(|_| !self.derivative_is_behind)
+    }
+}
+
+fn examples() -> Vec<Example> {
+    let example =
+        |op: Dense, inputs: usize| Example { op: Box::new(op), inputs: vec![vec![inputs]] };
+    vec![
+        example(Dense::new(3, true), 5),
+        example(Dense::new(8, false), 4),
+        example(Dense::new(1, true), 1),
+    ]
+}
+
+fn width(inputs: &[&Shape]) -> usize {
+    inputs.iter().flat_map(|shape| shape.iter()).product()
+}
+
+impl Op for Dense {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
+        match inputs {
+            [shape] if shape.len() == 1 => Ok(vec![self.units]),
+            _ => Err(crate::Error::Shape {
+                operation: ENTRY.name.into(),
+                found: format!("inputs of shapes {inputs:?}"),
+                allowed: "one input of shape [numbers]".into(),
+            }),
+        }
+    }
+
+    fn parameters(&self, inputs: &[&Shape]) -> Vec<ParameterSpec> {
+        let (penalties, gradient) = (self.penalties, GradientKind::Dense);
+        let (shape, initial) =
+            (vec![width(inputs), self.units], Initial::Weights(self.initializer));
+        let mut all = vec![ParameterSpec { name: "weight", shape, initial, penalties, gradient }];
+        if self.bias {
+            let (shape, initial, penalties) =
+                (vec![self.units], Initial::Zeros, Penalties::default());
+            all.push(ParameterSpec { name: "bias", shape, initial, penalties, gradient });
+        }
+        all
+    }
+
+    fn saves(&self, _: &[&Shape]) -> Saves {
+        let needs_input = |activation: &Option<Arc<dyn Activation>>| {
+            activation.as_ref().is_some_and(|activation| activation.needs_input())
+        };
+        Saves {
+            input: true,
+            output: self.own_derivative().is_some(),
+            own: if needs_input(&self.activation) { self.units } else { 0 },
+            own_of_input: needs_input(&self.input_activation),
+        }
+    }
+
+    fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
+        let (x, weight) = (io.inputs[0], &io.parameters.ranges[0]);
+        let params = Params {
+            m: io.rows as u32,
+            n: self.units as u32,
+            k: x.width as u32,
+            left_offset: (io.first_row * x.width) as u32,
+            right_offset: weight.start as u32,
+            bias_offset: weight.end as u32,
+            ..Params::default()
+        };
+        let activation = self.activation.as_deref().unwrap_or(&Identity);
+        let (parameters, y, sums) = (io.parameters.all, io.output.buffer, io.saved);
+        let bias = self.bias;
+        kernels::forward(
+            recorder,
+            &kernels::Forward { activation, bias, params, x: x.buffer, parameters, y, sums },
+        )
+    }
+
+    fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
+        let (x, weight, grad_sums) = (io.inputs[0], &io.parameters.ranges[0], io.grad_output);
+        if let Some(activation) = self.own_derivative() {
+            let elements = io.rows * self.units;
+            backward_in_place(
+                recorder,
+                activation,
+                elements,
+                [io.saved, io.output.buffer, grad_sums],
+            )?;
+        }
+        let (rows, units, inputs, ones) =
+            (io.rows as u32, self.units as u32, x.width as u32, u32::from(self.bias));
+        let of_batch = (io.first_row * x.width) as u32;
+        let params = Params {
+            m: inputs + ones,
+            n: units,
+            k: rows,
+            ones,
+            accumulate: u32::from(io.accumulate),
+            left_offset: of_batch,
+            output_offset: weight.start as u32,
+            ..Params::default()
+        };
+        kernels::weight_gradient(recorder, &params, x.buffer, grad_sums, io.parameters.gradients)?;
+        let Some(grad_input) = io.grad_inputs[0] else { return Ok(()) };
+        let layer = kernels::InputGradient {
+            activation: self.input_activation.as_deref().unwrap_or(&Identity),
+            params: Params {
+                m: rows,
+                n: inputs,
+                k: units,
+                right_offset: weight.start as u32,
+                output_offset: of_batch,
+                ..Params::default()
+            },
+            grad_sums,
+            parameters: io.parameters.all,
+            grad_input,
+            sums_of_input: io.saved_of_input,
+            x: x.buffer,
+        };
+        kernels::input_gradient(recorder, &layer)
+    }
+}
+
+impl<R: Real> Cpu<R> for Dense {
+    fn forward(&self, io: Forward<R>) -> Result<()> {
+        let (x, weight, bias) = (io.inputs[0], io.parameters.get(0), io.parameters.get(1));
+        let needs_input =
+            self.activation.as_ref().is_some_and(|activation| activation.needs_input());
+        let mut copy = Vec::new();
+        let sums = if needs_input { &mut *io.saved } else { &mut *io.output };
+        self.sums(io.rows, x, weight, bias, sums)?;
+        let Some(activation) = &self.activation else { return Ok(()) };
+        if !needs_input {
+            copy.extend_from_slice(sums);
+        }
+        let sums = if needs_input { &*io.saved } else { &copy[..] };
+        activation.forward(self.units, sums, io.output)
+    }
+
+    fn backward(&self, io: Backward<R>) -> Result<()> {
+        let (x, weight, grad_sums) = (io.inputs[0], io.parameters.get(0), io.grad_output);
+        if let Some(activation) = self.own_derivative() {
+            activation.backward(self.units, io.saved, io.output, grad_sums)?;
+        }
+        let (rows, inputs, mut gradients) = (io.rows, x.len() / io.rows.max(1), io.grad_parameters);
+        matmul(
+            Layout::TN,
+            inputs,
+            self.units,
+            rows,
+            x,
+            grad_sums,
+            gradients.get(0),
+            io.accumulate,
+        )?;
+        bias_gradient(self.units, grad_sums, gradients.get(1), io.accumulate);
+        let Some(grad_input) = &mut io.grad_inputs[0] else { return Ok(()) };
+        matmul(Layout::NT, rows, inputs, self.units, grad_sums, weight, grad_input, false)?;
+        match &self.input_activation {
+            Some(activation) => activation.backward(inputs, io.saved_of_input, x, grad_input),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Dense {
+    /// x W + b.
+    fn sums<R: Real>(
+        &self,
+        rows: usize,
+        x: &[R],
+        weight: &[R],
+        bias: &[R],
+        sums: &mut [R],
+    ) -> Result<()> {
+        let inputs = x.len() / rows.max(1);
+        let adds = self.bias_first && self.bias;
+        if adds {
+            sums.par_chunks_mut(self.units).for_each(|row| row.copy_from_slice(bias));
+        }
+        matmul(Layout::NN, rows, self.units, inputs, x, weight, sums, adds)?;
+        if self.bias && !adds {
+            for row in sums.chunks_exact_mut(self.units) {
+                row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// db: the sum of the gradient over the rows.
+fn bias_gradient<R: Real>(units: usize, grad_sums: &[R], bias: &mut [R], accumulate: bool) {
+    if !accumulate {
+        bias.fill(R::ZERO);
+    }
+    for row in grad_sums.chunks_exact(units) {
+        bias.iter_mut().zip(row).for_each(|(sum, &g)| *sum += g);
+    }
+}

@@ -1,0 +1,94 @@
+//! The uniform of the gathers, and what they leave of lists.
+
+use std::mem::offset_of;
+
+use crate::nn::ops::gather::*;
+use crate::runtime::wgsl;
+
+/// The shader's members with their offsets; its size is the Rust struct's, whose end may be padding.
+fn asks(program: &Program, own: usize, expected: &[(&str, usize)]) {
+    let module = wgsl::parse(&program.label, &program.header, &program.files).unwrap();
+    let (size, members) = wgsl::struct_layout(&module.ir, "Params").expect("the shader has it");
+    assert_eq!((size as usize).next_multiple_of(16), own, "size of {}", program.label);
+    let expected: Vec<_> =
+        expected.iter().map(|&(name, offset)| (name.to_string(), offset as u32)).collect();
+    assert_eq!(members, expected, "fields of {}", program.label);
+}
+
+#[test]
+fn the_gathers_uniform_is_that_of_both_shaders() {
+    for program in [gather_program(8.0), gather_lists_program(8.0, 0.0)] {
+        asks(
+            &program,
+            size_of::<GatherParams>(),
+            &[
+                ("rows", offset_of!(GatherParams, rows)),
+                ("width", offset_of!(GatherParams, width)),
+                ("part_first", offset_of!(GatherParams, part_first)),
+                ("part_rows", offset_of!(GatherParams, part_rows)),
+                ("start", offset_of!(GatherParams, start)),
+                ("length", offset_of!(GatherParams, length)),
+                ("shuffled", offset_of!(GatherParams, shuffled)),
+                ("places", offset_of!(GatherParams, places)),
+                ("first_keys", offset_of!(GatherParams, keys)),
+                ("last_keys", offset_of!(GatherParams, keys) + 16),
+            ],
+        );
+    }
+}
+
+/// What a gather of lists leaves in a batch that was full of sevens, in so many dispatches as there are parts.
+fn gathered(
+    gpu: &Gpu,
+    items: &[f32],
+    offsets: &[u32],
+    parts: &[[u32; 2]],
+    [start, lists, places]: [u32; 3],
+) -> Vec<f32> {
+    let (kernel, width) = (gather_lists(gpu, -1.0).unwrap(), 2);
+    let rows = lists * places;
+    let batch = gpu.upload("a batch", &vec![7.0_f32; (rows * width) as usize]).unwrap();
+    let offsets = gpu.upload("offsets", offsets).unwrap();
+    for &[first, count] in parts {
+        let range = (first * width) as usize..((first + count) * width) as usize;
+        let part = gpu.upload("a part", &items[range]).unwrap();
+        let (length, keys) = (4, [0; 8]);
+        let params = GatherParams {
+            rows,
+            width,
+            part_first: first,
+            part_rows: count,
+            start,
+            length,
+            shuffled: 0,
+            places,
+            keys,
+        };
+        let storage = [(&part).into(), (&batch).into(), (&offsets).into()];
+        gpu.submit(&[gpu.dispatch(&kernel, &params, &storage, rows).unwrap()]).unwrap();
+    }
+    pollster::block_on(gpu.download(&batch, 0, (rows * width) as usize)).unwrap()
+}
+
+#[test]
+fn lists_are_gathered_to_their_last_item_and_each_part_gives_its_own() {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    let gpu = Gpu::open_with(crate::GpuOptions::default()).unwrap();
+    // Four lists of 3, 1, 2 and 4 items of two numbers each.
+    let (offsets, items): (_, Vec<f32>) =
+        ([0, 3, 4, 6, 10], (0..20).map(|number| number as f32).collect());
+    let expected = [
+        2.0, 3.0, 4.0, 5.0, -1.0, -1.0, 6.0, 7.0, -1.0, -1.0, -1.0, -1.0, 8.0, 9.0, 10.0, 11.0,
+        -1.0, -1.0,
+    ];
+    // The first list begins one item later here, so that its third place is behind its end.
+    let shifted = [1, 3, 4, 6, 10];
+    for parts in [&[[0, 10]][..], &[[0, 3], [3, 7]], &[[3, 7], [0, 3]], &[[0, 1], [1, 4], [5, 5]]] {
+        assert_eq!(gathered(&gpu, &items, &shifted, parts, [0, 3, 3]), expected, "{parts:?}");
+    }
+    // A part alone gives its own items, from its first to its last, and all of the padding.
+    let [a, b] = [[3, 2], [0, 3]].map(|part| gathered(&gpu, &items, &offsets, &[part], [0, 3, 3]));
+    let of = |found: &[f32]| found.chunks(2).map(|item| item[0]).collect::<Vec<_>>();
+    assert_eq!(of(&a), [7.0, 7.0, 7.0, 6.0, -1.0, -1.0, 8.0, 7.0, -1.0]);
+    assert_eq!(of(&b), [0.0, 2.0, 4.0, 7.0, -1.0, -1.0, 7.0, 7.0, -1.0]);
+}

@@ -1,0 +1,103 @@
+//! Metrics of a batch: which rows are right, and the sums of losses and of right rows.
+
+use std::sync::Arc;
+
+use crate::Result;
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::lanes_of;
+use crate::runtime::pipeline::{Command, Kernel, Program};
+use crate::runtime::wgsl::{File, shader};
+use crate::templates::{MOST_IGNORED, ignored_words};
+
+const CORRECT: File = shader!("ops/metrics/correct.wgsl");
+const SUMMARY: File = shader!("ops/metrics/summary.wgsl");
+
+/// Which rows are right, behind the partial values of the loss.
+pub(crate) fn correct(
+    gpu: &Gpu,
+    [rows, columns, offset]: [u32; 3],
+    labels: bool,
+    ignored: &[i64],
+    thresholds: [f32; 2],
+    [predictions, targets, parts]: [&wgpu::Buffer; 3],
+) -> Result<Command> {
+    let lanes = lanes_of(gpu.is_software());
+    let constants = vec![
+        ("WORKGROUP", lanes.into()),
+        ("HAS_LABELS", f64::from(u8::from(labels))),
+        ("THRESHOLD", thresholds[0].into()),
+        ("TRUTH_THRESHOLD", thresholds[1].into()),
+    ];
+    let kernel = gpu.kernel(&Program::plain("accuracy", &[CORRECT], constants))?;
+    let storage = [predictions.into(), targets.into(), parts.into()];
+    let (ignored_count, ignored) = ignored_words(ignored);
+    let params = CorrectParams { rows, columns, offset, ignored_count, ignored };
+    gpu.dispatch(&kernel, &params, &storage, rows.div_ceil(lanes))
+}
+
+/// Parameters of the accuracy kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct CorrectParams {
+    rows: u32,
+    columns: u32,
+    offset: u32,
+    ignored_count: u32,
+    ignored: [i32; MOST_IGNORED],
+}
+
+/// Parameters of the summary kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct SummaryParams {
+    pub length: u32,
+    pub rows: u32,
+    pub slot: u32,
+    pub reserved: u32,
+}
+
+/// The summary kernel of so many numbers; one workgroup.
+pub(crate) fn summary(gpu: &Gpu, numbers: usize) -> Result<Arc<Kernel>> {
+    // A batch of the whole data set has many rows, and eight lanes of software Vulkan would leave their loop at 65,535 turns.
+    let lanes = if gpu.is_software() && numbers <= 1 << 17 { 8 } else { 256 };
+    gpu.kernel(&Program::plain("summary", &[SUMMARY], vec![("WORKGROUP", lanes.into())]))
+}
+
+/// Every program of this file, for the checks of the shaders.
+pub(crate) fn programs() -> Vec<Program> {
+    let mut programs = Vec::new();
+    for lanes in [8.0, 64.0] {
+        programs.push(Program::plain(
+            "summary",
+            &[SUMMARY],
+            vec![("WORKGROUP", if lanes == 8.0 { 8.0 } else { 256.0 })],
+        ));
+        for labels in [0.0, 1.0] {
+            let constants = vec![("WORKGROUP", lanes), ("HAS_LABELS", labels)];
+            programs.push(Program::plain("accuracy", &[CORRECT], constants));
+        }
+    }
+    programs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+    use crate::runtime::wgsl;
+
+    #[test]
+    fn the_summarys_uniform_is_the_shaders() {
+        let program = Program::plain("summary", &[SUMMARY], Vec::new());
+        let module = wgsl::parse(&program.label, &program.header, &program.files).unwrap();
+        let (size, members) = wgsl::struct_layout(&module.ir, "Params").expect("the shader has it");
+        assert_eq!((size as usize).next_multiple_of(16), size_of::<SummaryParams>());
+        let expected = [
+            ("length", offset_of!(SummaryParams, length)),
+            ("rows", offset_of!(SummaryParams, rows)),
+            ("slot", offset_of!(SummaryParams, slot)),
+        ];
+        assert_eq!(members, expected.map(|(name, offset)| (name.to_string(), offset as u32)));
+    }
+}

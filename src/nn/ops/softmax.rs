@@ -1,0 +1,135 @@
+//! Softmax over a row: yₖ = e^(xₖ − max x)/Σⱼ e^(xⱼ − max x), dL/dxₖ = yₖ (gₖ − Σⱼ gⱼ yⱼ) with g = dL/dy. On a GPU both in place.
+
+use crate::cpu::real::Real;
+use crate::nn::activations;
+use crate::nn::activations::Activation;
+use crate::nn::graph::op::{
+    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, InPlace, Op, Saves, Shape,
+};
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::lanes_of;
+use crate::runtime::pipeline::Program;
+use crate::runtime::recorder::Recorder;
+use crate::runtime::wgsl::{File, shader};
+use crate::{Error, Result};
+
+const NUMBERS: File = shader!("lib/numbers.wgsl");
+const FORWARD: File = shader!("ops/softmax/softmax_forward.wgsl");
+const BACKWARD: File = shader!("ops/softmax/softmax_backward.wgsl");
+
+pub(crate) static ENTRY: Entry = Entry {
+    name: "softmax",
+    examples: || {
+        [1, 5].map(|width| Example { op: Box::new(Softmax), inputs: vec![vec![width]] }).into()
+    },
+    programs: || [8.0, 64.0].map(programs_of).concat(),
+};
+
+/// Softmax as a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Softmax;
+
+fn forward_program(lanes: f64) -> Program {
+    Program::plain("softmax", &[FORWARD, NUMBERS], vec![("WORKGROUP", lanes)])
+}
+
+fn backward_program(lanes: f64) -> Program {
+    Program::plain("softmax, backward", &[BACKWARD], vec![("WORKGROUP", lanes)])
+}
+
+/// Its programs, forward and backward.
+pub(crate) fn programs_of(lanes: f64) -> [Program; 2] {
+    [forward_program(lanes), backward_program(lanes)]
+}
+
+/// One thread goes through a row of softmax three times, and Mesa's software Vulkan leaves the loops of an invocation,
+/// without a word, after 65,535 turns in all.
+fn check_width(gpu: &Gpu, width: usize) -> Result<()> {
+    const MOST: usize = 16_384;
+    if !gpu.is_software() || width <= MOST {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        operation: "softmax".into(),
+        found: format!("a layer of {width} units on a software adapter"),
+        allowed: format!(
+            "up to {MOST} there; use the loss cross_entropy on logits, or the device `cpu`"
+        ),
+    })
+}
+
+/// Records softmax of rows where they stand.
+pub(crate) fn forward_in_place(
+    recorder: &mut Recorder,
+    [rows, width]: [usize; 2],
+    y: &wgpu::Buffer,
+) -> Result<()> {
+    let gpu = recorder.gpu();
+    check_width(&gpu, width)?;
+    let lanes = lanes_of(gpu.is_software());
+    let kernel = gpu.kernel(&forward_program(lanes.into()))?;
+    recorder.dispatch(
+        &kernel,
+        &[rows as u32, width as u32, 0, 0],
+        &[y.into()],
+        (rows as u32).div_ceil(lanes),
+    )
+}
+
+/// Records dL/dx of softmax from dL/dy, where it stands.
+pub(crate) fn backward_in_place(
+    recorder: &mut Recorder,
+    [rows, width]: [usize; 2],
+    [y, gradient]: [&wgpu::Buffer; 2],
+) -> Result<()> {
+    let gpu = recorder.gpu();
+    let lanes = lanes_of(gpu.is_software());
+    let kernel = gpu.kernel(&backward_program(lanes.into()))?;
+    let (params, storage) = ([rows as u32, width as u32, 0, 0], [y.into(), gradient.into()]);
+    recorder.dispatch(&kernel, &params, &storage, (rows as u32).div_ceil(lanes))
+}
+
+impl Op for Softmax {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
+        match inputs {
+            [shape] if shape.len() == 1 => Ok((*shape).clone()),
+            _ => Err(Error::Shape {
+                operation: ENTRY.name.into(),
+                found: format!("inputs of shapes {inputs:?}"),
+                allowed: "one input of shape [numbers]".into(),
+            }),
+        }
+    }
+
+    fn saves(&self, _: &[&Shape]) -> Saves {
+        Saves { output: true, ..Saves::default() }
+    }
+
+    fn in_place(&self) -> InPlace {
+        InPlace { forward_gpu: true, backward: true }
+    }
+
+    fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
+        forward_in_place(recorder, [io.rows, io.output.width], io.output.buffer)
+    }
+
+    fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
+        backward_in_place(recorder, [io.rows, io.output.width], [io.output.buffer, io.grad_output])
+    }
+}
+
+impl<R: Real> Cpu<R> for Softmax {
+    fn forward(&self, io: Forward<R>) -> Result<()> {
+        let softmax: &dyn Activation = &activations::Softmax;
+        softmax.forward(io.output.len() / io.rows.max(1), io.inputs[0], io.output)
+    }
+
+    fn backward(&self, io: Backward<R>) -> Result<()> {
+        let softmax: &dyn Activation = &activations::Softmax;
+        softmax.backward(io.output.len() / io.rows.max(1), &[], io.output, io.grad_output)
+    }
+}

@@ -1,0 +1,94 @@
+//! AdamW: Adam with weight decay that does not pass through its running means.
+
+use crate::catalogue;
+use crate::catalogue::{Entry, options};
+use crate::cpu::real::Real;
+use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
+
+options! {
+    /// AdamW: w ← w (1 − lr λ), then a step of Adam whose gradient knows nothing of the decay.
+    ///
+    /// As `torch.optim.AdamW`; Keras has λ 0.004 and ε 1e-7, optax λ 1e-4.
+    /// Source: I. Loshchilov, F. Hutter, Decoupled Weight Decay Regularization, 2019.
+    pub struct AdamW of "adamw" {
+        /// The step size.
+        learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
+        /// How much of the running mean of the gradient is kept, β₁.
+        beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
+        /// How much of the running mean of its square is kept, β₂.
+        beta2: f64 = 0.999, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
+        /// What keeps the root from 0, ε.
+        epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
+        /// How much of w is taken off in a step, in units of the learning rate, λ.
+        weight_decay: f64 = 0.01, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
+        /// Whether the largest v so far stands in the place of v.
+        amsgrad: bool = false, "true or false" if |_| true;
+    }
+}
+
+pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
+    name: "adamw",
+    summary: "Adam with decoupled weight decay",
+    formula: "w ← w (1 − lr λ); then Adam's step",
+    options: AdamW::OPTIONS,
+    torch: "torch.optim.AdamW",
+    keras: "keras.optimizers.AdamW",
+    optax: "optax.adamw",
+    source: "I. Loshchilov, F. Hutter, Decoupled Weight Decay Regularization, 2019",
+    variants: &[
+        r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#,
+        r#"{"amsgrad": true}"#,
+    ],
+    shader: crate::runtime::wgsl::shader!("optimizers/adamw.wgsl"),
+    make: |options| Ok(Box::new(catalogue::read::<AdamW>("adamw", AdamW::OPTIONS, options)?)),
+};
+
+impl Rule for AdamW {
+    const ENTRY: &'static Entry<dyn Optimizer> = &ENTRY;
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("BETA1", self.beta1),
+            ("BETA2", self.beta2),
+            ("ONE_MINUS_BETA1", 1.0 - self.beta1),
+            ("ONE_MINUS_BETA2", 1.0 - self.beta2),
+            ("EPSILON", self.epsilon),
+            ("WEIGHT_DECAY", self.weight_decay),
+            ("AMSGRAD", f64::from(u8::from(self.amsgrad))),
+        ]
+    }
+
+    fn states(&self) -> usize {
+        if self.amsgrad { 3 } else { 2 }
+    }
+
+    fn initial_learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    fn betas(&self) -> (f64, f64) {
+        (self.beta1, self.beta2)
+    }
+
+    #[inline(always)]
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
+        let kept = parameter * (R::ONE - step.learning_rate * R::new(self.weight_decay));
+        let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * gradient;
+        let v = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * gradient * gradient;
+        let largest = v.max(state.third);
+        let scale = Real::sqrt(R::select(self.amsgrad, largest, v) / step.correction_second)
+            + R::new(self.epsilon);
+        let rate = step.learning_rate / step.correction_first;
+        Update {
+            parameter: kept - rate * m / scale,
+            state: State { first: m, second: v, third: largest, ..state },
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The uniforms of a step's kernels lie in memory as their shaders say, and what clips on a device clips as the host does.
+
+use std::mem::offset_of;
+
+use crate::nn::optimizers;
+use crate::nn::optimizers::update::per_tensor::CombineParams;
+use crate::nn::optimizers::update::*;
+use crate::runtime::device::GpuOptions;
+use crate::runtime::wgsl;
+
+/// The shader's members with their offsets; its size is the Rust struct's, whose end may be padding.
+fn asks(program: &Program, own: usize, expected: &[(&str, usize)]) {
+    let module = wgsl::parse(&program.label, &program.header, &program.files).unwrap();
+    let (size, members) = wgsl::struct_layout(&module.ir, "Params").expect("the shader has it");
+    assert_eq!((size as usize).next_multiple_of(16), own, "size of {}", program.label);
+    let expected: Vec<_> =
+        expected.iter().map(|&(name, offset)| (name.to_string(), offset as u32)).collect();
+    assert_eq!(members, expected, "fields of {}", program.label);
+}
+
+#[test]
+fn the_optimizers_uniform_is_the_shaders() {
+    let adam = optimizers::from_name("adam", &serde_json::Value::Null).unwrap();
+    asks(
+        &optimizer_program(&*adam, &GradientTransform::default()),
+        size_of::<OptimizerParams>(),
+        &[
+            ("length", offset_of!(OptimizerParams, length)),
+            ("segments", offset_of!(OptimizerParams, spans)),
+            ("limit", offset_of!(OptimizerParams, limit)),
+            ("reserved", offset_of!(OptimizerParams, reserved)),
+            ("step", offset_of!(OptimizerParams, step)),
+        ],
+    );
+}
+
+#[test]
+fn the_clips_uniforms_are_the_shaders() {
+    asks(
+        &norm_program(8),
+        size_of::<NormParams>(),
+        &[
+            ("length", offset_of!(NormParams, length)),
+            ("segments", offset_of!(NormParams, spans)),
+            ("block", offset_of!(NormParams, block)),
+            ("reserved", offset_of!(NormParams, reserved)),
+        ],
+    );
+    asks(
+        &clip_program(8),
+        size_of::<ClipParams>(),
+        &[
+            ("length", offset_of!(ClipParams, length)),
+            ("limit", offset_of!(ClipParams, limit)),
+            ("epsilon", offset_of!(ClipParams, epsilon)),
+            ("reserved", offset_of!(ClipParams, reserved)),
+        ],
+    );
+    asks(
+        &combine_program(false),
+        size_of::<CombineParams>(),
+        &[
+            ("length", offset_of!(CombineParams, length)),
+            ("offset", offset_of!(CombineParams, offset)),
+            ("a", offset_of!(CombineParams, factors)),
+            ("b", offset_of!(CombineParams, factors) + 4),
+        ],
+    );
+    asks(
+        &average_program(&GradientTransform::default()),
+        size_of::<AverageParams>(),
+        &[
+            ("length", offset_of!(AverageParams, length)),
+            ("weight", offset_of!(AverageParams, weight)),
+        ],
+    );
+}
+
+/// The factor that the device leaves for a gradient.
+fn factor_on(
+    gpu: &Gpu,
+    limit: f64,
+    spans: &[ParameterSpan],
+    parameters: &[f32],
+    gradients: &[f32],
+) -> f32 {
+    counted_factor_on(
+        gpu,
+        limit,
+        spans,
+        [parameters, gradients],
+        &gpu.buffer("counted", 4).unwrap(),
+    )
+}
+
+fn counted_factor_on(
+    gpu: &Gpu,
+    limit: f64,
+    spans: &[ParameterSpan],
+    values: [&[f32]; 2],
+    not_finite: &wgpu::Buffer,
+) -> f32 {
+    let words = span_words(spans);
+    let table =
+        gpu.upload("segments", if words.is_empty() { &[0; 8] } else { &words[..] }).unwrap();
+    let [w, g] = values.map(|values| gpu.upload("values", values).unwrap());
+    let factor = gpu.buffer("factor", 4).unwrap();
+    let lengths = [values[1].len(), spans.len()];
+    let commands =
+        clip(gpu, [limit, 1e-6], lengths, [&table, &w, &g, &factor, not_finite]).unwrap();
+    gpu.submit(&commands).unwrap();
+    pollster::block_on(gpu.download(&factor, 0, 1)).unwrap()[0]
+}
+
+#[test]
+fn the_devices_clip_is_the_hosts() {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    let gpu = Gpu::open_with(GpuOptions::default())
+        .expect("these tests need an adapter, a software one will do");
+    let penalized = [
+        ParameterSpan { end: 3, l1: 0.3, l2: 0.2, ..ParameterSpan::default() },
+        ParameterSpan { end: 30_000, ..ParameterSpan::default() },
+    ];
+    for length in [1, 7, 4096, 4097, 30_000] {
+        let gradients: Vec<f32> =
+            (0..length).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+        let parameters: Vec<f32> = (0..length).map(|i| ((i * 13 % 7) as f32 - 3.0) / 3.0).collect();
+        let spans = if length == 30_000 { &penalized[..] } else { &[] };
+        let expected = optimizers::clip_factor(0.5, spans, &parameters, &gradients);
+        let found = f64::from(factor_on(&gpu, 0.5, spans, &parameters, &gradients));
+        // A lane adds up to 512 squares, then a tree and its like of the partial sums: each sum rounds by half an ulp
+        // of a growing total, so that at most 540/2 ulps stand in the square and half of those in its root.
+        assert!(
+            (found - expected).abs() <= 135.0 * 1.2e-7 * expected,
+            "{length}: {found} instead of {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_norm_beyond_the_squares_of_f32_still_clips_and_one_that_is_not_finite_gives_nan() {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    let gpu = Gpu::open_with(GpuOptions::default())
+        .expect("these tests need an adapter, a software one will do");
+    let found = factor_on(&gpu, 1.0, &[], &[0.0; 2], &[3e30, 4e30]);
+    assert!((found * 5e30 - 1.0).abs() <= 1e-6, "{found}");
+    assert_eq!(factor_on(&gpu, 1.0, &[], &[0.0; 2], &[1e-30, 0.0]), 1.0);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let found = factor_on(&gpu, 1.0, &[], &[0.0; 3], &[1.0, bad, 2.0]);
+        assert!(found.is_nan(), "{bad}: {found}");
+    }
+}
+
+#[test]
+fn each_norm_that_is_not_finite_is_counted_and_no_other() {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    let gpu = Gpu::open_with(GpuOptions::default()).unwrap();
+    let counter = gpu.buffer("counted", 4).unwrap();
+    for (gradient, expected) in
+        [(f32::NAN, 1), (2.0, 1), (f32::INFINITY, 2), (0.0, 2), (f32::NAN, 3), (1e30, 3)]
+    {
+        counted_factor_on(&gpu, 1.0, &[], [&[0.5; 2], &[1.0, gradient]], &counter);
+        let counted: Vec<u32> = pollster::block_on(gpu.download(&counter, 0, 1)).unwrap();
+        assert_eq!(counted[0], expected, "{gradient}");
+    }
+}
+
+/// Parameters behind one step of gradient descent at rate 1 on the device, and on the host.
+fn moved(
+    gpu: &Gpu,
+    gradient_transform: GradientTransform,
+    parameters: &[f32],
+    gradients: &[f32],
+) -> [Vec<f32>; 2] {
+    let optimizer = optimizers::from_name("sgd", &serde_json::Value::Null).unwrap();
+    let (optimizer, length) = (&*optimizer, parameters.len());
+    let [w, g] = [parameters, gradients].map(|values| gpu.upload("values", values).unwrap());
+    let step = optimizer.step(1, 1.0);
+    let update = Update { optimizer, length, gradient_transform, average: None };
+    Runner::new(gpu, &update, &w, &g).unwrap().run(&step).unwrap();
+    let mut on_host = parameters.to_vec();
+    optimizer
+        .update_transformed(&step, &gradient_transform, &mut on_host, gradients, &mut [])
+        .unwrap();
+    [pollster::block_on(gpu.download(&w, 0, length)).unwrap(), on_host]
+}
+
+#[test]
+fn neither_a_clip_nor_a_proximal_step_hides_a_gradient_that_is_nan() {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    let gpu = Gpu::open_with(GpuOptions::default()).unwrap();
+    let drawn = |proximal| [ParameterSpan { end: 4, proximal, ..ParameterSpan::default() }];
+    let (plain, proximal) = (drawn(0.0), drawn(0.25));
+    let parameters = [0.5, -0.5, 3.0, 0.0];
+    for clip in [None, Some(Clip::Value(0.125))] {
+        for spans in [&[][..], &plain, &proximal] {
+            let gradient_transform = GradientTransform { spans, clip, skip_non_finite: false };
+            for nan in [f32::NAN, -f32::NAN] {
+                for found in moved(&gpu, gradient_transform, &parameters, &[nan, 0.0625, 1.0, nan])
+                {
+                    let is_nan: Vec<bool> = found.iter().map(|w| w.is_nan()).collect();
+                    assert_eq!(
+                        is_nan,
+                        [true, false, false, true],
+                        "{gradient_transform:?}: {found:?}"
+                    );
+                }
+            }
+            let [found, expected] =
+                moved(&gpu, gradient_transform, &parameters, &[1.0, 0.0625, -1.0, f32::INFINITY]);
+            assert_eq!(found, expected, "{gradient_transform:?}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Schedules behind each other.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::catalogue::OptionDoc;
+use crate::nn::schedules::{Entry, Schedule, from_name};
+use crate::{Error, Result};
+
+/// Schedules behind each other: each counts its steps from the milestone at which it begins. PyTorch `SequentialLR`, optax
+/// `join_schedules`.
+///
+/// ```
+/// use gradus::schedules::{Constant, Exponential, Join, Schedule};
+/// let join = Join::new(Constant::new().learning_rate(0.2)).then(10, Exponential::new().learning_rate(0.1).factor(0.5));
+/// assert_eq!((join.rate(9), join.rate(10), join.rate(11)), (0.2, 0.1, 0.05));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Join {
+    schedules: Vec<Arc<dyn Schedule>>,
+    milestones: Vec<u64>,
+}
+
+const OPTIONS: &[OptionDoc] = &[
+    OptionDoc {
+        name: "schedules",
+        domain: "a list of {\"schedule\": name, \"options\": {…}}",
+        meaning: "The schedules in their order.",
+    },
+    OptionDoc {
+        name: "milestones",
+        domain: "whole numbers that grow, one fewer than the schedules",
+        meaning: "The steps at which each but the first begins.",
+    },
+];
+
+pub(crate) static ENTRY: Entry = Entry {
+    name: "join",
+    summary: "schedules behind each other, each with steps of its own",
+    formula: "η = schedule of t − its milestone",
+    options: OPTIONS,
+    torch: "SequentialLR",
+    keras: "",
+    optax: "join_schedules",
+    make: |options| Ok(Box::new(read(options)?)),
+};
+
+impl Join {
+    /// Begins with a schedule.
+    pub fn new(first: impl Schedule + 'static) -> Self {
+        Join { schedules: vec![Arc::new(first)], milestones: Vec::new() }
+    }
+
+    /// From a step on, another one.
+    #[must_use]
+    pub fn then(mut self, milestone: u64, next: impl Schedule + 'static) -> Self {
+        self.milestones.push(milestone);
+        self.schedules.push(Arc::new(next));
+        self
+    }
+}
+
+fn read(options: &Value) -> Result<Join> {
+    let none = serde_json::Map::new();
+    let given = match options {
+        Value::Null => &none,
+        Value::Object(given) => given,
+        other => return Err(Error::option("join", "options", other, "a JSON object")),
+    };
+    let names = || OPTIONS.iter().map(|option| option.name);
+    if let Some(unknown) = given.keys().find(|key| !names().any(|name| name == *key)) {
+        return Err(Error::unknown("option of join", unknown, names()));
+    }
+    let value = |name: &str| given.get(name).cloned().unwrap_or_else(|| json!([]));
+    let (schedules, milestones) = (value("schedules"), value("milestones"));
+    let refused = |place: usize, found: &Value| {
+        Error::option("join", OPTIONS[place].name, found, OPTIONS[place].domain)
+    };
+    let mut join = Join { schedules: Vec::new(), milestones: Vec::new() };
+    for part in schedules.as_array().ok_or_else(|| refused(0, &schedules))? {
+        let name = part.get("schedule").and_then(Value::as_str).ok_or_else(|| refused(0, part))?;
+        join.schedules
+            .push(Arc::from(from_name(name, part.get("options").unwrap_or(&Value::Null))?));
+    }
+    for milestone in milestones.as_array().ok_or_else(|| refused(1, &milestones))? {
+        join.milestones.push(milestone.as_u64().ok_or_else(|| refused(1, milestone))?);
+    }
+    Ok(join)
+}
+
+impl Schedule for Join {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn options(&self) -> Value {
+        let part = |schedule: &Arc<dyn Schedule>| json!({ "schedule": schedule.name(), "options": schedule.options() });
+        json!({
+            "schedules": self.schedules.iter().map(part).collect::<Vec<_>>(),
+            "milestones": self.milestones,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        self.schedules.iter().try_for_each(|schedule| schedule.check())?;
+        if let Some(watching) = self.schedules.iter().find(|schedule| schedule.monitors()) {
+            return Err(Error::option(
+                "join",
+                "schedules",
+                watching.name(),
+                "schedules that go by their steps alone",
+            ));
+        }
+        if self.schedules.len() != self.milestones.len() + 1 || !self.milestones.is_sorted() {
+            let found = format!("{:?} for {} schedules", self.milestones, self.schedules.len());
+            return Err(Error::option("join", "milestones", found, OPTIONS[1].domain));
+        }
+        Ok(())
+    }
+
+    fn rate(&self, step: u64) -> f64 {
+        let passed = self.milestones.iter().filter(|&&milestone| milestone <= step).count();
+        let begun =
+            passed.checked_sub(1).and_then(|last| self.milestones.get(last)).copied().unwrap_or(0);
+        self.schedules.get(passed).map_or(0.0, |schedule| schedule.rate(step - begun))
+    }
+}

@@ -1,0 +1,178 @@
+//! Schedules that go up before they go down.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::catalogue;
+use crate::catalogue::{Options, options};
+use crate::nn::schedules::{Entry, Schedule, between, common, half_wave, line, share};
+use crate::{Error, Result};
+
+options! {
+    /// From `initial` up to `peak` along a line, and there it stays: optax `warmup_constant_schedule`.
+    pub struct Warmup of "warmup" {
+        /// The learning rate at first.
+        initial: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
+        /// The learning rate from the end of the warm-up on.
+        peak: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
+        /// Steps of the warm-up.
+        warmup_steps: u64 = 100u64, "a whole number from 0 on" if |_| true;
+    }
+}
+
+pub(crate) static WARMUP: Entry = line!(
+    "warmup",
+    Warmup,
+    "up along a line, and there it stays",
+    "η = initial + (peak − initial) min(t/warmup_steps, 1)",
+    ["LinearLR", "", "warmup_constant_schedule"]
+);
+
+impl Schedule for Warmup {
+    common!(WARMUP);
+
+    fn rate(&self, step: u64) -> f64 {
+        between(self.initial, self.peak, share(step, self.warmup_steps))
+    }
+}
+
+options! {
+    /// From `initial` up to `peak` along a line, then down to `minimum` along half a wave, and no further: optax
+    /// `warmup_cosine_decay_schedule`. `steps` counts the warm-up too.
+    pub struct WarmupCosine of "warmup_cosine" {
+        /// The learning rate at first.
+        initial: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
+        /// The learning rate at the end of the warm-up.
+        peak: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
+        /// Steps of the warm-up.
+        warmup_steps: u64 = 10u64, "a whole number below steps" if |_| true;
+        /// Steps in all.
+        steps: u64 = 100u64, "a whole number > 0" if |steps| steps > 0;
+        /// Where it ends.
+        minimum: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
+        /// The power that the wave from 1 to 0 is taken to.
+        exponent: f64 = 1.0, "finite and > 0" if |power| power.is_finite() && power > 0.0;
+    }
+}
+
+pub(crate) static WARMUP_COSINE: Entry = line!(
+    "warmup_cosine",
+    WarmupCosine,
+    "up along a line, then down along half a wave",
+    "η = min + (peak − min)(½(1 + cos(πs)))^exponent, s the share of the steps behind the warm-up",
+    [
+        "SequentialLR of LinearLR and CosineAnnealingLR",
+        "CosineDecay(warmup_target=…)",
+        "warmup_cosine_decay_schedule"
+    ]
+);
+
+impl Schedule for WarmupCosine {
+    fn entry(&self) -> &'static Entry {
+        &WARMUP_COSINE
+    }
+
+    fn options(&self) -> Value {
+        catalogue::write(self)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.check_domains()?;
+        if self.warmup_steps >= self.steps {
+            let allowed = format!("below steps, which is {}", self.steps);
+            return Err(Error::option(
+                "warmup_cosine",
+                "warmup_steps",
+                self.warmup_steps,
+                &allowed,
+            ));
+        }
+        Ok(())
+    }
+
+    fn rate(&self, step: u64) -> f64 {
+        if step < self.warmup_steps {
+            return between(self.initial, self.peak, share(step, self.warmup_steps));
+        }
+        let wave =
+            half_wave(1.0, 0.0, share(step - self.warmup_steps, self.steps - self.warmup_steps));
+        between(self.minimum, self.peak, wave.powf(self.exponent))
+    }
+}
+
+/// How [`OneCycle`] goes from one rate to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Anneal {
+    /// Along half a wave.
+    #[default]
+    Cos,
+    /// Along a line.
+    Linear,
+}
+
+options! {
+    /// Up to `maximum` and down again, further than where it began: PyTorch `OneCycleLR` (without its cycle of the momentum). Beyond `steps`
+    /// it stays where it ended.
+    ///
+    /// Source: L. Smith, N. Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates, 2018.
+    pub struct OneCycle of "one_cycle" {
+        /// The largest learning rate.
+        maximum: f64 = 1e-2, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
+        /// Steps in all.
+        steps: u64 = 100u64, "a whole number > 1" if |steps| steps > 1;
+        /// The share of the steps on the way up.
+        pct_start: f64 = 0.3, "in [0, 1]" if |share| (0.0..=1.0).contains(&share);
+        /// It begins at `maximum` divided by this.
+        div_factor: f64 = 25.0, "finite and > 0" if |factor| factor.is_finite() && factor > 0.0;
+        /// It ends at where it began divided by this.
+        final_div_factor: f64 = 1e4, "finite and > 0" if |factor| factor.is_finite() && factor > 0.0;
+        /// How it goes from one to the next.
+        anneal_strategy: Anneal = Anneal::Cos, "\"cos\" or \"linear\"" if |_| true;
+        /// Whether it goes down as slowly as up, to where it began, before the last fall.
+        three_phase: bool = false, "true or false" if |_| true;
+    }
+}
+
+pub(crate) static ONE_CYCLE: Entry = line!(
+    "one_cycle",
+    OneCycle,
+    "up to a maximum and down again, further than where it began",
+    "η = maximum/div_factor → maximum → maximum/(div_factor final_div_factor)",
+    ["OneCycleLR", "", "cosine_onecycle_schedule"]
+);
+
+impl Schedule for OneCycle {
+    common!(ONE_CYCLE);
+
+    fn rate(&self, step: u64) -> f64 {
+        let (top, total) = (self.maximum, self.steps as f64);
+        let bottom = top / self.div_factor;
+        let end = bottom / self.final_div_factor;
+        let up = self.pct_start * total - 1.0;
+        let phases = match self.three_phase {
+            true => {
+                vec![
+                    (up, bottom, top),
+                    (2.0 * self.pct_start * total - 2.0, top, bottom),
+                    (total - 1.0, bottom, end),
+                ]
+            }
+            false => vec![(up, bottom, top), (total - 1.0, top, end)],
+        };
+        let step = (step as f64).min(total - 1.0);
+        let mut start = 0.0;
+        for (number, &(stop, from, to)) in phases.iter().enumerate() {
+            if step <= stop || number + 1 == phases.len() {
+                // A phase without a length is over at once.
+                let share = if stop > start { (step - start) / (stop - start) } else { 1.0 };
+                return match self.anneal_strategy {
+                    Anneal::Cos => half_wave(from, to, share),
+                    Anneal::Linear => between(from, to, share),
+                };
+            }
+            start = stop;
+        }
+        end
+    }
+}

@@ -1,0 +1,67 @@
+//! A model with averaged weights.
+
+use crate::nn::model::Model;
+use crate::nn::train::average::Average;
+use crate::{Error, Result};
+
+impl Model {
+    /// Whether there are averaged weights to predict with: see [`Model::averaged`].
+    pub fn keeps_average(&self) -> bool {
+        let compiled = self.compiled.as_ref().filter(|_| self.progress.steps > 0);
+        compiled.is_some_and(|compiled| {
+            self.average.is_some() || compiled.optimizer.averaged_state().is_some()
+        })
+    }
+
+    /// The model with averaged weights, to predict, to evaluate, to save: those of [`crate::Fit::average`], or else those that a
+    /// schedule-free optimizer keeps. This one is left as it is.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a model that has neither, or was not trained yet; what the device reports.
+    pub fn averaged(&self) -> Result<Model> {
+        let compiled = self.compiled.as_ref().filter(|_| self.progress.steps > 0);
+        let own = compiled.and_then(|compiled| compiled.optimizer.averaged_state());
+        let states = self.engine.states()?;
+        let running = compiled.map(|compiled| compiled.optimizer.states()).zip(self.average);
+        let found = match (running, own) {
+            (Some((state, average)), _) => states
+                .into_iter()
+                .nth(state)
+                .map(|values| average.weights(values, self.progress.averaged)),
+            (None, Some(state)) => states.into_iter().nth(state),
+            (None, None) => None,
+        };
+        let weights = found.ok_or_else(|| Error::Input {
+            operation: "averaged".into(),
+            name: "the model".into(),
+            found: "keeps no average of its weights".into(),
+            allowed: "train it with Fit::average or with a schedule-free optimizer first".into(),
+        })?;
+        let mut model = self.description.clone().on(&self.device)?;
+        if let Some(compiled) = &self.compiled {
+            model.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
+        }
+        model.engine.set_parameters(&weights)?;
+        model.compiled = self.compiled.clone();
+        (model.scaling, model.names) = (self.scaling.clone(), self.names.clone());
+        // Without them a table would be read as if its columns were never encoded.
+        (model.encoding, model.held_out) = (self.encoding.clone(), self.held_out);
+        Ok(model)
+    }
+
+    /// Makes room for a running average that is new, and lets go of one that is no longer asked for.
+    pub(crate) fn keep_average(&mut self, average: Option<Average>) -> Result<()> {
+        if self.average == average {
+            return Ok(());
+        }
+        let own = self.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
+        let mut states = self.engine.states()?;
+        states.truncate(own);
+        if let Some(average) = &average {
+            states.push(average.start(&self.engine.parameters()?));
+        }
+        self.engine.set_states(&states)?;
+        (self.average, self.progress.averaged) = (average, 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,352 @@
+//! Models in files: safetensors with the weights, the optimizer's state and, as JSON, everything else.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::data::Encoding;
+use crate::nn::graph::nodes::Parameter;
+use crate::nn::layers::{Dense, Embedding, Initializer};
+use crate::nn::model::{HeldOut, Model, Names, Sequential};
+use crate::nn::train::average::Average;
+use crate::nn::train::learning_rate_policy::LearningRatePolicy;
+use crate::nn::train::record;
+use crate::nn::train::record::Record;
+use crate::nn::train::samples::Scaling;
+use crate::nn::train::training::{Progress, Training};
+use crate::nn::{activations, optimizers, schedules};
+use crate::runtime::files;
+use crate::{Device, Error, Result, losses};
+
+/// The key of the description in the file's metadata.
+const KEY: &str = "gradus";
+
+/// The optimizer's states by name; a running average is the one behind its own.
+const STATES: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
+
+/// The highest form of the description that is known; a file with a higher one is refused. The second has an embedding.
+const VERSION: u32 = 2;
+
+/// What every form of the description says.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    version: u32,
+    inputs: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    embedding: Option<Embedding>,
+    seed: u64,
+    l1: f64,
+    l2: f64,
+    #[serde(default)]
+    proximal_l1: f64,
+    layers: Vec<Layer>,
+    loss: Option<Named>,
+    optimizer: Option<Named>,
+    progress: Progress,
+    #[serde(default)]
+    average: Option<Average>,
+    #[serde(default)]
+    schedule: Option<Scheduled>,
+    #[serde(default)]
+    names: Names,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoding: Option<Encoding>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_out: Option<HeldOut>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<Record>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Layer {
+    units: usize,
+    activation: Named,
+    bias: bool,
+    initializer: Initializer,
+    l1: Option<f64>,
+    l2: Option<f64>,
+    #[serde(default)]
+    proximal_l1: Option<f64>,
+}
+
+/// A schedule by name, and what it counts.
+#[derive(Serialize, Deserialize)]
+struct Scheduled {
+    name: String,
+    options: Value,
+    by_epoch: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Named {
+    name: String,
+    options: Value,
+}
+
+/// A tensor to be written: f64 of the reference device keeps its bits, all others are f32.
+struct Entry {
+    name: String,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+    dtype: Dtype,
+}
+
+impl Model {
+    /// Saves weights, the optimizer's state, how far its training has come and the description to a safetensors file. The file is
+    /// replaced in one move ([`files::write`]): a crash while saving leaves the one before.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path; what the device reports.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.save_in(path.as_ref(), self.training.as_ref())
+    }
+
+    /// Saves in the midst of a training.
+    pub(crate) fn save_in(&self, path: &Path, training: Option<&Training>) -> Result<()> {
+        let entries = self.entries(training)?;
+        let mut description = self.describe();
+        description.training = training.map(Record::of);
+        let text = serde_json::to_string(&description)
+            .map_err(|error| io_error(path, error.to_string()))?;
+        let views: Vec<(&str, TensorView)> = entries
+            .iter()
+            .map(|entry| {
+                Ok((
+                    entry.name.as_str(),
+                    TensorView::new(entry.dtype, entry.shape.clone(), &entry.bytes)?,
+                ))
+            })
+            .collect::<std::result::Result<_, safetensors::SafeTensorError>>()
+            .map_err(|error| io_error(path, error.to_string()))?;
+        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
+            .map_err(|error| io_error(path, error.to_string()))?;
+        files::write(path, &bytes)
+    }
+
+    fn entries(&self, training: Option<&Training>) -> Result<Vec<Entry>> {
+        let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
+        let exact = matches!(self.device, Device::Reference);
+        let mut entries = Vec::new();
+        let mut add = |name: String, shape: Vec<usize>, values: &[f64], exact: bool| {
+            let (dtype, bytes) = if exact {
+                (Dtype::F64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            } else {
+                (
+                    Dtype::F32,
+                    values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect(),
+                )
+            };
+            entries.push(Entry { name, shape, bytes, dtype });
+        };
+        for parameter in &self.graph.parameters {
+            let values = &parameters[self.graph.range(parameter)];
+            add(parameter.path.clone(), parameter.shape.clone(), values, exact);
+        }
+        if self.compiled.is_some() {
+            for (name, state) in STATES.into_iter().zip(&states) {
+                add(format!("optimizer.{name}"), vec![state.len()], state, exact);
+            }
+        }
+        if let Some(Scaling { mean, scale }) = &self.scaling {
+            add("input.mean".into(), vec![mean.len()], mean, true);
+            add("input.scale".into(), vec![scale.len()], scale, true);
+        }
+        if let Some(training) = training {
+            record::tensors(training, exact, add);
+        }
+        Ok(entries)
+    }
+
+    fn describe(&self) -> Description {
+        let Sequential { inputs, embedding, layers, l1, l2, proximal_l1, seed } = &self.description;
+        let layer = |layer: &Dense| Layer {
+            units: layer.units,
+            activation: Named {
+                name: layer.activation.name().into(),
+                options: layer.activation.options(),
+            },
+            bias: layer.bias,
+            initializer: layer.initializer,
+            l1: layer.l1,
+            l2: layer.l2,
+            proximal_l1: layer.proximal_l1,
+        };
+        let compiled = self.compiled.as_ref();
+        Description {
+            version: if embedding.is_some() { VERSION } else { 1 },
+            inputs: *inputs,
+            embedding: *embedding,
+            seed: *seed,
+            l1: *l1,
+            l2: *l2,
+            proximal_l1: *proximal_l1,
+            layers: layers.iter().map(layer).collect(),
+            loss: compiled.map(|c| Named { name: c.loss.name().into(), options: c.loss.options() }),
+            optimizer: compiled
+                .map(|c| Named { name: c.optimizer.name().into(), options: c.optimizer.options() }),
+            progress: self.progress,
+            average: self.average,
+            schedule: self.schedule.as_ref().map(|learning_rate_policy| Scheduled {
+                name: learning_rate_policy.schedule.name().into(),
+                options: learning_rate_policy.schedule.options(),
+                by_epoch: learning_rate_policy.by_epoch,
+            }),
+            names: self.names.clone(),
+            encoding: self.encoding.clone(),
+            held_out: self.held_out,
+            training: None,
+        }
+    }
+
+    /// A model from a file that [`Model::save`] wrote, ready to predict or to be trained on.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Data`] for a file that is damaged or not gradus's.
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes =
+            std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let refused = |position: &str, found: String, expected: &str| Error::Data {
+            path: path.into(),
+            position: position.into(),
+            found,
+            expected: expected.into(),
+        };
+        let not_tensors = |error: safetensors::SafeTensorError| {
+            refused("the header", error.to_string(), "a safetensors file written by gradus")
+        };
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_tensors)?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(not_tensors)?;
+        let text = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
+        let text = text.ok_or_else(|| {
+            refused(
+                "the metadata",
+                "no key `gradus`".into(),
+                "a network saved by `gradus train` or `Model::save`",
+            )
+        })?;
+        let damaged = |error: serde_json::Error| {
+            refused("the metadata", error.to_string(), "the description of a model")
+        };
+        // A newer form may have other parts: its version is read before them.
+        let Form { version } = serde_json::from_str(text).map_err(damaged)?;
+        if version > VERSION {
+            let allowed = format!("up to version {VERSION}; use a newer gradus");
+            return Err(refused("the metadata", format!("version {version}"), &allowed));
+        }
+        let description: Description = serde_json::from_str(text).map_err(damaged)?;
+        let read = |name: &str, shape: &[usize]| {
+            let view = tensors
+                .tensor(name)
+                .map_err(|_| refused(&format!("tensor `{name}`"), "nothing".into(), "a tensor"))?;
+            if view.shape() != shape {
+                return Err(refused(
+                    &format!("tensor `{name}`"),
+                    format!("shape {:?}", view.shape()),
+                    &format!("{shape:?}"),
+                ));
+            }
+            numbers(&view).ok_or_else(|| {
+                refused(&format!("tensor `{name}`"), format!("{:?}", view.dtype()), "F32 or F64")
+            })
+        };
+        build(description, device, |name| tensors.tensor(name).is_ok(), read)
+    }
+}
+
+/// The model of a description, with what `read` gives for each tensor that the file `has`.
+fn build(
+    description: Description,
+    device: &Device,
+    has: impl Fn(&str) -> bool,
+    read: impl Fn(&str, &[usize]) -> Result<Vec<f64>>,
+) -> Result<Model> {
+    let mut sequential = Sequential::new(description.inputs)
+        .seed(description.seed)
+        .l1(description.l1)
+        .l2(description.l2);
+    sequential = sequential.proximal_l1(description.proximal_l1);
+    sequential.embedding = description.embedding;
+    for layer in description.layers {
+        let activation = activations::from_name(&layer.activation.name, &layer.activation.options)?;
+        let mut dense = Dense::new(layer.units)
+            .boxed_activation(activation)
+            .bias(layer.bias)
+            .initializer(layer.initializer);
+        (dense.l1, dense.l2, dense.proximal_l1) = (layer.l1, layer.l2, layer.proximal_l1);
+        sequential = sequential.then(dense);
+    }
+    // What the tensors do not bear out must not make memory: they are read before a model of the description's sizes is.
+    let graph = sequential.graph()?;
+    let of = |parameter: &Parameter| {
+        Ok((graph.range(parameter), read(&parameter.path, &parameter.shape)?))
+    };
+    let found: Vec<(Range<usize>, Vec<f64>)> =
+        graph.parameters.iter().map(of).collect::<Result<_>>()?;
+    let mut parameters = vec![0.0; graph.all_length()];
+    for (place, numbers) in found {
+        parameters[place].copy_from_slice(&numbers);
+    }
+    let mut model = sequential.on(device)?;
+    if let (Some(loss), Some(optimizer)) = (description.loss, description.optimizer) {
+        let loss = losses::from_name(&loss.name, &loss.options)?;
+        let optimizer = optimizers::from_name(&optimizer.name, &optimizer.options)?;
+        model = model.compile_known(loss, optimizer)?;
+        let length = [model.graph.all_length()];
+        let own = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
+        // The running average lies behind the optimizer's own.
+        let count = own + usize::from(description.average.is_some());
+        let states =
+            STATES.iter().take(count).map(|name| read(&format!("optimizer.{name}"), &length));
+        model.engine.set_states(&states.collect::<Result<Vec<_>>>()?)?;
+        model.average = description.average;
+    }
+    model.engine.set_parameters(&parameters)?;
+    model.progress = description.progress;
+    model.held_out = description.held_out;
+    if let Some(record) = description.training {
+        let states = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
+        let states = states + usize::from(model.average.is_some());
+        model.training = Some(record.training([model.graph.all_length(), states], &read)?);
+    }
+    if let Some(Scheduled { name, options, by_epoch }) = description.schedule {
+        model.schedule = Some(LearningRatePolicy {
+            schedule: schedules::from_name(&name, &options)?.into(),
+            by_epoch,
+        });
+    }
+    model.names = description.names;
+    model.encoding = description.encoding;
+    if has("input.mean") || has("input.scale") {
+        let width = [model.graph.inputs()];
+        model.set_input_scaling(read("input.mean", &width)?, read("input.scale", &width)?)?;
+    }
+    Ok(model)
+}
+
+fn numbers(view: &TensorView) -> Option<Vec<f64>> {
+    match view.dtype() {
+        Dtype::F32 => {
+            let (words, _) = view.data().as_chunks::<4>();
+            Some(words.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect())
+        }
+        Dtype::F64 => {
+            let (words, _) = view.data().as_chunks::<8>();
+            Some(words.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
+        }
+        _ => None,
+    }
+}
+
+fn io_error(path: &Path, message: String) -> Error {
+    Error::Io { path: path.into(), source: std::io::Error::other(message) }
+}

@@ -1,0 +1,564 @@
+//! The training loop: epochs of batches, validation, and when to end.
+
+use std::time::{Duration, Instant};
+
+use ndarray::{ArrayBase, Data, Ix2};
+
+use crate::criterion::inputs::FloatElement;
+use crate::data::Fingerprint;
+use crate::error::text;
+use crate::nn::model::Model;
+use crate::nn::train::callback::Callback;
+use crate::nn::train::engine::{
+    Batch, Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec,
+};
+use crate::nn::train::history::{Epoch, History, Stop};
+use crate::nn::train::options::{Fit, StepReport};
+use crate::nn::train::progress::Bar;
+use crate::nn::train::samples::{InputSpec, Rows};
+use crate::nn::train::stream::{Feed, Streamed};
+use crate::nn::train::training::{Cut, Options, Progress, Snapshot, Training};
+use crate::nn::train::training_run;
+use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
+use crate::runtime::files;
+use crate::{Error, Result, Targets};
+
+/// How well a model does on some rows.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Score {
+    /// Mean loss.
+    pub loss: f64,
+    /// Share of rows predicted right, where the targets are classes.
+    pub accuracy: Option<f64>,
+}
+
+/// How often a bar is drawn anew.
+const REDRAW: Duration = Duration::from_millis(150);
+
+/// Batches that a training is watched over first, before it is known how long one takes.
+const FIRST_PIECE: usize = 8;
+
+impl Model {
+    /// Trains: Keras' `fit`. Goes on from where the model stands, so that two calls, or a call after
+    /// [`Model::load`], give the same bits as one long call; with early stopping they do with [`Fit::resume`].
+    ///
+    /// A loss of lists takes [`Targets::grouped`]: a row of features is an item, a batch some lists, and shuffling, validation and the
+    /// mean are over lists. On the host the network runs over the items alone, on a GPU also over the padding of a batch, whose lists are
+    /// all as long there as the longest of them, rounded up to a power of two or one and a half.
+    ///
+    /// Class labels for a loss that takes dense targets become one-hot rows (−1 and +1 for the hinges' signs).
+    /// The data is uploaded once and shuffled on the device.
+    ///
+    /// # Errors
+    /// Shapes, labels and values that do not fit, options outside their domains, a model that was not compiled, and
+    /// what the device reports. A loss that is not finite is no error: it ends the training ([`History::stopped`]).
+    pub fn fit<'a, S: Data<Elem: FloatElement>>(
+        &mut self,
+        features: &ArrayBase<S, Ix2>,
+        targets: impl Into<Targets<'a>>,
+        fit: Fit,
+    ) -> Result<History> {
+        self.check(&fit)?;
+        let mut training_spec = self.training_spec("fit")?;
+        let input_spec = InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() };
+        let mut rows = Fingerprint::new();
+        let load = |samples: &Samples| {
+            add_to(&mut rows, samples);
+            self.engine.load(samples)
+        };
+        let training_run = TrainingRun::new(
+            input_spec,
+            &training_spec.loss,
+            FloatElement::floats(features),
+            &targets.into(),
+            &fit,
+            load,
+        )?;
+        (training_spec.metric, training_spec.step_options) =
+            (training_run.metric, fit.step_options());
+        self.trained(&training_spec, &fit, training_run, &mut Feed::Loaded, rows.value())
+    }
+
+    /// Refuses options that do not go together, and files that cannot be written.
+    pub(crate) fn check(&self, fit: &Fit) -> Result<()> {
+        fit.check()?;
+        if self.description.embedding.is_some() {
+            fit.check_for_embedding()?;
+        }
+        // Epochs number the orders of the rows in 32 bits; a file may say that there were nearly as many.
+        let left = u32::MAX - self.progress.epochs;
+        if u32::try_from(fit.epochs).map_or(true, |epochs| epochs > left) {
+            return Err(Error::option(
+                "fit",
+                "epochs",
+                fit.epochs,
+                &format!("up to {left}, which are left of 2³²"),
+            ));
+        }
+        fit.checkpoint.as_ref().map_or(Ok(()), files::check_writable)
+    }
+
+    /// Trains on rows that are loaded, or on those that a feed brings.
+    pub(crate) fn trained(
+        &mut self,
+        training_spec: &TrainingSpec,
+        fit: &Fit,
+        training_run: TrainingRun,
+        feed: &mut Feed,
+        rows: u64,
+    ) -> Result<History> {
+        let mut training = self.begin(fit, rows, feed)?;
+        self.keep_average(fit.average)?;
+        self.schedule = fit.schedule.clone();
+        let history = self.epochs(training_spec, fit, &training_run, feed, &mut training);
+        training_run.data().for_each(|data| self.engine.unload(data));
+        self.training = Some(training);
+        let mut history = history?;
+        history.baseline = training_run.yardstick.as_ref().map(|yardstick| yardstick.baseline);
+        feed.reach(training_run.reach).explain(&mut history.stopped);
+        Ok(history)
+    }
+
+    /// Loss and accuracy on rows that are not trained on: Keras' `evaluate`.
+    ///
+    /// # Errors
+    /// As [`Model::fit`].
+    pub fn evaluate<'a, S: Data<Elem: FloatElement>>(
+        &mut self,
+        features: &ArrayBase<S, Ix2>,
+        targets: impl Into<Targets<'a>>,
+    ) -> Result<Score> {
+        let mut training_spec = self.training_spec("evaluate")?;
+        let rows = Rows::new(
+            self.input_spec(),
+            &*training_spec.loss,
+            "evaluate",
+            FloatElement::floats(features),
+            &targets.into(),
+        )?;
+        training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.outputs());
+        let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
+        let score = self.score(&training_spec, loaded);
+        self.engine.unload(loaded.data);
+        score
+    }
+
+    pub(crate) fn training_spec(&self, operation: &str) -> Result<TrainingSpec> {
+        let compiled = self.compiled.as_ref().ok_or_else(|| Error::Input {
+            operation: operation.into(),
+            name: "the model".into(),
+            found: "has no loss yet".into(),
+            allowed: "call compile(loss, optimizer) first".into(),
+        })?;
+        Ok(TrainingSpec {
+            loss: compiled.fused_head.as_ref().unwrap_or(&compiled.loss).clone(),
+            chunked_head: compiled.fused_head.is_some(),
+            optimizer: compiled.optimizer.clone(),
+            metric: None,
+            step_options: StepOptions::default(),
+        })
+    }
+
+    fn score(&mut self, training_spec: &TrainingSpec, loaded: Loaded) -> Result<Score> {
+        let outcomes =
+            self.engine.evaluate(loaded.data, training_spec, &training_run::scoring(loaded))?;
+        Ok(training_run::score(training_spec, &outcomes, loaded.kept))
+    }
+
+    /// The training to go on with, or a new one.
+    fn begin(&mut self, fit: &Fit, rows: u64, feed: &Feed) -> Result<Training> {
+        let mut options = Options::of(fit, matches!(feed, Feed::Blocks(_)));
+        options.sample_weight |= feed.weighs();
+        let found = self
+            .training
+            .take()
+            .filter(|found| fit.resume && (found.done() > 0 || found.cut.is_some()));
+        let Some(mut found) = found else { return Ok(Training::new(options, fit.epochs, rows)) };
+        if found.rows != rows || self.average != fit.average {
+            let what = if found.rows == rows { "average is another" } else { "rows are not those" };
+            log::warn!(
+                "the {what} than before the training was saved: a new one begins with its weights, and what it is validated on \
+                 may have been trained on"
+            );
+            return Ok(Training::new(options, fit.epochs, rows));
+        }
+        if found.options.sample_weight != options.sample_weight {
+            let [before, now] = [found.options.sample_weight, options.sample_weight]
+                .map(|has| if has { "weights" } else { "no weights" });
+            log::warn!(
+                "the rows had {before} before the training was saved and have {now} now: hand it the same"
+            );
+        }
+        if let Some(last) = found.last.take() {
+            self.restore(&last)?;
+        }
+        if let Some(cut) = found.cut.take_if(|_| !found.options.same_batches(&options)) {
+            log::warn!("the batches are not those of the epoch that was cut: it begins anew");
+            self.restore(&cut.before)?;
+        }
+        if fit.early_stopping.is_none() {
+            (found.monitor.best, found.monitor.waited) = (None, 0);
+        }
+        found.monitor.history.before = found.done();
+        (found.planned, found.options) = (found.done() + fit.epochs, options);
+        Ok(found)
+    }
+
+    fn epochs(
+        &mut self,
+        training_spec: &TrainingSpec,
+        fit: &Fit,
+        training_run: &TrainingRun,
+        feed: &mut Feed,
+        training: &mut Training,
+    ) -> Result<History> {
+        let early = fit.early_stopping.as_ref();
+        let mut at_once = FIRST_PIECE;
+        // A training may have been cut when early stopping had just waited long enough.
+        let mut ends = early.is_some_and(|early| training.monitor.ends(early));
+        let before = training.done();
+        while !ends && training.left() > 0 {
+            ends = self.epoch(training_spec, fit, training_run, feed, training, &mut at_once)?;
+        }
+        let done = training.done();
+        let history = self.finish(fit, training)?;
+        let is_told = matches!(history.stopped, Some(Stop::Asked { .. } | Stop::NotFinite { .. }));
+        if let Some((call, last)) =
+            fit.on_epoch.as_ref().zip(history.epochs.last()).filter(|_| done > before && !is_told)
+        {
+            call.ends(done, last);
+        }
+        Ok(history)
+    }
+
+    /// One epoch, or what is left of it; true where it is the last one.
+    fn epoch(
+        &mut self,
+        training_spec: &TrainingSpec,
+        fit: &Fit,
+        training_run: &TrainingRun,
+        feed: &mut Feed,
+        training: &mut Training,
+        at_once: &mut usize,
+    ) -> Result<bool> {
+        let (begun, loaded) = (Instant::now(), training_run.training);
+        let (mut outcomes, mut skipped) = (Vec::new(), 0);
+        match training.cut.take() {
+            None => self.engine.remember()?,
+            // What is gone back to, should a loss not be finite, is what the whole epoch began with.
+            Some(cut) => {
+                let now = self.snapshot()?;
+                self.restore(&cut.before)?;
+                self.engine.remember()?;
+                self.restore(&now)?;
+                (outcomes, skipped) = (cut.outcomes, cut.skipped);
+                self.progress = cut.before.progress;
+            }
+        }
+        let before = self.progress;
+        let batches = training_run::batches(
+            training_spec,
+            fit,
+            loaded,
+            self.description.seed,
+            &mut self.progress,
+        );
+        if outcomes.len() > batches.len() {
+            // Only a file that somebody changed says so.
+            self.engine.recall()?;
+            (outcomes, skipped) = (Vec::new(), 0);
+        }
+        let earlier = outcomes.len();
+        let watcher = Watcher {
+            bar: Bar::new(fit.progress, training.done() + 1, training.planned, loaded.rows),
+            on_step: fit.on_step.as_ref(),
+            epoch: training.done() + 1,
+        };
+        let pass = Pass { training_spec, batches: &batches, watcher: &watcher };
+        let is_asked = match feed {
+            Feed::Loaded => self.train(loaded.data, &pass, (&batches, 0), &mut outcomes, at_once),
+            Feed::Blocks(blocks) => {
+                self.train_blocks(blocks, &pass, fit, before.epochs, &mut outcomes, at_once)
+            }
+        };
+        let is_asked = match is_asked {
+            Ok(is_asked) => is_asked,
+            Err(error) => {
+                // The epoch did not happen: neither its updates, which were counted when the batches were made,
+                // nor what they did to the weights. That a lost device cannot go back is told by `error` already.
+                self.progress = before;
+                let _ = self.engine.recall();
+                return Err(error);
+            }
+        };
+        if let Some((batch, loss)) =
+            training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())?
+        {
+            self.engine.recall()?;
+            self.progress = before;
+            training.monitor.abort(batch, loss);
+            return Ok(true);
+        }
+        skipped += self.skipped(training_spec)?;
+        if is_asked {
+            let counted =
+                if training_spec.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
+            let averaged = if training_spec.step_options.average.is_some() {
+                counted.saturating_sub(skipped as u64)
+            } else {
+                0
+            };
+            self.progress = Progress {
+                steps: before.steps + counted,
+                averaged: before.averaged + averaged,
+                ..before
+            };
+            self.cut(training, (before, batches.len()), outcomes, skipped)?;
+            return Ok(true);
+        }
+        self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
+        self.progress.epochs += 1;
+        let mut steps = Vec::new();
+        let mut report =
+            summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
+        training.monitor.history.steps.extend(steps.into_iter().skip(earlier));
+        let score = match (training_run.validation, &mut *feed) {
+            (Some(validation), _) => Some((self.score(training_spec, validation)?, None)),
+            (
+                None,
+                Feed::Blocks(Streamed { validation: Some(blocks), weights: [_, weights], .. }),
+            ) => Some(self.score_blocks(training_spec, &mut **blocks, Some(weights))?),
+            (None, _) => None,
+        };
+        feed.measure(&mut report);
+        let (score, val_r2) = score.unzip();
+        report.val_r2 = val_r2.flatten();
+        (report.val_loss, report.val_accuracy) =
+            (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
+        report.skipped = skipped;
+        self.measure(training_run, &mut report)?;
+        training_run::observe(fit, &mut self.progress, &mut report);
+        report.seconds = begun.elapsed().as_secs_f64();
+        if let Some(bar) = watcher.bar {
+            bar.finish(line(&report));
+        }
+        self.close(fit, training, report)
+    }
+
+    /// Takes an epoch's numbers in, saves, and asks whether to go on; true where the training ends.
+    fn close(&mut self, fit: &Fit, training: &mut Training, report: Epoch) -> Result<bool> {
+        let ends = training
+            .monitor
+            .add(report.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
+        // The last epoch's file is written when all is over.
+        if let Some(path) = fit.checkpoint.as_ref().filter(|_| !ends && training.left() > 0) {
+            self.save_in(path, Some(training))?;
+        }
+        // An epoch is told when it is saved: the last one is behind `finish`.
+        if ends || training.left() == 0 {
+            return Ok(ends);
+        }
+        let done = training.done();
+        let is_asked = fit.on_epoch.as_ref().is_some_and(|call| call.ends(done, &report));
+        if is_asked {
+            training.monitor.history.stopped =
+                Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
+        }
+        Ok(is_asked)
+    }
+
+    /// Keeps an epoch that a callback ended in its midst.
+    fn cut(
+        &mut self,
+        training: &mut Training,
+        (began, of): (Progress, usize),
+        outcomes: Vec<Outcome>,
+        skipped: usize,
+    ) -> Result<()> {
+        let now = self.snapshot()?;
+        self.engine.recall()?;
+        let before = Snapshot { progress: began, ..self.snapshot()? };
+        self.restore(&now)?;
+        training.monitor.history.stopped =
+            Some(Stop::Asked { epochs: training.done(), batches: outcomes.len(), of });
+        training.cut = Some(Cut { before, outcomes, skipped });
+        Ok(())
+    }
+
+    /// Puts the best weights back where the training is over, and saves.
+    fn finish(&mut self, fit: &Fit, training: &mut Training) -> Result<History> {
+        let stopped = &training.monitor.history.stopped;
+        let (is_asked, is_early) = (
+            matches!(stopped, Some(Stop::Asked { .. })),
+            matches!(stopped, Some(Stop::Early { .. })),
+        );
+        let restores =
+            fit.early_stopping.as_ref().is_some_and(|early| early.restore_best && !is_asked);
+        let done = training.done();
+        if let Some(best) =
+            training.monitor.best.as_ref().filter(|best| restores && best.epoch < done)
+        {
+            let last = self.snapshot()?;
+            self.restore(&best.snapshot)?;
+            training.last = Some(last);
+        }
+        let history = std::mem::take(&mut training.monitor.history);
+        if is_early {
+            training.end();
+        } else {
+            // What a file and another call need of it.
+            training.monitor.history.epochs.clone_from(&history.epochs);
+        }
+        if let Some(path) = &fit.checkpoint {
+            self.save_in(path, Some(training))?;
+        }
+        Ok(history)
+    }
+
+    /// Trains on the batches that have no outcome yet, in pieces while somebody watches: reading a loss is a wait. True where the callback
+    /// asks for the end. `batches` are those of the rows that are loaded, and behind how many of the epoch's they come.
+    pub(crate) fn train(
+        &mut self,
+        data: usize,
+        pass: &Pass,
+        (batches, before): (&[Batch], usize),
+        outcomes: &mut Vec<Outcome>,
+        at_once: &mut usize,
+    ) -> Result<bool> {
+        let Pass { training_spec, watcher, .. } = pass;
+        let end = before + batches.len();
+        if outcomes.len() >= end {
+            return Ok(false);
+        }
+        if watcher.bar.is_none() && watcher.on_step.is_none() {
+            outcomes.extend(self.engine.train(
+                data,
+                training_spec,
+                &batches[outcomes.len() - before..],
+            )?);
+            return Ok(false);
+        }
+        while outcomes.len() < end {
+            let (begun, first) = (Instant::now(), outcomes.len());
+            let now = &batches[first - before..(first - before + *at_once).min(batches.len())];
+            outcomes.extend(self.engine.train(data, training_spec, now)?);
+            if let Some(bar) = &watcher.bar {
+                let done = &pass.batches[..outcomes.len()];
+                let rows: usize = done.iter().map(|batch| batch.rows).sum();
+                bar.update(
+                    rows,
+                    line(&summarize(training_spec, done, outcomes, rows, &mut Vec::new())),
+                );
+            }
+            let each = begun.elapsed().as_secs_f64() / now.len() as f64;
+            *at_once = ((REDRAW.as_secs_f64() / each.max(1e-9)) as usize).clamp(1, 4 * *at_once);
+            if watcher.asks(training_spec, pass.batches, outcomes, first) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Adds R² to an epoch of a regression.
+    fn measure(&mut self, training_run: &TrainingRun, report: &mut Epoch) -> Result<()> {
+        let Some(yardstick) = &training_run.yardstick else { return Ok(()) };
+        let (data, batch) = (
+            training_run.validation.unwrap_or(training_run.training).data,
+            self.graph.prediction_batch(),
+        );
+        yardstick.report(report, || self.engine.predict(data, batch))
+    }
+
+    /// How many steps were left out since the last question.
+    fn skipped(&mut self, training_spec: &TrainingSpec) -> Result<usize> {
+        if training_spec.step_options.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
+        Ok(Snapshot { parameters, states, progress: self.progress })
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.engine.set_parameters(&snapshot.parameters)?;
+        self.engine.set_states(&snapshot.states)?;
+        self.progress = snapshot.progress;
+        Ok(())
+    }
+}
+
+/// What the batches of an epoch have in common.
+pub(crate) struct Pass<'p> {
+    pub training_spec: &'p TrainingSpec,
+    /// All of the epoch.
+    pub batches: &'p [Batch],
+    watcher: &'p Watcher<'p>,
+}
+
+/// Who watches an epoch.
+struct Watcher<'f> {
+    bar: Option<Bar>,
+    on_step: Option<&'f Callback<StepReport>>,
+    epoch: usize,
+}
+
+impl Watcher<'_> {
+    /// Tells the callback the steps from `first` on; true where it asks for the end.
+    fn asks(
+        &self,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+        outcomes: &[Outcome],
+        first: usize,
+    ) -> bool {
+        let Some(call) = self.on_step else { return false };
+        let batches = batches.len();
+        if training_spec.optimizer.whole_batch() {
+            // All batches are one step.
+            let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
+            return outcomes.len() == batches
+                && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });
+        }
+        let steps = outcomes.iter().enumerate().skip(first);
+        let reports = steps.map(|(place, outcome)| StepReport {
+            batch: place + 1,
+            batches,
+            loss: outcome.loss,
+        });
+        // Each is told, also behind one at which it would end.
+        let mut ends = false;
+        for report in reports {
+            ends |= call.ends(self.epoch, &report);
+        }
+        ends
+    }
+}
+
+/// Adds what is trained or validated on.
+fn add_to(rows: &mut Fingerprint, samples: &Samples) {
+    rows.add_all(samples.features);
+    match samples.targets {
+        SampleTargets::None => {}
+        SampleTargets::Labels(labels) => rows.add_all(labels),
+        SampleTargets::Dense(dense) => rows.add_all(dense),
+    }
+    if let Some(lists) = &samples.lists {
+        rows.add_all(&lists.offsets);
+    }
+}
+
+fn line(epoch: &Epoch) -> String {
+    let mut text = format!("loss {}", text::number(epoch.loss));
+    for (name, value) in [
+        ("accuracy", epoch.accuracy),
+        ("val_loss", epoch.val_loss),
+        ("val_accuracy", epoch.val_accuracy),
+        ("r2", epoch.r2),
+        ("val_r2", epoch.val_r2),
+    ] {
+        if let Some(value) = value {
+            text.push_str(&format!(", {name} {}", text::significant(value, 4)));
+        }
+    }
+    text
+}

@@ -1,0 +1,142 @@
+//! The chunked head: the last dense layer and the loss over a chunk of the batch's rows at a time, so that its outputs are never held all at
+//! once. As the host engine's `through_chunked_head`: the weights' gradient is summed over the chunks in their order.
+
+use std::ops::Range;
+
+use crate::Result;
+use crate::nn::ops::metrics;
+use crate::nn::train::engine::TrainingSpec;
+use crate::nn::train::gpu::GpuEngine;
+use crate::nn::train::gpu::plan::{Joined, Kind, Planning};
+use crate::templates;
+use crate::templates::normalizer;
+use crate::templates::normalizer::{Labels, NOTES, Values};
+use crate::templates::{Buffers, Divisor, Job, Per};
+
+/// Some rows of a batch, with their targets.
+struct Chunk {
+    rows: Range<usize>,
+    targets: wgpu::Buffer,
+    weights: Option<wgpu::Buffer>,
+}
+
+/// Where the partial sums of a chunk's loss lie and how many they are; behind them stands which rows are right.
+type Found = (wgpu::Buffer, usize);
+
+impl GpuEngine {
+    /// Takes a batch that has gone as far as the last node's input through that node and the loss in chunks of so many rows, and back to the
+    /// gradients of the node's parameters and of its input, if the plan asks for them.
+    pub(crate) fn head_in_chunks(
+        &self,
+        planning: &mut Planning,
+        training_spec: &TrainingSpec,
+        chunk: usize,
+    ) -> Result<Joined> {
+        let (key, last) = (planning.key, planning.nodes - 1);
+        let result = planning.recorder.buffer("a divisor", NOTES)?;
+        let mut job = self.job(key, training_spec, planning.data);
+        if job.divisor == Divisor::OfLabels {
+            // Over the whole batch, and not over the chunk that a kernel sees.
+            let (classes, ignored) = (self.graph.outputs(), training_spec.loss.ignored());
+            let labels = Labels::Classes { labels: &planning.targets, classes, ignored };
+            let values = Values { labels, ..Values::plain(key.rows) };
+            planning.recorder.extend(normalizer::count(&self.gpu, &values, &result)?);
+            job.divisor = Divisor::Ready;
+        }
+        let chunks = self.targets_of_chunks(planning, chunk)?;
+        let mut found = Vec::with_capacity(chunks.len());
+        for chunk in &chunks {
+            planning.walk.forward_rows(&mut planning.recorder, last, chunk.rows.clone())?;
+            found.push(self.loss_of_chunk(planning, training_spec, chunk, &job, &result)?);
+            if key.kind != Kind::Evaluate {
+                let accumulate = key.accumulate || chunk.rows.start > 0;
+                planning.walk.backward_rows(
+                    &mut planning.recorder,
+                    last,
+                    chunk.rows.clone(),
+                    accumulate,
+                )?;
+            }
+        }
+        let parts = found.iter().map(|(_, parts)| parts).sum();
+        let values = planning.recorder.buffer("values of a batch", parts + key.rows)?;
+        let mut at = 0;
+        for (chunk, (own, length)) in chunks.iter().zip(&found) {
+            planning.recorder.copy((own, 0), (&values, at), *length);
+            planning.recorder.copy(
+                (own, *length),
+                (&values, parts + chunk.rows.start),
+                chunk.rows.len(),
+            );
+            at += length;
+        }
+        let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
+        Ok(Joined { values, parts, judged, rows: key.rows })
+    }
+
+    /// The targets and weights of each chunk. All of them first: a copy ends the pass that the kernels run in.
+    fn targets_of_chunks(&self, planning: &mut Planning, chunk: usize) -> Result<Vec<Chunk>> {
+        let (width, rows) = (planning.data.target_width, planning.key.rows);
+        let recorder = &mut planning.recorder;
+        let mut chunks = Vec::with_capacity(rows.div_ceil(chunk));
+        for first in (0..rows).step_by(chunk) {
+            let count = chunk.min(rows - first);
+            let targets = recorder.buffer("targets of a chunk", count * width)?;
+            recorder.copy((&planning.targets, first * width), (&targets, 0), count * width);
+            let weights = match &planning.weights {
+                Some(all) => {
+                    let own = recorder.buffer("weights of a chunk", count)?;
+                    recorder.copy((all, first), (&own, 0), count);
+                    Some(own)
+                }
+                None => None,
+            };
+            chunks.push(Chunk { rows: first..first + count, targets, weights });
+        }
+        Ok(chunks)
+    }
+
+    /// The loss of a chunk's outputs.
+    fn loss_of_chunk(
+        &self,
+        planning: &mut Planning,
+        training_spec: &TrainingSpec,
+        chunk: &Chunk,
+        job: &Job,
+        result: &wgpu::Buffer,
+    ) -> Result<Found> {
+        let (gpu, loss, data) = (&self.gpu, &*training_spec.loss, planning.data);
+        let job = Job { rows: chunk.rows.len(), ..job.clone() };
+        let values_length = templates::values_length(gpu, loss, &job) + chunk.rows.len();
+        let buffers = Buffers {
+            predictions: planning.predictions()?,
+            targets: chunk.targets.clone(),
+            weights: chunk.weights.clone().map(|weights| (weights, Per::Row)),
+            column_weights: data.column_weights(loss),
+            pos_weights: data.has_positive_behind_classes(loss),
+            class_mask: None,
+            upstreams: None,
+            gradient: planning.gradient()?,
+            values: planning.recorder.buffer("values of a chunk", values_length)?,
+            result: result.clone(),
+            dummy: planning.recorder.dummy()?,
+        };
+        let (kernel, parts) = templates::kernel_commands(gpu, loss, &job, &buffers)?;
+        planning.recorder.extend(kernel);
+        if let Some(metric) = training_spec.metric {
+            let sizes =
+                [chunk.rows.len(), self.graph.outputs(), parts.length].map(|size| size as u32);
+            let thresholds = [metric.threshold, metric.truth_threshold];
+            let judged = [&buffers.predictions, &chunk.targets, &buffers.values];
+            planning.recorder.extend([metrics::correct(
+                gpu,
+                sizes,
+                data.labels,
+                loss.ignored(),
+                thresholds,
+                judged,
+            )?]);
+        }
+        Ok((buffers.values, parts.length))
+    }
+}

@@ -1,0 +1,585 @@
+//! The GPU's engine. A batch is one chain of dispatches on buffers that stay where they are: it is resolved once into
+//! a plan and then only encoded again, many batches to a submission, with what changes from batch to batch in a
+//! buffer of uniforms. The next submission is encoded while the last one runs; losses are read when all are done.
+
+mod chunked_head;
+mod plan;
+mod side_by_side;
+mod table;
+mod whole;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::losses::{Family, Loss};
+use crate::nn::embedding::kernels::RowsParams;
+use crate::nn::graph::fuse;
+use crate::nn::graph::nodes::Graph;
+use crate::nn::optimizers::update;
+use crate::nn::optimizers::update::{OptimizerParams, state_stride};
+use crate::nn::train::batched_engine::{MemberStep, Shares};
+use crate::nn::train::engine::{
+    Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
+};
+use crate::nn::train::gpu::plan::{Key, Kind, Plan, Uniforms};
+pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;
+use crate::nn::train::gpu::table::Table;
+pub(crate) use crate::nn::train::gpu::whole::most_parameters;
+use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::Command;
+use crate::runtime::tensor::{Reading, padded};
+use crate::templates::MASKED;
+use crate::{Error, Result};
+
+/// Batches in one submission at the most; each has a place in the buffers of uniforms.
+const MOST_AT_ONCE: usize = 64;
+
+/// A submission should not keep the device longer: beyond some seconds drivers take it for hung.
+const SUBMISSION: Duration = Duration::from_millis(40);
+
+/// Buffers of a model and its data on a GPU, and the plans that run on them.
+#[derive(Debug)]
+pub(crate) struct GpuEngine {
+    gpu: Gpu,
+    graph: Graph,
+    /// The graph that plans walk over, and that of the chunked head.
+    fused: Graph,
+    chunked: Graph,
+    parameters: wgpu::Buffer,
+    gradients: wgpu::Buffer,
+    /// All states of the optimizer in one buffer, and how many there are.
+    states: wgpu::Buffer,
+    state_count: usize,
+    /// What the model begins with, if it takes ids.
+    table: Option<Table>,
+    /// Counts the steps that were left out.
+    not_finite: wgpu::Buffer,
+    /// Those that whole models left out.
+    skipped_whole: usize,
+    spans: wgpu::Buffer,
+    /// Loss and right rows of each batch of two submissions: one runs while the other is read.
+    ring: wgpu::Buffer,
+    remembered: Option<[wgpu::Buffer; 2]>,
+    data: HashMap<usize, Arc<Data>>,
+    next: usize,
+    plans: HashMap<Key, Plan>,
+    /// Takes small chains of dense layers whole; none where the graph is anything else.
+    whole: Option<SmallModels>,
+    /// How many batches go into a submission, found by timing.
+    at_once: usize,
+}
+
+/// A data set on the device, in parts that each fit a binding.
+#[derive(Debug)]
+pub(crate) struct Data {
+    rows: usize,
+    features: Vec<Part>,
+    targets: Vec<Part>,
+    target_width: usize,
+    labels: bool,
+    has_ignored: bool,
+    /// Where the rows are items of lists, and where these begin.
+    lists: Option<(Lists, wgpu::Buffer)>,
+    /// How much each row counts; nothing where all count alike.
+    weights: Vec<Part>,
+    /// Weights of the positive side of each output: as they are, and behind as many weights of classes, which are 1.
+    positive: Option<[wgpu::Buffer; 2]>,
+}
+
+impl Data {
+    /// Places that each list of a batch gets: enough for the longest, and few different numbers of them, since each asks for a plan and
+    /// its memory. 1 where the rows are no lists.
+    fn places(&self, batch: &Batch) -> usize {
+        let Some((lists, _)) = &self.lists else { return 1 };
+        let longest = lists.of(batch).map(|list| lists.items(list).len()).max().unwrap_or(1);
+        let power = longest.next_power_of_two();
+        let between = power / 4 * 3;
+        (if longest <= between { between } else { power }).min(lists.longest)
+    }
+}
+
+impl Data {
+    /// The weights of columns as a loss's kernel takes them.
+    fn column_weights(&self, loss: &dyn Loss) -> Option<wgpu::Buffer> {
+        let [plain, behind_classes] = self.positive.as_ref()?;
+        Some(
+            if matches!(loss.family(), Family::Pointwise(_)) { plain } else { behind_classes }
+                .clone(),
+        )
+    }
+
+    /// Whether those of the positive sides lie behind those of the classes.
+    fn has_positive_behind_classes(&self, loss: &dyn Loss) -> bool {
+        self.positive.is_some() && !matches!(loss.family(), Family::Pointwise(_))
+    }
+}
+
+#[derive(Debug)]
+struct Part {
+    buffer: wgpu::Buffer,
+    first: usize,
+    rows: usize,
+}
+
+impl GpuEngine {
+    pub fn new(gpu: &Gpu, graph: Graph) -> Result<Self> {
+        let length = graph.length;
+        let epilogues = fuse::epilogues(&graph)?;
+        let head = fuse::chunked_head(&epilogues)?;
+        let spans = gpu.upload("tensors", &update::span_words(&graph.spans))?;
+        Ok(GpuEngine {
+            gpu: gpu.clone(),
+            parameters: gpu.buffer("parameters", length + MARGIN)?,
+            gradients: gpu.buffer("gradients", length)?,
+            states: gpu.buffer("no optimizer state", state_stride(length))?,
+            state_count: 0,
+            table: graph.embedding().map(|embedding| Table::new(gpu, embedding)).transpose()?,
+            not_finite: gpu.buffer("steps that were skipped", 4)?,
+            skipped_whole: 0,
+            whole: graph.as_dense_chain().map(|chain| SmallModels::new(gpu, &chain)),
+            spans,
+            ring: gpu.buffer("losses of two submissions", 4 * MOST_AT_ONCE)?,
+            remembered: None,
+            data: HashMap::new(),
+            next: 0,
+            plans: HashMap::new(),
+            at_once: 1,
+            fused: fuse::derivatives(&epilogues, false)?,
+            chunked: fuse::derivatives(head.as_ref().unwrap_or(&epilogues), true)?,
+            graph,
+        })
+    }
+
+    /// Uploads rows in parts under the binding limit.
+    fn parts<T: bytemuck::Pod>(&self, name: &str, values: &[T], width: usize) -> Result<Vec<Part>> {
+        let most = (self.gpu.limits().max_storage_buffer_binding_size / 4) as usize / width.max(1);
+        if most == 0 {
+            return Err(Error::TooLarge {
+                name: format!("one row of {name}"),
+                bytes: 4 * width as u64,
+                limit: self.gpu.limits().max_storage_buffer_binding_size,
+                advice: "use fewer columns or the device `cpu`".into(),
+            });
+        }
+        let chunks = values.chunks(most * width.max(1)).enumerate();
+        chunks
+            .map(|(index, chunk)| {
+                let buffer = self.gpu.upload(name, chunk)?;
+                Ok(Part { buffer, first: index * most, rows: chunk.len() / width.max(1) })
+            })
+            .collect()
+    }
+
+    /// Uploads the weights of the positive sides, if there are any.
+    fn positive_sides(&self, weights: &[f32]) -> Result<Option<[wgpu::Buffer; 2]>> {
+        if weights.is_empty() {
+            return Ok(None);
+        }
+        let behind_classes = [vec![1.0; weights.len()].as_slice(), weights].concat();
+        let upload = |values: &[f32]| self.gpu.upload("weights of positive sides", values);
+        Ok(Some([upload(weights)?, upload(&behind_classes)?]))
+    }
+
+    fn known(&self, data: usize) -> Result<&Data> {
+        let found = self.data.get(&data).map(|data| &**data);
+        found.ok_or_else(|| Error::Empty { operation: "training".into(), name: "its data".into() })
+    }
+
+    /// Runs batches in turn, many to a submission: each is encoded while the one before it runs.
+    fn run(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+        kind: Kind,
+    ) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(batches.len());
+        let mut running: Option<(Reading, usize)> = None;
+        let described: Arc<str> = describe(training_spec).into();
+        let (mut done, mut half, mut last) = (0, 0, Instant::now());
+        while done < batches.len() || running.is_some() {
+            let now = &batches[done..(done + self.at_once).min(batches.len())];
+            let before = running.take();
+            if !now.is_empty() {
+                self.submit(data, (training_spec, &described), now, kind, half)?;
+                let reading =
+                    self.gpu.begin_download(&self.ring, half * 2 * MOST_AT_ONCE, 2 * now.len())?;
+                running = Some((reading, now.len()));
+                half = 1 - half;
+                done += now.len();
+            }
+            if let Some((reading, count)) = before {
+                let words: Vec<f32> = pollster::block_on(self.gpu.finish_download(reading))?;
+                outcomes.extend(
+                    words
+                        .chunks_exact(2)
+                        .map(|w| Outcome { loss: w[0].into(), correct: w[1].into() }),
+                );
+                self.adapt(count, last.elapsed());
+                last = Instant::now();
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Whether one workgroup takes a batch through the whole network. By the batch and the shapes alone, so that the bits
+    /// do not hang on how many batches a call has.
+    fn fits_workgroup(&self, data: usize, training_spec: &TrainingSpec, batch: &Batch) -> bool {
+        // A gradient that is added up over batches lies elsewhere, and ignored labels are counted elsewhere.
+        let is_plain = batch.update.is_some() && !batch.accumulate;
+        let is_weighed = |data: &Arc<Data>| !data.weights.is_empty() || data.positive.is_some();
+        let is_simple =
+            |data: &Arc<Data>| data.lists.is_none() && !data.has_ignored && !is_weighed(data);
+        let fits = |data: &Arc<Data>| {
+            data.features.len() == 1 && data.targets.len() == 1 && is_simple(data)
+        };
+        is_plain
+            && !training_spec.chunked_head
+            && training_spec.is_elementwise()
+            && self.whole.as_ref().is_some_and(|whole| whole.is_worth(batch.rows))
+            && self.data.get(&data).is_some_and(fits)
+    }
+
+    /// Trains on batches that [`GpuEngine::fits_workgroup`].
+    fn train_small(
+        &mut self,
+        data_number: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
+        let data = self.known(data_number)?;
+        let (features, targets, labels) =
+            (data.features[0].buffer.clone(), data.targets[0].buffer.clone(), data.labels);
+        let rows = RowsOnDevice { features: &features, targets: &targets, labels, ignored: &[] };
+        let held = Held { parameters: &self.parameters, states: &self.states };
+        let member_step = MemberStep { member: 0, batches: batches.to_vec() };
+        let Some(whole) = &mut self.whole else {
+            return self.run(data_number, training_spec, batches, Kind::Train);
+        };
+        let found = whole.train(held, rows, std::slice::from_ref(training_spec), &[member_step])?;
+        self.skipped_whole += whole.take_skipped().into_iter().sum::<usize>();
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Takes as many batches to a submission as its time allows.
+    fn adapt(&mut self, batches: usize, elapsed: Duration) {
+        let each = elapsed.as_secs_f64() / batches as f64;
+        let fitting = (SUBMISSION.as_secs_f64() / each.max(1e-9)) as usize;
+        // Growing by no more than four times: the first batch compiles pipelines and says little.
+        self.at_once = fitting.clamp(1, (4 * self.at_once).min(MOST_AT_ONCE));
+    }
+
+    /// Encodes and submits batches; their outcomes go to one half of the ring.
+    fn submit(
+        &mut self,
+        data: usize,
+        (training_spec, described): (&TrainingSpec, &Arc<str>),
+        batches: &[Batch],
+        kind: Kind,
+        half: usize,
+    ) -> Result<()> {
+        let mut uniforms = Uniforms::default();
+        let mut commands = Vec::new();
+        let gpu = self.gpu.clone();
+        for (place, batch) in batches.iter().enumerate() {
+            let key = Key {
+                data,
+                rows: batch.rows,
+                places: self.known(data)?.places(batch),
+                divisor_rows: batch.divisor_rows,
+                accumulate: batch.accumulate,
+                kind: if batch.update.is_some() { Kind::TrainAndUpdate } else { kind },
+                training_spec: described.clone(),
+            };
+            let gradient_transform = training_spec.gradient_transform(&self.graph);
+            let step = batch
+                .update
+                .map(|step| OptimizerParams::new(self.graph.length, &gradient_transform, &step));
+            let plan = self.planned(key, Some(training_spec))?;
+            plan.encode(place, half * MOST_AT_ONCE + place, batch, &mut uniforms, &mut commands);
+            if let (Some(buffer), Some(step)) = (&plan.update, &step) {
+                uniforms.write(buffer, place, step);
+            }
+            if let (Some((buffer, sizes)), Some(step)) = (&plan.rows_moved, &batch.update) {
+                uniforms.write(buffer, place, &RowsParams::new(&gpu, sizes, step));
+            }
+        }
+        uniforms.upload(&self.gpu);
+        self.gpu.submit(&commands)
+    }
+
+    /// The plan of a key, made the first time.
+    fn planned(&mut self, key: Key, training_spec: Option<&TrainingSpec>) -> Result<&Plan> {
+        if !self.plans.contains_key(&key) {
+            let plan = self.plan(&key, training_spec)?;
+            self.plans.insert(key.clone(), plan);
+        }
+        self.plans
+            .get(&key)
+            .ok_or_else(|| Error::Empty { operation: "training".into(), name: "its plan".into() })
+    }
+
+    /// Copies whole buffers on the device.
+    fn copy(&self, from: [&wgpu::Buffer; 2], to: [&wgpu::Buffer; 2]) -> Result<()> {
+        let sizes = [
+            padded(self.graph.length),
+            4 * (self.state_count * state_stride(self.graph.length)) as u64,
+        ];
+        let commands: Vec<Command> = from
+            .into_iter()
+            .zip(to)
+            .zip(sizes)
+            .filter(|(_, size)| *size > 0)
+            .map(|((from, to), size)| Command::Copy {
+                from: from.clone(),
+                from_offset: 0,
+                to: to.clone(),
+                to_offset: 0,
+                size,
+            })
+            .collect();
+        self.gpu.submit(&commands)
+    }
+
+    fn read(&self, buffer: &wgpu::Buffer, at: usize) -> Result<Vec<f64>> {
+        let values: Vec<f32> =
+            pollster::block_on(self.gpu.download(buffer, at, self.graph.length))?;
+        Ok(values.into_iter().map(f64::from).collect())
+    }
+
+    fn write(&self, buffer: &wgpu::Buffer, at: usize, values: &[f64]) {
+        let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        self.gpu.queue().write_buffer(buffer, 4 * at as u64, bytemuck::cast_slice(&values));
+    }
+}
+
+/// Two training_specs with the same description run the same kernels.
+fn describe(training_spec: &TrainingSpec) -> String {
+    let (loss, optimizer) = (&training_spec.loss, &training_spec.optimizer);
+    let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
+    let (metric, step_options, chunked_head) =
+        (&training_spec.metric, &training_spec.step_options, training_spec.chunked_head);
+    format!("{names} {} {metric:?} {step_options:?} {chunked_head}", optimizer.options())
+}
+
+impl Shares for GpuEngine {
+    type Data = Data;
+    // One queue: what is handed to it runs in turn.
+    const SIDE_BY_SIDE: bool = false;
+
+    fn prepare(&self, samples: &Samples) -> Result<Arc<Data>> {
+        let outputs = self.graph.outputs();
+        let features = match self.table {
+            Some(_) => {
+                let ids: Vec<u32> = samples.features.iter().map(|&id| id as u32).collect();
+                self.parts("ids", &ids, self.graph.inputs())?
+            }
+            None => self.parts("features", samples.features, self.graph.inputs())?,
+        };
+        let (targets, target_width, labels) = match samples.targets {
+            SampleTargets::None => (Vec::new(), 0, false),
+            SampleTargets::Labels(values) => (self.parts("labels", values, 1)?, 1, true),
+            SampleTargets::Dense(values) => {
+                (self.parts("targets", values, outputs)?, outputs, false)
+            }
+        };
+        let has_ignored = samples.has_ignored;
+        let offsets = |lists: &Lists| self.gpu.upload("where lists begin", &lists.offsets);
+        let lists =
+            samples.lists.as_ref().map(|lists| Ok((lists.clone(), offsets(lists)?))).transpose()?;
+        // A row of weight 0 is left out, and not times 0: what is infinite there is no number then. Where labels leave rows out a mask would
+        // change how many are counted.
+        let bits =
+            |&weight: &f32| if weight == 0.0 && !has_ignored { MASKED } else { weight.to_bits() };
+        let weights: Vec<u32> = samples.weights.rows.iter().map(bits).collect();
+        let weights = self.parts("weights of rows", &weights, 1)?;
+        let positive = self.positive_sides(samples.weights.positive)?;
+        Ok(Arc::new(Data {
+            rows: samples.rows,
+            features,
+            targets,
+            target_width,
+            labels,
+            has_ignored,
+            lists,
+            weights,
+            positive,
+        }))
+    }
+
+    fn register(&mut self, data: Arc<Data>) -> usize {
+        self.next += 1;
+        self.data.insert(self.next, data);
+        self.next
+    }
+}
+
+impl Engine for GpuEngine {
+    fn parameters(&self) -> Result<Vec<f64>> {
+        let mut all = self.read(&self.parameters, 0)?;
+        if let Some(table) = &self.table {
+            all.extend(table.read()?);
+        }
+        Ok(all)
+    }
+
+    fn set_parameters(&mut self, values: &[f64]) -> Result<()> {
+        let (own, rows) = values.split_at(self.graph.length.min(values.len()));
+        self.write(&self.parameters, 0, own);
+        if let Some(table) = &self.table {
+            table.write(rows);
+        }
+        self.gpu.check("parameters", padded(values.len()))
+    }
+
+    fn states(&self) -> Result<Vec<Vec<f64>>> {
+        let stride = state_stride(self.graph.length);
+        let state = |number: usize| {
+            let mut all = self.read(&self.states, number * stride)?;
+            if let Some(table) = &self.table {
+                all.extend(table.read_state(number)?);
+            }
+            Ok(all)
+        };
+        (0..self.state_count).map(state).collect()
+    }
+
+    fn set_states(&mut self, states: &[Vec<f64>]) -> Result<()> {
+        let stride = state_stride(self.graph.length);
+        if states.len() != self.state_count {
+            self.states = self.gpu.buffer("optimizer states", states.len().max(1) * stride)?;
+            self.state_count = states.len();
+            if let Some(table) = &mut self.table {
+                table.keep_states(states.len())?;
+            }
+            // The plans are bound to the buffer before.
+            self.plans.clear();
+            self.remembered = None;
+        }
+        for (number, state) in states.iter().enumerate() {
+            let (own, rows) = state.split_at(self.graph.length.min(state.len()));
+            self.write(&self.states, number * stride, own);
+            if let Some(table) = &self.table {
+                table.write_state(number, rows);
+            }
+        }
+        self.gpu.check("optimizer states", padded(states.len() * stride))
+    }
+
+    fn take_skipped(&mut self) -> Result<usize> {
+        let counted: Vec<u32> = pollster::block_on(self.gpu.download(&self.not_finite, 0, 1))?;
+        self.gpu.queue().write_buffer(&self.not_finite, 0, &[0; 4]);
+        Ok(counted[0] as usize + std::mem::take(&mut self.skipped_whole))
+    }
+
+    fn remember(&mut self) -> Result<()> {
+        if self.remembered.is_none() {
+            let length = self.graph.length;
+            let states = self.state_count.max(1) * state_stride(length);
+            self.remembered = Some([
+                self.gpu.buffer("a copy of the parameters", length)?,
+                self.gpu.buffer("a copy of the states", states)?,
+            ]);
+        }
+        if let Some([a, b]) = &self.remembered {
+            self.copy([&self.parameters, &self.states], [a, b])?;
+        }
+        if let Some(table) = &mut self.table {
+            table.remember()?;
+        }
+        Ok(())
+    }
+
+    fn recall(&mut self) -> Result<()> {
+        if let Some([a, b]) = &self.remembered {
+            self.copy([a, b], [&self.parameters, &self.states])?;
+        }
+        if let Some(table) = &self.table {
+            table.recall()?;
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, samples: &Samples) -> Result<usize> {
+        let data = self.prepare(samples)?;
+        Ok(self.register(data))
+    }
+
+    fn unload(&mut self, data: usize) {
+        self.data.remove(&data);
+        self.plans.retain(|key, _| key.data != data);
+    }
+
+    fn train(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(batches.len());
+        let mut rest = batches;
+        while let Some(first) = rest.first() {
+            let whole = self.fits_workgroup(data, training_spec, first);
+            let alike = rest
+                .iter()
+                .take_while(|batch| self.fits_workgroup(data, training_spec, batch) == whole)
+                .count();
+            let (now, behind) = rest.split_at(alike);
+            outcomes.extend(if whole {
+                self.train_small(data, training_spec, now)?
+            } else {
+                self.run(data, training_spec, now, Kind::Train)?
+            });
+            rest = behind;
+        }
+        Ok(outcomes)
+    }
+
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
+        self.run(data, training_spec, batches, Kind::Evaluate)
+    }
+
+    fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
+        let (rows, outputs) = (self.known(data)?.rows, self.graph.outputs());
+        let mut predictions = Vec::with_capacity(rows * outputs);
+        for start in (0..rows).step_by(batch_size) {
+            let rows = batch_size.min(rows - start);
+            let batch = Batch {
+                start,
+                rows,
+                order: None,
+                divisor_rows: None,
+                accumulate: false,
+                update: None,
+            };
+            let training_spec = Arc::from("");
+            let (places, kind) = (1, Kind::Predict);
+            let key = Key {
+                data,
+                rows,
+                places,
+                divisor_rows: None,
+                accumulate: false,
+                kind,
+                training_spec,
+            };
+            let (mut uniforms, mut commands) = (Uniforms::default(), Vec::new());
+            let plan = self.planned(key, None)?;
+            plan.encode(0, 0, &batch, &mut uniforms, &mut commands);
+            let buffer = plan.predictions.clone();
+            uniforms.upload(&self.gpu);
+            self.gpu.submit(&commands)?;
+            let values: Vec<f32> =
+                pollster::block_on(self.gpu.download(&buffer, 0, rows * outputs))?;
+            predictions.extend(values.into_iter().map(f64::from));
+        }
+        Ok(predictions)
+    }
+}

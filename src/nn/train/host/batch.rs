@@ -1,0 +1,194 @@
+//! A batch's targets and weights, and its loss.
+
+use crate::cpu::Broadcast;
+use crate::cpu::real::Real;
+use crate::losses::{CpuReal, Family};
+use crate::nn::train::engine::{Batch, Lists, Metric, Outcome, TrainingSpec};
+use crate::templates::pointwise::cpu::Points;
+use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
+
+/// A buffer with so many numbers; those that are new are 0.
+pub(crate) fn resize<R: Real>(values: &mut Vec<R>, length: usize) {
+    values.resize(length, R::ZERO);
+}
+
+/// What comes with the rows of a batch, kept from step to step so that nothing is allocated twice.
+#[derive(Debug, Default)]
+pub(crate) struct HostBatch<R> {
+    pub ids: Vec<i32>,
+    pub labels: Vec<i32>,
+    pub dense: Vec<R>,
+    /// How much each row counts; empty where all count alike.
+    pub weights: Vec<R>,
+    values: Vec<R>,
+    padded: Padded<R>,
+}
+
+/// Lists of a batch beside each other, each as long as the longest.
+#[derive(Debug, Default)]
+struct Padded<R> {
+    scores: Vec<R>,
+    truths: Vec<R>,
+    gradient: Vec<R>,
+}
+
+impl<R: CpuReal> HostBatch<R> {
+    /// 1 ÷ what the mean over the batch divides by.
+    pub fn factor(
+        &self,
+        training_spec: &TrainingSpec,
+        batch: &Batch,
+        has_ignored: bool,
+        columns: usize,
+    ) -> f64 {
+        if !has_ignored || batch.divisor_rows.is_some() {
+            return training_spec.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
+        }
+        let ignored = training_spec.loss.ignored();
+        let kept = self.labels.iter().filter(|&&label| !is_ignored(ignored, label)).count();
+        if kept == 0 { 0.0 } else { 1.0 / kept as f64 }
+    }
+
+    /// The loss of the rows that were predicted, the first of which is that row of the batch; writes their gradient.
+    pub fn loss_of_rows(
+        &mut self,
+        training_spec: &TrainingSpec,
+        (factor, first): (f64, usize),
+        has_labels: bool,
+        columns: usize,
+        positive: &[R],
+        (predictions, gradient): (&[R], &mut [R]),
+    ) -> Outcome {
+        let (count, ignored) = (predictions.len() / columns, training_spec.loss.ignored());
+        let labels = if has_labels { &self.labels[first..][..count] } else { &[] };
+        let dense =
+            if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
+        let weight = if self.weights.is_empty() { &[] } else { &self.weights[first..][..count] };
+        // Left out, and not times 0: what is infinite there is no number then.
+        let kept: Vec<bool> = match weight.contains(&R::ZERO) {
+            true => weight.iter().map(|&weight| weight != R::ZERO).collect(),
+            false => Vec::new(),
+        };
+        let loss = match training_spec.loss.family() {
+            Family::Pointwise(_) => {
+                let points = Points {
+                    predictions,
+                    targets: dense,
+                    weight: if weight.is_empty() {
+                        Broadcast::None
+                    } else {
+                        Broadcast::Row(weight)
+                    },
+                    mask: if kept.is_empty() { Broadcast::None } else { Broadcast::Row(&kept) },
+                    column_weight: positive,
+                    row_length: columns,
+                    factor: R::new(factor),
+                    upstream: R::ONE,
+                    upstreams: &[],
+                };
+                R::pointwise(&*training_spec.loss, &points, gradient, &mut [])
+            }
+            Family::Rowwise(_) | Family::Listwise(_) => {
+                let targets =
+                    if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
+                let rows = Rows {
+                    logits: predictions,
+                    columns,
+                    targets,
+                    ignored,
+                    class_weight: &[],
+                    pos_weight: positive,
+                    class_mask: &[],
+                    weight,
+                    mask: &kept,
+                    factor: R::new(factor),
+                    upstream: R::ONE,
+                    upstreams: &[],
+                };
+                resize(&mut self.values, count);
+                R::rowwise(&*training_spec.loss, &rows, gradient, &mut self.values, &mut []);
+                self.values.iter().map(|value| value.to_f64()).sum()
+            }
+            // `Model::compile` refuses them.
+            Family::MultiInput(..) => f64::NAN,
+        };
+        let correct = training_spec
+            .metric
+            .map_or(0, |metric| correct(metric, predictions, columns, labels, dense, ignored));
+        Outcome { loss, correct: correct as f64 }
+    }
+
+    /// The loss of lists whose items were scored, and its gradient by each item's score.
+    pub fn loss_of_lists(
+        &mut self,
+        training_spec: &TrainingSpec,
+        batch: &Batch,
+        lists: &Lists,
+        (scores, grad_scores): (&[R], &mut [R]),
+    ) -> Outcome {
+        let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
+        let columns = sizes.iter().copied().max().unwrap_or(0);
+        let units = batch
+            .divisor_rows
+            .unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
+        let factor = if units == 0 { 0.0 } else { training_spec.factor(units, columns) };
+        let Padded { scores: padded, truths, gradient } = &mut self.padded;
+        for values in [&mut *padded, &mut *truths, &mut *gradient] {
+            values.clear();
+        }
+        let mut first = 0;
+        for (list, size) in sizes.iter().enumerate() {
+            padded.extend_from_slice(&scores[first..first + size]);
+            truths.extend_from_slice(&self.dense[first..first + size]);
+            first += size;
+            padded.resize((list + 1) * columns, R::ZERO);
+            truths.resize((list + 1) * columns, -R::ONE);
+        }
+        resize(gradient, padded.len());
+        resize(&mut self.values, sizes.len());
+        let rows = Rows {
+            logits: padded,
+            columns,
+            targets: Targets::Dense(truths),
+            ignored: &[],
+            class_weight: &[],
+            pos_weight: &[],
+            class_mask: &[],
+            weight: &[],
+            mask: &[],
+            factor: R::new(factor),
+            upstream: R::ONE,
+            upstreams: &[],
+        };
+        R::rowwise(&*training_spec.loss, &rows, gradient, &mut self.values, &mut []);
+        let mut first = 0;
+        for (padded, &size) in gradient.chunks_exact(columns.max(1)).zip(&sizes) {
+            grad_scores[first..first + size].copy_from_slice(&padded[..size]);
+            first += size;
+        }
+        Outcome { loss: self.values.iter().map(|value| value.to_f64()).sum(), correct: 0.0 }
+    }
+}
+
+/// How many rows are predicted right: of several columns the largest, the first of equals.
+fn correct<R: Real>(
+    metric: Metric,
+    predictions: &[R],
+    columns: usize,
+    labels: &[i32],
+    dense: &[R],
+    ignored: &[i64],
+) -> usize {
+    let largest =
+        |row: &[R]| (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+    let is_right = |(index, row): (usize, &[R])| match labels.get(index) {
+        None if columns == 1 => {
+            let truth = dense[index] > R::from_f32(metric.truth_threshold);
+            (row[0] > R::from_f32(metric.threshold)) == truth
+        }
+        Some(&label) if is_ignored(ignored, label) => false,
+        Some(&label) => largest(row) == label as usize,
+        None => largest(row) == largest(&dense[index * columns..][..columns]),
+    };
+    predictions.chunks_exact(columns).enumerate().filter(|&row| is_right(row)).count()
+}

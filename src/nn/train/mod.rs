@@ -1,0 +1,33 @@
+//! Training: steps, epochs, what is told of them, and what is kept of them.
+
+pub(crate) mod small;
+
+pub(crate) mod average;
+mod averaged;
+pub(crate) mod baseline;
+pub(crate) mod batched_engine;
+pub(crate) mod callback;
+mod checkpoint;
+pub(crate) mod engine;
+mod fit;
+pub(crate) mod gpu;
+pub(crate) mod history;
+pub(crate) mod host;
+pub(crate) mod learning_rate_policy;
+pub(crate) mod options;
+mod progress;
+mod record;
+pub(crate) mod samples;
+mod stream;
+pub(crate) mod training;
+pub(crate) mod training_run;
+pub(crate) mod weights;
+
+pub use average::Average;
+pub use fit::Score;
+pub use history::{Baseline, Epoch, History, Stop};
+pub use options::{EarlyStopping, Fit, StepReport};
+pub use weights::ClassWeight;
+
+#[cfg(test)]
+mod embedding_tests;

@@ -1,0 +1,53 @@
+//! The bar that shows a training on a terminal: loss, metric and speed. Silent where there is no terminal.
+
+#[cfg(feature = "cli")]
+use crate::error::text;
+
+#[cfg(feature = "cli")]
+pub(crate) struct Bar(indicatif::ProgressBar);
+
+#[cfg(feature = "cli")]
+impl Bar {
+    /// A bar for one epoch, if a terminal is there and it is wanted.
+    pub fn new(wanted: bool, epoch: usize, epochs: usize, rows: usize) -> Option<Self> {
+        use std::io::IsTerminal;
+        if !wanted || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let bar = indicatif::ProgressBar::new(rows as u64);
+        let template = "epoch {prefix} [{bar:24}] {pos}/{len} rows, {rate} rows/s, {msg}";
+        if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+            let rate = |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = out.write_str(&text::rate(state.per_sec()));
+            };
+            bar.set_style(style.progress_chars("=> ").with_key("rate", rate));
+        }
+        bar.set_prefix(format!("{epoch}/{epochs}"));
+        Some(Bar(bar))
+    }
+
+    /// Shows how far the epoch is.
+    pub fn update(&self, rows: usize, text: String) {
+        self.0.set_message(text);
+        self.0.set_position(rows as u64);
+    }
+
+    /// Leaves the last line standing.
+    pub fn finish(self, text: String) {
+        self.0.finish_with_message(text);
+    }
+}
+
+#[cfg(not(feature = "cli"))]
+pub(crate) struct Bar;
+
+#[cfg(not(feature = "cli"))]
+impl Bar {
+    pub fn new(_wanted: bool, _epoch: usize, _epochs: usize, _rows: usize) -> Option<Self> {
+        None
+    }
+
+    pub fn update(&self, _rows: usize, _text: String) {}
+
+    pub fn finish(self, _text: String) {}
+}

@@ -1,0 +1,458 @@
+//! From arrays to rows that an engine takes: shapes and values checked, labels turned into what the loss wants.
+
+use std::borrow::Cow;
+
+use ndarray::{Array2, ArrayViewD};
+
+use crate::criterion::inputs;
+use crate::criterion::inputs::{Floats, shape_error};
+use crate::losses::{Domain, Loss};
+use crate::nn::graph::nodes::Graph;
+use crate::nn::train::engine::{Lists, SampleTargets, Samples};
+use crate::nn::train::weights::{Classes, Held, InBlocks, Weighed, Weighting, Weights};
+use crate::runtime::tensor::narrow_labels;
+use crate::{Error, Result, Targets};
+
+/// What is taken off each feature, and what it is divided by.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scaling {
+    pub mean: Vec<f64>,
+    pub scale: Vec<f64>,
+}
+
+impl Scaling {
+    /// With one number for each of `inputs` features.
+    pub fn new(mean: Vec<f64>, scale: Vec<f64>, inputs: usize) -> Result<Self> {
+        for (name, values) in [("mean", &mean), ("scale", &scale)] {
+            if values.len() != inputs {
+                let found = format!("{name} has {} numbers", values.len());
+                return Err(shape_error(
+                    "input scaling",
+                    found,
+                    &format!("it must have {inputs}, one for each feature"),
+                ));
+            }
+        }
+        if let Some(&bad) = scale.iter().find(|scale| !(scale.is_finite() && **scale != 0.0)) {
+            return Err(Error::option("input scaling", "scale", bad, "finite and not 0"));
+        }
+        Ok(Scaling { mean, scale })
+    }
+}
+
+/// What rows must know of the model that takes them in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InputSpec<'m> {
+    pub graph: &'m Graph,
+    pub scaling: Option<&'m Scaling>,
+}
+
+/// Rows with their targets, flat and checked.
+#[derive(Debug)]
+pub(crate) struct Rows<'a> {
+    /// How many rows, or lists where they are items of lists.
+    pub rows: usize,
+    pub features: Cow<'a, [f32]>,
+    dense: Vec<f32>,
+    labels: Vec<i32>,
+    has_labels: bool,
+    /// Rows whose label is not ignored; of lists what the loss's mean counts.
+    pub kept: usize,
+    /// Each row of targets names one class.
+    pub one_hot: bool,
+    lists: Option<Lists>,
+    weights: Held,
+    widths: [usize; 2],
+    /// How many plain rows are scored at a time.
+    batch: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Checks features and targets against a model and its loss.
+    pub fn new(
+        model: InputSpec,
+        loss: &dyn Loss,
+        operation: &str,
+        features: Floats<'a>,
+        targets: &Targets,
+    ) -> Result<Self> {
+        let rows = features.shape()[0];
+        let outputs = model.graph.outputs();
+        let features = crate::nn::train::samples::features(model, operation, features)?;
+        let mut found = Rows {
+            rows,
+            features,
+            dense: Vec::new(),
+            labels: Vec::new(),
+            has_labels: false,
+            kept: rows,
+            one_hot: false,
+            lists: None,
+            weights: Held::default(),
+            widths: [model.graph.inputs(), outputs],
+            batch: model.graph.prediction_batch(),
+        };
+        let is_grouped = matches!(targets, Targets::Grouped { .. });
+        if is_grouped != loss.targets().pads() {
+            return Err(other_targets(loss, is_grouped));
+        }
+        match targets {
+            Targets::Grouped { relevance, groups } => {
+                found.group(operation, loss, &relevance.view(), groups)?
+            }
+            Targets::Labels(labels) => {
+                let labels: Vec<i64> = labels.iter().copied().collect();
+                check_rows(operation, rows, labels.len())?;
+                // One column tells two classes apart.
+                let classes = outputs.max(2);
+                let takes_labels = loss.targets().takes_labels();
+                let classes = if takes_labels { outputs } else { classes };
+                inputs::check_labels(loss, &labels, classes, |_| true)?;
+                if takes_labels {
+                    let ignored = loss.ignored();
+                    found.kept = labels.iter().filter(|label| !ignored.contains(label)).count();
+                    found.labels = narrow_labels(&labels)?;
+                    found.has_labels = true;
+                } else {
+                    found.dense = one_hot(&labels, outputs, loss.targets() == Domain::Sign);
+                }
+                found.one_hot = true;
+            }
+            Targets::Wide(wide) => {
+                let dense = inputs::rounded(wide);
+                let dense = dense.map_err(|(element, x)| {
+                    beyond_f32(operation, "targets", x, element, outputs)
+                })?;
+                found.take_dense(operation, loss, &dense.view())?;
+            }
+            Targets::Dense(dense) => found.take_dense(operation, loss, dense)?,
+        }
+        Ok(found)
+    }
+
+    /// Takes numbers as targets, as many for each row as there are outputs.
+    fn take_dense(
+        &mut self,
+        operation: &str,
+        loss: &dyn Loss,
+        dense: &ArrayViewD<f32>,
+    ) -> Result<()> {
+        let (rows, [inputs, outputs]) = (self.rows, self.widths);
+        let fits = dense.len() == rows * outputs
+            && dense.shape().first() == Some(&rows)
+            && dense.ndim() <= 2;
+        if !fits {
+            let text =
+                format!("features are [{rows}, {inputs}] but targets are {:?}", dense.shape());
+            return Err(shape_error(
+                operation,
+                text,
+                &format!("targets must be [{rows}, {outputs}]"),
+            ));
+        }
+        self.dense = dense.iter().copied().collect();
+        check_finite(operation, "targets", &self.dense, outputs)?;
+        inputs::check_dense(loss, &self.dense)?;
+        self.one_hot = outputs > 1 && self.dense.chunks_exact(outputs).all(names_one_class);
+        Ok(())
+    }
+
+    /// Takes the rows as items of lists.
+    fn group(
+        &mut self,
+        operation: &str,
+        loss: &dyn Loss,
+        relevance: &ArrayViewD<f32>,
+        groups: &[usize],
+    ) -> Result<()> {
+        let (items, [inputs, outputs]) = (self.rows, self.widths);
+        if outputs != 1 {
+            let found = format!("the model has {outputs} outputs");
+            return Err(shape_error(
+                operation,
+                found,
+                &format!("{} takes one, the score of an item", loss.name()),
+            ));
+        }
+        if relevance.len() != items
+            || relevance.ndim() > 2
+            || relevance.shape().first() != Some(&items)
+        {
+            let found = format!(
+                "features are [{items}, {inputs}] but relevance is {:?}",
+                relevance.shape()
+            );
+            return Err(shape_error(operation, found, &format!("relevance must be [{items}]")));
+        }
+        check_groups(operation, groups, items)?;
+        self.dense = relevance.iter().copied().collect();
+        check_finite(operation, "relevance", &self.dense, 1)?;
+        inputs::check_dense(loss, &self.dense)?;
+        let mut start = 0;
+        let units = groups.iter().map(|&size| {
+            start += size;
+            inputs::list_units(loss, &self.dense[start - size..start])
+        });
+        let lists = Lists::new(groups, units.collect());
+        (self.rows, self.kept) = (groups.len(), lists.units.iter().sum());
+        self.lists = Some(lists);
+        Ok(())
+    }
+
+    /// Gives the rows their weights, of which the first `training` are trained on, and gives back what weighs validation rows of their own.
+    pub fn weigh(
+        &mut self,
+        loss: &dyn Loss,
+        asked: &Weighting,
+        training: usize,
+    ) -> Result<Weighting> {
+        if !asked.is_some() {
+            return Ok(Weighting::default());
+        }
+        if self.lists.is_some() {
+            let allowed = "left out: a loss of lists weighs the items of a list against each other";
+            return Err(inputs::input_error(loss, "weights", "were given", allowed));
+        }
+        let outputs = self.widths[1];
+        let classes = self.classes(loss);
+        let rows = asked.rows(loss, classes.as_ref(), self.rows, training)?;
+        self.weights = Held { rows, positive: asked.positive(loss, outputs)? };
+        asked.for_validation(loss, classes.as_ref(), training)
+    }
+
+    /// The classes of the rows; none where their targets are no classes.
+    pub fn classes(&self, loss: &dyn Loss) -> Option<Classes> {
+        let outputs = self.widths[1];
+        if self.has_labels {
+            Some(Classes::of_labels(&self.labels, loss.ignored(), loss.classes(outputs)))
+        } else {
+            Classes::of_dense(loss, &self.dense, outputs, self.one_hot)
+        }
+    }
+
+    /// Gives the rows of a block their weights.
+    pub fn weigh_block(
+        &mut self,
+        loss: &dyn Loss,
+        asked: &InBlocks,
+        given: Option<&[f64]>,
+    ) -> Result<()> {
+        self.weights = asked.held(loss, self.classes(loss).as_ref(), self.rows, given)?;
+        Ok(())
+    }
+
+    /// The targets of some rows as [`Rows::dense`] gives them, with their weights.
+    pub fn weighed(&self, first: usize, rows: usize) -> Weighed<'_> {
+        Weighed { targets: self.dense(first, rows), weights: self.weights.part(first, rows).rows }
+    }
+
+    /// How many of them are scored at a time.
+    pub fn at_once(&self) -> usize {
+        // On a GPU a batch has room for the longest list in each of its places.
+        const MOST_ITEMS: usize = 2048;
+        self.lists
+            .as_ref()
+            .map_or(self.batch, |lists| (MOST_ITEMS / lists.longest).clamp(1, self.batch))
+    }
+
+    /// All rows as an engine takes them.
+    pub fn all(&self) -> Samples<'_> {
+        self.part(0, self.rows)
+    }
+
+    /// Some of the rows, or lists.
+    pub fn part(&self, first: usize, rows: usize) -> Samples<'_> {
+        let [inputs, outputs] = self.widths;
+        let lists = self.lists.as_ref().map(|lists| lists.part(first, rows));
+        let (first, rows) = self.lists.as_ref().map_or((first, rows), |lists| {
+            let [start, end] = [first, first + rows].map(|list| lists.offsets[list] as usize);
+            (start, end - start)
+        });
+        let targets = if self.has_labels {
+            SampleTargets::Labels(&self.labels[first..first + rows])
+        } else {
+            SampleTargets::Dense(&self.dense[first * outputs..(first + rows) * outputs])
+        };
+        let features = &self.features[first * inputs..(first + rows) * inputs];
+        let has_ignored = lists.is_none() && self.kept < self.rows;
+        let weights =
+            if lists.is_some() { Weights::default() } else { self.weights.part(first, rows) };
+        Samples { rows, features, targets, has_ignored, lists, weights }
+    }
+
+    /// The targets of some rows, where they are numbers of rows that stand for themselves; else none.
+    pub fn dense(&self, first: usize, rows: usize) -> &[f32] {
+        let outputs = self.widths[1];
+        match self.lists {
+            None if !self.has_labels => &self.dense[first * outputs..(first + rows) * outputs],
+            _ => &[],
+        }
+    }
+
+    /// How many of some rows have a label that is not ignored.
+    pub fn kept_of(&self, loss: &dyn Loss, first: usize, rows: usize) -> usize {
+        if let Some(lists) = &self.lists {
+            return lists.units[first..first + rows].iter().sum();
+        }
+        if self.kept == self.rows {
+            return rows;
+        }
+        let ignored = loss.ignored();
+        self.labels[first..first + rows]
+            .iter()
+            .filter(|&&label| !ignored.contains(&i64::from(label)))
+            .count()
+    }
+}
+
+/// A loss of lists wants to know where they begin; any other would be trained on lists as if they were rows.
+fn other_targets(loss: &dyn Loss, is_grouped: bool) -> Error {
+    let (found, allowed) = if is_grouped {
+        ("are in lists", "it is no loss of lists: hand it the numbers alone")
+    } else {
+        (
+            "are no lists",
+            "it takes the relevance of items and how many each list has: Targets::grouped(&relevance, &groups)",
+        )
+    };
+    inputs::input_error(loss, "targets", found, allowed)
+}
+
+/// Refuses lists that are not all rows, and lists of nothing.
+fn check_groups(operation: &str, groups: &[usize], items: usize) -> Result<()> {
+    let sum = groups.iter().fold(0_usize, |sum, &size| sum.saturating_add(size));
+    if sum != items {
+        let found = format!(
+            "{} groups have {sum} items in all but features have {items} rows",
+            groups.len()
+        );
+        return Err(shape_error(operation, found, "the groups must be all rows"));
+    }
+    match groups.iter().position(|&size| size == 0) {
+        Some(group) => Err(shape_error(
+            operation,
+            format!("group {group} has 0 items"),
+            "each must have one at least",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn names_one_class(row: &[f32]) -> bool {
+    row.iter().all(|&y| y == 0.0 || y == 1.0) && row.iter().filter(|&&y| y == 1.0).count() == 1
+}
+
+/// A row for each label: 1 at its class, and elsewhere 0, or −1 where the loss wants signs. One column holds the class itself.
+fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
+    let off = if signs { -1.0 } else { 0.0 };
+    if outputs == 1 {
+        return labels.iter().map(|&label| if label == 1 { 1.0 } else { off }).collect();
+    }
+    let mut dense = vec![off; labels.len() * outputs];
+    for (row, &label) in labels.iter().enumerate() {
+        dense[row * outputs + label as usize] = 1.0;
+    }
+    dense
+}
+
+/// Flat features, scaled as the model wants them; f64 is scaled before it is rounded to f32.
+pub(crate) fn features<'a>(
+    model: InputSpec,
+    operation: &str,
+    features: Floats<'a>,
+) -> Result<Cow<'a, [f32]>> {
+    let width = model.graph.inputs();
+    let (rows, columns) = (features.shape()[0], features.shape()[1]);
+    if columns != width {
+        let found = format!("features are {:?}", features.shape());
+        return Err(shape_error(operation, found, &format!("the model takes [rows, {width}]")));
+    }
+    if rows == 0 {
+        return Err(Error::Empty { operation: operation.into(), name: "features".into() });
+    }
+    if rows > u32::MAX as usize {
+        return Err(shape_error(
+            operation,
+            format!("features have {rows} rows"),
+            "at most 4294967295",
+        ));
+    }
+    let mut flat = match features {
+        Floats::Wide(wide) => return narrow(model, operation, &wide).map(Cow::Owned),
+        Floats::Narrow(array) => match array.to_slice() {
+            Some(slice) => Cow::Borrowed(slice),
+            None => Cow::Owned(array.iter().copied().collect()),
+        },
+    };
+    check_finite(operation, "features", &flat, width)?;
+    if let Some(embedding) = model.graph.embedding() {
+        embedding.check_ids(operation, &flat)?;
+    }
+    if let Some(scaling) = model.scaling {
+        for row in flat.to_mut().chunks_exact_mut(width) {
+            for ((x, mean), scale) in row.iter_mut().zip(&scaling.mean).zip(&scaling.scale) {
+                *x = ((f64::from(*x) - mean) / scale) as f32;
+            }
+        }
+    }
+    Ok(flat)
+}
+
+/// Features of f64 as [`features`] gives them.
+fn narrow(model: InputSpec, operation: &str, wide: &ArrayViewD<f64>) -> Result<Vec<f32>> {
+    let width = model.graph.inputs();
+    let scaled = |(place, &x): (usize, &f64)| match model.scaling {
+        Some(scaling) => (x - scaling.mean[place % width]) / scaling.scale[place % width],
+        None => x,
+    };
+    let numbers: Vec<f64> = wide.iter().enumerate().map(scaled).collect();
+    if let Some(place) = numbers.iter().position(|&x| inputs::is_beyond_f32(x)) {
+        let found = wide.iter().nth(place).copied().unwrap_or(f64::NAN);
+        return Err(beyond_f32(operation, "features", found, place, width));
+    }
+    let flat: Vec<f32> = numbers.into_iter().map(|x| x as f32).collect();
+    check_finite(operation, "features", &flat, width)?;
+    if let Some(embedding) = model.graph.embedding() {
+        embedding.check_ids(operation, &flat)?;
+    }
+    Ok(flat)
+}
+
+/// The refusal of a number that would become an infinity in f32.
+fn beyond_f32(operation: &str, name: &str, x: f64, place: usize, width: usize) -> Error {
+    Error::Input {
+        operation: operation.into(),
+        name: name.into(),
+        found: format!("hold {x:e} at row {}, column {}", place / width, place % width),
+        allowed: format!("they must be {}", inputs::WITHIN_F32),
+    }
+}
+
+/// The predictions of all rows as an array.
+pub(crate) fn predictions(rows: usize, outputs: usize, flat: Vec<f64>) -> Result<Array2<f32>> {
+    let flat = flat.into_iter().map(|value| value as f32).collect();
+    Array2::from_shape_vec((rows, outputs), flat)
+        .map_err(|error| shape_error("predict", error.to_string(), "one prediction for each row"))
+}
+
+fn check_rows(operation: &str, rows: usize, targets: usize) -> Result<()> {
+    if rows == targets {
+        return Ok(());
+    }
+    let found = format!("features have {rows} rows but targets {targets}");
+    Err(shape_error(operation, found, "there must be one target for each row"))
+}
+
+fn check_finite(operation: &str, name: &str, values: &[f32], width: usize) -> Result<()> {
+    let bad = values.iter().filter(|value| !value.is_finite()).count();
+    let Some(first) = values.iter().position(|value| !value.is_finite()) else {
+        return Ok(());
+    };
+    Err(Error::NonFinite {
+        operation: operation.into(),
+        name: name.into(),
+        found: values[first].to_string(),
+        position: format!("row {}, column {}", first / width, first % width),
+        count: bad,
+    })
+}

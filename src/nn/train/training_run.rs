@@ -1,0 +1,221 @@
+//! What every training has in common, of one model or of many: its rows, its batches, what is told of an epoch, and
+//! whether it is worth going on.
+
+use std::sync::Arc;
+
+use crate::cpu::random::Permutation;
+use crate::criterion::inputs::Floats;
+use crate::losses::Loss;
+use crate::nn::train::baseline::{Reach, Yardstick};
+use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, TrainingSpec};
+use crate::nn::train::fit::Score;
+use crate::nn::train::history::Epoch;
+use crate::nn::train::options::Fit;
+use crate::nn::train::samples::{InputSpec, Rows};
+use crate::nn::train::training::Progress;
+use crate::{Error, Result, Targets};
+
+/// Rows, or lists, that are loaded, and how many there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loaded {
+    pub data: usize,
+    pub rows: usize,
+    pub kept: usize,
+    /// How many are scored at a time.
+    pub at_once: usize,
+}
+
+impl Loaded {
+    /// All of some rows, loaded under a number.
+    pub fn new(rows: &Rows, data: usize) -> Self {
+        Loaded { data, rows: rows.rows, kept: rows.kept, at_once: rows.at_once() }
+    }
+}
+
+/// The rows of a training, on the device.
+#[derive(Clone, Debug)]
+pub(crate) struct TrainingRun {
+    pub training: Loaded,
+    pub validation: Option<Loaded>,
+    pub metric: Option<Metric>,
+    /// What a regression is measured by.
+    pub yardstick: Option<Yardstick>,
+    pub reach: Reach,
+}
+
+impl TrainingRun {
+    /// Checks the rows, parts them as `fit` says and hands them to `load`.
+    pub fn new(
+        input_spec: InputSpec,
+        loss: &Arc<dyn Loss>,
+        features: Floats,
+        targets: &Targets,
+        fit: &Fit,
+        mut load: impl FnMut(&Samples) -> Result<usize>,
+    ) -> Result<Self> {
+        let mut rows = Rows::new(input_spec, &**loss, "fit", features, targets)?;
+        // Rows of their own are enough to validate with: none are held back then.
+        let split = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
+        let held_back = (rows.rows as f64 * split) as usize;
+        let training = rows.rows - held_back;
+        if training == 0 {
+            return Err(Error::Empty {
+                operation: "fit".into(),
+                name: "the rows left by validation_split".into(),
+            });
+        }
+        let weighting = rows.weigh(&**loss, &fit.weighting, training)?;
+        let mut part = |first: usize, count: usize| {
+            let kept = rows.kept_of(&**loss, first, count);
+            let data = load(&rows.part(first, count))?;
+            Ok::<_, Error>(Loaded { rows: count, kept, ..Loaded::new(&rows, data) })
+        };
+        let mut training_run = TrainingRun {
+            training: part(0, training)?,
+            validation: None,
+            metric: Metric::of(&**loss, rows.one_hot, input_spec.graph.outputs()),
+            yardstick: None,
+            reach: Reach::of(&rows.features, rows.dense(0, rows.rows)),
+        };
+        let outputs = input_spec.graph.outputs();
+        if held_back > 0 {
+            training_run.validation = Some(part(training, held_back)?);
+        }
+        let held = (held_back > 0).then(|| rows.weighed(training, held_back));
+        let mut yardstick = None;
+        if let Some(given) = &fit.validation {
+            let targets = given.1.targets();
+            let mut validation =
+                Rows::new(input_spec, &**loss, "fit (validation)", given.0.floats(), &targets)?;
+            let all = validation.rows;
+            validation.weigh(&**loss, &weighting, all)?;
+            training_run.validation = Some(Loaded::new(&validation, load(&validation.all())?));
+            yardstick = Some(Yardstick::new(
+                loss,
+                rows.weighed(0, training),
+                Some(validation.weighed(0, all)),
+                outputs,
+            ));
+        }
+        let own = || Yardstick::new(loss, rows.weighed(0, training), held, outputs);
+        // Of classes there is accuracy.
+        training_run.yardstick =
+            yardstick.unwrap_or_else(own).filter(|_| training_run.metric.is_none());
+        Ok(training_run)
+    }
+
+    /// What was loaded, to be let go of.
+    pub fn data(&self) -> impl Iterator<Item = usize> {
+        [Some(self.training), self.validation].into_iter().flatten().map(|loaded| loaded.data)
+    }
+}
+
+/// The batches of the next epoch. Counts their updates as done.
+pub(crate) fn batches(
+    training_spec: &TrainingSpec,
+    fit: &Fit,
+    training: Loaded,
+    seed: u64,
+    progress: &mut Progress,
+) -> Vec<Batch> {
+    let order = fit.shuffle.then(|| Permutation::new(training.rows as u32, seed, progress.epochs));
+    let whole = training_spec.optimizer.whole_batch();
+    let own = fit.learning_rate.unwrap_or_else(|| training_spec.optimizer.initial_learning_rate());
+    let size = fit.batch_size.min(training.rows);
+    pieces(training.rows, size)
+        .map(|(start, rows)| {
+            let is_last = start + rows == training.rows;
+            let update = (!whole || is_last).then(|| {
+                let rate = fit.schedule.as_ref().map_or(own, |learning_rate_policy| {
+                    learning_rate_policy.rate(progress.steps, progress.epochs, &progress.watched)
+                });
+                progress.steps += 1;
+                progress.averaged += u64::from(training_spec.step_options.average.is_some());
+                training_spec.optimizer.step(progress.steps, rate)
+            });
+            // A whole batch is added up from pieces: each is a part of one mean.
+            let divisor_rows = whole.then(|| training.kept.max(1));
+            Batch { start, rows, order, divisor_rows, accumulate: whole && start > 0, update }
+        })
+        .collect()
+}
+
+/// Tells an epoch the rate of its last update, and a schedule how the epoch went.
+pub(crate) fn observe(fit: &Fit, progress: &mut Progress, report: &mut Epoch) {
+    let Some(learning_rate_policy) = &fit.schedule else { return };
+    let (steps, epochs) = (progress.steps.saturating_sub(1), progress.epochs.saturating_sub(1));
+    report.learning_rate = Some(learning_rate_policy.rate(steps, epochs, &progress.watched));
+    learning_rate_policy.schedule.observe(&mut progress.watched, report.watched());
+}
+
+/// The batches that score rows.
+pub(crate) fn scoring(loaded: Loaded) -> Vec<Batch> {
+    pieces(loaded.rows, loaded.at_once)
+        .map(|(start, rows)| Batch {
+            start,
+            rows,
+            order: None,
+            // One divisor for all batches, so that their losses add up to the mean.
+            divisor_rows: Some(loaded.kept.max(1)),
+            accumulate: false,
+            update: None,
+        })
+        .collect()
+}
+
+/// The score of rows whose batches came out so.
+pub(crate) fn score(training_spec: &TrainingSpec, outcomes: &[Outcome], kept: usize) -> Score {
+    let correct: f64 = outcomes.iter().map(|outcome| outcome.correct).sum();
+    Score {
+        loss: outcomes.iter().map(|outcome| outcome.loss).sum(),
+        accuracy: training_spec.metric.map(|_| correct / kept.max(1) as f64),
+    }
+}
+
+/// Places and lengths of pieces of so many rows.
+fn pieces(rows: usize, size: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rows).step_by(size).map(move |start| (start, size.min(rows - start)))
+}
+
+/// An epoch's mean loss and accuracy from those of its batches; the losses of the updates go to `steps`.
+pub(crate) fn summarize(
+    training_spec: &TrainingSpec,
+    batches: &[Batch],
+    outcomes: &[Outcome],
+    kept: usize,
+    steps: &mut Vec<f64>,
+) -> Epoch {
+    let correct: f64 = outcomes.iter().map(|outcome| outcome.correct).sum();
+    let loss;
+    if training_spec.optimizer.whole_batch() {
+        loss = outcomes.iter().map(|outcome| outcome.loss).sum();
+        steps.push(loss);
+    } else {
+        // The batches that were left out have no part in the mean.
+        let counts = |outcome: &Outcome| {
+            !training_spec.step_options.skip_non_finite || outcome.loss.is_finite()
+        };
+        let counted = batches.iter().zip(outcomes).filter(|(_, outcome)| counts(outcome));
+        let rows: usize = counted.clone().map(|(batch, _)| batch.rows).sum();
+        loss = counted.map(|(batch, outcome)| outcome.loss * batch.rows as f64 / rows as f64).sum();
+        steps.extend(outcomes.iter().map(|outcome| outcome.loss));
+    }
+    let accuracy = training_spec.metric.map(|_| correct / kept.max(1) as f64);
+    Epoch { loss, accuracy, ..Epoch::default() }
+}
+
+/// The first batch whose loss is not finite; the last one if it is the parameters that are not, which the last update
+/// of an epoch may abort before any loss has seen them.
+pub(crate) fn first_not_finite(
+    training_spec: &TrainingSpec,
+    outcomes: &[Outcome],
+    parameters: impl FnOnce() -> Result<Vec<f64>>,
+) -> Result<Option<(usize, f64)>> {
+    // With it such a step was left out.
+    let ends = !training_spec.step_options.skip_non_finite;
+    if let Some(batch) = outcomes.iter().position(|outcome| ends && !outcome.loss.is_finite()) {
+        return Ok(Some((batch, outcomes[batch].loss)));
+    }
+    let aborted = parameters()?.into_iter().find(|parameter| !parameter.is_finite());
+    Ok(aborted.map(|parameter| (outcomes.len().saturating_sub(1), parameter)))
+}

@@ -1,0 +1,239 @@
+//! Chooses the tile of a product by the clock, once for each bucket of sizes, and remembers it.
+//!
+//! Each candidate runs the real program on buffers of its own, filled with random numbers (zeros draw less power and seem
+//! faster). **No choice changes a bit**: all tiles sum in the same order (`matmul::Variant`), and a candidate whose
+//! product is not equal to that of the rule's tile is left out, whatever a driver's compiler has made of it. How k is split does
+//! change bits; it is a rule of the shape and is never tuned.
+
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::cpu::random::Random;
+use crate::nn::ops::matmul;
+use crate::nn::ops::matmul::product::{Kind, adapter};
+use crate::nn::ops::matmul::{Epilogue, Layout, Params, Shape, TILES, Tile, Variant};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::{Command, Slice};
+
+/// What one bucket may take. Nothing is begun that would end later, as far as what was seen so far can tell; the rest of the half
+/// second that tuning may take is for the one compilation that may last longer than those before.
+const BUDGET: Duration = Duration::from_millis(350);
+
+/// Below so many multiplications starting a kernel takes longer than running it: the rule is taken.
+const LEAST_PRODUCT: u64 = 1 << 21;
+
+/// The longest side of a matrix that is tried: beyond it a larger product is more of the same, and buffers are 64 MiB.
+const LONGEST: u32 = 4096;
+
+/// The rule's tile is left only for one that takes less than this share of its time: less is noise.
+const MARGIN: f64 = 0.97;
+
+/// Rounds over all candidates; the best of each counts.
+const ROUNDS: usize = 3;
+
+/// A sample is at least so long, so that handing it over does not count.
+const SAMPLE: f64 = 4e-3;
+
+/// Elements of the output that are compared.
+const COMPARED: usize = 1 << 18;
+
+/// The variant for a product: the one chosen before, else the one that the clock chooses now; the rule's where
+/// tuning is off or cannot be done.
+pub(crate) fn variant(gpu: &Gpu, kind: &Kind, params: &Params) -> Result<Variant> {
+    let adapter = adapter(gpu);
+    let rule = matmul::variant(params, kind.layout, &adapter);
+    if !gpu.autotunes() || params.shape().products() < LEAST_PRODUCT {
+        return Ok(rule);
+    }
+    let candidates = matmul::candidates(params.shape(), &adapter);
+    if candidates.len() < 2 {
+        return Ok(rule);
+    }
+    let key = bucket(params, kind.layout, rule.vec4);
+    // Held until the choice is made: two that measure at once would measure each other.
+    let mut choices = gpu.choices(fingerprint);
+    let tile = match choices.get(&key) {
+        // A choice of another size in the bucket may be none for this one.
+        Some(name) => {
+            candidates.iter().copied().find(|tile| tile.name() == name).unwrap_or(rule.tile)
+        }
+        None => match measure(gpu, kind, params, rule.vec4, &candidates) {
+            Ok(tile) => {
+                choices.remember(key, tile.name());
+                tile
+            }
+            // No memory for the trial, say. If the device is lost, the caller's own work will tell.
+            Err(error) => {
+                log::warn!("tuning {key}: {error}; the rule's tile is taken");
+                rule.tile
+            }
+        },
+    };
+    Ok(Variant { tile, ..rule })
+}
+
+/// Sizes that share a choice: those with the same next powers of two.
+fn bucket(params: &Params, layout: Layout, vec4: bool) -> String {
+    let side = |length: u32| length.min(LONGEST).next_power_of_two();
+    let (m, n, k) = (side(params.m - params.ones), side(params.n), side(params.k));
+    format!("{layout:?} {} {m}x{n}x{k}", if vec4 { "vec4" } else { "scalar" })
+}
+
+/// Of all that a choice depends on besides the adapter.
+fn fingerprint() -> u64 {
+    let mut texts: Vec<String> = Vec::new();
+    for tile in TILES {
+        for vec4 in [false, true] {
+            for layout in [Layout::NN, Layout::NT, Layout::TN] {
+                let variant = Variant { tile, vec4, split: false };
+                texts.push(variant.header());
+                let files = variant.sources(layout, Epilogue::Forward);
+                texts.extend(files.iter().map(|file| file.text.to_string()));
+            }
+        }
+    }
+    crate::runtime::cache::fingerprint(texts.iter().map(String::as_bytes))
+}
+
+/// A candidate under trial.
+struct Trial {
+    tile: Tile,
+    command: Command,
+    /// Seconds, of the best run.
+    best: f64,
+}
+
+/// Times the candidates, the rule's first, and gives the best.
+fn measure(
+    gpu: &Gpu,
+    kind: &Kind,
+    params: &Params,
+    vec4: bool,
+    candidates: &[Tile],
+) -> Result<Tile> {
+    let start = Instant::now();
+    let time_for = |seconds: f64| start.elapsed().as_secs_f64() + seconds < BUDGET.as_secs_f64();
+    let scratch = Scratch::new(gpu, kind, params)?;
+    let mut trials: Vec<Trial> = Vec::new();
+    let mut expected: Vec<f32> = Vec::new();
+    let mut longest = 0.0;
+    for &tile in candidates {
+        if !trials.is_empty() && !time_for(longest) {
+            break;
+        }
+        let begun = Instant::now();
+        let command = scratch.command(gpu, kind, &Variant { tile, vec4, split: false })?;
+        // The first run compiles.
+        run(gpu, &command, 1)?;
+        let found = scratch.sample(gpu)?;
+        longest = begun.elapsed().as_secs_f64().max(longest);
+        if trials.is_empty() {
+            expected = found;
+        } else if found != expected {
+            log::warn!(
+                "{} gives other sums than {} on this driver and is left out",
+                tile.name(),
+                candidates[0].name()
+            );
+            continue;
+        }
+        let best = run(gpu, &command, 1)?;
+        trials.push(Trial { tile, command, best });
+    }
+    let fastest =
+        |trials: &[Trial]| trials.iter().map(|trial| trial.best).fold(f64::INFINITY, f64::min);
+    // One run tells those that are out of the question; the first stays as the measure of the others.
+    let limit = 2.0 * fastest(&trials);
+    let rule = candidates[0];
+    trials.retain(|trial| trial.tile == rule || trial.best <= limit);
+    // The single runs above paid for the wait: what counts is measured anew, for all or for none.
+    let mut best = vec![f64::INFINITY; trials.len()];
+    for _ in 0..ROUNDS {
+        let repeats = |trial: &Trial| ((SAMPLE / trial.best).ceil() as usize).clamp(1, 64);
+        let round: f64 = trials.iter().map(|trial| trial.best * repeats(trial) as f64).sum();
+        if !time_for(round) {
+            break;
+        }
+        for (trial, best) in trials.iter().zip(&mut best) {
+            *best = run(gpu, &trial.command, repeats(trial))?.min(*best);
+        }
+    }
+    if best[0].is_finite() {
+        trials.iter_mut().zip(best).for_each(|(trial, best)| trial.best = best);
+    }
+    let chosen = trials.iter().min_by(|a, b| a.best.total_cmp(&b.best));
+    let chosen = chosen
+        .filter(|trial| trial.best < MARGIN * trials[0].best)
+        .map_or(rule, |trial| trial.tile);
+    log::info!(
+        "tuned {kind:?} {:?} to {} in {:.0?}",
+        params.shape(),
+        chosen.name(),
+        start.elapsed()
+    );
+    Ok(chosen)
+}
+
+/// Seconds that one of so many runs took, with the wait for the last.
+fn run(gpu: &Gpu, command: &Command, repeats: usize) -> Result<f64> {
+    let start = Instant::now();
+    gpu.submit(std::iter::repeat_n(command, repeats))?;
+    gpu.wait()?;
+    Ok(start.elapsed().as_secs_f64() / repeats as f64)
+}
+
+/// Buffers of a trial: never the user's.
+struct Scratch {
+    params: Params,
+    /// What the epilogue's bindings hold, in their order.
+    buffers: Vec<wgpu::Buffer>,
+    output: usize,
+}
+
+impl Scratch {
+    fn new(gpu: &Gpu, kind: &Kind, real: &Params) -> Result<Self> {
+        let side = |length: u32| length.min(LONGEST);
+        let (m, n, k) = (side(real.m - real.ones), side(real.n), side(real.k));
+        let params = Params { ones: real.ones, ..Params::new(Shape { m: m + real.ones, n, k }) };
+        let (stored, out) = ((m * k) as usize, ((m + real.ones) * n) as usize);
+        let (right, bias) = ((k * n) as usize, n as usize);
+        let (lengths, output) = match kind.epilogue {
+            Epilogue::Forward => (vec![stored, right, bias, out, out], 3),
+            Epilogue::InputGradient => (vec![stored, right, out, out, out], 2),
+            Epilogue::WeightGradient => (vec![stored, right, out], 2),
+        };
+        let mut random = Random::new(0, 0);
+        let numbers: Vec<f32> = (0..1 << 16).map(|_| random.normal() as f32).collect();
+        let numbers = gpu.upload("numbers to tune with", &numbers)?;
+        let mut buffers = Vec::new();
+        let mut copies = Vec::new();
+        for length in lengths {
+            let buffer = gpu.buffer("a matrix to tune with", length)?;
+            let mut to_offset = 0;
+            while to_offset < buffer.size() {
+                let size = numbers.size().min(buffer.size() - to_offset);
+                let (from, to) = (numbers.clone(), buffer.clone());
+                copies.push(Command::Copy { from, from_offset: 0, to, to_offset, size });
+                to_offset += size;
+            }
+            buffers.push(buffer);
+        }
+        gpu.submit(&copies)?;
+        Ok(Scratch { params, buffers, output })
+    }
+
+    fn command(&self, gpu: &Gpu, kind: &Kind, variant: &Variant) -> Result<Command> {
+        let storage: Vec<Slice> = self.buffers.iter().map(Slice::from).collect();
+        let kernel = gpu.kernel(&kind.program(variant))?;
+        gpu.dispatch(&kernel, &self.params, &storage, variant.workgroups(self.params.shape()))
+    }
+
+    /// The beginning of the output.
+    fn sample(&self, gpu: &Gpu) -> Result<Vec<f32>> {
+        let length = (self.params.m * self.params.n) as usize;
+        pollster::block_on(gpu.download(&self.buffers[self.output], 0, length.min(COMPARED)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

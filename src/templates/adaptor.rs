@@ -1,0 +1,159 @@
+//! What each kernel template takes from a loss, and the adaptor that gives it.
+
+use crate::losses::{Family, Frame, Loss};
+use crate::runtime::adaptor::{Setting, adaptor_of_members, function};
+
+/// What `templates/rowwise/rowwise.wgsl` takes from a loss.
+const ROWWISE: &[&str] = &[
+    "struct Sums",
+    "struct Outcome",
+    "fn empty_sums() -> Sums",
+    "fn fold(sums: Sums, cells: Cells) -> Sums",
+    "fn join(sums: Sums) -> Sums",
+    "fn finish(row: Row, sums: Sums) -> Outcome",
+    "fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32>",
+    AUXILIARY,
+];
+const AUXILIARY: &str = "fn auxiliary(place: u32, row: Row, outcome: Outcome)";
+const ROWWISE_HESSIAN: &str =
+    "fn hessian_diagonal(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32>";
+
+/// What `templates/listwise/*.wgsl` take.
+const LISTWISE: &[&str] = &[
+    "fn uses_statistics() -> bool",
+    "fn initial_statistics() -> vec3<f32>",
+    "fn update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32>",
+    "fn record(item: Item, statistics: vec3<f32>) -> Item",
+    "fn normalizer_term(item: Item) -> f32",
+    "fn scale(total: f32) -> f32",
+    "fn item_terms(item: Item) -> vec2<f32>",
+    "fn pair_terms(item: Item, other: Item) -> vec2<f32>",
+];
+
+const TWO_INPUT: &[&str] = &["fn loss(first: f32, second: f32, truth: f32) -> Pair"];
+
+const PREFERENCE: &[&str] = &["fn loss(x: vec4<f32>) -> Quad"];
+
+const DISTANCE: &[&str] = &[
+    "fn is_scaled() -> bool",
+    "fn leaves_range(sums: vec3<f32>) -> bool",
+    "fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32>",
+    "fn fold(peaks: vec3<f32>, cells: Cells) -> Sums",
+    "fn finish(peaks: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome",
+    "fn gradients(outcome: Outcome, peaks: vec3<f32>, cells: Cells) -> Cells",
+];
+
+const SIMILARITY: &[&str] = &[
+    "override STAGED: bool",
+    "fn term(candidate: Candidate) -> Term",
+    "fn extra(candidate: Candidate, lse: vec2<f32>) -> vec2<f32>",
+    "fn finish(lse: vec2<f32>, extras: vec2<f32>, positives: f32) -> Outcome",
+    "fn extra_gradient(candidate: Candidate, outcome: Outcome) -> f32",
+];
+
+/// What `templates/similarity/triplets.wgsl` takes.
+const TRIPLETS: &[&str] =
+    &["fn distance(score: f32) -> f32", "override MARGIN: f32", "override SEMI_HARD: bool"];
+
+/// What the files take that several losses share ([`Loss::helpers`]).
+const HELPERS: &[(&str, &[&str])] = &[
+    ("templates/rowwise/softmax_target.wgsl", &["fn loss(standing: Standing) -> Judged"]),
+    (
+        "templates/rowwise/list_softmax.wgsl",
+        &["override VIRTUAL_ITEM: bool", "override VIRTUAL_LABEL: f32"],
+    ),
+    ("templates/rowwise/entmax_fold.wgsl", &["override ALPHA: f32"]),
+    ("templates/rowwise/distillation_kl.wgsl", &[AUXILIARY]),
+    ("templates/rowwise/distillation_jsd.wgsl", &[AUXILIARY]),
+    (
+        "templates/listwise/pairwise.wgsl",
+        &[
+            "fn pair(d: f32) -> vec2<f32>",
+            "override TEMPERATURE: f32",
+            "override LAMBDA: u32",
+            "override TOP_N: u32",
+        ],
+    ),
+];
+
+/// Which of the template's names a loss defines.
+pub(crate) fn interface(loss: &dyn Loss) -> &'static [&'static str] {
+    let helper = loss.helpers().first();
+    if let Some((_, interface)) =
+        HELPERS.iter().find(|(name, _)| helper.is_some_and(|file| file.name == *name))
+    {
+        return interface;
+    }
+    match loss.family() {
+        Family::Rowwise(_) => ROWWISE,
+        Family::Listwise(_) => LISTWISE,
+        Family::MultiInput(Frame::TwoInput, _) => TWO_INPUT,
+        Family::MultiInput(Frame::Preference, _) => PREFERENCE,
+        Family::MultiInput(Frame::Distance, _) => DISTANCE,
+        Family::MultiInput(Frame::Similarity(comparison), _) if comparison.is_mined => TRIPLETS,
+        Family::MultiInput(Frame::Similarity(_), _) => SIMILARITY,
+        // A pointwise loss is called with or without the weight of a column: `pointwise`. A lattice is the loss's own kernel; a linear
+        // layer's and the answers' losses run the kernels of the loss inside.
+        Family::Pointwise(_)
+        | Family::MultiInput(
+            Frame::Sequence { .. } | Frame::Linear | Frame::Completions { .. },
+            _,
+        ) => &[],
+    }
+}
+
+/// Whether the function of a pointwise loss takes the weight of the element's column.
+fn takes_column_weight(loss: &dyn Loss) -> bool {
+    loss.inputs().iter().any(|input| input.name == "pos_weight")
+}
+
+/// The adaptor of a loss to its template. With `hessian` its second derivatives are written in the gradient's place.
+pub(crate) fn adaptor(loss: &dyn Loss, hessian: bool) -> String {
+    adaptor_with(loss, hessian, &[])
+}
+
+/// As [`adaptor`], for members whose options differ.
+pub(crate) fn adaptor_with(
+    loss: &dyn Loss,
+    hessian: bool,
+    settings: &[(&'static str, Setting)],
+) -> String {
+    let text = adaptor_of_members(&loss.entry().shader, interface(loss), settings);
+    match loss.family() {
+        Family::Pointwise(_) => text + &pointwise(loss, hessian),
+        Family::Rowwise(_) => text + &rowwise(loss, hessian),
+        _ => text,
+    }
+}
+
+fn pointwise(loss: &dyn Loss, hessian: bool) -> String {
+    let name = |name| function(&loss.entry().shader, name);
+    let weight = if takes_column_weight(loss) { ", column_weight" } else { "" };
+    let written = match hessian {
+        true => format!("{}(prediction, truth, column_weight)", name("hessian_diagonal")),
+        false => "point.derivative".into(),
+    };
+    format!(
+        "fn element_loss(prediction: f32, truth: f32, column_weight: f32) -> Loss {{ return {}(prediction, truth{weight}); }}\n\
+         fn element_gradient(point: Loss, prediction: f32, truth: f32, column_weight: f32) -> f32 {{ return {written}; }}\n",
+        name("loss"),
+    )
+}
+
+fn rowwise(loss: &dyn Loss, hessian: bool) -> String {
+    let mut text = if hessian {
+        adaptor_of_members(&loss.entry().shader, &[ROWWISE_HESSIAN], &[])
+    } else {
+        String::new()
+    };
+    let written = if hessian { "hessian_diagonal" } else { "gradient" };
+    text += &format!(
+        "const HESSIAN_DIAGONAL: bool = {hessian};\n\
+         fn written_gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {{ return {written}(row, outcome, cells); }}\n"
+    );
+    if loss.passes() == 1 {
+        // Never called then, and the template has to name it.
+        text += "fn restart(sums: Sums) -> Sums { return sums; }\n";
+    }
+    text
+}

@@ -1,0 +1,257 @@
+//! A loss of the log-probabilities of whole answers, fused with the linear layer that gives the logits of their tokens.
+//!
+//! Two passes over the rows in chunks, each row a token of an answer: the first gives −ln p of each token, of which the sum (or the
+//! mean) over an answer's kept tokens is what the loss takes. Its derivative by an answer's log-probability is what the
+//! tokens' cross-entropies are multiplied by on the way back, in the second pass, which is that of `host::linear`. The logits are
+//! computed twice and never held but for a chunk.
+
+use crate::cpu::parallel::pairwise;
+use crate::cpu::real::Real;
+use crate::losses::{CpuReal, Domain, Family, Loss, tokens};
+use crate::templates::linear::cpu::{
+    LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows,
+};
+use crate::templates::multi_input::cpu::{
+    Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+};
+use crate::templates::rowwise::cpu::is_ignored;
+use crate::{Error, Result};
+
+/// The frame around the loss of the log-probabilities.
+pub struct CompletionsTemplate<'a> {
+    /// The name of the fused loss, for messages.
+    pub name: &'static str,
+    /// The loss of the log-probabilities: of a chosen and a rejected one, or of one.
+    pub inner: &'a dyn Loss,
+    /// Whether an answer's log-probability is the mean over its tokens, not the sum.
+    pub averages: bool,
+}
+
+/// What the fused loss calls an input of the loss inside: the labels are its `targets`.
+pub(crate) fn outer_name(inner: &'static str) -> &'static str {
+    if inner == "targets" { "desirable" } else { inner }
+}
+
+/// How many answers each value has.
+pub(crate) fn completions_per_value(inner: &dyn Loss) -> usize {
+    inner.differentiated().len()
+}
+
+/// The tokens of the answers of one call.
+struct Tokens {
+    /// Of one answer.
+    length: usize,
+    /// How many values there are.
+    values: usize,
+    /// Which of them are kept: neither ignored nor of a value that is masked.
+    kept: Vec<bool>,
+}
+
+impl Tokens {
+    fn of<R: Real>(call: &MultiInput<'_, R>) -> Self {
+        let labels = call.integer("targets").unwrap_or_default();
+        let length = call.array("predictions").map_or(1, |x| x.shape[1]);
+        let values = call.units;
+        let value_counts =
+            |token: usize| call.mask.get(token / length % values).copied().unwrap_or(true);
+        let ignored = tokens().ignored();
+        let kept = labels
+            .iter()
+            .enumerate()
+            .map(|(token, &label)| value_counts(token) && !is_ignored(ignored, label));
+        Tokens { length, values, kept: kept.collect() }
+    }
+
+    /// How many tokens of each answer are kept.
+    fn counts(&self) -> impl Iterator<Item = usize> {
+        self.kept
+            .chunks(self.length)
+            .map(|completion| completion.iter().filter(|kept| **kept).count())
+    }
+}
+
+impl CompletionsTemplate<'_> {
+    /// What an answer's sum is multiplied by: 0 where it has no tokens.
+    fn shares<R: Real>(&self, tokens: &Tokens) -> Vec<R> {
+        let share = |count: usize| match (count, self.averages) {
+            (0, _) => R::ZERO,
+            (_, false) => R::ONE,
+            (count, true) => R::new(1.0 / count as f64),
+        };
+        tokens.counts().map(share).collect()
+    }
+
+    /// The loss inside on the answers' log-probabilities: its values, and its derivatives by them, answer by answer.
+    fn of_completions<R: CpuReal>(
+        &self,
+        call: &MultiInput<'_, R>,
+        logs: &[R],
+        values: &mut [R],
+    ) -> Vec<R> {
+        let arguments = self.inner.arguments();
+        let (policies, others) = arguments.split_at(completions_per_value(self.inner));
+        let parts = policies.iter().zip(logs.chunks(call.units));
+        let mut arrays: Vec<Array<'_, R>> = parts
+            .map(|(policy, logs)| Array {
+                name: policy.name,
+                shape: vec![call.units],
+                values: logs.into(),
+            })
+            .collect();
+        arrays.extend(others.iter().filter_map(|argument| {
+            let given = call.array(outer_name(argument.name))?;
+            Some(Array { name: argument.name, ..given.lent() })
+        }));
+        let inner = MultiInput {
+            arrays,
+            integers: Vec::new(),
+            units: call.units,
+            weight: (&*call.weight).into(),
+            mask: (&*call.mask).into(),
+            factor: call.factor,
+            upstream: call.upstream,
+            upstreams: (&*call.upstreams).into(),
+        };
+        let mut slopes = vec![vec![R::ZERO; call.units]; policies.len()];
+        if let Family::MultiInput(_, host) = self.inner.family() {
+            R::multi_input(&*host, &inner, &mut slopes, values);
+        }
+        slopes.concat()
+    }
+
+    fn run<R: CpuReal>(
+        &self,
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
+    ) -> Result<()> {
+        let Some(weight) = call.array("linear_weight") else { return Ok(()) };
+        let of_tokens = Tokens::of(call);
+        let rows = of_tokens.kept.len();
+        let chunk = chunk_rows(rows, weight.shape[0], MOST_BYTES_ON_CPU);
+        let frame = LinearTemplate { name: self.name, inner: tokens() };
+        let mut layer = MultiInput {
+            arrays: call.arrays.iter().map(Array::lent).collect(),
+            integers: call.integers.iter().map(Array::lent).collect(),
+            units: rows,
+            weight: Vec::new().into(),
+            mask: of_tokens.kept.as_slice().into(),
+            factor: R::ONE,
+            upstream: R::ONE,
+            upstreams: Vec::new().into(),
+        };
+        let mut costs = vec![R::ZERO; rows];
+        frame.values(&layer, chunk, &mut costs)?;
+        let shares: Vec<R> = self.shares(&of_tokens);
+        // Rounding may leave a probability a little above 1.
+        let sums = costs.chunks(of_tokens.length).map(|costs| R::new(-pairwise(costs)));
+        let logs: Vec<R> =
+            sums.zip(&shares).map(|(sum, &share)| Real::min(share * sum, R::ZERO)).collect();
+        let slopes = self.of_completions(call, &logs, values);
+        let of_answer = slopes.iter().zip(&shares).map(|(&slope, &share)| limited(-slope) * share);
+        layer.upstreams = of_answer
+            .flat_map(|slope| std::iter::repeat_n(slope, of_tokens.length))
+            .collect::<Vec<R>>()
+            .into();
+        frame.run(&layer, chunk, gradients, &mut costs)
+    }
+
+    /// As `LinearTemplate` does.
+    fn run_or_say_so<R: CpuReal>(
+        &self,
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
+    ) {
+        if self.run(call, gradients, values).is_err() {
+            values.fill(R::NAN);
+        }
+    }
+}
+
+/// An infinite slope as the largest number: a token that is certain has derivative 0, and 0·∞ has no value.
+fn limited<R: Real>(slope: R) -> R {
+    Real::clamp(slope, R::LOWEST, -R::LOWEST)
+}
+
+impl MultiInputCpu for CompletionsTemplate<'_> {
+    fn units(&self, shapes: &Shapes) -> Result<Units> {
+        let &[completions, tokens, features] = shapes.of("predictions") else {
+            shapes.require_axes("predictions", 3, "[answers, tokens, features]")?;
+            return Ok(Units::default());
+        };
+        shapes.require_axes("linear_weight", 2, "[classes, features]")?;
+        let classes = shapes.of("linear_weight")[0];
+        shapes.require("linear_weight", &[classes, features], "predictions")?;
+        shapes.require("linear_bias", &[classes], "linear_weight")?;
+        shapes.require("targets", &[completions, tokens], "predictions")?;
+        let per_value = completions_per_value(self.inner);
+        if !completions.is_multiple_of(per_value) {
+            return Err(Error::Shape {
+                operation: self.name.into(),
+                found: format!("predictions is {:?}", shapes.of("predictions")),
+                allowed: "its first axis must be even: all chosen answers, then all rejected ones"
+                    .into(),
+            });
+        }
+        let values = completions / per_value;
+        for argument in &self.inner.arguments()[per_value..] {
+            shapes.require(outer_name(argument.name), &[values], "predictions")?;
+        }
+        Ok(Units { rows: values, shape: vec![values] })
+    }
+
+    fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
+        let per_value = completions_per_value(self.inner);
+        // As `LinearTemplate`: where the hidden states are wide, the vocabulary is 128 times as wide, and all tokens are the rows.
+        let is_wide = columns >= 256;
+        let classes = if is_wide { 128 * columns } else { columns + 3 };
+        let values = if is_wide { (rows / 16).clamp(1, 4) } else { rows };
+        let tokens = if is_wide { (rows / (values * per_value)).max(1) } else { 1 + rows % 4 };
+        let mut inputs = vec![
+            Example::of("predictions", &[per_value * values, tokens, columns]),
+            Example::of("linear_weight", &[classes, columns]),
+        ];
+        if !rows.is_multiple_of(3) {
+            inputs.push(Example::of("linear_bias", &[classes]));
+        }
+        inputs.push(Example::whole("targets", &[per_value * values, tokens], 0, classes));
+        let is_given = |optional: bool| !optional || !rows.is_multiple_of(3);
+        let others = self.inner.arguments()[per_value..]
+            .iter()
+            .filter(|other| is_given(other.role.is_optional()));
+        inputs.extend(others.map(|other| Example::of(outer_name(other.name), &[values])));
+        inputs
+    }
+
+    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
+        let of_tokens = Tokens::of(call);
+        let labels = call.integer("targets").unwrap_or_default();
+        let classes = call.array("linear_weight").map_or(0, |weight| weight.shape[0]);
+        check_labels(self.name, labels, classes, tokens().ignored(), |token| {
+            of_tokens.kept[token]
+        })?;
+        if self.inner.arguments()[0].domain != Domain::LogProbability {
+            return Ok(Shares::default());
+        }
+        // An answer without tokens has probability 1, whose odds are infinite: its pair is left out.
+        let mut kept = vec![true; of_tokens.values];
+        for (completion, _) in of_tokens.counts().enumerate().filter(|(_, count)| *count == 0) {
+            kept[completion % of_tokens.values] = false;
+        }
+        Ok(Shares { kept, ..Shares::default() })
+    }
+
+    fn clear(&self, call: &mut MultiInput<'_, f32>) {
+        let of_tokens = Tokens::of(call);
+        clear_rows(call, |token| of_tokens.kept[token]);
+    }
+
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+        self.run_or_say_so(call, gradients, values);
+    }
+
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+        self.run_or_say_so(call, gradients, values);
+    }
+}

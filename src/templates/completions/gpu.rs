@@ -1,0 +1,212 @@
+//! The frame of losses of whole answers behind a linear layer: what the tokens cost, chunk by chunk, the sums of the answers, the kernel
+//! of the loss over them, and the linear frame back. The twin of `src/host/answers.rs`.
+
+use crate::Result;
+use crate::losses::{Loss, tokens};
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::lanes_of;
+use crate::runtime::pipeline::{Command, Program};
+use crate::runtime::wgsl::File;
+use crate::templates::NUMBERS;
+use crate::templates::completions::cpu::{completions_per_value, outer_name};
+use crate::templates::linear::gpu as linear;
+use crate::templates::multi_input::cpu::Units;
+use crate::templates::multi_input::gpu::{Bound, MultiInputJob, MultiInputResults};
+use crate::templates::preference::gpu as preference;
+
+const MASK: File = crate::runtime::wgsl::shader!("templates/completions/completion_mask.wgsl");
+const SUMS: File = crate::runtime::wgsl::shader!("templates/completions/completion_sums.wgsl");
+const SLOPES: File =
+    crate::runtime::wgsl::shader!("templates/completions/completion_gradients.wgsl");
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct TokenParams {
+    tokens: u32,
+    length: u32,
+    values: u32,
+    reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct CompletionParams {
+    completions: u32,
+    length: u32,
+    averages: u32,
+    ignored: i32,
+}
+
+fn program_of(file: File, software: bool) -> Program {
+    Program {
+        label: file.name.into(),
+        header: String::new(),
+        files: if file.name == MASK.name { vec![file, NUMBERS] } else { vec![file] },
+        constants: vec![("WORKGROUP", lanes_of(software).into())],
+    }
+}
+
+/// Those of the tokens' loss are its own.
+pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+    let own = [MASK, SUMS, SLOPES]
+        .into_iter()
+        .flat_map(|file| [true, false].map(|on| program_of(file, on)));
+    own.chain(linear::own_programs())
+        .chain(loss.inner().into_iter().flat_map(preference::programs))
+        .collect()
+}
+
+/// One call.
+struct Call<'a> {
+    gpu: &'a Gpu,
+    inner: &'a dyn Loss,
+    job: &'a MultiInputJob,
+    /// Tokens of one answer.
+    length: usize,
+    /// Tokens of all answers.
+    tokens: usize,
+    completions: usize,
+}
+
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    averages: bool,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
+    let (Some(inner), Some(labels)) = (loss.inner(), job.get("targets")) else {
+        let nothing = gpu.buffer("nothing", 4)?;
+        return Ok((
+            Vec::new(),
+            MultiInputResults { gradients: Vec::new(), values: nothing.clone(), result: nothing },
+            0,
+        ));
+    };
+    let (completions, length) = (labels.shape[0], labels.shape[1]);
+    let call = Call { gpu, inner, job, length, tokens: completions * length, completions };
+    let mut commands = Vec::new();
+    let layer = call.layer(&mut commands)?;
+    let (forward, costs) = linear::values(gpu, tokens(), &layer)?;
+    commands.extend(forward);
+    let [logs, shares] = call.sums(averages, &labels.buffer, &costs, &mut commands)?;
+    let (of_completions, results, parts) =
+        preference::commands(gpu, inner, &call.of_completions(&logs, &mut commands)?)?;
+    commands.extend(of_completions);
+    call.slopes(&results.gradients, &shares, &layer, &mut commands)?;
+    let (back, of_layer) = linear::gradients(gpu, tokens(), &layer)?;
+    commands.extend(back);
+    Ok((commands, MultiInputResults { gradients: of_layer, ..results }, parts))
+}
+
+impl Call<'_> {
+    /// The tokens as rows of a linear layer, each with an upstream of its own: 0 until it is known.
+    fn layer(&self, commands: &mut Vec<Command>) -> Result<MultiInputJob> {
+        let gpu = self.gpu;
+        let weights = match &self.job.weights {
+            None => None,
+            Some(mask) => {
+                let weights = gpu.buffer("weights of tokens", self.tokens)?;
+                commands.push(self.over_tokens(MASK, &[mask, &weights])?);
+                Some(weights)
+            }
+        };
+        let of_layer = ["predictions", "linear_weight", "linear_bias", "targets"];
+        Ok(MultiInputJob {
+            arguments: of_layer.iter().filter_map(|name| self.job.get(name)).cloned().collect(),
+            units: Units { shape: vec![self.tokens], rows: self.tokens },
+            weights,
+            upstreams: Some(gpu.buffer("upstreams of tokens", self.tokens)?),
+            each: true,
+            factor: 1.0,
+            upstream: 1.0,
+        })
+    }
+
+    /// The log-probabilities of the answers, and what each token's is multiplied by in them.
+    fn sums(
+        &self,
+        averages: bool,
+        labels: &wgpu::Buffer,
+        costs: &wgpu::Buffer,
+        commands: &mut Vec<Command>,
+    ) -> Result<[wgpu::Buffer; 2]> {
+        let gpu = self.gpu;
+        let logs = gpu.buffer("log-probabilities", self.completions)?;
+        let shares = gpu.buffer("shares of tokens", self.completions)?;
+        let params = CompletionParams {
+            completions: self.completions as u32,
+            length: self.length as u32,
+            averages: u32::from(averages),
+            ignored: crate::templates::ignored_words(tokens().ignored()).1[0],
+        };
+        let kernel = gpu.kernel(&program_of(SUMS, gpu.is_software()))?;
+        let storage = [costs, labels, &logs, &shares].map(Into::into);
+        commands.push(gpu.dispatch(&kernel, &params, &storage, self.completions as u32)?);
+        Ok([logs, shares])
+    }
+
+    /// What the loss inside takes: the log-probabilities, all first answers, then all second ones, and the rest as it is.
+    fn of_completions(
+        &self,
+        logs: &wgpu::Buffer,
+        commands: &mut Vec<Command>,
+    ) -> Result<MultiInputJob> {
+        let values = self.job.length();
+        let (policies, others) = self.inner.arguments().split_at(completions_per_value(self.inner));
+        let mut arguments = Vec::new();
+        for (place, policy) in policies.iter().enumerate() {
+            let buffer = self.gpu.buffer("log-probabilities", values)?;
+            let (from_offset, size) = (4 * (place * values) as u64, 4 * values as u64);
+            commands.push(Command::Copy {
+                from: logs.clone(),
+                from_offset,
+                to: buffer.clone(),
+                to_offset: 0,
+                size,
+            });
+            arguments.push(Bound { name: policy.name, shape: vec![values], buffer });
+        }
+        arguments.extend(others.iter().filter_map(|argument| {
+            let given = self.job.get(outer_name(argument.name))?;
+            Some(Bound { name: argument.name, ..given.clone() })
+        }));
+        Ok(MultiInputJob { arguments, ..self.job.clone() })
+    }
+
+    /// Spreads the derivatives by the answers over the upstreams of their tokens.
+    fn slopes(
+        &self,
+        of_completions: &[wgpu::Buffer],
+        shares: &wgpu::Buffer,
+        layer: &MultiInputJob,
+        commands: &mut Vec<Command>,
+    ) -> Result<()> {
+        let values = self.job.length();
+        let slopes = self.gpu.buffer("derivatives by answers", self.completions)?;
+        for (place, part) in of_completions.iter().enumerate() {
+            let (to_offset, size) = (4 * (place * values) as u64, 4 * values as u64);
+            commands.push(Command::Copy {
+                from: part.clone(),
+                from_offset: 0,
+                to: slopes.clone(),
+                to_offset,
+                size,
+            });
+        }
+        if let Some(upstreams) = &layer.upstreams {
+            commands.push(self.over_tokens(SLOPES, &[&slopes, shares, upstreams])?);
+        }
+        Ok(())
+    }
+
+    /// A kernel of which a lane takes a token.
+    fn over_tokens(&self, file: File, storage: &[&wgpu::Buffer]) -> Result<Command> {
+        let gpu = self.gpu;
+        let sizes = [self.tokens, self.length, self.job.length()].map(|size| size as u32);
+        let params =
+            TokenParams { tokens: sizes[0], length: sizes[1], values: sizes[2], reserved: 0 };
+        let kernel = gpu.kernel(&program_of(file, gpu.is_software()))?;
+        let storage: Vec<_> = storage.iter().map(|&buffer| buffer.into()).collect();
+        gpu.dispatch(&kernel, &params, &storage, sizes[0].div_ceil(lanes_of(gpu.is_software())))
+    }
+}

@@ -1,0 +1,237 @@
+//! Vectors on the CPU: rows of two or three of them, and perhaps a truth for each row. The twin of
+//! `shaders/templates/distance/distance.wgsl`.
+
+use rayon::prelude::*;
+
+use crate::Result;
+use crate::cpu::real::Real;
+use crate::cpu::simd::LANES;
+use crate::cpu::{parallel, simd};
+use crate::losses::{Distance, DistanceTerms};
+use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
+
+/// The frame around a loss.
+pub struct DistanceTemplate<'a, L>(pub &'a L);
+
+/// The vectors of one row; where there are but two, the third is the first again and nobody looks.
+type Vectors3<'a, R> = [&'a [R]; 3];
+
+/// Rows that one thread takes at a time: their values and the places of their gradients.
+struct Piece<'a, R> {
+    values: &'a mut [R],
+    gradients: Vec<&'a mut [R]>,
+}
+
+impl<L: Distance> DistanceTemplate<'_, L> {
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+        let [firsts, ..] = &call.arrays[..] else { return };
+        let columns = firsts.shape.last().copied().unwrap_or(1);
+        let rows = parallel::rows_per_piece(columns);
+        let mut pieces: Vec<Piece<'_, R>> =
+            values.chunks_mut(rows).map(|values| Piece { values, gradients: Vec::new() }).collect();
+        for gradient in gradients {
+            let parts = gradient.chunks_mut(rows * columns);
+            pieces.iter_mut().zip(parts).for_each(|(piece, part)| piece.gradients.push(part));
+        }
+        pieces.into_par_iter().enumerate().for_each(|(index, piece)| {
+            simd::dispatch(
+                #[inline(always)]
+                || take(self.0, call, index * rows, columns, piece),
+            );
+        });
+    }
+
+    fn truth_name(&self) -> Option<&'static str> {
+        self.0
+            .arguments()
+            .get(2)
+            .filter(|argument| !argument.role.is_differentiated())
+            .map(|argument| argument.name)
+    }
+}
+
+#[inline(always)]
+fn take<R: Real, L: Distance>(
+    loss: &L,
+    call: &MultiInput<'_, R>,
+    first: usize,
+    columns: usize,
+    piece: Piece<'_, R>,
+) {
+    // Options behind a reference would be read again for each element, since the gradients might lie over them.
+    let loss = &loss.clone();
+    let Piece { values, mut gradients } = piece;
+    for (k, value) in values.iter_mut().enumerate() {
+        let unit = first + k;
+        let row_of =
+            |number: usize| -> &[R] { &call.arrays[number].values[unit * columns..][..columns] };
+        let vectors =
+            [row_of(0), row_of(1), if gradients.len() == 3 { row_of(2) } else { row_of(0) }];
+        // A third input without a gradient is a truth for each row.
+        let truth = call
+            .arrays
+            .get(2)
+            .filter(|_| gradients.len() < 3)
+            .map_or(R::ZERO, |array| array.values[unit]);
+        let rows = gradients.iter_mut().map(|gradient| &mut gradient[k * columns..][..columns]);
+        let Some(weight) = call.weight_of(unit) else {
+            rows.for_each(|row| row.fill(R::ZERO));
+            *value = R::ZERO;
+            continue;
+        };
+        let scale = weight * call.upstream_of(unit);
+        *value = weight * take_row(loss, vectors, truth, scale, rows);
+    }
+}
+
+/// Writes the gradients of a row, all times `scale`, and gives its value.
+#[inline(always)]
+fn take_row<'g, R: Real, L: Distance>(
+    loss: &L,
+    vectors: Vectors3<'_, R>,
+    truth: R,
+    scale: R,
+    mut gradients: impl Iterator<Item = &'g mut [R]>,
+) -> R {
+    let mut peaks = if loss.is_scaled() { largest(loss, vectors) } else { [R::ONE; 3] };
+    let (mut sums, broken) = folded(loss, vectors, peaks);
+    if !loss.is_scaled() && loss.leaves_range(sums) {
+        peaks = largest(loss, vectors).map(R::scale_to_one);
+        (sums, _) = folded(loss, vectors, peaks);
+    }
+    if broken || truth.is_nan() {
+        // NaN in, NaN out: a comparison in the filling would hide it.
+        gradients.for_each(|row| row.fill(R::NAN));
+        return R::NAN;
+    }
+    let outcome = loss.finish(peaks, sums, truth);
+    if let Some(row) = gradients.next() {
+        write::<R, L, 0>(loss, &outcome, peaks, vectors, scale, row);
+    }
+    if let Some(row) = gradients.next() {
+        write::<R, L, 1>(loss, &outcome, peaks, vectors, scale, row);
+    }
+    if let Some(row) = gradients.next() {
+        write::<R, L, 2>(loss, &outcome, peaks, vectors, scale, row);
+    }
+    outcome.value
+}
+
+#[inline(always)]
+fn write<R: Real, L: Distance, const WHICH: usize>(
+    loss: &L,
+    outcome: &DistanceTerms<R>,
+    peaks: [R; 3],
+    [first, second, third]: Vectors3<'_, R>,
+    scale: R,
+    gradient: &mut [R],
+) {
+    for (((slot, &a), &b), &c) in gradient.iter_mut().zip(first).zip(second).zip(third) {
+        *slot = scale * loss.slopes(outcome, peaks, [a, b, c])[WHICH];
+    }
+}
+
+#[inline(always)]
+fn largest<R: Real, L: Distance>(loss: &L, [first, second, third]: Vectors3<'_, R>) -> [R; 3] {
+    let mut peaks = [R::ZERO; 3];
+    for ((&a, &b), &c) in first.iter().zip(second).zip(third) {
+        for (peak, found) in peaks.iter_mut().zip(loss.peaks([a, b, c])) {
+            *peak = R::select(found > *peak, found, *peak);
+        }
+    }
+    peaks
+}
+
+/// The three sums over the columns, in a fixed number of lanes, and whether there is a NaN among the numbers.
+#[inline(always)]
+fn folded<R: Real, L: Distance>(
+    loss: &L,
+    [first, second, third]: Vectors3<'_, R>,
+    peaks: [R; 3],
+) -> ([R; 3], bool) {
+    let mut lanes = [[R::ZERO; LANES]; 3];
+    // Not a sum of the numbers themselves: ∞ − ∞ is no NaN that was handed in.
+    let mut poison = [R::ZERO; LANES];
+    let (firsts, last_firsts) = first.as_chunks::<LANES>();
+    let (seconds, last_seconds) = second.as_chunks::<LANES>();
+    let (thirds, last_thirds) = third.as_chunks::<LANES>();
+    for ((a, b), c) in firsts.iter().zip(seconds).zip(thirds) {
+        for lane in 0..LANES {
+            let cells = [a[lane], b[lane], c[lane]];
+            let more = loss.fold(peaks, cells);
+            for k in 0..3 {
+                lanes[k][lane] += more[k];
+            }
+            poison[lane] = R::select(any_nan(cells), R::ONE, poison[lane]);
+        }
+    }
+    for lane in 0..last_firsts.len() {
+        let cells = [last_firsts[lane], last_seconds[lane], last_thirds[lane]];
+        let more = loss.fold(peaks, cells);
+        for k in 0..3 {
+            lanes[k][lane] += more[k];
+        }
+        poison[lane] = R::select(any_nan(cells), R::ONE, poison[lane]);
+    }
+    let broken = poison.iter().any(|&found| found > R::ZERO);
+    (lanes.map(halved), broken)
+}
+
+#[inline(always)]
+fn any_nan<R: Real>([a, b, c]: [R; 3]) -> bool {
+    a.is_nan() | b.is_nan() | c.is_nan()
+}
+
+/// The lanes of a sum, by halves.
+#[inline(always)]
+fn halved<R: Real>(mut lanes: [R; LANES]) -> R {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
+    fn units(&self, shapes: &Shapes) -> Result<Units> {
+        let first = self.0.arguments()[0].name;
+        shapes.require_axes(first, 2, "[rows, columns]: a vector in each row")?;
+        let shape = shapes.of(first).to_vec();
+        for argument in &self.0.arguments()[1..] {
+            let is_truth = self.truth_name() == Some(argument.name);
+            // [rows, 1] says the same as [rows].
+            if is_truth && shapes.of(argument.name) == [shape[0], 1] {
+                continue;
+            }
+            shapes.require(argument.name, if is_truth { &shape[..1] } else { &shape }, first)?;
+        }
+        Ok(Units { shape: shape[..1].to_vec(), rows: shape[0] })
+    }
+
+    fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
+        // Of one column there are but the angles 0 and π, where every derivative is a difference that leaves nothing: no
+        // relative error can be asked of it.
+        let shape = [rows, columns.max(3)];
+        let truth = self.truth_name();
+        let arguments = self.0.arguments().iter();
+        arguments
+            .map(|argument| {
+                Example::of(
+                    argument.name,
+                    if truth == Some(argument.name) { &shape[..1] } else { &shape },
+                )
+            })
+            .collect()
+    }
+
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+        self.run(call, gradients, values);
+    }
+
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+        self.run(call, gradients, values);
+    }
+}

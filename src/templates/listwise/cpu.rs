@@ -1,0 +1,457 @@
+//! Lists on the CPU: the items that take part as slices of their own, and what the losses over their pairs share.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cpu::real::Real;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Row, Target};
+
+/// The weight of a pair of items, held fixed when the loss is derived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lambda {
+    /// 1.
+    #[default]
+    None,
+    /// |y_i − y_j|.
+    LabelDiff,
+    /// |ΔNDCG|: how much the normalised discounted cumulative gain changes if the two change places.
+    Ndcg,
+}
+
+impl Lambda {
+    pub(crate) fn constant(self) -> (&'static str, f64) {
+        let number = match self {
+            Lambda::None => 0.0,
+            Lambda::LabelDiff => 1.0,
+            Lambda::Ndcg => 2.0,
+        };
+        ("LAMBDA", number)
+    }
+}
+
+/// How the pairs of a list are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Pairs {
+    /// Divides the scores.
+    pub temperature: f64,
+    /// What weighs each pair.
+    pub lambda: Lambda,
+    /// Places whose discount is not 0; 0 for all.
+    pub top_n: u32,
+}
+
+/// The value of a list that `list(scores, truths, slopes)` computes of the items that take part: those whose truth is not below 0.
+/// `slopes` comes zeroed and takes the derivatives; `scale` times them goes into the gradient, 0 for padding.
+#[inline(always)]
+pub fn kept_items<R: Real>(
+    row: &Row<'_, R>,
+    scale: R,
+    gradient: &mut [R],
+    list: impl FnOnce(&[R], &[R], &mut [R]) -> R,
+) -> R {
+    let Target::Dense(dense) = row.target else {
+        return R::NAN;
+    };
+    gradient.fill(R::ZERO);
+    if (0..dense.len()).all(|item| row.keeps(item)) {
+        let value = list(row.logits, dense, gradient);
+        gradient.iter_mut().for_each(|slope| *slope = scale * *slope);
+        return value;
+    }
+    let kept: Vec<usize> = (0..dense.len()).filter(|&item| row.keeps(item)).collect();
+    let gather = |values: &[R]| kept.iter().map(|&item| values[item]).collect::<Vec<R>>();
+    let mut slopes = vec![R::ZERO; kept.len()];
+    let value = if kept.is_empty() {
+        R::ZERO
+    } else {
+        list(&gather(row.logits), &gather(dense), &mut slopes)
+    };
+    kept.iter().zip(slopes).for_each(|(&item, slope)| gradient[item] = scale * slope);
+    value
+}
+
+/// A loss of pairs over the items of a list that take part: [`over_pairs`] of [`kept_items`].
+#[inline(always)]
+pub fn over_pairs_of<R: Real>(
+    pairs: &Pairs,
+    row: &Row<'_, R>,
+    scale: R,
+    gradient: &mut [R],
+    pair: impl Fn(R) -> (R, R),
+) -> R {
+    kept_items(
+        row,
+        scale,
+        gradient,
+        #[inline(always)]
+        |scores, truths, slopes| over_pairs(pairs, scores, truths, slopes, pair),
+    )
+}
+
+/// a − b of two scores: 0 where they are equal, also if both are the same infinity.
+#[inline(always)]
+pub fn difference<R: Real>(a: R, b: R) -> R {
+    R::select(a == b, R::ZERO, a - b)
+}
+
+/// The indices from the largest number down; equal ones in the order they come.
+pub fn descending<R: Real>(values: &[R]) -> Vec<usize> {
+    if let Some(values) = R::as_single(values)
+        && u32::try_from(values.len()).is_ok()
+    {
+        return descending_singles(values);
+    }
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    // −0 is 0; NaN, which makes the list NaN anyway, has a place too: a sort without a total order panics.
+    let key = |item: usize| values[item].to_f64() + 0.0;
+    order.sort_by(|&a, &b| key(b).total_cmp(&key(a)));
+    order
+}
+
+/// As [`descending`]. Whole numbers that carry their index have no ties and compare without a branch, which mispredicts every other
+/// time where scores are in no order.
+fn descending_singles(values: &[f32]) -> Vec<usize> {
+    let key = |(item, &value): (usize, &f32)| {
+        // As total_cmp orders: a negative number's bits grow as it falls.
+        let bits = (value + 0.0).to_bits();
+        let falling = if bits >> 31 == 1 { bits } else { !(bits | 1 << 31) };
+        (u64::from(falling) << 32) | item as u64
+    };
+    let mut keys: Vec<u64> = values.iter().enumerate().map(key).collect();
+    keys.sort_unstable();
+    keys.into_iter().map(|key| (key & u64::from(u32::MAX)) as usize).collect()
+}
+
+/// 2^y − 1, without cancellation near 0.
+pub fn gain(truth: f64) -> f64 {
+    (truth * std::f64::consts::LN_2).exp_m1()
+}
+
+/// The discounts of the first places, kept as every list asks for the same ones.
+static DISCOUNTS: LazyLock<[f64; 1024]> = LazyLock::new(|| std::array::from_fn(full_discount));
+
+fn full_discount(place: usize) -> f64 {
+    1.0 / (place as f64 + 2.0).log2()
+}
+
+/// 1/log₂(2 + place), the first place being 0; 0 from `top_n` on, unless that is 0.
+pub fn discount(place: usize, top_n: u32) -> f64 {
+    if top_n != 0 && place >= top_n as usize {
+        return 0.0;
+    }
+    DISCOUNTS.get(place).copied().unwrap_or_else(|| full_discount(place))
+}
+
+/// Σ gain · discount in the best order.
+pub fn ideal<R: Real>(truths: &[R], top_n: u32) -> f64 {
+    ideal_of(&gains(truths, &descending(truths)), top_n)
+}
+
+/// Σ gain · discount of gains in the best order.
+fn ideal_of(gains: &[f64], top_n: u32) -> f64 {
+    gains.iter().enumerate().map(|(place, gain)| gain * discount(place, top_n)).sum()
+}
+
+/// The gains in an order by truth: one exponential for each group of equals, as grades are few.
+fn gains<R: Real>(truths: &[R], by_truth: &[usize]) -> Vec<f64> {
+    let mut last = (0.0, 0.0);
+    let gain_of = |&item: &usize| {
+        let truth = truths[item].to_f64();
+        if truth != last.0 {
+            last = (truth, gain(truth));
+        }
+        last.1
+    };
+    by_truth.iter().map(gain_of).collect()
+}
+
+/// What the items, in the order by truth, have in the weight of their pairs.
+struct SoftmaxStatistics {
+    lambda: Lambda,
+    /// Gains over the ideal sum; of label differences the truths; empty without weights.
+    gain: Vec<f64>,
+    /// The discount of the place by score; empty where gains alone weigh.
+    discount: Vec<f64>,
+}
+
+impl SoftmaxStatistics {
+    fn new<R: Real>(pairs: &Pairs, scores: &[R], truths: &[R], by_truth: &[usize]) -> Self {
+        let (mut gain, mut discounts) = (Vec::new(), Vec::new());
+        match pairs.lambda {
+            Lambda::None => {}
+            Lambda::LabelDiff => gain.extend(by_truth.iter().map(|&item| truths[item].to_f64())),
+            Lambda::Ndcg => {
+                gain = gains(truths, by_truth);
+                let ideal = ideal_of(&gain, pairs.top_n);
+                let share = if ideal == 0.0 { 0.0 } else { 1.0 / ideal };
+                gain.iter_mut().for_each(|gain| *gain *= share);
+                let mut of_item = vec![0.0; scores.len()];
+                for (place, item) in descending(scores).into_iter().enumerate() {
+                    of_item[item] = discount(place, pairs.top_n);
+                }
+                discounts.extend(by_truth.iter().map(|&item| of_item[item]));
+            }
+        }
+        SoftmaxStatistics { lambda: pairs.lambda, gain, discount: discounts }
+    }
+
+    /// Writes the weights of the pairs of one place with a range of others.
+    #[inline(always)]
+    fn weigh<R: Real>(&self, above: usize, range: Range<usize>, weights: &mut [R]) {
+        match self.lambda {
+            Lambda::None => weights.fill(R::ONE),
+            Lambda::LabelDiff => {
+                let gain = self.gain[above];
+                for (weight, &other) in weights.iter_mut().zip(&self.gain[range]) {
+                    *weight = R::new((gain - other).abs());
+                }
+            }
+            Lambda::Ndcg => {
+                let (gain, discount) = (self.gain[above], self.discount[above]);
+                let others = self.gain[range.clone()].iter().zip(&self.discount[range]);
+                for (weight, (&other, &of_other)) in weights.iter_mut().zip(others) {
+                    *weight = R::new((gain - other).abs() * (discount - of_other).abs());
+                }
+            }
+        }
+    }
+}
+
+/// Numbers that one step of the inner loop takes.
+const BLOCK: usize = 256;
+
+/// Items whose pulls on the others are added up in the loss's own precision before they join the f64 totals: 4,099 in one chain cost
+/// four digits of f32.
+const RUN: usize = 64;
+
+/// Σ w f(d) over the pairs with y_i > y_j, d = (s_i − s_j)/T; `pair(d)` is (f, f′). Adds the derivatives to `slopes`.
+#[inline(always)]
+pub fn over_pairs<R: Real>(
+    pairs: &Pairs,
+    scores: &[R],
+    truths: &[R],
+    slopes: &mut [R],
+    pair: impl Fn(R) -> (R, R),
+) -> R {
+    let order = descending(truths);
+    let statistics = SoftmaxStatistics::new(pairs, scores, truths, &order);
+    if pairs.lambda == Lambda::None {
+        over_weighted_pairs::<R, false>(pairs, scores, truths, &order, slopes, &pair, &statistics)
+    } else {
+        over_weighted_pairs::<R, true>(pairs, scores, truths, &order, slopes, &pair, &statistics)
+    }
+}
+
+/// As [`over_pairs`], `order` being that by truth; every weight is 1 unless `WEIGHTED`.
+#[inline(always)]
+fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
+    pairs: &Pairs,
+    scores: &[R],
+    truths: &[R],
+    order: &[usize],
+    slopes: &mut [R],
+    pair: &impl Fn(R) -> (R, R),
+    statistics: &SoftmaxStatistics,
+) -> R {
+    let sorted: Vec<R> = order.iter().map(|&item| scores[item]).collect();
+    let (mut pulls, mut totals) = (vec![R::ZERO; scores.len()], vec![0.0; scores.len()]);
+    let inverse = R::new(1.0 / pairs.temperature);
+    let mut total = 0.0;
+    let mut below = scores.len();
+    let (mut values, mut slopes_of_block, mut weights) =
+        ([R::ZERO; BLOCK], [R::ZERO; BLOCK], [R::ONE; BLOCK]);
+    for above in (0..order.len()).rev() {
+        // The first item whose truth is lower: of the last group of equals it is the end.
+        if above + 1 < order.len() && truths[order[above]] != truths[order[above + 1]] {
+            below = above + 1;
+        }
+        let score = sorted[above];
+        let (mut value_lanes, mut slope_lanes) = ([0.0; simd::LANES], [0.0; simd::LANES]);
+        let mut start = below;
+        while start < order.len() {
+            let end = order.len().min(start + BLOCK);
+            if WEIGHTED {
+                // Of a whole block: a lookup for each pair kept the loop below from vectorising (196 ms for 35 at 4096 lists of 100).
+                statistics.weigh(above, start..end, &mut weights[..end - start]);
+            }
+            let outputs = values.iter_mut().zip(&mut slopes_of_block).zip(&mut pulls[start..end]);
+            for ((((value, slope), pull), &other), &weight) in
+                outputs.zip(&sorted[start..end]).zip(&weights)
+            {
+                let weight = if WEIGHTED { weight } else { R::ONE };
+                let (f, derivative) = pair(difference(score, other) * inverse);
+                // A weight of 0 takes the pair out, also where it is infinite.
+                *value = R::select(weight == R::ZERO, R::ZERO, weight * f);
+                *slope = R::select(weight == R::ZERO, R::ZERO, weight * derivative * inverse);
+                *pull -= *slope;
+            }
+            simd::add_to_lanes(&values[..end - start], &mut value_lanes);
+            simd::add_to_lanes(&slopes_of_block[..end - start], &mut slope_lanes);
+            start = end;
+        }
+        total += simd::fold_lanes(value_lanes);
+        totals[above] += simd::fold_lanes(slope_lanes);
+        if above.is_multiple_of(RUN) {
+            for (total, pull) in totals.iter_mut().zip(&mut pulls) {
+                *total += pull.to_f64();
+                *pull = R::ZERO;
+            }
+        }
+    }
+    order.iter().zip(totals).for_each(|(&item, total)| slopes[item] = R::new(total));
+    R::new(total)
+}
+
+/// ln(e^a + e^b) in f64.
+pub fn log_add_exp(a: f64, b: f64) -> f64 {
+    let (high, low) = if a > b { (a, b) } else { (b, a) };
+    if high == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+}
+
+/// A sum over ranks made smooth, −(1/total) Σ term(i, r_i), r_i = ½ + Σ_j σ((s_j − s_i)/T); 0 where the total is. `term(i, r)` is the
+/// term and its derivative by the rank.
+#[inline(always)]
+pub fn over_smooth_ranks<R: Real>(
+    scores: &[R],
+    temperature: f64,
+    total: f64,
+    slopes: &mut [R],
+    term: impl Fn(usize, f64) -> (f64, f64),
+) -> R {
+    if total == 0.0 {
+        return R::ZERO;
+    }
+    let inverse = R::new(1.0 / temperature);
+    let mut value = 0.0;
+    let mut pulls = Vec::with_capacity(scores.len());
+    for (item, &score) in scores.iter().enumerate() {
+        let rank = 0.5
+            + simd::sum_blocks(
+                scores.len(),
+                #[inline(always)]
+                |range, above: &mut [R]| {
+                    for (slot, &other) in above.iter_mut().zip(&scores[range]) {
+                        *slot = (difference(other, score) * inverse).sigmoid();
+                    }
+                },
+            );
+        let (own, by_rank) = term(item, rank);
+        value -= own / total;
+        pulls.push(R::new(-by_rank / (total * temperature)));
+    }
+    for ((&score, &own), slope) in scores.iter().zip(&pulls).zip(slopes) {
+        // dr_j/ds_i = σ′((s_i − s_j)/T)/T, and dr_i/ds_i = minus the sum of these over j.
+        let sum = simd::sum_blocks(
+            scores.len(),
+            #[inline(always)]
+            |range, steps: &mut [R]| {
+                for ((slot, &other), &pull) in
+                    steps.iter_mut().zip(&scores[range.clone()]).zip(&pulls[range])
+                {
+                    let (_, high, low) = (difference(score, other) * inverse).logistic();
+                    *slot = (pull - own) * (high * low);
+                }
+            },
+        );
+        *slope = R::new(sum);
+    }
+    R::new(value)
+}
+
+/// Softmax in place.
+#[inline(always)]
+pub fn softmax<R: Real>(values: &mut [R]) {
+    let maximum = simd::maximum(values);
+    let total = simd::exp_in_place(values, maximum);
+    values.iter_mut().for_each(|value| *value /= total);
+}
+
+/// Σ q (lse − s) and, in `slopes`, p Σq − q with p = e^(s − lse); with a virtual item, whose score is 0, its weight among them. 0·(−∞)
+/// counts as 0; a score of −∞ has slope 0.
+#[inline(always)]
+pub fn softmax_against<R: Real>(
+    scores: &[R],
+    weights: &[R],
+    virtual_weight: Option<f64>,
+    slopes: &mut [R],
+) -> R {
+    let maximum = simd::maximum(scores);
+    // Where every score is −∞ there is no maximum: any finite number keeps (−∞) − (−∞) out.
+    let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
+    let maximum = R::select(virtual_weight.is_some() && maximum < R::ZERO, R::ZERO, maximum);
+    slopes.copy_from_slice(scores);
+    let mut total = simd::exp_in_place(slopes, maximum);
+    let mut mass = R::new(simd::sum(weights));
+    let mut dot = R::new(simd::sum_blocks(
+        scores.len(),
+        #[inline(always)]
+        |range, products: &mut [R]| {
+            let inputs = scores[range.clone()].iter().zip(&weights[range]);
+            for (product, (&score, &weight)) in products.iter_mut().zip(inputs) {
+                *product = R::select(weight == R::ZERO, R::ZERO, weight * (score - maximum));
+            }
+        },
+    ));
+    if let Some(weight) = virtual_weight {
+        total += (-maximum).exp();
+        mass += R::new(weight);
+        dot -= R::new(weight) * maximum;
+    }
+    let log_total = R::select(total == R::ZERO, R::ZERO, total.ln());
+    let inverse = R::select(total == R::ZERO, R::ZERO, mass / total);
+    for ((slope, &weight), &score) in slopes.iter_mut().zip(weights).zip(scores) {
+        *slope = R::select(score == R::NEG_INFINITY, R::ZERO, *slope * inverse - weight);
+    }
+    mass * log_total - dot
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::random::Random;
+
+    #[test]
+    fn f32_is_ordered_as_f64_is_with_ties_zeros_infinities_and_nan() {
+        let special = [
+            0.0,
+            -0.0,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+            -f32::NAN,
+            1e-45,
+            -1e-45,
+            f32::MAX,
+            f32::MIN,
+        ];
+        let mut random = Random::new(5, 0);
+        for length in [0, 1, 2, 37, 1000] {
+            let values: Vec<f32> = (0..length)
+                .map(|_| match random.uniform() {
+                    u if u < 0.3 => special[(random.uniform() * special.len() as f64) as usize],
+                    u if u < 0.6 => (8.0 * u as f32).floor() - 3.0,
+                    _ => random.normal() as f32,
+                })
+                .collect();
+            let wide: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
+            assert_eq!(descending(&values), descending(&wide), "{length} values");
+        }
+        assert_eq!(descending(&[1.0_f32, 3.0, -2.0, 3.0]), [1, 3, 0, 2]);
+    }
+
+    #[test]
+    fn discounts_are_those_of_the_formula_on_both_sides_of_the_table_s_end() {
+        for place in [0, 1, 2, 1022, 1023, 1024, 1025, 100_000] {
+            assert_eq!(discount(place, 0), 1.0 / (2.0 + place as f64).log2(), "place {place}");
+            assert_eq!(
+                discount(place, 1024),
+                if place < 1024 { discount(place, 0) } else { 0.0 },
+                "place {place}"
+            );
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Losses of several named inputs: shapes, arguments and the dispatch to the template of each.
+
+pub mod cpu;
+pub(crate) mod gpu;

@@ -1,0 +1,320 @@
+//! What the values of a loss take part with, where mask, labels or weights live on the device: the divisor of a mean, the count,
+//! the first wrong label, and the weights that the loss's kernel takes. The host does the same for arrays
+//! (`src/criterion/call.rs`).
+
+use crate::Result;
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::lanes_of;
+use crate::runtime::pipeline::{Command, Program, Slice};
+use crate::runtime::wgsl::File;
+use crate::templates::{
+    MOST_IGNORED, NUMBERS, Part, along, binding_elements, flag, ignored_words, parts as parts_of,
+};
+
+const SHARES: File = crate::runtime::wgsl::shader!("templates/normalizer/shares.wgsl");
+const COUNT: File = crate::runtime::wgsl::shader!("templates/normalizer/shares_count.wgsl");
+const JOIN: File = crate::runtime::wgsl::shader!("templates/normalizer/shares_join.wgsl");
+const PACK: File = crate::runtime::wgsl::shader!("templates/normalizer/shares_pack.wgsl");
+
+/// Words of the notes of a call: its value, 1 + the place of the first wrong label or 0, the divisor, the count, that label.
+pub(crate) const NOTES: usize = 5;
+
+/// Values that a lane counts, and the most lanes that do: the sums that they leave are joined by one workgroup.
+const ITERATIONS: usize = 64;
+const MOST_LANES: usize = 1 << 16;
+
+/// What is known of the values of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Values<'a> {
+    pub length: usize,
+    /// With the number of values that share a weight.
+    pub weight: Option<(&'a wgpu::Buffer, usize)>,
+    pub mask: Option<(&'a wgpu::Buffer, usize)>,
+    pub labels: Labels<'a>,
+    pub share: Share<'a>,
+    /// The divisor is a sum of weights.
+    pub by_weight: bool,
+    /// What each value is divided by besides.
+    pub lengths: Option<&'a wgpu::Buffer>,
+    /// How many values each one of these stands for, in the count and in the divisor.
+    pub scales: [usize; 2],
+}
+
+/// What the labels of the values are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Labels<'a> {
+    None,
+    /// A class for each value, or one of those that leave it out.
+    Classes {
+        labels: &'a wgpu::Buffer,
+        classes: usize,
+        ignored: &'a [i64],
+    },
+    /// A list of classes for each value, as long as there are classes, ended by its first −1; as floats or as whole numbers.
+    Lists {
+        lists: &'a wgpu::Buffer,
+        classes: usize,
+        floats: bool,
+    },
+    /// Not 0 where another kernel found something wrong.
+    Verdicts(&'a wgpu::Buffer),
+}
+
+/// What a value counts for in the divisor of a mean.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Share<'a> {
+    One,
+    /// The weight of its class.
+    OfClass(&'a wgpu::Buffer),
+    /// A number of its own; 0 leaves it out.
+    Own(&'a wgpu::Buffer),
+    /// As many values as its own number says.
+    Several(&'a wgpu::Buffer),
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct SharesParams {
+    pub length: u32,
+    pub first: u32,
+    pub weight_first: u32,
+    pub weight_width: u32,
+    pub mask_first: u32,
+    pub mask_width: u32,
+    pub classes: u32,
+    pub first_partial: u32,
+    pub iterations: u32,
+    pub ignored_count: u32,
+    pub reserved: [u32; 2],
+    pub ignored: [i32; MOST_IGNORED],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct JoinParams {
+    pub length: u32,
+    pub count_scale: u32,
+    pub divisor_scale: u32,
+    pub by_count: u32,
+}
+
+impl<'a> Values<'a> {
+    /// So many values, of which nothing else is known.
+    pub fn plain(length: usize) -> Self {
+        Values {
+            length,
+            weight: None,
+            mask: None,
+            labels: Labels::None,
+            share: Share::One,
+            by_weight: false,
+            lengths: None,
+            scales: [1, 1],
+        }
+    }
+
+    /// Words of labels for each value.
+    fn label_width(&self) -> usize {
+        if let Labels::Lists { classes, .. } = self.labels { classes } else { 1 }
+    }
+
+    fn constants(&self, software: bool) -> Vec<(&'static str, f64)> {
+        let labels = match self.labels {
+            Labels::None => 0.0,
+            Labels::Classes { .. } => 1.0,
+            Labels::Lists { floats: false, .. } => 2.0,
+            Labels::Verdicts(_) => 3.0,
+            Labels::Lists { floats: true, .. } => 4.0,
+        };
+        let share = match self.share {
+            Share::One => 0.0,
+            Share::OfClass(_) => 1.0,
+            Share::Own(_) => 2.0,
+            Share::Several(_) => 3.0,
+        };
+        vec![
+            ("WORKGROUP", lanes_of(software).into()),
+            ("HAS_WEIGHT", flag(self.weight.is_some())),
+            ("HAS_MASK", flag(self.mask.is_some())),
+            ("LABELS", labels),
+            ("SHARE", share),
+            ("BY_WEIGHT", flag(self.by_weight)),
+        ]
+    }
+
+    fn params(&self, first: usize, length: usize) -> SharesParams {
+        // What runs along with the values is bound from the part's first on; what several of them share, whole.
+        let place = |input: Option<(&wgpu::Buffer, usize)>| match input {
+            Some((_, width)) if width > 1 => [first as u32, width as u32],
+            _ => [0, 1],
+        };
+        let ([weight_first, weight_width], [mask_first, mask_width]) =
+            (place(self.weight), place(self.mask));
+        let (classes, list) = match self.labels {
+            Labels::Classes { classes, ignored, .. } => (classes, ignored),
+            Labels::Lists { classes, .. } => (classes, &[][..]),
+            _ => (0, &[][..]),
+        };
+        let (ignored_count, ignored) = ignored_words(list);
+        SharesParams {
+            length: length as u32,
+            first: first as u32,
+            weight_first,
+            weight_width,
+            mask_first,
+            mask_width,
+            classes: classes as u32,
+            first_partial: 0,
+            iterations: self.iterations(length) as u32,
+            ignored_count,
+            reserved: [0; 2],
+            ignored,
+        }
+    }
+
+    /// Values that a lane counts: of lists one, as long as one workgroup can join what so many lanes leave.
+    fn iterations(&self, length: usize) -> usize {
+        let least = if self.label_width() > 1 { 1 } else { ITERATIONS };
+        least.max(length.div_ceil(MOST_LANES))
+    }
+
+    fn parts(&self, gpu: &Gpu) -> impl Iterator<Item = Part> + use<> {
+        parts_of(self.length, binding_elements(gpu) / self.label_width())
+    }
+
+    /// The inputs of a part, in the order of their bindings.
+    fn inputs<'b>(&self, part: &Part, dummy: &'b wgpu::Buffer) -> [Slice<'b>; 4]
+    where
+        'a: 'b,
+    {
+        let spread = |input: Option<(&'b wgpu::Buffer, usize)>| match input {
+            Some((buffer, width)) => along(buffer, part, 1, width == 1),
+            None => dummy.into(),
+        };
+        let labels = match self.labels {
+            Labels::None => dummy.into(),
+            Labels::Classes { labels, .. } | Labels::Verdicts(labels) => {
+                along(labels, part, 1, true)
+            }
+            Labels::Lists { lists, classes, .. } => along(lists, part, classes, true),
+        };
+        let shares = match self.share {
+            Share::One => dummy.into(),
+            Share::OfClass(weights) => weights.into(),
+            Share::Own(shares) | Share::Several(shares) => along(shares, part, 1, true),
+        };
+        [spread(self.weight), spread(self.mask), labels, shares]
+    }
+}
+
+/// Lanes of the one workgroup that joins: on software Vulkan as many, since the loops of each must stay short there.
+const JOINING: f64 = 64.0;
+
+fn of_files(label: &str, files: &[File], constants: Vec<(&'static str, f64)>) -> Program {
+    Program { label: label.into(), header: String::new(), files: files.to_vec(), constants }
+}
+
+fn count_program(constants: Vec<(&'static str, f64)>) -> Program {
+    of_files("what takes part", &[COUNT, SHARES, NUMBERS], constants)
+}
+
+fn pack_program(
+    mut constants: Vec<(&'static str, f64)>,
+    has_lengths: bool,
+    has_divisor: bool,
+) -> Program {
+    constants.extend([("HAS_LENGTHS", flag(has_lengths)), ("HAS_DIVISOR", flag(has_divisor))]);
+    of_files("weights of a loss", &[PACK, SHARES, NUMBERS], constants)
+}
+
+fn join_program() -> Program {
+    of_files("the divisor of a mean", &[JOIN], vec![("WORKGROUP", JOINING)])
+}
+
+/// Every form of these programs: for the checks of the shaders.
+pub(crate) fn programs() -> Vec<Program> {
+    let mut programs = vec![join_program()];
+    for software in [true, false] {
+        for labels in 0..5 {
+            let on = f64::from(u8::from(labels > 0));
+            let constants = || {
+                vec![
+                    ("WORKGROUP", lanes_of(software).into()),
+                    ("HAS_WEIGHT", on),
+                    ("HAS_MASK", on),
+                    ("LABELS", f64::from(labels)),
+                    ("SHARE", f64::from(labels % 4)),
+                    ("BY_WEIGHT", on),
+                ]
+            };
+            programs.push(count_program(constants()));
+            programs.push(pack_program(constants(), on != 0.0, on != 0.0));
+        }
+    }
+    programs
+}
+
+/// Counts what takes part into the notes, with the divisor and the first wrong label.
+pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<Vec<Command>> {
+    let software = gpu.is_software();
+    let of_part = |part: &Part| part.length.div_ceil(values.iterations(part.length));
+    let length: usize = values.parts(gpu).map(|part| of_part(&part)).sum();
+    let partials = gpu.buffer("what takes part", 4 * length)?;
+    let dummy = gpu.buffer("nothing", 4)?;
+    let kernel = gpu.kernel(&count_program(values.constants(software)))?;
+    let (mut commands, mut first_partial) = (Vec::new(), 0);
+    for part in values.parts(gpu) {
+        let params = SharesParams {
+            first_partial: first_partial as u32,
+            ..values.params(part.first, part.length)
+        };
+        let [weights, keeps, labels, shares] = values.inputs(&part, &dummy);
+        let storage = [weights, keeps, labels, shares, (&partials).into()];
+        let workgroups = of_part(&part).div_ceil(lanes_of(software) as usize) as u32;
+        commands.push(gpu.dispatch(&kernel, &params, &storage, workgroups)?);
+        first_partial += of_part(&part);
+    }
+    // The count of pairs in lists may pass 32 bits; their sum as floats does not.
+    let by_count = !values.by_weight && matches!(values.share, Share::One);
+    let params = JoinParams {
+        length: length as u32,
+        count_scale: values.scales[0] as u32,
+        divisor_scale: values.scales[1] as u32,
+        by_count: u32::from(by_count),
+    };
+    let kernel = gpu.kernel(&join_program())?;
+    commands.push(gpu.dispatch(&kernel, &params, &[(&partials).into(), notes.into()], 1)?);
+    Ok(commands)
+}
+
+/// The weights that the loss's kernel takes, divided by what the notes say if there are any.
+pub(crate) fn pack(
+    gpu: &Gpu,
+    values: &Values,
+    notes: Option<&wgpu::Buffer>,
+) -> Result<(Vec<Command>, wgpu::Buffer)> {
+    let software = gpu.is_software();
+    let packed = gpu.buffer("weights", values.length)?;
+    let dummy = gpu.buffer("nothing", 4)?;
+    let program =
+        pack_program(values.constants(software), values.lengths.is_some(), notes.is_some());
+    let kernel = gpu.kernel(&program)?;
+    let mut commands = Vec::new();
+    for part in values.parts(gpu) {
+        let [weights, keeps, labels, shares] = values.inputs(&part, &dummy);
+        let lengths = values
+            .lengths
+            .map_or_else(|| (&dummy).into(), |lengths| along(lengths, &part, 1, true));
+        let notes = notes.unwrap_or(&dummy).into();
+        let storage =
+            [weights, keeps, labels, shares, lengths, notes, along(&packed, &part, 1, true)];
+        let workgroups = part.length.div_ceil(lanes_of(software) as usize) as u32;
+        commands.push(gpu.dispatch(
+            &kernel,
+            &values.params(part.first, part.length),
+            &storage,
+            workgroups,
+        )?);
+    }
+    Ok((commands, packed))
+}

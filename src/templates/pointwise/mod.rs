@@ -1,0 +1,4 @@
+//! Kernel template of elementwise losses: one value per prediction and target.
+
+pub mod cpu;
+pub(crate) mod gpu;

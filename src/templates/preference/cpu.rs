@@ -1,0 +1,74 @@
+//! Up to four numbers for each value, of which the first one or two are differentiated: losses of preferences. The twin of
+//! `shaders/templates/preference/preference.wgsl`.
+
+use crate::Result;
+use crate::cpu::real::Real;
+use crate::losses::{Preference, PreferenceTerms};
+use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
+
+/// The frame around a loss.
+pub struct PreferenceTemplate<'a, L>(pub &'a L);
+
+impl<L: Preference> PreferenceTemplate<'_, L> {
+    /// There are as many values as pairs of sequences in a batch: no need of threads.
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+        let arguments = self.0.arguments();
+        let arrays: Vec<Option<&[R]>> = arguments
+            .iter()
+            .map(|argument| call.array(argument.name).map(|array| &*array.values))
+            .collect();
+        for (i, value) in values.iter_mut().enumerate() {
+            let mut numbers = [R::ZERO; 4];
+            for (number, array) in numbers.iter_mut().zip(&arrays) {
+                *number = array.map_or(R::ZERO, |array| array[i]);
+            }
+            let (mut found, mut slopes) = (R::ZERO, [R::ZERO; 2]);
+            if let Some(weight) = call.weight_of(i) {
+                let terms = guarded(self.0, numbers);
+                let slope = weight * call.upstream_of(i);
+                (found, slopes) =
+                    (weight * terms.value, terms.slopes.map(|derivative| slope * derivative));
+            }
+            *value = found;
+            for (gradient, slope) in gradients.iter_mut().zip(slopes) {
+                gradient[i] = slope;
+            }
+        }
+    }
+}
+
+/// NaN in, NaN out: a comparison in the filling would hide it.
+fn guarded<R: Real, L: Preference>(loss: &L, numbers: [R; 4]) -> PreferenceTerms<R> {
+    if numbers.iter().any(|x| x.is_nan()) {
+        return PreferenceTerms { value: R::NAN, slopes: [R::NAN; 2] };
+    }
+    loss.terms(numbers)
+}
+
+impl<L: Preference> MultiInputCpu for PreferenceTemplate<'_, L> {
+    fn units(&self, shapes: &Shapes) -> Result<Units> {
+        let arguments = self.0.arguments();
+        let first = arguments[0].name;
+        let shape = shapes.of(first).to_vec();
+        for argument in &arguments[1..] {
+            shapes.require(argument.name, &shape, first)?;
+        }
+        Ok(Units { rows: shape.first().copied().unwrap_or(1), shape })
+    }
+
+    fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
+        // Without the optional ones now and then.
+        let is_given = |optional: bool| !optional || !rows.is_multiple_of(3);
+        let arguments =
+            self.0.arguments().iter().filter(|argument| is_given(argument.role.is_optional()));
+        arguments.map(|argument| Example::of(argument.name, &[rows, columns])).collect()
+    }
+
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+        self.run(call, gradients, values);
+    }
+
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+        self.run(call, gradients, values);
+    }
+}

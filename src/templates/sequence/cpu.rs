@@ -1,0 +1,173 @@
+//! Sequences on the CPU: rows of logits [time, batch, classes] against a row of labels for each item. The twin of
+//! `shaders/templates/sequence/sequence_*.wgsl`.
+
+use rayon::prelude::*;
+
+use crate::cpu::real::Real;
+use crate::losses::Sequence;
+use crate::templates::multi_input::cpu::{
+    Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+};
+use crate::{Error, Result};
+
+/// One item of a batch as a loss sees it.
+#[derive(Clone, Debug)]
+pub struct Item<'a, R> {
+    /// [time, classes]: the item's own rows.
+    pub logits: Vec<R>,
+    /// How many classes there are.
+    pub classes: usize,
+    /// The labels that count, each a class.
+    pub labels: &'a [i32],
+}
+
+/// The frame around a loss.
+pub struct SequenceTemplate<'a, L>(pub &'a L);
+
+/// The axes of a call.
+struct Axes {
+    time: usize,
+    batch: usize,
+    classes: usize,
+    length: usize,
+}
+
+impl Axes {
+    fn of<R: Real>(call: &MultiInput<'_, R>) -> Self {
+        let shape =
+            |name: &str| call.array(name).map(|array| array.shape.clone()).unwrap_or_default();
+        let [time, batch, classes] = shape("predictions")[..] else {
+            return Axes { time: 0, batch: 0, classes: 0, length: 0 };
+        };
+        let length = call.integer("targets").map_or(0, |targets| targets.len() / batch.max(1));
+        Axes { time, batch, classes, length }
+    }
+}
+
+impl<L: Sequence> SequenceTemplate<'_, L> {
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+        let Axes { batch, classes, length, .. } = Axes::of(call);
+        let (Some(logits), Some(targets)) = (call.array("predictions"), call.integer("targets"))
+        else {
+            return;
+        };
+        let (Some(times), Some(lengths)) =
+            (call.integer("input_lengths"), call.integer("target_lengths"))
+        else {
+            return;
+        };
+        let found: Vec<(R, Vec<R>)> = (0..batch)
+            .into_par_iter()
+            .map(|b| {
+                let Some(weight) = call.weight_of(b) else { return (R::ZERO, Vec::new()) };
+                let rows = (0..times[b] as usize)
+                    .map(|t| &logits.values[(t * batch + b) * classes..][..classes]);
+                let own: Vec<R> = rows.flatten().copied().collect();
+                let labels = &targets[b * length..][..lengths[b] as usize];
+                let mut gradient = vec![R::ZERO; own.len()];
+                let value = self.0.item(&Item { logits: own, classes, labels }, &mut gradient);
+                let slope = weight * call.upstream_of(b);
+                gradient.iter_mut().for_each(|g| *g *= slope);
+                (weight * value, gradient)
+            })
+            .collect();
+        let Some(gradient) = gradients.first_mut() else { return };
+        gradient.fill(R::ZERO);
+        for (b, (value, own)) in found.iter().enumerate() {
+            values[b] = *value;
+            for (t, row) in own.chunks_exact(classes).enumerate() {
+                gradient[(t * batch + b) * classes..][..classes].copy_from_slice(row);
+            }
+        }
+    }
+}
+
+impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
+    fn units(&self, shapes: &Shapes) -> Result<Units> {
+        shapes.require_axes("predictions", 3, "[time, batch, classes]")?;
+        shapes.require_axes("targets", 2, "[batch, length], padded")?;
+        let batch = shapes.of("predictions")[1];
+        shapes.require("targets", &[batch, shapes.of("targets")[1]], "predictions")?;
+        shapes.require("input_lengths", &[batch], "predictions")?;
+        shapes.require("target_lengths", &[batch], "predictions")?;
+        Ok(Units { shape: vec![batch], rows: batch })
+    }
+
+    fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
+        let batch = rows.div_ceil(16);
+        let (time, from) = (rows.div_ceil(batch), self.0.blank() + 1);
+        // Mostly rows enough for the labels and the blanks between equal ones.
+        let length = columns.min(5).min(time / 2);
+        vec![
+            Example::of("predictions", &[time, batch, from + columns]),
+            Example::whole("targets", &[batch, length], from, from + columns),
+            Example::whole("input_lengths", &[batch], time - time / 4, time + 1),
+            Example::whole("target_lengths", &[batch], 0, length + 1),
+        ]
+    }
+
+    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
+        let Axes { time, batch, classes, length } = Axes::of(call);
+        let whole = |name: &str| call.integer(name).unwrap_or_default();
+        let (targets, lengths) = (whole("targets"), whole("target_lengths"));
+        let name = self.0.name();
+        for (input, most, of) in
+            [("input_lengths", time, "rows"), ("target_lengths", length, "places of targets")]
+        {
+            let bad =
+                whole(input).iter().position(|&n| usize::try_from(n).is_err() || n as usize > most);
+            if let Some(item) = bad {
+                return Err(Error::Input {
+                    operation: name.into(),
+                    name: input.into(),
+                    found: format!("holds {} at item {item}", whole(input)[item]),
+                    allowed: format!("it must be from 0 to {most}, the {of}"),
+                });
+            }
+        }
+        for item in (0..batch).filter(|&item| call.weight_of(item).is_some()) {
+            for &label in &targets[item * length..][..lengths[item] as usize] {
+                if usize::try_from(label).is_err() || label as usize >= classes {
+                    let ignored = String::new();
+                    return Err(Error::Label {
+                        operation: name.into(),
+                        row: item,
+                        label: label.into(),
+                        classes,
+                        ignored,
+                    });
+                }
+            }
+        }
+        self.0.check_sequence(targets, lengths, length, classes)?;
+        let scale = lengths.iter().map(|&n| 1.0 / f64::from(n.max(1))).collect();
+        Ok(Shares { scale, ..Shares::default() })
+    }
+
+    fn clear(&self, call: &mut MultiInput<'_, f32>) {
+        let Axes { classes, length, .. } = Axes::of(call);
+        let mask = &call.mask;
+        let Some(targets) = call.integers.iter_mut().find(|array| array.name == "targets") else {
+            return;
+        };
+        let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < classes);
+        // A device looks up the logit of each label, of masked items too.
+        for item in (0..mask.len()).filter(|&item| !mask[item]) {
+            let places = item * length..(item + 1) * length;
+            if targets.values[places.clone()].iter().any(|&label| !is_class(label)) {
+                targets.values.to_mut()[places]
+                    .iter_mut()
+                    .filter(|label| !is_class(**label))
+                    .for_each(|label| *label = 0);
+            }
+        }
+    }
+
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+        self.run(call, gradients, values);
+    }
+
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+        self.run(call, gradients, values);
+    }
+}

@@ -1,0 +1,4 @@
+//! Kernel template of alignment losses: rows of logits over time against labels whose positions are unknown (CTC).
+
+pub mod cpu;
+pub(crate) mod gpu;

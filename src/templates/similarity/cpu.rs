@@ -1,0 +1,387 @@
+//! Similarities on the CPU: embeddings against each other, every row of the scores by itself. The twin of
+//! `shaders/templates/similarity/similarity.wgsl`.
+//!
+//! Of the rows × rows scores there are never more than 16 MiB of f32 at a time: a chunk of rows is a product of embeddings, becomes
+//! the derivatives by its scores in place, and goes by two more products into the gradients, chunk after chunk in order.
+
+use rayon::prelude::*;
+
+use crate::cpu::matmul::{Layout, matmul};
+use crate::cpu::real::{Real, is_too_large};
+use crate::cpu::simd;
+use crate::cpu::simd::LANES;
+use crate::losses::{Candidate, Candidates, Similarity, SimilarityRows};
+use crate::templates::multi_input::cpu::{
+    Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+};
+use crate::{Error, Result};
+
+/// Scores that are held at a time: 16 MiB of f32.
+pub(crate) const CHUNK: usize = 1 << 22;
+
+/// The shortest length that is divided by, as in PyTorch's `normalize`.
+const SHORTEST: f64 = 1e-12;
+
+/// The logarithm of an empty sum: finite, so that two of them can be added and subtracted.
+pub(crate) const LOWEST: f64 = -1e38;
+
+/// The frame around a loss.
+pub struct SimilarityTemplate<'a, L>(pub &'a L);
+
+/// One of the two matrices of embeddings, or the only one.
+struct Side<R> {
+    units: Vec<R>,
+    /// Empty where the embeddings are taken as they are.
+    lengths: Vec<R>,
+}
+
+/// What all rows of a call share.
+struct Setting<'a, R: Clone> {
+    call: &'a MultiInput<'a, R>,
+    labels: &'a [i32],
+    /// ½ for each direction of a symmetric loss.
+    share: R,
+}
+
+/// Rows of a matrix of so many scores that are held at a time.
+pub(crate) fn rows_at_a_time(rows: usize) -> usize {
+    let most = (CHUNK / rows.max(1)).max(1);
+    // Whole vectors of four and more keep the products aligned.
+    if most >= 64 { most / 64 * 64 } else { most }.min(rows)
+}
+
+impl<R: Real> Side<R> {
+    fn new(embeddings: &[R], columns: usize, normalizes: bool) -> Self {
+        let mut units = embeddings.to_vec();
+        if !normalizes {
+            return Side { units, lengths: Vec::new() };
+        }
+        let lengths = units
+            .par_chunks_mut(columns)
+            .map(|row| {
+                let mut square = dot(row, row);
+                let mut scale = R::ONE;
+                if is_too_large(square) {
+                    scale = row.iter().fold(R::ZERO, |peak, x| peak.max(x.abs())).scale_to_one();
+                    row.iter_mut().for_each(|x| *x *= scale);
+                    square = dot(row, row);
+                }
+                let (root, length) = (square.sqrt(), square.sqrt() / scale);
+                let divisor = R::select(length < R::new(SHORTEST), R::new(SHORTEST), root);
+                row.iter_mut().for_each(|x| *x /= divisor);
+                length
+            })
+            .collect();
+        Side { units, lengths }
+    }
+
+    /// From the gradient of the directions that of the embeddings, in its place.
+    fn backward(&self, gradient: &mut [R], columns: usize) {
+        if self.lengths.is_empty() {
+            return;
+        }
+        let rows =
+            gradient.par_chunks_mut(columns).zip(self.units.par_chunks(columns)).zip(&self.lengths);
+        rows.for_each(|((gradient, unit), &length)| {
+            // Below the shortest length the row was divided by a constant.
+            let is_short = length < R::new(SHORTEST);
+            let along = R::select(is_short, R::ZERO, dot(unit, gradient));
+            let divisor = length.max(R::new(SHORTEST));
+            gradient
+                .iter_mut()
+                .zip(unit)
+                .for_each(|(slot, &u)| *slot = (*slot - along * u) / divisor);
+        });
+    }
+}
+
+impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
+    fn has_labels(&self) -> bool {
+        self.0.arguments().iter().any(|argument| argument.role.is_integers())
+    }
+
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+        let [first, seconds @ ..] = &call.arrays[..] else { return };
+        let columns = first.shape.last().copied().unwrap_or(1);
+        let numbers: Vec<i32> = (0..values.len() as i32).collect();
+        let labels = call.integers.first().map_or(&numbers[..], |array| &array.values[..]);
+        values.fill(R::ZERO);
+        gradients.iter_mut().for_each(|gradient| gradient.fill(R::ZERO));
+        let side = |array: &Array<'_, R>| Side::new(&array.values, columns, self.0.normalizes());
+        let left = side(first);
+        let both = self.0.is_symmetric();
+        let setting = Setting { call, labels, share: R::new(if both { 0.5 } else { 1.0 }) };
+        match (seconds, gradients) {
+            ([second, ..], [left_gradient, right_gradient]) => {
+                let right = side(second);
+                self.direction(
+                    &setting,
+                    [&left.units[..], &right.units],
+                    [left_gradient, right_gradient],
+                    values,
+                );
+                if both {
+                    self.direction(
+                        &setting,
+                        [&right.units[..], &left.units],
+                        [right_gradient, left_gradient],
+                        values,
+                    );
+                }
+                left.backward(left_gradient, columns);
+                right.backward(right_gradient, columns);
+            }
+            ([], [gradient]) => {
+                let mut columns_gradient = vec![R::ZERO; gradient.len()];
+                let sides = [&left.units[..], &left.units[..]];
+                self.direction(&setting, sides, [gradient, &mut columns_gradient], values);
+                gradient.iter_mut().zip(&columns_gradient).for_each(|(slot, &more)| *slot += more);
+                left.backward(gradient, columns);
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds value and gradients of all rows of the left side against all of the right.
+    fn direction<R: Real>(
+        &self,
+        setting: &Setting<'_, R>,
+        [left, right]: [&[R]; 2],
+        [left_gradient, right_gradient]: [&mut Vec<R>; 2],
+        values: &mut [R],
+    ) {
+        let rows = values.len();
+        let columns = left.len() / rows.max(1);
+        let at_a_time = rows_at_a_time(rows);
+        let mut scores = vec![R::ZERO; at_a_time * rows];
+        for (chunk, values) in values.chunks_mut(at_a_time).enumerate() {
+            let begin = chunk * at_a_time;
+            let (count, range) = (values.len(), begin * columns..(begin + values.len()) * columns);
+            let (scores, left) = (&mut scores[..count * rows], &left[range.clone()]);
+            product(Layout::NT, [count, rows, columns], [left, right], scores, false);
+            scores.par_chunks_mut(rows).zip(values.par_iter_mut()).enumerate().for_each(
+                |(index, (scores, value))| {
+                    *value += simd::dispatch(
+                        #[inline(always)]
+                        || take(self.0, setting, begin + index, scores),
+                    );
+                },
+            );
+            product(
+                Layout::NN,
+                [count, columns, rows],
+                [scores, right],
+                &mut left_gradient[range],
+                true,
+            );
+            product(Layout::TN, [rows, columns, count], [scores, left], right_gradient, true);
+        }
+    }
+}
+
+fn dot<R: Real>(left: &[R], right: &[R]) -> R {
+    simd::dispatch(
+        #[inline(always)]
+        || simd::dot(left, right),
+    )
+}
+
+fn product<R: Real>(
+    layout: Layout,
+    [m, n, k]: [usize; 3],
+    [left, right]: [&[R]; 2],
+    output: &mut [R],
+    adds: bool,
+) {
+    let outcome = matmul(layout, m, n, k, left, right, output, adds);
+    debug_assert!(outcome.is_ok(), "the slices are cut to m, n and k above");
+}
+
+/// Turns the scores of a row into the derivatives by them, and gives the row's value.
+#[inline(always)]
+fn take<R: Real, L: SimilarityRows>(
+    loss: &L,
+    setting: &Setting<'_, R>,
+    row: usize,
+    scores: &mut [R],
+) -> R {
+    let Some(weight) = setting.call.weight_of(row) else {
+        // It has no value of its own, and is a candidate of the others all the same.
+        scores.fill(R::ZERO);
+        return R::ZERO;
+    };
+    if scores.iter().fold(false, |found, score| found | score.is_nan()) {
+        scores.fill(R::NAN);
+        return R::NAN;
+    }
+    let weight = weight * setting.share;
+    let slope = weight * setting.call.upstream_of(row);
+    weight * loss.row(&Candidates { labels: setting.labels, row }, slope, scores)
+}
+
+/// The row of a loss whose candidates are pooled: each pool is the logarithm of a sum of exponentials.
+#[inline(always)]
+pub(crate) fn pooled<R: Real, L: Similarity>(
+    loss: &L,
+    rows: &Candidates<'_>,
+    scale: R,
+    scores: &mut [R],
+) -> R {
+    let lowest = R::new(LOWEST);
+    let mut peaks = [[lowest; LANES]; 2];
+    rows.each(scores, |lane, candidate| {
+        let term = loss.term(candidate);
+        for (peak, inside) in peaks.iter_mut().zip(term.inside) {
+            let exponent = R::select(inside, term.exponent, lowest);
+            peak[lane] = R::select(exponent > peak[lane], exponent, peak[lane]);
+        }
+    });
+    let peaks =
+        peaks.map(|lanes| lanes.iter().fold(lowest, |peak, &x| if x > peak { x } else { peak }));
+    let mut sums = [[R::ZERO; LANES]; 3];
+    rows.each(scores, |lane, candidate| {
+        let term = loss.term(candidate);
+        for pool in 0..2 {
+            sums[pool][lane] +=
+                R::select(term.inside[pool], (term.exponent - peaks[pool]).exp(), R::ZERO);
+        }
+        sums[2][lane] += R::select(candidate.is_positive, R::ONE, R::ZERO);
+    });
+    let [first, second, positives] = sums.map(total);
+    let lse_of = |peak: R, sum: R| if sum > R::ZERO { peak + sum.ln() } else { lowest };
+    let lse = [lse_of(peaks[0], first), lse_of(peaks[1], second)];
+    let mut extras = [[R::ZERO; LANES]; 2];
+    rows.each(scores, |lane, candidate| {
+        let extra = loss.extra(candidate, lse);
+        extras[0][lane] += extra[0];
+        extras[1][lane] += extra[1];
+    });
+    let outcome = loss.finish(lse, extras.map(total), positives);
+    // Shares of the sums themselves: by way of e^(exponent − lse) they would carry the rounding of the logarithm.
+    let share_of = |pool: R, sum: R| if sum > R::ZERO { pool / sum } else { R::ZERO };
+    let shares = [share_of(outcome.pools[0], first), share_of(outcome.pools[1], second)];
+    for (column, score) in scores.iter_mut().enumerate() {
+        let candidate = rows.candidate(column, *score);
+        let term = loss.term(candidate);
+        let share = |pool: usize| {
+            let grown = shares[pool] * (term.exponent - peaks[pool]).exp() * term.slope;
+            R::select(term.inside[pool], grown, R::ZERO)
+        };
+        *score = scale * (loss.extra_slope(candidate, &outcome) + share(0) + share(1));
+    }
+    outcome.value
+}
+
+#[inline(always)]
+fn total<R: Real>(lanes: [R; LANES]) -> R {
+    let mut halves = lanes;
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            halves[lane] += halves[lane + width];
+        }
+        width /= 2;
+    }
+    halves[0]
+}
+
+impl Candidates<'_> {
+    /// What a column is to the row.
+    #[inline(always)]
+    pub(crate) fn candidate<R: Real>(&self, column: usize, score: R) -> Candidate<R> {
+        Candidate { score, is_own: column == self.row, is_positive: self.is_positive(column) }
+    }
+
+    /// Whether a column is another of the row's label.
+    #[inline(always)]
+    pub(crate) fn is_positive(&self, column: usize) -> bool {
+        (column != self.row) & (self.labels[column] == self.labels[self.row])
+    }
+
+    /// Shows every candidate, with the lane of its sum.
+    #[inline(always)]
+    fn each<R: Real>(&self, scores: &[R], mut show: impl FnMut(usize, Candidate<R>)) {
+        let (chunks, rest) = scores.as_chunks::<LANES>();
+        for (chunk, scores) in chunks.iter().enumerate() {
+            for (lane, &score) in scores.iter().enumerate() {
+                show(lane, self.candidate(chunk * LANES + lane, score));
+            }
+        }
+        for (lane, &score) in rest.iter().enumerate() {
+            show(lane, self.candidate(chunks.len() * LANES + lane, score));
+        }
+    }
+}
+
+impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
+    fn units(&self, shapes: &Shapes) -> Result<Units> {
+        let first = self.0.arguments()[0].name;
+        shapes.require_axes(first, 2, "[rows, columns]: an embedding in each row")?;
+        let shape = shapes.of(first).to_vec();
+        for argument in &self.0.arguments()[1..] {
+            shapes.require(
+                argument.name,
+                if argument.role.is_integers() { &shape[..1] } else { &shape },
+                first,
+            )?;
+        }
+        Ok(Units { shape: shape[..1].to_vec(), rows: shape[0] })
+    }
+
+    fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
+        // The directions of one column are ±1: their derivative is a difference that leaves nothing, and no relative error can
+        // be asked of it.
+        let shape = [rows, columns.max(3)];
+        let arguments = self.0.arguments().iter();
+        arguments
+            .map(|argument| {
+                let is_label = argument.role.is_integers();
+                // Some labels stand alone, most do not.
+                Example {
+                    below: (rows / 3).max(2),
+                    ..Example::of(argument.name, if is_label { &shape[..1] } else { &shape })
+                }
+            })
+            .collect()
+    }
+
+    fn derives_its_value(&self) -> bool {
+        self.0.derives_its_value()
+    }
+
+    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
+        if !self.has_labels() {
+            return Ok(Shares::default());
+        }
+        let labels = call.integers.first().map_or(&[][..], |array| &array.values[..]);
+        // Labels outside 32 bits arrive as the lowest number, and would all be one.
+        if let Some(row) = labels.iter().position(|&label| label == i32::MIN) {
+            return Err(Error::Input {
+                operation: self.0.name().into(),
+                name: "targets".into(),
+                found: format!("hold a label in row {row} that 32 bits do not"),
+                allowed: "labels must lie within 32 bits".into(),
+            });
+        }
+        let mut counts = std::collections::HashMap::<i32, usize>::new();
+        labels.iter().for_each(|&label| *counts.entry(label).or_default() += 1);
+        let rows = labels.iter().map(|label| {
+            let alike = counts[label];
+            self.0.share().of(alike - 1, labels.len() - alike)
+        });
+        let mean: Vec<f64> = rows.collect();
+        Ok(Shares {
+            kept: mean.iter().map(|&share| share > 0.0).collect(),
+            mean,
+            scale: Vec::new(),
+        })
+    }
+
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+        self.run(call, gradients, values);
+    }
+
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+        self.run(call, gradients, values);
+    }
+}

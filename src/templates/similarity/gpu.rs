@@ -1,0 +1,334 @@
+//! The frame over similarities: lengths, scores chunk by chunk, their rows, and the products that make the gradients.
+
+use crate::losses::{Comparison, Loss};
+use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::ops::matmul::{Layout, Params, Shape};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::{Command, Program, Slice};
+use crate::runtime::wgsl::File;
+use crate::templates::distance::gpu::SCALE;
+use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
+use crate::templates::similarity::cpu::rows_at_a_time;
+use crate::templates::variant::{Adapter, Team, Variant};
+use crate::templates::{NUMBERS, flag, program};
+use crate::{Error, Result};
+
+const SIMILARITY: File = crate::runtime::wgsl::shader!("templates/similarity/similarity.wgsl");
+const TRIPLETS: File = crate::runtime::wgsl::shader!("templates/similarity/triplets.wgsl");
+const SCORE_ROWS: File = crate::runtime::wgsl::shader!("templates/similarity/score_rows.wgsl");
+const UNIT_ROWS: File = crate::runtime::wgsl::shader!("templates/similarity/unit_rows.wgsl");
+const UNIT_ROWS_BACKWARD: File =
+    crate::runtime::wgsl::shader!("templates/similarity/unit_rows_backward.wgsl");
+
+/// The longest row that eight lanes take on software Vulkan: four passes of one cell a turn stay below the 65,535 turns
+/// after which its driver leaves the loops of an invocation without a word.
+const MOST_BY_EIGHT_LANES: usize = 1 << 16;
+
+/// The most rows of mined triplets on software Vulkan, for the same reason: one lane walks a row by itself, and with several
+/// pairs for each row (semi-hard) a lane walks it for every 256th positive, which may be all.
+const MOST_MINED: usize = 1 << 15;
+const MOST_MINED_IN_PAIRS: usize = 3800;
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct SimilarityParams {
+    rows: u32,
+    columns: u32,
+    first_row: u32,
+    block: u32,
+    factor: f32,
+    upstream: f32,
+    reserved: [u32; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct UnitRowsParams {
+    rows: u32,
+    columns: u32,
+    block: u32,
+    reserved: u32,
+}
+
+/// The team that takes a row so long, cell by cell.
+fn team(adapter: &Adapter, columns: usize) -> Variant {
+    let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
+    let lanes = match (adapter.software, columns) {
+        (true, ..=MOST_BY_EIGHT_LANES) => 8,
+        (false, ..=1024) => subgroup,
+        _ => 256,
+    };
+    let team = match adapter.subgroups {
+        Some([smallest, _]) => Team::Subgroups { one: lanes <= smallest as usize },
+        None => Team::Memory,
+    };
+    Variant { team, lanes, held: 0, columns: 0, vec4: false, half: false }
+}
+
+fn scores_program(
+    loss: &dyn Loss,
+    is_mined: bool,
+    variant: &Variant,
+    mut constants: Vec<(&'static str, f64)>,
+) -> Program {
+    let mut files = vec![if is_mined { TRIPLETS } else { SIMILARITY }, SCORE_ROWS, NUMBERS];
+    let header = variant.team(&mut files, &mut constants);
+    program(loss, &files, constants).with_header(&header)
+}
+
+fn unit_program(file: File, variant: &Variant) -> Program {
+    let (mut files, mut constants) = (vec![file, SCALE], Vec::new());
+    let header = variant.team(&mut files, &mut constants);
+    Program { label: file.name.into(), header, files, constants }
+}
+
+pub(crate) fn programs(loss: &dyn Loss, comparison: Comparison) -> Vec<Program> {
+    let mut variants = Vec::new();
+    for software in [true, false] {
+        for subgroups in [None, Some(if software { [8, 8] } else { [32, 32] }), Some([8, 32])] {
+            for columns in [128, 2000, 100_000] {
+                let variant = team(&Adapter { software, subgroups, lanes: 1024 }, columns);
+                if !variants.contains(&variant) {
+                    variants.push(variant);
+                }
+            }
+        }
+    }
+    let mut programs = Vec::new();
+    for variant in &variants {
+        for on in [0.0, 1.0] {
+            let switches =
+                ["HAS_LABELS", "HAS_WEIGHT", "REDUCTION_NONE", "ADDS"].map(|switch| (switch, on));
+            programs.push(scores_program(loss, comparison.is_mined, variant, switches.to_vec()));
+        }
+        programs.extend([UNIT_ROWS, UNIT_ROWS_BACKWARD].map(|file| unit_program(file, variant)));
+    }
+    programs
+}
+
+/// One matrix of embeddings: what the scores are products of, and where its gradient gathers.
+struct Side {
+    units: wgpu::Buffer,
+    /// Where the embeddings are divided by them.
+    lengths: Option<wgpu::Buffer>,
+    gradient: wgpu::Buffer,
+}
+
+/// What the commands of one call share.
+struct Plan<'a> {
+    gpu: &'a Gpu,
+    loss: &'a dyn Loss,
+    job: &'a MultiInputJob,
+    rows: usize,
+    columns: usize,
+    scores: wgpu::Buffer,
+    /// Of mined triplets, as many as there are scores.
+    marks: Option<wgpu::Buffer>,
+    values: wgpu::Buffer,
+    dummy: wgpu::Buffer,
+    commands: Vec<Command>,
+}
+
+impl Plan<'_> {
+    /// Workgroups for so many rows, and the rows of each: on software Vulkan several, since starting one costs as much as a
+    /// short row, but no more than leave its loops below 65,535 turns: four passes, eight cells a turn.
+    fn blocks(&self, variant: &Variant, rows: usize, columns: usize) -> (u32, u32) {
+        let block =
+            variant.block(self.gpu.is_software(), rows).min((1 << 16) / columns.max(1)).max(1);
+        (rows.div_ceil(block) as u32, block as u32)
+    }
+
+    fn unit_rows(&mut self, file: File, storage: &[Slice]) -> Result<()> {
+        let variant = team(&Adapter::of(self.gpu), self.columns);
+        let (workgroups, block) = self.blocks(&variant, self.rows, self.columns);
+        let params = UnitRowsParams {
+            rows: self.rows as u32,
+            columns: self.columns as u32,
+            block,
+            reserved: 0,
+        };
+        let kernel = self.gpu.kernel(&unit_program(file, &variant))?;
+        self.commands.push(self.gpu.dispatch(&kernel, &params, storage, workgroups)?);
+        Ok(())
+    }
+
+    fn side(&mut self, embeddings: &wgpu::Buffer, normalizes: bool) -> Result<Side> {
+        let elements = self.rows * self.columns;
+        let gradient = self.gpu.buffer("a gradient", elements)?;
+        if !normalizes {
+            return Ok(Side { units: embeddings.clone(), lengths: None, gradient });
+        }
+        let units = self.gpu.buffer("directions", elements)?;
+        let lengths = self.gpu.buffer("lengths", self.rows)?;
+        self.unit_rows(UNIT_ROWS, &[embeddings.into(), (&units).into(), (&lengths).into()])?;
+        Ok(Side { units, lengths: Some(lengths), gradient })
+    }
+
+    fn backward(&mut self, side: &Side) -> Result<()> {
+        match &side.lengths {
+            Some(lengths) => {
+                let storage = [(&side.units).into(), lengths.into(), (&side.gradient).into()];
+                self.unit_rows(UNIT_ROWS_BACKWARD, &storage)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn product(
+        &mut self,
+        layout: Layout,
+        params: Params,
+        storage: [&wgpu::Buffer; 3],
+    ) -> Result<()> {
+        let commands = product(self.gpu, &Kind::plain(layout), &params, &storage.map(Slice::from))?;
+        self.commands.extend(commands);
+        Ok(())
+    }
+
+    /// All rows of one side against all of the other. `adds`: whether the gradients, of rows and of columns, are added to.
+    fn direction(
+        &mut self,
+        [left, right]: [&Side; 2],
+        adds: [bool; 2],
+        share: f32,
+        is_second: bool,
+    ) -> Result<()> {
+        let (rows, columns) = (self.rows as u32, self.columns as u32);
+        let at_a_time = rows_at_a_time(self.rows);
+        let scores = self.scores.clone();
+        for begin in (0..self.rows).step_by(at_a_time) {
+            let count = at_a_time.min(self.rows - begin) as u32;
+            let offset = begin as u32 * columns;
+            let shape = |m, n, k| Params::new(Shape { m, n, k });
+            let params = Params { left_offset: offset, ..shape(count, rows, columns) };
+            self.product(Layout::NT, params, [&left.units, &right.units, &scores])?;
+            self.take_rows(begin, count, share, is_second)?;
+            // The columns' first: of one matrix it writes the gradient that the rows' is added to.
+            let accumulate = u32::from(adds[1] || begin > 0);
+            let params = Params { right_offset: offset, accumulate, ..shape(rows, columns, count) };
+            self.product(Layout::TN, params, [&scores, &left.units, &right.gradient])?;
+            let params = Params {
+                output_offset: offset,
+                accumulate: u32::from(adds[0]),
+                ..shape(count, columns, rows)
+            };
+            self.product(Layout::NN, params, [&scores, &right.units, &left.gradient])?;
+        }
+        Ok(())
+    }
+
+    fn take_rows(&mut self, begin: usize, count: u32, share: f32, is_second: bool) -> Result<()> {
+        let job = self.job;
+        let labels =
+            job.arguments.iter().find(|bound| self.is_label(bound.name)).map(|bound| &bound.buffer);
+        // Many lanes where each has pairs of its own to look for.
+        let variant =
+            team(&Adapter::of(self.gpu), if self.marks.is_some() { usize::MAX } else { self.rows });
+        let (workgroups, block) = match self.marks {
+            Some(_) => (count, 1),
+            None => self.blocks(&variant, count as usize, self.rows),
+        };
+        let params = SimilarityParams {
+            rows: count,
+            columns: self.rows as u32,
+            first_row: begin as u32,
+            block,
+            factor: job.factor * share,
+            upstream: job.upstream,
+            reserved: [0; 2],
+        };
+        let constants = vec![
+            ("HAS_LABELS", flag(labels.is_some())),
+            ("HAS_WEIGHT", flag(job.weights.is_some())),
+            ("REDUCTION_NONE", flag(job.each)),
+            ("ADDS", flag(is_second)),
+        ];
+        let kernel = self.gpu.kernel(&scores_program(
+            self.loss,
+            self.marks.is_some(),
+            &variant,
+            constants,
+        ))?;
+        let mut storage: Vec<Slice> = vec![
+            (&self.scores).into(),
+            labels.unwrap_or(&self.dummy).into(),
+            job.weights.as_ref().unwrap_or(&self.dummy).into(),
+            job.upstreams.as_ref().filter(|_| job.each).unwrap_or(&self.dummy).into(),
+            (&self.values).into(),
+        ];
+        storage.extend(self.marks.as_ref().map(Slice::from));
+        self.commands.push(self.gpu.dispatch(&kernel, &params, &storage, workgroups)?);
+        Ok(())
+    }
+
+    fn is_label(&self, name: &str) -> bool {
+        self.loss
+            .arguments()
+            .iter()
+            .any(|argument| argument.name == name && argument.role.is_integers())
+    }
+}
+
+fn check_mined(gpu: &Gpu, loss: &dyn Loss, rows: usize) -> Result<()> {
+    let in_pairs = loss.constants().contains(&("SEMI_HARD", 1.0));
+    let most = if in_pairs { MOST_MINED_IN_PAIRS } else { MOST_MINED };
+    if !gpu.is_software() || rows <= most {
+        return Ok(());
+    }
+    Err(Error::TooLarge {
+        name: format!("{rows} rows of {} on a software adapter, which takes {most}", loss.name()),
+        bytes: 4 * (rows * rows) as u64,
+        limit: 4 * (most * most) as u64,
+        advice: "use smaller batches or the device `cpu`".into(),
+    })
+}
+
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    comparison: Comparison,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
+    let rows = job.length();
+    let columns = job.arguments[0].shape.last().copied().unwrap_or(1);
+    if comparison.is_mined {
+        check_mined(gpu, loss, rows)?;
+    }
+    let cells = rows_at_a_time(rows) * rows;
+    let mut plan = Plan {
+        gpu,
+        loss,
+        job,
+        rows,
+        columns,
+        scores: gpu.buffer("scores", cells)?,
+        marks: comparison.is_mined.then(|| gpu.buffer("marks", cells)).transpose()?,
+        values: gpu.buffer("values", rows)?,
+        dummy: gpu.buffer("nothing", 4)?,
+        commands: Vec::new(),
+    };
+    let is_second = |bound: &&crate::templates::multi_input::gpu::Bound| !plan.is_label(bound.name);
+    let second = job.arguments.get(1).filter(is_second).map(|bound| bound.buffer.clone());
+    let left = plan.side(&job.arguments[0].buffer, comparison.normalizes)?;
+    let mut gradients = vec![left.gradient.clone()];
+    match second {
+        Some(second) => {
+            let right = plan.side(&second, comparison.normalizes)?;
+            let share = if comparison.is_symmetric { 0.5 } else { 1.0 };
+            plan.direction([&left, &right], [false, false], share, false)?;
+            if comparison.is_symmetric {
+                plan.direction([&right, &left], [true, true], share, true)?;
+            }
+            plan.backward(&left)?;
+            plan.backward(&right)?;
+            gradients.push(right.gradient);
+        }
+        None => {
+            plan.direction([&left, &left], [true, false], 1.0, false)?;
+            plan.backward(&left)?;
+        }
+    }
+    let results =
+        MultiInputResults { gradients, values: plan.values, result: gpu.buffer("a loss", 4)? };
+    Ok((plan.commands, results, rows))
+}

@@ -1,0 +1,4 @@
+//! Kernel template of contrastive losses: every embedding against all others.
+
+pub mod cpu;
+pub(crate) mod gpu;

@@ -1,0 +1,202 @@
+//! How rows of a length are taken: by a lane, a subgroup or a workgroup, held in registers or read twice.
+
+use crate::losses::Loss;
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::lanes_of;
+use crate::runtime::pipeline::Program;
+use crate::runtime::wgsl::File;
+use crate::templates::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program_of};
+
+pub(crate) const ROWS: File = crate::runtime::wgsl::shader!("templates/rowwise/rows.wgsl");
+const CELLS_SCALAR: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_scalar.wgsl");
+const CELLS_VEC4: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_vec4.wgsl");
+const CLASSES_SCALAR: File = crate::runtime::wgsl::shader!("templates/rowwise/classes_scalar.wgsl");
+const CLASSES_VEC4: File = crate::runtime::wgsl::shader!("templates/rowwise/classes_vec4.wgsl");
+const CELLS_HALF: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_half.wgsl");
+const CELLS_HALF_ANY: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_half_any.wgsl");
+const ROWWISE: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise.wgsl");
+const LANE: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_lane.wgsl");
+const SUBGROUPS: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_subgroups.wgsl");
+const MEMORY: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_memory.wgsl");
+
+/// The longest row that one lane takes, all of it in registers. On software Vulkan 48 columns take 6.1 ms by eight
+/// lanes and 3.2 by one (32,768 rows).
+const MOST_ALONE: usize = 64;
+
+/// The longest row that eight lanes take on software Vulkan. Its driver counts the turns of all loops of an invocation
+/// together and leaves them, without a word, at 65,535: 1.5 million columns lost the end of their gradient.
+const MOST_BY_EIGHT_LANES: usize = 1 << 18;
+
+/// Who takes a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Team {
+    /// One lane; on hardware the workgroup adds its rows' values up in a tree.
+    Lane { tree: bool },
+    /// A workgroup, which is one subgroup or several.
+    Subgroups { one: bool },
+    /// A workgroup where there are no subgroups.
+    Memory,
+}
+
+/// How rows of a length are taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Variant {
+    pub team: Team,
+    /// Of the workgroup.
+    pub lanes: usize,
+    /// Groups of four cells that a lane keeps in registers between the two passes; 0 if the row is read twice.
+    pub held: usize,
+    /// The length of a row that is compiled in; 0 if it is a parameter.
+    pub columns: usize,
+    pub vec4: bool,
+    /// Cells are f16.
+    pub half: bool,
+}
+
+/// What the choice of a variant must know of an adapter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Adapter {
+    pub software: bool,
+    /// The smallest and the largest subgroup; `None` without.
+    pub subgroups: Option<[u32; 2]>,
+    /// The most lanes of a workgroup.
+    pub lanes: u32,
+}
+
+impl Adapter {
+    pub fn of(gpu: &Gpu) -> Self {
+        let limits = gpu.limits();
+        Adapter {
+            software: gpu.is_software(),
+            subgroups: gpu.subgroups(),
+            lanes: limits
+                .max_compute_invocations_per_workgroup
+                .min(limits.max_compute_workgroup_size_x),
+        }
+    }
+}
+
+impl Variant {
+    /// The variant for rows of a length.
+    ///
+    /// On software Vulkan a workgroup is one vector of eight lanes: more of them only add barriers (3 to 6 times
+    /// slower), and the second read of a long row comes out of the cache. On hardware a row stays in registers up to
+    /// 8 vectors in each lane of the largest workgroup; a longer one is read again while it is in the second cache.
+    pub fn new(adapter: &Adapter, columns: usize, passes: u32) -> Self {
+        if columns <= MOST_ALONE {
+            return Variant::alone(adapter.software, columns);
+        }
+        let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
+        let lanes = match columns {
+            // A row is read once more for the gradient.
+            _ if adapter.software && columns <= 2 * MOST_BY_EIGHT_LANES / (passes as usize + 1) => {
+                8
+            }
+            ..=1024 => subgroup,
+            1025..=8192 => 256,
+            // A power of two: the tree of `rowwise_memory` halves it, and a card may allow 384.
+            _ => 1 << adapter.lanes.clamp(256, 1024).ilog2(),
+        };
+        let team = match adapter.subgroups {
+            Some([smallest, _]) => Team::Subgroups { one: lanes <= smallest as usize },
+            None => Team::Memory,
+        };
+        let groups = columns.div_ceil(4 * lanes).next_power_of_two();
+        let held = if adapter.software || groups > 8 { 0 } else { groups };
+        Variant { team, lanes, held, columns: 0, vec4: columns.is_multiple_of(4), half: false }
+    }
+
+    /// A lane takes a row.
+    pub fn alone(software: bool, columns: usize) -> Self {
+        let lanes = lanes_of(software) as usize;
+        let vec4 = columns.is_multiple_of(4);
+        Variant {
+            team: Team::Lane { tree: !software },
+            lanes,
+            held: columns.div_ceil(4),
+            columns,
+            vec4,
+            half: false,
+        }
+    }
+
+    /// The same for cells in f16, or in f32.
+    pub fn of_halves(self, half: bool) -> Self {
+        Variant { half, ..self }
+    }
+
+    /// Rows that a team takes one after the other, `ROWS_PER_THREAD` in the kernel: two of f16 may share a word.
+    fn together(&self) -> usize {
+        if self.half && !self.vec4 { 2 } else { 1 }
+    }
+
+    /// How the cells lie in memory.
+    pub fn cells(&self) -> &'static [File] {
+        match (self.half, self.vec4) {
+            (true, true) => &[CELLS_HALF, CLASSES_VEC4, HALF],
+            (true, false) => &[CELLS_HALF_ANY, CLASSES_SCALAR, HALF],
+            (false, true) => &[CELLS_VEC4, CLASSES_VEC4],
+            (false, false) => &[CELLS_SCALAR, CLASSES_SCALAR],
+        }
+    }
+
+    /// Rows that one workgroup takes: on software Vulkan several, since starting one costs as much as a short row.
+    pub fn block(&self, software: bool, rows: usize) -> usize {
+        let iterations = |units: usize| if software { (units / 512).clamp(1, 32) } else { 1 };
+        match self.team {
+            Team::Lane { .. } => {
+                self.lanes * iterations(rows / self.lanes).next_multiple_of(self.together())
+            }
+            _ => iterations(rows).next_multiple_of(self.together()),
+        }
+    }
+
+    /// Partial sums that so many rows leave.
+    pub fn partials(&self, software: bool, rows: usize) -> usize {
+        let workgroups = rows.div_ceil(self.block(software, rows));
+        if self.team == (Team::Lane { tree: false }) { workgroups * self.lanes } else { workgroups }
+    }
+
+    /// The row-wise kernel with a loss and its switches, for the gradient or the second derivative.
+    pub fn program(
+        &self,
+        loss: &dyn Loss,
+        second: bool,
+        mut constants: Vec<(&'static str, f64)>,
+    ) -> Program {
+        let mut files = vec![ROWWISE, ROWS, NUMBERS];
+        files.extend(self.cells());
+        let header = self.team(&mut files, &mut constants);
+        constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
+        let at_once = loss.is_separable() && !second;
+        let header = format!(
+            "{header}const PASSES: u32 = {}u;\nconst SINGLE_PASS: bool = {at_once};\n",
+            loss.passes()
+        );
+        program_of(loss, second, &files, constants).with_header(&header)
+    }
+
+    /// Adds what makes a team of a kernel over rows; gives its header.
+    pub fn team(&self, files: &mut Vec<File>, constants: &mut Vec<(&'static str, f64)>) -> String {
+        constants.extend([
+            ("WORKGROUP", self.lanes as f64),
+            ("COLUMNS", self.columns as f64),
+            ("ROW_IN_REGISTERS", flag(self.held > 0)),
+        ]);
+        match self.team {
+            Team::Lane { tree } => {
+                files.extend([LANE, if tree { PARTIALS_TREE } else { PARTIALS_LANE }])
+            }
+            Team::Subgroups { one } => {
+                files.push(SUBGROUPS);
+                constants.push(("ONE_SUBGROUP", flag(one)));
+            }
+            Team::Memory => files.push(MEMORY),
+        }
+        format!(
+            "const VEC4S_PER_THREAD: u32 = {}u;\nconst ROWS_PER_THREAD: u32 = {}u;\n",
+            self.held.max(1),
+            self.together()
+        )
+    }
+}

@@ -1,0 +1,198 @@
+//! What the CPU can do at the most: `memcpy`, a sum and fused multiply-adds on all threads, and the mean squared error by hand.
+
+use std::hint::black_box;
+use std::rc::Rc;
+use std::time::Instant;
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::cpu::simd;
+use crate::testing::bench::case::FMA_FLOPS;
+use crate::testing::bench::host::{Buffers, Precision, timed};
+use crate::testing::bench::sampling::Run;
+
+/// Elements that one thread takes at a time.
+const PIECE: usize = 1 << 16;
+
+/// Sums side by side, so that an addition does not wait for the one before: four vectors of AVX-512.
+const SUMS: usize = 64;
+
+/// Chains of fused multiply-adds: two units with a latency of four on the processors of today want eight at the least, and with two
+/// constants fourteen fit the sixteen registers of AVX2.
+const CHAINS: usize = 12;
+
+/// Copies the predictions over the gradient.
+pub(crate) fn copy<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
+    Box::new(move |repeats| {
+        let gradient = &mut *buffers.gradient.borrow_mut();
+        timed(repeats, || {
+            R::copy(black_box(&buffers.predictions), black_box(gradient));
+            Ok(())
+        })
+    })
+}
+
+/// Sums the predictions.
+pub(crate) fn read<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
+    Box::new(move |repeats| {
+        timed(repeats, || {
+            black_box(R::total(black_box(&buffers.predictions)));
+            Ok(())
+        })
+    })
+}
+
+/// `memcpy` of pieces on all threads.
+pub(crate) fn copy_on_all(source: &[f32], destination: &mut [f32]) {
+    let pieces = destination.par_chunks_mut(PIECE).zip(source.par_chunks(PIECE));
+    pieces.for_each(|(destination, source)| destination.copy_from_slice(source));
+}
+
+/// Reads everything once on all threads.
+pub(crate) fn sum_on_all(source: &[f32]) -> f64 {
+    source.par_chunks(PIECE).map(|piece| f64::from(sum(piece))).sum()
+}
+
+fn sum(values: &[f32]) -> f32 {
+    simd::dispatch(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0; SUMS];
+            let (blocks, rest) = values.as_chunks::<SUMS>();
+            for block in blocks {
+                for (sum, value) in sums.iter_mut().zip(block) {
+                    *sum += value;
+                }
+            }
+            sums.iter().sum::<f32>() + rest.iter().sum::<f32>()
+        },
+    )
+}
+
+/// [`FMA_FLOPS`] operations in registers, shared by all threads.
+pub(crate) fn fma() -> Run {
+    Box::new(|repeats| {
+        let start = Instant::now();
+        let threads = rayon::current_num_threads();
+        rayon::broadcast(|_| {
+            black_box(pulp::Arch::new().dispatch(Chains { flops: repeats * FMA_FLOPS / threads }))
+        });
+        Ok(start.elapsed().as_secs_f64() / repeats as f64)
+    })
+}
+
+/// x ← x/2 + 1, again and again, in chains that do not wait for each other.
+struct Chains {
+    flops: usize,
+}
+
+impl WithSimd for Chains {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        let (factor, addend) = (simd.splat_f32s(black_box(0.5)), simd.splat_f32s(black_box(1.0)));
+        let mut chains = [addend; CHAINS];
+        for _ in 0..self.flops / (2 * CHAINS * S::F32_LANES) {
+            for chain in &mut chains {
+                *chain = simd.mul_add_e_f32s(*chain, factor, addend);
+            }
+        }
+        chains.into_iter().map(|chain| simd.reduce_sum_f32s(chain)).sum()
+    }
+}
+
+/// Value and gradient of the mean squared error as somebody would write it who needs nothing else: plain loops over the same slices as the loss
+/// itself, on all threads. What the `cpu` device's `mse` is held against.
+pub(crate) fn fused_mse<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
+    Box::new(move |repeats| {
+        let gradient = &mut *buffers.gradient.borrow_mut();
+        timed(repeats, || {
+            let inputs = R::as_single(&buffers.predictions).zip(R::as_single(&buffers.targets));
+            if let (Some((predictions, targets)), Some(gradient)) =
+                (inputs, R::as_single_mut(gradient))
+            {
+                black_box(mean_squared_error(predictions, targets, black_box(gradient)));
+            }
+            Ok(())
+        })
+    })
+}
+
+fn mean_squared_error(predictions: &[f32], targets: &[f32], gradient: &mut [f32]) -> f64 {
+    let scale = 2.0 / predictions.len() as f32;
+    let inputs = predictions.par_chunks(PIECE).zip(targets.par_chunks(PIECE));
+    let squares =
+        gradient.par_chunks_mut(PIECE).zip(inputs).map(|(gradient, (predictions, targets))| {
+            simd::dispatch(
+                #[inline(always)]
+                || piece_of_mse(predictions, targets, gradient, scale),
+            )
+        });
+    squares.map(f64::from).sum::<f64>() / predictions.len() as f64
+}
+
+/// The sum of the squares; the gradient is written.
+#[inline(always)]
+fn piece_of_mse(predictions: &[f32], targets: &[f32], gradient: &mut [f32], scale: f32) -> f32 {
+    let mut sums = [0.0; SUMS];
+    let (blocks, rest) = gradient.as_chunks_mut::<SUMS>();
+    let whole = blocks.len() * SUMS;
+    let inputs = predictions.as_chunks::<SUMS>().0.iter().zip(targets.as_chunks::<SUMS>().0);
+    for (slots, (predictions, targets)) in blocks.iter_mut().zip(inputs) {
+        for i in 0..SUMS {
+            let difference = predictions[i] - targets[i];
+            slots[i] = scale * difference;
+            sums[i] += difference * difference;
+        }
+    }
+    let mut sum = sums.iter().sum::<f32>();
+    for ((slot, prediction), truth) in
+        rest.iter_mut().zip(&predictions[whole..]).zip(&targets[whole..])
+    {
+        let difference = prediction - truth;
+        *slot = scale * difference;
+        sum += difference * difference;
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::bench::case::normal;
+
+    #[test]
+    fn the_loop_written_by_hand_computes_the_mean_squared_error() {
+        let elements = PIECE + 67;
+        let (predictions, targets) = (normal(elements, 1), normal(elements, 2));
+        let mut gradient = vec![0.0; elements];
+        let found = mean_squared_error(&predictions, &targets, &mut gradient);
+        let pairs = || predictions.iter().zip(&targets).map(|(p, t)| f64::from(*p) - f64::from(*t));
+        let exact = pairs().map(|d| d * d).sum::<f64>() / elements as f64;
+        // A sum runs over 1024 squares of a lane and then 64 lanes, each addition rounded once.
+        assert!((found / exact - 1.0).abs() < 1100.0 * 2.0_f64.powi(-24), "{found}, {exact}");
+        for (found, d) in gradient.iter().zip(pairs()) {
+            let exact = 2.0 * d / elements as f64;
+            // The difference, 2/n and the product are each rounded once; the difference of numbers below 8 by 2⁻²² at the most.
+            let limit = 2.0_f64.powi(-22) * (2.0 * exact.abs() + 2.0 / elements as f64);
+            assert!((f64::from(*found) - exact).abs() <= limit, "{found}, {exact}");
+        }
+    }
+
+    #[test]
+    fn the_sum_on_all_threads_reads_every_element_once() {
+        // Whole numbers below 2²⁴ are exact whatever their order.
+        let values: Vec<f32> = (0..3 * PIECE + 77).map(|i| (i % 11) as f32).collect();
+        assert_eq!(sum_on_all(&values), values.iter().map(|&x| f64::from(x)).sum::<f64>());
+    }
+
+    #[test]
+    fn the_copy_on_all_threads_copies_every_element() {
+        let values = normal(2 * PIECE + 5, 3);
+        let mut found = vec![0.0; values.len()];
+        copy_on_all(&values, &mut found);
+        assert!(found == values);
+    }
+}

@@ -1,0 +1,8 @@
+//! Conventions of the sources: module layers, rules of the catalogues, pages written from them, every program in four languages.
+
+mod catalogues;
+mod docs;
+mod layers;
+mod makefile;
+mod shaders;
+mod source_graph;
