@@ -109,7 +109,7 @@ fn ids_are_text_in_the_order_of_numbers() {
     assert_eq!(all.user_ids().unwrap().row("12345678901234567890").unwrap(), 2);
     let message = all.item_ids().unwrap().row("A3").unwrap_err().to_string();
     assert!(
-        message.contains("unknown item `A3`") && message.contains("ids, from A1 to "),
+        message.contains("unknown item `A3`") && message.contains("3 ids, from 5863 to B2"),
         "{message}"
     );
 }
