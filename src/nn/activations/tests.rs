@@ -141,7 +141,7 @@ fn softmax_rows_sum_to_1_whatever_their_size() {
         let logits: Vec<f32> = (0..3 * width).map(|i| ((i * 31) % 17) as f32 * 20.0).collect();
         for row in forward(&Softmax, width, &logits).chunks_exact(width) {
             let sum: f64 = row.iter().map(|&y| f64::from(y)).sum();
-            assert!((sum - 1.0).abs() <= 2.4e-7, "{width}: {sum}"); // each y is within 2 ulp of its share
+            assert!((sum - 1.0).abs() <= 2.4e-7, "{width}: {sum}"); // each y is within 2 ulp of its value
         }
     }
 }

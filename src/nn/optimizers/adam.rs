@@ -7,8 +7,8 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// Adam: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr m̂/(√v̂ + ε) with m̂ = m/(1 −
-    /// β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
+    /// Adam: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr m̂/(√v̂ + ε) with
+    /// m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
     ///
     /// ε is outside the corrected root. As `torch.optim.Adam`; Keras has ε 1e-7.
     /// Source: D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2015.

@@ -7,9 +7,10 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// Adan: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)Δ with Δ = g − g₋₁, n ← β₃n + (1 − β₃)(g + (1 −
-    /// β₂)Δ)², w ← w − lr ((m̂ + (1 − β₂)v̂)/(√(n̂ + ε_root) + ε) + λw), each mean divided by 1 −
-    /// βᵗ; Δ is 0 in the first step.
+    /// Adan: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)Δ with Δ = g − g₋₁,
+    /// n ← β₃n + (1 − β₃)(g + (1 − β₂)Δ)², w ← w − lr
+    /// ((m̂ + (1 − β₂)v̂)/(√(n̂ + ε_root) + ε) + λw), each mean divided by 1 − βᵗ; Δ is 0 in the
+    /// first step.
     ///
     /// As `optax.adan`. The authors' code weights v by β₂ in their notation, 1 − β here, and decays
     /// w by 1/(1 + lr λ).

@@ -10,8 +10,8 @@ options! {
     /// Gradient descent: w ← w − α ∂L/∂w with L the loss over all rows, α the `learning_rate`; one
     /// step per epoch.
     ///
-    /// Equivalents: `torch.optim.SGD` on one full batch, `keras.optimizers.SGD` with `batch_size` =
-    /// rows, `optax.sgd`.
+    /// Equivalents: `torch.optim.SGD` on one full batch, `keras.optimizers.SGD` with
+    /// `batch_size` = rows, `optax.sgd`.
     pub struct GradientDescent of "gradient_descent" {
         /// The step size α.
         learning_rate: f64 = 0.01, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;

@@ -8,9 +8,9 @@ use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 
 options! {
     /// Muon: for a matrix, m ← μm + (1 − μ)g, d = (1 − μ)g + μm with `nesterov`, else m; d is
-    /// orthogonalised by Newton–Schulz iteration (all singular values towards 1); w ← w (1 − lr λ)
-    /// − lr √max(1, columns/rows) d. A vector (a bias) is updated by Adam with β₁, β₂ and the same
-    /// rate.
+    /// orthogonalised by Newton–Schulz iteration (all singular values towards 1); w ← w (1 − lr
+    /// λ) − lr √max(1, columns/rows) d. A vector (a bias) is updated by Adam with β₁, β₂ and the
+    /// same rate.
     ///
     /// `torch.optim.Muon` runs the iteration in bf16 and accepts matrices only; columns here are
     /// the outputs of a layer, rows there. The coefficients are 3.4445, −4.775, 2.0315. On a GPU a

@@ -7,8 +7,8 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// NAdam: μₜ = β₁(1 − ½ 0.96^(tψ)), w ← w − lr ((1 − μₜ)g/(1 − Πμ) + μₜ₊₁m/(1 − μₜ₊₁Πμ))/(√v̂ +
-    /// ε) with Adam's m and v, Πμ = μ₁…μₜ.
+    /// NAdam: μₜ = β₁(1 − ½ 0.96^(tψ)), w ← w − lr
+    /// ((1 − μₜ)g/(1 − Πμ) + μₜ₊₁m/(1 − μₜ₊₁Πμ))/(√v̂ + ε) with Adam's m and v, Πμ = μ₁…μₜ.
     ///
     /// As `torch.optim.NAdam`; optax has no momentum schedule.
     /// Source: T. Dozat, Incorporating Nesterov Momentum into Adam, 2016.

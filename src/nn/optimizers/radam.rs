@@ -8,8 +8,8 @@ use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// RAdam: while ρₜ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ) ≤ 5, with ρ∞ = 2/(1 − β₂) − 1, w ← w − lr m̂; from
-    /// then on w ← w − lr r m̂ √(1 − β₂ᵗ)/(√v + ε) with r² = (ρₜ − 4)(ρₜ − 2)ρ∞/((ρ∞ − 4)(ρ∞ −
-    /// 2)ρₜ).
+    /// then on w ← w − lr r m̂ √(1 − β₂ᵗ)/(√v + ε) with
+    /// r² = (ρₜ − 4)(ρₜ − 2)ρ∞/((ρ∞ − 4)(ρ∞ − 2)ρₜ).
     ///
     /// As `torch.optim.RAdam`.
     /// Source: L. Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020.

@@ -7,8 +7,8 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// RMSprop: v ← αv + (1 − α)g², w ← w − lr g/(√v + ε); with momentum u ← μu + g/(√v + ε), w ← w
-    /// − lr u.
+    /// RMSprop: v ← αv + (1 − α)g², w ← w − lr g/(√v + ε); with momentum u ← μu + g/(√v + ε),
+    /// w ← w − lr u.
     ///
     /// ε is outside the root. With `centered`, the root is of v − m², m ← αm + (1 − α)g. As
     /// `torch.optim.RMSprop`; Keras has α 0.9 and ε 1e-7 inside the root.

@@ -47,8 +47,8 @@ pub(crate) fn update_rows<R: Real>(rows: &mut dyn Rows<R>, rule: &impl Rule, ste
     }
 }
 
-/// Operations around a rule: g ← factor · clip(g + l1 sign w + 2 l2 w), then w shrunk by `proximal`
-/// · lr.
+/// Operations around a rule: g ← factor · clip(g + l1 sign w + 2 l2 w), then w shrunk by
+/// `proximal` · lr.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Frame {
     /// Factor of the whole gradient; 1 leaves its bits unchanged.
