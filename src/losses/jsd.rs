@@ -116,8 +116,8 @@ fn unless_zero<R: Real>(probability: R, cost: R) -> R {
     R::select(probability == R::ZERO, R::ZERO, cost)
 }
 
-/// ln(1 + share (e^d − 1)): log-ratio of M to the distribution that d is relative to. Beyond 80,
-/// near the overflow of f32, it is d plus a constant.
+/// ln(1 + share (e^d − 1)): logarithm of M divided by the distribution that d is relative to.
+/// Beyond 80, near the overflow of f32, it is d plus a constant.
 #[inline(always)]
 fn log_ratio<R: Real>(d: R, share: R) -> R {
     let far = R::new(80.0);

@@ -21,7 +21,8 @@ pub(super) fn row<R: Real>(
     let [of_teacher, of_student] = mixture.divergences(gradient);
     // The derivative is the deviation of ln(q/m) from its mean under q, both relative to the class
     // with the largest q: where the student is certain, the other terms are negligible next to it.
-    // The deviations of q − p have mean 0, which removes the error of their offset.
+    // For β = 0 the terms q − p sum to 0; subtracting q times their computed sum removes the error
+    // of the difference of the log-sum-exps.
     let top = mixture.top();
     let at_top = mixture.parting(both.teacher[top], both.student[top], top);
     let pull_of = |part: &Parting<R>, column: usize| {
@@ -45,7 +46,8 @@ pub(super) fn row<R: Real>(
         },
     ));
     let factor = loss.factor();
-    // At β = 1, 1 − β is 0; at the other end the derivative is q − p.
+    // At β = 1 the factor 1 − β, which would be 0, is replaced by 1; at β = 0 the derivative is
+    // q − p.
     let share = R::new(if beta == 1.0 { 1.0 } else { 1.0 - beta });
     let pull = scale * factor * share / both.temperature;
     both.write(
@@ -184,7 +186,7 @@ impl<R: Real> Parting<R> {
 #[inline(always)]
 fn parting<R: Real>(p: R, q: R, d: R, beta: f64) -> Parting<R> {
     let (of_teacher, of_student) = (R::new(beta), R::new(1.0 - beta));
-    // Both have probability 0.
+    // The class has probability 0 in both.
     let d = R::select((p == R::ZERO) & (q == R::ZERO), R::ZERO, d);
     let is_below = d <= R::ZERO;
     let (e, w) = ((-d.abs()).exp(), (-d.abs()).exp_m1());

@@ -25,7 +25,7 @@ options! {
         beta2: f64 = 0.92, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
         /// Decay rate of the running mean of the squares, β₃.
         beta3: f64 = 0.99, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps the quotient finite, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
         /// Added inside the square root, ε_root.
         epsilon_root: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
