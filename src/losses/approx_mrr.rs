@@ -5,13 +5,15 @@ use crate::templates::listwise::cpu::{kept_items, over_smooth_ranks};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// ApproxMRR: the negative mean reciprocal rank of a list with ranks made smooth, −Σ (y/r) / Σ y, r = ½ + Σⱼ σ((sⱼ − sᵢ)/temperature).
+    /// ApproxMRR: negative mean reciprocal rank of a list with smooth ranks, −Σ (y/r) / Σ y,
+    /// r = ½ + Σⱼ σ((sⱼ − sᵢ)/temperature).
     ///
-    /// Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
-    /// derivative is 0. `mean` divides by the number of lists that have an item. A list whose targets are all 0 has value and derivative 0.
+    /// Predictions and targets are [lists, items]; an item whose target is below 0 is padding: its
+    /// score is ignored and its derivative is 0. `mean` divides by the number of lists with at
+    /// least one item. A list whose targets are all 0 has value and derivative 0.
     ///
-    /// TF-Ranking `ApproxMRRLoss`. Source: T. Qin, T.-Y. Liu and H. Li, A general approximation framework for direct optimization of
-    /// information retrieval measures, 2010.
+    /// TF-Ranking `ApproxMRRLoss`. Source: T. Qin, T.-Y. Liu and H. Li, A general approximation
+    /// framework for direct optimization of information retrieval measures, 2010.
     ///
     /// ```
     /// use gradus::{Device, losses::{ApproxMrr, Loss}};
@@ -23,7 +25,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct ApproxMrr of "approx_mrr" {
-        /// Divides the differences of scores; the smaller, the nearer the ranks are to the true ones.
+        /// Divides the score differences; smaller values bring the ranks closer to the true ones.
         temperature: f64 = 0.1, "finite and > 0" if |t| t > 0.0 && t.is_finite();
     }
 }

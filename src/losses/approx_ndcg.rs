@@ -7,14 +7,16 @@ use crate::templates::listwise::cpu::{gain, ideal, kept_items, over_smooth_ranks
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// ApproxNDCG: the negative NDCG of a list with ranks made smooth, −(1/ideal) Σ (2^y − 1)/log₂(1 + r), r = ½ + Σⱼ σ((sⱼ − sᵢ)/temperature).
+    /// ApproxNDCG: negative NDCG of a list with smooth ranks, −(1/ideal) Σ (2^y − 1)/log₂(1 + r),
+    /// r = ½ + Σⱼ σ((sⱼ − sᵢ)/temperature).
     ///
-    /// The ideal is the same sum over the best order. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
-    /// derivative is 0. `mean` divides by the number of lists that have an item. A list whose targets are all 0 has value and
-    /// derivative 0. Targets are at most 100.
+    /// The ideal is the same sum over the best order. Predictions and targets are [lists, items];
+    /// an item whose target is below 0 is padding: its score is ignored and its derivative is 0.
+    /// `mean` divides by the number of lists with at least one item. A list whose targets are all 0
+    /// has value and derivative 0. Targets are at most 100.
     ///
-    /// TF-Ranking `ApproxNDCGLoss`. Source: T. Qin, T.-Y. Liu and H. Li, A general approximation framework for direct optimization of
-    /// information retrieval measures, 2010.
+    /// TF-Ranking `ApproxNDCGLoss`. Source: T. Qin, T.-Y. Liu and H. Li, A general approximation
+    /// framework for direct optimization of information retrieval measures, 2010.
     ///
     /// ```
     /// use gradus::{Device, losses::{ApproxNdcg, Loss}};
@@ -26,7 +28,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct ApproxNdcg of "approx_ndcg" {
-        /// Divides the differences of scores; the smaller, the nearer the ranks are to the true ones.
+        /// Divides the score differences; smaller values bring the ranks closer to the true ones.
         temperature: f64 = 0.1, "finite and > 0" if |t| t > 0.0 && t.is_finite();
     }
 }

@@ -1,39 +1,44 @@
-//! Triplets mined in the batch from labels.
+//! Triplet loss with mining in the batch.
 
 use serde::{Deserialize, Serialize};
 
 use crate::losses::prelude::*;
 use crate::templates::traits::{Candidates, SimilarityRows};
 
-/// Which triplets of a batch count.
+/// Mining of triplets in a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mining {
-    /// Of each row one: its farthest positive and its nearest negative.
+    /// For each row its farthest positive and its nearest negative.
     #[default]
     BatchHard,
-    /// Of each row and positive one: the nearest negative that is farther than the positive; where there is none, the farthest.
+    /// For each row and positive the nearest negative farther than the positive, or the farthest
+    /// negative if none is.
     SemiHard,
 }
 
 options! {
-    /// Triplet loss over labels: each embedding shall be nearer to those of its own label than to all others, by a margin; the triplets
-    /// are mined in the batch.
+    /// Triplet loss over labels: each embedding should be nearer to those of its own label than to
+    /// all others by a margin; the triplets are mined in the batch.
     ///
-    /// Σ [d_ip − d_in + m]₊ over the pairs (p, n) that are mined for row i, d_ij = ‖x̂_i − x̂_j‖ = √(2 − 2 x̂_i·x̂_j) of the embeddings
-    /// divided by their lengths. `batch_hard`: one pair, the farthest p and the nearest n; `semi_hard`: a pair for each p, its n the
-    /// nearest that is farther than p, and the farthest of all where there is none. Of equal distances the first. `mean` divides by
-    /// the number of pairs, also those of value 0; a row without a positive or without a negative is left out. The derivative is
-    /// that of the pairs chosen, 0 where a sum or a distance is 0. Two embeddings that are equal but for the last digits of f32 are
-    /// √10⁻⁷ apart or not at all. `predictions` are [rows, columns], `targets` labels `[rows]`.
+    /// Σ [d_ip − d_in + m]₊ over the pairs (p, n) mined for row i, d_ij = ‖x̂_i − x̂_j‖ = √(2 − 2
+    /// x̂_i·x̂_j) of the L2-normalised embeddings. `batch_hard`: one pair, the farthest p and the
+    /// nearest n; `semi_hard`: a pair for each p, whose n is the nearest one farther than p, or the
+    /// farthest of all if none is. The first of equal distances is taken. `mean` divides by the
+    /// number of pairs, including those of value 0; a row without a positive or without a negative
+    /// is skipped. The derivative is that of the chosen pairs, 0 where a sum or a distance is 0.
+    /// Two embeddings that differ only in the last digits of f32 have distance √10⁻⁷ or 0.
+    /// `predictions` are [rows, columns], `targets` labels `[rows]`.
     ///
-    /// A row that a mask leaves out has no value of its own, and is still a candidate of all others, with its part of their
-    /// gradients; so does a NaN in one row make every value NaN. On a software adapter `semi_hard` takes up to 3,800 rows.
+    /// A masked row has no value of its own but remains a candidate for all other rows and receives
+    /// their gradients; a NaN in one row makes every value NaN. On a software adapter `semi_hard`
+    /// supports up to 3,800 rows.
     ///
-    /// pytorch-metric-learning `TripletMarginLoss` with `BatchHardMiner` (its mean leaves out the zeros), TensorFlow Addons
-    /// `TripletSemiHardLoss`, `TripletHardLoss`.
-    /// Source: A. Hermans, L. Beyer and B. Leibe, In defense of the triplet loss for person re-identification, 2017; semi-hard:
-    /// F. Schroff, D. Kalenichenko and J. Philbin, FaceNet, 2015.
+    /// pytorch-metric-learning `TripletMarginLoss` with `BatchHardMiner` (its mean skips zeros),
+    /// TensorFlow Addons `TripletSemiHardLoss`, `TripletHardLoss`.
+    /// Source: A. Hermans, L. Beyer and B. Leibe, In defense of the triplet loss for person
+    /// re-identification, 2017; semi-hard: F. Schroff, D. Kalenichenko and J. Philbin,
+    /// FaceNet, 2015.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{BatchTriplet, Loss}};
@@ -46,9 +51,9 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct BatchTriplet of "batch_triplet" {
-        /// By how much nearer.
+        /// Margin between the distances.
         margin: f64 = 0.3, "> 0" if |margin| margin > 0.0 && margin.is_finite();
-        /// Which triplets count.
+        /// Mining of the triplets.
         mining: Mining = Mining::BatchHard, "\"batch_hard\" or \"semi_hard\"" if |_| true;
     }
 }
@@ -83,7 +88,7 @@ impl Filling for BatchTriplet {
     }
 }
 
-/// Of a row the column of the first lowest score among those that count.
+/// Column of the first lowest score of a row among the candidates.
 fn lowest<R: Real>(scores: &[R], counts: impl Fn(usize) -> bool) -> Option<usize> {
     let mut found: Option<usize> = None;
     for (column, &score) in scores.iter().enumerate() {
@@ -94,7 +99,7 @@ fn lowest<R: Real>(scores: &[R], counts: impl Fn(usize) -> bool) -> Option<usize
     found
 }
 
-/// As [`lowest`], of the highest.
+/// Like [`lowest`], for the highest score.
 fn highest<R: Real>(scores: &[R], counts: impl Fn(usize) -> bool) -> Option<usize> {
     let mut found: Option<usize> = None;
     for (column, &score) in scores.iter().enumerate() {
@@ -109,14 +114,14 @@ fn distance<R: Real>(score: R) -> R {
     (R::new(2.0) - R::new(2.0) * score).max(R::ZERO).sqrt()
 }
 
-/// Of the distance by the score.
+/// Derivative of the distance by the score.
 fn slope<R: Real>(score: R) -> R {
     let distance = distance(score);
     if distance > R::ZERO { -distance.recip() } else { R::ZERO }
 }
 
 impl BatchTriplet {
-    /// The pairs of a positive and a negative that are mined for a row.
+    /// Pairs of a positive and a negative mined for a row.
     fn pairs<R: Real>(&self, rows: &Candidates<'_>, scores: &[R]) -> Vec<(usize, usize)> {
         let is_positive = |column: usize| rows.is_positive(column);
         let is_negative = |column: usize| rows.labels[column] != rows.labels[rows.row];

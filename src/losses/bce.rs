@@ -3,14 +3,18 @@
 use super::prelude::*;
 
 options! {
-    /// Binary cross-entropy of a probability x against a probability y. Of logits, [`super::BceWithLogits`] is exact
-    /// where this has only what the probability kept.
+    /// Binary cross-entropy of a probability x against a probability y. For logits use
+    /// [`super::BceWithLogits`], which avoids the rounding of the probability.
     ///
-    /// −y max(ln x, −100) − (1 − y) max(ln(1 − x), −100); derivative: (x − y)/max(x(1 − x), 1e-12), as PyTorch.
-    /// Predictions and targets have one shape, both are from 0 to 1; a prediction outside gives NaN.
+    /// −y max(ln x, −100) − (1 − y) max(ln(1 − x), −100); derivative: (x − y)/max(x(1 − x), 1e-12),
+    /// as PyTorch.
+    /// Predictions and targets have the same shape, both from 0 to 1; a prediction outside gives
+    /// NaN.
     ///
-    /// PyTorch `BCELoss`, Keras `BinaryCrossentropy` (which moves predictions 1e-7 away from 0 and 1 instead).
-    /// Source: E. B. Baum and F. Wilczek, Supervised learning of probability distributions by neural networks, 1988.
+    /// PyTorch `BCELoss`, Keras `BinaryCrossentropy` (which clips predictions to 1e-7 from 0 and 1
+    /// instead).
+    /// Source: E. B. Baum and F. Wilczek, Supervised learning of probability distributions by
+    /// neural networks, 1988.
     ///
     /// ```
     /// use gradus::{Device, losses::{Bce, Loss}};

@@ -3,13 +3,15 @@
 use super::prelude::*;
 
 options! {
-    /// Binary cross-entropy of a logit x against a probability y, in the form that never overflows.
+    /// Binary cross-entropy of a logit x against a probability y, overflow-free.
     ///
-    /// p y ln(1 + e^−x) + (1 − y) ln(1 + e^x), p the input `pos_weight` (one for each column, the last axis; 1 without).
-    /// Derivative (1 − y)σ(x) − p y σ(−x), which keeps its digits at both ends. Predictions and targets have one shape,
-    /// targets are from 0 to 1. `label_smoothing` s takes y to (1 − s)y + s/2.
+    /// p y ln(1 + e^−x) + (1 − y) ln(1 + e^x), p the input `pos_weight` (one for each column, the
+    /// last axis; default 1). Derivative (1 − y)σ(x) − p y σ(−x), accurate in both tails.
+    /// Predictions and targets have the same shape, targets are from 0 to 1. `label_smoothing` s
+    /// replaces y by (1 − s)y + s/2.
     ///
-    /// PyTorch `BCEWithLogitsLoss`, Keras `BinaryCrossentropy(from_logits=True)`, optax `sigmoid_binary_cross_entropy`.
+    /// PyTorch `BCEWithLogitsLoss`, Keras `BinaryCrossentropy(from_logits=True)`, optax
+    /// `sigmoid_binary_cross_entropy`.
     /// Source: D. R. Cox, The regression analysis of binary sequences, 1958.
     ///
     /// ```
@@ -23,7 +25,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct BceWithLogits of "bce_with_logits" {
-        /// How far targets y are drawn to ½: (1 − s)y + s/2.
+        /// Label smoothing s: y becomes (1 − s)y + s/2.
         label_smoothing: f64 = 0.0, "in [0, 1]" if |s| (0.0..=1.0).contains(&s);
     }
 }
@@ -75,7 +77,7 @@ impl Pointwise for BceWithLogits {
         let y = truth * (R::ONE - smoothing) + R::new(0.5) * smoothing;
         let (positive, negative) = (column_weight * y, R::ONE - y);
         let (tail, high, low) = prediction.logistic();
-        // A side without a share has none of an infinite logit either.
+        // A side of weight 0 contributes 0, even for an infinite logit.
         let part = |share: R, size: R| R::select(share == R::ZERO, R::ZERO, share * size);
         let value = part(positive, (-prediction).max(R::ZERO) + tail)
             + part(negative, prediction.max(R::ZERO) + tail);

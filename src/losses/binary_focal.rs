@@ -4,14 +4,18 @@ use super::prelude::*;
 use super::require;
 
 options! {
-    /// Focal loss of a logit x against a target y: binary cross-entropy, less of it where the prediction is right already.
+    /// Focal loss of a logit x against a target y: binary cross-entropy, down-weighted for
+    /// well-classified elements.
     ///
-    /// a q^γ (y sp(−x) + (1 − y) sp(x)), where q = yσ(−x) + (1 − y)σ(x) is the probability of what is not so, sp(x) = ln(1 + e^x),
-    /// a = αy + (1 − α)(1 − y), 1 without `alpha`. Derivative: a q^γ (γ(1 − 2y) (σ(x)σ(−x)/q) (…) + (1 − y)σ(x) − yσ(−x)).
-    /// Predictions and targets have one shape, targets are from 0 to 1.
+    /// a q^γ (y sp(−x) + (1 − y) sp(x)), where q = yσ(−x) + (1 − y)σ(x) is the probability of the
+    /// wrong class, sp(x) = ln(1 + e^x), a = αy + (1 − α)(1 − y), 1 without `alpha`. Derivative: a
+    /// q^γ (γ(1 − 2y) (σ(x)σ(−x)/q) (…) + (1 − y)σ(x) − yσ(−x)). Predictions and targets have the
+    /// same shape, targets are from 0 to 1.
     ///
-    /// torchvision `sigmoid_focal_loss`, Keras `BinaryFocalCrossentropy(from_logits=True)`, optax `sigmoid_focal_loss`.
-    /// Source: T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, Focal loss for dense object detection, 2017.
+    /// torchvision `sigmoid_focal_loss`, Keras `BinaryFocalCrossentropy(from_logits=True)`, optax
+    /// `sigmoid_focal_loss`.
+    /// Source: T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, Focal loss for dense object
+    /// detection, 2017.
     ///
     /// ```
     /// use gradus::{Device, losses::{BinaryFocal, Loss}};
@@ -23,9 +27,10 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct BinaryFocal of "binary_focal" {
-        /// How fast the weight falls as the prediction becomes right; 0 is binary cross-entropy.
+        /// Focusing parameter γ: larger values down-weight well-classified elements more; 0 is
+        /// binary cross-entropy.
         gamma: f64 = 2.0, ">= 0" if |gamma| gamma >= 0.0 && gamma.is_finite();
-        /// The weight of the positive side, 1 less it that of the negative one; none weighs both by 1.
+        /// Weight α of the positive class, 1 − α of the negative one; none weights both by 1.
         alpha: Option<f64> = None, "in [0, 1] or null" if |_| true;
     }
 }
@@ -79,12 +84,13 @@ impl Pointwise for BinaryFocal {
         let low = e * high;
         let is_positive = prediction >= R::ZERO;
         let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
-        // A side that has no share costs nothing, even at ±∞.
+        // A side of weight 0 contributes 0, even at ±∞.
         let side =
             |share: R, x: R| R::select(share == R::ZERO, R::ZERO, share * (x.max(R::ZERO) + tail));
         let cross = side(y, -prediction) + side(not_y, prediction);
         let wrong = not_y * up + y * down;
-        // σ(x)σ(−x)/q is at most 1. A floor under e keeps it from 0/0; q = e there, or so much larger that it does not show.
+        // σ(x)σ(−x)/q is at most 1. A lower bound on e avoids 0/0; there q = e or is so much larger
+        // that the bound has no effect.
         let (at_high, at_low) =
             (R::select(is_positive, not_y, y), R::select(is_positive, y, not_y));
         let floored = Real::max(e, R::new(1e-30));
@@ -92,7 +98,8 @@ impl Pointwise for BinaryFocal {
         let alpha =
             self.alpha.map_or(R::ONE, |alpha| R::new(alpha) * y + R::new(1.0 - alpha) * not_y);
         let weight = alpha * wrong.powf(gamma);
-        // x e^−|x| is 0 long before 10⁴; further out the floor would make up for it, and ∞ · 0 be NaN.
+        // x e^−|x| is 0 well before 10⁴; beyond, the lower bound would compensate for it, and ∞ · 0
+        // would be NaN.
         let slope = gamma * (not_y - y) * share * cross.min(R::new(1e4)) + (not_y * up - y * down);
         (weight * cross, weight * slope)
     }

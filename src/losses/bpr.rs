@@ -3,14 +3,15 @@
 use super::prelude::*;
 
 options! {
-    /// Bayesian personalized ranking: the score of an item that a user chose shall lie above that of one that was not.
+    /// Bayesian personalized ranking: the score of an item chosen by a user should exceed that of
+    /// an item not chosen.
     ///
-    /// ln(1 + e^−d), d = positive − negative; derivatives −σ(−d) for `positive` and σ(−d) for `negative`. Both have one
-    /// shape, and there are no targets.
+    /// ln(1 + e^−d), d = positive − negative; derivatives −σ(−d) for `positive` and σ(−d) for
+    /// `negative`. Both have the same shape; there are no targets.
     ///
-    /// LightFM `loss="bpr"`, which takes 1 − σ(d) as the weight of its update: this derivative.
-    /// Source: S. Rendle, C. Freudenthaler, Z. Gantner and L. Schmidt-Thieme, BPR: Bayesian personalized ranking from
-    /// implicit feedback, 2009.
+    /// LightFM `loss="bpr"`, whose update weight 1 − σ(d) is this derivative.
+    /// Source: S. Rendle, C. Freudenthaler, Z. Gantner and L. Schmidt-Thieme, BPR: Bayesian
+    /// personalized ranking from implicit feedback, 2009.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{Bpr, Loss}};

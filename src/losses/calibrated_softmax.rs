@@ -6,13 +6,16 @@ use crate::templates::listwise::cpu::{kept_items, softmax_against};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// Calibrated softmax loss: −Σ y ln softmax(s) with one more item in each list, whose score is 0 and whose target is `virtual_label`.
+    /// Calibrated softmax loss: −Σ y ln softmax(s) with an additional item in each list of score 0
+    /// and target `virtual_label`.
     ///
-    /// The fixed score of that item pins the scale: softmax alone does not see a number added to all scores. Derivative
-    /// softmax(s) (Σy + virtual_label) − y. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
-    /// derivative is 0. `mean` divides by the number of lists that have an item.
+    /// The fixed score of that item determines the offset of the scores, to which softmax alone is
+    /// invariant. Derivative softmax(s) (Σy + virtual_label) − y. Predictions and targets are
+    /// [lists, items]; an item whose target is below 0 is padding: its score is ignored and its
+    /// derivative is 0. `mean` divides by the number of lists with at least one item.
     ///
-    /// Source: L. Yan, Z. Qin, X. Wang, M. Bendersky and M. Najork, Scale calibration of deep ranking models, 2022.
+    /// Source: L. Yan, Z. Qin, X. Wang, M. Bendersky and M. Najork, Scale calibration of deep
+    /// ranking models, 2022.
     ///
     /// ```
     /// use gradus::{Device, losses::{CalibratedSoftmax, Loss}};
@@ -25,7 +28,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct CalibratedSoftmax of "calibrated_softmax" {
-        /// The target of the virtual item.
+        /// Target of the virtual item.
         virtual_label: f64 = 1.0, "finite and >= 0" if |y| y >= 0.0 && y.is_finite();
     }
 }

@@ -5,14 +5,18 @@ use crate::cpu::simd;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
-    /// Categorical hinge of scores, as Keras has it: the best of the other classes, or 0, is to stay 1 below the label.
+    /// Categorical hinge of scores, as in Keras: the largest of the other scores and 0 should be 1
+    /// below the label's score.
     ///
-    /// max(1 + max_c (1 − t_c)x_c − Σ t_c x_c, 0), t the target, one-hot for a label. The label's own cell stands in the maximum as 0: where
-    /// all other scores are negative the label is to reach 1. Derivative where the loss is above 0: (1 − t_c) at the cell that holds
-    /// the maximum (shared by those that tie) and −t_c everywhere. Predictions are scores [rows, classes], targets labels `[rows]` or
-    /// dense [rows, classes]. `mean` divides by the number of rows. A score of −∞ is a masked class unless it is a target.
+    /// max(1 + max_c (1 − t_c)x_c − Σ t_c x_c, 0), t the target, one-hot for a label. The label's
+    /// own cell enters the maximum as 0: if all other scores are negative, the label should
+    /// reach 1. Derivative where the loss is above 0: (1 − t_c) at the maximum (split evenly
+    /// between ties) and −t_c everywhere. Predictions are scores [rows, classes], targets labels
+    /// `[rows]` or dense [rows, classes]. `mean` divides by the number of rows. A score of −∞ is a
+    /// masked class unless it is a target.
     ///
-    /// Keras `CategoricalHinge`; without the 0 in the maximum it is [`crate::losses::MulticlassHinge`].
+    /// Keras `CategoricalHinge`; without the 0 in the maximum it is
+    /// [`crate::losses::MulticlassHinge`].
     ///
     /// ```
     /// use gradus::{Device, losses::{CategoricalHinge, Loss}};
@@ -70,14 +74,14 @@ impl Rowwise for CategoricalHinge {
 
 #[inline(always)]
 fn cells<R: Real>(scores: &[R], scale: R, gradient: &mut [R], truth: impl Fn(usize) -> R) -> R {
-    // 0·∞ is 0: what has no share costs nothing.
+    // 0·∞ is 0: a class of weight 0 contributes nothing.
     let times = |share: R, x: R| R::select(share == R::ZERO, R::ZERO, share * x);
     for ((column, cell), &x) in gradient.iter_mut().enumerate().zip(scores) {
         *cell = times(R::ONE - truth(column), x);
     }
     let best = simd::maximum(gradient);
     let own = R::new(simd::sum_of(scores.len(), |column| times(truth(column), scores[column])));
-    // Where nothing is left to compare with, any finite number below all scores stands for the best.
+    // Without other classes, any finite number below all scores replaces the maximum.
     let excess = R::ONE + (R::select(best == R::NEG_INFINITY, R::new(-1e38), best) - own);
     if excess > R::ZERO {
         let ties = R::new(simd::sum_of(scores.len(), |column| {

@@ -1,15 +1,17 @@
-//! Cauchy's loss.
+//! Cauchy loss.
 
 use super::prelude::*;
 
 options! {
-    /// Cauchy's (Lorentzian) loss: squared near zero, logarithmic far out, so that far outliers hardly pull at all.
+    /// Cauchy (Lorentzian) loss: quadratic near zero, logarithmic for large errors, so that
+    /// outliers have almost no influence.
     ///
-    /// ½c² ln(1 + (e/c)²) with e = prediction − target and c = `scale`; derivative: e/(1 + (e/c)²), largest at |e| = c.
-    /// Predictions and targets have one shape; `scale` has their unit.
+    /// ½c² ln(1 + (e/c)²) with e = prediction − target and c = `scale`; derivative: e/(1 + (e/c)²),
+    /// largest at |e| = c.
+    /// Predictions and targets have the same shape; `scale` has their unit.
     ///
-    /// Barron's general robust loss with α = 0 is this with c√2, but for a factor. Source: P. W. Holland and
-    /// R. E. Welsch, Robust regression using iteratively reweighted least-squares, 1977.
+    /// Up to a factor, Barron's general robust loss with α = 0 and scale c√2. Source: P. W. Holland
+    /// and R. E. Welsch, Robust regression using iteratively reweighted least-squares, 1977.
     ///
     /// ```
     /// use gradus::{Device, losses::{Cauchy, Loss}};
@@ -22,7 +24,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Cauchy of "cauchy" {
-        /// The error that pulls most.
+        /// Error with the largest gradient, c.
         scale: f64 = 1.0, "> 0 and <= 1e18" if |scale| scale > 0.0 && scale <= 1e18;
     }
 }
@@ -59,7 +61,8 @@ impl Pointwise for Cauchy {
         let scale = R::new(self.scale);
         let error = prediction - truth;
         let ratio = error.abs() / scale;
-        // ln(1 + r²) = 2 ln r + ln(1 + 1/r²) beyond 1, where r² may overflow; r/(1 + r²) is the same of r and of 1/r.
+        // Beyond 1, ln(1 + r²) = 2 ln r + ln(1 + 1/r²), as r² may overflow; r/(1 + r²) is the same
+        // for r and 1/r.
         let smaller = R::min(ratio, ratio.recip());
         let square = smaller * smaller;
         let far = R::select(ratio > R::ONE, R::new(2.0) * ratio.ln(), R::ZERO);

@@ -1,21 +1,25 @@
-//! Positives and negatives of a row against each other, each at a learning_rate_policy of its own.
+//! Circle loss: similarities of positives and negatives, each with its own weight.
 
 use super::prelude::*;
 
 options! {
-    /// Circle loss: the similarities of one label shall exceed those of different labels, each pulled the harder the further it is from
-    /// its optimum.
+    /// Circle loss: similarities within a label should exceed those between labels, each weighted
+    /// by its distance from its optimum.
     ///
-    /// ln(1 + Σ_(n∈N_i) e^(γ αₙ (sₙ − m)) Σ_(p∈P_i) e^(−γ αₚ (sₚ − 1 + m))), αₙ = [sₙ + m]₊, αₚ = [1 + m − sₚ]₊, s_ij = x̂_i·x̂_j. α is a
-    /// constant in the derivative, as in the paper and in pytorch-metric-learning, unless `detach` is false, as in Keras. A row without a
-    /// positive or without a negative is left out of value, gradient and mean. `predictions` are [rows, columns], `targets` labels
-    /// `[rows]`; the values are `[rows]`.
+    /// ln(1 + Σ_(n∈N_i) e^(γ αₙ (sₙ − m)) Σ_(p∈P_i) e^(−γ αₚ (sₚ − 1 + m))), αₙ = [sₙ + m]₊,
+    /// αₚ = [1 + m − sₚ]₊, s_ij = x̂_i·x̂_j. α is a constant in the derivative, as in the paper and
+    /// in pytorch-metric-learning, unless `detach` is false, as in Keras. A row without a positive
+    /// or without a negative is left out of value, gradient and mean. `predictions` are [rows,
+    /// columns], `targets` labels `[rows]`; the values are `[rows]`.
     ///
-    /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
-    /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.
+    /// The embeddings are first L2-normalised (with a norm of at least 10⁻¹²). A masked row has no
+    /// value of its own but remains a candidate for all other rows and receives their gradients; a
+    /// NaN in one row makes every value NaN.
     ///
-    /// pytorch-metric-learning `CircleLoss` (its mean leaves out values of 0 too), Keras `Circle`; both have these defaults.
-    /// Source: Y. Sun et al., Circle loss: a unified perspective of pair similarity optimization, 2020.
+    /// pytorch-metric-learning `CircleLoss` (its mean also skips values of 0), Keras `Circle`; both
+    /// have these defaults.
+    /// Source: Y. Sun et al., Circle loss: a unified perspective of pair similarity
+    /// optimization, 2020.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{Loss, Circle}};
@@ -28,11 +32,11 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Circle of "circle" {
-        /// How far from their optima the similarities may stay.
+        /// Margin m of the similarities from their optima.
         margin: f64 = 0.4, "from 0 to 1" if |margin| (0.0..=1.0).contains(&margin);
-        /// The scale of the similarities.
+        /// Scale γ of the similarities.
         gamma: f64 = 80.0, "> 0" if |gamma| gamma > 0.0 && gamma.is_finite();
-        /// Whether α is a constant in the derivative.
+        /// True if α is a constant in the derivative.
         detach: bool = true, "true or false" if |_| true;
     }
 }
@@ -86,7 +90,7 @@ impl Similarity for Circle {
         let learning_rate_policy = R::select(is_positive, -pull, push);
         let gap = score - R::select(is_positive, R::ONE - margin, margin);
         let exponent = learning_rate_policy * gap;
-        // d(learning_rate_policy)/ds is γ for both where the learning_rate_policy is not 0.
+        // d(exponent)/ds is γ for both where α is not 0.
         let through = R::select(learning_rate_policy != R::ZERO, gamma * gap, R::ZERO);
         let slope = if self.detach { learning_rate_policy } else { learning_rate_policy + through };
         Term { exponent, slope, inside: [is_positive, !(is_own | is_positive)] }

@@ -1,16 +1,19 @@
-//! TwoInput of vectors that shall be near each other, or a margin apart.
+//! Contrastive loss of pairs of vectors.
 
 use super::prelude::*;
 use crate::cpu::real::{is_too_large, is_too_small};
 
 options! {
-    /// Contrastive loss: two vectors shall lie together where the target is 1, and at least a margin apart where it is 0.
+    /// Contrastive loss: two vectors should coincide where the target is 1, and be at least a
+    /// margin apart where it is 0.
     ///
-    /// t d² + (1 − t)[m − d]₊², d = ‖x₁ − x₂ + ε‖₂; derivative 2(t − (1 − t)[m − d]₊/d)(x₁ − x₂ + ε) for `first`, its opposite for
-    /// `second`; 0 where d = 0. `first` and `second` are [rows, columns], `targets` and the values `[rows]`.
+    /// t d² + (1 − t)[m − d]₊², d = ‖x₁ − x₂ + ε‖₂; derivative
+    /// 2(t − (1 − t)[m − d]₊/d)(x₁ − x₂ + ε) for `first`, its negative for `second`; 0 where d = 0.
+    /// `first` and `second` are [rows, columns], `targets` and the values `[rows]`.
     ///
-    /// pytorch-metric-learning `ContrastiveLoss` has `[d]₊` and [m − d]₊ without the squares.
-    /// Source: R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an invariant mapping, 2006.
+    /// pytorch-metric-learning `ContrastiveLoss` uses `[d]₊` and [m − d]₊ without the squares.
+    /// Source: R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an
+    /// invariant mapping, 2006.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{Contrastive, Loss}};
@@ -24,9 +27,9 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Contrastive of "contrastive" {
-        /// How far apart two that differ shall be.
+        /// Margin m between vectors that differ.
         margin: f64 = 1.0, "> 0" if |margin| margin > 0.0 && margin.is_finite();
-        /// Added to each difference, so that equal vectors have a distance.
+        /// Added to each difference, so that equal vectors have a nonzero distance.
         epsilon: f64 = 1e-6, ">= 0" if |epsilon| epsilon >= 0.0 && epsilon.is_finite();
     }
 }
@@ -105,7 +108,7 @@ impl Distance for Contrastive {
         let short = (R::new(self.margin) - scaled / scale).max(R::ZERO);
         let apart = R::ONE - truth;
         let push = R::select(scaled > R::ZERO, short / scaled, R::ZERO);
-        // A square beyond f32 is no part of the value where the two shall be apart.
+        // A square beyond f32 must not affect the value where the target is 0.
         let pulled = R::select(truth == R::ZERO, R::ZERO, truth * (square / scale / scale));
         DistanceTerms {
             value: pulled + apart * short * short,
@@ -122,7 +125,7 @@ impl Distance for Contrastive {
     ) -> [R; 3] {
         let gap = (x - y) + R::new(self.epsilon);
         let [pull, push, ..] = outcome.factors;
-        // A gap beyond f32 has no slope where it is pulled or pushed by nothing.
+        // A difference beyond f32 has derivative 0 if its factor is 0.
         let part = |factor: R, gap: R| R::select(factor == R::ZERO, R::ZERO, factor * gap);
         let slope = part(pull, gap) - part(push, scale * gap);
         [slope, -slope, R::ZERO]

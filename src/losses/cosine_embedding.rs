@@ -1,15 +1,15 @@
-//! TwoInput of vectors that shall point the same way, or shall not.
+//! Cosine embedding loss of pairs of vectors.
 
 use super::prelude::*;
 use crate::cpu::real::is_too_large;
 
 options! {
-    /// Cosine embedding loss: two vectors shall point the same way where the target is +1, and their cosine shall be no more than a
-    /// margin where it is −1.
+    /// Cosine embedding loss: two vectors should point the same way where the target is +1, and
+    /// have a cosine of at most a margin where it is −1.
     ///
-    /// y = 1: 1 − cos; y = −1: [cos − m]₊; cos = x₁·x₂ / √((‖x₁‖² + δ)(‖x₂‖² + δ)), δ = 10⁻¹², as PyTorch has it: a zero vector
-    /// has cosine 0. The gradient passes where cos = m, as in PyTorch. `first` and `second` are [rows, columns], `targets` and the
-    /// values `[rows]`.
+    /// y = 1: 1 − cos; y = −1: [cos − m]₊; cos = x₁·x₂ / √((‖x₁‖² + δ)(‖x₂‖² + δ)), δ = 10⁻¹², as
+    /// in PyTorch: a zero vector has cosine 0. The gradient is nonzero at cos = m, as in PyTorch.
+    /// `first` and `second` are [rows, columns], `targets` and the values `[rows]`.
     ///
     /// PyTorch `CosineEmbeddingLoss`, burn `CosineEmbeddingLoss`.
     /// Source: A. Frome et al., DeViSE: a deep visual-semantic embedding model, 2013.
@@ -26,7 +26,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct CosineEmbedding of "cosine_embedding" {
-        /// The cosine up to which two that differ are far enough apart.
+        /// Margin m: largest cosine with a loss of 0 for target −1.
         margin: f64 = 0.0, "from -1 to 1" if |margin| (-1.0..=1.0).contains(&margin);
     }
 }
@@ -80,13 +80,14 @@ impl Filling for CosineEmbedding {
 impl Distance for CosineEmbedding {
     #[inline(always)]
     fn leaves_range<R: Real>(&self, [_, first, second]: [R; 3]) -> bool {
-        // Small ones are lost beside the 1e-12 that is added.
+        // Small ones are negligible next to the added 1e-12.
         is_too_large(first) | is_too_large(second)
     }
 
     #[inline(always)]
     fn peaks<R: Real>(&self, [x, y, _]: [R; 3]) -> [R; 3] {
-        // At least 1: the scales are for large numbers alone, and of a small side beside a large one the 1e-12 would leave f32.
+        // At least 1: the scales are for large numbers only; with a small vector next to a large
+        // one the 1e-12 would leave the range of f32.
         [x.abs().max(R::ONE), y.abs().max(R::ONE), R::ZERO]
     }
 

@@ -1,17 +1,19 @@
-//! The angle between a predicted vector and the true one.
+//! Cosine distance between predictions and targets.
 
 use super::prelude::*;
 use crate::cpu::real::{is_too_large, is_too_small};
 
 options! {
-    /// Cosine distance of each row of the predictions to its row of the targets: 1 where they are at right angles, 0 where they
-    /// point the same way, 2 where they point opposite ways.
+    /// Cosine distance of each row of the predictions to its row of the targets: 0 in the same
+    /// direction, 1 at right angles, 2 in opposite directions.
     ///
-    /// 1 − cos, cos = x·y / (max(‖x‖, ε) max(‖y‖, ε)); derivative −(ŷ − cos x̂)/‖x‖ by `predictions`; `targets` have none. The
-    /// derivative of a length is x/‖x‖ below ε too and 0 at 0, as in PyTorch: a zero vector has value 1 and derivative −ŷ/ε.
-    /// `predictions` and `targets` are [rows, columns]; the values are `[rows]`.
+    /// 1 − cos, cos = x·y / (max(‖x‖, ε) max(‖y‖, ε)); derivative −(ŷ − cos x̂)/‖x‖ for
+    /// `predictions`; none for `targets`. The derivative of a length is x/‖x‖ below ε too, and 0 at
+    /// 0, as in PyTorch: a zero vector has value 1 and derivative −ŷ/ε. `predictions` and `targets`
+    /// are [rows, columns]; the values are `[rows]`.
     ///
-    /// PyTorch `1 - F.cosine_similarity(x, y, dim=1)`, optax `cosine_distance`, Keras `1 + CosineSimilarity`.
+    /// PyTorch `1 - F.cosine_similarity(x, y, dim=1)`, optax `cosine_distance`, Keras
+    /// `1 + CosineSimilarity`.
     /// Source: G. Salton and M. J. McGill, Introduction to Modern Information Retrieval, 1983.
     ///
     /// ```
@@ -25,7 +27,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct CosineSimilarity of "cosine_similarity" {
-        /// The smallest length that is divided by.
+        /// Lower bound ε of the lengths in the denominator.
         epsilon: f64 = 1e-8, "> 0" if |epsilon| epsilon > 0.0 && epsilon.is_finite();
     }
 }
@@ -98,10 +100,10 @@ impl Distance for CosineSimilarity {
         let (first, second) = (first.sqrt(), second.sqrt());
         let (over_first, over_second) =
             (first.max(scales[0] * epsilon), second.max(scales[1] * epsilon));
-        // One division after the other: the product of two lengths may leave f32.
+        // Two divisions: the product of two lengths may leave the range of f32.
         let cosine = product / over_first / over_second;
         let own = |length: R| R::select(length > R::ZERO, cosine / length, R::ZERO);
-        // Apart and not multiplied: the product of two small ones may leave f32.
+        // Not multiplied together: the product of two small factors may leave the range of f32.
         let factors = [R::ONE / over_first, R::ONE / over_second, own(first), own(second)];
         DistanceTerms { value: R::ONE - cosine, factors }
     }

@@ -5,21 +5,24 @@ use crate::Error;
 use crate::templates::sequence::cpu::Item;
 
 options! {
-    /// Connectionist temporal classification: labels of a sequence whose places in time are not known, as in speech and
-    /// handwriting.
+    /// Connectionist temporal classification: labels of a sequence without known positions in time,
+    /// as in speech and handwriting recognition.
     ///
-    /// Per item −ln Σ over all alignments π of Π_t softmax(x_t) at π_t; an alignment is a path through the classes that gives the
-    /// labels when repeats are joined and blanks are taken out. Derivative by x[t, c]: softmax(x_t) at c − the probability that the
-    /// alignment is in class c at t; 0 behind the item's length.
+    /// Per item −ln Σ over all alignments π of Π_t softmax(x_t) at π_t; an alignment is a path
+    /// through the classes that yields the labels after merging repeats and removing blanks.
+    /// Derivative by x[t, c]: softmax(x_t) at c − the probability that the alignment is in class c
+    /// at t; 0 after the item's length.
     ///
-    /// Inputs: `predictions` [time, batch, classes], logits (log-probabilities give the same: their softmax is
-    /// themselves); `targets` [batch, length], padded with anything; `input_lengths` `[batch]` up to time and
-    /// `target_lengths` `[batch]` up to length. `none` gives one value for each item; `mean` divides each by its target length (at least
-    /// 1) first, as PyTorch does. An item whose rows are too few for its labels costs ∞ and its gradient is NaN, as
-    /// PyTorch's is; `zero_infinity` makes both 0.
+    /// Inputs: `predictions` [time, batch, classes], logits (log-probabilities give the same
+    /// result, as their softmax is the same); `targets` [batch, length] with arbitrary padding;
+    /// `input_lengths` `[batch]` up to time and `target_lengths` `[batch]` up to length. `none`
+    /// gives one value per item; `mean` first divides each by its target length (at least 1), as
+    /// PyTorch does. An item with too few rows for its labels has loss ∞ and gradient NaN, as in
+    /// PyTorch; `zero_infinity` makes both 0.
     ///
     /// PyTorch `CTCLoss` (which takes log-probabilities), Keras `CTC`, optax `ctc_loss`.
-    /// Source: A. Graves, S. Fernández, F. Gomez and J. Schmidhuber, Connectionist temporal classification, 2006.
+    /// Source: A. Graves, S. Fernández, F. Gomez and J. Schmidhuber, Connectionist temporal
+    /// classification, 2006.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{Ctc, Loss}};
@@ -34,9 +37,9 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Ctc of "ctc" {
-        /// The class that stands for no label.
+        /// Class of the blank.
         blank: u32 = 0, "a class" if |_| true;
-        /// Whether an item without any alignment counts 0, with a gradient of 0.
+        /// True to replace the loss and gradient of an item without any alignment by 0.
         zero_infinity: bool = false, "true or false" if |_| true;
     }
 }
@@ -134,7 +137,7 @@ impl Sequence for Ctc {
             Some(last) => {
                 last[states.saturating_sub(2)..].iter().fold(R::NEG_INFINITY, |sum, &x| add(sum, x))
             }
-            // Without rows there is the empty alignment alone.
+            // Without rows there is only the empty alignment.
             None => R::select(item.labels.is_empty(), R::ZERO, R::NEG_INFINITY),
         };
         let infeasible = total == R::NEG_INFINITY;
@@ -142,7 +145,7 @@ impl Sequence for Ctc {
             let places = t * states..(t + 1) * states;
             let ways: Vec<R> =
                 places.map(|place| (forward[place] + backward[place] - total).exp()).collect();
-            // They add up to 1 but for the roundings of logarithms in the hundreds, which they have in common.
+            // They sum to 1 up to the roundings of logarithms in the hundreds, which they share.
             let whole: R = ways.iter().copied().sum();
             let logs = &lattice.log_probabilities[t * item.classes..];
             row.iter_mut().zip(logs).for_each(|(slot, &log)| *slot = log.exp());
@@ -150,7 +153,8 @@ impl Sequence for Ctc {
             for (s, &way) in ways.iter().enumerate() {
                 row[lattice.label(s)] -= way / whole;
             }
-            // Both probabilities of a class near 1 leave no digits of their difference; but the differences of a row add up to 0.
+            // If both probabilities of a class are near 1 their difference cancels; but the
+            // differences of a row sum to 0.
             if let Some(class) = likeliest {
                 row[class] = R::ZERO;
                 row[class] = -row.iter().copied().sum::<R>();
@@ -163,15 +167,15 @@ impl Sequence for Ctc {
     }
 }
 
-/// The states of an alignment over time: blank, label, blank, …, blank.
+/// States of an alignment over time: blank, label, blank, …, blank.
 struct Lattice<'a, R> {
     labels: &'a [i32],
     blank: usize,
     classes: usize,
     /// [time, classes]
     log_probabilities: Vec<R>,
-    /// What was taken off the log-probabilities of each row, so that they stay small: the largest of those that the labels
-    /// name. A rounding of −1000 would be 1e-4 of every probability.
+    /// Subtracted from the log-probabilities of each row to keep them small: the largest among
+    /// those of the labels. Rounding at −1000 would be an error of 1e-4 in every probability.
     largest: Vec<R>,
     /// Its sum.
     taken: R,
@@ -211,7 +215,8 @@ impl<'a, R: Real> Lattice<'a, R> {
         if state.is_multiple_of(2) { self.blank } else { self.labels[state / 2] as usize }
     }
 
-    /// Whether an alignment may come to a state from two states before: over a blank, between two labels that differ.
+    /// True if an alignment may enter a state from two states before: over a blank, between two
+    /// different labels.
     fn skips(&self, state: usize) -> bool {
         state % 2 == 1 && state >= 2 && self.label(state) != self.label(state - 2)
     }
@@ -220,7 +225,7 @@ impl<'a, R: Real> Lattice<'a, R> {
         self.log_probabilities[t * self.classes + self.label(state)] - self.largest[t]
     }
 
-    /// The logarithm of the probability of all ways into each state, [time, states].
+    /// Log-probability of all paths into each state, [time, states].
     fn forward(&self) -> Vec<R> {
         let (time, states) = (self.largest.len(), self.states());
         let mut forward = vec![R::NEG_INFINITY; time * states];
@@ -243,7 +248,7 @@ impl<'a, R: Real> Lattice<'a, R> {
         forward
     }
 
-    /// The logarithm of the probability of all ways from each state to the end, [time, states].
+    /// Log-probability of all paths from each state to the end, [time, states].
     fn backward(&self) -> Vec<R> {
         let (time, states) = (self.largest.len(), self.states());
         let mut backward = vec![R::NEG_INFINITY; time * states];

@@ -4,12 +4,14 @@ use super::prelude::*;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
-    /// Dice loss of probabilities p against t: how much of two sets does not overlap.
+    /// Dice loss of probabilities p against t: one minus the overlap of two sets.
     ///
-    /// Per row 1 − (2I + s)/(Σ w_c(p_c + t_c) + s), I = Σ w_c p_c t_c, w the input `class_weight`. With D the denominator and
-    /// A = Σ w_c(p_c(1 − t_c) + t_c(1 − p_c)) it is A/D, computed so, and the derivative w_c((1 − t_c)(2I + s) − t_c(D + A))/D². Where
-    /// D = 0 (nothing there, nothing found, no `smooth`) both are 0. Predictions (of a sigmoid or softmax) and targets
-    /// [rows, classes], from 0 to 1; in segmentation the pixels of a class are a row. `mean` divides by the number of rows.
+    /// Per row 1 − (2I + s)/(Σ w_c(p_c + t_c) + s), I = Σ w_c p_c t_c, w the input `class_weight`.
+    /// With D the denominator and A = Σ w_c(p_c(1 − t_c) + t_c(1 − p_c)) it is computed as A/D, and
+    /// the derivative is w_c((1 − t_c)(2I + s) − t_c(D + A))/D². Where D = 0 (empty sets and
+    /// `smooth` 0) both are 0. Predictions (after a sigmoid or softmax) and targets [rows,
+    /// classes], from 0 to 1; in segmentation the pixels of a class are a row. `mean` divides by
+    /// the number of rows.
     ///
     /// Keras `Dice` (all rows as one), MONAI `DiceLoss`.
     /// Source: F. Milletari, N. Navab and S.-A. Ahmadi, V-Net, 2016, after L. R. Dice, 1945.
@@ -25,7 +27,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Dice of "dice" {
-        /// Added above and below, which keeps rows without a target from 0/0.
+        /// Added to numerator and denominator; avoids 0/0 in rows without a target.
         smooth: f64 = 1.0, ">= 0" if |smooth| smooth >= 0.0 && smooth.is_finite();
     }
 }

@@ -1,4 +1,4 @@
-//! Direct preference optimization and its relatives over the same four log-probabilities.
+//! Direct preference optimization and its variants over the same four log-probabilities.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::prelude::*;
 use super::require;
 use crate::Error;
 
-/// Which function of the log-probabilities [`Dpo`] takes, named as TRL's `loss_type`.
+/// Loss variant of [`Dpo`], named as TRL's `loss_type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DpoType {
@@ -19,30 +19,33 @@ pub enum DpoType {
     Hinge,
     /// (d − 1/(2β))²: IPO, over mean log-probabilities.
     Ipo,
-    /// σ(−βa) + σ(βb): APO-zero, the chosen up and the rejected down.
+    /// σ(−βa) + σ(βb): APO-zero, which raises the chosen and lowers the rejected.
     ApoZero,
-    /// σ(βa) + σ(−h): APO-down, both down and the rejected further.
+    /// σ(βa) + σ(−h): APO-down, which lowers both, the rejected more.
     ApoDown,
     /// ln(1 + e^−βa) + ½ ln(1 + e^βa) + ½ ln(1 + e^βb): NCA.
     NcaPair,
-    /// (a − 1/(2β))² + (b + 1/(2β))²: SPPO with sure preferences.
+    /// (a − 1/(2β))² + (b + 1/(2β))²: SPPO with hard preferences.
     SppoHard,
 }
 
 options! {
-    /// Direct preference optimization: of two answers the chosen one shall gain more over a reference model than the rejected one.
+    /// Direct preference optimization: the log-probability of the chosen completion should gain
+    /// more over a reference model than that of the rejected one.
     ///
-    /// Inputs of one shape, `[pairs]`: the log-probabilities of whole answers `policy_chosen` and `policy_rejected`, which get
-    /// gradients, and `reference_chosen` and `reference_rejected`, which do not; without a reference they count as 0. With
-    /// a = policy_chosen − reference_chosen, b = policy_rejected − reference_rejected, d = a − b and h = β d the loss is
-    /// ln(1 + e^−h) + s h, derivatives β(s − σ(−h)) for `policy_chosen` and the opposite for `policy_rejected`; `loss_type`
-    /// takes another function of the four ([`DpoType`]).
+    /// Inputs of one shape, `[pairs]`: the log-probabilities of whole completions `policy_chosen`
+    /// and `policy_rejected`, which get gradients, and `reference_chosen` and `reference_rejected`,
+    /// which do not and default to 0. With a = policy_chosen − reference_chosen,
+    /// b = policy_rejected − reference_rejected, d = a − b and h = β d the loss is ln(1 + e^−h) + s
+    /// h, derivatives β(s − σ(−h)) for `policy_chosen` and its negative for `policy_rejected`;
+    /// `loss_type` selects another function of the four ([`DpoType`]).
     ///
     /// TRL `DPOTrainer` (`loss_type`), Liger `LigerFusedLinearDPOLoss`.
-    /// Source: R. Rafailov et al., Direct preference optimization: your language model is secretly a reward model, 2023.
-    /// Others: Y. Zhao et al., SLiC-HF, 2023; M. G. Azar et al., A general theoretical paradigm to understand learning
-    /// from human preferences, 2023 (IPO); S. Ray Chowdhury et al., Provably robust DPO, 2024; K. D'Oosterlinck et al.,
-    /// Anchored preference optimization, 2024; H. Chen et al., Noise contrastive alignment, 2024; Y. Wu et al.,
+    /// Source: R. Rafailov et al., Direct preference optimization: your language model is secretly
+    /// a reward model, 2023. Others: Y. Zhao et al., SLiC-HF, 2023; M. G. Azar et al., A general
+    /// theoretical paradigm to understand learning from human preferences, 2023 (IPO); S. Ray
+    /// Chowdhury et al., Provably robust DPO, 2024; K. D'Oosterlinck et al., Anchored preference
+    /// optimization, 2024; H. Chen et al., Noise contrastive alignment, 2024; Y. Wu et al.,
     /// Self-play preference optimization, 2024.
     ///
     /// ```
@@ -59,11 +62,11 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Dpo of "dpo" {
-        /// How strongly the policy is held to the reference.
+        /// Strength β of the regularisation towards the reference.
         beta: f64 = 0.1, "> 0" if |beta| beta > 0.0 && beta.is_finite();
-        /// The function of the log-probabilities.
+        /// Function of the log-probabilities.
         loss_type: DpoType = DpoType::Sigmoid, "one of sigmoid, robust, hinge, ipo, apo_zero, apo_down, nca_pair, sppo_hard" if |_| true;
-        /// Share of the pairs whose labels are taken to be wrong; for sigmoid and robust alone.
+        /// Fraction s of pairs assumed to be mislabelled; only for sigmoid and robust.
         label_smoothing: f64 = 0.0, "in [0, 0.5)" if |s| (0.0..0.5).contains(&s);
     }
 }
@@ -92,7 +95,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Dpo {
-    /// What of h is added to ln(1 + e^−h).
+    /// Coefficient of h added to ln(1 + e^−h).
     fn tilt(&self) -> f64 {
         match self.loss_type {
             DpoType::Robust => -self.label_smoothing / (1.0 - 2.0 * self.label_smoothing),
@@ -158,8 +161,9 @@ impl Filling for Dpo {
     }
 }
 
-/// σ′(x) − σ′(y) from x, y and from their difference and sum, since it has no digits left as it stands where |x| is near |y|: with
-/// e = e^−|x| and f = e^−|y| it is ∓ max(e, f) (1 − e^−|x − y|)(1 − e^−|x + y|)/((1 + e)²(1 + f)²), − where |x| is the larger.
+/// σ′(x) − σ′(y) from x, y and their difference and sum, because the direct form cancels where |x|
+/// is near |y|: with e = e^−|x| and f = e^−|y| it is ∓ max(e, f)
+/// (1 − e^−|x − y|)(1 − e^−|x + y|)/((1 + e)²(1 + f)²), − where |x| is the larger.
 fn difference_of_slopes<R: Real>(x: R, y: R, apart: R, sum: R) -> R {
     let (near, far) = (Real::min(x.abs(), y.abs()), Real::max(x.abs(), y.abs()));
     let (e, f) = ((-near).exp(), (-far).exp());

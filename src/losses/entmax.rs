@@ -6,14 +6,18 @@ use crate::runtime::wgsl::File;
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// α-entmax loss against class labels: the Fenchel–Young loss of p = [(α − 1)x − τ]₊^(1/(α−1)), Σp = 1.
+    /// α-entmax loss against class labels: the Fenchel–Young loss of p = [(α − 1)x − τ]₊^(1/(α−1)),
+    /// Σp = 1.
     ///
-    /// Σ p(x − x_y) + Σ (p − p^α)/(α(α − 1)). `alpha` 1 is the softmax cross-entropy, 2 the sparsemax loss; between them p has zeros, the more
-    /// the larger it is. Derivative p − 1 at the label, p elsewhere. Predictions are scores [rows, classes], targets labels `[rows]`. A score of
-    /// −∞ is a masked class (p and derivative 0) unless it is the label: then the loss is ∞. On the GPU the threshold is sought in a fixed
-    /// number of steps of Newton's method and halvings, which reach the last digits of f32.
+    /// Σ p(x − x_y) + Σ (p − p^α)/(α(α − 1)). `alpha` 1 is the softmax cross-entropy, 2 the
+    /// sparsemax loss; in between p has zeros, more for larger `alpha`. Derivative p − 1 at the
+    /// label, p elsewhere. Predictions are scores [rows, classes], targets labels `[rows]`. A score
+    /// of −∞ is a masked class (p and derivative 0) unless it is the label: then the loss is ∞. On
+    /// the GPU the threshold is found by a fixed number of Newton and bisection steps, accurate to
+    /// the last digits of f32.
     ///
-    /// Source: B. Peters, V. Niculae and A. F. T. Martins, Sparse sequence-to-sequence models, 2019.
+    /// Source: B. Peters, V. Niculae and A. F. T. Martins, Sparse sequence-to-sequence
+    /// models, 2019.
     ///
     /// ```
     /// use gradus::{Device, losses::{Entmax, Loss}};

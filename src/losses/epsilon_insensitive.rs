@@ -1,12 +1,12 @@
-//! The loss of support vector regression.
+//! Epsilon-insensitive loss of support vector regression.
 
 use super::prelude::*;
 
 options! {
-    /// ε-insensitive loss: errors up to `epsilon` are free, beyond it counts by how much.
+    /// ε-insensitive loss: 0 for errors up to `epsilon`, linear beyond.
     ///
-    /// [|e| − ε]₊ with e = prediction − target; derivative: sign e where |e| > ε, else 0. Predictions and targets have one
-    /// shape; `epsilon` has their unit.
+    /// [|e| − ε]₊ with e = prediction − target; derivative: sign e where |e| > ε, else 0.
+    /// Predictions and targets have the same shape; `epsilon` has their unit.
     ///
     /// scikit-learn `SGDRegressor(loss="epsilon_insensitive")`, `LinearSVR`.
     /// Source: V. N. Vapnik, The nature of statistical learning theory, 1995.
@@ -22,7 +22,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct EpsilonInsensitive of "epsilon_insensitive" {
-        /// The error that is free.
+        /// Largest error with a loss of 0.
         epsilon: f64 = 0.1, ">= 0" if |epsilon| epsilon >= 0.0 && epsilon.is_finite();
     }
 }

@@ -3,10 +3,12 @@
 use super::prelude::*;
 
 options! {
-    /// Expectile loss: squared error e², weighted by τ where the prediction is too low and by 1 − τ where it is too high.
+    /// Expectile loss: squared error e², weighted by τ where the prediction is too low and by 1 − τ
+    /// where it is too high.
     ///
-    /// `|τ − [y < x]| e²` with e = prediction − target and τ = `expectile`; derivative: `2 |τ − [y < x]| e`. Predictions and
-    /// targets have one shape. At ½ it is half of [`super::Mse`].
+    /// `|τ − [y < x]| e²` with e = prediction − target and τ = `expectile`; derivative: `2
+    /// |τ − [y < x]| e`. Predictions and targets have the same shape. At ½ it is half of
+    /// [`super::Mse`].
     ///
     /// Source: W. K. Newey and J. L. Powell, Asymmetric least squares estimation and testing, 1987.
     ///
@@ -21,7 +23,8 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Expectile of "expectile" {
-        /// The weight of predictions that are too low; 1 less it is that of those too high.
+        /// Weight τ of predictions that are too low; 1 − τ is that of predictions that are too
+        /// high.
         expectile: f64 = 0.5, "in (0, 1)" if |expectile| expectile > 0.0 && expectile < 1.0;
     }
 }
@@ -56,7 +59,8 @@ impl Pointwise for Expectile {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         let error = prediction - truth;
-        // As f32 on every device: the golden values weigh so, and in f64 τ itself would be 1.5e-8 off them.
+        // In f32 on every device, as in the reference values; in f64 τ would differ from them by
+        // 1.5e-8.
         let weigh = |weight: f64| R::from_f32(weight as f32);
         let weight = R::select(error > R::ZERO, weigh(1.0 - self.expectile), weigh(self.expectile));
         (weight * error * error, R::new(2.0) * weight * error)

@@ -1,16 +1,18 @@
-//! AdaBoost's loss.
+//! Exponential loss of AdaBoost.
 
 use crate::losses::domain::Labels;
 use crate::losses::prelude::*;
 
 options! {
-    /// Exponential loss, e^−yx for labels y = −1 or +1: what AdaBoost descends. ∞ in f32 where −yx is beyond 88.7.
+    /// Exponential loss, e^−yx for labels y = −1 or +1, as minimised by AdaBoost. ∞ in f32 where
+    /// −yx exceeds 88.7.
     ///
-    /// Derivative: −y e^−yx. Predictions and targets have one shape. Targets of 0 and 1 are taken with
-    /// `labels(Labels::ZeroOne)`, said outright: never guessed from the data.
+    /// Derivative: −y e^−yx. Predictions and targets have the same shape. Targets of 0 and 1 need
+    /// `labels(Labels::ZeroOne)`: the encoding is never inferred from the data.
     ///
-    /// scikit-learn `GradientBoostingClassifier(loss="exponential")`. Source: Y. Freund and R. E. Schapire, A decision-theoretic
-    /// generalization of on-line learning and an application to boosting, 1997.
+    /// scikit-learn `GradientBoostingClassifier(loss="exponential")`. Source: Y. Freund and R. E.
+    /// Schapire, A decision-theoretic generalization of on-line learning and an application to
+    /// boosting, 1997.
     ///
     /// ```
     /// use gradus::{Device, losses::{Exponential, Loss}};
@@ -23,7 +25,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Exponential of "exponential" {
-        /// How the two classes are written.
+        /// Encoding of the two classes.
         labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
     }
 }

@@ -7,15 +7,19 @@ use crate::runtime::wgsl::{File, shader};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// Focal loss of logits against class labels: cross-entropy, less of it where the prediction is right already.
+    /// Focal loss of logits against class labels: cross-entropy, down-weighted for well-classified
+    /// rows.
     ///
-    /// −α w_y (1 − p_y)^γ ln p_y with p the softmax, w the input `class_weight` (an α for each class). Derivative
-    /// α w_y (1 − p_y)^γ (1 − γ p_y ln p_y/(1 − p_y)) (p_c − [c = y]). Predictions are logits [rows, classes], targets labels
-    /// `[rows]`. `mean` divides by the number of rows. 1 − p_y is the sum of the other probabilities, so that nothing is lost
-    /// where p_y goes to 1. A logit of −∞ is a masked class unless it is the label: then the loss is ∞.
+    /// −α w_y (1 − p_y)^γ ln p_y with p the softmax, w the input `class_weight` (an α for each
+    /// class). Derivative α w_y (1 − p_y)^γ (1 − γ p_y ln p_y/(1 − p_y)) (p_c − [c = y]).
+    /// Predictions are logits [rows, classes], targets labels `[rows]`. `mean` divides by the
+    /// number of rows. 1 − p_y is computed as the sum of the other probabilities, which avoids
+    /// cancellation where p_y approaches 1. A logit of −∞ is a masked class unless it is the label:
+    /// then the loss is ∞.
     ///
     /// Keras `CategoricalFocalCrossentropy(from_logits=True)`, whose `alpha` is 0.25.
-    /// Source: T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, Focal loss for dense object detection, 2017.
+    /// Source: T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, Focal loss for dense object
+    /// detection, 2017.
     ///
     /// ```
     /// use gradus::{Device, losses::{Focal, Loss}};
@@ -27,9 +31,10 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Focal of "focal" {
-        /// How fast the weight falls as the prediction becomes right; 0 is cross-entropy.
+        /// Focusing parameter γ: larger values down-weight well-classified rows more; 0 is
+        /// cross-entropy.
         gamma: f64 = 2.0, ">= 0" if |gamma| gamma >= 0.0 && gamma.is_finite();
-        /// A weight of all classes; the input `class_weight` gives each its own.
+        /// Weight α of all classes; the input `class_weight` weights each class.
         alpha: f64 = 1.0, ">= 0" if |alpha| alpha >= 0.0 && alpha.is_finite();
     }
 }
@@ -80,7 +85,7 @@ impl Rowwise for Focal {
             |statistics| {
                 let gamma = R::new(self.gamma);
                 let ease = R::new(self.alpha) * statistics.rest.powf(gamma);
-                // cross/rest goes to 1 with rest to 0, and p ln p to 0 with p.
+                // cross/rest tends to 1 as rest tends to 0, and p ln p to 0 as p does.
                 let ratio = R::select(
                     statistics.rest == R::ZERO,
                     R::ONE,

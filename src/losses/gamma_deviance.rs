@@ -3,12 +3,14 @@
 use super::prelude::*;
 
 options! {
-    /// Half the gamma deviance of a target y, but for what the prediction has no part in; x is the logarithm of the mean.
+    /// Half the gamma deviance of a target y, up to terms that do not depend on the prediction x,
+    /// the logarithm of the mean.
     ///
-    /// x + y e^−x; derivative: 1 − y e^−x. Predictions and targets have one shape; targets are above 0. Errors count by
-    /// their ratio: sizes of claims, durations, rainfall.
+    /// x + y e^−x; derivative: 1 − y e^−x. Predictions and targets have the same shape; targets are
+    /// above 0. Errors are relative: for claim sizes, durations, rainfall.
     ///
-    /// scikit-learn `HalfGammaLoss`. Source: P. McCullagh and J. A. Nelder, Generalized linear models, 1989.
+    /// scikit-learn `HalfGammaLoss`. Source: P. McCullagh and J. A. Nelder, Generalized linear
+    /// models, 1989.
     ///
     /// ```
     /// use gradus::{Device, losses::{GammaDeviance, Loss}};
@@ -54,7 +56,7 @@ impl Filling for GammaDeviance {
 impl Pointwise for GammaDeviance {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
-        // Above −∞, so that ∞ − ∞ cannot be.
+        // Above −∞, which avoids ∞ − ∞.
         let x = prediction.max(R::new(-1e38));
         let ratio = truth * (-x).exp();
         (x + ratio, R::ONE - ratio)

@@ -1,16 +1,19 @@
-//! Negative log-likelihood of a normal distribution whose variance is predicted too.
+//! Negative log-likelihood of a normal distribution with predicted variance.
 
 use super::prelude::*;
 
 options! {
-    /// Gaussian negative log-likelihood of a truth y, from a predicted mean x and a predicted variance.
+    /// Gaussian negative log-likelihood of a target y, from a predicted mean x and a predicted
+    /// variance.
     ///
-    /// ½(ln v + e²/v), e = x − y, v = max(variance, ε); `full` adds ½ ln 2π. Derivatives: e/v for `predictions`, and
-    /// ½(1/v − e²/v²) for `variance`, which flows below ε too, as in PyTorch. `predictions` and `targets` have one shape;
-    /// `variance` has it too, or is one for each row, `[rows]` or [rows, 1]: its gradient is then summed over the row.
+    /// ½(ln v + e²/v), e = x − y, v = max(variance, ε); `full` adds ½ ln 2π. Derivatives: e/v for
+    /// `predictions`, and ½(1/v − e²/v²) for `variance`, which is nonzero below ε too, as in
+    /// PyTorch. `predictions` and `targets` have the same shape; `variance` has it too, or is one
+    /// number per row, `[rows]` or [rows, 1]: its gradient is then summed over the row.
     ///
     /// PyTorch `GaussianNLLLoss`, burn `GaussianNLLLoss`.
-    /// Source: D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, 1994.
+    /// Source: D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target
+    /// probability distribution, 1994.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{GaussianNll, Loss}};
@@ -25,9 +28,9 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct GaussianNll of "gaussian_nll" {
-        /// Whether to add ½ ln 2π.
+        /// True to add ½ ln 2π.
         full: bool = false, "true or false" if |_| true;
-        /// The smallest variance that is divided by.
+        /// Lower bound ε of the variance.
         epsilon: f64 = 1e-6, "> 0" if |epsilon| epsilon > 0.0 && epsilon.is_finite();
     }
 }
@@ -85,7 +88,8 @@ impl TwoInput for GaussianNll {
         let error = first - truth;
         let variance = second.max(R::new(self.epsilon));
         let slope = error / variance;
-        // Together before they are divided, for their digits where they are near each other; apart where the square leaves f32.
+        // Combined before the division for accuracy where they are close; separate where the square
+        // leaves the range of f32.
         let square = error * error;
         let constant = if self.full { half * R::new(std::f64::consts::TAU.ln()) } else { R::ZERO };
         TwoInputTerms {

@@ -7,15 +7,17 @@ use crate::runtime::wgsl::{File, shader};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// Generalized cross-entropy of logits against class labels, some of which are wrong: bounded by 1/q, between cross-entropy
-    /// (q → 0) and the mean absolute error of the probabilities (q = 1).
+    /// Generalized cross-entropy of logits against noisy class labels: bounded by 1/q, between
+    /// cross-entropy (q → 0) and the mean absolute error of the probabilities (q = 1).
     ///
-    /// w_y (1 − p_y^q)/q with p the softmax, w the input `class_weight`; derivative w_y p_y^q (p_c − [c = y]). Predictions are logits
-    /// [rows, classes], targets labels `[rows]`. `mean` divides by the number of rows. A logit of −∞ is a masked class; at the
-    /// label it gives 1/q.
+    /// w_y (1 − p_y^q)/q with p the softmax, w the input `class_weight`; derivative w_y p_y^q
+    /// (p_c − [c = y]). Predictions are logits [rows, classes], targets labels `[rows]`. `mean`
+    /// divides by the number of rows. A logit of −∞ is a masked class; at the label the loss is
+    /// then 1/q.
     ///
     /// Keras `CategoricalGeneralizedCrossEntropy` (which takes probabilities).
-    /// Source: Z. Zhang and M. R. Sabuncu, Generalized cross entropy loss for training deep neural networks with noisy labels, 2018.
+    /// Source: Z. Zhang and M. R. Sabuncu, Generalized cross entropy loss for training deep neural
+    /// networks with noisy labels, 2018.
     ///
     /// ```
     /// use gradus::{Device, losses::{GeneralizedCrossEntropy, Loss}};
@@ -27,7 +29,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct GeneralizedCrossEntropy of "generalized_cross_entropy" {
-        /// How far from cross-entropy towards the absolute error.
+        /// Position q between cross-entropy (0) and the absolute error (1).
         q: f64 = 0.7, "in (0, 1]" if |q| q > 0.0 && q <= 1.0;
     }
 }

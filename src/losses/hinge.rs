@@ -6,10 +6,12 @@ use crate::losses::prelude::*;
 options! {
     /// Hinge loss, [1 − yx]₊ for labels y = −1 or +1.
     ///
-    /// Derivative: −y inside the margin, 0 at its edge and beyond. Predictions and targets have one shape. Targets of 0 and 1 are
-    /// taken with `labels(Labels::ZeroOne)`, said outright: never guessed from the data, as Keras does.
+    /// Derivative: −y inside the margin, 0 at its edge and beyond. Predictions and targets have the
+    /// same shape. Targets of 0 and 1 need `labels(Labels::ZeroOne)`: the encoding is never
+    /// inferred from the data (Keras infers it).
     ///
-    /// Keras `Hinge`, optax `hinge_loss`. Source: C. Cortes and V. Vapnik, Support-vector networks, 1995.
+    /// Keras `Hinge`, optax `hinge_loss`. Source: C. Cortes and V. Vapnik, Support-vector
+    /// networks, 1995.
     ///
     /// ```
     /// use gradus::{Device, losses::{Hinge, Loss}};
@@ -22,7 +24,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Hinge of "hinge" {
-        /// How the two classes are written.
+        /// Encoding of the two classes.
         labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
     }
 }

@@ -1,16 +1,18 @@
-//! Hinge of distances.
+//! Hinge embedding loss.
 
 use crate::losses::domain::Labels;
 use crate::losses::prelude::*;
 
 options! {
-    /// Hinge embedding loss of a distance x: pairs that belong together (y = +1) pay x, others (y = −1) pay [m − x]₊.
+    /// Hinge embedding loss of a distance x: x for similar pairs (y = +1), [m − x]₊ for dissimilar
+    /// pairs (y = −1).
     ///
-    /// Derivative: 1; −1 up to the margin m, itself included as in PyTorch, 0 beyond. Predictions and targets have one
-    /// shape; `margin` has the unit of the distance. Targets of 0 and 1 are taken with `labels(Labels::ZeroOne)`.
+    /// Derivative: 1 for y = +1; for y = −1 it is −1 up to and including the margin m, as in
+    /// PyTorch, and 0 beyond. Predictions and targets have the same shape; `margin` has the unit of
+    /// the distance. Targets of 0 and 1 need `labels(Labels::ZeroOne)`.
     ///
-    /// PyTorch `HingeEmbeddingLoss`. Source: R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an
-    /// invariant mapping, 2006.
+    /// PyTorch `HingeEmbeddingLoss`. Source: R. Hadsell, S. Chopra and Y. LeCun, Dimensionality
+    /// reduction by learning an invariant mapping, 2006.
     ///
     /// ```
     /// use gradus::{Device, losses::{HingeEmbedding, Loss}};
@@ -23,9 +25,9 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct HingeEmbedding of "hinge_embedding" {
-        /// The distance from which on pairs that do not belong together cost nothing.
+        /// Distance from which dissimilar pairs have a loss of 0.
         margin: f64 = 1.0, "finite" if |margin| margin.is_finite();
-        /// How the two classes are written.
+        /// Encoding of the two classes.
         labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
     }
 }

@@ -1,12 +1,12 @@
-//! Huber's loss.
+//! Huber loss.
 
 use super::prelude::*;
 
 options! {
-    /// Huber's loss: quadratic for errors up to `delta`, linear beyond.
+    /// Huber loss: quadratic for errors up to `delta`, linear beyond.
     ///
-    /// With q = min(|e|, δ): ½q² + δ(|e| − q); derivative: e clipped to ±δ. Predictions and targets have one shape;
-    /// `delta` has their unit.
+    /// With q = min(|e|, δ): ½q² + δ(|e| − q); derivative: e clipped to ±δ. Predictions and targets
+    /// have the same shape; `delta` has their unit.
     ///
     /// PyTorch `HuberLoss`, Keras `Huber`, optax `huber_loss`.
     /// Source: P. J. Huber, Robust estimation of a location parameter, 1964.
@@ -22,7 +22,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Huber of "huber" {
-        /// The error at which the quadratic part ends.
+        /// Error at which the loss becomes linear.
         delta: f64 = 1.0, "> 0" if |delta| delta > 0.0 && delta.is_finite();
     }
 }

@@ -1,21 +1,25 @@
-//! Two embeddings of one thing shall find each other among those of all the others in the batch.
+//! InfoNCE: contrastive loss of paired embeddings with in-batch negatives.
 
 use super::prelude::*;
 
 options! {
-    /// InfoNCE with the negatives of the batch: each embedding of `first` shall have its greatest similarity with the one of `second` in
-    /// the same row.
+    /// InfoNCE with in-batch negatives: each embedding of `first` should be most similar to the
+    /// embedding of `second` in the same row.
     ///
-    /// lse_j(s_ij/T) − s_ii/T, s_ij = x̂_i·ŷ_j; derivative (softmax_j − [i = j])/T by s_ij. `symmetric` is the mean of this and the same
-    /// over columns, the loss of CLIP. `first` and `second` are [rows, columns]; the values are `[rows]`.
+    /// lse_j(s_ij/T) − s_ii/T, s_ij = x̂_i·ŷ_j; derivative (softmax_j − [i = j])/T by s_ij.
+    /// `symmetric` averages this with the same over columns, the loss of CLIP. `first` and `second`
+    /// are [rows, columns]; the values are `[rows]`.
     ///
-    /// With `normalize` each embedding is divided by its length (at least 10⁻¹², as PyTorch's `normalize`: the derivative of a shorter
-    /// one is that of a division by a constant). A row that a mask leaves out has no value of its own, and is still a candidate of
-    /// all others; so does a NaN in one row make every value NaN. Of the rows × rows scores no more than 16 MiB are held at a time.
+    /// With `normalize` each embedding is divided by its length (at least 10⁻¹², as PyTorch's
+    /// `normalize`: for shorter ones the divisor is a constant in the derivative). A masked row has
+    /// no value of its own but remains a candidate for all other rows; a NaN in one row makes every
+    /// value NaN. At most 16 MiB of the rows × rows scores are held at a time.
     ///
-    /// optax `ntxent` is its relative over one matrix of labels; OpenCLIP `ClipLoss` is `symmetric`.
-    /// Source: A. van den Oord, Y. Li and O. Vinyals, Representation learning with contrastive predictive coding, 2018; symmetric:
-    /// A. Radford et al., Learning transferable visual models from natural language supervision, 2021.
+    /// optax `ntxent` is the related loss over one matrix with labels; OpenCLIP `ClipLoss` is
+    /// `symmetric`.
+    /// Source: A. van den Oord, Y. Li and O. Vinyals, Representation learning with contrastive
+    /// predictive coding, 2018; symmetric: A. Radford et al., Learning transferable visual models
+    /// from natural language supervision, 2021.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{InfoNce, Loss}};
@@ -28,11 +32,11 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct InfoNce of "info_nce" {
-        /// What the scores are divided by.
+        /// Divides the scores.
         temperature: f64 = 0.07, "> 0" if |temperature| temperature > 0.0 && temperature.is_finite();
-        /// Whether the columns are compared as the rows are.
+        /// True to average with the loss over columns.
         symmetric: bool = false, "true or false" if |_| true;
-        /// Whether the embeddings are divided by their lengths.
+        /// True to L2-normalise the embeddings.
         normalize: bool = true, "true or false" if |_| true;
     }
 }
@@ -106,7 +110,8 @@ impl Similarity for InfoNce {
 
     #[inline(always)]
     fn finish<R: Real>(&self, lse: [R; 2], [own, _]: [R; 2], _: R) -> PoolOutcome<R> {
-        // Against the sum of all others: with the own score in it, value and slope would cancel where it is far above them.
+        // Relative to the sum of all others: if it included its own score, value and derivative
+        // would cancel where that score is far above them.
         let lag = lse[0] - own;
         let share = lag.sigmoid();
         PoolOutcome {

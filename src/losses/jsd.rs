@@ -1,16 +1,19 @@
-//! Jensen–Shannon divergence, generalised.
+//! Generalised Jensen–Shannon divergence.
 
 use super::prelude::*;
 use crate::cpu::simd;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
-    /// Generalised Jensen–Shannon divergence of predictions Q from targets P, both given as log-probabilities x and y.
+    /// Generalised Jensen–Shannon divergence of predictions Q from targets P, both given as
+    /// log-probabilities x and y.
     ///
-    /// Per row β KL(P‖M) + (1 − β) KL(Q‖M) with M = βP + (1 − β)Q; derivative (1 − β) Q ln(Q/M). β = 0 is KL(P‖Q) with derivative −P,
-    /// β = 1 KL(Q‖P) with Q(ln(Q/P) + 1), as Liger has them (the limits of the formula would be 0). Both are [rows, classes]; the
-    /// input `class_weight` weighs the classes' shares. `mean` and `batch_mean` divide by the number of rows. Where one of the two has
-    /// probability 0, the class costs the other's share of ln 1/β or ln 1/(1 − β).
+    /// Per row β KL(P‖M) + (1 − β) KL(Q‖M) with M = βP + (1 − β)Q; derivative (1 − β) Q ln(Q/M).
+    /// β = 0 is KL(P‖Q) with derivative −P, β = 1 KL(Q‖P) with Q(ln(Q/P) + 1), as in Liger (the
+    /// limits of the formula would be 0). Both are [rows, classes]; the input `class_weight`
+    /// weights the terms of the classes. `mean` and `batch_mean` divide by the number of rows.
+    /// Where one of the two has probability 0, the class contributes the other's term with ln 1/β
+    /// or ln 1/(1 − β).
     ///
     /// Liger `LigerJSD`. Source: J. Lin, Divergence measures based on the Shannon entropy, 1991.
     ///
@@ -25,7 +28,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Jsd of "jsd" {
-        /// Share of the targets in the mixture M.
+        /// Weight β of the targets in the mixture M.
         beta: f64 = 0.5, "in [0, 1]" if |beta| (0.0..=1.0).contains(&beta);
     }
 }
@@ -107,20 +110,21 @@ impl Rowwise for Jsd {
     }
 }
 
-/// 0·∞ is 0 here: a class of probability 0 costs nothing.
+/// 0·∞ is 0 here: a class of probability 0 contributes 0.
 #[inline(always)]
 fn unless_zero<R: Real>(probability: R, cost: R) -> R {
     R::select(probability == R::ZERO, R::ZERO, cost)
 }
 
-/// ln(1 + share (e^d − 1)): of M over the distribution that d is measured from. Beyond 80, near the end of f32, it is d but for a constant.
+/// ln(1 + share (e^d − 1)): logarithm of M divided by the distribution that d is relative to.
+/// Beyond 80, near the overflow of f32, it is d plus a constant.
 #[inline(always)]
 fn log_ratio<R: Real>(d: R, share: R) -> R {
     let far = R::new(80.0);
     (share * Real::clamp(d, -far, far).exp_m1()).ln_1p() + Real::max(d - far, R::ZERO)
 }
 
-/// The cells of a row; `divergence` gives value and derivative from P, Q and y − x.
+/// Processes the cells of a row; `divergence` gives value and derivative from P, Q and y − x.
 #[inline(always)]
 fn cells<R: Real>(
     row: &Row<'_, R>,
@@ -130,7 +134,7 @@ fn cells<R: Real>(
     divergence: impl Fn(R, R, R) -> (R, R),
 ) -> R {
     if row.has_all_classes_alike() {
-        // With a weight to look up in it the loop is not vectorised.
+        // With a weight lookup inside it the loop would not be vectorised.
         return weighted(
             row.logits,
             truths,

@@ -7,11 +7,13 @@ use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 options! {
     /// Kullback–Leibler divergence of the targets t from predictions x given as log-probabilities.
     ///
-    /// Per row Σ t(ln t − x), 0 where t = 0; derivative −t. With `log_target` the targets are logarithms too:
-    /// Σ e^t(t − x). Both are [rows, classes]. `mean` divides by the number of elements as PyTorch does, `batch_mean`,
-    /// which is the divergence itself, by the number of rows; `none` gives one value per row.
+    /// Per row Σ t(ln t − x), 0 where t = 0; derivative −t. With `log_target` the targets are
+    /// log-probabilities too: Σ e^t(t − x). Both are [rows, classes]. `mean` divides by the number
+    /// of elements as PyTorch does; `batch_mean`, which is the divergence itself, divides by the
+    /// number of rows; `none` gives one value per row.
     ///
-    /// PyTorch `KLDivLoss`, Keras `KLDivergence` (which takes probabilities), optax `kl_divergence`.
+    /// PyTorch `KLDivLoss`, Keras `KLDivergence` (which takes probabilities), optax
+    /// `kl_divergence`.
     /// Source: S. Kullback and R. A. Leibler, On information and sufficiency, 1951.
     ///
     /// ```
@@ -26,7 +28,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct KlDiv of "kl_div" {
-        /// Whether the targets are log-probabilities too.
+        /// True if the targets are log-probabilities too.
         log_target: bool = false, "true or false" if |_| true;
     }
 }
@@ -94,8 +96,8 @@ impl Rowwise for KlDiv {
     }
 }
 
-/// The cells of a row, each with its weight. The form of the targets is known to the compiler: a loop that decides it in each
-/// cell is not vectorised.
+/// Processes the cells of a row, each with its weight. The kind of targets is a compile-time
+/// constant: a branch in each cell would prevent vectorisation.
 #[inline(always)]
 fn cells<R: Real, const LOG_TARGET: bool>(
     logits: &[R],

@@ -1,16 +1,20 @@
-//! Kahneman-Tversky optimization: answers that are good or bad, not in pairs.
+//! Kahneman-Tversky optimization of unpaired completions.
 
 use super::prelude::*;
 
 options! {
-    /// KTO: answers known to be desirable or not, each by itself, held against a reference model and the mean divergence from it.
+    /// KTO: completions labelled desirable or undesirable, without pairs, relative to a reference
+    /// model and the mean divergence from it.
     ///
-    /// Inputs of one shape, `[answers]`: the log-probability `policy`, which gets the gradient, and `reference`, which does not;
-    /// `targets` +1 for a desirable answer and −1 for another; and `kl`, the estimate of the divergence of policy and reference on
-    /// the batch (usually one number repeated; below 0 it counts as 0; without it, it is 0), which gets none either. With
-    /// z = β(policy − reference − kl) and y the target: w σ(−y z), w the weight of its side; derivative −y w β σ(z) σ(−z).
+    /// Inputs of one shape, `[completions]`: the log-probability `policy`, which gets the gradient,
+    /// and `reference`, which does not; `targets` +1 for a desirable completion and −1 for an
+    /// undesirable one; and `kl`, the estimate of the divergence of policy and reference on the
+    /// batch (usually one number repeated; clamped at 0; default 0), which gets no gradient. With
+    /// z = β(policy − reference − kl) and y the target: w σ(−y z), w the weight of its class;
+    /// derivative −y w β σ(z) σ(−z).
     ///
-    /// TRL `KTOTrainer`, Liger `LigerFusedLinearKTOLoss`; with `kl` left out TRL's `loss_type="apo_zero_unpaired"`.
+    /// TRL `KTOTrainer`, Liger `LigerFusedLinearKTOLoss`; without `kl` TRL's
+    /// `loss_type="apo_zero_unpaired"`.
     /// Source: K. Ethayarajh et al., KTO: model alignment as prospect theoretic optimization, 2024.
     ///
     /// ```
@@ -26,11 +30,11 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Kto of "kto" {
-        /// How strongly the policy is held to the reference.
+        /// Strength β of the regularisation towards the reference.
         beta: f64 = 0.1, "> 0" if |beta| beta > 0.0 && beta.is_finite();
-        /// The weight of desirable answers.
+        /// Weight of desirable completions.
         desirable_weight: f64 = 1.0, ">= 0" if |weight| weight >= 0.0 && weight.is_finite();
-        /// The weight of the others.
+        /// Weight of undesirable completions.
         undesirable_weight: f64 = 1.0, ">= 0" if |weight| weight >= 0.0 && weight.is_finite();
     }
 }

@@ -6,17 +6,20 @@ use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs_of};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// LambdaRank: Σ |ΔNDCG| ln(1 + e⁻ᵈ) over the pairs of a list with yᵢ > yⱼ, d = (sᵢ − sⱼ)/temperature.
+    /// LambdaRank: Σ |ΔNDCG| ln(1 + e⁻ᵈ) over the pairs of a list with yᵢ > yⱼ,
+    /// d = (sᵢ − sⱼ)/temperature.
     ///
-    /// |ΔNDCG| = |Gᵢ − Gⱼ| |Dᵢ − Dⱼ| / ideal is how much NDCG changes if the two change places, G = 2^y − 1, D = 1/log₂(1 + rank) with the rank
-    /// by the scores as they are; it is held fixed, so that the derivative is |ΔNDCG| times that of the logarithm. Ties of scores
-    /// are broken by the place in the list. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
-    /// derivative is 0. `mean` divides by the number of lists that have an item. Targets are
-    /// at most 100.
+    /// |ΔNDCG| = |Gᵢ − Gⱼ| |Dᵢ − Dⱼ| / ideal is the change in NDCG when the two items are swapped,
+    /// G = 2^y − 1, D = 1/log₂(1 + rank) with the rank by the current scores; it is constant in the
+    /// derivative, which is |ΔNDCG| times that of the logarithm. Tied scores are ordered by their
+    /// position in the list. Predictions and targets are [lists, items]; an item whose target is
+    /// below 0 is padding: its score is ignored and its derivative is 0. `mean` divides by the
+    /// number of lists with at least one item. Targets are at most 100.
     ///
-    /// The second derivative's factor is the λ of the paper; as a loss it is LambdaLoss with the weights of LambdaRank.
-    /// Source: C. Burges, R. Ragno and Q. V. Le, Learning to rank with nonsmooth cost functions, 2006; X. Wang et al., The LambdaLoss framework
-    /// for ranking metric optimization, 2018.
+    /// The factor of the derivative is the λ of the paper; as a loss it is LambdaLoss with the
+    /// weights of LambdaRank.
+    /// Source: C. Burges, R. Ragno and Q. V. Le, Learning to rank with nonsmooth cost functions,
+    /// 2006; X. Wang et al., The LambdaLoss framework for ranking metric optimization, 2018.
     ///
     /// ```
     /// use gradus::{Device, losses::{LambdaRank, Loss}};
@@ -32,9 +35,10 @@ options! {
     pub struct LambdaRank of "lambda_rank" {
         /// Divides the scores.
         temperature: f64 = 1.0, "finite and > 0" if |t| t > 0.0 && t.is_finite();
-        /// The weight of a pair, held fixed: none; label_diff, |yᵢ − yⱼ|; ndcg, how much NDCG changes if the two change places.
+        /// Pair weight, constant in the derivative: none; label_diff, |yᵢ − yⱼ|; ndcg, the change
+        /// in NDCG when the two items are swapped.
         lambda: Lambda = Lambda::Ndcg, "\"none\", \"label_diff\" or \"ndcg\"" if |_| true;
-        /// Places whose discount is not 0 where lambda is ndcg; 0 for all.
+        /// Number of top ranks with a nonzero discount when lambda is ndcg; 0 for all.
         top_n: u32 = 0_u32, "a whole number from 0 on" if |_| true;
     }
 }

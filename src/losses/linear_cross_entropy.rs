@@ -7,20 +7,24 @@ use crate::Device;
 use crate::templates::linear::cpu::{extra_bytes_on_cpu, extra_bytes_on_gpu};
 
 fused! {
-    /// [`CrossEntropy`] of the outputs of a linear layer, fused with the layer: the head of a language model, whose logits would take more
-    /// memory than all else.
+    /// [`CrossEntropy`] of the outputs of a linear layer, fused with the layer: for the head of a
+    /// language model, whose logits would otherwise dominate memory.
     ///
-    /// Inputs: `predictions` [rows, features], what goes into the layer (more leading axes are more rows); `linear_weight` [classes,
-    /// features]; `linear_bias` `[classes]`, if there is one; labels `targets` `[rows]`; and `class_weight` `[classes]`, if wanted. The value
-    /// is that of cross-entropy of predictions · linear_weightᵀ + linear_bias, the gradients are those of predictions, weights and
-    /// bias. Rows are taken in chunks: the logits of one are held at a time ([`LinearCrossEntropy::extra_bytes`]).
+    /// Inputs: `predictions` [rows, features], the input of the layer (more leading axes are more
+    /// rows); `linear_weight` [classes, features]; `linear_bias` `[classes]` (optional); labels
+    /// `targets` `[rows]`; and `class_weight` `[classes]` (optional). The value is that of
+    /// cross-entropy of predictions · linear_weightᵀ + linear_bias, with gradients for predictions,
+    /// weights and bias. Rows are processed in chunks: only the logits of one chunk are held at a
+    /// time ([`LinearCrossEntropy::extra_bytes`]).
     ///
-    /// All options are those of [`CrossEntropy`], from which it is made. `mean` divides as there; a row whose label is ignored gives
-    /// 0 to all gradients; a bias of −∞ takes its class out.
+    /// All options are those of [`CrossEntropy`], from which it is created. `mean` divides in the
+    /// same way; a row with an ignored label contributes 0 to all gradients; a bias of −∞ masks its
+    /// class.
     ///
     /// Liger `LigerFusedLinearCrossEntropyLoss`, PyTorch `LinearCrossEntropyLoss`.
-    /// Sources: P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks of rows); E. Wijmans et al.,
-    /// Cut your losses in large-vocabulary language models, 2024.
+    /// Sources: P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training, 2024
+    /// (chunks of rows); E. Wijmans et al., Cut your losses in large-vocabulary language
+    /// models, 2024.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{self, LinearCrossEntropy, Loss}};
@@ -63,7 +67,8 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl LinearCrossEntropy {
-    /// Bytes that a call takes besides its inputs and gradients, whatever the number of rows at most 32 MiB as long as a row fits.
+    /// Bytes that a call allocates beyond its inputs and gradients: at most 32 MiB for any number
+    /// of rows, as long as one row fits.
     ///
     /// ```
     /// use gradus::{Device, losses::LinearCrossEntropy};

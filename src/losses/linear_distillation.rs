@@ -5,16 +5,19 @@ use super::fused::*;
 use super::prelude::*;
 
 fused! {
-    /// [`Distillation`] of the outputs of a linear layer, fused with the layer: the student's logits and their gradient are held for a chunk of
-    /// rows at a time, at most 32 MiB of each.
+    /// [`Distillation`] of the outputs of a linear layer, fused with the layer: the student's
+    /// logits and their gradient are held for one chunk of rows at a time, at most 32 MiB of each.
     ///
-    /// Inputs: `predictions` [rows, features], the student's hidden states; `linear_weight` [classes, features]; `linear_bias`
-    /// `[classes]`, if there is one; `targets` [rows, classes], the teacher's logits. The value is that of distillation of
-    /// predictions · linear_weightᵀ + linear_bias, the gradients are those of predictions, weights and bias. All options are those of
-    /// [`Distillation`], the divergence among them: with "jsd" it is Liger's `LigerFusedLinearJSD`, of the teacher's logits.
+    /// Inputs: `predictions` [rows, features], the student's hidden states; `linear_weight`
+    /// [classes, features]; `linear_bias` `[classes]` (optional); `targets` [rows, classes], the
+    /// teacher's logits. The value is that of distillation of
+    /// predictions · linear_weightᵀ + linear_bias, with gradients for predictions, weights and
+    /// bias. All options are those of [`Distillation`], including the divergence: with "jsd" it is
+    /// Liger's `LigerFusedLinearJSD`, given the teacher's logits.
     ///
-    /// Sources: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015; P. Hsu et al., Liger Kernel:
-    /// efficient Triton kernels for LLM training, 2024 (chunks of rows).
+    /// Sources: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network,
+    /// 2015; P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks
+    /// of rows).
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{Distillation, LinearDistillation, Loss}};

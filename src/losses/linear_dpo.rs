@@ -5,23 +5,26 @@ use super::fused::*;
 use super::prelude::*;
 
 fused! {
-    /// [`Dpo`] of answers whose tokens' logits are the outputs of a linear layer, fused with the layer: the log-probabilities of all tokens
-    /// without their logits at once.
+    /// [`Dpo`] of completions whose token logits are the outputs of a linear layer, fused with the
+    /// layer: the log-probabilities of all tokens without holding all their logits at once.
     ///
-    /// Inputs: `predictions` [2 pairs, tokens, features], what goes into the layer, all chosen answers first, then all rejected ones in the
-    /// same order; `linear_weight` [classes, features]; `linear_bias` `[classes]`, if there is one; labels `targets` [2 pairs, tokens],
-    /// −100 for a token that is left out (a prompt, padding); and the log-probabilities `reference_chosen` and
-    /// `reference_rejected` `[pairs]` of the answers under a reference model, which count as 0 without it.
+    /// Inputs: `predictions` [2 pairs, tokens, features], the input of the layer, all chosen
+    /// completions first, then all rejected ones in the same order; `linear_weight` [classes,
+    /// features]; `linear_bias` `[classes]` (optional); labels `targets` [2 pairs, tokens],
+    /// −100 for an ignored token (prompt, padding); and the log-probabilities `reference_chosen`
+    /// and `reference_rejected` `[pairs]` of the completions under a reference model, which default
+    /// to 0.
     ///
-    /// The log-probability of an answer is the sum of those of its tokens (the mean with `average_log_prob` true); that of an answer
-    /// without tokens is 0. One value for each pair, gradients of predictions, weights and bias. The logits are held for a
-    /// chunk of tokens at a time, at most 32 MiB of them, and computed twice.
-    /// All other options are those of [`Dpo`].
+    /// The log-probability of a completion is the sum over its tokens (the mean with
+    /// `average_log_prob` true), 0 for a completion without tokens. One value for each pair;
+    /// gradients for predictions, weights and bias. Only the logits of one chunk of tokens, at most
+    /// 32 MiB, are held at a time; they are computed twice. All other options are those of [`Dpo`].
     ///
-    /// Liger `LigerFusedLinearDPOLoss`, whose `compute_nll_loss` adds the negative log-likelihood of the chosen answers: for
-    /// that add [`crate::losses::LinearCrossEntropy`] of them.
-    /// Sources: R. Rafailov et al., Direct preference optimization: your language model is secretly a reward model, 2023; P. Hsu et al.,
-    /// Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks of rows).
+    /// Liger `LigerFusedLinearDPOLoss`, whose `compute_nll_loss` adds the negative log-likelihood
+    /// of the chosen completions: for that add [`crate::losses::LinearCrossEntropy`] of them.
+    /// Sources: R. Rafailov et al., Direct preference optimization: your language model is secretly
+    /// a reward model, 2023; P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM
+    /// training, 2024 (chunks of rows).
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{LinearDpo, Loss}};

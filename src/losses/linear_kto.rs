@@ -5,22 +5,25 @@ use super::kto::{ENTRY as KTO, Kto};
 use super::prelude::*;
 
 fused! {
-    /// [`Kto`] of answers whose tokens' logits are the outputs of a linear layer, fused with the layer: the log-probabilities of all tokens
-    /// without their logits at once.
+    /// [`Kto`] of completions whose token logits are the outputs of a linear layer, fused with the
+    /// layer: the log-probabilities of all tokens without holding all their logits at once.
     ///
-    /// Inputs: `predictions` [answers, tokens, features], what goes into the layer; `linear_weight` [classes, features]; `linear_bias`
-    /// `[classes]`, if there is one; labels `targets` [answers, tokens], −100 for a token that is left out (a prompt, padding); and of
-    /// each answer, `[answers]`, its log-probability `reference` under a reference model, `desirable` +1 or −1, and `kl`, the
-    /// estimate of the divergence of policy and reference on the batch, if there is one.
+    /// Inputs: `predictions` [completions, tokens, features], the input of the layer;
+    /// `linear_weight` [classes, features]; `linear_bias` `[classes]` (optional); labels `targets`
+    /// [completions, tokens], −100 for an ignored token (prompt, padding); and for each completion,
+    /// `[completions]`, its log-probability `reference` under a reference model, `desirable` +1 or
+    /// −1, and `kl`, the estimate of the divergence of policy and reference on the batch
+    /// (optional).
     ///
-    /// The log-probability of an answer is the sum of those of its tokens (the mean with `average_log_prob` true); that of an answer
-    /// without tokens is 0. One value for each answer, gradients of predictions, weights and bias. The logits are held for a
-    /// chunk of tokens at a time, at most 32 MiB of them, and computed twice.
-    /// All other options are those of [`Kto`].
+    /// The log-probability of a completion is the sum over its tokens (the mean with
+    /// `average_log_prob` true), 0 for a completion without tokens. One value for each completion;
+    /// gradients for predictions, weights and bias. Only the logits of one chunk of tokens, at most
+    /// 32 MiB, are held at a time; they are computed twice. All other options are those of [`Kto`].
     ///
     /// Liger `LigerFusedLinearKTOLoss`.
-    /// Sources: K. Ethayarajh et al., KTO: model alignment as prospect theoretic optimization, 2024; P. Hsu et al., Liger Kernel: efficient
-    /// Triton kernels for LLM training, 2024 (chunks of rows).
+    /// Sources: K. Ethayarajh et al., KTO: model alignment as prospect theoretic optimization,
+    /// 2024; P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks
+    /// of rows).
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{LinearKto, Loss}};

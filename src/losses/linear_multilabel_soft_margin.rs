@@ -1,18 +1,23 @@
-//! Binary cross-entropy of many tags, fused with the linear layer before it.
+//! Multi-label binary cross-entropy, fused with the linear layer before it.
 
 use super::fused::*;
 use super::multilabel_soft_margin::{ENTRY as MULTILABEL_SOFT_MARGIN, MultilabelSoftMargin};
 use super::prelude::*;
 
 fused! {
-    /// [`MultilabelSoftMargin`] of the outputs of a linear layer, fused with the layer: the head of a model with many tags. Binary cross-entropy with
-    /// logits of each output, averaged over the classes of a row; its mean over the rows is the mean of [`crate::losses::BceWithLogits`] over all cells.
+    /// [`MultilabelSoftMargin`] of the outputs of a linear layer, fused with the layer: for models
+    /// with many tags. Binary cross-entropy with logits of each output, averaged over the classes
+    /// of a row; its mean over the rows is the mean of [`crate::losses::BceWithLogits`] over all
+    /// cells.
     ///
-    /// Inputs: `predictions` [rows, features], what goes into the layer; `linear_weight` [classes, features]; `linear_bias` `[classes]`,
-    /// if there is one; `targets` [rows, classes] from 0 to 1; and `class_weight` and `pos_weight` (the weight of the
-    /// positive side) `[classes]`, if wanted. The outputs and their gradient are held for a chunk of rows at a time, at most 32 MiB of each; the gradients are those of predictions, weights and bias.
+    /// Inputs: `predictions` [rows, features], the input of the layer; `linear_weight` [classes,
+    /// features]; `linear_bias` `[classes]` (optional); `targets` [rows, classes] from 0 to 1; and
+    /// `class_weight` and `pos_weight` (weight of the positive class) `[classes]` (optional). The
+    /// outputs and their gradient are held for one chunk of rows at a time, at most 32 MiB of each;
+    /// the gradients are those of predictions, weights and bias.
     ///
-    /// Source: P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks of rows).
+    /// Source: P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks
+    /// of rows).
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{LinearMultilabelSoftMargin, Loss}};

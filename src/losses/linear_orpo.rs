@@ -5,23 +5,27 @@ use super::orpo::{ENTRY as ORPO, Orpo};
 use super::prelude::*;
 
 fused! {
-    /// [`Orpo`] of answers whose tokens' logits are the outputs of a linear layer, fused with the layer: the log-probabilities of all tokens
-    /// without their logits at once.
+    /// [`Orpo`] of completions whose token logits are the outputs of a linear layer, fused with the
+    /// layer: the log-probabilities of all tokens without holding all their logits at once.
     ///
-    /// Inputs: `predictions` [2 pairs, tokens, features], what goes into the layer, all chosen answers first, then all rejected ones in the
-    /// same order; `linear_weight` [classes, features]; `linear_bias` `[classes]`, if there is one; labels `targets` [2 pairs, tokens],
-    /// −100 for a token that is left out (a prompt, padding).
+    /// Inputs: `predictions` [2 pairs, tokens, features], the input of the layer, all chosen
+    /// completions first, then all rejected ones in the same order; `linear_weight` [classes,
+    /// features]; `linear_bias` `[classes]` (optional); labels `targets` [2 pairs, tokens], −100
+    /// for an ignored token (prompt, padding).
     ///
-    /// The log-probability of an answer is the mean of those of its tokens (the sum with `average_log_prob` false); that of an answer
-    /// without tokens is 0, whose odds are infinite: its pair is
-    /// left out, as a masked one is. One value for each pair, gradients of predictions, weights and bias. The logits are held for a
-    /// chunk of tokens at a time, at most 32 MiB of them, and computed twice.
-    /// All other options are those of [`Orpo`]: its likelihood is the mean over the tokens of each chosen answer.
+    /// The log-probability of a completion is the mean over its tokens (the sum with
+    /// `average_log_prob` false); that of a completion without tokens is 0, with infinite odds: its
+    /// pair is skipped like a masked one. One value for each pair; gradients for predictions,
+    /// weights and bias. Only the logits of one chunk of tokens, at most 32 MiB, are held at a
+    /// time; they are computed twice. All other options are those of [`Orpo`]: its likelihood is
+    /// the mean over the tokens of each chosen completion.
     ///
-    /// Liger `LigerFusedLinearORPOLoss`, whose likelihood is a mean over the tokens of all chosen answers: for that leave it out with `nll` 0
-    /// and add [`crate::losses::LinearCrossEntropy`] of them.
-    /// Sources: J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without reference model, 2024; P. Hsu et al., Liger
-    /// Kernel: efficient Triton kernels for LLM training, 2024 (chunks of rows).
+    /// Liger `LigerFusedLinearORPOLoss`, whose likelihood is a mean over the tokens of all chosen
+    /// completions: for that omit it with `nll` 0 and add [`crate::losses::LinearCrossEntropy`] of
+    /// them.
+    /// Sources: J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without
+    /// reference model, 2024; P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM
+    /// training, 2024 (chunks of rows).
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{LinearOrpo, Loss}};

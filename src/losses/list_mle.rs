@@ -5,14 +5,18 @@ use crate::templates::listwise::cpu::{descending, difference, kept_items, log_ad
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// ListMLE: the negative log-likelihood of the order by target under the Plackett–Luce model, Σ (lseᵢ − sᵢ), where lseᵢ is over item i and
-    /// those behind it; equal targets in the order they come.
+    /// ListMLE: negative log-likelihood of the order by target under the Plackett–Luce model, Σ
+    /// (lseᵢ − sᵢ), where lseᵢ is over item i and those after it; equal targets keep their order in
+    /// the list.
     ///
-    /// Derivative −1 + Σ e^(sᵢ − lseₖ) over i and the items k before it. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
-    /// derivative is 0. `mean` divides by the number of lists that have an item.
-    /// A score of −∞ has derivative 0 and makes the value ∞ unless only such scores are behind it; one of +∞ makes the list NaN.
+    /// Derivative −1 + Σ e^(sᵢ − lseₖ) over i and the items k before it. Predictions and targets
+    /// are [lists, items]; an item whose target is below 0 is padding: its score is ignored and its
+    /// derivative is 0. `mean` divides by the number of lists with at least one item. A score of −∞
+    /// has derivative 0 and makes the value ∞ unless only −∞ follows it; a score of +∞ makes the
+    /// list NaN.
     ///
-    /// TF-Ranking `ListMLELoss`. Source: F. Xia et al., Listwise approach to learning to rank: theory and algorithm, 2008.
+    /// TF-Ranking `ListMLELoss`. Source: F. Xia et al., Listwise approach to learning to rank:
+    /// theory and algorithm, 2008.
     ///
     /// ```
     /// use gradus::{Device, losses::{ListMle, Loss}};
@@ -64,7 +68,8 @@ impl Rowwise for ListMle {
     }
 }
 
-/// The scans in f64 for both precisions: differences of sums of large scores would lose the digits of f32.
+/// Scans in f64 for both precisions: differences of sums of large scores would lose the digits of
+/// f32.
 fn plackett_luce<R: Real>(scores: &[R], truths: &[R], slopes: &mut [R]) -> R {
     if scores.contains(&R::INFINITY) {
         slopes.fill(R::NAN);
@@ -78,7 +83,7 @@ fn plackett_luce<R: Real>(scores: &[R], truths: &[R], slopes: &mut [R]) -> R {
         behind = log_add_exp(behind, score);
         lse[place] = behind;
     }
-    // ln Σ e^(−lse) over the places so far.
+    // ln Σ e^(−lse) over the positions so far.
     let mut before = f64::NEG_INFINITY;
     let mut value = 0.0;
     for (place, &score) in sorted.iter().enumerate() {

@@ -7,11 +7,12 @@ use crate::templates::rowwise::cpu::{Auxiliary, Row};
 options! {
     /// ListNet with its top-one probabilities: the cross-entropy of softmax(s) against softmax(y).
     ///
-    /// Derivative softmax(s) − softmax(y). Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
-    /// derivative is 0. `mean` divides by the number of lists that have an item. A score of −∞ makes the value ∞.
+    /// Derivative softmax(s) − softmax(y). Predictions and targets are [lists, items]; an item
+    /// whose target is below 0 is padding: its score is ignored and its derivative is 0. `mean`
+    /// divides by the number of lists with at least one item. A score of −∞ makes the value ∞.
     ///
-    /// TF-Ranking has it as `SoftmaxLoss` of targets that went through a softmax. Source: Z. Cao et al., Learning to rank: from pairwise
-    /// approach to listwise approach, 2007.
+    /// TF-Ranking: `SoftmaxLoss` of softmaxed targets. Source: Z. Cao et al., Learning to rank:
+    /// from pairwise approach to listwise approach, 2007.
     ///
     /// ```
     /// use gradus::{Device, losses::{ListNet, Loss}};

@@ -3,10 +3,10 @@
 use super::prelude::*;
 
 options! {
-    /// Log-cosh, ln cosh e with e = prediction − target: e²/2 near 0, |e| − ln 2 far out.
+    /// Log-cosh, ln cosh e with e = prediction − target: e²/2 near 0, |e| − ln 2 for large errors.
     ///
-    /// |e| + ln(1 + e^(−2|e|)) − ln 2; derivative: tanh e. Predictions and targets have one shape. Smooth everywhere,
-    /// and an outlier pulls with no more than 1, as with [`super::Huber`].
+    /// |e| + ln(1 + e^(−2|e|)) − ln 2; derivative: tanh e. Predictions and targets have the same
+    /// shape. Smooth everywhere, with a gradient of at most 1 for outliers, as [`super::Huber`].
     ///
     /// Keras `LogCosh`, optax `log_cosh`.
     /// Source: R. Neuneier and H. G. Zimmermann, How to train neural networks, 1998.
@@ -51,7 +51,8 @@ impl Pointwise for LogCosh {
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         let error = prediction - truth;
         let size = error.abs();
-        // With t = e^−|e| − 1: cosh e − 1 = t²/2(1 + t). Near 0 that keeps the digits which |e| − ln 2 would take.
+        // With t = e^−|e| − 1: cosh e − 1 = t²/2(1 + t), which is accurate near 0 where |e| − ln 2
+        // would cancel.
         let t = (-size).exp_m1();
         let near = size < R::ONE;
         let argument =

@@ -3,10 +3,10 @@
 use super::prelude::*;
 
 options! {
-    /// |e|^p with e = prediction − target: [`super::Mae`] at 1, [`super::Mse`] at 2, and whatever lies between and beyond.
+    /// |e|^p with e = prediction − target: [`super::Mae`] at 1, [`super::Mse`] at 2.
     ///
-    /// Derivative: p |e|^(p − 1) sign e, 0 at 0. Predictions and targets have one shape. Below 1 the slope grows without
-    /// bound towards 0.
+    /// Derivative: p |e|^(p − 1) sign e, 0 at 0. Predictions and targets have the same shape. For
+    /// p < 1 the derivative is unbounded near 0.
     ///
     /// burn `LpLoss`. Source: R. Gonin and A. H. Money, Nonlinear Lp-norm estimation, 1989.
     ///
@@ -58,7 +58,7 @@ impl Pointwise for Lp {
         let error = prediction - truth;
         let size = error.abs();
         let power = size.powf(R::new(self.p - 1.0));
-        // At 0 and ∞ a power of a negative exponent times the error would be 0 · ∞.
+        // At 0 and ∞ a power with a negative exponent times the error would be 0 · ∞.
         let ends = size == R::ZERO || size == R::INFINITY;
         let slope = R::select(size == R::ZERO, R::ZERO, R::new(self.p) * power * error.sign());
         (R::select(ends, size, size * power), slope)

@@ -5,7 +5,8 @@ use super::prelude::*;
 options! {
     /// Absolute error, |e| with e = prediction − target; its derivative is sign e, 0 at 0.
     ///
-    /// Predictions and targets have one shape. Every error pulls alike, so outliers do no harm; the minimum is the median.
+    /// Predictions and targets have the same shape. Every error has the same gradient magnitude,
+    /// which makes it robust to outliers; the minimum is the median.
     ///
     /// PyTorch `L1Loss`, Keras `MeanAbsoluteError`.
     /// Source: R. J. Boscovich, De litteraria expeditione per pontificiam ditionem, 1757.

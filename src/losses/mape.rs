@@ -3,10 +3,12 @@
 use super::prelude::*;
 
 options! {
-    /// Absolute error in percent of the target: 100 |e| / max(|y|, 1e-7) with e = prediction − target y.
+    /// Absolute error in percent of the target: 100 |e| / max(|y|, 1e-7) with
+    /// e = prediction − target y.
     ///
-    /// Derivative: 100 sign e / max(|y|, 1e-7), 0 where e is 0. Predictions and targets have one shape; the value is in
-    /// percent. A target of 0 counts as 1e-7, as in Keras: one such element outweighs all others.
+    /// Derivative: 100 sign e / max(|y|, 1e-7), 0 where e is 0. Predictions and targets have the
+    /// same shape; the value is in percent. A target of 0 counts as 1e-7, as in Keras: one such
+    /// element dominates all others.
     ///
     /// Keras `MeanAbsolutePercentageError`.
     /// Source: S. Makridakis, Accuracy measures: theoretical and practical concerns, 1993.

@@ -1,13 +1,14 @@
-//! Which of two numbers is the larger, by a margin.
+//! Margin ranking loss.
 
 use super::prelude::*;
 
 options! {
-    /// Margin ranking loss: the first of two scores shall be larger than the second by a margin where the target is +1, and
-    /// smaller where it is −1.
+    /// Margin ranking loss: the first of two scores should be larger than the second by a margin
+    /// where the target is +1, and smaller where it is −1.
     ///
-    /// [m − y(x₁ − x₂)]₊; derivatives −y for `first` and y for `second` where m − y(x₁ − x₂) ≥ 0 (at 0 too, as in PyTorch).
-    /// `first`, `second` and `targets` have one shape.
+    /// [m − y(x₁ − x₂)]₊; derivatives −y for `first` and y for `second` where m − y(x₁ − x₂) ≥ 0
+    /// (at 0 too, as in PyTorch).
+    /// `first`, `second` and `targets` have the same shape.
     ///
     /// PyTorch `MarginRankingLoss`, burn `MarginRankingLoss`.
     /// Source: T. Joachims, Optimizing search engines using clickthrough data, 2002.
@@ -24,7 +25,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct MarginRanking of "margin_ranking" {
-        /// By how much the two shall differ.
+        /// Margin m between the two scores.
         margin: f64 = 0.0, "finite" if |margin| f64::is_finite(margin);
     }
 }

@@ -1,16 +1,18 @@
-//! Squared hinge, linear far out.
+//! Squared hinge with a linear tail.
 
 use crate::losses::domain::Labels;
 use crate::losses::prelude::*;
 
 options! {
-    /// Modified Huber loss for labels y = −1 or +1: squared hinge near the margin, linear where the prediction is badly wrong.
+    /// Modified Huber loss for labels y = −1 or +1: squared hinge near the margin, linear for badly
+    /// misclassified predictions.
     ///
-    /// [1 − yx]₊² where yx ≥ −1, else −4yx; derivative: −2y[1 − yx]₊, else −4y. Predictions and targets have one shape.
-    /// Targets of 0 and 1 are taken with `labels(Labels::ZeroOne)`, said outright: never guessed from the data.
+    /// [1 − yx]₊² where yx ≥ −1, else −4yx; derivative: −2y[1 − yx]₊, else −4y. Predictions and
+    /// targets have the same shape. Targets of 0 and 1 need `labels(Labels::ZeroOne)`: the encoding
+    /// is never inferred from the data.
     ///
-    /// scikit-learn `SGDClassifier(loss="modified_huber")`. Source: T. Zhang, Solving large scale linear prediction
-    /// problems using stochastic gradient descent algorithms, 2004.
+    /// scikit-learn `SGDClassifier(loss="modified_huber")`. Source: T. Zhang, Solving large scale
+    /// linear prediction problems using stochastic gradient descent algorithms, 2004.
     ///
     /// ```
     /// use gradus::{Device, losses::{ModifiedHuber, Loss}};
@@ -23,7 +25,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct ModifiedHuber of "modified_huber" {
-        /// How the two classes are written.
+        /// Encoding of the two classes.
         labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
     }
 }

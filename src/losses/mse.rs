@@ -5,11 +5,13 @@ use super::prelude::*;
 options! {
     /// Squared error, e² with e = prediction − target.
     ///
-    /// Predictions and targets have one shape. Large errors weigh much: one outlier can rule the gradient
-    /// ([`super::Huber`] bounds it).
+    /// Predictions and targets have the same shape. Sensitive to outliers: one can dominate the
+    /// gradient ([`super::Huber`] bounds it).
     ///
-    /// PyTorch `MSELoss`, Keras `MeanSquaredError`, optax `squared_error` (its `l2_loss` is half of it).
-    /// Source: A.-M. Legendre, Nouvelles méthodes pour la détermination des orbites des comètes, 1805.
+    /// PyTorch `MSELoss`, Keras `MeanSquaredError`, optax `squared_error` (its `l2_loss` is half of
+    /// it).
+    /// Source: A.-M. Legendre, Nouvelles méthodes pour la détermination des orbites des
+    /// comètes, 1805.
     ///
     /// ```
     /// use gradus::{Device, losses::{Loss, Mse}};

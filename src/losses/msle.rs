@@ -3,13 +3,16 @@
 use super::prelude::*;
 
 options! {
-    /// Squared error of logarithms, (ln(1 + x) − ln(1 + y))²: errors count by their ratio, not their size.
+    /// Squared error of logarithms, (ln(1 + x) − ln(1 + y))²: errors are relative rather than
+    /// absolute.
     ///
-    /// With d = ln(1 + x) − ln(1 + y): d²; derivative: 2d/(1 + x). Predictions x and targets y have one shape; both are
-    /// raised to 1e-7 first, as in Keras, so that a prediction at or below it has derivative 0.
+    /// With d = ln(1 + x) − ln(1 + y): d²; derivative: 2d/(1 + x). Predictions x and targets y have
+    /// the same shape; both are first clamped to at least 1e-7, as in Keras, so that a prediction
+    /// at or below it has derivative 0.
     ///
     /// Keras `MeanSquaredLogarithmicError`.
-    /// Source: L. Törnqvist, P. Vartia and Y. O. Vartia, How should relative changes be measured?, 1985.
+    /// Source: L. Törnqvist, P. Vartia and Y. O. Vartia, How should relative changes be
+    /// measured?, 1985.
     ///
     /// ```
     /// use gradus::{Device, losses::{Msle, Loss}};
@@ -52,7 +55,8 @@ impl Pointwise for Msle {
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         let floor = R::new(1e-7);
         let (x, y) = (prediction.max(floor), truth.max(floor));
-        // ln(1 + x) − ln(1 + y) = ln(1 + (x − y)/(1 + y)); with the smaller below, the argument is never near −1.
+        // ln(1 + x) − ln(1 + y) = ln(1 + (x − y)/(1 + y)); with the smaller in the denominator, the
+        // argument is never near −1.
         let distance = ((x - y).abs() / (R::ONE + Real::min(x, y))).ln_1p() * (x - y).sign();
         let slope = R::new(2.0) * distance / (R::ONE + x);
         (distance * distance, R::select(prediction > floor, slope, R::ZERO))

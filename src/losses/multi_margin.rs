@@ -5,14 +5,17 @@ use crate::cpu::simd;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
-    /// Multi-class margin of scores against class labels: every other class is to stay `margin` below the label.
+    /// Multi-class margin of scores against class labels: every other class should be `margin`
+    /// below the label.
     ///
-    /// (w_y/C) Σ_{c≠y} max(z_c, 0)^p, z_c = margin − x_y + x_c, C the classes, w the input `class_weight`. Derivative (w_y/C) p z_c^(p−1)
-    /// where z_c > 0, minus the sum of these at the label; at z_c = 0 none passes, as in PyTorch. Predictions are scores
-    /// [rows, classes], targets labels `[rows]`. `mean` divides by the number of rows, with class weights too, as PyTorch. A
-    /// score of −∞ is a masked class unless it is the label: then the loss is ∞.
+    /// (w_y/C) Σ_{c≠y} max(z_c, 0)^p, z_c = margin − x_y + x_c, C the classes, w the input
+    /// `class_weight`. Derivative (w_y/C) p z_c^(p−1) where z_c > 0, minus the sum of these at the
+    /// label; 0 at z_c = 0, as in PyTorch. Predictions are scores [rows, classes], targets labels
+    /// `[rows]`. `mean` divides by the number of rows, with class weights too, as PyTorch. A score
+    /// of −∞ is a masked class unless it is the label: then the loss is ∞.
     ///
-    /// PyTorch `MultiMarginLoss`. Source: J. Weston and C. Watkins, Multi-class support vector machines, 1998.
+    /// PyTorch `MultiMarginLoss`. Source: J. Weston and C. Watkins, Multi-class support vector
+    /// machines, 1998.
     ///
     /// ```
     /// use gradus::{Device, losses::{Loss, MultiMargin}};
@@ -25,9 +28,9 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct MultiMargin of "multi_margin" {
-        /// The power that each excess is taken to.
+        /// Exponent of each margin violation.
         p: u32 = 1_u32, "1 or 2" if |p| p == 1 || p == 2;
-        /// How far below the label the others are to stay.
+        /// Margin between the label and the other classes.
         margin: f64 = 1.0, "a finite number" if |margin| margin.is_finite();
     }
 }
@@ -79,7 +82,8 @@ impl Rowwise for MultiMargin {
 }
 
 impl MultiMargin {
-    /// `power` gives z^p and its derivative for z ≥ 0; known to the compiler, so that the loop is vectorised.
+    /// `power` gives z^p and its derivative for z ≥ 0; a compile-time constant so that the loop is
+    /// vectorised.
     #[inline(always)]
     fn powers<R: Real>(
         &self,

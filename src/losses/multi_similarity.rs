@@ -1,20 +1,23 @@
-//! Positives below and negatives above a similarity, each weighed by the others.
+//! Multi-similarity loss: positives above and negatives below a similarity, weighted by their row.
 
 use super::prelude::*;
 
 options! {
-    /// Multi-similarity loss: similarities of one label shall lie above a base, those of different labels below it, each weighed by all
-    /// the others of its row.
+    /// Multi-similarity loss: similarities within a label should be above a base, those between
+    /// labels below it, each weighted relative to the others of its row.
     ///
-    /// ln(1 + Σ_(p∈P_i) e^(−α(s_ip − λ)))/α + ln(1 + Σ_(n∈N_i) e^(β(s_in − λ)))/β, s_ij = x̂_i·x̂_j. Every row counts, also one
-    /// without a positive or a negative. No pairs are mined (pytorch-metric-learning neither, unless a miner is handed to it; the
-    /// paper's mining is `MultiSimilarityMiner` there). `predictions` are [rows, columns], `targets` labels `[rows]`.
+    /// ln(1 + Σ_(p∈P_i) e^(−α(s_ip − λ)))/α + ln(1 + Σ_(n∈N_i) e^(β(s_in − λ)))/β,
+    /// s_ij = x̂_i·x̂_j. Every row counts, including those without a positive or a negative. No
+    /// pairs are mined (nor in pytorch-metric-learning by default; the paper's mining is its
+    /// `MultiSimilarityMiner`). `predictions` are [rows, columns], `targets` labels `[rows]`.
     ///
-    /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
-    /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.
+    /// The embeddings are first L2-normalised (with a norm of at least 10⁻¹²). A masked row has no
+    /// value of its own but remains a candidate for all other rows and receives their gradients; a
+    /// NaN in one row makes every value NaN.
     ///
     /// pytorch-metric-learning `MultiSimilarityLoss`.
-    /// Source: X. Wang et al., Multi-similarity loss with general pair weighting for deep metric learning, 2019.
+    /// Source: X. Wang et al., Multi-similarity loss with general pair weighting for deep metric
+    /// learning, 2019.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{Loss, MultiSimilarity}};
@@ -27,11 +30,11 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct MultiSimilarity of "multi_similarity" {
-        /// How sharply the positives are weighed.
+        /// Sharpness α of the weights of positives.
         alpha: f64 = 2.0, "> 0" if |alpha| alpha > 0.0 && alpha.is_finite();
-        /// How sharply the negatives are weighed.
+        /// Sharpness β of the weights of negatives.
         beta: f64 = 50.0, "> 0" if |beta| beta > 0.0 && beta.is_finite();
-        /// The similarity between the two.
+        /// Base similarity λ that separates positives from negatives.
         base: f64 = 0.5, "finite" if |base| f64::is_finite(base);
     }
 }

@@ -1,19 +1,22 @@
-//! Multi-class hinge of Crammer and Singer.
+//! Multi-class hinge loss of Crammer and Singer.
 
 use super::prelude::*;
 use crate::cpu::simd;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
-    /// Multi-class hinge of scores against class labels: the best of the other classes is to stay 1 below the label.
+    /// Multi-class hinge of scores against class labels: the best of the other classes should be 1
+    /// below the label.
     ///
-    /// w_y max(1 + max_{c≠y} x_c − x_y, 0), w the input `class_weight`. Where it is above 0 the derivative is w_y at the best other
-    /// class and −w_y at the label; classes that share the maximum share its derivative, and where the label stands exactly 1
-    /// above none passes. Predictions are scores [rows, classes], targets labels `[rows]`. `mean` divides by the number of rows.
-    /// A score of −∞ is a masked class unless it is the label: then the loss is ∞.
+    /// w_y max(1 + max_{c≠y} x_c − x_y, 0), w the input `class_weight`. Where it is above 0 the
+    /// derivative is w_y at the best other class (split evenly between ties) and −w_y at the label;
+    /// it is 0 where the label is exactly 1 above. Predictions are scores [rows, classes], targets
+    /// labels `[rows]`. `mean` divides by the number of rows. A score of −∞ is a masked class
+    /// unless it is the label: then the loss is ∞.
     ///
     /// optax `multiclass_hinge_loss`.
-    /// Source: K. Crammer and Y. Singer, On the algorithmic implementation of multiclass kernel-based vector machines, 2001.
+    /// Source: K. Crammer and Y. Singer, On the algorithmic implementation of multiclass
+    /// kernel-based vector machines, 2001.
     ///
     /// ```
     /// use gradus::{Device, losses::{Loss, MulticlassHinge}};
@@ -68,7 +71,8 @@ impl Rowwise for MulticlassHinge {
         gradient.copy_from_slice(row.logits);
         gradient[label] = R::NEG_INFINITY;
         let best = simd::maximum(gradient);
-        // With no class but the label there is no maximum, and any finite number below all scores stands for it.
+        // With no class but the label there is no maximum: any finite number below all scores
+        // replaces it.
         let excess =
             R::ONE + (R::select(best == R::NEG_INFINITY, R::new(-1e38), best) - row.logits[label]);
         let weight = row.class_weight(label);

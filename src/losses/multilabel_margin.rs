@@ -6,14 +6,17 @@ use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs};
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
-    /// Multi-label margin of scores against several classes for each row: every class listed is to lead every other by 1.
+    /// Multi-label margin of scores against several classes per row: every target class should
+    /// exceed every other class by 1.
     ///
-    /// (1/C) Σ_{j∈T} Σ_{i∉T} [1 − (xⱼ − xᵢ)]₊, C the classes, T a row's list. Derivative 1/C for each pair inside the margin, 0 at its
-    /// edge, as in PyTorch. Predictions are scores [rows, classes]; targets class numbers of that shape, integers or floats (tensors on a device:
-    /// floats), each row's list ended by its first −1: what stands behind is not looked at. `mean` divides by the number of rows.
+    /// (1/C) Σ_{j∈T} Σ_{i∉T} [1 − (xⱼ − xᵢ)]₊, C the classes, T the targets of a row. Derivative
+    /// 1/C for each pair inside the margin, 0 at its edge, as in PyTorch. Predictions are scores
+    /// [rows, classes]; targets class indices of that shape, integers or floats (tensors on a
+    /// device: floats), each row terminated by its first −1: later entries are ignored. `mean`
+    /// divides by the number of rows.
     ///
-    /// PyTorch `MultiLabelMarginLoss`. Source: K. Crammer and Y. Singer, A family of additive online
-    /// algorithms for category ranking, 2003.
+    /// PyTorch `MultiLabelMarginLoss`. Source: K. Crammer and Y. Singer, A family of additive
+    /// online algorithms for category ranking, 2003.
     ///
     /// ```
     /// use gradus::{Device, losses::{Loss, MultilabelMargin}};
@@ -70,7 +73,7 @@ impl Rowwise for MultilabelMargin {
         for class in list.iter().take_while(|&&class| class >= R::ZERO) {
             match members.get_mut(class.to_f64() as usize) {
                 Some(member) => *member = R::ONE,
-                // Refused on the host; on the device it is NaN too.
+                // Rejected on the host; NaN on the device too.
                 None => return R::NAN,
             }
         }

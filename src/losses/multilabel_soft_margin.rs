@@ -1,16 +1,19 @@
-//! Multi-label soft margin.
+//! Multi-label soft margin loss.
 
 use super::prelude::*;
 use crate::cpu::simd;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
-    /// Multi-label soft margin: binary cross-entropy of each class, averaged over the classes of a row.
+    /// Multi-label soft margin: binary cross-entropy of each class, averaged over the classes of a
+    /// row.
     ///
-    /// (1/C) Σ_c w_c (p_c t_c sp(−x_c) + (1 − t_c) sp(x_c)), sp(x) = ln(1 + e^x), C the classes kept, w the input `class_weight`, p the
-    /// input `pos_weight`, the weight of the positive side (both 1 without); derivative (w_c/C)((1 − t_c)σ(x_c) − p_c t_c σ(−x_c)). With
-    /// reduction `mean` that is [`crate::losses::BceWithLogits`] of the same `pos_weight`. Predictions are logits, targets from 0 to 1, both [rows, classes]. `none` gives one value per
-    /// row, `mean` divides by the number of rows.
+    /// (1/C) Σ_c w_c (p_c t_c sp(−x_c) + (1 − t_c) sp(x_c)), sp(x) = ln(1 + e^x), C the number of
+    /// unmasked classes, w the input `class_weight`, p the input `pos_weight`, the weight of the
+    /// positive class (both default to 1); derivative (w_c/C)((1 − t_c)σ(x_c) − p_c t_c σ(−x_c)).
+    /// With reduction `mean` this is [`crate::losses::BceWithLogits`] with the same `pos_weight`.
+    /// Predictions are logits, targets from 0 to 1, both [rows, classes]. `none` gives one value
+    /// per row, `mean` divides by the number of rows.
     ///
     /// PyTorch `MultiLabelSoftMarginLoss`.
     ///
@@ -83,7 +86,7 @@ impl Rowwise for MultilabelSoftMargin {
     }
 }
 
-/// Whether a class counts, and how much; `positive` is the weight of its positive side besides.
+/// Mask and weight of a class; `positive` is the additional weight of its positive side.
 struct Class<R> {
     keeps: bool,
     weight: R,
@@ -97,7 +100,7 @@ impl<R: Real> Class<R> {
     }
 }
 
-/// The cells of a row.
+/// Processes the cells of a row.
 #[inline(always)]
 fn cells<R: Real>(
     logits: &[R],
@@ -121,7 +124,7 @@ fn cells<R: Real>(
                 let is_positive = x >= R::ZERO;
                 let (up, down) =
                     (R::select(is_positive, high, low), R::select(is_positive, low, high));
-                // A side that has no share costs nothing, even at ±∞.
+                // A side of weight 0 contributes 0, even at ±∞.
                 let side = |part: R, x: R| {
                     R::select(part == R::ZERO, R::ZERO, part * (x.max(R::ZERO) + tail))
                 };

@@ -9,10 +9,12 @@ use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 /// Negative log-likelihood of log-probabilities x against class labels: −w_y x_y.
 ///
-/// Predictions are log-probabilities [rows, classes] (more leading axes are more rows), targets labels `[rows]`, w the input
-/// `class_weight`. The derivative is −w_y at the label and 0 elsewhere. `mean` divides by the sum of the class weights of the rows
-/// kept, as PyTorch; a row whose label is ignored gives 0 and counts for nothing. −∞ at the label makes the loss ∞. Of logits take
-/// [`crate::losses::CrossEntropy`], which is this of their log-softmax in one pass.
+/// Predictions are log-probabilities [rows, classes] (more leading axes are more rows), targets
+/// labels `[rows]`, w the input `class_weight`. The derivative is −w_y at the label and 0
+/// elsewhere. `mean` divides by the sum of the class weights of the rows kept, as PyTorch; a row
+/// with an ignored label has value and gradient 0 and is not counted. −∞ at the label makes the
+/// loss ∞. For logits use [`crate::losses::CrossEntropy`], which computes this from their
+/// log-softmax in one pass.
 ///
 /// PyTorch `NLLLoss`.
 ///
@@ -58,18 +60,18 @@ impl Default for Nll {
 }
 
 impl Nll {
-    /// Rows with label −100 are left out.
+    /// Rows with label −100 are ignored.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The label whose rows are left out (default −100).
+    /// The label whose rows are ignored (default −100).
     #[must_use]
     pub fn ignore_index(self, label: i64) -> Self {
         self.ignore_indices([label])
     }
 
-    /// Several labels, up to 16, whose rows are left out.
+    /// Up to 16 labels whose rows are ignored.
     #[must_use]
     pub fn ignore_indices(mut self, labels: impl IntoIterator<Item = i64>) -> Self {
         self.ignore_index = labels.into_iter().collect();

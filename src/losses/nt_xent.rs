@@ -1,19 +1,25 @@
-//! Each pair of one label against the negatives alone.
+//! NT-Xent: each positive pair against negatives only.
 
 use super::prelude::*;
 
 options! {
-    /// NT-Xent over labels: each pair of embeddings of one label is a cross-entropy of its own against the negatives of its first.
+    /// NT-Xent over labels: each pair of embeddings with the same label is a separate cross-entropy
+    /// against the negatives of its first embedding.
     ///
-    /// A row's value is Σ_(p∈P_i) ln(1 + e^(L_i − s_ip/T)), L_i = lse over the rows of other labels of s_ij/T, s_ij = x̂_i·x̂_j, P_i the
-    /// other rows of label i: the other positives are no candidates, as they are in `sup_con`. `mean` divides by the number of pairs;
-    /// a row without a positive has none and is left out. `predictions` are [rows, columns], `targets` labels `[rows]`.
+    /// A row's value is Σ_(p∈P_i) ln(1 + e^(L_i − s_ip/T)), L_i = lse over the rows of other labels
+    /// of s_ij/T, s_ij = x̂_i·x̂_j, P_i the other rows of label i: unlike `sup_con`, other
+    /// positives are not in the denominator. `mean` divides by the number of pairs; a row without a
+    /// positive has none and is skipped. `predictions` are [rows, columns], `targets` labels
+    /// `[rows]`.
     ///
-    /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
-    /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.
+    /// The embeddings are first L2-normalised (with a norm of at least 10⁻¹²). A masked row has no
+    /// value of its own but remains a candidate for all other rows and receives their gradients; a
+    /// NaN in one row makes every value NaN.
     ///
-    /// pytorch-metric-learning `NTXentLoss`, optax `ntxent`; with two views of each thing that of SimCLR.
-    /// Source: T. Chen et al., A simple framework for contrastive learning of visual representations, 2020.
+    /// pytorch-metric-learning `NTXentLoss`, optax `ntxent`; with two views of each sample the loss
+    /// of SimCLR.
+    /// Source: T. Chen et al., A simple framework for contrastive learning of visual
+    /// representations, 2020.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{Loss, NtXent}};
@@ -26,7 +32,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct NtXent of "nt_xent" {
-        /// What the scores are divided by.
+        /// Divides the scores.
         temperature: f64 = 0.07, "> 0" if |temperature| temperature > 0.0 && temperature.is_finite();
     }
 }

@@ -5,16 +5,18 @@ use crate::cpu::simd;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
-    /// Ordinal regression: K classes in an order (stars, grades, ages), of which K − 1 logits each say whether the label is above.
+    /// Ordinal regression: K ordered classes (stars, grades, ages), with K − 1 logits that each
+    /// predict whether the label is above a class.
     ///
-    /// Σ_k sp(x_k) − \[y > k\] x_k for k = 0 … K − 2, sp(x) = ln(1 + e^x): binary cross-entropy of "above class k"; derivative σ(x_k) − \[y > k\].
-    /// Predictions are logits [rows, K − 1], targets labels `[rows]` from 0 to K − 1: one more class than there are columns. `mean` divides
-    /// by the number of rows. The class predicted is how many of the logits are above 0. That they fall from left to right is up
-    /// to the network: CORAL shares one weight vector among them.
+    /// Σ_k sp(x_k) − \[y > k\] x_k for k = 0 … K − 2, sp(x) = ln(1 + e^x): binary cross-entropy of
+    /// "above class k"; derivative σ(x_k) − \[y > k\]. Predictions are logits [rows, K − 1],
+    /// targets labels `[rows]` from 0 to K − 1: one class more than columns. `mean` divides by the
+    /// number of rows. The predicted class is the number of logits above 0. Decreasing logits from
+    /// left to right are not enforced: CORAL shares one weight vector among them.
     ///
     /// TF-Ranking `OrdinalLoss`, coral-pytorch `coral_loss`.
-    /// Sources: L. Li and H.-T. Lin, Ordinal regression by extended binary classification, 2006; W. Cao, V. Mirjalili and S. Raschka, Rank
-    /// consistent ordinal regression (CORAL), 2020.
+    /// Sources: L. Li and H.-T. Lin, Ordinal regression by extended binary classification, 2006; W.
+    /// Cao, V. Mirjalili and S. Raschka, Rank consistent ordinal regression (CORAL), 2020.
     ///
     /// ```
     /// use gradus::{Device, losses::{Loss, Ordinal}};
@@ -77,7 +79,7 @@ impl Rowwise for Ordinal {
                 for ((column, &x), (value, slope)) in
                     range.clone().zip(&row.logits[range]).zip(outputs)
                 {
-                    // Below the label x is to be large, from there on small.
+                    // Below the label x should be large, from the label on small.
                     let sign = R::select(column < label, -R::ONE, R::ONE);
                     let (tail, high, low) = x.logistic();
                     *value = Real::max(sign * x, R::ZERO) + tail;

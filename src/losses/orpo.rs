@@ -1,19 +1,22 @@
-//! Odds-ratio preference optimization: likelihood and preference in one.
+//! Odds-ratio preference optimization: likelihood and preference combined.
 
 use super::prelude::*;
 
 options! {
-    /// ORPO: the chosen answer becomes likely, and its odds lie above those of the rejected one; no reference model is asked.
+    /// ORPO: raises the likelihood of the chosen completion and its odds relative to the rejected
+    /// one; needs no reference model.
     ///
-    /// Inputs of one shape, `[pairs]`: `policy_chosen` and `policy_rejected`, the log-probabilities of the answers divided by their
-    /// lengths, at most 0. With odds(x) = x − ln(1 − eˣ) and o = odds(policy_chosen) − odds(policy_rejected) the loss is
-    /// β ln(1 + e^−o) − `nll` · policy_chosen: the second term is the negative log-likelihood of the chosen answer, a mean over
-    /// its tokens (TRL and Liger take the mean over the tokens of the batch: leave it out with `nll` 0 and add
-    /// [`crate::losses::CrossEntropy`] for that). Derivatives: −βσ(−o)/(1 − e^x) − `nll` for `policy_chosen`,
-    /// βσ(−o)/(1 − e^x) for `policy_rejected`.
+    /// Inputs of one shape, `[pairs]`: `policy_chosen` and `policy_rejected`, the log-probabilities
+    /// of the completions divided by their lengths, at most 0. With odds(x) = x − ln(1 − eˣ) and
+    /// o = odds(policy_chosen) − odds(policy_rejected) the loss is β
+    /// ln(1 + e^−o) − `nll` · policy_chosen: the second term is the negative log-likelihood of the
+    /// chosen completion, a mean over its tokens (TRL and Liger use the mean over the tokens of the
+    /// batch: for that omit it with `nll` 0 and add [`crate::losses::CrossEntropy`]). Derivatives:
+    /// −βσ(−o)/(1 − e^x) − `nll` for `policy_chosen`, βσ(−o)/(1 − e^x) for `policy_rejected`.
     ///
     /// TRL `ORPOTrainer`, Liger `LigerFusedLinearORPOLoss`.
-    /// Source: J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without reference model, 2024.
+    /// Source: J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without
+    /// reference model, 2024.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{Loss, Orpo}};
@@ -26,9 +29,9 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Orpo of "orpo" {
-        /// The weight β (the paper's λ) of the odds ratio.
+        /// Weight β (the paper's λ) of the odds ratio.
         beta: f64 = 0.1, ">= 0" if |beta| beta >= 0.0 && beta.is_finite();
-        /// The weight of the negative log-likelihood of the chosen answer.
+        /// Weight of the negative log-likelihood of the chosen completion.
         nll: f64 = 1.0, ">= 0" if |nll| nll >= 0.0 && nll.is_finite();
     }
 }
@@ -75,7 +78,7 @@ impl Filling for Orpo {
 
 /// ln(p/(1 − p)) of p = eˣ.
 fn log_odds<R: Real>(x: R) -> R {
-    // 1 − eˣ has its digits near 0 by eˣ − 1, and ln(1 − eˣ) far from it by ln(1 + y).
+    // 1 − eˣ is accurate near 0 via eˣ − 1, and ln(1 − eˣ) far from it via ln(1 + y).
     x - R::select(x > R::new(-std::f64::consts::LN_2), (-x.exp_m1()).ln(), (-x.exp()).ln_1p())
 }
 
@@ -83,10 +86,11 @@ impl Preference for Orpo {
     fn terms<R: Real>(&self, [chosen, rejected, ..]: [R; 4]) -> PreferenceTerms<R> {
         let (beta, nll) = (R::new(self.beta), R::new(self.nll));
         let odds = [chosen, rejected].map(log_odds);
-        // A certain answer has infinite odds, of which two are equal.
+        // A completion of probability 1 has infinite odds; equal odds give a difference of 0.
         let o = R::select(chosen == rejected, R::ZERO, odds[0] - odds[1]);
         let pull = beta * (-o).sigmoid();
-        // σ(−o)/(1 − eˣ) of a chosen answer that is almost certain is e^(odds of the other − x)/(1 + e^−o): 0/0 as it stands.
+        // σ(−o)/(1 − eˣ) is 0/0 for a chosen completion of probability near 1; computed as e^(odds
+        // of the other − x)/(1 + e^−o).
         let near = -beta * (odds[1] - chosen).exp() / (R::ONE + (-o).exp());
         let slope = R::select(o > R::ZERO, near, pull / chosen.exp_m1());
         PreferenceTerms {

@@ -6,15 +6,17 @@ use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs_of};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// Pairwise hinge loss (RankSVM): Σ [1 − d]₊ over the pairs of a list with yᵢ > yⱼ, d = (sᵢ − sⱼ)/temperature.
+    /// Pairwise hinge loss (RankSVM): Σ [1 − d]₊ over the pairs of a list with yᵢ > yⱼ,
+    /// d = (sᵢ − sⱼ)/temperature.
     ///
-    /// Derivative of a pair: −1 for the higher item inside the margin, 0 at its edge and beyond; its opposite for the lower. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
-    /// derivative is 0.
-    /// `mean` divides by the number of pairs over all lists, `none` gives the sum of each
-    /// list; a list without a pair is 0. Ties of scores are broken by the place in the list. Targets are at most 100.
+    /// Derivative of a pair: −1 for the higher item inside the margin, 0 at its edge and beyond;
+    /// its opposite for the lower. Predictions and targets are [lists, items]; an item whose target
+    /// is below 0 is padding: its score is ignored and its derivative is 0. `mean` divides by the
+    /// number of pairs over all lists, `none` returns the sum of each list, 0 for a list without
+    /// pairs. Tied scores are ordered by their position in the list. Targets are at most 100.
     ///
-    /// TF-Ranking `PairwiseHingeLoss`. Source: R. Herbrich, T. Graepel and K. Obermayer, Large margin rank boundaries for ordinal
-    /// regression, 2000.
+    /// TF-Ranking `PairwiseHingeLoss`. Source: R. Herbrich, T. Graepel and K. Obermayer, Large
+    /// margin rank boundaries for ordinal regression, 2000.
     ///
     /// ```
     /// use gradus::{Device, losses::{PairwiseHinge, Loss}};
@@ -29,9 +31,10 @@ options! {
     pub struct PairwiseHinge of "pairwise_hinge" {
         /// Divides the scores.
         temperature: f64 = 1.0, "finite and > 0" if |t| t > 0.0 && t.is_finite();
-        /// The weight of a pair, held fixed: none; label_diff, |yᵢ − yⱼ|; ndcg, how much NDCG changes if the two change places.
+        /// Pair weight, constant in the derivative: none; label_diff, |yᵢ − yⱼ|; ndcg, the change
+        /// in NDCG when the two items are swapped.
         lambda: Lambda = Lambda::None, "\"none\", \"label_diff\" or \"ndcg\"" if |_| true;
-        /// Places whose discount is not 0 where lambda is ndcg; 0 for all.
+        /// Number of top ranks with a nonzero discount when lambda is ndcg; 0 for all.
         top_n: u32 = 0_u32, "a whole number from 0 on" if |_| true;
     }
 }

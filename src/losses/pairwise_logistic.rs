@@ -6,14 +6,17 @@ use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs_of};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// Pairwise logistic loss (RankNet): Σ ln(1 + e⁻ᵈ) over the pairs of a list with yᵢ > yⱼ, d = (sᵢ − sⱼ)/temperature.
+    /// Pairwise logistic loss (RankNet): Σ ln(1 + e⁻ᵈ) over the pairs of a list with yᵢ > yⱼ,
+    /// d = (sᵢ − sⱼ)/temperature.
     ///
-    /// Derivative of a pair: −σ(−d) for the higher item, its opposite for the lower. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
-    /// derivative is 0.
-    /// `mean` divides by the number of pairs over all lists, `none` gives the sum of each
-    /// list; a list without a pair is 0. Ties of scores are broken by the place in the list. Targets are at most 100.
+    /// Derivative of a pair: −σ(−d) for the higher item, its opposite for the lower. Predictions
+    /// and targets are [lists, items]; an item whose target is below 0 is padding: its score is
+    /// ignored and its derivative is 0. `mean` divides by the number of pairs over all lists,
+    /// `none` returns the sum of each list, 0 for a list without pairs. Tied scores are ordered by
+    /// their position in the list. Targets are at most 100.
     ///
-    /// Keras-Hub and TF-Ranking `PairwiseLogisticLoss` (which divides by the sum of the weights where `lambda` weighs).
+    /// Keras-Hub and TF-Ranking `PairwiseLogisticLoss` (which divides by the sum of the weights if
+    /// `lambda` is set).
     /// Source: C. Burges et al., Learning to rank using gradient descent, 2005.
     ///
     /// ```
@@ -29,9 +32,10 @@ options! {
     pub struct PairwiseLogistic of "pairwise_logistic" {
         /// Divides the scores.
         temperature: f64 = 1.0, "finite and > 0" if |t| t > 0.0 && t.is_finite();
-        /// The weight of a pair, held fixed: none; label_diff, |yᵢ − yⱼ|; ndcg, how much NDCG changes if the two change places.
+        /// Pair weight, constant in the derivative: none; label_diff, |yᵢ − yⱼ|; ndcg, the change
+        /// in NDCG when the two items are swapped.
         lambda: Lambda = Lambda::None, "\"none\", \"label_diff\" or \"ndcg\"" if |_| true;
-        /// Places whose discount is not 0 where lambda is ndcg; 0 for all.
+        /// Number of top ranks with a nonzero discount when lambda is ndcg; 0 for all.
         top_n: u32 = 0_u32, "a whole number from 0 on" if |_| true;
     }
 }

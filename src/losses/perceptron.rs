@@ -1,15 +1,17 @@
-//! The perceptron's loss.
+//! Perceptron loss.
 
 use crate::losses::domain::Labels;
 use crate::losses::prelude::*;
 
 options! {
-    /// Perceptron loss, [−yx]₊ for labels y = −1 or +1: only what is on the wrong side counts.
+    /// Perceptron loss, [−yx]₊ for labels y = −1 or +1: only misclassified predictions count.
     ///
-    /// Derivative: −y where yx < 0, 0 at 0 and above. Predictions and targets have one shape. Targets of 0 and 1 are
-    /// taken with `labels(Labels::ZeroOne)`, said outright: never guessed from the data.
+    /// Derivative: −y where yx < 0, 0 at 0 and above. Predictions and targets have the same shape.
+    /// Targets of 0 and 1 need `labels(Labels::ZeroOne)`: the encoding is never inferred from the
+    /// data.
     ///
-    /// optax `perceptron_loss`, scikit-learn `SGDClassifier(loss="perceptron")`. Source: F. Rosenblatt, The perceptron, 1958.
+    /// optax `perceptron_loss`, scikit-learn `SGDClassifier(loss="perceptron")`. Source: F.
+    /// Rosenblatt, The perceptron, 1958.
     ///
     /// ```
     /// use gradus::{Device, losses::{Perceptron, Loss}};
@@ -22,7 +24,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Perceptron of "perceptron" {
-        /// How the two classes are written.
+        /// Encoding of the two classes.
         labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
     }
 }

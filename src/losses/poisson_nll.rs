@@ -1,13 +1,15 @@
-//! Negative log-likelihood of counts.
+//! Poisson negative log-likelihood.
 
 use super::prelude::*;
 
 options! {
-    /// Poisson negative log-likelihood of a count y, from the logarithm of the mean (default) or the mean itself.
+    /// Poisson negative log-likelihood of a count y, given the logarithm of the mean (default) or
+    /// the mean itself.
     ///
-    /// `log_input`: e^x − yx, derivative e^x − y. Else: x − y ln(x + ε), derivative 1 − y/(x + ε). `full` adds Stirling's
-    /// y ln y − y + ½ ln 2πy where y > 1. Predictions and targets have one shape; targets are not negative. A mean of
-    /// 0 (x = −∞) costs nothing for a count of 0.
+    /// `log_input`: e^x − yx, derivative e^x − y. Otherwise: x − y ln(x + ε), derivative
+    /// 1 − y/(x + ε). `full` adds Stirling's y ln y − y + ½ ln 2πy where y > 1. Predictions and
+    /// targets have the same shape; targets are not negative. A mean of 0 (x = −∞) has loss 0 for a
+    /// count of 0.
     ///
     /// PyTorch `PoissonNLLLoss`, Keras `Poisson` (`log_input` off), burn `PoissonNllLoss`.
     /// Source: J. A. Nelder and R. W. M. Wedderburn, Generalized linear models, 1972.
@@ -23,11 +25,11 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct PoissonNll of "poisson_nll" {
-        /// Whether predictions are logarithms of means.
+        /// True if predictions are logarithms of means.
         log_input: bool = true, "true or false" if |_| true;
-        /// Whether to add Stirling's approximation of ln y! where y > 1.
+        /// True to add Stirling's approximation of ln y! where y > 1.
         full: bool = false, "true or false" if |_| true;
-        /// Keeps the logarithm of a mean of 0 finite, where `log_input` is off.
+        /// Added to the mean to keep its logarithm finite if `log_input` is off.
         epsilon: f64 = 1e-8, "> 0" if |epsilon| epsilon > 0.0 && epsilon.is_finite();
     }
 }
@@ -78,14 +80,15 @@ impl Filling for PoissonNll {
 impl PoissonNll {
     #[inline(always)]
     fn of_logarithm<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
-        // e^1000 is ∞ in both precisions, and what is subtracted from it stays finite: no ∞ − ∞.
+        // e^1000 is ∞ in both precisions, and the subtracted term stays finite: no ∞ − ∞.
         let x = prediction.min(R::new(1000.0));
         let mean = x.exp();
         let reward = R::select(truth == R::ZERO, R::ZERO, truth * x);
         if !self.full {
             return (mean - reward, mean - truth);
         }
-        // e^x − yx + y ln y − y = y(e^d − 1 − d), d = x − ln y: huge counts would leave nothing of the four terms.
+        // e^x − yx + y ln y − y = y(e^d − 1 − d), d = x − ln y: the four terms would cancel for
+        // huge counts.
         let distance = x - truth.ln();
         let whole = truth * (distance.exp_m1() - distance) + stirling(truth);
         (R::select(truth > R::ONE, whole, mean - reward), mean - truth)
@@ -108,7 +111,7 @@ impl PoissonNll {
     }
 }
 
-/// What Stirling's approximation of ln y! has besides y ln y − y: ½ ln 2πy.
+/// Stirling's approximation of ln y! minus (y ln y − y): ½ ln 2πy.
 #[inline(always)]
 fn stirling<R: Real>(y: R) -> R {
     R::new(0.5) * (R::new(std::f64::consts::TAU) * y).ln()

@@ -1,4 +1,4 @@
-//! PolyLoss of the first order.
+//! First-order PolyLoss.
 
 use super::prelude::*;
 use crate::cpu::softmax_target;
@@ -7,15 +7,17 @@ use crate::runtime::wgsl::{File, shader};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// PolyLoss of the first order of logits: cross-entropy with the first coefficient of its series in 1 − p raised by ε.
+    /// First-order PolyLoss of logits: cross-entropy with ε added to the first coefficient of its
+    /// series in 1 − p.
     ///
-    /// W (Σ t_c (lse − x_c) + ε(1 − P)), P = Σ t_c p_c, p the softmax, t the target (one-hot for a label); W is the input
-    /// `class_weight` at the label, or its mean under dense targets. Derivative W (p_c Σt − t_c − ε p_c (t_c − P)). Predictions are
-    /// logits [rows, classes], targets labels `[rows]` or dense [rows, classes]. `mean` divides by the number of rows. A logit
-    /// of −∞ is a masked class unless it is a target: then the loss is ∞.
+    /// W (Σ t_c (lse − x_c) + ε(1 − P)), P = Σ t_c p_c, p the softmax, t the target (one-hot for a
+    /// label); W is the input `class_weight` at the label, or its mean under dense targets.
+    /// Derivative W (p_c Σt − t_c − ε p_c (t_c − P)). Predictions are logits [rows, classes],
+    /// targets labels `[rows]` or dense [rows, classes]. `mean` divides by the number of rows. A
+    /// logit of −∞ is a masked class unless it is a target: then the loss is ∞.
     ///
-    /// optax `poly_loss_cross_entropy`. Source: Z. Leng et al., PolyLoss: a polynomial expansion perspective of classification
-    /// loss functions, 2022.
+    /// optax `poly_loss_cross_entropy`. Source: Z. Leng et al., PolyLoss: a polynomial expansion
+    /// perspective of classification loss functions, 2022.
     ///
     /// ```
     /// use gradus::{Device, losses::{Loss, Poly1CrossEntropy}};
@@ -27,7 +29,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Poly1CrossEntropy of "poly1_cross_entropy" {
-        /// What the first coefficient is raised by.
+        /// Added to the first coefficient, ε.
         epsilon: f64 = 2.0, "a finite number" if |epsilon| epsilon.is_finite();
     }
 }

@@ -10,16 +10,20 @@ use crate::cpu::softmax_target::ValueWithPartials;
 use crate::runtime::wgsl::{File, shader};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
-/// PolyLoss of logits: cross-entropy with the first coefficients of its series in 1 − p raised, one ε for each.
+/// PolyLoss of logits: cross-entropy with an ε added to each of the first coefficients of its
+/// series in 1 − p.
 ///
-/// −ln p = Σ_j (1 − p)^j/j, so that W (Σ t_c (lse − x_c) + Σ_j ε_j (1 − P)^j), P = Σ t_c p_c, p the softmax, t the target (one-hot for a
-/// label), has the coefficients 1/j + ε_j up to the last ε and those of cross-entropy from there on. W is the input `class_weight` at
-/// the label, or its mean under dense targets. Derivative W (p_c Σt − t_c − Σ_j j ε_j (1 − P)^(j−1) p_c (t_c − P)). Predictions are
-/// logits [rows, classes], targets labels `[rows]` or dense [rows, classes]. `mean` divides by the number of rows. A logit of −∞ is a
-/// masked class unless it is a target: then the loss is ∞. ε_j = −1/j takes a term away: what is left is a difference, good to the
-/// rounding of the terms themselves. One coefficient alone is [`crate::losses::Poly1CrossEntropy`].
+/// −ln p = Σ_j (1 − p)^j/j, so W (Σ t_c (lse − x_c) + Σ_j ε_j (1 − P)^j), P = Σ t_c p_c, p the
+/// softmax, t the target (one-hot for a label), has the coefficients 1/j + ε_j up to the last ε and
+/// those of cross-entropy beyond. W is the input `class_weight` at the label, or its mean under
+/// dense targets. Derivative W (p_c Σt − t_c − Σ_j j ε_j (1 − P)^(j−1) p_c (t_c − P)). Predictions
+/// are logits [rows, classes], targets labels `[rows]` or dense [rows, classes]. `mean` divides by
+/// the number of rows. A logit of −∞ is a masked class unless it is a target: then the loss is ∞.
+/// ε_j = −1/j removes a term: the remainder is a difference, accurate to the rounding of the terms.
+/// For a single coefficient see [`crate::losses::Poly1CrossEntropy`].
 ///
-/// Source: Z. Leng et al., PolyLoss: a polynomial expansion perspective of classification loss functions, 2022.
+/// Source: Z. Leng et al., PolyLoss: a polynomial expansion perspective of classification loss
+/// functions, 2022.
 ///
 /// ```
 /// use gradus::{Device, losses::{Loss, PolyCrossEntropy}};
@@ -36,7 +40,7 @@ pub struct PolyCrossEntropy {
     epsilons: Vec<f64>,
 }
 
-/// The shader's `override`s: a coefficient each.
+/// The shader's `override`s, one per coefficient.
 const NAMES: [&str; 8] = [
     "EPSILON_1",
     "EPSILON_2",
@@ -76,12 +80,12 @@ impl Default for PolyCrossEntropy {
 }
 
 impl PolyCrossEntropy {
-    /// With one coefficient, raised by 2.
+    /// With one ε of 2.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What the coefficients of 1 − p, (1 − p)² … are raised by: 1 to 8 finite numbers.
+    /// Added to the coefficients of 1 − p, (1 − p)² …: 1 to 8 finite numbers.
     #[must_use]
     pub fn epsilons(mut self, epsilons: impl IntoIterator<Item = f64>) -> Self {
         self.epsilons = epsilons.into_iter().collect();

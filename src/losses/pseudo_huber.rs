@@ -1,14 +1,17 @@
-//! The smooth form of Huber's loss.
+//! Pseudo-Huber loss.
 
 use super::prelude::*;
 
 options! {
-    /// Pseudo-Huber: [`super::Huber`] without the seam, e²/2 for errors e far below `delta`, δ|e| far above.
+    /// Pseudo-Huber: a smooth [`super::Huber`], e²/2 for errors e far below `delta`, δ|e| far
+    /// above.
     ///
-    /// δ²(√(1 + (e/δ)²) − 1); derivative: e/√(1 + (e/δ)²). Predictions and targets have one shape; `delta` has their unit.
+    /// δ²(√(1 + (e/δ)²) − 1); derivative: e/√(1 + (e/δ)²). Predictions and targets have the same
+    /// shape; `delta` has their unit.
     ///
-    /// XGBoost `reg:pseudohubererror`. Source: P. Charbonnier, L. Blanc-Féraud, G. Aubert and M. Barlaud, Two deterministic
-    /// half-quadratic regularization algorithms for computed imaging, 1994.
+    /// XGBoost `reg:pseudohubererror`. Source: P. Charbonnier, L. Blanc-Féraud, G. Aubert and M.
+    /// Barlaud, Two deterministic half-quadratic regularization algorithms for computed
+    /// imaging, 1994.
     ///
     /// ```
     /// use gradus::{Device, losses::{PseudoHuber, Loss}};
@@ -21,7 +24,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct PseudoHuber of "pseudo_huber" {
-        /// The error at which the quadratic part ends.
+        /// Error at which the loss changes from quadratic to linear.
         delta: f64 = 1.0, "> 0" if |delta| delta > 0.0 && delta.is_finite();
     }
 }
@@ -58,8 +61,8 @@ impl Pointwise for PseudoHuber {
         let delta = R::new(self.delta);
         let error = prediction - truth;
         let ratio = error.abs() / delta;
-        // √(1 + r²) = s for r ≤ 1 and rs beyond, s = √(1 + m²), m = min(r, 1/r): no square overflows. And
-        // √(1 + r²) − 1 = r · r/(√(1 + r²) + 1), which has no difference.
+        // √(1 + r²) = s for r ≤ 1 and rs beyond, s = √(1 + m²), m = min(r, 1/r): no square
+        // overflows. And √(1 + r²) − 1 = r · r/(√(1 + r²) + 1), which avoids cancellation.
         let inverse = ratio.recip();
         let smaller = R::min(ratio, inverse);
         let s = (R::ONE + smaller * smaller).sqrt();

@@ -1,14 +1,16 @@
-//! The pinball loss.
+//! Quantile (pinball) loss.
 
 use super::prelude::*;
 
 options! {
     /// Quantile (pinball) loss: its minimum is the `quantile` of the targets, the median at ½.
     ///
-    /// With d = target − prediction: q d where d > 0, (q − 1) d elsewhere; derivative: −q where the prediction is too low,
-    /// 1 − q where it is too high, 0 where it is right. Predictions and targets have one shape.
+    /// With d = target − prediction: q d where d > 0, (q − 1) d elsewhere; derivative: −q where the
+    /// prediction is too low, 1 − q where it is too high, 0 where they are equal. Predictions and
+    /// targets have the same shape.
     ///
-    /// scikit-learn `PinballLoss`, `QuantileRegressor`. Source: R. Koenker and G. Bassett, Regression quantiles, 1978.
+    /// scikit-learn `PinballLoss`, `QuantileRegressor`. Source: R. Koenker and G. Bassett,
+    /// Regression quantiles, 1978.
     ///
     /// ```
     /// use gradus::{Device, losses::{Quantile, Loss}};
@@ -21,7 +23,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Quantile of "quantile" {
-        /// The share of targets that should lie below the prediction.
+        /// Fraction of targets that should be below the prediction.
         quantile: f64 = 0.5, "in (0, 1)" if |quantile| quantile > 0.0 && quantile < 1.0;
     }
 }

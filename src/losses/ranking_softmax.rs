@@ -6,14 +6,16 @@ use crate::templates::listwise::cpu::{kept_items, softmax_against};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// Softmax loss of a list, −Σ y ln softmax(s), with the targets y as they are.
+    /// Softmax loss of a list, −Σ y ln softmax(s), with unnormalised targets y.
     ///
-    /// Derivative softmax(s) Σy − y. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
-    /// derivative is 0. `mean` divides by the number of lists that have an item. A score of −∞ has probability 0: derivative 0,
-    /// and the value is ∞ where its target is above 0.
+    /// Derivative softmax(s) Σy − y. Predictions and targets are [lists, items]; an item whose
+    /// target is below 0 is padding: its score is ignored and its derivative is 0. `mean` divides
+    /// by the number of lists with at least one item. A score of −∞ has probability 0: derivative
+    /// 0, and the value is ∞ where its target is above 0.
     ///
-    /// optax `ranking_softmax_loss`, TF-Ranking `SoftmaxLoss` (which divides each list's targets by their sum). Source: Z. Cao et al., Learning
-    /// to rank: from pairwise approach to listwise approach, 2007.
+    /// optax `ranking_softmax_loss`, TF-Ranking `SoftmaxLoss` (which divides each list's targets by
+    /// their sum). Source: Z. Cao et al., Learning to rank: from pairwise approach to listwise
+    /// approach, 2007.
     ///
     /// ```
     /// use gradus::{Device, losses::{RankingSoftmax, Loss}};

@@ -1,16 +1,19 @@
-//! Simple preference optimization: no reference model, and a margin.
+//! Simple preference optimization: with a margin, without a reference model.
 
 use super::prelude::*;
 
 options! {
-    /// SimPO: the chosen answer's mean log-probability shall lie above the rejected one's by a margin; no reference model is asked.
+    /// SimPO: the mean log-probability of the chosen completion should exceed that of the rejected
+    /// one by a margin; needs no reference model.
     ///
-    /// Inputs of one shape, `[pairs]`: `policy_chosen` and `policy_rejected`, the log-probabilities of the answers divided by their
-    /// lengths. With h = β(policy_chosen − policy_rejected) − γ: ln(1 + e^−h) + s h, s the label smoothing; derivatives
-    /// β(s − σ(−h)) for `policy_chosen` and the opposite for `policy_rejected`.
+    /// Inputs of one shape, `[pairs]`: `policy_chosen` and `policy_rejected`, the log-probabilities
+    /// of the completions divided by their lengths. With
+    /// h = β(policy_chosen − policy_rejected) − γ: ln(1 + e^−h) + s h, s the label smoothing;
+    /// derivatives β(s − σ(−h)) for `policy_chosen` and its negative for `policy_rejected`.
     ///
     /// TRL `CPOTrainer` (`loss_type="simpo"`), Liger `LigerFusedLinearSimPOLoss`.
-    /// Source: Y. Meng, M. Xia and D. Chen, SimPO: simple preference optimization with a reference-free reward, 2024.
+    /// Source: Y. Meng, M. Xia and D. Chen, SimPO: simple preference optimization with a
+    /// reference-free reward, 2024.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{Loss, Simpo}};
@@ -24,11 +27,11 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Simpo of "simpo" {
-        /// The scale β of the difference.
+        /// Scale β of the difference.
         beta: f64 = 2.0, "> 0" if |beta| beta > 0.0 && beta.is_finite();
-        /// The margin γ of the scaled difference.
+        /// Margin γ of the scaled difference.
         gamma: f64 = 1.0, ">= 0" if |gamma| gamma >= 0.0 && gamma.is_finite();
-        /// Share of the pairs whose labels are taken to be wrong.
+        /// Fraction s of pairs assumed to be mislabelled.
         label_smoothing: f64 = 0.0, "in [0, 0.5)" if |s| (0.0..0.5).contains(&s);
     }
 }

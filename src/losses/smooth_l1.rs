@@ -1,11 +1,12 @@
-//! Smooth L1.
+//! Smooth L1 loss.
 
 use super::prelude::*;
 
 options! {
-    /// Smooth L1: Huber's loss divided by its threshold, so that the linear part has slope 1.
+    /// Smooth L1: Huber loss divided by its threshold, so that the linear part has slope 1.
     ///
-    /// With q = min(|e|, β): ½q²/β + |e| − q; derivative: e/β clipped to ±1. `beta` 0 is the absolute error.
+    /// With q = min(|e|, β): ½q²/β + |e| − q; derivative: e/β clipped to ±1. `beta` 0 is the
+    /// absolute error.
     ///
     /// PyTorch `SmoothL1Loss`. Source: R. Girshick, Fast R-CNN, 2015.
     ///
@@ -20,7 +21,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct SmoothL1 of "smooth_l1" {
-        /// The error at which the quadratic part ends; 0 is mae.
+        /// Error at which the loss becomes linear; 0 is mae.
         beta: f64 = 1.0, ">= 0" if |beta| beta >= 0.0 && beta.is_finite();
     }
 }

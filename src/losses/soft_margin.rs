@@ -1,15 +1,17 @@
-//! Logistic loss of signed labels.
+//! Soft margin (logistic) loss.
 
 use crate::losses::domain::Labels;
 use crate::losses::prelude::*;
 
 options! {
-    /// Soft margin (logistic) loss, ln(1 + e^−yx) for labels y = −1 or +1: [`super::BceWithLogits`] in other words.
+    /// Soft margin (logistic) loss, ln(1 + e^−yx) for labels y = −1 or +1: [`super::BceWithLogits`]
+    /// for signed labels.
     ///
-    /// Derivative: −yσ(−yx). Predictions and targets have one shape. Targets of 0 and 1 are taken with
-    /// `labels(Labels::ZeroOne)`, said outright: never guessed from the data.
+    /// Derivative: −yσ(−yx). Predictions and targets have the same shape. Targets of 0 and 1 need
+    /// `labels(Labels::ZeroOne)`: the encoding is never inferred from the data.
     ///
-    /// PyTorch `SoftMarginLoss`. Source: J. Friedman, T. Hastie and R. Tibshirani, Additive logistic regression, 2000.
+    /// PyTorch `SoftMarginLoss`. Source: J. Friedman, T. Hastie and R. Tibshirani, Additive
+    /// logistic regression, 2000.
     ///
     /// ```
     /// use gradus::{Device, losses::{SoftMargin, Loss}};
@@ -22,7 +24,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct SoftMargin of "soft_margin" {
-        /// How the two classes are written.
+        /// Encoding of the two classes.
         labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
     }
 }

@@ -6,14 +6,18 @@ use crate::runtime::wgsl::File;
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// Sparsemax loss against class labels: the Fenchel–Young loss of the projection of the scores onto the simplex, p = [x − τ]₊, Σp = 1.
+    /// Sparsemax loss against class labels: the Fenchel–Young loss of the projection of the scores
+    /// onto the simplex, p = [x − τ]₊, Σp = 1.
     ///
-    /// ½ Σ (x² − τ²) over the support + ½ − x_y. Unlike softmax it gives classes far behind a probability of 0, and is 0 itself where the
-    /// label leads by 1. Derivative p − 1 at the label, p elsewhere. Predictions are scores [rows, classes], targets labels `[rows]`. A score of
-    /// −∞ is a masked class (p and derivative 0) unless it is the label: then the loss is ∞. On the GPU the threshold is sought in a fixed
-    /// number of steps of Newton's method and halvings, which reach the last digits of f32.
+    /// ½ Σ (x² − τ²) over the support + ½ − x_y. Unlike softmax it assigns probability 0 to classes
+    /// with much lower scores, and is 0 itself where the label leads by 1. Derivative p − 1 at the
+    /// label, p elsewhere. Predictions are scores [rows, classes], targets labels `[rows]`. A score
+    /// of −∞ is a masked class (p and derivative 0) unless it is the label: then the loss is ∞. On
+    /// the GPU the threshold is found by a fixed number of Newton and bisection steps, accurate to
+    /// the last digits of f32.
     ///
-    /// optax `multiclass_sparsemax_loss`. Source: A. F. T. Martins and R. F. Astudillo, From softmax to sparsemax, 2016.
+    /// optax `multiclass_sparsemax_loss`. Source: A. F. T. Martins and R. F. Astudillo, From
+    /// softmax to sparsemax, 2016.
     ///
     /// ```
     /// use gradus::{Device, losses::{Loss, Sparsemax}};

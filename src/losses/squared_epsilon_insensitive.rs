@@ -1,15 +1,16 @@
-//! The squared loss of support vector regression.
+//! Squared epsilon-insensitive loss of support vector regression.
 
 use super::prelude::*;
 
 options! {
-    /// Squared ε-insensitive loss: errors up to `epsilon` are free, beyond it counts the square of the rest.
+    /// Squared ε-insensitive loss: 0 for errors up to `epsilon`, the square of the excess beyond.
     ///
-    /// [|e| − ε]₊² with e = prediction − target; derivative: 2[|e| − ε]₊ sign e. Predictions and targets have one shape;
-    /// `epsilon` has their unit.
+    /// [|e| − ε]₊² with e = prediction − target; derivative: 2[|e| − ε]₊ sign e. Predictions and
+    /// targets have the same shape; `epsilon` has their unit.
     ///
     /// scikit-learn `SGDRegressor(loss="squared_epsilon_insensitive")`.
-    /// Source: H. Drucker, C. J. C. Burges, L. Kaufman, A. Smola and V. Vapnik, Support vector regression machines, 1997.
+    /// Source: H. Drucker, C. J. C. Burges, L. Kaufman, A. Smola and V. Vapnik, Support vector
+    /// regression machines, 1997.
     ///
     /// ```
     /// use gradus::{Device, losses::{SquaredEpsilonInsensitive, Loss}};
@@ -22,7 +23,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct SquaredEpsilonInsensitive of "squared_epsilon_insensitive" {
-        /// The error that is free.
+        /// Largest error with a loss of 0.
         epsilon: f64 = 0.1, ">= 0" if |epsilon| epsilon >= 0.0 && epsilon.is_finite();
     }
 }

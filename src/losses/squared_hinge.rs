@@ -6,10 +6,12 @@ use crate::losses::prelude::*;
 options! {
     /// Squared hinge loss, [1 − yx]₊² for labels y = −1 or +1.
     ///
-    /// Derivative: −2y[1 − yx]₊. Predictions and targets have one shape. Targets of 0 and 1 are
-    /// taken with `labels(Labels::ZeroOne)`, said outright: never guessed from the data, as Keras does.
+    /// Derivative: −2y[1 − yx]₊. Predictions and targets have the same shape. Targets of 0 and 1
+    /// need `labels(Labels::ZeroOne)`: the encoding is never inferred from the data (Keras infers
+    /// it).
     ///
-    /// Keras `SquaredHinge`. Source: C.-C. Chang and C.-J. Lin, Training ν-support vector classifiers, 2001.
+    /// Keras `SquaredHinge`. Source: C.-C. Chang and C.-J. Lin, Training ν-support vector
+    /// classifiers, 2001.
     ///
     /// ```
     /// use gradus::{Device, losses::{SquaredHinge, Loss}};
@@ -22,7 +24,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct SquaredHinge of "squared_hinge" {
-        /// How the two classes are written.
+        /// Encoding of the two classes.
         labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
     }
 }

@@ -1,15 +1,18 @@
-//! Embeddings of one label among all others of the batch.
+//! Supervised contrastive loss.
 
 use super::prelude::*;
 
 options! {
-    /// Supervised contrastive loss (L_out): an embedding shall be more similar to those of its own label than to all others.
+    /// Supervised contrastive loss (L_out): an embedding should be more similar to those of its own
+    /// label than to all others.
     ///
-    /// lse_(j≠i)(s_ij/T) − (1/|P_i|) Σ_(p∈P_i) s_ip/T, s_ij = x̂_i·x̂_j, P_i the other rows of label i. A row without a positive is left
-    /// out of value, gradient and mean. `predictions` are [rows, columns], `targets` labels `[rows]`; the values are `[rows]`.
+    /// lse_(j≠i)(s_ij/T) − (1/|P_i|) Σ_(p∈P_i) s_ip/T, s_ij = x̂_i·x̂_j, P_i the other rows of
+    /// label i. A row without a positive is left out of value, gradient and mean. `predictions` are
+    /// [rows, columns], `targets` labels `[rows]`; the values are `[rows]`.
     ///
-    /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
-    /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.
+    /// The embeddings are first L2-normalised (with a norm of at least 10⁻¹²). A masked row has no
+    /// value of its own but remains a candidate for all other rows and receives their gradients; a
+    /// NaN in one row makes every value NaN.
     ///
     /// pytorch-metric-learning `SupConLoss`.
     /// Source: P. Khosla et al., Supervised contrastive learning, 2020.
@@ -26,7 +29,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct SupCon of "sup_con" {
-        /// What the scores are divided by.
+        /// Divides the scores.
         temperature: f64 = 0.1, "> 0" if |temperature| temperature > 0.0 && temperature.is_finite();
     }
 }

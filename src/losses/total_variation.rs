@@ -5,13 +5,16 @@ use crate::cpu::simd;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
-    /// Total variation distance of predicted probabilities p from t: the largest difference that any event's probability has.
+    /// Total variation distance of predicted probabilities p from t: the largest difference in the
+    /// probability of any event.
     ///
-    /// Per row ½ Σ w_c |p_c − t_c|, w the input `class_weight`; derivative (w_c/2) sign(p_c − t_c), 0 where they are equal. Predictions
-    /// (of a softmax: probabilities, not logarithms) and targets are [rows, classes]. `mean` and `batch_mean` divide by the number of rows.
+    /// Per row ½ Σ w_c |p_c − t_c|, w the input `class_weight`; derivative (w_c/2) sign(p_c − t_c),
+    /// 0 where they are equal. Predictions (probabilities after a softmax, not logarithms) and
+    /// targets are [rows, classes]. `mean` and `batch_mean` divide by the number of rows.
     ///
     /// Liger `LigerTVDLoss`, whose default is `batch_mean` and whose derivative is −½ where p = t.
-    /// Source: B. Wen, Z. Li, W. Du and L. Mou, f-divergence minimization for sequence-level knowledge distillation, 2023.
+    /// Source: B. Wen, Z. Li, W. Du and L. Mou, f-divergence minimization for sequence-level
+    /// knowledge distillation, 2023.
     ///
     /// ```
     /// use gradus::{Device, losses::{Loss, TotalVariation}};

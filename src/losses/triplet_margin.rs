@@ -1,18 +1,22 @@
-//! Which of two vectors is the nearer to a third, by a margin.
+//! Triplet margin loss.
 
 use super::prelude::*;
 use crate::cpu::real::{is_too_large, is_too_small};
 
 options! {
-    /// Triplet margin loss: an anchor shall be nearer to its positive than to its negative, by a margin.
+    /// Triplet margin loss: an anchor should be nearer to its positive than to its negative by a
+    /// margin.
     ///
-    /// [d(a,p) − d(a,n) + m]₊, d(x,y) = ‖x − y + ε‖ₚ; `swap` takes the smaller of d(a,n) and d(p,n) for the second distance. The
-    /// gradient passes where the sum is 0, is halved between two equal distances under `swap`, and is 0 where a distance is 0 and
-    /// at the kinks of p = 1, as in PyTorch. `anchor`, `positive` and `negative` are [rows, columns]; the values are `[rows]`.
+    /// [d(a,p) − d(a,n) + m]₊, d(x,y) = ‖x − y + ε‖ₚ; `swap` uses the smaller of d(a,n) and d(p,n)
+    /// as the second distance. The gradient is nonzero where the sum is 0, is halved between two
+    /// equal distances under `swap`, and is 0 where a distance is 0 and at the kinks of p = 1, as
+    /// in PyTorch. `anchor`, `positive` and `negative` are [rows, columns]; the values are
+    /// `[rows]`.
     ///
-    /// PyTorch `TripletMarginLoss`, burn `TripletMarginLoss`; its p may be 1 or more here (∞ is left out).
-    /// Source: F. Schroff, D. Kalenichenko and J. Philbin, FaceNet, 2015; swap: V. Balntas et al., Learning local feature
-    /// descriptors with triplets and shallow convolutional neural networks, 2016.
+    /// PyTorch `TripletMarginLoss`, burn `TripletMarginLoss`; here p is finite and at least 1.
+    /// Source: F. Schroff, D. Kalenichenko and J. Philbin, FaceNet, 2015; swap: V. Balntas et al.,
+    /// Learning local feature descriptors with triplets and shallow convolutional neural
+    /// networks, 2016.
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{Loss, TripletMargin}};
@@ -26,13 +30,13 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct TripletMargin of "triplet_margin" {
-        /// By how much nearer.
+        /// Margin m between the distances.
         margin: f64 = 1.0, "> 0" if |margin| margin > 0.0 && margin.is_finite();
-        /// The norm: 2 is the usual length, 1 the sum of the differences.
+        /// Exponent p of the norm: 2 is Euclidean, 1 the sum of absolute differences.
         p: f64 = 2.0, "from 1 on, finite" if |p| p >= 1.0 && p.is_finite();
-        /// Added to each difference, so that equal vectors have a distance.
+        /// Added to each difference, so that equal vectors have a nonzero distance.
         epsilon: f64 = 1e-6, ">= 0" if |epsilon| epsilon >= 0.0 && epsilon.is_finite();
-        /// Whether the negative's distance to the positive counts where it is the smaller.
+        /// True to use the negative's distance to the positive if it is smaller.
         swap: bool = false, "true or false" if |_| true;
     }
 }
@@ -102,7 +106,8 @@ impl TripletMargin {
         [(a - p) + epsilon, (a - n) + epsilon, (p - n) + epsilon]
     }
 
-    /// |x|ᵖ; but for p = 1 and 2 of a share of the peak, so that no power leaves the precision.
+    /// |x|ᵖ; for p other than 1 and 2 relative to the peak, so that no power overflows or
+    /// underflows.
     #[inline(always)]
     fn term<R: Real>(&self, x: R, peak: R) -> R {
         if self.p == 2.0 {
@@ -116,7 +121,7 @@ impl TripletMargin {
         }
     }
 
-    /// The distance, and what sign(x)|x|ᵖ⁻¹ is multiplied by in its derivative.
+    /// The distance, and the factor of sign(x)|x|ᵖ⁻¹ in its derivative.
     #[inline(always)]
     fn distance<R: Real>(&self, sum: R, peak: R) -> (R, R) {
         if self.p == 1.0 {

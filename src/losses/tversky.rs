@@ -4,15 +4,19 @@ use super::prelude::*;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
-    /// Tversky loss of probabilities p against t: overlap of two sets, with what is found too much and what is missed weighed apart.
+    /// Tversky loss of probabilities p against t: overlap of two sets, with separate weights for
+    /// false positives and false negatives.
     ///
-    /// Per row 1 − (I + s)/(I + αF + βM + s) with I = Σ w_c p_c t_c, F = Σ w_c p_c(1 − t_c), M = Σ w_c(1 − p_c)t_c, w the input
-    /// `class_weight`; α = β = ½ is [`crate::losses::Dice`] with twice the `smooth`, α = β = 1 the Jaccard index. With E = αF + βM and B the
-    /// denominator it is E/B, computed so, and the derivative w_c((1 − t_c)α(I + s) − t_c(β(I + s) + E))/B². Where B = 0 both are 0.
-    /// Predictions (of a sigmoid or softmax) and targets [rows, classes], from 0 to 1. `mean` divides by the number of rows.
+    /// Per row 1 − (I + s)/(I + αF + βM + s) with I = Σ w_c p_c t_c, F = Σ w_c p_c(1 − t_c), M = Σ
+    /// w_c(1 − p_c)t_c, w the input `class_weight`; α = β = ½ is [`crate::losses::Dice`] with twice
+    /// the `smooth`, α = β = 1 the Jaccard index. With E = αF + βM and B the denominator it is
+    /// computed as E/B, and the derivative is w_c((1 − t_c)α(I + s) − t_c(β(I + s) + E))/B². Where
+    /// B = 0 both are 0. Predictions (after a sigmoid or softmax) and targets [rows, classes], from
+    /// 0 to 1. `mean` divides by the number of rows.
     ///
     /// Keras `Tversky` (all rows as one).
-    /// Source: S. S. M. Salehi, D. Erdogmus and A. Gholipour, Tversky loss function for image segmentation, 2017.
+    /// Source: S. S. M. Salehi, D. Erdogmus and A. Gholipour, Tversky loss function for image
+    /// segmentation, 2017.
     ///
     /// ```
     /// use gradus::{Device, losses::{Loss, Tversky}};
@@ -24,11 +28,11 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Tversky of "tversky" {
-        /// Weight of what is found though it is not there.
+        /// Weight α of false positives.
         alpha: f64 = 0.5, ">= 0" if |alpha| alpha >= 0.0 && alpha.is_finite();
-        /// Weight of what is there and missed.
+        /// Weight β of false negatives.
         beta: f64 = 0.5, ">= 0" if |beta| beta >= 0.0 && beta.is_finite();
-        /// Added above and below, which keeps rows without a target from 0/0.
+        /// Added to numerator and denominator; avoids 0/0 in rows without a target.
         smooth: f64 = 1.0, ">= 0" if |smooth| smooth >= 0.0 && smooth.is_finite();
     }
 }

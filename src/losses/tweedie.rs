@@ -3,11 +3,13 @@
 use super::prelude::*;
 
 options! {
-    /// Half the Tweedie deviance of a target y; x is the logarithm of the mean, `power` p that of the variance in it.
+    /// Half the Tweedie deviance of a target y; x is the logarithm of the mean, `power` p the
+    /// exponent of the mean in the variance.
     ///
-    /// With a = 2 − p and b = 1 − p: e^(ax)/a − y e^(bx)/b + y^a/ab; derivative: e^(ax) − y e^(bx). Predictions and targets
-    /// have one shape. p = 1 is Poisson's (targets from 0), 1 < p < 2 has a mass at 0 and a density above (sums of
-    /// claims), 2 is gamma's, 3 inverse Gaussian (targets above 0 from 2 on). p = 0 would be [`super::Mse`]. 0 at its best: e^x = y.
+    /// With a = 2 − p and b = 1 − p: e^(ax)/a − y e^(bx)/b + y^a/ab; derivative: e^(ax) − y e^(bx).
+    /// Predictions and targets have the same shape. p = 1 is Poisson (targets from 0), 1 < p < 2
+    /// has a mass at 0 and a density above (sums of claims), 2 is gamma, 3 inverse Gaussian
+    /// (targets above 0 from 2 on). p = 0 would be [`super::Mse`]. The minimum is 0, at e^x = y.
     ///
     /// scikit-learn `HalfTweedieLoss`, LightGBM and XGBoost `tweedie`.
     /// Source: B. Jørgensen, Exponential dispersion models, 1987.
@@ -23,7 +25,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Tweedie of "tweedie" {
-        /// The power of the mean that the variance grows with.
+        /// Exponent p of the mean in the variance.
         power: f64 = 1.5, ">= 1" if |power| power >= 1.0 && power.is_finite();
     }
 }
@@ -73,11 +75,12 @@ impl Pointwise for Tweedie {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
-        // Finite, so that ∞ − ∞ and 0 · ∞ cannot be.
+        // Finite, which avoids ∞ − ∞ and 0 · ∞.
         let x = prediction.clamp(R::new(-1e30), R::new(1e30));
         let distance = x - truth.ln();
         let scale = truth.powf(a);
-        // y^a((e^(ad) − 1)/a − (e^(bd) − 1)/b), d = x − ln y: 0 at d = 0, where the terms would leave nothing of each other.
+        // y^a((e^(ad) − 1)/a − (e^(bd) − 1)/b), d = x − ln y: 0 at d = 0, where the original terms
+        // would cancel.
         let near = scale * (grown(a, distance) - grown(b, distance));
         // y^a(e^(ad) − e^(bd)), a − b = 1.
         let slope = scale * (b * distance).exp() * distance.exp_m1();

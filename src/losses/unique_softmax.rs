@@ -5,14 +5,17 @@ use crate::templates::listwise::cpu::{descending, difference, gain, kept_items, 
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 options! {
-    /// Unique softmax: Σ (2^y − 1)(lseᵢ − sᵢ), where lseᵢ is over item i itself and the items whose target is lower: no item competes with one
-    /// that is as relevant.
+    /// Unique softmax: Σ (2^y − 1)(lseᵢ − sᵢ), where lseᵢ is over item i and the items with a lower
+    /// target: items of equal relevance do not compete.
     ///
-    /// Derivative Gᵢ(e^(sᵢ − lseᵢ) − 1) + Σ Gₖ e^(sᵢ − lseₖ) over the items k above i, G = 2^y − 1. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
-    /// derivative is 0. `mean` divides by the number of lists that have an item.
-    /// Targets are at most 100. A score of −∞ has derivative 0; one of +∞ makes the list NaN.
+    /// Derivative Gᵢ(e^(sᵢ − lseᵢ) − 1) + Σ Gₖ e^(sᵢ − lseₖ) over the items k above i, G = 2^y − 1.
+    /// Predictions and targets are [lists, items]; an item whose target is below 0 is padding: its
+    /// score is ignored and its derivative is 0. `mean` divides by the number of lists with at
+    /// least one item. Targets are at most 100. A score of −∞ has derivative 0; a score of +∞ makes
+    /// the list NaN.
     ///
-    /// TF-Ranking `UniqueSoftmaxLoss`. Source: X. Zhu and D. Klabjan, Listwise learning to rank by exploring unique ratings, 2020.
+    /// TF-Ranking `UniqueSoftmaxLoss`. Source: X. Zhu and D. Klabjan, Listwise learning to rank by
+    /// exploring unique ratings, 2020.
     ///
     /// ```
     /// use gradus::{Device, losses::{UniqueSoftmax, Loss}};
@@ -64,7 +67,7 @@ impl Rowwise for UniqueSoftmax {
     }
 }
 
-/// The scans in f64 for both precisions, as those of ListMLE.
+/// Scans in f64 for both precisions, as in ListMLE.
 fn against_lower<R: Real>(scores: &[R], truths: &[R], slopes: &mut [R]) -> R {
     if scores.contains(&R::INFINITY) {
         slopes.fill(R::NAN);
@@ -74,7 +77,7 @@ fn against_lower<R: Real>(scores: &[R], truths: &[R], slopes: &mut [R]) -> R {
     let score = |place: usize| scores[order[place]].to_f64();
     let is_tied = |place: usize| truths[order[place]] == truths[order[place - 1]];
     let mut lse = vec![0.0; order.len()];
-    // Over the items below those of the same truth, and with these.
+    // Over the items below those with the same target, and including these.
     let (mut lower, mut all) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
     for place in (0..order.len()).rev() {
         lse[place] = log_add_exp(lower, score(place));
@@ -83,7 +86,7 @@ fn against_lower<R: Real>(scores: &[R], truths: &[R], slopes: &mut [R]) -> R {
             lower = all;
         }
     }
-    // ln Σ G e^(−lse) over the items above those of the same truth, and with these.
+    // ln Σ G e^(−lse) over the items above those with the same target, and including these.
     let (mut above, mut so_far) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
     let mut value = 0.0;
     for place in 0..order.len() {

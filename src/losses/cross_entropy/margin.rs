@@ -1,16 +1,19 @@
-//! The margins of ArcFace and CosFace on the label's cosine: the twin of `with_margin` and `margin_slope` in the shader.
+//! ArcFace and CosFace margins on the label's cosine: CPU implementation of `with_margin` and
+//! `margin_slope` in the shader.
 
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::real::Real;
 
-/// What becomes of the label's logit where the predictions are cosines. The others stay as they are.
+/// Transform of the label's logit when the predictions are cosines. Other logits are unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetLogitTransform {
-    /// cos(θ + m), and cos θ − m sin m where θ + m is beyond π, as the authors' own code goes on falling there.
+    /// cos(θ + m); cos θ − m sin m where θ + m is beyond π, so that it keeps decreasing, as in the
+    /// authors' code.
     ///
-    /// J. Deng, J. Guo, N. Xue and S. Zafeiriou, ArcFace: additive angular margin loss for deep face recognition, 2019.
+    /// J. Deng, J. Guo, N. Xue and S. Zafeiriou, ArcFace: additive angular margin loss for deep
+    /// face recognition, 2019.
     ArcFace,
     /// cos θ − m.
     ///
@@ -18,8 +21,8 @@ pub enum TargetLogitTransform {
     CosFace,
 }
 
-/// The smallest sine of a cosine below 1 in f32, √(2⁻²³): where |cos θ| = 1 the derivative of cos(θ + m) by cos θ is infinite, and
-/// its neighbour's is taken.
+/// Smallest sine of a cosine below 1 in f32, √(2⁻²³): at |cos θ| = 1 the derivative of cos(θ + m)
+/// by cos θ is infinite, and that of the neighbouring cosine is used.
 const LEAST_SINE: f64 = 3.4526698300124393e-4;
 
 /// The transform with its margin.
@@ -30,7 +33,7 @@ pub(super) struct Margin {
 }
 
 impl Margin {
-    /// The label's cosine with its margin.
+    /// The label's cosine with the margin applied.
     #[inline(always)]
     pub fn apply<R: Real>(self, cosine: R) -> R {
         let size = R::new(self.size);
@@ -54,7 +57,7 @@ impl Margin {
             TargetLogitTransform::ArcFace if self.is_beyond(cosine) => R::ONE,
             TargetLogitTransform::ArcFace => {
                 let sine = Real::max(square_of_sine(cosine).sqrt(), R::new(LEAST_SINE));
-                // Outside [-1, 1], where no cosine is, the sine stays 0.
+                // Outside [-1, 1] the sine stays 0.
                 let iteration = R::select(
                     cosine.abs() > R::ONE,
                     R::ZERO,
@@ -65,14 +68,14 @@ impl Margin {
         }
     }
 
-    /// Whether θ + m is not below π.
+    /// True if θ + m is at least π.
     #[inline(always)]
     fn is_beyond<R: Real>(self, cosine: R) -> bool {
         cosine <= R::new(-self.size.cos())
     }
 }
 
-/// 1 − cos², with all its digits near ±1.
+/// 1 − cos², accurate near ±1.
 #[inline(always)]
 fn square_of_sine<R: Real>(cosine: R) -> R {
     Real::max((R::ONE - cosine) * (R::ONE + cosine), R::ZERO)

@@ -1,4 +1,4 @@
-//! Softmax cross-entropy with every option of its peers.
+//! Softmax cross-entropy with all common options.
 
 mod margin;
 mod row;
@@ -13,24 +13,28 @@ pub use margin::TargetLogitTransform;
 
 /// Softmax cross-entropy of logits, against class labels or dense targets.
 ///
-/// Predictions are logits [rows, classes] (more leading axes are more rows); targets are labels `[rows]` or dense
-/// [rows, classes]. With z the logits after `softcap` and `temperature`, lse = ln Σ e^z, p = e^(z − lse),
-/// q_c = w_c((1 − s)t_c + s/K), t one-hot for a label, w the input `class_weight`, s `label_smoothing`, K the classes
-/// kept by the input `class_mask` (all without it):
+/// Predictions are logits [rows, classes] (more leading axes are more rows); targets are labels
+/// `[rows]` or dense [rows, classes]. With z the logits after `softcap` and `temperature`, lse = ln
+/// Σ e^z, p = e^(z − lse), q_c = w_c((1 − s)t_c + s/K), t one-hot for a label, w the input
+/// `class_weight`, s `label_smoothing`, K the classes kept by the input `class_mask` (all without
+/// it):
 ///
 /// loss = Σ_c q_c (lse − z_c) + `z_loss` lse², derivative ∂/∂z_c = p_c(Σq + 2 `z_loss` lse) − q_c.
 ///
-/// `mean` divides by the sum of the class weights of the rows kept for labels, by the number of rows for dense
-/// targets, as PyTorch. A row whose label is ignored gives 0 and counts for nothing. A logit of −∞ is a masked class
-/// (probability 0, gradient 0, no share of the smoothing) unless it is the target: then the loss is ∞.
+/// `mean` divides by the sum of the class weights of the rows kept for labels, by the number of
+/// rows for dense targets, as PyTorch. A row with an ignored label has value and gradient 0 and is
+/// not counted. A logit of −∞ is a masked class (probability 0, gradient 0, excluded from
+/// smoothing) unless it is the target: then the loss is ∞.
 ///
-/// With `target_logit_transform` the predictions are cosines of class labels' angles: the label's becomes cos(θ + m) ("arcface") or
-/// cos θ − m ("cosface"), m the `margin`, and all are multiplied by `scale`; see [`TargetLogitTransform`].
+/// With `target_logit_transform` the predictions are cosines: the label's becomes cos(θ + m)
+/// ("arcface") or cos θ − m ("cosface"), m the `margin`, and all are multiplied by `scale`; see
+/// [`TargetLogitTransform`].
 ///
-/// PyTorch `CrossEntropyLoss`, Keras `SparseCategoricalCrossentropy` and `CategoricalCrossentropy` (from_logits=True),
-/// optax `softmax_cross_entropy` and `…_with_integer_labels`, Liger `LigerCrossEntropyLoss`.
-/// Sources: C. Szegedy et al., Rethinking the Inception architecture, 2016 (smoothing); A. Chowdhery et al., PaLM,
-/// 2022 (z-loss); Gemma team, Gemma 2, 2024 (softcap).
+/// PyTorch `CrossEntropyLoss`, Keras `SparseCategoricalCrossentropy` and `CategoricalCrossentropy`
+/// (from_logits=True), optax `softmax_cross_entropy` and `…_with_integer_labels`, Liger
+/// `LigerCrossEntropyLoss`.
+/// Sources: C. Szegedy et al., Rethinking the Inception architecture, 2016 (smoothing); A.
+/// Chowdhery et al., PaLM, 2022 (z-loss); Gemma team, Gemma 2, 2024 (softcap).
 ///
 /// ```
 /// use gradus::{Device, losses::{CrossEntropy, Loss}};
@@ -138,23 +142,23 @@ impl CrossEntropy {
         },
     ];
 
-    /// Plain cross-entropy; rows with label −100 are left out.
+    /// Plain cross-entropy; rows with label −100 are ignored.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Share of the target that is spread over all classes, from 0 to 1 (default 0).
+    /// Fraction of the target spread over all classes, from 0 to 1 (default 0).
     pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
         self.label_smoothing = label_smoothing;
         self
     }
 
-    /// The label whose rows are left out (default −100).
+    /// The label whose rows are ignored (default −100).
     pub fn ignore_index(self, label: i64) -> Self {
         self.ignore_indices([label])
     }
 
-    /// Several labels, up to 16, whose rows are left out.
+    /// Up to 16 labels whose rows are ignored.
     pub fn ignore_indices(mut self, labels: impl IntoIterator<Item = i64>) -> Self {
         self.ignore_index = labels.into_iter().collect();
         self
@@ -166,7 +170,7 @@ impl CrossEntropy {
         self
     }
 
-    /// Takes each logit x to c·tanh(x/c), c > 0 (default: off). Comes before the temperature.
+    /// Replaces each logit x by c·tanh(x/c), c > 0 (default: off). Applied before the temperature.
     pub fn softcap(mut self, softcap: f64) -> Self {
         self.softcap = Some(softcap);
         self
@@ -178,7 +182,8 @@ impl CrossEntropy {
         self
     }
 
-    /// Takes predictions as cosines and gives the label's a margin (default: off). Not together with a softcap.
+    /// Interprets predictions as cosines and applies a margin to the label's (default: off). Not
+    /// compatible with a softcap.
     pub fn target_logit_transform(mut self, transform: TargetLogitTransform) -> Self {
         self.target_logit_transform = Some(transform);
         self
@@ -267,7 +272,7 @@ impl Filling for CrossEntropy {
                 self.target_logit_transform.map_or(0.0, |transform| f64::from(transform as u8 + 1)),
             ),
             ("MARGIN", margin),
-            // The functions of a driver may be 2^-11 off.
+            // Computed here because a driver's functions may be off by 2^-11.
             ("MARGIN_COSINE", margin.cos()),
             ("MARGIN_SINE", margin.sin()),
             ("SCALE", if self.target_logit_transform.is_some() { self.scale } else { 1.0 }),

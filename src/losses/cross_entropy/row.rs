@@ -1,4 +1,4 @@
-//! One row of cross-entropy: the twin of `shaders/losses/cross_entropy.wgsl`.
+//! One row of cross-entropy: CPU implementation of `shaders/losses/cross_entropy.wgsl`.
 
 use super::margin::{Margin, TargetLogitTransform};
 use super::{CrossEntropy, Rowwise};
@@ -15,10 +15,11 @@ impl Rowwise for CrossEntropy {
         gradient: &mut [R],
         auxiliary: Option<&mut Auxiliary<R>>,
     ) -> R {
-        // It holds what the row needs next: first the logits, then their powers, then the derivatives.
+        // Working buffer of the row: first the logits, then their exponentials, then the
+        // derivatives.
         let gradient = &mut gradient[..row.logits.len()];
         self.write_logits(row, gradient);
-        // Where every class is masked there is no maximum: any finite number keeps (-inf) - (-inf) out.
+        // If every class is masked there is no maximum: any finite number avoids (-inf) - (-inf).
         let maximum = simd::maximum(gradient);
         let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
         let pull = self.pull(row, gradient, maximum);
@@ -49,7 +50,8 @@ impl Rowwise for CrossEntropy {
         let smoothing = R::new(self.label_smoothing);
         let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
         let mass = (R::ONE - smoothing) * hard + share * smooth.mass;
-        // 1 − p has no digits left where p is near 1, which only that of the maximum can be: there it is the rest over the whole.
+        // 1 − p cancels where p is near 1, which only the maximum's can be: there it is the sum of
+        // the others divided by the total.
         hessian[top] = R::NEG_INFINITY;
         let rest = simd::exp_in_place(hessian, maximum);
         // e⁰, but NaN where the maximum is ∞.
@@ -108,7 +110,7 @@ impl CrossEntropy {
         Some(Margin { transform, size: self.margin.unwrap_or(usual) })
     }
 
-    /// What logits are multiplied by.
+    /// Factor of the logits.
     #[inline(always)]
     fn stretch<R: Real>(&self) -> R {
         let scale = if self.target_logit_transform.is_some() { self.scale } else { 1.0 };
@@ -130,7 +132,8 @@ impl CrossEntropy {
         let temperature = R::new(self.temperature);
         match self.softcap {
             Some(cap) => {
-                // 1 − tanh²u = 4e/(1 + e)², e = e^(−2|u|): the difference has no digits left where tanh is near 1.
+                // 1 − tanh²u = 4e/(1 + e)², e = e^(−2|u|): the difference would cancel where tanh
+                // is near 1.
                 let e = (R::new(-2.0) * (x / R::new(cap)).abs()).exp();
                 R::new(4.0) * e / ((R::ONE + e) * (R::ONE + e)) / temperature
             }
@@ -138,7 +141,7 @@ impl CrossEntropy {
         }
     }
 
-    /// z: the logits, scaled, with the classes that are masked at −∞.
+    /// z: the scaled logits, −∞ for masked classes.
     #[inline(always)]
     fn write_logits<R: Real>(&self, row: &Row<'_, R>, z: &mut [R]) {
         let margin = self.label_margin();
@@ -159,7 +162,7 @@ impl CrossEntropy {
         }
     }
 
-    /// The target with its smoothing.
+    /// The target after label smoothing.
     #[inline(always)]
     fn pull<R: Real>(&self, row: &Row<'_, R>, z: &[R], maximum: R) -> Pull<R> {
         let smooth = Mass::of_classes(row, z, maximum, self.label_smoothing != 0.0);
@@ -171,7 +174,7 @@ impl CrossEntropy {
         Pull { mass, dot, share }
     }
 
-    /// Takes the powers in `gradient` to the scaled derivatives.
+    /// Replaces the exponentials in `gradient` by the scaled derivatives.
     #[inline(always)]
     fn write_slopes<R: Real>(
         &self,
@@ -187,7 +190,7 @@ impl CrossEntropy {
         match row.target {
             Target::Label(label) => {
                 let q = row.class_weight(label) * ((R::ONE - smoothing) + share);
-                // p_y - 1 = -others/total keeps its digits when p_y goes to 1.
+                // p_y - 1 = -others/total avoids cancellation when p_y approaches 1.
                 let own = (pull.mass - q) - pull.mass * sums.others * sums.inverse
                     + z_pull * sums.label_exp * sums.inverse;
                 self.slopes(row, scale, gradient, |column, e| {
@@ -212,7 +215,8 @@ impl CrossEntropy {
         }
     }
 
-    /// Takes e^(z − maximum) in `gradient` to the scaled derivative with respect to the logits handed in.
+    /// Replaces e^(z − maximum) in `gradient` by the scaled derivative with respect to the input
+    /// logits.
     #[inline(always)]
     fn slopes<R: Real>(
         &self,
@@ -241,18 +245,18 @@ impl CrossEntropy {
     }
 }
 
-/// What the target pulls with: Σ q, Σ q (z − maximum), and what smoothing gives each class.
+/// Sums over the target: Σ q, Σ q (z − maximum), and the smoothing of each class.
 struct Pull<R> {
     mass: R,
     dot: R,
     share: R,
 }
 
-/// The powers e^(z − maximum) of a row, added up.
+/// Sums of the exponentials e^(z − maximum) of a row.
 struct Sums<R> {
-    /// Of all classes but the label's.
+    /// Sum over all classes except the label.
     others: R,
-    /// z − maximum and its power, of the label; −∞ and 0 where there is none.
+    /// z − maximum and its exponential for the label; −∞ and 0 without a label.
     label_below: R,
     label_exp: R,
     label_is_open: bool,
@@ -260,12 +264,12 @@ struct Sums<R> {
     lse: R,
     /// 1/total, 0 where the total is 0.
     inverse: R,
-    /// Σ e^(z − maximum)(z − maximum) of the others, where it is wanted.
+    /// Σ e^(z − maximum)(z − maximum) over the others, if requested.
     below: R,
 }
 
 impl<R: Real> Sums<R> {
-    /// Takes z to its powers; that of the label is 0 then.
+    /// Replaces z by its exponentials; that of the label is set to 0.
     #[inline(always)]
     fn of(row: &Row<'_, R>, z: &mut [R], maximum: R, wants_entropy: bool) -> Self {
         let (mut label_below, mut label_is_open) = (R::NEG_INFINITY, false);
@@ -296,7 +300,7 @@ impl<R: Real> Sums<R> {
     }
 }
 
-/// Σ of weights, and of weights times (z − maximum).
+/// Sum of weights, and of weights times (z − maximum).
 struct Mass<R> {
     mass: R,
     dot: R,
@@ -304,7 +308,7 @@ struct Mass<R> {
 }
 
 impl<R: Real> Mass<R> {
-    /// Over the classes kept, each with its class weight: what label smoothing spreads over.
+    /// Over the unmasked classes with their class weights: the support of label smoothing.
     #[inline(always)]
     fn of_classes(row: &Row<'_, R>, z: &[R], maximum: R, wanted: bool) -> Self {
         let mut sums = Mass { mass: R::ZERO, dot: R::ZERO, cells: R::ZERO };
@@ -323,7 +327,7 @@ impl<R: Real> Mass<R> {
         sums
     }
 
-    /// Over the target: one cell for a label, all for dense targets. 0·(−∞) counts as 0.
+    /// Over the target: one cell for a label, all cells for dense targets. 0·(−∞) counts as 0.
     #[inline(always)]
     fn of_target(row: &Row<'_, R>, z: &[R], maximum: R) -> Self {
         let dot = |weight: R, z: R| R::select(weight == R::ZERO, R::ZERO, weight * (z - maximum));

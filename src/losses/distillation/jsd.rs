@@ -1,4 +1,5 @@
-//! Jensen and Shannon's divergence of student and teacher from their mixture: the twin of `shaders/templates/rowwise/distillation_jsd.wgsl`.
+//! Jensen–Shannon divergence of student and teacher: CPU implementation of
+//! `shaders/templates/rowwise/distillation_jsd.wgsl`.
 
 use super::{Both, Distillation};
 use crate::cpu::real::Real;
@@ -18,8 +19,10 @@ pub(super) fn row<R: Real>(
         return R::ZERO;
     };
     let [of_teacher, of_student] = mixture.divergences(gradient);
-    // Derivatives are differences of ln(q/m) from their mean under q, both taken from where q is the largest: where the student is certain
-    // the others are too small to be seen beside it. Those of q − p have the mean 0, which takes out what the distance of the two is off by.
+    // The derivative is the deviation of ln(q/m) from its mean under q, both relative to the class
+    // with the largest q: where the student is certain, the other terms are negligible next to it.
+    // For β = 0 the terms q − p sum to 0; subtracting q times their computed sum removes the error
+    // of the difference of the log-sum-exps.
     let top = mixture.top();
     let at_top = mixture.parting(both.teacher[top], both.student[top], top);
     let pull_of = |part: &Parting<R>, column: usize| {
@@ -43,7 +46,8 @@ pub(super) fn row<R: Real>(
         },
     ));
     let factor = loss.factor();
-    // Of 1 − β nothing is left at its end; at the other the slope is q − p as it stands.
+    // At β = 1 the factor 1 − β, which would be 0, is replaced by 1; at β = 0 the derivative is
+    // q − p.
     let share = R::new(if beta == 1.0 { 1.0 } else { 1.0 - beta });
     let pull = scale * factor * share / both.temperature;
     both.write(
@@ -54,28 +58,30 @@ pub(super) fn row<R: Real>(
             pull * (pull_of(&part, column) - part.q * mean)
         },
     );
-    // At the ends of β the mixture is one of the two, and the divergence that of the other.
+    // At the ends of β the mixture equals one of the two distributions, and the divergence is that
+    // of the other.
     let weight = if beta == 0.0 || beta == 1.0 { 1.0 - beta } else { beta };
     factor * (R::new(weight) * of_teacher + R::new(1.0 - weight) * of_student)
 }
 
-/// Both distributions of a row, each by its largest logit and ln Σ e^(x − largest), and their mixture.
+/// Both distributions of a row, each as its largest logit and ln Σ e^(x − largest), and their
+/// mixture.
 struct Mixture<'a, R, K> {
     both: &'a Both<'a, R, K>,
     teacher: [R; 2],
     student: [R; 2],
-    /// How far the log-sum-exp of the teacher is beyond that of the student.
+    /// Log-sum-exp of the teacher minus that of the student.
     apart: R,
-    /// The teacher's share.
+    /// Weight of the teacher in the mixture.
     beta: f64,
 }
 
 impl<'a, R: Real, K: Fn(usize) -> bool> Mixture<'a, R, K> {
-    /// `None` for a teacher without any class. What it works with is left in `scratch`.
+    /// `None` for a teacher without unmasked classes. Intermediate values are left in `scratch`.
     #[inline(always)]
     fn of(both: &'a Both<'a, R, K>, beta: f64, scratch: &mut [R]) -> Option<Self> {
         let teacher = log_sum_exp(both, both.teacher, scratch)?;
-        // A student without any class has no log-sum-exp to take away.
+        // A student without unmasked classes has no log-sum-exp to subtract.
         let student = log_sum_exp(both, both.student, scratch).unwrap_or([R::ZERO; 2]);
         let apart = (teacher[0] - student[0]) + (teacher[1] - student[1]);
         Some(Mixture { both, teacher, student, apart, beta })
@@ -83,17 +89,18 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Mixture<'a, R, K> {
 
     #[inline(always)]
     fn parting(&self, y: R, x: R, column: usize) -> Parting<R> {
-        // One after the other: the sum of the two would have lost digits that a large logit still has.
+        // Subtracted in two steps: the sum of the two would lose digits for large logits.
         let log_share = |x: R, [top, log]: [R; 2]| (self.both.soften(x, column) - top) - log;
         let (log_p, log_q) = (log_share(y, self.teacher), log_share(x, self.student));
-        // ln(p/q) by the difference of the logits, which keeps its digits where they are near each other: what `apart` is off by
-        // is the same for all classes, and to a divergence of the second order.
+        // ln(p/q) from the difference of the logits, which is accurate where they are close: the
+        // error of `apart` is common to all classes and affects the divergence in second order
+        // only.
         let is_open = (log_p != R::NEG_INFINITY) & (log_q != R::NEG_INFINITY);
         let d = R::select(is_open, (y - x) / self.both.temperature - self.apart, log_p - log_q);
         parting(log_p.exp(), log_q.exp(), d, self.beta)
     }
 
-    /// KL(p‖m) and KL(q‖m). What the classes add to the second is left in `scratch`.
+    /// KL(p‖m) and KL(q‖m). The terms of the second are left in `scratch`.
     #[inline(always)]
     fn divergences(&self, scratch: &mut [R]) -> [R; 2] {
         let Both { student, teacher, .. } = self.both;
@@ -117,7 +124,7 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Mixture<'a, R, K> {
         [of_teacher, of_student].map(R::new)
     }
 
-    /// The class that is the likeliest to the student.
+    /// Most likely class of the student.
     #[inline(always)]
     fn top(&self) -> usize {
         let mut best = (0, R::NEG_INFINITY);
@@ -131,7 +138,7 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Mixture<'a, R, K> {
     }
 }
 
-/// The largest of the logits, softened, and ln Σ e^(x − largest); `None` where all are −∞.
+/// Largest softened logit and ln Σ e^(x − largest); `None` if all are −∞.
 #[inline(always)]
 fn log_sum_exp<R: Real>(
     both: &Both<'_, R, impl Fn(usize) -> bool>,
@@ -145,15 +152,15 @@ fn log_sum_exp<R: Real>(
     Some([top, simd::exp_in_place(scratch, top).ln()])
 }
 
-/// What one class adds to the divergences of teacher and student from their mixture m; its probability q for the student, ln(q/m), and
-/// q less the teacher's.
+/// Contribution of one class to the divergences of teacher and student from their mixture m; the
+/// student's probability q, ln(q/m), and q minus the teacher's.
 struct Parting<R> {
     teacher: R,
     student: R,
     q: R,
     ratio: R,
     apart: R,
-    /// Whether p is the smaller one; e^−|d|, the same less 1, and what m is of the larger one.
+    /// True if p is the smaller one; e^−|d|, the same minus 1, and m divided by the larger one.
     is_below: bool,
     e: R,
     w: R,
@@ -161,8 +168,8 @@ struct Parting<R> {
 }
 
 impl<R: Real> Parting<R> {
-    /// ln(q/m) less that of another class. Where q is the larger one of both, m/q is 1 − β + β p/q: the difference of the small shares
-    /// has digits that the logarithms have lost.
+    /// ln(q/m) minus that of another class. If q is the larger of the two, m/q is 1 − β + β p/q:
+    /// the difference of the small ratios has digits that the logarithms have lost.
     #[inline(always)]
     fn ratio_beyond(&self, other: &Self, beta: f64) -> R {
         let half = R::new(0.5);
@@ -173,12 +180,13 @@ impl<R: Real> Parting<R> {
     }
 }
 
-/// From both probabilities and d = ln(p/q). Which of the two is the larger is settled first: with e = e^−|d|, and a and b the shares in
-/// m of the smaller and of the larger one, m is b + a e of the larger, and nothing in it overflows or cancels.
+/// From both probabilities and d = ln(p/q). First selects the larger one: with e = e^−|d|, and a
+/// and b the weights in m of the smaller and the larger one, m is b + a e times the larger, without
+/// overflow or cancellation.
 #[inline(always)]
 fn parting<R: Real>(p: R, q: R, d: R, beta: f64) -> Parting<R> {
     let (of_teacher, of_student) = (R::new(beta), R::new(1.0 - beta));
-    // Neither has the class.
+    // The class has probability 0 in both.
     let d = R::select((p == R::ZERO) & (q == R::ZERO), R::ZERO, d);
     let is_below = d <= R::ZERO;
     let (e, w) = ((-d.abs()).exp(), (-d.abs()).exp_m1());
@@ -186,7 +194,7 @@ fn parting<R: Real>(p: R, q: R, d: R, beta: f64) -> Parting<R> {
         (R::select(is_below, of_teacher, of_student), R::select(is_below, of_student, of_teacher));
     let part = b + a * e;
     let log_part = R::select(e > R::new(0.5), (a * w).ln_1p(), part.ln());
-    // At the ends of β the mixture is one of the two.
+    // At the ends of β the mixture equals one of the two.
     let log_part = R::select(b == R::ZERO, -d.abs(), log_part);
     let log_small = R::select(b == R::ZERO, R::ZERO, -d.abs() - log_part);
     let t = w / part;
@@ -199,13 +207,15 @@ fn parting<R: Real>(p: R, q: R, d: R, beta: f64) -> Parting<R> {
     Parting { teacher, student, q, ratio, apart, is_below, e, w, part }
 }
 
-/// x ln(x/m) − x + m from ln(x/m) and s = x/m − 1: what a class adds to KL(x‖m), never below 0. Near m as m (r s + (1 + s)(2 artanh r − 2r)),
-/// r = s/(2 + s), where the difference of its terms would leave no digit.
+/// x ln(x/m) − x + m from ln(x/m) and s = x/m − 1: contribution of a class to KL(x‖m), never
+/// below 0. Near m computed as m (r s + (1 + s)(2 artanh r − 2r)), r = s/(2 + s), because the
+/// difference of the terms would cancel.
 #[inline(always)]
 fn excess<R: Real>(x: R, m: R, log_ratio: R, s: R) -> R {
     let r = s / (R::new(2.0) + s);
     let square = r * r;
-    // artanh r = r + r³/3 + r⁵/5 + …: up to r = 1/8 the first one left out is below 1e-18 of the first.
+    // artanh r = r + r³/3 + r⁵/5 + …: up to r = 1/8 the first omitted term is below 1e-18 of the
+    // first.
     let mut tail = R::ZERO;
     for power in (3..=19).rev().step_by(2) {
         tail = tail * square + R::new(1.0 / f64::from(power));

@@ -1,4 +1,5 @@
-//! Kullback and Leibler's divergence of the student from the teacher: the twin of `shaders/templates/rowwise/distillation_kl.wgsl`.
+//! Kullback–Leibler divergence of the student from the teacher: CPU implementation of
+//! `shaders/templates/rowwise/distillation_kl.wgsl`.
 
 use super::{Both, Distillation};
 use crate::cpu::real::Real;
@@ -12,7 +13,7 @@ pub(super) fn row<R: Real>(
     scale: R,
     gradient: &mut [R],
 ) -> R {
-    // Any finite number where nothing is open keeps (−∞) − (−∞) out.
+    // If all classes are masked, any finite number avoids (−∞) − (−∞).
     let finite = |top: R| R::select(top == R::NEG_INFINITY, R::ZERO, top);
     let teacher_top = finite(both.top(both.teacher, gradient));
     let student_top = finite(both.top(both.student, gradient));
@@ -22,7 +23,7 @@ pub(super) fn row<R: Real>(
         gradient.fill(R::ZERO);
         return R::ZERO;
     }
-    // A student without any class is infinitely far already.
+    // For a student without unmasked classes the divergence is infinite already.
     let log_student = R::select(student == R::ZERO, R::ZERO, student.ln());
     let inverse = R::select(student == R::ZERO, R::ZERO, R::ONE / student);
     let factor = loss.factor();
@@ -37,8 +38,8 @@ pub(super) fn row<R: Real>(
     factor * (dot / teacher + (log_student - teacher.ln()))
 }
 
-/// With the tops t of the softened logits of the teacher y and the student x, e = e^(y − t): Σ e and Σ e ((y − t) − (x − t)).
-/// `softened` holds the student's.
+/// With t the maxima of the softened logits of the teacher y and the student x, e = e^(y − t): Σ e
+/// and Σ e ((y − t) − (x − t)). `softened` holds the student's logits.
 #[inline(always)]
 fn sums<R: Real>(
     both: &Both<'_, R, impl Fn(usize) -> bool>,
@@ -64,7 +65,7 @@ fn sums<R: Real>(
             let inputs = both.teacher[range.clone()].iter().zip(&softened[range.clone()]);
             for ((slot, (&y, &x)), column) in products.iter_mut().zip(inputs).zip(range) {
                 let u = both.soften(y, column) - teacher_top;
-                // A class that the teacher rules out costs nothing.
+                // A class of teacher probability 0 contributes 0.
                 *slot = R::select(u == R::NEG_INFINITY, R::ZERO, u.exp() * (u - (x - student_top)));
             }
         },

@@ -1,4 +1,4 @@
-//! Distillation of a teacher's logits.
+//! Distillation from a teacher's logits.
 
 mod jsd;
 mod kl;
@@ -10,33 +10,37 @@ use crate::cpu::simd;
 use crate::runtime::wgsl::File;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
-/// Which divergence [`Distillation`] takes of the student's distribution q and the teacher's p.
+/// Divergence of the student's distribution q from the teacher's p in [`Distillation`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Divergence {
-    /// KL(p‖q), Kullback and Leibler's.
+    /// Kullback–Leibler divergence KL(p‖q).
     #[default]
     Kl,
-    /// β KL(p‖m) + (1 − β) KL(q‖m) with m = βp + (1 − β)q, Jensen and Shannon's, generalised.
+    /// Generalised Jensen–Shannon divergence β KL(p‖m) + (1 − β) KL(q‖m) with m = βp + (1 − β)q.
     Jsd,
 }
 
 options! {
-    /// Distillation: the student's logits x are to give the distribution that the teacher's logits y give, both softened.
+    /// Distillation: matches the softened distribution of the student's logits x to that of the
+    /// teacher's logits y.
     ///
-    /// T² KL(p‖q) = T² Σ p_c (ln p_c − ln q_c) with p = softmax(y/T), q = softmax(x/T), T the `temperature`; derivative T (q_c − p_c). T² keeps the
-    /// size of the gradient when T changes; `scaled` false leaves it out. Predictions and targets are logits [rows, classes]. `mean`
-    /// divides by the number of rows. A class masked for both (input `class_mask`, or a teacher's logit of −∞) costs nothing; a student's −∞
-    /// where the teacher's is finite makes the loss ∞.
+    /// T² KL(p‖q) = T² Σ p_c (ln p_c − ln q_c) with p = softmax(y/T), q = softmax(x/T), T the
+    /// `temperature`; derivative T (q_c − p_c). T² keeps the size of the gradient independent of T;
+    /// `scaled` false omits it. Predictions and targets are logits [rows, classes]. `mean` divides
+    /// by the number of rows. A class masked for both (input `class_mask`, or a teacher's logit of
+    /// −∞) contributes 0; a student's −∞ where the teacher's logit is finite makes the loss ∞.
     ///
-    /// With `divergence` "jsd" it is T² (β KL(p‖m) + (1 − β) KL(q‖m)), m = βp + (1 − β)q, derivative T (1 − β) q_c (ln(q_c/m_c) − KL(q‖m)):
-    /// β is the teacher's share in m. β = 0 is KL(p‖q), β = 1 KL(q‖p) with derivative T q_c (ln(q_c/p_c) − KL(q‖p)), as
-    /// [`crate::losses::Jsd`] and Liger have them. Classes that one of the two rules out cost at most T² ln 2 between the ends; at
-    /// β = 1 a class that the teacher alone rules out makes the loss ∞, and its row's gradient has no value.
+    /// With `divergence` "jsd": T² (β KL(p‖m) + (1 − β) KL(q‖m)), m = βp + (1 − β)q, derivative T
+    /// (1 − β) q_c (ln(q_c/m_c) − KL(q‖m)), where β is the weight of the teacher in m. β = 0 is
+    /// KL(p‖q), β = 1 KL(q‖p) with derivative T q_c (ln(q_c/p_c) − KL(q‖p)), as in
+    /// [`crate::losses::Jsd`] and Liger. For β between the ends, classes with probability 0 under
+    /// one of the two contribute at most T² ln 2; at β = 1 a class with probability 0 under the
+    /// teacher alone makes the loss ∞, and the gradient of its row is undefined.
     ///
     /// Liger `LigerFusedLinearJSD` (with `scaled` false).
-    /// Sources: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015; R. Agarwal et al.,
-    /// On-policy distillation of language models, 2023 (JSD).
+    /// Sources: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network,
+    /// 2015; R. Agarwal et al., On-policy distillation of language models, 2023 (JSD).
     ///
     /// ```
     /// use gradus::{Device, losses::{Distillation, Divergence, Loss}};
@@ -55,13 +59,14 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Distillation of "distillation" {
-        /// What both logits are divided by: the softer, the more is seen of the classes that are not the best.
+        /// Temperature T that divides both logits; larger values give more weight to less likely
+        /// classes.
         temperature: f64 = 2.0, "> 0" if |temperature| temperature > 0.0 && temperature.is_finite();
-        /// Whether the loss is multiplied by the temperature's square.
+        /// True to multiply the loss by the square of the temperature.
         scaled: bool = true, "true or false" if |_| true;
-        /// The divergence of the two distributions.
+        /// Divergence of the two distributions.
         divergence: Divergence = Divergence::Kl, "kl or jsd" if |_| true;
-        /// The teacher's share in the mixture of jsd; kl has none.
+        /// Weight β of the teacher in the mixture of jsd; unused by kl.
         beta: f64 = 0.5, "in [0, 1]" if |beta| (0.0..=1.0).contains(&beta);
     }
 }
@@ -134,7 +139,7 @@ impl Rowwise for Distillation {
             let both = Both::of(row.logits, teacher, temperature, |column| row.keeps(column));
             return self.of_both(&both, scale, gradient);
         }
-        // With a mask to look up in them the loops are not vectorised.
+        // With a mask lookup inside them the loops would not be vectorised.
         let both = Both::of(
             row.logits,
             teacher,
@@ -161,7 +166,7 @@ impl Distillation {
         }
     }
 
-    /// What divergences are multiplied by.
+    /// Factor of the divergences.
     #[inline(always)]
     fn factor<R: Real>(&self) -> R {
         let temperature = R::new(self.temperature);
@@ -169,7 +174,7 @@ impl Distillation {
     }
 }
 
-/// The logits of a row, and which of its classes are not masked.
+/// Logits of a row, and its class mask.
 struct Both<'a, R, K> {
     student: &'a [R],
     teacher: &'a [R],
@@ -183,13 +188,13 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Both<'a, R, K> {
         Both { student, teacher: &teacher[..student.len()], temperature, keeps }
     }
 
-    /// A logit of either, softened; −∞ where its class is masked.
+    /// A softened logit of either; −∞ where its class is masked.
     #[inline(always)]
     fn soften(&self, logit: R, column: usize) -> R {
         R::select((self.keeps)(column), logit / self.temperature, R::NEG_INFINITY)
     }
 
-    /// The largest of the logits of one of the two. `softened` holds them afterwards.
+    /// Largest softened logit of one of the two. `softened` holds them afterwards.
     #[inline(always)]
     fn top(&self, logits: &[R], softened: &mut [R]) -> R {
         for (column, (cell, &x)) in softened.iter_mut().zip(logits).enumerate() {
@@ -198,7 +203,7 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Both<'a, R, K> {
         simd::maximum(softened)
     }
 
-    /// Writes the scaled slopes of the classes that are open.
+    /// Writes the scaled derivatives of the unmasked classes.
     #[inline(always)]
     fn write(&self, gradient: &mut [R], slope: impl Fn(usize, R, R, R) -> R) {
         for ((column, cell), (&x, &y)) in

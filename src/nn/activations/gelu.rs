@@ -1,4 +1,4 @@
-//! GELU: the input weighed by how much of the standard normal lies below it.
+//! GELU: the input times the standard normal distribution function of the input.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,21 +7,23 @@ use crate::catalogue::{Entry, Options, options};
 use crate::cpu::real::Real;
 use crate::nn::activations::{Activation, Pointwise};
 
-/// Which form of GELU.
+/// Variant of GELU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Approximate {
-    /// The definition, x Φ(x).
+    /// The exact definition, x Φ(x).
     #[default]
     None,
-    /// ½x (1 + tanh(√(2/π) (x + 0.044715 x³))), within 5e-4 of the definition.
+    /// ½x (1 + tanh(√(2/π) (x + 0.044715 x³))), within 5e-4 of the exact definition.
     Tanh,
 }
 
 options! {
-    /// Gaussian error linear unit: y = x Φ(x), dy/dx = Φ(x) + x φ(x), with Φ and φ the distribution and density of the standard normal.
+    /// Gaussian error linear unit: y = x Φ(x), dy/dx = Φ(x) + x φ(x), with Φ and φ the distribution
+    /// and density of the standard normal.
     ///
-    /// Equivalents: `torch.nn.GELU`, `keras.activations.gelu` (`approximate=False` there), `jax.nn.gelu` (whose default is tanh).
+    /// Equivalents: `torch.nn.GELU`, `keras.activations.gelu` (`approximate=False` there),
+    /// `jax.nn.gelu` (whose default is tanh).
     /// Source: D. Hendrycks, K. Gimpel, Gaussian Error Linear Units, 2016.
     ///
     /// ```
@@ -32,7 +34,7 @@ options! {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Gelu of "gelu" {
-        /// Which form.
+        /// The variant.
         approximate: Approximate = Approximate::None, "one of \"none\", \"tanh\"" if |_| true;
     }
 }
@@ -51,8 +53,8 @@ pub(crate) static ENTRY: Entry<dyn Activation> = Entry {
     make: |options| Ok(Box::new(catalogue::read::<Gelu>("gelu", Gelu::OPTIONS, options)?)),
 };
 
-/// 2u, u = √(2/π) (x + 0.044715 x³): (1 + tanh u)/2 = σ(2u) and (1 − tanh² u)/2 = 2σ(2u)σ(−2u), which keep their digits
-/// in the tails.
+/// 2u, u = √(2/π) (x + 0.044715 x³): (1 + tanh u)/2 = σ(2u) and (1 − tanh² u)/2 = 2σ(2u)σ(−2u),
+/// which are accurate in the tails.
 #[inline(always)]
 fn inner<R: Real>(x: R) -> R {
     R::new(1.595_769_121_605_730_8) * (x + R::new(0.044715) * x * x * x)
@@ -72,7 +74,7 @@ impl Pointwise for Gelu {
 
     #[inline(always)]
     fn activate<R: Real>(&self, x: R) -> R {
-        // Beyond 40 both forms are 0 or x; the clamps keep ∞ from meeting 0 and x³ finite.
+        // Beyond 40 both variants are 0 or x; the clamps avoid 0 · ∞ and keep x³ finite.
         let z = Real::clamp(x, R::new(-40.0), R::new(40.0));
         let distribution = match self.approximate {
             Approximate::None => z.normal_cdf(),

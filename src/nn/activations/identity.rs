@@ -1,4 +1,4 @@
-//! No activation.
+//! Identity activation.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::catalogue::Entry;
 use crate::cpu::real::Real;
 use crate::nn::activations::{Activation, Pointwise};
 
-/// No activation: y = x.
+/// Identity: y = x.
 ///
 /// Equivalents: `torch.nn.Identity`, `keras.activations.linear`, `jax.numpy.asarray`.
 ///

@@ -1,4 +1,4 @@
-//! Leaky ReLU: as relu, with a small slope below 0 so that no unit dies.
+//! Leaky ReLU: ReLU with a small slope below 0 so that no unit dies.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, Options, options};
@@ -6,9 +6,11 @@ use crate::cpu::real::Real;
 use crate::nn::activations::{Activation, Pointwise};
 
 options! {
-    /// Leaky ReLU: y = x above 0, `negative_slope`·x below; the slope also stands at the kink.
+    /// Leaky ReLU: y = x above 0, `negative_slope`·x below; the derivative at 0 is
+    /// `negative_slope`.
     ///
-    /// Equivalents: `torch.nn.LeakyReLU`, `keras.layers.LeakyReLU` (whose default slope is 0.3), `jax.nn.leaky_relu`.
+    /// Equivalents: `torch.nn.LeakyReLU`, `keras.layers.LeakyReLU` (whose default slope is 0.3),
+    /// `jax.nn.leaky_relu`.
     ///
     /// ```
     /// use gradus::activations::{Activation, LeakyRelu};
@@ -57,7 +59,7 @@ impl Pointwise for LeakyRelu {
 
     #[inline(always)]
     fn derivative<R: Real>(&self, _: R, y: R) -> R {
-        // The slope is not negative, so y is positive exactly where x is.
+        // `negative_slope` is not negative, so y is positive exactly where x is.
         let slope = R::select(y > R::ZERO, R::ONE, R::new(self.negative_slope));
         R::select(y.is_nan(), y, slope)
     }

@@ -1,7 +1,8 @@
-//! Activations: what a layer does to its sums, and the derivative that sends the gradient back.
+//! Activations: functions applied to the outputs of a layer, and their derivatives.
 //!
-//! A new one is three things: a filling in `shaders/activations/`, a Rust file of the same stem here, a line in the list below. The
-//! Rust file is the twin of the filling, written once over [`Real`]: at f64 it is the reference, at f32 the CPU's fast path.
+//! A new activation needs a WGSL file in `shaders/activations/`, a Rust file of the same name here,
+//! and a line in the list below. The Rust file is the CPU implementation, written once over
+//! [`Real`]: at f64 it is the reference, at f32 the fast CPU path.
 //!
 //! ```
 //! use gradus::activations::{self, Activation, Gelu};
@@ -44,11 +45,11 @@ pub use gelu::Approximate;
 #[cfg(test)]
 mod tests;
 
-/// What the kernel templates take from an activation.
+/// Function that the kernel templates require from an activation.
 pub(crate) const ACTIVATE: &str = "fn activate(x: f32) -> f32";
 pub(crate) const DERIVATIVE: &str = "fn derivative(x: f32, y: f32) -> f32";
 
-/// Adds an activation to a program: its file, its adaptor and its options.
+/// Links an activation into a program: its file, its adaptor and its options.
 pub(crate) fn link(program: &mut Program, activation: &dyn Activation) {
     let shader = activation.entry().shader;
     program.header += &adaptor(&shader, &[ACTIVATE, DERIVATIVE]);
@@ -58,7 +59,7 @@ pub(crate) fn link(program: &mut Program, activation: &dyn Activation) {
 
 /// An activation with its options.
 pub trait Activation: Debug + Send + Sync {
-    /// Its line in the list: name, formula, filling.
+    /// Its catalogue entry: name, formula, WGSL file.
     fn entry(&self) -> &'static Entry<dyn Activation>;
 
     /// Its name.
@@ -69,42 +70,45 @@ pub trait Activation: Debug + Send + Sync {
     /// Its options as a JSON object.
     fn options(&self) -> Value;
 
-    /// Its options against their domains.
+    /// Checks the options against their domains.
     ///
     /// # Errors
-    /// [`Error::Option`] with the first one outside.
+    /// [`Error::Option`] for the first value outside its domain.
     fn check(&self) -> Result<()>;
 
-    /// The values of the filling's `override`s.
+    /// Values of the WGSL file's `override`s.
     fn constants(&self) -> Vec<(&'static str, f64)>;
 
-    /// Does the derivative need the input? If not, it follows from the output and the input need not be stored.
+    /// True if the derivative needs the input; otherwise it follows from the output and the input
+    /// need not be stored.
     fn needs_input(&self) -> bool;
 
-    /// Does an output depend on its whole row? Then the row-wise kernels compute it, not a filling.
+    /// True if an output depends on its whole row: the row-wise kernels compute it instead of an
+    /// elementwise WGSL file.
     fn rowwise(&self) -> bool {
         false
     }
 
-    /// `output` = f(`input`) at f32, on all cores; see [`dyn Activation::forward`](trait.Activation.html#method.forward).
+    /// `output` = f(`input`) at f32, on all cores; see [`dyn
+    /// Activation::forward`](trait.Activation.html#method.forward).
     #[doc(hidden)]
     fn forward_single(&self, width: usize, input: &[f32], output: &mut [f32]);
-    /// The same at f64, plainly.
+    /// The same at f64, single-threaded.
     #[doc(hidden)]
     fn forward_double(&self, width: usize, input: &[f64], output: &mut [f64]);
     /// `gradient` ← `gradient` · df/dx at f32, on all cores.
     #[doc(hidden)]
     fn backward_single(&self, width: usize, input: &[f32], output: &[f32], gradient: &mut [f32]);
-    /// The same at f64, plainly.
+    /// The same at f64, single-threaded.
     #[doc(hidden)]
     fn backward_double(&self, width: usize, input: &[f64], output: &[f64], gradient: &mut [f64]);
 }
 
 impl dyn Activation + '_ {
-    /// Writes f(`input`) into `output`; rows are `width` long (only softmax looks at them).
+    /// Writes f(`input`) into `output`; rows have length `width` (used by softmax only).
     ///
     /// # Errors
-    /// [`Error::Shape`] if the two lengths differ or are no multiple of `width`.
+    /// [`Error::Shape`] if the two lengths differ or are not a multiple of `width`.
     pub fn forward<R: Real>(&self, width: usize, input: &[R], output: &mut [R]) -> Result<()> {
         self.check_lengths(width, "input", input.len(), "output", output.len())?;
         if let (Some(input), Some(output)) = (R::as_single(input), R::as_single_mut(output)) {
@@ -116,10 +120,11 @@ impl dyn Activation + '_ {
         Ok(())
     }
 
-    /// Turns dL/dy in `gradient` into dL/dx. `input` may be empty unless [`Activation::needs_input`].
+    /// Replaces dL/dy in `gradient` by dL/dx. `input` may be empty unless
+    /// [`Activation::needs_input`].
     ///
     /// # Errors
-    /// [`Error::Shape`] if the lengths differ or are no multiple of `width`.
+    /// [`Error::Shape`] if the lengths differ or are not a multiple of `width`.
     pub fn backward<R: Real>(
         &self,
         width: usize,
@@ -131,7 +136,7 @@ impl dyn Activation + '_ {
         if self.needs_input() {
             self.check_lengths(width, "input", input.len(), "gradient", gradient.len())?;
         }
-        // An input that is not needed may be missing; the output takes its place, so that the loops see one length.
+        // An unused input may be missing; the output replaces it so that the loops see one length.
         let input = if self.needs_input() { input } else { output };
         if let (Some(input), Some(output)) = (R::as_single(input), R::as_single(output)) {
             R::as_single_mut(gradient)
@@ -165,7 +170,7 @@ impl dyn Activation + '_ {
     }
 }
 
-/// An activation of one number: the twin of its filling. The loops are those of the blanket [`Activation`].
+/// CPU implementation of an elementwise activation. The blanket [`Activation`] provides the loops.
 pub(crate) trait Pointwise: Clone + Debug + Send + Sync + Serialize {
     const ENTRY: &'static Entry<dyn Activation>;
     const NEEDS_INPUT: bool = false;
@@ -181,7 +186,7 @@ pub(crate) trait Pointwise: Clone + Debug + Send + Sync + Serialize {
     /// y = f(x).
     fn activate<R: Real>(&self, x: R) -> R;
 
-    /// f'(x), from x or from y = f(x) alone, as [`Pointwise::NEEDS_INPUT`] says.
+    /// f'(x), from x or from y = f(x) alone, depending on [`Pointwise::NEEDS_INPUT`].
     fn derivative<R: Real>(&self, x: R, y: R) -> R;
 }
 
@@ -238,7 +243,8 @@ impl<T: Pointwise> Activation for T {
 
 #[inline(always)]
 fn activate_all<R: Real>(activation: &impl Pointwise, input: &[R], output: &mut [R]) {
-    // Options behind a reference would be read again for each number, since the output might lie over them.
+    // Cloned because options behind a reference would be reloaded for each element (possible
+    // aliasing).
     let activation = &activation.clone();
     for (y, &x) in output.iter_mut().zip(input) {
         *y = activation.activate(x);
@@ -258,18 +264,20 @@ fn differentiate_all<R: Real>(
     }
 }
 
-/// The list's line of that name.
+/// The catalogue entry of that name.
 ///
 /// # Errors
-/// [`Error::Unknown`] with the names there are.
+/// [`Error::Unknown`] with the available names.
 pub fn entry(name: &str) -> Result<&'static Entry<dyn Activation>> {
     catalogue::find("activation", CATALOGUE, name)
 }
 
-/// The activation of that name, with options from a JSON object (`null` for none); what is left out takes its default.
+/// The activation of that name, with options from a JSON object (`null` for none); missing options
+/// take their defaults.
 ///
 /// # Errors
-/// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value outside its domain.
+/// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value
+/// outside its domain.
 pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Activation>> {
     let activation = (entry(name)?.make)(options)?;
     activation.check()?;

@@ -7,7 +7,7 @@ use crate::catalogue::Entry;
 use crate::cpu::real::Real;
 use crate::nn::activations::{Activation, Pointwise};
 
-/// Rectified linear unit: y = max(x, 0), dy/dx = 1 above 0, 0 below and at the kink.
+/// Rectified linear unit: y = max(x, 0), dy/dx = 1 above 0, 0 at and below 0.
 ///
 /// Equivalents: `torch.nn.ReLU`, `keras.activations.relu`, `jax.nn.relu`.
 ///

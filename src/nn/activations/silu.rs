@@ -41,13 +41,13 @@ impl Pointwise for Silu {
 
     #[inline(always)]
     fn activate<R: Real>(&self, x: R) -> R {
-        // −∞ is cut to the lowest number: −∞ · 0 would be NaN, the limit is 0.
+        // −∞ is clamped to the lowest finite number: −∞ · 0 would be NaN, the limit is 0.
         Real::max(x, R::LOWEST) * x.sigmoid()
     }
 
     #[inline(always)]
     fn derivative<R: Real>(&self, x: R, _: R) -> R {
-        // 1 − σ(x) = σ(−x), which keeps its digits.
+        // 1 − σ(x) = σ(−x), which avoids cancellation.
         x.sigmoid() * (R::ONE + Real::clamp(x, R::LOWEST, -R::LOWEST) * (-x).sigmoid())
     }
 }

@@ -1,4 +1,4 @@
-//! Softmax: a row of numbers becomes a row of probabilities.
+//! Softmax: turns a row of numbers into a row of probabilities.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,10 +10,11 @@ use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};
 use crate::nn::activations::Activation;
 
-/// Softmax over the last axis: yₖ = e^(xₖ − max x)/Σⱼ e^(xⱼ − max x), dL/dxₖ = yₖ (gₖ − Σⱼ gⱼ yⱼ) with g = dL/dy.
+/// Softmax over the last axis: yₖ = e^(xₖ − max x)/Σⱼ e^(xⱼ − max x), dL/dxₖ = yₖ (gₖ − Σⱼ gⱼ yⱼ)
+/// with g = dL/dy.
 ///
-/// A row with NaN, +∞ or nothing but −∞ gives NaN, as everywhere else. Equivalents: `torch.nn.Softmax(dim=-1)`,
-/// `keras.activations.softmax`, `jax.nn.softmax`.
+/// A row that contains NaN or +∞, or only −∞, gives NaN.
+/// Equivalents: `torch.nn.Softmax(dim=-1)`, `keras.activations.softmax`, `jax.nn.softmax`.
 ///
 /// ```
 /// use gradus::activations::{Activation, Softmax};

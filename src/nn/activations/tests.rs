@@ -1,4 +1,4 @@
-//! The laws of the list, and each entry against central differences of its own forward pass.
+//! Catalogue checks, and each activation against central differences of its forward pass.
 
 use serde_json::json;
 
@@ -38,7 +38,8 @@ fn derivatives_equal_central_differences() {
                 let output = forward(&*activation, width, &moved);
                 output.iter().zip(&upstream).map(|(y, g)| y * g).sum::<f64>()
             };
-            // Fourth-order differences: step⁴·f⁽⁵⁾/30 < 1e-12 and rounding of training_specs below 60 by 1.4e-14, divided by the step.
+            // Fourth-order differences: the truncation error step⁴·f⁽⁵⁾/30 is below 1e-12; rounding
+            // is at most 1.4e-14 for values below 60, divided by the step.
             let h = 5e-4;
             let difference = (8.0 * (training_spec(h) - training_spec(-h))
                 - (training_spec(2.0 * h) - training_spec(-2.0 * h)))
@@ -56,7 +57,7 @@ fn derivatives_equal_central_differences() {
 
 #[test]
 fn single_precision_follows_the_reference() {
-    // Long enough for several pieces and a tail; a whole number of rows.
+    // Long enough for several chunks and a remainder; a whole number of rows.
     let single: Vec<f32> = (0..40_008).map(|i| (i % 1999) as f32 / 80.0 - 12.5).collect();
     let double: Vec<f64> = single.iter().map(|&x| f64::from(x)).collect();
     for activation in all() {
@@ -66,8 +67,9 @@ fn single_precision_follows_the_reference() {
         activation.backward(12, &single, &fast, &mut fast_gradient).unwrap();
         activation.backward(12, &double, &exact, &mut exact_gradient).unwrap();
         for index in 0..single.len() {
-            // The functions are within 3 ulp and a formula has at most 5 more roundings: 8 · 2⁻²³ relative to its largest term,
-            // which is below 1 + |x| (gelu's tanh form: x² times a slope in the derivative).
+            // The functions are within 3 ulp and a formula has at most 5 more roundings: 8 · 2⁻²³
+            // relative to its largest term, which is below 1 + |x| (tanh GELU: x² times a slope in
+            // the derivative).
             let x = double[index].abs();
             let limit = 9.6e-7 * (1.0 + x);
             assert!(
@@ -139,7 +141,7 @@ fn softmax_rows_sum_to_1_whatever_their_size() {
         let logits: Vec<f32> = (0..3 * width).map(|i| ((i * 31) % 17) as f32 * 20.0).collect();
         for row in forward(&Softmax, width, &logits).chunks_exact(width) {
             let sum: f64 = row.iter().map(|&y| f64::from(y)).sum();
-            assert!((sum - 1.0).abs() <= 2.4e-7, "{width}: {sum}"); // each y is within 2 ulp of its share
+            assert!((sum - 1.0).abs() <= 2.4e-7, "{width}: {sum}"); // each y is within 2 ulp of its value
         }
     }
 }

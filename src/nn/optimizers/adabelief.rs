@@ -1,4 +1,4 @@
-//! AdaBelief: steps by how far the gradient is from what was expected of it.
+//! AdaBelief: step size from the deviation of the gradient from its running mean.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,22 +7,25 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// AdaBelief: m ← β₁m + (1 − β₁)g, s ← β₂s + (1 − β₂)(g − m)² + ε_root, w ← w − lr m̂/(√ŝ + ε) with m̂ = m/(1 − β₁ᵗ), ŝ = s/(1 − β₂ᵗ).
+    /// AdaBelief: m ← β₁m + (1 − β₁)g, s ← β₂s + (1 − β₂)(g − m)² + ε_root, w ← w − lr m̂/(√ŝ + ε)
+    /// with m̂ = m/(1 − β₁ᵗ), ŝ = s/(1 − β₂ᵗ).
     ///
-    /// With `nesterov`, m̂ = β₁m/(1 − β₁ᵗ⁺¹) + (1 − β₁)g/(1 − β₁ᵗ). As `optax.adabelief`, whose ε of 1e-16 this has; its authors' 1e-8.
-    /// Source: J. Zhuang et al., AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients, 2020.
+    /// With `nesterov`, m̂ = β₁m/(1 − β₁ᵗ⁺¹) + (1 − β₁)g/(1 − β₁ᵗ). As `optax.adabelief`, including
+    /// its ε of 1e-16; the authors use 1e-8.
+    /// Source: J. Zhuang et al., AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed
+    /// Gradients, 2020.
     pub struct AdaBelief of "adabelief" {
         /// The step size.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running mean of the gradient is kept, β₁.
+        /// Decay rate of the running mean of the gradient, β₁.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How much of the running mean of the squared surprise is kept, β₂.
+        /// Decay rate of the running mean of (g − m)², β₂.
         beta2: f64 = 0.999, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps the root from 0, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-16, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// What is added to s in each step, ε_root.
+        /// Added to s in each step, ε_root.
         epsilon_root: f64 = 1e-16, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// Looks one step ahead.
+        /// True for Nesterov momentum.
         nesterov: bool = false, "true or false" if |_| true;
     }
 }
@@ -72,7 +75,7 @@ impl Rule for AdaBelief {
         (self.beta1, self.beta2)
     }
 
-    /// 1 − β₁ᵗ⁺¹, for Nesterov.
+    /// 1 − β₁ᵗ⁺¹, for Nesterov momentum.
     fn own_numbers(&self, t: u64, _: f64) -> [f64; 3] {
         [1.0 - self.beta1.powf(t as f64 + 1.0), 0.0, 0.0]
     }

@@ -1,4 +1,4 @@
-//! Adadelta: steps in the parameter's own unit, without a learning rate of its own.
+//! Adadelta: steps in the unit of the parameter; a learning rate of 1 needs no tuning.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -14,11 +14,12 @@ options! {
     pub struct Adadelta of "adadelta" {
         /// The step size.
         learning_rate: f64 = 1.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running means is kept, ρ.
+        /// Decay rate of the running means, ρ.
         rho: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What starts the steps and keeps the root from 0, ε.
+        /// Added inside both square roots for numerical stability; sets the size of the first
+        /// steps, ε.
         epsilon: f64 = 1e-6, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// The factor of w that is added to the gradient (L2), λ.
+        /// Weight decay λ: λw is added to the gradient (L2).
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
     }
 }

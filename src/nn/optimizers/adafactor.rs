@@ -1,4 +1,4 @@
-//! Adafactor: Adam's second moment kept by row and by column.
+//! Adafactor: Adam with a second moment factored into row and column means.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,24 +7,28 @@ use crate::nn::optimizers::step::{PerTensor, Step};
 use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 
 options! {
-    /// Adafactor: of a matrix, means of g² are kept by row (r) and by column (c), with the weight tᵝ of the new ones; v = r cᵀ/mean(r); of a vector
-    /// v itself. d = g/√max(v, ε₁²), held to a root mean square of `d`; w ← w (1 − lr λ) − α d with α = max(ε₂, rms w) · min(lr, 1/√t).
+    /// Adafactor: for a matrix, running means of g² by row (r) and by column (c), the new ones with
+    /// weight tᵝ; v = r cᵀ/mean(r). For a vector, v itself. d = g/√max(v, ε₁²), with its root mean
+    /// square clipped to `d`; w ← w (1 − lr λ) − α d with α = max(ε₂, rms w) · min(lr, 1/√t).
     ///
-    /// As `torch.optim.Adafactor`, whose ε₁ is that of the dtype: here that of f64 on every device. optax's and Keras' factor large matrices only.
-    /// On a GPU it takes six dispatches a step and no part in whole models in one workgroup; its means lie in buffers as long as the parameters.
-    /// Source: N. Shazeer, M. Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018.
+    /// As `torch.optim.Adafactor`, whose ε₁ is that of the dtype; here it is that of f64 on every
+    /// device. optax and Keras factor large matrices only. On a GPU a step takes six dispatches and
+    /// is not supported by the fused small-model kernel; the means lie in buffers of the length of
+    /// the parameters.
+    /// Source: N. Shazeer, M. Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory
+    /// Cost, 2018.
     pub struct Adafactor of "adafactor" {
         /// The step size.
         learning_rate: f64 = 0.01, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// The exponent of t that is the weight of a step's squares in the means, β.
+        /// Exponent β: the squares of step t enter the means with weight tᵝ.
         beta2_decay: f64 = -0.8, "finite and <= 0" if |decay| decay.is_finite() && decay <= 0.0;
-        /// The least mean of the rows, whose square is the least v, ε₁.
+        /// Smallest mean of the rows; its square is the smallest v, ε₁.
         epsilon1: f64 = 2.220446049250313e-16, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// The least size that a tensor counts as, ε₂.
+        /// Smallest root mean square of a tensor in the step size, ε₂.
         epsilon2: f64 = 1e-3, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// The root mean square that a direction is held to.
+        /// Clipping threshold of the direction's root mean square.
         d: f64 = 1.0, "finite and > 0" if |d| d.is_finite() && d > 0.0;
-        /// The factor λ of w that is taken off w itself, times the learning rate.
+        /// Decoupled weight decay, λ.
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
     }
 }
@@ -79,7 +83,8 @@ impl Rule for Adafactor {
     #[inline(always)]
     fn update<R: Real>(&self, _: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
         let least = R::new(self.epsilon1);
-        // Of a matrix the frame hands in the row's mean, the column's, and the mean of the rows'.
+        // For a matrix the kernel template passes the row mean, the column mean and the mean of the
+        // row means.
         let of_matrix = state.first * state.second / state.third.max(least);
         let of_vector = state.first + step.own[0] * (gradient * gradient - state.first);
         let v = R::select(step.is_matrix > R::ZERO, of_matrix, of_vector);

@@ -1,4 +1,4 @@
-//! Adagrad: steps that shrink with all the gradients seen so far.
+//! Adagrad: steps that shrink with the sum of all squared gradients so far.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,23 +7,26 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Update};
 
 options! {
-    /// Adagrad: s ← s + g², w ← w − lr/(1 + (t − 1)η) · g/(√s + ε), s from `initial_accumulator_value`.
+    /// Adagrad: s ← s + g², w ← w − lr/(1 + (t − 1)η) · g/(√s + ε), s from
+    /// `initial_accumulator_value`.
     ///
-    /// ε stands outside the root. As `torch.optim.Adagrad`; Keras and optax begin with 0.1 and have ε 1e-7 inside the root.
-    /// Source: J. Duchi, E. Hazan, Y. Singer, Adaptive Subgradient Methods for Online Learning, 2011.
+    /// ε is outside the root. As `torch.optim.Adagrad`; Keras and optax start s at 0.1, with ε 1e-7
+    /// inside the root.
+    /// Source: J. Duchi, E. Hazan, Y. Singer, Adaptive Subgradient Methods for Online
+    /// Learning, 2011.
     pub struct Adagrad of "adagrad" {
         /// The step size.
         learning_rate: f64 = 0.01, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How the learning rate shrinks from step to step besides, η.
+        /// Decay of the learning rate from step to step, η.
         lr_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
-        /// The factor of w that is added to the gradient (L2), λ.
+        /// Weight decay λ: λw is added to the gradient (L2).
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
-        /// What the sum of the squares begins with.
+        /// Initial value of the sum of squares.
         initial_accumulator_value: f64 = 0.0, "finite and >= 0" if |value| value.is_finite() && value >= 0.0;
-        /// What keeps the root from 0, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-10, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// Whether g² is added to the sum behind the step, so that the root is that of the steps before: LightFM's, with
-        /// `initial_accumulator_value` 1 and `epsilon` 0.
+        /// True to add g² to the sum after the step, so that the root covers previous steps only:
+        /// LightFM's rule, with `initial_accumulator_value` 1 and `epsilon` 0.
         delayed: bool = false, "true or false" if |_| true;
     }
 }

@@ -1,4 +1,4 @@
-//! Adam: running means of the gradient and of its square, corrected for their start at 0.
+//! Adam: bias-corrected running means of the gradient and of its square.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,22 +7,23 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// Adam: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr m̂/(√v̂ + ε) with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
+    /// Adam: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr m̂/(√v̂ + ε) with
+    /// m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
     ///
-    /// ε stands outside the corrected root. As `torch.optim.Adam`; Keras has ε 1e-7.
+    /// ε is outside the corrected root. As `torch.optim.Adam`; Keras has ε 1e-7.
     /// Source: D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2015.
     pub struct Adam of "adam" {
         /// The step size.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running mean of the gradient is kept, β₁.
+        /// Decay rate of the running mean of the gradient, β₁.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How much of the running mean of its square is kept, β₂.
+        /// Decay rate of the running mean of its square, β₂.
         beta2: f64 = 0.999, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps the root from 0, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// The factor of w that is added to the gradient (L2); see `adamw` for the other kind.
+        /// Weight decay λ: λw is added to the gradient (L2); see `adamw` for decoupled decay.
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
-        /// Whether the largest v so far stands in the place of v.
+        /// True to use the largest v so far instead of v.
         amsgrad: bool = false, "true or false" if |_| true;
     }
 }

@@ -1,4 +1,4 @@
-//! Adamax: Adam with the largest gradient of late in the place of the root.
+//! Adamax: Adam with a decaying maximum of |g| instead of the root.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -14,13 +14,13 @@ options! {
     pub struct Adamax of "adamax" {
         /// The step size.
         learning_rate: f64 = 2e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running mean of the gradient is kept, β₁.
+        /// Decay rate of the running mean of the gradient, β₁.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How fast the largest gradient is forgotten, β₂.
+        /// Decay rate of the largest gradient, β₂.
         beta2: f64 = 0.999, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps u from 0, ε.
+        /// Added to |g|; keeps u above 0, ε.
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// The factor of w that is added to the gradient (L2), λ.
+        /// Weight decay λ: λw is added to the gradient (L2).
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
     }
 }

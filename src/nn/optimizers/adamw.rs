@@ -1,4 +1,4 @@
-//! AdamW: Adam with weight decay that does not pass through its running means.
+//! AdamW: Adam with decoupled weight decay.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,22 +7,22 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// AdamW: w ← w (1 − lr λ), then a step of Adam whose gradient knows nothing of the decay.
+    /// AdamW: w ← w (1 − lr λ), then a step of Adam on the gradient without the decay.
     ///
     /// As `torch.optim.AdamW`; Keras has λ 0.004 and ε 1e-7, optax λ 1e-4.
     /// Source: I. Loshchilov, F. Hutter, Decoupled Weight Decay Regularization, 2019.
     pub struct AdamW of "adamw" {
         /// The step size.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running mean of the gradient is kept, β₁.
+        /// Decay rate of the running mean of the gradient, β₁.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How much of the running mean of its square is kept, β₂.
+        /// Decay rate of the running mean of its square, β₂.
         beta2: f64 = 0.999, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps the root from 0, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// How much of w is taken off in a step, in units of the learning rate, λ.
+        /// Decoupled weight decay λ: w is multiplied by 1 − lr λ.
         weight_decay: f64 = 0.01, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
-        /// Whether the largest v so far stands in the place of v.
+        /// True to use the largest v so far instead of v.
         amsgrad: bool = false, "true or false" if |_| true;
     }
 }

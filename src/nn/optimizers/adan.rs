@@ -1,4 +1,4 @@
-//! Adan: Nesterov's momentum from the differences of gradients.
+//! Adan: Nesterov momentum from the differences of successive gradients.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,25 +7,29 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// Adan: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)Δ with Δ = g − g₋₁, n ← β₃n + (1 − β₃)(g + (1 − β₂)Δ)²,
-    /// w ← w − lr ((m̂ + (1 − β₂)v̂)/(√(n̂ + ε_root) + ε) + λw), each mean divided by 1 − βᵗ; Δ is 0 in the first step.
+    /// Adan: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)Δ with Δ = g − g₋₁,
+    /// n ← β₃n + (1 − β₃)(g + (1 − β₂)Δ)², w ← w − lr
+    /// ((m̂ + (1 − β₂)v̂)/(√(n̂ + ε_root) + ε) + λw), each mean divided by 1 − βᵗ; Δ is 0 in the
+    /// first step.
     ///
-    /// As `optax.adan`. The authors' own weighs v by β₂ of their notation, 1 − β here, and decays w by 1/(1 + lr λ).
-    /// Source: X. Xie et al., Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models, 2022.
+    /// As `optax.adan`. The authors' code weights v by β₂ in their notation, 1 − β here, and decays
+    /// w by 1/(1 + lr λ).
+    /// Source: X. Xie et al., Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep
+    /// Models, 2022.
     pub struct Adan of "adan" {
         /// The step size.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running mean of the gradient is kept, β₁.
+        /// Decay rate of the running mean of the gradient, β₁.
         beta1: f64 = 0.98, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How much of the running mean of the differences is kept, β₂.
+        /// Decay rate of the running mean of the differences, β₂.
         beta2: f64 = 0.92, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How much of the running mean of the squares is kept, β₃.
+        /// Decay rate of the running mean of the squares, β₃.
         beta3: f64 = 0.99, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps the quotient finite, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// What stands in the root, ε_root.
+        /// Added inside the square root, ε_root.
         epsilon_root: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// The factor λ of w that is taken off w itself, times the learning rate.
+        /// Decoupled weight decay, λ.
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
     }
 }

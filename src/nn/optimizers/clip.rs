@@ -1,28 +1,31 @@
-//! Clipping: the twin of `shaders/templates/optimizer/gradient_norm.wgsl`, `shaders/templates/optimizer/tensor_norms.wgsl` and `shaders/templates/optimizer/clip.wgsl`.
+//! Gradient clipping, CPU implementation of `gradient_norm.wgsl`, `tensor_norms.wgsl` and
+//! `clip.wgsl` in `shaders/templates/optimizer/`.
 
 use crate::cpu::parallel;
 use crate::cpu::real::Real;
 use crate::nn::optimizers::step::ParameterSpan;
 
-/// How a gradient that is too large is cut. g is the loss's gradient and that of the penalties.
+/// Gradient clipping. g is the gradient of the loss and of the penalties.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clip {
-    /// Each element into [−`limit`, `limit`]: PyTorch `clip_grad_value_`, Keras `clipvalue`, optax `clip`.
+    /// Clips each element to [−`limit`, `limit`]: PyTorch `clip_grad_value_`, Keras `clipvalue`,
+    /// optax `clip`.
     Value(f64),
-    /// Each tensor on its own, so that its norm is `limit` at the most: Keras `clipnorm`.
+    /// Clips the norm of each tensor to `limit`: Keras `clipnorm`.
     Norm(f64),
-    /// All parameters at once: g · min(1, `limit`/(‖g‖ + `epsilon`)). PyTorch `clip_grad_norm_` has an ε of 1e-6; Keras `global_clipnorm`
-    /// and optax `clip_by_global_norm` have none.
+    /// Clips the norm over all parameters: g · min(1, `limit`/(‖g‖ + `epsilon`)). PyTorch
+    /// `clip_grad_norm_` has an ε of 1e-6; Keras `global_clipnorm` and optax `clip_by_global_norm`
+    /// have none.
     GlobalNorm {
-        /// The norm at the most.
+        /// Largest norm.
         limit: f64,
-        /// What is added to the norm.
+        /// Added to the norm.
         epsilon: f64,
     },
 }
 
 impl Clip {
-    /// The number that says how far.
+    /// The limit.
     pub fn limit(&self) -> f64 {
         match *self {
             Clip::Value(limit) | Clip::Norm(limit) | Clip::GlobalNorm { limit, .. } => limit,
@@ -30,17 +33,17 @@ impl Clip {
     }
 }
 
-/// What each span's gradient is multiplied with.
+/// Factors of the gradient, by span.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Factors {
-    /// One for all.
+    /// One factor for all spans.
     One(f64),
-    /// One for each span.
+    /// One factor for each span.
     Each(Vec<f64>),
 }
 
 impl Factors {
-    /// The factor of a span.
+    /// Factor of a span.
     pub(crate) fn of(&self, span: usize) -> f64 {
         match self {
             Factors::One(factor) => *factor,
@@ -48,7 +51,7 @@ impl Factors {
         }
     }
 
-    /// Those of a clip, with NaN where a norm is not finite.
+    /// Factors of a clip, NaN where a norm is not finite.
     pub(crate) fn new<R: Real>(
         clip: Option<Clip>,
         spans: &[ParameterSpan],
@@ -69,10 +72,10 @@ impl Factors {
     }
 }
 
-/// min(1, limit / (norm + ε)); NaN for a norm that is none.
+/// min(1, limit / (norm + ε)); NaN if the norm is not finite.
 fn factor(limit: f64, epsilon: f64, sum: f64) -> f64 {
     let norm = sum.sqrt();
-    // `min` takes the other of a NaN, and 0/0 is none of the norms that are short enough.
+    // `min` ignores a NaN, and 0/0 must not pass as a short norm.
     match norm.is_finite() {
         true if norm <= limit && epsilon == 0.0 => 1.0,
         true => (limit / (norm + epsilon)).min(1.0),
@@ -80,10 +83,11 @@ fn factor(limit: f64, epsilon: f64, sum: f64) -> f64 {
     }
 }
 
-/// What a gradient is multiplied with so that its norm is `limit` at the most: min(1, `limit` / (‖g‖ + 1e-6)), with g the
-/// loss's gradient and that of the penalties, over all parameters at once.
+/// Factor that clips the norm of a gradient to `limit`: min(1, `limit` / (‖g‖ + 1e-6)), with g the
+/// gradient of the loss and of the penalties, over all parameters.
 ///
-/// The squares are summed in f64 and in an order that depends on the length alone. A norm that is not finite gives NaN.
+/// The squares are summed in f64 in an order that depends only on the length. A norm that is not
+/// finite gives NaN.
 /// PyTorch: the coefficient of `clip_grad_norm_`.
 ///
 /// ```
@@ -100,7 +104,7 @@ pub fn clip_factor<R: Real>(
     factor(limit, 1e-6, sums_of_squares(spans, parameters, gradients).into_iter().sum())
 }
 
-/// Σ g² of each span; of all where there is none.
+/// Σ g² of each span, or of everything if there are no spans.
 fn sums_of_squares<R: Real>(
     spans: &[ParameterSpan],
     parameters: &[R],
@@ -124,7 +128,7 @@ fn sums_of_squares<R: Real>(
     sums
 }
 
-/// Σ (g + l1 sign w + 2 l2 w)², in eight sums side by side so that the loop vectorises.
+/// Σ (g + l1 sign w + 2 l2 w)², in eight independent sums so that the loop vectorises.
 fn squares<R: Real>(span: &ParameterSpan, parameters: &[R], gradients: &[R]) -> f64 {
     let mut sums = [0.0; 8];
     for (parameters, gradients) in parameters.chunks(8).zip(gradients.chunks(8)) {

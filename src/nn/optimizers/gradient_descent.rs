@@ -1,4 +1,4 @@
-//! Gradient descent: the plain rule, on the gradient of the whole data set.
+//! Full-batch gradient descent.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,9 +7,11 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// Gradient descent: w ← w − α ∂L/∂w with L the loss over all rows, α the `learning_rate`; one step an epoch.
+    /// Gradient descent: w ← w − α ∂L/∂w with L the loss over all rows, α the `learning_rate`; one
+    /// step per epoch.
     ///
-    /// Equivalents: `torch.optim.SGD` on one batch of everything, `keras.optimizers.SGD` with `batch_size` = rows, `optax.sgd`.
+    /// Equivalents: `torch.optim.SGD` on one full batch, `keras.optimizers.SGD` with
+    /// `batch_size` = rows, `optax.sgd`.
     pub struct GradientDescent of "gradient_descent" {
         /// The step size α.
         learning_rate: f64 = 0.01, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;

@@ -1,4 +1,4 @@
-//! LAMB: Adam's direction, each tensor by a step in proportion to its own size.
+//! LAMB: Adam's direction, scaled per tensor by the trust ratio.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,22 +7,25 @@ use crate::nn::optimizers::step::{PerTensor, Step};
 use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 
 options! {
-    /// LAMB: d = m̂/(√(v̂ + ε_root) + ε) + λw as Adam's means have it; of each tensor w ← w − lr (‖w‖/‖d‖) d, with the ratio 1 where a norm is 0.
+    /// LAMB: d = m̂/(√(v̂ + ε_root) + ε) + λw with Adam's means; per tensor w ← w − lr (‖w‖/‖d‖) d,
+    /// with ratio 1 if a norm is 0.
     ///
-    /// As `optax.lamb`. On a GPU it takes four dispatches a step and no part in whole models in one workgroup.
-    /// Source: Y. You et al., Large Batch Optimization for Deep Learning: Training BERT in 76 minutes, 2020.
+    /// As `optax.lamb`. On a GPU a step takes four dispatches and is not supported by the fused
+    /// small-model kernel.
+    /// Source: Y. You et al., Large Batch Optimization for Deep Learning: Training BERT in 76
+    /// minutes, 2020.
     pub struct Lamb of "lamb" {
         /// The step size.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running mean of the gradient is kept, β₁.
+        /// Decay rate of the running mean of the gradient, β₁.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How much of the running mean of its square is kept, β₂.
+        /// Decay rate of the running mean of its square, β₂.
         beta2: f64 = 0.999, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps the root from 0, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-6, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// What stands in the root, ε_root.
+        /// Added inside the square root, ε_root.
         epsilon_root: f64 = 0.0, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// The factor λ of w that is added to the direction.
+        /// Weight decay λ: λw is added to the direction.
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
     }
 }

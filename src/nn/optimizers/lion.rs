@@ -9,16 +9,17 @@ use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 options! {
     /// Lion: w ← w − lr (sign(β₁m + (1 − β₁)g) + λw), m ← β₂m + (1 − β₂)g.
     ///
-    /// As `optax.lion` (whose λ of 1e-3 this has) and `keras.optimizers.Lion`. Takes a learning rate 3 to 10 times smaller than Adam's.
+    /// As `optax.lion` (including its λ of 1e-3) and `keras.optimizers.Lion`. Needs a learning rate
+    /// 3 to 10 times smaller than Adam's.
     /// Source: X. Chen et al., Symbolic Discovery of Optimization Algorithms, 2023.
     pub struct Lion of "lion" {
         /// The step size.
         learning_rate: f64 = 1e-4, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the momentum goes into a step, β₁.
+        /// Weight of the momentum in a step, β₁.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How much of the momentum is kept, β₂.
+        /// Decay rate of the momentum, β₂.
         beta2: f64 = 0.99, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// The factor λ of w that is taken off w itself, times the learning rate.
+        /// Decoupled weight decay, λ.
         weight_decay: f64 = 1e-3, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
     }
 }

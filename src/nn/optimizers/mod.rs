@@ -1,12 +1,14 @@
-//! Optimizers: how a parameter moves by its gradient.
+//! Optimizers: update rules for parameters.
 //!
-//! A new one is three things: a filling in `shaders/optimizers/`, a Rust file of the same stem here, a line in the list below. The
-//! Rust file is the twin of the filling, written once over [`Real`]: at f64 it is the reference, at f32 the CPU's fast path. One
-//! call moves all parameters of a model, which lie in one flat buffer; [`ParameterSpan`]s are its tensors, with how they are regularised.
+//! A new optimizer needs a WGSL file in `shaders/optimizers/`, a Rust file of the same name here,
+//! and a line in the list below. The Rust file is the CPU implementation, written once over
+//! [`Real`]: at f64 it is the reference, at f32 the fast CPU path. One call updates all parameters
+//! of a model, which lie in one flat buffer; the [`ParameterSpan`]s are its tensors with their
+//! regularisation.
 //!
-//! Most rules move each element by itself, and on a GPU all of a model in one dispatch. A few look at a whole tensor
-//! ([`Optimizer::per_tensor`]): their filling gives a direction for each element, the frame its norm and that of the
-//! parameters, and `apply_update` makes the move of it.
+//! Most rules update each element independently, and on a GPU the whole model in one dispatch.
+//! Per-tensor rules ([`Optimizer::per_tensor`]) compute a direction for each element; the kernel
+//! template computes its norm and that of the parameters, and `apply_update` performs the update.
 //!
 //! ```
 //! use gradus::optimizers::{self, Optimizer};
@@ -42,7 +44,7 @@ pub use step::{GradientTransform, NewtonSchulz, ParameterSpan, PerTensor, Step};
 use sweep::InOnePrecision;
 pub(crate) use sweep::{Rows, Slices};
 
-/// States of an optimizer at the most.
+/// Largest number of states of an optimizer.
 pub const MOST_STATES: usize = 4;
 
 catalogue! {
@@ -72,14 +74,14 @@ catalogue! {
 #[cfg(test)]
 mod tests;
 
-/// What the kernel templates take from an optimizer.
+/// Function that the kernel templates require from every optimizer.
 pub(crate) const UPDATE: &str =
     "fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update";
-/// What they take besides from one that looks at whole tensors.
+/// Function that they also require from per-tensor optimizers.
 const APPLY_UPDATE: &str =
     "fn apply_update(parameter: f32, direction: f32, layer: Layer, step: Step) -> f32";
 
-/// Adds an optimizer to a program: its file, its adaptor and its options.
+/// Links an optimizer into a program: its file, its adaptor and its options.
 pub(crate) fn link(program: &mut Program, optimizer: &dyn Optimizer) {
     let shader = optimizer.entry().shader;
     let interface: &[&str] =
@@ -91,7 +93,7 @@ pub(crate) fn link(program: &mut Program, optimizer: &dyn Optimizer) {
 
 /// An optimizer with its options.
 pub trait Optimizer: Debug + Send + Sync {
-    /// Its line in the list: name, formula, filling.
+    /// Its catalogue entry: name, formula, WGSL file.
     fn entry(&self) -> &'static Entry<dyn Optimizer>;
 
     /// Its name.
@@ -102,31 +104,31 @@ pub trait Optimizer: Debug + Send + Sync {
     /// Its options as a JSON object.
     fn options(&self) -> Value;
 
-    /// Its options against their domains.
+    /// Checks the options against their domains.
     ///
     /// # Errors
-    /// [`Error::Option`] with the first one outside.
+    /// [`Error::Option`] for the first value outside its domain.
     fn check(&self) -> Result<()>;
 
-    /// The values of the filling's `override`s.
+    /// Values of the WGSL file's `override`s.
     fn constants(&self) -> Vec<(&'static str, f64)>;
 
-    /// How many numbers it remembers of each parameter, [`MOST_STATES`] at the most.
+    /// Number of states per parameter, at most [`MOST_STATES`].
     fn states(&self) -> usize;
 
-    /// What each state begins with.
+    /// Initial value of each state.
     fn initial_states(&self) -> [f64; MOST_STATES];
 
-    /// Which of the states holds the weights to predict with, where that is not the parameters themselves.
+    /// State that holds the weights to predict with, if these are not the parameters themselves.
     fn averaged_state(&self) -> Option<usize>;
 
-    /// What it asks of whole tensors; none for a rule that moves each element by itself.
+    /// Requirements of a per-tensor rule; none for an elementwise rule.
     fn per_tensor(&self) -> Option<PerTensor>;
 
-    /// The learning rate of its options, which a schedule may change.
+    /// Learning rate from the options, which a schedule may change.
     fn initial_learning_rate(&self) -> f64;
 
-    /// Does it ask for the gradient of the whole data set in each step?
+    /// True if each step needs the gradient of the whole data set.
     fn whole_batch(&self) -> bool {
         false
     }
@@ -134,7 +136,8 @@ pub trait Optimizer: Debug + Send + Sync {
     /// The numbers of step `t`, counted from 1.
     fn step(&self, t: u64, learning_rate: f64) -> Step;
 
-    /// One step at f32, on all cores; see [`dyn Optimizer::update`](trait.Optimizer.html#method.update).
+    /// One step at f32, on all cores; see [`dyn
+    /// Optimizer::update`](trait.Optimizer.html#method.update).
     #[doc(hidden)]
     fn update_single(
         &self,
@@ -143,7 +146,7 @@ pub trait Optimizer: Debug + Send + Sync {
         factors: &Factors,
         slices: Slices<'_, f32>,
     );
-    /// The same at f64, plainly.
+    /// The same at f64, single-threaded.
     #[doc(hidden)]
     fn update_double(
         &self,
@@ -152,7 +155,7 @@ pub trait Optimizer: Debug + Send + Sync {
         factors: &Factors,
         slices: Slices<'_, f64>,
     );
-    /// One step at f32 on rows one after the other, by a rule that moves each element by itself.
+    /// One step at f32 on successive rows, for elementwise rules.
     #[doc(hidden)]
     fn update_rows_single(&self, step: &Step, rows: &mut dyn Rows<f32>);
     /// The same at f64.
@@ -161,7 +164,7 @@ pub trait Optimizer: Debug + Send + Sync {
 }
 
 impl dyn Optimizer + '_ {
-    /// The states that training begins with, for so many parameters.
+    /// Initial states for `length` parameters.
     pub fn first_states<R: Real>(&self, length: usize) -> Vec<Vec<R>> {
         self.initial_states()
             .iter()
@@ -170,11 +173,12 @@ impl dyn Optimizer + '_ {
             .collect()
     }
 
-    /// Moves all `parameters` by one step. `states` are [`Optimizer::states`] of them, or more. `spans` may be empty where
-    /// nothing is regularised and no tensor is looked at as a whole, else the last one ends with the parameters.
+    /// Updates all `parameters` by one step. `states` holds at least [`Optimizer::states`] states.
+    /// `spans` may be empty if nothing is regularised and the rule is not per-tensor; otherwise the
+    /// last span ends with the parameters.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a length does not fit the parameters.
+    /// [`Error::Shape`] if a length does not match the parameters.
     pub fn update<R: Real>(
         &self,
         step: &Step,
@@ -187,10 +191,10 @@ impl dyn Optimizer + '_ {
         self.update_transformed(step, &gradient_transform, parameters, gradients, states).map(drop)
     }
 
-    /// As [`update`](#method.update) with the gradient clipped; false where the step was skipped.
+    /// Like [`update`](#method.update) with the gradient clipped; false if the step was skipped.
     ///
     /// # Errors
-    /// As [`update`](#method.update).
+    /// See [`update`](#method.update).
     pub fn update_transformed<R: Real>(
         &self,
         step: &Step,
@@ -228,7 +232,7 @@ impl dyn Optimizer + '_ {
         Ok(true)
     }
 
-    /// One step on rows one after the other, by a rule that moves each element by itself.
+    /// One step on successive rows, for elementwise rules.
     pub(crate) fn update_rows<R: Real>(&self, step: &Step, rows: &mut dyn Rows<R>) {
         match R::as_single(&[]) {
             Some(_) => self.update_rows_single(step, &mut InOnePrecision(rows)),
@@ -264,18 +268,20 @@ impl dyn Optimizer + '_ {
     }
 }
 
-/// The list's line of that name.
+/// The catalogue entry of that name.
 ///
 /// # Errors
-/// [`Error::Unknown`] with the names there are.
+/// [`Error::Unknown`] with the available names.
 pub fn entry(name: &str) -> Result<&'static Entry<dyn Optimizer>> {
     catalogue::find("optimizer", CATALOGUE, name)
 }
 
-/// The optimizer of that name, with options from a JSON object (`null` for none); what is left out takes PyTorch's default.
+/// The optimizer of that name, with options from a JSON object (`null` for none); missing options
+/// take PyTorch's defaults.
 ///
 /// # Errors
-/// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value outside its domain.
+/// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value
+/// outside its domain.
 pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Optimizer>> {
     let optimizer = (entry(name)?.make)(options)?;
     optimizer.check()?;

@@ -1,4 +1,4 @@
-//! Muon: a matrix moves along its momentum made orthogonal.
+//! Muon: orthogonalised momentum for matrices.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,24 +7,28 @@ use crate::nn::optimizers::step::{NewtonSchulz, PerTensor, Step};
 use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 
 options! {
-    /// Muon: of a matrix, m ← μm + (1 − μ)g, d = (1 − μ)g + μm with `nesterov`, else m; d is made orthogonal by Newton–Schulz's iteration (all singular
-    /// values towards 1); w ← w (1 − lr λ) − lr √max(1, columns/rows) d. A vector (a bias) moves as Adam has it, with β₁, β₂ and the same rate.
+    /// Muon: for a matrix, m ← μm + (1 − μ)g, d = (1 − μ)g + μm with `nesterov`, else m; d is
+    /// orthogonalised by Newton–Schulz iteration (all singular values towards 1); w ← w (1 − lr
+    /// λ) − lr √max(1, columns/rows) d. A vector (a bias) is updated by Adam with β₁, β₂ and the
+    /// same rate.
     ///
-    /// `torch.optim.Muon` runs the iteration in bf16 and takes matrices only; columns here are the outputs of a layer, rows there. The coefficients are
-    /// 3.4445, −4.775, 2.0315. On a GPU it takes some thirty dispatches a matrix and step, and no part in whole models in one workgroup.
+    /// `torch.optim.Muon` runs the iteration in bf16 and accepts matrices only; columns here are
+    /// the outputs of a layer, rows there. The coefficients are 3.4445, −4.775, 2.0315. On a GPU a
+    /// step takes about thirty dispatches per matrix and is not supported by the fused small-model
+    /// kernel.
     /// Source: K. Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024.
     pub struct Muon of "muon" {
         /// The step size.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the momentum is kept, μ.
+        /// Momentum coefficient, μ.
         momentum: f64 = 0.95, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// Looks one step ahead.
+        /// True for Nesterov momentum.
         nesterov: bool = true, "true or false" if |_| true;
-        /// Turns of the iteration.
+        /// Number of Newton–Schulz iterations.
         ns_steps: u32 = 5u32, "a whole number from 1 to 99" if |steps| (1..100).contains(&steps);
-        /// The least norm that a matrix is divided by, and what keeps Adam's root from 0, ε.
+        /// Smallest norm that a matrix is divided by; also Adam's ε.
         epsilon: f64 = 1e-7, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// The factor λ of w that is taken off w itself, times the learning rate.
+        /// Decoupled weight decay, λ.
         weight_decay: f64 = 0.1, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
         /// Adam's β₁, for vectors.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);

@@ -1,4 +1,4 @@
-//! NAdam: Adam with Nesterov's momentum.
+//! NAdam: Adam with Nesterov momentum.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,24 +7,26 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// NAdam: μₜ = β₁(1 − ½ 0.96^(tψ)), w ← w − lr ((1 − μₜ)g/(1 − Πμ) + μₜ₊₁m/(1 − μₜ₊₁Πμ))/(√v̂ + ε) with m and v as Adam's, Πμ = μ₁…μₜ.
+    /// NAdam: μₜ = β₁(1 − ½ 0.96^(tψ)), w ← w − lr
+    /// ((1 − μₜ)g/(1 − Πμ) + μₜ₊₁m/(1 − μₜ₊₁Πμ))/(√v̂ + ε) with Adam's m and v, Πμ = μ₁…μₜ.
     ///
-    /// As `torch.optim.NAdam`; optax's has no schedule of the momentum.
+    /// As `torch.optim.NAdam`; optax has no momentum schedule.
     /// Source: T. Dozat, Incorporating Nesterov Momentum into Adam, 2016.
     pub struct NAdam of "nadam" {
         /// The step size.
         learning_rate: f64 = 2e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running mean of the gradient is kept, β₁.
+        /// Decay rate of the running mean of the gradient, β₁.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How much of the running mean of its square is kept, β₂.
+        /// Decay rate of the running mean of its square, β₂.
         beta2: f64 = 0.999, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps the root from 0, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// The factor of w that is added to the gradient (L2), λ.
+        /// Weight decay λ: λw is added to the gradient (L2).
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
-        /// How the momentum grows from step to step, ψ.
+        /// Growth of the momentum from step to step, ψ.
         momentum_decay: f64 = 4e-3, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
-        /// Whether `weight_decay` is taken off w itself (w ← w (1 − lr λ)) and not added to the gradient.
+        /// True to apply `weight_decay` to w (w ← w (1 − lr λ)) instead of adding it to the
+        /// gradient.
         decoupled_weight_decay: bool = false, "true or false" if |_| true;
     }
 }
@@ -76,11 +78,11 @@ impl Rule for NAdam {
     /// (1 − μₜ)/(1 − Πμ) and μₜ₊₁/(1 − μₜ₊₁Πμ).
     fn own_numbers(&self, t: u64, _: f64) -> [f64; 3] {
         let mu = |t: u64| self.beta1 * (1.0 - 0.5 * 0.96_f64.powf(t as f64 * self.momentum_decay));
-        // PyTorch keeps the product in f32, which shows in the ninth digit of a trajectory.
+        // PyTorch keeps the product in f32, which is visible in the ninth digit of a trajectory.
         let mut product = 1.0_f32;
         for step in 1..=t {
             product *= mu(step) as f32;
-            // Beyond that 1 − Πμ is 1, however many steps are to come.
+            // From here on 1 − Πμ is 1 for all further steps.
             if product < 1e-18 {
                 break;
             }

@@ -1,6 +1,8 @@
-//! Rules that look at a whole tensor at once, on the host: the twin of `shaders/kernels/per_tensor.wgsl` and what belongs to it.
+//! Per-tensor rules on the CPU: CPU implementation of `shaders/kernels/per_tensor.wgsl` and related
+//! kernels.
 //!
-//! For each tensor: [means of rows and columns] → a direction for each element → [made orthogonal] → norms → the move.
+//! For each tensor: [row and column means] → a direction for each element → [orthogonalisation] →
+//! norms → update.
 
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::parallel;
@@ -80,7 +82,8 @@ fn keep<R: Real>(states: &mut [&mut [R]], place: usize, state: &State<R>) {
     }
 }
 
-/// What the rule sees of a matrix whose squares are kept by row and by column: the row's mean, the column's, the mean of the rows'.
+/// Factored second moment of a matrix as the rule sees it: row mean, column mean, mean of the row
+/// means.
 fn factors<R: Real>(states: &[&mut [R]], place: usize, columns: usize) -> State<R> {
     State {
         first: states[0][place / columns],
@@ -90,7 +93,8 @@ fn factors<R: Real>(states: &[&mut [R]], place: usize, columns: usize) -> State<
     }
 }
 
-/// Running means of g² over each row (first state), over each column (second), and the mean of the rows' (third).
+/// Running means of g² over each row (first state), over each column (second), and the mean of the
+/// row means (third).
 fn keep_means<R: Real>(gradients: &[R], columns: usize, weight: R, states: &mut [&mut [R]]) {
     let rows = gradients.len() / columns;
     let mix = |old: R, sum: f64, count: usize| old + weight * (R::new(sum / count as f64) - old);
@@ -111,7 +115,8 @@ fn keep_means<R: Real>(gradients: &[R], columns: usize, weight: R, states: &mut 
         R::new(states[0][..rows].iter().map(|value| value.to_f64()).sum::<f64>() / rows as f64);
 }
 
-/// X ← a X + (b A + c A²) X with A = X Xᵀ, some times over: every singular value towards 1. The smaller side goes first.
+/// Newton–Schulz iteration X ← a X + (b A + c A²) X with A = X Xᵀ: every singular value towards 1.
+/// The smaller dimension comes first.
 fn orthogonalize<R: Real>(
     newton_schulz: &NewtonSchulz,
     [rows, columns]: [usize; 2],
@@ -126,7 +131,8 @@ fn orthogonalize<R: Real>(
     let (mut gram, mut squared) = (vec![R::ZERO; side * side], vec![R::ZERO; side * side]);
     let mut product = vec![R::ZERO; matrix.len()];
     for _ in 0..steps {
-        // A tall X is taken by its transpose: Aᵀ = Xᵀ X stands on the right then. The shapes fit by construction.
+        // If X has more rows than columns its transpose is used: Aᵀ = Xᵀ X then multiplies from the
+        // right. The shapes match by construction.
         let outer = if rows_per_thread { Layout::TN } else { Layout::NT };
         let _ = matmul(outer, side, side, rows.max(columns), matrix, matrix, &mut gram, false);
         let _ = matmul(Layout::NN, side, side, side, &gram, &gram, &mut squared, false);

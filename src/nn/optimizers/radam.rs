@@ -1,4 +1,4 @@
-//! RAdam: Adam that waits for its second moment.
+//! RAdam: Adam that ignores its second moment until its variance is tractable.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,7 +7,8 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// RAdam: while ρₜ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ) ≤ 5, with ρ∞ = 2/(1 − β₂) − 1, w ← w − lr m̂; from then on w ← w − lr r m̂ √(1 − β₂ᵗ)/(√v + ε) with
+    /// RAdam: while ρₜ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ) ≤ 5, with ρ∞ = 2/(1 − β₂) − 1, w ← w − lr m̂; from
+    /// then on w ← w − lr r m̂ √(1 − β₂ᵗ)/(√v + ε) with
     /// r² = (ρₜ − 4)(ρₜ − 2)ρ∞/((ρ∞ − 4)(ρ∞ − 2)ρₜ).
     ///
     /// As `torch.optim.RAdam`.
@@ -15,15 +16,16 @@ options! {
     pub struct RAdam of "radam" {
         /// The step size.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running mean of the gradient is kept, β₁.
+        /// Decay rate of the running mean of the gradient, β₁.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How much of the running mean of its square is kept, β₂.
+        /// Decay rate of the running mean of its square, β₂.
         beta2: f64 = 0.999, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps the root from 0, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// The factor of w that is added to the gradient (L2), λ.
+        /// Weight decay λ: λw is added to the gradient (L2).
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
-        /// Whether `weight_decay` is taken off w itself (w ← w (1 − lr λ)) and not added to the gradient.
+        /// True to apply `weight_decay` to w (w ← w (1 − lr λ)) instead of adding it to the
+        /// gradient.
         decoupled_weight_decay: bool = false, "true or false" if |_| true;
     }
 }
@@ -72,7 +74,7 @@ impl Rule for RAdam {
         (self.beta1, self.beta2)
     }
 
-    /// r √(1 − β₂ᵗ), and 1 once the second moment counts.
+    /// r √(1 − β₂ᵗ), and 1 once the second moment is used.
     fn own_numbers(&self, t: u64, _: f64) -> [f64; 3] {
         let (t, last) = (t as f64, 2.0 / (1.0 - self.beta2) - 1.0);
         let (power, correction) = (self.beta2.powf(t), 1.0 - self.beta2.powf(t));

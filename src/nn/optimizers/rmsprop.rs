@@ -1,4 +1,4 @@
-//! RMSprop: the gradient in units of its own recent size.
+//! RMSprop: the gradient divided by its running root mean square.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,23 +7,25 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// RMSprop: v ← αv + (1 − α)g², w ← w − lr g/(√v + ε); with momentum u ← μu + g/(√v + ε), w ← w − lr u.
+    /// RMSprop: v ← αv + (1 − α)g², w ← w − lr g/(√v + ε); with momentum u ← μu + g/(√v + ε),
+    /// w ← w − lr u.
     ///
-    /// ε stands outside the root. With `centered`, v − m² stands in the root, m ← αm + (1 − α)g. As `torch.optim.RMSprop`; Keras has
-    /// α 0.9, ε 1e-7 inside the root.
+    /// ε is outside the root. With `centered`, the root is of v − m², m ← αm + (1 − α)g. As
+    /// `torch.optim.RMSprop`; Keras has α 0.9 and ε 1e-7 inside the root.
     /// Source: T. Tieleman, G. Hinton, Lecture 6.5, 2012.
     pub struct RmsProp of "rmsprop" {
         /// The step size.
         learning_rate: f64 = 0.01, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running mean of the square is kept, α.
+        /// Decay rate of the running mean of the square, α.
         alpha: f64 = 0.99, "in [0, 1)" if |alpha| (0.0..1.0).contains(&alpha);
-        /// What keeps the root from 0, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// How much of the last direction is kept, μ.
+        /// Momentum coefficient, μ.
         momentum: f64 = 0.0, "finite and >= 0" if |momentum| momentum.is_finite() && momentum >= 0.0;
-        /// The factor of w that is added to the gradient, λ.
+        /// Weight decay λ: λw is added to the gradient (L2).
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
-        /// Whether g is divided by its standard deviation, √(v − m²) with m the running mean of g, and not by its size.
+        /// True to divide g by its standard deviation, √(v − m²) with m the running mean of g,
+        /// instead of its root mean square.
         centered: bool = false, "true or false" if |_| true;
     }
 }
@@ -82,7 +84,7 @@ impl Rule for RmsProp {
         let g = gradient + R::new(self.weight_decay) * parameter;
         let v = R::new(self.alpha) * state.first + R::new(1.0 - self.alpha) * g * g;
         let m = R::new(self.alpha) * state.third + R::new(1.0 - self.alpha) * g;
-        // A variance is never below 0 but by rounding.
+        // A variance is below 0 only by rounding.
         let spread = R::select(self.centered, (v - m * m).max(R::ZERO), v);
         let scaled = g / (Real::sqrt(spread) + R::new(self.epsilon));
         // Without momentum there is no second state; it reads as 0.

@@ -1,4 +1,4 @@
-//! What the file of an optimizer states of its rule, and the loops over all parameters that follow from it.
+//! The [`Rule`] trait of an optimizer file, and the loops over all parameters derived from it.
 
 use std::fmt::Debug;
 
@@ -14,7 +14,7 @@ use crate::nn::optimizers::sweep::{Frame, Rows, Slices, update_rows};
 use crate::nn::optimizers::{MOST_STATES, Optimizer, per_tensor};
 use crate::{Result, catalogue};
 
-/// What an optimizer remembers of one parameter; what it does not use stays 0.
+/// States of one parameter; unused states stay 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct State<R> {
     pub first: R,
@@ -36,24 +36,24 @@ pub(crate) struct Update<R> {
     pub state: State<R>,
 }
 
-/// What a rule that looks at whole tensors is told of one.
+/// Properties of a tensor passed to a per-tensor rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Layer<R> {
     /// √Σw².
     pub parameter_norm: R,
-    /// √Σd² of its direction.
+    /// √Σd² of the direction.
     pub direction_norm: R,
     pub rows: R,
     /// 1 for a vector.
     pub columns: R,
 }
 
-/// The twin of a filling. The loops are those of the blanket [`Optimizer`].
+/// CPU implementation of an optimizer's WGSL file. The blanket [`Optimizer`] provides the loops.
 pub(crate) trait Rule: Options + Clone + Debug + Send + Sync + Serialize {
     const ENTRY: &'static Entry<dyn Optimizer>;
     const WHOLE_BATCH: bool = false;
 
-    /// The options against their domains, and against each other where that matters.
+    /// Checks the options against their domains, and against each other where needed.
     fn check_options(&self) -> Result<()> {
         self.check_domains()
     }
@@ -74,22 +74,22 @@ pub(crate) trait Rule: Options + Clone + Debug + Send + Sync + Serialize {
         None
     }
 
-    /// (β₁, β₂), whose powers correct the running means; 0 where there is none.
+    /// (β₁, β₂), whose powers correct the bias of the running means; 0 if unused.
     fn betas(&self) -> (f64, f64) {
         (0.0, 0.0)
     }
 
-    /// The learning rate of step `t`, where the rule has a part in it.
+    /// Learning rate of step `t`, if the rule modifies it.
     fn learning_rate_at(&self, _t: u64, learning_rate: f64) -> f64 {
         learning_rate
     }
 
-    /// The numbers of step `t` that are the rule's own.
+    /// Rule-specific numbers of step `t`.
     fn own_numbers(&self, _t: u64, _learning_rate: f64) -> [f64; 3] {
         [0.0; 3]
     }
 
-    /// One parameter, one step. A rule that looks at whole tensors gives back its direction in the place of the parameter.
+    /// One parameter, one step. A per-tensor rule returns its direction instead of the parameter.
     fn update<R: Real>(
         &self,
         parameter: R,
@@ -98,7 +98,7 @@ pub(crate) trait Rule: Options + Clone + Debug + Send + Sync + Serialize {
         step: &Step<R>,
     ) -> Update<R>;
 
-    /// The parameter moved along its direction, by a rule that looks at whole tensors.
+    /// The parameter moved along its direction, for per-tensor rules.
     fn apply_update<R: Real>(
         &self,
         parameter: R,

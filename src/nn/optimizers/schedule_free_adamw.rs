@@ -1,4 +1,4 @@
-//! Schedule-free AdamW: a mean of the steps in the place of a schedule.
+//! Schedule-free AdamW: averaging of the iterates instead of a schedule.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -8,23 +8,25 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// Schedule-free AdamW: v ← β₂v + (1 − β₂)g², z ← z − lr (g/(√v̂ + ε) + λy), x ← (1 − c)x + cz, y = (1 − β₁)z + β₁x, with z = x = y at first. The
-    /// parameters are y, where the gradient is taken; x is what to predict with ([`crate::Model::averaged`]).
+    /// Schedule-free AdamW: v ← β₂v + (1 − β₂)g², z ← z − lr (g/(√v̂ + ε) + λy), x ← (1 − c)x + cz,
+    /// y = (1 − β₁)z + β₁x, with z = x = y initially. The parameters are y, where the gradient is
+    /// evaluated; x holds the weights to predict with ([`crate::Model::averaged`]).
     ///
-    /// c and the warm-up are those of [`crate::nn::optimizers::ScheduleFreeSgd`]. As `optax.contrib.schedule_free_adamw` without a warm-up.
+    /// c and the warm-up are those of [`crate::nn::optimizers::ScheduleFreeSgd`]. As
+    /// `optax.contrib.schedule_free_adamw` without a warm-up.
     /// Source: A. Defazio et al., The Road Less Scheduled, 2024.
     pub struct ScheduleFreeAdamW of "schedule_free_adamw" {
         /// The step size.
         learning_rate: f64 = 2.5e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How near y is to the mean, β₁.
+        /// Interpolation of y between z (0) and the average x (1), β₁.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How much of the running mean of its square is kept, β₂.
+        /// Decay rate of the running mean of the squared gradient, β₂.
         beta2: f64 = 0.999, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps the root from 0, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// Steps in which the learning rate grows from 0.
+        /// Steps over which the learning rate grows from 0.
         warmup_steps: u32 = 0u32, "a whole number from 0 to 4294967295" if |_| true;
-        /// The factor λ of y that is added to the direction.
+        /// Weight decay λ: λy is added to the direction.
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
     }
 }
@@ -85,7 +87,7 @@ impl Rule for ScheduleFreeAdamW {
         learning_rate * warmth(t, self.warmup_steps)
     }
 
-    /// The weight of the newest z in the mean.
+    /// Weight of the newest z in the average.
     fn own_numbers(&self, t: u64, _: f64) -> [f64; 3] {
         [weight(t, self.warmup_steps), 0.0, 0.0]
     }

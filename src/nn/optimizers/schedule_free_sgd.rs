@@ -1,4 +1,4 @@
-//! Schedule-free SGD: a mean of the steps in the place of a schedule.
+//! Schedule-free SGD: averaging of the iterates instead of a schedule.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,20 +7,22 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
-    /// Schedule-free SGD: z ← z − lr (g + λy), x ← (1 − c)x + cz, y = (1 − β)z + βx, with z = x = y at first. The parameters are y, where the
-    /// gradient is taken; x is what to predict with ([`crate::Model::averaged`]).
+    /// Schedule-free SGD: z ← z − lr (g + λy), x ← (1 − c)x + cz, y = (1 − β)z + βx, with z = x = y
+    /// initially. The parameters are y, where the gradient is evaluated; x holds the weights to
+    /// predict with ([`crate::Model::averaged`]).
     ///
-    /// c = γₜ²/Σγᵢ², where γ is the warm-up alone, min(1, t/`warmup_steps`): 1/t without. The learning rate is meant to stay as it is: a schedule
-    /// on top changes the steps but not c. As `optax.contrib.schedule_free_sgd` without a warm-up.
+    /// c = γₜ²/Σγᵢ², where γ is the warm-up alone, min(1, t/`warmup_steps`); 1/t without a warm-up.
+    /// The learning rate is meant to stay constant: an additional schedule changes the steps but
+    /// not c. As `optax.contrib.schedule_free_sgd` without a warm-up.
     /// Source: A. Defazio et al., The Road Less Scheduled, 2024.
     pub struct ScheduleFreeSgd of "schedule_free_sgd" {
         /// The step size.
         learning_rate: f64 = 1.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How near y is to the mean, β.
+        /// Interpolation of y between z (0) and the average x (1), β.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// Steps in which the learning rate grows from 0.
+        /// Steps over which the learning rate grows from 0.
         warmup_steps: u32 = 0u32, "a whole number from 0 to 4294967295" if |_| true;
-        /// The factor λ of y that is added to the gradient.
+        /// Weight decay λ: λy is added to the gradient.
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
     }
 }
@@ -72,7 +74,7 @@ impl Rule for ScheduleFreeSgd {
         learning_rate * warmth(t, self.warmup_steps)
     }
 
-    /// The weight of the newest z in the mean.
+    /// Weight of the newest z in the average.
     fn own_numbers(&self, t: u64, _: f64) -> [f64; 3] {
         [weight(t, self.warmup_steps), 0.0, 0.0]
     }
@@ -97,12 +99,13 @@ impl Rule for ScheduleFreeSgd {
     }
 }
 
-/// min(1, t/`steps`): how far the warm-up is.
+/// Warm-up factor, min(1, t/`steps`).
 pub(crate) fn warmth(t: u64, steps: u32) -> f64 {
     if t >= u64::from(steps) { 1.0 } else { t as f64 / f64::from(steps) }
 }
 
-/// γₜ²/Σγᵢ² over the steps so far, γ the warm-up: the sum of the first squares in closed form.
+/// γₜ²/Σγᵢ² over the steps so far, γ the warm-up factor: the sum of the first squares in closed
+/// form.
 pub(crate) fn weight(t: u64, steps: u32) -> f64 {
     let (t_all, w) = (t as f64, f64::from(steps));
     let warm = t_all.min(w);

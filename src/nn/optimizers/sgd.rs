@@ -1,4 +1,4 @@
-//! SGD: gradient descent on batches, with momentum.
+//! SGD: mini-batch gradient descent with momentum.
 
 use crate::catalogue::{Entry, Options, options};
 use crate::cpu::real::Real;
@@ -7,20 +7,22 @@ use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::{Error, Result, catalogue};
 
 options! {
-    /// Stochastic gradient descent: v ← μv + (1 − d)g, in the first step v = g; w ← w − lr·v, with Nesterov w ← w − lr (g + μv).
+    /// Stochastic gradient descent: v ← μv + (1 − d)g, v = g in the first step; w ← w − lr·v, with
+    /// Nesterov momentum w ← w − lr (g + μv).
     ///
-    /// `weight_decay` λ first makes g ← g + λw. Without `momentum` there is no v and no `dampening`. As `torch.optim.SGD`.
-    /// Keras keeps lr·v in its velocity, which differs as soon as the learning rate changes.
+    /// `weight_decay` λ first replaces g by g + λw. Without `momentum` there is no v and no
+    /// `dampening`. As `torch.optim.SGD`.
+    /// Keras stores lr·v as its velocity, which differs once the learning rate changes.
     pub struct Sgd of "sgd" {
         /// The step size.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the last direction is kept, μ.
+        /// Momentum coefficient, μ.
         momentum: f64 = 0.0, "finite and >= 0" if |momentum| momentum.is_finite() && momentum >= 0.0;
-        /// How much of the gradient the momentum leaves out, d.
+        /// Dampening of the gradient in the momentum, d.
         dampening: f64 = 0.0, "finite" if |dampening| dampening.is_finite();
-        /// The factor of w that is added to the gradient, λ.
+        /// Weight decay λ: λw is added to the gradient (L2).
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
-        /// Looks one momentum step ahead.
+        /// True for Nesterov momentum.
         nesterov: bool = false, "true or false; true needs momentum > 0 and dampening 0" if |_| true;
     }
 }
@@ -42,8 +44,9 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     make: |options| Ok(Box::new(catalogue::read::<Sgd>("sgd", Sgd::OPTIONS, options)?)),
 };
 
-/// What rounding leaves out of a constant: a velocity multiplies each of its errors up to 1/(1 − μ) times, always to the same side. With
-/// it a weight is off by a third less after fifty steps.
+/// Rounding error of a constant. The velocity amplifies each such error up to 1/(1 − μ) times,
+/// always in the same direction; with this correction a weight is off by a third less after fifty
+/// steps.
 fn rest<R: Real>(constant: f64) -> R {
     R::new(constant - R::new(constant).to_f64())
 }

@@ -1,27 +1,28 @@
-//! What a step is told: its numbers, the tensors among the parameters, what happens to the gradient first.
+//! Inputs of an optimizer step: its numbers, the tensors among the parameters, the gradient
+//! transform.
 
 use crate::cpu::real::Real;
 use crate::nn::optimizers::clip::Clip;
 
-/// What changes from step to step: the numbers of the shader's uniform `Step`.
+/// Numbers that change from step to step: the shader's uniform `Step`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step<R = f64> {
     /// The learning rate of this step.
     pub learning_rate: R,
-    /// 1 − β₁ᵗ, or 1 where there is no β₁.
+    /// 1 − β₁ᵗ, or 1 without β₁.
     pub correction_first: R,
-    /// 1 − β₂ᵗ, or 1 where there is no β₂.
+    /// 1 − β₂ᵗ, or 1 without β₂.
     pub correction_second: R,
     /// 1 in the first step, else 0.
     pub is_first: R,
-    /// Numbers that the rule itself makes of the step: see its file.
+    /// Rule-specific numbers of the step, see the optimizer's file.
     pub own: [R; 3],
-    /// 1 where a rule that looks at whole tensors is at a matrix; set by the frame.
+    /// 1 while a per-tensor rule updates a matrix; set by the kernel template.
     pub is_matrix: R,
 }
 
 impl Step {
-    /// In another precision; the f32 form is what the shader reads.
+    /// Converts to another precision; the shader reads f32.
     pub fn cast<R: Real>(&self) -> Step<R> {
         Step {
             learning_rate: R::new(self.learning_rate),
@@ -35,7 +36,7 @@ impl Step {
 }
 
 impl Step<f32> {
-    /// As the shader's uniform holds it.
+    /// Layout of the shader's uniform.
     pub(crate) fn words(&self) -> [f32; 8] {
         let [a, b, c] = self.own;
         [
@@ -51,62 +52,67 @@ impl Step<f32> {
     }
 }
 
-/// A tensor among the parameters, and its regularisation R(w) = `l1` Σ|w| + `l2` Σw² (no ½ before `l2`, as Keras).
+/// A tensor among the parameters, with its regularisation R(w) = `l1` Σ|w| + `l2` Σw² (no ½ before
+/// `l2`, as Keras).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ParameterSpan {
-    /// The index behind its last parameter; the first span starts at 0, each other where the one before ends.
+    /// Index after its last parameter; the first span starts at 0, each other where the previous
+    /// one ends.
     pub end: usize,
     /// The factor of Σ|w|.
     pub l1: f64,
     /// The factor of Σw².
     pub l2: f64,
-    /// The factor λ of Σ|w| that is taken as a proximal step behind the update: w ← sign(w) max(|w| − lr λ, 0), with exact zeros.
+    /// Factor λ of Σ|w| applied as a proximal step after the update: w ← sign(w) max(|w| − lr λ,
+    /// 0), with exact zeros.
     pub proximal: f64,
-    /// Columns of the matrix that it is, row-major; 0 for a vector.
+    /// Columns of the matrix, row-major; 0 for a vector.
     pub columns: usize,
-    /// Elements at its end that belong to no tensor.
+    /// Elements at the end that belong to no tensor.
     pub padding: usize,
 }
 
 impl ParameterSpan {
-    /// Whether anything is added to its loss.
+    /// True if the span adds a penalty to the loss.
     pub fn is_regularized(&self) -> bool {
         self.l1 != 0.0 || self.l2 != 0.0 || self.proximal != 0.0
     }
 
-    /// Rows and columns of so many elements; a vector is one column.
+    /// Rows and columns of `length` elements; a vector is one column.
     pub(crate) fn shape(&self, length: usize) -> [usize; 2] {
         let columns = self.columns.max(1);
         [length / columns, columns]
     }
 }
 
-/// What a rule asks of the frame besides the norms of each tensor.
+/// Requirements of a per-tensor rule beyond the norms of each tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PerTensor {
-    /// Of a matrix, means of the squares by row and by column are kept instead of a state for each element.
+    /// For a matrix, keeps means of the squares by row and by column instead of a state per
+    /// element.
     pub(crate) factored: bool,
-    /// The direction of a matrix is made orthogonal.
+    /// Orthogonalises the direction of a matrix.
     pub(crate) orthogonal: Option<NewtonSchulz>,
 }
 
-/// Newton–Schulz's iteration: X ← a X + (b A + c A²) X with A = X Xᵀ, which draws every singular value towards 1.
+/// Newton–Schulz iteration: X ← a X + (b A + c A²) X with A = X Xᵀ, which drives every singular
+/// value towards 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NewtonSchulz {
     pub(crate) steps: u32,
     /// a, b, c.
     pub(crate) coefficients: [f64; 3],
-    /// The least norm that the matrix is divided by at first.
+    /// Smallest norm that the matrix is initially divided by.
     pub(crate) epsilon: f64,
 }
 
-/// What happens to a gradient before the rule sees it.
+/// Gradient transform applied before the rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GradientTransform<'a> {
-    /// The tensors; empty where nothing depends on them.
+    /// The tensors; empty if nothing depends on them.
     pub spans: &'a [ParameterSpan],
-    /// How it is cut, if it is.
+    /// Gradient clipping.
     pub clip: Option<Clip>,
-    /// Whether a step whose gradient is not finite is left out.
+    /// True to skip a step whose gradient is not finite.
     pub skip_non_finite: bool,
 }

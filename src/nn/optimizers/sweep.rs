@@ -1,10 +1,10 @@
-//! The loops of an optimizer's step over the parameters, their gradients and their states.
+//! Loops of an optimizer step over the parameters, their gradients and their states.
 
 use crate::cpu::real::Real;
 use crate::nn::optimizers::step::{ParameterSpan, Step};
 use crate::nn::optimizers::{MOST_STATES, Rule, State};
 
-/// The buffers of one step, all cut alike; a state that the optimizer has not is empty.
+/// Buffers of one step, all of the same length; unused states are empty.
 #[derive(Debug)]
 pub struct Slices<'a, R> {
     pub(crate) parameters: &'a mut [R],
@@ -12,13 +12,13 @@ pub struct Slices<'a, R> {
     pub(crate) states: [&'a mut [R]; MOST_STATES],
 }
 
-/// Rows of a table that a step moves, one after the other. Each is lent until the next is asked for.
+/// Rows of a table updated by a step, in order. Each row is borrowed until the next call.
 pub trait Rows<R> {
     /// The next row with its gradient and states.
     fn next(&mut self) -> Option<Slices<'_, R>>;
 }
 
-/// Rows of any precision as those of the one that they are of.
+/// Rows of any precision converted to those of precision `R`.
 pub(crate) struct InOnePrecision<'a, R>(pub &'a mut dyn Rows<R>);
 
 impl<R: Real> Rows<f32> for InOnePrecision<'_, R> {
@@ -33,7 +33,8 @@ impl<R: Real> Rows<f64> for InOnePrecision<'_, R> {
     }
 }
 
-/// The step on each row. All in one loop: chosen anew for each, instructions and buffers cost as much as a row of 256 numbers.
+/// The step on each row, in one loop: dispatching each row separately costs as much as updating 256
+/// numbers.
 #[inline(always)]
 pub(crate) fn update_rows<R: Real>(rows: &mut dyn Rows<R>, rule: &impl Rule, step: &Step<R>) {
     let (rule, step) = (&rule.clone(), &step.clone());
@@ -46,12 +47,13 @@ pub(crate) fn update_rows<R: Real>(rows: &mut dyn Rows<R>, rule: &impl Rule, ste
     }
 }
 
-/// What the frame does around a rule: g ← factor · clip(g + l1 sign w + 2 l2 w), and w ← w shrunk by `proximal` · lr behind it.
+/// Operations around a rule: g ← factor · clip(g + l1 sign w + 2 l2 w), then w shrunk by
+/// `proximal` · lr.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Frame {
-    /// Of the whole gradient; 1 leaves its bits as they are.
+    /// Factor of the whole gradient; 1 leaves its bits unchanged.
     pub factor: f64,
-    /// The largest |g|; infinite where no value is clipped.
+    /// Largest |g|; infinite without clipping by value.
     pub limit: f64,
     pub l1: f64,
     pub l2: f64,
@@ -59,7 +61,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Hands the gradient on as it is.
+    /// Passes the gradient through unchanged.
     const PLAIN: Frame =
         Frame { factor: 1.0, limit: f64::INFINITY, l1: 0.0, l2: 0.0, proximal: 0.0 };
 
@@ -85,7 +87,7 @@ impl Frame {
 }
 
 impl<'a, R: Real> Slices<'a, R> {
-    /// Itself at f32 if that is what R is.
+    /// Returns the slices if R is f32.
     pub(crate) fn into_single(self) -> Result<Slices<'a, f32>, Self> {
         if R::as_single(self.gradients).is_none() {
             return Err(self);
@@ -97,7 +99,7 @@ impl<'a, R: Real> Slices<'a, R> {
         })
     }
 
-    /// Itself at f64 if that is what R is.
+    /// Returns the slices if R is f64.
     pub(crate) fn into_double(self) -> Option<Slices<'a, f64>> {
         Some(Slices {
             parameters: R::as_double_mut(self.parameters)?,
@@ -106,7 +108,7 @@ impl<'a, R: Real> Slices<'a, R> {
         })
     }
 
-    /// Cut at an index; a missing state is missing on both sides.
+    /// Splits at an index; a missing state is missing on both sides.
     fn split_at(self, index: usize) -> (Self, Self) {
         let (parameters, parameters_behind) = self.parameters.split_at_mut(index);
         let (gradients, gradients_behind) = self.gradients.split_at(index);
@@ -124,7 +126,8 @@ impl<'a, R: Real> Slices<'a, R> {
         (Slices { parameters, gradients, states }, behind)
     }
 
-    /// `work` on each span with its number and what is true of it; on all at once where there is no span.
+    /// Runs `work` on each span with its index and properties, or on everything if there are no
+    /// spans.
     pub(crate) fn by_span(
         self,
         spans: &[ParameterSpan],
@@ -140,22 +143,24 @@ impl<'a, R: Real> Slices<'a, R> {
         }
     }
 
-    /// `work` on pieces of at most `length`, on all cores. The elements do not depend on each other, so neither do the bits on the cut.
+    /// Runs `work` on chunks of at most `length`, on all cores. Elements are independent, so the
+    /// result does not depend on the chunking.
     pub(crate) fn in_pieces(self, length: usize, work: &(impl Fn(Slices<'_, R>) + Sync)) {
         let count = self.parameters.len();
         if count <= length {
             return work(self);
         }
-        // Rounded down to whole pieces; above one piece that leaves something on both sides.
+        // Rounded down to whole chunks; with more than one chunk neither side is empty.
         let middle = (count.div_ceil(length) / 2) * length;
         let (left, right) = self.split_at(middle);
         rayon::join(|| left.in_pieces(length, work), || right.in_pieces(length, work));
     }
 
-    /// The step itself, one loop for each number of states so that each vectorises.
+    /// The step, with one loop for each number of states so that each vectorises.
     #[inline(always)]
     pub(crate) fn update_all(self, rule: &impl Rule, step: &Step<R>, frame: &Frame) {
-        // Options behind a reference would be read again for each parameter, since the parameters might lie over them.
+        // Cloned because options behind a reference would be reloaded for each parameter (possible
+        // aliasing).
         let (rule, step, frame) = (&rule.clone(), &step.clone(), &frame.clone());
         if *frame == Frame::PLAIN {
             return self.update_each(

@@ -1,4 +1,5 @@
-//! The laws of the list, the golden trajectories of PyTorch, regularisation, and f32 against the reference.
+//! Catalogue checks, reference trajectories of PyTorch, regularisation, and f32 against the f64
+//! reference.
 
 use serde_json::json;
 
@@ -15,7 +16,8 @@ fn all() -> Vec<Box<dyn Optimizer>> {
     CATALOGUE.iter().flat_map(|entry| sets(entry)).collect()
 }
 
-/// The inputs of a golden case are f32 numbers in their shortest form: read as f64, 0.1 would be another number.
+/// The inputs of a golden case are f32 numbers in shortest notation: parsed as f64, 0.1 would be a
+/// different number.
 fn inputs(tensor: &Value) -> Vec<f64> {
     numbers(tensor).into_iter().map(|x| f64::from(x as f32)).collect()
 }
@@ -24,7 +26,7 @@ fn numbers(tensor: &Value) -> Vec<f64> {
     tensor["data"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
-/// Runs a golden case and holds each reported step to 1e-8 relative to the parameter.
+/// Runs a golden case and compares each recorded step within 1e-8 relative to the parameter.
 fn follow(optimizer: &dyn Optimizer, case: &Value) {
     let mut parameters = inputs(&case["parameters"]);
     let mut states = optimizer.first_states(parameters.len());
@@ -59,7 +61,7 @@ fn follow(optimizer: &dyn Optimizer, case: &Value) {
     }
 }
 
-/// The optimizer of a case, without what happens to the gradient before.
+/// The optimizer of a case, without the gradient transform.
 fn optimizer_of(name: &str, case: &Value) -> Box<dyn Optimizer> {
     let mut options = case["options"].clone();
     options.as_object_mut().unwrap().retain(|name, _| !name.starts_with("clip_"));
@@ -75,13 +77,14 @@ fn trajectories_are_those_of_pytorch_and_optax() {
         let name = case["optimizer"].as_str().unwrap();
         names.insert(name);
         follow(&*optimizer_of(name, case), case);
-        // On given gradients plain SGD is gradient descent.
+        // With given gradients plain SGD is gradient descent.
         if name == "sgd" && case["options"].as_object().unwrap().len() == 1 {
             names.insert("gradient_descent");
             follow(&*optimizer_of("gradient_descent", case), case);
         }
     }
-    // PyTorch's Muon goes through bf16, and the schedule-free ones are in optax.contrib: their own tests hold them to numbers.
+    // PyTorch's Muon uses bf16 and the schedule-free ones are in optax.contrib: they have their own
+    // tests.
     names.extend(["muon", "schedule_free_adamw", "schedule_free_sgd"]);
     assert!(names.into_iter().eq(CATALOGUE.iter().map(|entry| entry.name)));
 }
@@ -96,7 +99,7 @@ fn the_comparison_with_golden_trajectories_can_fail() {
 
 #[test]
 fn single_precision_follows_the_reference() {
-    // More than two pieces, with a tail; two spans whose border lies in a piece.
+    // More than two chunks, with a remainder; two spans whose boundary lies inside a chunk.
     let length = 40_001;
     let start: Vec<f32> = (0..length).map(|i| (i % 201) as f32 / 50.0 - 2.0).collect();
     let spans = [
@@ -109,7 +112,8 @@ fn single_precision_follows_the_reference() {
         let mut fast = start.clone();
         let mut exact: Vec<f64> = start.iter().map(|&x| f64::from(x)).collect();
         for t in 1..=5 {
-            // Between 0.3 and 1.1 of either sign: near 0 Adam and RMSprop blow the rounding of g up to a step.
+            // Between 0.3 and 1.1 in magnitude: near 0 Adam and RMSprop amplify the rounding of g
+            // to a full step.
             let size = |i: usize| ((i * 7 + t * 13) % 97) as f32 / 120.0 + 0.3;
             let gradients: Vec<f32> =
                 (0..length).map(|i| if (i + t) % 3 == 0 { -size(i) } else { size(i) }).collect();
@@ -119,8 +123,8 @@ fn single_precision_follows_the_reference() {
             optimizer.update(&step, &spans, &mut exact, &widened, &mut exact_states).unwrap();
         }
         for (index, (fast, exact)) in fast.iter().zip(&exact).enumerate() {
-            // Parameters up to 2.3, rounded 5 times at 2⁻²⁴ relative: 7e-7; directions are below 5, times the rate 0.25, each of the
-            // 5 within 20 roundings: 1.5e-6.
+            // Parameters up to 2.3, rounded 5 times at 2⁻²⁴ relative: 7e-7; directions are below 5,
+            // times the rate 0.25, each of the 5 within 20 roundings: 1.5e-6.
             assert!(
                 (f64::from(*fast) - exact).abs() <= 2.2e-6,
                 "{optimizer:?} at {index}: {fast} {exact}"
@@ -144,7 +148,7 @@ fn the_penalty_has_the_derivative_of_its_formula() {
 
 #[test]
 fn a_nan_gradient_reaches_its_parameter_and_no_other() {
-    // A rule that looks at whole tensors spoils the tensor.
+    // A per-tensor rule turns the whole tensor to NaN.
     for optimizer in all().iter().filter(|optimizer| optimizer.per_tensor().is_none()) {
         let mut states = optimizer.first_states::<f32>(3);
         let mut parameters = [1.0_f32, 2.0, 3.0];

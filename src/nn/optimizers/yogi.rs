@@ -1,4 +1,4 @@
-//! Yogi: Adam whose second moment grows and shrinks by steps.
+//! Yogi: Adam with additive updates of the second moment.
 
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
@@ -7,20 +7,21 @@ use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Update};
 
 options! {
-    /// Yogi: m ← β₁m + (1 − β₁)g, v ← v − (1 − β₂) sign(v − g²) g², w ← w − lr m̂/(√v̂ + ε), both means from `initial_accumulator_value`.
+    /// Yogi: m ← β₁m + (1 − β₁)g, v ← v − (1 − β₂) sign(v − g²) g², w ← w − lr m̂/(√v̂ + ε), both
+    /// means starting at `initial_accumulator_value`.
     ///
     /// As `optax.yogi`.
     /// Source: M. Zaheer et al., Adaptive Methods for Nonconvex Optimization, 2018.
     pub struct Yogi of "yogi" {
         /// The step size.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How much of the running mean of the gradient is kept, β₁.
+        /// Decay rate of the running mean of the gradient, β₁.
         beta1: f64 = 0.9, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// How slowly the second moment moves, β₂.
+        /// Decay rate of the second moment, β₂.
         beta2: f64 = 0.999, "in [0, 1)" if |beta| (0.0..1.0).contains(&beta);
-        /// What keeps the root from 0, ε.
+        /// Added to the denominator for numerical stability, ε.
         epsilon: f64 = 1e-3, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// What both means begin with.
+        /// Initial value of both means.
         initial_accumulator_value: f64 = 1e-6, "finite and >= 0" if |value| value.is_finite() && value >= 0.0;
     }
 }

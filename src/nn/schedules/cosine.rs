@@ -1,4 +1,4 @@
-//! Schedules along a cosine.
+//! Cosine schedules.
 
 use serde_json::Value;
 
@@ -8,18 +8,19 @@ use crate::catalogue::options;
 use crate::nn::schedules::{Entry, Schedule, common, half_wave, line};
 
 options! {
-    /// Down to `minimum` along half a wave, and no further, as Keras' `CosineDecay` and optax; PyTorch's `CosineAnnealingLR` goes up
-    /// again, which `periodic` asks for.
+    /// Cosine decay to `minimum`, then constant, as Keras' `CosineDecay` and optax; with `periodic`
+    /// the rate rises again as in PyTorch's `CosineAnnealingLR`.
     ///
-    /// Source: I. Loshchilov, F. Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017.
+    /// Source: I. Loshchilov, F. Hutter, SGDR: Stochastic Gradient Descent with Warm
+    /// Restarts, 2017.
     pub struct Cosine of "cosine" {
-        /// The learning rate λ at first.
+        /// The initial learning rate λ.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// Steps of half a wave.
+        /// Steps of the decay (half a period).
         steps: u64 = 100u64, "a whole number > 0" if |steps| steps > 0;
-        /// Where it ends.
+        /// The final learning rate.
         minimum: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// Whether it goes up again beyond `steps`, and down again.
+        /// True to continue the cosine beyond `steps`, up and down again.
         periodic: bool = false, "true or false" if |_| true;
     }
 }
@@ -42,18 +43,19 @@ impl Schedule for Cosine {
 }
 
 options! {
-    /// Down along half a wave, again and again, each `multiplier` times as long as the one before: PyTorch
-    /// `CosineAnnealingWarmRestarts`.
+    /// Cosine decay with warm restarts, each cycle `multiplier` times as long as the previous one:
+    /// PyTorch `CosineAnnealingWarmRestarts`.
     ///
-    /// Source: I. Loshchilov, F. Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017.
+    /// Source: I. Loshchilov, F. Hutter, SGDR: Stochastic Gradient Descent with Warm
+    /// Restarts, 2017.
     pub struct CosineRestarts of "cosine_restarts" {
-        /// The learning rate λ at each start.
+        /// The learning rate λ at each restart.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// Steps of the first half wave.
+        /// Steps of the first cycle.
         steps: u64 = 10u64, "a whole number > 0" if |steps| steps > 0;
-        /// Where each ends.
+        /// The learning rate at the end of each cycle.
         minimum: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// How many times as long each is as the one before.
+        /// Ratio of the lengths of successive cycles.
         multiplier: u64 = 1u64, "a whole number > 0" if |multiplier| multiplier > 0;
     }
 }

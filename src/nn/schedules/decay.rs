@@ -1,4 +1,4 @@
-//! Schedules that only go down, or stay.
+//! Constant and decaying schedules.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,15 +9,16 @@ use crate::nn::schedules::{Entry, Schedule, between, common, line, share};
 use crate::{Error, Result};
 
 options! {
-    /// The same rate in each step; over the first `steps` times `factor`.
+    /// Constant learning rate, multiplied by `factor` during the first `steps`.
     ///
-    /// PyTorch `ConstantLR` (whose defaults are a third over five steps), optax `constant_schedule`.
+    /// PyTorch `ConstantLR` (whose defaults are a third over five steps), optax
+    /// `constant_schedule`.
     pub struct Constant of "constant" {
         /// The learning rate λ.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// What it is multiplied with at first.
+        /// Factor during the first `steps`.
         factor: f64 = 1.0, "finite and >= 0" if |factor| factor.is_finite() && factor >= 0.0;
-        /// For so many steps.
+        /// Number of steps with `factor`.
         steps: u64 = 0u64, "a whole number from 0 on" if |_| true;
     }
 }
@@ -39,13 +40,13 @@ impl Schedule for Constant {
 }
 
 options! {
-    /// Times `factor` after `every` so many steps: PyTorch `StepLR`.
+    /// Multiplied by `factor` every `every` steps: PyTorch `StepLR`.
     pub struct Step of "step" {
-        /// The learning rate λ at first.
+        /// The initial learning rate λ.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// Steps from fall to fall.
+        /// Steps between reductions.
         every: u64 = 30u64, "a whole number > 0" if |every| every > 0;
-        /// What it is multiplied with.
+        /// Factor of each reduction.
         factor: f64 = 0.1, "finite and >= 0" if |factor| factor.is_finite() && factor >= 0.0;
     }
 }
@@ -67,13 +68,14 @@ impl Schedule for Step {
 }
 
 options! {
-    /// Times `factor` at each of some `milestones`: PyTorch `MultiStepLR`. One that stands there twice counts twice.
+    /// Multiplied by `factor` at each of the `milestones`: PyTorch `MultiStepLR`. A milestone
+    /// listed twice counts twice.
     pub struct MultiStep of "multi_step" {
-        /// The learning rate λ at first.
+        /// The initial learning rate λ.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// The steps at which it falls.
+        /// Steps at which the rate is reduced.
         milestones: Vec<u64> = Vec::new(), "a list of whole numbers" if |_| true;
-        /// What it is multiplied with.
+        /// Factor of each reduction.
         factor: f64 = 0.1, "finite and >= 0" if |factor| factor.is_finite() && factor >= 0.0;
     }
 }
@@ -96,11 +98,11 @@ impl Schedule for MultiStep {
 }
 
 options! {
-    /// Times `factor` in each step: PyTorch `ExponentialLR`.
+    /// Multiplied by `factor` in each step: PyTorch `ExponentialLR`.
     pub struct Exponential of "exponential" {
-        /// The learning rate λ at first.
+        /// The initial learning rate λ.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// What it is multiplied with.
+        /// Factor of each step.
         factor: f64 = 0.95, "finite and >= 0" if |factor| factor.is_finite() && factor >= 0.0;
     }
 }
@@ -122,15 +124,15 @@ impl Schedule for Exponential {
 }
 
 options! {
-    /// Down to `minimum` along a power, and no further: PyTorch `PolynomialLR`.
+    /// Polynomial decay to `minimum`, then constant: PyTorch `PolynomialLR`.
     pub struct Polynomial of "polynomial" {
-        /// The learning rate λ at first.
+        /// The initial learning rate λ.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// Steps on the way.
+        /// Steps of the decay.
         steps: u64 = 5u64, "a whole number > 0" if |steps| steps > 0;
-        /// The power.
+        /// Exponent of the polynomial.
         power: f64 = 1.0, "finite and >= 0" if |power| power.is_finite() && power >= 0.0;
-        /// Where it ends.
+        /// The final learning rate.
         minimum: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
     }
 }
@@ -152,7 +154,7 @@ impl Schedule for Polynomial {
     }
 }
 
-/// From `initial` to `final` along a line, and no further: optax `linear_schedule`.
+/// Linear from `initial` to `final`, then constant: optax `linear_schedule`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Linear {
     initial: f64,
@@ -168,7 +170,7 @@ impl Default for Linear {
 }
 
 impl Linear {
-    // By hand: `final` is a word of the language, and no field can be called so.
+    // Written by hand: `final` is a reserved word and cannot be a field name.
     const OPTIONS: &'static [OptionDoc] = &[
         OptionDoc {
             name: "initial",
@@ -188,21 +190,21 @@ impl Linear {
         Self::default()
     }
 
-    /// The learning rate at first.
+    /// The initial learning rate.
     #[must_use]
     pub fn initial(mut self, rate: f64) -> Self {
         self.initial = rate;
         self
     }
 
-    /// The learning rate at the end: the option `final`.
+    /// The final learning rate: the option `final`.
     #[must_use]
     pub fn last(mut self, rate: f64) -> Self {
         self.last = rate;
         self
     }
 
-    /// Steps on the way.
+    /// Steps of the transition.
     #[must_use]
     pub fn steps(mut self, steps: u64) -> Self {
         self.steps = steps;

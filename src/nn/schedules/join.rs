@@ -1,4 +1,4 @@
-//! Schedules behind each other.
+//! Sequences of schedules.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::catalogue::OptionDoc;
 use crate::nn::schedules::{Entry, Schedule, from_name};
 use crate::{Error, Result};
 
-/// Schedules behind each other: each counts its steps from the milestone at which it begins. PyTorch `SequentialLR`, optax
-/// `join_schedules`.
+/// Sequence of schedules, each counting its steps from the milestone at which it begins. PyTorch
+/// `SequentialLR`, optax `join_schedules`.
 ///
 /// ```
 /// use gradus::schedules::{Constant, Exponential, Join, Schedule};
@@ -47,12 +47,12 @@ pub(crate) static ENTRY: Entry = Entry {
 };
 
 impl Join {
-    /// Begins with a schedule.
+    /// Starts with a schedule.
     pub fn new(first: impl Schedule + 'static) -> Self {
         Join { schedules: vec![Arc::new(first)], milestones: Vec::new() }
     }
 
-    /// From a step on, another one.
+    /// Switches to another schedule from a step on.
     #[must_use]
     pub fn then(mut self, milestone: u64, next: impl Schedule + 'static) -> Self {
         self.milestones.push(milestone);

@@ -1,7 +1,8 @@
-//! Schedules: the learning rate from step to step.
+//! Schedules: the learning rate of each step.
 //!
-//! A new one is an options struct with its rule in a file here, and a line in the list below. Steps count from 0: updates, or epochs
-//! where [`crate::Fit::schedule_by_epoch`] takes it. The rate goes to the device with each step and compiles nothing.
+//! A new schedule needs an options struct with its rule in a file here, and a line in the list
+//! below. Steps count from 0: updates, or epochs with [`crate::Fit::schedule_by_epoch`]. The rate
+//! is uploaded with each step; changing it compiles nothing.
 //!
 //! ```
 //! use gradus::schedules::{self, Cosine, Schedule};
@@ -49,42 +50,42 @@ pub static CATALOGUE: &[&Entry] = &[
     &warmup::WARMUP_COSINE,
 ];
 
-/// One entry of the list.
+/// A catalogue entry.
 #[derive(Debug)]
 pub struct Entry {
     /// The name.
     pub name: &'static str,
-    /// What it is for, in one line.
+    /// One-line summary.
     pub summary: &'static str,
-    /// The rate η of step t, in one line; λ is the `learning_rate`.
+    /// The rate η of step t as a one-line formula; λ is the `learning_rate`.
     pub formula: &'static str,
     /// The options.
     pub options: &'static [OptionDoc],
-    /// The same in PyTorch.
+    /// PyTorch equivalent.
     pub torch: &'static str,
-    /// The same in Keras.
+    /// Keras equivalent.
     pub keras: &'static str,
-    /// The same in optax.
+    /// optax equivalent.
     pub optax: &'static str,
-    /// Makes it from a JSON object of options; what is left out takes its default.
+    /// Constructor from a JSON object of options; missing options take their defaults.
     pub make: fn(&Value) -> Result<Box<dyn Schedule>>,
 }
 
-/// What a schedule that watches a value remembers of it; saved with a model.
+/// State of a schedule that monitors a value; saved with the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Watched {
     best: Option<f64>,
-    /// How many values in a row were no better.
+    /// Number of successive values without improvement.
     worse: u32,
-    /// How many values are still to be left alone.
+    /// Remaining cooldown values, which are ignored.
     cooldown: u32,
-    /// The rate after the reductions so far; none before the first.
+    /// The rate after the reductions so far; `None` before the first.
     learning_rate: Option<f64>,
 }
 
 /// A learning rate for each step.
 pub trait Schedule: Debug + Send + Sync {
-    /// Its line in the list.
+    /// Its catalogue entry.
     fn entry(&self) -> &'static Entry;
 
     /// Its name.
@@ -95,37 +96,38 @@ pub trait Schedule: Debug + Send + Sync {
     /// Its options as a JSON object.
     fn options(&self) -> Value;
 
-    /// Its options against their domains.
+    /// Checks the options against their domains.
     ///
     /// # Errors
-    /// [`Error::Option`] with the first one outside.
+    /// [`Error::Option`] for the first value outside its domain.
     fn check(&self) -> Result<()>;
 
     /// The learning rate of a step, counted from 0.
     fn rate(&self, step: u64) -> f64;
 
-    /// The same after what it has seen of the watched value.
+    /// The learning rate of a step given the monitored values so far.
     fn rate_after(&self, step: u64, _watched: &Watched) -> f64 {
         self.rate(step)
     }
 
-    /// Takes in the watched value of an epoch: the validation loss, or the training loss where nothing is validated.
+    /// Records the monitored value of an epoch: the validation loss, or the training loss without
+    /// validation.
     fn observe(&self, _watched: &mut Watched, _value: f64) {}
 
-    /// Whether it goes by such a value.
+    /// True if it uses the monitored value.
     fn monitors(&self) -> bool {
         false
     }
 }
 
-/// Other names that the peers have for some of them.
+/// Aliases of schedules in other frameworks.
 const ALSO: &[(&str, &str)] =
     &[("sequential", "join"), ("plateau", "reduce_on_plateau"), ("warmup_constant", "warmup")];
 
-/// The list's line of that name.
+/// The catalogue entry of that name.
 ///
 /// # Errors
-/// [`Error::Unknown`] with the names there are.
+/// [`Error::Unknown`] with the available names.
 pub fn entry(name: &str) -> Result<&'static Entry> {
     let own = ALSO.iter().find(|(other, _)| *other == name).map_or(name, |(_, own)| own);
     let found = CATALOGUE.iter().copied().find(|entry| entry.name == own);
@@ -135,14 +137,15 @@ pub fn entry(name: &str) -> Result<&'static Entry> {
 /// The schedule of that name, with options from a JSON object (`null` for none).
 ///
 /// # Errors
-/// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value outside its domain.
+/// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value
+/// outside its domain.
 pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Schedule>> {
     let schedule = (entry(name)?.make)(options)?;
     schedule.check()?;
     Ok(schedule)
 }
 
-/// The line of an options struct in the list: name, words, and how it is made.
+/// Catalogue entry of an options struct: name, texts and constructor.
 macro_rules! line {
     ($name:literal, $kind:ident, $summary:literal, $formula:literal, [$torch:literal, $keras:literal, $optax:literal]) => {
         $crate::nn::schedules::Entry {
@@ -161,7 +164,8 @@ macro_rules! line {
 }
 pub(crate) use line;
 
-/// What is the same in every schedule: its entry, its options, their check. Some have a check of their own besides.
+/// Methods common to all schedules: entry, options and check. Some schedules define their own
+/// check.
 macro_rules! common {
     ($entry:ident) => {
         fn entry(&self) -> &'static Entry {
@@ -179,17 +183,17 @@ macro_rules! common {
 }
 pub(crate) use common;
 
-/// Between two values, by a share from 0 to 1.
+/// Linear interpolation between two values at a fraction from 0 to 1.
 fn between(from: f64, to: f64, share: f64) -> f64 {
     from + (to - from) * share
 }
 
-/// From one value to another along half a wave, by a share from 0 to 1.
+/// Half-cosine interpolation between two values at a fraction from 0 to 1.
 fn half_wave(from: f64, to: f64, share: f64) -> f64 {
     to + (from - to) / 2.0 * (1.0 + (std::f64::consts::PI * share).cos())
 }
 
-/// t of n steps as a share, 1 beyond them and where there are none.
+/// Step t as a fraction of n steps; 1 beyond them and if n is 0.
 fn share(step: u64, steps: u64) -> f64 {
     if step >= steps { 1.0 } else { step as f64 / steps as f64 }
 }

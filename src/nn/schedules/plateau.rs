@@ -1,4 +1,4 @@
-//! Down when a value no longer gets better.
+//! Reduction on a plateau of a monitored value.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,32 +8,34 @@ use crate::catalogue;
 use crate::catalogue::options;
 use crate::nn::schedules::{Entry, Schedule, Watched, common, line};
 
-/// Which values are better.
+/// Direction of improvement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Lower ones.
+    /// Lower values are better.
     #[default]
     Min,
-    /// Higher ones.
+    /// Higher values are better.
     Max,
 }
 
-/// What `threshold` is a part of.
+/// Meaning of `threshold`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ThresholdMode {
-    /// Of the best value.
+    /// Relative to the best value.
     #[default]
     Rel,
-    /// Nothing: it is a value itself.
+    /// Absolute.
     Abs,
 }
 
 options! {
-    /// Times `factor` when the watched value was no better for more than `patience` epochs: PyTorch `ReduceLROnPlateau`.
+    /// Multiplied by `factor` when the monitored value has not improved for more than `patience`
+    /// epochs: PyTorch `ReduceLROnPlateau`.
     ///
-    /// [`crate::Fit`] hands it the validation loss of each epoch, or the training loss where nothing is validated.
+    /// [`crate::Fit`] passes the validation loss of each epoch, or the training loss without
+    /// validation.
     ///
     /// ```
     /// use gradus::schedules::{ReduceOnPlateau, Schedule, Watched};
@@ -43,23 +45,23 @@ options! {
     /// assert_eq!(plateau.rate_after(4, &watched), 0.05);
     /// ```
     pub struct ReduceOnPlateau of "reduce_on_plateau" {
-        /// The learning rate λ at first.
+        /// The initial learning rate λ.
         learning_rate: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// What it is multiplied with.
+        /// Factor of each reduction.
         factor: f64 = 0.1, "in [0, 1)" if |factor| (0.0..1.0).contains(&factor);
-        /// How many values in a row may be no better.
+        /// Number of successive values without improvement that are tolerated.
         patience: u32 = 10u32, "a whole number from 0 on" if |_| true;
-        /// How much better a value must be to count.
+        /// Smallest improvement that counts.
         threshold: f64 = 1e-4, "finite and >= 0" if |threshold| threshold.is_finite() && threshold >= 0.0;
-        /// Whether that is a part of the best value.
+        /// Relative or absolute `threshold`.
         threshold_mode: ThresholdMode = ThresholdMode::Rel, "\"rel\" or \"abs\"" if |_| true;
-        /// How many values are left alone after a fall.
+        /// Number of values ignored after a reduction.
         cooldown: u32 = 0u32, "a whole number from 0 on" if |_| true;
-        /// Where it ends.
+        /// The smallest learning rate.
         minimum: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// The least fall that is made.
+        /// Smallest reduction that is applied.
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
-        /// Which values are better.
+        /// Direction of improvement.
         mode: Mode = Mode::Min, "\"min\" or \"max\"" if |_| true;
     }
 }
@@ -96,7 +98,7 @@ impl Schedule for ReduceOnPlateau {
 
     fn observe(&self, watched: &mut Watched, value: f64) {
         if watched.best.is_none_or(|best| self.is_better(value, best)) {
-            // NaN is no best: every value would be worse.
+            // NaN must not become the best value: no later value would improve on it.
             watched.best = Some(value).filter(|value| !value.is_nan()).or(watched.best);
             watched.worse = 0;
         } else {

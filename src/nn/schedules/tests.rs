@@ -1,4 +1,4 @@
-//! The golden schedules of PyTorch and optax, numbers by hand, and what is refused.
+//! Reference schedules of PyTorch and optax, values computed by hand, and rejected options.
 
 use serde_json::json;
 
@@ -19,7 +19,8 @@ fn schedules_are_those_of_pytorch_and_optax() {
         {
             let (found, expected) =
                 (schedule.rate(step.as_u64().unwrap()), expected.as_f64().unwrap());
-            // The file holds 12 digits; where a wave ends at 0, PyTorch's own is 1e-18 of its height.
+            // The file holds 12 digits; where a cosine ends at 0, PyTorch's value is 1e-18 of its
+            // amplitude.
             assert!(
                 (found - expected).abs() <= 1e-11 * expected.abs().max(1e-6),
                 "{}, {step}: {found}",
@@ -77,12 +78,13 @@ fn a_finite_schedule_stays_at_its_end() {
             );
         }
     }
-    // PyTorch's goes up again.
+    // PyTorch's schedule rises again.
     let periodic = Cosine::new().learning_rate(0.1).steps(10_u64).periodic(true);
     assert!((periodic.rate(15) - 0.05).abs() < 1e-15 && (periodic.rate(20) - 0.1).abs() < 1e-15);
 }
 
-/// Numbers of PyTorch 2.15: `ReduceLROnPlateau(factor=0.5, patience=1, threshold=0.1, cooldown=2, min_lr=0.02)` from 0.1.
+/// Values of PyTorch 2.15: `ReduceLROnPlateau(factor=0.5, patience=1, threshold=0.1, cooldown=2,
+/// min_lr=0.02)` from 0.1.
 #[test]
 fn a_plateau_falls_as_pytorchs() {
     let losses =
@@ -105,7 +107,8 @@ fn a_plateau_falls_as_pytorchs() {
     }
 }
 
-/// Numbers of PyTorch 2.15: `OneCycleLR(0.1, total_steps=10, three_phase=True, anneal_strategy="linear", pct_start=0.4)`.
+/// Values of PyTorch 2.15: `OneCycleLR(0.1, total_steps=10, three_phase=True,
+/// anneal_strategy="linear", pct_start=0.4)`.
 #[test]
 fn one_cycle_in_three_phases_is_pytorchs() {
     let schedule = OneCycle::new()

@@ -1,4 +1,4 @@
-//! Schedules that go up before they go down.
+//! Schedules with a warm-up.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,11 +9,11 @@ use crate::nn::schedules::{Entry, Schedule, between, common, half_wave, line, sh
 use crate::{Error, Result};
 
 options! {
-    /// From `initial` up to `peak` along a line, and there it stays: optax `warmup_constant_schedule`.
+    /// Linear from `initial` to `peak`, then constant: optax `warmup_constant_schedule`.
     pub struct Warmup of "warmup" {
-        /// The learning rate at first.
+        /// The initial learning rate.
         initial: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// The learning rate from the end of the warm-up on.
+        /// The learning rate after the warm-up.
         peak: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
         /// Steps of the warm-up.
         warmup_steps: u64 = 100u64, "a whole number from 0 on" if |_| true;
@@ -37,20 +37,20 @@ impl Schedule for Warmup {
 }
 
 options! {
-    /// From `initial` up to `peak` along a line, then down to `minimum` along half a wave, and no further: optax
-    /// `warmup_cosine_decay_schedule`. `steps` counts the warm-up too.
+    /// Linear from `initial` to `peak`, then cosine decay to `minimum`, then constant: optax
+    /// `warmup_cosine_decay_schedule`. `steps` includes the warm-up.
     pub struct WarmupCosine of "warmup_cosine" {
-        /// The learning rate at first.
+        /// The initial learning rate.
         initial: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
         /// The learning rate at the end of the warm-up.
         peak: f64 = 1e-3, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
         /// Steps of the warm-up.
         warmup_steps: u64 = 10u64, "a whole number below steps" if |_| true;
-        /// Steps in all.
+        /// Total steps.
         steps: u64 = 100u64, "a whole number > 0" if |steps| steps > 0;
-        /// Where it ends.
+        /// The final learning rate.
         minimum: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// The power that the wave from 1 to 0 is taken to.
+        /// Exponent of the cosine factor, which falls from 1 to 0.
         exponent: f64 = 1.0, "finite and > 0" if |power| power.is_finite() && power > 0.0;
     }
 }
@@ -100,36 +100,37 @@ impl Schedule for WarmupCosine {
     }
 }
 
-/// How [`OneCycle`] goes from one rate to the next.
+/// Interpolation of [`OneCycle`] between learning rates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Anneal {
-    /// Along half a wave.
+    /// Half-cosine interpolation.
     #[default]
     Cos,
-    /// Along a line.
+    /// Linear interpolation.
     Linear,
 }
 
 options! {
-    /// Up to `maximum` and down again, further than where it began: PyTorch `OneCycleLR` (without its cycle of the momentum). Beyond `steps`
-    /// it stays where it ended.
+    /// Up to `maximum` and down to below the initial rate: PyTorch `OneCycleLR` (without momentum
+    /// cycling). Constant beyond `steps`.
     ///
-    /// Source: L. Smith, N. Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates, 2018.
+    /// Source: L. Smith, N. Topin, Super-Convergence: Very Fast Training of Neural Networks Using
+    /// Large Learning Rates, 2018.
     pub struct OneCycle of "one_cycle" {
         /// The largest learning rate.
         maximum: f64 = 1e-2, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
-        /// Steps in all.
+        /// Total steps.
         steps: u64 = 100u64, "a whole number > 1" if |steps| steps > 1;
-        /// The share of the steps on the way up.
+        /// Fraction of the steps spent increasing the rate.
         pct_start: f64 = 0.3, "in [0, 1]" if |share| (0.0..=1.0).contains(&share);
-        /// It begins at `maximum` divided by this.
+        /// The initial rate is `maximum` divided by this.
         div_factor: f64 = 25.0, "finite and > 0" if |factor| factor.is_finite() && factor > 0.0;
-        /// It ends at where it began divided by this.
+        /// The final rate is the initial rate divided by this.
         final_div_factor: f64 = 1e4, "finite and > 0" if |factor| factor.is_finite() && factor > 0.0;
-        /// How it goes from one to the next.
+        /// Interpolation between the rates.
         anneal_strategy: Anneal = Anneal::Cos, "\"cos\" or \"linear\"" if |_| true;
-        /// Whether it goes down as slowly as up, to where it began, before the last fall.
+        /// True for a symmetric decrease to the initial rate before the final decay.
         three_phase: bool = false, "true or false" if |_| true;
     }
 }
@@ -164,7 +165,7 @@ impl Schedule for OneCycle {
         let mut start = 0.0;
         for (number, &(stop, from, to)) in phases.iter().enumerate() {
             if step <= stop || number + 1 == phases.len() {
-                // A phase without a length is over at once.
+                // A phase of length 0 is complete.
                 let share = if stop > start { (step - start) / (stop - start) } else { 1.0 };
                 return match self.anneal_strategy {
                     Anneal::Cos => half_wave(from, to, share),

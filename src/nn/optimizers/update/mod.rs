@@ -1,4 +1,4 @@
-//! The kernels of an optimizer's step: clipping, the move itself, and what rules that look at whole tensors need besides.
+//! Kernels of an optimizer step: clipping, the update, and the reductions of per-tensor rules.
 
 use crate::Result;
 use crate::nn::optimizers::clip::Clip;
@@ -18,24 +18,24 @@ pub(crate) use runner::Runner;
 /// Partial sums of a tensor (`BLOCKS` in the shaders).
 const BLOCKS: usize = 64;
 
-/// Lanes of a workgroup where each has an element of its own.
+/// Workgroup size of elementwise kernels, one element per thread.
 const EACH: u32 = 256;
 
-/// What stands for the limit of a norm that is asked for only to see whether it is finite.
+/// Limit of a norm that is computed only to detect non-finite gradients.
 const ANY: f64 = f32::MAX as f64;
 
-/// A step, but for its numbers.
+/// An optimizer step without its numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Update<'a> {
     pub optimizer: &'a dyn Optimizer,
-    /// Of the flat buffer.
+    /// Length of the flat buffer.
     pub length: usize,
     pub gradient_transform: GradientTransform<'a>,
-    /// What part of the parameters goes into their running average, the state behind the optimizer's own.
+    /// Weight of the parameters in their running average, the state after the optimizer's own.
     pub average: Option<f64>,
 }
 
-/// What a step works on.
+/// Buffers of a step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Buffers<'a> {
     /// [`span_words`].
@@ -44,25 +44,25 @@ pub(crate) struct Buffers<'a> {
     pub gradients: &'a wgpu::Buffer,
     /// All states, [`state_stride`] numbers each.
     pub states: &'a wgpu::Buffer,
-    /// Counts the steps whose gradient was not finite, where somebody asks.
+    /// Counts the steps whose gradient was not finite, if requested.
     pub not_finite: &'a wgpu::Buffer,
     /// Holds [`OptimizerParams`].
     pub uniform: &'a wgpu::Buffer,
 }
 
-/// A command of a step, and whether it reads the uniform of the step.
+/// A command of a step; true if it reads the step's uniform.
 #[derive(Clone, Debug)]
 pub(crate) struct Stepped {
     pub command: Command,
     pub reads_step: bool,
 }
 
-/// Numbers from state to state in their buffer: each begins where a binding may.
+/// Distance between states in their buffer, rounded up to the binding alignment.
 pub(crate) fn state_stride(length: usize) -> usize {
     length.next_multiple_of(64)
 }
 
-/// Parameters of the kernels of a step.
+/// Parameters of the step's kernels.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct OptimizerParams {
@@ -85,7 +85,7 @@ impl OptimizerParams {
     }
 }
 
-/// Parameters of the kernel that sums the squares of a gradient.
+/// Parameters of the kernel that sums the squared gradient.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct NormParams {
@@ -95,7 +95,7 @@ pub(crate) struct NormParams {
     pub reserved: u32,
 }
 
-/// Parameters of the kernel that joins those sums.
+/// Parameters of the kernel that combines the partial sums.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct ClipParams {
@@ -105,7 +105,7 @@ pub(crate) struct ClipParams {
     pub reserved: u32,
 }
 
-/// The spans as the kernels read them.
+/// The spans in the layout that the kernels read.
 pub(crate) fn span_words(spans: &[ParameterSpan]) -> Vec<u32> {
     let (mut start, mut lines) = (0, 0);
     let mut words = Vec::with_capacity(8 * spans.len());
@@ -123,13 +123,13 @@ pub(crate) fn span_words(spans: &[ParameterSpan]) -> Vec<u32> {
     words
 }
 
-/// Lanes of a workgroup of the sums over a whole gradient.
+/// Workgroup size of the reductions over a whole gradient.
 fn summing_lanes(gpu: &Gpu) -> u32 {
     if gpu.is_software() { 8 } else { 256 }
 }
 
-/// The commands that leave in `factor[0]` what the optimizer multiplies the gradient with, so that its norm is `limit` at the most;
-/// NaN, and one more in `not_finite[0]`, where it is not finite.
+/// Commands that write to `factor[0]` the factor that clips the gradient's norm to `limit`; if the
+/// norm is not finite, they write NaN and increment `not_finite[0]`.
 pub(crate) fn clip(
     gpu: &Gpu,
     [limit, epsilon]: [f64; 2],
@@ -137,7 +137,8 @@ pub(crate) fn clip(
     [table, parameters, gradients, factor, not_finite]: [&wgpu::Buffer; 5],
 ) -> Result<[Command; 2]> {
     let lanes = summing_lanes(gpu);
-    // 4096 elements for a workgroup keep several loads of a lane in flight; a thousand partial sums at the most.
+    // 4096 elements per workgroup keep several loads per thread in flight; at most a thousand
+    // partial sums.
     let block = length.div_ceil(1024).max(4096).next_multiple_of(lanes as usize);
     let workgroups = length.div_ceil(block);
     let partials = gpu.buffer("partial sums of a norm", 2 * workgroups)?;
@@ -156,12 +157,12 @@ pub(crate) fn clip(
     Ok([norm, gpu.dispatch(&gpu.kernel(&clip_program(lanes))?, &params, &storage, 1)?])
 }
 
-/// Makes the commands of one step.
+/// Builds the commands of one step.
 struct Maker<'a> {
     gpu: &'a Gpu,
     update: &'a Update<'a>,
     buffers: &'a Buffers<'a>,
-    /// The factors of a clip.
+    /// Clipping factors.
     factors: wgpu::Buffer,
     commands: Vec<Stepped>,
 }
@@ -188,7 +189,7 @@ pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Ve
 }
 
 impl Maker<'_> {
-    /// A dispatch that reads the uniform of the step.
+    /// A dispatch that reads the step's uniform.
     fn stepped(&mut self, program: &Program, storage: &[Slice], workgroups: usize) -> Result<()> {
         let kernel = self.gpu.kernel(program)?;
         let size = (size_of::<OptimizerParams>() as u64).next_multiple_of(16);
@@ -244,7 +245,7 @@ impl Maker<'_> {
         self.stepped(&program, &storage, self.update.length.div_ceil(256))
     }
 
-    /// average += weight (parameters − average), in the state behind the optimizer's own.
+    /// average += weight (parameters − average), in the state after the optimizer's own.
     fn average(&mut self, weight: f64) -> Result<()> {
         let number = self.update.optimizer.states();
         let params = AverageParams {
@@ -265,7 +266,7 @@ impl Maker<'_> {
     }
 }
 
-/// The states of the optimizer, and a place of its own for each that it has not.
+/// The states of the optimizer, with a separate dummy binding for each unused one.
 fn state_slices<'b>(
     buffers: &Buffers<'b>,
     update: &Update,

@@ -1,4 +1,4 @@
-//! The commands of rules that look at whole tensors: see `optimizers::per_tensor`.
+//! Commands of per-tensor rules: see `optimizers::per_tensor`.
 
 use crate::Result;
 use crate::nn::ops::matmul::product::{Kind, product};
@@ -11,7 +11,7 @@ use crate::nn::optimizers::update::{
 use crate::runtime::pipeline::Slice;
 
 impl Maker<'_> {
-    /// Norms of the parameters and the gradients of each tensor, or the factors of a clip.
+    /// Norms of the parameters and gradients of each tensor, or clipping factors.
     pub(crate) fn tensor_norms(&mut self, factors: bool, joined: &wgpu::Buffer) -> Result<()> {
         let lanes = summing_lanes(self.gpu);
         let count = self.update.gradient_transform.spans.len();
@@ -60,7 +60,7 @@ impl Maker<'_> {
         self.stepped(&direction_program(optimizer, &gradient_transform, EACH), &storage, workgroups)
     }
 
-    /// Makes the direction of every matrix orthogonal: see `optimizers::per_tensor`.
+    /// Orthogonalises the direction of every matrix: see `optimizers::per_tensor`.
     pub(crate) fn orthogonalize(&mut self, newton_schulz: &NewtonSchulz) -> Result<()> {
         let norms = self.gpu.buffer("norms", 2 * self.update.gradient_transform.spans.len())?;
         self.tensor_norms(false, &norms)?;
@@ -156,7 +156,7 @@ impl Maker<'_> {
     }
 }
 
-/// Rows and columns of all matrices.
+/// Total rows and columns of all matrices.
 pub(crate) fn lines(spans: &[ParameterSpan]) -> usize {
     span_words(spans).last().map_or(0, |&lines| lines as usize)
 }

@@ -1,4 +1,4 @@
-//! The programs of an optimizer's step.
+//! Programs of an optimizer step.
 
 use crate::nn::optimizers::Optimizer;
 use crate::nn::optimizers::clip::Clip;
@@ -53,7 +53,7 @@ pub(crate) fn program(label: &str, files: &[File], constants: &[(&'static str, f
     }
 }
 
-/// `CLIPS` of templates/optimizer/gradient_transform.
+/// Clip mode, `CLIPS` of templates/optimizer/gradient_transform.
 pub(crate) fn clip_mode(clip: Option<Clip>) -> f64 {
     match clip {
         None => 0.0,
@@ -70,7 +70,7 @@ pub(crate) fn transforms(gradient_transform: &GradientTransform) -> [(&'static s
     ]
 }
 
-/// Frames with what all of them are linked with.
+/// Kernel templates with their common dependencies linked.
 pub(crate) fn frame(
     label: &str,
     file: File,
@@ -82,7 +82,7 @@ pub(crate) fn frame(
     program(label, &[file, STEP, PARAMS, PENALTY, GRADIENT_TRANSFORM, NUMBERS], &constants)
 }
 
-/// The program of an optimizer's step, for rules that move each element by itself.
+/// Program of an optimizer step for elementwise rules.
 pub(crate) fn optimizer_program(
     optimizer: &dyn Optimizer,
     gradient_transform: &GradientTransform,
@@ -178,7 +178,7 @@ pub(crate) fn average_program(gradient_transform: &GradientTransform) -> Program
     )
 }
 
-/// The programs of one optimizer's own step, without clipping.
+/// Programs of one optimizer's step, without clipping.
 pub(crate) fn programs_of(optimizer: &dyn Optimizer) -> Vec<Program> {
     let gradient_transform = GradientTransform::default();
     if optimizer.per_tensor().is_none() {
@@ -190,7 +190,7 @@ pub(crate) fn programs_of(optimizer: &dyn Optimizer) -> Vec<Program> {
     ]
 }
 
-/// Every program of this file, for the checks of the shaders.
+/// Every program of this file, for the shader checks.
 pub(crate) fn programs(optimizers: &[Box<dyn Optimizer>]) -> Vec<Program> {
     let clips = [
         None,

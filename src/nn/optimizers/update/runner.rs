@@ -1,4 +1,4 @@
-//! A step on its own, with its states: for cases, checks and the benchmark.
+//! A single optimizer step with its states, for test cases, checks and benchmarks.
 
 use crate::Result;
 use crate::nn::optimizers::step::Step;
@@ -8,20 +8,21 @@ use crate::nn::optimizers::update::{
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 
-/// A step that is made once and run many times, each time with other numbers: for cases, checks and the benchmark.
+/// A step that is built once and run many times with different numbers, for test cases, checks and
+/// benchmarks.
 #[derive(Debug)]
 pub(crate) struct Runner {
     gpu: Gpu,
     commands: Vec<Command>,
     uniform: wgpu::Buffer,
     length: usize,
-    /// What of the gradient_transform stands in the uniform.
+    /// Gradient-transform parameters in the uniform.
     params: OptimizerParams,
     pub states: wgpu::Buffer,
 }
 
 impl Runner {
-    /// A step over buffers of parameters and gradients, with fresh states.
+    /// Creates a step over buffers of parameters and gradients, with fresh states.
     pub fn new(
         gpu: &Gpu,
         job: &Update,
@@ -54,7 +55,7 @@ impl Runner {
         Ok(Runner { gpu: gpu.clone(), commands, uniform, length: job.length, params, states })
     }
 
-    /// Writes the numbers of a step; the next run takes them.
+    /// Writes the numbers of a step for the next run.
     pub fn set(&self, step: &Step) {
         let params = OptimizerParams { step: step.cast::<f32>().words(), ..self.params };
         self.gpu.queue().write_buffer(&self.uniform, 0, bytemuck::bytes_of(&params));
@@ -68,23 +69,23 @@ impl Runner {
     /// One step.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Errors of the device.
     pub fn run(&self, step: &Step) -> Result<()> {
         self.set(step);
         self.gpu.submit(&self.commands)
     }
 
-    /// A state as it is now.
+    /// Current contents of a state.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Errors of the device.
     pub fn state(&self, number: usize) -> Result<Vec<f32>> {
         let at = number * state_stride(self.length);
         pollster::block_on(self.gpu.download(&self.states, at, self.length))
     }
 }
 
-/// A buffer of the states that training begins with, and of a running average that begins at 0.
+/// Buffer of initial states, and of a running average starting at 0.
 fn first_states(gpu: &Gpu, job: &Update) -> Result<wgpu::Buffer> {
     let count = job.optimizer.states() + usize::from(job.average.is_some());
     let stride = state_stride(job.length);

@@ -1,4 +1,4 @@
-//! The uniforms of a step's kernels lie in memory as their shaders say, and what clips on a device clips as the host does.
+//! Uniform layouts match the shaders, and clipping on the device matches the CPU.
 
 use std::mem::offset_of;
 
@@ -8,7 +8,8 @@ use crate::nn::optimizers::update::*;
 use crate::runtime::device::GpuOptions;
 use crate::runtime::wgsl;
 
-/// The shader's members with their offsets; its size is the Rust struct's, whose end may be padding.
+/// Compares the shader's members and their offsets; the size is that of the Rust struct, which may
+/// end in padding.
 fn asks(program: &Program, own: usize, expected: &[(&str, usize)]) {
     let module = wgsl::parse(&program.label, &program.header, &program.files).unwrap();
     let (size, members) = wgsl::struct_layout(&module.ir, "Params").expect("the shader has it");
@@ -76,7 +77,7 @@ fn the_clips_uniforms_are_the_shaders() {
     );
 }
 
-/// The factor that the device leaves for a gradient.
+/// The clipping factor computed on the device.
 fn factor_on(
     gpu: &Gpu,
     limit: f64,
@@ -128,8 +129,9 @@ fn the_devices_clip_is_the_hosts() {
         let spans = if length == 30_000 { &penalized[..] } else { &[] };
         let expected = optimizers::clip_factor(0.5, spans, &parameters, &gradients);
         let found = f64::from(factor_on(&gpu, 0.5, spans, &parameters, &gradients));
-        // A lane adds up to 512 squares, then a tree and its like of the partial sums: each sum rounds by half an ulp
-        // of a growing total, so that at most 540/2 ulps stand in the square and half of those in its root.
+        // A thread sums up to 512 squares, followed by two tree reductions: each sum rounds by half
+        // an ulp of a growing total, so the square is off by at most 540/2 ulps and its root by
+        // half of that.
         assert!(
             (found - expected).abs() <= 135.0 * 1.2e-7 * expected,
             "{length}: {found} instead of {expected}"
@@ -165,7 +167,7 @@ fn each_norm_that_is_not_finite_is_counted_and_no_other() {
     }
 }
 
-/// Parameters behind one step of gradient descent at rate 1 on the device, and on the host.
+/// Parameters after one step of gradient descent at rate 1, on the device and on the CPU.
 fn moved(
     gpu: &Gpu,
     gradient_transform: GradientTransform,
