@@ -87,12 +87,12 @@ impl Similarity for Circle {
         let (margin, gamma) = (R::new(self.margin), R::new(self.gamma));
         let pull = gamma * (R::ONE + margin - score).max(R::ZERO);
         let push = gamma * (score + margin).max(R::ZERO);
-        let learning_rate_policy = R::select(is_positive, -pull, push);
+        let weight = R::select(is_positive, -pull, push);
         let gap = score - R::select(is_positive, R::ONE - margin, margin);
-        let exponent = learning_rate_policy * gap;
+        let exponent = weight * gap;
         // d(exponent)/ds is γ for both where α is not 0.
-        let through = R::select(learning_rate_policy != R::ZERO, gamma * gap, R::ZERO);
-        let slope = if self.detach { learning_rate_policy } else { learning_rate_policy + through };
+        let through = R::select(weight != R::ZERO, gamma * gap, R::ZERO);
+        let slope = if self.detach { weight } else { weight + through };
         Term { exponent, slope, inside: [is_positive, !(is_own | is_positive)] }
     }
 
