@@ -16,7 +16,7 @@ impl<T> Callback<T> {
 
     /// True if the callback requests the end.
     pub fn ends(&self, number: usize, report: &T) -> bool {
-        // An earlier panic was already reported to the caller.
+        // A panic in an earlier call is the caller's to handle.
         let mut call = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         call(number, report).is_break()
     }

@@ -234,14 +234,15 @@ impl Fit {
     /// Clips the gradient of each tensor, a layer's weights or its bias, by its own norm: g ← g ·
     /// min(1, c / ‖g‖). Keras `clipnorm`.
     ///
-    /// Replaces any other clip. In a population on a GPU the members then train one after another.
+    /// Only one kind of clip may be set. In a population on a GPU the members then train one after
+    /// another.
     pub fn clip_tensor_norm(mut self, norm: f64) -> Self {
         self.clip_tensor_norm = Some(norm);
         self
     }
 
     /// Clips each element of the gradient to [−c, c]: PyTorch `clip_grad_value_`, Keras
-    /// `clipvalue`, optax `clip`. Replaces any other clip.
+    /// `clipvalue`, optax `clip`. Only one kind of clip may be set.
     pub fn clip_value(mut self, value: f64) -> Self {
         self.clip_value = Some(value);
         self

@@ -12,7 +12,7 @@ use crate::nn::train::training::{
 /// Names of a snapshot's tensors, after the snapshot's own name: its parameters, then its states.
 const PARTS: [&str; 6] = ["parameters", "first", "second", "third", "fourth", "fifth"];
 
-/// Columns per epoch: a bit mask of the four optional values, then all values.
+/// Numbers per epoch: a bit mask of the optional values present, then all values.
 const COLUMNS: usize = 9;
 
 /// The training in the file's description; its numbers are tensors, which preserve every bit and

@@ -323,7 +323,7 @@ fn of_labels(loss: &dyn Loss) -> String {
             writeln!(text, "    if bitcast<u32>(label) == {}u {{ return true; }}", *word as u32);
     }
     text += "    return false;\n}\n";
-    // Columns beyond the existing ones use the last one's values.
+    // The number of extra classes is the same for any number of columns: 2 serves for all.
     text + &format!(
         "const EXTRA_CLASSES: u32 = {}u;\nconst PASSES: u32 = {}u;\n",
         loss.classes(2) - 2,
