@@ -45,7 +45,7 @@ const SUBMISSION: Duration = Duration::from_millis(40);
 pub(crate) struct GpuEngine {
     gpu: Gpu,
     graph: Graph,
-    /// The plans' graph; below, that of the chunked head.
+    /// The plans' graph; `chunked` is that of the chunked head.
     fused: Graph,
     chunked: Graph,
     parameters: wgpu::Buffer,
