@@ -35,7 +35,7 @@ pub struct Score {
 /// Minimum interval between redraws of a progress bar.
 const REDRAW: Duration = Duration::from_millis(150);
 
-/// Initial batches per submission with a bar or callback, before the time of a batch is known.
+/// Initial batches per group with a bar or callback, before the time of a batch is known.
 const FIRST_PIECE: usize = 8;
 
 impl Model {

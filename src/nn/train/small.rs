@@ -214,8 +214,8 @@ pub(crate) fn whole(
     Whole { program, options }
 }
 
-/// Adds a file with its options; returns the statements that set a member's options from `table[at
-/// + i]`.
+/// Adds a file with its options; returns the statements that load a member's options, from
+/// `table[at + i]`.
 fn add(
     program: &mut Program,
     file: File,

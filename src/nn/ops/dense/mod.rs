@@ -1,6 +1,6 @@
 //! Dense: y = x W + b. PyTorch `Linear`, whose weight is Wᵀ; Keras `Dense`.
 //!
-//! dL/dW = Xᵀ dY and dL/db = Σ dY over the rows, in one product with a row of ones below Xᵀ; dL/dX
+//! dL/dW = Xᵀ dY and dL/db = Σ dY over the rows, in one product with a row of ones below Xᵀ. dL/dX
 //! = dY Wᵀ. W is [inputs, units], row-major, followed directly by b.
 //!
 //! Its other fields are set by `graph::fuse`: an activation of the output, the derivative of the

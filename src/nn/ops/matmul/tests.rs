@@ -438,7 +438,7 @@ fn all_tiles_give_the_same_bits() {
             let p = Params::new(shape(m, n, k));
             let operands = Operands::new(&p, layout);
             let vec4 = p.is_aligned(layout);
-            // One scalar access variant is enough: the order of a sum is the cores'.
+            // One scalar access variant is enough: the core alone determines the order of a sum.
             if !vec4 && layout != Layout::NN {
                 continue;
             }
