@@ -116,7 +116,8 @@ fn every_form_of_the_kernel_trains_as_the_reference_does() {
             let name = format!("{launch_config:?}, pieces of {piece_rows}");
             assert_eq!(expected.len(), found.len(), "{name}");
             for (step, (e, f)) in expected.iter().zip(&found).enumerate() {
-                // f32 rounds to 6e-8, and forty steps of Adam amplify that a few hundred times.
+                // As in tests/training/stories.rs: f32 rounds to 6e-8, and forty steps of Adam amplify
+                // that some hundredfold.
                 assert!(
                     (e.loss - f.loss).abs() <= 1e-4 * e.loss,
                     "{name}, step {step}: {f:?}, not {e:?}"
