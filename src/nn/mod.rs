@@ -1,4 +1,4 @@
-//! Networks and their training: layers, activations, optimizers, schedules, models.
+//! Neural networks and their training: layers, activations, optimizers, schedules, models.
 
 pub mod activations;
 pub mod embedding;

@@ -1,4 +1,4 @@
-//! Models: layers in a row, on a device.
+//! Models: a sequence of layers on a device.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub struct Sequential {
 }
 
 impl Sequential {
-    /// A model of rows of so many numbers.
+    /// A model with `inputs` features per row.
     pub fn new(inputs: usize) -> Self {
         Sequential {
             inputs,
@@ -73,17 +73,20 @@ impl Sequential {
         }
     }
 
-    /// A model that begins with an embedding: a row of features is so many `ids`, whole numbers from 0 to `rows` − 1, and the first layer
-    /// gets the vectors of `width` numbers that they name, one behind the other: `ids` · `width` numbers. Keras `Embedding` with `Flatten`
-    /// behind it. The table begins uniform in [−0.05, 0.05).
+    /// A model that begins with an embedding: a row of features is `ids` whole numbers from 0 to
+    /// `rows` − 1, and the input of the first layer is their vectors of `width` numbers,
+    /// concatenated: `ids` · `width` numbers. Keras `Embedding` followed by `Flatten`. The table is
+    /// initialized uniformly in [−0.05, 0.05).
     ///
-    /// A step moves the rows of the table that the batch named and no others, with the optimizer of [`Model::compile`]: as
-    /// [`crate::Embedding::update`], which says what that leaves out. Penalties are those of the layers alone. The ids are features like any other,
-    /// in f32, which holds whole numbers up to 2²⁴. What looks at all gradients or weights at once is refused: clips, `skip_non_finite` and
-    /// averages of [`crate::Fit`], and populations.
+    /// A step updates only the table rows in the batch, with the optimizer of [`Model::compile`];
+    /// the limits are those of [`crate::Embedding::update`]. Penalties apply to the layers only.
+    /// Ids are ordinary features in f32, which holds whole numbers up to 2²⁴. Options that need all
+    /// gradients or weights at once are rejected: clips, `skip_non_finite` and averages of
+    /// [`crate::Fit`], and populations.
     ///
-    /// With [`crate::losses::LinearCrossEntropy`] the last layer, which then has no activation, is fused with the loss: its outputs, one for each
-    /// class, are held for a chunk of rows at a time.
+    /// With [`crate::losses::LinearCrossEntropy`] the last layer, which then must not have an
+    /// activation, is fused with the loss: its outputs, one per class, exist only for a chunk of
+    /// rows at a time.
     ///
     /// ```
     /// use gradus::{Dense, Device, Fit, Sequential, losses::LinearCrossEntropy, optimizers::Adam};
@@ -104,38 +107,39 @@ impl Sequential {
         Sequential { embedding: Some(Embedding { ids, rows, width }), ..Sequential::new(ids) }
     }
 
-    /// Adds a layer behind the others.
+    /// Appends a layer.
     pub fn then(mut self, layer: Dense) -> Self {
         self.layers.push(layer);
         self
     }
 
-    /// Adds l1 Σ|w| over the weights of every layer that has none of its own (default 0).
+    /// Adds l1 Σ|w| over the weights of every layer without its own l1 (default 0).
     pub fn l1(mut self, l1: f64) -> Self {
         self.l1 = l1;
         self
     }
 
-    /// Adds l2 Σw² over the weights of every layer that has none of its own (default 0).
+    /// Adds l2 Σw² over the weights of every layer without its own l2 (default 0).
     pub fn l2(mut self, l2: f64) -> Self {
         self.l2 = l2;
         self
     }
 
-    /// Both at once: λ(ρ Σ|w| + (1 − ρ) Σw²) over the weights of every layer that has none of its own, with λ ≥ 0 and the share ρ of
-    /// l1 in [0, 1]; see [`Dense::elastic_net`].
+    /// Both penalties: λ(ρ Σ|w| + (1 − ρ) Σw²) over the weights of every layer without its own,
+    /// with λ ≥ 0 and the l1 ratio ρ in [0, 1]; see [`Dense::elastic_net`].
     pub fn elastic_net(self, factor: f64, l1_ratio: f64) -> Self {
         self.l1(factor * l1_ratio).l2(factor * (1.0 - l1_ratio))
     }
 
-    /// l1 Σ|w| as a proximal step behind each update, which leaves exact zeros, over the weights of every layer that has none of
-    /// its own (default 0); see [`Dense::proximal_l1`].
+    /// l1 Σ|w| as a proximal step after each update, which gives exact zeros, over the weights of
+    /// every layer without its own (default 0); see [`Dense::proximal_l1`].
     pub fn proximal_l1(mut self, l1: f64) -> Self {
         self.proximal_l1 = l1;
         self
     }
 
-    /// What the weights and the order of the batches follow from (default 7). Equal on every device.
+    /// Seed of the initial weights and of the order of batches (default 7). The results are equal
+    /// on every device.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -164,10 +168,11 @@ impl Sequential {
         self.layers.last().map_or("identity", |layer| layer.activation.name())
     }
 
-    /// The model with its first weights on a device.
+    /// Creates the model with its initial weights on a device.
     ///
     /// # Errors
-    /// [`crate::Error::Option`] for a size of 0 or a penalty below 0, [`crate::Error::Empty`] without layers, and what the device says.
+    /// [`crate::Error::Option`] for a size of 0 or a negative penalty, [`crate::Error::Empty`]
+    /// without layers, and device errors.
     pub fn on(self, device: &Device) -> Result<Model> {
         let graph = self.graph()?;
         let mut engine: Box<dyn Engine> = match device {
@@ -194,7 +199,7 @@ impl Sequential {
     }
 }
 
-/// A model on a device. Made by [`Sequential::on`] or [`Model::load`].
+/// A model on a device. Created by [`Sequential::on`] or [`Model::load`].
 #[derive(Debug)]
 pub struct Model {
     pub(crate) description: Sequential,
@@ -210,22 +215,22 @@ pub struct Model {
     pub(crate) names: Names,
     pub(crate) encoding: Option<Encoding>,
     pub(crate) held_out: Option<HeldOut>,
-    /// The training that it is in, or was last in.
+    /// The current or last training.
     pub(crate) training: Option<Training>,
 }
 
-/// Which rows were held out, to validate with, before a model saw them: saved with it, so that they stay held out where its training
-/// goes on.
+/// The validation split of a model's training data: saved with the model, so that those rows stay
+/// held out when training resumes.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct HeldOut {
-    /// What the order of the rows followed from, the last of which were held out.
+    /// Seed of the row order; its last rows were held out.
     pub seed: u64,
-    /// What share of them.
+    /// Fraction of rows held out.
     pub share: f64,
 }
 
-/// What the columns and classes of a model are called where its data comes from: saved with it, so that another file
-/// is read as the first one was. Empty where nobody said.
+/// Names of a model's columns and classes in its source data: saved with the model, so that another
+/// file is read like the first one. Empty if not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -238,17 +243,17 @@ pub struct Names {
     pub target: Option<String>,
 }
 
-/// What a model is trained with.
+/// The loss and optimizer of a compiled model.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled {
     pub loss: Arc<dyn Loss>,
-    /// Where the loss is fused with the last layer, the loss of that layer's outputs.
+    /// If the loss is fused with the last layer: the equivalent loss on that layer's outputs.
     pub fused_head: Option<Arc<dyn Loss>>,
     pub optimizer: Arc<dyn Optimizer>,
 }
 
 impl Compiled {
-    /// A loss and an optimizer that a model of its own is trained with.
+    /// The loss and optimizer of a single model.
     pub fn of_model(
         model: &Sequential,
         loss: Box<dyn Loss>,
@@ -268,7 +273,7 @@ impl Compiled {
     }
 }
 
-/// The loss of the last layer's outputs, of a loss that takes that layer's weights and labels.
+/// The loss on the last layer's outputs, for a loss that takes that layer's weights and labels.
 fn fused_head(model: &Sequential, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
     let (Family::MultiInput(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else {
@@ -286,17 +291,20 @@ fn fused_head(model: &Sequential, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss
 }
 
 impl Model {
-    /// Chooses the loss and the optimizer: Keras' `compile`. A model that was trained before keeps its weights and
-    /// begins with a fresh state of the optimizer.
+    /// Sets the loss and the optimizer: Keras' `compile`. A model that was trained before keeps its
+    /// weights and gets a fresh optimizer state.
     ///
-    /// [`crate::losses::LinearCrossEntropy`] takes the model's last layer for its own: the same training as with cross-entropy on that layer's
-    /// outputs, of which it never holds more than a chunk of rows.
+    /// [`crate::losses::LinearCrossEntropy`] includes the model's last layer: the training is the
+    /// same as with cross-entropy on that layer's outputs, but only a chunk of rows of them exists
+    /// at a time.
     ///
     /// # Errors
-    /// [`crate::Error::Input`] for a last layer whose activation the loss takes itself: a softmax or sigmoid under a loss of logits;
-    /// [`crate::Error::Option`] for an option outside its domain, and, where the model begins with an embedding, for an optimizer that looks at
-    /// whole tensors or keeps averaged weights; [`crate::Error::Input`] for a loss that takes other inputs than predictions and targets, and
-    /// for [`crate::losses::LinearCrossEntropy`] behind a last layer with an activation.
+    /// [`crate::Error::Input`] for a last layer whose activation the loss already includes: a
+    /// softmax or sigmoid under a loss of logits; [`crate::Error::Option`] for an option outside
+    /// its domain, and, if the model begins with an embedding, for an optimizer that reads whole
+    /// tensors or keeps averaged weights; [`crate::Error::Input`] for a loss with inputs other than
+    /// predictions and targets, and for [`crate::losses::LinearCrossEntropy`] if the last layer has
+    /// an activation.
     pub fn compile(
         self,
         loss: impl Loss + 'static,
@@ -305,7 +313,7 @@ impl Model {
         self.compile_boxed(Box::new(loss), Box::new(optimizer))
     }
 
-    /// As [`Model::compile`], of a loss and an optimizer that were made from their names.
+    /// As [`Model::compile`], for a loss and an optimizer created by name.
     ///
     /// # Errors
     /// As [`Model::compile`].
@@ -314,7 +322,7 @@ impl Model {
         self.compile_known(loss, optimizer)
     }
 
-    /// As [`Model::compile_boxed`] of a file: what was trained once goes on, whatever its last layer is.
+    /// As [`Model::compile_boxed`] for a loaded file: a saved model must load with any last layer.
     pub(crate) fn compile_known(
         mut self,
         loss: Box<dyn Loss>,
@@ -328,10 +336,12 @@ impl Model {
         Ok(self)
     }
 
-    /// Takes `mean` off each feature and divides by `scale` before anything else; saved with the model.
+    /// Subtracts `mean` from each feature and divides by `scale` before the first layer; saved with
+    /// the model.
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] if there is not one number for each feature, [`crate::Error::Option`] for a scale of 0.
+    /// [`crate::Error::Shape`] if there is not one number per feature, [`crate::Error::Option`] for
+    /// a scale of 0.
     pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
         if self.description.embedding.is_some() {
             return Err(Error::Input {
@@ -345,22 +355,22 @@ impl Model {
         Ok(())
     }
 
-    /// Whether it scales its features first: [`Model::set_input_scaling`].
+    /// True if the model scales its features: [`Model::set_input_scaling`].
     pub fn scales_inputs(&self) -> bool {
         self.scaling.is_some()
     }
 
-    /// What rows must know of this model.
+    /// The model's requirements on input rows.
     pub(crate) fn input_spec(&self) -> InputSpec<'_> {
         InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() }
     }
 
-    /// What columns and classes are called.
+    /// Names of columns and classes.
     pub fn names(&self) -> &Names {
         &self.names
     }
 
-    /// Says what columns and classes are called; saved with the model.
+    /// Sets the names of columns and classes; saved with the model.
     pub fn set_names(
         &mut self,
         features: Vec<String>,
@@ -370,13 +380,14 @@ impl Model {
         self.names = Names { features, classes, target };
     }
 
-    /// How the columns of a table become the features of this model, and its outputs numbers or classes of the targets.
+    /// The encoding from a table's columns to the model's features, and from its outputs to numbers
+    /// or classes.
     pub fn encoding(&self) -> Option<&Encoding> {
         self.encoding.as_ref()
     }
 
-    /// Says how the columns of a table become features; saved with the model. Features and targets that the model is handed are encoded
-    /// already: [`Encoding::apply`].
+    /// Sets the encoding of a table's columns; saved with the model. Features and targets passed to
+    /// the model must already be encoded: [`Encoding::apply`].
     pub fn set_encoding(&mut self, encoding: Encoding) {
         self.encoding = Some(encoding);
     }
@@ -384,8 +395,8 @@ impl Model {
     /// Predictions for rows of features: [rows, units of the last layer].
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] if a row has not as many features as the model, [`crate::Error::Empty`] without rows,
-    /// [`crate::Error::NonFinite`] for NaN or infinities.
+    /// [`crate::Error::Shape`] if the number of features differs from the model's,
+    /// [`crate::Error::Empty`] without rows, [`crate::Error::NonFinite`] for NaN or infinities.
     pub fn predict<S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -402,22 +413,22 @@ impl Model {
         samples::predictions(rows, self.graph.outputs(), predictions?)
     }
 
-    /// The number of weights and biases.
+    /// Number of weights and biases.
     pub fn parameters(&self) -> usize {
         self.graph.parameter_count()
     }
 
-    /// The device that the model lives on.
+    /// The model's device.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// The length of a row of features.
+    /// Number of features per row.
     pub fn inputs(&self) -> usize {
         self.graph.inputs()
     }
 
-    /// The length of a prediction.
+    /// Length of a prediction.
     pub fn outputs(&self) -> usize {
         self.graph.outputs()
     }
@@ -427,7 +438,7 @@ impl Model {
         self.compiled.as_ref().map(|compiled| &*compiled.loss)
     }
 
-    /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a softmax.
+    /// True for a classifier: its loss takes classes, or its last layer is a softmax.
     pub fn predicts_classes(&self) -> bool {
         let takes_classes = self.loss().is_some_and(|loss| {
             !matches!(
@@ -440,8 +451,8 @@ impl Model {
         self.outputs() > 1 && (takes_classes || softmax)
     }
 
-    /// Whether an output is the logarithm of the number that it stands for, as [`crate::losses::PoissonNll`] has it: e to the power of it is
-    /// the prediction.
+    /// True if an output is the logarithm of the predicted number, as for
+    /// [`crate::losses::PoissonNll`]: the prediction is exp(output).
     pub fn predicts_logarithms(&self) -> bool {
         self.loss().is_some_and(|loss| {
             let is_number =
@@ -450,36 +461,40 @@ impl Model {
         })
     }
 
-    /// The name of the last layer's activation: what the outputs are is told by it and the loss.
+    /// The name of the last layer's activation; with the loss it determines the meaning of the
+    /// outputs.
     pub fn output_activation(&self) -> &'static str {
         self.description.output_activation()
     }
 
-    /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
+    /// The schedule of the last training, and true if it counts epochs: to continue with it
+    /// ([`crate::Fit::shared_schedule`]).
     pub fn schedule(&self) -> Option<(Arc<dyn Schedule>, bool)> {
         self.schedule.as_ref().map(|learning_rate_policy| {
             (learning_rate_policy.schedule.clone(), learning_rate_policy.by_epoch)
         })
     }
 
-    /// Which rows were held out where the model was trained.
+    /// The held-out rows of the training data.
     pub fn held_out(&self) -> Option<HeldOut> {
         self.held_out
     }
 
-    /// Says which rows were held out; saved with the model.
+    /// Sets the held-out rows; saved with the model.
     pub fn set_held_out(&mut self, held_out: HeldOut) {
         self.held_out = Some(held_out);
     }
 
-    /// Whether the training that it is in, or was last in, took its rows in blocks ([`Model::fit_blocks`]): in that order it goes on.
+    /// True if the current or last training read its rows in blocks ([`Model::fit_blocks`]): it
+    /// resumes in that order.
     pub fn takes_blocks(&self) -> bool {
         self.training.as_ref().is_some_and(|training| training.options.in_blocks)
     }
 
-    /// The options of the training that the model was saved in, or was last in, to go on with it: those that its numbers depend on, its
-    /// schedule and its average, and as many epochs as are left, which may be none. Rows to validate on, the checkpoint and callbacks
-    /// are to be given again. None for a model that was not trained.
+    /// The options for resuming the current or last training, or that of the loaded file: those
+    /// that affect its numbers, its schedule and average, and the number of epochs left, which may
+    /// be 0. Validation rows, the checkpoint and callbacks must be set again. `None` for an
+    /// untrained model.
     ///
     /// ```
     /// use gradus::{Dense, Device, EarlyStopping, Fit, Model, Sequential, losses::Mse, optimizers::Adam};
@@ -505,21 +520,21 @@ impl Model {
         Some(fit)
     }
 
-    /// The epochs of the training that the model was saved in, or was last in. None of one that early stopping ended, and none of a model that
-    /// was not trained.
+    /// The epochs of the current or last training, or that of the loaded file. Empty if early
+    /// stopping ended it, and for an untrained model.
     pub fn history(&self) -> &[Epoch] {
         self.training.as_ref().map_or(&[], |training| &training.monitor.history.epochs)
     }
 
-    /// How many times the parameters have been moved.
+    /// Number of parameter updates so far.
     pub fn steps(&self) -> u64 {
         self.progress.steps
     }
 
-    /// Weights [inputs, units] and bias (empty if it has none) of each layer.
+    /// Weights [inputs, units] and bias (empty if none) of each layer.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Device errors.
     pub fn weights(&self) -> Result<Vec<(Array2<f64>, Vec<f64>)>> {
         let flat = self.engine.parameters()?;
         let of = |path: String| {
@@ -537,8 +552,9 @@ impl Model {
         Ok((0..self.description.layers.len()).filter_map(layer).collect())
     }
 
-    /// Every parameter by its path, in the order in which they are saved: `embedding.weight`, `layers.0.weight`, `layers.0.bias` and so
-    /// on. PyTorch's `named_parameters`; a weight is [inputs, units].
+    /// All parameters by path, in the order in which they are saved: `embedding.weight`,
+    /// `layers.0.weight`, `layers.0.bias` and so on. PyTorch's `named_parameters`; a weight is
+    /// [inputs, units].
     ///
     /// ```
     /// use gradus::{Dense, Device, Sequential};
@@ -550,7 +566,7 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// What the device reports.
+    /// Device errors.
     pub fn named_parameters(&self) -> Result<Vec<(String, ArrayD<f64>)>> {
         let flat = self.engine.parameters()?;
         let named = |parameter: &crate::nn::graph::nodes::Parameter| {
@@ -567,7 +583,7 @@ impl Model {
     /// The table of a model that begins with an embedding, [rows, width].
     ///
     /// # Errors
-    /// What the device reports.
+    /// Device errors.
     pub fn embedding(&self) -> Result<Option<Array2<f64>>> {
         let Some(embedding) = self.graph.embedding() else { return Ok(None) };
         let table = self.engine.parameters()?.split_off(self.graph.length);
@@ -577,7 +593,7 @@ impl Model {
             .map_err(|error| shape_error("embedding", error.to_string(), "[rows, width]"))
     }
 
-    /// A table of the layers, their shapes and numbers of parameters: Keras' `summary`.
+    /// A table of the layers, their shapes and parameter counts: Keras' `summary`.
     pub fn summary(&self) -> String {
         let mut text = format!("{:<24} {:<16} {:>12}\n", "layer", "output", "parameters");
         if let Some(embedding) = self.graph.embedding() {

@@ -1,7 +1,8 @@
-//! Work that is resolved once and run many times: kernels chosen, pipelines built, memory bound.
+//! Plans: work resolved once and run many times, with kernels selected, pipelines built and memory
+//! bound.
 //!
-//! A call like [`Criterion::backward`] allocates its gradient each time, which costs more than a loss does: a driver hands out
-//! fresh memory zeroed. A plan writes over the same memory in every run.
+//! A call like [`Criterion::backward`] allocates its gradient each time, which costs more than a
+//! loss does: a driver returns new memory zeroed. A plan reuses the same memory in every run.
 
 use crate::criterion::{Criterion, DeviceEvaluation, TensorInputs};
 use crate::nn::activations::Identity;
@@ -14,8 +15,9 @@ use crate::runtime::recorder::Recorder;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::{Error, Result};
 
-/// Work on tensors of a GPU, to be run as often as wanted; `result` is what each run writes anew. A clone writes into the same
-/// memory. On the host there is nothing to resolve: [`Criterion::evaluate_into`] and [`crate::cpu`] do the same work there.
+/// A reusable computation on GPU tensors; each run overwrites `result`. A clone writes to the same
+/// memory. On the host there is nothing to resolve: use [`Criterion::evaluate_into`] and
+/// [`crate::cpu`] there.
 ///
 /// ```
 /// use gradus::{Device, Plan, Tensor};
@@ -34,11 +36,11 @@ use crate::{Error, Result};
 pub struct Plan<T> {
     gpu: Gpu,
     commands: Vec<Command>,
-    /// What a run writes. Reading it waits for the runs before.
+    /// Output of a run. Reading it waits for the previous runs.
     pub result: T,
 }
 
-/// What the plan of a dense layer writes: [`Plan::dense`].
+/// The outputs of a dense layer's plan: [`Plan::dense`].
 #[derive(Clone, Debug)]
 pub struct DensePass {
     /// input · W + b
@@ -54,10 +56,10 @@ impl<T> Plan<T> {
         Plan { gpu: gpu.clone(), commands, result }
     }
 
-    /// Hands the work to the device and does not wait for it: [`Device::synchronize`] does.
+    /// Submits the work without waiting for it: [`Device::synchronize`] waits.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Device errors.
     pub fn run(&self) -> Result<()> {
         self.gpu.submit(&self.commands)
     }
@@ -67,14 +69,15 @@ impl Plan<DeviceEvaluation> {
     /// Value and gradient of a loss, as [`Criterion::backward`].
     ///
     /// # Errors
-    /// As [`Criterion::backward`]; tensors that live on the host, where [`Criterion::evaluate`] does it.
+    /// As [`Criterion::backward`]; tensors on the host, for which use [`Criterion::evaluate`].
     pub fn loss(criterion: &Criterion, predictions: &Tensor, targets: &Tensor) -> Result<Self> {
         let (gpu, commands, evaluation) =
             criterion.resolve(&TensorInputs::new(predictions, targets))?;
         Ok(Plan::new(gpu, commands, evaluation))
     }
 
-    /// Value and gradients of a loss with weights, masks and whatever else it takes, as [`Criterion::evaluate_tensors`].
+    /// Value and gradients of a loss with weights, masks and all other inputs, as
+    /// [`Criterion::evaluate_tensors`].
     ///
     /// # Errors
     /// As [`Plan::loss`].
@@ -88,8 +91,8 @@ impl Plan<Tensor> {
     /// The product of two matrices: [m, k] · [k, n].
     ///
     /// # Errors
-    /// [`Error::Shape`] for what is no pair of matrices that fit; [`Error::Input`] for tensors that live on the host, where
-    /// [`crate::cpu::matmul`] does it; what the device reports.
+    /// [`Error::Shape`] for tensors that are not matrices of matching shapes; [`Error::Input`] for
+    /// tensors on the host, for which use [`crate::cpu::matmul`]; device errors.
     pub fn matmul(left: &Tensor, right: &Tensor) -> Result<Self> {
         const NAME: &str = "matmul";
         let ([m, k], [n]) = (matrix(NAME, "left", left)?, [matrix(NAME, "right", right)?[1]]);
@@ -108,9 +111,11 @@ impl Plan<Tensor> {
 }
 
 impl Plan<DensePass> {
-    /// A dense layer without activation: its output, and from the gradient of that output those of W, b and the input.
+    /// A dense layer without activation: its output, and from the gradient of that output those of
+    /// W, b and the input.
     ///
-    /// `input` is [batch, inputs]; `parameters` is W with b as its last row, [inputs + 1, units]; `upstream` is [batch, units].
+    /// `input` is [batch, inputs]; `parameters` is W with b as its last row, [inputs + 1, units];
+    /// `upstream` is [batch, units].
     ///
     /// # Errors
     /// As [`Plan::matmul`].
@@ -170,7 +175,7 @@ fn result(gpu: &Gpu, shape: &[usize], buffer: wgpu::Buffer) -> Tensor {
     Tensor::new(&Device::Gpu(gpu.clone()), shape, Storage::Gpu(buffer))
 }
 
-/// The length of an axis as the kernels count.
+/// The length of an axis as the kernels' u32.
 fn axis(length: usize) -> Result<u32> {
     // One more for the row of ones.
     u32::try_from(length + 1).map(|_| length as u32).map_err(|_| Error::Shape {
@@ -180,7 +185,7 @@ fn axis(length: usize) -> Result<u32> {
     })
 }
 
-/// The two lengths of a matrix, neither of them 0.
+/// The two lengths of a matrix, both nonzero.
 fn matrix(operation: &str, name: &str, tensor: &Tensor) -> Result<[usize; 2]> {
     match *tensor.shape() {
         [rows, columns] if rows > 0 && columns > 0 => Ok([rows, columns]),
@@ -203,7 +208,7 @@ fn expect(operation: &str, name: &str, tensor: &Tensor, shape: [usize; 2]) -> Re
     })
 }
 
-/// The GPU and the buffer of a tensor of numbers; on a given GPU if one is given.
+/// The GPU and the buffer of a tensor of numbers; on `gpu`, if given.
 fn on_gpu(
     operation: &str,
     name: &str,
@@ -261,7 +266,7 @@ mod tests {
     fn a_dense_pass_gives_output_and_all_gradients() {
         crate::runtime::device::test_adapter::needs_gpu!();
         let device = gpu();
-        // Numbers of few bits: every order of the sums is exact.
+        // Numbers of few bits: sums in any order are exact.
         let (x, parameters, upstream) =
             (numbers(5, 7, 0.5), numbers(8, 6, 0.25), numbers(5, 6, 1.0));
         let [input, weights, dy] =

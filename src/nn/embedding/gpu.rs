@@ -1,21 +1,21 @@
-//! The table on a GPU.
+//! The embedding table on a GPU.
 
 use crate::Result;
 use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace, check, gather};
 use crate::nn::optimizers::{MOST_STATES, Optimizer, Step};
 use crate::runtime::device::Gpu;
 
-/// Rows and states in buffers.
+/// Rows and optimizer states in buffers.
 #[derive(Debug)]
 pub(crate) struct Table {
     gpu: Gpu,
     parameters: wgpu::Buffer,
     states: Vec<wgpu::Buffer>,
-    /// What the kernels bind for states that there are not.
+    /// Dummy binding for missing states.
     dummy: wgpu::Buffer,
-    /// (1 + position, id) of the first id that named no row.
+    /// (1 + position, id) of the first id out of range.
     found: wgpu::Buffer,
-    /// Of the last number of ids.
+    /// For the most recent number of ids.
     workspace: Option<(usize, Workspace)>,
 }
 
@@ -34,7 +34,7 @@ impl Table {
         })
     }
 
-    /// The states that training begins with.
+    /// Initializes the optimizer states.
     pub fn begin(&mut self, optimizer: &dyn Optimizer, length: usize) -> Result<()> {
         let first = optimizer.first_states::<f32>(length);
         self.states = first
@@ -72,7 +72,7 @@ impl Table {
         self.gpu.submit(&commands)
     }
 
-    /// Position and value of the first id that named no row; forgotten then.
+    /// Position and value of the first id out of range; resets the record.
     pub fn bad_id(&self) -> Result<Option<(usize, i32)>> {
         let found: Vec<u32> = pollster::block_on(self.gpu.download(&self.found, 0, 2))?;
         if found[0] == 0 {

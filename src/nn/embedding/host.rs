@@ -1,4 +1,5 @@
-//! The table on the CPU: in f32 on all cores, and in f64 as the reference. The twin of `shaders/ops/embedding/embedding_update.wgsl`.
+//! The embedding table on the CPU: in f32 on all cores, and in f64 as the reference. CPU
+//! implementation of `shaders/ops/embedding/embedding_update.wgsl`.
 
 use std::ops::Range;
 
@@ -9,36 +10,36 @@ use crate::cpu::{parallel, simd};
 use crate::nn::embedding::kernels::BLOCK;
 use crate::nn::optimizers::{MOST_STATES, Optimizer, Rows, Slices, Step};
 
-/// Bits of an id that are sorted by at a time: 256 counters stay in a core's nearest cache.
+/// Radix in bits: 256 counters fit in a core's L1 cache.
 const DIGIT: u32 = 8;
 
-/// Rows and states in vectors.
+/// Rows and optimizer states in vectors.
 #[derive(Clone, Debug)]
 pub(crate) struct Table<R> {
     width: usize,
     parameters: Vec<R>,
     states: Vec<Vec<R>>,
-    /// Ids and positions as [`sort`] leaves them, and its other half; kept from step to step.
+    /// Ids and positions sorted by [`sort`], and its second buffer; reused between steps.
     pairs: [Vec<u64>; 2],
 }
 
-/// A stretch of the sorted ids, and the part of the table that its rows lie in.
+/// A range of the sorted ids, and the section of the table that holds its rows.
 struct Stretch<'a, R> {
-    /// Its places among all sorted ids.
+    /// Its positions among all sorted ids.
     places: Range<usize>,
-    /// The row that the part begins with.
+    /// First row of the section.
     first_row: usize,
     parameters: &'a mut [R],
     states: [&'a mut [R]; MOST_STATES],
 }
 
-/// The rows that a stretch of ids hits, in order, each with the sum of its gradients.
+/// The rows hit by a range of ids, in order, each with the sum of its gradients.
 struct Hits<'a, R> {
     sorted: &'a [u64],
     stretch: Stretch<'a, R>,
     width: usize,
     gradients: &'a [R],
-    /// Of a row that is hit more than once, and of a piece of its run.
+    /// Scratch: the sum of a row hit more than once, and of one block of its run.
     room: &'a mut [Vec<R>; 2],
 }
 
@@ -78,7 +79,7 @@ impl<R: Real> Table<R> {
         &self.parameters
     }
 
-    /// The states that training begins with.
+    /// Initializes the optimizer states.
     pub fn begin(&mut self, optimizer: &dyn Optimizer) {
         self.states = optimizer.first_states(self.parameters.len());
     }
@@ -88,24 +89,24 @@ impl<R: Real> Table<R> {
         &self.states
     }
 
-    /// Sets the numbers of all rows.
+    /// Sets the values of all rows.
     pub fn set_parameters(&mut self, parameters: Vec<R>) {
         self.parameters = parameters;
     }
 
-    /// Sets them.
+    /// Sets the optimizer's states.
     pub fn set_states(&mut self, states: Vec<Vec<R>>) {
         self.states = states;
     }
 
-    /// The rows of ids that name one.
+    /// The rows of `ids`, which must be in range.
     pub fn gather(&self, ids: &[i32]) -> Vec<R> {
         let mut output = vec![R::ZERO; ids.len() * self.width];
         gather_rows((&self.parameters, self.width), ids, &mut output);
         output
     }
 
-    /// A step on the rows that were hit, by ids that name one.
+    /// Optimizer step on the rows in `ids`, which must be in range.
     pub fn update(&mut self, ids: &[i32], gradients: &[R], optimizer: &dyn Optimizer, step: &Step) {
         let Table { width, parameters, states, pairs } = self;
         let width = *width;
@@ -121,7 +122,7 @@ impl<R: Real> Table<R> {
     }
 }
 
-/// The rows of a table of that width that ids name, one behind the other.
+/// The rows `ids` of a table of the given width, concatenated.
 pub(crate) fn gather_rows<R: Real>((table, width): (&[R], usize), ids: &[i32], output: &mut [R]) {
     parallel::fill(output, parallel::rows_per_piece(width) * width, |start, part| {
         for (row, &id) in part.chunks_exact_mut(width).zip(&ids[start / width..]) {
@@ -130,7 +131,8 @@ pub(crate) fn gather_rows<R: Real>((table, width): (&[R], usize), ids: &[i32], o
     });
 }
 
-/// Cuts the sorted ids where runs end, so that each stretch has places enough for a thread and rows of its own.
+/// Splits the sorted ids at the ends of runs, so that each range is large enough for a thread and
+/// has rows of its own.
 fn stretches<'a, R: Real>(
     sorted: &[u64],
     width: usize,
@@ -155,7 +157,7 @@ fn stretches<'a, R: Real>(
     found
 }
 
-/// The first of so many numbers, cut off; an absent state stays empty.
+/// Splits off the first `numbers` values; a missing state stays empty.
 fn split_off<'a, R>(rest: &mut &'a mut [R], numbers: usize) -> &'a mut [R] {
     let all = std::mem::take(rest);
     let (part, behind) = all.split_at_mut(numbers.min(all.len()));
@@ -163,8 +165,9 @@ fn split_off<'a, R>(rest: &mut &'a mut [R], numbers: usize) -> &'a mut [R] {
     part
 }
 
-/// Ids of rows below `rows`, each in one number with its position, by id and then by position: left in the first of `pairs`. A radix sort
-/// from the least digit on, which keeps the order of equal ones: 4,096 ids of 14,563 take two passes.
+/// Sorts ids below `rows`, packed with their positions, by id and then by position, into the first
+/// of `pairs`. A stable radix sort from the least significant digit: 4,096 ids of 14,563 take two
+/// passes.
 fn sort(ids: &[i32], rows: usize, [pairs, other]: &mut [Vec<u64>; 2]) {
     pairs.clear();
     pairs.extend(ids.iter().zip(0..).map(|(&id, position)| (id as u64) << 32 | position));
@@ -187,7 +190,8 @@ fn sort(ids: &[i32], rows: usize, [pairs, other]: &mut [Vec<u64>; 2]) {
     }
 }
 
-/// The gradients of a run of places, in order, piece by piece: see `shaders/ops/embedding/embedding_runs.wgsl`.
+/// Sums the gradients of a run of positions in order, block by block: see
+/// `shaders/ops/embedding/embedding_runs.wgsl`.
 fn sum_of_run<R: Real>(
     sorted: &[u64],
     places: Range<usize>,

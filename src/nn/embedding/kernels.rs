@@ -1,4 +1,4 @@
-//! The kernels of an embedding: rows gathered by ids, and an optimizer's step on those rows alone that were hit.
+//! Embedding kernels: gather rows by ids, and an optimizer step on only the rows that were hit.
 
 use crate::nn::optimizers;
 use crate::nn::optimizers::update::STEP;
@@ -21,14 +21,15 @@ const CHECK_IDS: File = crate::runtime::wgsl::shader!("ops/embedding/embedding_c
 const PARTS: File = crate::runtime::wgsl::shader!("ops/embedding/embedding_parts.wgsl");
 const UPDATE: File = crate::runtime::wgsl::shader!("ops/embedding/embedding_update.wgsl");
 
-/// Places after which a run of equal ids is cut: `BLOCK` in the shaders.
+/// Positions after which a run of equal ids is split: `BLOCK` in the shaders.
 pub(crate) const BLOCK: usize = 256;
 
-/// Ids of one call at the most: the judge's 256 lanes, and the lane that joins the blocks of one id, take 61,440 turns then, and some
-/// more. Software Vulkan leaves loops at 65,535 in all, without a word.
+/// Maximum ids per call: at this size the 256 threads of the id check, and the thread that joins
+/// the blocks of one id, run 61,440 iterations and a few more. Software Vulkan silently exits loops
+/// after 65,535 iterations in total.
 const MOST_IDS: usize = 15 << 20;
 
-/// Sizes of a table and of the ids that come to it.
+/// Sizes of a table and of a batch of ids.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sizes {
     pub ids: usize,
@@ -37,7 +38,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// What the kernels can count in 32 bits.
+    /// Checks that the sizes fit the kernels' 32-bit counts.
     pub fn check(&self, operation: &str) -> Result<()> {
         let most = u32::MAX as usize;
         if self.ids > MOST_IDS || self.ids.saturating_mul(self.width) > most {
@@ -54,16 +55,16 @@ impl Sizes {
         self.width.is_multiple_of(4)
     }
 
-    /// Cells of a row.
+    /// Cells per row.
     fn cells(&self) -> usize {
         if self.is_vec4() { self.width / 4 } else { self.width }
     }
 }
 
 impl Sizes {
-    /// Lanes that share a row. A card takes a lane for each cell. Software Vulkan takes eight lanes at a time, those of places that begin no
-    /// run too: there eight go over a whole row (7.0 ms instead of 16.6 for 4,096 ids and rows of 256), or more where they would take more turns
-    /// than it allows.
+    /// Threads per row. A GPU takes one thread per cell. Software Vulkan runs eight threads at a
+    /// time, also at positions that begin no run: there eight share a row (7.0 ms instead of 16.6
+    /// for 4,096 ids and rows of 256), or more if they would exceed its loop limit.
     fn team(&self, software: bool) -> usize {
         if !software {
             return self.cells();
@@ -74,7 +75,7 @@ impl Sizes {
     }
 }
 
-/// Parameters of the kernels that go over rows.
+/// Parameters of the row kernels.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct RowsParams {
@@ -94,7 +95,7 @@ impl RowsParams {
     }
 }
 
-/// Looks for ids that name no row; the first one is kept in `found` as (1 + position, id).
+/// Finds ids out of range; stores the first in `found` as (1 + position, id).
 pub(crate) fn check(
     gpu: &Gpu,
     sizes: &Sizes,
@@ -117,7 +118,7 @@ pub(crate) fn gather(
     gpu.dispatch(&kernel, &params, &[ids, table, output].map(Slice::from), workgroups as u32)
 }
 
-/// A step on the rows of a table.
+/// An optimizer step on rows of a table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowStep<'a> {
     pub sizes: Sizes,
@@ -125,15 +126,15 @@ pub(crate) struct RowStep<'a> {
     pub table: &'a wgpu::Buffer,
     /// As many as the optimizer has, each of the table's size.
     pub states: &'a [wgpu::Buffer],
-    /// What the lanes bind for states that there are not: 256 bytes for each.
+    /// Dummy binding for missing states: 256 bytes each.
     pub dummy: &'a wgpu::Buffer,
 }
 
-/// What a step over so many ids needs besides; made once for a size.
+/// Scratch buffers of a step over a given number of ids; allocated once per size.
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
     sorter: Sorter,
-    /// Sums of the pieces of long runs.
+    /// Block sums of long runs.
     parts: wgpu::Buffer,
     /// Holds [`RowsParams`].
     uniform: wgpu::Buffer,
@@ -151,14 +152,14 @@ impl Workspace {
         Self::with_uniform(gpu, sizes, uniform)
     }
 
-    /// With the buffer that the commands find [`RowsParams`] in.
+    /// With the given buffer for [`RowsParams`].
     pub fn with_uniform(gpu: &Gpu, sizes: &Sizes, uniform: wgpu::Buffer) -> Result<Self> {
         let parts =
             gpu.buffer("parts of a row's gradient", sizes.ids.div_ceil(BLOCK) * sizes.width)?;
         Ok(Workspace { sorter: Sorter::new(gpu, sizes.ids)?, parts, uniform })
     }
 
-    /// The numbers of the step that the commands take next.
+    /// Writes the step's parameters for the next run of the commands.
     pub fn set(&self, gpu: &Gpu, sizes: &Sizes, step: &Step) {
         gpu.queue().write_buffer(
             &self.uniform,
@@ -167,8 +168,8 @@ impl Workspace {
         );
     }
 
-    /// The commands of a step: ids sorted, gradients summed, rows moved. Those that read the step's numbers are the last, from the number on that
-    /// is given with them.
+    /// The commands of a step: sort ids, sum gradients, update rows. The commands that read the
+    /// step's parameters come last, from the returned index on.
     pub fn update(
         &self,
         gpu: &Gpu,
@@ -240,14 +241,14 @@ fn update_program(optimizer: &dyn Optimizer, vec4: bool, lanes: u32) -> Program 
     program
 }
 
-/// Whether the rule may be run on some rows and not on others.
+/// True if the update rule may run on a subset of rows.
 pub(crate) fn takes_rows(optimizer: &dyn Optimizer) -> bool {
     optimizer.per_tensor().is_none()
         && optimizer.averaged_state().is_none()
         && !optimizer.whole_batch()
 }
 
-/// Every program of this file, for the checks of the shaders.
+/// All programs of this file, for the shader checks.
 pub(crate) fn programs(optimizers: &[Box<dyn Optimizer>]) -> Vec<Program> {
     let mut programs = vec![plain("ids", &[CHECK_IDS])];
     for (vec4, lanes) in [(false, 8), (true, 8), (false, 64), (true, 64)] {

@@ -1,9 +1,10 @@
-//! Embeddings: a table of rows, looked up by ids and trained row by row.
+//! Embeddings: a table of rows, looked up by ids, with sparse updates.
 //!
-//! A dense gradient of a table is almost all zeros, and a dense optimizer goes over all of them. [`Embedding::update`] sums the
-//! gradients of equal ids instead, in the order of their positions, and moves only the rows that were hit. On a GPU the ids are
-//! sorted on the device, without atomics and without a word to the host; two runs give the same bits, on the CPU with any
-//! number of threads.
+//! A dense gradient of a table is almost all zeros, and a dense optimizer visits all of them.
+//! [`Embedding::update`] sums the gradients of equal ids instead, in the order of their positions,
+//! and updates only the rows that were hit. On a GPU the ids are sorted on the device, without
+//! atomics or host synchronization; two runs give the same bits, on the CPU with any number of
+//! threads.
 
 pub(crate) mod kernels;
 
@@ -24,8 +25,9 @@ use crate::{Error, Result};
 
 /// A table of `rows` vectors of `width` numbers on a device.
 ///
-/// PyTorch `Embedding(rows, width, sparse=True)` with its optimizer inside: Keras `Embedding`. The gradient of a loss with respect to what
-/// [`Embedding::gather`] gave goes to [`Embedding::update`].
+/// PyTorch `Embedding(rows, width, sparse=True)` with a built-in optimizer; Keras `Embedding`. Pass
+/// the gradient of a loss with respect to the output of [`Embedding::gather`] to
+/// [`Embedding::update`].
 ///
 /// ```
 /// use gradus::{Device, Embedding, Tensor, optimizers::Sgd};
@@ -48,12 +50,12 @@ pub struct Embedding {
     rows: usize,
     width: usize,
     table: Table,
-    /// Name and options of the optimizer whose states these are.
+    /// Name and options of the optimizer that the states belong to.
     optimizer: Option<(&'static str, Value)>,
     steps: u64,
 }
 
-/// Where the table and its states lie.
+/// Storage of the table and its states.
 #[derive(Debug)]
 enum Table {
     Gpu(Box<gpu::Table>),
@@ -62,13 +64,13 @@ enum Table {
 }
 
 impl Embedding {
-    /// A table that begins uniform in [−`limit`, `limit`).
+    /// A table initialized uniformly in [−`limit`, `limit`).
     ///
-    /// Keras begins with a limit of 0.05, LightFM with ½/`width`.
+    /// Keras' default limit is 0.05, LightFM's is ½/`width`.
     ///
     /// # Errors
-    /// [`Error::Option`] for no rows, no width or a limit that is no number ≥ 0; [`Error::TooLarge`] or [`Error::OutOfMemory`] if the
-    /// device has no room.
+    /// [`Error::Option`] for zero rows, zero width or a limit that is not a number ≥ 0;
+    /// [`Error::TooLarge`] or [`Error::OutOfMemory`] if the device lacks memory.
     pub fn uniform(
         device: &Device,
         [rows, width]: [usize; 2],
@@ -85,7 +87,7 @@ impl Embedding {
         Self::with_values(device, [rows, width], values)
     }
 
-    /// A table that begins with these rows.
+    /// A table initialized with the given rows.
     ///
     /// # Errors
     /// As [`Embedding::uniform`].
@@ -106,22 +108,22 @@ impl Embedding {
         Ok(Embedding { device: device.clone(), rows, width, table, optimizer: None, steps: 0 })
     }
 
-    /// How many rows there are: ids are below.
+    /// Number of rows: ids are below it.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The length of a row.
+    /// Length of a row.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Where it lives.
+    /// The table's device.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// How many updates there were.
+    /// Number of updates so far.
     pub fn steps(&self) -> u64 {
         self.steps
     }
@@ -129,8 +131,9 @@ impl Embedding {
     /// The rows of `ids`, labels on the same device, as [ids, width]. Does not wait for a GPU.
     ///
     /// # Errors
-    /// [`Error::Input`] for ids that are no labels or elsewhere; [`Error::Label`] for an id that names no row: on a GPU it becomes a row
-    /// of NaN and is told by [`Embedding::check`] and [`Embedding::to_array`].
+    /// [`Error::Input`] for ids that are not labels or on another device; [`Error::Label`] for an
+    /// id out of range: on a GPU its output is a row of NaN, and [`Embedding::check`] and
+    /// [`Embedding::to_array`] report it.
     pub fn gather(&self, ids: &Tensor) -> Result<Tensor> {
         let sizes = self.sizes(ids)?;
         let storage = match (&self.table, &ids.storage) {
@@ -154,20 +157,23 @@ impl Embedding {
         Ok(Tensor::new(&self.device, &[sizes.ids, self.width], storage))
     }
 
-    /// Moves the rows that `ids` name by one step of an optimizer; `gradient` is [ids, width], the gradient of what
-    /// [`Embedding::gather`] gave for the same ids. Does not wait for a GPU.
+    /// One optimizer step on the rows in `ids`; `gradient` is [ids, width], the gradient with
+    /// respect to the output of [`Embedding::gather`] for the same ids. Does not wait for a GPU.
     ///
-    /// The gradients of equal ids are summed first: in the order of their positions, in pieces of 256 places of all ids sorted. The
-    /// states of rows that were not hit stay as they are, and so does everything that the optimizer would do to a row with a
-    /// gradient of 0: momentum and `weight_decay` act on a row when it is hit ("lazy", as PyTorch's `SparseAdam`). Without those two SGD
-    /// and Adagrad move every row as by a dense gradient. Corrections count all updates. The optimizer may come with another
-    /// learning rate each time, not with other options.
+    /// The gradients of equal ids are summed first: in the order of their positions, in blocks of
+    /// 256 positions of all sorted ids. Rows that were not hit keep their states and skip
+    /// everything that the optimizer does at a gradient of 0: momentum and `weight_decay` act on a
+    /// row when it is hit ("lazy", as PyTorch's `SparseAdam`). Without those two, SGD and Adagrad
+    /// match a dense gradient. Bias corrections count all updates. The learning rate may differ
+    /// between calls, other options may not.
     ///
-    /// LightFM's Adagrad is `Adagrad::new().initial_accumulator_value(1.0).epsilon(0.0).delayed(true)`.
+    /// LightFM's Adagrad is
+    /// `Adagrad::new().initial_accumulator_value(1.0).epsilon(0.0).delayed(true)`.
     ///
     /// # Errors
-    /// As [`Embedding::gather`], where on a GPU an id that names no row moves none; [`Error::Shape`] for a gradient that does not fit;
-    /// [`Error::Option`] for an optimizer that looks at whole tensors or keeps averaged weights, or is not the one before.
+    /// As [`Embedding::gather`], except that on a GPU an id out of range updates nothing;
+    /// [`Error::Shape`] for a gradient of another shape; [`Error::Option`] for an optimizer that
+    /// reads whole tensors or keeps averaged weights, or that differs from the previous one.
     pub fn update(
         &mut self,
         ids: &Tensor,
@@ -193,7 +199,7 @@ impl Embedding {
         if !gradient.device().is_same(&self.device) {
             return Err(elsewhere());
         }
-        // All that can be refused comes first: the optimizer of a refused call binds nobody.
+        // All checks come first: a rejected call must not fix the optimizer.
         match (&self.table, &ids.storage, &gradient.storage) {
             (Table::Gpu(_), Storage::GpuLabels(_), Storage::Gpu(_)) => {}
             (Table::F32(_), Storage::Labels(ids), Storage::F32(_))
@@ -220,10 +226,10 @@ impl Embedding {
         Ok(())
     }
 
-    /// Waits, and tells of the first id so far that named no row.
+    /// Waits for the device and reports the first id out of range so far.
     ///
     /// # Errors
-    /// [`Error::Label`] with its position in its call; it is told once. What the device reports.
+    /// [`Error::Label`] with its position in its call, reported once; device errors.
     pub fn check(&self) -> Result<()> {
         let Table::Gpu(table) = &self.table else { return Ok(()) };
         match table.bad_id()? {
@@ -264,7 +270,7 @@ impl Embedding {
         Ok(sizes)
     }
 
-    /// Makes the states of the first optimizer and refuses another one.
+    /// Creates the states of the first optimizer and rejects a different one.
     fn take_optimizer(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
         optimizer.check()?;
         if !takes_rows(optimizer) {
@@ -333,7 +339,7 @@ fn check_sizes(rows: usize, width: usize) -> Result<()> {
     Ok(())
 }
 
-/// The ids, if each names a row.
+/// The ids, if all are in range.
 fn checked(ids: &[i32], rows: usize) -> Result<&[i32]> {
     match ids.iter().position(|&id| id < 0 || id as usize >= rows) {
         None => Ok(ids),

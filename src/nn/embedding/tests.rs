@@ -1,4 +1,4 @@
-//! Rows moved one by one against a dense gradient and the dense optimizer; devices against each other.
+//! Sparse row updates against a dense gradient and the dense optimizer; devices against each other.
 
 use ndarray::{Array2, s};
 
@@ -15,7 +15,7 @@ fn gpu() -> Device {
     Device::gpu().expect("these tests need an adapter, a software one will do")
 }
 
-/// Ids, of which the first half hits few rows, and a gradient.
+/// Random ids, the first half of which hits few rows, and a gradient.
 fn drawn([count, rows, width]: [usize; 3], seed: u64) -> (Vec<i64>, Array2<f32>) {
     let mut random = Random::new(seed, 1);
     let most = |at: usize| if 2 * at < count { rows.div_ceil(3) } else { rows };
@@ -23,7 +23,8 @@ fn drawn([count, rows, width]: [usize; 3], seed: u64) -> (Vec<i64>, Array2<f32>)
     (ids, Array2::from_shape_simple_fn((count, width), || random.normal() as f32))
 }
 
-/// The same with a gradient in eighths, whose sums are exact in f32: what is left are the roundings of the rule.
+/// As [`drawn`] with a gradient in eighths, whose sums are exact in f32: only the update rule
+/// rounds.
 fn drawn_in_eighths(sizes: [usize; 3], seed: u64) -> (Vec<i64>, Array2<f32>) {
     let (ids, gradient) = drawn(sizes, seed);
     (ids, gradient.mapv(|x| (8.0 * x).round() / 8.0))
@@ -42,7 +43,8 @@ fn trained(device: &Device, sizes: [usize; 3], optimizer: &dyn Optimizer) -> Arr
     table.to_array().unwrap()
 }
 
-/// The same by a dense gradient and a dense step, in f64; rows that are not hit keep what they have where `lazy`.
+/// The same by a dense gradient and a dense step, in f64; with `lazy`, rows that are not hit keep
+/// their values.
 fn dense([count, rows, width]: [usize; 3], optimizer: &dyn Optimizer, lazy: bool) -> Array2<f64> {
     let first = Embedding::uniform(&Device::reference(), [rows, width], 0.5, 3)
         .unwrap()
@@ -74,7 +76,7 @@ fn dense([count, rows, width]: [usize; 3], optimizer: &dyn Optimizer, lazy: bool
     table
 }
 
-/// The largest difference, as a part of 1 + the larger number.
+/// The largest difference, relative to 1 + the larger number.
 fn difference(found: &Array2<f32>, exact: &Array2<f64>) -> f64 {
     found
         .iter()
@@ -83,7 +85,7 @@ fn difference(found: &Array2<f32>, exact: &Array2<f64>) -> f64 {
         .fold(0.0, larger)
 }
 
-/// NaN if one of them is: `f64::max` would forget it.
+/// Maximum that propagates NaN: `f64::max` would drop it.
 fn larger(a: f64, b: f64) -> f64 {
     if a.is_nan() || b <= a { a } else { b }
 }
@@ -98,12 +100,14 @@ fn a_difference_that_is_no_number_is_found() {
     }
 }
 
-/// No sum of a few hundred normal numbers here is beyond.
+/// Bound on any sum of a few hundred normal numbers here.
 const LARGEST_SUM: f64 = 80.0;
 
-/// The sums are exact. A step of these rules is at most rate · |sum| ≤ 0.1 · 80 = 8, as the accumulator that a sum is divided by the root of begins
-/// with 1 or holds its square; it has gone through a dozen roundings with a division (2.5 units in WGSL, 5 roundings) and a root (4), and
-/// is taken off a number that is no larger than all steps before. Three steps: 3 · 12 · 8 · 2⁻²⁴ = 1.7e-5.
+/// The sums are exact. A step of these rules is at most rate · |sum| ≤ 0.1 · 80 = 8: the
+/// accumulator whose root divides the sum begins with 1 or holds its square. The step has a dozen
+/// roundings with a division (2.5 units in WGSL, 5 roundings) and a root (4), and is subtracted
+/// from a number no larger than the sum of all steps before. Three steps: 3 · 12 · 8 · 2⁻²⁴ =
+/// 1.7e-5.
 const TOLERANCE: f64 = 1.7e-5;
 
 fn rules() -> Vec<Box<dyn Optimizer>> {
@@ -149,8 +153,9 @@ fn every_rule_moves_the_rows_that_were_hit_and_no_others() {
             let exact = dense(sizes, &*rule, true);
             for device in each_device() {
                 let found = trained(&device, sizes, &*rule);
-                // Rules with signs or roots of small numbers may turn the rounding of a sum into a step of their own size:
-                // the catalogue's own checks hold them to f64, here three steps must come within a hundredth of one.
+                // Rules with signs or roots of small numbers may turn the rounding of a sum into a
+                // step of full size: the catalogue's own checks compare them to f64, here three
+                // steps must agree within a hundredth of one.
                 let limit = 0.01 * rule.initial_learning_rate().max(0.01);
                 let difference = difference(&found, &exact);
                 assert!(
@@ -170,7 +175,7 @@ fn the_gpu_sums_as_the_cpu_does_to_the_bit() {
     let options = GpuOptions { hardware_variants: true, ..GpuOptions::default() };
     let devices = [gpu(), Device::Gpu(Gpu::open_with(options).unwrap())];
     for sizes in SIZES {
-        // Sgd at rate 1 with a first table of zeros: the rows are the sums themselves, negated.
+        // SGD at rate 1 from a table of zeros: the rows are the negated sums.
         let sums = |device: &Device| {
             let mut table = Embedding::uniform(device, [sizes[1], sizes[2]], 0.0, 0).unwrap();
             let (ids, gradient) = drawn(sizes, 9);

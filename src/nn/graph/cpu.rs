@@ -1,4 +1,4 @@
-//! The walk over a graph on the CPU: in f32 on all cores, and in f64 as the reference.
+//! Execution of a graph on the CPU: in f32 on all cores, and in f64 as the reference.
 
 use std::array;
 use std::mem::take;
@@ -9,7 +9,7 @@ use crate::nn::graph::nodes::{Graph, Node, Value};
 use crate::nn::graph::op::{Backward, Forward, Gradients, MOST_INPUTS, Parameters, Precision};
 use crate::nn::graph::plan::{Contribution, Plan, Request, Tensor};
 
-/// The memory of a walk, kept from batch to batch so that nothing is allocated twice.
+/// The memory of a walk, reused between batches to avoid allocation.
 #[derive(Debug, Default)]
 pub(crate) struct CpuWalk<R> {
     plans: Vec<Plan>,
@@ -20,17 +20,17 @@ pub(crate) struct CpuWalk<R> {
     scratch: [Vec<R>; MOST_INPUTS],
 }
 
-/// Where the gradient of one input of a node goes.
+/// Destination of the gradient of a node's input.
 #[derive(Clone, Debug)]
 struct Target {
     way: Contribution,
     slot: usize,
-    /// The rows' elements in it.
+    /// The rows' elements in the slot.
     span: Range<usize>,
     in_place: bool,
 }
 
-/// What a walk reads.
+/// Parameters and ids read by a walk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights<'a, R> {
     pub all: &'a [R],
@@ -45,7 +45,7 @@ impl<'a, R> Weights<'a, R> {
 }
 
 impl<R: Precision> CpuWalk<R> {
-    /// Makes room for a batch of so many rows, of which a chunk takes so many.
+    /// Allocates memory for a batch of `rows` rows, and `chunk` rows per chunk.
     pub fn begin(&mut self, graph: &Graph, request: Request, [rows, chunk]: [usize; 2]) {
         self.rows = rows;
         self.current =
@@ -63,18 +63,18 @@ impl<R: Precision> CpuWalk<R> {
         }
     }
 
-    /// Fills all memory with NaN, so that what is read before it was written shows.
+    /// Fills all memory with NaN to expose reads of unwritten memory.
     #[cfg(test)]
     pub fn poison(&mut self) {
         self.slots.iter_mut().for_each(|memory| memory.fill(R::new(f64::NAN)));
     }
 
-    /// So many elements of a tensor; none where the walk does not have it.
+    /// The first `elements` elements of a tensor; empty if the walk does not have it.
     pub fn tensor(&self, tensor: Tensor, elements: usize) -> &[R] {
         self.slot(tensor).map_or(&[], |slot| &self.slots[slot][..elements])
     }
 
-    /// As [`CpuWalk::tensor`], to be written.
+    /// As [`CpuWalk::tensor`], mutable.
     pub fn tensor_mut(&mut self, tensor: Tensor, elements: usize) -> &mut [R] {
         match self.slot(tensor) {
             Some(slot) => &mut self.slots[slot][..elements],
@@ -82,7 +82,7 @@ impl<R: Precision> CpuWalk<R> {
         }
     }
 
-    /// Lets somebody write one tensor while he reads another.
+    /// Calls a function that writes one tensor while reading another.
     pub fn with_both<T>(
         &mut self,
         (read, written): (Tensor, Tensor),
@@ -102,7 +102,7 @@ impl<R: Precision> CpuWalk<R> {
         self.plans.get(self.current).and_then(|plan| plan.slot(tensor))
     }
 
-    /// Takes all rows through some nodes.
+    /// Forward pass of all rows through a range of nodes.
     pub fn forward(
         &mut self,
         graph: &Graph,
@@ -112,7 +112,7 @@ impl<R: Precision> CpuWalk<R> {
         nodes.into_iter().try_for_each(|node| self.forward_rows(graph, weights, node, 0..self.rows))
     }
 
-    /// Takes some rows through a node; its output holds these rows alone.
+    /// Forward pass of some rows through a node; its output holds only these rows.
     pub fn forward_rows(
         &mut self,
         graph: &Graph,
@@ -141,7 +141,7 @@ impl<R: Precision> CpuWalk<R> {
         done
     }
 
-    /// Takes all rows back through some nodes, the last one first.
+    /// Backward pass of all rows through a range of nodes, last one first.
     pub fn backward(
         &mut self,
         graph: &Graph,
@@ -156,7 +156,7 @@ impl<R: Precision> CpuWalk<R> {
         Ok(())
     }
 
-    /// Takes some rows back through a node; the gradient of its output holds these rows alone.
+    /// Backward pass of some rows through a node; the gradient of its output holds only these rows.
     pub fn backward_rows(
         &mut self,
         graph: &Graph,
@@ -212,7 +212,7 @@ impl<R: Precision> CpuWalk<R> {
         done
     }
 
-    /// Where the gradients of a node's inputs go.
+    /// Destinations of the gradients of a node's inputs.
     fn targets(
         &self,
         graph: &Graph,
@@ -229,7 +229,8 @@ impl<R: Precision> CpuWalk<R> {
         })
     }
 
-    /// The memory that the gradients are written to, taken out of the walk so that the rest of it can be read meanwhile.
+    /// Moves the memory for the gradients out of the walk, so that the rest can be borrowed
+    /// meanwhile.
     fn take_out(&mut self, targets: &[Option<Target>; MOST_INPUTS]) -> [Vec<R>; MOST_INPUTS] {
         array::from_fn(|number| match &targets[number] {
             Some(Target { in_place: false, way: Contribution::Write, slot, .. }) => {
@@ -244,8 +245,8 @@ impl<R: Precision> CpuWalk<R> {
         })
     }
 
-    /// Puts it back, and adds what is to be added. An op that works in place has left its contribution in `grad_output`, which is that
-    /// gradient's own memory where it is the first one.
+    /// Moves it back, and adds the contributions to be added. An in-place op has left its
+    /// contribution in `grad_output`, which is that gradient's own memory if it is the first one.
     fn put_back(
         &mut self,
         targets: [Option<Target>; MOST_INPUTS],
@@ -266,7 +267,7 @@ impl<R: Precision> CpuWalk<R> {
         }
     }
 
-    /// Some rows of a node's inputs.
+    /// The inputs of a node for a range of rows.
     fn inputs(&self, graph: &Graph, node: usize, rows: &Range<usize>) -> [&[R]; MOST_INPUTS] {
         array::from_fn(|number| match graph.nodes[node].inputs.get(number) {
             Some(&value) if self.slot(Tensor::Value(value.0)).is_some() => {
@@ -277,7 +278,7 @@ impl<R: Precision> CpuWalk<R> {
         })
     }
 
-    /// Elements of a row of a tensor; 0 where the walk does not have it.
+    /// Elements per row of a tensor; 0 if the walk does not have it.
     fn width(&self, graph: &Graph, tensor: Tensor) -> usize {
         match (self.slot(tensor), tensor) {
             (None, _) => 0,

@@ -1,4 +1,4 @@
-//! The walk over a graph on a GPU: recorded once, run many times.
+//! Execution of a graph on a GPU: recorded once, run many times.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::nn::ops::add;
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
 
-/// Where the parameters of a graph and their gradients lie.
+/// Locations of a graph's parameters and their gradients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights<'a> {
     pub all: &'a wgpu::Buffer,
@@ -40,7 +40,7 @@ pub(crate) struct GpuWalk<'a> {
 }
 
 impl<'a> GpuWalk<'a> {
-    /// Makes room for a batch of so many rows, of which a chunk takes so many.
+    /// Allocates memory for a batch of `rows` rows, and `chunk` rows per chunk.
     pub fn new(
         recorder: &mut Recorder,
         graph: &'a Graph,
@@ -68,18 +68,18 @@ impl<'a> GpuWalk<'a> {
         })
     }
 
-    /// The buffers that tensors share.
+    /// The buffers shared by tensors.
     #[cfg(test)]
     pub fn slots(&self) -> &[wgpu::Buffer] {
         &self.slots
     }
 
-    /// Records all rows' way through some nodes.
+    /// Records the forward pass of all rows through a range of nodes.
     pub fn forward(&self, recorder: &mut Recorder, nodes: Range<usize>) -> Result<()> {
         nodes.into_iter().try_for_each(|node| self.forward_rows(recorder, node, 0..self.rows))
     }
 
-    /// Records some rows' way through a node; its output holds these rows alone.
+    /// Records the forward pass of some rows through a node; its output holds only these rows.
     pub fn forward_rows(
         &self,
         recorder: &mut Recorder,
@@ -104,7 +104,7 @@ impl<'a> GpuWalk<'a> {
         recorder.scope(|recorder| of.op.forward_gpu(recorder, &io))
     }
 
-    /// Records all rows' way back through some nodes, the last one first.
+    /// Records the backward pass of all rows through a range of nodes, last one first.
     pub fn backward(
         &self,
         recorder: &mut Recorder,
@@ -116,7 +116,8 @@ impl<'a> GpuWalk<'a> {
             .try_for_each(|node| self.backward_rows(recorder, node, 0..self.rows, accumulate))
     }
 
-    /// Records some rows' way back through a node; the gradient of its output holds these rows alone.
+    /// Records the backward pass of some rows through a node; the gradient of its output holds only
+    /// these rows.
     pub fn backward_rows(
         &self,
         recorder: &mut Recorder,
@@ -140,7 +141,7 @@ impl<'a> GpuWalk<'a> {
         let (of, saves) = (&self.graph.nodes[node], self.plan.saves[node]);
         let (grad_output, in_place) =
             (self.tensor(Tensor::Gradient(node + 1))?, of.op.in_place().backward);
-        // What was not saved may have been written over: it is bound nowhere.
+        // A value that was not saved may have been overwritten: it is not bound.
         let operand = |value: usize, is_saved: bool| match is_saved {
             true => self.operand(value),
             false => Ok(Operand { buffer: &self.dummy, width: self.graph.width(Value(value)) }),
@@ -188,7 +189,7 @@ impl<'a> GpuWalk<'a> {
             .try_for_each(|(sum, addend, elements)| add::add_to(recorder, sum, &addend, elements))
     }
 
-    /// What a node saves, or the dummy binding.
+    /// A node's saved buffer, or the dummy binding.
     fn saved(&self, node: Option<usize>) -> &wgpu::Buffer {
         let slot = node.and_then(|node| self.plan.slot(Tensor::Saved(node)));
         slot.map_or(&self.dummy, |slot| &self.slots[slot])

@@ -1,4 +1,4 @@
-//! Graph: nodes in topological order, and the parameters that they have, by path.
+//! Graph: nodes in topological order, and their parameters by path.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use crate::nn::layers::embedding::Embedding;
 use crate::nn::optimizers::{Clip, Optimizer, ParameterSpan};
 use crate::{Error, Result};
 
-/// The stream of random numbers that tables begin with; those below are the weights'.
+/// First random stream of embedding tables; streams below it are for weights.
 const TABLE_STREAM: u64 = 1 << 32;
 
 /// The graph's input, or the output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Value(pub usize);
 
-/// An op with what goes into it. Its output is the value of the node's number + 1.
+/// An op with its inputs. Its output is the value of the node's index + 1.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub path: String,
@@ -26,7 +26,7 @@ pub(crate) struct Node {
     pub ranges: Vec<Range<usize>>,
 }
 
-/// A parameter in its place.
+/// A parameter and its location.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameter {
     /// The path of its node and its name: `layers.0.weight`.
@@ -34,35 +34,37 @@ pub(crate) struct Parameter {
     pub shape: Shape,
     pub initial: Initial,
     pub gradient: GradientKind,
-    /// Where it begins: in the flat buffer, or behind it among the tables.
+    /// Offset in the flat buffer, or among the tables after it.
     offset: usize,
 }
 
 impl Parameter {
-    /// Elements.
+    /// Number of elements.
     pub fn length(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// The ops of a model. A node reads values that were made before it.
+/// The ops of a model. A node reads values created before it.
 #[derive(Clone, Debug)]
 pub(crate) struct Graph {
     pub nodes: Vec<Node>,
     pub parameters: Vec<Parameter>,
-    /// Of the input and of each node's output.
+    /// Shapes of the input and of each node's output.
     shapes: Vec<Shape>,
-    /// Elements of the flat buffer. The parameters of a node lie behind each other and begin at a multiple of four, so that kernels
-    /// may read vectors; the gaps are 0 and stay so, since their gradient is.
+    /// Elements of the flat buffer. The parameters of a node are consecutive and begin at a
+    /// multiple of four, so that kernels may read vectors; the gaps stay 0, since their gradient is
+    /// 0.
     pub length: usize,
-    /// Elements of the tables, which lie in buffers of their own, and behind the flat buffer where all is written down in a row.
+    /// Elements of the tables, which have buffers of their own and follow the flat buffer in
+    /// serialized form.
     table_length: usize,
-    /// The flat buffer's tensors in turn; a gap belongs to a tensor without columns.
+    /// The flat buffer's tensors in order; a gap belongs to a tensor without columns.
     pub spans: Vec<ParameterSpan>,
 }
 
 impl Graph {
-    /// The graph of an input of that shape that goes nowhere yet.
+    /// An empty graph with an input of the given shape.
     pub fn new(input: Shape) -> Self {
         let (nodes, parameters, spans) = (Vec::new(), Vec::new(), Vec::new());
         Graph { nodes, parameters, shapes: vec![input], length: 0, table_length: 0, spans }
@@ -72,15 +74,15 @@ impl Graph {
         Value(0)
     }
 
-    /// Adds a node; gives its output.
+    /// Adds a node; returns its output.
     ///
     /// # Errors
-    /// What the op says of the shapes of its inputs; [`Error::TooLarge`] for more parameters than kernels count.
+    /// The op's shape errors; [`Error::TooLarge`] if the parameters exceed the kernels' counts.
     pub fn add(&mut self, path: &str, op: impl Op, inputs: &[Value]) -> Result<Value> {
         self.add_boxed(path, Arc::new(op), inputs)
     }
 
-    /// As [`Graph::add`], of an op whose type is not known.
+    /// As [`Graph::add`], for a type-erased op.
     pub fn add_boxed(&mut self, path: &str, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Value> {
         let unknown = inputs.iter().find(|value| value.0 >= self.shapes.len());
         if inputs.is_empty() || inputs.len() > MOST_INPUTS || unknown.is_some() {
@@ -136,7 +138,8 @@ impl Graph {
         Ok(Value(self.nodes.len()))
     }
 
-    /// Moves the end of the flat buffer to a multiple of four. The gap goes to the last tensor, or, where that has columns, to one of its own.
+    /// Moves the end of the flat buffer to a multiple of four. The gap joins the last tensor, or
+    /// becomes its own tensor if that one has columns.
     fn close_gap(&mut self) {
         let end = self.length.next_multiple_of(4);
         let padding = end - self.length;
@@ -147,7 +150,7 @@ impl Graph {
         self.length = end;
     }
 
-    /// The same parameters under other nodes, which give the shapes that follow from theirs.
+    /// A graph with the same parameters and other nodes; shapes are recomputed.
     pub fn with_nodes(&self, nodes: Vec<Node>) -> Result<Graph> {
         let mut shapes = vec![self.shapes[0].clone()];
         for node in &nodes {
@@ -173,7 +176,7 @@ impl Graph {
         self.nodes[node].inputs.iter().map(|&value| self.shape(value)).collect()
     }
 
-    /// What the graph ends in.
+    /// The graph's output.
     pub fn last(&self) -> Value {
         Value(self.nodes.len())
     }
@@ -197,7 +200,7 @@ impl Graph {
         self.width(self.last())
     }
 
-    /// Where a parameter lies in all of them: the flat buffer with the tables behind it.
+    /// Range of a parameter in the flat buffer followed by the tables.
     pub fn range(&self, parameter: &Parameter) -> Range<usize> {
         let start = match parameter.gradient {
             GradientKind::Dense => parameter.offset,
@@ -206,7 +209,7 @@ impl Graph {
         start..start + parameter.length()
     }
 
-    /// The parameter of a path.
+    /// The parameter with a path.
     pub fn parameter(&self, path: &str) -> Option<&Parameter> {
         self.parameters.iter().find(|parameter| parameter.path == path)
     }
@@ -231,30 +234,30 @@ impl Graph {
         self.table().map(|(_, table)| table)
     }
 
-    /// Elements of the flat buffer and of the tables behind it.
+    /// Elements of the flat buffer and of the tables after it.
     pub fn all_length(&self) -> usize {
         self.length + self.table_length
     }
 
-    /// Parameters without the gaps.
+    /// Number of parameters, without gaps.
     pub fn parameter_count(&self) -> usize {
         self.parameters.iter().map(Parameter::length).sum()
     }
 
-    /// How many rows are predicted at a time: fewer than usual where the ids of a row stand for so many numbers that a batch of them would
-    /// pass 32 MiB, or what the kernels of an embedding count.
+    /// Rows per prediction batch: reduced if the embedded ids of a batch would exceed 32 MiB, or
+    /// the embedding kernels' limit.
     pub fn prediction_batch(&self) -> usize {
         const USUAL: usize = 1024;
         const MOST_NUMBERS: usize = 8 << 20;
         self.embedding().map_or(USUAL, |table| (MOST_NUMBERS / table.outputs()).clamp(1, USUAL))
     }
 
-    /// Whether anything is added to the loss.
+    /// True if any penalty is added to the loss.
     pub fn is_regularized(&self) -> bool {
         self.spans.iter().any(ParameterSpan::is_regularized)
     }
 
-    /// The tensors, where a step depends on them.
+    /// The parameter spans, if a step depends on them; else empty.
     pub fn spans_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[ParameterSpan] {
         let needed = self.is_regularized()
             || optimizer.per_tensor().is_some()
@@ -262,7 +265,7 @@ impl Graph {
         if needed { &self.spans } else { &[] }
     }
 
-    /// The parameters that a seed begins with: the n-th matrix takes the n-th stream of random numbers.
+    /// The initial parameters of a seed: the n-th matrix uses the n-th stream of random numbers.
     pub fn initial_parameters(&self, seed: u64) -> Vec<f64> {
         let (mut all, mut stream) = (vec![0.0; self.all_length()], 0);
         for parameter in &self.parameters {

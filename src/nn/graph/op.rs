@@ -1,12 +1,16 @@
-//! Op: what a node of a graph is. One file per op under `nn/ops`, its shaders under `shaders/ops`.
+//! Op: the function of a graph node. One file per op under `nn/ops`, its shaders under
+//! `shaders/ops`.
 //!
-//! An op states its output's shape, its parameters and what its backward reads, and has forward and backward once for the CPU
-//! (over [`Real`](crate::cpu::real::Real): f32, and f64 as the reference) and once for a GPU. Two rules keep an op short:
+//! An op defines its output's shape, its parameters and the values that its backward reads, and has
+//! forward and backward once for the CPU (over [`Real`](crate::cpu::real::Real): f32, and f64 as
+//! the reference) and once for a GPU. Two rules keep an op short:
 //!
-//! * **An op only ever writes.** A value that is used twice has two contributions to its gradient. The first is written where the
-//!   gradient lies; a later one is written to scratch memory and added by whoever walks the graph. Gradients of parameters are the
-//!   exception: a batch may be a part of a greater one, so an op adds to them where `accumulate` says so.
-//! * **`grad_output` may be overwritten.** Nobody reads it behind the backward of the op that made the value.
+//! * **An op only ever writes.** A value that is used twice has two contributions to its gradient.
+//!   The first is written to the gradient's memory; a later one is written to scratch memory and
+//!   added by the graph's executor. Parameter gradients are the exception: a batch may be a
+//!   micro-batch, so an op adds to them if `accumulate` is set.
+//! * **`grad_output` may be overwritten.** Nothing reads it after the backward of the op that made
+//!   the value.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -18,20 +22,20 @@ use crate::nn::layers::initializer::Initializer;
 use crate::runtime::pipeline::Program;
 use crate::runtime::recorder::Recorder;
 
-/// Inputs of an op at the most.
+/// Maximum inputs of an op.
 pub(crate) const MOST_INPUTS: usize = 4;
 
-/// The axes of one sample; the axis of the batch is in front of them.
+/// The axes of one sample, without the leading batch axis.
 pub(crate) type Shape = Vec<usize>;
 
-/// The line of an op in the list: `nn::ops::OPS`.
+/// An op's entry in the list `nn::ops::OPS`.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub name: &'static str,
     /// Ops to test it with, each with the shapes of its inputs.
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests of all ops read it"))]
     pub examples: fn() -> Vec<Example>,
-    /// Every program of its own, for the checks of the shaders.
+    /// All programs of the op, for the shader checks.
     pub programs: fn() -> Vec<Program>,
 }
 
@@ -43,7 +47,7 @@ pub(crate) struct Example {
     pub inputs: Vec<Shape>,
 }
 
-/// Factors of what is added to the loss for a parameter.
+/// Factors of the penalties added to the loss for a parameter.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Penalties {
     pub l1: f64,
@@ -51,7 +55,7 @@ pub(crate) struct Penalties {
     pub proximal_l1: f64,
 }
 
-/// The values that a parameter begins with.
+/// Initial values of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Initial {
     Zeros,
@@ -61,19 +65,20 @@ pub(crate) enum Initial {
     Uniform(f64),
 }
 
-/// The form of a parameter's gradient.
+/// Layout of a parameter's gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GradientKind {
-    /// As long as the parameter, in the flat buffer of all gradients.
+    /// As long as the parameter, in the flat gradient buffer.
     Dense,
-    /// Rows of a table that ids name: the gradient is that of the op's output, row by row, and only these rows are moved.
+    /// Rows of a table by ids: the gradient is that of the op's output, row by row, and only these
+    /// rows are updated.
     Rows,
 }
 
 /// A parameter of an op.
 #[derive(Clone, Debug)]
 pub(crate) struct ParameterSpec {
-    /// The last part of its path: `weight`.
+    /// The last component of its path: `weight`.
     pub name: &'static str,
     pub shape: Shape,
     pub initial: Initial,
@@ -81,38 +86,38 @@ pub(crate) struct ParameterSpec {
     pub gradient: GradientKind,
 }
 
-/// What the backward of an op reads of its forward.
+/// Values of the forward pass that an op's backward reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Saves {
     pub input: bool,
     pub output: bool,
-    /// Numbers of each sample that forward writes for backward alone.
+    /// Numbers per sample that forward writes only for backward.
     pub own: usize,
-    /// Those of the op that made the input.
+    /// `own` numbers of the op that produced the input.
     pub own_of_input: bool,
 }
 
-/// Where an op of one input works in place.
+/// In-place execution of an op with one input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InPlace {
     /// On a GPU `output` holds the input when forward begins.
     pub forward_gpu: bool,
-    /// Backward turns `grad_output` into the gradient of the input where it stands.
+    /// Backward transforms `grad_output` in place into the gradient of the input.
     pub backward: bool,
 }
 
 /// A node's function with its derivative.
 pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
-    /// Its line in the list.
+    /// Its entry in the list.
     fn entry(&self) -> &'static Entry;
 
     /// The shape of its output.
     ///
     /// # Errors
-    /// What does not fit, with the name of the op, what was found and what is allowed.
+    /// The mismatch, with the name of the op, the found and the allowed shapes.
     fn output(&self, inputs: &[&Shape]) -> Result<Shape>;
 
-    /// Its parameters, in the order in which they lie behind each other.
+    /// Its parameters, in memory order.
     fn parameters(&self, _inputs: &[&Shape]) -> Vec<ParameterSpec> {
         Vec::new()
     }
@@ -127,7 +132,7 @@ pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()>;
 }
 
-/// Forward and backward on the CPU, written once over the precision.
+/// Forward and backward on the CPU, generic over the precision.
 pub(crate) trait Cpu<R> {
     fn forward(&self, io: Forward<R>) -> Result<()>;
     fn backward(&self, io: Backward<R>) -> Result<()>;
@@ -150,23 +155,23 @@ impl Precision for f64 {
     }
 }
 
-/// Parameters of a node in the flat buffer of all.
+/// Parameters of a node in the flat buffer.
 #[derive(Debug)]
 pub(crate) struct Parameters<'a, R> {
     pub all: &'a [R],
     pub ranges: &'a [Range<usize>],
-    /// The table, of a node whose gradient is [`GradientKind::Rows`].
+    /// The table, for a node whose gradient is [`GradientKind::Rows`].
     pub table: &'a [R],
 }
 
 impl<'a, R> Parameters<'a, R> {
-    /// The parameter of that number; empty if the node has it not.
+    /// The parameter at an index; empty if the node does not have it.
     pub fn get(&self, number: usize) -> &'a [R] {
         self.ranges.get(number).map_or(&[], |range| &self.all[range.clone()])
     }
 }
 
-/// Gradients of a node's parameters in the flat buffer of all.
+/// Gradients of a node's parameters in the flat buffer.
 #[derive(Debug)]
 pub(crate) struct Gradients<'a, R> {
     pub all: &'a mut [R],
@@ -174,7 +179,7 @@ pub(crate) struct Gradients<'a, R> {
 }
 
 impl<R> Gradients<'_, R> {
-    /// That of the parameter of that number; empty if the node has it not.
+    /// The gradient of the parameter at an index; empty if the node does not have it.
     pub fn get(&mut self, number: usize) -> &mut [R] {
         match self.ranges.get(number) {
             Some(range) => &mut self.all[range.clone()],
@@ -183,20 +188,20 @@ impl<R> Gradients<'_, R> {
     }
 }
 
-/// What forward reads and writes on the CPU.
+/// Arguments of forward on the CPU.
 #[derive(Debug)]
 pub(crate) struct Forward<'a, R> {
     pub rows: usize,
     pub inputs: &'a [&'a [R]],
-    /// The batch's ids, where a graph takes ids; its input is empty then.
+    /// The batch's ids, for a graph of ids; its input is empty then.
     pub ids: &'a [i32],
     pub parameters: Parameters<'a, R>,
     pub output: &'a mut [R],
-    /// [`Saves::own`] numbers of each sample.
+    /// [`Saves::own`] numbers per sample.
     pub saved: &'a mut [R],
 }
 
-/// What backward reads and writes on the CPU.
+/// Arguments of backward on the CPU.
 #[derive(Debug)]
 pub(crate) struct Backward<'a, R> {
     pub rows: usize,
@@ -205,64 +210,64 @@ pub(crate) struct Backward<'a, R> {
     /// Empty unless [`Saves::output`].
     pub output: &'a [R],
     pub saved: &'a [R],
-    /// What the op that made the input saved, with [`Saves::own_of_input`].
+    /// Saved values of the op that produced the input, with [`Saves::own_of_input`].
     pub saved_of_input: &'a [R],
     pub parameters: Parameters<'a, R>,
     pub grad_output: &'a mut [R],
-    /// To be written; none where nobody asks, and none of an op that works in place.
+    /// Outputs; `None` if not needed, and for an in-place op.
     pub grad_inputs: &'a mut [Option<&'a mut [R]>],
     pub grad_parameters: Gradients<'a, R>,
     /// Adds to the gradients of the parameters.
     pub accumulate: bool,
 }
 
-/// Numbers on a GPU, so many for each sample.
+/// Numbers on a GPU, a fixed count per sample.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operand<'a> {
     pub buffer: &'a wgpu::Buffer,
     pub width: usize,
 }
 
-/// Where a node's parameters and their gradients lie on a GPU.
+/// Locations of a node's parameters and their gradients on a GPU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GpuParameters<'a> {
     pub all: &'a wgpu::Buffer,
     pub gradients: &'a wgpu::Buffer,
-    /// Of the node's parameters, in both.
+    /// Ranges of the node's parameters, in both buffers.
     pub ranges: &'a [Range<usize>],
     /// The table, if the graph has one.
     pub table: Option<&'a wgpu::Buffer>,
 }
 
-/// What forward reads and writes on a GPU.
+/// Arguments of forward on a GPU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GpuForward<'a> {
     pub rows: usize,
-    /// The row of the inputs that the output's first one belongs to: 0 but in the chunked head.
+    /// The input row of the output's first row: 0 except in the chunked head.
     pub first_row: usize,
     pub inputs: &'a [Operand<'a>],
     pub parameters: GpuParameters<'a>,
     pub output: Operand<'a>,
-    /// [`Saves::own`] numbers of each sample, or a dummy binding.
+    /// [`Saves::own`] numbers per sample, or a dummy binding.
     pub saved: &'a wgpu::Buffer,
 }
 
-/// What backward reads and writes on a GPU.
+/// Arguments of backward on a GPU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GpuBackward<'a> {
     pub rows: usize,
-    /// As [`GpuForward::first_row`], of inputs and their gradients.
+    /// As [`GpuForward::first_row`], for inputs and their gradients.
     pub first_row: usize,
-    /// Only to be read with [`Saves::input`].
+    /// Valid only with [`Saves::input`].
     pub inputs: &'a [Operand<'a>],
-    /// Only to be read with [`Saves::output`].
+    /// Valid only with [`Saves::output`].
     pub output: Operand<'a>,
     pub saved: &'a wgpu::Buffer,
-    /// What the op that made the input saved, or a dummy binding.
+    /// Saved values of the op that produced the input, or a dummy binding.
     pub saved_of_input: &'a wgpu::Buffer,
     pub parameters: GpuParameters<'a>,
     pub grad_output: &'a wgpu::Buffer,
-    /// To be written; none where nobody asks, and none of an op that works in place.
+    /// Outputs; `None` if not needed, and for an in-place op.
     pub grad_inputs: &'a [Option<&'a wgpu::Buffer>],
     /// Adds to the gradients of the parameters.
     pub accumulate: bool,

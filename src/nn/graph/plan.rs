@@ -1,27 +1,28 @@
-//! Plan: the steps of a batch, and which of its values share memory.
+//! Plan: the steps of a batch, and memory sharing between its values.
 //!
-//! A batch walks forward over the nodes, through the loss and, where it learns, backward over the nodes in reverse. Each tensor
-//! of that walk has a span: from the step that writes it first to the step that reads it last. Spans that do not meet share a
-//! slot. A slot is a whole buffer and no part of one: wgpu tracks usage by buffer, and one that is read and written in the same
-//! dispatch is an error, however far apart the places lie. Tensors of one step never share.
+//! A batch runs forward over the nodes, through the loss and, in training, backward over the nodes
+//! in reverse. Each tensor has a live range: from the step that writes it first to the step that
+//! reads it last. Tensors with disjoint live ranges share a slot. A slot is a whole buffer: wgpu
+//! tracks usage by buffer, and a buffer that is read and written in the same dispatch is an error,
+//! even at disjoint ranges. Tensors of one step never share.
 
 use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::graph::op::Saves;
 
-/// What a plan depends on, but for how many rows there are.
+/// Inputs of a plan other than the number of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// Goes as far as the loss, and not only to the predictions.
+    /// Computes the loss, not only the predictions.
     pub scores: bool,
-    /// Goes backward behind the loss.
+    /// Runs backward after the loss.
     pub learns: bool,
-    /// The last node and the loss take the rows in chunks.
+    /// The last node and the loss run over the rows in chunks.
     pub chunked: bool,
-    /// Ops may work in place going forward, as they do on a GPU.
+    /// Ops may run forward in place, as on a GPU.
     pub in_place_forward: bool,
-    /// The graph's input lies elsewhere: ids, which are no numbers of the walk's precision.
+    /// The graph's input is stored outside the walk: ids, which are not numbers of its precision.
     pub input_elsewhere: bool,
-    /// Tensors share memory. Without, each has its own: the tests compare the two.
+    /// Tensors share memory. If false, each has its own: the tests compare the two.
     pub shares: bool,
 }
 
@@ -29,19 +30,19 @@ pub(crate) struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tensor {
     Value(usize),
-    /// What a node saves for its backward.
+    /// A node's saved values for its backward.
     Saved(usize),
     Gradient(usize),
 }
 
-/// How a contribution to a gradient gets there.
+/// Kind of a contribution to a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contribution {
-    /// Nobody asks for this gradient.
+    /// The gradient is not needed.
     None,
-    /// The first one is written.
+    /// The first contribution is written.
     Write,
-    /// A later one is added to what is there.
+    /// A later one is added.
     Add,
 }
 
@@ -49,20 +50,20 @@ pub(crate) enum Contribution {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub request: Request,
-    /// Slots by value, by node and by value.
+    /// Slot indices by value, by node and by value.
     values: Vec<Option<usize>>,
     saved: Vec<Option<usize>>,
     gradients: Vec<Option<usize>>,
-    /// What each node's backward reads.
+    /// Values that each node's backward reads.
     pub saves: Vec<Saves>,
     /// For each node, how its backward contributes to the gradients of its inputs.
     pub contributions: Vec<Vec<Contribution>>,
-    /// Which nodes have anything to do going backward.
+    /// True for nodes with work in the backward pass.
     pub goes_back: Vec<bool>,
     pub slots: Vec<Slot>,
 }
 
-/// A piece of memory: the largest number of elements that a row takes, for tensors of all rows and for those of a chunk.
+/// A memory slot: the maximum elements per row, of tensors over all rows and of those over a chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slot {
     pub of_rows: usize,
@@ -70,13 +71,14 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Elements for so many rows, of which a chunk takes so many.
+    /// Elements for `rows` rows, and `chunk` rows per chunk.
     pub fn elements(&self, rows: usize, chunk: usize) -> usize {
         (self.of_rows * rows).max(self.of_chunk * chunk)
     }
 }
 
-/// A tensor with the steps between which it lives. Steps count forward from 1, node by node; before them the batch is gathered.
+/// A tensor with its live range. Steps count forward from 1, node by node; before them the batch is
+/// gathered.
 #[derive(Debug)]
 struct Span {
     tensor: Tensor,
@@ -86,7 +88,7 @@ struct Span {
     last: usize,
 }
 
-/// The steps of a graph of so many nodes, as numbers.
+/// The steps of a graph with a given number of nodes, as numbers.
 #[derive(Clone, Copy)]
 struct Steps {
     nodes: usize,
@@ -105,7 +107,7 @@ impl Steps {
         2 + 2 * self.nodes - node
     }
 
-    /// The optimizer's step, or whoever reads the predictions.
+    /// The optimizer's step, or the reading of the predictions.
     fn end(self) -> usize {
         3 + 2 * self.nodes
     }
@@ -139,7 +141,7 @@ impl Plan {
         plan
     }
 
-    /// Where a tensor lies, if the walk has it.
+    /// The slot of a tensor, if the walk has it.
     pub fn slot(&self, tensor: Tensor) -> Option<usize> {
         match tensor {
             Tensor::Value(value) => self.values[value],
@@ -149,14 +151,14 @@ impl Plan {
     }
 }
 
-/// A graph with what is known of its walk before memory is handed out.
+/// A graph with its liveness analysis, before memory is assigned.
 struct Walk<'g> {
     graph: &'g Graph,
     request: Request,
     steps: Steps,
     saves: Vec<Saves>,
     contributions: Vec<Vec<Contribution>>,
-    /// Values whose gradient is asked for.
+    /// Values whose gradient is needed.
     wanted: Vec<bool>,
 }
 
@@ -173,7 +175,7 @@ impl<'g> Walk<'g> {
         walk
     }
 
-    /// A gradient is asked for where parameters lie upstream of it.
+    /// A gradient is needed if the value depends on parameters.
     fn wanted(&self) -> Vec<bool> {
         let mut wanted = vec![false; self.graph.nodes.len() + 1];
         for (number, node) in self.graph.nodes.iter().enumerate() {
@@ -222,18 +224,18 @@ impl<'g> Walk<'g> {
         self.wanted[1..].to_vec()
     }
 
-    /// The value whose memory a node's output takes over.
+    /// The value whose memory a node's output reuses.
     fn taken_over(&self, node: usize) -> Option<usize> {
         let op = &self.graph.nodes[node];
         let source = *op.inputs.first()?;
-        // The batch itself is not written over, nor what another node or a backward reads.
+        // The batch itself must not be overwritten, nor a value read by another node or a backward.
         let is_alone = source.0 > 0 && self.graph.readers(source).count() == 1;
         let is_saved = self.saves[node].input || source.0 > 0 && self.saves[source.0 - 1].output;
         let may = self.request.in_place_forward && op.op.in_place().forward_gpu && is_alone;
         (may && !(is_saved && self.request.learns)).then_some(source.0)
     }
 
-    /// The gradient that a node's backward turns into that of its input where it stands.
+    /// The gradient that a node's backward transforms in place into that of its input.
     fn turned(&self, node: usize) -> Option<usize> {
         let op = &self.graph.nodes[node];
         let writes = self.contributions[node].first() == Some(&Contribution::Write);
@@ -278,7 +280,7 @@ impl<'g> Walk<'g> {
                 last,
             });
         }
-        // Kernels of losses write a gradient where nothing learns as well.
+        // Loss kernels write a gradient in evaluation too.
         for value in 1..=count {
             let is_last = value == count;
             let turned = graph.readers(Value(value)).any(|node| self.turned(node) == Some(value));
@@ -300,7 +302,7 @@ impl<'g> Walk<'g> {
         spans
     }
 
-    /// The step that reads a value last, or what takes its memory over.
+    /// The last step that reads a value, or the value that reuses its memory.
     fn last_use(&self, value: usize) -> usize {
         let (graph, steps, count) = (self.graph, self.steps, self.graph.nodes.len());
         let mut last = if value == count { steps.end() } else { 0 };
@@ -318,7 +320,7 @@ impl<'g> Walk<'g> {
             if self.taken_over(node) == Some(value) {
                 last = last.max(self.last_use(node + 1));
             }
-            // In chunks the last node's input is read until the loss has seen all of them.
+            // With chunks the last node's input is read until the loss has processed all of them.
             if self.request.chunked && node + 1 == count {
                 last = last.max(steps.loss());
             }
@@ -329,13 +331,13 @@ impl<'g> Walk<'g> {
         last
     }
 
-    /// The step of a node's backward. In chunks the last node's belongs to the loss.
+    /// The step of a node's backward. With chunks the last node's belongs to the loss.
     fn back_at(&self, node: usize) -> usize {
         let is_head = self.request.chunked && node + 1 == self.steps.nodes;
         if is_head { self.steps.loss() } else { self.steps.backward(node) }
     }
 
-    /// The step that reads a gradient last, or what it is turned into.
+    /// The last step that reads a gradient, or the gradient it is transformed into in place.
     fn end_of_gradient(&self, value: usize) -> usize {
         let node = value - 1;
         if !self.request.learns {
@@ -350,7 +352,7 @@ impl<'g> Walk<'g> {
         })
     }
 
-    /// Gives what takes memory over the slot of what it takes it from.
+    /// Assigns tensors that reuse memory the slot of their source.
     fn aliases(&self, plan: &mut Plan) {
         for node in 0..self.graph.nodes.len() {
             if let Some(source) = self.taken_over(node) {
@@ -365,7 +367,8 @@ impl<'g> Walk<'g> {
     }
 }
 
-/// Hands slots to spans, the wide first where several begin together: each takes the free slot that wastes least, or a new one.
+/// Assigns slots to live ranges, widest first among those that begin together: each takes the free
+/// slot that wastes least, or a new one.
 fn colour(spans: &[Span], shares: bool) -> (Vec<Slot>, Vec<usize>) {
     let mut order: Vec<usize> = (0..spans.len()).collect();
     order.sort_by_key(|&number| (spans[number].first, std::cmp::Reverse(spans[number].width)));
@@ -375,7 +378,7 @@ fn colour(spans: &[Span], shares: bool) -> (Vec<Slot>, Vec<usize>) {
         let span = &spans[number];
         let size = |slot: &Slot| if span.in_chunk { slot.of_chunk } else { slot.of_rows };
         let free = (0..slots.len()).filter(|&slot| shares && ends[slot] < span.first);
-        // How much it would grow, and then how much of it would lie idle.
+        // The slot's growth, then its unused size.
         let cost =
             |&slot: &usize| (span.width.saturating_sub(size(&slots[slot])), size(&slots[slot]));
         let place = free.min_by_key(cost).unwrap_or_else(|| {

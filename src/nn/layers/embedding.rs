@@ -1,13 +1,15 @@
-//! The embedding layer that a model may begin with: its inputs are ids, and what goes on is the rows of a table that they name.
+//! The optional first layer of a model: its inputs are ids, its outputs the table rows of those
+//! ids.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Ids are features, and f32 holds whole numbers up to here.
+/// Ids are features, and f32 holds whole numbers exactly up to here.
 const MOST_ROWS: usize = 1 << 24;
 
-/// A table of `rows` vectors of `width` numbers; `ids` of them, one behind the other, are the input of the first layer.
+/// A table of `rows` vectors of `width` numbers; the vectors of `ids` ids, concatenated, are the
+/// input of the first layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Embedding {
     pub ids: usize,
@@ -16,7 +18,7 @@ pub(crate) struct Embedding {
 }
 
 impl Embedding {
-    /// Sizes that the kernels can count.
+    /// Checks that the sizes fit the kernels' counts.
     pub fn check(&self) -> Result<()> {
         for (name, size) in [("ids", self.ids), ("rows", self.rows), ("width", self.width)] {
             if size == 0 || size > MOST_ROWS {
@@ -36,17 +38,17 @@ impl Embedding {
         Ok(())
     }
 
-    /// Numbers of the table.
+    /// Elements of the table.
     pub fn length(&self) -> usize {
         self.rows * self.width
     }
 
-    /// Numbers that the ids of a row stand for.
+    /// Output elements per row of ids.
     pub fn outputs(&self) -> usize {
         self.ids.saturating_mul(self.width)
     }
 
-    /// Refuses features that are no ids of its rows.
+    /// Rejects features that are not valid row ids.
     pub fn check_ids(&self, operation: &str, features: &[f32]) -> Result<()> {
         let is_id = |id: f32| id >= 0.0 && id < self.rows as f32 && id.fract() == 0.0;
         let Some(at) = features.iter().position(|&id| !is_id(id)) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Layers, what nodes of a graph they become, and how their parameters begin.
+//! Layers: their graph nodes and parameter initialization.
 
 pub(crate) mod embedding;
 pub mod initializer;
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 /// A dense layer: y = activation(x W + b), W of shape [inputs, units], b of shape `[units]`.
 ///
-/// Keras `Dense`, PyTorch `Linear` (whose weight is Wᵀ) with an activation behind it.
+/// Keras `Dense`, PyTorch `Linear` (whose weight is Wᵀ) followed by an activation.
 ///
 /// ```
 /// use gradus::{Dense, activations::Relu};
@@ -36,57 +36,61 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// So many units with a bias and no activation; the weights begin as [`Initializer::GlorotUniform`], the bias at 0.
+    /// A layer of `units` outputs with a bias and no activation; weights from
+    /// [`Initializer::GlorotUniform`], bias 0.
     pub fn new(units: usize) -> Self {
         let (activation, initializer) = (Arc::new(Identity), Initializer::default());
         Dense { units, activation, bias: true, initializer, l1: None, l2: None, proximal_l1: None }
     }
 
-    /// What is done to the sums (default nothing).
+    /// Activation of the output (default: none).
     pub fn activation(self, activation: impl Activation + 'static) -> Self {
         self.boxed_activation(Box::new(activation))
     }
 
-    /// As [`Dense::activation`], of one that was made from its name.
+    /// As [`Dense::activation`], for one created by name.
     pub fn boxed_activation(mut self, activation: Box<dyn Activation>) -> Self {
         self.activation = Arc::from(activation);
         self
     }
 
-    /// Whether a bias is added (default true).
+    /// Adds a bias if true (default true).
     pub fn bias(mut self, bias: bool) -> Self {
         self.bias = bias;
         self
     }
 
-    /// How the weights begin.
+    /// Initializer of the weights (default [`Initializer::GlorotUniform`]).
     pub fn initializer(mut self, initializer: Initializer) -> Self {
         self.initializer = initializer;
         self
     }
 
-    /// Adds l1 Σ|w| over the weights to what is minimised (default: the model's). The bias is left alone.
+    /// Adds l1 Σ|w| over the weights to the training loss (default: the model's). The bias is
+    /// excluded.
     pub fn l1(mut self, l1: f64) -> Self {
         self.l1 = Some(l1);
         self
     }
 
-    /// Adds l2 Σw² over the weights, without a ½, as Keras (default: the model's). The bias is left alone.
+    /// Adds l2 Σw² over the weights, without a ½, as Keras (default: the model's). The bias is
+    /// excluded.
     pub fn l2(mut self, l2: f64) -> Self {
         self.l2 = Some(l2);
         self
     }
 
-    /// Both at once: λ(ρ Σ|w| + (1 − ρ) Σw²), with λ ≥ 0 and the share ρ of l1 in [0, 1].
+    /// Both penalties: λ(ρ Σ|w| + (1 − ρ) Σw²), with λ ≥ 0 and the l1 ratio ρ in [0, 1].
     ///
-    /// Source: H. Zou, T. Hastie, Regularization and variable selection via the elastic net, 2005 (whose Σw² this has; scikit-learn halves it).
+    /// Source: H. Zou, T. Hastie, Regularization and variable selection via the elastic net, 2005
+    /// (with Σw² as here; scikit-learn halves it).
     pub fn elastic_net(self, factor: f64, l1_ratio: f64) -> Self {
         self.l1(factor * l1_ratio).l2(factor * (1.0 - l1_ratio))
     }
 
-    /// l1 Σ|w| as a proximal step behind each update: w ← sign(w) max(|w| − lr l1, 0), which leaves exact zeros where the
-    /// derivative of `l1` goes back and forth around them (default: the model's). The rate is the optimizer's, whatever it
-    /// divides its gradients by.
+    /// l1 Σ|w| as a proximal step after each update: w ← sign(w) max(|w| − lr l1, 0), which gives
+    /// exact zeros where the derivative of `l1` oscillates around them (default: the model's). lr
+    /// is the optimizer's rate, without any adaptive scaling.
     ///
     /// Source: N. Parikh, S. Boyd, Proximal Algorithms, 2014.
     pub fn proximal_l1(mut self, l1: f64) -> Self {
@@ -100,9 +104,10 @@ impl Dense {
     }
 }
 
-/// What users put a model together from: it adds nodes to a graph.
+/// A building block of models: adds nodes to a graph.
 pub(crate) trait Layer {
-    /// Adds the layer's nodes behind a value; gives what they end in. Where the layer has no penalties of its own those given hold.
+    /// Adds the layer's nodes on top of a value; returns their output. `penalties` apply if the
+    /// layer has none of its own.
     ///
     /// # Errors
     /// An option or a size outside its domain.

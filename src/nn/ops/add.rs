@@ -1,4 +1,4 @@
-//! Adds one tensor to another: the second contribution to a gradient, of a value that is used twice.
+//! Adds one tensor to another: the second gradient contribution of a value that is used twice.
 
 use crate::Result;
 use crate::runtime::launch::lanes_of;
@@ -31,7 +31,7 @@ pub(crate) fn add_to(
     )
 }
 
-/// Every program of this file, for the checks of the shaders.
+/// All programs of this file, for the shader checks.
 pub(crate) fn programs() -> Vec<Program> {
     [8.0, 64.0].into_iter().map(program).collect()
 }

@@ -1,7 +1,8 @@
-//! Embedding: the rows of a table that ids name, one behind the other. PyTorch and Keras `Embedding` with a flatten behind it.
+//! Embedding: the table rows of ids, concatenated. PyTorch and Keras `Embedding` followed by a
+//! flatten.
 //!
-//! The gradient of the table is that of the output, row by row: backward has nothing to compute, and the optimizer moves the rows that
-//! were named and no others (`nn::embedding`).
+//! The gradient of the table is that of the output, row by row: backward computes nothing, and the
+//! optimizer updates only the rows in the batch (`nn::embedding`).
 
 use crate::cpu::real::Real;
 use crate::nn::embedding::host::gather_rows;
@@ -13,7 +14,7 @@ use crate::nn::graph::op::{
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
 
-/// The table begins uniform in [−0.05, 0.05), as Keras' `Embedding`.
+/// The table is initialized uniformly in [−0.05, 0.05), as Keras' `Embedding`.
 const LIMIT: f64 = 0.05;
 
 pub(crate) static ENTRY: Entry = Entry {

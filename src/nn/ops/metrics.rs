@@ -1,4 +1,4 @@
-//! Metrics of a batch: which rows are right, and the sums of losses and of right rows.
+//! Batch metrics: per-row correctness, and the sums of losses and of correct rows.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::templates::{MOST_IGNORED, ignored_words};
 const CORRECT: File = shader!("ops/metrics/correct.wgsl");
 const SUMMARY: File = shader!("ops/metrics/summary.wgsl");
 
-/// Which rows are right, behind the partial values of the loss.
+/// Records the per-row correctness, after the partial sums of the loss.
 pub(crate) fn correct(
     gpu: &Gpu,
     [rows, columns, offset]: [u32; 3],
@@ -56,14 +56,15 @@ pub(crate) struct SummaryParams {
     pub reserved: u32,
 }
 
-/// The summary kernel of so many numbers; one workgroup.
+/// The summary kernel over `numbers` numbers; one workgroup.
 pub(crate) fn summary(gpu: &Gpu, numbers: usize) -> Result<Arc<Kernel>> {
-    // A batch of the whole data set has many rows, and eight lanes of software Vulkan would leave their loop at 65,535 turns.
+    // A batch of the whole data set has many rows, and eight threads of software Vulkan would exit
+    // their loop at 65,535 iterations.
     let lanes = if gpu.is_software() && numbers <= 1 << 17 { 8 } else { 256 };
     gpu.kernel(&Program::plain("summary", &[SUMMARY], vec![("WORKGROUP", lanes.into())]))
 }
 
-/// Every program of this file, for the checks of the shaders.
+/// All programs of this file, for the shader checks.
 pub(crate) fn programs() -> Vec<Program> {
     let mut programs = Vec::new();
     for lanes in [8.0, 64.0] {

@@ -1,8 +1,9 @@
-//! Ops: what the nodes of a graph compute, one file each.
+//! Ops: the functions of graph nodes, one file each.
 //!
-//! A new op is one file here, its shaders under `shaders/ops`, and one line in the list. The file implements
-//! [`Op`](crate::nn::graph::op::Op); its entry says which examples the tests of all ops run it with: the rule of its shape, central
-//! differences in the middle of a graph, a value used twice, and each device against the reference.
+//! A new op is one file here, its shaders under `shaders/ops`, and one entry in the list. The file
+//! implements [`Op`](crate::nn::graph::op::Op); its entry provides the examples for the tests of
+//! all ops: the shape rule, central differences inside a graph, a value used twice, and each device
+//! against the reference.
 
 pub(crate) mod activation;
 pub(crate) mod add;
@@ -21,7 +22,7 @@ use crate::runtime::pipeline::Program;
 pub(crate) static OPS: &[&Entry] =
     &[&activation::ENTRY, &dense::ENTRY, &embedding::ENTRY, &softmax::ENTRY];
 
-/// The programs of one activation by itself, forward and backward.
+/// The programs of a stand-alone activation, forward and backward.
 pub(crate) fn activation_programs(activation: &dyn Activation) -> Vec<Program> {
     let of = if activation.rowwise() {
         softmax::programs_of(64.0)

@@ -24,7 +24,7 @@ use crate::nn::train::weights::Weights;
 use crate::runtime::device::Device;
 use crate::{Error, Result};
 
-/// What sets one member of a [`Population`] apart: its seed, and options of the optimizer and the loss.
+/// Seed and option overrides, for optimizer and loss, of one member of a [`Population`].
 ///
 /// ```
 /// use gradus::Member;
@@ -39,12 +39,13 @@ pub struct Member {
 }
 
 impl Member {
-    /// As the description, the loss and the optimizer say.
+    /// A member with the description's seed and the options of the loss and the optimizer.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What its first weights and the order of its batches follow from (default: the description's seed).
+    /// Seed of its initial weights and of the order of its batches (default: the description's
+    /// seed).
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
@@ -55,33 +56,34 @@ impl Member {
         self.optimizer("learning_rate", learning_rate)
     }
 
-    /// An option of its optimizer, by name; [`Population::compile`] refuses one that there is not.
+    /// Sets an option of its optimizer by name; [`Population::compile`] rejects unknown ones.
     pub fn optimizer(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.optimizer.insert(name.into(), value.into());
         self
     }
 
-    /// An option of its loss, by name; [`Population::compile`] refuses one that there is not.
+    /// Sets an option of its loss by name; [`Population::compile`] rejects unknown ones.
     pub fn loss(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.loss.insert(name.into(), value.into());
         self
     }
 }
 
-/// Models of one shape that are trained on the same rows, each with its own seed and options: for the choice of a
-/// learning rate, for a mean over seeds, for an ensemble.
+/// Models of one shape, trained on the same rows, each with its own seed and options: for
+/// learning-rate search, means over seeds, and ensembles.
 ///
-/// Each member goes the way that a [`Model`] with its seed and options goes alone: the same first weights, the same order
-/// of rows, the same history, up to rounding where the device takes another kernel. The rows are uploaded once for all.
+/// Each member trains like a [`Model`] with its seed and options: the same initial weights, the
+/// same order of rows, the same history, up to rounding if the device uses another kernel. The rows
+/// are uploaded once for all.
 ///
-/// On the CPU and the reference the members run side by side on all cores. On a GPU members of up to 16,384 parameters (2,048
-/// on a software adapter)
-/// run side by side in the same dispatches, a workgroup each, which takes its model through many steps without a launch
-/// between them; larger ones are trained in turn, and so are those whose optimizer or clip looks at whole tensors (`lamb`,
-/// `adafactor`, `muon`, [`crate::Fit::clip_tensor_norm`]) or whose loss is one of lists.
+/// On the CPU and the reference the members run in parallel on all cores. On a GPU members of up to
+/// 16,384 parameters (2,048 on a software adapter) run in parallel in the same dispatches, one
+/// workgroup per member, which trains its model for many steps without a launch in between; larger
+/// ones are trained one after another, and so are those whose optimizer or clip reads whole tensors
+/// (`lamb`, `adafactor`, `muon`, [`crate::Fit::clip_tensor_norm`]) or whose loss is one of lists.
 ///
-/// See the crate's documentation for an example; Keras, PyTorch (`torch.func.stack_module_state`) and jax (`vmap` over
-/// parameters) leave the loop to you.
+/// See the crate's documentation for an example; Keras, PyTorch (`torch.func.stack_module_state`)
+/// and jax (`vmap` over parameters) leave the loop to the user.
 #[derive(Debug)]
 pub struct Population {
     description: Sequential,
@@ -89,17 +91,17 @@ pub struct Population {
     device: Device,
     members: Vec<Member>,
     batched_engine: Box<dyn BatchedEngine>,
-    /// One for each member, once compiled.
+    /// One per member, once compiled.
     compiled: Vec<Compiled>,
     progress: Vec<Progress>,
-    /// What early stopping would watch, as the last training left it: the lower the better.
+    /// The value monitored by early stopping, after the last training: lower is better.
     scores: Vec<Option<f64>>,
     scaling: Option<Scaling>,
     average: Option<Average>,
 }
 
 impl Population {
-    /// The members with their first weights on a device.
+    /// Creates the members with their initial weights on a device.
     ///
     /// # Errors
     /// As [`Sequential::on`]; [`Error::Empty`] without members.
@@ -167,12 +169,12 @@ impl Population {
         Ok(population)
     }
 
-    /// Chooses the loss and the optimizer, in which each member then sets its own options. Members that were trained
-    /// before keep their weights and begin with a fresh state of the optimizer.
+    /// Sets the loss and the optimizer, in which each member then overrides its own options.
+    /// Members that were trained before keep their weights and get a fresh optimizer state.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a member's option that there is not, [`Error::Option`] for one outside its domain or one of
-    /// the loss that asks for other targets than those of the first member.
+    /// [`Error::Unknown`] for a member's unknown option, [`Error::Option`] for one outside its
+    /// domain or one of the loss that requires other targets than those of the first member.
     pub fn compile(
         self,
         loss: impl Loss + 'static,
@@ -181,7 +183,7 @@ impl Population {
         self.compile_boxed(Box::new(loss), Box::new(optimizer))
     }
 
-    /// As [`Population::compile`], of a loss and an optimizer that were made from their names.
+    /// As [`Population::compile`], for a loss and an optimizer created by name.
     ///
     /// # Errors
     /// As [`Population::compile`].
@@ -228,7 +230,7 @@ impl Population {
         for progress in &mut self.progress {
             *progress = Progress { epochs: progress.epochs, ..Progress::default() };
         }
-        // A workgroup that takes a whole model knows rows, not lists.
+        // The fused small-model kernel supports rows, not lists.
         let in_turn = |compiled: &Compiled| {
             compiled.optimizer.per_tensor().is_some() || compiled.loss.targets().pads()
         };
@@ -242,14 +244,15 @@ impl Population {
         Ok(self)
     }
 
-    /// Sets the states of all members, each as a model of its own has them, and behind them their running averages.
+    /// Sets the states of all members, each in the layout of a single model, followed by their
+    /// running averages.
     fn set_states(
         &mut self,
         mut states: Vec<Vec<Vec<f64>>>,
         averages: Option<Vec<Vec<f64>>>,
     ) -> Result<()> {
         if self.batched_engine.is_side_by_side() {
-            // All members have as many there: options decide how many an optimizer needs.
+            // All members have the same number: options determine how many an optimizer needs.
             let most = states.iter().map(Vec::len).max().unwrap_or(0);
             states.iter_mut().for_each(|states| states.resize(most, vec![0.0; self.graph.length]));
         }
@@ -259,7 +262,7 @@ impl Population {
         self.batched_engine.set_all_states(&states)
     }
 
-    /// The states of a member as a model of its own has them, and its running average.
+    /// The states of a member in the layout of a single model, and its running average.
     fn states(&self, member: usize) -> Result<(States, Option<Vec<f64>>)> {
         let mut states = self.batched_engine.states(member)?;
         let average = if self.average.is_some() { states.pop() } else { None };
@@ -268,7 +271,8 @@ impl Population {
         Ok((states, average))
     }
 
-    /// Parts members that go through the same dispatches: a rule or a clip that looks at whole tensors takes them in turn.
+    /// Switches members from shared dispatches to one after another, for a rule or a clip that
+    /// reads whole tensors.
     fn train_in_turn(&mut self) -> Result<()> {
         let (true, Device::Gpu(gpu)) = (self.batched_engine.is_side_by_side(), &self.device) else {
             return Ok(());
@@ -288,7 +292,7 @@ impl Population {
         self.set_states(states, averages.into_iter().collect())
     }
 
-    /// Makes room for running averages that are new, and lets go of those that are no longer asked for.
+    /// Allocates new running averages, and discards those that are no longer requested.
     fn keep_average(&mut self, average: Option<Average>) -> Result<()> {
         if self.average == average {
             return Ok(());
@@ -308,7 +312,8 @@ impl Population {
         self.set_states(states, averages)
     }
 
-    /// Takes `mean` off each feature and divides by `scale` before anything else, for every member.
+    /// Subtracts `mean` from each feature and divides by `scale` before the first layer, for every
+    /// member.
     ///
     /// # Errors
     /// As [`Model::set_input_scaling`].
@@ -317,31 +322,31 @@ impl Population {
         Ok(())
     }
 
-    /// How many members there are.
+    /// Number of members.
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Never: there is one member at least.
+    /// Always false: there is at least one member.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// What sets the members apart, in order.
+    /// The members' seeds and options, in order.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// The device that they live on.
+    /// The population's device.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// A model of its own with the weights, the optimizer's state and the progress of a member: to predict, to save, to
-    /// be trained on.
+    /// A copy of a member as a single model, with its weights, optimizer state and progress: to
+    /// predict, save or continue training.
     ///
     /// # Errors
-    /// [`Error::Option`] for a member that there is not, and what the device reports.
+    /// [`Error::Option`] for a member out of range, and device errors.
     pub fn member(&self, member: usize) -> Result<Model> {
         if member >= self.len() {
             return Err(no_member(member, self.len()));
@@ -358,8 +363,9 @@ impl Population {
         Ok(model)
     }
 
-    /// The member with the lowest loss after the last [`Population::fit`]: that of validation, or of training where
-    /// nothing is validated. The first of equals; none before a training, or where no loss is finite.
+    /// The member with the lowest loss after the last [`Population::fit`]: the validation loss, or
+    /// the training loss without validation. The first of equals; `None` before a training, or if
+    /// no loss is finite.
     pub fn best(&self) -> Option<usize> {
         let finite = |(member, score): (usize, &Option<f64>)| {
             score.filter(|s| s.is_finite()).map(|s| (member, s))
@@ -415,7 +421,7 @@ impl Population {
 /// The states of an optimizer, each as long as the parameters.
 type States = Vec<Vec<f64>>;
 
-/// The options with those of a member set.
+/// The options with a member's overrides.
 fn merged(options: Value, own: &Map<String, Value>) -> Value {
     let mut all = match options {
         Value::Object(map) => map,

@@ -1,4 +1,4 @@
-//! The training loop of a population: as a model's, with a history for each member.
+//! The training loop of a population: as a model's, with a history per member.
 
 use std::time::Instant;
 
@@ -16,12 +16,14 @@ use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
 use crate::{Error, Fit, History, Result, Score, Targets};
 
 impl Population {
-    /// Trains every member on the same rows: [`crate::Model::fit`] for all, with a history for each. Members stop early,
-    /// or at a loss that is not finite, each for itself; the others go on. `learning_rate` holds for all of them.
-    /// There is no bar, and an epoch's `seconds` are those of all members together.
+    /// Trains every member on the same rows: [`crate::Model::fit`] for all, with a history for
+    /// each. Each member stops early, or at a loss that is not finite, independently of the others.
+    /// `learning_rate` applies to all of them. There is no progress bar, and an epoch's `seconds`
+    /// are those of all members together.
     ///
     /// # Errors
-    /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which has room for one model, and for `resume` and callbacks.
+    /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which holds a single model,
+    /// and for `resume` and callbacks.
     pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -70,7 +72,7 @@ impl Population {
         training_run.data().for_each(|data| self.batched_engine.unload(data));
         let mut histories = histories?;
         for (history, training_spec) in histories.iter_mut().zip(&training_specs) {
-            // With other options of the loss its yardstick is another.
+            // With other loss options the reference values for R² differ.
             let same = training_spec.loss.options() == training_specs[0].loss.options();
             history.baseline = training_run
                 .yardstick
@@ -82,7 +84,7 @@ impl Population {
         Ok(histories)
     }
 
-    /// Each member's loss and accuracy on rows that are not trained on.
+    /// Each member's loss and accuracy on rows without training.
     ///
     /// # Errors
     /// As [`crate::Model::fit`].
@@ -182,7 +184,7 @@ impl Population {
         Ok(monitors.into_iter().map(|monitor| monitor.history).collect())
     }
 
-    /// One epoch of the members that are still at it; gives back those that go on.
+    /// One epoch of the active members; returns those that continue.
     fn epoch(
         &mut self,
         mut active: Vec<usize>,
@@ -210,7 +212,7 @@ impl Population {
         {
             Ok(outcomes) => outcomes,
             Err(error) => {
-                // As with one model: the epoch did not happen, for nobody.
+                // As for a single model: undo the epoch, for all members.
                 self.progress = before;
                 active.iter().for_each(|&member| drop(self.batched_engine.recall(member)));
                 return Err(error);

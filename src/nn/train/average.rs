@@ -1,8 +1,9 @@
-//! A running average of the weights, to predict with.
+//! A running average of the weights for prediction.
 
 use crate::{Error, Result};
 
-/// A running average of the weights: a ← δa + (1 − δ)w behind each update ([`crate::Fit::average`], [`crate::Model::averaged`]).
+/// A running average of the weights: a ← δa + (1 − δ)w after each update ([`crate::Fit::average`],
+/// [`crate::Model::averaged`]).
 ///
 /// ```
 /// use gradus::Average;
@@ -16,31 +17,31 @@ pub struct Average {
 }
 
 impl Average {
-    /// With the part δ of the average that is kept, in [0, 1). It begins with the weights as they are.
+    /// An average with decay δ, in [0, 1), initialized with the current weights.
     ///
     /// Keras `use_ema`, PyTorch `AveragedModel` with `get_ema_multi_avg_fn`.
     pub fn new(decay: f64) -> Self {
         Average { decay, debias: false }
     }
 
-    /// Whether it begins at 0 and is divided by 1 − δᵗ when it is asked for, so that no weight stands for what was there before the
-    /// first update: optax `ema(decay, debias=True)` (default false).
+    /// Starts at 0 and divides by 1 − δᵗ when read, so that the initial weights have no influence:
+    /// optax `ema(decay, debias=True)` (default false).
     pub fn debias(mut self, debias: bool) -> Self {
         self.debias = debias;
         self
     }
 
-    /// What part of the weights goes into it.
+    /// The factor 1 − δ of the weights in an update of the average.
     pub(crate) fn weight(&self) -> f64 {
         1.0 - self.decay
     }
 
-    /// What it begins with.
+    /// Its initial value.
     pub(crate) fn start(&self, parameters: &[f64]) -> Vec<f64> {
         if self.debias { vec![0.0; parameters.len()] } else { parameters.to_vec() }
     }
 
-    /// The weights that an average stands for after so many updates.
+    /// The averaged weights after `updates` updates.
     pub(crate) fn weights(&self, mut average: Vec<f64>, updates: u64) -> Vec<f64> {
         if self.debias && updates > 0 {
             let correction = 1.0 - self.decay.powf(updates as f64);

@@ -1,11 +1,11 @@
-//! A model with averaged weights.
+//! Models with averaged weights.
 
 use crate::nn::model::Model;
 use crate::nn::train::average::Average;
 use crate::{Error, Result};
 
 impl Model {
-    /// Whether there are averaged weights to predict with: see [`Model::averaged`].
+    /// True if averaged weights exist: see [`Model::averaged`].
     pub fn keeps_average(&self) -> bool {
         let compiled = self.compiled.as_ref().filter(|_| self.progress.steps > 0);
         compiled.is_some_and(|compiled| {
@@ -13,11 +13,12 @@ impl Model {
         })
     }
 
-    /// The model with averaged weights, to predict, to evaluate, to save: those of [`crate::Fit::average`], or else those that a
-    /// schedule-free optimizer keeps. This one is left as it is.
+    /// A copy of the model with averaged weights, to predict, evaluate or save: those of
+    /// [`crate::Fit::average`], or else those kept by a schedule-free optimizer. This model is
+    /// unchanged.
     ///
     /// # Errors
-    /// [`Error::Input`] for a model that has neither, or was not trained yet; what the device reports.
+    /// [`Error::Input`] for a model that has neither, or is untrained; device errors.
     pub fn averaged(&self) -> Result<Model> {
         let compiled = self.compiled.as_ref().filter(|_| self.progress.steps > 0);
         let own = compiled.and_then(|compiled| compiled.optimizer.averaged_state());
@@ -44,12 +45,12 @@ impl Model {
         model.engine.set_parameters(&weights)?;
         model.compiled = self.compiled.clone();
         (model.scaling, model.names) = (self.scaling.clone(), self.names.clone());
-        // Without them a table would be read as if its columns were never encoded.
+        // Without them a table would be read without the encoding of its columns.
         (model.encoding, model.held_out) = (self.encoding.clone(), self.held_out);
         Ok(model)
     }
 
-    /// Makes room for a running average that is new, and lets go of one that is no longer asked for.
+    /// Allocates a new running average, or discards one that is no longer requested.
     pub(crate) fn keep_average(&mut self, average: Option<Average>) -> Result<()> {
         if self.average == average {
             return Ok(());

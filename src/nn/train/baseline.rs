@@ -1,4 +1,4 @@
-//! What predicting the mean comes to: the yardstick of a regression, and what is said of numbers too large for f32.
+//! The mean-predictor baseline of a regression, and the diagnosis of numbers too large for f32.
 
 use std::sync::Arc;
 
@@ -10,28 +10,30 @@ use crate::nn::train::history::{Baseline, Epoch, Stop};
 use crate::nn::train::weights::Weighed;
 use crate::{Criterion, Device, Inputs};
 
-/// From here on squares leave f32, whose end is 3.4e38.
+/// From here on squares overflow f32, whose maximum is 3.4e38.
 const SQUARES_OVERFLOW: f64 = 1.8e19;
 
-/// What a regression is measured by.
+/// Reference values for the R² of a regression.
 #[derive(Clone, Debug)]
 pub(crate) struct Yardstick {
     pub baseline: Baseline,
     /// The loss is the squared error, from which R² follows.
     squared: bool,
     outputs: usize,
-    /// An output is the logarithm of the number that it stands for.
+    /// An output is the logarithm of the predicted number.
     logarithms: bool,
-    /// The mean squared distance of the targets from their means, on the training rows and the validation rows.
+    /// The mean squared distance of the targets from their means, on the training rows and the
+    /// validation rows.
     spread: [f64; 2],
-    /// The targets that are predicted for R² where it does not follow from the loss.
+    /// The targets to predict for R² if it does not follow from the loss.
     checked: Vec<f32>,
-    /// Their rows' weights; empty where all are 1.
+    /// Their rows' weights; empty if all are 1.
     weights: Vec<f32>,
 }
 
 impl Yardstick {
-    /// Of a loss of numbers and rows with one number for each output; none of classes, lists and distributions.
+    /// For a loss of numbers and rows with one number per output; `None` for classes, lists and
+    /// distributions.
     pub fn new(
         loss: &Arc<dyn Loss>,
         training: Weighed,
@@ -55,8 +57,9 @@ impl Yardstick {
         Some(Yardstick { baseline, squared, outputs, logarithms, spread, checked, weights })
     }
 
-    /// Adds R² to an epoch: that of training and validation where it follows from their losses, else that of the rows that are
-    /// validated on, or of all where none are, by what `predict` gives for them.
+    /// Adds R² to an epoch's report: that of training and validation if it follows from their
+    /// losses, else that of the validation rows, or of all rows without validation, from the
+    /// predictions of `predict`.
     pub fn report(
         &self,
         report: &mut Epoch,
@@ -84,7 +87,7 @@ impl Yardstick {
         Ok(())
     }
 
-    /// As [`Yardstick::tell`] where R² follows from the loss alone.
+    /// As [`Yardstick::report`] if R² follows from the loss alone.
     pub fn report_squared(&self, report: &mut Epoch) {
         if self.squared {
             let _ = self.report(report, || Ok(Vec::new()));
@@ -92,20 +95,21 @@ impl Yardstick {
     }
 }
 
-/// Whether a loss compares numbers, not classes, lists or distributions.
+/// True if a loss compares numbers, not classes, lists or distributions.
 fn is_of_numbers(loss: &dyn Loss) -> bool {
     matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
         && matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Positive)
         && loss.arguments().is_empty()
 }
 
-/// How far targets that come in blocks lie from their means, and from what is predicted for them: R² as [`Yardstick::tell`] has it.
+/// R² of targets in blocks, accumulated from their distances to their means and to the predictions:
+/// as [`Yardstick::report`].
 #[derive(Clone, Debug)]
 pub(crate) struct RunningR2 {
     /// The loss is the squared error, from which R² follows.
     squared: bool,
     logarithms: bool,
-    /// The sum of the weights, which are 1 where there are none.
+    /// The sum of the weights; unweighted rows count 1.
     rows: f64,
     /// Mean and Σ w (y − mean)² of each output.
     columns: Vec<(f64, f64)>,
@@ -113,7 +117,7 @@ pub(crate) struct RunningR2 {
 }
 
 impl RunningR2 {
-    /// Of a loss of numbers.
+    /// For a loss of numbers.
     pub fn new(loss: &dyn Loss, outputs: usize) -> Option<Self> {
         let (squared, logarithms) = (loss.name() == "mse", loss.predictions() == Domain::Exponent);
         let columns = vec![(0.0, 0.0); outputs];
@@ -126,7 +130,7 @@ impl RunningR2 {
         })
     }
 
-    /// Whether [`RunningR2::add_errors`] is to be told what was predicted.
+    /// True if [`RunningR2::add_errors`] needs predictions.
     pub fn wants_predictions(&self) -> bool {
         !self.squared
     }
@@ -157,7 +161,7 @@ impl RunningR2 {
         self.errors += pairs.map(error).sum::<f64>();
     }
 
-    /// R² of a mean loss, or of the errors where it does not follow from the loss and they were told.
+    /// R² from a mean loss, or from the added errors if it does not follow from the loss.
     pub fn r2(&self, loss: f64) -> Option<f64> {
         let count = self.rows * self.columns.len() as f64;
         let spread = self.columns.iter().map(|(_, squares)| squares).sum::<f64>() / count;
@@ -166,7 +170,7 @@ impl RunningR2 {
     }
 }
 
-/// The output that stands for a number: its logarithm where the loss takes the exponential.
+/// The output for a number: its logarithm if the loss takes the exponential.
 fn prediction(domain: Domain, mean: f64) -> Option<f32> {
     match domain {
         Domain::Exponent => (mean > 0.0).then(|| mean.ln() as f32),
@@ -180,7 +184,7 @@ fn means(of: Weighed, outputs: usize) -> Vec<f64> {
     for (place, &y) in of.targets.iter().enumerate() {
         sums[place % outputs] += of.weight(place, outputs) * f64::from(y);
     }
-    // The weights are 1 in the mean.
+    // The weights have mean 1.
     let rows = (of.targets.len() / outputs).max(1) as f64;
     sums.into_iter().map(|sum| sum / rows).collect()
 }
@@ -194,9 +198,9 @@ fn spread(of: Weighed, outputs: usize) -> f64 {
     of.targets.iter().enumerate().map(square).sum::<f64>() / of.targets.len().max(1) as f64
 }
 
-/// The loss of the same outputs for every row, as training would tell it.
+/// The loss of the same outputs for every row, as training would report it.
 fn of_constant(loss: &Arc<dyn Loss>, outputs: &[f32], of: Weighed, columns: usize) -> Option<f64> {
-    // In pieces, so that millions of rows take no memory of their own.
+    // In chunks, so that millions of rows need no buffer of their own.
     const PIECE: usize = 1 << 18;
     let rows_at_once = (PIECE / columns).max(1);
     let criterion = Criterion::new(loss.clone(), &Device::Cpu).ok()?;
@@ -217,7 +221,7 @@ fn of_constant(loss: &Arc<dyn Loss>, outputs: &[f32], of: Weighed, columns: usiz
     Some(sum / all as f64)
 }
 
-/// The largest magnitudes of features, as the first layer gets them, and of targets.
+/// The largest magnitudes of features, after input scaling, and of targets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reach {
     pub features: f64,
@@ -231,7 +235,7 @@ impl Reach {
         Reach { features: largest(features), targets: largest(targets) }
     }
 
-    /// The larger of both.
+    /// The elementwise maximum.
     pub fn max(self, other: Self) -> Self {
         Reach {
             features: self.features.max(other.features),
@@ -239,8 +243,8 @@ impl Reach {
         }
     }
 
-    /// Says why a loss was not finite where that was not the learning rate: numbers whose squares leave f32, or a first batch, whose
-    /// loss no update had a part in.
+    /// Sets the cause of a loss that was not finite, if it was not the learning rate: numbers whose
+    /// squares overflow f32, or a first batch, whose loss precedes any update.
     pub fn explain(self, stopped: &mut Option<Stop>) {
         let Some(Stop::NotFinite { epoch, batch, cause, .. }) = stopped else { return };
         let overflows = |name: &str, size: f64| {

@@ -1,4 +1,4 @@
-//! What training needs of a device for many models of one shape at once.
+//! The device interface for training many models of one shape at once.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,36 +8,38 @@ use rayon::prelude::*;
 use crate::nn::train::engine::{Batch, Engine, Outcome, Samples, TrainingSpec};
 use crate::{Error, Result};
 
-/// What one member is to do.
+/// One member's work in a call.
 #[derive(Debug)]
 pub(crate) struct MemberStep {
     pub member: usize,
     pub batches: Vec<Batch>,
 }
 
-/// A device that trains many models of one shape on the same rows. All turns of a call have as many batches, and those
-/// of one place have as many rows.
+/// A device that trains many models of one shape on the same rows. All member steps of a call have
+/// the same number of batches, and batches at the same position have the same number of rows.
 pub(crate) trait BatchedEngine: Debug + Send {
     fn parameters(&self, member: usize) -> Result<Vec<f64>>;
     fn set_parameters(&mut self, member: usize, values: &[f64]) -> Result<()>;
     fn states(&self, member: usize) -> Result<Vec<Vec<f64>>>;
-    /// Sets the states of all members, and with them how many each has.
+    /// Sets the states of all members, and their number per member.
     fn set_all_states(&mut self, states: &[Vec<Vec<f64>>]) -> Result<()>;
     fn set_states(&mut self, member: usize, states: &[Vec<f64>]) -> Result<()>;
-    /// How many steps of a member were left out since the last question.
+    /// Number of a member's steps skipped since the last call.
     fn take_skipped(&mut self, member: usize) -> Result<usize>;
-    /// Whether all members go through the same dispatches, which no rule allows that looks at whole tensors.
+    /// True if all members run in the same dispatches, which excludes rules that read whole
+    /// tensors.
     fn is_side_by_side(&self) -> bool {
         false
     }
-    /// Keeps the parameters and states of all members as they are now.
+    /// Saves the parameters and states of all members.
     fn remember(&mut self) -> Result<()>;
-    /// Takes a member back to what was remembered last.
+    /// Restores a member's last saved state.
     fn recall(&mut self, member: usize) -> Result<()>;
-    /// Uploads a data set once for all; the number stands for it from then on.
+    /// Uploads a data set once for all members; returns its handle.
     fn load(&mut self, samples: &Samples) -> Result<usize>;
     fn unload(&mut self, data: usize);
-    /// The outcomes of each turn's batches. `training_specs` are those of all members, by number.
+    /// The outcomes of the batches of each member step. `training_specs` are those of all members,
+    /// by index.
     fn train(
         &mut self,
         data: usize,
@@ -50,23 +52,23 @@ pub(crate) trait BatchedEngine: Debug + Send {
         training_specs: &[TrainingSpec],
         member_steps: &[MemberStep],
     ) -> Result<Vec<Vec<Outcome>>>;
-    /// Predictions of each member for all rows in their order.
+    /// Predictions of each member for all rows in order.
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<Vec<f64>>>;
 }
 
-/// An engine whose data sets others of its kind can use.
+/// An engine whose data sets can be shared with others of its kind.
 pub(crate) trait Shares: Engine {
     type Data: Send + Sync;
-    /// Whether engines of this kind gain by running at the same time.
+    /// True if engines of this kind gain from running concurrently.
     const SIDE_BY_SIDE: bool;
 
-    /// Brings a data set into the engine's form.
+    /// Converts a data set to the engine's format.
     fn prepare(&self, samples: &Samples) -> Result<Arc<Self::Data>>;
-    /// Takes up one that was brought into that form, by any engine of the same shape and device.
+    /// Registers a data set prepared by any engine of the same shape and device.
     fn register(&mut self, data: Arc<Self::Data>) -> usize;
 }
 
-/// An engine for each member: side by side on the cores of the host, in turn on a GPU.
+/// An engine per member: concurrent on the cores of the host, sequential on a GPU.
 #[derive(Debug)]
 pub(crate) struct Several<E>(Vec<E>);
 
@@ -84,8 +86,8 @@ impl<E: Shares> Several<E> {
         self.0.get_mut(member).ok_or_else(|| no_member(member, members))
     }
 
-    /// `work` on the engines that have a turn. The members do not depend on each other, so neither do the bits on the
-    /// number of threads.
+    /// Runs `work` on the engines that have a member step. The members are independent, so the bits
+    /// do not depend on the number of threads.
     fn each<T: Send>(
         &mut self,
         member_steps: &[MemberStep],
@@ -110,7 +112,7 @@ impl<E: Shares> Several<E> {
     }
 }
 
-/// There is no such member.
+/// The error for a member out of range.
 pub(crate) fn no_member(member: usize, members: usize) -> Error {
     Error::option(
         "population",
@@ -155,7 +157,7 @@ impl<E: Shares> BatchedEngine for Several<E> {
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
         let data = self.member(0)?.prepare(samples)?;
-        // All of them count alike, so that one number stands for the data set in each.
+        // All engines number their data sets alike, so one handle is valid in each.
         Ok(self
             .0
             .iter_mut()

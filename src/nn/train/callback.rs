@@ -1,10 +1,10 @@
-//! Functions of the user's that a training calls, and that may end it.
+//! User callbacks of a training, which may end it.
 
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A function that is handed a number and what is told, and says whether to go on.
+/// A function of a number and a report that decides to continue or to end.
 pub(crate) struct Callback<T>(Arc<Mutex<Call<T>>>);
 
 type Call<T> = dyn FnMut(usize, &T) -> ControlFlow<()> + Send;
@@ -14,9 +14,9 @@ impl<T> Callback<T> {
         Callback(Arc::new(Mutex::new(call)))
     }
 
-    /// Whether it asks for the end.
+    /// True if the callback requests the end.
     pub fn ends(&self, number: usize, report: &T) -> bool {
-        // That it panicked before is the caller's to know.
+        // A panic in an earlier call is the caller's to handle.
         let mut call = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         call(number, report).is_break()
     }

@@ -1,4 +1,4 @@
-//! Models in files: safetensors with the weights, the optimizer's state and, as JSON, everything else.
+//! Model files: safetensors with the weights, the optimizer's state and, as JSON, everything else.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,13 +25,14 @@ use crate::{Device, Error, Result, losses};
 /// The key of the description in the file's metadata.
 const KEY: &str = "gradus";
 
-/// The optimizer's states by name; a running average is the one behind its own.
+/// Names of the optimizer's states; a running average follows them.
 const STATES: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
 
-/// The highest form of the description that is known; a file with a higher one is refused. The second has an embedding.
+/// The highest known version of the description; a file with a higher one is rejected. Version 2
+/// adds embeddings.
 const VERSION: u32 = 2;
 
-/// What every form of the description says.
+/// The field common to all versions of the description.
 #[derive(Deserialize)]
 struct Form {
     version: u32,
@@ -78,7 +79,7 @@ struct Layer {
     proximal_l1: Option<f64>,
 }
 
-/// A schedule by name, and what it counts.
+/// A schedule by name, and its unit.
 #[derive(Serialize, Deserialize)]
 struct Scheduled {
     name: String,
@@ -92,7 +93,7 @@ struct Named {
     options: Value,
 }
 
-/// A tensor to be written: f64 of the reference device keeps its bits, all others are f32.
+/// A tensor to write: f64 on the reference device keeps its bits, all others are f32.
 struct Entry {
     name: String,
     shape: Vec<usize>,
@@ -101,16 +102,17 @@ struct Entry {
 }
 
 impl Model {
-    /// Saves weights, the optimizer's state, how far its training has come and the description to a safetensors file. The file is
-    /// replaced in one move ([`files::write`]): a crash while saving leaves the one before.
+    /// Saves weights, the optimizer's state, the training progress and the description to a
+    /// safetensors file. The file is replaced atomically ([`files::write`]): a crash while saving
+    /// leaves the previous one.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path; what the device reports.
+    /// [`Error::Io`] with the path; device errors.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.save_in(path.as_ref(), self.training.as_ref())
     }
 
-    /// Saves in the midst of a training.
+    /// Saves during a training.
     pub(crate) fn save_in(&self, path: &Path, training: Option<&Training>) -> Result<()> {
         let entries = self.entries(training)?;
         let mut description = self.describe();
@@ -207,10 +209,11 @@ impl Model {
         }
     }
 
-    /// A model from a file that [`Model::save`] wrote, ready to predict or to be trained on.
+    /// Loads a model from a file written by [`Model::save`], ready to predict or to continue
+    /// training.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Data`] for a file that is damaged or not gradus's.
+    /// [`Error::Io`], or [`Error::Data`] for a file that is damaged or not from gradus.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let bytes =
@@ -237,7 +240,7 @@ impl Model {
         let damaged = |error: serde_json::Error| {
             refused("the metadata", error.to_string(), "the description of a model")
         };
-        // A newer form may have other parts: its version is read before them.
+        // A newer version may have other fields: the version is read first.
         let Form { version } = serde_json::from_str(text).map_err(damaged)?;
         if version > VERSION {
             let allowed = format!("up to version {VERSION}; use a newer gradus");
@@ -263,7 +266,7 @@ impl Model {
     }
 }
 
-/// The model of a description, with what `read` gives for each tensor that the file `has`.
+/// The model of a description; `read` returns each tensor that the file `has`.
 fn build(
     description: Description,
     device: &Device,
@@ -285,7 +288,8 @@ fn build(
         (dense.l1, dense.l2, dense.proximal_l1) = (layer.l1, layer.l2, layer.proximal_l1);
         sequential = sequential.then(dense);
     }
-    // What the tensors do not bear out must not make memory: they are read before a model of the description's sizes is.
+    // Sizes without matching tensors must not allocate memory: the tensors are read before a model
+    // of the description's sizes is created.
     let graph = sequential.graph()?;
     let of = |parameter: &Parameter| {
         Ok((graph.range(parameter), read(&parameter.path, &parameter.shape)?))
@@ -303,7 +307,7 @@ fn build(
         model = model.compile_known(loss, optimizer)?;
         let length = [model.graph.all_length()];
         let own = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
-        // The running average lies behind the optimizer's own.
+        // The running average follows the optimizer's own states.
         let count = own + usize::from(description.average.is_some());
         let states =
             STATES.iter().take(count).map(|name| read(&format!("optimizer.{name}"), &length));

@@ -1,5 +1,5 @@
-//! Models that take ids: against the same steps by hand, against central differences, and whether what holds for other models holds
-//! for them.
+//! Models of ids: against the same steps by hand, against central differences, and the properties
+//! that hold for other models.
 
 use ndarray::{Array1, Array2, array};
 
@@ -16,7 +16,7 @@ fn devices() -> Vec<Device> {
     crate::runtime::device::test_adapter::each_device()
 }
 
-/// Rows of ids, and a label for each.
+/// Random rows of ids, and a label for each.
 fn drawn(count: usize, ids: usize, [rows, classes]: [usize; 2]) -> (Array2<f32>, Array1<i64>) {
     let mut random = Random::new(count as u64, 3);
     let mut below = |most: usize| (random.uniform() * most as f64).floor();
@@ -28,7 +28,7 @@ fn fit(epochs: usize, batch: usize) -> Fit {
     Fit::new().epochs(epochs).batch_size(batch).progress(false)
 }
 
-/// The largest difference; NaN if one of the numbers is.
+/// The largest difference; NaN if any number is.
 fn difference(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
     a.iter()
@@ -77,7 +77,8 @@ fn a_model_that_takes_ids_goes_as_its_table_and_its_loss_by_hand() {
             weight.zip_mut_with(found.gradient_of("linear_weight").unwrap(), |w, g| *w -= 0.5 * g);
             bias.zip_mut_with(found.gradient_of("linear_bias").unwrap(), |b, g| *b -= 0.5 * g);
         }
-        // Three steps of rate 0.5, whose gradients, sums over 12 rows of 6 products below 1, are rounded as often: 3 · 0.5 · 72 · 2⁻²⁴.
+        // Three steps of rate 0.5, whose gradients, sums over 12 rows of 6 products below 1, are
+        // rounded as often: 3 · 0.5 · 72 · 2⁻²⁴.
         let limit = 6.5e-6;
         let wide = |values: &Array2<f32>| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
         let (found, biases) = &model.weights().unwrap()[0];
@@ -127,8 +128,8 @@ fn the_gradient_of_the_table_is_that_of_central_differences() {
     }
 }
 
-/// A model whose outputs take several chunks on every device (64 rows of 65,536 classes are 16 MiB), after two steps; its targets are labels, some
-/// of them ignored, or a one in each row.
+/// A model whose outputs take several chunks on every device (64 rows of 65,536 classes are 16
+/// MiB), after two steps; its targets are labels, some of them ignored, or one-hot rows.
 fn wide(device: &Device, is_fused: bool, has_hidden: bool) -> (Model, f64, Option<f64>) {
     let (x, mut y) = drawn(140, 2, [50, 65_536]);
     let mut dense = Array2::<f32>::zeros((140, 65_536));
@@ -162,8 +163,8 @@ fn the_loss_that_takes_the_last_layer_gives_what_cross_entropy_gives_behind_it()
         for has_hidden in [false, true] {
             let (fused, loss, accuracy) = wide(&device, true, has_hidden);
             let (plain, exact, exact_accuracy) = wide(&device, false, has_hidden);
-            // A number's gradient is a sum over 140 rows in three chunks instead of one; each term is below 1/124. Two steps of rate 1:
-            // 2 · 143 · 140/124 · 2⁻²⁴ = 1.9e-5.
+            // A gradient element is a sum over 140 rows in three chunks instead of one; each term
+            // is below 1/124. Two steps of rate 1: 2 · 143 · 140/124 · 2⁻²⁴ = 1.9e-5.
             let [a, b] = [fused, plain].map(|model| model.engine.parameters().unwrap());
             assert!(
                 difference(&a, &b) <= 1.9e-5,
@@ -302,7 +303,7 @@ fn what_a_model_that_takes_ids_cannot_do_is_refused_by_name() {
 #[test]
 fn rows_of_very_many_ids_are_predicted_in_smaller_batches() {
     crate::runtime::device::test_adapter::needs_gpu!();
-    // 1,024 rows at once would be 16,384,000 ids, more than the kernels of a lookup count.
+    // 1,024 rows at once would be 16,384,000 ids, more than the kernels' limit per lookup.
     let rows = 1030;
     let ids = Array2::from_shape_fn((rows, 16_000), |(row, place)| ((7 * row + place) % 10) as f32);
     let of = |device: &Device| {
@@ -311,7 +312,8 @@ fn rows_of_very_many_ids_are_predicted_in_smaller_batches() {
     };
     let (found, expected) =
         (of(&Device::gpu().expect("an adapter, a software one will do")), of(&Device::cpu()));
-    // Sums of 16,000 products of 0.05 by 0.02 at the most in f32: a few roundings of 6e-8 of their magnitudes.
+    // Sums of 16,000 products of at most 0.05 by 0.02 in f32: a few roundings of 6e-8 of their
+    // magnitudes.
     let most = expected.iter().zip(&found).map(|(e, f)| (e - f).abs()).fold(0.0, f32::max);
     assert!(most <= 1e-5, "{most}");
 }

@@ -1,4 +1,5 @@
-//! What training needs of a device. Two engines: the GPU's plan of dispatches, and the host's loops in f32 or f64.
+//! The device interface for training. Two engines: the GPU's plan of dispatches, and the CPU's
+//! loops in f32 or f64.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -10,50 +11,50 @@ use crate::nn::graph::nodes::Graph;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::weights::Weights;
 
-/// What a model is trained for.
+/// Training spec: loss, optimizer and options of a model's steps.
 #[derive(Clone, Debug)]
 pub(crate) struct TrainingSpec {
     pub loss: Arc<dyn Loss>,
-    /// The last layer's outputs are held for a chunk of rows at a time.
+    /// The last layer's outputs exist only for a chunk of rows at a time.
     pub chunked_head: bool,
     pub optimizer: Arc<dyn Optimizer>,
     pub metric: Option<Metric>,
     pub step_options: StepOptions,
 }
 
-/// What a training does around the optimizer's rule.
+/// Step options outside the optimizer's update rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct StepOptions {
     pub clip: Option<Clip>,
-    /// Leaves out a step whose gradient is not finite.
+    /// Skips a step whose gradient is not finite.
     pub skip_non_finite: bool,
-    /// What part of the parameters goes into their running average after each step.
+    /// Weight of the parameters in their running average after each step.
     pub average: Option<f64>,
 }
 
-/// How a row is found to be predicted right.
+/// Metric that decides if a row is predicted right.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Metric {
     /// With one column, the prediction is the positive class above this.
     pub threshold: f32,
-    /// And so is the target above this.
+    /// The target is the positive class above this.
     pub truth_threshold: f32,
 }
 
 impl TrainingSpec {
-    /// What happens to the gradients of a graph.
+    /// The gradient transform over a graph's parameters.
     pub fn gradient_transform<'g>(&self, graph: &'g Graph) -> GradientTransform<'g> {
         let StepOptions { clip, skip_non_finite, .. } = self.step_options;
         GradientTransform { spans: graph.spans_for(&*self.optimizer, clip), clip, skip_non_finite }
     }
 
-    /// Whether one workgroup can take a network through its steps: no rule and no clip looks at a whole tensor.
+    /// True if one workgroup can train a network: no update rule or clip reads a whole tensor.
     pub fn is_elementwise(&self) -> bool {
         self.optimizer.per_tensor().is_none()
             && !matches!(self.step_options.clip, Some(Clip::Norm(_)))
     }
 
-    /// The factor of a batch's mean: 1 ÷ its values.
+    /// The factor of a batch's mean: 1 ÷ its number of values.
     pub fn factor(&self, rows: usize, columns: usize) -> f64 {
         let elementwise =
             matches!(self.loss.family(), Family::Pointwise(_)) || self.loss.mean_over_elements();
@@ -62,14 +63,15 @@ impl TrainingSpec {
 }
 
 impl Metric {
-    /// The metric that fits a loss: accuracy where the targets are classes. Rows of several labels, which name no one class, have none.
+    /// The metric for a loss: accuracy if the targets are classes. `None` for multi-label rows,
+    /// which do not name a single class.
     pub fn of(loss: &dyn Loss, one_hot: bool, outputs: usize) -> Option<Self> {
         let of = |threshold, truth_threshold| Some(Metric { threshold, truth_threshold });
         if outputs > 1 && !one_hot {
             return None;
         }
         match loss.targets() {
-            // Thresholds between ordered classes: the largest of them says nothing.
+            // Thresholds between ordered classes: their argmax is meaningless.
             _ if loss.classes(2) != 2 => None,
             Domain::Class | Domain::Label => of(0.0, 0.5),
             Domain::Sign => of(0.0, 0.0),
@@ -89,24 +91,24 @@ pub(crate) struct Samples<'a> {
     pub targets: SampleTargets<'a>,
     /// Some labels are ignored, so that a batch's divisor depends on its labels.
     pub has_ignored: bool,
-    /// Where the rows are items of lists: batches are then counted in lists.
+    /// Set if the rows are items of lists: batches are then counted in lists.
     pub lists: Option<Lists>,
     pub weights: Weights<'a>,
 }
 
-/// Rows that belong together in lists, one behind the other.
+/// Rows grouped into consecutive lists.
 #[derive(Clone, Debug)]
 pub(crate) struct Lists {
-    /// Where each list begins, and where the last one ends.
+    /// Start of each list, and the end of the last one.
     pub offsets: Vec<u32>,
-    /// What a loss's mean counts in each.
+    /// Each list's count in the loss's mean.
     pub units: Vec<usize>,
-    /// Items of the longest.
+    /// Items of the longest list.
     pub longest: usize,
 }
 
 impl Lists {
-    /// Lists of so many items each, in all no more than 2³² − 1.
+    /// Lists of the given sizes, in total at most 2³² − 1 items.
     pub fn new(sizes: &[usize], units: Vec<usize>) -> Self {
         let mut offsets = vec![0; sizes.len() + 1];
         for (list, &size) in sizes.iter().enumerate() {
@@ -115,7 +117,7 @@ impl Lists {
         Lists { offsets, units, longest: sizes.iter().copied().max().unwrap_or(0) }
     }
 
-    /// Some of the lists, by themselves.
+    /// A range of the lists, with offsets from 0.
     pub fn part(&self, first: usize, lists: usize) -> Self {
         let sizes: Vec<usize> = (first..first + lists).map(|list| self.items(list).len()).collect();
         Lists::new(&sizes, self.units[first..first + lists].to_vec())
@@ -135,41 +137,43 @@ impl Lists {
 /// The targets of all rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SampleTargets<'a> {
-    /// Nothing to compare with: for predictions.
+    /// No targets: for predictions.
     None,
     Labels(&'a [i32]),
     /// [rows, outputs]
     Dense(&'a [f32]),
 }
 
-/// One batch: forward, loss, backward, and perhaps an update. Its rows are lists where the samples are in lists.
+/// One batch: forward, loss, backward, and optionally an update. Its rows are lists if the samples
+/// are in lists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
-    /// Place of its first row in the order.
+    /// Position of its first row in the order.
     pub start: usize,
     pub rows: usize,
-    /// The order of the rows; the data set's own if none.
+    /// The order of the rows; `None` for the data set's own.
     pub order: Option<Permutation>,
-    /// Rows over which the loss is averaged, where it is a part of a greater mean; without, its own that are kept.
+    /// Rows over which the loss is averaged, if the batch belongs to a larger mean; `None` for its
+    /// own rows that are not ignored.
     pub divisor_rows: Option<usize>,
-    /// Adds the gradient to the one there is.
+    /// Adds the gradient to the existing one.
     pub accumulate: bool,
-    /// Moves the parameters afterwards.
+    /// Updates the parameters afterwards.
     pub update: Option<Step>,
 }
 
 impl Batch {
-    /// The row, or list, at a place of the order.
+    /// The row, or list, at a position of the order.
     pub fn row(&self, place: usize) -> usize {
         self.order.map_or(place, |order| order.at(place as u32) as usize)
     }
 }
 
-/// What came of a batch.
+/// Result of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Outcome {
     pub loss: f64,
-    /// Rows predicted right; 0 where there is no metric.
+    /// Rows predicted right; 0 without a metric.
     pub correct: f64,
 }
 
@@ -178,21 +182,22 @@ pub(crate) trait Engine: Debug + Send {
     /// The flat parameters.
     fn parameters(&self) -> Result<Vec<f64>>;
     fn set_parameters(&mut self, values: &[f64]) -> Result<()>;
-    /// The optimizer's states, each as long as the parameters; behind them their running average, if there is one.
+    /// The optimizer's states, each as long as the parameters, followed by their running average,
+    /// if any.
     fn states(&self) -> Result<Vec<Vec<f64>>>;
-    /// Sets them, and with them how many there are.
+    /// Sets the states, and their number.
     fn set_states(&mut self, states: &[Vec<f64>]) -> Result<()>;
-    /// How many steps were left out since the last question.
+    /// Number of steps skipped since the last call.
     fn take_skipped(&mut self) -> Result<usize>;
-    /// Keeps parameters and states as they are now, to come back to them.
+    /// Saves parameters and states for [`Engine::recall`].
     fn remember(&mut self) -> Result<()>;
-    /// Goes back to what was remembered last.
+    /// Restores the last saved parameters and states.
     fn recall(&mut self) -> Result<()>;
-    /// Uploads a data set; the number stands for it from then on.
+    /// Uploads a data set; returns its handle.
     fn load(&mut self, samples: &Samples) -> Result<usize>;
-    /// Lets go of a data set.
+    /// Releases a data set.
     fn unload(&mut self, data: usize);
-    /// Trains on batches in turn.
+    /// Trains on batches in order.
     fn train(
         &mut self,
         data: usize,
@@ -206,6 +211,6 @@ pub(crate) trait Engine: Debug + Send {
         training_spec: &TrainingSpec,
         batches: &[Batch],
     ) -> Result<Vec<Outcome>>;
-    /// Predictions for all rows in their order, [rows, outputs].
+    /// Predictions for all rows in order, [rows, outputs].
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
 }

@@ -1,4 +1,4 @@
-//! The training loop: epochs of batches, validation, and when to end.
+//! The training loop: epochs of batches, validation, early stopping.
 
 use std::time::{Duration, Instant};
 
@@ -23,35 +23,38 @@ use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
 use crate::runtime::files;
 use crate::{Error, Result, Targets};
 
-/// How well a model does on some rows.
+/// Metrics of a model on some rows.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Score {
     /// Mean loss.
     pub loss: f64,
-    /// Share of rows predicted right, where the targets are classes.
+    /// Fraction of rows predicted right, if the targets are classes.
     pub accuracy: Option<f64>,
 }
 
-/// How often a bar is drawn anew.
+/// Minimum interval between redraws of a progress bar.
 const REDRAW: Duration = Duration::from_millis(150);
 
-/// Batches that a training is watched over first, before it is known how long one takes.
+/// Initial batches per group with a bar or callback, before the time of a batch is known.
 const FIRST_PIECE: usize = 8;
 
 impl Model {
-    /// Trains: Keras' `fit`. Goes on from where the model stands, so that two calls, or a call after
-    /// [`Model::load`], give the same bits as one long call; with early stopping they do with [`Fit::resume`].
+    /// Trains the model: Keras' `fit`. Continues from the current state, so that two calls, or a
+    /// call after [`Model::load`], give the same bits as one long call; with early stopping, use
+    /// [`Fit::resume`] for that.
     ///
-    /// A loss of lists takes [`Targets::grouped`]: a row of features is an item, a batch some lists, and shuffling, validation and the
-    /// mean are over lists. On the host the network runs over the items alone, on a GPU also over the padding of a batch, whose lists are
-    /// all as long there as the longest of them, rounded up to a power of two or one and a half.
+    /// A loss of lists takes [`Targets::grouped`]: a row of features is an item, a batch consists
+    /// of lists, and shuffling, validation and the mean are over lists. On the host the network
+    /// runs over the items only, on a GPU also over padding: all lists of a batch are padded there
+    /// to the longest of them, rounded up to a power of two or one and a half times one.
     ///
-    /// Class labels for a loss that takes dense targets become one-hot rows (−1 and +1 for the hinges' signs).
-    /// The data is uploaded once and shuffled on the device.
+    /// Class labels for a loss that takes dense targets become one-hot rows (−1 and +1 for hinge
+    /// losses). The data is uploaded once and shuffled on the device.
     ///
     /// # Errors
-    /// Shapes, labels and values that do not fit, options outside their domains, a model that was not compiled, and
-    /// what the device reports. A loss that is not finite is no error: it ends the training ([`History::stopped`]).
+    /// Shapes, labels and values that do not fit, options outside their domains, a model that was
+    /// not compiled, and device errors. A loss that is not finite is not an error: it ends the
+    /// training ([`History::stopped`]).
     pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -79,13 +82,13 @@ impl Model {
         self.trained(&training_spec, &fit, training_run, &mut Feed::Loaded, rows.value())
     }
 
-    /// Refuses options that do not go together, and files that cannot be written.
+    /// Rejects options that exclude each other, and files that cannot be written.
     pub(crate) fn check(&self, fit: &Fit) -> Result<()> {
         fit.check()?;
         if self.description.embedding.is_some() {
             fit.check_for_embedding()?;
         }
-        // Epochs number the orders of the rows in 32 bits; a file may say that there were nearly as many.
+        // Epochs index the row orders in 32 bits; a file may claim nearly as many.
         let left = u32::MAX - self.progress.epochs;
         if u32::try_from(fit.epochs).map_or(true, |epochs| epochs > left) {
             return Err(Error::option(
@@ -98,7 +101,7 @@ impl Model {
         fit.checkpoint.as_ref().map_or(Ok(()), files::check_writable)
     }
 
-    /// Trains on rows that are loaded, or on those that a feed brings.
+    /// Trains on loaded rows, or on those of a feed.
     pub(crate) fn trained(
         &mut self,
         training_spec: &TrainingSpec,
@@ -119,7 +122,7 @@ impl Model {
         Ok(history)
     }
 
-    /// Loss and accuracy on rows that are not trained on: Keras' `evaluate`.
+    /// Loss and accuracy on rows without training: Keras' `evaluate`.
     ///
     /// # Errors
     /// As [`Model::fit`].
@@ -165,7 +168,7 @@ impl Model {
         Ok(training_run::score(training_spec, &outcomes, loaded.kept))
     }
 
-    /// The training to go on with, or a new one.
+    /// The training to resume, or a new one.
     fn begin(&mut self, fit: &Fit, rows: u64, feed: &Feed) -> Result<Training> {
         let mut options = Options::of(fit, matches!(feed, Feed::Blocks(_)));
         options.sample_weight |= feed.weighs();
@@ -214,7 +217,7 @@ impl Model {
     ) -> Result<History> {
         let early = fit.early_stopping.as_ref();
         let mut at_once = FIRST_PIECE;
-        // A training may have been cut when early stopping had just waited long enough.
+        // A training may have been interrupted when early stopping had just waited long enough.
         let mut ends = early.is_some_and(|early| training.monitor.ends(early));
         let before = training.done();
         while !ends && training.left() > 0 {
@@ -231,7 +234,7 @@ impl Model {
         Ok(history)
     }
 
-    /// One epoch, or what is left of it; true where it is the last one.
+    /// One epoch, or the rest of it; returns true if it is the last one.
     fn epoch(
         &mut self,
         training_spec: &TrainingSpec,
@@ -245,7 +248,8 @@ impl Model {
         let (mut outcomes, mut skipped) = (Vec::new(), 0);
         match training.cut.take() {
             None => self.engine.remember()?,
-            // What is gone back to, should a loss not be finite, is what the whole epoch began with.
+            // The state to restore if a loss is not finite is that from the beginning of the whole
+            // epoch.
             Some(cut) => {
                 let now = self.snapshot()?;
                 self.restore(&cut.before)?;
@@ -264,7 +268,7 @@ impl Model {
             &mut self.progress,
         );
         if outcomes.len() > batches.len() {
-            // Only a file that somebody changed says so.
+            // Only an edited file gets here.
             self.engine.recall()?;
             (outcomes, skipped) = (Vec::new(), 0);
         }
@@ -284,8 +288,9 @@ impl Model {
         let is_asked = match is_asked {
             Ok(is_asked) => is_asked,
             Err(error) => {
-                // The epoch did not happen: neither its updates, which were counted when the batches were made,
-                // nor what they did to the weights. That a lost device cannot go back is told by `error` already.
+                // Undo the epoch: its updates, which were counted when the batches were made, and
+                // their effect on the weights. If a lost device cannot be restored, `error` already
+                // reports it.
                 self.progress = before;
                 let _ = self.engine.recall();
                 return Err(error);
@@ -345,16 +350,16 @@ impl Model {
         self.close(fit, training, report)
     }
 
-    /// Takes an epoch's numbers in, saves, and asks whether to go on; true where the training ends.
+    /// Records an epoch, saves, and decides to continue; true if the training ends.
     fn close(&mut self, fit: &Fit, training: &mut Training, report: Epoch) -> Result<bool> {
         let ends = training
             .monitor
             .add(report.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
-        // The last epoch's file is written when all is over.
+        // The last epoch's file is written at the end.
         if let Some(path) = fit.checkpoint.as_ref().filter(|_| !ends && training.left() > 0) {
             self.save_in(path, Some(training))?;
         }
-        // An epoch is told when it is saved: the last one is behind `finish`.
+        // An epoch is reported after it is saved: the last one after `finish`.
         if ends || training.left() == 0 {
             return Ok(ends);
         }
@@ -367,7 +372,7 @@ impl Model {
         Ok(is_asked)
     }
 
-    /// Keeps an epoch that a callback ended in its midst.
+    /// Saves an epoch that a callback ended midway.
     fn cut(
         &mut self,
         training: &mut Training,
@@ -385,7 +390,7 @@ impl Model {
         Ok(())
     }
 
-    /// Puts the best weights back where the training is over, and saves.
+    /// Restores the best weights at the end of the training, and saves.
     fn finish(&mut self, fit: &Fit, training: &mut Training) -> Result<History> {
         let stopped = &training.monitor.history.stopped;
         let (is_asked, is_early) = (
@@ -406,7 +411,7 @@ impl Model {
         if is_early {
             training.end();
         } else {
-            // What a file and another call need of it.
+            // Needed by a file and by further calls.
             training.monitor.history.epochs.clone_from(&history.epochs);
         }
         if let Some(path) = &fit.checkpoint {
@@ -415,8 +420,9 @@ impl Model {
         Ok(history)
     }
 
-    /// Trains on the batches that have no outcome yet, in pieces while somebody watches: reading a loss is a wait. True where the callback
-    /// asks for the end. `batches` are those of the rows that are loaded, and behind how many of the epoch's they come.
+    /// Trains on the batches without an outcome yet, in groups if a bar or callback is set: reading
+    /// a loss waits for the device. Returns true if the callback requests the end. `batches` are
+    /// those of the loaded rows, with the number of the epoch's batches before them.
     pub(crate) fn train(
         &mut self,
         data: usize,
@@ -469,7 +475,7 @@ impl Model {
         yardstick.report(report, || self.engine.predict(data, batch))
     }
 
-    /// How many steps were left out since the last question.
+    /// Number of steps skipped since the last call.
     fn skipped(&mut self, training_spec: &TrainingSpec) -> Result<usize> {
         if training_spec.step_options.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
     }
@@ -487,15 +493,15 @@ impl Model {
     }
 }
 
-/// What the batches of an epoch have in common.
+/// Data shared by the batches of an epoch.
 pub(crate) struct Pass<'p> {
     pub training_spec: &'p TrainingSpec,
-    /// All of the epoch.
+    /// All batches of the epoch.
     pub batches: &'p [Batch],
     watcher: &'p Watcher<'p>,
 }
 
-/// Who watches an epoch.
+/// Progress bar and callback of an epoch.
 struct Watcher<'f> {
     bar: Option<Bar>,
     on_step: Option<&'f Callback<StepReport>>,
@@ -503,7 +509,7 @@ struct Watcher<'f> {
 }
 
 impl Watcher<'_> {
-    /// Tells the callback the steps from `first` on; true where it asks for the end.
+    /// Reports the steps from `first` on to the callback; true if it requests the end.
     fn asks(
         &self,
         training_spec: &TrainingSpec,
@@ -514,7 +520,7 @@ impl Watcher<'_> {
         let Some(call) = self.on_step else { return false };
         let batches = batches.len();
         if training_spec.optimizer.whole_batch() {
-            // All batches are one step.
+            // All batches form one step.
             let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
             return outcomes.len() == batches
                 && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });
@@ -525,7 +531,7 @@ impl Watcher<'_> {
             batches,
             loss: outcome.loss,
         });
-        // Each is told, also behind one at which it would end.
+        // Report every step, also after one that requests the end.
         let mut ends = false;
         for report in reports {
             ends |= call.ends(self.epoch, &report);
@@ -534,7 +540,7 @@ impl Watcher<'_> {
     }
 }
 
-/// Adds what is trained or validated on.
+/// Adds training or validation rows to the fingerprint.
 fn add_to(rows: &mut Fingerprint, samples: &Samples) {
     rows.add_all(samples.features);
     match samples.targets {

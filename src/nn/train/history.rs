@@ -1,4 +1,4 @@
-//! What is told of a training: epoch by epoch, and why it ended.
+//! Training history: per-epoch reports and the reason for the end.
 
 use std::fmt;
 
@@ -9,31 +9,34 @@ use crate::error::text;
 /// One pass over the training data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Epoch {
-    /// Mean loss over the epoch's rows, each batch as it was when its turn came. Penalties of `l1` and `l2` not counted.
+    /// Mean loss over the epoch's rows, each batch evaluated before its own update. Excludes
+    /// penalties `l1` and `l2`.
     pub loss: f64,
-    /// Share of rows predicted right, where the targets are classes.
+    /// Fraction of rows predicted right, if the targets are classes.
     pub accuracy: Option<f64>,
     /// Mean loss over the validation rows after the epoch.
     pub val_loss: Option<f64>,
-    /// Share of validation rows predicted right.
+    /// Fraction of validation rows predicted right.
     pub val_accuracy: Option<f64>,
-    /// R², where the targets are numbers: the share of their variance that is explained, 0 for predicting the mean. Of the squared
-    /// error over the epoch's rows, as `loss`; of other losses after the epoch, and only where nothing is validated.
+    /// R², if the targets are numbers: the fraction of their variance that is explained, 0 for
+    /// predicting the mean. For the squared error over the epoch's rows, as `loss`; for other
+    /// losses after the epoch, and only without validation.
     #[serde(default)]
     pub r2: Option<f64>,
     /// R² on the validation rows after the epoch.
     #[serde(default)]
     pub val_r2: Option<f64>,
-    /// Updates that were left out because their gradient was not finite ([`crate::Fit::skip_non_finite`]).
+    /// Updates skipped because their gradient was not finite ([`crate::Fit::skip_non_finite`]).
     pub skipped: usize,
-    /// The learning rate of the last update, where a schedule chose it.
+    /// The learning rate of the last update, if a schedule is set.
     pub learning_rate: Option<f64>,
-    /// Wall time, validation included; 0 for an epoch that was done before a training was resumed.
+    /// Wall time in seconds, validation included; 0 for an epoch completed before a training was
+    /// resumed.
     pub seconds: f64,
 }
 
 impl Epoch {
-    /// What early stopping and schedules watch.
+    /// The value monitored by early stopping and schedules.
     pub(crate) fn watched(&self) -> f64 {
         self.val_loss.unwrap_or(self.loss)
     }
@@ -48,25 +51,26 @@ pub struct Baseline {
     pub val_loss: Option<f64>,
 }
 
-/// What [`crate::Model::fit`] gives back: Keras' `History`.
+/// The result of [`crate::Model::fit`]: Keras' `History`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The epochs of the training: of a resumed one ([`crate::Fit::resume`]) those too that it had behind it.
+    /// The epochs of the training; for a resumed one ([`crate::Fit::resume`]) including those
+    /// completed before.
     pub epochs: Vec<Epoch>,
-    /// How many of them were done before this call.
+    /// Number of epochs completed before this call.
     pub before: usize,
     /// The loss of each batch of this call, in order.
     pub steps: Vec<f64>,
-    /// What predicting the mean of the training targets comes to, where the targets are numbers.
+    /// The loss of predicting the mean of the training targets, if the targets are numbers.
     pub baseline: Option<Baseline>,
-    /// Why it ended before its last epoch, if it did.
+    /// The reason for an early end, if any.
     pub stopped: Option<Stop>,
 }
 
-/// Why a training ended early.
+/// Reason why a training ended early.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stop {
-    /// What was watched no longer got better.
+    /// The monitored value stopped improving.
     Early {
         /// The best epoch, counted from 1.
         best_epoch: usize,
@@ -81,16 +85,17 @@ pub enum Stop {
         batch: usize,
         /// Its loss.
         loss: f64,
-        /// Why, where it is known that the learning rate had no part in it: numbers too large for f32.
+        /// The cause, if known to be other than the learning rate: numbers too large for f32.
         cause: Option<String>,
     },
-    /// A callback asked for it ([`crate::Fit::on_step`], [`crate::Fit::on_epoch`]). The weights are those of the last step.
+    /// A callback requested the end ([`crate::Fit::on_step`], [`crate::Fit::on_epoch`]). The
+    /// weights are those of the last step.
     Asked {
-        /// Epochs that were done.
+        /// Completed epochs.
         epochs: usize,
-        /// Batches that were done of the next one.
+        /// Completed batches of the next epoch.
         batches: usize,
-        /// How many it has.
+        /// Number of batches in that epoch.
         of: usize,
     },
 }
@@ -120,8 +125,10 @@ impl fmt::Display for Stop {
 }
 
 impl History {
-    /// Values by name, as Keras' `history.history`: `loss`, and `accuracy`, `val_loss`, `val_accuracy`, `r2`, `val_r2`, `learning_rate`
-    /// where there are any. Each column has a place for each epoch: a resumed training may have begun without validation or a schedule.
+    /// Values by name, as Keras' `history.history`: `loss`, and `accuracy`, `val_loss`,
+    /// `val_accuracy`, `r2`, `val_r2`, `learning_rate` if present in any epoch. Each column has one
+    /// entry per epoch, `None` if missing: a resumed training may have begun without validation or
+    /// a schedule.
     pub fn columns(&self) -> Vec<(&'static str, Vec<Option<f64>>)> {
         let column = |value: fn(&Epoch) -> Option<f64>| {
             self.epochs.iter().map(value).collect::<Vec<Option<f64>>>()

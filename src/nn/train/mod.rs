@@ -1,4 +1,4 @@
-//! Training: steps, epochs, what is told of them, and what is kept of them.
+//! Training: steps, epochs, their reports and saved state.
 
 pub(crate) mod small;
 

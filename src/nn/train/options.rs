@@ -1,4 +1,4 @@
-//! How a training goes: the options of [`crate::Model::fit`].
+//! Training options: the arguments of [`crate::Model::fit`].
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::weights::{ClassWeight, Weighting};
 use crate::{Error, Result};
 
-/// The options of a training. Defaults are Keras': 1 epoch of batches of 32, shuffled.
+/// Options of a training run. Defaults are Keras': 1 epoch of shuffled batches of 32.
 ///
 /// ```
 /// use gradus::{EarlyStopping, Fit};
@@ -62,7 +62,7 @@ impl OwnedFloats {
         }
     }
 
-    /// As they were handed in.
+    /// The features in their original precision.
     pub fn floats(&self) -> Floats<'_> {
         match self {
             OwnedFloats::Narrow(array) => Floats::Narrow(array.view()),
@@ -71,13 +71,13 @@ impl OwnedFloats {
     }
 }
 
-/// What is told of a step: one batch, or with an optimizer that takes all rows at once one epoch.
+/// Report of one step: a batch, or an epoch for an optimizer that uses all rows per update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StepReport {
     /// The number of the batch in its epoch, counted from 1.
     pub batch: usize,
-    /// How many batches the epoch has.
+    /// Number of batches in the epoch.
     pub batches: usize,
     /// Its loss.
     pub loss: f64,
@@ -93,7 +93,7 @@ pub(crate) enum ValidationTargets {
 }
 
 impl ValidationTargets {
-    /// As they were handed in.
+    /// The targets in their original type.
     pub fn targets(&self) -> crate::Targets<'_> {
         match self {
             ValidationTargets::Dense(dense) => dense.into(),
@@ -138,31 +138,33 @@ impl Fit {
         Self::default()
     }
 
-    /// Passes over the training data, beyond those that the model has behind it.
+    /// Additional passes over the training data (default 1).
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;
         self
     }
 
-    /// Rows of a batch, lists where the targets are in lists. With `gradient_descent`, which moves once per epoch, the rows that are added up at a time.
+    /// Rows per batch, or lists for grouped targets (default 32). With `gradient_descent`, which
+    /// updates once per epoch, the rows per micro-batch.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self
     }
 
-    /// Whether the rows are shuffled anew in each epoch, from the model's seed (default true).
+    /// Shuffles the rows in each epoch, from the model's seed (default true).
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
         self
     }
 
-    /// Share of the rows, or lists, the last ones, that are held back to validate with (default 0). As Keras, not shuffled before.
+    /// Fraction of the rows, or lists, held out for validation, taken from the end (default 0). As
+    /// in Keras, before shuffling.
     pub fn validation_split(mut self, share: f64) -> Self {
         self.validation_split = share;
         self
     }
 
-    /// Rows of their own to validate with; `validation_split` then holds none back.
+    /// Separate validation rows; `validation_split` is then ignored.
     pub fn validation_data<'a, S: Data<Elem: FloatElement>>(
         mut self,
         features: &ArrayBase<S, Ix2>,
@@ -180,23 +182,24 @@ impl Fit {
         self
     }
 
-    /// Stops when the validation loss no longer gets better.
+    /// Stops when the validation loss no longer improves.
     pub fn early_stopping(mut self, early_stopping: EarlyStopping) -> Self {
         self.early_stopping = Some(early_stopping);
         self
     }
 
-    /// Takes another learning rate than the optimizer's own.
+    /// Overrides the optimizer's learning rate.
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
         self.learning_rate = Some(learning_rate);
         self
     }
 
-    /// Takes the learning rate of each update from a schedule (see [`crate::nn::schedules`]), counted over all calls since the model was
-    /// compiled, also where it was saved in between. [`crate::Epoch::learning_rate`] tells what it was.
+    /// Sets the learning rate of each update by a schedule (see [`crate::nn::schedules`]), counted
+    /// over all calls since the model was compiled, also across saving and loading.
+    /// [`crate::Epoch::learning_rate`] reports the rate.
     ///
-    /// One that watches a value, such as [`crate::nn::schedules::ReduceOnPlateau`], sees that of each epoch: the validation loss, or the
-    /// training loss where nothing is validated.
+    /// A schedule that monitors a value, such as [`crate::nn::schedules::ReduceOnPlateau`], gets
+    /// that of each epoch: the validation loss, or the training loss without validation.
     pub fn schedule(self, schedule: impl Schedule + 'static) -> Self {
         self.shared_schedule(Arc::new(schedule), false)
     }
@@ -206,89 +209,98 @@ impl Fit {
         self.shared_schedule(Arc::new(schedule), true)
     }
 
-    /// As [`Fit::schedule`], of one that was made from its name, counted in epochs or not.
+    /// As [`Fit::schedule`], for a schedule created by name; counted in epochs if `by_epoch`.
     pub fn shared_schedule(mut self, schedule: Arc<dyn Schedule>, by_epoch: bool) -> Self {
         self.schedule = Some(LearningRatePolicy { schedule, by_epoch });
         self
     }
 
-    /// Clips the gradient by its global norm: g ← g · min(1, c / (‖g‖ + 1e-6)), with the norm over all parameters at once.
+    /// Clips the gradient by its global norm: g ← g · min(1, c / (‖g‖ + 1e-6)), with the norm over
+    /// all parameters.
     ///
-    /// g is the gradient of all that is minimised, penalties `l1` and `l2` included; an optimizer's own `weight_decay`
-    /// comes after. Everything stays on the device. A norm that is not finite makes the parameters NaN, which ends the
-    /// training with [`crate::Stop::NotFinite`] and the weights of the last good epoch.
+    /// g is the gradient of the full training loss, penalties `l1` and `l2` included; an
+    /// optimizer's `weight_decay` comes after. Runs entirely on the device. A norm that is not
+    /// finite makes the parameters NaN, which ends the training with [`crate::Stop::NotFinite`] and
+    /// the weights of the last good epoch.
     ///
-    /// PyTorch `clip_grad_norm_`, whose 1e-6 this has; Keras `global_clipnorm` and optax `clip_by_global_norm` have none.
-    /// Source: R. Pascanu, T. Mikolov, Y. Bengio, On the difficulty of training recurrent neural networks, 2013.
+    /// PyTorch `clip_grad_norm_`, with the same 1e-6; Keras `global_clipnorm` and optax
+    /// `clip_by_global_norm` have none. Source: R. Pascanu, T. Mikolov, Y. Bengio, On the
+    /// difficulty of training recurrent neural networks, 2013.
     pub fn clip_norm(mut self, norm: f64) -> Self {
         self.clip_norm = Some(norm);
         self
     }
 
-    /// Clips the gradient of each tensor, a layer's weights or its bias, by its own norm: g ← g · min(1, c / ‖g‖). Keras `clipnorm`.
+    /// Clips the gradient of each tensor, a layer's weights or its bias, by its own norm: g ← g ·
+    /// min(1, c / ‖g‖). Keras `clipnorm`.
     ///
-    /// One kind of clip at a time. In a population on a GPU the members then train in turn.
+    /// Only one kind of clip may be set. In a population on a GPU the members then train one after
+    /// another.
     pub fn clip_tensor_norm(mut self, norm: f64) -> Self {
         self.clip_tensor_norm = Some(norm);
         self
     }
 
-    /// Clips each element of the gradient into [−c, c]: PyTorch `clip_grad_value_`, Keras `clipvalue`, optax `clip`. One kind of clip
-    /// at a time.
+    /// Clips each element of the gradient to [−c, c]: PyTorch `clip_grad_value_`, Keras
+    /// `clipvalue`, optax `clip`. Only one kind of clip may be set.
     pub fn clip_value(mut self, value: f64) -> Self {
         self.clip_value = Some(value);
         self
     }
 
-    /// Whether an update whose gradient is not finite is left out, parameters and states staying as they are, and counted in
-    /// [`crate::Epoch::skipped`]; without, it ends the training (default false). The count of steps that Adam's corrections and
-    /// schedules go by goes on. optax `apply_if_finite`, PyTorch's `GradScaler`.
+    /// Skips an update whose gradient is not finite, leaving parameters and states unchanged, and
+    /// counts it in [`crate::Epoch::skipped`]; if false, it ends the training (default false). The
+    /// step count for Adam's bias corrections and for schedules still advances. optax
+    /// `apply_if_finite`, PyTorch's `GradScaler`.
     pub fn skip_non_finite(mut self, skip: bool) -> Self {
         self.skip_non_finite = skip;
         self
     }
 
-    /// Keeps a running average of the weights, saved with the model; [`crate::Model::averaged`] predicts with it. A call of `fit` without
-    /// it lets go of the one there is.
+    /// Maintains a running average of the weights, saved with the model; [`crate::Model::averaged`]
+    /// predicts with it. A call of `fit` without it discards an existing average.
     pub fn average(mut self, average: Average) -> Self {
         self.average = Some(average);
         self
     }
 
-    /// How much the rows of each class count, in training and in validation: [`ClassWeight::Balanced`] where some classes are rare.
-    /// Keras' `class_weight`; for a loss of labels also PyTorch's `weight`.
+    /// Weights of the classes' rows, in training and in validation: [`ClassWeight::Balanced`] if
+    /// some classes are rare. Keras' `class_weight`; for a loss of labels also PyTorch's `weight`.
     ///
-    /// Losses become weighted means Σ w L / Σ w, with Σ w over all rows that are trained on, or validated on, and not over each batch.
-    /// The weights of rows and classes multiply; a row of weight 0 is left out. R² is weighted too, accuracy is not, and neither is
-    /// [`crate::Model::evaluate`].
+    /// Losses become weighted means Σ w L / Σ w, with Σ w over all training or validation rows, not
+    /// over each batch. The weights of rows and classes multiply; a row of weight 0 is left out. R²
+    /// is weighted too; accuracy and [`crate::Model::evaluate`] are not.
     ///
-    /// `fit` gives [`Error::Input`] where the targets are no classes, and where there are more or fewer weights than classes.
+    /// `fit` returns [`Error::Input`] if the targets are not classes, or if the number of weights
+    /// differs from the number of classes.
     pub fn class_weight(mut self, weight: ClassWeight) -> Self {
         self.weighting.classes = Some(weight);
         self
     }
 
-    /// Takes back [`Fit::class_weight`]: for a `Fit` of [`crate::Model::fit_to_resume`].
+    /// Removes [`Fit::class_weight`]: for a `Fit` from [`crate::Model::fit_to_resume`].
     pub fn clear_class_weight(mut self) -> Self {
         self.weighting.classes = None;
         self
     }
 
-    /// The weights of classes that were asked for.
+    /// The class weights, if set.
     pub fn class_weights(&self) -> Option<&ClassWeight> {
         self.weighting.classes.as_ref()
     }
 
-    /// The weights of positive sides that were asked for.
+    /// The positive-class weights, if set.
     pub fn pos_weights(&self) -> Option<&[f64]> {
         self.weighting.positive.as_deref()
     }
 
-    /// How much each row counts, in training and in the share that `validation_split` holds back: as many numbers as rows, from 0 to 10³⁰.
-    /// Keras' `sample_weight`, scikit-learn's too. Only their proportions matter, as told at [`Fit::class_weight`]. They are not saved with
-    /// a checkpoint: a training that is resumed is handed them again.
+    /// Weight of each row, in training and in the fraction held out by `validation_split`: one
+    /// number per row, from 0 to 10³⁰. `sample_weight` of Keras and scikit-learn. Only their
+    /// proportions matter, see [`Fit::class_weight`]. Not saved in checkpoints: set them again to
+    /// resume.
     ///
-    /// `fit` gives [`Error::Input`] where there are more or fewer of them than rows, and for a loss of lists.
+    /// `fit` returns [`Error::Input`] if their number differs from the number of rows, and for a
+    /// loss of lists.
     pub fn sample_weight<S: Data<Elem: FloatElement>>(
         mut self,
         weight: &ArrayBase<S, Ix1>,
@@ -297,7 +309,8 @@ impl Fit {
         self
     }
 
-    /// How much each row of [`Fit::validation_data`] counts, as [`Fit::sample_weight`]. `fit` gives [`Error::Input`] where there are none.
+    /// Weight of each row of [`Fit::validation_data`], as [`Fit::sample_weight`]. `fit` returns
+    /// [`Error::Input`] without validation data.
     pub fn validation_weight<S: Data<Elem: FloatElement>>(
         mut self,
         weight: &ArrayBase<S, Ix1>,
@@ -306,26 +319,28 @@ impl Fit {
         self
     }
 
-    /// The weight of the positive side of each output: one number for all, or one for each output. PyTorch's `pos_weight`; for
-    /// [`crate::losses::BceWithLogits`] and [`crate::losses::MultilabelSoftMargin`]. `fit` gives [`Error::Input`] for any other loss.
+    /// Positive-class weight of each output: one number for all, or one per output. PyTorch's
+    /// `pos_weight`; for [`crate::losses::BceWithLogits`] and
+    /// [`crate::losses::MultilabelSoftMargin`]. `fit` returns [`Error::Input`] for any other loss.
     pub fn pos_weight(mut self, weight: Vec<f64>) -> Self {
         self.weighting.positive = Some(weight);
         self
     }
 
-    /// Takes back a learning rate and a schedule: for a `Fit` of [`crate::Model::fit_to_resume`] that shall have another.
+    /// Removes the learning rate and the schedule: to change those of a `Fit` from
+    /// [`crate::Model::fit_to_resume`].
     pub fn clear_learning_rate(mut self) -> Self {
         (self.learning_rate, self.schedule) = (None, None);
         self
     }
 
-    /// Takes back any clip, as [`Fit::clear_learning_rate`].
+    /// Removes any clip, as [`Fit::clear_learning_rate`].
     pub fn clear_clip(mut self) -> Self {
         (self.clip_norm, self.clip_tensor_norm, self.clip_value) = (None, None, None);
         self
     }
 
-    /// What is done around the optimizer's rule.
+    /// The step options outside the optimizer's update rule.
     pub(crate) fn step_options(&self) -> StepOptions {
         let global = |limit| Clip::GlobalNorm { limit, epsilon: 1e-6 };
         let clip = self.clip_norm.map(global).or(self.clip_tensor_norm.map(Clip::Norm));
@@ -336,30 +351,33 @@ impl Fit {
         }
     }
 
-    /// Saves the model to this file after each epoch and at the end, with all that the training needs to go on ([`Fit::resume`]). That
-    /// the file can be written is found out first.
+    /// Saves the model to this file after each epoch and at the end, with the state needed to
+    /// resume ([`Fit::resume`]). `fit` first checks that the file is writable.
     pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
         self.checkpoint = Some(path.as_ref().into());
         self
     }
 
-    /// Whether the training goes on that the model was saved in, or was last in, as if it had never been cut (default false): early
-    /// stopping knows its best epoch and how long it has waited, an epoch that was cut goes on with its next batch, and the history
-    /// begins with the epochs that were done. `epochs` are those still to come, which may be 0. [`crate::Model::fit_to_resume`] gives a
-    /// `Fit` with the options and the number of epochs that are left.
+    /// Resumes the current or last training, or that of the loaded file, as if it had never been
+    /// interrupted (default false): early stopping restores its best epoch and wait count, an
+    /// interrupted epoch continues with its next batch, and the history begins with the completed
+    /// epochs. `epochs` counts those still to run, which may be 0. [`crate::Model::fit_to_resume`]
+    /// returns a `Fit` with the options and the number of epochs left.
     ///
-    /// On other rows, or with another average, a new training begins with the model's weights, as without; a warning is logged. So it
-    /// does behind one that early stopping has ended.
+    /// With other rows or another average, a new training starts from the model's weights, as
+    /// without `resume`, and a warning is logged. The same holds after early stopping ended the
+    /// training.
     pub fn resume(mut self, resume: bool) -> Self {
         self.resume = resume;
         self
     }
 
-    /// Calls a function behind each step, with the number of the epoch, counted from 1, and what is told of the step. Where it breaks,
-    /// the training ends with [`crate::Stop::Asked`], and the checkpoint, if there is one, is saved with what the epoch has done.
+    /// Calls a function after each step, with the number of the epoch, counted from 1, and the
+    /// step's report. If it breaks, the training ends with [`crate::Stop::Asked`], and the
+    /// checkpoint, if set, is saved with the epoch's progress.
     ///
-    /// Steps are handed to the device several at a time, for about a seventh of a second: the function is called for all of them
-    /// when they are done.
+    /// Steps are submitted to the device in groups of about a seventh of a second: the function is
+    /// called for all steps of a group when they are done.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -377,8 +395,8 @@ impl Fit {
         self
     }
 
-    /// Calls a function behind each epoch with its number, counted from 1; where it breaks, the training ends with
-    /// [`crate::Stop::Asked`] and the weights of that epoch.
+    /// Calls a function after each epoch with its number, counted from 1; if it breaks, the
+    /// training ends with [`crate::Stop::Asked`] and the weights of that epoch.
     pub fn on_epoch(
         mut self,
         call: impl FnMut(usize, &Epoch) -> ControlFlow<()> + Send + 'static,
@@ -387,13 +405,15 @@ impl Fit {
         self
     }
 
-    /// Whether a bar shows loss, metric and speed while a terminal is there to show it (default true; feature `cli`).
+    /// Shows a progress bar with loss, metric and speed on a terminal (default true; feature
+    /// `cli`).
     pub fn progress(mut self, progress: bool) -> Self {
         self.progress = progress;
         self
     }
 
-    /// Refuses what looks at all gradients or weights at once, of a model whose rows are moved by themselves.
+    /// Rejects options that need all gradients or weights at once, for a model with sparse row
+    /// updates.
     pub(crate) fn check_for_embedding(&self) -> Result<()> {
         let asked = [
             ("clip_norm", self.clip_norm.is_some()),
@@ -477,7 +497,7 @@ impl Fit {
     }
 }
 
-/// Weights as they were handed in.
+/// Weights converted to f64.
 fn numbers<S: Data<Elem: FloatElement>>(weight: &ArrayBase<S, Ix1>) -> Arc<[f64]> {
     match FloatElement::floats(weight) {
         Floats::Narrow(values) => values.iter().map(|&value| f64::from(value)).collect(),
@@ -485,7 +505,7 @@ fn numbers<S: Data<Elem: FloatElement>>(weight: &ArrayBase<S, Ix1>) -> Arc<[f64]
     }
 }
 
-/// When to stop before the last epoch. Watches the validation loss, or the training loss where nothing is validated.
+/// Early stopping on the validation loss, or the training loss without validation.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EarlyStopping {
     pub(crate) patience: usize,
@@ -500,24 +520,25 @@ impl Default for EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Stops at the first epoch that is no better, and goes back to the best.
+    /// Stops at the first epoch without improvement, and restores the best weights.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Stops after so many epochs without getting better, as Keras; 0 counts as 1 (default 0).
+    /// Number of epochs without improvement before stopping, as in Keras; 0 counts as 1 (default
+    /// 0).
     pub fn patience(mut self, epochs: usize) -> Self {
         self.patience = epochs;
         self
     }
 
-    /// How much lower a loss must be to count as better, ≥ 0 (default 0).
+    /// Minimum decrease of the loss to count as an improvement, ≥ 0 (default 0).
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.min_delta = min_delta;
         self
     }
 
-    /// Whether the weights of the best epoch are put back (default true; Keras' default is false).
+    /// Restores the weights of the best epoch (default true; Keras' default is false).
     pub fn restore_best(mut self, restore_best: bool) -> Self {
         self.restore_best = restore_best;
         self

@@ -1,4 +1,4 @@
-//! The bar that shows a training on a terminal: loss, metric and speed. Silent where there is no terminal.
+//! Progress bar of a training on a terminal: loss, metric and speed. Silent without a terminal.
 
 #[cfg(feature = "cli")]
 use crate::error::text;
@@ -8,7 +8,7 @@ pub(crate) struct Bar(indicatif::ProgressBar);
 
 #[cfg(feature = "cli")]
 impl Bar {
-    /// A bar for one epoch, if a terminal is there and it is wanted.
+    /// A bar for one epoch, if `wanted` and a terminal is attached.
     pub fn new(wanted: bool, epoch: usize, epochs: usize, rows: usize) -> Option<Self> {
         use std::io::IsTerminal;
         if !wanted || !std::io::stderr().is_terminal() {
@@ -26,13 +26,13 @@ impl Bar {
         Some(Bar(bar))
     }
 
-    /// Shows how far the epoch is.
+    /// Updates the position within the epoch.
     pub fn update(&self, rows: usize, text: String) {
         self.0.set_message(text);
         self.0.set_position(rows as u64);
     }
 
-    /// Leaves the last line standing.
+    /// Ends the bar, leaving the last line on screen.
     pub fn finish(self, text: String) {
         self.0.finish_with_message(text);
     }

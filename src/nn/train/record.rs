@@ -1,4 +1,4 @@
-//! What a model's file holds of its training, so that it can go on.
+//! The training state in a model's file, for resuming.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,13 +9,14 @@ use crate::nn::train::training::{
     Best, Cut, EarlyStoppingMonitor, Options, Progress, Snapshot, Training,
 };
 
-/// The names of a snapshot's tensors behind that of the snapshot: its parameters, then its states.
+/// Names of a snapshot's tensors, after the snapshot's own name: its parameters, then its states.
 const PARTS: [&str; 6] = ["parameters", "first", "second", "third", "fourth", "fifth"];
 
-/// Numbers of an epoch: which of the four that may be missing are there, then all of them.
+/// Numbers per epoch: a bit mask of the optional values present, then all values.
 const COLUMNS: usize = 9;
 
-/// A training in the description; its numbers are tensors, which keep every bit and NaN.
+/// The training in the file's description; its numbers are tensors, which preserve every bit and
+/// NaN.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Record {
     options: Options,
@@ -64,7 +65,8 @@ impl Record {
         }
     }
 
-    /// The training, of a model with so many parameters and states; `read` gives a tensor of a shape.
+    /// The training, for a model with the given numbers of parameters and states; `read` returns a
+    /// tensor of a shape.
     pub fn training(
         self,
         [length, states]: [usize; 2],
@@ -84,7 +86,7 @@ impl Record {
         };
         let epochs: Vec<Epoch> =
             table("history", self.epochs, COLUMNS)?.chunks_exact(COLUMNS).map(epoch).collect();
-        // The epoch that was the best, if it is one of them.
+        // The best epoch, if it is in the history.
         let best = self
             .best
             .and_then(|best| Some((epochs.get(best.epoch.checked_sub(1)?)?.watched(), best)));
@@ -119,7 +121,8 @@ impl Record {
     }
 }
 
-/// Hands a training's tensors to `add`: name, shape, values, and whether they need f64. `exact` is whether weights do.
+/// Passes a training's tensors to `add`: name, shape, values, and true if they need f64. `exact` is
+/// true if weights do.
 pub(crate) fn tensors(
     training: &Training,
     exact: bool,
@@ -163,7 +166,7 @@ fn columns(report: &Epoch) -> [f64; COLUMNS] {
     [there, report.loss, accuracy, val_loss, val_accuracy, rate, r2, val_r2, report.skipped as f64]
 }
 
-/// The wall time is not kept: the same training gives the same file.
+/// The wall time is not saved: the same training gives the same file.
 fn epoch(columns: &[f64]) -> Epoch {
     let there = columns[0] as u8;
     let optional = |place: usize| (there >> place & 1 == 1).then_some(columns[2 + place]);

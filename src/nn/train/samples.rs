@@ -1,4 +1,5 @@
-//! From arrays to rows that an engine takes: shapes and values checked, labels turned into what the loss wants.
+//! Conversion of arrays to an engine's rows: checks shapes and values, converts labels to the
+//! targets of the loss.
 
 use std::borrow::Cow;
 
@@ -13,7 +14,7 @@ use crate::nn::train::weights::{Classes, Held, InBlocks, Weighed, Weighting, Wei
 use crate::runtime::tensor::narrow_labels;
 use crate::{Error, Result, Targets};
 
-/// What is taken off each feature, and what it is divided by.
+/// Offset subtracted from each feature, and its divisor.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scaling {
     pub mean: Vec<f64>,
@@ -21,7 +22,7 @@ pub(crate) struct Scaling {
 }
 
 impl Scaling {
-    /// With one number for each of `inputs` features.
+    /// One number per feature, `inputs` in all.
     pub fn new(mean: Vec<f64>, scale: Vec<f64>, inputs: usize) -> Result<Self> {
         for (name, values) in [("mean", &mean), ("scale", &scale)] {
             if values.len() != inputs {
@@ -40,7 +41,7 @@ impl Scaling {
     }
 }
 
-/// What rows must know of the model that takes them in.
+/// A model's requirements on its input rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputSpec<'m> {
     pub graph: &'m Graph,
@@ -50,20 +51,20 @@ pub(crate) struct InputSpec<'m> {
 /// Rows with their targets, flat and checked.
 #[derive(Debug)]
 pub(crate) struct Rows<'a> {
-    /// How many rows, or lists where they are items of lists.
+    /// Number of rows, or lists if the rows are items of lists.
     pub rows: usize,
     pub features: Cow<'a, [f32]>,
     dense: Vec<f32>,
     labels: Vec<i32>,
     has_labels: bool,
-    /// Rows whose label is not ignored; of lists what the loss's mean counts.
+    /// Rows whose label is not ignored; for lists, the count that the loss's mean divides by.
     pub kept: usize,
     /// Each row of targets names one class.
     pub one_hot: bool,
     lists: Option<Lists>,
     weights: Held,
     widths: [usize; 2],
-    /// How many plain rows are scored at a time.
+    /// Number of plain rows scored at a time.
     batch: usize,
 }
 
@@ -103,7 +104,7 @@ impl<'a> Rows<'a> {
             Targets::Labels(labels) => {
                 let labels: Vec<i64> = labels.iter().copied().collect();
                 check_rows(operation, rows, labels.len())?;
-                // One column tells two classes apart.
+                // One column distinguishes two classes.
                 let classes = outputs.max(2);
                 let takes_labels = loss.targets().takes_labels();
                 let classes = if takes_labels { outputs } else { classes };
@@ -130,7 +131,7 @@ impl<'a> Rows<'a> {
         Ok(found)
     }
 
-    /// Takes numbers as targets, as many for each row as there are outputs.
+    /// Takes numbers as targets, one per output and row.
     fn take_dense(
         &mut self,
         operation: &str,
@@ -157,7 +158,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Takes the rows as items of lists.
+    /// Groups the rows into lists.
     fn group(
         &mut self,
         operation: &str,
@@ -199,7 +200,8 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Gives the rows their weights, of which the first `training` are trained on, and gives back what weighs validation rows of their own.
+    /// Sets the weights of the rows, the first `training` of which are trained on; returns the
+    /// weighting of separate validation rows.
     pub fn weigh(
         &mut self,
         loss: &dyn Loss,
@@ -220,7 +222,7 @@ impl<'a> Rows<'a> {
         asked.for_validation(loss, classes.as_ref(), training)
     }
 
-    /// The classes of the rows; none where their targets are no classes.
+    /// The classes of the rows; `None` if their targets are not classes.
     pub fn classes(&self, loss: &dyn Loss) -> Option<Classes> {
         let outputs = self.widths[1];
         if self.has_labels {
@@ -230,7 +232,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Gives the rows of a block their weights.
+    /// Sets the weights of a block's rows.
     pub fn weigh_block(
         &mut self,
         loss: &dyn Loss,
@@ -241,26 +243,26 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The targets of some rows as [`Rows::dense`] gives them, with their weights.
+    /// The targets of some rows as by [`Rows::dense`], with their weights.
     pub fn weighed(&self, first: usize, rows: usize) -> Weighed<'_> {
         Weighed { targets: self.dense(first, rows), weights: self.weights.part(first, rows).rows }
     }
 
-    /// How many of them are scored at a time.
+    /// Number of rows, or lists, scored at a time.
     pub fn at_once(&self) -> usize {
-        // On a GPU a batch has room for the longest list in each of its places.
+        // On a GPU a batch allocates the length of the longest list for each of its lists.
         const MOST_ITEMS: usize = 2048;
         self.lists
             .as_ref()
             .map_or(self.batch, |lists| (MOST_ITEMS / lists.longest).clamp(1, self.batch))
     }
 
-    /// All rows as an engine takes them.
+    /// All rows in the engine's input format.
     pub fn all(&self) -> Samples<'_> {
         self.part(0, self.rows)
     }
 
-    /// Some of the rows, or lists.
+    /// A range of the rows, or lists.
     pub fn part(&self, first: usize, rows: usize) -> Samples<'_> {
         let [inputs, outputs] = self.widths;
         let lists = self.lists.as_ref().map(|lists| lists.part(first, rows));
@@ -280,7 +282,7 @@ impl<'a> Rows<'a> {
         Samples { rows, features, targets, has_ignored, lists, weights }
     }
 
-    /// The targets of some rows, where they are numbers of rows that stand for themselves; else none.
+    /// The targets of a range of plain rows with numbers as targets; else empty.
     pub fn dense(&self, first: usize, rows: usize) -> &[f32] {
         let outputs = self.widths[1];
         match self.lists {
@@ -289,7 +291,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// How many of some rows have a label that is not ignored.
+    /// Number of rows in a range whose label is not ignored.
     pub fn kept_of(&self, loss: &dyn Loss, first: usize, rows: usize) -> usize {
         if let Some(lists) = &self.lists {
             return lists.units[first..first + rows].iter().sum();
@@ -305,7 +307,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// A loss of lists wants to know where they begin; any other would be trained on lists as if they were rows.
+/// A loss of lists needs their offsets; any other loss would treat items of lists as independent
+/// rows.
 fn other_targets(loss: &dyn Loss, is_grouped: bool) -> Error {
     let (found, allowed) = if is_grouped {
         ("are in lists", "it is no loss of lists: hand it the numbers alone")
@@ -318,7 +321,7 @@ fn other_targets(loss: &dyn Loss, is_grouped: bool) -> Error {
     inputs::input_error(loss, "targets", found, allowed)
 }
 
-/// Refuses lists that are not all rows, and lists of nothing.
+/// Rejects lists that do not cover all rows, and empty lists.
 fn check_groups(operation: &str, groups: &[usize], items: usize) -> Result<()> {
     let sum = groups.iter().fold(0_usize, |sum, &size| sum.saturating_add(size));
     if sum != items {
@@ -342,7 +345,8 @@ fn names_one_class(row: &[f32]) -> bool {
     row.iter().all(|&y| y == 0.0 || y == 1.0) && row.iter().filter(|&&y| y == 1.0).count() == 1
 }
 
-/// A row for each label: 1 at its class, and elsewhere 0, or −1 where the loss wants signs. One column holds the class itself.
+/// A row for each label: 1 at its class, and elsewhere 0, or −1 if the loss takes signs. A single
+/// column holds the class itself.
 fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
     let off = if signs { -1.0 } else { 0.0 };
     if outputs == 1 {
@@ -355,7 +359,7 @@ fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
     dense
 }
 
-/// Flat features, scaled as the model wants them; f64 is scaled before it is rounded to f32.
+/// Flat features, scaled by the model's input scaling; f64 is scaled before it is rounded to f32.
 pub(crate) fn features<'a>(
     model: InputSpec,
     operation: &str,
@@ -398,7 +402,7 @@ pub(crate) fn features<'a>(
     Ok(flat)
 }
 
-/// Features of f64 as [`features`] gives them.
+/// As [`features`], from f64.
 fn narrow(model: InputSpec, operation: &str, wide: &ArrayViewD<f64>) -> Result<Vec<f32>> {
     let width = model.graph.inputs();
     let scaled = |(place, &x): (usize, &f64)| match model.scaling {
@@ -418,7 +422,7 @@ fn narrow(model: InputSpec, operation: &str, wide: &ArrayViewD<f64>) -> Result<V
     Ok(flat)
 }
 
-/// The refusal of a number that would become an infinity in f32.
+/// The error for a number that would become an infinity in f32.
 fn beyond_f32(operation: &str, name: &str, x: f64, place: usize, width: usize) -> Error {
     Error::Input {
         operation: operation.into(),

@@ -1,4 +1,5 @@
-//! The program that trains whole models: the frame, its layers, a loss and an optimizer linked into one.
+//! The fused small-model kernel: the kernel template, its layers, a loss and an optimizer linked
+//! into one program.
 
 use std::fmt::Write as _;
 
@@ -25,11 +26,12 @@ const NUMBERS: File = shader!("lib/numbers.wgsl");
 const RANDOM: File = shader!("lib/random.wgsl");
 const CLIP: File = shader!("templates/optimizer/clip.wgsl");
 
-/// Words of a turn in the table before its options, and of a batch (`TURN` and `BATCH` in the shader).
+/// Words of a member step in the table before its options, and of a batch (`TURN` and `BATCH` in
+/// the shader).
 pub(crate) const ITERATION: usize = 2;
 pub(crate) const BATCH: usize = 24;
 
-/// What a batch is for: the shader's `MODE`.
+/// Purpose of a batch: the shader's `MODE`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mode {
     Predict = 0,
@@ -52,18 +54,19 @@ pub(crate) struct Params {
     pub columns: u32,
 }
 
-/// Which form of the frame an adapter takes.
+/// Launch config of the kernel template on an adapter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct LaunchConfig {
-    /// Lanes of a workgroup.
+    /// Threads per workgroup.
     pub lanes: u32,
-    /// Rows that a lane owns: 1 or 4.
+    /// Rows per thread: 1 or 4.
     pub rows_per_thread: u32,
 }
 
 impl LaunchConfig {
-    /// On software adapters a workgroup is one vector of eight lanes, whose barriers cost little, and a load costs far
-    /// more than the arithmetic. On hardware the lanes of a workgroup hide each other's loads.
+    /// On software adapters a workgroup is one vector of eight SIMD lanes, whose barriers are
+    /// cheap, and a load costs far more than the arithmetic. On hardware the threads of a workgroup
+    /// hide each other's load latency.
     pub fn of(software: bool, chain: &DenseChain) -> Self {
         match (software, chain.length) {
             (true, _) => LaunchConfig { lanes: 8, rows_per_thread: 4 },
@@ -74,10 +77,11 @@ impl LaunchConfig {
 }
 
 impl LaunchConfig {
-    /// At most how many turns of loops a lane takes in one step.
+    /// Upper bound on the loop iterations of a thread in one step.
     pub fn loop_iterations(self, chain: &DenseChain, rows: usize) -> usize {
         let (lanes, rows_per_thread) = (self.lanes as usize, self.rows_per_thread as usize);
-        // The lane's share of so many items, each of so many turns, and its own turn.
+        // Iterations for a thread's fraction of `items`, with `each` iterations per item and one
+        // for the item itself.
         let share = |items: usize, each: usize| items.div_ceil(lanes) * (each + 1);
         let of_layer = |layer: &ChainLayer| {
             let (inputs, units, across) = (layer.inputs, layer.units, layer.units.div_ceil(4));
@@ -90,18 +94,20 @@ impl LaunchConfig {
             forward + weights + share(rows * inputs, units) + softmax
         };
         let layers: usize = chain.layers.iter().map(of_layer).sum();
-        // The shuffle's walk to a row's place is short on average, and seldom as long as this; the loss goes through a row
-        // twice, the count of right rows and the last activation once each.
+        // The shuffle's loop to find a row's position is short on average and seldom this long; the
+        // loss iterates over a row twice, the count of right rows and the last activation once
+        // each.
         let of_rows = share(rows, 64) + share(rows, 4 * chain.outputs() + 2);
         layers + of_rows + 2 * share(chain.length, 0) + 16
     }
 }
 
-/// Where the activation_buffers of a workgroup's scratch lie, in numbers of a row behind the gradient.
+/// Offsets of the activation buffers in a workgroup's scratch, in numbers per row after the
+/// gradient.
 #[derive(Clone, Debug)]
 pub(crate) struct ActivationBuffers {
     layers: Vec<[usize; 3]>,
-    /// Numbers that a row takes in all.
+    /// Numbers per row in total.
     pub width: usize,
     /// The last layer's outputs.
     pub outputs: usize,
@@ -109,7 +115,7 @@ pub(crate) struct ActivationBuffers {
 
 impl ActivationBuffers {
     pub fn new(chain: &DenseChain) -> Self {
-        // The first activation_buffer holds the rows' places in the data set.
+        // The first activation buffer holds the rows' indices in the data set.
         let mut width = 1;
         let mut take = |numbers: usize| {
             width += numbers;
@@ -125,20 +131,21 @@ impl ActivationBuffers {
     }
 }
 
-/// What a layer's sums go through element by element; a softmax comes behind.
+/// A layer's elementwise activation; a softmax follows separately.
 fn pointwise(layer: &ChainLayer) -> &dyn Activation {
     if layer.activation.rowwise() { &Identity } else { &*layer.activation }
 }
 
-/// A program and the numbers that each member has of its own in it.
+/// A program and the per-member numbers it reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Whole {
     pub program: Program,
-    /// For each training_spec that it was made for.
+    /// One per training spec of the program.
     pub options: Vec<Vec<f32>>,
 }
 
-/// The options of one filling over all members: those in which they differ go to `own`.
+/// The options of one loss, optimizer or activation over all members: those that differ between
+/// members go to `own`.
 fn settings(
     of_members: &[Vec<(&'static str, f64)>],
     own: &mut [Vec<f32>],
@@ -148,7 +155,7 @@ fn settings(
     for (place, &(name, value)) in first.iter().enumerate() {
         let same =
             of_members.iter().all(|constants| constants.get(place).is_some_and(|c| c.1 == value));
-        // WGSL has no way to write an infinity down.
+        // WGSL has no literal for an infinity.
         if same && (value as f32).is_finite() {
             settings.push((name, Setting::Constant(value)));
             continue;
@@ -161,7 +168,7 @@ fn settings(
     settings
 }
 
-/// The program for members that train with these training_specs, alike but for their numbers.
+/// The program for members with these training specs, which may differ only in numeric options.
 pub(crate) fn whole(
     chain: &DenseChain,
     training_specs: &[&TrainingSpec],
@@ -177,7 +184,7 @@ pub(crate) fn whole(
     let loss_settings = settings(&of_losses, &mut options);
     let optimizer_settings = settings(&of_optimizers, &mut options);
     let activation_buffers = ActivationBuffers::new(chain);
-    // Options decide how many states an optimizer needs: the members have as many as the one that needs most.
+    // The number of states depends on options: all members get as many as the one that needs most.
     let states = training_specs
         .iter()
         .map(|training_spec| training_spec.optimizer.states())
@@ -207,7 +214,8 @@ pub(crate) fn whole(
     Whole { program, options }
 }
 
-/// Adds a file with its options; gives back the statements that set those of a member, from `table[at + i]`.
+/// Adds a file with its options; returns the statements that load a member's options, from
+/// `table[at + i]`.
 fn add(
     program: &mut Program,
     file: File,
@@ -222,7 +230,7 @@ fn add(
         let value =
             if kind == "bool" { format!("{number} != 0.0") } else { format!("{kind}({number})") };
         let _ = writeln!(loads, "    {variable} = {value};");
-        // The name that the template knows it by.
+        // The template's name for it.
         if interface.iter().any(|declaration| declaration.starts_with(&format!("override {name}:")))
         {
             let _ = writeln!(loads, "    {name} = {variable};");
@@ -231,15 +239,16 @@ fn add(
     if loads.is_empty() {
         program.files.push(file);
     } else {
-        // Its text is in the header; the name says what the program is made of, and whether all of it is the crate's own.
+        // Its text is in the header; the name lists the program's sources and marks it as trusted
+        // only if all of them are the crate's own.
         program.header += &adaptor::with_variables(&file, settings);
         program.files.push(file.without_text());
     }
     loads
 }
 
-/// Adds the layers, and the file of each activation once. Options in which two layers of one activation differ become variables, set
-/// before each call.
+/// Adds the layers, and the file of each activation once. Options that differ between two layers
+/// with the same activation become variables, set before each call.
 fn add_layers(program: &mut Program, chain: &DenseChain, activation_buffers: &ActivationBuffers) {
     let mut files: Vec<File> = Vec::new();
     for (index, placed) in chain.layers.iter().enumerate() {
@@ -314,7 +323,7 @@ fn of_labels(loss: &dyn Loss) -> String {
             writeln!(text, "    if bitcast<u32>(label) == {}u {{ return true; }}", *word as u32);
     }
     text += "    return false;\n}\n";
-    // Of any two columns as of those there are.
+    // The number of extra classes is the same for any number of columns: 2 serves for all.
     text + &format!(
         "const EXTRA_CLASSES: u32 = {}u;\nconst PASSES: u32 = {}u;\n",
         loss.classes(2) - 2,
@@ -350,7 +359,7 @@ fn penalties(chain: &DenseChain) -> String {
     text + "    return 0.0;\n}\n"
 }
 
-/// What is done around the optimizer's rule, alike for all members.
+/// The step options outside the optimizer's update rule, equal for all members.
 fn step_options(step_options: &StepOptions, states: usize, chain: &DenseChain) -> String {
     let epsilon = match step_options.clip {
         Some(Clip::GlobalNorm { epsilon, .. }) => epsilon as f32,
@@ -370,12 +379,13 @@ fn step_options(step_options: &StepOptions, states: usize, chain: &DenseChain) -
     )
 }
 
-/// What the names of a layer begin with.
+/// Name prefix of a layer.
 fn prefix(index: usize) -> String {
     format!("layer_{index}_")
 }
 
-/// A layer's functions, with its number in their names; `options` are those of its activation that it sets itself.
+/// A layer's functions, with its index in their names; `options` are the activation options that it
+/// sets itself.
 fn layer(
     chain: &DenseChain,
     activation_buffers: &ActivationBuffers,
@@ -442,7 +452,7 @@ fn layer(
     text.replace("_N_", &format!("_{index}_"))
 }
 
-/// A number as WGSL writes it. f32 in the digits that give its bits again.
+/// A number as a WGSL literal. f32 with enough digits to round-trip.
 fn literal(kind: &str, value: f64) -> String {
     match kind {
         "bool" => (value != 0.0).to_string(),
@@ -452,12 +462,12 @@ fn literal(kind: &str, value: f64) -> String {
     }
 }
 
-/// Whether a layer has a derivative, element by element, that is not 1.
+/// True if the layer's activation is elementwise with a derivative other than 1.
 fn is_curved(layer: &ChainLayer) -> bool {
     !layer.activation.rowwise() && layer.activation.name() != Identity.name()
 }
 
-/// The calls of the layers in their order, with a barrier behind what others read.
+/// The layers' calls in order, with a barrier after writes that other threads read.
 fn order(chain: &DenseChain) -> String {
     let last = chain.layers.len() - 1;
     let mut forward = String::from("fn forward(rows: u32) {\n");
@@ -490,7 +500,8 @@ fn order(chain: &DenseChain) -> String {
     format!("{forward}}}\n{backward}}}\nfn last_through(row: u32) {{\n{through}}}\n")
 }
 
-/// Programs for the checks of the shaders: each loss, each optimizer and each activation once, in both forms.
+/// Programs for the shader checks: each loss, each optimizer and each activation once, in both
+/// launch configs.
 pub(crate) fn programs(
     losses: &[std::sync::Arc<dyn Loss>],
     optimizers: &[std::sync::Arc<dyn Optimizer>],
@@ -529,7 +540,7 @@ pub(crate) fn programs(
                 .program,
         );
     }
-    // Members that differ in every option: none of them is a constant then.
+    // Members that differ in every option, so that none is a constant.
     for entry in crate::nn::optimizers::CATALOGUE.iter().filter(|entry| !entry.variants.is_empty())
     {
         if (entry.make)(&serde_json::Value::Null)?.per_tensor().is_some() {

@@ -1,4 +1,4 @@
-//! Trainings on rows that come in blocks: more of them than memory, or the device, holds.
+//! Training on rows in blocks: data sets larger than memory or the device.
 
 use ndarray::{Axis, concatenate};
 
@@ -17,29 +17,29 @@ use crate::nn::train::training_run::{Loaded, TrainingRun, scoring};
 use crate::nn::train::weights::{ClassWeight, InBlocks, Sums, Weighed, Weighting, no_classes};
 use crate::{Error, Result, Targets};
 
-/// Where the rows of an epoch come from.
+/// Source of an epoch's rows.
 pub(crate) enum Feed<'f> {
-    /// They are on the device.
+    /// Already on the device.
     Loaded,
-    /// Block by block.
+    /// Streamed in blocks.
     Blocks(Streamed<'f>),
 }
 
-/// Rows that come in blocks, and what was seen of them.
+/// Rows in blocks, and statistics of those seen.
 pub(crate) struct Streamed<'f> {
     pub training: &'f mut (dyn Blocks + 'f),
     pub validation: Option<&'f mut (dyn Blocks + 'f)>,
-    /// How much the rows of both count.
+    /// Row weights of training and validation.
     pub weights: [InBlocks; 2],
     seen: Seen,
 }
 
-/// What was seen of rows.
+/// Statistics of the rows seen.
 struct Seen {
-    /// Rows of the epoch at hand whose label is not ignored.
+    /// Rows of the current epoch whose label is not ignored.
     kept: usize,
     reach: Reach,
-    /// Of the targets of the epoch at hand.
+    /// R² over the targets of the current epoch.
     measure: Option<RunningR2>,
 }
 
@@ -57,7 +57,7 @@ impl Seen {
 }
 
 impl Feed<'_> {
-    /// How many rows of an epoch count; `loaded` are those on the device.
+    /// Number of an epoch's rows that count; `loaded` are those on the device.
     pub fn kept(&self, loaded: usize) -> usize {
         match self {
             Feed::Loaded => loaded,
@@ -65,7 +65,7 @@ impl Feed<'_> {
         }
     }
 
-    /// Whether rows come with weights.
+    /// True if rows come with weights.
     pub fn weighs(&self) -> bool {
         matches!(self, Feed::Blocks(blocks) if blocks.training.weighs())
     }
@@ -86,18 +86,22 @@ impl Feed<'_> {
 }
 
 impl Model {
-    /// As [`Model::fit`], on rows that come in [`Blocks`]: a block or two are in memory at a time, so that there may be more rows than it
-    /// holds. Validation rows come in blocks too, or as [`Fit::validation_data`] has them.
+    /// As [`Model::fit`], on rows from [`Blocks`]: one or two blocks are in memory at a time, so
+    /// that the data may exceed it. Validation rows come in blocks too, or from
+    /// [`Fit::validation_data`].
     ///
-    /// Each epoch goes through all blocks. Batches of [`Fit::batch_size`] are cut out of them, and what is left of one goes before the rows of
-    /// the next. With [`Fit::shuffle`] the rows of each block come in another order, from the model's seed, the epoch and the number of the
-    /// block; in which order the blocks come is theirs to say. The same blocks give the same bits, whatever the epoch was cut
-    /// into ([`Fit::resume`]). Rows count as [`Blocks::weighed_epoch`], [`Fit::class_weight`] and [`Fit::pos_weight`] say, of which the first two
-    /// cost one more pass over the blocks before the first epoch: their sums must be known. The history tells R² of the
-    /// training rows for the squared error alone, and no baseline: all targets would have to be at hand.
+    /// Each epoch reads all blocks. They are split into batches of [`Fit::batch_size`], and the
+    /// rest of a block is joined to the rows of the next. With [`Fit::shuffle`] the rows of each
+    /// block are shuffled, by the model's seed, the epoch and the number of the block; the order of
+    /// the blocks is up to [`Blocks`]. The same blocks give the same bits, also if an epoch was
+    /// interrupted ([`Fit::resume`]). Row weights are those of [`Blocks::weighed_epoch`],
+    /// [`Fit::class_weight`] and [`Fit::pos_weight`]; the first two need one extra pass over the
+    /// blocks before the first epoch, for their sums. The history has R² of the training rows for
+    /// the squared error only, and no baseline: both would need all targets at once.
     ///
     /// # Errors
-    /// As [`Model::fit`]; those of the blocks; [`Error::Input`] if they bring more or fewer rows than they say, and for losses of lists.
+    /// As [`Model::fit`]; errors of the blocks; [`Error::Input`] if their number of rows differs
+    /// from the announced one, and for losses of lists.
     pub fn fit_blocks<'f>(
         &mut self,
         training: &'f mut (dyn Blocks + 'f),
@@ -148,7 +152,7 @@ impl Model {
         let training_run = self.run_of_blocks(&training_spec, training, &fit, &for_validation)?;
         (training_spec.metric, training_spec.step_options) =
             (training_run.metric, fit.step_options());
-        // Whatever is validated on is part of what the training is.
+        // The validation source is part of the training's identity.
         let fingerprint = training.fingerprint().rotate_left(1)
             ^ validation.as_ref().map_or(0, |blocks| blocks.fingerprint() ^ blocks.rows() as u64);
         let seen = Seen { kept: 0, reach: training_run.reach, measure: None };
@@ -157,10 +161,10 @@ impl Model {
         self.trained(&training_spec, &fit, training_run, &mut Feed::Blocks(streamed), fingerprint)
     }
 
-    /// As [`Model::evaluate`], on rows that come in [`Blocks`].
+    /// As [`Model::evaluate`], on rows from [`Blocks`].
     ///
     /// # Errors
-    /// As [`Model::evaluate`]; those of the blocks.
+    /// As [`Model::evaluate`]; errors of the blocks.
     pub fn evaluate_blocks(&mut self, rows: &mut dyn Blocks) -> Result<Score> {
         let mut training_spec = self.training_spec("evaluate_blocks")?;
         let first = first_of(rows)?;
@@ -173,7 +177,7 @@ impl Model {
         Ok(self.score_blocks(&training_spec, rows, None)?.0)
     }
 
-    /// How much the rows of blocks count: what their weights add up to takes a pass over all of them.
+    /// The row weights of blocks: their sum takes a pass over all of them.
     fn weights_of(
         &self,
         training_spec: &TrainingSpec,
@@ -197,7 +201,7 @@ impl Model {
         InBlocks::new(loss, asked, self.graph.outputs(), sums.as_ref())
     }
 
-    /// What a training in blocks has in common with another: the first block says what the targets are.
+    /// The training run of blocks: the first block determines the type of the targets.
     fn run_of_blocks(
         &mut self,
         training_spec: &TrainingSpec,
@@ -231,7 +235,7 @@ impl Model {
         Ok(TrainingRun { training, validation, metric, yardstick: None, reach })
     }
 
-    /// Rows as an engine takes them.
+    /// A block as rows for an engine.
     fn rows_of<'d>(&self, training_spec: &TrainingSpec, block: &'d Dataset) -> Result<Rows<'d>> {
         let features = FloatElement::floats(&block.features);
         match &block.target {
@@ -253,7 +257,8 @@ impl Model {
         }
     }
 
-    /// Trains on the batches of an epoch that have no outcome yet; true where the callback asks for the end.
+    /// Trains on the batches of an epoch without an outcome yet; true if the callback requests the
+    /// end.
     pub(crate) fn train_blocks(
         &mut self,
         blocks: &mut Streamed,
@@ -279,7 +284,7 @@ impl Model {
             if first + count > total {
                 return Err(other_rows(first + count, total));
             }
-            // The last batch may be short.
+            // The last batch may be shorter.
             let here =
                 if first + count == total { pass.batches.len() - done } else { count / size };
             let seed = self
@@ -325,7 +330,7 @@ impl Model {
         Ok(false)
     }
 
-    /// Loss and accuracy over all blocks, and R² of numbers; without `weights` all rows count alike.
+    /// Loss and accuracy over all blocks, and R² of numbers; unweighted without `weights`.
     pub(crate) fn score_blocks(
         &mut self,
         training_spec: &TrainingSpec,
@@ -350,7 +355,7 @@ impl Model {
             self.engine.unload(loaded.data);
             measured?;
             for outcome in outcomes? {
-                // Each is a part of the mean over its block.
+                // Each is a term of the mean over its block.
                 loss += outcome.loss * loaded.kept as f64;
                 correct += outcome.correct;
             }
@@ -362,7 +367,7 @@ impl Model {
         Ok((score, measure.and_then(|measure| measure.r2(score.loss))))
     }
 
-    /// Adds the targets of a block that is loaded, and what is predicted for it where that is asked for.
+    /// Adds the targets of a loaded block, and its predictions if needed.
     fn measure_block(
         &mut self,
         measure: &mut RunningR2,
@@ -388,7 +393,7 @@ fn first_of(blocks: &mut dyn Blocks) -> Result<Dataset> {
     })
 }
 
-/// Refuses weights that are not one for each row.
+/// Rejects weights whose number differs from the rows'.
 fn check_weights(block: &Dataset, weights: Option<&[f64]>) -> Result<()> {
     match weights {
         Some(weights) if weights.len() != block.rows() => {
@@ -399,7 +404,7 @@ fn check_weights(block: &Dataset, weights: Option<&[f64]>) -> Result<()> {
     }
 }
 
-/// The rows that are left of a block before those of the next.
+/// The remaining rows of a block, followed by those of the next.
 fn joined(rest: Option<WeighedBlock>, (block, weights): WeighedBlock) -> Result<WeighedBlock> {
     let Some((rest, before)) = rest else { return Ok((block, weights)) };
     let weights = match (before, weights) {

@@ -1,4 +1,4 @@
-//! How far a training has come, in such detail that it can go on as if it had never been cut.
+//! The state of a training, complete enough to resume it as if it had never been interrupted.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,22 +9,22 @@ use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::{EarlyStopping, Fit};
 use crate::nn::train::weights::{ClassWeight, Weighting};
 
-/// How far a model has been trained.
+/// Training progress of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// Updates of the parameters.
     pub steps: u64,
-    /// Epochs, which choose the order of the rows.
+    /// Completed epochs, which index the row orders.
     pub epochs: u32,
-    /// Updates that went into the running average.
+    /// Updates of the running average.
     #[serde(default)]
     pub averaged: u64,
-    /// What a schedule remembers of the value that it watches.
+    /// The schedule's state for its monitored value.
     #[serde(default)]
     pub watched: Watched,
 }
 
-/// Weights to come back to.
+/// Weights and states to restore.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Snapshot {
     pub parameters: Vec<f64>,
@@ -41,17 +41,18 @@ pub(crate) struct Best {
     pub value: f64,
 }
 
-/// How one model fares, epoch by epoch.
+/// Early-stopping monitor of one model: its history and best epoch.
 #[derive(Debug, Default)]
 pub(crate) struct EarlyStoppingMonitor {
     pub history: History,
     pub best: Option<Best>,
-    /// Epochs in a row that were no better.
+    /// Consecutive epochs without improvement.
     pub waited: usize,
 }
 
 impl EarlyStoppingMonitor {
-    /// Adds an epoch, and keeps a snapshot of it if it is the best so far; true where early stopping ends the training.
+    /// Adds an epoch, with a snapshot if it is the best so far; true if early stopping ends the
+    /// training.
     pub fn add(
         &mut self,
         report: Epoch,
@@ -61,7 +62,7 @@ impl EarlyStoppingMonitor {
         let value = report.watched();
         self.history.epochs.push(report);
         let Some(early) = early else { return Ok(false) };
-        // Anything is better than NaN, which is less than nothing.
+        // Any number is better than NaN, which does not compare.
         let gains = self
             .best
             .as_ref()
@@ -76,7 +77,7 @@ impl EarlyStoppingMonitor {
         Ok(self.ends(early))
     }
 
-    /// Whether early stopping has waited long enough; noted as the reason of the end.
+    /// True if early stopping has waited long enough; records it as the reason of the end.
     pub fn ends(&mut self, early: &EarlyStopping) -> bool {
         let Some(best) = self.best.as_ref().filter(|_| self.waited >= early.patience.max(1)) else {
             return false;
@@ -85,14 +86,14 @@ impl EarlyStoppingMonitor {
         true
     }
 
-    /// Notes that a batch's loss was not finite.
+    /// Records a batch's loss that was not finite.
     pub fn abort(&mut self, batch: usize, loss: f64) {
         let epoch = self.history.epochs.len() + 1;
         self.history.stopped = Some(Stop::NotFinite { epoch, batch: batch + 1, loss, cause: None });
     }
 }
 
-/// The options of a training that belong to its numbers: it goes on with them.
+/// The training options that affect its numbers, saved for resuming.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Options {
     batch_size: usize,
@@ -108,10 +109,10 @@ pub(crate) struct Options {
     class_weight: Option<ClassWeight>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pos_weight: Option<Vec<f64>>,
-    /// Whether rows had weights, which a file does not keep.
+    /// True if rows had weights, which a file does not contain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) sample_weight: bool,
-    /// The rows came in blocks: in another order than rows at hand.
+    /// The rows came in blocks: in another order than loaded rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_blocks: bool,
 }
@@ -157,34 +158,34 @@ impl Options {
         }
     }
 
-    /// Whether an epoch has the same batches.
+    /// True if an epoch has the same batches.
     pub fn same_batches(&self, other: &Self) -> bool {
         (self.batch_size, self.shuffle, self.in_blocks)
             == (other.batch_size, other.shuffle, other.in_blocks)
     }
 }
 
-/// An epoch that a callback ended in its midst.
+/// An epoch that a callback ended midway.
 #[derive(Debug)]
 pub(crate) struct Cut {
-    /// What the epoch began with.
+    /// The state at the beginning of the epoch.
     pub before: Snapshot,
-    /// What came of the batches that it had.
+    /// Outcomes of its completed batches.
     pub outcomes: Vec<Outcome>,
-    /// Updates that were left out.
+    /// Skipped updates.
     pub skipped: usize,
 }
 
-/// The training that a model is in, or was last in.
+/// The current or last training of a model.
 #[derive(Debug)]
 pub(crate) struct Training {
     pub options: Options,
-    /// Epochs that it shall have in all.
+    /// Planned epochs in total.
     pub planned: usize,
-    /// A fingerprint of the rows that it goes over and validates on.
+    /// A fingerprint of its training and validation rows.
     pub rows: u64,
     pub monitor: EarlyStoppingMonitor,
-    /// What the last epoch left, where the best one's weights were put back.
+    /// State after the last epoch, if the best weights were restored.
     pub last: Option<Snapshot>,
     pub cut: Option<Cut>,
 }
@@ -201,17 +202,18 @@ impl Training {
         }
     }
 
-    /// Epochs behind it.
+    /// Completed epochs.
     pub fn done(&self) -> usize {
         self.monitor.history.epochs.len()
     }
 
-    /// How many epochs are left.
+    /// Remaining epochs.
     pub fn left(&self) -> usize {
         self.planned.saturating_sub(self.done())
     }
 
-    /// Nothing but the options: early stopping has ended it, and what comes is another.
+    /// Resets everything but the options: early stopping has ended the training, and the next one
+    /// is new.
     pub fn end(&mut self) {
         *self = Training::new(self.options.clone(), 0, self.rows);
     }

@@ -1,5 +1,5 @@
-//! What every training has in common, of one model or of many: its rows, its batches, what is told of an epoch, and
-//! whether it is worth going on.
+//! Training run, shared by single models and populations: rows, batches, epoch reports, checks for
+//! non-finite losses.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::training::Progress;
 use crate::{Error, Result, Targets};
 
-/// Rows, or lists, that are loaded, and how many there are.
+/// Handle and number of loaded rows, or lists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loaded {
     pub data: usize,
     pub rows: usize,
     pub kept: usize,
-    /// How many are scored at a time.
+    /// Rows scored at a time.
     pub at_once: usize,
 }
 
 impl Loaded {
-    /// All of some rows, loaded under a number.
+    /// All of `rows`, loaded under the handle `data`.
     pub fn new(rows: &Rows, data: usize) -> Self {
         Loaded { data, rows: rows.rows, kept: rows.kept, at_once: rows.at_once() }
     }
@@ -38,13 +38,13 @@ pub(crate) struct TrainingRun {
     pub training: Loaded,
     pub validation: Option<Loaded>,
     pub metric: Option<Metric>,
-    /// What a regression is measured by.
+    /// Reference values for the R² of a regression.
     pub yardstick: Option<Yardstick>,
     pub reach: Reach,
 }
 
 impl TrainingRun {
-    /// Checks the rows, parts them as `fit` says and hands them to `load`.
+    /// Checks the rows, splits them by `fit` and passes them to `load`.
     pub fn new(
         input_spec: InputSpec,
         loss: &Arc<dyn Loss>,
@@ -54,7 +54,7 @@ impl TrainingRun {
         mut load: impl FnMut(&Samples) -> Result<usize>,
     ) -> Result<Self> {
         let mut rows = Rows::new(input_spec, &**loss, "fit", features, targets)?;
-        // Rows of their own are enough to validate with: none are held back then.
+        // Separate validation rows suffice: none are held out.
         let split = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
         let held_back = (rows.rows as f64 * split) as usize;
         let training = rows.rows - held_back;
@@ -98,13 +98,13 @@ impl TrainingRun {
             ));
         }
         let own = || Yardstick::new(loss, rows.weighed(0, training), held, outputs);
-        // Of classes there is accuracy.
+        // Classes have accuracy instead.
         training_run.yardstick =
             yardstick.unwrap_or_else(own).filter(|_| training_run.metric.is_none());
         Ok(training_run)
     }
 
-    /// What was loaded, to be let go of.
+    /// Handles of the loaded data, for unloading.
     pub fn data(&self) -> impl Iterator<Item = usize> {
         [Some(self.training), self.validation].into_iter().flatten().map(|loaded| loaded.data)
     }
@@ -133,14 +133,14 @@ pub(crate) fn batches(
                 progress.averaged += u64::from(training_spec.step_options.average.is_some());
                 training_spec.optimizer.step(progress.steps, rate)
             });
-            // A whole batch is added up from pieces: each is a part of one mean.
+            // A full batch is accumulated over micro-batches: each is a term of one mean.
             let divisor_rows = whole.then(|| training.kept.max(1));
             Batch { start, rows, order, divisor_rows, accumulate: whole && start > 0, update }
         })
         .collect()
 }
 
-/// Tells an epoch the rate of its last update, and a schedule how the epoch went.
+/// Sets the rate of the last update in an epoch's report, and passes the epoch to the schedule.
 pub(crate) fn observe(fit: &Fit, progress: &mut Progress, report: &mut Epoch) {
     let Some(learning_rate_policy) = &fit.schedule else { return };
     let (steps, epochs) = (progress.steps.saturating_sub(1), progress.epochs.saturating_sub(1));
@@ -163,7 +163,7 @@ pub(crate) fn scoring(loaded: Loaded) -> Vec<Batch> {
         .collect()
 }
 
-/// The score of rows whose batches came out so.
+/// The score of rows from the outcomes of their batches.
 pub(crate) fn score(training_spec: &TrainingSpec, outcomes: &[Outcome], kept: usize) -> Score {
     let correct: f64 = outcomes.iter().map(|outcome| outcome.correct).sum();
     Score {
@@ -172,12 +172,13 @@ pub(crate) fn score(training_spec: &TrainingSpec, outcomes: &[Outcome], kept: us
     }
 }
 
-/// Places and lengths of pieces of so many rows.
+/// Starts and lengths of chunks of `size` rows.
 fn pieces(rows: usize, size: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..rows).step_by(size).map(move |start| (start, size.min(rows - start)))
 }
 
-/// An epoch's mean loss and accuracy from those of its batches; the losses of the updates go to `steps`.
+/// An epoch's mean loss and accuracy from those of its batches; the losses of the updates go to
+/// `steps`.
 pub(crate) fn summarize(
     training_spec: &TrainingSpec,
     batches: &[Batch],
@@ -191,7 +192,7 @@ pub(crate) fn summarize(
         loss = outcomes.iter().map(|outcome| outcome.loss).sum();
         steps.push(loss);
     } else {
-        // The batches that were left out have no part in the mean.
+        // Skipped batches are excluded from the mean.
         let counts = |outcome: &Outcome| {
             !training_spec.step_options.skip_non_finite || outcome.loss.is_finite()
         };
@@ -204,14 +205,14 @@ pub(crate) fn summarize(
     Epoch { loss, accuracy, ..Epoch::default() }
 }
 
-/// The first batch whose loss is not finite; the last one if it is the parameters that are not, which the last update
-/// of an epoch may abort before any loss has seen them.
+/// The first batch whose loss is not finite; the last one if the parameters are not finite, which
+/// the last update of an epoch may cause before any loss shows it.
 pub(crate) fn first_not_finite(
     training_spec: &TrainingSpec,
     outcomes: &[Outcome],
     parameters: impl FnOnce() -> Result<Vec<f64>>,
 ) -> Result<Option<(usize, f64)>> {
-    // With it such a step was left out.
+    // With `skip_non_finite` the step was skipped.
     let ends = !training_spec.step_options.skip_non_finite;
     if let Some(batch) = outcomes.iter().position(|outcome| ends && !outcome.loss.is_finite()) {
         return Ok(Some((batch, outcomes[batch].loss)));

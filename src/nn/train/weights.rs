@@ -1,4 +1,5 @@
-//! How much each row counts in a training: weights of classes, of rows, and of the positive side of each output.
+//! Row weights of a training: weights of classes, of rows, and of the positive class of each
+//! output.
 
 use std::sync::Arc;
 
@@ -8,42 +9,43 @@ use crate::criterion::inputs;
 use crate::losses::{Domain, Loss};
 use crate::{Error, Result};
 
-/// How much the rows of each class count.
+/// Weights of the classes' rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassWeight {
-    /// n / (k · n_c) for class c: n rows are trained on, n_c of them of class c, and k classes are among them. All classes then count
-    /// alike. scikit-learn's `balanced`.
+    /// n / (k · n_c) for class c: n training rows, n_c of them of class c, and k classes among
+    /// them. All classes then have equal total weight. scikit-learn's `balanced`.
     Balanced,
-    /// A weight for each class, in the order of the labels; 0 for the negative and 1 for the positive class of a single output.
+    /// A weight for each class, in the order of the labels; 0 for the negative and 1 for the
+    /// positive class of a single output.
     Each(Vec<f64>),
 }
 
 /// The largest weight. Only proportions matter, and products of two stay far within f64.
 const LARGEST: f64 = 1e30;
 
-/// What [`crate::Fit`] was told of weights.
+/// The weight options of [`crate::Fit`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Weighting {
     pub classes: Option<ClassWeight>,
     pub rows: Option<Arc<[f64]>>,
-    /// Of validation rows of their own.
+    /// For separate validation rows.
     pub validation: Option<Arc<[f64]>>,
     pub positive: Option<Vec<f64>>,
-    /// The rows are those that are validated on, and no others.
+    /// The rows are separate validation rows.
     pub is_of_validation: bool,
 }
 
-/// The weights of rows that go to a device. Empty where all are 1.
+/// The weights of rows for a device. Empty if all are 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Weights<'a> {
-    /// One for each row, 1 in the mean over those that are kept.
+    /// One per row, with mean 1 over the rows that are not ignored.
     pub rows: &'a [f32],
-    /// Of the positive side of each output.
+    /// Positive-class weight of each output.
     pub positive: &'a [f32],
 }
 
-/// Targets, and how much the rows count that they are of; no weights where all count alike.
+/// Targets with the weights of their rows; empty weights if all are 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Weighed<'a> {
     pub targets: &'a [f32],
@@ -51,13 +53,13 @@ pub(crate) struct Weighed<'a> {
 }
 
 impl Weighed<'_> {
-    /// How much the target at a place counts.
+    /// The weight of the target at an index.
     pub fn weight(&self, place: usize, outputs: usize) -> f64 {
         self.weights.get(place / outputs).map_or(1.0, |&weight| f64::from(weight))
     }
 }
 
-/// The weights as the rows hold them.
+/// Owned weights of the rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held {
     pub rows: Vec<f32>,
@@ -65,7 +67,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Those of some rows.
+    /// The weights of a range of rows.
     pub fn part(&self, first: usize, rows: usize) -> Weights<'_> {
         let of_rows = if self.rows.is_empty() { &[][..] } else { &self.rows[first..first + rows] };
         Weights { rows: of_rows, positive: &self.positive }
@@ -73,7 +75,7 @@ impl Held {
 }
 
 impl Weighting {
-    /// Whether anything was asked for.
+    /// True if any weights are set.
     pub fn is_some(&self) -> bool {
         self.classes.is_some()
             || self.rows.is_some()
@@ -81,7 +83,7 @@ impl Weighting {
             || self.positive.is_some()
     }
 
-    /// Refuses what no training can take.
+    /// Rejects weights outside their domain.
     pub fn check(&self) -> Result<()> {
         let allowed = "from 0 to 1e30, and one above 0";
         let check = |name: &str, values: &mut dyn Iterator<Item = f64>| {
@@ -109,7 +111,7 @@ impl Weighting {
         }
     }
 
-    /// The weights of the positive sides, one for each output.
+    /// The positive-class weights, one per output.
     pub fn positive(&self, loss: &dyn Loss, outputs: usize) -> Result<Vec<f32>> {
         let Some(values) = &self.positive else { return Ok(Vec::new()) };
         if !loss.inputs().iter().any(|input| input.name == "pos_weight") {
@@ -136,7 +138,7 @@ impl Weighting {
         }
     }
 
-    /// As for validation rows of their own: their classes weigh what they weigh in the training.
+    /// The weighting of separate validation rows: their classes have the weights of the training.
     pub fn for_validation(
         &self,
         loss: &dyn Loss,
@@ -158,8 +160,8 @@ impl Weighting {
         })
     }
 
-    /// A weight for each row; empty where all are 1. `classes` are those of the rows, none for a row that is left out, and the first
-    /// `training` rows are trained on, all others validated on.
+    /// A weight per row; empty if all are 1. `classes` are those of the rows, `None` for a row that
+    /// is left out; the first `training` rows are for training, all others for validation.
     pub fn rows(
         &self,
         loss: &dyn Loss,
@@ -194,7 +196,7 @@ impl Weighting {
         let is_kept = |row: usize| classes.is_none_or(|classes| classes.of_rows[row].is_some());
         for part in [0..training, training..rows] {
             let kept: Vec<usize> = part.clone().filter(|&row| is_kept(row)).collect();
-            // By the largest first: their sum may leave f64.
+            // Divide by the largest first: their sum may overflow f64.
             let largest = kept.iter().fold(0.0_f64, |largest, &row| largest.max(found[row]));
             if !kept.is_empty() && largest == 0.0 {
                 let is_trained_on = part.start == 0 && !self.is_of_validation;
@@ -213,17 +215,18 @@ impl Weighting {
                 .for_each(|weight| *weight = *weight / largest * (kept.len() as f64 / sum));
         }
         let found: Vec<f32> = found.into_iter().map(|weight| weight as f32).collect();
-        // Without weights a small network goes through one kernel.
+        // Without weights a small network runs in the fused small-model kernel.
         let is_plain =
             found.iter().enumerate().all(|(row, &weight)| weight == 1.0 || !is_kept(row));
         Ok(if is_plain { Vec::new() } else { found })
     }
 }
 
-/// What is added up of rows that come in blocks, before it is known how much they count.
+/// Sums over rows in blocks, from which their weights follow.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sums {
-    /// Rows of each class that are not left out, and their weights; of one class where there are none.
+    /// Rows of each class that are not left out, and their weights; a single class if there are
+    /// none.
     rows: Vec<usize>,
     weights: Vec<f64>,
 }
@@ -244,18 +247,18 @@ impl Sums {
     }
 }
 
-/// How much rows count that come in blocks: as [`Weighting::rows`] has it of rows at hand.
+/// Weights of rows in blocks: as [`Weighting::rows`] for loaded rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InBlocks {
-    /// What brings the weights of all rows to 1 in the mean; none where all are 1.
+    /// Scales the weights of all rows to mean 1; `None` if all are 1.
     scale: Option<f64>,
-    /// The weight of each class, where classes have one.
+    /// The weight of each class, if set.
     pub of_class: Option<Vec<f64>>,
     positive: Vec<f32>,
 }
 
 impl InBlocks {
-    /// Of rows in blocks that add up to `sums`.
+    /// For rows in blocks with the given `sums`.
     pub fn new(
         loss: &dyn Loss,
         asked: &Weighting,
@@ -286,7 +289,7 @@ impl InBlocks {
         Ok(InBlocks { scale: Some(scale), of_class, positive })
     }
 
-    /// The weights of the rows of a block, of which `weights` are those that it came with.
+    /// The row weights of a block; `weights` are its own.
     pub fn held(
         &self,
         loss: &dyn Loss,
@@ -327,7 +330,7 @@ impl InBlocks {
     }
 }
 
-/// That there are no classes to weigh.
+/// The error for class weights without classes.
 pub(crate) fn no_classes(loss: &dyn Loss) -> Error {
     let allowed = "targets that are classes: labels of a loss of classes, one-hot rows, or one output of two classes; several labels a row \
                    take pos_weight";
@@ -337,21 +340,21 @@ pub(crate) fn no_classes(loss: &dyn Loss) -> Error {
 /// The classes of rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Classes {
-    /// None for a row that is left out.
+    /// `None` for a row that is left out.
     pub of_rows: Vec<Option<usize>>,
-    /// How many there may be.
+    /// Number of possible classes.
     pub count: usize,
 }
 
 impl Classes {
-    /// From labels, some of which leave their row out.
+    /// From labels; rows with an ignored label are left out.
     pub fn of_labels(labels: &[i32], ignored: &[i64], count: usize) -> Self {
         let class = |&label: &i32| (!ignored.contains(&i64::from(label))).then_some(label as usize);
         Classes { of_rows: labels.iter().map(class).collect(), count }
     }
 
-    /// From a row of numbers for each: the one column that is 1, or of a single column whether it is above the middle. None where
-    /// the rows name no class.
+    /// From dense rows: the one column that is 1, or, for a single column, above the midpoint or
+    /// not. `None` if the rows are not classes.
     pub fn of_dense(loss: &dyn Loss, dense: &[f32], outputs: usize, one_hot: bool) -> Option<Self> {
         if outputs > 1 {
             let largest = |row: &[f32]| {
@@ -383,7 +386,7 @@ fn of_classes(
     of_counts(loss, asked, classes.count, &rows)
 }
 
-/// The weight of each class, of which so many rows are trained on.
+/// The weight of each class, from the numbers of training rows.
 fn of_counts(
     loss: &dyn Loss,
     asked: &ClassWeight,
@@ -404,7 +407,7 @@ fn of_counts(
         ClassWeight::Balanced => {
             let (all, present) =
                 (rows.iter().sum::<usize>(), rows.iter().filter(|&&rows| rows > 0).count());
-            // A class that is validated on alone counts as it stands.
+            // A class only in the validation rows has weight 1 before scaling.
             let weight = |&of_class: &usize| {
                 if of_class == 0 { 1.0 } else { all as f64 / (present * of_class) as f64 }
             };

@@ -1,5 +1,5 @@
-//! Every op of the list in the middle of a graph: central differences, a value used twice, each device against the reference; and
-//! fused against unfused, shared memory against memory of its own.
+//! Every op of the list inside a graph: central differences, a value used twice, each device
+//! against the reference; and fused against unfused, shared memory against separate memory.
 
 mod scale;
 mod sum;
@@ -22,17 +22,18 @@ use crate::runtime::recorder::Recorder;
 
 const ROWS: usize = 6;
 
-/// The numbers that a walk starts from.
+/// The inputs of a walk.
 struct Case {
     graph: Graph,
     x: Vec<f64>,
     ids: Vec<i32>,
     parameters: Vec<f64>,
-    /// dL/dy of what the graph ends in.
+    /// dL/dy of the graph's output.
     upstream: Vec<f64>,
 }
 
-/// What comes of a walk: the output, the gradients of all parameters (of a table the sum over the rows that name each of its rows).
+/// Results of a walk: the output and the gradients of all parameters (for a table, the sum over the
+/// positions of each of its rows).
 #[derive(Debug, PartialEq)]
 struct Found {
     output: Vec<f64>,
@@ -41,7 +42,7 @@ struct Found {
 
 fn drawn(count: usize, stream: u64) -> Vec<f64> {
     let mut random = Random::new(11, stream);
-    // Of f32's precision, so that all devices begin with the same numbers.
+    // Rounded to f32, so that all devices begin with the same numbers.
     (0..count).map(|_| f64::from((2.0 * random.uniform() - 1.0) as f32)).collect()
 }
 
@@ -193,12 +194,13 @@ impl Case {
         found.output.iter().zip(&self.upstream).map(|(y, g)| y * g).sum()
     }
 
-    /// Which elements of the flat buffer belong to a parameter and not to a gap.
+    /// True if an element of the flat buffer belongs to a parameter and not to a gap.
     fn is_parameter(&self, place: usize) -> bool {
         self.graph.parameters.iter().any(|parameter| self.graph.range(parameter).contains(&place))
     }
 
-    /// The largest difference over output and gradients, by the size of what is expected.
+    /// The largest difference over output and gradients, relative to the size of the expected
+    /// values.
     fn difference(&self, found: &Found, expected: &Found) -> f64 {
         assert_eq!(
             (found.output.len(), found.gradients.len()),
@@ -214,7 +216,7 @@ impl Case {
     }
 }
 
-/// An example of each op: the list's, and those of this module.
+/// Examples of each op: those of the list and of this module.
 fn examples() -> Vec<(&'static Entry, Example)> {
     let entries = OPS.iter().copied().chain([&scale::ENTRY]);
     entries
@@ -222,11 +224,12 @@ fn examples() -> Vec<(&'static Entry, Example)> {
         .collect()
 }
 
-/// An op of one input with a dense layer and a factor before it, a factor behind it, and its output used twice.
+/// An op with one input, preceded by a dense layer and a scale, followed by a scale, with its
+/// output used twice.
 fn in_the_middle(entry: &Entry, example: Example) -> Graph {
     let mut graph = Graph::new(example.inputs[0].clone());
     let mut x = graph.input();
-    // Ids are no numbers to be scaled.
+    // Ids are not numbers and cannot be scaled.
     if entry.name != "embedding" {
         x = graph.add("before", ops::dense::Dense::new(graph.inputs(), true), &[x]).unwrap();
         x = graph.add("factor", Scale(0.7), &[x]).unwrap();
@@ -290,7 +293,7 @@ fn the_gradients_of_every_op_in_a_graph_are_those_of_central_differences() {
                 case.loss(moved)
             };
             let expected = (at(h) - at(-h)) / (2.0 * h);
-            // h² of a third derivative below some ten, and 2⁻⁵³/h of a loss of some ten.
+            // h² of a third derivative below about ten, and 2⁻⁵³/h of a loss of about ten.
             assert!(
                 (found.gradients[place] - expected).abs() <= 1e-8,
                 "{name}, {place}: {}, {expected}",
@@ -310,7 +313,7 @@ fn a_value_that_is_used_twice_has_the_sum_of_both_gradients() {
     let mut alone = Graph::new(vec![2]);
     let x = alone.add("before", ops::dense::Dense::new(2, false), &[alone.input()]).unwrap();
     alone.add("factor", Scale(7.0), &[x]).unwrap();
-    // 2 · 3 + 1 times what goes through the layer.
+    // 2 · 3 + 1 times the layer's single contribution.
     let (twice, once) = (Case::new(graph), Case::new(alone));
     let expected = once.on_cpu::<f64>(&once.graph, ROWS, true);
     assert!(twice.difference(&twice.on_cpu::<f64>(&twice.graph, ROWS, true), &expected) <= 1e-15);
@@ -328,7 +331,8 @@ fn every_op_gives_on_each_device_what_the_reference_gives() {
         let name = format!("{example:?}");
         let case = Case::new(in_the_middle(entry, example));
         let expected = case.on_cpu::<f64>(&case.graph, ROWS, true);
-        // Sums of some ten products of some ones, rounded to 6e-8 each, and functions of 2e-7.
+        // Sums of some ten products of order one, rounded to 6e-8 each, and functions of error
+        // 2e-7.
         let of_cpu = case.difference(&case.on_cpu::<f32>(&case.graph, ROWS, true), &expected);
         let of_gpu = case.difference(&case.on_gpu(&device, &case.graph, ROWS, true), &expected);
         assert!(of_cpu <= 4e-6 && of_gpu <= 4e-6, "{name}: {of_cpu}, {of_gpu}");
@@ -356,7 +360,7 @@ fn fused_epilogues_and_derivatives_give_what_the_ops_give_one_by_one() {
         let unfused = case.on_gpu(&device, &case.graph, ROWS, true);
         for fused in [&epilogues, &derivatives] {
             let found = case.on_gpu(&device, fused, ROWS, true);
-            // One compiler may join a product and a sum where another kernel ends.
+            // A compiler may fuse a product and a sum in one kernel but not across two.
             assert!(
                 case.difference(&found, &unfused) <= 1e-6,
                 "{}",
@@ -390,9 +394,9 @@ fn a_head_in_chunks_gives_what_all_rows_at_once_give() {
         let head = fuse::chunked_head(&case.graph).unwrap().expect("it ends in a dense layer");
         let fused = fuse::chunked_head(&fuse::epilogues(&case.graph).unwrap()).unwrap().unwrap();
         let fused = fuse::derivatives(&fused, true).unwrap();
-        // A part that is shorter at the end, and one row at a time.
+        // A shorter last chunk, and one row at a time.
         for chunk in [4, 1] {
-            // The bias comes before the product and not behind it.
+            // The bias is added before the product instead of after it.
             assert!(
                 case.difference(&case.on_cpu::<f64>(&head, chunk, true), &expected) <= 1e-15 * 16.0
             );
@@ -407,7 +411,8 @@ fn a_head_in_chunks_gives_what_all_rows_at_once_give() {
     assert!(fuse::chunked_head(&models()[1]).unwrap().is_none(), "it ends in an activation");
 }
 
-/// Memory is full of NaN before a walk: what is read before it was written, or was written over too early, shows.
+/// Memory is full of NaN before a walk, to expose reads of unwritten memory and premature
+/// overwrites.
 #[test]
 fn tensors_that_share_memory_give_the_bits_of_tensors_that_do_not() {
     let of_examples = examples().into_iter().map(|(entry, example)| in_the_middle(entry, example));

@@ -1,4 +1,4 @@
-//! Scale by a constant: the shortest op there can be, and all that one takes.
+//! Scale by a constant: a minimal example of a complete op.
 
 use crate::Result;
 use crate::cpu::real::Real;

@@ -1,4 +1,4 @@
-//! The sum of two values: an op of two inputs, which lets a test use a value twice.
+//! The sum of two values: an op with two inputs, for tests that use a value twice.
 
 use crate::Result;
 use crate::cpu::real::Real;

@@ -1,4 +1,4 @@
-//! The kernels of a dense layer: matrix products with what goes before and after them.
+//! Dense layer kernels: matrix products with fused bias, activation and derivative.
 
 use crate::Result;
 use crate::nn::activations::{Activation, Identity};
@@ -11,7 +11,7 @@ fn flag(value: bool) -> f64 {
     f64::from(u8::from(value))
 }
 
-/// The output of a layer: y = activation(x W + b), of an activation by element.
+/// The output of a layer: y = activation(x W + b), with an elementwise activation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Forward<'a> {
     pub activation: &'a dyn Activation,
@@ -20,7 +20,8 @@ pub(crate) struct Forward<'a> {
     pub x: &'a wgpu::Buffer,
     pub parameters: &'a wgpu::Buffer,
     pub y: &'a wgpu::Buffer,
-    /// Takes what the activation was given, if its derivative asks for it; else any buffer that is bound to nothing else.
+    /// Receives the activation's input, if its derivative needs it; else any buffer without another
+    /// binding.
     pub sums: &'a wgpu::Buffer,
 }
 
@@ -52,16 +53,17 @@ pub(crate) fn weight_gradient(
     )
 }
 
-/// The gradient of a layer's input, times the derivative of the activation that made it: dZ Wᵀ ∘ f'.
+/// The gradient of a layer's input, times the derivative of the activation that produced it: dZ Wᵀ
+/// ∘ f'.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputGradient<'a> {
-    /// The activation that made the input, by element.
+    /// The elementwise activation that produced the input.
     pub activation: &'a dyn Activation,
     pub params: Params,
     pub grad_sums: &'a wgpu::Buffer,
     pub parameters: &'a wgpu::Buffer,
     pub grad_input: &'a wgpu::Buffer,
-    /// What the activation was given, if its derivative asks for it.
+    /// The activation's input, if its derivative needs it.
     pub sums_of_input: &'a wgpu::Buffer,
     pub x: &'a wgpu::Buffer,
 }
@@ -71,7 +73,7 @@ pub(crate) fn input_gradient(recorder: &mut Recorder, layer: &InputGradient) -> 
     let mut storage = vec![layer.grad_sums, layer.parameters, layer.grad_input];
     let constants = [("KEEP_INPUT", flag(layer.activation.needs_input()))];
     let mut kind = Kind::plain(Layout::NT);
-    // Identity is 1 · product: the product as it is.
+    // Identity has derivative 1: the plain product.
     if layer.activation.name() != Identity.name() {
         storage.extend([layer.sums_of_input, layer.x]);
         let (epilogue, activation) = (Epilogue::InputGradient, Some(layer.activation));

@@ -1,4 +1,4 @@
-//! Gather: the rows of a batch, or the items of its lists, in the order of the batch.
+//! Gather: the rows of a batch, or the items of its lists, in the batch's order.
 
 use std::sync::Arc;
 
@@ -23,17 +23,18 @@ pub(crate) struct GatherParams {
     pub start: u32,
     pub length: u32,
     pub shuffled: u32,
-    /// Places of a list in the batch; not read where rows are gathered.
+    /// Padded length of a list in the batch; unused for rows.
     pub places: u32,
     pub keys: [u32; 8],
 }
 
-/// The gather kernel; a workgroup for each row of the batch.
+/// The gather kernel; a workgroup per row of the batch.
 pub(crate) fn gather(gpu: &Gpu) -> Result<Arc<Kernel>> {
     gpu.kernel(&gather_program(lanes_of(gpu.is_software()).into()))
 }
 
-/// The gather kernel of lists, which writes `padding` behind each; a workgroup for each place of the batch.
+/// The gather kernel of lists, which fills the rest of each list with `padding`; a workgroup per
+/// position of the batch.
 pub(crate) fn gather_lists(gpu: &Gpu, padding: f32) -> Result<Arc<Kernel>> {
     gpu.kernel(&gather_lists_program(lanes_of(gpu.is_software()).into(), padding))
 }
@@ -47,7 +48,7 @@ fn gather_lists_program(lanes: f64, padding: f32) -> Program {
     Program::plain("gather of lists", &[GATHER_LISTS, RANDOM], constants)
 }
 
-/// Every program of this file, for the checks of the shaders.
+/// All programs of this file, for the shader checks.
 pub(crate) fn programs() -> Vec<Program> {
     [8.0, 64.0]
         .into_iter()

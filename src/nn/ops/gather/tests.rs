@@ -1,11 +1,12 @@
-//! The uniform of the gathers, and what they leave of lists.
+//! The uniform of the gather kernels, and gathered lists.
 
 use std::mem::offset_of;
 
 use crate::nn::ops::gather::*;
 use crate::runtime::wgsl;
 
-/// The shader's members with their offsets; its size is the Rust struct's, whose end may be padding.
+/// Checks the shader's members and their offsets; its size is the Rust struct's, which may end in
+/// padding.
 fn asks(program: &Program, own: usize, expected: &[(&str, usize)]) {
     let module = wgsl::parse(&program.label, &program.header, &program.files).unwrap();
     let (size, members) = wgsl::struct_layout(&module.ir, "Params").expect("the shader has it");
@@ -37,7 +38,7 @@ fn the_gathers_uniform_is_that_of_both_shaders() {
     }
 }
 
-/// What a gather of lists leaves in a batch that was full of sevens, in so many dispatches as there are parts.
+/// The result of gathering lists into a batch full of sevens, with one dispatch per binding chunk.
 fn gathered(
     gpu: &Gpu,
     items: &[f32],
@@ -81,12 +82,12 @@ fn lists_are_gathered_to_their_last_item_and_each_part_gives_its_own() {
         2.0, 3.0, 4.0, 5.0, -1.0, -1.0, 6.0, 7.0, -1.0, -1.0, -1.0, -1.0, 8.0, 9.0, 10.0, 11.0,
         -1.0, -1.0,
     ];
-    // The first list begins one item later here, so that its third place is behind its end.
+    // The first list begins one item later here, so that its third position is past its end.
     let shifted = [1, 3, 4, 6, 10];
     for parts in [&[[0, 10]][..], &[[0, 3], [3, 7]], &[[3, 7], [0, 3]], &[[0, 1], [1, 4], [5, 5]]] {
         assert_eq!(gathered(&gpu, &items, &shifted, parts, [0, 3, 3]), expected, "{parts:?}");
     }
-    // A part alone gives its own items, from its first to its last, and all of the padding.
+    // A single chunk gives its own items, from its first to its last, and all of the padding.
     let [a, b] = [[3, 2], [0, 3]].map(|part| gathered(&gpu, &items, &offsets, &[part], [0, 3, 3]));
     let of = |found: &[f32]| found.chunks(2).map(|item| item[0]).collect::<Vec<_>>();
     assert_eq!(of(&a), [7.0, 7.0, 7.0, 6.0, -1.0, -1.0, 8.0, 7.0, -1.0]);

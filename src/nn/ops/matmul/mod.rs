@@ -1,7 +1,8 @@
-//! The matrix product: its shapes, its uniform and the shader files that make it up.
+//! Matrix product: its shapes, uniform and shader files.
 //!
-//! A product's shader is parameters + access + layout + core + epilogue, and an activation where the epilogue calls one.
-//! Nothing here touches wgpu. Of a dense layer with weights W [inputs, outputs] and bias b, flat as [W | b]:
+//! A product's shader is parameters + access + layout + core + epilogue, and an activation if the
+//! epilogue calls one. Nothing here uses wgpu. For a dense layer with weights W [inputs, outputs]
+//! and bias b, flat as [W | b]:
 //!
 //! | pass | layout | left | right | m, n, k | epilogue |
 //! |---|---|---|---|---|---|
@@ -17,7 +18,7 @@ use std::fmt::Write as _;
 pub(crate) use crate::nn::ops::matmul::tile::*;
 use crate::runtime::wgsl::{File, shader};
 
-/// How the two operands lie in memory.
+/// Memory layout of the two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Layout {
     /// left [m, k], right [k, n].
@@ -28,14 +29,16 @@ pub(crate) enum Layout {
     TN,
 }
 
-/// What becomes of the finished product.
+/// Epilogue applied to the finished product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Epilogue {
-    /// `activate(product + bias)`. Bindings: 3 bias, 4 output, 5 kept (written if `KEEP_INPUT`). Calls an activation.
+    /// `activate(product + bias)`. Bindings: 3 bias, 4 output, 5 saved input (written if
+    /// `KEEP_INPUT`). Calls an activation.
     Forward,
-    /// `product * derivative(x, y)`. Bindings: 4 output, 5 kept x (read if `KEEP_INPUT`), 6 y. Calls an activation.
+    /// `product * derivative(x, y)`. Bindings: 4 output, 5 saved x (read if `KEEP_INPUT`), 6 y.
+    /// Calls an activation.
     InputGradient,
-    /// Stored, or added to what is there. Binding: 4 output.
+    /// Stored, or added to the output. Binding: 4 output.
     WeightGradient,
 }
 
@@ -47,14 +50,15 @@ pub(crate) struct Shape {
     pub k: u32,
 }
 
-/// The uniform of the kernels (`Params` in shaders/ops/matmul/matmul_params.wgsl). Offsets count elements.
+/// The uniform of the kernels (`Params` in shaders/ops/matmul/matmul_params.wgsl). Offsets count
+/// elements.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct Params {
     pub m: u32,
     pub n: u32,
     pub k: u32,
-    /// 1: the left matrix of TN has m − 1 stored columns and counts as having one more, of ones.
+    /// 1: the left matrix of TN has m − 1 stored columns and an implicit last column of ones.
     pub ones: u32,
     /// 1: a weight gradient is added to the output.
     pub accumulate: u32,
@@ -62,24 +66,25 @@ pub(crate) struct Params {
     pub right_offset: u32,
     pub bias_offset: u32,
     pub output_offset: u32,
-    /// The depth of a part where k is split: see `split`.
+    /// Depth of a partial sum with split k: see `split`.
     pub part_k: u32,
     /// The size of a uniform is a multiple of 16 bytes.
     pub padding: [u32; 2],
 }
 
-/// A tile, the width of memory access and whether k is split: with a layout and an epilogue, one shader.
+/// A tile, the memory access width and split k or not: with a layout and an epilogue, one shader.
 ///
-/// **Every variant sums in the same order**: an output has one accumulator, which walks k upwards by fused
-/// multiplications from zero on (split: one for each part, and the parts in their order). So the choice among tiles, by
-/// rule or by the clock, changes no bit of a result; what would, the number of parts, comes from the shape alone.
-/// Only the sign of a zero may differ: tiles pad k by products 0 · 0 to different lengths, and −0 + 0 is 0.
+/// **Every variant sums in the same order**: an output has one accumulator, which runs over
+/// ascending k by fused multiply-adds from zero on (with split k: one per partial sum, added in
+/// order). So the choice of tile, by rule or by autotuning, changes no bit of a result; the number
+/// of partial sums, which would, depends only on the shape. Only the sign of a zero may differ:
+/// tiles pad k by products 0 · 0 to different lengths, and −0 + 0 is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variant {
     pub tile: Tile,
     /// Four elements at a time: all lengths and offsets are multiples of four.
     pub vec4: bool,
-    /// Each workgroup takes a part of k; `matmul_join.wgsl` sums the parts.
+    /// Each workgroup sums a range of k; `matmul_join.wgsl` adds the partial sums.
     pub split: bool,
 }
 
@@ -94,7 +99,8 @@ impl Params {
         Shape { m: self.m, n: self.n, k: self.k }
     }
 
-    /// Whether no run of four neighbours crosses the end of a row of any of the matrices, nor begins off a multiple of four.
+    /// True if aligned groups of four elements cross no row end of any matrix and all offsets are
+    /// multiples of four.
     pub(crate) fn is_aligned(&self, layout: Layout) -> bool {
         let stored_rows = if layout == Layout::TN { self.m - self.ones } else { 0 };
         [
@@ -111,8 +117,8 @@ impl Params {
     }
 }
 
-/// The variant for a product on an adapter, by rule. Every adapter has one: the smallest tile fits the least that WebGPU
-/// allows.
+/// The variant for a product on an adapter, by rule. Every adapter has one: the smallest tile fits
+/// WebGPU's minimum limits.
 pub(crate) fn variant(params: &Params, layout: Layout, adapter: &Adapter) -> Variant {
     Variant {
         tile: best_tile(params.shape(), adapter),
@@ -129,7 +135,7 @@ impl Shape {
 }
 
 impl Variant {
-    /// The `const`s that the core's text leaves open.
+    /// The `const`s required by the core's text.
     pub(crate) fn header(&self) -> String {
         let Tile { core, rows, columns, k, lanes, eight_by_eight, buffers } = self.tile;
         let mut header = String::new();
@@ -143,7 +149,7 @@ impl Variant {
         header
     }
 
-    /// The shader files, but for the activation that the epilogue may call.
+    /// The shader files, except the activation that the epilogue may call.
     pub(crate) fn sources(&self, layout: Layout, epilogue: Epilogue) -> Vec<File> {
         let mut files = vec![
             shader!("ops/matmul/matmul_params.wgsl"),
@@ -178,7 +184,7 @@ impl Variant {
         files
     }
 
-    /// Workgroups that cover the product, for each part of k.
+    /// Workgroups that cover the product, per range of k.
     pub(crate) fn workgroups(&self, shape: Shape) -> u32 {
         self.tile.workgroups(shape)
     }
@@ -194,7 +200,8 @@ impl Epilogue {
     }
 }
 
-/// The shader files of the pass that joins the parts of a split k, but for the activation that the epilogue may call.
+/// The shader files of the pass that adds the partial sums of a split k, except the activation that
+/// the epilogue may call.
 pub(crate) fn join_sources(epilogue: Epilogue) -> Vec<File> {
     let mut files = vec![
         shader!("ops/matmul/matmul_params.wgsl"),

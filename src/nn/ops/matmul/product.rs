@@ -1,4 +1,5 @@
-//! One matrix product as commands: the tile chosen, k split where the rule says so, the epilogue's program linked.
+//! Commands of a matrix product: selects the tile, splits k if the rule requires it, links the
+//! epilogue's program.
 
 use crate::Result;
 use crate::nn::activations;
@@ -15,19 +16,19 @@ use crate::runtime::wgsl::File;
 
 const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");
 
-/// What a product's program is made of, but for the tile.
+/// The inputs of a product's program, except the tile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind<'a> {
     pub layout: Layout,
     pub epilogue: Epilogue,
-    /// What the epilogue calls: none in a weight gradient.
+    /// The activation called by the epilogue: `None` in a weight gradient.
     pub activation: Option<&'a dyn Activation>,
     /// The epilogue's own `override`s.
     pub constants: &'a [(&'static str, f64)],
 }
 
 impl Kind<'_> {
-    /// The product as it is, stored or added to what is there.
+    /// The plain product, stored or added to the output.
     pub(crate) fn plain(layout: Layout) -> Kind<'static> {
         Kind { layout, epilogue: Epilogue::WeightGradient, activation: None, constants: &[] }
     }
@@ -42,7 +43,7 @@ impl Kind<'_> {
         )
     }
 
-    /// The program that sums the parts of a split k.
+    /// The program that adds the partial sums of a split k.
     pub(crate) fn join_program(&self, lanes: u32) -> Program {
         let mut program = self.linked(
             "matmul, its parts".into(),
@@ -66,7 +67,7 @@ impl Kind<'_> {
     }
 }
 
-/// What the choice of a product's variant must know of this device.
+/// The properties of this device that select a product's variant.
 pub(crate) fn adapter(gpu: &Gpu) -> Adapter {
     Adapter {
         software: gpu.is_software(),
@@ -86,8 +87,9 @@ pub(crate) fn product(
     Recorder::commands_of(gpu, |recorder| record(recorder, kind, params, storage))
 }
 
-/// Records a product. `storage` is what the epilogue's bindings hold, in their order: left, right, then bias, output,
-/// kept (forward), or output, kept, y (input gradient), or output (weight gradient).
+/// Records a product. `storage` holds the buffers of the epilogue's bindings, in order: left,
+/// right, then bias, output, saved input (forward), or output, saved x, y (input gradient), or
+/// output (weight gradient).
 pub(crate) fn record(
     recorder: &mut Recorder,
     kind: &Kind,
@@ -104,7 +106,8 @@ pub(crate) fn record(
     recorder.dispatch(&kernel, params, storage, variant.workgroups(params.shape()))
 }
 
-/// Records a product whose k is split into parts so deep: all parts at once, then their sum and the epilogue.
+/// Records a product with k split into ranges of the given depth: all partial sums at once, then
+/// their sum and the epilogue.
 pub(crate) fn record_in_parts(
     recorder: &mut Recorder,
     kind: &Kind,
@@ -131,7 +134,7 @@ pub(crate) fn record_in_parts(
     })
 }
 
-/// The programs that join the parts of a product: for the checks of the shaders.
+/// The programs that add the partial sums of a product: for the shader checks.
 pub(crate) fn join_programs(activation: &dyn Activation) -> Vec<Program> {
     let kind =
         |epilogue, activation| Kind { layout: Layout::NN, epilogue, activation, constants: &[] };

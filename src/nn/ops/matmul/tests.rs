@@ -1,4 +1,5 @@
-//! The matrix product: the laws of its table, all its shaders translated, and what they compute against an f64 product.
+//! Matrix product: properties of the tile table, translation of all shaders, results against an f64
+//! product.
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
@@ -95,13 +96,14 @@ fn each_lane_of_a_tiled_core_brings_exactly_one_block_and_owns_its_share() {
         assert_eq!((tile.rows / 4 + tile.columns / 4) * (tile.k / 4), tile.lanes, "{tile:?}");
         let side = if tile.eight_by_eight { 8 } else { 4 };
         assert_eq!(tile.rows / side * (tile.columns / side), tile.lanes, "{tile:?}");
-        // 32 lanes stand 8 across and 4 down, and each four lines of k are turned by another number of the 8 vec4s.
+        // 32 threads are arranged 8 across and 4 down, and each four lines of k are rotated by
+        // another number of the 8 vec4s.
         assert!(
             (tile.rows / side).is_multiple_of(4) && (tile.columns / side).is_multiple_of(8),
             "{tile:?}"
         );
         assert!(matches!(tile.k / 4, 2 | 4 | 8), "{tile:?}");
-        // A part of a split k ends where a tile does.
+        // A range of a split k ends at a tile boundary.
         assert_eq!(32 % tile.k, 0, "{tile:?}");
     }
 }
@@ -132,7 +134,8 @@ fn the_uniform_lies_in_memory_as_the_shader_says() {
     let module =
         naga::front::wgsl::parse_str(shader!("ops/matmul/matmul_params.wgsl").text).unwrap();
     let (size, members) = wgsl::struct_layout(&module, "Params").expect("the shader has it");
-    // The size of a uniform is a multiple of 16 bytes: Rust's has padding behind the shader's last field.
+    // The size of a uniform is a multiple of 16 bytes: the Rust struct has padding after the
+    // shader's last field.
     assert_eq!((size as usize).next_multiple_of(16), size_of::<Params>());
     let own = [
         ("m", offset_of!(Params, m)),
@@ -200,7 +203,7 @@ fn translate(module: &naga::Module, info: &naga::valid::ModuleInfo) -> Result<()
     Ok(())
 }
 
-/// Numbers in (−1, 1) that a seed fixes.
+/// Pseudo-random numbers in (−1, 1) from a seed.
 fn numbers(seed: u32, length: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761) | 1;
     let mut next = || {
@@ -212,12 +215,12 @@ fn numbers(seed: u32, length: usize) -> Vec<f32> {
     (0..length).map(|_| next()).collect()
 }
 
-/// What a product reads and writes.
+/// Inputs and initial output of a product.
 struct Operands {
     left: Vec<f32>,
     right: Vec<f32>,
     bias: Vec<f32>,
-    /// What the output holds before, with seven elements behind its end that nobody may touch.
+    /// The initial contents of the output, with seven elements past its end that must not change.
     before: Vec<f32>,
     y: Vec<f32>,
 }
@@ -235,7 +238,7 @@ impl Operands {
         }
     }
 
-    /// The product at a place and the sum of its terms' magnitudes.
+    /// The product at an element and the sum of its terms' magnitudes.
     fn product(&self, p: &Params, layout: Layout, row: u32, column: u32) -> (f64, f64) {
         let left = |k: u32| match layout {
             Layout::TN if p.ones == 1 && row == p.m - 1 => 1.0,
@@ -250,8 +253,8 @@ impl Operands {
         ((0..p.k).map(term).sum(), (0..p.k).map(|k| term(k).abs()).sum())
     }
 
-    /// What the output must hold at a place, and how far f32 may stray: k + 2 roundings of half a unit, of sums that the
-    /// magnitudes bound.
+    /// The expected output at an element and the f32 tolerance: k + 2 roundings of half a unit, of
+    /// sums bounded by the magnitudes.
     fn expected(
         &self,
         p: &Params,
@@ -322,7 +325,7 @@ fn activation(epilogue: Epilogue) -> Option<&'static dyn Activation> {
     (epilogue != Epilogue::WeightGradient).then_some(&Relu as &dyn Activation)
 }
 
-/// The first place where the output is wrong.
+/// The first wrong element of the output.
 fn fault(
     p: &Params,
     layout: Layout,
@@ -382,8 +385,9 @@ fn cases() -> Vec<Params> {
     cases
 }
 
-/// Runs all cases through some tiles. Each pair of tile and layout takes one of the epilogues, so that every epilogue
-/// meets every core and every layout: a pipeline for each triple would take the software compiler minutes.
+/// Runs all cases through some tiles. Each pair of tile and layout uses one of the epilogues, so
+/// that every epilogue meets every core and every layout: a pipeline for each triple would take the
+/// software compiler minutes.
 fn compare(gpu: &Gpu, tiles: &[Tile]) {
     for p in cases() {
         for (iteration, &tile) in tiles.iter().enumerate() {
@@ -421,7 +425,7 @@ fn both_cores_equal_the_product_in_f64_with_bounds_checked() {
     compare(&gpu, &[REGISTER, TILED_SMALL]);
 }
 
-/// Enough of k that sums taken in another order differ; lengths that leave tails in every tile.
+/// k large enough that sums in another order differ; lengths that leave tails in every tile.
 const DEEP: [(u32, u32, u32); 2] = [(68, 76, 404), (35, 41, 403)];
 
 #[test]
@@ -434,7 +438,7 @@ fn all_tiles_give_the_same_bits() {
             let p = Params::new(shape(m, n, k));
             let operands = Operands::new(&p, layout);
             let vec4 = p.is_aligned(layout);
-            // One access by single elements is enough: the order of a sum is the cores'.
+            // One scalar access variant is enough: the core alone determines the order of a sum.
             if !vec4 && layout != Layout::NN {
                 continue;
             }
@@ -450,10 +454,10 @@ fn all_tiles_give_the_same_bits() {
             };
             let first = product(TILES[0], &p);
             for tile in &TILES[1..] {
-                // As numbers, so that 0 is −0.
+                // Compared as numbers, so that 0 equals −0.
                 assert!(product(*tile, &p) == first, "{tile:?} {layout:?} {p:?}");
             }
-            // The comparison can fail: split otherwise, k is summed in another order.
+            // The comparison can fail: with another split, k is summed in another order.
             assert!(product(TILES[0], &Params { part_k: 32, ..p }) != first, "{layout:?} {p:?}");
         }
     }
@@ -483,7 +487,7 @@ fn a_split_k_gives_the_product_in_f64_in_every_layout_and_epilogue() {
         .expect("these tests need an adapter, a software one will do");
     let checked = Gpu::open_with(GpuOptions::default().checked(true))
         .expect("these tests need an adapter, a software one will do");
-    // k of one part and a bit, of many, and a multiple; parts of 32 and of 64.
+    // k of one range and a remainder, of many, and a multiple; ranges of 32 and of 64.
     for (m, n, k, part_k) in
         [(5, 7, 33, 32), (36, 12, 500, 64), (13, 10, 256, 32), (1, 1, 1025, 64)]
     {
@@ -534,7 +538,8 @@ fn only_few_and_deep_outputs_of_a_card_are_split_and_the_parts_cover_k() {
         assert!((parts - 1) * part_k < k, "the last of {parts} parts has nothing to do");
         let most =
             [TILED_SMALL, REGISTER_SMALL].map(|tile| parts * tile.workgroups(shape(m, n, k)));
-        // A workgroup too many, which folding into two dimensions gives, would write behind the parts' end.
+        // An extra workgroup, which folding into two dimensions produces, would write past the end
+        // of the partial sums.
         assert!(most.iter().all(|&workgroups| workgroups <= 65_535), "{most:?}");
     }
 }

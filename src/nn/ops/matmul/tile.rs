@@ -1,24 +1,24 @@
-//! The tiles of the matrix product: which there are, which fits an adapter and a shape, and into what parts k is split.
+//! Tiles of the matrix product: the list, the selection by adapter and shape, and the split of k.
 
 use crate::nn::ops::matmul::Shape;
 
-/// What the choice of a variant must know of an adapter.
+/// The adapter properties that select a variant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Adapter {
     /// It runs on the CPU's own cores.
     pub software: bool,
-    /// Its smallest subgroup; 0 where there are none.
+    /// Its smallest subgroup; 0 without subgroups.
     pub subgroup: u32,
-    /// Lanes that a workgroup may have.
+    /// Maximum threads per workgroup.
     pub lanes: u32,
-    /// Bytes of memory that a workgroup may have.
+    /// Maximum bytes of workgroup memory.
     pub workgroup_memory: u32,
 }
 
-/// Where the tiles live.
+/// Storage of the tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Core {
-    /// Registers and shuffles alone.
+    /// Registers and shuffles only.
     Register,
     /// Workgroup memory.
     Tiled,
@@ -33,9 +33,9 @@ pub(crate) struct Tile {
     /// Depth of the tiles in workgroup memory.
     pub k: u32,
     pub lanes: u32,
-    /// A lane owns 8 × 8 outputs instead of 4 × 4 (tiled), or `rows` × 4 (register).
+    /// A thread computes 8 × 8 outputs instead of 4 × 4 (tiled), or `rows` × 4 (register).
     pub eight_by_eight: bool,
-    /// Two tiles of each matrix in workgroup memory by turns spare a barrier.
+    /// Two alternating buffers per matrix in workgroup memory save a barrier.
     pub buffers: u32,
 }
 
@@ -63,22 +63,24 @@ const fn tiled(side: u32, k: u32, lanes: u32, buffers: u32) -> Tile {
     }
 }
 
-/// All tiles there are, from the largest of each kind down. Register tiles: milliseconds on lavapipe (Mesa 22.3, two
-/// cores) for 512×512 at k = 784, and until the first result is there, the pipeline's compilation included.
+/// All tiles, from the largest of each kind down. Register tiles: milliseconds on lavapipe (Mesa
+/// 22.3, two cores) for 512×512 at k = 784, and until the first result, including the pipeline's
+/// compilation.
 ///
 /// | tile | a product | first | for |
 /// |---|---|---|---|
-/// | 32×32, 8 lanes | 10–11 | 180–195 | software, large products |
-/// | 16×32, 8 lanes | 12.5–14 | 125–135 | software |
-/// | 8×32, 8 lanes | 19–22 | 100–110 | software, small products: the first step of a model waits for its pipelines |
-/// | 128×128×16, 256 lanes | | | hardware, large products; with one and with two buffers |
-/// | 64×64×8, 64 lanes | | | hardware, medium products |
-/// | 64×64×32, 256 lanes | | | hardware, medium products: a quarter of the registers, twice the workgroup memory |
-/// | 32×32×16, 64 lanes | | | hardware, small products; software without subgroups of eight |
+/// | 32×32, 8 threads | 10–11 | 180–195 | software, large products |
+/// | 16×32, 8 threads | 12.5–14 | 125–135 | software |
+/// | 8×32, 8 threads | 19–22 | 100–110 | software, small products: the first step of a model waits for its pipelines |
+/// | 128×128×16, 256 threads | | | hardware, large products; with one and with two buffers |
+/// | 64×64×8, 64 threads | | | hardware, medium products |
+/// | 64×64×32, 256 threads | | | hardware, medium products: a quarter of the registers, twice the workgroup memory |
+/// | 32×32×16, 64 threads | | | hardware, small products; software without subgroups of eight |
 ///
-/// No tile for hardware has been timed on hardware yet: the rules below are first guesses, and the tuner's to correct.
-/// A lane that read its own operands from storage (8 × 16 outputs each, no shuffles) took twice as long as 32×32. Register
-/// tiles for subgroups of four lanes are not worth having: SwiftShader, which has those, did not finish compiling one.
+/// No tile for hardware has been timed on hardware yet: the rules below are first guesses, which
+/// the tuner corrects. A variant in which each thread read its own operands from storage (8 × 16
+/// outputs each, no shuffles) took twice as long as 32×32. Register tiles for subgroups of four
+/// threads are not worthwhile: SwiftShader, which has those, did not finish compiling one.
 pub(crate) const REGISTER_LARGE: Tile = register(32);
 pub(crate) const REGISTER: Tile = register(16);
 pub(crate) const REGISTER_SMALL: Tile = register(8);
@@ -88,7 +90,7 @@ pub(crate) const TILED: Tile = tiled(64, 8, 64, 2);
 pub(crate) const TILED_MANY_LANES: Tile = tiled(64, 32, 256, 1);
 pub(crate) const TILED_SMALL: Tile = tiled(32, 16, 64, 1);
 
-/// All of them, for whoever builds or judges each.
+/// All tiles, for building and testing each.
 pub(crate) const TILES: [Tile; 8] = [
     REGISTER_LARGE,
     REGISTER,
@@ -100,29 +102,34 @@ pub(crate) const TILES: [Tile; 8] = [
     TILED_SMALL,
 ];
 
-/// From so many multiplications on, the large register tile wins back its longer compilation within a hundred calls.
+/// From this number of multiplications on, the large register tile recovers its longer compilation
+/// within a hundred calls.
 const LARGE_PRODUCT: u64 = 1 << 26;
 
-/// Below so many multiplications a product takes less than its pipeline's compilation in a whole training: the tile that
-/// compiles fastest is taken.
+/// Below this number of multiplications a product takes less than its pipeline's compilation in a
+/// whole training: the tile that compiles fastest is selected.
 const SMALL_PRODUCT: u64 = 1 << 18;
 
-/// Fewer tiles than this leave the cores of a card without work: a smaller tile is taken.
+/// With fewer tiles than this some cores of a GPU are idle: a smaller tile is selected.
 const TILES_TO_FILL_A_CARD: u32 = 64;
 
-/// Outputs in tiles of 32 × 32 from which on a product fills a card without splitting k, and the workgroups to split it into.
+/// Number of 32 × 32 output tiles from which on a product fills a GPU without splitting k, and the
+/// target number of workgroups of a split.
 const TILES_WITHOUT_SPLIT: u32 = 128;
 const WORKGROUPS_OF_A_SPLIT: u32 = 256;
-/// A part is at least so deep: below that the second pass costs more than the waiting it spares.
+/// Minimum depth of a range of k: below that the second pass costs more than the idle time it
+/// saves.
 pub(crate) const LEAST_PART: u32 = 256;
 pub(crate) const MOST_PARTS: u32 = 32;
 
-/// So deep a sum is taken in one loop on a software adapter: Mesa's leaves the loops of an invocation, without a word, after
-/// 65,535 turns in all, of which each four products and their unrolled parts take one at least.
+/// Maximum depth of a sum in one loop on a software adapter: Mesa silently exits the loops of an
+/// invocation after 65,535 iterations in total, and each four products and their unrolled section
+/// take at least one.
 const MOST_K_OF_A_LOOP: u32 = 1 << 15;
 
-/// The depth of the parts into which k is split, if it is: a rule of the shape and the kind of adapter and of nothing else,
-/// since it decides the order of the sum. A software adapter has few cores and splits only what its loops cannot hold.
+/// The depth of the ranges of a split k, if it is split: depends only on the shape and the kind of
+/// adapter, since it determines the order of the sum. A software adapter has few cores and splits
+/// only depths that its loops cannot run.
 pub(crate) fn split(shape: Shape, adapter: &Adapter) -> Option<u32> {
     if adapter.software && shape.k > MOST_K_OF_A_LOOP {
         return Some(MOST_K_OF_A_LOOP);
@@ -136,13 +143,13 @@ pub(crate) fn split(shape: Shape, adapter: &Adapter) -> Option<u32> {
     (parts >= 2).then(|| shape.k.div_ceil(parts).next_multiple_of(32))
 }
 
-/// The tiles worth trying for a product, the rule's first.
+/// Candidate tiles for autotuning a product, the rule's first.
 pub(crate) fn candidates(shape: Shape, adapter: &Adapter) -> Vec<Tile> {
     let rule = best_tile(shape, adapter);
     let others: &[Tile] = match (adapter.software, adapter.subgroup) {
         (true, 8..) => &[REGISTER_LARGE, REGISTER, REGISTER_SMALL],
         (true, _) => &[],
-        // Those whose tiles would be few or would be thousands are no match for the others.
+        // Tiles whose count would be very small or in the thousands cannot win.
         _ if TILED_LARGE.workgroups(shape) < TILES_TO_FILL_A_CARD / 4 => {
             &[TILED, TILED_MANY_LANES, TILED_SMALL]
         }
@@ -183,7 +190,7 @@ impl Adapter {
 }
 
 impl Tile {
-    /// The name under which the tuner remembers it.
+    /// The tile's name in the tuner's cache.
     pub(crate) fn name(&self) -> String {
         let Tile { core, rows, columns, k, lanes, eight_by_eight: _, buffers } = self;
         format!("{core:?} {rows}x{columns}x{k}, {lanes} lanes, {buffers} buffers").to_lowercase()
@@ -193,7 +200,7 @@ impl Tile {
         shape.m.div_ceil(self.rows) * shape.n.div_ceil(self.columns)
     }
 
-    /// Bytes.
+    /// Size in bytes.
     pub(crate) fn workgroup_memory(&self) -> u32 {
         4 * self.buffers * self.k * (self.rows + self.columns)
     }

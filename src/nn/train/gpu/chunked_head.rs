@@ -1,5 +1,6 @@
-//! The chunked head: the last dense layer and the loss over a chunk of the batch's rows at a time, so that its outputs are never held all at
-//! once. As the host engine's `through_chunked_head`: the weights' gradient is summed over the chunks in their order.
+//! The chunked head: the last dense layer and the loss over a chunk of the batch's rows at a time,
+//! so that its outputs never exist all at once. As `through_chunked_head` of the CPU engine: the
+//! weight gradient is summed over the chunks in order.
 
 use std::ops::Range;
 
@@ -20,12 +21,12 @@ struct Chunk {
     weights: Option<wgpu::Buffer>,
 }
 
-/// Where the partial sums of a chunk's loss lie and how many they are; behind them stands which rows are right.
+/// Buffer and count of the partial sums of a chunk's loss; the per-row correctness follows them.
 type Found = (wgpu::Buffer, usize);
 
 impl GpuEngine {
-    /// Takes a batch that has gone as far as the last node's input through that node and the loss in chunks of so many rows, and back to the
-    /// gradients of the node's parameters and of its input, if the plan asks for them.
+    /// Runs the last node and the loss in chunks of rows, after the rest of the forward pass, and
+    /// back to the gradients of the node's parameters and of its input, if the plan requests them.
     pub(crate) fn head_in_chunks(
         &self,
         planning: &mut Planning,
@@ -36,7 +37,7 @@ impl GpuEngine {
         let result = planning.recorder.buffer("a divisor", NOTES)?;
         let mut job = self.job(key, training_spec, planning.data);
         if job.divisor == Divisor::OfLabels {
-            // Over the whole batch, and not over the chunk that a kernel sees.
+            // Over the whole batch, not over the chunk that a kernel sees.
             let (classes, ignored) = (self.graph.outputs(), training_spec.loss.ignored());
             let labels = Labels::Classes { labels: &planning.targets, classes, ignored };
             let values = Values { labels, ..Values::plain(key.rows) };
@@ -74,7 +75,8 @@ impl GpuEngine {
         Ok(Joined { values, parts, judged, rows: key.rows })
     }
 
-    /// The targets and weights of each chunk. All of them first: a copy ends the pass that the kernels run in.
+    /// The targets and weights of each chunk. All are copied first: a copy ends the compute pass of
+    /// the kernels.
     fn targets_of_chunks(&self, planning: &mut Planning, chunk: usize) -> Result<Vec<Chunk>> {
         let (width, rows) = (planning.data.target_width, planning.key.rows);
         let recorder = &mut planning.recorder;

@@ -1,6 +1,7 @@
-//! The GPU's engine. A batch is one chain of dispatches on buffers that stay where they are: it is resolved once into
-//! a plan and then only encoded again, many batches to a submission, with what changes from batch to batch in a
-//! buffer of uniforms. The next submission is encoded while the last one runs; losses are read when all are done.
+//! The GPU engine. A batch is a sequence of dispatches on fixed buffers: it is resolved once into a
+//! plan and then only re-encoded, many batches to a submission, with per-batch values in a uniform
+//! buffer. The next submission is encoded while the previous one runs; losses are read when all are
+//! done.
 
 mod chunked_head;
 mod plan;
@@ -33,10 +34,10 @@ use crate::runtime::tensor::{Reading, padded};
 use crate::templates::MASKED;
 use crate::{Error, Result};
 
-/// Batches in one submission at the most; each has a place in the buffers of uniforms.
+/// Maximum batches per submission; each has a slot in the uniform buffers.
 const MOST_AT_ONCE: usize = 64;
 
-/// A submission should not keep the device longer: beyond some seconds drivers take it for hung.
+/// Target time of a submission: drivers treat submissions of several seconds as hung.
 const SUBMISSION: Duration = Duration::from_millis(40);
 
 /// Buffers of a model and its data on a GPU, and the plans that run on them.
@@ -44,34 +45,34 @@ const SUBMISSION: Duration = Duration::from_millis(40);
 pub(crate) struct GpuEngine {
     gpu: Gpu,
     graph: Graph,
-    /// The graph that plans walk over, and that of the chunked head.
+    /// The plans' graph; `chunked` is that of the chunked head.
     fused: Graph,
     chunked: Graph,
     parameters: wgpu::Buffer,
     gradients: wgpu::Buffer,
-    /// All states of the optimizer in one buffer, and how many there are.
+    /// All states of the optimizer in one buffer, and their number.
     states: wgpu::Buffer,
     state_count: usize,
-    /// What the model begins with, if it takes ids.
+    /// The embedding table, if the model takes ids.
     table: Option<Table>,
-    /// Counts the steps that were left out.
+    /// Counts the skipped steps.
     not_finite: wgpu::Buffer,
-    /// Those that whole models left out.
+    /// Steps skipped by the fused small-model kernel.
     skipped_whole: usize,
     spans: wgpu::Buffer,
-    /// Loss and right rows of each batch of two submissions: one runs while the other is read.
+    /// Loss and correct rows of each batch of two submissions: one runs while the other is read.
     ring: wgpu::Buffer,
     remembered: Option<[wgpu::Buffer; 2]>,
     data: HashMap<usize, Arc<Data>>,
     next: usize,
     plans: HashMap<Key, Plan>,
-    /// Takes small chains of dense layers whole; none where the graph is anything else.
+    /// The fused small-model kernel, for small chains of dense layers; `None` for any other graph.
     whole: Option<SmallModels>,
-    /// How many batches go into a submission, found by timing.
+    /// Batches per submission, adapted by timing.
     at_once: usize,
 }
 
-/// A data set on the device, in parts that each fit a binding.
+/// A data set on the device, in binding chunks.
 #[derive(Debug)]
 pub(crate) struct Data {
     rows: usize,
@@ -80,17 +81,17 @@ pub(crate) struct Data {
     target_width: usize,
     labels: bool,
     has_ignored: bool,
-    /// Where the rows are items of lists, and where these begin.
+    /// Set if the rows are items of lists, with the lists' offsets.
     lists: Option<(Lists, wgpu::Buffer)>,
-    /// How much each row counts; nothing where all count alike.
+    /// Row weights; empty if all are 1.
     weights: Vec<Part>,
-    /// Weights of the positive side of each output: as they are, and behind as many weights of classes, which are 1.
+    /// Positive-class weights of the outputs: alone, and after as many class weights of 1.
     positive: Option<[wgpu::Buffer; 2]>,
 }
 
 impl Data {
-    /// Places that each list of a batch gets: enough for the longest, and few different numbers of them, since each asks for a plan and
-    /// its memory. 1 where the rows are no lists.
+    /// Padded length of each list of a batch: at least the longest, rounded so that few different
+    /// lengths occur, since each needs its own plan and memory. 1 if the rows are not lists.
     fn places(&self, batch: &Batch) -> usize {
         let Some((lists, _)) = &self.lists else { return 1 };
         let longest = lists.of(batch).map(|list| lists.items(list).len()).max().unwrap_or(1);
@@ -101,7 +102,7 @@ impl Data {
 }
 
 impl Data {
-    /// The weights of columns as a loss's kernel takes them.
+    /// The weights of columns in the format of a loss's kernel.
     fn column_weights(&self, loss: &dyn Loss) -> Option<wgpu::Buffer> {
         let [plain, behind_classes] = self.positive.as_ref()?;
         Some(
@@ -110,7 +111,7 @@ impl Data {
         )
     }
 
-    /// Whether those of the positive sides lie behind those of the classes.
+    /// True if the positive-class weights follow the class weights.
     fn has_positive_behind_classes(&self, loss: &dyn Loss) -> bool {
         self.positive.is_some() && !matches!(loss.family(), Family::Pointwise(_))
     }
@@ -152,7 +153,7 @@ impl GpuEngine {
         })
     }
 
-    /// Uploads rows in parts under the binding limit.
+    /// Uploads rows in chunks below the binding limit.
     fn parts<T: bytemuck::Pod>(&self, name: &str, values: &[T], width: usize) -> Result<Vec<Part>> {
         let most = (self.gpu.limits().max_storage_buffer_binding_size / 4) as usize / width.max(1);
         if most == 0 {
@@ -172,7 +173,7 @@ impl GpuEngine {
             .collect()
     }
 
-    /// Uploads the weights of the positive sides, if there are any.
+    /// Uploads the positive-class weights, if any.
     fn positive_sides(&self, weights: &[f32]) -> Result<Option<[wgpu::Buffer; 2]>> {
         if weights.is_empty() {
             return Ok(None);
@@ -187,7 +188,7 @@ impl GpuEngine {
         found.ok_or_else(|| Error::Empty { operation: "training".into(), name: "its data".into() })
     }
 
-    /// Runs batches in turn, many to a submission: each is encoded while the one before it runs.
+    /// Runs batches in order, many to a submission: each is encoded while the previous one runs.
     fn run(
         &mut self,
         data: usize,
@@ -224,10 +225,11 @@ impl GpuEngine {
         Ok(outcomes)
     }
 
-    /// Whether one workgroup takes a batch through the whole network. By the batch and the shapes alone, so that the bits
-    /// do not hang on how many batches a call has.
+    /// True if one workgroup trains the whole network on a batch. Depends only on the batch and the
+    /// shapes, so that the bits do not depend on the number of batches in a call.
     fn fits_workgroup(&self, data: usize, training_spec: &TrainingSpec, batch: &Batch) -> bool {
-        // A gradient that is added up over batches lies elsewhere, and ignored labels are counted elsewhere.
+        // A gradient accumulated over batches is in another buffer, and ignored labels are counted
+        // elsewhere.
         let is_plain = batch.update.is_some() && !batch.accumulate;
         let is_weighed = |data: &Arc<Data>| !data.weights.is_empty() || data.positive.is_some();
         let is_simple =
@@ -242,7 +244,7 @@ impl GpuEngine {
             && self.data.get(&data).is_some_and(fits)
     }
 
-    /// Trains on batches that [`GpuEngine::fits_workgroup`].
+    /// Trains on batches for which [`GpuEngine::fits_workgroup`] is true.
     fn train_small(
         &mut self,
         data_number: usize,
@@ -263,11 +265,11 @@ impl GpuEngine {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// Takes as many batches to a submission as its time allows.
+    /// Adapts the number of batches per submission to the measured time.
     fn adapt(&mut self, batches: usize, elapsed: Duration) {
         let each = elapsed.as_secs_f64() / batches as f64;
         let fitting = (SUBMISSION.as_secs_f64() / each.max(1e-9)) as usize;
-        // Growing by no more than four times: the first batch compiles pipelines and says little.
+        // Grow at most fourfold: the first batch includes pipeline compilation.
         self.at_once = fitting.clamp(1, (4 * self.at_once).min(MOST_AT_ONCE));
     }
 
@@ -310,7 +312,7 @@ impl GpuEngine {
         self.gpu.submit(&commands)
     }
 
-    /// The plan of a key, made the first time.
+    /// The plan of a key, created on first use.
     fn planned(&mut self, key: Key, training_spec: Option<&TrainingSpec>) -> Result<&Plan> {
         if !self.plans.contains_key(&key) {
             let plan = self.plan(&key, training_spec)?;
@@ -355,7 +357,7 @@ impl GpuEngine {
     }
 }
 
-/// Two training_specs with the same description run the same kernels.
+/// Two training specs with the same description run the same kernels.
 fn describe(training_spec: &TrainingSpec) -> String {
     let (loss, optimizer) = (&training_spec.loss, &training_spec.optimizer);
     let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
@@ -366,7 +368,7 @@ fn describe(training_spec: &TrainingSpec) -> String {
 
 impl Shares for GpuEngine {
     type Data = Data;
-    // One queue: what is handed to it runs in turn.
+    // One queue: submissions run one after another.
     const SIDE_BY_SIDE: bool = false;
 
     fn prepare(&self, samples: &Samples) -> Result<Arc<Data>> {
@@ -389,8 +391,8 @@ impl Shares for GpuEngine {
         let offsets = |lists: &Lists| self.gpu.upload("where lists begin", &lists.offsets);
         let lists =
             samples.lists.as_ref().map(|lists| Ok((lists.clone(), offsets(lists)?))).transpose()?;
-        // A row of weight 0 is left out, and not times 0: what is infinite there is no number then. Where labels leave rows out a mask would
-        // change how many are counted.
+        // A row of weight 0 is left out, not multiplied by 0: infinity times 0 is NaN. If labels
+        // are ignored, a mask would change the count of rows.
         let bits =
             |&weight: &f32| if weight == 0.0 && !has_ignored { MASKED } else { weight.to_bits() };
         let weights: Vec<u32> = samples.weights.rows.iter().map(bits).collect();
@@ -454,7 +456,7 @@ impl Engine for GpuEngine {
             if let Some(table) = &mut self.table {
                 table.keep_states(states.len())?;
             }
-            // The plans are bound to the buffer before.
+            // The plans are bound to the previous buffer.
             self.plans.clear();
             self.remembered = None;
         }

@@ -1,4 +1,4 @@
-//! A batch resolved into commands: which kernels, on which buffers, and what changes from batch to batch.
+//! A batch resolved into commands: kernels, their buffers, and the values that change per batch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ use crate::templates::normalizer;
 use crate::templates::normalizer::{NOTES, Share, Values};
 use crate::templates::{Buffers, Divisor, Job, Per};
 
-/// What decides which dispatches a batch is made of.
+/// Key of a plan: everything that determines a batch's dispatches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub data: usize,
     /// Rows of the batch, or lists.
     pub rows: usize,
-    /// Places of each list; 1 where the rows are no lists.
+    /// Padded length of each list; 1 if the rows are not lists.
     pub places: usize,
     pub divisor_rows: Option<usize>,
     pub accumulate: bool,
@@ -49,17 +49,17 @@ pub(crate) enum Kind {
     TrainAndUpdate,
 }
 
-/// A batch resolved into commands, and what changes from batch to batch.
+/// A batch resolved into commands, with the values that change per batch.
 #[derive(Debug)]
 pub(crate) struct Plan {
     recording: Recording,
-    /// Which rows are gathered.
+    /// The gathers of the batch's rows.
     gathers: Vec<Gather>,
-    /// Where the outcome goes.
+    /// Destination of the outcome.
     summary: Option<(wgpu::Buffer, SummaryParams)>,
-    /// Where the numbers of the optimizer's step go.
+    /// Uniforms of the optimizer's step.
     pub update: Option<wgpu::Buffer>,
-    /// Where the numbers of the step on the rows of a table go.
+    /// Uniforms of the step on a table's rows.
     pub rows_moved: Option<(wgpu::Buffer, Sizes)>,
     pub predictions: wgpu::Buffer,
 }
@@ -73,28 +73,28 @@ pub(crate) struct Gather {
     part_rows: usize,
 }
 
-/// A batch on its way into a plan.
+/// A plan under construction.
 pub(crate) struct Planning<'a> {
     pub key: &'a Key,
     pub data: &'a Data,
-    /// Rows that go through the graph: with the padding of lists.
+    /// Rows that run through the graph, including padding of lists.
     pub rows: usize,
     pub recorder: Recorder,
     pub walk: GpuWalk<'a>,
     pub nodes: usize,
-    /// A label for each row, or a number for each of its outputs.
+    /// A label per row, or a number per output.
     pub targets: wgpu::Buffer,
-    /// How much each row counts.
+    /// Row weights.
     pub weights: Option<wgpu::Buffer>,
     gathers: Vec<Gather>,
     summary: Option<(wgpu::Buffer, SummaryParams)>,
 }
 
-/// The values of a batch: partial sums of its loss, and behind them which rows are right.
+/// A batch's values: partial sums of its loss, followed by the per-row correctness.
 pub(crate) struct Joined {
     pub values: wgpu::Buffer,
     pub parts: usize,
-    /// Rows that are judged; 0 where there is no metric.
+    /// Rows with a metric; 0 without one.
     pub judged: usize,
     pub rows: usize,
 }
@@ -104,19 +104,19 @@ impl Planning<'_> {
         self.walk.tensor(tensor).cloned()
     }
 
-    /// What the graph ends in.
+    /// The graph's output.
     pub fn predictions(&self) -> Result<wgpu::Buffer> {
         self.tensor(Tensor::Value(self.nodes))
     }
 
-    /// The gradient of that.
+    /// The gradient of the graph's output.
     pub fn gradient(&self) -> Result<wgpu::Buffer> {
         self.tensor(Tensor::Gradient(self.nodes))
     }
 }
 
 impl GpuEngine {
-    /// A buffer of uniforms, one place for each batch of a submission.
+    /// A uniform buffer with a slot for each batch of a submission.
     fn uniforms(&self) -> Result<wgpu::Buffer> {
         let size = UNIFORM_STRIDE * MOST_AT_ONCE as u64;
         let buffer = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
@@ -132,7 +132,8 @@ impl GpuEngine {
     /// Resolves a batch into commands.
     pub(crate) fn plan(&self, key: &Key, training_spec: Option<&TrainingSpec>) -> Result<Plan> {
         let training_spec = training_spec.filter(|_| key.kind != Kind::Predict);
-        // Padding goes through the graph with the items: its scores are of no account and its gradient is 0.
+        // Padding runs through the graph with the items: its scores are ignored and its gradient is
+        // 0.
         let rows = key.rows * key.places;
         let binding = self.gpu.limits().max_storage_buffer_binding_size;
         let chunk = match training_spec.filter(|training_spec| training_spec.chunked_head) {
@@ -163,7 +164,7 @@ impl GpuEngine {
         Ok(Plan { recording: recorder.finish(), gathers, summary, update, rows_moved, predictions })
     }
 
-    /// Makes room for a batch of so many rows, of which the head takes so many at a time.
+    /// Allocates the buffers for a batch of `rows` rows, and `chunk` rows at a time in the head.
     fn begin<'a>(&'a self, key: &'a Key, [rows, chunk]: [usize; 2]) -> Result<Planning<'a>> {
         let data = self.known(key.data)?;
         let mut recorder = Recorder::new(&self.gpu);
@@ -202,7 +203,7 @@ impl GpuEngine {
         }
     }
 
-    /// Brings rows of so many numbers together, or lists with so much padding behind them.
+    /// Gathers rows of a given width, or lists followed by padding.
     fn gather(
         &self,
         planning: &mut Planning,
@@ -238,7 +239,7 @@ impl GpuEngine {
         Ok(())
     }
 
-    /// The loss of all rows, and which of them are right.
+    /// The loss of all rows, and their correctness.
     fn loss(&self, planning: &mut Planning, training_spec: &TrainingSpec) -> Result<Joined> {
         let (gpu, key, data) = (&self.gpu, planning.key, planning.data);
         let (loss, predictions) = (&*training_spec.loss, planning.predictions()?);
@@ -258,7 +259,7 @@ impl GpuEngine {
             dummy: planning.recorder.dummy()?,
         };
         if job.divisor == Divisor::Ready {
-            // Which places are padding is known on the device alone.
+            // Only the device knows which positions are padding.
             let (counted, units) = units_of_lists(gpu, loss, &job, &buffers)?;
             planning.recorder.extend(counted);
             let values = Values { share: Share::Several(&units), ..Values::plain(key.rows) };
@@ -283,7 +284,7 @@ impl GpuEngine {
         Ok(Joined { values: buffers.values, parts: parts.length, judged, rows: key.rows })
     }
 
-    /// The batch's loss and how many rows are right, into their place of the ring.
+    /// Writes the batch's loss and number of correct rows to their slot of the ring.
     fn summarize(&self, planning: &mut Planning, joined: &Joined) -> Result<()> {
         let Joined { values, parts, judged, rows } = joined;
         let uniforms = self.uniforms()?;
@@ -296,7 +297,7 @@ impl GpuEngine {
         Ok(())
     }
 
-    /// The optimizer's step behind the gradients; gives where its numbers go.
+    /// The optimizer's step after the gradients; returns its uniform buffer.
     fn update(
         &self,
         planning: &mut Planning,
@@ -326,7 +327,7 @@ impl GpuEngine {
         Ok(uniforms)
     }
 
-    /// The step on the rows of a table that the batch's ids named; gives where its numbers go.
+    /// The optimizer's step on the table rows in the batch's ids; returns its uniform buffer.
     fn update_table(
         &self,
         planning: &mut Planning,
@@ -374,7 +375,7 @@ impl GpuEngine {
     }
 }
 
-/// What is to be written to buffers of uniforms before a submission, brought together so that each is written once.
+/// Collected writes to uniform buffers before a submission, so that each buffer is written once.
 #[derive(Default)]
 pub(crate) struct Uniforms {
     pending: HashMap<wgpu::Buffer, Vec<u8>>,
@@ -397,7 +398,7 @@ impl Uniforms {
 }
 
 impl Plan {
-    /// Adds the commands of one batch, and its parameters at its place in the buffers of uniforms.
+    /// Adds the commands of one batch, and its parameters at its slot of the uniform buffers.
     pub fn encode(
         &self,
         place: usize,

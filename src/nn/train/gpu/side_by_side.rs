@@ -1,4 +1,5 @@
-//! A population of small networks on a GPU: all members in one set of buffers, trained in the same dispatches.
+//! A population of small networks on a GPU: all members in one set of buffers, trained in the same
+//! dispatches.
 
 use std::collections::HashMap;
 
@@ -18,14 +19,14 @@ use crate::{Error, Result};
 pub(crate) struct SideBySide {
     gpu: Gpu,
     members: usize,
-    /// Parameters of a member.
+    /// Parameters per member.
     length: usize,
     parameters: wgpu::Buffer,
-    /// All states of each member behind each other, and how many each has.
+    /// All states of each member, consecutively, and their number per member.
     states: wgpu::Buffer,
     state_count: usize,
     remembered: Option<[wgpu::Buffer; 2]>,
-    /// The steps that each member left out.
+    /// Skipped steps of each member.
     skipped: Vec<usize>,
     whole: SmallModels,
     data: HashMap<usize, Data>,
@@ -38,7 +39,7 @@ struct Data {
     rows: usize,
     features: wgpu::Buffer,
     targets: wgpu::Buffer,
-    /// The labels, where some are ignored.
+    /// The labels, if some are ignored.
     labels: Option<Vec<i32>>,
     has_ignored: bool,
 }
@@ -83,7 +84,7 @@ impl SideBySide {
         self.gpu.check("parameters of a population", 4 * values.len() as u64)
     }
 
-    /// Where a member's parameters begin.
+    /// Offset of a member's parameters.
     fn place(&self, member: usize) -> Result<usize> {
         if member < self.members {
             Ok(member * self.length)
@@ -92,7 +93,7 @@ impl SideBySide {
         }
     }
 
-    /// Numbers of all states of a member.
+    /// Length of all states of a member.
     fn state_length(&self) -> usize {
         self.state_count * state_stride(self.length)
     }
@@ -101,7 +102,7 @@ impl SideBySide {
         [&self.parameters, &self.states]
     }
 
-    /// Copies parameters and states of some members from place to place.
+    /// Copies parameters and states of some members between offsets.
     fn copy(
         &self,
         from: [&wgpu::Buffer; 2],
@@ -122,7 +123,8 @@ impl SideBySide {
     }
 }
 
-/// The rows of a data set as the kernel is handed them. Free of `self`, so that the kernel's scratch can change meanwhile.
+/// The rows of a data set as kernel arguments. Does not borrow `self`, so that the kernel's scratch
+/// can change meanwhile.
 fn on_device<'a>(data: &'a Data, ignored: &'a [bool]) -> RowsOnDevice<'a> {
     RowsOnDevice {
         features: &data.features,
@@ -132,7 +134,7 @@ fn on_device<'a>(data: &'a Data, ignored: &'a [bool]) -> RowsOnDevice<'a> {
     }
 }
 
-/// Which rows have a label that the loss ignores; empty if none has.
+/// True for each row whose label the loss ignores; empty if there are none.
 fn ignored(data: &Data, training_spec: &TrainingSpec) -> Vec<bool> {
     match &data.labels {
         Some(labels) if data.has_ignored => {
@@ -270,7 +272,7 @@ impl BatchedEngine for SideBySide {
 
     fn predict(&mut self, data: usize, _batch_size: usize) -> Result<Vec<Vec<f64>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
-        // Any loss and optimizer will do: a prediction comes before both.
+        // Any loss and optimizer will do: a prediction precedes both.
         let training_spec = TrainingSpec {
             chunked_head: false,
             loss: std::sync::Arc::new(Mse::new()),

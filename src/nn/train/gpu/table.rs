@@ -1,4 +1,5 @@
-//! The table of a model that begins with an embedding: its rows and their states lie in buffers of their own.
+//! The table of a model that begins with an embedding: its rows and states have buffers of their
+//! own.
 
 use crate::Result;
 use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace};
@@ -15,9 +16,9 @@ pub(crate) struct Table {
     embedding: Embedding,
     rows: wgpu::Buffer,
     states: Vec<wgpu::Buffer>,
-    /// What the kernels bind for states that there are not.
+    /// Dummy binding for missing states.
     dummy: wgpu::Buffer,
-    /// Copies of the rows and the states to come back to.
+    /// Snapshot of the rows and states.
     remembered: Vec<wgpu::Buffer>,
 }
 
@@ -53,7 +54,7 @@ impl Table {
         }
     }
 
-    /// Makes room for so many states.
+    /// Allocates `count` states.
     pub fn keep_states(&mut self, count: usize) -> Result<()> {
         let state = |_| self.gpu.buffer("optimizer states", self.embedding.length());
         self.states = (0..count).map(state).collect::<Result<_>>()?;
@@ -61,7 +62,7 @@ impl Table {
         Ok(())
     }
 
-    /// Keeps everything as it is now.
+    /// Saves a snapshot.
     pub fn remember(&mut self) -> Result<()> {
         if self.remembered.is_empty() {
             let copy = |_| self.gpu.buffer("a copy of an embedding", self.embedding.length());
@@ -70,7 +71,7 @@ impl Table {
         self.copy(self.own(), self.remembered.iter())
     }
 
-    /// Goes back to what was remembered last.
+    /// Restores the last snapshot.
     pub fn recall(&self) -> Result<()> {
         self.copy(self.remembered.iter(), self.own())
     }
@@ -80,7 +81,8 @@ impl Table {
         &self.rows
     }
 
-    /// The commands of a step on the rows that a batch's ids name, and from which on they read the step's numbers.
+    /// The commands of a step on the rows in a batch's ids, and the index of the first command that
+    /// reads the step's parameters.
     pub fn update(
         &self,
         optimizer: &dyn Optimizer,
@@ -100,7 +102,7 @@ impl Table {
             .update(&self.gpu, &job, ids, gradients)
     }
 
-    /// Of a batch of so many rows of ids.
+    /// For a batch of `rows` rows of ids.
     pub fn sizes(&self, rows: usize) -> Sizes {
         Sizes {
             ids: rows * self.embedding.ids,

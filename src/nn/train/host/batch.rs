@@ -7,24 +7,24 @@ use crate::nn::train::engine::{Batch, Lists, Metric, Outcome, TrainingSpec};
 use crate::templates::pointwise::cpu::Points;
 use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
 
-/// A buffer with so many numbers; those that are new are 0.
+/// Resizes a buffer; new numbers are 0.
 pub(crate) fn resize<R: Real>(values: &mut Vec<R>, length: usize) {
     values.resize(length, R::ZERO);
 }
 
-/// What comes with the rows of a batch, kept from step to step so that nothing is allocated twice.
+/// Targets and weights of a batch, reused between steps to avoid allocation.
 #[derive(Debug, Default)]
 pub(crate) struct HostBatch<R> {
     pub ids: Vec<i32>,
     pub labels: Vec<i32>,
     pub dense: Vec<R>,
-    /// How much each row counts; empty where all count alike.
+    /// Row weights; empty if all are 1.
     pub weights: Vec<R>,
     values: Vec<R>,
     padded: Padded<R>,
 }
 
-/// Lists of a batch beside each other, each as long as the longest.
+/// Lists of a batch, padded to the longest.
 #[derive(Debug, Default)]
 struct Padded<R> {
     scores: Vec<R>,
@@ -33,7 +33,7 @@ struct Padded<R> {
 }
 
 impl<R: CpuReal> HostBatch<R> {
-    /// 1 ÷ what the mean over the batch divides by.
+    /// 1 ÷ the divisor of the mean over the batch.
     pub fn factor(
         &self,
         training_spec: &TrainingSpec,
@@ -49,7 +49,8 @@ impl<R: CpuReal> HostBatch<R> {
         if kept == 0 { 0.0 } else { 1.0 / kept as f64 }
     }
 
-    /// The loss of the rows that were predicted, the first of which is that row of the batch; writes their gradient.
+    /// The loss of the predicted rows, the first of which is row `first` of the batch; writes their
+    /// gradient.
     pub fn loss_of_rows(
         &mut self,
         training_spec: &TrainingSpec,
@@ -64,7 +65,7 @@ impl<R: CpuReal> HostBatch<R> {
         let dense =
             if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
         let weight = if self.weights.is_empty() { &[] } else { &self.weights[first..][..count] };
-        // Left out, and not times 0: what is infinite there is no number then.
+        // Left out, not multiplied by 0: infinity times 0 is NaN.
         let kept: Vec<bool> = match weight.contains(&R::ZERO) {
             true => weight.iter().map(|&weight| weight != R::ZERO).collect(),
             false => Vec::new(),
@@ -109,7 +110,7 @@ impl<R: CpuReal> HostBatch<R> {
                 R::rowwise(&*training_spec.loss, &rows, gradient, &mut self.values, &mut []);
                 self.values.iter().map(|value| value.to_f64()).sum()
             }
-            // `Model::compile` refuses them.
+            // `Model::compile` rejects them.
             Family::MultiInput(..) => f64::NAN,
         };
         let correct = training_spec
@@ -118,7 +119,7 @@ impl<R: CpuReal> HostBatch<R> {
         Outcome { loss, correct: correct as f64 }
     }
 
-    /// The loss of lists whose items were scored, and its gradient by each item's score.
+    /// The loss of lists from their items' scores, and its gradient for each score.
     pub fn loss_of_lists(
         &mut self,
         training_spec: &TrainingSpec,
@@ -170,7 +171,7 @@ impl<R: CpuReal> HostBatch<R> {
     }
 }
 
-/// How many rows are predicted right: of several columns the largest, the first of equals.
+/// Number of rows predicted right: the argmax of several columns, the first of equals.
 fn correct<R: Real>(
     metric: Metric,
     predictions: &[R],

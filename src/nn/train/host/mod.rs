@@ -1,4 +1,5 @@
-//! The host's engine: f32 on all cores, or f64 as the reference. The same steps as the GPU's, one call each.
+//! The CPU engine: f32 on all cores, or f64 as the reference. The same steps as on the GPU, one
+//! call each.
 
 mod batch;
 
@@ -23,14 +24,14 @@ use crate::nn::train::engine::{
 use crate::nn::train::host::batch::HostBatch;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 
-/// Parameters, gradients and states in the host's memory.
+/// Parameters, gradients and states in host memory.
 #[derive(Debug)]
 pub(crate) struct CpuEngine<R> {
     graph: Arc<Graph>,
     parameters: Vec<R>,
     gradients: Vec<R>,
     states: Vec<Vec<R>>,
-    /// What the model begins with, if it takes ids.
+    /// The embedding table, if the model takes ids.
     table: Option<Table<R>>,
     remembered: Option<Remembered<R>>,
     skipped: usize,
@@ -39,11 +40,11 @@ pub(crate) struct CpuEngine<R> {
     /// Targets and weights of the batch.
     batch: HostBatch<R>,
     walk: CpuWalk<R>,
-    /// The graph whose last node takes its rows in chunks, once it was needed.
+    /// The graph with a chunked head, created on first use.
     head: Option<Arc<Graph>>,
 }
 
-/// Parameters, states and table to come back to.
+/// Snapshot of parameters, states and table.
 type Remembered<R> = (Vec<R>, Vec<Vec<R>>, Option<Table<R>>);
 
 /// A data set in the engine's precision.
@@ -58,9 +59,9 @@ pub(crate) struct Data<R> {
     has_labels: bool,
     has_ignored: bool,
     lists: Option<Lists>,
-    /// How much each row counts; empty where all count alike.
+    /// Row weights; empty if all are 1.
     weights: Vec<R>,
-    /// Weights of the positive side of each output; empty where all are 1.
+    /// Positive-class weights of the outputs; empty if all are 1.
     positive: Vec<R>,
 }
 
@@ -85,14 +86,14 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         }
     }
 
-    /// Rows of a batch: items where it is of lists.
+    /// Rows of a batch: items for a batch of lists.
     fn rows_of(data: &Data<R>, batch: &Batch) -> usize {
         data.lists
             .as_ref()
             .map_or(batch.rows, |lists| lists.of(batch).map(|list| lists.items(list).len()).sum())
     }
 
-    /// Brings the batch's rows together, in the order asked for, in a walk that begun.
+    /// Gathers the batch's rows, in the batch's order, in a walk that has begun.
     fn gather(&mut self, data: &Data<R>, batch: &Batch, rows: usize) {
         let (inputs, outputs) = (self.graph.inputs(), self.graph.outputs());
         let HostBatch { ids, labels, dense, weights, .. } = &mut self.batch;
@@ -127,19 +128,20 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         }
     }
 
-    /// What a walk over the graph is asked for.
+    /// The request for a walk over the graph.
     fn request(&self, scores: bool, learns: bool, chunked: bool) -> Request {
         let input_elsewhere = self.table.is_some();
         Request { scores, learns, chunked, in_place_forward: false, input_elsewhere, shares: true }
     }
 
-    /// What the nodes read.
+    /// The parameters read by the nodes.
     fn weights(&self) -> Weights<'_, R> {
         let table = self.table.as_ref().map_or(&[][..], Table::parameters);
         Weights { all: &self.parameters, table, ids: &self.batch.ids }
     }
 
-    /// Takes a batch forward from its rows to its loss and, if asked, back to the gradients of all parameters, and of what the table gave.
+    /// Runs a batch forward to its loss and, if requested, back to the gradients of all parameters
+    /// and of the table's output.
     fn go_through(
         &mut self,
         training_spec: &TrainingSpec,
@@ -189,8 +191,9 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         back.map(|()| outcome)
     }
 
-    /// As [`CpuEngine::go_through`], of a batch whose outputs are never held all at once: the last node, which has no activation, and the
-    /// loss go over chunks of the rows. The weights' gradient is summed over the chunks in their order.
+    /// As [`CpuEngine::go_through`], for a batch whose outputs never exist all at once: the last
+    /// node, which has no activation, and the loss run over chunks of the rows. The weight gradient
+    /// is summed over the chunks in order.
     fn through_chunked_head(
         &mut self,
         training_spec: &TrainingSpec,
@@ -393,8 +396,9 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
     }
 }
 
-/// Runs the whole of it on one of the pool's own threads. From outside, each of a step's parts would wake the pool and put the
-/// caller to sleep: 15 to 20 µs each time, and a product of 64 × 784 × 128 takes 160 µs instead of 65 on two cores.
+/// Runs the work on one of the pool's threads. From outside, each parallel section of a step would
+/// wake the pool and put the caller to sleep: 15 to 20 µs each time, and a product of 64 × 784 ×
+/// 128 takes 160 µs instead of 65 on two cores.
 fn among_the_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     rayon::scope(|_| work())
 }
@@ -436,7 +440,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         Ok(outcomes)
     }
 
-    /// average += weight (parameters − average), in the state behind the optimizer's own.
+    /// average += weight (parameters − average), in the state after the optimizer's own.
     fn average(&mut self, state: usize, weight: R) {
         if let Some(average) = self.states.get_mut(state) {
             average

@@ -1,4 +1,5 @@
-//! Small networks on a GPU: a workgroup trains a whole model, many steps in one dispatch, many members side by side.
+//! Fused small-model kernel on a GPU: a workgroup trains a whole model, many steps per dispatch,
+//! many members in parallel.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,44 +15,47 @@ use crate::runtime::pipeline::{Kernel, Slice};
 use crate::runtime::tensor::Reading;
 use crate::{Error, Result};
 
-/// Parameters of the networks that a population trains side by side.
+/// Maximum parameters of a network in a population's fused dispatches.
 pub(crate) fn most_parameters(gpu: &Gpu) -> usize {
-    // On a software adapter the loads of a larger one cost what the launches save.
+    // On a software adapter the loads of a larger model cost as much as the launches saved.
     if gpu.is_software() { 2048 } else { 16_384 }
 }
 
-/// A dispatch should not keep the device longer.
+/// Target time of a dispatch.
 const SUBMISSION: Duration = Duration::from_millis(40);
 
-/// Steps of a dispatch at the most.
+/// Maximum steps per dispatch.
 const MOST_STEPS: usize = 1024;
 
-/// Rows × parameters up to which a lone model is trained by one workgroup. On hardware by reasoning: the ten launches of a
-/// step cost some 40 µs, in which one of many processors goes through about a million products three times.
+/// Rows × parameters up to which a single model is trained by one workgroup. Estimated for
+/// hardware: the ten launches of a step cost some 40 µs, in which one of many processors computes
+/// about a million products three times.
 const WORTH: usize = 1 << 20;
 
 /// The same on software adapters, where a workgroup has one thread and a launch costs some 100 µs.
-/// Measured on llvmpipe, two cores: 5-16-3 at batch 32 0.06 ms a step against 0.35 ms, 784-10-10 at batch 64 1.4 against 1.3.
+/// Measured on llvmpipe, two cores: 5-16-3 at batch 32 0.06 ms a step against 0.35 ms, 784-10-10 at
+/// batch 64 1.4 against 1.3.
 const WORTH_ON_SOFTWARE: usize = 1 << 16;
 
-/// Rows of a piece at the most: a longer batch is added up from several.
+/// Maximum rows of a micro-batch: a longer batch is accumulated over several.
 const MOST_ROWS: usize = 1024;
 
-/// Turns of loops that a lane may take in one dispatch on a software adapter, with room to spare: llvmpipe counts all
-/// turns of all loops of a shader together and leaves every loop, without a word, once they are 65,535.
+/// Maximum loop iterations of a thread in one dispatch on a software adapter, with a margin:
+/// llvmpipe counts all iterations of all loops of a shader together and silently exits every loop
+/// after 65,535.
 const MAX_LOOP_ITERATIONS: usize = 50_000;
 
-/// Words of the table of a dispatch at the most: 8 MiB.
+/// Maximum words of a dispatch's table: 8 MiB.
 const MOST_WORDS: usize = 2 << 20;
 
-/// Kernels read up to three numbers behind the end of parameters and scratch, and use none of them.
+/// Kernels read up to three numbers past the end of parameters and scratch, and ignore them.
 pub(crate) const MARGIN: usize = 4;
 
-/// What the members of a population hold on the device.
+/// A population's buffers on the device.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held<'a> {
     pub parameters: &'a wgpu::Buffer,
-    /// All states of each member behind each other, `state_stride` numbers each.
+    /// All states of each member, consecutively, `state_stride` numbers each.
     pub states: &'a wgpu::Buffer,
 }
 
@@ -61,11 +65,11 @@ pub(crate) struct RowsOnDevice<'a> {
     pub features: &'a wgpu::Buffer,
     pub targets: &'a wgpu::Buffer,
     pub labels: bool,
-    /// Which rows have an ignored label; empty if none has.
+    /// True for each row with an ignored label; empty if there are none.
     pub ignored: &'a [bool],
 }
 
-/// The kernel's scratch, and how much of it goes into a dispatch.
+/// The kernel's scratch, and its work per dispatch.
 #[derive(Debug)]
 pub(crate) struct SmallModels {
     gpu: Gpu,
@@ -73,23 +77,23 @@ pub(crate) struct SmallModels {
     activation_buffers: ActivationBuffers,
     launch_config: LaunchConfig,
     scratch: Option<Scratch>,
-    /// Rows of a piece at the most.
+    /// Maximum rows of a micro-batch.
     piece_rows: usize,
     at_once: usize,
-    /// Of each turn of the last training, the steps that were left out.
+    /// Skipped steps of each member step in the last training.
     skipped: Vec<usize>,
 }
 
 #[derive(Debug)]
 struct Scratch {
     buffer: wgpu::Buffer,
-    /// Rows of a batch that it has room for.
+    /// Allocated rows per batch.
     capacity: usize,
-    /// Workgroups that it has room for.
+    /// Allocated workgroups.
     member_steps: usize,
 }
 
-/// The kernel with what it is bound to, and the numbers of each member.
+/// The kernel with its bindings, and the options of each member.
 #[derive(Debug)]
 struct Linked {
     kernel: Arc<Kernel>,
@@ -99,7 +103,7 @@ struct Linked {
     buffers: [wgpu::Buffer; 4],
 }
 
-/// One batch as the table holds it.
+/// One micro-batch as an entry of the table.
 #[derive(Clone, Copy)]
 struct Piece {
     batch: Batch,
@@ -134,19 +138,20 @@ impl SmallModels {
         }
     }
 
-    /// Whether a lone model is better off in one workgroup than in dispatches of all of them.
+    /// True if a single model is faster in one workgroup than in dispatches over all of them.
     pub fn is_worth(&self, rows: usize) -> bool {
         let work = rows * self.chain.length;
         let most = if self.gpu.is_software() { WORTH_ON_SOFTWARE } else { WORTH };
         self.chain.length <= most_parameters(&self.gpu) && work <= most
     }
 
-    /// Numbers of a workgroup's scratch.
+    /// Length of a workgroup's scratch.
     fn work(&self, capacity: usize) -> usize {
         (self.chain.length + capacity * self.activation_buffers.width).next_multiple_of(4)
     }
 
-    /// Makes room for batches of so many rows in as many workgroups as fit a binding; gives back how many.
+    /// Allocates scratch for batches of `rows` rows in as many workgroups as fit a binding; returns
+    /// their number.
     fn reserve(&mut self, rows: usize, member_steps: usize) -> Result<usize> {
         let capacity = rows.next_multiple_of(4);
         let fitting = (self.gpu.limits().max_storage_buffer_binding_size / 4) as usize;
@@ -173,7 +178,8 @@ impl SmallModels {
         Ok(member_steps)
     }
 
-    /// Trains members on their batches. One that is too long for a workgroup is added up from pieces.
+    /// Trains members on their batches. A batch too long for a workgroup is accumulated over
+    /// micro-batches.
     pub fn train(
         &mut self,
         held: Held,
@@ -189,7 +195,7 @@ impl SmallModels {
         self.run_cut(held, rows, training_specs, member_steps, size, mode)
     }
 
-    /// How many steps each turn of the last training left out.
+    /// Skipped steps of each member step in the last training.
     pub fn take_skipped(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.skipped)
     }
@@ -207,7 +213,7 @@ impl SmallModels {
         self.run_cut(held, rows, training_specs, member_steps, size, |_, _| Mode::Evaluate)
     }
 
-    /// Runs batches in pieces of at most `size` rows, and joins what came of them.
+    /// Runs batches in micro-batches of at most `size` rows, and joins their outcomes.
     fn run_cut(
         &mut self,
         held: Held,
@@ -243,7 +249,7 @@ impl SmallModels {
         self.skipped = found.iter().map(skipped).collect();
         let joined = |(member_step, found): (&MemberStep, Vec<Outcome>)| {
             let mut found = found.into_iter();
-            // Below 0 stands −1 − the rows right of a step that was left out.
+            // A negative number encodes −1 − the correct rows of a skipped step.
             let right = |correct: f64| if correct < 0.0 { -1.0 - correct } else { correct };
             let sum = |sum: Outcome, o: Outcome| Outcome {
                 loss: sum.loss + o.loss,
@@ -257,7 +263,7 @@ impl SmallModels {
         Ok(member_steps.iter().zip(found).map(joined).collect())
     }
 
-    /// Predictions of each member for rows in their order, [rows, outputs].
+    /// Predictions of each member for rows in order, [rows, outputs].
     pub fn predict(
         &mut self,
         held: Held,
@@ -297,7 +303,7 @@ impl SmallModels {
         Ok(predictions)
     }
 
-    /// What the last layer left in the scratch of each workgroup.
+    /// The last layer's outputs in the scratch of each workgroup.
     fn outputs_of(&self, member_steps: usize, length: usize) -> Result<Vec<Vec<f32>>> {
         let Some(scratch) = &self.scratch else { return Ok(Vec::new()) };
         let at = self.chain.length + scratch.capacity * self.activation_buffers.outputs;
@@ -312,8 +318,9 @@ impl SmallModels {
             .collect()
     }
 
-    /// Runs the pieces of all turns, as many members at a time as there is scratch for, as many steps to a dispatch as its
-    /// time allows. The next dispatch is made while the last one runs.
+    /// Runs the micro-batches of all member steps, as many members at a time as there is scratch
+    /// for, as many steps per dispatch as the target time allows. The next dispatch is encoded
+    /// while the previous one runs.
     fn run(
         &mut self,
         linked: &Linked,
@@ -374,15 +381,16 @@ impl SmallModels {
         Ok(outcomes)
     }
 
-    /// Takes as many steps to a dispatch as its time allows.
+    /// Adapts the number of steps per dispatch to the measured time.
     fn adapt(&mut self, steps: usize, elapsed: Duration) {
         let each = elapsed.as_secs_f64() / steps as f64;
         let fitting = (SUBMISSION.as_secs_f64() / each.max(1e-9)) as usize;
-        // Growing by no more than four times: the first dispatch compiles the pipeline and says little.
+        // Grow at most fourfold: the first dispatch includes pipeline compilation.
         self.at_once = fitting.clamp(1, (4 * self.at_once).min(MOST_STEPS));
     }
 
-    /// The kernel for all members, whoever has a turn: a member's bits must not hang on who else is still at it.
+    /// The kernel for all members, active or not: a member's bits must not depend on the other
+    /// members still training.
     fn link<'a>(
         &self,
         training_specs: &[TrainingSpec],
@@ -407,7 +415,7 @@ impl SmallModels {
         })
     }
 
-    /// Submits the steps of a range for all turns; gives back where their outcomes will stand.
+    /// Submits a range of steps for all member steps; returns the location of their outcomes.
     fn submit(
         &self,
         linked: &Linked,
@@ -469,7 +477,8 @@ impl Piece {
     }
 }
 
-/// The factor of a batch's loss. Ignored labels are counted here: where each row comes from is known on both sides.
+/// The factor of a batch's loss. Ignored labels are counted on the host, which knows the row order
+/// too.
 fn factor(training_spec: &TrainingSpec, batch: &Batch, columns: usize, ignored: &[bool]) -> f32 {
     if ignored.is_empty() || batch.divisor_rows.is_some() {
         return training_spec.factor(batch.divisor_rows.unwrap_or(batch.rows), columns) as f32;

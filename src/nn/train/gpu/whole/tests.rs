@@ -1,4 +1,4 @@
-//! Each form of the kernel, hardware's too, against the f64 engine.
+//! Each launch config of the kernel, hardware's too, against the f64 engine.
 
 use ndarray::Array2;
 
@@ -14,7 +14,8 @@ use crate::{Dense, Sequential};
 
 const ROWS: usize = 90;
 
-/// Losses of the steps and the parameters behind them, by the form of the kernel and by the f64 engine.
+/// Losses of the steps and the final parameters, by the kernel's launch config and by the f64
+/// engine.
 fn train(
     launch_config: LaunchConfig,
     piece_rows: usize,
@@ -115,7 +116,8 @@ fn every_form_of_the_kernel_trains_as_the_reference_does() {
             let name = format!("{launch_config:?}, pieces of {piece_rows}");
             assert_eq!(expected.len(), found.len(), "{name}");
             for (step, (e, f)) in expected.iter().zip(&found).enumerate() {
-                // As tests/training/stories.rs: f32 rounds to 6e-8, and forty steps of Adam multiply that by some hundred.
+                // As in tests/training/stories.rs: f32 rounds to 6e-8, and forty steps of Adam amplify
+                // that some hundredfold.
                 assert!(
                     (e.loss - f.loss).abs() <= 1e-4 * e.loss,
                     "{name}, step {step}: {f:?}, not {e:?}"
@@ -126,8 +128,9 @@ fn every_form_of_the_kernel_trains_as_the_reference_does() {
                 );
             }
             for (i, (e, f)) in parameters.iter().zip(&behind).enumerate() {
-                // A step of Adam is as long as the rate, whatever the gradient: one that is all rounding may go
-                // either way, 0.01 each time. None does here for more than a hundredth of the way of forty steps.
+                // A step of Adam has the length of the rate for any gradient: one that is all
+                // rounding may go either way, 0.01 each time. Here no parameter deviates by more
+                // than a hundredth of the length of forty steps.
                 assert!((e - f).abs() <= 0.004, "{name}, parameter {i}: {f}, not {e}");
             }
         }
