@@ -15,7 +15,7 @@ use std::ops::Range;
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::nn::layers::initializer::Initializer;
-use crate::runtime::pipeline::Program;
+use crate::runtime::kernel::Program;
 use crate::runtime::recorder::Recorder;
 
 /// Inputs of an op at the most.

@@ -2,7 +2,7 @@
 
 use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::nn::optimizers::step::ParameterSpan;
+use crate::nn::optimizers::span::ParameterSpan;
 
 /// How a gradient that is too large is cut. g is the loss's gradient and that of the penalties.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -17,33 +17,30 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 
+mod blanket;
+mod clip;
+mod link;
+mod optimizer;
+mod per_tensor;
+mod rule;
+mod slices;
+mod span;
+mod step;
+mod sweep;
 pub(crate) mod update;
-
-use std::fmt::Debug;
 
 use serde_json::Value;
 
-use crate::catalogue;
 use crate::catalogue::{Entry, catalogue};
-use crate::cpu::real::Real;
-use crate::runtime::adaptor::{adaptor, options};
-use crate::runtime::pipeline::Program;
-use crate::{Error, Result};
-
-mod clip;
-mod per_tensor;
-mod rule;
-mod step;
-mod sweep;
+use crate::{Result, catalogue};
 
 pub use clip::{Clip, Factors, clip_factor};
-use rule::{Layer, Rule, State, Update};
-pub use step::{GradientTransform, NewtonSchulz, ParameterSpan, PerTensor, Step};
-use sweep::InOnePrecision;
-pub(crate) use sweep::{Rows, Slices};
-
-/// States of an optimizer at the most.
-pub const MOST_STATES: usize = 4;
+pub(crate) use link::{UPDATE, link};
+pub use optimizer::Optimizer;
+pub use slices::MOST_STATES;
+pub(crate) use slices::{Rows, Slices};
+pub use span::ParameterSpan;
+pub use step::{GradientTransform, NewtonSchulz, PerTensor, Step};
 
 catalogue! {
     /// Every optimizer, by name.
@@ -71,198 +68,6 @@ catalogue! {
 
 #[cfg(test)]
 mod tests;
-
-/// What the kernel templates take from an optimizer.
-pub(crate) const UPDATE: &str =
-    "fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update";
-/// What they take besides from one that looks at whole tensors.
-const APPLY_UPDATE: &str =
-    "fn apply_update(parameter: f32, direction: f32, layer: Layer, step: Step) -> f32";
-
-/// Adds an optimizer to a program: its file, its adaptor and its options.
-pub(crate) fn link(program: &mut Program, optimizer: &dyn Optimizer) {
-    let shader = optimizer.entry().shader;
-    let interface: &[&str] =
-        if optimizer.per_tensor().is_some() { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
-    program.header += &adaptor(&shader, interface);
-    program.files.push(shader);
-    program.constants.extend(options(&shader, optimizer.constants()));
-}
-
-/// An optimizer with its options.
-pub trait Optimizer: Debug + Send + Sync {
-    /// Its line in the list: name, formula, filling.
-    fn entry(&self) -> &'static Entry<dyn Optimizer>;
-
-    /// Its name.
-    fn name(&self) -> &'static str {
-        self.entry().name
-    }
-
-    /// Its options as a JSON object.
-    fn options(&self) -> Value;
-
-    /// Its options against their domains.
-    ///
-    /// # Errors
-    /// [`Error::Option`] with the first one outside.
-    fn check(&self) -> Result<()>;
-
-    /// The values of the filling's `override`s.
-    fn constants(&self) -> Vec<(&'static str, f64)>;
-
-    /// How many numbers it remembers of each parameter, [`MOST_STATES`] at the most.
-    fn states(&self) -> usize;
-
-    /// What each state begins with.
-    fn initial_states(&self) -> [f64; MOST_STATES];
-
-    /// Which of the states holds the weights to predict with, where that is not the parameters themselves.
-    fn averaged_state(&self) -> Option<usize>;
-
-    /// What it asks of whole tensors; none for a rule that moves each element by itself.
-    fn per_tensor(&self) -> Option<PerTensor>;
-
-    /// The learning rate of its options, which a schedule may change.
-    fn initial_learning_rate(&self) -> f64;
-
-    /// Does it ask for the gradient of the whole data set in each step?
-    fn whole_batch(&self) -> bool {
-        false
-    }
-
-    /// The numbers of step `t`, counted from 1.
-    fn step(&self, t: u64, learning_rate: f64) -> Step;
-
-    /// One step at f32, on all cores; see [`dyn Optimizer::update`](trait.Optimizer.html#method.update).
-    #[doc(hidden)]
-    fn update_single(
-        &self,
-        step: &Step,
-        gradient_transform: &GradientTransform,
-        factors: &Factors,
-        slices: Slices<'_, f32>,
-    );
-    /// The same at f64, plainly.
-    #[doc(hidden)]
-    fn update_double(
-        &self,
-        step: &Step,
-        gradient_transform: &GradientTransform,
-        factors: &Factors,
-        slices: Slices<'_, f64>,
-    );
-    /// One step at f32 on rows one after the other, by a rule that moves each element by itself.
-    #[doc(hidden)]
-    fn update_rows_single(&self, step: &Step, rows: &mut dyn Rows<f32>);
-    /// The same at f64.
-    #[doc(hidden)]
-    fn update_rows_double(&self, step: &Step, rows: &mut dyn Rows<f64>);
-}
-
-impl dyn Optimizer + '_ {
-    /// The states that training begins with, for so many parameters.
-    pub fn first_states<R: Real>(&self, length: usize) -> Vec<Vec<R>> {
-        self.initial_states()
-            .iter()
-            .take(self.states())
-            .map(|&value| vec![R::new(value); length])
-            .collect()
-    }
-
-    /// Moves all `parameters` by one step. `states` are [`Optimizer::states`] of them, or more. `spans` may be empty where
-    /// nothing is regularised and no tensor is looked at as a whole, else the last one ends with the parameters.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if a length does not fit the parameters.
-    pub fn update<R: Real>(
-        &self,
-        step: &Step,
-        spans: &[ParameterSpan],
-        parameters: &mut [R],
-        gradients: &[R],
-        states: &mut [Vec<R>],
-    ) -> Result<()> {
-        let gradient_transform = GradientTransform { spans, ..GradientTransform::default() };
-        self.update_transformed(step, &gradient_transform, parameters, gradients, states).map(drop)
-    }
-
-    /// As [`update`](#method.update) with the gradient clipped; false where the step was skipped.
-    ///
-    /// # Errors
-    /// As [`update`](#method.update).
-    pub fn update_transformed<R: Real>(
-        &self,
-        step: &Step,
-        gradient_transform: &GradientTransform,
-        parameters: &mut [R],
-        gradients: &[R],
-        states: &mut [Vec<R>],
-    ) -> Result<bool> {
-        let length = parameters.len();
-        self.check_length("gradients", length, gradients.len())?;
-        for place in 0..self.states() {
-            let found = states.get(place).map_or(0, Vec::len);
-            self.check_length(&format!("state {} of {}", place + 1, self.states()), length, found)?;
-        }
-        let spans = gradient_transform.spans;
-        let ordered = spans.is_sorted_by_key(|span| span.end);
-        let end = spans.last().map_or(length, |span| span.end);
-        self.check_length("the segments", length, if ordered { end } else { usize::MAX })?;
-        if gradient_transform.skip_non_finite
-            && !gradients.iter().all(|gradient| gradient.is_finite())
-        {
-            return Ok(false);
-        }
-        let factors = Factors::new(gradient_transform.clip, spans, parameters, gradients);
-        let mut slices: [&mut [R]; MOST_STATES] = Default::default();
-        for (slot, state) in slices.iter_mut().zip(states).take(self.states()) {
-            *slot = state.as_mut_slice();
-        }
-        self.update_slices(
-            step,
-            gradient_transform,
-            &factors,
-            Slices { parameters, gradients, states: slices },
-        );
-        Ok(true)
-    }
-
-    /// One step on rows one after the other, by a rule that moves each element by itself.
-    pub(crate) fn update_rows<R: Real>(&self, step: &Step, rows: &mut dyn Rows<R>) {
-        match R::as_single(&[]) {
-            Some(_) => self.update_rows_single(step, &mut InOnePrecision(rows)),
-            None => self.update_rows_double(step, &mut InOnePrecision(rows)),
-        }
-    }
-
-    fn update_slices<R: Real>(
-        &self,
-        step: &Step,
-        gradient_transform: &GradientTransform,
-        factors: &Factors,
-        slices: Slices<'_, R>,
-    ) {
-        match slices.into_single() {
-            Ok(slices) => self.update_single(step, gradient_transform, factors, slices),
-            Err(slices) => {
-                let update = |slices| self.update_double(step, gradient_transform, factors, slices);
-                slices.into_double().into_iter().for_each(update);
-            }
-        }
-    }
-
-    fn check_length(&self, name: &str, expected: usize, found: usize) -> Result<()> {
-        if expected == found {
-            return Ok(());
-        }
-        Err(Error::Shape {
-            operation: self.name().into(),
-            found: format!("{name}: {found} elements"),
-            allowed: format!("they must have {expected}, as the parameters ask for"),
-        })
-    }
-}
 
 /// The list's line of that name.
 ///

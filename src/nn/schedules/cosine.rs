@@ -1,11 +1,8 @@
 //! Schedules along a cosine.
 
-use serde_json::Value;
-
-use crate::Result;
-use crate::catalogue;
 use crate::catalogue::options;
-use crate::nn::schedules::{Entry, Schedule, common, half_wave, line};
+use crate::nn::schedules::schedule::{Entry, Schedule, common, line};
+use crate::nn::schedules::shape::half_wave;
 
 options! {
     /// Down to `minimum` along half a wave, and no further, as Keras' `CosineDecay` and optax; PyTorch's `CosineAnnealingLR` goes up

@@ -1,12 +1,9 @@
 //! Down when a value no longer gets better.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::Result;
-use crate::catalogue;
 use crate::catalogue::options;
-use crate::nn::schedules::{Entry, Schedule, Watched, common, line};
+use crate::nn::schedules::schedule::{Entry, Schedule, Watched, common, line};
 
 /// Which values are better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

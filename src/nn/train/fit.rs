@@ -8,29 +8,21 @@ use crate::criterion::inputs::FloatElement;
 use crate::data::Fingerprint;
 use crate::error::text;
 use crate::nn::model::Model;
-use crate::nn::train::callback::Callback;
 use crate::nn::train::engine::{
     Batch, Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec,
 };
 use crate::nn::train::history::{Epoch, History, Stop};
-use crate::nn::train::options::{Fit, StepReport};
+use crate::nn::train::options::Fit;
+use crate::nn::train::pass::{Pass, Watcher};
 use crate::nn::train::progress::Bar;
 use crate::nn::train::samples::{InputSpec, Rows};
+use crate::nn::train::score::Score;
 use crate::nn::train::stream::{Feed, Streamed};
 use crate::nn::train::training::{Cut, Options, Progress, Snapshot, Training};
 use crate::nn::train::training_run;
 use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
 use crate::runtime::files;
 use crate::{Error, Result, Targets};
-
-/// How well a model does on some rows.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct Score {
-    /// Mean loss.
-    pub loss: f64,
-    /// Share of rows predicted right, where the targets are classes.
-    pub accuracy: Option<f64>,
-}
 
 /// How often a bar is drawn anew.
 const REDRAW: Duration = Duration::from_millis(150);
@@ -484,53 +476,6 @@ impl Model {
         self.engine.set_states(&snapshot.states)?;
         self.progress = snapshot.progress;
         Ok(())
-    }
-}
-
-/// What the batches of an epoch have in common.
-pub(crate) struct Pass<'p> {
-    pub training_spec: &'p TrainingSpec,
-    /// All of the epoch.
-    pub batches: &'p [Batch],
-    watcher: &'p Watcher<'p>,
-}
-
-/// Who watches an epoch.
-struct Watcher<'f> {
-    bar: Option<Bar>,
-    on_step: Option<&'f Callback<StepReport>>,
-    epoch: usize,
-}
-
-impl Watcher<'_> {
-    /// Tells the callback the steps from `first` on; true where it asks for the end.
-    fn asks(
-        &self,
-        training_spec: &TrainingSpec,
-        batches: &[Batch],
-        outcomes: &[Outcome],
-        first: usize,
-    ) -> bool {
-        let Some(call) = self.on_step else { return false };
-        let batches = batches.len();
-        if training_spec.optimizer.whole_batch() {
-            // All batches are one step.
-            let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
-            return outcomes.len() == batches
-                && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });
-        }
-        let steps = outcomes.iter().enumerate().skip(first);
-        let reports = steps.map(|(place, outcome)| StepReport {
-            batch: place + 1,
-            batches,
-            loss: outcome.loss,
-        });
-        // Each is told, also behind one at which it would end.
-        let mut ends = false;
-        for report in reports {
-            ends |= call.ends(self.epoch, &report);
-        }
-        ends
     }
 }
 

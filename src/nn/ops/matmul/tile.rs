@@ -1,6 +1,6 @@
 //! The tiles of the matrix product: which there are, which fits an adapter and a shape, and into what parts k is split.
 
-use crate::nn::ops::matmul::Shape;
+use crate::nn::ops::matmul::shape::Shape;
 
 /// What the choice of a variant must know of an adapter.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@
 mod chunked_head;
 mod plan;
 mod side_by_side;
+pub(crate) mod state;
 mod table;
 mod whole;
 
@@ -12,116 +13,31 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::losses::{Family, Loss};
 use crate::nn::embedding::kernels::RowsParams;
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::optimizers::update;
-use crate::nn::optimizers::update::{OptimizerParams, state_stride};
+use crate::nn::optimizers::update::job::{OptimizerParams, state_stride};
 use crate::nn::train::batched_engine::{MemberStep, Shares};
 use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
 };
-use crate::nn::train::gpu::plan::{Key, Kind, Plan, Uniforms};
-pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;
+use crate::nn::train::gpu::state::{
+    Data, GpuEngine, Key, Kind, MOST_AT_ONCE, Part, Plan, Uniforms,
+};
 use crate::nn::train::gpu::table::Table;
-pub(crate) use crate::nn::train::gpu::whole::most_parameters;
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Reading, padded};
 use crate::templates::MASKED;
 use crate::{Error, Result};
 
-/// Batches in one submission at the most; each has a place in the buffers of uniforms.
-const MOST_AT_ONCE: usize = 64;
+pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;
+pub(crate) use crate::nn::train::gpu::whole::most_parameters;
 
 /// A submission should not keep the device longer: beyond some seconds drivers take it for hung.
 const SUBMISSION: Duration = Duration::from_millis(40);
-
-/// Buffers of a model and its data on a GPU, and the plans that run on them.
-#[derive(Debug)]
-pub(crate) struct GpuEngine {
-    gpu: Gpu,
-    graph: Graph,
-    /// The graph that plans walk over, and that of the chunked head.
-    fused: Graph,
-    chunked: Graph,
-    parameters: wgpu::Buffer,
-    gradients: wgpu::Buffer,
-    /// All states of the optimizer in one buffer, and how many there are.
-    states: wgpu::Buffer,
-    state_count: usize,
-    /// What the model begins with, if it takes ids.
-    table: Option<Table>,
-    /// Counts the steps that were left out.
-    not_finite: wgpu::Buffer,
-    /// Those that whole models left out.
-    skipped_whole: usize,
-    spans: wgpu::Buffer,
-    /// Loss and right rows of each batch of two submissions: one runs while the other is read.
-    ring: wgpu::Buffer,
-    remembered: Option<[wgpu::Buffer; 2]>,
-    data: HashMap<usize, Arc<Data>>,
-    next: usize,
-    plans: HashMap<Key, Plan>,
-    /// Takes small chains of dense layers whole; none where the graph is anything else.
-    whole: Option<SmallModels>,
-    /// How many batches go into a submission, found by timing.
-    at_once: usize,
-}
-
-/// A data set on the device, in parts that each fit a binding.
-#[derive(Debug)]
-pub(crate) struct Data {
-    rows: usize,
-    features: Vec<Part>,
-    targets: Vec<Part>,
-    target_width: usize,
-    labels: bool,
-    has_ignored: bool,
-    /// Where the rows are items of lists, and where these begin.
-    lists: Option<(Lists, wgpu::Buffer)>,
-    /// How much each row counts; nothing where all count alike.
-    weights: Vec<Part>,
-    /// Weights of the positive side of each output: as they are, and behind as many weights of classes, which are 1.
-    positive: Option<[wgpu::Buffer; 2]>,
-}
-
-impl Data {
-    /// Places that each list of a batch gets: enough for the longest, and few different numbers of them, since each asks for a plan and
-    /// its memory. 1 where the rows are no lists.
-    fn places(&self, batch: &Batch) -> usize {
-        let Some((lists, _)) = &self.lists else { return 1 };
-        let longest = lists.of(batch).map(|list| lists.items(list).len()).max().unwrap_or(1);
-        let power = longest.next_power_of_two();
-        let between = power / 4 * 3;
-        (if longest <= between { between } else { power }).min(lists.longest)
-    }
-}
-
-impl Data {
-    /// The weights of columns as a loss's kernel takes them.
-    fn column_weights(&self, loss: &dyn Loss) -> Option<wgpu::Buffer> {
-        let [plain, behind_classes] = self.positive.as_ref()?;
-        Some(
-            if matches!(loss.family(), Family::Pointwise(_)) { plain } else { behind_classes }
-                .clone(),
-        )
-    }
-
-    /// Whether those of the positive sides lie behind those of the classes.
-    fn has_positive_behind_classes(&self, loss: &dyn Loss) -> bool {
-        self.positive.is_some() && !matches!(loss.family(), Family::Pointwise(_))
-    }
-}
-
-#[derive(Debug)]
-struct Part {
-    buffer: wgpu::Buffer,
-    first: usize,
-    rows: usize,
-}
 
 impl GpuEngine {
     pub fn new(gpu: &Gpu, graph: Graph) -> Result<Self> {
