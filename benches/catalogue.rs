@@ -1,6 +1,6 @@
-//! Criterion over the catalogue: each loss on tensors of the CPU; each loss as a user calls it, arrays in and arrays
-//! out, on each device there is; and an epoch of training. `cargo bench -- --quick` takes about a minute. Kernels alone, and what
-//! they are of their ceilings, are timed by `gradus bench`.
+//! Criterion benchmarks over the catalogue: each loss on CPU tensors; each loss end to end, arrays
+//! in and arrays out, on each available device; and one training epoch. `cargo bench -- --quick`
+//! takes about a minute. `gradus bench` times kernels alone and relative to their ceilings.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use gradus::{
 use ndarray::{Array1, Array2, s};
 use serde_json::Value;
 
-/// Predictions of each loss.
+/// Shape of the predictions of each loss.
 const SHAPE: (usize, usize) = (4096, 256);
 
 fn devices() -> Vec<Device> {
@@ -27,7 +27,8 @@ fn devices() -> Vec<Device> {
     devices
 }
 
-/// Short ones: there are many, and the machine's own noise is no smaller after a minute than after a second.
+/// Short samples: there are many, and the machine's noise is no smaller after a minute than after a
+/// second.
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
     group
@@ -55,7 +56,7 @@ fn targets(domain: Domain) -> Array2<f32> {
     })
 }
 
-/// On tensors that live on the device, without a check of their values: `Criterion::backward`.
+/// On device tensors, without a check of their values: `Criterion::backward`.
 fn losses_on_the_cpu(criterion: &mut Criterion) {
     let device = Device::cpu();
     let at_home = |values: &Array2<f32>| {
@@ -81,7 +82,7 @@ fn losses_on_the_cpu(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// As a user calls them: arrays up, value and gradient down.
+/// End to end: upload arrays, download value and gradient.
 fn losses_end_to_end(criterion: &mut Criterion) {
     let (predictions, labels) = (predictions(), labels());
     for device in devices() {
@@ -108,7 +109,7 @@ fn losses_end_to_end(criterion: &mut Criterion) {
     }
 }
 
-/// The example network, and one with a hidden layer worth the name.
+/// The example network, and one with a larger hidden layer.
 fn networks(device: &Device) -> gradus::Result<[(&'static str, Model); 2]> {
     let example = Sequential::new(784)
         .then(Dense::new(10).activation(Relu))
@@ -131,7 +132,7 @@ fn training(criterion: &mut Criterion) {
             let ready = || -> gradus::Result<Model> {
                 let (_, mut model) =
                     networks(&device)?.into_iter().nth(index).expect("there are two");
-                // Pipelines are made here and not in the time that counts.
+                // Creates the pipelines outside the timed region.
                 model.fit(
                     &x.slice(s![..64, ..]),
                     &y.slice(s![..64]),

@@ -1,5 +1,6 @@
-//! f16 against f32: each loss on the GPU that `auto` takes, in turns, on the same numbers. `cargo bench --bench half` takes about
-//! ten seconds on two cores; it prints the median of each and how many times as fast f16 is.
+//! f16 against f32: each loss on the GPU that `auto` selects, alternating, on the same numbers.
+//! `cargo bench --bench half` takes about ten seconds on two cores; it prints the median of each
+//! and the speedup of f16.
 
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use gradus::{Criterion, Device, Gpu, GpuOptions, Plan, Result, Tensor, f16};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
 
-/// Rounds of which the median is taken.
+/// Rounds over which the median is taken.
 const ROUNDS: usize = 15;
 
 const CASES: [(&str, [usize; 2]); 6] = [
@@ -21,7 +22,7 @@ const CASES: [(&str, [usize; 2]); 6] = [
     ("cross_entropy", [65_536, 10]),
 ];
 
-/// Seconds of one run after the work before it.
+/// Seconds of one run, started when all earlier work is done.
 fn time<T>(device: &Device, plan: &Plan<T>) -> Result<f64> {
     let start = Instant::now();
     plan.run()?;
@@ -36,7 +37,7 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 fn numbers(shape: &[usize], seed: u64) -> ArrayD<f32> {
     let mut random = Random::new(seed, 0);
-    // A block that repeats: 2²⁴ draws would take longer than what is measured.
+    // A repeated block: 2²⁴ draws would take longer than the measurement.
     let block: Vec<f32> =
         (0..65_521).map(|_| f16::from_f32(random.normal() as f32).to_f32()).collect();
     let mut next = block.iter().cycle().copied();
@@ -57,7 +58,7 @@ fn measure(device: &Device, name: &str, [rows, columns]: [usize; 2]) -> Result<(
             false => upload(device, targets.view())?,
         };
         let plan = Plan::loss(&criterion, &upload(device, predictions.view())?, &targets)?;
-        // Pipelines and pages are made in the first runs.
+        // The first runs create pipelines and touch memory pages.
         time(device, &plan)?;
         time(device, &plan)?;
         plans.push((plan, Vec::new()));

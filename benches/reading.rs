@@ -1,6 +1,8 @@
-//! How fast a table is read, and how much memory that takes: `cargo bench --bench reading`, or with the path of a CSV behind `--`.
+//! Speed and peak memory of reading a table: `cargo bench --bench reading`, or with the path of a
+//! CSV after `--`.
 //!
-//! Without a path it writes one of 1 million rows of 20 numbers into a temporary folder first. Peak memory is Linux' `VmHWM`.
+//! Without a path it first writes one of 1 million rows of 20 numbers to a temporary folder. Peak
+//! memory is Linux' `VmHWM`.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use gradus::random::Random;
 const ROWS: usize = 1_000_000;
 const COLUMNS: usize = 20;
 
-/// How often the file is read; the first time its bytes may come from the disk.
+/// Number of reads; the first may come from the disk.
 const TIMES: usize = 5;
 
 fn main() {
@@ -52,7 +54,7 @@ fn written(folder: &Path) -> PathBuf {
     path
 }
 
-/// The most bytes that the process has held; none where the system does not tell.
+/// Peak memory of the process in bytes; `None` where the system does not report it.
 fn peak() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

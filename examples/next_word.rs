@@ -1,14 +1,16 @@
-//! A model of language that begins with an embedding: which word comes next in a text.
+//! Next-word prediction with an embedding layer.
 //!
 //! ```text
 //! cargo run --release --example next_word -- TEXT [auto|gpu|cpu|reference] [EPOCHS] [LEARNING_RATE]
 //! ```
 //!
-//! TEXT is a file of plain text, for example tiny-shakespeare (252,272 words, 14,563 of them different). The word at hand is looked up
-//! in a table of vectors; its vector goes through a linear layer to a logit for each word. `LinearCrossEntropy` takes that layer for its own, so
-//! that the logits are held for a chunk of rows at a time, and a step moves the rows of the table that its batch named and no others. The last
-//! tenth of the text is held back; beside its perplexity stands that of the words' frequencies, which know nothing of the word before.
-//! On tiny-shakespeare, two epochs of some 20 s on two cores: 398.2 instead of 761.6. A third one learns the text by heart (407.7).
+//! TEXT is a file of plain text, for example tiny-shakespeare (252,272 words, 14,563 of them
+//! different). The current word is looked up in a table of vectors; a linear layer maps its vector
+//! to one logit per word. `LinearCrossEntropy` fuses that layer, so that logits exist only for a
+//! chunk of rows at a time, and a step updates only the table rows of its batch. The last tenth of
+//! the text is held out; its perplexity is printed beside that of the unigram frequencies. On
+//! tiny-shakespeare, two epochs of some 20 s on two cores: 398.2 instead of 761.6. A third epoch
+//! overfits (407.7).
 
 use std::collections::HashMap;
 
@@ -20,7 +22,7 @@ use ndarray::{Array1, Array2};
 const WIDTH: usize = 64;
 const BATCH: usize = 512;
 
-/// Words of letters and apostrophes; any other sign that is no digit is a word of its own.
+/// Words of letters and apostrophes; any other character except digits is a separate word.
 fn words(text: &str) -> Vec<&str> {
     let is_letter = |c: char| c.is_alphabetic() || c == '\'';
     let mut found = Vec::new();
@@ -40,13 +42,14 @@ fn words(text: &str) -> Vec<&str> {
     found
 }
 
-/// Words as features, and those that follow as labels.
+/// Words as features, the following words as labels.
 fn arrays(pairs: &[(i64, i64)]) -> (Array2<f32>, Array1<i64>) {
     let now = Array2::from_shape_fn((pairs.len(), 1), |(row, _)| pairs[row].0 as f32);
     (now, pairs.iter().map(|(_, next)| *next).collect())
 }
 
-/// e to the mean loss of the frequencies of the words in some pairs, one added to each, on others.
+/// Perplexity of the unigram frequencies of some pairs (with add-one smoothing) on others: e to the
+/// mean loss.
 fn perplexity_of_frequencies(
     training: &[(i64, i64)],
     held_back: &[(i64, i64)],

@@ -1,5 +1,6 @@
-//! What a fused loss takes besides its inputs and gradients, counted where memory is handed out, and on a software GPU, whose memory
-//! is the machine's, by what the process holds at its peak. A test of its own file: both counts are those of the process.
+//! Memory used by a fused loss in addition to its inputs and gradients: counted by the allocator,
+//! and on a software GPU, which uses the machine's memory, by the process's peak. A separate test
+//! program: both counts are per process.
 
 mod support;
 
@@ -13,10 +14,10 @@ use support::counting::{Counting, peak_of};
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// One test at a time: they count what the whole process takes.
+/// One test at a time: the counts cover the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// A layer of so many rows and features with a vocabulary.
+/// A layer with the given rows and features and a vocabulary.
 struct Layer {
     x: Array2<f32>,
     weight: Array2<f32>,
@@ -51,16 +52,16 @@ impl Layer {
 #[test]
 fn the_cpu_takes_no_more_than_it_says_however_many_rows_there_are() {
     let _alone = ALONE.lock();
-    // The logits of the last are 640 MiB, ten times what a call may take.
+    // The logits of the last are 640 MiB, ten times the limit of a call.
     for (rows, features) in [(512, 64), (2560, 64), (5120, 16)] {
         let layer = Layer::of(rows, features);
         let criterion = LinearCrossEntropy::new().on(&Device::cpu()).unwrap();
-        // Threads and what they keep for products are there from the first call on.
+        // The first call creates threads and their buffers for products.
         criterion.evaluate(&Layer::of(64, features).inputs()).unwrap();
         let (_, taken) = peak_of(|| criterion.evaluate(&layer.inputs()).unwrap());
         let (gradients, logits) = (layer.gradients(), 4 * rows * CLASSES);
         let said = LinearCrossEntropy::extra_bytes(rows, CLASSES, &Device::cpu()) as usize;
-        // Labels and values, and what the products keep of their operands in blocks.
+        // Labels and values, and the blocks that products copy of their operands.
         let small = 4 << 20;
         println!(
             "{rows} rows: {taken} bytes, {gradients} of them gradients; {said} are said; the logits are {logits}"
@@ -94,16 +95,17 @@ fn logits_ten_times_as_large_as_what_a_call_takes_never_are_in_memory() {
     let logits = 4 * rows * CLASSES; // 640 MiB
     let mut devices = vec![Device::cpu()];
     devices.extend(support::gpu().filter(|device| match device {
-        // A card's own memory is not the process's.
+        // A card has its own memory.
         Device::Gpu(gpu) => gpu.is_software(),
         _ => false,
     }));
     for device in devices {
         let criterion = LinearCrossEntropy::new().on(&device).unwrap();
-        // Pipelines and threads are there from the first call on, and of its memory a driver may keep that of 64 rows.
+        // The first call creates pipelines and threads, and a driver may keep the memory of 64
+        // rows.
         criterion.evaluate(&Layer::of(64, features).inputs()).unwrap();
         let before = resident("VmRSS");
-        // Sets the peak back to what is held now.
+        // Resets the peak to the current value.
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
         criterion.evaluate(&layer.inputs()).unwrap();
         let taken = resident("VmHWM") - before;

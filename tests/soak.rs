@@ -1,6 +1,8 @@
-//! An hour of work, behind a flag: the process holds no more at its end than after its first rounds.
+//! A long run, enabled by a flag: the process holds no more memory at its end than after its first
+//! rounds.
 //!
-//! `GRADUS_SOAK=3600 cargo test --release --test soak -- --ignored --nocapture` works for so many seconds.
+//! `GRADUS_SOAK=3600 cargo test --release --test soak -- --ignored --nocapture` sets the number of
+//! seconds.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -16,7 +18,8 @@ use gradus::{
 };
 use ndarray::{Array1, Array2};
 
-/// What a process holds: bytes of memory, threads, and bytes on the GPU where its driver tells.
+/// Resources of a process: bytes of memory, threads, and bytes on the GPU if its driver reports
+/// them.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     resident: u64,
@@ -45,7 +48,7 @@ impl Held {
     }
 }
 
-/// A little of everything that makes and lets go of memory; sizes change from round to round.
+/// Exercises everything that allocates and frees memory; sizes change from round to round.
 fn round(device: &Device, number: u64) {
     let mut random = Random::new(number, 0);
     let rows = 40 + (random.uniform() * 200.0) as usize;
@@ -89,7 +92,7 @@ fn round(device: &Device, number: u64) {
     recommender.fit(&Interactions::new(20, 30, &pairs).unwrap(), 2).unwrap();
     recommender.save(&path).unwrap();
 
-    // Refusals let go of what they had begun with as well.
+    // Failed operations also release what they allocated.
     std::fs::write(&path, b"damaged").unwrap();
     Model::load(&path, device).unwrap_err();
     model.fit(&x, &y.mapv(|label| label + 1), Fit::new()).unwrap_err();
@@ -106,7 +109,7 @@ fn an_hour_of_work_leaves_no_more_than_its_first_rounds() {
     let mut now = Held::now(&devices);
     while start.elapsed() < length {
         devices.iter().for_each(|device| round(device, number));
-        // A device that is opened for a round and closed again.
+        // A device opened for one round and closed again.
         if (number + 1).is_multiple_of(50) && devices.len() > 1 {
             let opened = Gpu::open_with(GpuOptions::default()).unwrap();
             round(&Device::Gpu(opened), number);

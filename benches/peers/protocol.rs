@@ -1,6 +1,8 @@
-//! One request a line on stdin, one answer a line on stdout: what every worker in Rust shares. README.md has the protocol.
+//! Protocol shared by all Rust workers: one request per line on stdin, one answer per line on
+//! stdout. README.md describes it.
 //!
-//! Each worker includes this file as a module. It knows neither gradus nor a peer, so that all are clocked alike.
+//! Each worker includes this file as a module. It depends neither on gradus nor on a peer, so that
+//! all are timed alike.
 #![allow(dead_code, reason = "not every worker needs every method")]
 
 use std::collections::BTreeMap;
@@ -11,51 +13,52 @@ use std::time::Instant;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// A worker answers with an error instead of dying.
+/// A worker answers with an error instead of exiting.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// One line of stdin.
 #[derive(Deserialize)]
 pub struct Request {
-    /// `hello`, `inputs` (gradus alone), `prepare`, `run`, `drop` or `quit`.
+    /// `hello`, `inputs` (only gradus), `prepare`, `run`, `drop` or `quit`.
     #[serde(rename = "do")]
     pub what: String,
     /// The name of the case.
     #[serde(default)]
     pub case: String,
-    /// Its sizes: README.md says which.
+    /// The case's sizes, described in README.md.
     #[serde(default)]
     pub shape: Vec<usize>,
-    /// Training steps that one call makes.
+    /// Training steps per call.
     #[serde(default)]
     pub steps: usize,
     /// The folder of the inputs.
     #[serde(default)]
     pub inputs: PathBuf,
-    /// Which entries of which result to report.
+    /// Indices of the entries to report, by result.
     #[serde(default)]
     pub at: BTreeMap<String, Vec<usize>>,
-    /// How many calls one sample makes.
+    /// Calls per sample.
     #[serde(default)]
     pub times: usize,
 }
 
-/// What a call has computed: a value where there is one, and tensors by name.
+/// Results of a call: a value, if any, and tensors by name.
 #[derive(Default)]
 pub struct Found {
     pub value: Option<f64>,
     pub tensors: Vec<(&'static str, Vec<f32>)>,
 }
 
-/// A case made ready: inputs on the device.
+/// A prepared case: inputs on the device.
 pub trait Prepared {
-    /// Makes so many calls and waits until the device is done with them.
+    /// Makes the given number of calls and waits until the device has finished them.
     fn run(&mut self, times: usize) -> Result<()>;
 
-    /// What the last call computed.
+    /// Results of the last call.
     fn found(&mut self) -> Result<Found>;
 
-    /// Milliseconds of so many calls. Only a worker whose library has a clock of its own overrides it.
+    /// Milliseconds for the given number of calls. Only overridden by a worker whose library has
+    /// its own clock.
     fn clock(&mut self, times: usize) -> Result<f64> {
         let start = Instant::now();
         self.run(times)?;
@@ -82,13 +85,14 @@ impl Request {
             .collect())
     }
 
-    /// The sizes, of which there must be so many.
+    /// The sizes, exactly `N` of them.
     pub fn sizes<const N: usize>(&self) -> Result<[usize; N]> {
         let sizes = self.shape.as_slice().try_into();
         sizes.map_err(|_| format!("{}: {:?} must have {N} sizes", self.case, self.shape).into())
     }
 
-    /// Rows of the training data: `epoch` has 10,000 and a short last batch, `train_step` whole batches alone.
+    /// Rows of the training data: `epoch` has 10,000 and a short last batch, `train_step` only full
+    /// batches.
     pub fn rows(&self, batch: usize, steps: usize) -> usize {
         if self.case == "epoch" { 10_000.min(batch * steps) } else { batch * steps }
     }
@@ -112,19 +116,19 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
-/// The norm and the entries asked for of a tensor.
+/// The norm of a tensor and its requested entries.
 fn summary(values: &[f32], at: Option<&Vec<usize>>) -> Result<Value> {
     let norm = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     let places = at.map(Vec::as_slice).unwrap_or_default();
     let entries: Option<Vec<f32>> =
         places.iter().map(|&place| values.get(place).copied()).collect();
     let entries = entries.ok_or_else(|| format!("only {} entries", values.len()))?;
-    // JSON has no NaN: as text a wrong number still arrives, and is refused.
+    // JSON has no NaN: as text a wrong number is still transmitted, and rejected.
     let text: Vec<String> = entries.iter().map(f32::to_string).collect();
     Ok(json!({ "length": values.len(), "norm": norm.to_string(), "entries": text }))
 }
 
-/// A whole answer to `prepare`: the first call timed, and what it computed.
+/// The complete answer to `prepare`: the time and the results of the first call.
 fn prepared(request: &Request, work: &mut dyn Prepared) -> Result<Value> {
     let start = Instant::now();
     work.run(1)?;
@@ -159,7 +163,7 @@ pub fn serve(device: &str, version: &str, mut make: impl FnMut(&Request) -> Made
     }
 }
 
-/// The answer to one line; none to `quit`.
+/// The answer to one line; `None` for `quit`.
 fn answer(
     line: &str,
     version: &str,

@@ -1,4 +1,4 @@
-//! The library's programs, chosen by label and compiled on all cores.
+//! Selects the library's programs by label and compiles them on all cores.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -9,10 +9,12 @@ use gradus::testing::{Joined, all_programs};
 use super::compiler::Compiler;
 use super::statistics::Row;
 
-/// Compiled again so often before a program counts as slow: the first compilation on a thread also loads the compiler's own code.
+/// Recompilations before a program counts as slow: the first compilation on a thread also loads the
+/// compiler's own code.
 const TRIES: usize = 2;
 
-/// All programs whose label has one of the names in it (all without a name), each once; `fast` takes the first of each label.
+/// All programs whose label contains one of the names (all without a name), each once; `fast` takes
+/// the first of each label.
 pub fn programs(names: &[String], fast: bool) -> Result<Vec<Joined>, String> {
     let mut all = all_programs().map_err(|error| error.to_string())?;
     all.retain(|program| {
@@ -31,13 +33,13 @@ pub fn programs(names: &[String], fast: bool) -> Result<Vec<Joined>, String> {
     Ok(all)
 }
 
-/// The label under which a program is counted. The fused kernels of whole models pair each loss with an optimizer by their places in
-/// the lists: a new loss would give all of them another label.
+/// The label that a program is counted under. The fused small-model kernels pair each loss with an
+/// optimizer by their indices in the lists: a new loss would change all of their labels.
 fn group_of(program: &Joined) -> &str {
     if program.label.starts_with("whole models") { "whole models" } else { &program.label }
 }
 
-/// The rows of the programs in their order, and a line for each that was refused.
+/// The rows of the programs in order, and a line for each rejected one.
 pub fn all(compiler: &Compiler, programs: &[Joined]) -> (Vec<Row>, Vec<String>) {
     let found = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);

@@ -1,8 +1,9 @@
 //! AMD's production compiler without a card: Mesa's RADV driver with its null device.
 //!
-//! `RADV_FORCE_FAMILY` makes RADV open a device that executes nothing, but compiles every pipeline as it would for that GPU and
-//! tells what came out of it through `VK_KHR_pipeline_executable_properties`: registers, spills, occupancy, instructions.
-//! The SPIR-V is written with the options that wgpu takes for the library's own shaders.
+//! `RADV_FORCE_FAMILY` makes RADV open a device that executes nothing but compiles every pipeline
+//! as for that GPU and reports the result through `VK_KHR_pipeline_executable_properties`:
+//! registers, spills, occupancy, instructions. The SPIR-V is written with the options that wgpu
+//! uses for the library's own shaders.
 
 use std::ffi::{CStr, CString};
 use std::path::PathBuf;
@@ -15,13 +16,13 @@ use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFl
 
 use super::statistics::Statistics;
 
-/// The GPUs that the tool compiles for: RDNA 3, RDNA 2, RDNA 1 and GCN 5 (the ancestor of the data-centre cards).
+/// Target GPUs: RDNA 3, RDNA 2, RDNA 1 and GCN 5 (the ancestor of the data-centre cards).
 pub const FAMILIES: [&str; 4] = ["gfx1100", "navi21", "navi10", "vega10"];
 
-/// Set in the environment of the process that compiles: its value is the family.
+/// Environment variable of the compiling process: its value is the family.
 const FAMILY: &str = "RADV_FORCE_FAMILY";
 
-/// The manifest of RADV, where one is installed.
+/// The manifest of RADV, if installed.
 pub fn manifest() -> Option<PathBuf> {
     let folders = ["/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
     let files =
@@ -31,50 +32,52 @@ pub fn manifest() -> Option<PathBuf> {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("radeon_icd."))
     });
     found.sort();
-    // The manifest of this machine's architecture before one for 32-bit programs.
+    // Prefers the manifest of this machine's architecture to that for 32-bit programs.
     let own = found.iter().position(|path| path.to_string_lossy().contains(std::env::consts::ARCH));
     found.get(own.unwrap_or(0)).cloned()
 }
 
-/// The family that this process was started for by [`command_for`].
+/// The family that [`command_for`] started this process for.
 pub fn family_of_this_process() -> Option<String> {
     std::env::var(FAMILY).ok().filter(|family| FAMILIES.contains(&family.as_str()))
 }
 
-/// This program again, with the environment in which the Vulkan loader finds RADV's null device and nothing else.
-/// A process of its own: the loader reads the environment once, and other threads may read it meanwhile.
+/// This program again, with an environment in which the Vulkan loader finds only RADV's null
+/// device. A separate process, since the loader reads the environment once, and other threads may
+/// read it at the same time.
 pub fn command_for(family: &str, manifest: &PathBuf) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env(FAMILY, family).env("VK_DRIVER_FILES", manifest).env("VK_ICD_FILENAMES", manifest);
-    // Without it Mesa's device-select layer writes a line for each device that is opened.
+    // Otherwise Mesa's device-select layer writes a line for each opened device.
     command.env("NODEVICE_SELECT", "1");
-    // A pipeline from the disk was not compiled, and its time would be wrong.
+    // A pipeline from the disk cache is not compiled, so its time would be wrong.
     command.env("MESA_SHADER_CACHE_DISABLE", "true").env("MESA_GLSL_CACHE_DISABLE", "true");
     Ok(command)
 }
 
-/// A null device of RADV.
+/// A RADV null device.
 pub struct Compiler {
     device: ash::Device,
     executables: ash::khr::pipeline_executable_properties::Device,
-    /// Its name, such as `Null hardware (RADV GFX1100)`.
+    /// Its name, for example `Null hardware (RADV GFX1100)`.
     pub name: String,
-    /// Driver and version, such as `radv Mesa 22.3.6`.
+    /// Driver and version, for example `radv Mesa 22.3.6`.
     pub driver: String,
-    // Dropped last: the functions of the others lie in the library that it loaded.
+    // Dropped last: the other fields' functions belong to the library it loaded.
     _entry: ash::Entry,
 }
 
 impl Compiler {
-    /// Opens the null device of the environment.
+    /// Opens the null device selected by the environment.
     pub fn open() -> Result<Self, String> {
         let report = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-        // SAFETY: the system's Vulkan loader, which every Vulkan program loads in this way.
+        // SAFETY: the system's Vulkan loader, loaded as in every Vulkan program.
         let entry =
             unsafe { ash::Entry::load() }.map_err(|error| report("the Vulkan loader", &error))?;
         let application = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_3);
         let info = vk::InstanceCreateInfo::default().application_info(&application);
-        // SAFETY: the structures live until the call returns. The instance is not destroyed: the process ends with it.
+        // SAFETY: the structures live until the call returns. The instance is not destroyed: the
+        // process ends with it.
         let instance = unsafe { entry.create_instance(&info, None) }
             .map_err(|error| report("Vulkan", &error))?;
         // SAFETY: `instance` is valid.
@@ -95,7 +98,7 @@ impl Compiler {
         Ok(Compiler { device, executables, name, driver, _entry: entry })
     }
 
-    /// Compiles a program for a pipeline, as wgpu would, and reads the compiler's statistics.
+    /// Compiles a program to a pipeline, as wgpu would, and reads the compiler's statistics.
     pub fn compile(&self, program: &Joined) -> Result<Statistics, String> {
         let (words, module) = spirv(program)?;
         let entry = module.entry_points.first().ok_or("it has no entry point")?.name.clone();
@@ -103,8 +106,9 @@ impl Compiler {
         let bindings = bindings(&module);
         let refused = |error: vk::Result| format!("the driver refused it: {error}");
         let device = &self.device;
-        // SAFETY: every structure and slice lives until its call returns; every handle comes from this device, is used
-        // while it is alive, and is destroyed once, behind its last use. The SPIR-V was written and validated by naga.
+        // SAFETY: every structure and slice outlives its call; every handle comes from this device,
+        // is used while it is alive, and is destroyed once, after its last use. The SPIR-V was
+        // written and validated by naga.
         unsafe {
             let info = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
             let set = [device.create_descriptor_set_layout(&info, None).map_err(refused)?];
@@ -141,11 +145,12 @@ impl Compiler {
 
     fn statistics(&self, pipeline: vk::Pipeline, seconds: f64) -> Result<Statistics, String> {
         let info = vk::PipelineExecutableInfoKHR::default().pipeline(pipeline).executable_index(0);
-        // SAFETY: the pipeline was made with CAPTURE_STATISTICS and is alive; a compute pipeline has one executable.
+        // SAFETY: the pipeline was made with CAPTURE_STATISTICS and is alive; a compute pipeline
+        // has one executable.
         let found = unsafe { self.executables.get_pipeline_executable_statistics(&info) };
         let found = found.map_err(|error| format!("the driver has no statistics: {error}"))?;
         let number = |statistic: &vk::PipelineExecutableStatisticKHR| {
-            // SAFETY: `format` says which member of the union was written.
+            // SAFETY: `format` identifies the union member that was written.
             unsafe {
                 match statistic.format {
                     vk::PipelineExecutableStatisticFormatKHR::UINT64 => statistic.value.u64,
@@ -184,11 +189,12 @@ fn create_device(
         .push_next(&mut of_1_3)
         .push_next(&mut of_1_2)
         .push_next(&mut of_1_1);
-    // SAFETY: the structures live until the call returns. The device is not destroyed: the process ends with it.
+    // SAFETY: the structures live until the call returns. The device is not destroyed: the process
+    // ends with it.
     unsafe { instance.create_device(physical, &info, None) }
 }
 
-/// SPIR-V with the options that wgpu 30 takes for a trusted module on a device of Vulkan 1.3.
+/// SPIR-V with the options that wgpu 30 uses for a trusted module on a Vulkan 1.3 device.
 fn spirv(program: &Joined) -> Result<(Vec<u32>, naga::Module), String> {
     let module = naga::front::wgsl::parse_str(&program.text)
         .map_err(|error| error.emit_to_string(&program.text))?;
@@ -216,7 +222,7 @@ fn spirv(program: &Joined) -> Result<(Vec<u32>, naga::Module), String> {
     Ok((words, module.into_owned()))
 }
 
-/// Group 0 as the library lays it out: the uniform with a dynamic offset, storage buffers behind it.
+/// Group 0 in the library's layout: the uniform with a dynamic offset, then storage buffers.
 fn bindings(module: &naga::Module) -> Vec<vk::DescriptorSetLayoutBinding<'static>> {
     let bound = module
         .global_variables
@@ -237,8 +243,8 @@ fn bindings(module: &naga::Module) -> Vec<vk::DescriptorSetLayoutBinding<'static
         .collect()
 }
 
-/// Seconds that this thread has run on a core. The driver compiles in the thread that asks, and what else the machine does
-/// meanwhile is not the program's fault.
+/// Seconds that this thread has run on a core. The driver compiles in the calling thread, so other
+/// load on the machine does not count.
 fn thread_seconds() -> f64 {
     let own = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = own.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());

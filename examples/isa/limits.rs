@@ -1,24 +1,25 @@
-//! Limits that every program should keep, and the list of those that break one today.
+//! Limits for every program, and the list of current exceptions.
 //!
-//! The list may only shrink: a program that breaks a limit and is not listed, a listed group that became worse, and a listed group that
-//! became better than its entry are all told, the last so that the entry is tightened or removed.
+//! The list may only shrink: reports a program that breaks a limit and is not listed, a listed
+//! group that got worse, and a listed group that got better than its entry, which must then be
+//! tightened or removed.
 
 use std::collections::BTreeMap;
 
 use super::statistics::Row;
 
-/// A property of a compiled program with a bound.
+/// A bounded property of a compiled program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
-    /// Memory stands in for registers: each access costs what a load from memory costs.
+    /// Memory replaces registers: each access costs a load from memory.
     Scratch,
     /// Registers were moved to memory or to lanes of other registers.
     Spills,
-    /// Fewer than 8 waves a SIMD: too few to hide the latency of memory.
+    /// Fewer than 8 waves per SIMD: too few to hide memory latency.
     Waves,
-    /// More than 5,000 instructions: 32 KiB of instruction cache hold about so many.
+    /// More than 5,000 instructions, about the capacity of 32 KiB of instruction cache.
     Instructions,
-    /// More than a second to compile: a user waits for it.
+    /// More than a second to compile, during which a user waits.
     Seconds,
 }
 
@@ -36,7 +37,7 @@ impl Limit {
         }
     }
 
-    /// How bad a program is by this limit: more is worse.
+    /// Badness of a program by this limit: higher is worse.
     fn badness(self, row: &Row) -> f64 {
         let found = &row.statistics;
         match self {
@@ -48,7 +49,7 @@ impl Limit {
         }
     }
 
-    /// The worst that is still within it.
+    /// The worst badness within the limit.
     fn allowed(self) -> f64 {
         match self {
             Limit::Scratch | Limit::Spills => 0.0,
@@ -58,13 +59,13 @@ impl Limit {
         }
     }
 
-    /// As a person writes it.
+    /// Formats the value for a report.
     fn report(self, badness: f64) -> String {
         format!("{}", badness.abs())
     }
 
     pub fn is_broken_by(self, row: &Row) -> bool {
-        // Written so that NaN breaks it.
+        // Written so that NaN breaks the limit.
         let within = self.badness(row) <= self.allowed();
         !within
     }
@@ -76,13 +77,13 @@ pub struct Exception {
     pub family: String,
     pub limit: Limit,
     pub label: String,
-    /// How many of them.
+    /// Number of programs.
     pub programs: usize,
-    /// The worst number among them.
+    /// The worst number of these programs.
     pub worst: f64,
 }
 
-/// What breaks a limit among some rows, by limit and label.
+/// Broken limits of some rows, by limit and label.
 pub fn broken(family: &str, rows: &[Row]) -> Vec<Exception> {
     let mut found: BTreeMap<(Limit, &str), (usize, f64)> = BTreeMap::new();
     for row in rows {
@@ -103,7 +104,7 @@ pub fn broken(family: &str, rows: &[Row]) -> Vec<Exception> {
     found.into_iter().map(exception).collect()
 }
 
-/// The list as its file holds it: `family limit programs worst label`, one a line.
+/// Parses the list: `family limit programs worst label`, one per line.
 pub fn parse(text: &str) -> Result<Vec<Exception>, String> {
     let lines =
         text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
@@ -125,7 +126,7 @@ pub fn parse(text: &str) -> Result<Vec<Exception>, String> {
         .collect()
 }
 
-/// The lines of a list.
+/// Formats the list.
 pub fn to_text(list: &[Exception]) -> String {
     let line = |one: &Exception| {
         let worst = one.limit.report(one.worst);
@@ -134,8 +135,8 @@ pub fn to_text(list: &[Exception]) -> String {
     list.iter().map(line).collect()
 }
 
-/// What is wrong with some rows, given the list. `whole` says that the rows are all programs there are: only then can a group be
-/// said to have become better than its entry.
+/// Differences between some rows and the list. `whole` is true if the rows are all programs: only
+/// then can a group be reported as better than its entry.
 pub fn complaints(family: &str, rows: &[Row], list: &[Exception], whole: bool) -> Vec<String> {
     let found = broken(family, rows);
     let listed = |one: &Exception| {
@@ -155,7 +156,7 @@ pub fn complaints(family: &str, rows: &[Row], list: &[Exception], whole: bool) -
             ));
             continue;
         };
-        // Time differs from run to run: an entry says only that the group is slow.
+        // Time varies from run to run: an entry only records that the group is slow.
         let worse =
             one.limit != Limit::Seconds && sign(one.limit) * (one.worst - entry.worst) > 0.0;
         if worse || (one.limit != Limit::Seconds && one.programs > entry.programs) {
@@ -187,7 +188,7 @@ pub fn complaints(family: &str, rows: &[Row], list: &[Exception], whole: bool) -
     lines
 }
 
-/// Of waves fewer are worse, of all else more.
+/// For waves fewer are worse, for everything else more.
 fn sign(limit: Limit) -> f64 {
     if limit == Limit::Waves { -1.0 } else { 1.0 }
 }

@@ -1,17 +1,20 @@
-//! Shows what AMD's production compiler makes of the library's shaders, without a card.
+//! Compiles the library's shaders with AMD's production compiler, without a card, and prints its
+//! statistics.
 //!
 //! ```text
 //! cargo run --release --example isa -- gfx1100 [NAME…] [--fast] [--json] [--baseline FILE] [--against FILE] [--exceptions]
 //! ```
 //!
-//! FAMILY is gfx1100, navi21, navi10 or vega10; a NAME is a part of a program's label, such as `cross_entropy` or `matmul`. The
-//! table has a line for each label: registers, spills, scratch memory, occupancy and instructions of its worst variant, and
-//! what of it breaks a limit. It needs Linux with Mesa's RADV driver (Debian: apt-get install mesa-vulkan-drivers libvulkan1).
+//! FAMILY is gfx1100, navi21, navi10 or vega10; a NAME is a substring of a program's label, for
+//! example `cross_entropy` or `matmul`. The table has one line per label: registers, spills,
+//! scratch memory, occupancy and instructions of its worst variant, and its broken limits. It needs
+//! Linux with Mesa's RADV driver (Debian: apt-get install mesa-vulkan-drivers libvulkan1).
 //!
-//! * `--fast`: one program for each label, as the test does without its flag
-//! * `--json`: every program with all its numbers, as one JSON document on stdout instead of the table
-//! * `--baseline FILE`: the groups alone, as they are kept under `benches/results/isa-FAMILY.json`
-//! * `--against FILE`: prints what changed since such a baseline, for the labels asked for
+//! * `--fast`: one program per label, as in the test without `GRADUS_ISA=all`
+//! * `--json`: every program with all its numbers, as one JSON document on stdout instead of the
+//!   table
+//! * `--baseline FILE`: writes only the groups, in the format of `benches/results/isa-FAMILY.json`
+//! * `--against FILE`: prints the changes since a baseline, for the selected labels
 //! * `--exceptions`: prints the lines for `examples/isa/exceptions.txt`
 
 mod compile;
@@ -149,7 +152,7 @@ fn report(
     Ok(())
 }
 
-/// Text on stdout. That nobody reads it any more, as `head` does, is no fault.
+/// Writes text to stdout. A closed pipe, as from `head`, is not an error.
 fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
@@ -185,7 +188,7 @@ fn table(groups: &[Group], family: &str, rows: &[Row]) -> String {
         )
 }
 
-/// What the list of exceptions does not cover, as the test would say it.
+/// Differences from the list of exceptions, in the test's wording.
 fn complaints(arguments: &Arguments, rows: &[Row]) -> Result<String, String> {
     let list = limits::parse(include_str!("exceptions.txt"))?;
     let whole = arguments.names.is_empty() && !arguments.fast;

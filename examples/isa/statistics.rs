@@ -4,28 +4,29 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Tells of one program what the compiler made of it.
+/// The compiler's statistics of one program.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
-    /// Vector registers of a lane.
+    /// Vector registers per SIMD lane.
     pub vgprs: u64,
-    /// Scalar registers of a wave.
+    /// Scalar registers per wave.
     pub sgprs: u64,
-    /// Registers, of both kinds, that did not fit and were spilled.
+    /// Spilled registers of both kinds.
     pub spills: u64,
-    /// Bytes of memory for each lane that stand in for registers: spills, and private arrays with a computed index.
+    /// Bytes of memory per SIMD lane in place of registers: spills, and private arrays with a
+    /// computed index.
     pub scratch: u64,
     /// Bytes of workgroup memory.
     pub lds: u64,
-    /// Waves that a SIMD can hold at once by registers and workgroup memory.
+    /// Waves that fit on a SIMD at once, by registers and workgroup memory.
     pub waves: u64,
     /// Machine instructions.
     pub instructions: u64,
-    /// Cycles of one wave from end to end, as the compiler estimates them; loops count as a few iterations.
+    /// Estimated cycles of one wave from start to end; loops count as a few iterations.
     pub latency: u64,
-    /// Cycles between the ends of two waves where many run: the reciprocal of the throughput, by the same estimate.
+    /// Estimated cycles between the ends of two of many waves: the reciprocal of the throughput.
     pub inverse_throughput: u64,
-    /// Seconds of processor time that the compiler took.
+    /// Seconds of CPU time for the compilation.
     pub seconds: f64,
 }
 
@@ -61,7 +62,7 @@ impl Statistics {
 /// A program with its statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// The kernel's label: losses of several variants share one.
+    /// The kernel's label: several variants of a loss share one.
     pub label: String,
     /// The label with the shader files and the constants of this variant.
     pub program: String,
@@ -69,7 +70,7 @@ pub struct Row {
     pub statistics: Statistics,
 }
 
-/// All programs of one label: the worst of each number, and sums, in which a change to any of them shows.
+/// All programs of one label: the worst of each number, and sums, in which any change shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     pub label: String,
@@ -116,7 +117,7 @@ pub fn groups(rows: &[Row]) -> Vec<Group> {
     found.into_values().collect()
 }
 
-/// One baseline of a family, as it lies under `benches/results`.
+/// Baseline of one family, as stored under `benches/results`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     pub family: String,
@@ -127,7 +128,7 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// As JSON with a line for each group, so that a diff shows the groups that changed.
+    /// JSON with one line per group, so that a diff shows the changed groups.
     pub fn to_json(&self) -> serde_json::Result<String> {
         let lines: Vec<String> =
             self.groups.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
@@ -139,7 +140,7 @@ impl Baseline {
     }
 }
 
-/// The lines that tell what changed from a baseline to today, group by group.
+/// Lines that describe the changes from a baseline, group by group.
 pub fn differences(before: &[Group], now: &[Group]) -> Vec<String> {
     let mut lines = Vec::new();
     for group in now {

@@ -1,8 +1,9 @@
-// GELU: y = x P(x), dy/dx = P(x) + x p(x), with P and p the distribution and density of the standard normal; or, with
-// APPROXIMATE, P(x) = (1 + tanh u)/2, u = sqrt(2/pi) (x + 0.044715 x^3).
+// GELU: y = x P(x), dy/dx = P(x) + x p(x), with P and p the distribution and density of the
+// standard normal; or, with APPROXIMATE, P(x) = (1 + tanh u)/2, u = sqrt(2/pi) (x + 0.044715 x^3).
 override GELU_APPROXIMATE: bool = false;
 
-// 1 - P(a) = e^(-a^2/2) h(a), a = |x|, h a polynomial in 1/(1 + 0.35 a): absolute error below 1.8e-7 plus the driver's exp.
+// 1 - P(a) = e^(-a^2/2) h(a), a = |x|, h a polynomial in 1/(1 + 0.35 a): absolute error below
+// 1.8e-7 plus the driver's exp.
 fn gelu_distribution(x: f32) -> f32 {
     let a = abs(x);
     let t = 1.0 / (1.0 + 0.35 * a);
@@ -12,13 +13,14 @@ fn gelu_distribution(x: f32) -> f32 {
     return select(tail, 1.0 - tail, x > 0.0);
 }
 
-// 2u: (1 + tanh u)/2 = sigmoid(2u) and (1 - tanh^2 u)/2 = 2 sigmoid(2u) sigmoid(-2u), which keep their digits in the tails.
+// The argument is 2u: (1 + tanh u)/2 = sigmoid(2u) and (1 - tanh^2 u)/2 = 2 sigmoid(2u)
+// sigmoid(-2u), which keep their digits in the tails.
 fn gelu_inner(x: f32) -> f32 {
     return 1.5957691216 * (x + 0.044715 * x * x * x);
 }
 
 fn gelu_activate(x: f32) -> f32 {
-    // Beyond 40 both forms are 0 or x; the clamp keeps x^2 and x^3 finite.
+    // Beyond 40 both formulas give 0 or x; the clamp keeps x^2 and x^3 finite.
     let z = clamp(x, -40.0, 40.0);
     var distribution = sigmoid(gelu_inner(z));
     if !GELU_APPROXIMATE {

@@ -1,4 +1,4 @@
-// Leaky ReLU: y = x above 0, NEGATIVE_SLOPE x below; the slope also stands at the kink. y has the sign of x.
+// Leaky ReLU: y = x above 0, NEGATIVE_SLOPE x below and at 0. y has the sign of x.
 override LEAKY_RELU_NEGATIVE_SLOPE: f32 = 0.01;
 
 fn leaky_relu_activate(x: f32) -> f32 {

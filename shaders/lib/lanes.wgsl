@@ -1,11 +1,12 @@
-// What all threads of a workgroup come to, by a tree in workgroup memory. Every thread must call.
+// Reductions over all threads of a workgroup, by a tree in workgroup memory. Every thread must
+// call.
 
 var<workgroup> parts: array<f32, WORKGROUP>;
 
 fn sum_of(x: f32, local_index: u32) -> f32 {
     parts[local_index] = x;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        // The numbers of the turn before are written.
+        // Waits for the writes of the previous iteration.
         workgroupBarrier();
         if local_index < half {
             parts[local_index] += parts[local_index + half];
@@ -18,7 +19,7 @@ fn sum_of(x: f32, local_index: u32) -> f32 {
 fn largest_of(x: f32, local_index: u32) -> f32 {
     parts[local_index] = x;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        // The numbers of the turn before are written.
+        // Waits for the writes of the previous iteration.
         workgroupBarrier();
         if local_index < half {
             parts[local_index] = max(parts[local_index], parts[local_index + half]);
@@ -30,7 +31,7 @@ fn largest_of(x: f32, local_index: u32) -> f32 {
 fn part_of_all() -> f32 {
     workgroupBarrier();
     let found = parts[0];
-    // Every thread has read before the next use writes.
+    // Every thread must have read before the next use writes.
     workgroupBarrier();
     return found;
 }

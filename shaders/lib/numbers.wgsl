@@ -1,13 +1,17 @@
-// Numbers that drivers disagree on, in forms that do not depend on them.
+// Numeric functions that drivers disagree on, written so that the result does not depend on the
+// driver.
 
-// A weight with these bits is no number at all: its element or row is masked out. No arithmetic makes this NaN.
+// A weight with these bits is not a number: its element or row is masked out. No arithmetic
+// produces this NaN.
 const MASKED: u32 = 0xffffffffu;
 
-// Where a maximum of logits starts from: finite, since (-inf) - (-inf) is NaN, and so far from the lowest f32 that its
-// difference to any logit up to 2e38 is finite too. A logit below it counts as -inf.
+// Initial value of a maximum of logits: finite, since (-inf) - (-inf) is NaN, and far enough from
+// the lowest f32 that its difference to any logit up to 2e38 is finite too. A logit below it counts
+// as -inf.
 const LOWEST: f32 = -1.0e38;
 
-// `x != x` is compiled to an ordered comparison, which is false for NaN; min, max and clamp hide it. Only bits tell.
+// `x != x` is compiled to an ordered comparison, which is false for NaN; min, max and clamp hide
+// NaN. Only the bits are reliable.
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
@@ -17,13 +21,14 @@ fn tanh_clamped(x: f32) -> f32 {
     return select(tanh(clamp(x, -15.0, 15.0)), x, is_nan(x));
 }
 
-// The same of four numbers, where NaN is somebody else's care.
+// As tanh_clamped, for four numbers; the caller handles NaN.
 fn tanh_clamped4(x: vec4<f32>) -> vec4<f32> {
     return tanh(clamp(x, vec4<f32>(-15.0), vec4<f32>(15.0)));
 }
 
-// A running sum in fours: four numbers join, then four such sums, then four of those. A plain one loses a digit for each ten times as many
-// numbers; here equal ones add up without an error as far as there are sixty-four.
+// A running sum in groups of four: four numbers are added, then four of those sums, then four of
+// the next level. A plain sum loses a digit for each tenfold increase in count; here up to
+// sixty-four equal numbers add up without an error.
 struct RunningSum {
     ones: f32,
     fours: f32,
@@ -52,9 +57,9 @@ fn sum4(x: vec4<f32>) -> f32 {
     return (x.x + x.y) + (x.z + x.w);
 }
 
-// ln x for a positive normal x: the driver's is only good to 5e-7 absolute near 1.
-// x = m 2^e with m in [1/sqrt 2, sqrt 2); ln m = 2 artanh(s), s = (m - 1)/(m + 1), |s| < 0.172: the first term left
-// out is s^11/11 < 4e-10.
+// ln x for a positive normal x: a driver's has an absolute error of up to 5e-7 near 1.
+// x = m 2^e with m in [1/sqrt 2, sqrt 2); ln m = 2 artanh(s), s = (m - 1)/(m + 1), |s| < 0.172: the
+// first term left out is s^11/11 < 4e-10.
 fn log_accurate4(x: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(x);
     // Arithmetic shift: the exponent is negative below 1/sqrt 2.
@@ -70,12 +75,13 @@ fn log_accurate(x: f32) -> f32 {
     return log_accurate4(vec4<f32>(x)).x;
 }
 
-// NaN that no compiler folds away: its bits are put together from some known at run time only.
+// A NaN that no compiler folds away: its bits depend on a value known only at run time.
 fn not_a_number(x: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u);
 }
 
-// ln x of any x: -inf at 0, NaN below, inf at inf, and of subnormal numbers by their bits, since drivers flush them.
+// ln x for any x: -inf at 0, NaN below, inf at inf; subnormal numbers by their bits, since drivers
+// flush them.
 fn ln_positive(x: f32) -> f32 {
     let bits = bitcast<u32>(x);
     let is_subnormal = bits < 0x00800000u;
@@ -86,8 +92,9 @@ fn ln_positive(x: f32) -> f32 {
     return select(select(not_above, x, bits == 0x7f800000u), inside, is_above);
 }
 
-// ln(1 + x) for -1/2 <= x <= 1, relative error below 2e-7 down to the smallest x: 2 artanh(s), s = x/(2 + x), |s| <= 1/3,
-// the polynomial is artanh(s)/s - 1 to 4e-9 on the whole range (Remez), where Taylor's takes three terms more.
+// ln(1 + x) for -1/2 <= x <= 1, relative error below 2e-7 down to the smallest x:
+// 2 artanh(s), s = x/(2 + x), |s| <= 1/3. The polynomial is artanh(s)/s - 1 to 4e-9 on the whole
+// range (Remez); a Taylor series needs three more terms.
 fn ln_1p_unit_interval(x: f32) -> f32 {
     let s = x / (2.0 + x);
     let q = s * s;
@@ -95,8 +102,9 @@ fn ln_1p_unit_interval(x: f32) -> f32 {
     return 2.0 * s + 2.0 * s * tail;
 }
 
-// ln(1 + x) for -1 < x < inf by one series: 1 + x = m 2^n as in log_accurate4, and where n is 0, m - 1 is x itself with all
-// its digits. Elsewhere ln(1 + x) is at least 0.34 from 0, where the rounding of 1 + x does not show: 2.2e-7 at most in all.
+// ln(1 + x) for -1 < x < inf by one series: 1 + x = m 2^n as in log_accurate4; where n is 0, m - 1
+// is x itself with all its digits. Elsewhere ln(1 + x) is at least 0.34 from 0, where the rounding
+// of 1 + x is negligible: total error at most 2.2e-7.
 fn ln_1p_above_minus_one4(x: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(1.0 + x);
     let exponent = bitcast<vec4<i32>>(bits - 0x3f3504f3u) >> vec4<u32>(23u);
@@ -112,7 +120,7 @@ fn ln_1p_above_minus_one(x: f32) -> f32 {
     return ln_1p_above_minus_one4(vec4<f32>(x)).x;
 }
 
-// ln(1 + x) of any x: -inf at -1, NaN below, inf at inf.
+// ln(1 + x) for any x: -inf at -1, NaN below, inf at inf.
 fn ln_1p(x: f32) -> f32 {
     let bits = bitcast<u32>(1.0 + x);
     let not_above = select(bits | 0x7fc00000u, bits | 0xff800000u, (bits << 1u) == 0u);
@@ -120,9 +128,10 @@ fn ln_1p(x: f32) -> f32 {
     return bitcast<f32>(select(outside, bitcast<u32>(ln_1p_above_minus_one(x)), bits - 1u < 0x7f7fffffu));
 }
 
-// e^x within 1.5 ulp, where a driver's own may be 3 + 2|x| off: what a difference such as e^x - y leaves needs them.
-// x = n ln 2 + r, |r| <= ln(2)/2, 355/512 the high bits of ln 2, so that n times it is exact; then the series of e^r, the
-// first term left out is 5e-9. No overflow but in the last product: e^89 is inf and e^-105 is 0.
+// e^x within 1.5 ulp, where a driver's own may be 3 + 2|x| off; differences like e^x - y need this
+// accuracy. x = n ln 2 + r, |r| <= ln(2)/2; 355/512 holds the high bits of ln 2, so that n times it
+// is exact; then the series of e^r, whose first omitted term is 5e-9. Only the last product can
+// overflow: e^89 is inf and e^-105 is 0.
 fn exp_any(x: f32) -> f32 {
     let n = round(clamp(x, -105.0, 89.0) * 1.442695);
     let r = (clamp(x, -105.0, 89.0) - n * 0.693359375) + n * 2.1219444e-4;
@@ -136,8 +145,10 @@ fn power_of_two(n: i32) -> f32 {
     return bitcast<f32>(u32(n + 127) << 23u);
 }
 
-// e^x and e^x - 1 of any x: with e^r - 1 = p as in exp_any, 2^n (p + 1) - 1 = ((2^h p) + (2^h - 2^(h - n))) 2^(n - h),
-// h = n/2; the second bracket is exact, so that small results keep their digits, and near 0, where n is 0, all is p.
+// e^x and e^x - 1 for any x, with e^r - 1 = p as in exp_any, h = n/2:
+//     2^n (p + 1) - 1 = ((2^h p) + (2^h - 2^(h - n))) 2^(n - h)
+// The second bracket is exact, so that small results keep their digits; near 0, where n is 0, the
+// result is p.
 fn exp_and_less4(x: vec4<f32>) -> array<vec4<f32>, 2> {
     let inside = clamp(x, vec4<f32>(-105.0), vec4<f32>(89.0));
     let n = round(inside * 1.442695);
@@ -160,15 +171,16 @@ fn exp_and_less(x: f32) -> vec2<f32> {
     return vec2<f32>(found[0].x, found[1].x);
 }
 
-// e^x - 1 of any x.
+// e^x - 1 for any x.
 fn exp_m1(x: f32) -> f32 {
     return exp_and_less(x).y;
 }
 
-// x^p for x >= 0. As 2^(p log2 x) a driver loses a digit for each factor of ten in p log2 x; here x = m 2^n with m in
-// [1/sqrt 2, sqrt 2), and the whole part of p n is split off exactly: p_high has 12 bits, n 8.
+// x^p for x >= 0. Computed as 2^(p log2 x), a driver loses a digit for each factor of ten in p log2
+// x; here x = m 2^n with m in [1/sqrt 2, sqrt 2), and the integer part of p n is split off exactly:
+// p_high has 12 bits, n 8.
 fn power(x: f32, p: f32) -> f32 {
-    // One way out: with early returns here SwiftShader took longer to compile what calls this.
+    // A single return: with early returns here SwiftShader took longer to compile the callers.
     var found = x;
     if p == 2.0 {
         found = x * x;
@@ -197,7 +209,7 @@ fn power_normal(x: f32, p: f32) -> f32 {
     let step = clamp(round(rest), -1000.0, 1000.0);
     let shift = clamp(i32(whole + step), -252, 252);
     let half = shift / 2;
-    // In two factors: one f32 holds neither 2^-149 as a normal number nor 2^128.
+    // In two factors: one f32 can hold neither 2^-149 as a normal number nor 2^128.
     return exp2(rest - step) * power_of_two(half) * power_of_two(shift - half);
 }
 

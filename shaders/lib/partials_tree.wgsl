@@ -1,4 +1,4 @@
-// Partial sums for hardware: one for each workgroup, by a tree of fixed shape in workgroup memory.
+// Partial sums for hardware: one per workgroup, by a tree of fixed shape in workgroup memory.
 var<workgroup> partials: array<f32, WORKGROUP>;
 
 fn write_partial(block: u32, local_index: u32, sum: f32, used: bool) {

@@ -1,8 +1,11 @@
-// Reproducible randomness by counting: the CPU counterpart is src/cpu/random.rs, to be read beside it. Same words in, same bits out.
+// Counter-based random numbers: the same counter and key give the same bits on every device. The
+// CPU implementation is src/cpu/random.rs.
 //
-// Philox4x32-10 is from J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011).
+// Philox4x32-10: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2,
+// 3" (2011).
 
-// The high 32 bits of a × b. WGSL has no 64-bit integers, so the product is put together from 16-bit halves:
+// The high 32 bits of a × b. WGSL has no 64-bit integers, so the product is assembled from 16-bit
+// halves:
 // a × b = high·2³² + (cross + carry)·2¹⁶ + low, where no sum below exceeds 2³² − 1.
 fn multiply_high(a: u32, b: u32) -> u32 {
     let low = (a & 0xffffu) * (b & 0xffffu);
@@ -24,7 +27,8 @@ fn philox(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
     return words;
 }
 
-// Each bit of the result depends on each bit of `value` (the finaliser of MurmurHash3, by A. Appleby, public domain).
+// Each bit of the result depends on each bit of `value` (the finaliser of MurmurHash3, by A.
+// Appleby, public domain).
 fn mix_bits(value: u32) -> u32 {
     var bits = value;
     bits = (bits ^ (bits >> 16u)) * 0x85ebca6bu;
@@ -32,21 +36,24 @@ fn mix_bits(value: u32) -> u32 {
     return bits ^ (bits >> 16u);
 }
 
-// One round: (left, right) becomes (right, left ⊕ f(right)), which can be undone whatever f is.
+// One Feistel round: (left, right) becomes (right, left ⊕ f(right)), which is invertible for any f.
 fn feistel_round(halves: vec2<u32>, key: u32, mask: u32) -> vec2<u32> {
     return vec2(halves.y, halves.x ^ (mix_bits(halves.y + key) & mask));
 }
 
-// The place that a shuffle of 0..length gives to `index`; the keys are those of `Permutation::keys`.
+// The position that a shuffle of 0..length assigns to `index`; the keys are those of
+// `Permutation::keys`.
 fn permuted(index: u32, length: u32, first_keys: vec4<u32>, last_keys: vec4<u32>) -> u32 {
-    // Without this a length of 0 would walk for ever.
+    // With a length of 0 the loop below would not end.
     if (length < 2u) {
         return 0u;
     }
-    // Four bits at least: with halves of two, eight rounds did not reach all orders of five indices alike often.
+    // At least four bits: with halves of two bits, eight rounds did not reach all orders of five
+    // indices with equal frequency.
     let half_bits = max((33u - countLeadingZeros(length - 1u)) / 2u, 4u);
     let mask = (1u << half_bits) - 1u;
-    // An index outside is folded in: started outside, a walk might never come to a place inside.
+    // An index out of range is reduced into it: the cycle of a start outside may contain no index
+    // inside.
     var place = index % length;
     loop {
         var halves = vec2(place >> half_bits, place & mask);

@@ -1,4 +1,4 @@
-// ApproxMRR: the negative mean reciprocal rank with ranks made smooth.
+// ApproxMRR: the negative mean reciprocal rank with smooth ranks.
 //
 //     r_i = 1/2 + sum over j of sigma((s_j - s_i) / TEMPERATURE)
 //     loss = -(1/sum of y) sum over i of y_i / r_i
@@ -15,7 +15,7 @@ fn approx_mrr_initial_statistics() -> vec3<f32> {
     return vec3<f32>(0.5, 0.0, 0.0);
 }
 
-// The smooth rank by score and what its additions lost (Kahan).
+// The smooth rank by score and its compensation (Kahan summation).
 fn approx_mrr_update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
     let x = difference(other.score, item.score) / APPROX_MRR_TEMPERATURE;
     let e = exp_any(-abs(x));
@@ -42,7 +42,7 @@ fn approx_mrr_item_terms(item: Item) -> vec2<f32> {
 }
 
 fn approx_mrr_pair_terms(item: Item, other: Item) -> vec2<f32> {
-    // A driver's exp loses 2|x| ulp, and the derivatives are differences of what it gives.
+    // A driver's exp is off by up to 2|x| ulp, and the derivatives are differences of its results.
     let e = exp_any(-abs(difference(item.score, other.score) / APPROX_MRR_TEMPERATURE));
     return vec2<f32>(0.0, (other.x - item.x) * (e / ((1.0 + e) * (1.0 + e))) / APPROX_MRR_TEMPERATURE);
 }

@@ -1,10 +1,11 @@
-// ApproxNDCG: the negative NDCG with ranks made smooth.
+// ApproxNDCG: the negative NDCG with smooth ranks.
 //
 //     r_i = 1/2 + sum over j of sigma((s_j - s_i) / TEMPERATURE),  G = 2^y - 1
 //     loss = -(1/ideal) sum over i of G_i / log2(1 + r_i),  ideal the same sum over the best order
-//     d/ds_i = (1/T)(1/ideal) sum over j of (h_j - h_i) sigma'((s_i - s_j)/T),  h = G ln 2 / ((1 + r) ln^2(1 + r))
+//     d/ds_i = (1/T)(1/ideal) sum over j of (h_j - h_i) sigma'((s_i - s_j)/T)
+//     h = G ln 2 / ((1 + r) ln^2(1 + r))
 //
-// A record is (score, gain times the discount of its best place, h, value).
+// A record is (score, gain times the discount at its ideal rank, h, value).
 override APPROX_NDCG_TEMPERATURE: f32 = 0.1;
 
 fn approx_ndcg_uses_statistics() -> bool {
@@ -15,7 +16,8 @@ fn approx_ndcg_initial_statistics() -> vec3<f32> {
     return vec3<f32>(0.5, 0.0, 0.0);
 }
 
-// The smooth rank by score, what its additions lost (Kahan), and how many stand before it by truth.
+// The smooth rank by score, its compensation (Kahan summation), and the number of items before it
+// by truth.
 fn approx_ndcg_update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
     let x = difference(other.score, item.score) / APPROX_NDCG_TEMPERATURE;
     let e = exp_any(-abs(x));
@@ -45,7 +47,7 @@ fn approx_ndcg_item_terms(item: Item) -> vec2<f32> {
 }
 
 fn approx_ndcg_pair_terms(item: Item, other: Item) -> vec2<f32> {
-    // A driver's exp loses 2|x| ulp, and the derivatives are differences of what it gives.
+    // A driver's exp is off by up to 2|x| ulp, and the derivatives are differences of its results.
     let e = exp_any(-abs(difference(item.score, other.score) / APPROX_NDCG_TEMPERATURE));
     return vec2<f32>(0.0, (other.x - item.x) * (e / ((1.0 + e) * (1.0 + e))) / APPROX_NDCG_TEMPERATURE);
 }

@@ -1,4 +1,4 @@
-// Triplets mined in the batch: distances of unit vectors, d^2 = 2 - 2 s of their product s.
+// Triplets mined in the batch: distances of unit vectors, d^2 = 2 - 2 s with s their dot product.
 override BATCH_TRIPLET_MARGIN: f32 = 0.3;
 override BATCH_TRIPLET_SEMI_HARD: bool = false;
 

@@ -1,12 +1,14 @@
-// Binary cross-entropy of a probability x: -y max(ln x, -100) - (1 - y) max(ln(1 - x), -100), derivative
-// (x - y) / max(x(1 - x), 1e-12). NaN for an x that is no probability.
+// Binary cross-entropy of a probability x: -y max(ln x, -100) - (1 - y) max(ln(1 - x), -100),
+// derivative (x - y) / max(x(1 - x), 1e-12). NaN for an x outside [0, 1].
 fn bce_loss(prediction: f32, truth: f32) -> Loss {
     let rest = 1.0 - prediction;
-    // Of x and 1 - x the smaller one is exact and the larger one may have lost its digits: ln of it is ln(1 - smaller).
+    // The smaller of x and 1 - x is exact, the larger may have lost its digits: its logarithm is
+    // ln(1 - smaller).
     let is_low = prediction <= 0.5;
     let smaller = select(rest, prediction, is_low);
     let log_larger = ln_1p_unit_interval(-smaller);
-    // A subnormal number is its bits times 2^-149, 149 ln 2 = 103.27893; 0 comes out far below -100.
+    // A subnormal number is its bits times 2^-149, 149 ln 2 = 103.27893; 0 gives a value far below
+    // -100.
     let bits = bitcast<u32>(smaller);
     let is_subnormal = bits < 0x00800000u;
     let log_normal = log_accurate(select(smaller, f32(bits), is_subnormal));

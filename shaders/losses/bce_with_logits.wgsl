@@ -1,7 +1,11 @@
-// Binary cross-entropy of a logit x against a probability y, with p the weight of the positive side of the column:
-// p y softplus(-x) + (1 - y) softplus(x), derivative (1 - y) sigmoid(x) - p y sigmoid(-x). Of the two sides one is far,
-// with softplus(|x|) = |x| + ln(1 + e) and sigmoid(|x|) = 1/(1 + e), e = e^-|x|; the other is near, with ln(1 + e) and
-// e/(1 + e). They stay apart: max(x, 0) - xy + ... loses every digit where the loss is small.
+// Binary cross-entropy of a logit x against a probability y, with p the column's weight of
+// positives:
+//     loss = p y softplus(-x) + (1 - y) softplus(x)
+//     derivative (1 - y) sigmoid(x) - p y sigmoid(-x)
+// With e = e^-|x|, one of the two sides is far:
+//     softplus(|x|) = |x| + ln(1 + e), sigmoid(|x|) = 1/(1 + e)
+// and the other near: ln(1 + e), e/(1 + e).
+// They are not combined: max(x, 0) - xy + ... loses every digit where the loss is small.
 override BCE_WITH_LOGITS_LABEL_SMOOTHING: f32 = 0.0;
 
 fn bce_with_logits_loss(prediction: f32, truth: f32, column_weight: f32) -> Loss {
@@ -14,12 +18,12 @@ fn bce_with_logits_loss(prediction: f32, truth: f32, column_weight: f32) -> Loss
     let size = abs(prediction);
     let e = exp(-size);
     let gradient = (far - near * e) / (1.0 + e);
-    // A side without a share has none of an infinite logit either.
+    // A side with weight 0 contributes nothing, even for an infinite logit.
     let straight = select(far * size, 0.0, far == 0.0);
     return Loss(straight + (far + near) * ln_1p_unit_interval(e), select(-gradient, gradient, is_positive));
 }
 
-// (p y + 1 - y) sigmoid(x) sigmoid(-x), of which the two are 1/(1 + e) and e/(1 + e).
+// (p y + 1 - y) sigmoid(x) sigmoid(-x); the two factors are 1/(1 + e) and e/(1 + e).
 fn bce_with_logits_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> f32 {
     let y = truth * (1.0 - BCE_WITH_LOGITS_LABEL_SMOOTHING) + 0.5 * BCE_WITH_LOGITS_LABEL_SMOOTHING;
     let e = exp(-abs(prediction));

@@ -1,20 +1,21 @@
-// Categorical hinge as Keras has it: max(1 + max over c of (1 - t_c) x_c - sum t_c x_c, 0), t one-hot for a label: its own cell is 0 in
-// the maximum. Cells that share the maximum share its derivative. A score of -inf is a masked class.
+// Categorical hinge, as in Keras: max(1 + max over c of (1 - t_c) x_c - sum t_c x_c, 0), t one-hot
+// for a label, whose own cell is 0 in the maximum. Tied maxima divide the derivative equally. A
+// score of -inf is a masked class.
 
 struct CategoricalHingeSums {
     best: f32,
-    ties: f32, // cells that hold it
-    own: f32,  // of t x
+    ties: f32, // number of cells equal to the maximum
+    own: f32,  // sum of t x
 }
 
 struct CategoricalHingeOutcome {
     loss: f32,
     best: f32,
-    share: f32, // of the derivative, for each of them
+    share: f32, // derivative at each tied maximum
     own: f32,   // 1 where the loss is above 0
 }
 
-// No score, and below all of them.
+// Stands for a masked score: below all scores.
 const CATEGORICAL_HINGE_CLOSED: f32 = -3.0e38;
 
 fn categorical_hinge_truths_of_cells(cells: Cells) -> vec4<f32> {
@@ -24,7 +25,7 @@ fn categorical_hinge_truths_of_cells(cells: Cells) -> vec4<f32> {
     return cells.truths;
 }
 
-// (1 - t) x. 0 times infinity is 0, and a masked class no rival.
+// (1 - t) x. 0 times infinity gives 0, and a masked class is never the maximum.
 fn categorical_hinge_rivals(cells: Cells) -> vec4<f32> {
     let left = 1.0 - categorical_hinge_truths_of_cells(cells);
     let x = select(left * cells.logits, vec4<f32>(), left == vec4<f32>());

@@ -1,5 +1,5 @@
-// Cauchy: SCALE^2/2 ln(1 + r^2), r = |e| / SCALE, derivative e / (1 + r^2). Beyond 10^15 r^2 may overflow and is all of
-// 1 + r^2: there ln(1 + r^2) = 2 ln(1 + r), r / (1 + r^2) = 1 / r.
+// Cauchy: SCALE^2/2 ln(1 + r^2), r = |e| / SCALE, derivative e / (1 + r^2). Beyond 10^15 r^2 may
+// overflow and 1 + r^2 rounds to r^2: there ln(1 + r^2) = 2 ln(1 + r), r / (1 + r^2) = 1 / r.
 override CAUCHY_SCALE: f32 = 1.0;
 
 fn cauchy_loss(prediction: f32, truth: f32) -> Loss {

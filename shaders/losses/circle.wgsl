@@ -1,5 +1,6 @@
-// Circle loss: ln(1 + sum over the negatives of e^(GAMMA a_n (s_n - m)) times the sum over the positives of
-// e^(-GAMMA a_p (s_p - 1 + m))), a_n = [s_n + m]+ and a_p = [1 + m - s_p]+, with DETACH constant in the derivative, m = MARGIN.
+// Circle loss: ln(1 + sum over the negatives of e^(GAMMA a_n (s_n - m)) times the sum over the
+// positives of e^(-GAMMA a_p (s_p - 1 + m))), a_n = [s_n + m]+ and a_p = [1 + m - s_p]+, with
+// DETACH constant in the derivative, m = MARGIN.
 override CIRCLE_MARGIN: f32 = 0.4;
 override CIRCLE_GAMMA: f32 = 80.0;
 override CIRCLE_DETACH: bool = true;
@@ -12,7 +13,7 @@ fn circle_term(candidate: Candidate) -> Term {
     let push = CIRCLE_GAMMA * max(s + CIRCLE_MARGIN, 0.0);
     let pace = select(push, -pull, candidate.is_positive);
     let gap = s - select(CIRCLE_MARGIN, 1.0 - CIRCLE_MARGIN, candidate.is_positive);
-    // The pace grows by GAMMA with the score, either way, where it is not 0.
+    // `pace`, where not 0, grows by GAMMA per unit of score, for positives and negatives alike.
     let through = select(0.0, CIRCLE_GAMMA * gap, !CIRCLE_DETACH && pace != 0.0);
     return Term(pace * gap, pace + through, candidate.is_positive, !candidate.is_own && !candidate.is_positive);
 }

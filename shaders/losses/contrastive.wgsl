@@ -1,4 +1,5 @@
-// Contrastive loss: d^2 where the two are alike (t = 1), [MARGIN - d]+^2 where they are not (t = 0), d = |x - y + EPSILON|.
+// Contrastive loss: d^2 for a similar pair (t = 1), [MARGIN - d]+^2 for a dissimilar one (t = 0),
+// d = |x - y + EPSILON|.
 override CONTRASTIVE_MARGIN: f32 = 1.0;
 override CONTRASTIVE_EPSILON: f32 = 1e-6;
 
@@ -23,13 +24,13 @@ fn contrastive_fold(scales: vec3<f32>, cells: Cells) -> Sums {
     return Sums(gap * gap, vec4<f32>(), vec4<f32>());
 }
 
-// The factors of the gap and of the scaled gap.
+// Factors of the difference and of the scaled difference.
 fn contrastive_finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     let scaled = sqrt(sums.x);
     let short = max(CONTRASTIVE_MARGIN - scaled / scales.x, 0.0);
     let apart = 1.0 - truth;
     let push = select(0.0, short / scaled, scaled > 0.0);
-    // A square beyond f32 is no part of the value where the two shall be apart.
+    // For a dissimilar pair the squared distance, which may overflow, does not enter the value.
     let pulled = select(truth * (sums.x / scales.x / scales.x), 0.0, truth == 0.0);
     return Outcome(pulled + apart * short * short, vec4<f32>(2.0 * truth, 2.0 * (apart * push), 0.0, 0.0));
 }
@@ -37,7 +38,7 @@ fn contrastive_finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome
 fn contrastive_gradients(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
     let gap = contrastive_gap_of(cells);
     let f = outcome.factors;
-    // A gap beyond f32 has no derivative where it is pulled or pushed by nothing.
+    // An overflowing difference has derivative 0 where its factor is 0.
     let gradient = select(f.x * gap, vec4<f32>(), f.x == 0.0) - select(f.y * (scales.x * gap), vec4<f32>(), f.y == 0.0);
     return Cells(gradient, -gradient, vec4<f32>());
 }

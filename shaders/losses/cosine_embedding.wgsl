@@ -1,5 +1,5 @@
-// Cosine embedding: 1 - cos where the two shall be alike (y = 1), else [cos - MARGIN]+, with 1e-12 added to both squared lengths.
-// The gradient passes at the margin, as in PyTorch.
+// Cosine embedding: 1 - cos for a similar pair (y = 1), else [cos - MARGIN]+, with 1e-12 added to
+// both squared lengths. At the margin the gradient is that of the active side, as in PyTorch.
 override COSINE_EMBEDDING_MARGIN: f32 = 0.0;
 
 fn cosine_embedding_is_scaled() -> bool {
@@ -7,12 +7,13 @@ fn cosine_embedding_is_scaled() -> bool {
 }
 
 fn cosine_embedding_leaves_range(sums: vec3<f32>) -> bool {
-    // Small ones are lost beside the 1e-12 that is added.
+    // Small squares need no rescaling: they vanish beside the added 1e-12.
     return is_too_large(sums.y) || is_too_large(sums.z);
 }
 
 fn cosine_embedding_peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
-    // At least 1: the scales are for large numbers alone, and of a small side beside a large one the 1e-12 would leave f32.
+    // At least 1: the scales are for large numbers only; rescaling a small side beside a large one
+    // would make the 1e-12 overflow f32.
     let one = vec4<f32>(1.0);
     return vec3<f32>(
         most(select(one, max(abs(cells.first), one), kept)),
@@ -27,7 +28,7 @@ fn cosine_embedding_fold(scales: vec3<f32>, cells: Cells) -> Sums {
     return Sums(first * second, first * first, second * second);
 }
 
-// The factors: over the two lengths, and of the first and the second itself; the derivative is in one of each product.
+// Chain factors of the product x·y, and of the first and the second vector.
 fn cosine_embedding_finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     let squares = sums.yz + scales.xy * (scales.xy * 1e-12);
     let lengths = sqrt(squares);

@@ -1,5 +1,5 @@
-// Cosine distance: 1 - cos, cos = x·y/(|x| |y|), each length at least EPSILON. The derivative of a length is x/|x| below EPSILON
-// too, and 0 at 0, as in PyTorch.
+// Cosine distance: 1 - cos, cos = x·y/(|x| |y|), each length at least EPSILON. The derivative of a
+// length is x/|x| also below EPSILON, and 0 at 0, as in PyTorch.
 override COSINE_SIMILARITY_EPSILON: f32 = 1e-8;
 
 fn cosine_similarity_is_scaled() -> bool {
@@ -21,12 +21,12 @@ fn cosine_similarity_fold(scales: vec3<f32>, cells: Cells) -> Sums {
     return Sums(first * second, first * first, second * second);
 }
 
-// The factors: over the two lengths, and of the first and the second itself. Apart and not multiplied: the product of two small ones may
-// leave f32.
+// Chain factors of the product x·y, and of the first and the second vector. The lengths stay
+// separate: the product of two small ones may underflow f32.
 fn cosine_similarity_finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     let lengths = sqrt(sums.yz);
     let divisors = max(lengths, scales.xy * COSINE_SIMILARITY_EPSILON);
-    // One division after the other: the product of two lengths may leave f32.
+    // Two divisions: the product of two lengths may overflow or underflow f32.
     let cosine = sums.x / divisors.x / divisors.y;
     let own = select(vec2<f32>(), cosine / lengths, lengths > vec2<f32>());
     return Outcome(1.0 - cosine, vec4<f32>(1.0 / divisors, own));

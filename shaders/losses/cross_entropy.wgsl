@@ -1,37 +1,40 @@
 // Softmax cross-entropy against a label or a row of dense targets t, every option in one pass.
 //
-// z = TEMPERATURE^-1 SOFTCAP tanh(x / SOFTCAP), lse = ln sum e^z, p = e^(z - lse), K classes kept, s = LABEL_SMOOTHING:
-//     q_c  = w_c ((1 - s) t_c + s / K)                     (t one-hot for a label; w the class weights)
+// z = TEMPERATURE^-1 SOFTCAP tanh(x / SOFTCAP), lse = ln sum e^z, p = e^(z - lse), K unmasked
+// classes, s = LABEL_SMOOTHING:
+//     q_c  = w_c ((1 - s) t_c + s / K)          (t one-hot for a label; w the class weights)
 //     loss = sum_c q_c (lse - z_c) + Z_LOSS lse^2
 //     d/dz = p_c (Q + 2 Z_LOSS lse) - q_c,   Q = sum q
 //     d2/dz2 = p_c (1 - p_c) (Q + 2 Z_LOSS lse) + 2 Z_LOSS p_c^2
-// Sums are held relative to the running maximum (Milakov and Gimelshein, Online normalizer calculation for softmax,
-// 2018), and the label's own e^z is kept out of them: Q (p_y - 1) = -Q others / (others + e^z_y) has all its digits
-// when p_y goes to 1, and so has ln(1 + others).
+// Sums are relative to the running maximum (Milakov and Gimelshein, Online normalizer calculation
+// for softmax, 2018), and exclude the label's own e^z: Q (p_y - 1) = -Q others / (others + e^z_y)
+// has all its digits when p_y goes to 1, and so has ln(1 + others).
 override CROSS_ENTROPY_LABEL_SMOOTHING: f32 = 0.0;
 override CROSS_ENTROPY_Z_LOSS: f32 = 0.0;
 override CROSS_ENTROPY_SOFTCAP: f32 = 0.0; // 0: no cap
 override CROSS_ENTROPY_TEMPERATURE: f32 = 1.0;
-// On cosines, the label's cos a only: 1 ArcFace, cos(a + MARGIN), beyond pi cos a - MARGIN sin MARGIN; 2 CosFace, cos a - MARGIN.
+// Transform of the label's logit, where logits are cosines: 1 ArcFace, cos(a + MARGIN), beyond pi
+// cos a - MARGIN sin MARGIN; 2 CosFace, cos a - MARGIN.
 override CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM: u32 = 0u;
 override CROSS_ENTROPY_MARGIN: f32 = 0.0;
 override CROSS_ENTROPY_MARGIN_COSINE: f32 = 1.0;
 override CROSS_ENTROPY_MARGIN_SINE: f32 = 0.0;
 override CROSS_ENTROPY_SCALE: f32 = 1.0;
 
-// With m the maximum, below = z - m. What no option asks for is not summed: the switches are constants.
+// With m the maximum, below = z - m. Sums that no option needs are skipped: the switches are
+// constants.
 struct CrossEntropySums {
     maximum: f32,
-    others: f32,     // of e^below, the label left out
-    spread: f32,     // of w
-    spread_dot: f32, // of w below
-    classes: f32,    // cells kept
-    hard: f32,       // of w t
-    hard_dot: f32,   // of w t below
-    others_dot: f32, // of e^below below, for the entropy
-    best: f32,       // the column of the largest logit
+    others: f32,     // sum of e^below without the label
+    spread: f32,     // sum of w
+    spread_dot: f32, // sum of w below
+    classes: f32,    // number of unmasked cells
+    hard: f32,       // sum of w t
+    hard_dot: f32,   // sum of w t below
+    others_dot: f32, // sum of e^below below, for the entropy
+    best: f32,       // column of the largest logit
     best_logit: f32,
-    rest: f32,       // of e^below, all but one cell of the maximum, for the second derivative
+    rest: f32,       // sum of e^below without one cell of the maximum, for the hessian
 }
 
 struct CrossEntropyOutcome {
@@ -39,19 +42,19 @@ struct CrossEntropyOutcome {
     maximum: f32,
     pull: f32,        // (Q + 2 Z_LOSS lse) / sum of all e^below
     smoothing: f32,   // s / K
-    label_gradient: f32, // the derivative at the label
+    label_gradient: f32, // derivative at the label
     lse: f32,
     entropy: f32,
-    probability: f32, // of the label
+    probability: f32, // softmax probability of the label
     best: f32,
     inverse: f32,     // 1 / sum of all e^below
     rest: f32,        // 1 - p at the maximum
 }
 
-// Behind all columns.
+// Larger than all columns.
 const CROSS_ENTROPY_NO_COLUMN: f32 = 4294967040.0;
 
-// No logit, and below all of them.
+// Stands for a masked logit: below all logits.
 const CROSS_ENTROPY_CLOSED: f32 = -3.0e38;
 
 fn cross_entropy_scaled(x: vec4<f32>) -> vec4<f32> {
@@ -73,8 +76,8 @@ fn cross_entropy_with_margin(cosine: vec4<f32>) -> vec4<f32> {
     return select(turned, cosine - CROSS_ENTROPY_MARGIN * CROSS_ENTROPY_MARGIN_SINE, cosine <= vec4<f32>(-CROSS_ENTROPY_MARGIN_COSINE));
 }
 
-// sin(a + MARGIN) / sin a; where sin a is 0 that of the next cosine in f32, whose sine is the root of 2^-23. Outside [-1, 1],
-// where no cosine is, the sine stays 0.
+// sin(a + MARGIN) / sin a. Where sin a is 0, the sine of the next f32 cosine is used, sqrt(2^-23).
+// Outside [-1, 1] the input is not a cosine and the sine stays 0.
 fn cross_entropy_margin_gradient(cosine: vec4<f32>) -> vec4<f32> {
     if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM == 2u {
         return vec4<f32>(1.0);
@@ -86,14 +89,15 @@ fn cross_entropy_margin_gradient(cosine: vec4<f32>) -> vec4<f32> {
 
 fn cross_entropy_scaled_gradient(x: vec4<f32>) -> vec4<f32> {
     if CROSS_ENTROPY_SOFTCAP > 0.0 {
-        // 1 - tanh^2 u = 4e/(1 + e)^2, e = e^(-2|u|): the difference has no digits left where tanh is near 1.
+        // 1 - tanh^2 u = 4e/(1 + e)^2, e = e^(-2|u|): the difference itself has no digits left
+        // where tanh is near 1.
         let e = exp(-2.0 * abs(x / CROSS_ENTROPY_SOFTCAP));
         return 4.0 * e / ((1.0 + e) * (1.0 + e)) / CROSS_ENTROPY_TEMPERATURE;
     }
     return vec4<f32>(CROSS_ENTROPY_SCALE / CROSS_ENTROPY_TEMPERATURE);
 }
 
-// The scaled logits; a class that is masked is closed, and so is a logit of -inf.
+// Scaled logits; a masked class and a logit of -inf are CLOSED.
 fn cross_entropy_scaled_logits(cells: Cells) -> vec4<f32> {
     if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM != 0u {
         let logits = select(cells.logits, cross_entropy_with_margin(cells.logits), cells.is_label);
@@ -102,7 +106,7 @@ fn cross_entropy_scaled_logits(cells: Cells) -> vec4<f32> {
     return select(vec4<f32>(CROSS_ENTROPY_CLOSED), cross_entropy_scaled(cells.logits), cells.kept);
 }
 
-// -inf that no compiler folds away: its bits are put together from one known at run time only.
+// A -inf that no compiler folds away: its bits depend on a value known only at run time.
 fn cross_entropy_minus_infinity() -> f32 {
     return bitcast<f32>(0xff800000u | (params.columns & 0x80000000u));
 }
@@ -111,7 +115,7 @@ fn cross_entropy_empty_sums() -> CrossEntropySums {
     return CrossEntropySums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, CROSS_ENTROPY_NO_COLUMN, LOWEST, 0.0);
 }
 
-// The sums below a maximum that is `rise` higher.
+// The sums relative to a maximum that is `rise` higher.
 fn cross_entropy_raised(sums: CrossEntropySums, rise: f32) -> CrossEntropySums {
     var moved = sums;
     let shrink = exp(-rise);
@@ -120,7 +124,7 @@ fn cross_entropy_raised(sums: CrossEntropySums, rise: f32) -> CrossEntropySums {
         moved.others_dot = shrink * (sums.others_dot - select(0.0, rise * sums.others, sums.others > 0.0));
     }
     if HESSIAN_DIAGONAL && rise > 0.0 {
-        // The cell that was the maximum is one of the rest now; where there was none yet, e^-rise is 0.
+        // The cell of the old maximum joins the rest; if there was none yet, e^-rise is 0.
         moved.rest = shrink * (sums.rest + 1.0);
     }
     moved.spread_dot -= rise * sums.spread;
@@ -128,7 +132,8 @@ fn cross_entropy_raised(sums: CrossEntropySums, rise: f32) -> CrossEntropySums {
     return moved;
 }
 
-// weight * below, 0 where the weight is: a closed class is infinitely far, and only its target makes the loss so.
+// weight * below, 0 where the weight is 0: a masked class is infinitely far below, and only its
+// target makes the loss infinite.
 fn cross_entropy_weight_of(weight: vec4<f32>, below: vec4<f32>) -> vec4<f32> {
     return select(weight * below, vec4<f32>(), weight == vec4<f32>());
 }
@@ -145,7 +150,7 @@ fn cross_entropy_fold(sums: CrossEntropySums, cells: Cells) -> CrossEntropySums 
     if AUXILIARY {
         next.others_dot += dot(e, below);
         for (var k = 0u; k < 4u; k += 1u) {
-            // Of the logits as they came: a softcap may make two of them equal.
+            // By the raw logits: a softcap may make two of them equal.
             if is_open[k] && cells.logits[k] > next.best_logit {
                 next.best_logit = cells.logits[k];
                 next.best = f32(cells.columns[k]);
@@ -155,7 +160,7 @@ fn cross_entropy_fold(sums: CrossEntropySums, cells: Cells) -> CrossEntropySums 
     if HESSIAN_DIAGONAL {
         let all = select(vec4<f32>(), exp(below), is_open);
         let tops = sum4(select(vec4<f32>(), vec4<f32>(1.0), is_open & (below == vec4<f32>())));
-        // Where the maximum is new, one of its cells is no rest.
+        // Of a new maximum, one cell does not belong to the rest.
         let is_new = maximum > sums.maximum;
         next.rest += sum4(select(all, vec4<f32>(), below == vec4<f32>())) + (tops - select(0.0, 1.0, is_new));
     }
@@ -179,14 +184,15 @@ fn cross_entropy_join(sums: CrossEntropySums) -> CrossEntropySums {
     all.maximum = maximum;
     all.others = row_group_sum(all.others);
     if HESSIAN_DIAGONAL {
-        // Each thread that found the maximum left one of its cells out; the row group leaves out one.
+        // Each thread that found the maximum excluded one cell; the row group excludes only one in
+        // total.
         let tops = row_group_sum(select(0.0, 1.0, sums.maximum == maximum));
         all.rest = row_group_sum(all.rest) + (tops - 1.0);
     }
     if AUXILIARY {
         all.others_dot = row_group_sum(all.others_dot);
         all.best_logit = row_group_max(sums.best_logit);
-        // The first of several: the smallest column among the threads that found it.
+        // Ties: the smallest column among the threads that found the maximum.
         all.best = -row_group_max(select(-CROSS_ENTROPY_NO_COLUMN, -sums.best, sums.best_logit == all.best_logit));
     }
     if CROSS_ENTROPY_LABEL_SMOOTHING != 0.0 {
@@ -228,7 +234,7 @@ fn cross_entropy_finish(row: Row, joined_sums: CrossEntropySums) -> CrossEntropy
         log_total = 0.0;
         inverse = 0.0;
     }
-    // A logit of +inf: inf - inf has no value, and so has the whole row none. Drivers give 0, NaN or inf here.
+    // A logit of +inf gives inf - inf, so the whole row is NaN. Drivers give 0, NaN or inf here.
     if bitcast<u32>(sums.maximum) == INFINITY_BITS {
         log_total = nan_of(row);
         inverse = log_total;
@@ -246,7 +252,7 @@ fn cross_entropy_finish(row: Row, joined_sums: CrossEntropySums) -> CrossEntropy
     outcome.pull = (mass + z_pull) * inverse;
     outcome.smoothing = smoothing;
     outcome.probability = label_exp * inverse;
-    // With the mass of the label's own class taken from the whole: what is left is the share smoothed over the others.
+    // The total mass minus that of the label's own class: the mass smoothed over the other classes.
     let apart = mass - sums.hard * (1.0 - CROSS_ENTROPY_LABEL_SMOOTHING + smoothing);
     outcome.label_gradient = apart - mass * sums.others * inverse + z_pull * outcome.probability;
     outcome.lse = lse;
@@ -272,7 +278,8 @@ fn cross_entropy_gradient(row: Row, outcome: CrossEntropyOutcome, cells: Cells) 
     return select(vec4<f32>(), d_logits, z >= vec4<f32>(LOWEST));
 }
 
-// 1 - p has no digits left where p is near 1, which only the maximum's can be: there it is the rest over the whole.
+// 1 - p has no digits left where p is near 1, possible only at the maximum: there it is rest / sum
+// of all e^below.
 fn cross_entropy_hessian_diagonal(row: Row, outcome: CrossEntropyOutcome, cells: Cells) -> vec4<f32> {
     let z = cross_entropy_scaled_logits(cells);
     let e = exp(z - outcome.maximum);
@@ -282,7 +289,8 @@ fn cross_entropy_hessian_diagonal(row: Row, outcome: CrossEntropyOutcome, cells:
     return select(vec4<f32>(), second / (CROSS_ENTROPY_TEMPERATURE * CROSS_ENTROPY_TEMPERATURE), z >= vec4<f32>(LOWEST));
 }
 
-// Planes 1 to 5: lse, argmax, whether it is the label, entropy, probability of the label. 0 for a row left out.
+// Auxiliary outputs 1 to 5: lse, argmax, whether it equals the label, entropy, probability of the
+// label. 0 for an ignored row.
 fn cross_entropy_auxiliary(place: u32, row: Row, outcome: CrossEntropyOutcome) {
     let taken = select(0.0, 1.0, row.state == KEPT);
     let is_hit = HAS_LABELS && u32(outcome.best) == row.label;

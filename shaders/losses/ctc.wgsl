@@ -1,15 +1,18 @@
-// Connectionist temporal classification: -ln of the probability of all alignments of an item's labels with its rows, by the
-// forward and backward recursions over the 2 L + 1 states (blank, label, blank, ..., blank), all in logarithms.
+// Connectionist temporal classification: -ln of the probability of all alignments of an item's
+// labels to its time steps, by the forward and backward recursions over the 2 L + 1 states (blank,
+// label, blank, ..., blank), all in logarithms.
 //
 //     a[0, 0] = y[blank], a[0, 1] = y[label 1]
-//     a[t, s] = y[t, s] + lse(a[t-1, s], a[t-1, s-1], and a[t-1, s-2] where the label is another than two states before)
+//     a[t, s] = y[t, s] + lse(a[t-1, s], a[t-1, s-1],
+//               and a[t-1, s-2] if the label differs from that of state s-2)
 //     b[t, s] = lse over s' in (s, s+1, s+2 likewise) of b[t+1, s'] + y[t+1, s']
-//     lattice[t, s] = exp(a[t, s] + b[t, s] - ln p), the probability that the alignment is in s at t
+//     lattice[t, s] = exp(a[t, s] + b[t, s] - ln p), the probability of state s at t
 //
-// y is the log-probability less the row's normalizer (templates/sequence/sequence_rows). A workgroup takes an item, its threads the states;
-// the rows follow each other, with a barrier between them. Linked with templates/sequence/sequence_lattice and lib/numbers.
+// y is the log-probability less the row's normalizer (templates/sequence/sequence_rows). One
+// workgroup per item, one thread per state; time steps run in sequence, with a barrier between
+// them. Linked with templates/sequence/sequence_lattice and lib/numbers.
 
-// Items without any alignment count 0.
+// Items without a valid alignment count as 0.
 override CTC_ZERO_INFINITY: bool = false;
 
 fn ctc_label_of(item: u32, state: u32) -> u32 {
@@ -19,7 +22,7 @@ fn ctc_label_of(item: u32, state: u32) -> u32 {
     return u32(targets[item * params.length + state / 2u]);
 }
 
-// Whether an alignment may come to a state from two states before: over a blank, between two labels that differ.
+// True if an alignment may skip from state s-2 to s: over a blank, between two different labels.
 fn ctc_skips(item: u32, state: u32) -> bool {
     return state % 2u == 1u && state >= 2u && ctc_label_of(item, state) != ctc_label_of(item, state - 2u);
 }
@@ -31,7 +34,7 @@ fn ctc_emission(item: u32, row: u32, state: u32) -> f32 {
     return max((x - normalizer.x) - normalizer.y, LOWEST);
 }
 
-// LOWEST stands for the logarithm of 0: a sum of a few of it stays finite.
+// LOWEST represents ln 0: a sum of a few of them stays finite.
 fn ctc_add_logarithms(x: f32, y: f32, z: f32) -> f32 {
     let largest = max(max(x, y), z);
     return largest + log_accurate(exp(x - largest) + exp(y - largest) + exp(z - largest));
@@ -73,15 +76,15 @@ fn ctc(
         }
         let taken = normalizers[t * params.batch + item].y;
         is_invalid = is_invalid || is_nan(taken);
-        // Kahan's sum: what an addition loses is added to the next number.
+        // Kahan summation: the error of an addition is carried into the next one.
         let next = taken - lost;
         let total = normalizer + next;
         lost = (total - normalizer) - next;
         normalizer = total;
-        // The row is written before the next one reads it.
+        // The row must be written before the next one reads it.
         storageBarrier();
     }
-    // Without rows there is the empty alignment alone.
+    // Without time steps the empty alignment is the only one.
     var logarithm = select(LOWEST, 0.0, states == 1u);
     if time > 0u {
         let last = first + (time - 1u) * params.states;
@@ -91,7 +94,7 @@ fn ctc(
         }
         logarithm = ctc_add_logarithms(lattice[last + states - 1u], one, LOWEST);
     }
-    // Every thread has read the last row before it is written over.
+    // Every thread must have read the last row before it is overwritten.
     storageBarrier();
     let own = 2u * item * params.states;
     for (var left = time; left > 0u; left -= 1u) {
@@ -132,7 +135,7 @@ fn ctc(
             value = not_a_number(value);
             scale = value;
         } else if is_infeasible {
-            // As in PyTorch: infinite, without a gradient that means anything.
+            // As in PyTorch: the value is infinite, and the gradient is meaningless.
             let infinity = bitcast<f32>(0x7f800000u | (item & 0u));
             value = select(weight * infinity, 0.0, CTC_ZERO_INFINITY);
             scale = select(not_a_number(value), 0.0, CTC_ZERO_INFINITY);

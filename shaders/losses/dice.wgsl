@@ -1,5 +1,7 @@
-// Dice loss of probabilities p against t: 1 - (2I + s)/D, I = sum w p t, D = sum w (p + t) + s, s = SMOOTH. Written as A/D with the
-// difference of the two, A = sum w (p (1 - t) + t (1 - p)); derivative w ((1 - t) (2I + s) - t (D + A))/D^2. 0 where D is.
+// Dice loss of probabilities p against t, with s = SMOOTH:
+//     loss = 1 - (2I + s)/D,  I = sum w p t,  D = sum w (p + t) + s
+//     derivative w ((1 - t) (2I + s) - t (D + A))/D^2
+// Computed as A/D with A = D - (2I + s) = sum w (p (1 - t) + t (1 - p)). 0 where D is 0.
 override DICE_SMOOTH: f32 = 1.0;
 
 struct DiceSums {
@@ -9,8 +11,8 @@ struct DiceSums {
 
 struct DiceOutcome {
     loss: f32,
-    near: f32, // the derivative where t = 0
-    far: f32,  // and where t = 1
+    near: f32, // derivative where t = 0
+    far: f32,  // derivative where t = 1
 }
 
 fn dice_weights_of(cells: Cells) -> vec4<f32> {

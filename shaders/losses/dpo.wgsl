@@ -1,15 +1,22 @@
-// Direct preference optimization of log-probabilities x = (policy_chosen, policy_rejected, reference_chosen, reference_rejected):
-// a = x.x - x.z and b = x.y - x.w are the gains over the reference, d = (x.x - x.y) - (x.z - x.w), h = BETA d.
-// sigmoid and robust: softplus(-h) + TILT h; hinge: [1 - h]+; ipo: (d - 1/(2 BETA))^2; apo_zero: sigma(-BETA a) + sigma(BETA b);
-// apo_down: sigma(BETA a) + sigma(-h); nca_pair: softplus(-BETA a) + (softplus(BETA a) + softplus(BETA b))/2;
-// sppo_hard: (a - 1/(2 BETA))^2 + (b + 1/(2 BETA))^2.
+// Direct preference optimization of log-probabilities
+// x = (policy_chosen, policy_rejected, reference_chosen, reference_rejected),
+// with the gains over the reference a = x.x - x.z and b = x.y - x.w,
+// d = (x.x - x.y) - (x.z - x.w), h = BETA d:
+//     sigmoid, robust: softplus(-h) + TILT h
+//     hinge: [1 - h]+
+//     ipo: (d - 1/(2 BETA))^2
+//     apo_zero: sigma(-BETA a) + sigma(BETA b)
+//     apo_down: sigma(BETA a) + sigma(-h)
+//     nca_pair: softplus(-BETA a) + (softplus(BETA a) + softplus(BETA b))/2
+//     sppo_hard: (a - 1/(2 BETA))^2 + (b + 1/(2 BETA))^2
 override DPO_BETA: f32 = 0.1;
 override DPO_LOSS_TYPE: u32 = 0u;
-// Of the label smoothing s: s for sigmoid, -s/(1 - 2s) for robust.
+// From the label smoothing s: s for sigmoid, -s/(1 - 2s) for robust.
 override DPO_TILT: f32 = 0.0;
 
-// sigma'(x) - sigma'(y) with its digits where |x| is near |y|: e (1 - e^-|x - y|)(1 - e^-|x + y|)/((1 + e)^2 (1 + f)^2), e = e^-|x|,
-// f = e^-|y|, for |x| <= |y|. Difference and sum are handed in: as x - y of rounded x and y they have lost digits.
+// sigma'(x) - sigma'(y) for |x| <= |y|, accurate where |x| is near |y|:
+//     e (1 - e^-|x - y|)(1 - e^-|x + y|)/((1 + e)^2 (1 + f)^2),  e = e^-|x|,  f = e^-|y|
+// Difference and sum are arguments: computed from rounded x and y they would have lost digits.
 fn dpo_difference_of_gradients(x: f32, y: f32, apart: f32, sum: f32) -> f32 {
     let e = exp_any(-min(abs(x), abs(y)));
     let f = exp_any(-max(abs(x), abs(y)));

@@ -1,4 +1,5 @@
-// Epsilon-insensitive: [|e| - EPSILON]+, derivative sign e beyond the band, 0 within it and at its edge.
+// Epsilon-insensitive: [|e| - EPSILON]+, derivative sign e beyond the band, 0 within it and at its
+// edge.
 override EPSILON_INSENSITIVE_EPSILON: f32 = 0.1;
 
 fn epsilon_insensitive_loss(prediction: f32, truth: f32) -> Loss {

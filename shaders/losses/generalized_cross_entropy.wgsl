@@ -1,5 +1,6 @@
-// Generalized cross-entropy of the softmax: (1 - p^Q)/Q, p the label's probability. Linked with templates/rowwise/softmax_target: with
-// cross = -ln p it is -(e^(-Q cross) - 1)/Q, which keeps its digits where Q or cross is small; derivative by cross e^(-Q cross).
+// Generalized cross-entropy of the softmax: (1 - p^Q)/Q, p the label's probability. Linked with
+// templates/rowwise/softmax_target: with cross = -ln p it is -(e^(-Q cross) - 1)/Q, which is
+// accurate where Q or cross is small; derivative by cross e^(-Q cross).
 override GENERALIZED_CROSS_ENTROPY_Q: f32 = 0.7;
 
 fn generalized_cross_entropy_loss(statistics: SoftmaxStatistics) -> ValueWithPartials {

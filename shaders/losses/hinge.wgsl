@@ -1,4 +1,5 @@
-// Hinge: [1 - yx]+ for y = -1 or +1, derivative -y inside the margin. LABELS_ZERO_ONE maps 0 and 1 to -1 and +1.
+// Hinge: [1 - yx]+ for y = -1 or +1, derivative -y inside the margin. LABELS_ZERO_ONE maps 0 and 1
+// to -1 and +1.
 override HINGE_LABELS_ZERO_ONE: bool = false;
 
 fn hinge_loss(prediction: f32, truth: f32) -> Loss {

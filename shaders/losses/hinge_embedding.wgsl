@@ -1,5 +1,6 @@
-// Hinge embedding of a distance x: x for y = +1, [MARGIN - x]+ for y = -1; derivative 1, or -1 up to the margin and at it.
-// LABELS_ZERO_ONE says that 0 stands for -1: whatever is not above 0 is apart either way.
+// Hinge embedding of a distance x: x for y = +1, [MARGIN - x]+ for y = -1; derivative 1, or -1 up
+// to the margin and at it. With LABELS_ZERO_ONE a label of 0 means -1; either way every label not
+// above 0 is a dissimilar pair.
 override HINGE_EMBEDDING_MARGIN: f32 = 1.0;
 override HINGE_EMBEDDING_LABELS_ZERO_ONE: bool = false;
 

@@ -1,5 +1,6 @@
-// InfoNCE: cross-entropy of the scores over TEMPERATURE, the own column being the class. Written against the sum of all others, so
-// that nothing cancels where the own score is far above them: ln(1 + e^(L - s_own/T)), L = ln of the sum of their e^(s/T).
+// InfoNCE: cross-entropy of the scores over TEMPERATURE, with the own column as the class:
+//     loss = ln(1 + e^(L - s_own/T)),  L = ln of the sum of e^(s/T) over all others
+// In this form nothing cancels where the own score is far above the others.
 override INFO_NCE_TEMPERATURE: f32 = 0.07;
 
 const INFO_NCE_STAGED: bool = false;

@@ -1,6 +1,9 @@
-// Jensen-Shannon divergence of Q = e^x from P = e^y, x and y log-probabilities: BETA KL(P|M) + (1 - BETA) KL(Q|M) with
-// M = BETA P + (1 - BETA) Q; derivative (1 - BETA) Q ln(Q/M). BETA 0 is KL(P|Q), derivative -P, and 1 is KL(Q|P), Q (ln(Q/P) + 1).
-// With d = y - x: ln(Q/M) = -ln(1 + BETA (e^d - 1)), ln(P/M) = -ln(1 + (1 - BETA)(e^-d - 1)), which keep their digits at d = 0.
+// Jensen-Shannon divergence of Q = e^x from P = e^y, x and y log-probabilities:
+//     loss = BETA KL(P|M) + (1 - BETA) KL(Q|M),  M = BETA P + (1 - BETA) Q
+//     derivative (1 - BETA) Q ln(Q/M)
+// BETA 0 is KL(P|Q), derivative -P, and 1 is KL(Q|P), derivative Q (ln(Q/P) + 1). With d = y - x:
+//     ln(Q/M) = -ln(1 + BETA (e^d - 1)),  ln(P/M) = -ln(1 + (1 - BETA)(e^-d - 1))
+// which are accurate at d = 0.
 override JSD_BETA: f32 = 0.5;
 
 struct JsdSums {
@@ -11,17 +14,18 @@ struct JsdOutcome {
     loss: f32,
 }
 
-// Beyond this distance e^d is near the end of f32, and the logarithm of the ratio is d but for a constant.
+// Beyond this distance e^d is near the end of f32, and the logarithm of the ratio is d plus a
+// constant.
 const JSD_FAR: f32 = 80.0;
 
-// ln of M over the distribution that d is measured from: ln(1 + share (e^d - 1)).
+// ln of M over the distribution that d is measured from: ln(1 + mixture_weight (e^d - 1)).
 fn jsd_log_ratio(d: vec4<f32>, mixture_weight: f32) -> vec4<f32> {
     let growth = exp_and_less4(clamp(d, vec4<f32>(-JSD_FAR), vec4<f32>(JSD_FAR)))[1];
     return ln_1p_above_minus_one4(mixture_weight * growth) + max(d - JSD_FAR, vec4<f32>());
 }
 
-// ln(M/Q) and ln(M/P), which are d apart. Where neither share is small one logarithm does, of the distribution that is the
-// larger, and the difference leaves the other one all its digits but one.
+// ln(M/Q) and ln(M/P), which differ by d. Where neither mixture weight is small, one logarithm
+// suffices, that of the larger distribution; the subtraction costs the other at most one digit.
 fn jsd_log_ratios(d: vec4<f32>) -> array<vec4<f32>, 2> {
     if JSD_BETA < 0.1 || JSD_BETA > 0.9 {
         return array<vec4<f32>, 2>(jsd_log_ratio(d, JSD_BETA), jsd_log_ratio(-d, 1.0 - JSD_BETA));

@@ -1,5 +1,6 @@
 // Kullback-Leibler divergence of the targets t from predictions x given as log-probabilities:
-// sum of t (ln t - x), 0 where t = 0; with LOG_TARGET the targets are logarithms too: sum of e^t (t - x).
+// sum of t (ln t - x), 0 where t = 0; with LOG_TARGET the targets are logarithms too: sum of e^t (t
+// - x).
 override KL_DIV_LOG_TARGET: bool = false;
 
 struct KlDivSums {
@@ -10,7 +11,7 @@ struct KlDivOutcome {
     loss: f32,
 }
 
-// The targets as probabilities, each times the weight of its class.
+// The targets as probabilities, multiplied by the class weights.
 fn kl_div_weighted(cells: Cells, probabilities: vec4<f32>) -> vec4<f32> {
     return select(vec4<f32>(), cells.class_weights * probabilities, cells.kept);
 }
@@ -33,7 +34,7 @@ fn kl_div_fold(sums: KlDivSums, cells: Cells) -> KlDivSums {
         logarithms = log_accurate4(probabilities);
     }
     let weights = kl_div_weighted(cells, probabilities);
-    // 0 ln 0 = 0, and so it is where the prediction is -inf.
+    // 0 ln 0 = 0, also where the prediction is -inf.
     let parts = select(weights * (logarithms - cells.logits), vec4<f32>(), weights == vec4<f32>());
     return KlDivSums(sums.total + sum4(parts));
 }

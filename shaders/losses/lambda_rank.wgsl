@@ -1,5 +1,5 @@
-// LambdaRank: f(d) = |change of NDCG| ln(1 + e^-d) of each pair in order, the weights held fixed; derivative -sigma(-d) of the
-// second factor.
+// LambdaRank: f(d) = |change of NDCG| ln(1 + e^-d) for each ordered pair, the weights held
+// constant; derivative of the second factor: -sigma(-d).
 override LAMBDA_RANK_TEMPERATURE: f32 = 1.0;
 override LAMBDA_RANK_LAMBDA: u32 = 2u;
 override LAMBDA_RANK_TOP_N: u32 = 0u;

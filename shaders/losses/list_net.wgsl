@@ -1,12 +1,13 @@
-// ListNet, top one: the cross-entropy of softmax(s) against q = softmax(y), sum of q (lse - s); derivative p - q.
-// Both softmaxes are held relative to their running maximum, as in losses/cross_entropy.
+// ListNet (top one): the cross-entropy of softmax(s) against q = softmax(y), sum of q (lse - s);
+// derivative p - q. Both softmaxes are relative to their running maximum, as in
+// losses/cross_entropy.
 
 struct ListNetSums {
     maximum: f32,
-    total: f32, // of e^below, below = s - maximum
+    total: f32, // sum of e^below, below = s - maximum
     truest: f32, // the largest truth
-    mass: f32,  // of e^(y - truest)
-    dot: f32,   // of e^(y - truest) below
+    mass: f32,  // sum of e^(y - truest)
+    dot: f32,   // sum of e^(y - truest) below
 }
 
 struct ListNetOutcome {
@@ -31,7 +32,7 @@ fn list_net_empty_sums() -> ListNetSums {
     return ListNetSums(LOWEST, 0.0, 0.0, 0.0, 0.0);
 }
 
-// The sums below maxima that are `rise` and `growth` higher.
+// The sums relative to maxima that are `rise` and `growth` higher.
 fn list_net_raised(sums: ListNetSums, rise: f32, growth: f32) -> ListNetSums {
     let shrink = exp(-growth);
     let dot = shrink * (sums.dot - select(rise * sums.mass, 0.0, sums.mass == 0.0));
@@ -69,7 +70,7 @@ fn list_net_finish(row: Row, sums: ListNetSums) -> ListNetOutcome {
         log_total = 0.0;
         inverse = 0.0;
     }
-    // inf - inf has no value, and so has the whole list none.
+    // inf - inf makes the whole list NaN.
     if bitcast<u32>(sums.maximum) == INFINITY_BITS || bitcast<u32>(sums.truest) == INFINITY_BITS {
         log_total = nan_of(row);
         inverse = log_total;

@@ -1,5 +1,6 @@
-// Log-cosh: |e| + ln(1 + e^(-2|e|)) - ln 2, derivative tanh e. Below 1 that is a difference of near equals, and drivers
-// make tanh of one: there cosh a - 1 and sinh a come from their series (first terms left out: 4e-9 and 3e-8 of them).
+// Log-cosh: |e| + ln(1 + e^(-2|e|)) - ln 2, derivative tanh e. For |e| below 1 the value is a
+// difference of nearly equal numbers, and drivers compute tanh by one: there cosh a - 1 and sinh a
+// come from their series (first omitted terms: relative 4e-9 and 3e-8).
 fn log_cosh_loss(prediction: f32, truth: f32) -> Loss {
     let error = prediction - truth;
     let a = abs(error);

@@ -1,5 +1,5 @@
-// Margin ranking: [-y (x1 - x2) + MARGIN]+ with y = 1 where the first number shall be the larger, else -1. The gradient passes
-// at 0, as in PyTorch.
+// Margin ranking: [-y (x1 - x2) + MARGIN]+ with y = 1 where x1 should be the larger, else -1. At 0
+// the gradient is not zeroed, as in PyTorch.
 override MARGIN_RANKING_MARGIN: f32 = 0.0;
 
 fn margin_ranking_loss(first: f32, second: f32, truth: f32) -> TwoInputTerms {

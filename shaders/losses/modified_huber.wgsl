@@ -1,5 +1,5 @@
-// Modified Huber: [1 - yx]+^2 where yx >= -1, else -4yx, for y = -1 or +1; derivative -2y [1 - yx]+, else -4y.
-// LABELS_ZERO_ONE maps 0 and 1 to -1 and +1.
+// Modified Huber for y = -1 or +1: [1 - yx]+^2 where yx >= -1, derivative -2y [1 - yx]+;
+// else -4yx, derivative -4y. LABELS_ZERO_ONE maps 0 and 1 to -1 and +1.
 override MODIFIED_HUBER_LABELS_ZERO_ONE: bool = false;
 
 fn modified_huber_loss(prediction: f32, truth: f32) -> Loss {

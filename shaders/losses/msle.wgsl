@@ -1,5 +1,6 @@
-// Squared logarithmic error: d^2, d = ln(1 + x) - ln(1 + y), derivative 2d / (1 + x); x and y at least 1e-7, derivative 0
-// at and below it. d = ln(1 + (x - y)/(1 + y)), with the smaller one below, so that the argument is never near -1.
+// Squared logarithmic error: d^2, d = ln(1 + x) - ln(1 + y), derivative 2d / (1 + x); x and y at
+// least 1e-7, derivative 0 at and below it. d = ln(1 + (x - y)/(1 + y)), with the smaller one
+// below, so that the argument is never near -1.
 fn msle_loss(prediction: f32, truth: f32) -> Loss {
     let x = max(prediction, 1e-7);
     let y = max(truth, 1e-7);

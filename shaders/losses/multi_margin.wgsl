@@ -1,11 +1,11 @@
-// Multi-class margin: w_y/C times the sum over c != y of max(z, 0)^P, z = MARGIN - x_y + x_c. At z = 0 no gradient passes. A logit
-// of -inf is a masked class.
+// Multi-class margin: w_y/C times the sum over c != y of max(z, 0)^P, z = MARGIN - x_y + x_c. The
+// gradient at z = 0 is 0. A logit of -inf is a masked class.
 override MULTI_MARGIN_P: u32 = 1u;
 override MULTI_MARGIN_MARGIN: f32 = 1.0;
 
 struct MultiMarginSums {
     total: f32,
-    gradient_sum: f32, // of the derivatives
+    gradient_sum: f32, // sum of the derivatives
 }
 
 struct MultiMarginOutcome {

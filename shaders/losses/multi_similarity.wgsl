@@ -1,5 +1,5 @@
-// Multi-similarity: ln(1 + sum of e^(-ALPHA (s - BASE)) over the positives)/ALPHA + ln(1 + sum of e^(BETA (s - BASE)) over the
-// negatives)/BETA.
+// Multi-similarity: ln(1 + sum of e^(-ALPHA (s - BASE)) over the positives)/ALPHA + ln(1 + sum of
+// e^(BETA (s - BASE)) over the negatives)/BETA.
 override MULTI_SIMILARITY_ALPHA: f32 = 2.0;
 override MULTI_SIMILARITY_BETA: f32 = 50.0;
 override MULTI_SIMILARITY_BASE: f32 = 0.5;

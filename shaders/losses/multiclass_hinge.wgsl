@@ -1,19 +1,19 @@
-// Multi-class hinge of Crammer and Singer: w_y max(1 + max over c != y of x_c - x_y, 0). Classes that share the maximum share its
-// derivative. A logit of -inf is a masked class.
+// Crammer-Singer multi-class hinge: w_y max(1 + max over c != y of x_c - x_y, 0). Tied maxima
+// divide the derivative equally. A logit of -inf is a masked class.
 
 struct MulticlassHingeSums {
     best: f32,
-    ties: f32, // cells that hold it
+    ties: f32, // number of cells equal to the maximum
 }
 
 struct MulticlassHingeOutcome {
     loss: f32,
     best: f32,
-    share: f32, // the derivative at each of them
-    label_gradient: f32, // at the label
+    share: f32, // derivative at each tied maximum
+    label_gradient: f32, // derivative at the label
 }
 
-// No logit, and below all of them.
+// Stands for a masked logit: below all logits.
 const MULTICLASS_HINGE_CLOSED: f32 = -3.0e38;
 
 fn multiclass_hinge_rivals(cells: Cells) -> vec4<f32> {

@@ -1,5 +1,5 @@
-// Multi-label margin: the hinge [1 - d]+ of each class in the row's list against each that is not, over the number of classes C;
-// derivative -1/C inside the margin, 0 at its edge.
+// Multi-label margin: the hinge [1 - d]+ of each class in the row's label list against each class
+// not in it, divided by the number of classes C; derivative -1/C inside the margin, 0 at its edge.
 const MULTILABEL_MARGIN_TEMPERATURE: f32 = 1.0;
 const MULTILABEL_MARGIN_LAMBDA: u32 = 0u;
 const MULTILABEL_MARGIN_TOP_N: u32 = 0u;

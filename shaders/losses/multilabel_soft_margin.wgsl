@@ -1,5 +1,6 @@
-// Multi-label soft margin: the mean over the C classes kept of w_c (p_c t softplus(-x) + (1 - t) softplus(x)), p_c the
-// weight of the positive side. Derivative w_c/C ((1 - t) sigmoid(x) - p_c t sigmoid(-x)).
+// Multi-label soft margin, with p_c the weight of positives, as mean over the C unmasked classes of
+//     w_c (p_c t softplus(-x) + (1 - t) softplus(x))
+//     derivative w_c/C ((1 - t) sigmoid(x) - p_c t sigmoid(-x))
 
 struct MultilabelSoftMarginSums {
     total: f32,
@@ -15,7 +16,7 @@ fn multilabel_soft_margin_weights_of(cells: Cells) -> vec4<f32> {
     return select(vec4<f32>(), cells.class_weights, cells.kept);
 }
 
-// The shares of the positive sides before the classes' weights.
+// Weights of the positive terms, before the class weights.
 fn multilabel_soft_margin_positives_of(cells: Cells) -> vec4<f32> {
     if HAS_POS_WEIGHT {
         return pos_weights_of(cells.columns) * cells.truths;
@@ -30,13 +31,13 @@ fn multilabel_soft_margin_empty_sums() -> MultilabelSoftMarginSums {
 fn multilabel_soft_margin_fold(sums: MultilabelSoftMarginSums, cells: Cells) -> MultilabelSoftMarginSums {
     let x = cells.logits;
     let e = exp(-abs(x));
-    // ln(1 + e) as ln_1p_unit_interval has it, four at a time.
+    // ln(1 + e) as in ln_1p_unit_interval, four at a time.
     let s = e / (2.0 + e);
     let q = s * s;
     let tail = 2.0 * s + 2.0 * s * q * (0.333331573 + q * (0.200124551 + q * (0.139803014 + q * 0.140891676)));
     let up = multilabel_soft_margin_weights_of(cells) * multilabel_soft_margin_positives_of(cells);
     let down = multilabel_soft_margin_weights_of(cells) * (1.0 - cells.truths);
-    // A side that has no share costs nothing, even at infinity.
+    // A side with weight 0 contributes nothing, even at infinity.
     let left = select(up * (max(-x, vec4<f32>()) + tail), vec4<f32>(), up == vec4<f32>());
     let right = select(down * (max(x, vec4<f32>()) + tail), vec4<f32>(), down == vec4<f32>());
     var classes = 0.0;

@@ -1,5 +1,6 @@
-// Ordinal regression by cumulative logits: K classes in an order, column k asks whether the label is above k, for k = 0 .. K - 2:
-// sum over k of softplus(x_k) - [y > k] x_k. Derivative sigmoid(x_k) - [y > k].
+// Ordinal regression by cumulative logits: K ordered classes; column k predicts whether the label
+// is above k, for k = 0 .. K - 2: sum over k of softplus(x_k) - [y > k] x_k. Derivative
+// sigmoid(x_k) - [y > k].
 
 struct OrdinalSums {
     total: f32,
@@ -9,7 +10,7 @@ struct OrdinalOutcome {
     loss: f32,
 }
 
-// x, or -x where the label is above the column: what is to be small.
+// x, or -x where the label is above the column: the quantity to minimize.
 fn ordinal_wrongs(cells: Cells) -> vec4<f32> {
     return select(cells.logits, -cells.logits, cells.columns < vec4<u32>(cells.label));
 }
@@ -21,7 +22,7 @@ fn ordinal_empty_sums() -> OrdinalSums {
 fn ordinal_fold(sums: OrdinalSums, cells: Cells) -> OrdinalSums {
     let x = ordinal_wrongs(cells);
     let e = exp(-abs(x));
-    // ln(1 + e) as ln_1p_unit_interval has it, four at a time.
+    // ln(1 + e) as in ln_1p_unit_interval, four at a time.
     let s = e / (2.0 + e);
     let q = s * s;
     let tail = 2.0 * s + 2.0 * s * q * (0.333331573 + q * (0.200124551 + q * (0.139803014 + q * 0.140891676)));

@@ -1,4 +1,5 @@
-// Pairwise hinge loss: f(d) = [1 - d]+ of each pair in order; derivative -1 inside the margin, 0 at its edge.
+// Pairwise hinge loss: f(d) = [1 - d]+ for each ordered pair; derivative -1 inside the margin, 0 at
+// its edge.
 override PAIRWISE_HINGE_TEMPERATURE: f32 = 1.0;
 override PAIRWISE_HINGE_LAMBDA: u32 = 0u;
 override PAIRWISE_HINGE_TOP_N: u32 = 0u;

@@ -1,4 +1,4 @@
-// Pairwise logistic loss: f(d) = ln(1 + e^-d) of each pair in order; derivative -sigma(-d).
+// Pairwise logistic loss: f(d) = ln(1 + e^-d) for each ordered pair; derivative -sigma(-d).
 override PAIRWISE_LOGISTIC_TEMPERATURE: f32 = 1.0;
 override PAIRWISE_LOGISTIC_LAMBDA: u32 = 0u;
 override PAIRWISE_LOGISTIC_TOP_N: u32 = 0u;

@@ -1,4 +1,5 @@
-// Pairwise soft zero-one loss: f(d) = sigma(-d) of each pair in order; derivative -sigma(-d) sigma(d).
+// Pairwise soft zero-one loss: f(d) = sigma(-d) for each ordered pair; derivative -sigma(-d)
+// sigma(d).
 override PAIRWISE_SOFT_ZERO_ONE_TEMPERATURE: f32 = 1.0;
 override PAIRWISE_SOFT_ZERO_ONE_LAMBDA: u32 = 0u;
 override PAIRWISE_SOFT_ZERO_ONE_TOP_N: u32 = 0u;

@@ -1,6 +1,9 @@
-// Poisson negative log-likelihood of a count y. LOG_INPUT: e^x - yx, derivative e^x - y; else x - y ln(x + EPSILON),
-// derivative 1 - y / (x + EPSILON). FULL adds y ln y - y + ln(2 pi y)/2 where y > 1, in forms that leave something of
-// huge counts: y (e^d - 1 - d) with d = x - ln y, and y (r - ln(1 + r)) - EPSILON with r = (x + EPSILON - y) / y.
+// Poisson negative log-likelihood of a count y:
+//     with LOG_INPUT e^x - yx, derivative e^x - y
+//     else x - y ln(x + EPSILON), derivative 1 - y / (x + EPSILON)
+// FULL adds y ln y - y + ln(2 pi y)/2 where y > 1, in forms that stay accurate for huge counts:
+//     y (e^d - 1 - d) with d = x - ln y
+//     y (r - ln(1 + r)) - EPSILON with r = (x + EPSILON - y) / y
 override POISSON_NLL_LOG_INPUT: bool = true;
 override POISSON_NLL_FULL: bool = false;
 override POISSON_NLL_EPSILON: f32 = 1e-8;
@@ -12,7 +15,8 @@ fn poisson_nll_loss(prediction: f32, truth: f32) -> Loss {
         stirling = 0.5 * ln_positive(6.2831853 * truth);
     }
     if POISSON_NLL_LOG_INPUT {
-        // e^1000 is infinite, and what is subtracted from it stays finite: no infinity less infinity. A mean of 0 costs nothing for a count of 0.
+        // e^1000 is infinite, and the subtracted term stays finite: no infinity minus infinity. A
+        // mean of 0 costs nothing for a count of 0.
         let x = min(prediction, 1000.0);
         let mean = exp_any(x);
         var value = mean - select(truth * x, 0.0, truth == 0.0);
@@ -32,7 +36,8 @@ fn poisson_nll_loss(prediction: f32, truth: f32) -> Loss {
     return Loss(value, 1.0 - truth / mean);
 }
 
-// e^x; y / (x + EPSILON)^2, the square never formed: it would leave f32 long before the whole does.
+// e^x; or y / (x + EPSILON)^2 by two divisions: the square would overflow or underflow long before
+// the quotient.
 fn poisson_nll_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> f32 {
     if POISSON_NLL_LOG_INPUT {
         return exp_any(min(prediction, 1000.0));

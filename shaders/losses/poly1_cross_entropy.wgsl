@@ -1,4 +1,4 @@
-// PolyLoss of the first order: cross-entropy + EPSILON (1 - p), p the target's probability. Linked with
+// First-order PolyLoss: cross-entropy + EPSILON (1 - p), p the target's probability. Linked with
 // templates/rowwise/softmax_target, which differentiates cross and rest = 1 - p.
 override POLY1_CROSS_ENTROPY_EPSILON: f32 = 2.0;
 

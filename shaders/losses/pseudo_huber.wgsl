@@ -1,5 +1,6 @@
-// Pseudo-Huber: DELTA^2 (sqrt(1 + r^2) - 1), r = |e| / DELTA, derivative e / sqrt(1 + r^2). With m = min(r, 1/r) and
-// s = sqrt(1 + m^2) the root is s up to r = 1 and rs beyond; sqrt(1 + r^2) - 1 = r^2 / (sqrt(1 + r^2) + 1).
+// Pseudo-Huber: DELTA^2 (sqrt(1 + r^2) - 1), r = |e| / DELTA, derivative e / sqrt(1 + r^2).
+// With m = min(r, 1/r) and s = sqrt(1 + m^2) the root is s up to r = 1 and rs beyond;
+// sqrt(1 + r^2) - 1 = r^2 / (sqrt(1 + r^2) + 1).
 override PSEUDO_HUBER_DELTA: f32 = 1.0;
 
 fn pseudo_huber_loss(prediction: f32, truth: f32) -> Loss {

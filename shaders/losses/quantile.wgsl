@@ -1,4 +1,5 @@
-// Quantile: with d = y - x, q d where d > 0 and (q - 1) d elsewhere; derivative -q or 1 - q, 0 at d = 0.
+// Quantile: with d = y - x, q d where d > 0 and (q - 1) d elsewhere; derivative -q or 1 - q, 0 at d
+// = 0.
 override QUANTILE_QUANTILE: f32 = 0.5;
 
 fn quantile_loss(prediction: f32, truth: f32) -> Loss {

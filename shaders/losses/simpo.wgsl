@@ -1,5 +1,6 @@
-// SimPO of mean log-probabilities x = (policy_chosen, policy_rejected), h = BETA (x.x - x.y) - GAMMA:
-// softplus(-h) + LABEL_SMOOTHING h, with respect to h LABEL_SMOOTHING - sigma(-h).
+// SimPO of mean log-probabilities x = (policy_chosen, policy_rejected):
+//     loss = softplus(-h) + LABEL_SMOOTHING h,  h = BETA (x.x - x.y) - GAMMA
+//     derivative by h: LABEL_SMOOTHING - sigma(-h)
 override SIMPO_BETA: f32 = 2.0;
 override SIMPO_GAMMA: f32 = 1.0;
 override SIMPO_LABEL_SMOOTHING: f32 = 0.0;

@@ -1,4 +1,5 @@
-// Soft margin: ln(1 + e^-yx) for y = -1 or +1, derivative -y sigmoid(-yx). LABELS_ZERO_ONE maps 0 and 1 to -1 and +1.
+// Soft margin: ln(1 + e^-yx) for y = -1 or +1, derivative -y sigmoid(-yx). LABELS_ZERO_ONE maps 0
+// and 1 to -1 and +1.
 override SOFT_MARGIN_LABELS_ZERO_ONE: bool = false;
 
 fn soft_margin_loss(prediction: f32, truth: f32) -> Loss {

@@ -1,4 +1,5 @@
-// Supervised contrastive loss: ln of the sum of e^(s/T) over all others - the mean of s/T over those of the same label.
+// Supervised contrastive loss: ln of the sum of e^(s/T) over all others minus the mean of s/T over
+// those of the same label.
 override SUP_CON_TEMPERATURE: f32 = 0.1;
 
 const SUP_CON_STAGED: bool = false;

@@ -1,4 +1,5 @@
-// Total variation distance of probabilities p from t: sum of w |p - t| / 2; derivative w sign(p - t) / 2, 0 at 0.
+// Total variation distance of probabilities p from t: sum of w |p - t| / 2;
+// derivative w sign(p - t) / 2, 0 at 0.
 
 struct TotalVariationSums {
     total: f32,

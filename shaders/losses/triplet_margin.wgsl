@@ -1,6 +1,7 @@
-// Triplet margin: [d(a,p) - d(a,n) + MARGIN]+, d(x,y) the P-norm of x - y + EPSILON; with SWAP the smaller of d(a,n) and d(p,n).
-// The gradient passes at 0 and halves between equal distances, as in PyTorch. Powers other than
-// the first and the second are taken of shares of the peaks, since they leave f32 soon; of P = 2 the scale is the kernel template's.
+// Triplet margin: [d(a,p) - d(a,n) + MARGIN]+, d(x,y) the P-norm of x - y + EPSILON; with SWAP the
+// smaller of d(a,n) and d(p,n). At 0 the gradient is not zeroed, and equal distances divide it
+// equally, as in PyTorch. Powers other than 1 and 2 soon overflow f32 and are computed relative to
+// the largest |x|; for P = 2 the kernel template provides the scale.
 override TRIPLET_MARGIN_MARGIN: f32 = 1.0;
 override TRIPLET_MARGIN_P: f32 = 2.0;
 override TRIPLET_MARGIN_EPSILON: f32 = 1e-6;
@@ -19,7 +20,7 @@ fn triplet_margin_leaves_range(sums: vec3<f32>) -> bool {
     return TRIPLET_MARGIN_P == 2.0 && (leaves || (TRIPLET_MARGIN_SWAP && triplet_margin_leaves(sums.z)));
 }
 
-// x - y + EPSILON of anchor and positive, anchor and negative, positive and negative.
+// x - y + EPSILON for anchor and positive, anchor and negative, positive and negative.
 fn triplet_margin_gaps(cells: Cells) -> Cells {
     let epsilon = unknown(TRIPLET_MARGIN_EPSILON);
     return Cells(
@@ -43,7 +44,7 @@ fn triplet_margin_powers(x: vec4<f32>, p: f32) -> vec4<f32> {
     return vec4<f32>(power(x.x, p), power(x.y, p), power(x.z, p), power(x.w, p));
 }
 
-// |x|^P of what is to be summed; the scale is the largest |x|.
+// |x|^P, the term to sum; the scale is the largest |x|.
 fn triplet_margin_term(x: vec4<f32>, scale: f32) -> vec4<f32> {
     if TRIPLET_MARGIN_P == 2.0 {
         return (scale * x) * (scale * x);
@@ -76,7 +77,7 @@ fn triplet_margin_distance_of(sum: f32, scale: f32) -> f32 {
     return scale * power(sum, 1.0 / TRIPLET_MARGIN_P);
 }
 
-// What multiplies each |x|^(P-1): over d^(P-1), of x over the scale. 0 where the distance is 0.
+// Factor of each |x|^(P-1): 1 over d^(P-1), for x over the scale. 0 where the distance is 0.
 fn triplet_margin_factor_of(sum: f32) -> f32 {
     if TRIPLET_MARGIN_P == 1.0 {
         return 1.0;

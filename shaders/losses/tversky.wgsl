@@ -1,6 +1,9 @@
-// Tversky loss of probabilities p against t: 1 - (I + s)/B, B = I + E + s, E = ALPHA F + BETA M, where I = sum w p t is what was
-// found, F = sum w p (1 - t) what was found though it is not there, M = sum w (1 - p) t what was missed, s = SMOOTH. Written as E/B;
-// derivative w ((1 - t) ALPHA (I + s) - t (BETA (I + s) + E))/B^2. 0 where B is.
+// Tversky loss of probabilities p against t, with s = SMOOTH:
+//     loss = 1 - (I + s)/B,  B = I + E + s,  E = ALPHA F + BETA M
+//     true positives I = sum w p t, false positives F = sum w p (1 - t),
+//     false negatives M = sum w (1 - p) t
+//     derivative w ((1 - t) ALPHA (I + s) - t (BETA (I + s) + E))/B^2
+// Computed as E/B. 0 where B is 0.
 override TVERSKY_ALPHA: f32 = 0.5;
 override TVERSKY_BETA: f32 = 0.5;
 override TVERSKY_SMOOTH: f32 = 1.0;
@@ -12,8 +15,8 @@ struct TverskySums {
 
 struct TverskyOutcome {
     loss: f32,
-    near: f32, // the derivative where t = 0
-    far: f32,  // and where t = 1
+    near: f32, // derivative where t = 0
+    far: f32,  // derivative where t = 1
 }
 
 fn tversky_weights_of(cells: Cells) -> vec4<f32> {

@@ -1,22 +1,24 @@
 // Half the Tweedie deviance, x the logarithm of the mean, a = 2 - p, b = 1 - p:
 //     e^(ax)/a - y e^(bx)/b + y^a/(ab), derivative e^(ax) - y e^(bx)
-// and with d = x - ln y, y^a ((e^(ad) - 1)/a - (e^(bd) - 1)/b) and y^a e^(bd) (e^d - 1), which keep their digits near the
-// best, d = 0.
-// The overrides come apart, since 2 - p of a rounded p has lost digits near 2.
+// and with d = x - ln y, y^a ((e^(ad) - 1)/a - (e^(bd) - 1)/b) and y^a e^(bd) (e^d - 1), which are
+// accurate near the minimum, d = 0. 2 - p and 1 - p are separate overrides, since 2 - p of a
+// rounded p has lost digits near 2.
 override TWEEDIE_TO_TWO: f32 = 0.5;
 override TWEEDIE_TO_ONE: f32 = -0.5;
 
 fn tweedie_loss(prediction: f32, truth: f32) -> Loss {
-    // Finite, so that infinity less infinity and 0 times infinity cannot be.
+    // Finite, to avoid infinity minus infinity and 0 times infinity.
     let x = clamp(prediction, -1e30, 1e30);
     let distance = x - ln_positive(truth);
     let scale = power(truth, TWEEDIE_TO_TWO);
     let is_near = truth > 0.0 && abs(distance) * (abs(TWEEDIE_TO_TWO) + abs(TWEEDIE_TO_ONE)) < 40.0;
-    // The exponentials of both forms in one call: four cells of them one by one took a driver minutes to compile.
+    // The exponentials of both forms in one call: with four separate calls a driver took minutes to
+    // compile.
     let exponent = select(x, distance, is_near);
     let grown = exp_and_less4(vec4<f32>(TWEEDIE_TO_TWO * exponent, TWEEDIE_TO_ONE * exponent, exponent, 0.0));
     if is_near {
-        // (e^(kd) - 1)/k is d for k = 0; no division by 0 is written, since compilers refuse one that they see.
+        // (e^(kd) - 1)/k is d for k = 0; the divisor is never a constant 0, since compilers reject
+        // such a division.
         let rise = select(grown[1].x / select(TWEEDIE_TO_TWO, 1.0, TWEEDIE_TO_TWO == 0.0), distance, TWEEDIE_TO_TWO == 0.0);
         let pull = select(grown[1].y / select(TWEEDIE_TO_ONE, 1.0, TWEEDIE_TO_ONE == 0.0), distance, TWEEDIE_TO_ONE == 0.0);
         return Loss(scale * (rise - pull), scale * grown[0].y * grown[1].z);
@@ -34,7 +36,7 @@ fn tweedie_loss(prediction: f32, truth: f32) -> Loss {
     return Loss(value, rise - pull);
 }
 
-// a e^(ax) - b y e^(bx): not negative for p from 1 to 2.
+// a e^(ax) - b y e^(bx): nonnegative for p from 1 to 2.
 fn tweedie_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> f32 {
     let x = clamp(prediction, -1e30, 1e30);
     var rise = 0.0;

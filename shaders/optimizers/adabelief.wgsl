@@ -1,5 +1,6 @@
-// AdaBelief: s is the running mean of (g - m)^2, the surprise; w <- w - learning_rate m / (sqrt s + EPSILON), both divided
-// by 1 - beta^t. With NESTEROV m looks one step ahead; step.own.x is 1 - beta1^(t+1).
+// AdaBelief: s is the running mean of (g - m)^2, the "surprise";
+// w <- w - learning_rate m / (sqrt s + EPSILON), both divided by 1 - beta^t.
+// With NESTEROV m looks one step ahead; step.own.x is 1 - beta1^(t+1).
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override ADABELIEF_BETA1: f32 = 0.9;
 override ADABELIEF_BETA2: f32 = 0.999;

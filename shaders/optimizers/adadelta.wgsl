@@ -1,4 +1,5 @@
-// Adadelta: v and u are running means of g^2 and of the steps' squares d^2; d = g sqrt(u + EPSILON) / sqrt(v + EPSILON).
+// Adadelta: v and u are running means of g^2 and of the steps' squares d^2; d = g sqrt(u + EPSILON)
+// / sqrt(v + EPSILON).
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override ADADELTA_RHO: f32 = 0.9;
 override ADADELTA_ONE_MINUS_RHO: f32 = 0.1;

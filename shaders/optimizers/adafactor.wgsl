@@ -1,5 +1,6 @@
-// Adafactor. Of a matrix the kernel template hands in the running means of g^2 over the row and over the column, and the mean of the rows':
-// v = row column / mean. Of a vector v is kept itself. step.own is the weight of the new squares, and min(lr, 1/sqrt t).
+// Adafactor. For a matrix the kernel template passes the running means of g^2 over the row and over
+// the column, and the mean of the row means: v = row column / mean. For a vector v itself is
+// stored. step.own is the weight of the new squares, and min(lr, 1/sqrt t).
 override ADAFACTOR_EPSILON1: f32 = 2.220446049250313e-16;
 override ADAFACTOR_EPSILON2: f32 = 1e-3;
 override ADAFACTOR_LARGEST: f32 = 1.0;

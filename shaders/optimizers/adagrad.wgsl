@@ -1,5 +1,5 @@
-// Adagrad: s is the sum of all g^2 so far; w <- w - learning_rate g / (sqrt s + EPSILON). The host shrinks the rate.
-// DELAYED leaves this step's own g^2 out of its root.
+// Adagrad: s is the sum of all g^2 so far; w <- w - learning_rate g / (sqrt s + EPSILON). The host
+// decays the rate. DELAYED excludes this step's own g^2 from the root.
 override ADAGRAD_EPSILON: f32 = 1e-10;
 override ADAGRAD_WEIGHT_DECAY: f32 = 0.0;
 override ADAGRAD_DELAYED: bool = false;

@@ -1,6 +1,7 @@
-// Adam: m and v are running means of g and g^2, divided by 1 - beta^t; w <- w - learning_rate m / (sqrt v + EPSILON).
-// WEIGHT_DECAY is added to the gradient (L2); adamw takes it from the parameter instead.
-// With AMSGRAD the largest v so far stands in the place of v.
+// Adam: m and v are running means of g and g^2, divided by 1 - beta^t;
+// w <- w - learning_rate m / (sqrt v + EPSILON).
+// WEIGHT_DECAY is added to the gradient (L2); adamw decays the parameter instead.
+// With AMSGRAD the largest v so far replaces v.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override ADAM_BETA1: f32 = 0.9;
 override ADAM_BETA2: f32 = 0.999;
@@ -14,7 +15,7 @@ fn adam_update(parameter: f32, gradient: f32, state: State, step: Step) -> Updat
     let g = gradient + ADAM_WEIGHT_DECAY * parameter;
     let m = ADAM_BETA1 * state.first + ADAM_ONE_MINUS_BETA1 * g;
     let v = ADAM_BETA2 * state.second + ADAM_ONE_MINUS_BETA2 * g * g;
-    // A NaN that max drops here is in m.
+    // max may drop a NaN here, but m carries it.
     let largest = max(state.third, v);
     let scale = sqrt(select(v, largest, ADAM_AMSGRAD) / step.correction_second) + ADAM_EPSILON;
     let rate = step.learning_rate / step.correction_first;

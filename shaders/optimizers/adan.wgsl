@@ -1,5 +1,5 @@
-// Adan: running means of g, of the difference to the gradient before (state.fourth), and of (g + (1 - beta2) difference)^2, each
-// divided by 1 - beta^t; step.own.x is 1 - beta3^t.
+// Adan: running means of g, of the difference to the previous gradient (state.fourth), and of
+// (g + (1 - beta2) difference)^2, each divided by 1 - beta^t; step.own.x is 1 - beta3^t.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override ADAN_BETA1: f32 = 0.98;
 override ADAN_BETA2: f32 = 0.92;

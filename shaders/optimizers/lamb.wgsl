@@ -1,4 +1,5 @@
-// LAMB: Adam's direction m / (sqrt v + EPSILON) + WEIGHT_DECAY w; each tensor moves by learning_rate times its own norm along it.
+// LAMB: Adam's direction m / (sqrt v + EPSILON) + WEIGHT_DECAY w; each tensor's step is
+// learning_rate times its own norm along the normalized direction.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override LAMB_BETA1: f32 = 0.9;
 override LAMB_BETA2: f32 = 0.999;

@@ -1,4 +1,5 @@
-// Lion: the sign of a mean of momentum and gradient, then the momentum itself. sign of NaN is not defined: it is handed on.
+// Lion: steps by the sign of a mean of momentum and gradient, then updates the momentum. sign of
+// NaN is undefined, so NaN is propagated.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override LION_BETA1: f32 = 0.9;
 override LION_BETA2: f32 = 0.99;

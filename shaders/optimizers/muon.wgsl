@@ -1,4 +1,5 @@
-// Muon: of a matrix the momentum, which the kernel template makes orthogonal; of a vector Adam's direction.
+// Muon: for a matrix the momentum, which the kernel template orthogonalizes; for a vector Adam's
+// direction.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override MUON_MOMENTUM: f32 = 0.95;
 override MUON_ONE_MINUS_MOMENTUM: f32 = 0.05;

@@ -1,5 +1,5 @@
-// NAdam: Adam whose direction is a mean of g and m, with the weights in step.own: (1 - mu_t) / (1 - product of all mu) and
-// mu_(t+1) / (1 - that product mu_(t+1)).
+// NAdam: Adam whose direction is a mean of g and m, with the weights in step.own:
+// (1 - mu_t) / (1 - product of all mu) and mu_(t+1) / (1 - that product mu_(t+1)).
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override NADAM_BETA1: f32 = 0.9;
 override NADAM_BETA2: f32 = 0.999;

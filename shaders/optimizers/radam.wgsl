@@ -1,4 +1,5 @@
-// RAdam: w <- w - learning_rate m, and m / sqrt v once v has seen enough: step.own is the factor for it, and 1 from then on.
+// RAdam: w <- w - learning_rate m, and m / sqrt v once the variance of v is tractable: step.own is
+// the rectification factor, and 1 from then on.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override RADAM_BETA1: f32 = 0.9;
 override RADAM_BETA2: f32 = 0.999;

@@ -1,5 +1,5 @@
-// Schedule-free AdamW: z goes by the gradient in units of its own size, x is the mean of all z, and the parameters lie between
-// the two. step.own.x is the weight of the newest z.
+// Schedule-free AdamW: z steps along the normalized gradient, x is the weighted mean of all z, and
+// the parameters interpolate between them. step.own.x is the weight of the newest z.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override SCHEDULE_FREE_ADAMW_BETA1: f32 = 0.9;
 override SCHEDULE_FREE_ADAMW_BETA2: f32 = 0.999;

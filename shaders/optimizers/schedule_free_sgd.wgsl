@@ -1,5 +1,5 @@
-// Schedule-free SGD: z goes by the gradient, x is the mean of all z, and the parameters lie between the two. step.own.x is the
-// weight of the newest z.
+// Schedule-free SGD: z steps along the gradient, x is the weighted mean of all z, and the
+// parameters interpolate between them. step.own.x is the weight of the newest z.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override SCHEDULE_FREE_SGD_BETA1: f32 = 0.9;
 override SCHEDULE_FREE_SGD_ONE_MINUS_BETA1: f32 = 0.1;

@@ -1,9 +1,11 @@
-// SGD: v <- MOMENTUM v + (1 - DAMPENING) g, in the first step v = g; w <- w - learning_rate v, with Nesterov g + MOMENTUM v.
+// SGD: v <- MOMENTUM v + (1 - DAMPENING) g, in the first step v = g; w <- w - learning_rate v, with
+// Nesterov g + MOMENTUM v.
 override SGD_MOMENTUM: f32 = 0.0;
 override SGD_NESTEROV: bool = false;
 override SGD_ONE_MINUS_DAMPENING: f32 = 1.0;
 override SGD_WEIGHT_DECAY: f32 = 0.0;
-// What the rounding of the three leaves out: a velocity adds it up, always to the same side.
+// Rounding errors of the three constants above: a velocity accumulates them, always in the same
+// direction.
 override SGD_MOMENTUM_REST: f32 = 0.0;
 override SGD_ONE_MINUS_DAMPENING_REST: f32 = 0.0;
 override SGD_WEIGHT_DECAY_REST: f32 = 0.0;

@@ -1,4 +1,4 @@
-// Yogi: Adam whose v goes towards g^2 by steps of (1 - beta2) g^2, however far it is.
+// Yogi: Adam whose v moves towards g^2 by (1 - beta2) g^2, independent of the distance.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override YOGI_BETA1: f32 = 0.9;
 override YOGI_ONE_MINUS_BETA1: f32 = 0.1;

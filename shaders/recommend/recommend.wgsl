@@ -1,11 +1,12 @@
-// What the kernels of a recommender share: the rows, the known interactions, the draws, the scores that decide. The CPU implementation is
-// src/recommend/sampling.rs, to be read beside it.
+// Shared declarations of the recommender's kernels: rows, known interactions, draws, scores that
+// decide. The CPU implementation is src/recommend/sampling.rs.
 //
-// A row of users or items is `cells` vectors of four: its components, padded to a multiple of eight, then (bias, 0, 0, 0).
-// `known` is the users' starts, then the items, the users and the weights of all interactions, one behind the other.
+// A row of a user or an item is `cells` vectors of four: its components, padded to a multiple of
+// eight, then (bias, 0, 0, 0). `known` is the users' starts, then the items, the users and the
+// weights of all interactions, one after another.
 
 override WORKGROUP: u32 = 64u;
-override LOSS: u32 = 0u; // as below
+override LOSS: u32 = 0u; // one of those below
 
 const WARP: u32 = 0u;
 const WARP_KOS: u32 = 1u;
@@ -22,7 +23,7 @@ struct Params {
     batch: u32,
     first_keys: vec4<u32>, // of the epoch's permutation
     last_keys: vec4<u32>,
-    first: u32,  // the batch's first place
+    first: u32,  // position of the batch's first interaction
     length: u32, // interactions in the batch
     count: u32,  // interactions
     users: u32,
@@ -35,8 +36,8 @@ struct Params {
     learning_rate: f32,
     user_alpha: f32,
     item_alpha: f32,
-    capacity: u32, // interactions in a batch that is full
-    user_rows: u32, // rows that are moved: users, or features of users
+    capacity: u32, // interactions in a full batch
+    user_rows: u32, // updated rows: users, or features of users
     item_rows: u32,
 }
 

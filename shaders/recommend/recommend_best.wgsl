@@ -1,14 +1,15 @@
-// The n best items of each row of scores, but for those left out; all of them where there are fewer. Of equal scores the first item
-// is the better one.
+// Top-n selection: the n best items of each row of scores, except excluded ones; all of them if
+// there are fewer. Ties go to the lower index.
 //
-// left_out is where each row's begin in it, and the end, [rows + 1], then the items. found[row, place] = (item, score), in no order that
-// means anything: the host sorts n of them.
+// left_out holds where each row's exclusions begin, and the end, [rows + 1], then the items.
+// found[row, place] = (item, score), unordered: the host sorts n of them.
 //
-// A workgroup for each row, which searches for the bits of the n-th best score, eight at a time, by counting how many scores have which,
-// and then takes all above them, and of those with the same bits the first. Counts are whole numbers: their sums have no order.
+// One workgroup per row. It finds the bits of the n-th best score, eight at a time, by counting the
+// scores per digit, then takes all scores above them and the first ones equal to them. Counts are
+// integers: their sums do not depend on the order.
 
 const LANES: u32 = 64u;
-const LEFT_OUT: u32 = 0xffffffffu; // the lowest of all in the order of bits, and no result of arithmetic
+const LEFT_OUT: u32 = 0xffffffffu; // lowest in the order of bits, and never a result of arithmetic
 
 struct Params {
     rows: u32,
@@ -25,7 +26,7 @@ struct Params {
 var<workgroup> digits: array<atomic<u32>, 256>;
 var<workgroup> counts: array<vec2<u32>, LANES>;
 
-// Ascends with the number that the bits are.
+// An integer key in the same order as the numbers.
 fn key_of(bits: u32) -> u32 {
     return bits ^ select(0x80000000u, 0xffffffffu, bits >= 0x80000000u);
 }
@@ -49,9 +50,9 @@ fn choose(
     for (var at = left_out[row] + local_index; at < end; at += LANES) {
         scores[base + left_out[at]] = LEFT_OUT;
     }
-    storageBarrier(); // what is left out is marked
+    storageBarrier(); // excluded items are marked
 
-    // The key of the last that is taken, and how many of this very key.
+    // Key of the last item taken, and the number taken of exactly this key.
     var threshold = 0u;
     var ties = wanted;
     for (var turn = 0u; turn < 4u; turn++) {
@@ -81,17 +82,17 @@ fn choose(
         workgroupBarrier(); // all threads have read the counts
     }
 
-    // Each thread takes from a stretch of its own, behind what those before it take.
+    // Each thread takes from its own range, after the items taken by the threads before it.
     let stretch = (params.items + LANES - 1u) / LANES;
     let first = min(local_index * stretch, params.items);
     let last = min(first + stretch, params.items);
-    var own = vec2<u32>(); // above the threshold, at it
+    var own = vec2<u32>(); // above the threshold, equal to it
     for (var item = first; item < last; item++) {
         let key = key_of(scores[base + item]);
         own += vec2<u32>(select(0u, 1u, key > threshold), select(0u, 1u, key == threshold));
     }
     counts[local_index] = own;
-    workgroupBarrier(); // all stretches are counted
+    workgroupBarrier(); // all ranges are counted
     var before = vec2<u32>();
     for (var other = 0u; other < local_index; other++) {
         before += counts[other];

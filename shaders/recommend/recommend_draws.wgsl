@@ -1,5 +1,5 @@
-// Draws and decisions: what an interaction is, which item a draw names, who is known to whom. Linked with recommend/recommend and
-// lib/random by the kernels that sample.
+// Sampling: the interaction at a position, the item of a draw, lookup of known items. Linked with
+// recommend/recommend and lib/random by the kernels that sample.
 
 @group(0) @binding(1) var<storage, read> known: array<u32>;
 @group(0) @binding(2) var<storage, read> users: array<vec4<f32>>;
@@ -14,12 +14,12 @@
 struct Job {
     number: u32, // of the interaction
     user: u32,
-    item: u32,     // the positive one, NONE if there is none
+    item: u32,     // the positive item, or NONE
     weight: f32,
-    bar: f32,      // what a score must lie above to violate
+    bar: f32,      // a violating score is above it
 }
 
-// The first draw that counts.
+// The first draw that is accepted.
 struct Found {
     draw: u32, // NONE if there is none
     item: u32,
@@ -38,7 +38,7 @@ fn weight_at(interaction: u32) -> f32 {
     return bitcast<f32>(known[params.users + 1u + 2u * params.count + interaction]);
 }
 
-// Whether a user has had to do with an item: a search by halves in the user's row, whose items ascend.
+// True if a user has interacted with an item: binary search in the user's row, whose items ascend.
 fn holds(user: u32, item: u32) -> bool {
     var low = known[user];
     var high = known[user + 1u];
@@ -53,7 +53,7 @@ fn holds(user: u32, item: u32) -> bool {
     return low < known[user + 1u] && item_at(min(low, params.count - 1u)) == item;
 }
 
-// A word brought below a bound.
+// Maps a random word to an integer below a bound.
 fn below(word: u32, bound: u32) -> u32 {
     return multiply_high(word, bound);
 }
@@ -62,18 +62,19 @@ fn word_of(interaction: u32, draw: u32, stream: u32) -> u32 {
     return philox(vec4<u32>(draw / 4u, interaction, params.epoch, stream), params.seed)[draw % 4u];
 }
 
-// The 12 leading bits: products of such numbers are exact, so that it does not matter whether a device fuses product and sum.
+// Rounds to the 12 leading bits: products of two are exact, so that fused multiply-add makes no
+// difference.
 fn cut(factors: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(factors) & vec4<u32>(0xfffff000u));
 }
 
-// Eight threads folded by halves.
+// Sum of eight numbers, by halves.
 fn folded(low: vec4<f32>, high: vec4<f32>) -> f32 {
     let half = low + high;
     return (half.x + half.z) + (half.y + half.w);
 }
 
-// What decides of an item: the dot product of the cut factors plus the item's bias.
+// Score used for decisions: the dot product of the truncated factors plus the item's bias.
 fn decisive(user: u32, item: u32) -> f32 {
     let a = user * params.cells;
     let b = item * params.cells;
@@ -86,7 +87,7 @@ fn decisive(user: u32, item: u32) -> f32 {
     return folded(low, high) + items[b + params.cells - 1u].x;
 }
 
-// The score without the user's bias, of whole factors.
+// Score without the user's bias, from full-precision factors.
 fn score_of(user: u32, item: u32) -> f32 {
     let a = user * params.cells;
     let b = item * params.cells;
@@ -99,7 +100,8 @@ fn score_of(user: u32, item: u32) -> f32 {
     return folded(low, high) + items[b + params.cells - 1u].x;
 }
 
-// Of min(n, known) draws among a user's interactions the k-th best of those that are liked, or the last if there are fewer.
+// The k-th best of the liked items among min(n, known) draws from a user's interactions, or the
+// last if there are fewer.
 fn kth_positive(interaction: u32, user: u32) -> u32 {
     var scores: array<f32, 64>;
     var drawn: array<u32, 64>;
@@ -128,7 +130,8 @@ fn kth_positive(interaction: u32, user: u32) -> u32 {
     return NONE;
 }
 
-// The interaction at a place of the batch. A disliked one has no positive item, but for the logistic loss.
+// The interaction at a position of the batch. A disliked one has no positive item, except with the
+// logistic loss.
 fn job_at(place: u32) -> Job {
     let number = permuted(params.first + place, params.count, params.first_keys, params.last_keys);
     var job = Job(number, user_at(number), item_at(number), weight_at(number), 0.0);
@@ -143,7 +146,7 @@ fn job_at(place: u32) -> Job {
     return job;
 }
 
-// What a draw's word makes of it: its item, and whether it counts.
+// Maps a draw's random word to its item, and checks whether it is accepted.
 fn tried(job: Job, draw: u32, word: u32) -> Found {
     if LOSS == BPR {
         let item = item_at(below(word, params.count));
@@ -160,7 +163,7 @@ fn tried(job: Job, draw: u32, word: u32) -> Found {
     return found;
 }
 
-// A place behind the end of a batch that is not full hits nothing.
+// A position behind the end of a partial batch updates nothing.
 fn leave_out(place: u32) {
     if place < params.capacity {
         user_hits[place] = NONE;
@@ -168,7 +171,7 @@ fn leave_out(place: u32) {
     }
 }
 
-// Writes what an interaction moves; `item_hits` of NONE are left out by the sort.
+// Writes the updates of an interaction; `item_hits` of NONE are dropped by the sort.
 fn finish(place: u32, job: Job, negative: u32, draws: u32, step: f32, loss: f32) {
     records[place] = vec4<u32>(job.item, negative, draws, bitcast<u32>(step));
     losses[place] = loss;

@@ -1,8 +1,9 @@
-// WARP with the exact rank: all items are scored, the rank is the number of those that violate and are not known, and word 0 of the
-// interaction chooses one of them, counted in the order of items.
+// WARP with the exact rank: all items are scored, the rank is the number of violating items that
+// are not known, and word 0 of the interaction chooses one of them, counted in the order of items.
 //
-// A workgroup for each interaction; a thread counts in its stretch of the items, and the thread whose stretch holds the chosen one
-// goes through it again. Linked as recommend/recommend_sample, but for the threads or row groups.
+// One workgroup per interaction; each thread counts in its range of items, and the thread whose
+// range holds the chosen one goes through it again. Linked as recommend/recommend_sample, without
+// the threads or row groups.
 
 const LANES: u32 = 64u;
 
@@ -15,7 +16,7 @@ fn violates(job: Job, item: u32, score: f32) -> bool {
     return false;
 }
 
-// The violator of this number in a stretch of items.
+// The violating item of this number in a range of items.
 fn violator(job: Job, begin: u32, end: u32, number: u32) -> Found {
     var left = number;
     for (var item = begin; item < end; item++) {
@@ -54,7 +55,7 @@ fn sample_exactly(
         }
     }
     counts[local_index] = own;
-    workgroupBarrier(); // all stretches are counted
+    workgroupBarrier(); // all ranges are counted
     var before = 0u;
     var rank = 0u;
     for (var other = 0u; other < LANES; other++) {

@@ -1,4 +1,4 @@
-// Whether a table holds NaN or an infinity: found[0] becomes 1 then. A thread for each vector of four.
+// Detects NaN and infinity in a table: sets found[0] to 1. One thread per vector of four.
 
 override WORKGROUP: u32 = 64u;
 
@@ -20,7 +20,7 @@ fn look(
 ) {
     let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index < params.length {
-        // All bits of the exponent.
+        // All exponent bits are set.
         if any((table[index] & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u)) {
             atomicStore(&found[0], 1u);
         }

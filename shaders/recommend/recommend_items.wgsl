@@ -1,10 +1,12 @@
-// The items' rows of a batch, each by its hits in the order of their places, the positive item of a place before the negative one:
+// Updates the item rows of a batch, one update after another in the order of batch positions, at
+// each position the positive item before the negative one:
 //
 //     g = -step p of a positive item, step p of a negative one; of the bias -step and step
 //
-// p are the users' rows as they were at the batch's start: `before`, [places, cells]. A thread for each cell of each place of
-// `sorted`, (item, 2 place or 2 place + 1) by item. With side features rows are features, which take
-// their share of g. Linked with recommend/recommend, recommend/recommend_move and recommend/recommend_own or recommend/recommend_shares.
+// p are the user rows at the start of the batch: `before`, [places, cells]. One thread per cell of
+// each entry of `sorted`, (item, 2 place or 2 place + 1) by item. With side features the rows are
+// features, each with its weight times g. Linked with recommend/recommend, recommend/recommend_move
+// and recommend/recommend_own or recommend/recommend_shares.
 
 @group(0) @binding(3) var<storage, read> before: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> rows: array<vec4<f32>>;

@@ -1,4 +1,4 @@
-// One thread for each interaction, draw after draw: for processors, where threads are few.
+// One thread per interaction, draws in sequence: for CPU adapters, which run few threads.
 
 const THREADS_PER_INTERACTION: u32 = 1u;
 

@@ -1,19 +1,22 @@
-// What the metrics of a recommender come to, of users whose ranks ascend: sums[workgroup] = (hits, recall, AUC, reciprocal rank, average
-// precision, NDCG), each but the hits already divided by what the user's own divisor is.
+// Metrics of a recommender for users with ascending ranks: sums[workgroup] = (hits, recall, AUC,
+// reciprocal rank, average precision, NDCG), each except the hits already divided by the user's own
+// divisor.
 //
-// Each metric of a user is a sum over the user's test items of something that the item's rank and place, and the user's counts tell. So
-// a thread takes items, not users: one with 20,000 items keeps no thread longer than 20,000 with one. Threads take turns, a
-// workgroup is summed through a tree, and the workgroups on the host, in f64. The definitions stand in `recommend::Metrics`.
+// Each metric of a user is a sum over the user's test items of a term that depends on the item's
+// rank and position and the user's counts. So a thread takes items, not users: one user with 20,000
+// items takes no longer than 20,000 users with one. Each thread iterates over items; workgroups are
+// summed by a tree, and their sums on the host, in f64. Definitions: `recommend::Metrics`.
 //
-// `rows` is where each user's ranks begin, and the end, [users + 1], then how many items are left out of each user's ranking, [users].
-// `discounts` is 1 / log2(r + 2) of each rank below k, then its sums over the first 1, 2, … ranks.
+// `rows` holds where each user's ranks begin, and the end, [users + 1], then the number of items
+// excluded from each user's ranking, [users]. `discounts` is 1 / log2(r + 2) for each rank below k,
+// then its sums over the first 1, 2, … ranks.
 
 override WORKGROUP: u32 = 64u;
-// implicit's AUC, of the first k places.
+// The AUC of the library `implicit`, over the first k places.
 override IMPLICIT: bool = false;
 
 struct Params {
-    count: u32, // of the ranks
+    count: u32, // number of ranks
     users: u32,
     items: u32,
     k: u32,      // at most `items`
@@ -51,12 +54,12 @@ fn add(a: Terms, b: Terms) -> Terms {
     );
 }
 
-// 0 where b is the larger one.
+// max(a - b, 0).
 fn less(a: u32, b: u32) -> u32 {
     return a - min(a, b);
 }
 
-// How many of ascending ranks lie below k.
+// Number of ascending ranks below k.
 fn hits_of(begin: u32, end: u32) -> u32 {
     var low = begin;
     var high = end;
@@ -71,7 +74,8 @@ fn hits_of(begin: u32, end: u32) -> u32 {
     return low - begin;
 }
 
-// An item's part of 1 - mean(above / negatives): whole numbers until the division, so that nothing cancels.
+// An item's term of 1 - mean(above / negatives): integers until the division, so that nothing
+// cancels.
 fn auc_term(rank: u32, place: u32, length: u32, excluded: u32) -> f32 {
     let negatives = less(params.items, excluded + length);
     if negatives == 0u {
@@ -80,7 +84,8 @@ fn auc_term(rank: u32, place: u32, length: u32, excluded: u32) -> f32 {
     return f32(negatives - min(less(rank, place), negatives)) / f32(negatives) / f32(length);
 }
 
-// An item's part of the area under the first places; the first item brings the straight line behind them.
+// An item's term of the area under the first places; the first item adds the straight line behind
+// them.
 fn auc_term_at_k(rank: u32, place: u32, begin: u32, end: u32, excluded: u32) -> f32 {
     let length = end - begin;
     let negatives = params.items - length;
@@ -91,7 +96,7 @@ fn auc_term_at_k(rank: u32, place: u32, begin: u32, end: u32, excluded: u32) -> 
     let hits = min(hits_of(begin, end), places);
     var term = 0.0;
     if place < hits {
-        // The misses below a hit, and with ties none twice.
+        // The misses below a hit; ties are not counted twice.
         term = f32(less(less(places, 1u + rank), hits - 1u - place)) / f32(negatives);
     }
     if place == 0u {

@@ -1,5 +1,6 @@
-// One hit of one cell of a row: x <- x - rate (g + alpha x), rate = learning_rate / sqrt G with ADAGRAD, and G <- G + g^2 behind it.
-// The order of operations is that of the CPU, so that a device that fuses none of them gets its bits.
+// One update of one cell of a row: x <- x - rate (g + alpha x), rate = learning_rate / sqrt G with
+// ADAGRAD, then G <- G + g^2. The order of operations is that of the CPU, so that a device without
+// fused operations gives the same bits.
 
 override ADAGRAD: bool = true;
 

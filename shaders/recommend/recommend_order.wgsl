@@ -1,14 +1,16 @@
-// One pass of a merge sort of each user's ranks: runs of `width` become runs of twice as many.
+// One pass of a merge sort of each user's ranks: runs of `width` become runs of twice the length.
 //
-// A thread for each rank, which finds by bisection how many of the run beside its own come before it, and writes itself there: no thread waits
-// for another, and no loop is as long as a user has items. Equal ranks keep their order.
+// One thread per rank, which finds by bisection the number of ranks of the neighbouring run that
+// come before it, and writes its rank to that position: no thread waits for another, and no loop is
+// as long as a user has items. Equal ranks keep their order.
 //
-// `rows` is where each user's ranks begin, and the end, [users + 1]; `owners` is the user of each rank.
+// `rows` holds where each user's ranks begin, and the end, [users + 1]; `owners` is the user of
+// each rank.
 
 override WORKGROUP: u32 = 64u;
 
 struct Params {
-    count: u32, // of the ranks
+    count: u32, // number of ranks
     width: u32,
     reserved: vec2<u32>,
 }
@@ -19,7 +21,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> ranks: array<u32>;
 @group(0) @binding(4) var<storage, read_write> merged: array<u32>;
 
-// How many of an ascending run lie before a rank, which leaves equal ones behind it or takes them too.
+// Number of ranks in an ascending run that are below a rank, or, with takes_equal, below or equal.
 fn count_before(begin: u32, end: u32, rank: u32, takes_equal: bool) -> u32 {
     var low = begin;
     var high = end;

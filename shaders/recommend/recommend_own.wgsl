@@ -1,4 +1,5 @@
-// Hits of entities that have a row of their own: a place of `sorted` names the hit, whose gradient goes to the row as it is.
+// Updates of entities with a row of their own: an entry of `sorted` is the update itself, whose
+// gradient is not weighted.
 
 fn places_of(hits: u32) -> u32 {
     return hits;

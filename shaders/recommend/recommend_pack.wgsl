@@ -1,8 +1,8 @@
-// Rows so that a matrix product gives scores: users as (p, 1, bias, 0, 0), items as (q, bias, 1, 0, 0), whose product is
-// p q + bias of the item + bias of the user.
+// Packs rows so that a matrix product gives scores: users as (p, 1, bias, 0, 0), items as (q, bias,
+// 1, 0, 0), whose product is p q + bias of the item + bias of the user.
 
 override WORKGROUP: u32 = 64u;
-override IS_ITEMS: bool = false; // all of them; of users those of `chosen`
+override IS_ITEMS: bool = false; // all items; of users only `chosen`
 
 struct Params {
     rows: u32,

@@ -1,5 +1,5 @@
-// The features of entities: `parts` is where each entity's begin, and the end, [entities + 1], then the features and then the bits of
-// their weights, `entries` of each.
+// Features of entities: `parts` holds where each entity's features begin, and the end,
+// [entities + 1], then the features and then the bits of their weights, `entries` of each.
 
 override WORKGROUP: u32 = 64u;
 
@@ -7,8 +7,8 @@ struct Params {
     entities: u32,
     entries: u32,
     cells: u32, // vectors of four in a row
-    hits: u32,  // that may be of no entity
-    most: u32,  // features of an entity
+    hits: u32,  // some may name no entity
+    most: u32,  // most features of one entity
     reserved: u32,
     unused: vec2<u32>,
 }

@@ -1,14 +1,16 @@
 // Ranks of items among all others:
 //
-//     ranks[i] = number of items j other than the wanted one whose score is not below the wanted one's, but for those left out
+//     ranks[i] = number of items j other than the wanted one that are not excluded
+//                and whose score is not below the wanted one's
 //
-// wanted[i] = (row of the scores, item, begin, end), the last two of what is left out, in `left_out`. A workgroup for each wanted item;
-// its threads take turns, counts are added up through workgroup memory. A score of NaN is behind all and before none.
+// wanted[i] = (row of the scores, item, begin, end), the last two a range in `left_out`. One
+// workgroup per wanted item; its threads iterate over the items, and counts are added in workgroup
+// memory. A score of NaN ranks behind all others.
 
 override WORKGROUP: u32 = 64u;
 
 struct Params {
-    first: u32, // of the wanted ones
+    first: u32, // first of the wanted items
     count: u32,
     items: u32,
     reserved: u32,
@@ -22,7 +24,7 @@ struct Params {
 
 var<workgroup> counts: array<u32, 64>;
 
-// Drivers answer a comparison with NaN as they like.
+// Comparisons with NaN depend on the driver.
 fn is_below(a: f32, b: f32) -> bool {
     return !is_nan(a) && !is_nan(b) && a < b;
 }

@@ -1,12 +1,16 @@
-// What each interaction of a batch learns from, by the rows as they are at its start: src/recommend/sampling.rs says it in full.
+// Samples the update of each interaction of a batch, from the rows at the batch's start;
+// src/recommend/sampling.rs describes it in full.
 //
-//     warp, k-OS: the first of max_sampled draws with s(draw) > s(positive) - margin that is not known;
+//     warp, k-OS: the first of max_sampled draws with s(draw) > s(positive) - margin not known;
 //                 step = weight L(draws), loss = step (s(draw) - s(positive) + margin)
-//     bpr:        the first draw that is not known; d = s(positive) - s(draw), step = weight sigmoid(-d), loss = weight softplus(-d)
-//     logistic:   no draw; z = -s or s by the sign of the weight, step = weight sigmoid(z), loss = |weight| softplus(z)
+//     bpr:        the first draw that is not known; d = s(positive) - s(draw),
+//                 step = weight sigmoid(-d), loss = weight softplus(-d)
+//     logistic:   no draw; z = -s or s by the sign of the weight,
+//                 step = weight sigmoid(z), loss = |weight| softplus(z)
 //
-// A thread or a group of threads for each interaction. Linked with recommend/recommend, recommend/recommend_draws, recommend/recommend_lane or
-// recommend/recommend_team, lib/random and lib/numbers.
+// One thread or group of threads per interaction. Linked with recommend/recommend,
+// recommend/recommend_draws, recommend/recommend_lane or recommend/recommend_team, lib/random and
+// lib/numbers.
 
 @compute @workgroup_size(WORKGROUP)
 fn sample(

@@ -1,9 +1,9 @@
-// Hits of entities become hits of their features: of slot s of hit h
+// Expands updates of entities into updates of their features: for slot s of update h
 //
 //     rows[most h + s] = the entity's feature s,  feature_weights[most h + s] = its weight
 //
-// A slot behind the entity's last feature, and each of a hit of no entity, hits nothing. A thread for each slot. Linked with
-// recommend/recommend_parts.
+// A slot behind the entity's last feature, and every slot of an update without an entity, updates
+// nothing. One thread per slot. Linked with recommend/recommend_parts.
 
 const NONE: u32 = 0xffffffffu;
 

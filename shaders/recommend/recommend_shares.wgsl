@@ -1,7 +1,8 @@
-// Hits of entities that are sums of features: place MOST h + s is feature number s of the entity that hit h meets, which takes the
-// gradient times its weight, `feature_weights`, from recommend/recommend_share.
+// Updates of entities that are sums of features: place MOST h + s is feature number s of the entity
+// of update h; it gets the gradient times its weight, `feature_weights`, from
+// recommend/recommend_share.
 
-override MOST: u32 = 1u; // features of an entity at the most
+override MOST: u32 = 1u; // most features of one entity
 
 @group(0) @binding(6) var<storage, read> feature_weights: array<f32>;
 

@@ -1,14 +1,16 @@
-// How nearly the vectors of all items point the way of one of them:
+// Cosine similarity of all items to one item:
 //
-//     cosines[i] = a b / (|a| |b|),  a and b the vectors of the item asked for and of item i; 0 where one is 0 or not finite
+//     cosines[i] = a b / (|a| |b|), 0 where one is 0 or not finite,
+//                  a and b the vectors of the given item and of item i
 //
-// Vectors are scaled by a power of two first, so that no square overflows or vanishes. A thread for each item. Linked with lib/numbers.
+// Vectors are first scaled by a power of two, so that no square overflows or underflows. One thread
+// per item. Linked with lib/numbers.
 
 override WORKGROUP: u32 = 64u;
 
 struct Params {
     items: u32,
-    cells: u32, // vectors of four in a row, the last of them the bias
+    cells: u32, // vectors of four in a row, the last one the bias
     item: u32,
     reserved: u32,
 }
@@ -17,7 +19,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> items: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> cosines: array<f32>;
 
-// What brings a row's largest component between 1 and 4; 0 if one is not finite. By bits: a comparison may lose NaN.
+// The power of two that scales a row's largest component to between 1 and 4; 0 if one is not
+// finite. By bits: a comparison may drop NaN.
 fn scale_of(row: u32) -> f32 {
     var largest = vec4<u32>();
     for (var cell = 0u; cell + 1u < params.cells; cell++) {

@@ -1,5 +1,6 @@
-// Entities as sums of their features: entities[e] = sum of weight * features[f] over the entity's features in their order, the bias like a
-// component. A thread for each vector of four. Linked with recommend/recommend_parts.
+// Entities as sums of their features: entities[e] = sum of weight * features[f] over the entity's
+// features in order, the bias like a component. One thread per vector of four. Linked with
+// recommend/recommend_parts.
 
 @group(0) @binding(2) var<storage, read> features: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> entities: array<vec4<f32>>;

@@ -1,6 +1,8 @@
-// What a batch came to: tallies[batch] = (sum of the losses, draws, interactions that moved something, draws / 2^32).
+// Totals of a batch: tallies[batch] = (sum of the losses, draws, interactions with an update, draws
+// / 2^32).
 //
-// One workgroup, whose threads take turns and are summed through a tree. Linked with recommend/recommend.
+// One workgroup; its threads iterate over the interactions and are summed by a tree. Linked with
+// recommend/recommend.
 
 const LANES: u32 = 256u;
 
@@ -11,7 +13,7 @@ const LANES: u32 = 256u;
 var<workgroup> sums: array<f32, LANES>;
 var<workgroup> counts: array<vec3<u32>, LANES>;
 
-// (draws, updates, draws / 2^32): exact ranks of many items draw more than 32 bits hold.
+// (draws, updates, draws / 2^32): exact ranks over many items need more than 32 bits for the draws.
 fn add_counts(a: vec3<u32>, b: vec3<u32>) -> vec3<u32> {
     let draws = a.x + b.x;
     return vec3<u32>(draws, a.y + b.y, a.z + b.z + select(0u, 1u, draws < a.x));

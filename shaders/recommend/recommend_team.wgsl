@@ -1,5 +1,5 @@
-// THREADS_PER_INTERACTION threads for each interaction: they try as many draws at once, and the first that counts is taken, as if it were one draw after
-// another.
+// THREADS_PER_INTERACTION threads per interaction: they try that many draws at once, and the first
+// accepted one is taken, as with draws in sequence.
 
 const THREADS_PER_INTERACTION: u32 = 16u;
 
@@ -20,13 +20,13 @@ fn first_draw(job: Job, wants: bool, local_index: u32) -> Found {
             candidates[local_index] = own.item;
             scores[local_index] = own.score;
         }
-        workgroupBarrier(); // what the group found is written
+        workgroupBarrier(); // the group's results are written
         for (var other = leader; other < leader + THREADS_PER_INTERACTION; other++) {
             if found.draw == NONE && draws[other] != NONE {
                 found = Found(draws[other], candidates[other], scores[other]);
             }
         }
-        workgroupBarrier(); // and read
+        workgroupBarrier(); // all results are read
     }
     return found;
 }

@@ -1,10 +1,13 @@
-// The users' rows of a batch, each by its hits in the order of their places:
+// Updates the user rows of a batch, one update after another in the order of batch positions:
 //
-//     g = step (q(negative) - q(positive)), without a negative item -step q(positive); of the bias BIAS step
+//     g = step (q(negative) - q(positive)), without a negative item -step q(positive);
+//         of the bias BIAS step
 //
-// The items are still as they were at the batch's start. A thread for each cell of each place of `sorted`, (user, place) by user: those
-// where a user's run begins do the row, all others go. With side features rows are features, which take their share of g. Linked with
-// recommend/recommend, recommend/recommend_move and recommend/recommend_own or recommend/recommend_shares.
+// The item rows are those at the start of the batch. One thread per cell of each entry of `sorted`,
+// (user, place) by user: those where a user's run begins update the row, all others return. With
+// side features the rows are features, each with its weight times g. Linked with
+// recommend/recommend, recommend/recommend_move and recommend/recommend_own or
+// recommend/recommend_shares.
 
 override BIAS: f32 = 0.0;
 

@@ -1,4 +1,5 @@
-//! Arrays: whole numbers are quantities to a loss of numbers and classes to a loss of classes, as in a table.
+//! Array files: integers are quantities for a regression loss and classes for a classification
+//! loss, as in tables.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{IMAGES, file, json_of, text};
 
-/// A `.npy` file of version 1 with numbers as they lie in memory.
+/// A version-1 `.npy` file with the numbers' memory bytes.
 fn npy(folder: &TempDir, name: &str, descr: &str, shape: &str, numbers: &[u8]) -> PathBuf {
     let mut header =
         format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
@@ -17,7 +18,7 @@ fn npy(folder: &TempDir, name: &str, descr: &str, shape: &str, numbers: &[u8]) -
     file(folder, name, &[b"\x93NUMPY\x01\x00", &size[..], header.as_bytes(), numbers].concat())
 }
 
-/// Counts of 0 to 40 that follow from two features.
+/// Counts of 0 to 40 determined by two features.
 fn counts(folder: &TempDir) -> PathBuf {
     const ROWS: usize = 400;
     let features: Vec<[f32; 2]> =
@@ -62,7 +63,7 @@ fn whole_numbers_are_quantities_to_a_loss_of_numbers() {
             "{loss}: {}",
             found["validation"]
         );
-        // The same file is judged in the same unit when the model is asked.
+        // The saved model evaluates the same file in the same unit.
         let checked = json_of(&[
             "evaluate",
             text(&model),

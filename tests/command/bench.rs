@@ -1,4 +1,4 @@
-//! `gradus bench`: the rows come as they are measured, in the time that there is.
+//! `gradus bench`: rows are printed as they are measured, within the time limit.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ fn an_interrupted_run_leaves_a_whole_list_of_what_it_measured() {
         gradus(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
-    // The bracket, and the rows of two cases: they are there long before the run ends.
+    // The bracket and the rows of two cases are printed long before the run ends.
     for _ in 0..3 {
         stdout.read_line(&mut text).unwrap();
     }
@@ -39,7 +39,7 @@ fn a_run_ends_with_its_time_and_says_what_it_left_out() {
     let start = Instant::now();
     let output = run(&["bench", "--device", "cpu", "--quick", "--seconds", "0.5"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    // A case that has begun is measured to its end, on however slow a machine.
+    // A case that was started is measured to its end, even on a slow machine.
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     let report = stderr(&output);
     assert!(
@@ -77,7 +77,7 @@ fn the_table_fits_80_columns_and_is_grouped() {
         "reached, median:",
     ];
     assert!(order.map(place).is_sorted(), "{table}");
-    // Held against the multiply-adds, of which a pass over memory is no share.
+    // Compared with multiply-adds, not with a pass over memory.
     let line =
         table.lines().find(|line| line.starts_with("linear_multilabel_soft_margin")).unwrap();
     assert!(line.trim_end().ends_with('%'), "{line}");

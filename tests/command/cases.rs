@@ -141,7 +141,7 @@ fn pipelines_are_kept_and_a_damaged_file_is_written_anew() {
     let expected = run("off");
     assert!(!kept.exists(), "switched off, nothing is written");
     assert_eq!(run("on"), expected);
-    // None of Vulkan: nothing to keep.
+    // No cache of Vulkan's: nothing to store.
     let Ok(mut files) = std::fs::read_dir(&kept) else { return };
     let path = files.next().unwrap().unwrap().path();
     let whole = std::fs::read(&path).unwrap();

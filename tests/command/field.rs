@@ -1,4 +1,4 @@
-//! Files as people have them (`tests/field`): each is read as it is meant, or refused with the line that is wrong.
+//! Real-world files (`tests/field`): each is read as intended, or rejected with the offending line.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn path(name: &str) -> String {
     format!("{FIELD}{name}")
 }
 
-/// The document of a training on a file of the field.
+/// The JSON output of a training on a file of tests/field.
 fn trained(name: &str, more: &[&str]) -> Value {
     let path = path(name);
     json_of(&[&["train", "--data", &path, "--device", "cpu", "--json"], more].concat())
@@ -26,7 +26,7 @@ fn trained_text(name: &str, more: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output)
 }
 
-/// What became of a column, as the document of settings tells it.
+/// A column's encoding in the output's settings.
 fn column<'a>(document: &'a Value, name: &str) -> &'a Value {
     let columns = document["settings"]["columns"].as_array().unwrap();
     columns
@@ -68,7 +68,7 @@ fn a_word_among_numbers_is_named_with_its_line() {
     let bad = path("classes/bad_cell.csv");
     let words = ["bad_cell.csv", "line 6", "column `a`", "`oops`"];
     assert_one_line(&run(&["predict", text(&model), "--data", &bad, "--device", "cpu"]), 1, &words);
-    // To train on it is refused for the same reason: each of its numbers would be a category.
+    // Training on it is refused for the same reason: each of its numbers would be a category.
     assert_one_line(&run(&[&["train", "--data", &bad], &arguments[..]].concat()), 1, &words);
 }
 
@@ -90,7 +90,7 @@ fn train_evaluate_and_predict_tell_the_same() {
         text(&model),
     ];
     let found = trained("classes/train.csv", &arguments);
-    // Columns and rows in another order.
+    // Columns and rows in a different order.
     let rows: Vec<String> =
         std::fs::read_to_string(&test).unwrap().lines().map(String::from).collect();
     let turned = |row: &String| row.split(',').rev().collect::<Vec<_>>().join(",") + "\n";
@@ -114,7 +114,7 @@ fn train_evaluate_and_predict_tell_the_same() {
             .map(|count| count.as_u64().unwrap())
             .sum();
         assert_eq!((sum, &evaluated["confusion"]["classes"]), (20, &json!(["a", "b", "c"])));
-        // No row is of class a: it has no recall.
+        // No row has class a, so its recall is null.
         assert!(
             evaluated["classes"][0]["recall"].is_null()
                 && evaluated["classes"][1]["recall"].is_number()
@@ -539,7 +539,7 @@ fn options_that_a_format_has_no_use_for_are_refused() {
     );
 }
 
-/// Trains on a table of this text and saves the model.
+/// Trains on a table of the given text and saves the model.
 fn saved(folder: &TempDir, content: &str, more: &[&str]) -> (String, Value) {
     let (data, model) =
         (file(folder, "train.csv", content.as_bytes()), folder.path().join("m.safetensors"));
@@ -595,7 +595,7 @@ fn a_row_of_a_file_without_names_is_no_header_for_its_model() {
         saved(&folder, &rows, &["--target", "1", "--loss", "cross_entropy", "--epochs", "60"]);
     assert_eq!(predicted(&folder, &model, "0\n3\n", &[]), ["low", "high"]);
     assert_eq!(predicted(&folder, &model, "0,low\n3,high\n", &[]).len(), 2);
-    // What goes on with it reads the file as before.
+    // Resuming reads the file as before.
     let data = folder.path().join("train.csv");
     let arguments = [
         "train",
@@ -685,7 +685,7 @@ fn numbers_are_told_to_their_last_digit_and_names_as_they_are_written() {
     );
     let found = predicted(&folder, &model, "x\n0\n6\n", &[]);
     let apart = found[1].as_f64().unwrap() - found[0].as_f64().unwrap();
-    // In f32 there are 128 seconds from one number to the next.
+    // In f32 adjacent numbers are 128 seconds apart.
     assert!((4.0..8.0).contains(&apart), "{found:?}");
     let codes: String =
         (0..40).map(|row| format!("{row},{}\n", if row < 20 { "007" } else { "042" })).collect();
@@ -839,7 +839,7 @@ fn a_quote_that_is_never_closed_and_numbers_whose_squares_overflow_are_named() {
         let open = train("open.csv", format!("x,y,note\n{}", rows("\"6 inch")), more);
         assert_one_line(&open, 1, &["--data", "line 101", "a quote that is never closed"]);
     }
-    // A quote that is closed may hold line ends, at the end of the file too.
+    // A closed quote may hold line ends, also at the end of the file.
     let closed = train(
         "closed.csv",
         format!("x,y,note\n{}1,0,\"a\nb\"\n", rows("\"6\n inch\"")),

@@ -1,4 +1,4 @@
-//! Signals end a training with its state saved; a closed stdout or stderr does not end it at all.
+//! Signals end a training with its state saved; a closed stdout or stderr does not end it.
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader, Read};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{DIGITS, gradus, run, stderr, text};
 
-/// A training of some seconds, with all that a file must keep.
+/// A training of a few seconds that saves every kind of state.
 const TRAIN: &[&str] = &[
     "train",
     "--data",
@@ -47,7 +47,7 @@ fn send(signal: &str, child: &Child) {
     assert!(status.is_ok_and(|status| status.success()));
 }
 
-/// Starts a training and waits until it tells what it is about to do: from then on it listens.
+/// Starts a training and waits for its first message: from then on it handles signals.
 fn started(arguments: &[&str]) -> Child {
     let mut child =
         gradus(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -271,7 +271,7 @@ fn a_training_on_everything_goes_on_where_it_was_cut() {
     assert!(report["epochs_before"].as_u64().unwrap() < 60 && report["test"].is_null(), "{report}");
     assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
 
-    // Cut before it: what was asked for is still to come, and the file says so.
+    // Interrupted before the refit: the file records that the refit is pending.
     let early = folder.path().join("early");
     let child = gradus(&[&train[..], &["--out", text(&early)]].concat())
         .stdout(Stdio::piped())

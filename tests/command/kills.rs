@@ -1,7 +1,8 @@
-//! Trainings that are killed at random moments (SIGKILL), as often as it takes, leave files that load and go on to the file of a training
-//! that was never killed.
+//! Trainings killed at random moments (SIGKILL), repeatedly, leave files that load and resume to
+//! the file of a training that was never killed.
 //!
-//! `GRADUS_KILLS=100 cargo test --release --test command kills -- --ignored --nocapture` for as many as one likes, 100 if nobody says.
+//! `GRADUS_KILLS=100 cargo test --release --test command kills -- --ignored --nocapture` sets the
+//! number of kills, 100 by default.
 
 use std::collections::HashMap;
 use std::fs;
@@ -24,7 +25,8 @@ const ROWS: usize = 1200;
 
 const WIDTH: usize = 16;
 
-/// The same rows in three formats, bytes as features and two classes, and ratings for a recommender.
+/// The same rows in three formats, bytes as features and two classes, and ratings for a
+/// recommender.
 fn data(folder: &TempDir) -> HashMap<&'static str, PathBuf> {
     let mut random = Random::new(2, 0);
     let pixels: Vec<u8> = (0..ROWS * WIDTH).map(|_| (256.0 * random.uniform()) as u8).collect();
@@ -65,7 +67,7 @@ fn npy(descr: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
         .concat()
 }
 
-/// The command that begins a training.
+/// The command that starts a training.
 fn begin(
     data: &HashMap<&'static str, PathBuf>,
     format: &str,
@@ -75,7 +77,7 @@ fn begin(
     let path = text(&data[format]);
     let line = match format {
         "ratings" => "--epochs 30 --components 16 --batch-size 256 --loss warp".into(),
-        // At this rate the validation loss has its least value early, and rises.
+        // At this rate the validation loss has its minimum early, then rises.
         _ => format!(
             "{} --loss cross_entropy --hidden 64,32 --epochs 30 --batch-size 16 --patience 12 --schedule reduce_on_plateau \
              --schedule-set patience=2 --schedule-by-epoch --learning-rate 0.003 --average 0.98 --clip-norm 1 --validation 0.2",
@@ -91,7 +93,7 @@ fn begin(
     command.into_iter().chain(more.split_whitespace()).map(String::from).collect()
 }
 
-/// The command that goes on with what a file says.
+/// The command that resumes from a file.
 fn resume(
     data: &HashMap<&'static str, PathBuf>,
     format: &str,
@@ -109,8 +111,9 @@ fn resume(
     command.iter().chain(target).chain(&more).map(ToString::to_string).collect()
 }
 
-/// How many epochs a file has behind it, loaded as a user would; none where its training is over: early stopping may have put back the
-/// weights of an earlier epoch, and the process was killed before it ended.
+/// Number of completed epochs in a file, loaded as a user would; `None` if its training is over:
+/// early stopping may have restored the weights of an earlier epoch, and the process was killed
+/// before it ended.
 fn epochs(format: &str, out: &Path) -> Option<u64> {
     if format == "ratings" {
         let model = recommend::Model::load(out, &Device::cpu()).unwrap();
@@ -126,13 +129,14 @@ fn epochs(format: &str, out: &Path) -> Option<u64> {
     Some(number("epochs")).filter(|&done| done < number("planned"))
 }
 
-/// The last epoch that a command said was over.
+/// The last epoch that a command reported as completed.
 fn report(output: &Output) -> u64 {
     let number = |line: &str| line.strip_prefix("epoch ")?.split(' ').next()?.parse().ok();
     stderr(output).lines().rev().find_map(number).unwrap_or(0)
 }
 
-/// Starts a command and kills it behind so long; none where it was over before, else the last epoch that it told.
+/// Starts a command and kills it after `behind`; `None` if it had ended before, else the last
+/// reported epoch.
 fn killed(arguments: &[String], out: &Path, behind: Duration) -> Option<u64> {
     let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     words.extend(["--out", text(out)]);
@@ -148,11 +152,11 @@ fn killed(arguments: &[String], out: &Path, behind: Duration) -> Option<u64> {
     }
     child.kill().unwrap();
     let output = child.wait_with_output().unwrap();
-    // It may have ended between the last look and the kill.
+    // It may have ended between the last check and the kill.
     (!output.status.success()).then(|| report(&output))
 }
 
-/// So many kills, of each format and seed in turn, on a device.
+/// Performs the given number of kills on a device, cycling through formats and seeds.
 fn kill(kills: usize, device: &str) {
     let folder = TempDir::new().unwrap();
     let data = data(&folder);
@@ -160,7 +164,7 @@ fn kill(kills: usize, device: &str) {
     let mut unbroken: HashMap<(&str, u64), (Vec<u8>, Duration)> = HashMap::new();
     let (mut done, mut trainings, mut before_any, mut most_reported) = (0, 0, 0, 0);
     while done < kills {
-        // Each seed with each format, in 16 trainings.
+        // All pairs of seed and format in 16 trainings.
         let (format, seed) = (FORMATS[trainings % 4], SEEDS[trainings / 4 % 4]);
         let (expected, time) = unbroken.entry((format, seed)).or_insert_with(|| {
             let (out, start) = (folder.path().join("whole"), Instant::now());
@@ -179,7 +183,7 @@ fn kill(kills: usize, device: &str) {
             } else {
                 begin(&data, format, seed, device)
             };
-            // The second time the rest is let be: a training is killed once or twice.
+            // The second time it may run to its end: a training is killed once or twice.
             let share = if last > 0 && random.uniform() < 0.5 { 100.0 } else { random.uniform() };
             let Some(report) = killed(&arguments, &out, time.mul_f64(share)) else { break };
             done += 1;
@@ -189,7 +193,7 @@ fn kill(kills: usize, device: &str) {
                 before_any += 1;
             } else if let Some(now) = epochs(format, &out) {
                 assert!(now >= last, "{format} {seed}: a file went back from {last} to {now}");
-                // An epoch is told when it is saved: what is lost is the one that was under way.
+                // An epoch is reported once it is saved: at most the one in progress is lost.
                 assert!(
                     now >= report,
                     "{format} {seed}: epoch {report} was over and the file has {now}"

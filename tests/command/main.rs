@@ -1,4 +1,5 @@
-//! The command as it is called: the JSON of each of its commands, and one line with the right exit code for each bad input.
+//! The command line: the JSON output of each command, and one line with the right exit code for
+//! each bad input.
 #![cfg(feature = "cli")]
 
 mod arrays;
@@ -43,14 +44,14 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// The JSON that a command prints, which must end well.
+/// The JSON that a command prints; asserts success.
 fn json_of(arguments: &[&str]) -> Value {
     let output = run(arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Answers of `eval` to cases on stdin, with everything else it says.
+/// Answers of `eval` to cases on stdin, and its full output.
 fn eval(cases: &Value, device: &str) -> (Value, Output) {
     let mut command = gradus(&["eval", "-", "--device", device]);
     let mut child = command
@@ -64,7 +65,7 @@ fn eval(cases: &Value, device: &str) -> (Value, Output) {
     (serde_json::from_slice(&output.stdout).unwrap_or(Value::Null), output)
 }
 
-/// That a command fails with this code and one line that holds these words.
+/// Asserts that a command failed with this code and one line that contains these words.
 fn assert_one_line(output: &Output, code: i32, words: &[&str]) {
     let message = stderr(output);
     assert_eq!(output.status.code(), Some(code), "{message}");

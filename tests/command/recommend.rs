@@ -1,4 +1,4 @@
-//! `gradus recommend`: training on a file of ratings, and asking what was saved.
+//! `gradus recommend`: training on a ratings file, and queries to the saved model.
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -17,7 +17,7 @@ fn json_of(arguments: &[&str]) -> Value {
     crate::json_of(&[&["recommend"], arguments].concat())
 }
 
-/// Users of two tastes who give 5 stars to half of the items of theirs and 2 to some others.
+/// Users of two tastes who give 5 stars to half of the items of their taste and 2 to some others.
 fn made_up(folder: &TempDir) -> PathBuf {
     let (mut random, mut text) =
         (Random::new(4, 0), String::from("userId,movieId,rating,timestamp\n"));
@@ -98,7 +98,8 @@ fn the_command_answers_in_json() {
         assert_eq!(found["history"]["loss"].as_array().unwrap().len(), 20);
         assert!(found["seconds_per_epoch"].as_f64().unwrap() > 0.0);
         assert_eq!(found["sampled_pairs_per_second"].as_f64().unwrap() > 0.0, loss != "logistic");
-        // Of the ~37 items left a fifth of the ~12 of its taste are test items, and no other: chance is ½, the tastes alone give ¾.
+        // Of the ~37 remaining items only a fifth of the ~12 of the user's taste are test items:
+        // chance is ½, the tastes alone give ¾.
         if loss != "logistic" {
             assert!(found["test"]["auc"].as_f64().unwrap() > 0.65, "{loss}: {}", found["test"]);
         }
@@ -119,7 +120,7 @@ fn the_command_answers_in_json() {
     assert!(String::from_utf8(table.stdout).unwrap().contains("precision@10"));
 }
 
-/// What a list holds: the items, best first, and the numbers that they are sorted by.
+/// Contents of a list: the items, best first, and the numbers they are sorted by.
 fn listed(answer: &Value, measure: &str) -> (Vec<u64>, Vec<f64>) {
     let items = answer["items"].as_array().unwrap();
     let number = |found: &Value| found[measure].as_f64().unwrap();
@@ -211,7 +212,7 @@ fn items_like_another_are_of_its_taste() {
         "{found}"
     );
     assert!(cosines.iter().all(|cosine| (-1.0001..1.0001).contains(cosine)));
-    // Half of the items are of the same taste: five of five by chance in one case of 32.
+    // Half of the items are of the same taste: all five by chance in one case of 32.
     assert!(items.iter().all(|item| item / 10 % 2 == 0), "{items:?}");
 }
 
@@ -424,7 +425,7 @@ fn scales_of_other_ends_and_models_worse_than_popularity_are_told() {
     );
     let asked = run(&[&arguments[..], &["--min-rating", "3", "--json"]].concat());
     assert!(!stderr(&asked).contains("the ratings go from"), "{}", stderr(&asked));
-    // A misspelt id is near some; another one is near none.
+    // A misspelt id is near some ids; another is near none.
     let ask = |item: &str| {
         run(&["--model", text(&model), "--device", "cpu", "--json", "--similar-to", item])
     };

@@ -1,4 +1,4 @@
-//! `gradus recommend` on counts and times, and trained again on everything.
+//! `gradus recommend` on counts and times, and refitting on all data.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{assert_one_line, file, run, stderr, text};
 
-/// Plays of users of two tastes, many of what is theirs, by day.
+/// Plays by users of two tastes, many of their own taste, by day.
 fn plays(folder: &TempDir, header: &str) -> PathBuf {
     let mut lines = format!("{header}\n");
     for user in 0..50 {
@@ -17,14 +17,14 @@ fn plays(folder: &TempDir, header: &str) -> PathBuf {
                 &format!("{user},{item},{count},2020-{:02}-{:02}\n", 1 + item % 12, 1 + user % 28);
         }
     }
-    // The first pair again, and one that was never played.
+    // The first pair again, and a pair that was never played.
     lines += "0,1,4,2020-12-30\n1,0,0,2020-01-01\n";
     file(folder, "plays.csv", lines.as_bytes())
 }
 
 fn trained(path: &Path, more: &[&str]) -> (Value, String) {
     let arguments = ["recommend", "--interactions", text(path), "--device", "cpu", "--json"];
-    // A saved recommender has its own length.
+    // A saved recommender has a fixed number of components.
     let components: &[&str] = if more.contains(&"--resume") { &[] } else { &["--components", "8"] };
     let output = run(&[&arguments[..], components, more].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -54,7 +54,7 @@ fn counts_are_confidences() {
         log["history"]["loss"] != binary["history"]["loss"]
             && log["history"]["loss"] != linear["history"]["loss"]
     );
-    // Binary is what the pairs alone are: without the column, of each pair once.
+    // Binary equals the pairs alone: without the column, each pair once.
     let other = TempDir::new().unwrap();
     let named = plays(&other, "user,artist,amount,date");
     let (named, _) = trained(&named, &["--weight", "amount"]);
@@ -87,7 +87,7 @@ fn the_latest_are_tested_on() {
     assert_eq!((&found["settings"]["split"], found["test"].is_object()), (&"time".into(), true));
     let (random, _) = trained(&known, &[]);
     assert_ne!(found["test"], random["test"]);
-    // It is held out where the training goes on, too.
+    // It is also held out when the training resumes.
     let out = folder.path().join("m");
     trained(&known, &["--split", "time", "--epochs", "2", "--out", text(&out)]);
     let (resumed, _) =
@@ -139,7 +139,7 @@ fn refit_saves_what_has_learned_from_everything() {
     let (whole, _) =
         trained(&known, &["--epochs", "4", "--test-fraction", "0", "--out", text(&all)]);
     assert_eq!(found["refit"]["history"]["loss"], whole["history"]["loss"]);
-    // Of all that a user has played nothing is left to be recommended.
+    // Nothing that a user has played is recommended, held-out plays included.
     let answer = |model: &Path| {
         let ask = [
             "recommend",
@@ -158,14 +158,14 @@ fn refit_saves_what_has_learned_from_everything() {
     };
     assert_eq!(answer(&refit), answer(&all));
     assert!(answer(&tested).as_array().unwrap().len() > answer(&refit).as_array().unwrap().len());
-    // It can go on: on everything.
+    // It can resume, on all data.
     let (more, _) =
         trained(&known, &["--resume", text(&refit), "--epochs", "2", "--out", text(&refit)]);
     assert_eq!(
         (&more["epochs_before"], &more["test"], &more["refit"]),
         (&4.into(), &Value::Null, &Value::Null)
     );
-    // What was trained without it is refitted later.
+    // A model trained without refitting is refitted later.
     let (later, _) =
         trained(&known, &["--resume", text(&tested), "--refit", "--out", text(&tested)]);
     assert_eq!((&later["refit"], &later["test"]), (&found["refit"], &found["test"]));

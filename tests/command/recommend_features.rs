@@ -1,4 +1,5 @@
-//! `gradus recommend` with side features: who is known by them alone is answered, and who is not known at all.
+//! `gradus recommend` with side features: queries for users known only by features, and for unknown
+//! users.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{assert_one_line, file, json_of, run, stderr, text};
 
-/// Users of two tastes: of the odd or the even items each likes some, in the order of the file.
+/// Users of two tastes: each likes some of the odd or the even items, in the order of the file.
 struct Films {
     folder: TempDir,
     ratings: PathBuf,
@@ -46,7 +47,7 @@ impl Films {
         let out = self.folder.path().join(name);
         let arguments =
             ["recommend", "--interactions", text(&self.ratings), "--device", "cpu", "--json"];
-        // A saved recommender has its own length.
+        // A saved recommender has a fixed number of components.
         let components: &[&str] =
             if more.contains(&"--resume") { &[] } else { &["--components", "8"] };
         let output = run(&[&arguments[..], &["--out", text(&out)], components, more].concat());
@@ -93,10 +94,10 @@ fn features_of_a_titles_file_are_learned_and_saved() {
         ),
         "{notes}"
     );
-    // The user whom nothing is left of is known by features.
+    // The user without remaining interactions is known by features.
     assert!(notes.contains("users.csv: features of 60 of the 60 users; 2 more"), "{notes}");
 
-    // Film 5 was chosen by nobody: the ones like it are for children.
+    // Film 5 was chosen by nobody: similar films are for children.
     let like = ask(&model, &["--similar-to", "5", "--count", "8"]);
     assert!(items(&like).iter().all(|item| item / 10 % 2 == 0), "{like}");
     for user in ["500", "99"] {
@@ -105,7 +106,7 @@ fn features_of_a_titles_file_are_learned_and_saved() {
         let of_taste = items(&best).iter().filter(|item| *item / 10 % 2 == taste).count();
         assert!(of_taste >= 5 && best["excluded"]["trained_on"] == 0, "{best}");
     }
-    // New films are among the answers where they are asked for, and not else.
+    // New films are among the answers only where requested.
     let all = ask(&model, &["--user", "3", "--count", "500"]);
     assert!(
         !items(&all).iter().any(|item| [5, 7].contains(item))
@@ -205,7 +206,8 @@ fn later_files_tell_of_new_ones() {
 #[test]
 fn who_has_no_history_gets_the_most_popular_items() {
     let folder = TempDir::new().unwrap();
-    // Item 7 has the most users; users 30 on have one item each, so that some of them are held out altogether.
+    // Item 7 has the most users; users 30 on have one item each, so that some of them are held out
+    // entirely.
     let lines: String = (0..30).map(|user| format!("{user},7\n{user},{}\n", user % 5)).collect();
     let lines = lines + &(30..60).map(|user| format!("{user},{}\n", user % 5)).collect::<String>();
     let ratings = file(&folder, "likes.csv", ("user,item\n".to_string() + &lines).as_bytes());
@@ -244,7 +246,7 @@ fn who_has_no_history_gets_the_most_popular_items() {
         "{}",
         stderr(&given)
     );
-    // Whoever has a history gets an answer of their own.
+    // A user with a history gets an individual answer.
     let own = json(&asked(&["--user", "3", "--popular", "--json"]));
     assert!(own["items"][0].get("score").is_some(), "{own}");
 
@@ -254,7 +256,7 @@ fn who_has_no_history_gets_the_most_popular_items() {
         answers.iter().filter(|answer| answer["items"][0].get("users").is_some()).collect();
     assert!((1..15).contains(&held_out.len()), "{}", held_out.len());
     assert!(held_out.iter().all(|answer| items(answer)[0] == 7), "{held_out:?}");
-    // What they have rated in a file is left out.
+    // Items they rated in a file are excluded.
     let user = held_out[0]["user"].as_u64().unwrap();
     let rest =
         json(&asked(&["--user", &user.to_string(), "--json", "--interactions", text(&ratings)]));

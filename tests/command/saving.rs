@@ -1,5 +1,5 @@
-//! Where a command may write: nothing that is read is written over, nothing but a file is written to, and what was there stays whole
-//! where the new file cannot be.
+//! Output paths: inputs are never overwritten, only regular files are written, and the old file
+//! stays intact if the new one cannot be written.
 #![cfg(unix)]
 
 use std::fs;
@@ -57,7 +57,7 @@ impl Place {
         fs::write(self.at(name), bytes).unwrap();
     }
 
-    /// Every file below with its content; pipes and devices are not read.
+    /// Every file in the folder with its content; pipes and devices are not read.
     fn contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         let mut folders = vec![self.0.path().to_path_buf()];
@@ -128,7 +128,7 @@ impl Place {
         self.command(kind, out).output().unwrap()
     }
 
-    /// That an output is refused with these words, and that no byte of any file is another behind it.
+    /// Asserts that an output is refused with these words and that no file changed.
     fn refuses(&self, kind: &str, out: &Path, words: &str) {
         let before = self.contents();
         let output = self.run(kind, out);
@@ -152,7 +152,7 @@ impl Place {
         assert!(self.contents() == before, "{what}: a file is another");
     }
 
-    /// That a model is written, and no temporary file is left.
+    /// Asserts that a model is written and no temporary file remains.
     fn writes(&self, kind: &str, out: &Path) {
         let output = self.run(kind, out);
         assert_eq!(
@@ -171,7 +171,7 @@ impl Place {
     }
 }
 
-/// Whether a file is a whole safetensors file.
+/// True for a complete safetensors file.
 fn is_model(path: &Path) -> bool {
     fs::read(path).is_ok_and(|bytes| safetensors::SafeTensors::deserialize(&bytes).is_ok())
 }
@@ -218,7 +218,7 @@ fn only_a_file_is_written_to() {
         place.refuses(kind, &place.at("data.csv/model"), "there is no folder");
         place.refuses(kind, &place.at("round"), "");
     }
-    // What the command itself tells goes into that file.
+    // The command's own report goes into that file.
     let report = place.at("told");
     let before = place.contents();
     let output = place
@@ -244,7 +244,7 @@ fn what_is_replaced_keeps_its_place_and_its_permissions() {
         place.writes(kind, &place.at("link"));
         assert_eq!(fs::metadata(place.at("far/old")).unwrap().mode() & 0o7777, 0o640);
         assert!(place.at("link").is_symlink());
-        // Another name of an old file keeps it.
+        // Another hard link to the old file keeps its content.
         place.put("one", OLD);
         fs::hard_link(place.at("one"), place.at("other")).unwrap();
         place.writes(kind, &place.at("one"));
@@ -271,7 +271,7 @@ fn what_cannot_be_written_stays_as_it_was() {
             let before = place.contents();
             let mut command = place.command(kind, &place.at(name));
             if is_root {
-                // Root may write everywhere: nobody may not.
+                // Root may write everywhere, nobody may not.
                 command.uid(65534).gid(65534);
             }
             match command.output() {
@@ -283,7 +283,7 @@ fn what_cannot_be_written_stays_as_it_was() {
     fs::set_permissions(place.at("locked"), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A shell line on a small disk of its own, mounted at `disk`; none where the system allows nobody to mount one.
+/// Runs a shell line with a small disk mounted at `disk`; `None` where mounting is not permitted.
 fn on_disk(place: &Place, line: &str) -> Option<Output> {
     let disk = text(&place.at("disk")).to_string();
     let script = format!("mount -t tmpfs -o size=64k tmpfs '{disk}' && {line}");
@@ -312,7 +312,7 @@ fn a_full_disk_and_a_read_only_one_leave_the_old_file_whole() {
     for kind in ["train", "recommend"] {
         let (command, model) = (command(kind), text(&model));
         let disk = text(&place.at("disk")).to_string();
-        // A network of 128, 64 units takes more than 64 KiB, and so does a recommender of many components.
+        // A network of 128, 64 units exceeds 64 KiB, and so does a recommender of many components.
         let command = command.replace("'--components' '4'", "'--components' '400'");
         for (prepare, words) in [
             (format!("echo old > '{model}'"), "No space left"),
@@ -332,7 +332,8 @@ fn a_full_disk_and_a_read_only_one_leave_the_old_file_whole() {
     }
 }
 
-/// Several processes train to one file again and again; it is whole at every moment, and in the end it is one of theirs.
+/// Several processes repeatedly train to one file; it is complete at every moment, and finally one
+/// of theirs.
 fn race(processes: u64, rounds: usize) {
     let place = Place::new();
     let (out, alone) = (place.at("model"), place.at("alone"));

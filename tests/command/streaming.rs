@@ -1,4 +1,5 @@
-//! Tables that memory does not hold: `train` reads them in pieces, and gives what it gives of a table in memory.
+//! Tables larger than memory: `train` streams them in blocks, with the same results as for a table
+//! in memory.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{DIGITS, IMAGES, assert_one_line, file, gradus, json_of, run, stderr, text};
 
-/// Rows of numbers and words, and what follows from them.
+/// Rows of numbers and words, and a target determined by them.
 fn houses(folder: &TempDir, name: &str, rows: usize) -> PathBuf {
     let mut random = Random::new(3, 0);
     let mut table = String::from("rooms,ocean,age,price\n");
@@ -86,7 +87,7 @@ fn a_training_in_pieces_is_saved_and_goes_on_bit_by_bit() {
         let new = ["--target", "price", "--loss", "huber", "--hidden", "16"];
         train(&[&new[..], &["--epochs", "3", "--out", text(&one)]].concat());
         train(&[&new[..], &["--epochs", "1", "--out", text(&parts)]].concat());
-        // Without --stream as well: the file says how its rows came.
+        // Also without --stream: the file records how its rows were read.
         let again = [
             "train",
             "--data",
@@ -164,7 +165,7 @@ fn what_is_not_read_in_pieces_is_refused() {
     }
 }
 
-/// Rows with a weight; those of weight 0 say the opposite of the others. One in nine is of class `b`.
+/// Rows with a weight; those of weight 0 contradict the others. One in nine is of class `b`.
 fn weighed(folder: &TempDir, rows: usize) -> PathBuf {
     let mut random = Random::new(5, 0);
     let mut table = String::from("x,z,y,class,w\n");
@@ -182,7 +183,8 @@ fn rows_and_classes_have_the_same_weights_in_pieces_as_in_memory() {
     let folder = TempDir::new().unwrap();
     let data = weighed(&folder, 3000);
     let weights = file(&folder, "weights.csv", b"class,weight\nb,20\na,1\n");
-    // One update an epoch: the first losses are those of the first weights of the model, whatever the order of the rows.
+    // One update per epoch: the first losses are those of the initial weights, for any order of the
+    // rows.
     let train = [
         "train",
         "--data",
@@ -211,7 +213,7 @@ fn rows_and_classes_have_the_same_weights_in_pieces_as_in_memory() {
         for list in ["loss", "val_loss", "r2", "val_r2"] {
             let of = |found: &Value| found["history"][list][1].as_f64();
             let (one, other) = (of(&whole), of(&pieces));
-            // Of other losses than the squared error R² of the training rows is not told.
+            // R² of the training rows is reported only for the squared error.
             let is_near = one
                 .zip(other)
                 .is_none_or(|(one, other)| (one - other).abs() < 1e-4 * (1.0 + one.abs()));
@@ -255,7 +257,7 @@ fn a_weighed_training_in_pieces_goes_on_bit_by_bit() {
     assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&parts).unwrap());
 }
 
-/// The command with so many KiB of address space.
+/// The command with address space limited to the given KiB.
 #[cfg(target_os = "linux")]
 fn limited(kilobytes: usize, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
@@ -276,7 +278,8 @@ fn a_table_beyond_the_memory_limit_is_read_in_pieces_by_itself() {
     let arguments = [&["train", "--data", text(&data)], &HOUSES[..], &["1"]].concat();
     let whole = stderr(&gradus(&arguments).output().unwrap());
     assert!(!whole.contains("read in pieces"), "{whole}");
-    // 100,000 rows of 4 cells take 8 MB with all their copies, and the threads' allocators nearly all of such limits.
+    // 100,000 rows of 4 cells take 8 MB with all their copies; the threads' allocators take nearly
+    // all of the limit.
     let size = std::fs::metadata(env!("CARGO_BIN_EXE_gradus")).unwrap().len() / 1024;
     let output = (3..20)
         .map(|step| limited(size as usize + 24 * 1024 * step, &arguments).output().unwrap())
@@ -285,7 +288,8 @@ fn a_table_beyond_the_memory_limit_is_read_in_pieces_by_itself() {
     assert!(report.contains("read in pieces") && report.contains("of memory are free"), "{report}");
 }
 
-/// A CSV of 1 GiB under a limit of 256 MiB of address space: `cargo test --release --test command -- --ignored four_times`.
+/// A CSV of 1 GiB under a limit of 256 MiB of address space: `cargo test --release --test command
+/// -- --ignored four_times`.
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "writes a file of 1 GiB and trains on it for a minute"]

@@ -24,7 +24,7 @@ fn a_model_is_trained_saved_continued_and_used_to_predict() {
         text(&model),
     ]);
     assert_eq!(first["device"], "cpu");
-    // Three of the 64 pixels are 0 in all rows: columns that are left out.
+    // Three of the 64 pixels are 0 in all rows: these columns are dropped.
     assert_eq!(first["parameters"], 61 * 32 + 32 + 32 * 10 + 10);
     let history = &first["history"];
     for column in ["loss", "accuracy", "val_loss", "val_accuracy"] {
@@ -32,13 +32,13 @@ fn a_model_is_trained_saved_continued_and_used_to_predict() {
     }
     let losses = numbers(&history["loss"]);
     assert!(losses[3] < losses[0]);
-    // 1,797 rows without the tenth that validates, in batches of 64.
+    // 1,797 rows minus a tenth for validation, in batches of 64.
     assert_eq!(first["steps"], 4 * 1617_u32.div_ceil(64));
     assert!(first["test"].is_null() && first["seconds"].as_f64().unwrap() > 0.0);
 
     let more =
         train(&["--resume", text(&model), "--epochs", "2", "--out", text(&model), "--step-losses"]);
-    // The history is that of the whole training.
+    // The history covers the whole training.
     assert_eq!(
         (&more["epochs_before"], numbers(&more["history"]["loss"])[..4].to_vec()),
         (&json!(4), losses.clone())
@@ -58,7 +58,7 @@ fn a_model_is_trained_saved_continued_and_used_to_predict() {
             .iter()
             .all(|class| class.as_u64().unwrap() < 10)
     );
-    // Six epochs of this network reach 89 %; a model whose scaling was not saved with it falls to a tenth.
+    // Six epochs of this network reach 89 %; without the saved scaling a model drops to a tenth.
     assert!(predicted["accuracy"].as_f64().unwrap() > 0.8);
     let lines =
         run(&["predict", text(&model), "--data", DIGITS, "--target", "64", "--device", "cpu"]);
@@ -76,11 +76,12 @@ fn a_loss_fused_with_the_last_layer_trains_as_the_plain_one() {
         report["history"]["val_accuracy"][7].as_f64().unwrap()
     };
     let (fused, plain) = (accuracy("linear_cross_entropy"), accuracy("cross_entropy"));
-    // 180 rows validate: the same sums in another order move a row or two of them.
+    // 180 validation rows: the same sums in another order change the class of a row or two.
     assert!(plain > 0.8 && (fused - plain).abs() < 0.03, "{fused} {plain}");
 }
 
-/// Queries of three to six rows whose grade is that of their first feature: SVMlight's lines, features counted from 1.
+/// Queries of three to six rows whose grade is their first feature: SVMlight lines, features
+/// counted from 1.
 fn queries(first: usize, count: usize) -> String {
     let mut lines = String::new();
     for query in first..first + count {
@@ -100,7 +101,7 @@ fn queries(first: usize, count: usize) -> String {
 fn rows_of_queries_are_ordered_and_told_by_ndcg() {
     let folder = TempDir::new().unwrap();
     let (train, test) = (file(&folder, "rank.svm", queries(0, 40).as_bytes()), queries(100, 12));
-    // An index fewer than there are features, and none that tells where counting begins.
+    // The highest index is missing, and nothing shows where counting begins.
     let test = file(&folder, "fresh.svm", test.replace(" 3:", " # 3:").as_bytes());
     let model = folder.path().join("rank.safetensors");
     for loss in ["lambda_rank", "list_net"] {
@@ -116,7 +117,7 @@ fn rows_of_queries_are_ordered_and_told_by_ndcg() {
             "cpu",
         ];
         let found = json_of(&[&arguments[..], &["--json", "--out", text(&model)]].concat());
-        // 40 queries without the tenth that validates, in batches of the settings.
+        // 40 queries minus a tenth for validation, in batches as in the settings.
         let settings = &found["settings"];
         let (epochs, batch) =
             (settings["epochs"].as_u64().unwrap(), settings["batch_size"].as_u64().unwrap());
@@ -191,7 +192,7 @@ fn rows_of_queries_are_ordered_and_told_by_ndcg() {
     );
     let grades = file(&folder, "grades.svm", b"101 qid:1 1:2\n0 qid:1 2:3\n1 qid:2 1:1\n");
     let output = train_on(&grades, &["--validation", "0"]);
-    let message = stderr(&output); // behind the line that tells the device
+    let message = stderr(&output); // after the line that names the device
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(
         message.lines().last().unwrap().contains("lambda_rank: targets hold 101 at element 1"),
@@ -314,7 +315,7 @@ fn a_training_tells_all_that_it_depends_on() {
         (&json!("cosine"), &json!(false))
     );
 
-    // A saved model brings along what it was made with.
+    // A saved model includes the options it was made with.
     let resumed = json_of(
         &[&arguments[..], &["--resume", text(&model), "--out", text(&model), "--json"]].concat(),
     );
@@ -345,7 +346,7 @@ fn a_training_tells_all_that_it_depends_on() {
     assert!(report.contains(line), "{report}");
 }
 
-/// A table of a target in some form, and a feature.
+/// A table with one feature and a target in the given format.
 fn priced(form: impl Fn(usize) -> String) -> String {
     (0..60)
         .map(|row| format!("{};{}\n", row % 7, form(row)))
@@ -370,7 +371,8 @@ fn classes_are_not_made_of_quantities_in_silence() {
         ];
         run(&[&arguments[..], &["--loss", loss]].concat())
     };
-    // A decimal comma makes numbers; what has a unit of its own in each cell stays text, and a class for nearly every row is told.
+    // A decimal comma gives numbers; cells with a different unit each stay text, and a class for
+    // nearly every row is reported.
     let commas = train("commas.csv", priced(|row| format!("{},{:02}", row, row % 100)), "mse");
     assert!(
         String::from_utf8(commas.stdout.clone())
@@ -397,7 +399,7 @@ fn classes_are_not_made_of_quantities_in_silence() {
                 .contains("target `price`: 60 classes (0.5 kg, ")
         );
     }
-    // Numbers are numbers, names are classes: decided, told, and no warning.
+    // Numbers are numbers, names are classes: detected, reported, and no warning.
     let numbers = train("numbers.csv", priced(|row| format!("{row}.25")), "mse");
     assert!(
         String::from_utf8(numbers.stdout.clone())
@@ -413,7 +415,7 @@ fn classes_are_not_made_of_quantities_in_silence() {
     for output in [&numbers, &names] {
         assert!(!stderr(output).contains("warning"), "{}", stderr(output));
     }
-    // A loss of classes refuses numbers between, and says so of whole ones.
+    // A classification loss rejects fractional numbers, and says so of integers.
     let refused = train("numbers.csv", priced(|row| format!("{row}.25")), "cross_entropy");
     assert_one_line(
         &refused,

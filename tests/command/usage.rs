@@ -1,4 +1,5 @@
-//! Bad usage and bad data: one line each, 2 for what the command line alone shows, 1 for the rest.
+//! Bad usage and bad data: one line each; exit code 2 for errors in the command line itself, 1 for
+//! all others.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -94,7 +95,7 @@ fn bad_usage_ends_with_2_and_one_line() {
     let unlike = train(&["--loss", "xyzzy"]);
     assert_one_line(&unlike, 2, &["unknown loss `xyzzy`", "`gradus losses` lists"]);
     assert!(stderr(&unlike).len() < 100 && !stderr(&unlike).contains("did you mean"));
-    // The same with a saved model, whose file is not even looked for.
+    // The same with a saved model, whose file is not even looked up.
     let resumed = run(&["train", "--data", DIGITS, "--resume", "none", "--learning-rate", "-1"]);
     assert_one_line(&resumed, 2, &["--learning-rate is -1"]);
     assert_one_line(&train(&["--loss", "kl_div"]), 2, &["kl_div", "allowed:", "cross_entropy"]);
@@ -215,7 +216,7 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
 }
 
-/// What `gradus losses NAME --wgsl` prints.
+/// Output of `gradus losses NAME --wgsl`.
 fn program_of(arguments: &[&str]) -> String {
     let output = run(&[&["losses", "--wgsl"], arguments].concat());
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));

@@ -1,4 +1,4 @@
-//! Weights of classes and of rows, and the log of a training.
+//! Class weights, row weights, and the training log.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -7,7 +7,7 @@ use crate::{assert_one_line, file, json_of, run, stderr, text};
 
 const IMBALANCED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/field/labels/imbalanced.csv");
 
-/// How many rows of class 1 a model finds that was trained so.
+/// Recall of class 1 of a model trained with the given options.
 fn recall(more: &[&str]) -> f64 {
     let folder = TempDir::new().unwrap();
     let model = folder.path().join("m");
@@ -50,7 +50,7 @@ fn a_rare_class_is_found_with_balanced_weights() {
 #[test]
 fn a_column_of_weights_is_no_feature_and_a_weight_of_zero_leaves_a_row_out() {
     let folder = TempDir::new().unwrap();
-    // The rows of weight 0 say the opposite of the others.
+    // Rows of weight 0 contradict the others.
     let rows: String = (0..60)
         .map(|row| {
             let (x, w) = (f64::from(row % 10), f64::from(row % 3));
@@ -196,7 +196,8 @@ fn each_epoch_is_told_as_it_ends_and_stands_in_the_log() {
         .concat());
         assert_one_line(&refused, 1, &["--log", "the model of --out", "name another file"]);
     }
-    // A line that a kill has cut stands by itself; the epochs that are saved and not in the log are written before the next one.
+    // A line truncated by a kill remains as its own line; epochs saved but not logged are written
+    // before the next one.
     let all = std::fs::read_to_string(&log).unwrap();
     let kept: Vec<&str> = all.lines().take(3).collect();
     std::fs::write(&log, format!("{}\n{{\"epoch\":4,\"lo", kept.join("\n"))).unwrap();
@@ -214,10 +215,10 @@ fn each_epoch_is_told_as_it_ends_and_stands_in_the_log() {
     );
     for (line, before) in written[3..5].iter().zip(all.lines().skip(3)) {
         let mut before: Value = serde_json::from_str(before).unwrap();
-        before["seconds"] = Value::Null; // how long it took is not saved
+        before["seconds"] = Value::Null; // durations are not saved
         assert_eq!(*line, before);
     }
-    // The training may have been killed behind its last epoch.
+    // The training may have been killed after its last epoch.
     let kept: Vec<&str> =
         text_of_log.lines().filter(|line| !line.contains("\"epoch\":6")).collect();
     std::fs::write(&log, kept.join("\n") + "\n").unwrap();
@@ -230,7 +231,7 @@ fn each_epoch_is_told_as_it_ends_and_stands_in_the_log() {
         (7, &serde_json::json!(6)),
         "{text_of_log}"
     );
-    // To go on and to save nothing is refused, and the file stays as it was.
+    // Resuming without saving is refused, and the file stays unchanged.
     let saved = std::fs::read(&model).unwrap();
     let lost = run(&[&train[..], &["--resume", text(&model), "--epochs", "1"]].concat());
     assert_eq!((lost.status.code(), std::fs::read(&model).unwrap()), (Some(2), saved));
@@ -240,7 +241,7 @@ fn each_epoch_is_told_as_it_ends_and_stands_in_the_log() {
     ] {
         assert!(stderr(&lost).contains(words), "{}", stderr(&lost));
     }
-    // A training that is refused leaves the log as it was.
+    // A refused training leaves the log unchanged.
     let refused =
         run(&[&train[..5], &["--target", "y", "--log", text(&log), "--class-weight", "nowhere"]]
             .concat());
@@ -330,7 +331,7 @@ fn a_recommender_tells_its_epochs_too() {
         );
     }
     assert!(stderr(&found).contains("\nrefit epoch 3 of 3: loss "), "{}", stderr(&found));
-    // One that was killed while it trained on everything goes on as that.
+    // A training killed during its refit on all data resumes the refit.
     let kept = std::fs::read_to_string(&log).unwrap();
     std::fs::write(&log, kept.lines().take(4).collect::<Vec<_>>().join("\n")).unwrap();
     let arguments = [

@@ -1,4 +1,5 @@
-//! Rules of the catalogues: what holds for every loss, activation and optimizer, also for one that is added tomorrow.
+//! Conventions of the catalogues: rules that hold for every loss, activation and optimizer,
+//! including future ones.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,12 +9,12 @@ use gradus::wgsl::File;
 use gradus::{activations, losses, optimizers};
 use serde_json::{Value, json};
 
-/// Something made from an entry and options: its options as JSON, and its constants.
+/// An object built from an entry and options: its options as JSON, and its constants.
 type Made = (Value, Vec<(&'static str, f64)>);
 
 type Make = Box<dyn Fn(&Value) -> gradus::Result<Made>>;
 
-/// What the three lists have in common.
+/// Common interface of the three lists' entries.
 struct Line {
     list: &'static str,
     name: &'static str,
@@ -22,7 +23,7 @@ struct Line {
     options: Vec<[&'static str; 3]>,
     variants: &'static [&'static str],
     shader: File,
-    /// The same with options, checked.
+    /// Builds the entry's object with checked options.
     make: Make,
 }
 
@@ -45,14 +46,14 @@ macro_rules! lines {
 
 fn lines() -> Vec<Line> {
     lines!(losses, source)
-        // Nobody is known to have written the identity down first.
+        // The identity has no known source.
         .chain(lines!(activations,))
         .chain(lines!(optimizers,))
         .collect()
 }
 
 impl Line {
-    /// The stem of its shader: a loss fused with the linear layer before it runs that of the loss.
+    /// The stem of its shader: a loss fused with a linear layer uses that of the loss.
     fn stem(&self) -> &'static str {
         self.name.strip_prefix("linear_").filter(|_| self.list == "losses").unwrap_or(self.name)
     }
@@ -76,7 +77,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The stems of the files of a folder with an ending.
+/// Stems of the files in a folder with the given extension.
 fn stems(folder: &Path, ending: &str) -> BTreeSet<String> {
     let files =
         fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -116,7 +117,7 @@ fn a_name_is_the_stem_of_its_shader_and_of_its_rust_file() {
 
 #[test]
 fn every_file_of_a_list_is_a_line_in_it() {
-    // The list itself, its tests, and what its entries share.
+    // The list itself, its tests, and modules shared by its entries.
     let shared = "mod tests precision custom domain frames fused loss outputs rule step sweep clip per_tensor";
     let shared: Vec<&str> = shared.split(' ').collect();
     for list in ["losses", "activations", "optimizers"] {
@@ -191,7 +192,7 @@ fn variants_are_valid_and_differ_from_the_defaults_and_from_each_other() {
     }
 }
 
-/// An option that no variant sets is an option that no judge has seen at work.
+/// An option that no variant sets is never tested by an oracle.
 #[test]
 fn every_option_is_set_by_a_variant() {
     for line in lines() {
@@ -201,7 +202,7 @@ fn every_option_is_set_by_a_variant() {
                 let options: Value = serde_json::from_str(variant).expect("a variant is JSON");
                 options.get(*name).is_some_and(|value| *value != defaults[*name])
             });
-            // The learning rate comes with each step; the option is only where a schedule begins.
+            // The learning rate comes with each step; the option is only the start of a schedule.
             assert!(set || *name == "learning_rate", "{}: no variant sets {name}", line.title());
         }
     }
@@ -238,7 +239,8 @@ fn a_value_of_the_wrong_kind_is_refused_with_the_domain() {
     }
 }
 
-/// The domain is what it says: just outside is refused, the ends that belong to it are taken.
+/// Documented domains are exact: values just outside are rejected, endpoints that belong to the
+/// domain are accepted.
 #[test]
 fn options_are_refused_just_outside_their_documented_domain() {
     const DOMAINS: [(&str, &[f64], &[f64]); 5] = [
@@ -298,7 +300,7 @@ fn an_unknown_name_is_refused_with_the_known_ones() {
     }
 }
 
-/// The names after `override` in a shader.
+/// Names declared by `override` in a shader.
 fn overrides(text: &str) -> BTreeSet<String> {
     let declared = text.lines().filter_map(|line| line.trim().strip_prefix("override "));
     declared.map(|rest| rest.split(':').next().unwrap_or_default().trim().to_string()).collect()
@@ -318,7 +320,8 @@ fn the_overrides_of_a_shader_are_the_constants_of_its_twin() {
     }
 }
 
-/// Files whose names begin with their stem stand in one module, and a search for `huber_loss` finds the shader and its calls.
+/// Names that begin with their file's stem can coexist in one module, and a search for `huber_loss`
+/// finds the shader and its calls.
 #[test]
 fn every_name_of_a_shader_begins_with_its_stem() {
     for line in lines() {
@@ -329,7 +332,7 @@ fn every_name_of_a_shader_begins_with_its_stem() {
             let Some((kind, rest)) = declaration.split_once(' ') else { continue };
             let name = rest.split(['(', ':', ' ']).next().unwrap_or_default();
             let begins = match kind {
-                // The entry point of a lattice is named by the stem alone.
+                // The entry point of a lattice is named by the stem only.
                 "fn" => name == stem || name.starts_with(&format!("{stem}_")),
                 "override" | "const" => name.starts_with(&format!("{}_", stem.to_uppercase())),
                 "struct" | "alias" => name.starts_with(&camel),
@@ -340,7 +343,7 @@ fn every_name_of_a_shader_begins_with_its_stem() {
     }
 }
 
-/// A newcomer reads the default in the shader.
+/// A reader takes the default from the shader.
 #[test]
 fn the_defaults_of_a_shader_are_those_of_its_twin() {
     for line in lines() {
@@ -373,7 +376,8 @@ fn a_filling_is_short_and_opens_with_its_formula() {
     }
 }
 
-/// The frame hands such a filling no outcome: one that asked for it would be given zeros.
+/// In a single pass the kernel template has no outcome to pass: a loss that read one would get
+/// zeros.
 #[test]
 fn the_losses_that_are_written_as_they_are_folded_are_those_that_ask_for_no_outcome() {
     let mut separable = 0;
@@ -402,7 +406,8 @@ fn the_losses_that_are_written_as_they_are_folded_are_those_that_ask_for_no_outc
     assert!(separable > 4, "only {separable}");
 }
 
-/// What once went unnoticed is broken on purpose again by `tests/mutants/mutants.py known`: it must still find the lines.
+/// Mutants that once survived are reintroduced by `tests/mutants/mutants.py known`: it must still
+/// find their lines.
 #[test]
 fn the_known_mutants_stand_where_their_list_says() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,10 +1,11 @@
-//! The pages of losses and of equivalents agree with the lists. `GRADUS_WRITE_DOCS=1 cargo test --release --test conventions docs` writes them.
+//! The generated documentation pages (losses, equivalents) match the catalogues.
+//! `GRADUS_WRITE_DOCS=1 cargo test --release --test conventions docs` writes them.
 
 use std::path::{Path, PathBuf};
 
 use gradus::{activations, losses, optimizers, schedules};
 
-/// The losses by what they are for, in the order of docs/losses.md.
+/// Groups of losses by purpose, in the order of docs/losses.md.
 const GROUPS: [(&str, &[&str]); 11] = [
     (
         "Regression: numbers of any sign",
@@ -111,7 +112,7 @@ const GROUPS: [(&str, &[&str]); 11] = [
     ),
 ];
 
-/// A cell of a table, in which a bar would end it.
+/// A table cell with escaped bars.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
@@ -207,7 +208,7 @@ fn every_loss_is_in_one_group() {
     assert_eq!(grouped, listed, "GROUPS in this file names each loss once");
 }
 
-/// The pages that people read, from the root of the repository.
+/// The documentation pages, relative to the repository root.
 const PAGES: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
@@ -225,8 +226,8 @@ const PAGES: [&str; 14] = [
     "docs/rejected.md",
 ];
 
-/// What a page points at: its links, and paths into the repository between backticks. Patterns (`NAME`, `*`, `…`) and the example of
-/// CONTRIBUTING.md are left out.
+/// Paths that a page refers to: links, and repository paths in backticks. Patterns (`NAME`, `*`,
+/// `…`) and the example in CONTRIBUTING.md are skipped.
 fn paths_of(page: &str, text: &str) -> Vec<PathBuf> {
     const FOLDERS: [&str; 8] =
         ["src/", "shaders/", "tests/", "benches/", "data/", "docs/", "examples/", ".github/"];

@@ -1,26 +1,28 @@
-//! Module layers: a module uses only modules of lower layers, and no source files use each other in a circle.
+//! Module layers: a module uses only modules of lower layers, and source files have no cyclic
+//! dependencies.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::source_graph::{Graph, Module, graph, sources};
 
-/// The layers of the library, lowest first. A module belongs to the entry of the longest path that it begins with; it uses its own
-/// entry and those of lower layers. Two entries of one layer do not use each other.
+/// The layers of the library, lowest first. A module belongs to the entry that is its longest path
+/// prefix; it uses its own entry and those of lower layers. Two entries of one layer do not use
+/// each other.
 const LAYERS: &[&[&str]] = &[&["error"]];
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The library's graph and the command's.
+/// The dependency graphs of the library and the command.
 fn graphs() -> [(&'static str, Graph); 2] {
     let (lib, bin) = (src().join("lib.rs"), src().join("bin"));
     let command = bin.join("gradus").join("main.rs");
     [("src", graph(&sources(&lib, &bin))), ("src/bin/gradus", graph(&sources(&command, &lib)))]
 }
 
-/// The entry that a module belongs to, and the number of its layer.
+/// The entry that a module belongs to, and its layer number.
 fn layer(
     module: &Module,
     layers: &'static [&'static [&'static str]],
@@ -35,7 +37,7 @@ fn layer(
     entries.filter(|(entry, _)| holds(entry)).max_by_key(|(entry, _)| entry.len())
 }
 
-/// Uses of a layer that is not lower, and modules without a layer.
+/// Uses of a module in the same or a higher layer, and modules without a layer.
 fn breaches(graph: &Graph, layers: &'static [&'static [&'static str]]) -> Vec<String> {
     let mut found: Vec<String> = graph
         .modules
@@ -60,7 +62,7 @@ fn breaches(graph: &Graph, layers: &'static [&'static [&'static str]]) -> Vec<St
     found
 }
 
-/// The circles of a graph, with a line of code for each use inside.
+/// The cycles of a graph, with a source line for each use in them.
 fn circles(graph: &Graph) -> Vec<String> {
     let text =
         |module: &Module| if module.is_empty() { "the root".to_string() } else { module.join("/") };

@@ -1,4 +1,5 @@
-//! Conventions of the sources: module layers, rules of the catalogues, pages written from them, every program in four languages.
+//! Conventions of the sources: module layers, rules of the catalogues, pages written from them,
+//! every program translated to four languages.
 
 mod catalogues;
 mod docs;

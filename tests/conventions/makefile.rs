@@ -1,11 +1,12 @@
-//! `make driver` with programs that play their parts: a probe that fails is not the want of an adapter, and what apt-get says is heard.
+//! `make driver` with stub programs: a failing probe does not mean a missing adapter, and apt-get's
+//! messages are shown.
 #![cfg(unix)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Puts a script of the shell where it is found first.
+/// Writes a shell script to a folder that is first in the search path.
 fn script(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -13,7 +14,8 @@ fn script(folder: &Path, name: &str, text: &str) {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// `make driver` as root on Linux, where `gradus devices` is the probe and `apt-get` tells that it was called. None without make.
+/// `make driver` as root on Linux, with `gradus devices` as the probe and an `apt-get` that records
+/// its call. `None` without make.
 fn driver(probe: &str, apt_get: &str) -> Option<(Output, bool)> {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

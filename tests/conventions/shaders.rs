@@ -1,5 +1,5 @@
-//! Every program that the library can build: valid, translated to the four languages of the drivers, within the limits
-//! that every WebGPU device has.
+//! Every program that the library can build is valid, translates to the four languages of the
+//! drivers, and stays within the limits of every WebGPU device.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,7 +17,8 @@ fn programs() -> Vec<Joined> {
 }
 
 fn validate(module: &naga::Module) -> Result<ModuleInfo, String> {
-    // `unpack2x16float`, which is WGSL's own and which all of Vulkan, Metal and DX12 have, counts as a capability here.
+    // `unpack2x16float` is standard WGSL, supported by all of Vulkan, Metal and DX12, but naga
+    // requires a capability for it.
     let capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     validator
@@ -26,7 +27,7 @@ fn validate(module: &naga::Module) -> Result<ModuleInfo, String> {
     validator.validate(module).map_err(|error| error.emit_to_string("the program"))
 }
 
-/// The module with its constants set: what the driver's compiler is handed.
+/// The module with its constants set, as passed to the driver's compiler.
 fn resolved(program: &Joined) -> Result<(naga::Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(&program.text)
         .map_err(|error| error.emit_to_string(&program.text))?;
@@ -96,16 +97,16 @@ fn every_program_has_one_entry_point_and_few_enough_bindings() {
         let storage = module.global_variables.iter();
         let storage =
             storage.filter(|(_, v)| matches!(v.space, naga::AddressSpace::Storage { .. })).count();
-        // WebGPU's least `maxStorageBuffersPerShaderStage`.
+        // WebGPU's guaranteed `maxStorageBuffersPerShaderStage`.
         assert!(storage <= 8, "{}: {storage} storage buffers", program.name);
         let lanes: u32 = module.entry_points[0].workgroup_size.iter().product();
-        // Rows of more than 8192 columns take as many as the adapter has (`rowwise::Variant`).
+        // Rows of more than 8192 columns use the adapter's maximum (`rowwise::Variant`).
         let most = if program.name.contains("WORKGROUP=1024") { 1024 } else { 256 };
         assert!((1..=most).contains(&lanes), "{}: {lanes} lanes", program.name);
     }
 }
 
-/// wgpu does not look at it, and only some drivers refuse.
+/// wgpu does not check it, and only some drivers reject it.
 #[test]
 fn every_program_fits_the_workgroup_memory_of_every_device() {
     for program in programs() {
@@ -115,7 +116,7 @@ fn every_program_fits_the_workgroup_memory_of_every_device() {
             .iter()
             .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx())).sum();
-        // The largest tile of the product is taken only where the adapter has room for it (`best_tile`).
+        // The largest matmul tile is only used if the adapter has room for it (`best_tile`).
         let limit = if program.name.contains("256u 128u 128u") { 32 << 10 } else { 16 << 10 };
         assert!(bytes <= limit, "{}: {bytes} bytes", program.name);
     }
@@ -144,14 +145,14 @@ fn every_shader_file_is_part_of_a_program() {
     files_under(&root, &mut there, &root);
     let mut used: BTreeSet<String> =
         programs().iter().flat_map(|p| &p.files).map(|file| (*file).to_string()).collect();
-    // Says that there is nothing to fill: the row-wise kernels compute it.
+    // It defines no functions: the row-wise kernels compute softmax.
     used.insert("activations/softmax.wgsl".into());
     let orphans: Vec<_> = there.difference(&used).collect();
     assert!(orphans.is_empty(), "no program uses {orphans:?}");
 }
 
-/// So that another compiler can be pointed at them: one file for each program in the target's folder for tests, its
-/// constants in the first line.
+/// For use with other compilers: one file per program in the target folder for tests, its constants
+/// in the first line.
 #[test]
 fn every_program_is_written_down_for_other_compilers() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");

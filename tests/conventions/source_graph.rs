@@ -1,9 +1,11 @@
-//! Which source file uses which: paths of `crate::`, `super::`, `self::` and of modules in scope, read from the text.
+//! Dependency graph of the source files, from the text: paths of `crate::`, `super::`, `self::` and
+//! of modules in scope.
 //!
-//! A file that declares `mod x;` does not thereby use it. A path counts for the file of the deepest module that it names:
-//! `super::Job` counts for the parent's file, also where the parent only re-exports `Job`. The names that a crate's root re-exports
-//! are followed to the module that they come from, because each file of a crate reaches `crate::Result` that way.
-//! Left out is what only tests compile: modules under `#[cfg(test)]`.
+//! Declaring `mod x;` is not a use. A path counts for the file of the deepest module that it names:
+//! `super::Job` counts for the parent's file, even if the parent only re-exports `Job`. Names that
+//! a crate's root re-exports are resolved to their original module, because every file of a crate
+//! reaches `crate::Result` that way. Code compiled only for tests is skipped: modules under
+//! `#[cfg(test)]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,7 +27,7 @@ pub struct Use {
 pub struct Graph {
     pub modules: BTreeSet<Module>,
     pub uses: BTreeSet<Use>,
-    /// Paths that name nothing in the crate.
+    /// Paths that do not resolve within the crate.
     pub unresolved: Vec<String>,
 }
 
@@ -37,26 +39,26 @@ enum Token {
     Sign(char),
 }
 
-/// A path in the code: its words, `*` for a glob, and the name that it is known by if it is imported.
+/// A path in the code: its segments, `*` for a glob, and its local name if it is imported.
 #[derive(Clone, Debug)]
 struct Reference {
-    /// The inline modules around it.
+    /// The enclosing inline modules.
     scope: Vec<String>,
     words: Vec<String>,
     imported_as: Option<String>,
     line: usize,
 }
 
-/// The code of one file, as far as it is compiled without tests.
+/// The code of one file that is compiled without tests.
 #[derive(Debug, Default)]
 struct Code {
     references: Vec<Reference>,
-    /// Modules in files of their own that only tests compile.
+    /// Modules in separate files that only tests compile.
     test_modules: Vec<Module>,
     inline_modules: Vec<Module>,
 }
 
-/// The tokens with the number of their line; comments, strings, characters and lifetimes are left out.
+/// The tokens with their line numbers; comments, strings, characters and lifetimes are skipped.
 fn tokens(text: &str) -> Vec<(Token, usize)> {
     let chars: Vec<char> = text.chars().collect();
     let (mut found, mut i, mut line) = (Vec::new(), 0, 1);
@@ -149,7 +151,7 @@ fn raw_string(chars: &[char]) -> Option<usize> {
 struct Reader {
     tokens: Vec<(Token, usize)>,
     at: usize,
-    /// The inline modules that are open, with the depth of braces inside them.
+    /// The open inline modules, with the brace depth inside them.
     scope: Vec<(String, usize)>,
     depth: usize,
     code: Code,
@@ -179,7 +181,7 @@ impl Reader {
         self.scope.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// Goes behind the bracket that closes the one which begins here.
+    /// Skips past the bracket that closes the one here.
     fn skip_brackets(&mut self) {
         let mut depth = 0;
         while let Some(token) = self.peek(0) {
@@ -195,7 +197,7 @@ impl Reader {
         }
     }
 
-    /// Goes behind the item that begins here: to its semicolon or the end of its braces.
+    /// Skips the item that begins here: to its semicolon or the end of its braces.
     fn skip_item(&mut self) {
         while let Some(token) = self.peek(0) {
             match token {
@@ -242,7 +244,7 @@ impl Reader {
         self.code
     }
 
-    /// An attribute; what stands under `#[cfg(test)]` is skipped.
+    /// An attribute; the item under `#[cfg(test)]` is skipped.
     fn attribute(&mut self) {
         let start = self.at;
         while !self.is_sign(0, '[') {
@@ -274,7 +276,7 @@ impl Reader {
         self.skip_item();
     }
 
-    /// A tree of imports behind `prefix`, to the end of the branch.
+    /// A tree of imports after `prefix`, to the end of the branch.
     fn import(&mut self, prefix: &[String]) {
         let (mut words, line) = (prefix.to_vec(), self.line());
         loop {
@@ -350,7 +352,7 @@ fn read(text: &str) -> Code {
         .read()
 }
 
-/// The absolute path that a reference names, if it is one of this crate.
+/// The absolute path of a reference, if it is within this crate.
 fn absolute(
     reference: &Reference,
     file: &Module,
@@ -381,7 +383,7 @@ fn absolute(
     Some(path)
 }
 
-/// The graph of a crate from the text of each of its modules, the root's under the empty path.
+/// The graph of a crate from the text of each of its modules, the root under the empty path.
 pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
     let mut codes: BTreeMap<&Module, Code> =
         files.iter().map(|(module, text)| (module, read(text))).collect();
@@ -394,7 +396,7 @@ pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
         })
         .collect();
     codes.retain(|module, _| !below(module, &of_tests));
-    // The module of each path, inline ones too, and the file that holds it.
+    // Maps each module path, including inline ones, to the file that holds it.
     let mut holders: BTreeMap<Module, Module> = BTreeMap::new();
     for (file, code) in &codes {
         holders.insert((*file).clone(), (*file).clone());
@@ -403,7 +405,8 @@ pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
         }
     }
     let known: BTreeSet<Module> = holders.keys().cloned().collect();
-    // Modules that are imported by name: `use crate::templates;`. Twice, for those that are imported through another.
+    // Modules imported by name: `use crate::templates;`. Two passes, for imports through other
+    // imports.
     let mut imports: BTreeMap<(Module, String), Module> = BTreeMap::new();
     for _ in 0..2 {
         for (file, code) in &codes {
@@ -426,7 +429,7 @@ pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
         for reference in &code.references {
             let Some(mut path) = absolute(reference, file, &known, &imports) else { continue };
             let mut deepest = deepest(&path, &known);
-            // What the root re-exports is a name of the module that it comes from.
+            // A name that the root re-exports resolves to its original module.
             while deepest.is_empty()
                 && **file != root
                 && path.first().is_some_and(|name| name != "*")
@@ -442,7 +445,7 @@ pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
                 path = given.into_iter().chain(path.into_iter().skip(1)).collect();
                 deepest = self::deepest(&path, &known);
             }
-            // A module that is imported is used where a path of it is.
+            // An imported module counts as used where one of its paths is used.
             if reference.imported_as.is_some() && deepest == path {
                 continue;
             }
@@ -463,7 +466,7 @@ pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
     graph
 }
 
-/// The longest beginning of a path that is a module.
+/// The longest prefix of a path that is a module.
 fn deepest(path: &Module, known: &BTreeSet<Module>) -> Module {
     (0..=path.len())
         .rev()
@@ -473,7 +476,7 @@ fn deepest(path: &Module, known: &BTreeSet<Module>) -> Module {
 }
 
 impl Graph {
-    /// Sets of files that use each other in a circle: the strongly connected components of more than one.
+    /// Cycles: strongly connected components of more than one file.
     pub fn circles(&self) -> Vec<BTreeSet<Module>> {
         let reach = |start: &Module, forwards: bool| {
             let (mut seen, mut open) = (BTreeSet::from([start.clone()]), vec![start.clone()]);
@@ -503,7 +506,8 @@ impl Graph {
     }
 }
 
-/// The text of each module of a crate: its root's file, and the files below the root's folder, without other crates there.
+/// The text of each module of a crate: the root's file, and the files below the root's folder,
+/// without other crates there.
 pub fn sources(root: &Path, others: &Path) -> BTreeMap<Module, String> {
     fn collect(folder: &Path, others: &Path, found: &mut Vec<PathBuf>) {
         let entries =
@@ -568,7 +572,7 @@ mod tests {
             ("a::b", "use super::A;"),
         ];
         assert_eq!(graph_of(&files).circles(), [BTreeSet::from([module("a"), module("a::b")])]);
-        // Without the call there is the declaration alone, which is no use.
+        // Without the call only the declaration remains, which is not a use.
         let files = [("", "mod a;"), ("a", "mod b;\npub struct A;"), ("a::b", "use super::A;")];
         assert!(graph_of(&files).circles().is_empty());
     }

@@ -1,5 +1,5 @@
-//! Parquet and Arrow IPC: what pyarrow writes (`columnar/make.py`) is read into the same columns, whatever form and compression it has; a
-//! build without the feature says which one it lacks.
+//! Parquet and Arrow IPC: files from pyarrow (`columnar/make.py`) give the same columns for every
+//! encoding and compression; a build without the feature names the missing one.
 #![cfg(feature = "data")]
 
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ mod with_the_feature {
         for name in FILES {
             let whole = read(&fixture(name)).unwrap();
             let options = EncodingOptions::default().target("area").kind(TargetKind::Standardized);
-            // The area of row 4 is blank.
+            // The area in row 4 is blank.
             let rows: Vec<usize> = (0..12).filter(|row| *row != 4).collect();
             let large = LargeTable::open(fixture(name), &TableOptions::default(), &["area".into()])
                 .unwrap();

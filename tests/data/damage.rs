@@ -1,4 +1,5 @@
-//! Damaged files: each is refused by name and place, none panics, none makes memory of what it only claims.
+//! Damaged files are rejected with name and position; no reader panics or allocates memory for
+//! sizes that are only claimed.
 #![cfg(feature = "data")]
 
 use std::io::{Read, Write};
@@ -25,7 +26,7 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Each reader by the end of the name that leads to it.
+/// Selects the reader by the file extension.
 fn read(path: &Path) -> Result<(), Error> {
     if path.extension().is_some_and(|extension| extension == "idx") {
         let idx = data::read_idx(path)?;
@@ -35,14 +36,15 @@ fn read(path: &Path) -> Result<(), Error> {
     data::read(path, &ReadOptions::default()).map(drop)
 }
 
-/// Writes `bytes` under that name and reads them.
+/// Writes `bytes` to a file of that name and reads it.
 fn outcome(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let path: PathBuf = folder.join(name);
     std::fs::write(&path, bytes).unwrap();
     read(&path)
 }
 
-/// That the file is read whole, and refused with its name and a place when cut off at any of many offsets.
+/// Asserts that the file reads completely, and is rejected with its name and a position when
+/// truncated at many offsets.
 fn refused_when_cut_off(name: &str, bytes: &[u8], step: usize) {
     let folder = tempfile::tempdir().unwrap();
     outcome(folder.path(), name, bytes).unwrap();
@@ -97,7 +99,8 @@ fn a_file_that_goes_on_is_refused_where_it_should_end() {
     }
 }
 
-/// The claims would take 2⁹⁶, 4·10¹⁸ or 4·10⁹ bytes; the last could be there after decompression if the file were larger.
+/// The claimed sizes are 2⁹⁶, 4·10¹⁸ or 4·10⁹ bytes; the last would be possible after decompression
+/// of a larger file.
 #[test]
 fn sizes_that_cannot_be_there_are_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -140,7 +143,7 @@ fn sizes_that_cannot_be_there_are_refused_at_once() {
     );
 }
 
-/// A `.npy` of numbers in two columns.
+/// A `.npy` file of numbers in two columns.
 fn array_of(numbers: &[f32]) -> Vec<u8> {
     let shape = format!("({}, 2)", numbers.len() / 2);
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
@@ -165,7 +168,7 @@ fn a_number_that_is_not_finite_is_refused_with_its_place() {
             assert!(found.contains(name) && found.contains("row 1, column 1"), "{found}");
             assert!(found.contains(&format!(": {report};")) && found.contains("finite"), "{found}");
         }
-        // Targets as well.
+        // The same for targets.
         std::fs::write(folder.path().join("x.npy"), array_of(&[0.0, 1.0, 2.0, 3.0])).unwrap();
         std::fs::write(folder.path().join("y.npy"), array_of(&numbers)).unwrap();
         let found = read(&folder.path().join("x.npy")).unwrap_err().to_string();
@@ -193,7 +196,7 @@ fn a_damaged_gzip_stream_is_told_by_its_checksum() {
     }
 }
 
-/// Beginnings that lead deeper into a reader than chance would.
+/// File prefixes that get deeper into a reader than random bytes.
 fn beginnings() -> impl Strategy<Value = Vec<u8>> {
     let npy =
         b"\x93NUMPY\x01\x00\x40\x00{'descr': '<f4', 'fortran_order': True, 'shape': (".to_vec();
@@ -216,7 +219,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let bytes = [start, rest].concat();
         for name in ["x.idx", "x.csv", "x.npy", "x.npz"] {
-            // Refused or, by chance, read: both are well; a message must be one line.
+            // Rejected or, by chance, read: both are fine; a message must be one line.
             if let Err(error) = outcome(folder.path(), name, &bytes) {
                 prop_assert!(!error.to_string().contains('\n'), "{}", error);
             }
@@ -256,7 +259,7 @@ fn what_expands_without_measure_is_refused_before_it_fills_the_memory() {
         writer.write_all(&zeros).unwrap();
         let mut bytes = writer.finish().unwrap().into_inner();
         if let Some(claim) = claim {
-            // The size uncompressed, behind the signatures of the entry and of its line in the directory.
+            // The uncompressed size, after the signatures of the entry and of its directory record.
             for (signature, offset) in [(b"PK\x03\x04", 22), (b"PK\x01\x02", 24)] {
                 let place = bytes.windows(4).position(|found| found == signature).unwrap() + offset;
                 bytes[place..place + 4].copy_from_slice(&claim.to_le_bytes());

@@ -1,4 +1,5 @@
-//! From the columns of a table to numbers: what each kind of column becomes, and that another file is encoded alike.
+//! Encoding of table columns as numbers: the result for each kind of column, and consistent
+//! encoding of further files.
 #![cfg(feature = "data")]
 
 use gradus::data::{
@@ -46,10 +47,11 @@ fn each_kind_of_column_becomes_numbers() {
     for (time, offset) in time.iter().zip([-3.0_f64, -1.0, 1.0, 3.0]) {
         assert!((f64::from(*time) - offset / 5.0_f64.sqrt()).abs() < 1e-6, "{time}");
     }
-    // The median of 2, 4, 9 fills: (4 − 5) / √(26 / 3).
+    // The median of 2, 4, 9 replaces a blank: (4 − 5) / √(26 / 3).
     assert!((f64::from(found.features[[1, 1]]) + 1.0 / (26.0_f64 / 3.0).sqrt()).abs() < 1e-6);
     assert_eq!(found.features.column(2).to_vec(), [0.0, 1.0, 0.0, 0.0]);
-    assert_eq!(found.features.row(2).to_vec()[3..6], [0.0, 1.0, 1.0]); // the most frequent word, and that it was blank
+    // The most frequent word, and a flag for the blank.
+    assert_eq!(found.features.row(2).to_vec()[3..6], [0.0, 1.0, 1.0]);
     assert_eq!(found.features.column(6).to_vec(), [1.0, 0.0, 1.0, 1.0]);
     let report = encoding.report();
     let same = report.iter().find(|column| column.column == "same").unwrap();
@@ -237,10 +239,10 @@ fn words_that_are_blanks_among_numbers_stay_words_in_a_file_of_their_own() {
         (vec![0], vec![])
     );
     assert_eq!(found.labels().unwrap().to_vec(), [1]); // `+` comes before `-`
-    // A word that was never there is none of the known, as it would be beside other words; no target is blank for it.
+    // An unseen word gets no known category; a target is not blank for it.
     let unknown = encoding.apply(&table("grade,z,y\n?,1,+\n")).unwrap();
     assert_eq!(unknown.features.row(0).to_vec()[..3], [0.0; 3]);
-    // Among classes that are numbers they are blanks all the same.
+    // Among numeric classes they are still blanks.
     let numbers = fitted(&table("z,y\n1,0\n2,1\n3,?\n"), "y", TargetKind::Classes);
     assert_eq!(numbers.rows_with_target(&table("z,y\n1,?\n2,1\n")), [1]);
 }
@@ -298,7 +300,7 @@ fn side_features_are_sparse_and_lists_are_words_of_their_own() {
     assert_eq!(found.row(1).to_vec(), [0.0, 0.0, 1.0, 0.0, 0.0, 0.0], "no town and no year");
     assert_eq!(found.row(2).to_vec()[..4], [0.0, 0.0, 0.0, 1.0], "no genre");
     assert_eq!(found.row(3).to_vec()[..3], [1.0, 1.0, 0.0], "each once, without spaces");
-    // A word that was not there is nothing; the options of networks know no lists.
+    // An unseen word is ignored; networks' options support no lists.
     let other = Table::new(
         table
             .columns()

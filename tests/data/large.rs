@@ -1,4 +1,4 @@
-//! Tables that are read in pieces: the same rows, the same encoding, as where they are in memory.
+//! Tables read in blocks: the same rows and the same encoding as in memory.
 #![cfg(feature = "data")]
 
 use std::collections::BTreeSet;
@@ -14,8 +14,8 @@ use tempfile::TempDir;
 const SEED: u64 = 7;
 const SHARE: f64 = 0.1;
 
-/// A table of some megabytes, so that it is several pieces: numbers, words, blanks of both kinds, quoted line ends, comments, and columns whose
-/// kind shows in the last piece alone.
+/// A table of some megabytes, so that it is read in several blocks: numbers, words, two kinds of
+/// blanks, quoted line ends, comments, and columns whose kind only shows in the last block.
 fn written(folder: &TempDir, rows: usize, wide: usize) -> PathBuf {
     let path = folder.path().join("table.csv");
     let mut file = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());
@@ -46,7 +46,7 @@ fn options(target: &str, kind: TargetKind) -> EncodingOptions {
     EncodingOptions::default().target(target).kind(kind)
 }
 
-/// The rows to train on and those that are held out, as a training in memory takes them; both in the order of the file.
+/// The training and the held-out rows, as split in memory; both in the order of the file.
 fn split(table: &Table, target: &str) -> [Vec<usize>; 2] {
     let column = table.column(target).unwrap();
     let known: Vec<usize> = (0..table.rows()).filter(|&row| !column.is_blank(row)).collect();
@@ -87,7 +87,7 @@ fn rows_of(datasets: &[Dataset]) -> Vec<Vec<u32>> {
 #[test]
 fn pieces_and_memory_give_the_same_encoding_and_hold_out_the_same_rows() {
     let folder = TempDir::new().unwrap();
-    // Few rows of many columns: medians are exact, and the file is of several pieces.
+    // Few rows of many columns: medians are exact, and the file takes several blocks.
     let path = written(&folder, 4000, 150);
     let table = Table::read(&path, &TableOptions::default()).unwrap();
     for (target, kind) in [("y", TargetKind::MedianStandardized), ("class", TargetKind::Classes)] {
@@ -105,7 +105,7 @@ fn pieces_and_memory_give_the_same_encoding_and_hold_out_the_same_rows() {
             rows_of(&[expected.apply_rows(&table, &held).unwrap()]),
             "{target}"
         );
-        // An epoch has each row to train on once, in an order of its own.
+        // An epoch visits each training row once, in its own order.
         let mut blocks = split.training(&found);
         let [first, again, second] = [0, 0, 1].map(|epoch| rows_of(&all(&mut blocks, epoch)));
         assert_eq!(first, again);
@@ -171,7 +171,7 @@ fn faults_of_large_tables_are_those_of_tables() {
     let pieces = message(LargeTable::open(&broken, &TableOptions::default(), &[]).unwrap_err());
     assert_eq!(whole, pieces);
     assert!(whole.contains("fields") && whole.contains("line "), "{whole}");
-    // A file that grows between two readings is another one.
+    // A file that grows between two readings counts as changed.
     let large = LargeTable::open(&path, &TableOptions::default(), &[]).unwrap();
     std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"# more\n").unwrap();
     let error = message(large.pieces().map(|_| ()).unwrap_err());

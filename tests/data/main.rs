@@ -1,4 +1,4 @@
-//! Reading data: tables, NumPy's files, SVMlight's lines, ratings.
+//! Reading data: tables, NumPy files, SVMlight files, ratings.
 
 mod columnar;
 mod damage;

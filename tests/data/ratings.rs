@@ -1,4 +1,4 @@
-//! Files of ratings: how they are read, what is refused with its line.
+//! Rating files: parsing, and rejection with the offending line.
 #![cfg(feature = "cli")]
 
 use std::path::PathBuf;
@@ -58,7 +58,7 @@ fn rows_are_numbered_by_ascending_id_and_low_ratings_drop_out() {
     assert!(message.contains("min_rating is 6") && message.contains("at most 5"), "{message}");
 }
 
-/// Contents that are refused, and words of the message.
+/// Rejected contents, and words of the message.
 const REFUSED: &[(&str, &[&str])] = &[
     ("", &["line 1", "no column of users"]),
     ("\n\n", &["no column of users"]),
@@ -109,7 +109,7 @@ fn ids_are_text_in_the_order_of_numbers() {
     assert_eq!(all.user_ids().unwrap().row("12345678901234567890").unwrap(), 2);
     let message = all.item_ids().unwrap().row("A3").unwrap_err().to_string();
     assert!(
-        message.contains("unknown item `A3`") && message.contains("ids, from A1 to "),
+        message.contains("unknown item `A3`") && message.contains("3 ids, from 5863 to B2"),
         "{message}"
     );
 }
@@ -222,14 +222,14 @@ fn counts_are_weights_and_are_added_up() {
         "{message}"
     );
 
-    // Beside ratings a column of counts is one if it is named; it weighs what is liked.
+    // Beside ratings a count column is only used if named; it weights liked items.
     let both = "user,item,rating,count\n1,1,5,4\n1,2,2,9\n2,1,4,1\n";
     assert_eq!(read_ratings(file(&folder, both)).unwrap().weights, None);
     let named = RatingsOptions { weight: Some("count".into()), ..Default::default() };
     let found = read_ratings_with(file(&folder, both), &named).unwrap();
     let liked = Interactions::from_ratings(&found, 4.0, true).unwrap();
     assert_eq!(liked.triples().collect::<Vec<_>>(), [(0, 0, 4.0), (0, 1, -9.0), (1, 0, 1.0)]);
-    // Of a file without names the third column is no rating where it was named as something else.
+    // In a file without names the third column is not a rating if it was named as something else.
     let third = RatingsOptions { weight: Some("2".into()), ..Default::default() };
     let found = read_ratings_with(file(&folder, "1,1,7\n1,2,3\n"), &third).unwrap();
     assert_eq!((found.has_ratings, found.weights), (false, Some(vec![7.0, 3.0])));
@@ -255,7 +255,7 @@ fn times_are_read_and_are_no_ratings() {
         "{:?}",
         found.notes
     );
-    // Stars in the third column are no times.
+    // Small ratings in the third column are not mistaken for times.
     let found = of("7 8 4\n7 9 5\n");
     assert_eq!((found.has_ratings, found.times), (true, None));
     let found = of("user,item,date\n1,2,2016-10-17\n1,3,soon\n");
@@ -303,4 +303,13 @@ fn the_last_one_is_the_last_by_its_time() {
         found.notes
     );
     assert_eq!(of("user,item,rating\n1,1,5\n1,1,2\n").ratings, [2.0]);
+}
+
+#[test]
+fn titles_of_two_columns_without_a_header_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = read_titles(file(&folder, "1,Toy Story (1995)\n2,Jumanji (1995)\n")).unwrap();
+    assert_eq!((&*found["1"], &*found["2"]), ("Toy Story (1995)", "Jumanji (1995)"));
+    let error = read_titles(file(&folder, "1\n2\n")).unwrap_err().to_string();
+    assert!(error.contains("no column of titles"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! SVMlight's lines: what they say, how indices count, where queries come from, and the line that each damage is told by.
+//! SVMlight files: their meaning, index bases, the source of queries, and the line reported for
+//! each kind of damage.
 
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ fn read(text: impl AsRef<[u8]>, options: &ReadOptions) -> gradus::Result<Dataset
     read_svmlight(Folder::new().file("rows.svm", text), options)
 }
 
-/// The message without the folder in front of the file.
+/// The message without the folder before the file name.
 fn refusal(text: impl AsRef<[u8]>, options: &ReadOptions) -> String {
     let folder = Folder::new();
     let path = folder.file("rows.svm", text);
@@ -164,13 +165,13 @@ fn damage_is_told_by_its_line() {
             "{text:?}: {message}"
         );
     }
-    // A GiB of features would be allowed where it is asked for; their names would take sixteen more.
+    // 1 GiB of features is allowed on request; their names would take sixteen more.
     let names = refusal("1 268435456:1", &plain.clone().features(268_435_456));
     assert!(
         names.contains("[1, 268435456] (index 268435456 in line 1) takes 18253611008 bytes"),
         "{names}"
     );
-    // 68 MB from 11 bytes are refused, unless somebody says that there are so many.
+    // 68 MB from 11 bytes are rejected unless that number of features was specified.
     let large = refusal("1 1000000:1", &plain);
     assert!(
         large.contains("takes 68000000 bytes") && large.contains("say how many there are"),
@@ -190,7 +191,7 @@ fn damage_is_told_by_its_line() {
     assert!(narrow.contains("at line 2: index 4; expected indices up to 3"), "{narrow}");
     let one = refusal("1 1:1\n1 0:1", &plain.clone().zero_based(false));
     assert!(one.contains("at line 2: index 0; expected an index from 1 on"), "{one}");
-    // No memory is asked for what a line claims.
+    // No memory is allocated for a claimed size.
     let wide = refusal("1 1:1\n0 4294967295:1", &plain);
     assert!(wide.contains("(index 4294967295 in line 2) takes 309237645240 bytes"), "{wide}");
 }
@@ -280,7 +281,7 @@ fn what_another_format_has_no_use_for_is_refused() {
     assert!(message.contains("target is a"), "{message}");
 }
 
-/// LightGBM's ranking example, where GRADUS_RANKING_DATA names its folder.
+/// LightGBM's ranking example, in the folder named by GRADUS_RANKING_DATA.
 #[test]
 fn lightgbms_example_is_read_whole() {
     let Some(folder) = std::env::var_os("GRADUS_RANKING_DATA").map(PathBuf::from) else {

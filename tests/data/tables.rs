@@ -1,4 +1,4 @@
-//! Reading data: real files, what NumPy wrote, small tables, and the methods of a data set.
+//! Reading data: real files, NumPy output, small tables, and the methods of a data set.
 #![cfg(feature = "data")]
 
 use std::io::Write;
@@ -13,7 +13,7 @@ fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Writes one file into a folder of its own.
+/// Writes one file to its own temporary folder.
 fn file(name: &str, bytes: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -26,7 +26,7 @@ fn table(text: &str, target: Option<&str>) -> Dataset {
     data::read_csv(path, target).unwrap()
 }
 
-/// The message without the folder in front of the file.
+/// The message without the folder before the file name.
 fn refusal(text: &str, target: Option<&str>) -> String {
     let (folder, path) = file("table.csv", text);
     let message = data::read_csv(path, target).unwrap_err().to_string();
@@ -38,7 +38,7 @@ fn message<T: std::fmt::Debug>(outcome: gradus::Result<T>) -> String {
     outcome.unwrap_err().to_string()
 }
 
-/// The sum of all bytes was taken with Python's gzip.
+/// The sum of all bytes was computed with Python's gzip.
 #[test]
 fn fashion_mnist_is_read_whole() {
     let split = data::read(project("data/fashion-mnist-12k"), &ReadOptions::default()).unwrap();
@@ -146,7 +146,7 @@ fn a_wrong_cell_is_named_by_line_and_column() {
         refusal("a,\"b\nb\"\n1,2\n3,?\n", None),
         format!("table.csv: at line 4, column `b b`: `?`; {feature}")
     );
-    // The whole file tells what the target is, not its first row.
+    // The kind of the target depends on the whole file, not on its first row.
     assert_eq!(table("a,b\n1,2\n3,x\n", Some("b")).target, labels(&[0, 1], &["2", "x"]));
     assert_eq!(
         refusal("a,b\n1,u\n3,\n", Some("b")),
@@ -236,7 +236,7 @@ fn images_and_labels_must_agree() {
     );
 }
 
-/// Two numbers each of the six element types.
+/// Two numbers in each of the six element types.
 #[test]
 fn idx_numbers_of_each_type_are_read() {
     let cases: [(u8, Vec<u8>, [f32; 2]); 6] = [
@@ -324,11 +324,12 @@ fn values_that_are_not_finite_are_counted() {
     );
 }
 
-/// f32 keeps 24 bits: values of size 3 after standardising are off by 3·2⁻²⁴ = 1.8e-7 each, and so is their mean at most.
+/// f32 keeps 24 bits: values of size 3 after standardising are off by 3·2⁻²⁴ = 1.8e-7 each, and so
+/// is their mean at most.
 #[test]
 fn standardised_columns_have_mean_0_and_deviation_1() {
     let mut features = data::read_csv(project("data/digits/digits.csv.gz"), None).unwrap().features;
-    features.column_mut(1).fill(0.1); // constant, and its mean in f64 is not 0.1f32
+    features.column_mut(1).fill(0.1); // constant; its mean in f64 is not 0.1f32
     let standardization = Standardization::fit(&features).unwrap();
     assert_eq!((standardization.scale[0], standardization.scale[1]), (1.0, 1.0));
     standardization.apply(&mut features).unwrap();
@@ -375,7 +376,7 @@ fn a_file_in_the_form_of_one_without_names_has_a_header_of_indices_or_none() {
     assert_eq!(rows("0,1\n0.5,x\n"), (1, true));
 }
 
-/// Arrays of one column in an archive.
+/// An archive of one-column arrays.
 fn archive(arrays: &[(&str, &[f32])]) -> (tempfile::TempDir, PathBuf) {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, numbers) in arrays {
@@ -426,7 +427,7 @@ fn arrays_of_numbers_for_names_are_taken_where_there_are_two_of_them() {
 #[test]
 fn texts_of_several_lines_do_not_hide_what_parts_the_fields() {
     for mark in [';', '\t', '|', ','] {
-        // Most lines stand in quotes, where commas, semicolons and bars part nothing.
+        // Most lines are in quotes, where commas, semicolons and bars are not separators.
         let row = |place: usize| {
             format!(
                 "{place}{mark}\"one, two; three|four\nfive, six; seven\n\n\"\"eight\"\", nine\n\"{mark}{}\n",
@@ -470,7 +471,7 @@ fn a_header_of_more_than_a_mebibyte_is_read_whole() {
         assert_eq!(table.columns()[COLUMNS - 1].name(), names[COLUMNS - 1]);
         assert_eq!(table.columns()[COLUMNS - 1].number(1), Some(2.0));
     }
-    // A quote that means inches does not make all of a long file its header.
+    // A quote that means inches does not turn most of a long file into its header.
     let (_folder, path) = file("disks.csv", format!("5\" disk;y\n{}", "1;2\n".repeat(600_000)));
     assert_eq!(Table::read(&path, &TableOptions::default()).unwrap().rows(), 600_000);
 }

@@ -1,4 +1,4 @@
-//! Which loss, with which options, how large and reduced how: drawn at random for the properties of each loss.
+//! Random draws for property tests: loss, options, shape and reduction.
 
 use gradus::losses::Loss;
 use gradus::{Criterion, Device, Reduction, losses};
@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub struct Draw {
     pub name: &'static str,
-    /// 0 the defaults, else a variant.
+    /// 0: defaults, else the index of a variant.
     options: usize,
     pub rows: usize,
     pub columns: usize,
@@ -16,7 +16,8 @@ pub struct Draw {
     pub seed: u64,
 }
 
-/// Of the losses that `takes` is true for; so many sets of options, rows and columns, and 1 of the latter at the least.
+/// Draws from the losses accepted by `takes`; `below` bounds option set, rows and columns, with at
+/// least 1 of each of the latter.
 pub fn drawn(takes: impl Fn(&dyn Loss) -> bool, below: [usize; 3]) -> impl Strategy<Value = Draw> {
     let names = losses::CATALOGUE.iter().map(|entry| entry.name);
     let taken = |name: &&str| takes(&*losses::from_name(name, &Value::Null).unwrap());
@@ -43,7 +44,7 @@ pub fn drawn(takes: impl Fn(&dyn Loss) -> bool, below: [usize; 3]) -> impl Strat
 }
 
 impl Draw {
-    /// A mean with the default options.
+    /// A mean with default options.
     pub fn once(name: &'static str, rows: usize, columns: usize) -> Self {
         Draw { name, options: 0, rows, columns, reduction: Reduction::Mean, seed: 7 }
     }
@@ -63,6 +64,6 @@ impl Draw {
 }
 
 pub fn config(cases: u32) -> ProptestConfig {
-    // No files beside the tests: a case that failed is printed whole.
+    // No persistence files: a failing case is printed in full.
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }

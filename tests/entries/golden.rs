@@ -1,4 +1,4 @@
-//! Golden values: what PyTorch, Keras and optax computed in f64, against each device.
+//! Golden values: results of PyTorch, Keras and optax in f64, compared on each device.
 
 use crate::support::{Comparison, compare};
 use gradus::{Device, cases};
@@ -33,7 +33,7 @@ struct Worst {
     gradients: Comparison,
 }
 
-/// The golden cases of one loss on a device. Fails where there are none.
+/// The golden cases of one loss on a device. Fails if there are none.
 pub fn check(cases: &[Value], device: &Device) -> Result<(), Failed> {
     if cases.is_empty() {
         return Err("there is no golden case of this loss".into());
@@ -54,11 +54,13 @@ pub fn check(cases: &[Value], device: &Device) -> Result<(), Failed> {
             ));
         }
     }
-    // The golden files hold 12 digits, which is up to 5e-12 of a number; the reference's own rounding is below.
-    // In f32 a mean of few values carries a few roundings of 6e-8 each: 2e-6 leaves room for exp, whose error
-    // WGSL allows to be 3 + 2|x| ulp. A gradient's cell is a difference of factors, each off by up to 4 ulp
-    // (2.4e-7): a cell 400 times smaller than its factors keeps 1e-4. So is an unreduced value of some losses, of terms
-    // each off by their last rounding (6e-8): x - y ln x of a Poisson mean, 300 times smaller than both, keeps 2e-5.
+    // The golden files hold 12 digits, which is up to 5e-12 of a number; the reference's own
+    // rounding is below. In f32 a mean of few values carries a few roundings of 6e-8 each: 2e-6
+    // leaves room for exp, whose error WGSL allows to be 3 + 2|x| ulp. A gradient's cell is a
+    // difference of factors, each off by up to 4 ulp (2.4e-7): a cell 400 times smaller than its
+    // factors keeps 1e-4. The same holds for an unreduced value of some losses, of terms each off
+    // by their last rounding (6e-8): x - y ln x of a Poisson mean, 300 times smaller than both,
+    // keeps 2e-5.
     let is_reference = device.name() == "reference";
     let [reduced, values, gradients] = if is_reference { [6e-12; 3] } else { [2e-6, 2e-5, 1e-4] };
     for (what, found, bound) in [

@@ -1,6 +1,6 @@
-//! A test for each loss, activation and optimizer, and for the matrix product, so that `cargo test huber` runs those of one:
-//! golden values, central differences, each device against the reference, and properties of random draws. Without an adapter
-//! those of the GPU are ignored.
+//! One test per loss, activation and optimizer, and for the matrix product, so that `cargo test
+//! huber` runs only those of huber: golden values, central differences, each device against the
+//! reference, and property tests. Without an adapter the GPU tests are ignored.
 
 mod drawn;
 mod golden;
@@ -22,7 +22,7 @@ use serde_json::Value;
 use drawn::Draw;
 use properties::Property;
 
-/// That all have passed and that there was something to judge.
+/// Asserts that the reports are not empty and all passed.
 fn checked(reports: Result<Vec<Report>>) -> Result<(), Failed> {
     let reports = reports?;
     let is_wrong = |report: &&Report| !report.passed || report.cases == 0;
@@ -39,10 +39,10 @@ fn checked(reports: Result<Vec<Report>>) -> Result<(), Failed> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 
-/// Judges one entry on a device.
+/// Checks one entry on a device.
 type Check = fn(&str, &Device) -> Result<Vec<Report>>;
 
-/// All that a device must be right about.
+/// All checks of a device.
 fn checks() -> Vec<(&'static str, Check)> {
     let loss: Check = |name, device| testing::check_loss(losses::entry(name)?, device);
     let activation: Check =
@@ -58,12 +58,12 @@ fn checks() -> Vec<(&'static str, Check)> {
     all
 }
 
-/// Draws of a loss for each property on the CPU, and on a GPU: there each new set of switches is a pipeline that a software
-/// compiler takes its time for.
+/// Draws per loss and property on the CPU, and on a GPU, where each new set of switches is a
+/// pipeline that a software compiler takes time for.
 const CPU_DRAWS: u32 = 8;
 const GPU_DRAWS: u32 = 2;
 
-/// The draws of a loss, its properties, and the one of a GPU.
+/// The draws of a loss, its properties, and the property for a GPU.
 type Properties = (
     BoxedStrategy<Draw>,
     &'static [(&'static str, Property)],

@@ -1,4 +1,4 @@
-//! What holds for any shape, options and inputs: drawn at random, and made smaller where it does not hold.
+//! Properties that hold for all shapes, options and inputs: drawn at random, and shrunk on failure.
 
 use crate::drawn::{Draw, drawn};
 use crate::support::compare_slices;
@@ -21,7 +21,7 @@ pub fn draws(name: &'static str) -> BoxedStrategy<Draw> {
 struct Data {
     predictions: Array2<f32>,
     dense: Array2<f32>,
-    /// Where the loss takes them and chance would have it.
+    /// Only where the loss takes them, at random.
     labels: Option<Array1<i64>>,
     weight: Array1<f32>,
     mask: Array1<bool>,
@@ -89,16 +89,18 @@ fn data_of(draw: &Draw) -> Data {
     Data { predictions, dense, labels, weight, mask }
 }
 
-/// What a value is a sum of: the reduction's factor, and the sum of the absolute values. By the reference, which has the values one by one.
+/// Error scale of a value: the reduction's factor, and the sum of the absolute values. From the
+/// reference, unreduced.
 struct Terms {
     factor: f64,
     sum: f64,
 }
 
-/// Values and gradient within 2e-5 of what they are made of: golden cases and judges hold each to less; here a mean of hundreds of
-/// values carries up to a hundred roundings of 6e-8, and exp its 3 + 2|x| ulp. Made of: a sum that cancels is off by what its values
-/// are, and a value or slope that cancels, as e^x − yx or the softmax less its target, by its own terms, which are of the size of 1:
-/// a tenth of that is 33 roundings of it.
+/// Values and gradient within 2e-5 of the size of their terms. Golden cases and comparisons have
+/// tighter bounds; here a mean of hundreds of values carries up to a hundred roundings of 6e-8, and
+/// exp its 3 + 2|x| ulp. The scale of a sum that cancels is that of its values; of a value or
+/// gradient that cancels, like e^x − yx or the softmax minus its target, that of its terms, which
+/// are of size 1: a tenth of that is 33 roundings of it.
 fn near(
     exact: &Evaluation<f64>,
     found: &Evaluation<f64>,
@@ -157,7 +159,8 @@ fn agrees(draw: &Draw, device: &Device) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The comparison can fail: it sees a part in ten thousand of a value, and of one number of a gradient.
+/// The comparison can fail: it detects an error of one in ten thousand of a value, and of one
+/// gradient entry.
 pub fn an_error_of_one_in_ten_thousand_is_seen() {
     let draw = Draw::once("huber", 6, 7);
     let inputs = data_of(&draw);
@@ -250,7 +253,7 @@ fn what_is_masked_changes_nothing_and_has_no_gradient(draw: &Draw) -> Result<(),
 }
 
 fn masking_rows_out_is_leaving_them_out(draw: &Draw) -> Result<(), TestCaseError> {
-    // The number of rows itself is what `batch_mean` divides by.
+    // `batch_mean` divides by the number of rows.
     prop_assume!(draw.reduction != Reduction::BatchMean);
     let mut data = data_of(draw);
     data.mask[0] = true;
@@ -285,7 +288,7 @@ fn rows_in_another_order_give_the_gradients_in_that_order(
     let criterion = draw.criterion(&Device::cpu());
     let here = criterion.evaluate(&data.inputs().weight(&data.weight)).unwrap();
     let there = criterion.evaluate(&moved.inputs().weight(&moved.weight)).unwrap();
-    // The factor of `weighted_mean` is a sum in another order: its last bit may differ.
+    // The factor of `weighted_mean` is summed in another order: its last bit may differ.
     let expected: Vec<f64> =
         here.gradient.select(Axis(0), &order).iter().map(|&x| f64::from(x)).collect();
     let found: Vec<f64> = there.gradient.iter().map(|&x| f64::from(x)).collect();
@@ -302,7 +305,8 @@ fn twice_the_weight_is_twice_the_value_and_the_gradient(draw: &Draw) -> Result<(
     let once = criterion.evaluate(&data.inputs().weight(&data.weight)).unwrap();
     let twice = criterion.evaluate(&data.inputs().weight(&double)).unwrap();
     prop_assert_eq!(once.values.mapv(|v| 2.0 * v), twice.values);
-    // Twice is exact, but for a subnormal term (the slopes of `approx_mrr` go down to e⁻¹⁰⁰): each is off by up to 1.4e-45.
+    // Doubling is exact, except for a subnormal term (the gradients of `approx_mrr` go down to
+    // e⁻¹⁰⁰): each is off by up to 1.4e-45.
     for (once, twice) in once.gradient.iter().zip(&twice.gradient) {
         prop_assert!((2.0 * once - twice).abs() <= 1e-42, "twice {once:e} is {twice:e}");
     }

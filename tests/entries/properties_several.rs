@@ -1,4 +1,4 @@
-//! What holds for the losses of several inputs, whatever their shapes, options and numbers: drawn at random.
+//! Properties of multi-input losses for all shapes, options and inputs: drawn at random.
 
 use crate::drawn::{Draw, drawn};
 use crate::properties::Property;
@@ -8,10 +8,10 @@ use gradus::{Criterion, Device, Evaluation, Inputs, Reduction};
 use ndarray::{ArrayD, Axis};
 use proptest::prelude::*;
 
-/// Draws of one loss of several inputs.
+/// Draws of one multi-input loss.
 pub fn draws(name: &'static str) -> BoxedStrategy<Draw> {
-    // The gradient of ArcFace's margin has no bound where a logit goes to 1, and the rounding of the logit grows with it: the
-    // device checks have data of its domain.
+    // The gradient of ArcFace's margin is unbounded where a logit approaches 1, and the rounding of
+    // the logit grows with it: the device checks have data of its domain.
     let is_bounded = |draw: &Draw| !format!("{:?}", draw.loss()).contains("Some(ArcFace)");
     drawn(move |loss| loss.name() == name, [9, 30, 40])
         .prop_filter("a bounded gradient", is_bounded)
@@ -84,7 +84,7 @@ fn data_of(draw: &Draw) -> Data {
     data
 }
 
-/// All gradients, the first first.
+/// All gradients, in the order of the inputs.
 fn gradients<R: Clone + Into<f64>>(found: &Evaluation<R>) -> Vec<Vec<f64>> {
     let others = found.others.iter().map(|(_, gradient)| gradient);
     std::iter::once(&found.gradient)
@@ -97,7 +97,8 @@ fn is_same(one: f64, other: f64) -> bool {
     one == other || (one.is_nan() && other.is_nan())
 }
 
-/// Within `share` of the largest number: of its tensor, where sums of hundreds of terms each round by 6e-8.
+/// Within `share` of the largest number of the tensor, where sums of hundreds of terms each round
+/// by 6e-8.
 fn near(exact: &[f64], found: &[f64], share: f64) -> Result<(), TestCaseError> {
     prop_assert_eq!(exact.len(), found.len());
     let largest =
@@ -121,7 +122,8 @@ fn agrees(draw: &Draw, device: &Device) -> Result<(), TestCaseError> {
         let exact = draw.criterion(&Device::reference()).evaluate_f64(&inputs).unwrap();
         let found = draw.criterion(device).evaluate_f64(&inputs).unwrap();
         near(&values(&exact), &values(&found), 2e-5)?;
-        // A gradient's cell may be a difference of terms ten times its tensor's largest: the limit of the golden cases.
+        // A gradient's cell may be a difference of terms ten times its tensor's largest: the bound
+        // of the golden cases.
         for (exact, found) in gradients(&exact).iter().zip(&gradients(&found)) {
             near(exact, found, 1e-4)?;
         }
@@ -213,7 +215,7 @@ fn the_gradients_grow_with_the_upstream_and_the_value_does_not(
     let plain = criterion.evaluate(&data.inputs()).unwrap();
     let scaled = criterion.evaluate(&data.inputs().upstream(&upstream)).unwrap();
     near(&values(&plain), &values(&scaled), 0.0)?;
-    // Four times is exact in itself, but a sum of subnormal terms is not.
+    // A factor of four is exact, but a sum of subnormal terms is not.
     for (plain, scaled) in times(-4.0, &plain).iter().zip(gradients(&scaled)) {
         near(plain, &scaled, 2e-7)?;
     }
@@ -221,7 +223,7 @@ fn the_gradients_grow_with_the_upstream_and_the_value_does_not(
 }
 
 fn a_masked_sum_is_that_of_the_values_kept(draw: &Draw) -> Result<(), TestCaseError> {
-    // The candidates of a similarity take part in the values of others.
+    // The candidates of a similarity affect the values of other rows.
     let loss = draw.loss();
     prop_assume!(!matches!(loss.family(), Family::MultiInput(Frame::Similarity(_), _)));
     let data = data_of(draw);

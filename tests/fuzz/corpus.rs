@@ -1,4 +1,4 @@
-//! Small files of each format, whole and right.
+//! Small valid files of each format.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,7 +12,7 @@ use gradus::{Average, Dense, Device, Fit, Model, Sequential, activations::Relu, 
 use ndarray::array;
 use serde_json::Value;
 
-/// The largest case of the golden files that is taken, in bytes: mutants of large ones take long and reach no more.
+/// Largest golden case used, in bytes: mutants of larger ones take longer and reach no further.
 const LARGEST_CASE: usize = 3000;
 
 fn with_compressed(mut files: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
@@ -69,7 +69,7 @@ pub fn ratings() -> Vec<Vec<u8>> {
     ])
 }
 
-/// What `save` writes.
+/// Bytes written by `save`.
 fn saved(save: impl Fn(&Path) -> gradus::Result<()>) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
     let path = folder.path().join("saved");
@@ -128,7 +128,7 @@ pub fn recommenders() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The small cases of the golden files: each loss, optimizer and schedule is among them.
+/// The small cases of the golden files, including each loss, optimizer and schedule.
 pub fn cases() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut files: Vec<_> =

@@ -1,4 +1,4 @@
-//! The readers, each with a small corpus, the edits that lead deep into it, and what is asked of it.
+//! The readers, each with a small corpus, edits that get deep into it, and a check of its result.
 
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
@@ -15,20 +15,20 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use crate::corpus;
 use crate::mutate::Mutator;
 
-/// What a reader says: what it read is right, or a message.
+/// Outcome of a reader: a valid result, or a message.
 type Said = Result<(), String>;
 
 pub struct Format {
-    /// The name of the file, which leads to the reader.
+    /// The name of the file, which selects the reader.
     pub file: &'static str,
     pub corpus: Vec<Vec<u8>>,
-    /// Edits bytes of the corpus, of which all is at hand.
+    /// Edits bytes of the corpus; the whole corpus is available.
     pub edit: fn(&mut Mutator, &mut Vec<u8>, &[Vec<u8>]),
     /// Reads the file; the number varies the options.
     pub read: fn(&Path, usize) -> Said,
 }
 
-/// All formats that are read from users.
+/// All formats that users' files are read in.
 pub fn all() -> Vec<Format> {
     let numpy = [
         "column_f8.npy",
@@ -134,7 +134,8 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory can be written")
 }
 
-/// Edits what a gzip stream holds and compresses it again, so that its checksum does not end the reading at once.
+/// Edits the content of a gzip stream and recompresses it, so that its checksum does not reject it
+/// immediately.
 fn within_gzip(
     m: &mut Mutator,
     bytes: &mut Vec<u8>,
@@ -150,7 +151,7 @@ fn within_gzip(
         m.bytes(bytes, corpus);
     } else {
         let mut plain = Vec::new();
-        // What there is of a stream that is broken already.
+        // The readable prefix of a stream that is already damaged.
         let _ = GzDecoder::new(&bytes[..]).read_to_end(&mut plain);
         edit(m, &mut plain, corpus);
         *bytes = compressed(&plain);
@@ -161,7 +162,7 @@ fn text(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     within_gzip(m, bytes, corpus, Mutator::text);
 }
 
-/// Types, numbers of dimensions and sizes; then, often, as many bytes as they say.
+/// Types, numbers of dimensions and sizes; then, often, as many bytes as they require.
 fn idx(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     within_gzip(m, bytes, corpus, |m, bytes, corpus| {
         if bytes.len() < 8 || m.chance(0.4) {
@@ -191,7 +192,7 @@ fn idx(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     });
 }
 
-/// A header of drawn parts with its own length in front, and bytes behind it.
+/// A header of random components with its own length before it, and bytes after it.
 fn npy(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     within_gzip(m, bytes, corpus, |m, bytes, corpus| {
         if bytes.len() < 10 || m.chance(0.4) {
@@ -225,7 +226,7 @@ fn npy(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     });
 }
 
-/// Edits an array within the archive and packs it again; else the archive's bytes.
+/// Edits an array within the archive and repacks it; otherwise edits the archive's bytes.
 fn npz(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     let unpacked = || {
         let mut archive = ZipArchive::new(Cursor::new(&bytes[..])).ok()?;
@@ -256,7 +257,7 @@ fn npz(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
         if m.chance(0.5) { CompressionMethod::Stored } else { CompressionMethod::Deflated };
     for (name, content) in files {
         let options = SimpleFileOptions::default().compression_method(method);
-        // Two of one name are refused by the writer.
+        // The writer rejects two entries of one name.
         if writer.start_file(name, options).is_ok() {
             writer.write_all(&content).expect("memory can be written");
         }
@@ -283,7 +284,7 @@ fn safetensors(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     *bytes = [&(text.len() as u64).to_le_bytes()[..], &text, &values].concat();
 }
 
-/// Edits the description, which stands as text in the metadata.
+/// Edits the description, stored as text in the metadata.
 fn describe(m: &mut Mutator, header: &mut Value) {
     const NAMES: [&str; 16] = [
         "adam",
@@ -318,7 +319,7 @@ fn describe(m: &mut Mutator, header: &mut Value) {
     }
 }
 
-/// A case with other names, shapes and numbers; now and then text that is no JSON.
+/// A case with other names, shapes and numbers; occasionally text that is not JSON.
 fn eval_cases(m: &mut Mutator, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     const NAMES: [&str; 22] = [
         "mse",

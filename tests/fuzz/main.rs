@@ -1,8 +1,9 @@
-//! Damaged files for every reader: none may panic, take ten seconds, hold memory that the file does not bear out, or be
-//! refused without a word.
+//! Damaged files for every reader: none may cause a panic, take ten seconds, allocate memory out of
+//! proportion to the file, or be rejected without a message.
 //!
-//! The same seed draws the same files. `GRADUS_FUZZ=600000 cargo test --release --test fuzz` reads so many, and
-//! `GRADUS_FUZZ_SEED` draws others. A file that is found out is kept in the target's folder for tests.
+//! The same seed draws the same files. `GRADUS_FUZZ=600000 cargo test --release --test fuzz` sets
+//! their number, and `GRADUS_FUZZ_SEED` draws others. A failing file is stored in the target folder
+//! for tests.
 #![cfg(feature = "data")]
 
 mod corpus;
@@ -25,15 +26,15 @@ use support::counting::{Counting, peak_of};
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// One test at a time: what is counted is what the whole process holds.
+/// One test at a time: memory is counted for the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Files in all where nobody asks for more.
+/// Default total number of files.
 const FILES: u64 = 30_000;
 
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Bytes that may be held while a file of so many is read.
+/// Limit of the memory held while reading a file of the given size, in bytes.
 fn most_held(file: usize) -> usize {
     16 * file + (64 << 20)
 }
@@ -43,7 +44,8 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     text.parse().unwrap_or_else(|_| panic!("{variable} is `{text}`; it must be a whole number"))
 }
 
-/// Ends the process where one file takes too long; a thread cannot be ended. The file is there to be looked at.
+/// Ends the process if one file takes too long, since a thread cannot be stopped. The file remains
+/// for inspection.
 fn watch(started: &'static AtomicU64, path: PathBuf) {
     std::thread::spawn(move || {
         let (mut file, mut since) = (0, Instant::now());
@@ -60,7 +62,7 @@ fn watch(started: &'static AtomicU64, path: PathBuf) {
     });
 }
 
-/// What was found, by its kind, with the first file of each kind.
+/// Failures by kind, with the first file of each kind.
 #[derive(Default)]
 struct Findings(BTreeMap<String, PathBuf>);
 
@@ -74,10 +76,10 @@ impl Findings {
     }
 }
 
-/// Where the last panic came from.
+/// Location of the last panic.
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
-/// Whether a file was read, and what is wrong with how it was.
+/// Reads a file: true if it was accepted, and a description of any failure.
 fn check(format: &Format, path: &Path, size: usize, iteration: usize) -> (bool, Option<String>) {
     let start = Instant::now();
     let (outcome, held) =
@@ -87,7 +89,7 @@ fn check(format: &Format, path: &Path, size: usize, iteration: usize) -> (bool, 
     };
     let message = said.as_ref().err().cloned().unwrap_or("read".into());
     let fault = if held > most_held(size) {
-        // Told by powers of two, so that one kind is told once.
+        // Reported in powers of two, so that each kind is reported once.
         Some(format!(
             "holds up to 2^{} bytes for a file of up to 2^{}",
             held.ilog2() + 1,
@@ -144,7 +146,7 @@ fn fuzz(file: &str) {
     let report: Vec<String> =
         findings.0.iter().map(|(kind, file)| format!("{kind}\n    {}", file.display())).collect();
     assert!(report.is_empty(), "\n{}", report.join("\n"));
-    // Were all refused at once, the edits would reach nothing.
+    // If all were rejected early, the edits would reach nothing.
     assert!(read * 50 > files && read < files, "{read} of {files} are read");
 }
 

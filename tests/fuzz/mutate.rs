@@ -3,10 +3,10 @@
 use gradus::random::Random;
 use serde_json::{Map, Value, json};
 
-/// Draws edits; the same seed and stream draw the same ones.
+/// Generates edits; the same seed and stream give the same ones.
 pub struct Mutator(Random);
 
-/// Numbers at the ends of the integer types, and sizes that no small file can hold.
+/// The extremes of the integer types, and sizes that no small file can hold.
 const WHOLE: [u64; 16] = [
     0,
     1,
@@ -26,7 +26,7 @@ const WHOLE: [u64; 16] = [
     u64::MAX,
 ];
 
-/// Pieces of text that readers of tables, of lines and of headers treat apart.
+/// Tokens that readers of tables, lines and headers handle specially.
 const TOKENS: &[&str] = &[
     "\"",
     "\"\"",
@@ -84,7 +84,7 @@ impl Mutator {
         Mutator(Random::new(seed, stream))
     }
 
-    /// A number below `count`, 0 for none.
+    /// A number below `count`; 0 if `count` is 0.
     pub fn below(&mut self, count: usize) -> usize {
         (self.0.uniform() * count as f64) as usize
     }
@@ -113,7 +113,7 @@ impl Mutator {
         start..start + self.below(most + 1)
     }
 
-    /// One to four edits of bytes, with pieces of `others`.
+    /// One to four edits of bytes, with fragments of `others`.
     pub fn bytes(&mut self, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
         for _ in 0..=self.below(4) {
             let place = self.below(bytes.len());
@@ -154,7 +154,8 @@ impl Mutator {
         }
     }
 
-    /// One to four edits of text: tokens replaced, dropped, doubled; lines moved; now and then bytes.
+    /// One to four edits of text: tokens replaced, dropped, doubled; lines moved; occasionally
+    /// bytes.
     pub fn text(&mut self, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
         for _ in 0..=self.below(4) {
             let separators: Vec<usize> = (0..bytes.len())
@@ -220,7 +221,7 @@ impl Mutator {
         }
     }
 
-    /// One edit somewhere within a value; `words` are names that mean something there.
+    /// One edit somewhere within a value; `words` are meaningful names.
     pub fn json(&mut self, value: &mut Value, words: &[&str]) {
         let goes_deeper = self.chance(0.8);
         match value {

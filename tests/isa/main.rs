@@ -1,9 +1,11 @@
-//! AMD's production compiler as an oracle: no program of the library keeps memory in place of registers, spills, leaves a SIMD with few
-//! waves, overflows the instruction cache or takes long to compile. What does today is listed in `examples/isa/exceptions.txt`, which may
-//! only shrink.
+//! AMD's production compiler as an oracle: no program of the library uses memory in place of
+//! registers, spills, leaves a SIMD with few waves, overflows the instruction cache or takes long
+//! to compile. Current exceptions are listed in `examples/isa/exceptions.txt`, which may only
+//! shrink.
 //!
-//! One program of each label is compiled, for gfx1100. `GRADUS_ISA=all` compiles all programs for all families that the list names
-//! (half an hour on two cores). Where RADV is not installed the tests are ignored; with `GRADUS_REQUIRE_RADV` they fail.
+//! One program per label is compiled, for gfx1100. `GRADUS_ISA=all` compiles all programs for all
+//! families in the list (half an hour on two cores). Without RADV the tests are ignored, or fail
+//! with `GRADUS_REQUIRE_RADV`.
 
 #[path = "../../examples/isa/compile.rs"]
 mod compile;
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
         && let Some(manifest) = compiler::manifest()
         && let Ok(mut again) = compiler::command_for("gfx1100", &manifest)
     {
-        // A process of its own: the Vulkan loader takes the driver from the environment.
+        // A separate process: the Vulkan loader takes the driver from the environment.
         let status = again.args(std::env::args_os().skip(1)).status();
         return ExitCode::from(
             status.ok().and_then(|status| status.code()).map_or(101, |code| code as u8),
@@ -75,7 +77,7 @@ fn main() -> ExitCode {
             Trial::test(name, move || keeps_the_limits(&family, whole)).with_ignored_flag(ignored),
         );
     }
-    // One after the other: each uses all cores.
+    // Sequential: each uses all cores.
     libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials).exit_code()
 }
 
@@ -90,7 +92,7 @@ fn families_of(list: &[Exception]) -> Vec<String> {
     families
 }
 
-/// Compiles in this process, or in one of its own for another family than this one's.
+/// Compiles in this process, or in a child process for a family other than this one's.
 fn keeps_the_limits(family: &str, whole: bool) -> Result<(), Failed> {
     if compiler::family_of_this_process().is_none_or(|own| own != family) {
         let manifest = compiler::manifest().ok_or("RADV is not installed")?;
@@ -120,7 +122,7 @@ fn list_survives_a_round_trip() -> Result<(), String> {
     Ok(())
 }
 
-/// This process sees RADV's null device and no other adapter.
+/// This process sees only RADV's null device.
 fn null_device_is_refused() -> Result<(), Failed> {
     let error = gradus::Device::gpu().err().ok_or("a null device was opened")?.to_string();
     assert!(error.contains("null device, which compiles shaders and cannot compute"), "{error}");
@@ -172,7 +174,7 @@ fn changes_of_a_group_are_told() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The limits that a text breaks as a compute shader of one binding.
+/// The limits broken by a shader body, as a compute shader with one binding.
 fn limits_broken_by(body: &str) -> Result<Vec<Limit>, Failed> {
     let text = format!("@group(0) @binding(1) var<storage, read_write> data: array<f32>;\n{body}");
     let program = Joined {
@@ -191,7 +193,8 @@ const HEAD: &str =
     "@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {\n";
 
 fn spilling_kernel_is_refused() -> Result<(), Failed> {
-    // 400 values that are loaded before a barrier and needed behind it: more than the 256 registers of a lane.
+    // 400 values loaded before a barrier and used after it: more than the 256 registers of a SIMD
+    // lane.
     let loads: String =
         (0..400).map(|i| format!("let x{i} = data[id.x * 400u + {i}u];\n")).collect();
     let stores: String =

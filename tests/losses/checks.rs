@@ -1,10 +1,10 @@
-//! The judges of tests/entries.rs with wgpu's bounds checks.
+//! The checks of tests/entries with wgpu's bounds checks enabled.
 
 use crate::support::gpu;
 use gradus::testing::{self, Report};
 use gradus::{Device, Gpu, GpuOptions, Result, activations, losses, optimizers};
 
-/// Prints every report and asks that all have passed and none was empty.
+/// Prints every report and asserts that none is empty and all have passed.
 fn ask(device: &str, reports: Result<Vec<Report>>, failures: &mut Vec<String>) {
     for report in reports.unwrap_or_else(|error| panic!("{device}: {error}")) {
         println!(
@@ -21,7 +21,8 @@ fn apply_update(failures: Vec<String>) {
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
-/// wgpu's own bounds checks turn a read or a write outside into a harmless one: results that hinge on it change.
+/// wgpu's bounds checks make out-of-bounds reads and writes harmless: results that depend on one
+/// change.
 #[test]
 fn results_are_right_with_bounds_checked_too() {
     let Some(_) = gpu() else { return };

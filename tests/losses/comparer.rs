@@ -1,5 +1,5 @@
-//! The judges can fail: what is wrong by a little, missing or no number at all is refused, in the comparer and through
-//! the whole path of a device.
+//! The comparisons can fail: results that are slightly wrong, missing or NaN are rejected, by the
+//! comparison itself and through a device's whole path.
 
 use gradus::cpu::simd;
 use gradus::losses::{Auxiliary, Row, Target};
@@ -106,7 +106,7 @@ macro_rules! entry {
     };
 }
 
-/// A loss whose Rust side is the squared error, with whatever filling.
+/// A loss whose CPU implementation is the squared error, with any shader.
 macro_rules! squared_error {
     ($loss:ident, $shader:literal) => {
         #[derive(Clone, Debug)]
@@ -162,7 +162,7 @@ squared_error!(
     "fn loss(x: f32, y: f32) -> Loss { let e = clamp(x - y, -1e3, 1e3); return Loss(e * e, 2.0 * e); }"
 );
 
-/// Whether the judge lets a filling pass on the GPU; nothing where there is none.
+/// True if the GPU check accepts a shader; `None` without a GPU.
 fn passes(entry: &'static Entry<dyn Loss>) -> Option<bool> {
     let device = crate::support::gpu()?;
     let reports = testing::check_loss(entry, &device).expect("it runs");
@@ -191,13 +191,13 @@ fn a_filling_that_gives_nan_is_refused() {
     assert_ne!(passes(Broken::entry()), Some(true));
 }
 
-/// Large errors are drawn too: a clamp that few would notice is found.
+/// Large errors are drawn too, so a clamp that affects few values is detected.
 #[test]
 fn a_filling_that_cuts_large_errors_is_refused() {
     assert_ne!(passes(HidesNan::entry()), Some(true));
 }
 
-/// A row-wise loss, Σ t x, whose gradient the filling leaves 0 in the last column.
+/// A row-wise loss, Σ t x, whose shader leaves the gradient of the last column 0.
 #[derive(Clone, Debug)]
 struct ForgetsAColumn;
 

@@ -1,4 +1,5 @@
-//! Losses of whole answers behind a linear layer against the same in four steps: products, cross-entropy of the tokens, sums, loss.
+//! Losses of whole completions behind a linear layer, compared with four separate steps: products,
+//! cross-entropy of the tokens, sums, loss.
 
 use crate::support::each_device;
 use gradus::losses::{
@@ -14,7 +15,7 @@ fn number(place: usize, seed: usize) -> f32 {
     ((place * 7919 + seed * 104_729 + place * place % 31) % 15) as f32 / 8.0 - 0.875
 }
 
-/// Answers in pairs, all chosen ones first.
+/// Completions in pairs, all chosen ones first.
 struct Completions {
     x: Array3<f32>,
     weight: Array2<f32>,
@@ -73,7 +74,7 @@ impl Completions {
             .map_axis(Axis(1), |row| row.iter().filter(|&&label| label != -100).count() as f64);
         let share = kept.mapv(|kept| if average { 1.0 / kept } else { 1.0 });
         let sums = costs.values.to_shape((completions, tokens)).unwrap().sum_axis(Axis(1));
-        // In f32, as the loss takes them: the test asks for no more digits of its sums.
+        // In f32, as the loss takes them: the test requires no more digits of its sums.
         let logs = (-sums * &share).mapv(|log| log as f32);
         let (chosen, rejected) = (
             logs.slice(ndarray::s![..completions / 2]),
@@ -140,9 +141,10 @@ fn fused_gives_what_four_steps_give() {
                         .reduction(reduction)
                         .evaluate_f64(&completions.inputs_with_reference())
                         .unwrap();
-                    // What stands against it is itself rounded to f32 in its middle: log-probabilities of up to 70 tokens of about
-                    // 5 each, 350 · 2⁻²⁴, times β are 5e-6 of h. A sum over 32,771 classes rounds √32,771 · 2⁻²⁴ = 1.1e-5 of what
-                    // it holds on its way, which is several times its result: 1e-4, the limit of the golden cases.
+                    // The comparison value is itself rounded to f32 midway: log-probabilities of up
+                    // to 70 tokens of about 5 each, 350 · 2⁻²⁴, times β are 5e-6 of h. A sum over
+                    // 32,771 classes rounds √32,771 · 2⁻²⁴ = 1.1e-5 of its intermediate sums, which
+                    // are several times its result: 1e-4, the bound of the golden cases.
                     compare(&title, &found.values, &value, 1e-5);
                     compare(&title, &found.gradient, &gradients[0], 1e-4);
                     for (name, exact) in
@@ -169,7 +171,7 @@ fn is_finite(found: &Evaluation<f64>) -> bool {
 #[test]
 fn an_answer_without_tokens_has_log_probability_0() {
     let mut completions = completions(2, 3, 4, 5);
-    completions.targets.row_mut(2).fill(-100); // the rejected one of the first pair
+    completions.targets.row_mut(2).fill(-100); // the rejected completion of the first pair
     let desirable = array![1.0_f32, -1.0, 1.0, -1.0];
     let reference = Array1::<f32>::zeros(4);
     for device in each_device() {
@@ -192,7 +194,7 @@ fn an_answer_without_tokens_has_log_probability_0() {
             );
         }
         assert_eq!(kto.values[2], 0.5, "{}", device.name());
-        // Its odds are infinite: the pair is left out.
+        // Its odds are infinite: the pair is excluded.
         let orpo =
             LinearOrpo::new().on(&device).unwrap().evaluate_f64(&completions.inputs()).unwrap();
         assert!(is_finite(&orpo) && orpo.count == 1, "{}", device.name());
@@ -228,7 +230,8 @@ fn an_answer_without_tokens_has_log_probability_0() {
 
 #[test]
 fn certain_answers_give_numbers() {
-    // Every token has probability 1 in f32, of the second pair's rejected answer 0.
+    // Every token has probability 1 in f32, except in the second pair's rejected completion, where
+    // it is 0.
     let x = Array3::from_shape_fn(
         (4, 2, 1),
         |(completion, ..)| if completion == 3 { -1.0 } else { 1.0 },
@@ -264,7 +267,7 @@ fn what_does_not_fit_is_named() {
     let criterion = LinearDpo::new().on(&Device::reference()).unwrap();
     let error = criterion.evaluate(&labels.inputs()).unwrap_err();
     assert!(matches!(error, Error::Label { row: 5, label: 5, classes: 5, .. }), "{error}");
-    // Nobody looks at the labels and the hidden states of a masked pair, or of an ignored token.
+    // The labels and hidden states of a masked pair, or of an ignored token, are not read.
     labels.x[[1, 0, 0]] = f32::NAN;
     let ignored = labels.targets.indexed_iter().find(|(_, label)| **label == -100).unwrap().0;
     labels.x[[ignored.0, ignored.1, 0]] = f32::INFINITY;
@@ -312,7 +315,8 @@ fn nan_comes_out_of_its_pair_alone() {
 
 #[test]
 fn a_student_near_its_teacher_keeps_the_digits_of_their_divergence() {
-    // The divergence is about β(1 − β)/2 · 1e-6 ·…, of terms of size 1: what cancels would leave no digit of it in f32.
+    // The divergence is about β(1 − β)/2 · 1e-6 ·…, of terms of size 1: cancellation would leave
+    // none of its digits in f32.
     let teacher = Array2::from_shape_fn((5, 40), |(i, j)| 3.0 * number(i * 40 + j, 7));
     let student =
         &teacher + &Array2::from_shape_fn((5, 40), |(i, j)| number(i * 40 + j, 8) / 1024.0);
@@ -326,7 +330,8 @@ fn a_student_near_its_teacher_keeps_the_digits_of_their_divergence() {
         assert!(exact.value() > 0.0 && exact.value() < 1e-5, "{}", exact.value());
         for device in each_device() {
             let found = loss().on(&device).unwrap().value_and_gradient(&student, &teacher).unwrap();
-            // ln(p/q) is about 1e-3 and off by 1e-7 or so in common, which the value feels in the second order.
+            // ln(p/q) is about 1e-3 with a common error of about 1e-7, which affects the value in
+            // second order.
             let off = (found.value() - exact.value()).abs() / exact.value();
             assert!(
                 off <= 2e-5,

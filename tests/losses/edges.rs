@@ -1,5 +1,5 @@
-//! The numbers at the edges of the pointwise losses: kinks, overflow, subnormal numbers, huge counts, infinities. What is
-//! expected was computed from the formulas with 60 digits (mpmath).
+//! Edge cases of the pointwise losses: kinks, overflow, subnormal numbers, huge counts, infinities.
+//! Expected values were computed from the formulas with 60 digits (mpmath).
 
 use crate::support::each_device;
 use gradus::{Criterion, Device, Reduction, losses};
@@ -7,7 +7,7 @@ use ndarray::{Array2, array};
 
 const INF: f64 = f64::INFINITY;
 
-/// Loss, options, and (prediction, target, value, derivative) of some points.
+/// Loss, options, and (prediction, target, value, derivative) at some points.
 type Points = (&'static str, &'static str, &'static [(f64, f64, f64, f64)]);
 
 #[rustfmt::skip]
@@ -73,8 +73,9 @@ fn evaluate(
     (found.value(), found.gradient[0])
 }
 
-/// How far off a result may be: the sum of the ulp that WGSL allows the functions on its way (3 + 2|x| of e^x with |x| ≤ 20 where
-/// it is the driver's, 8 elsewhere) is 50 ulp, 6e-6; below the smallest normal number a device may flush to 0.
+/// Tolerance of a result: the sum of the ulp that WGSL allows for the functions involved (3 + 2|x|
+/// of e^x with |x| ≤ 20 where it is the driver's, 8 elsewhere) is 50 ulp, 6e-6; below the smallest
+/// normal number a device may flush to 0.
 fn is_near(found: f64, expected: f64, exact: bool) -> bool {
     let share = if exact { 1e-8 } else { 6e-6 };
     let flushed = if exact { 1e-44 } else { f64::from(f32::MIN_POSITIVE) };
@@ -92,7 +93,7 @@ fn pointwise_losses_are_right_at_their_edges() {
         for &(name, options, points) in EDGES {
             for &(prediction, target, value, derivative) in points {
                 let (found, slope) = evaluate(name, options, &device, prediction, target);
-                // What overflows in f32 is finite in the reference.
+                // An f32 overflow is finite in the reference.
                 let is_right = |found: f64, expected: f64| {
                     is_near(found, expected, exact)
                         || (exact && expected.is_infinite() && found.abs() > 3.4e38)
@@ -205,13 +206,14 @@ const ROWS: &[OneRow] = &[
     ("ordinal", "{}", &[20.0, -20.0], Label(1), 4.122307240629e-09, &[-2.06115361819e-09, 2.06115361819e-09]),
     ("ordinal", "{}", &[INF, -INF], Label(1), 0.0, &[0.0, 0.0]),
     ("ordinal", "{}", &[0.5], Label(1), 0.4740769841801, &[-0.3775406687981]),
-    // Those that share the maximum share its derivative; the label exactly 1 above passes none; one class has no rival.
+    // Tied maxima divide the derivative equally; a label exactly 1 above passes none; a single
+    // class has no competitor.
     ("multiclass_hinge", "{}", &[0.0, 2.0, 2.0, 1.0], Label(0), 3.0, &[-1.0, 0.5, 0.5, 0.0]),
     ("multiclass_hinge", "{}", &[2.0, 1.0, 1.0], Label(0), 0.0, &[0.0, 0.0, 0.0]),
     ("multiclass_hinge", "{}", &[-7.0], Label(0), 0.0, &[0.0]),
     ("multiclass_hinge", "{}", &[1.0, -INF], Label(0), 0.0, &[0.0, 0.0]),
     ("multiclass_hinge", "{}", &[-INF, 1.0, 0.0], Label(0), INF, &[-1.0, 1.0, 0.0]),
-    // Keras compares with the label's own 0 too.
+    // As in Keras, the label's own 0 is in the maximum.
     ("categorical_hinge", "{}", &[0.5, -3.0, -2.0], Label(0), 0.5, &[-1.0, 0.0, 0.0]),
     ("categorical_hinge", "{}", &[0.5, -3.0, -2.0], Dense(&[1.0, 0.0, 0.0]), 0.5, &[-1.0, 0.0, 0.0]),
     ("categorical_hinge", "{}", &[0.0, 2.0, 2.0], Label(0), 3.0, &[-1.0, 0.5, 0.5]),
@@ -222,7 +224,7 @@ const ROWS: &[OneRow] = &[
     ("multilabel_soft_margin", "{}", &[1e4, -1e4], Dense(&[0.0, 1.0]), 1e4, &[0.5, -0.5]),
     ("multilabel_soft_margin", "{}", &[INF, -INF], Dense(&[1.0, 0.0]), 0.0, &[0.0, 0.0]),
     ("multilabel_soft_margin", "{}", &[20.0], Dense(&[1.0]), 2.061153620314e-9, &[-2.06115361819e-9]),
-    // Nothing there and nothing found; all found; very little of it.
+    // Nothing present and nothing found; everything found; very little of it.
     ("dice", r#"{"smooth": 0.0}"#, &[0.0, 0.0], Dense(&[0.0, 0.0]), 0.0, &[0.0, 0.0]),
     ("dice", r#"{"smooth": 0.0}"#, &[1.0, 0.0], Dense(&[1.0, 0.0]), 0.0, &[-0.5, 0.5]),
     ("dice", r#"{"smooth": 0.0}"#, &[9.5367431640625e-7, 1.0], Dense(&[1.0, 0.0]), 0.999999046326, &[-0.999999046326, 4.768367035e-7]),
@@ -257,8 +259,9 @@ fn evaluate_row(row: &OneRow, device: &Device) -> (f64, Vec<f64>) {
     (found.value(), found.gradient.iter().copied().collect())
 }
 
-/// A logit of up to 64 (the scale of ArcFace) is rounded at 4e-6, with its margin and once more below the maximum; e^x carries that
-/// on as its relative error, and so do the value and each derivative.
+/// A logit of up to 64 (the scale of ArcFace) is rounded at 4e-6, with its margin and once more
+/// relative to the maximum; e^x turns that into a relative error, and so do the value and each
+/// derivative.
 const ROW_SHARE: f64 = 2e-5;
 
 #[test]
@@ -308,12 +311,13 @@ fn targets_of_another_kind_than_a_loss_over_classes_takes_are_refused() {
         let error = refused(&predictions, name, (&labels).into());
         assert!(error.starts_with(name) && error.contains("dense targets"), "{error}");
     }
-    // Two thresholds part three classes.
+    // Two thresholds separate three classes.
     assert!(refused(&predictions, "ordinal", (&beyond).into()).contains('3'));
     assert!(refused(&predictions, "nll", (&last).into()).contains('2'));
 }
 
-/// The softmax of one class is 1 whatever its logit. A drawn case once had 2.4e-7 here, of terms that should have cancelled.
+/// The softmax of a single class is 1 for any logit. A random case once gave 2.4e-7 here, from
+/// terms that should have cancelled.
 #[test]
 fn one_class_has_no_gradient_under_dense_targets() {
     let predictions = Array2::from_shape_fn((40, 1), |(row, _)| 0.37 * row as f32 - 7.0);

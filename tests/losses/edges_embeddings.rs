@@ -1,5 +1,5 @@
-//! The losses over embeddings at their edges: zero, equal, huge and tiny vectors, one row, one column, all labels equal or all
-//! different, NaN in one row, rows that a mask leaves out.
+//! Edge cases of the embedding losses: zero, equal, huge and tiny vectors, one row, one column, all
+//! labels equal or all different, NaN in one row, masked rows.
 
 #![allow(
     clippy::approx_constant,
@@ -11,8 +11,9 @@ use gradus::losses;
 use gradus::{Criterion, Device, Evaluation, Inputs, Reduction};
 use ndarray::{Array1, Array2, ArrayD, array};
 
-/// A row of two or three vectors with what PyTorch 2.15 computes for it in f64, its inputs rounded to f32. At a hinge's boundary the
-/// gradient passes, as in the versions before, where 2.15 has 0.
+/// A row of two or three vectors with the results of PyTorch 2.15 in f64, for inputs rounded to
+/// f32. At a hinge's boundary the gradient is that of the active side, as in earlier versions; 2.15
+/// gives 0.
 struct Edge {
     loss: &'static str,
     options: &'static str,
@@ -85,7 +86,8 @@ fn criterion(loss: &str, options: &str, device: &Device) -> Criterion {
     Criterion::from_boxed(loss, device).expect("the device opened before")
 }
 
-/// Off by no more than 1e-5 of the largest; where that is nothing, since the terms cancel, by 1e-6 of the terms, which are 1.
+/// Off by at most 1e-5 of the largest; if that is 0, since the terms cancel, by 1e-6 of the terms,
+/// which are 1.
 fn is_near(found: &[f64], expected: &[f64], exact: bool) -> bool {
     let largest = expected.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
     let tolerance = match (exact, largest < 1e-11) {
@@ -93,7 +95,7 @@ fn is_near(found: &[f64], expected: &[f64], exact: bool) -> bool {
         (false, true) => 1e-6,
         (false, false) => 1e-5 * largest,
     };
-    // Written so that NaN is far.
+    // Written so that NaN fails.
     found.len() == expected.len()
         && found.iter().zip(expected).all(|(f, e)| (f - e).abs() <= tolerance)
 }
@@ -161,7 +163,7 @@ fn losses_over_vectors_are_right_at_their_edges() {
 const OVER_LABELS: [&str; 5] =
     ["sup_con", "nt_xent", "multi_similarity", "circle", "batch_triplet"];
 
-/// Numbers of both signs that no two rows share.
+/// Numbers of both signs, different in every row.
 fn embeddings(rows: usize, columns: usize, size: f32) -> Array2<f32> {
     Array2::from_shape_fn((rows, columns), |(r, c)| {
         size * (1.7 * r as f32 + 2.3 * (c * c) as f32 + 0.4).sin()
@@ -198,7 +200,7 @@ fn a_row_without_what_its_loss_needs_counts_for_nothing() {
                 assert!(found.gradient.iter().all(|&x| x == 0.0), "{} {loss}", device.name());
             }
         }
-        // Nothing but positives: the denominator of each pair is the pair itself.
+        // Only positives: the denominator of each pair is the pair itself.
         let found =
             over_labels("nt_xent", &device, &embeddings(4, 6, 1.0), &array![5_i64, 5, 5, 5]);
         assert_eq!((found.value(), found.count), (0.0, 4), "{}", device.name());
@@ -222,7 +224,7 @@ fn one_row_or_one_column_has_no_gradient() {
             let found = criterion
                 .evaluate_f64(&Inputs::named("first", &first).input("second", &second))
                 .unwrap();
-            // A softmax over one: 0 but for the rounding of a score over 0.07.
+            // A softmax over one candidate: 0 except for the rounding of a score over 0.07.
             assert!(found.value().abs() < 1e-5, "{}: {}", device.name(), found.value());
             assert!(
                 gradients(&found).iter().flatten().all(|x| x.abs() < 1e-4),
@@ -233,7 +235,8 @@ fn one_row_or_one_column_has_no_gradient() {
             let found = criterion
                 .evaluate_f64(&Inputs::named("first", &first).input("second", &second))
                 .unwrap();
-            // The direction of a number is its sign: terms of up to 1/(0.07 |x|), |x| > 0.05, that cancel to some 1e-7 of them.
+            // The direction of a one-column embedding is its sign: terms of up to 1/(0.07 |x|), |x|
+            // > 0.05, that cancel to about 1e-7 of them.
             assert!(
                 gradients(&found).iter().flatten().all(|x| x.abs() < 1e-3),
                 "{}",
@@ -278,7 +281,7 @@ fn nan_in_one_row_makes_every_row_nan_and_over_vectors_its_own_alone() {
     }
 }
 
-/// Directions are all the same to these losses.
+/// These losses depend only on directions.
 #[test]
 fn the_length_of_an_embedding_changes_no_value() {
     let labels = array![0_i64, 1, 0, 1, 1, 2, 0];
@@ -287,7 +290,7 @@ fn the_length_of_an_embedding_changes_no_value() {
             let usual = over_labels(loss, &device, &embeddings(7, 9, 1.0), &labels);
             for size in [1e4, 1e-9] {
                 let found = over_labels(loss, &device, &embeddings(7, 9, size), &labels);
-                // Each score is off by some roundings, which γ or β multiplies by up to 200.
+                // Each score is off by a few roundings, which γ or β multiplies by up to 200.
                 let off = (found.value() - usual.value()).abs();
                 assert!(
                     off <= 1e-4 * usual.value().abs(),
@@ -305,7 +308,7 @@ fn the_length_of_an_embedding_changes_no_value() {
     }
 }
 
-/// A zero vector has no direction: its scores are 0, and its gradient is that of a division by 1e-12.
+/// A zero vector has no direction: its scores are 0, and its gradient is divided by 1e-12.
 #[test]
 fn a_zero_vector_is_divided_by_the_shortest_length() {
     let labels = array![0_i64, 1, 0, 1, 0];
@@ -320,7 +323,8 @@ fn a_zero_vector_is_divided_by_the_shortest_length() {
                 "{} {loss}",
                 device.name()
             );
-            // The zero vector's cells are 1e12 times the others': each kind by its own largest.
+            // The zero vector's cells are 1e12 times the others': each kind is compared relative to
+            // its own largest.
             let is_near = |rows: std::ops::Range<usize>| {
                 let cells = |gradient: &ArrayD<f64>| {
                     gradient.as_slice().unwrap()[6 * rows.start..6 * rows.end].to_vec()
@@ -348,7 +352,7 @@ fn a_masked_row_has_no_value_and_is_a_candidate_of_the_others() {
                 let expected = if mask[row] { all.values[row] } else { 0.0 };
                 assert_eq!(some.values[row], expected, "{} {loss}", device.name());
             }
-            // The hardest of a row may be others.
+            // Different pairs may be the hardest of a row.
             let is_mined = loss == "batch_triplet";
             assert!(
                 is_mined || some.gradient.as_slice().unwrap()[10..15].iter().any(|&x| x != 0.0),
@@ -359,7 +363,7 @@ fn a_masked_row_has_no_value_and_is_a_candidate_of_the_others() {
     }
 }
 
-/// More rows than one chunk of scores holds: the chunks' gradients add up to the whole.
+/// More rows than one chunk of scores holds: the sum of the chunks' gradients is the full gradient.
 #[test]
 fn scores_in_chunks_give_what_f64_gives() {
     let (rows, columns) = (2500, 8);

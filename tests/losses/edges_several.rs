@@ -1,9 +1,9 @@
-//! The numbers at the edges of the losses of several inputs: no alignment, no labels, variances of 0, kinks, huge scores, subnormal numbers,
-//! nothing left.
+//! Edge cases of the multi-input losses: no alignment, no labels, variances of 0, kinks, huge
+//! scores, subnormal numbers, everything masked.
 
 use crate::support::each_device;
 use gradus::losses::{Family, Loss};
-use gradus::{Criterion, Device, Evaluation, Inputs, OnEmpty, Reduction, losses};
+use gradus::{Criterion, Device, Error, Evaluation, Inputs, OnEmpty, Reduction, losses};
 use ndarray::{Array1, Array2, ArrayD, array};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn criterion(name: &str, options: &Value, device: &Device) -> Criterion {
         .reduction(Reduction::Sum)
 }
 
-/// One sequence: its logits, [time, 1, classes], labels and the rows that count.
+/// One sequence: its logits, [time, 1, classes], labels and input length.
 fn ctc(
     device: &Device,
     options: &Value,
@@ -24,7 +24,7 @@ fn ctc(
     rows: i64,
 ) -> Evaluation<f64> {
     let logits = logits.clone().insert_axis(ndarray::Axis(1));
-    // A place behind the labels: an array without any is no array of the device.
+    // One place behind the labels: a device array cannot be empty.
     let targets = Array2::from_shape_fn((1, labels.len() + 1), |(_, place)| {
         labels.get(place).copied().unwrap_or(-7)
     });
@@ -35,7 +35,7 @@ fn ctc(
     criterion("ctc", options, device).evaluate_f64(&inputs).unwrap()
 }
 
-/// f32 rounds each of a few steps by 6e-8, of numbers as large as the value or 1.
+/// f32 rounds each of a few steps by 6e-8 of numbers as large as the value or 1.
 fn assert_near(device: &Device, what: &str, found: f64, expected: f64) {
     let bound = if device.name() == "reference" { 1e-7 } else { 2e-6 };
     let is_near = found == expected || (found - expected).abs() <= bound * expected.abs().max(1.0);
@@ -44,7 +44,7 @@ fn assert_near(device: &Device, what: &str, found: f64, expected: f64) {
 
 #[test]
 fn labels_that_do_not_fit_cost_infinity_or_nothing() {
-    // Between two equal labels stands a blank: three rows at the least.
+    // A blank separates two equal labels: at least three rows.
     let logits = Array2::from_elem((2, 3), 0.5);
     for device in each_device() {
         let found = ctc(&device, &Value::Null, &logits, &[1, 1], 2);
@@ -164,12 +164,13 @@ fn long_sequences_keep_their_digits() {
             .iter()
             .zip(&found.gradient)
             .fold(0.0, |worst: f64, (e, f)| worst.max((e - f).abs()));
-        // Of probabilities: in 300 steps of 6e-8 their logarithms, as large as the value (about 600), come to 1e-5 and more.
+        // Probabilities: in 300 steps of 6e-8 their logarithms, as large as the value (about 600),
+        // reach an error of 1e-5 and more.
         assert!(worst <= 1e-4, "{}: a slope is {worst:e} off", device.name());
     }
 }
 
-/// A loss of numbers of one name each: value, and the derivatives of the first two inputs.
+/// A loss of single named numbers: value, and the derivatives by the first two inputs.
 fn numbers(device: &Device, name: &str, given: &[(&str, f32)]) -> [f64; 3] {
     let arrays: Vec<(&str, Array1<f32>)> =
         given.iter().map(|&(name, x)| (name, array![x])).collect();
@@ -222,12 +223,12 @@ fn equal_scores_lie_on_the_kink_of_margin_ranking() {
     for device in each_device() {
         let given = [("first", 2.0), ("second", 2.0), ("targets", 1.0)];
         let [value, first, second] = numbers(&device, "margin_ranking", &given);
-        // The derivative of `clamp_min` passes at 0, as in PyTorch.
+        // At 0 the derivative of `clamp_min` is not zeroed, as in PyTorch.
         assert_eq!([value, first, second], [0.0, -1.0, 1.0], "{}", device.name());
     }
 }
 
-/// The inputs of a small call of a loss of several inputs, all its numbers `fill`.
+/// The inputs of a small call of a multi-input loss, all numbers from `fill`.
 struct Filled {
     arrays: Vec<(&'static str, ArrayD<f32>)>,
     integers: Vec<(&'static str, ArrayD<i64>)>,
@@ -267,7 +268,8 @@ fn subnormal_numbers_give_finite_values() {
     for device in each_device() {
         for entry in losses::CATALOGUE {
             let criterion = criterion(entry.name, &Value::Null, &device);
-            // A probability's logarithm is no subnormal number, and a sequence of equal labels has no alignment.
+            // The logarithm of a probability cannot be subnormal, and a sequence of equal labels
+            // has no alignment.
             let Some(filled) =
                 Filled::of(criterion.loss(), |place| if place % 2 == 0 { -1e-40 } else { 1e-40 })
             else {
@@ -361,6 +363,33 @@ fn equal_vectors_have_no_angle_and_zero_vectors_no_direction() {
                 "{}",
                 device.name()
             );
+        }
+    }
+}
+
+/// Three rows of no columns are as empty as no rows: both are errors that name the input.
+#[test]
+fn vectors_without_columns_are_empty() {
+    let (rows, nothing) = (Array2::<f32>::zeros((3, 0)), Array2::<f32>::zeros((0, 4)));
+    for device in each_device() {
+        for name in ["cosine_similarity", "triplet_margin"] {
+            for empty in [&rows, &nothing] {
+                let arguments = losses::from_name(name, &Value::Null).unwrap().arguments();
+                let inputs = arguments
+                    .iter()
+                    .take(if name == "triplet_margin" { 3 } else { 2 })
+                    .skip(1)
+                    .fold(Inputs::named(arguments[0].name, empty), |inputs, argument| {
+                        inputs.input(argument.name, empty)
+                    });
+                let error = criterion(name, &Value::Null, &device).evaluate(&inputs).unwrap_err();
+                let shape = format!("{:?}", empty.shape());
+                assert!(
+                    matches!(&error, Error::Empty { name, .. } if name.contains(&shape)),
+                    "{}: {error}",
+                    device.name()
+                );
+            }
         }
     }
 }

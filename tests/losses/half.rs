@@ -1,4 +1,5 @@
-//! Tensors of f16: every loss that takes them gives what it gives in f32 on the same numbers, rounded once.
+//! f16 tensors: every loss that accepts them gives its f32 result on the same numbers, rounded
+//! once.
 
 use crate::support::each_device;
 use gradus::losses::{self, CrossEntropy, Domain, Family, Loss, Mse};
@@ -6,12 +7,12 @@ use gradus::{Criterion, Device, Gpu, GpuOptions, Reduction, Tensor, f16};
 use ndarray::{Array1, ArrayD, IxDyn};
 use serde_json::Value;
 
-/// A number in [−2, 2) that the index fixes.
+/// A deterministic number in [−2, 2) for an index.
 fn number(index: usize) -> f32 {
     (index.wrapping_mul(2_654_435_761) >> 7) as u16 as f32 / 16_384.0 - 2.0
 }
 
-/// Numbers that an input of this kind may hold, rounded.
+/// Numbers in the domain of an input, rounded to f16.
 fn numbers(domain: Domain, [rows, columns]: [usize; 2], seed: usize) -> ArrayD<f16> {
     let each = |one: &dyn Fn(f32) -> f32| {
         (0..rows * columns).map(|i| one(number(i + seed))).collect::<Vec<_>>()
@@ -50,7 +51,7 @@ enum Truths {
 }
 
 impl Truths {
-    /// On a device, in f32 and in f16.
+    /// Uploads to a device in f32 and in f16.
     fn upload(&self, device: &Device) -> [Tensor; 2] {
         match self {
             Truths::Dense(values) => both(device, values),
@@ -70,7 +71,7 @@ fn both(device: &Device, values: &ArrayD<f16>) -> [Tensor; 2] {
     ]
 }
 
-/// One label in five is left out, where the loss knows such.
+/// One label in five is ignored, if the loss supports that.
 fn labels(loss: &dyn Loss, [rows, columns]: [usize; 2]) -> Truths {
     let left_out = loss.ignored().first().copied().unwrap_or(0);
     let label =
@@ -78,7 +79,7 @@ fn labels(loss: &dyn Loss, [rows, columns]: [usize; 2]) -> Truths {
     Truths::Labels((0..rows).map(label).collect())
 }
 
-/// What a loss of a family may be given, each kind once.
+/// Example inputs of a template's losses, one of each kind.
 fn cases(loss: &dyn Loss, shape: [usize; 2]) -> Vec<(ArrayD<f16>, Truths)> {
     let predictions = || numbers(loss.predictions(), shape, 0);
     let rowwise = loss.family().is_rowwise();
@@ -92,14 +93,15 @@ fn cases(loss: &dyn Loss, shape: [usize; 2]) -> Vec<(ArrayD<f16>, Truths)> {
     cases
 }
 
-/// The unit of the last place of f16 at a number: 2⁻¹⁰ of its power of two, 2⁻²⁴ among the subnormal ones.
+/// One ulp of f16 at a number: 2⁻¹⁰ of its power of two, 2⁻²⁴ for subnormal numbers.
 fn unit(x: f32) -> f32 {
     2.0_f32.powf(x.abs().max(2.0_f32.powi(-14)).log2().floor() - 10.0)
 }
 
-/// The gradient in f16 is that in f32 rounded, or, where both kernels' last bits of f32 lie on either side of a tie, its neighbour.
-/// The f32 gradients differ by the order in which a row is summed: 64 roundings of 2⁻²⁴ of the largest slope in the tensor,
-/// which shows where a small slope is the difference of large shares.
+/// The f16 gradient is the f32 gradient rounded, or its neighbour if the kernels' f32 results lie
+/// on either side of a tie. The f32 gradients differ by the order in which a row is summed: 64
+/// roundings of 2⁻²⁴ of the largest entry in the tensor, visible where a small entry is a
+/// difference of large terms.
 fn compare(title: &str, wide: &ArrayD<f32>, half: &ArrayD<f16>) {
     assert_eq!(wide.shape(), half.shape(), "{title}");
     let largest =
@@ -113,7 +115,8 @@ fn compare(title: &str, wide: &ArrayD<f32>, half: &ArrayD<f16>) {
     }
 }
 
-/// Runs a loss both ways; `over` writes the gradient of f16 over the predictions too, where it must have the same bits.
+/// Runs a loss in both types; with `over` the f16 gradient also overwrites the predictions, and
+/// must have the same bits.
 fn check(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over: bool) {
     let device = criterion.device();
     let (loss, shape) = (criterion.loss(), predictions.shape());
@@ -127,8 +130,9 @@ fn check(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over
     let found =
         criterion.backward(&half, &half_truths).unwrap_or_else(|error| panic!("{title}: {error}"));
     let (e, f) = (expected.value().unwrap(), found.value().unwrap());
-    // Summed in another order: the longest sum here has 40,004 terms at 4 · 8 cells a turn, at half an ulp each at random 18
-    // of 6e-8, and the same again over the rows. A row's value may be a difference of its largest number, of 20 at most.
+    // Summed in another order: the longest sum here has 40,004 terms at 4 · 8 cells per iteration,
+    // at half an ulp each at random 18 of 6e-8, and the same again over the rows. A row's value may
+    // be a difference of its largest number, at most 20.
     let near = e.is_finite() && (e - f).abs() <= 4e-6 * (e.abs() + 20.0);
     assert!(e == f || (e.is_nan() && f.is_nan()) || near, "{title}: {f} instead of {e}");
     let gradient = found.gradient.to_half_array().unwrap();
@@ -145,7 +149,7 @@ fn check(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over
     }
 }
 
-/// The losses of the list that take f16, with each set of options; the first is the defaults.
+/// The losses that accept f16, with each set of options; the first is the defaults.
 fn each_loss(rowwise: bool) -> Vec<(Vec<Value>, &'static str)> {
     let takes = |loss: &dyn Loss| match loss.family() {
         Family::Pointwise(_) => !rowwise,
@@ -169,8 +173,9 @@ fn criterion(name: &str, options: &Value, device: &Device, reduction: Reduction)
         .reduction(reduction)
 }
 
-/// Puts NaN, infinities, the ends of f16 and subnormal numbers among the predictions, and NaN among the targets. One in a row:
-/// of two large ones the sum may be small, and what the order of additions leaves of it anything.
+/// Puts NaN, infinities, the extremes of f16 and subnormal numbers among the predictions, and NaN
+/// among the targets. One per row: the sum of two large ones may be small, with a value that
+/// depends on the order of additions.
 fn sprinkle(predictions: &mut ArrayD<f16>, truths: &mut Truths) {
     let special =
         [0x7e00, 0x7c00, 0xfc00, 0x0001, 0x83ff, 0x7bff, 0xfbff, 0x8000].map(f16::from_bits);
@@ -204,7 +209,7 @@ fn pointwise_losses_of_any_shape_are_those_in_f32_rounded() {
     }
 }
 
-/// Rows that end in a word and between two, taken by a lane and by a team.
+/// Rows that end in a word and between two, processed by one thread and by a row group.
 #[test]
 fn row_wise_losses_of_any_length_are_those_in_f32_rounded() {
     let Some(device) = crate::support::gpu() else { return };
@@ -227,7 +232,8 @@ fn row_wise_losses_of_any_length_are_those_in_f32_rounded() {
     }
 }
 
-/// Each bound of the table of variants by row length, and one beyond it, in each residue of four.
+/// Each boundary of the variant table by row length, and one beyond it, in each residue modulo
+/// four.
 #[test]
 fn every_variant_by_row_length_takes_f16() {
     for hardware in [false, true] {
@@ -253,8 +259,9 @@ fn every_variant_by_row_length_takes_f16() {
     }
 }
 
-/// The slope of `mse` is 2(x − y): with y half a unit of the last place of x it is a tie, with a bit more or less beside one. Each
-/// upstream is a power of two, so that f32 rounds nothing but x − y, and the host's f32 the same.
+/// The gradient of `mse` is 2(x − y): with y half an ulp of x it is a tie, with a bit more or less
+/// it is beside one. Each upstream is a power of two, so that f32 rounds only x − y, as in the
+/// host's f32.
 #[test]
 fn the_gradient_is_rounded_to_the_nearest_number_and_ties_to_the_even_one() {
     let all = Array1::from_iter((0..=u16::MAX).map(f16::from_bits)).into_dyn();
@@ -303,7 +310,7 @@ fn numbers_go_up_and_come_down_as_they_are_or_rounded() {
             };
             assert!(wide.iter().zip(&values).all(same), "{}", device.describe());
         }
-        // Columns before rows: the order of the elements is that of the indices.
+        // Column-major: the elements follow the indices, not memory.
         let turned = ndarray::array![[1.0_f32, 2.0, 3.0], [4.0, 5.0, 65_520.0]].reversed_axes();
         let tensor = Tensor::from_array_as_half(&device, turned.view().into_dyn()).unwrap();
         let found: Vec<f32> = tensor.to_array().unwrap().iter().copied().collect();
@@ -314,7 +321,8 @@ fn numbers_go_up_and_come_down_as_they_are_or_rounded() {
     }
 }
 
-/// More cells than one binding takes, in rows of odd length: the second part begins with a row that begins a word.
+/// More cells than one binding holds, in rows of odd length: the second chunk begins with a row
+/// that begins a word.
 #[test]
 fn rows_over_the_binding_limit_are_computed_in_parts() {
     let Some(device) = crate::support::gpu() else { return };

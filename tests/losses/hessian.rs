@@ -1,4 +1,5 @@
-//! The diagonal of the Hessian: judged by central differences of the reference's gradient, then the devices by the reference.
+//! Hessian diagonal: the reference is compared with central differences of its gradient, then the
+//! devices with the reference.
 
 use crate::support::{compare_slices, each_device};
 use gradus::losses::{self, Domain, Family, Loss};
@@ -6,7 +7,7 @@ use gradus::{Criterion, Device, Inputs, Reduction, Targets};
 use ndarray::{Array1, Array2, ArrayD, array};
 use serde_json::{Value, from_str};
 
-/// Every loss with each set of its options that has the diagonal.
+/// Every loss that has a hessian diagonal, with each set of its options.
 fn those_that_have_it() -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for entry in losses::CATALOGUE {
@@ -20,7 +21,7 @@ fn those_that_have_it() -> Vec<(String, Value)> {
     found
 }
 
-/// Numbers that a step of 2⁻⁸ moves exactly, inside the domain.
+/// Numbers inside the domain that a step of 2⁻⁸ changes exactly.
 fn numbers(domain: Domain, [rows, columns]: [usize; 2], seed: usize) -> Array2<f32> {
     Array2::from_shape_fn((rows, columns), |(row, column)| {
         let k = ((row * columns + column) * 7919 + seed * 104_729) % 389;
@@ -35,7 +36,7 @@ fn numbers(domain: Domain, [rows, columns]: [usize; 2], seed: usize) -> Array2<f
     })
 }
 
-/// Everything that can be handed in, on or off.
+/// All optional inputs, each on or off.
 struct Case {
     predictions: Array2<f32>,
     dense: Array2<f32>,
@@ -74,7 +75,8 @@ impl Case {
             weight: Array1::from_shape_fn(rows, |row| 0.5 + (row % 4) as f32),
             mask: Array1::from_shape_fn(rows, |row| row % 5 != 1),
             column_weight: Array1::from_shape_fn(columns, |column| 0.25 + (column % 3) as f32),
-            // Column 5r mod `columns` may be a label: with its class masked the loss is infinite, its derivatives are not.
+            // Column 5r mod `columns` may be a label: with its class masked the loss is infinite,
+            // but its derivatives are not.
             class_mask: Array1::from_shape_fn(columns, |column| column % 11 != 6),
             upstream: ArrayD::from_elem(value_shape, 0.5),
             plain,
@@ -103,8 +105,8 @@ fn slice<T: Clone>(array: &ArrayD<T>) -> Vec<T> {
     array.iter().cloned().collect()
 }
 
-/// (g(x − 2h) − 8g(x − h) + 8g(x + h) − g(x + 2h))/12h with h = 2⁻⁸: h⁴/30 = 8e-12 of the sixth derivative is left out, rounding adds
-/// 1.5 ε/h = 9e-14 of the gradient.
+/// (g(x − 2h) − 8g(x − h) + 8g(x + h) − g(x + 2h))/12h with h = 2⁻⁸: the truncation error is h⁴/30
+/// = 8e-12 of the sixth derivative, rounding adds 1.5 ε/h = 9e-14 of the gradient.
 #[test]
 fn it_is_the_derivative_of_the_gradient() {
     const STEP: f32 = 1.0 / 256.0;
@@ -142,8 +144,8 @@ fn it_is_the_derivative_of_the_gradient() {
     }
 }
 
-/// Within the 1e-4 that a device's gradient is allowed, over the variants of both frames: a lane, a subgroup, a workgroup to a row,
-/// columns by four or not.
+/// Within the 1e-4 allowed for a device's gradient, over the variants of both templates: a thread,
+/// a subgroup or a workgroup per row, columns by four or not.
 #[test]
 fn every_device_gives_that_of_the_reference() {
     for (name, options) in those_that_have_it() {
@@ -175,7 +177,7 @@ fn every_device_gives_that_of_the_reference() {
                         worst.relative <= 1e-4,
                         "labels {labels}, plain {plain}, each {each}: {worst}"
                     );
-                    // Asking changes nothing else, to the bit.
+                    // Requesting it changes no bit of the other results.
                     let alone = criterion.evaluate(&inputs).unwrap();
                     assert_eq!(
                         (alone.values, alone.gradient),
@@ -189,7 +191,7 @@ fn every_device_gives_that_of_the_reference() {
     }
 }
 
-/// p(1 − p) of a class that has almost all of the softmax is what the others have.
+/// p(1 − p) of a class with nearly all of the softmax is the probability of the others.
 #[test]
 fn a_sure_class_keeps_its_digits() {
     let logits = array![[30.0_f32, 0.0, f32::NEG_INFINITY, 30.0 - 1e4], [1e4, -1e4, 1e4, 0.0]];

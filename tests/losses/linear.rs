@@ -1,4 +1,4 @@
-//! Losses fused with a linear layer against the same in three steps: products, loss, products.
+//! Losses fused with a linear layer, compared with three separate steps: products, loss, products.
 
 use crate::support::each_device;
 use gradus::losses::{CrossEntropy, LinearCrossEntropy, Loss};
@@ -13,7 +13,7 @@ fn numbers(rows: usize, columns: usize, seed: usize) -> Array2<f32> {
     Array2::from_shape_fn((rows, columns), number)
 }
 
-/// A layer, its labels and how its loss is reduced.
+/// A layer, its labels and the reduction of its loss.
 struct Layer {
     x: Array2<f32>,
     weight: Array2<f32>,
@@ -52,7 +52,7 @@ impl Layer {
         criterion.evaluate_f64(&inputs).unwrap()
     }
 
-    /// The logits, which f32 holds exactly.
+    /// The logits, exact in f32.
     fn logits(&self) -> Array2<f32> {
         let logits = self.x.dot(&self.weight.t());
         match &self.bias {
@@ -74,7 +74,7 @@ impl Layer {
         criterion.evaluate_f64(&inputs).unwrap()
     }
 
-    /// Holds the fused loss to the three steps on every device.
+    /// Compares the fused loss with the three steps on every device.
     fn check(&self, title: &str, loss: &CrossEntropy) {
         let exact = self.unfused(loss.clone());
         let slopes = exact.gradient.into_dimensionality().unwrap();
@@ -122,8 +122,8 @@ impl Layer {
                     );
                     continue;
                 };
-                // Each derivative is off by some roundings of its own (exp, a division) and by those of its row's sum, each sum over
-                // classes or rows by one for each term.
+                // Each derivative is off by a few roundings of its own (exp, a division) and by
+                // those of its row's sum, each sum over classes or rows by one rounding per term.
                 let share = (32.0 + terms) * unit;
                 compare(&format!("{title}, gradient of {name}"), found, exact, sizes, share);
             }
@@ -182,7 +182,8 @@ fn options_weights_and_ignored_labels_are_those_of_cross_entropy() {
 
 #[test]
 fn chunks_of_rows_add_up_to_the_whole() {
-    // 37 MiB of logits: two chunks on the GPU, five on the CPU, the last ones shorter; 32,771 is no multiple of four.
+    // 37 MiB of logits: two chunks on the GPU, five on the CPU, the last ones shorter; 32,771 is
+    // not a multiple of four.
     for classes in [32_768, 32_771] {
         let mut layer = layer(300, 4, classes);
         layer.labels.iter_mut().step_by(7).for_each(|label| *label = -100);
@@ -224,7 +225,7 @@ fn a_label_that_is_no_class_is_refused_by_its_row() {
             .starts_with("linear_cross_entropy: row 2 has label 6; labels must be 0 to 5"),
         "{error}"
     );
-    // Nobody looks at the label of a masked row.
+    // The label of a masked row is not read.
     let mask = array![true, true, false, true];
     assert_eq!(criterion.evaluate(&inputs().mask(&mask)).unwrap().count, 3);
 }

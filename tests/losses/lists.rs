@@ -1,12 +1,12 @@
-//! The losses over lists at their edges: padding, lists without a pair, equal scores, infinities, long lists, lists over the
-//! binding limit, tensors on the device.
+//! Edge cases of the losses over lists: padding, lists without a pair, equal scores, infinities,
+//! long lists, lists over the binding limit, device tensors.
 
 use crate::support::each_device;
 use gradus::losses::{self, Family, Loss};
 use gradus::{Criterion, Device, Evaluation, Gpu, GpuOptions, Inputs, OnEmpty, Reduction, Tensor};
 use ndarray::{Array2, array};
 
-/// All losses over lists: those whose targets may be padding.
+/// All losses over lists: those whose targets may be padded.
 fn lists() -> Vec<&'static str> {
     let all = losses::CATALOGUE
         .iter()
@@ -30,7 +30,7 @@ fn evaluate(
         .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// A number in [−2, 2) that the index fixes.
+/// A deterministic number in [−2, 2) for an index.
 fn number(index: usize) -> f32 {
     (index.wrapping_mul(2_654_435_761) >> 7) as u16 as f32 / 16_384.0 - 2.0
 }
@@ -104,7 +104,7 @@ fn lists_of_padding_are_nothing() {
     }
 }
 
-/// One is left out of the mean: where there is no other it is the mean of the rest.
+/// A list of padding is excluded from the mean: the result is the mean of the others.
 #[test]
 fn a_list_of_padding_is_left_out_of_the_mean() {
     for device in each_device() {
@@ -162,7 +162,7 @@ fn a_list_of_one_item_has_no_gradient() {
     }
 }
 
-/// ln 2, 1 and 1/2 for each pair of equal scores; ranks are those of the places.
+/// ln 2, 1 and 1/2 for each pair of equal scores; ties rank by index.
 #[test]
 fn equal_scores_are_right() {
     for device in each_device() {
@@ -178,12 +178,13 @@ fn equal_scores_are_right() {
         near(value("list_mle"), 6f64.ln());
         near(value("approx_ndcg"), -1.0 / 3f64.log2());
         near(value("approx_mrr"), -0.5);
-        // The first item stands first: places 1 and 2, and 1 and 3.
+        // The first item ranks first: ranks 1 and 2, and 1 and 3.
         near(value("lambda_rank"), 2f64.ln() * (1.0 - 1.0 / 3f64.log2() + 0.5));
     }
 }
 
-/// The tolerance of a device in f32: a few roundings of the terms, which are as large as the largest result.
+/// The tolerance of a device in f32: a few roundings of the terms, which are as large as the
+/// largest result.
 fn near(name: &str, exact: &Evaluation<f64>, found: &Evaluation<f64>) {
     let tensors =
         [("value", &exact.values, &found.values), ("gradient", &exact.gradient, &found.gradient)];
@@ -263,7 +264,7 @@ fn grades_that_overflow_are_refused_by_name() {
     assert!(found.value().is_finite() && found.value() > 0.0);
 }
 
-/// 3,000 items fall into several workgroups on software Vulkan too, 40 into one.
+/// 3,000 items take several workgroups on software Vulkan too, 40 take one.
 #[test]
 fn long_lists_and_all_variants_give_what_the_reference_does() {
     let Some(gpu) = crate::support::gpu() else { return };

@@ -1,4 +1,5 @@
-//! The losses: their numbers against the peers, the reference, each other, and at the edges; the judges themselves.
+//! Loss tests: against the peers, the reference and each other, at edge cases, and of the
+//! comparison itself.
 
 mod checks;
 mod comparer;

@@ -1,5 +1,5 @@
-//! Numbers whose squares leave f32, above or below, and means over so many elements that a plain sum would lose them: each device against
-//! the f64 reference, which leaves nothing.
+//! Numbers whose squares overflow or underflow f32, and means over so many elements that a plain
+//! sum would lose them: each device against the f64 reference, which loses nothing.
 
 use crate::support::each_device;
 use gradus::losses::{Loss, from_name};
@@ -21,10 +21,11 @@ fn rows(seed: u64, size: f32, columns: usize) -> Array2<f32> {
     Array2::from_shape_simple_fn((6, columns), || size * random.normal() as f32)
 }
 
-/// Sums of a few hundred squares and their roots: some ten roundings of f32 relative to the largest number of a gradient.
+/// Sums of a few hundred squares and their roots: some ten roundings of f32 relative to the largest
+/// number of a gradient.
 fn assert_alike(found: &Evaluation, wanted: &Evaluation, names: &[&str], what: &str) {
     let close = |a: f64, b: f64, size: f64| a == b || (a - b).abs() <= 3e-6 * size + 4e-38;
-    // Near the end of f32 a row's distance may be beyond it, and nothing is left to compare.
+    // Near the end of f32 a row's distance may overflow, and there is nothing to compare.
     if wanted.value() > 1e37 {
         return;
     }
@@ -34,11 +35,12 @@ fn assert_alike(found: &Evaluation, wanted: &Evaluation, names: &[&str], what: &
         let [found, wanted] =
             [found, wanted].map(|of| of.gradient_of(name).unwrap().mapv(f64::from));
         let largest = wanted.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-        // A gradient by vectors as short as 1e-38 is beyond f32.
+        // A gradient for vectors as short as 1e-38 overflows f32.
         if largest > 1e37 {
             continue;
         }
-        // Of a triplet it is the difference of two directions, each of length 1, whatever is left of it.
+        // A triplet's gradient is the difference of two unit vectors; its error is relative to 1,
+        // however small the difference.
         let size = if what.starts_with("triplet_margin") { largest.max(1.0) } else { largest };
         for (a, b) in found.iter().zip(&wanted) {
             assert!(close(*a, *b, size), "{what}: gradient of {name}: {a} and not {b}");
@@ -46,7 +48,7 @@ fn assert_alike(found: &Evaluation, wanted: &Evaluation, names: &[&str], what: &
     }
 }
 
-/// That all devices give what the reference gives for vectors of all sizes.
+/// Asserts that all devices agree with the reference for vectors of all sizes.
 fn check<'a>(
     name: &str,
     options: &str,
@@ -60,13 +62,13 @@ fn check<'a>(
         [1.0, 1e25, 1e-30],
     ]);
     for size in sizes {
-        // Beside the 1e-6 that a triplet adds shorter vectors are lost, and all distances equal; and beside a huge vector the difference
-        // of two distances is what their rounding leaves.
+        // Shorter vectors vanish beside the 1e-6 that a triplet adds, so all distances are equal;
+        // and beside a huge vector the difference of two distances is only rounding error.
         let is_small = !options.contains("epsilon") && size[0] < 1e-5;
         if name == "triplet_margin" && (is_small || size[0] != size[1]) {
             continue;
         }
-        // Of one column there are but the angles 0 and π.
+        // A single column has only the angles 0 and π.
         for columns in [3, 70, 300] {
             // Leaked: the inputs of a loss borrow them, and these are a few small arrays of a test.
             let vectors: &'a [Array2<f32>; 3] =
@@ -98,7 +100,7 @@ fn lengths_and_distances_are_right_where_their_squares_leave_f32() {
         check("cosine_similarity", options, &["predictions"], |v| Inputs::new(&v[0], &v[1]));
     }
     let signs: &'static Array1<f32> = Box::leak(Box::new(signs));
-    // Not at its margin of 0, which the cosine of vectors that are lost beside the 1e-12 meets.
+    // Not at the margin of 0, which the cosine equals for vectors that vanish beside the 1e-12.
     check("cosine_embedding", r#"{"margin": 0.3}"#, &["first", "second"], |v| {
         Inputs::named("first", &v[0]).input("second", &v[1]).input("targets", signs)
     });
@@ -134,7 +136,7 @@ fn the_mean_of_twenty_million_equal_elements_is_exact() {
             each_device().into_iter().filter(|device| !device.describe().contains("reference"))
         {
             let criterion = Criterion::from_boxed(loss(name, "{}"), &device).unwrap();
-            // Of the device itself: what the element's own rounding in f32 takes is no matter of the sum.
+            // From the device itself: the element's own rounding in f32 does not belong to the sum.
             let wanted = criterion.evaluate(&Inputs::new(&one, &other)).unwrap().value();
             let value = criterion.evaluate(&Inputs::new(&predictions, &targets)).unwrap().value();
             assert!(

@@ -1,4 +1,4 @@
-//! The types of arrays that losses take, and the gradient of each input by its name.
+//! Array types accepted by losses, and the gradient of each input by name.
 
 use gradus::losses::{CrossEntropy, Loss, MarginRanking, Mse, TripletMargin};
 use gradus::{Device, Inputs, Reduction, Tensor, TensorInputs};
@@ -40,7 +40,7 @@ fn f64_gives_the_bits_of_f32_and_what_f32_cannot_hold_is_named() {
             format!("mse: {name} holds -1e300 at element 1; it must be a number within f32");
         assert!(error.to_string().starts_with(&expected), "{error}");
     }
-    // An infinity stays one: it is what the caller wrote.
+    // An infinity stays infinite: the caller wrote it.
     assert_eq!(
         criterion.value_and_gradient(&array![f64::INFINITY], &array![0.0]).unwrap().value(),
         f64::INFINITY

@@ -1,5 +1,5 @@
-//! Every variant of a kernel, forced by its switch: unchecked and checked, with and without subgroups, for software and
-//! for hardware; and the calls that ask a kernel for something else.
+//! Every kernel variant, forced by its switch: unchecked and checked, with and without subgroups,
+//! for software and for hardware; and calls with other kernel options.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use gradus::{
 };
 use ndarray::{Array1, Array2};
 
-/// The GPU with variants forced; none where there is no GPU.
+/// The GPU with forced variants; `None` without a GPU.
 fn forced(options: GpuOptions) -> Option<Device> {
     crate::support::gpu()?;
     Some(Device::Gpu(Gpu::open_with(options).expect("the adapter opened before")))
@@ -65,14 +65,15 @@ fn results_are_right_with_the_variants_for_hardware_without_subgroups() {
     check(GpuOptions::default().hardware_variants(true).subgroups(false));
 }
 
-/// A number in [−2, 2) that the index fixes.
+/// A deterministic number in [−2, 2) for an index.
 fn number(index: usize) -> f32 {
     (index.wrapping_mul(2_654_435_761) >> 7) as u16 as f32 / 16_384.0 - 2.0
 }
 
-/// Each bound of the table of variants by row length, and one beyond it. `exp` of numbers up to 4 is 11 ulp off, the
-/// longest chain of additions is 1 + 40,003 / (4 · 8) at eight lanes and adds at most half an ulp each at random (the
-/// root of 1251 halves: 18), product and quotient another 4: 33 ulp of 1.2e-7 are 4e-6.
+/// Each boundary of the variant table by row length, and one beyond it. `exp` of numbers up to 4 is
+/// 11 ulp off, the longest chain of additions is 1 + 40,003 / (4 · 8) at eight threads and adds at
+/// most half an ulp each at random (the root of 1251 halves: 18), product and quotient another 4:
+/// 33 ulp of 1.2e-7 are 4e-6.
 #[test]
 fn every_variant_by_row_length_gives_what_the_reference_does() {
     for hardware in [false, true] {
@@ -109,7 +110,7 @@ fn inputs(name: &str, device: &Device, rows: usize, columns: usize) -> (Array2<f
     let predictions = Array2::from_shape_fn((rows, columns), |(r, c)| number(r * columns + c));
     let targets = match name {
         "cross_entropy" => {
-            // One row in five is left out.
+            // One row in five is ignored.
             let label = |r: usize| if r % 5 == 4 { -100 } else { (r * 31 % columns) as i64 };
             Tensor::from_labels(device, &(0..rows).map(label).collect::<Vec<_>>()).unwrap()
         }
@@ -129,7 +130,7 @@ fn bits(tensor: &Tensor) -> Vec<u32> {
     tensor.to_array().unwrap().iter().map(|x| x.to_bits()).collect()
 }
 
-/// Devices whose kernels differ: the CPU, and the GPU in all its forms.
+/// Devices whose kernels differ: the CPU, and the GPU in all its variants.
 fn devices() -> Vec<Device> {
     let ways = [false, true].into_iter().flat_map(|hardware| {
         [false, true]
@@ -168,7 +169,7 @@ fn a_gradient_over_the_predictions_is_the_same_bit_for_bit() {
     }
 }
 
-/// A power of two changes the exponent alone.
+/// A power of two only changes the exponent.
 #[test]
 fn an_upstream_of_four_makes_the_gradient_four_times_as_large_and_leaves_the_value() {
     for device in devices() {

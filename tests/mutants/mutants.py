@@ -53,7 +53,13 @@ def code_of(path):
     """The lines of a file that are not tests."""
     text = (ROOT / path).read_text()
     end = text.find("#[cfg(test)]\nmod ")
-    return (text if end < 0 else text[:end]).split("\n")
+    lines = (text if end < 0 else text[:end]).split("\n")
+    # An item of the tests alone, to the brace or semicolon that ends it, is left as blank lines.
+    for at in [number for number, line in enumerate(lines) if line.strip() == "#[cfg(test)]"]:
+        indent = len(lines[at]) - len(lines[at].lstrip())
+        while at < len(lines) and not re.match(r" {%d}(\}|\S.*;$)" % indent, lines[at]):
+            lines[at], at = "", at + 1
+    return lines
 
 
 def files(kind):

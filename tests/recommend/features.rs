@@ -1,11 +1,12 @@
-//! Side features: what they tell, on every device, and what they are refused for.
+//! Side features: their effect on every device, and the inputs that are rejected.
 
 use gradus::Device;
 use gradus::recommend::{Features, Interactions, Metrics, Model, Optimizer, Recommender};
 
 use crate::{LOSSES, all_scores, bits, says, support, tastes};
 
-/// Items that are themselves and have one of three tastes, users of one of four groups and a half of another.
+/// Items with an own feature and one of three tastes, users of one of four groups and a half weight
+/// of another.
 fn hybrid(users: u32, items: u32) -> Recommender {
     let taste: Vec<(u32, u32, f32)> = (0..items).map(|item| (item, item % 3, 1.0)).collect();
     let groups: Vec<(u32, u32, f32)> =
@@ -45,8 +46,9 @@ fn every_device_makes_the_draws_of_f64_with_side_features() {
                 single.loss,
                 double.loss
             );
-            // A feature of a third of the items is hit some 1,000 times in the epoch, each rounded to half a unit of a number below 4,
-            // and a score sums three of them on each side: 1000 · 2⁻²³ · 2 · 3 at the worst, a hundredth of it by chance.
+            // A feature of a third of the items is updated some 1,000 times in the epoch, each
+            // rounded to half a unit of a number below 4, and a score sums three of them on each
+            // side: 1000 · 2⁻²³ · 2 · 3 in the worst case, a hundredth of it at random.
             let bound = 1000.0 * f32::EPSILON * 6.0;
             let worst = found.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(
@@ -74,11 +76,13 @@ fn a_gpu_trains_ranks_and_keeps_side_features() {
     model.save(&path).unwrap();
     let host = Model::load(&path, &Device::cpu()).unwrap();
     let ranks = [&model, &host].map(|model| model.predict_rank(&test, Some(&train)).unwrap());
-    // Eleven products and as many sums of numbers below 16 lie between the two: a rank differs only where scores are that near.
+    // Results may differ by eleven products and as many sums of numbers below 16: a rank differs
+    // only where scores are that close.
     let differ = ranks[0].iter().zip(&ranks[1]).filter(|(a, b)| a != b).count();
     assert!(100 * differ <= test.len(), "{differ} of {}", test.len());
     let Metrics { auc, .. } = model.evaluate(&test, Some(&train), 10).unwrap();
-    // Four of five of a user's test items are of its taste, and all of them above nearly all others: see `every_loss_finds_the_tastes`.
+    // Four of five of a user's test items are of the user's taste, and all of them rank above
+    // nearly all others: see `every_loss_finds_the_tastes`.
     assert!(auc > 0.75, "{auc}");
     let users: Vec<u32> = (0..120).collect();
     let lists = [&model, &host].map(|model| model.recommend_all(&users, 5, true).unwrap());
@@ -86,7 +90,7 @@ fn a_gpu_trains_ranks_and_keeps_side_features() {
     assert!(same >= 118, "{same}");
     for item in [0, 44, 89] {
         let [found, exact] = [&model, &host].map(|model| model.similar_items(item, 10).unwrap());
-        // Cosines of eight numbers in f32: 20 roundings at the most.
+        // Cosines of eight numbers in f32: at most 20 roundings.
         let close = |a: f32, b: f32| (a - b).abs() <= 20.0 * f32::EPSILON;
         assert!(
             found.iter().zip(&exact).all(|(a, b)| close(a.score, b.score) && a.item != item),
@@ -105,7 +109,8 @@ fn a_gpu_trains_ranks_and_keeps_side_features() {
 #[test]
 fn more_features_of_one_item_than_a_batch_has_room_for_are_named() {
     let Some(device) = support::gpu() else { return };
-    // 40,000 features of one item times 4,096 interactions of two items each: more lanes than 32 bits count.
+    // 40,000 features of one item times 4,096 interactions of two items each: more slots than 32
+    // bits can count.
     let many: Vec<(u32, u32, f32)> = (0..40_000).map(|feature| (0, feature, 0.01)).collect();
     let features = Features::new(60, 40_000, &many).unwrap();
     let chosen = tastes(400, 60, 1);
@@ -140,7 +145,7 @@ fn features_of_their_own_are_no_features() {
 
 #[test]
 fn features_tell_what_is_to_be_thought_of_a_new_item() {
-    // Items 60 to 89 were never chosen in training: their taste is known by a feature alone.
+    // Items 60 to 89 were never chosen in training: their taste is known only by a feature.
     let all = tastes(120, 90, 6);
     let part = |new: bool| {
         let pairs: Vec<(u32, u32)> = all
@@ -161,9 +166,10 @@ fn features_tell_what_is_to_be_thought_of_a_new_item() {
         model.fit(&train, 30).unwrap();
         model.evaluate(&test, Some(&train), 10).unwrap().auc
     };
-    // Items of one taste tie, and ties count against: a test item of the user's taste has at worst the 20 of its taste that are left
-    // above it, of 54 negatives, and five of six test items are of that taste: 5/6 · (1 − 20/54) = 0.52. With no features a new item
-    // has a bias of 0 and lies below all that were drawn up.
+    // Items of one taste tie, and ties count against: a test item of the user's taste has at worst
+    // the 20 remaining of its taste above it, of 54 negatives, and five of six test items are of
+    // that taste: 5/6 · (1 − 20/54) = 0.52. Without features a new item has a bias of 0 and ranks
+    // below all items that training raised.
     for device in support::each_device() {
         let (with, without) =
             (auc(&device, Some(Features::new(90, 3, &taste).unwrap())), auc(&device, None));

@@ -1,4 +1,4 @@
-//! Files, and what is refused.
+//! Model files, and rejected inputs.
 
 use gradus::recommend::{Features, Interactions, Model, Optimizer, Recommender};
 use gradus::{Device, Error};
@@ -40,7 +40,7 @@ fn a_saved_recommender_goes_on_as_if_nothing_had_happened() {
         Model::load(folder.path().join("none"), &Device::cpu()),
         Err(Error::Io { .. })
     ));
-    // A dense model is none.
+    // A dense model is not a recommender.
     let dense = gradus::Sequential::new(1).then(gradus::Dense::new(1)).on(&Device::cpu()).unwrap();
     dense.save(&path).unwrap();
     assert!(
@@ -105,7 +105,7 @@ fn what_does_not_fit_is_named() {
 #[test]
 fn a_model_of_nan_ranks_last_and_not_first() {
     let all = tastes(6, 9, 1);
-    // In f64 nothing overflows so soon.
+    // f64 does not overflow this early.
     for device in [Some(Device::cpu()), support::gpu()].into_iter().flatten() {
         let wild =
             Recommender::new(6, 9).components(4).learning_rate(1e30).optimizer(Optimizer::Sgd);
@@ -149,7 +149,7 @@ fn a_save_replaces_the_file_in_one_move_and_a_newer_form_is_refused() {
     let model =
         |components| Recommender::new(3, 4).components(components).on(&Device::cpu()).unwrap();
     model(2).save(&path).unwrap();
-    // A second name of the file that was there shows whether its bytes were written over.
+    // A second hard link to the old file shows whether its bytes were overwritten.
     std::fs::hard_link(&path, &other).unwrap();
     let before = std::fs::read(&other).unwrap();
     model(3).save(&path).unwrap();
@@ -161,7 +161,7 @@ fn a_save_replaces_the_file_in_one_move_and_a_newer_form_is_refused() {
     let newer = [&before[..start], b"9", &before[start + 1..]].concat();
     std::fs::write(&path, newer).unwrap();
     says(Model::load(&path, &Device::cpu()), &["model.safetensors", "version 9", "newer gradus"]);
-    // Of a newer form nothing else is known: a part may have another name.
+    // In a newer format version other fields may have other names.
     let mut renamed = std::fs::read(&path).unwrap();
     let part = br#"\"users\":"#;
     let start = renamed.windows(part.len()).position(|bytes| bytes == part).unwrap() + 2;

@@ -1,4 +1,5 @@
-//! Recommenders: the serial algorithm against one written on its own, laws of the metrics, equal bits, files, what is refused.
+//! Recommenders: the serial algorithm against an independent implementation, properties of the
+//! metrics, equal bits, files, rejected inputs.
 
 mod features;
 mod files;
@@ -17,7 +18,8 @@ use gradus::recommend::{Interactions, Loss, Model};
 
 const LOSSES: [Loss; 4] = [Loss::Warp, Loss::WarpKos, Loss::Bpr, Loss::Logistic];
 
-/// Users of three tastes: of the items of its taste each chooses about half, of the others one in twenty.
+/// Users of three tastes: each chooses about half of the items of its taste, and one in twenty of
+/// the others.
 fn tastes(users: usize, items: usize, seed: u64) -> Interactions {
     let mut random = Random::new(seed, 0);
     let mut pairs = Vec::new();
@@ -42,7 +44,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// That an error's message holds these words.
+/// Asserts that an error's message contains these words.
 fn says<T: std::fmt::Debug>(outcome: Result<T, Error>, words: &[&str]) {
     let message = outcome.unwrap_err().to_string();
     for word in words {

@@ -1,4 +1,4 @@
-//! Ranks, metrics against ranked lists, splits, and MovieLens against LightFM.
+//! Ranks, metrics from ranked lists, splits, and MovieLens against LightFM.
 
 use gradus::Device;
 use gradus::recommend::{Convention, Features, Interactions, Loss, Metrics, Model, Recommender};
@@ -16,12 +16,13 @@ fn a_gpu_ranks_as_the_cpu_does_with_the_same_tables() {
     trained.save(&path).unwrap();
     let single = Model::load(&path, &Device::cpu()).unwrap();
     let scores = [&trained, &single].map(|model| all_scores(model, 60, 77));
-    // Eleven products and thirteen sums of numbers below 16, fused or not: 24 roundings of 2⁻²⁴ of that each.
+    // Eleven products and thirteen sums of numbers below 16, fused or not: 24 roundings of 2⁻²⁴ of
+    // that each.
     let bound = 24.0 * 16.0 * f32::EPSILON / 2.0;
     assert!(scores[0].iter().all(|score| score.abs() < 16.0));
     assert!(scores[0].iter().zip(&scores[1]).all(|(a, b)| (a - b).abs() <= bound));
     let ranks = [&trained, &single].map(|model| model.predict_rank(&test, Some(&train)).unwrap());
-    // A rank differs only where two items lie within the bound: hardly ever.
+    // A rank differs only where two items are within the bound: hardly ever.
     let differ = ranks[0].iter().zip(&ranks[1]).filter(|(a, b)| a != b).count();
     assert!(100 * differ <= test.len(), "{differ} of {}", test.len());
     let mut goes_on = Model::load(&path, &device).unwrap();
@@ -32,7 +33,8 @@ fn a_gpu_ranks_as_the_cpu_does_with_the_same_tables() {
     assert_eq!(bits(&all_scores(&trained, 60, 77)), bits(&all_scores(&goes_on, 60, 77)));
 }
 
-/// Items by score, best first, without those of `train`; of equal scores the later item first, as ties count against the earlier.
+/// Items by score, best first, without those in `train`; among equal scores the later item first,
+/// as ties count against the earlier.
 fn ranking(scores: &[f32], train: &[u32]) -> Vec<u32> {
     let mut order: Vec<u32> =
         (0..scores.len() as u32).filter(|item| !train.contains(item)).collect();
@@ -80,7 +82,8 @@ fn metrics_are_those_of_the_ranked_lists() {
             gain / ideal,
         ];
         lightfm.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-        // implicit's loop over the list: a miss counts the hits so far, the rest lies on a straight line.
+        // implicit's loop over the list: a miss counts the hits so far, the rest is a straight
+        // line.
         let (positives, negatives) = (wanted.len() as f64, (items - wanted.len()) as f64);
         let (mut hit, mut miss, mut area) = (0.0, 0.0, 0.0);
         for found in &is_hit[..k] {
@@ -172,7 +175,8 @@ fn splits_part_the_interactions() {
     assert_eq!(few.leave_out(2, 5).unwrap(), (train, test));
 }
 
-/// LightFM 1.17 on the same file with 32 components, 20 epochs, learning rate 0.05, means of its own three splits.
+/// LightFM 1.17 on the same file with 32 components, 20 epochs, learning rate 0.05, means over its
+/// own three splits.
 const LIGHTFM: [(Loss, [f64; 3]); 4] = [
     (Loss::Warp, [0.149, 0.134, 0.907]),
     (Loss::WarpKos, [0.140, 0.130, 0.875]),

@@ -1,4 +1,5 @@
-//! A recommender whose training was cut goes on as if it had not been: the files are equal, byte by byte.
+//! An interrupted recommender training resumes as if it had not been interrupted: the files are
+//! equal, byte by byte.
 
 use std::ops::ControlFlow;
 
@@ -100,7 +101,8 @@ fn a_cut_epoch_belongs_to_its_own_interactions_whatever_was_seen_before() {
     model.train(&second, Fit::new().epochs(2).checkpoint(&cut)).unwrap();
     assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
 
-    // What was seen is both: an epoch over both is not the one over the second alone that was cut.
+    // Both data sets count as seen: an epoch over both differs from the interrupted one over the
+    // second alone.
     let both = first_and(&first, &second);
     let mut model = begun();
     assert!(model.train(&second, ends(Fit::new())).unwrap().stopped.is_some());
@@ -108,7 +110,7 @@ fn a_cut_epoch_belongs_to_its_own_interactions_whatever_was_seen_before() {
     assert!(matches!(stopped, Some(Stop::Asked { batches: 8, .. })), "{stopped:?}");
 }
 
-/// What two hold together.
+/// The union of two data sets.
 fn first_and(first: &Interactions, second: &Interactions) -> Interactions {
     let pairs = |of: &Interactions| -> Vec<(u32, u32)> {
         (0..50_u32)

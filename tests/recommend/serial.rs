@@ -1,4 +1,4 @@
-//! The serial algorithm against one written on its own, and what it draws by.
+//! The serial algorithm against an independent implementation, and the order of its random draws.
 
 use gradus::Device;
 use gradus::random::{Permutation, Random, philox};
@@ -6,7 +6,8 @@ use gradus::recommend::{Interactions, Loss, RankWeight, Recommender, sampling};
 
 use crate::{LOSSES, all_scores, support, tastes};
 
-/// LightFM's algorithm in plain f64 loops, one interaction after the other, written from the text and not from the crate's code.
+/// LightFM's algorithm in plain f64 loops, one interaction after another, written from its
+/// description and not from the crate's code.
 struct Plain {
     components: usize,
     rate: f64,
@@ -42,7 +43,7 @@ impl Plain {
             + self.item_bias[item]
     }
 
-    /// The score of factors with 12 significant bits.
+    /// The score of factors truncated to 12 significant bits.
     fn rough(&self, user: usize, item: usize) -> f64 {
         let rough = |x: f64| {
             let x = f64::from(x as f32);
@@ -178,8 +179,8 @@ fn batches_of_one_are_the_serial_algorithm() {
         for (place, score) in all_scores(&model, users, items).into_iter().enumerate() {
             let (user, item) = (place / items, place % items);
             let expected = plain.score(user, item) + plain.user_bias[user];
-            // Both are in f64, where 400 updates with other orders of sums differ by 1e-12 at most; the answer is rounded to f32 once,
-            // half a unit in the last place.
+            // Both are in f64, where 400 updates with other orders of sums differ by at most 1e-12;
+            // the result is rounded to f32 once, half a unit in the last place.
             let bound = f64::from(f32::EPSILON) / 2.0 * expected.abs() + 1e-9;
             assert!(
                 (f64::from(score) - expected).abs() <= bound,
@@ -191,7 +192,8 @@ fn batches_of_one_are_the_serial_algorithm() {
 
 #[test]
 fn every_device_makes_the_draws_of_f64() {
-    // The first epoch: 1,500 interactions whose tables differ by some 1e-7. What decides is f32 on both.
+    // The first epoch: 1,500 interactions whose tables differ by some 1e-7. The deciding scores are
+    // f32 in both.
     let chosen = tastes(90, 90, 5);
     for loss in LOSSES {
         let recommender = Recommender::new(90, 90).loss(loss).components(12);
@@ -220,7 +222,7 @@ fn every_device_makes_the_draws_of_f64() {
 
 #[test]
 fn the_exact_rank_is_the_number_of_violators() {
-    // Item 0 is chosen; 1 and 2 lie above it less the margin, 3 is known, 4 lies below.
+    // Item 0 is chosen; 1 and 2 lie above its score minus the margin, 3 is known, 4 lies below.
     let users = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0_f32];
     let mut items = [0.0_f32; 40];
     for (item, first) in [2.0, 1.5, 3.0, 9.0, 0.5].into_iter().enumerate() {
@@ -252,10 +254,11 @@ fn the_exact_rank_is_the_number_of_violators() {
         assert_eq!(sample.loss, 1.5 * if sample.negative == 1 { 0.5 } else { 2.0 });
         found[sample.negative as usize] += 1;
     }
-    // 1,000 throws of a coin: four deviations are 63.
+    // 1,000 coin tosses: four deviations are 63.
     assert_eq!((found[0], found[3], found[4]), (0, 0, 0));
     assert!(found[1].abs_diff(500) < 63, "{found:?}");
-    // Drawn, the first that violates counts, and the draws before it tell the rank: ⌊4 / draws⌋.
+    // With draws, the first violating one counts, and the number of draws before it determines the
+    // rank: ⌊4 / draws⌋.
     for epoch in 0..1000 {
         let drawn = rules(false, RankWeight::Log.of_draws(5, 10));
         let sample = sampling::sample(&drawn, &chosen.known(), &vectors, epoch, 0);

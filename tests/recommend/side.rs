@@ -1,4 +1,4 @@
-//! Side features of tables: who is known by them alone is answered, from a saved file too.
+//! Side features of tables: queries for entities known only by them, also from a saved file.
 
 use std::path::PathBuf;
 
@@ -9,12 +9,12 @@ use tempfile::TempDir;
 
 use crate::{says, support, tastes};
 
-/// Names in the order of ids: letters behind numbers.
+/// Names in the order of ids: a letter before numbers.
 fn ids(letter: char, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{letter}{number:03}")).collect()
 }
 
-/// The interactions of three tastes through a file, so that they have ids.
+/// The interactions of three tastes, read from a file so that they have ids.
 fn chosen(folder: &TempDir, users: usize, items: usize) -> Interactions {
     let (user_ids, item_ids) = (ids('u', users), ids('i', items));
     let line = |(user, item, _): (u32, u32, f32)| {
@@ -36,7 +36,8 @@ fn entities(path: PathBuf, kind: EntityKind) -> Entities {
     read_entities(path, kind, None, &TableOptions::default()).unwrap()
 }
 
-/// Items of a genre for each taste, one each that nobody has chosen; users of a town for each taste, likewise.
+/// Items with a genre per taste, including one each that nobody has chosen; users with a town per
+/// taste, likewise.
 fn trained(folder: &TempDir, device: &Device) -> Model {
     let chosen = chosen(folder, 90, 60);
     let genre = ["Drama|War", "Children|Comedy", "Crime"];
@@ -85,7 +86,7 @@ fn who_is_known_by_features_alone_is_answered_from_a_file_too() {
             std::fs::read(&path).unwrap()
                 == std::fs::read(folder.path().join("again.safetensors")).unwrap()
         );
-        // A western has no genre that the model has seen.
+        // A western has no genre known to the model.
         assert_eq!(
             (loaded.new_users(), loaded.new_items()),
             (vec!["u9999".to_string()], vec!["a1".into(), "z9".into()])
@@ -96,7 +97,7 @@ fn who_is_known_by_features_alone_is_answered_from_a_file_too() {
         let seen = asked.seen().unwrap();
         let (users, items) = (seen.user_ids().unwrap(), seen.item_ids().unwrap());
         assert_eq!((users.raw().len(), items.raw().len(), items.row("a1").unwrap()), (91, 62, 0));
-        // The others are what they were, by their new rows.
+        // The others are unchanged, at their new rows.
         let again = asked.recommend(users.row("u000").unwrap(), 62, false).unwrap();
         let known: Vec<(u32, u32)> = again
             .iter()
@@ -110,7 +111,7 @@ fn who_is_known_by_features_alone_is_answered_from_a_file_too() {
         );
 
         let taste = |item: u32| items.raw()[item as usize][1..].parse::<usize>().unwrap() % 3;
-        // Bonn likes taste 1; it is chance in one case of 3⁵.
+        // Bonn likes taste 1; by chance in one case of 3⁵.
         let best = asked.recommend(users.row("u9999").unwrap(), 6, true).unwrap();
         let of_taste = best
             .iter()
@@ -143,7 +144,7 @@ fn a_later_file_tells_of_more() {
     model.add_entities(&later).unwrap();
     assert_eq!(model.new_items(), ["a1", "n5", "z9"]);
     let asked = model.with_newcomers(&[], &["a1".into()]).unwrap();
-    // What the later file says of a1 holds: it is of the first taste now.
+    // The later file wins for a1: it now belongs to the first taste.
     let similar = asked.similar_items(0, 3).unwrap();
     assert!(similar.iter().all(|found| (found.item - 1) % 3 == 0), "{similar:?}");
     let other = entities(

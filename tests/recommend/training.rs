@@ -1,4 +1,4 @@
-//! What training comes to: equal bits, options, weights.
+//! Training results: equal bits, options, weights.
 
 use gradus::Device;
 use gradus::recommend::{Interactions, Loss, Optimizer, RankWeight, Recommender};
@@ -61,7 +61,7 @@ fn a_training_in_parts_is_the_training_at_once() {
     assert_eq!(bits(&all_scores(&once, 60, 50)), bits(&all_scores(&parts, 60, 50)));
     assert_eq!(whole.epochs[6].loss, rest.epochs[3].loss);
     assert_eq!((once.epochs(), parts.epochs()), (7, 7));
-    // `fit` forgets what was learned.
+    // `fit` starts from scratch.
     parts.fit(&chosen, 7).unwrap();
     assert_eq!(bits(&all_scores(&once, 60, 50)), bits(&all_scores(&parts, 60, 50)));
 }
@@ -75,8 +75,9 @@ fn every_loss_finds_the_tastes() {
                 Recommender::new(150, 120).loss(loss).components(8).on(&device).unwrap();
             let history = model.fit(&train, 40).unwrap();
             let metrics = model.evaluate(&test, Some(&train), 10).unwrap();
-            // An item of the user's taste ranks above one of another with certainty, two of one taste by chance. Of the 24 items left of
-            // the taste 4 are test items, of 80 others 0.8: with them at 4.8 the best AUC is about (4·0.9 + 0.8·0.3)/4.8 = 0.8.
+            // An item of the user's taste ranks above one of another with certainty, two of one
+            // taste by chance. Of the 24 remaining items of the taste 4 are test items, of 80
+            // others 0.8: with 4.8 in total the best AUC is about (4·0.9 + 0.8·0.3)/4.8 = 0.8.
             assert!(metrics.auc >= floor, "{loss:?} on {}: {metrics:?}", device.name());
             assert!(history.epochs[39].loss < history.epochs[0].loss, "{loss:?}");
         }
@@ -111,7 +112,7 @@ fn options_change_what_they_name() {
     }
     let kos = || base().loss(Loss::WarpKos);
     assert_ne!(scores(kos()), scores(kos().k_of_n(1, 10)));
-    // No ranking hangs on the users' biases.
+    // No ranking depends on the users' biases.
     let rank = |recommender: Recommender| {
         let mut model = recommender.on(&Device::cpu()).unwrap();
         model.fit(&chosen, 5).unwrap();
@@ -134,7 +135,7 @@ fn l2_makes_the_vectors_shorter() {
 
 #[test]
 fn weights_count_and_disliked_items_are_never_negatives() {
-    // User 0 likes item 0 and dislikes all others: there is nothing to draw, so nothing moves.
+    // User 0 likes item 0 and dislikes all others: there is nothing to draw, so nothing is updated.
     let mut triples: Vec<(u32, u32, f32)> = (1..20).map(|item| (0, item, -1.0)).collect();
     triples.push((0, 0, 1.0));
     let chosen = Interactions::weighted(1, 20, &triples).unwrap();
@@ -147,7 +148,8 @@ fn weights_count_and_disliked_items_are_never_negatives() {
     model.fit(&chosen, 30).unwrap();
     let best = model.recommend(0, 1, false).unwrap();
     assert_eq!(best[0].item, 0);
-    // A weight of 3 is three times the gradient: with SGD and one interaction, three times the step of the biases.
+    // A weight of 3 multiplies the gradient by three: with SGD and one interaction, three times the
+    // step of the biases.
     let step = |weight: f32| {
         let one = Interactions::weighted(1, 2, &[(0, 0, weight)]).unwrap();
         let recommender =
@@ -157,5 +159,6 @@ fn weights_count_and_disliked_items_are_never_negatives() {
         model.fit(&one, 1).unwrap();
         model.predict(&[0], &[0]).unwrap()[0] - before
     };
-    assert!((step(3.0) / step(1.0) - 3.0).abs() < 0.02); // the vectors' part, of second order, is below 1 %
+    // The vectors' contribution, of second order, is below 1 %.
+    assert!((step(3.0) / step(1.0) - 3.0).abs() < 0.02);
 }

@@ -1,4 +1,4 @@
-//! Counts as weights: the same meaning on every device; and splits by time.
+//! Counts as weights, with the same meaning on every device; and splits by time.
 
 use gradus::Device;
 use gradus::data::read_ratings;
@@ -54,7 +54,8 @@ fn every_device_weighs_as_f64_does() {
                     single.loss,
                     double.loss
                 );
-                // Some 60 hits of a row, each rounded to half a unit of a number below 4: 60 · 2⁻²³ · 2 · 12 at the worst.
+                // Some 60 updates of a row, each rounded to half a unit of a number below 4: 60 ·
+                // 2⁻²³ · 2 · 12 in the worst case.
                 let worst =
                     found.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(worst <= 60.0 * f32::EPSILON * 24.0, "{loss:?} on {name}: {worst:e}");
@@ -67,7 +68,7 @@ fn every_device_weighs_as_f64_does() {
 fn a_weight_of_three_moves_three_times_as_far() {
     for device in support::each_device() {
         for loss in [Loss::Logistic, Loss::Bpr] {
-            // One step of SGD: what moves is the gradient of one interaction, times its weight.
+            // One SGD step: the update is the gradient of one interaction times its weight.
             let moved = |weight: f32| {
                 let chosen = Interactions::weighted(2, 3, &[(0, 0, weight), (1, 1, 1e-6)]).unwrap();
                 let recommender =
@@ -78,7 +79,7 @@ fn a_weight_of_three_moves_three_times_as_far() {
                 model.predict(&[0], &[0]).unwrap()[0] - before
             };
             let (one, three) = (moved(1.0), moved(3.0));
-            // Of second order: the step squared. Of rounding: a unit of a number below 0.01.
+            // Second-order error: the step squared. Rounding: a unit of a number below 0.01.
             assert!(
                 one > 1e-4 && (three / one - 3.0).abs() < 0.01,
                 "{loss:?} on {}: {one} {three}",
@@ -90,7 +91,7 @@ fn a_weight_of_three_moves_three_times_as_far() {
 
 #[test]
 fn what_is_like_the_often_played_is_recommended() {
-    // Half of all items are played by each user, those of its taste sixty times, the others once.
+    // Each user plays half of all items, those of its taste sixty times, the others once.
     let mut random = Random::new(5, 0);
     let mut triples = Vec::new();
     for (user, item) in (0..80).flat_map(|user| (0..40).map(move |item| (user, item))) {
@@ -111,7 +112,7 @@ fn what_is_like_the_often_played_is_recommended() {
             found.filter(|(user, item)| *item as usize % 2 == user % 2).count() as f64 / 400.0
         };
         let (log, binary) = (share(Confidence::Log), share(Confidence::Binary));
-        // Half by chance, within 0.05 in two cases of three.
+        // One half by chance, within 0.05 in two cases of three.
         assert!(log > 0.75 && (0.3..0.7).contains(&binary), "{log} {binary} on {}", device.name());
     }
 }
@@ -131,7 +132,7 @@ fn the_latest_are_held_out() {
         |of: &Interactions| of.triples().map(|(user, item, _)| (user, item)).collect::<Vec<_>>();
     let (train, test) = chosen.split_latest(0.4, &ratings).unwrap();
     assert_eq!((pairs(&test), pairs(&train)), (vec![(0, 0), (1, 0)], vec![(0, 1), (1, 1), (1, 2)]));
-    // Of two of one day the later line is the later one.
+    // Of two on one day the later line counts as later.
     let (_, test) = chosen.split_latest(0.6, &ratings).unwrap();
     assert_eq!(pairs(&test), [(0, 0), (1, 0), (1, 1)]);
     assert_eq!(test.user_ids(), chosen.user_ids());

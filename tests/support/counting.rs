@@ -1,4 +1,5 @@
-//! An allocator that counts what the process holds. A test program that takes it measures one thing at a time.
+//! An allocator that counts the memory of the process. A test program that uses it measures one
+//! thing at a time.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,7 +14,7 @@ fn more(bytes: usize) {
     MOST.fetch_max(now, Relaxed);
 }
 
-// SAFETY: all of it is the system's allocator, which is asked with what was handed in.
+// SAFETY: every call is forwarded to the system's allocator with the given arguments.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         more(layout.size());
@@ -21,7 +22,7 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.alloc(layout) }
     }
 
-    // Zeroed pages that nobody touches take no memory: written here they would.
+    // Untouched zeroed pages take no memory; writing them here would allocate them.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         more(layout.size());
         // SAFETY: the layout is the caller's.
@@ -42,7 +43,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What `run` gives, and the bytes that were held at the most beyond those held before it.
+/// Result of `run`, and the peak of allocated bytes above those allocated before it.
 pub fn peak_of<T>(run: impl FnOnce() -> T) -> (T, usize) {
     let before = NOW.load(Relaxed);
     MOST.store(before, Relaxed);

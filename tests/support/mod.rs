@@ -1,4 +1,4 @@
-//! Shared by the test programs: the devices there are, and the comparer.
+//! Shared by the test programs: the available devices, and the comparison.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod counting;
@@ -9,14 +9,15 @@ use std::fmt;
 use gradus::Device;
 use serde_json::Value;
 
-/// The CPU's two devices, and the GPU if the machine has an adapter; says so where it has none.
+/// The CPU's two devices, and the GPU if the machine has an adapter; prints a line if it has none.
 pub fn each_device() -> Vec<Device> {
     let mut devices = vec![Device::reference(), Device::cpu()];
     devices.extend(open("its part on a GPU needs one"));
     devices
 }
 
-/// The GPU, or a line that says that the running test is ignored. `GRADUS_REQUIRE_GPU` makes it a failure.
+/// The GPU; or `None`, with a line that the running test is ignored. With `GRADUS_REQUIRE_GPU` it
+/// fails instead.
 pub fn gpu() -> Option<Device> {
     open("needs a GPU")
 }
@@ -31,7 +32,8 @@ fn open(why: &str) -> Option<Device> {
     }
 }
 
-/// The GPU, or why there is none. Only the want of any adapter excuses a test: one that does not open is a failure.
+/// The GPU, or the reason why there is none. Only a missing adapter excuses a test: one that does
+/// not open is a failure.
 pub fn adapter() -> Result<Device, String> {
     match Device::gpu() {
         Ok(device) => Ok(device),
@@ -40,7 +42,7 @@ pub fn adapter() -> Result<Device, String> {
     }
 }
 
-/// Whether a test that needs a GPU fails where there is none.
+/// True if a test that needs a GPU fails without one.
 pub fn requires_gpu() -> bool {
     ignored::requires_gpu()
 }
@@ -48,9 +50,9 @@ pub fn requires_gpu() -> bool {
 /// The worst relative error of one or many comparisons.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
-    /// |found − expected| over the largest |expected| of the tensor; ∞ where a shape or a NaN differs.
+    /// |found − expected| over the tensor's largest |expected|; ∞ if a shape or a NaN differs.
     pub relative: f64,
-    /// Where.
+    /// Location of the worst error.
     pub place: String,
 }
 
@@ -68,8 +70,9 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// Compares two tensors in the form of the golden files, element by element, relative to the larger of the element
-/// and a thousandth of the tensor's largest: an element that is a difference of large factors carries their error.
+/// Compares two tensors in the format of the golden files, element by element, relative to the
+/// larger of the element and a thousandth of the tensor's largest: an element that is a difference
+/// of large factors carries their error.
 pub fn compare(name: &str, expected: &Value, found: &Value) -> Comparison {
     let differs = |place: String| Comparison { relative: f64::INFINITY, place };
     if expected["shape"] != found["shape"] {
@@ -81,7 +84,7 @@ pub fn compare(name: &str, expected: &Value, found: &Value) -> Comparison {
     compare_slices(name, &numbers(expected), &numbers(found))
 }
 
-/// As [`compare`], of plain slices.
+/// As [`compare`], for plain slices.
 pub fn compare_slices(name: &str, expected: &[f64], found: &[f64]) -> Comparison {
     let mut worst = Comparison { relative: 0.0, place: name.into() };
     if expected.len() != found.len() {
@@ -96,7 +99,7 @@ pub fn compare_slices(name: &str, expected: &[f64], found: &[f64]) -> Comparison
         let same = e == f || (e.is_nan() && f.is_nan());
         let scale = e.abs().max(1e-3 * largest).max(f64::from(f32::MIN_POSITIVE));
         let relative = if same { 0.0 } else { (f - e).abs() / scale };
-        // Written so that NaN is the worst of all.
+        // Written so that NaN is the worst.
         let within = relative <= worst.relative;
         if !within {
             let relative = if relative.is_nan() { f64::INFINITY } else { relative };

@@ -1,10 +1,10 @@
-//! Tensors over what one binding takes, and more workgroups than one dimension of a dispatch takes.
+//! Tensors larger than one binding, and more workgroups than one dimension of a dispatch allows.
 
 use gradus::losses::{CrossEntropy, Ctc, GaussianNll, Loss, Mse};
 use gradus::{Criterion, Device, Error, Inputs, Reduction, Tensor};
 use ndarray::{Array1, Array2, ArrayD};
 
-/// The GPU, if one binding of it takes so little that a test can exceed it: 128 MiB on software Vulkan.
+/// The GPU, if its binding limit is small enough for a test to exceed: 128 MiB on software Vulkan.
 fn small_bindings() -> Option<Device> {
     let device = crate::support::gpu()?;
     let Device::Gpu(gpu) = &device else { return None };
@@ -18,7 +18,7 @@ fn small_bindings() -> Option<Device> {
     Some(device)
 }
 
-/// A number in [−2, 2) that the index fixes.
+/// A deterministic number in [−2, 2) for an index.
 fn number(index: usize) -> f32 {
     (index.wrapping_mul(2_654_435_761) >> 7) as u16 as f32 / 16_384.0 - 2.0
 }
@@ -40,7 +40,7 @@ fn same(expected: &ArrayD<f32>, found: &ArrayD<f32>, size: f32) {
 #[test]
 fn a_pointwise_loss_over_the_binding_limit_is_computed_in_parts() {
     let Some(device) = small_bindings() else { return };
-    // 2²⁵ elements fill 128 MiB; rows and columns are odd so that no part ends where a row does.
+    // 2²⁵ elements fill 128 MiB; rows and columns are odd so that no chunk ends with a row.
     let (rows, columns) = (33_001, 1_021);
     let (predictions, targets) = (numbers(rows, columns, 0), numbers(rows, columns, 5));
     let weight = Array1::from_shape_fn(rows, |row| 1.0 + (row % 3) as f32);
@@ -64,7 +64,7 @@ fn labels(rows: usize, columns: usize) -> Vec<i64> {
 #[test]
 fn a_row_wise_loss_over_the_binding_limit_is_computed_in_parts() {
     let Some(device) = small_bindings() else { return };
-    // More rows than the 65,535 workgroups of one dimension, and more cells than one binding takes.
+    // More rows than the 65,535 workgroups of one dimension, and more cells than one binding holds.
     let (rows, columns) = (66_001, 513);
     let predictions = numbers(rows, columns, 0);
     let labels = Array1::from(labels(rows, columns));
@@ -106,7 +106,7 @@ fn the_first_bad_label_on_the_device_is_named_in_whatever_part_it_lies() {
 
 #[test]
 fn a_very_long_row_and_a_very_deep_product_are_whole() {
-    // A driver may leave a long loop without a word: Mesa's software Vulkan does after 65,535 turns.
+    // A driver may silently end a long loop: Mesa's software Vulkan does after 65,535 iterations.
     let Some(device) = crate::support::gpu() else { return };
     let columns = 1_500_001;
     let logits = numbers(2, columns, 5);
@@ -116,7 +116,7 @@ fn a_very_long_row_and_a_very_deep_product_are_whole() {
         criterion.value_and_gradient(&logits, &labels).unwrap()
     };
     let (found, expected) = (on(&device), on(&Device::cpu()));
-    // Probabilities near 1e-6: relative to themselves, and absolutely for the labels'.
+    // Probabilities near 1e-6: relative error, and absolute error for the labels'.
     for (f, e) in found.gradient.iter().zip(&expected.gradient) {
         assert!((f - e).abs() <= 1e-5 * e.abs(), "{f} instead of {e}");
     }
@@ -128,13 +128,13 @@ fn a_very_long_row_and_a_very_deep_product_are_whole() {
     };
     let plan = gradus::Plan::matmul(&ones([3, k]), &ones([k, 5])).unwrap();
     plan.run().unwrap();
-    // Whole numbers below 2^24: exact in any order.
+    // Integers below 2^24: exact in any order.
     assert!(plan.result.to_array().unwrap().iter().all(|&sum| sum == k as f32));
 }
 
 #[test]
 fn one_variance_of_a_very_long_row_and_very_many_classes_of_a_sequence_are_whole() {
-    // As above: eight lanes would take 75,000 turns and more.
+    // As above: eight threads would need 75,000 iterations and more.
     let Some(device) = crate::support::gpu() else { return };
     let (x, y, variance) =
         (numbers(1, 600_000, 1), numbers(1, 600_000, 2), ndarray::array![[0.5_f32]]);
@@ -144,7 +144,8 @@ fn one_variance_of_a_very_long_row_and_very_many_classes_of_a_sequence_are_whole
     };
     let of = |device: &Device| on(device).gradient_of("variance").unwrap()[[0, 0]];
     let (found, expected) = (of(&device), of(&Device::reference()));
-    // 600,000 terms of one size in a tree of 2,344 and 8 levels in f32: (2,352)·6e-8 of their magnitudes at the most, far less on average.
+    // 600,000 terms of one size in a tree of 2,344 and 8 levels in f32: at most (2,352)·6e-8 of
+    // their magnitudes, far less on average.
     assert!((found - expected).abs() <= 1e-4 * expected.abs(), "{found} instead of {expected}");
 
     let classes = 300_000;
@@ -164,7 +165,8 @@ fn one_variance_of_a_very_long_row_and_very_many_classes_of_a_sequence_are_whole
         found.value()
     );
     for (f, e) in found.gradient.iter().zip(&expected.gradient) {
-        // Probabilities near 3e-6, and beside those of the label and the blank what f32 leaves of 1.
+        // Probabilities near 3e-6, and for the label and the blank the f32 rounding of 1 minus
+        // them.
         assert!((f - e).abs() <= 1e-5 * e.abs() + 1e-7, "{f} instead of {e}");
     }
 }

@@ -1,5 +1,5 @@
-//! Tensors on the device: over the binding limit, over 65,535 workgroups, labels that only the device sees, and the
-//! errors of a device.
+//! Device tensors: over the binding limit, over 65,535 workgroups, labels checked on the device,
+//! and device errors.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use gradus::losses::{self, CrossEntropy, Loss, Mse};
 use gradus::{Device, Error, Gpu, GpuOptions, Inputs, Reduction, Tensor};
 use ndarray::{Array1, Array2, array};
 
-/// The adapter's binding limit in elements, if a test of tensors beyond it fits into memory here.
+/// The adapter's binding limit in elements, if tensors beyond it fit into memory here.
 fn binding_elements(device: &Device) -> Option<usize> {
     let Device::Gpu(gpu) = device else { return None };
     let elements = (gpu.limits().max_storage_buffer_binding_size / 4) as usize;
@@ -86,7 +86,7 @@ fn a_row_wise_tensor_over_the_binding_limit_is_taken_in_parts() {
 #[test]
 fn more_workgroups_than_one_dimension_takes_are_folded() {
     let Some(device) = crate::support::gpu() else { return };
-    // A workgroup takes a row of 33 and more columns: 70,000 rows are more than 65,535 workgroups.
+    // One workgroup per row of 33 and more columns: 70,000 rows are more than 65,535 workgroups.
     let (rows, columns) = (70_000, 40);
     let logits = Array2::<f32>::zeros((rows, columns));
     let labels = Array1::from_shape_fn(rows, |r| (r % columns) as i64);
@@ -301,7 +301,7 @@ fn a_device_that_is_gone_gives_an_error_and_no_panic() {
     assert!(matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }), "{error}");
 }
 
-/// Nobody waits for a device without end: the error names the kernel, and the device counts as lost.
+/// A wait for a device is bounded: the error names the kernel, and the device counts as lost.
 #[test]
 fn a_wait_ends_with_the_name_of_what_was_running() {
     if crate::support::gpu().is_none() {
@@ -324,12 +324,13 @@ fn a_wait_ends_with_the_name_of_what_was_running() {
     );
 }
 
-/// The child of the test below: a loss that would take hours, with two seconds to do it in.
+/// Child process of the test below: a loss that would take hours, with a limit of two seconds.
 #[test]
 #[ignore = "run by `a_shader_that_does_not_end_is_given_up` in a process of its own"]
 fn child_with_a_shader_that_does_not_end() {
     let gpu = Gpu::open_with(GpuOptions::default().timeout(Some(Duration::from_secs(2)))).unwrap();
-    // Mesa's software driver leaves a loop after 65,535 iterations: three of them nested take hours, and not one is unbounded.
+    // Mesa's software driver ends a loop after 65,535 iterations: three nested loops take hours,
+    // and none is unbounded.
     let wgsl = "fn loss(prediction: f32, truth: f32) -> Loss {
         var x = prediction;
         for (var i = 0u; i < 60000u; i++) {
@@ -368,7 +369,7 @@ fn a_shader_that_does_not_end_is_given_up() {
     let start = Instant::now();
     let error = lines.map_while(Result::ok).find(|line| line.starts_with("GIVEN UP"));
     let seconds = start.elapsed().as_secs_f64();
-    // The driver's thread goes on: the process cannot end by itself.
+    // The driver's thread continues, so the process cannot end on its own.
     child.kill().unwrap();
     child.wait().unwrap();
     let error = error.expect("the child says how it was given up");

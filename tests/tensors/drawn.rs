@@ -1,10 +1,12 @@
-//! Inputs of any loss, drawn, as arrays and as tensors; what both calls give, compared to the last bit.
+//! Random inputs of any loss, as arrays and as tensors; the results of both calls are compared to
+//! the last bit.
 //!
-//! On a GPU both run the same kernels, and differ in who multiplies the weights by 1/divisor, masks and divides by lengths: the
-//! host in f64, rounded once, or the device in f32. The numbers drawn here make both the same to the last bit: weights are powers
-//! of two from ¼ to 2, so that sums of thousands of them are exact in f32 (multiples of ¼ below 2²²), and so are products by them;
-//! 1/n rounds to the same f32 by way of f64 or not (n < 2²⁴: 1/n is never within 2⁻⁴⁹ of the middle of two neighbours, and f64
-//! rounds by 2⁻⁵³).
+//! On a GPU both run the same kernels, and differ in where weights are multiplied by 1/divisor,
+//! masked and divided by lengths: on the host in f64, rounded once, or on the device in f32. The
+//! numbers drawn here give the same bits both ways: weights are powers of two from ¼ to 2, so that
+//! sums of thousands of them are exact in f32 (multiples of ¼ below 2²²), and so are products by
+//! them; 1/n rounds to the same f32 with or without f64 (n < 2²⁴: 1/n is never within 2⁻⁴⁹ of the
+//! midpoint of two neighbours, and f64 rounds by 2⁻⁵³).
 
 use gradus::losses::{self, Argument, Domain, Family, Loss};
 use gradus::random::Random;
@@ -32,7 +34,7 @@ pub fn power_of_two(random: &mut Random) -> f32 {
     [0.25, 0.5, 1.0, 2.0][random.next_u32() as usize % 4]
 }
 
-/// A number that a loss takes.
+/// A number in the domain of an input.
 pub fn number(random: &mut Random, domain: Domain, columns: usize) -> f32 {
     let (u, x) = (random.uniform() as f32, 2.0 * random.normal() as f32);
     match domain {
@@ -49,7 +51,7 @@ pub fn number(random: &mut Random, domain: Domain, columns: usize) -> f32 {
     }
 }
 
-/// Predictions and targets, labels where the loss takes them.
+/// Predictions and targets, labels if the loss takes them.
 pub fn of_predictions(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize) -> Data {
     let mut data = Data::default();
     let shape = [rows, columns];
@@ -79,7 +81,7 @@ pub fn of_predictions(random: &mut Random, loss: &dyn Loss, rows: usize, columns
     data
 }
 
-/// All inputs of a loss of several.
+/// All inputs of a multi-input loss.
 pub fn of_several(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize) -> Data {
     let Family::MultiInput(_, host) = loss.family() else {
         panic!("{} has several inputs", loss.name())
@@ -108,18 +110,18 @@ pub fn of_several(random: &mut Random, loss: &dyn Loss, rows: usize, columns: us
     data
 }
 
-/// What comes on top of the inputs.
+/// Optional inputs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct With {
     pub weight: bool,
     pub mask: bool,
-    /// Weight and mask for each row where they may be for each element.
+    /// Weight and mask per row, where they may also be per element.
     pub per_row: bool,
     pub upstream: bool,
 }
 
 impl Data {
-    /// Draws what comes on top: of the shape of the values, which the reference tells.
+    /// Draws the optional inputs, in the shape of the values, taken from the reference.
     pub fn with(mut self, random: &mut Random, criterion: &Criterion, with: With) -> Data {
         let reference = again(criterion, &Device::reference()).reduction(Reduction::None);
         let shape = reference.evaluate(&self.inputs()).unwrap().values.shape().to_vec();
@@ -173,7 +175,7 @@ impl Data {
     }
 }
 
-/// The same on a device.
+/// The same inputs on a device.
 pub struct Uploaded {
     tensors: Vec<(&'static str, Tensor)>,
     weight: Option<Tensor>,
@@ -181,7 +183,7 @@ pub struct Uploaded {
     upstream: Option<Upload>,
 }
 
-/// A number where the value is reduced: taken into the kernel, bit for bit as of arrays.
+/// A number if the value is reduced: passed to the kernel with the same bits as for arrays.
 enum Upload {
     Number(f32),
     Each(Tensor),
@@ -213,14 +215,14 @@ pub fn again(criterion: &Criterion, device: &Device) -> Criterion {
     Criterion::from_boxed(loss, device).unwrap()
 }
 
-/// Its reduction's name: a criterion tells it in its `Debug` alone.
+/// The name of its reduction, which a criterion only shows in its `Debug` output.
 pub fn criterion_reduction(criterion: &Criterion) -> String {
     let text = format!("{criterion:?}");
     let start = text.find("reduction: ").unwrap() + "reduction: ".len();
     text[start..].chars().take_while(|c| c.is_alphabetic()).collect()
 }
 
-/// The first place where the bits differ; any NaN is as another.
+/// The first place where the bits differ; all NaNs are equal.
 pub fn difference(name: &str, expected: &[f32], found: &[f32]) -> Option<String> {
     if expected.len() != found.len() {
         return Some(format!("{name}: {} numbers instead of {}", found.len(), expected.len()));
@@ -234,7 +236,7 @@ pub fn flat(tensor: &Tensor) -> Vec<f32> {
     tensor.to_array().unwrap().iter().copied().collect()
 }
 
-/// Everything that both calls give, compared.
+/// Compares all results of both calls.
 pub fn differences(expected: &Evaluation, found: &DeviceEvaluation) -> Option<String> {
     if let Some(values) = &found.values {
         let wide: Vec<f32> = expected.values.iter().map(|&x| x as f32).collect();
@@ -296,7 +298,7 @@ pub fn agrees(criterion: &Criterion, data: &Data) -> Result<(), String> {
     }
 }
 
-/// The inputs of a loss of whatever kind.
+/// The inputs of any loss.
 pub fn draw(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize) -> Data {
     if loss.arguments().is_empty() {
         of_predictions(random, loss, rows, columns)

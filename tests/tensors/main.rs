@@ -1,4 +1,4 @@
-//! Tensors on a device: their memory, what losses make of them, what is refused, random numbers.
+//! Device tensors: memory, losses, rejected inputs, random numbers.
 
 mod chunks;
 mod device;

@@ -1,4 +1,5 @@
-//! Random numbers: known answers, the laws of a shuffle, and the shader's bits against the host's.
+//! Random numbers: known answers, properties of a shuffle, and the shader's bits against the
+//! host's.
 
 use gradus::random::{Permutation, Random, philox};
 
@@ -29,7 +30,8 @@ fn a_stream_is_philox_in_counting_order() {
     }
 }
 
-/// Standard errors of n draws: mean σ/√n, variance σ²·√((κ − 1)/n), fourth moment of the normal √(96/n). Five of each.
+/// Standard errors of n draws: mean σ/√n, variance σ²·√((κ − 1)/n), fourth moment of the normal
+/// √(96/n). Bounds: five of each.
 #[test]
 fn uniform_and_normal_have_their_moments() {
     let n = 200_000;
@@ -98,8 +100,9 @@ fn chi_square(counts: &[f64], expected: f64) -> f64 {
     counts.iter().map(|count| (count - expected).powi(2) / expected).sum()
 }
 
-/// Exceeded with probability 4e-6 for k degrees of freedom: P(χ² ≥ k + 2√(kx) + 2x) ≤ e⁻ˣ at x = 12.5 (B. Laurent, P. Massart,
-/// *Adaptive estimation of a quadratic functional*, 2000).
+/// Exceeded with probability 4e-6 for k degrees of freedom:
+/// P(χ² ≥ k + 2√(kx) + 2x) ≤ e⁻ˣ at x = 12.5
+/// (B. Laurent, P. Massart, *Adaptive estimation of a quadratic functional*, 2000).
 fn chi_square_bound(degrees: f64) -> f64 {
     degrees + 5.0 * (2.0 * degrees).sqrt() + 25.0
 }
@@ -138,8 +141,9 @@ fn all_orders_of_few_indices_come_alike_often() {
     }
 }
 
-/// In a random order of n indices, a neighbour (distance 1, either side) follows in about 2 of n places per pair: 2·(n − 1)/n in
-/// all, nearly a Poisson number. Over 200 epochs 400 are expected, deviation 20; five of them.
+/// In a random order of n indices, a neighbour (distance 1, either side) follows in about 2 of n
+/// places per pair: 2·(n − 1)/n in total, nearly Poisson-distributed. Over 200 epochs 400 are
+/// expected, deviation 20; the bound is five of them.
 #[test]
 fn neighbours_stay_neighbours_no_more_than_by_chance() {
     for length in [100u32, 1000, 10_000] {
@@ -157,7 +161,8 @@ fn neighbours_stay_neighbours_no_more_than_by_chance() {
     }
 }
 
-/// A module around the helper: `words` holds counter, key, length and two vectors of keys; `results` six words for each index.
+/// A module around the helper: `words` holds counter, key, length and two vectors of keys;
+/// `results` six words per index.
 const CHECK_IDS: &str = "
 struct Words { counter: vec4<u32>, first_keys: vec4<u32>, last_keys: vec4<u32>, key: vec2<u32>, length: u32, start: u32 }
 @group(0) @binding(0) var<storage, read> words: Words;
@@ -181,7 +186,7 @@ fn the_shader_is_valid_wgsl() {
     .expect("validates");
 }
 
-/// A device without anything of ours.
+/// A bare wgpu device, without the library's runtime.
 fn device() -> Option<(wgpu::Device, wgpu::Queue)> {
     crate::support::gpu()?;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());

@@ -1,4 +1,4 @@
-//! What tensors on a device hold or are that does not fit: labels that are found there, shapes and kinds that are refused by name.
+//! Invalid device tensors: labels detected on the device, shapes and kinds rejected by name.
 
 use crate::drawn::{Data, agrees, draw};
 use crate::support::{each_device, gpu};
@@ -36,7 +36,7 @@ fn a_wrong_label_is_found_in_every_loss_that_takes_labels() {
             assert_eq!(message, arrays);
             assert!(message.contains("row 77 has label 1000000"), "{message}");
             assert_eq!(step.count().unwrap_err().to_string(), arrays);
-            // No other row is touched by it.
+            // No other row is affected.
             let first = step.gradient.to_array().unwrap();
             assert!(
                 first.index_axis(ndarray::Axis(0), 77).iter().all(|g| g.is_nan()),
@@ -48,7 +48,7 @@ fn a_wrong_label_is_found_in_every_loss_that_takes_labels() {
                 "{}",
                 entry.name
             );
-            // Where it is masked out nobody looks.
+            // A masked label is not checked.
             mask[77] = false;
             let keeps = Tensor::from_mask(&device, &mask).unwrap();
             let message = criterion
@@ -96,7 +96,7 @@ fn a_class_that_is_none_is_found_in_lists_of_floats_and_of_whole_numbers() {
         message(&floats([[0.0, -1.0, 0.0], [2.0, 0.5, 1.0], [0.0, 0.0, 0.0]]))
             .contains("hold 0.5 at element 4")
     );
-    // What stands behind the end of a list is nothing.
+    // Entries behind the end of a list are ignored.
     let fine = criterion.backward(&logits, &whole([[0, -1, 9], [2, 1, 0], [-1, -7, 8]])).unwrap();
     assert!(fine.value().unwrap().is_finite());
 }
@@ -122,7 +122,7 @@ fn what_is_wrong_with_a_sequence_is_said_as_of_arrays() {
         match (step.value(), of_arrays) {
             (Err(found), Err(expected)) => {
                 assert_eq!(found.to_string(), expected.to_string());
-                // The wrong item shows in the gradient, if its length is one at all.
+                // An invalid item shows in the gradient, if its length is one.
                 found.to_string()
             }
             (found, expected) => {

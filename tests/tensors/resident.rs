@@ -1,4 +1,4 @@
-//! Tensors that live on the device give what arrays give: every loss, every input, every reduction.
+//! Device tensors give the results of arrays: every loss, every input, every reduction.
 
 use crate::drawn::{With, agrees, difference, differences, draw, flat, of_predictions};
 use crate::support::{each_device, gpu};
@@ -19,7 +19,7 @@ const REDUCTIONS: [Reduction; 6] = [
     Reduction::Divisor(7.0),
 ];
 
-/// Walks the list: each loss with each reduction, alone and with all that may come on top.
+/// Tests each loss with each reduction, alone and with all optional inputs.
 fn walk(device: &Device, is_chosen: impl Fn(&dyn Loss) -> bool) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, entry) in losses::CATALOGUE.iter().enumerate() {
@@ -143,7 +143,7 @@ fn the_comparison_finds_one_bit() {
     assert!(
         difference("x", &[1.0], &[f32::NAN]).is_some() && difference("x", &[1.0], &[]).is_some()
     );
-    // Weights that are left out, and an upstream, show.
+    // A missing weight or upstream would be detected.
     let weighed = data.with(
         &mut random,
         &criterion,
@@ -152,9 +152,10 @@ fn the_comparison_finds_one_bit() {
     assert!(differences(&criterion.evaluate(&weighed.inputs()).unwrap(), &found).is_some());
 }
 
-/// A divisor that is summed in f32 is off by what its longest chain of additions rounds: a lane adds 64 shares, the joining
-/// workgroup's lanes 16 of what these left and its tree 6 times two, 86 additions of positive weights, each 2⁻²⁴ of what they give. Its
-/// inverse, the product by the weight and the products that follow round four times more on both sides.
+/// The error of a divisor summed in f32 is the rounding of its longest chain of additions: a thread
+/// adds 64 terms, the joining workgroup's threads 16 of these sums and its tree 6 times two, 86
+/// additions of positive weights, each 2⁻²⁴ of their result. Its inverse, the product by the weight
+/// and the products that follow round four more times on both sides.
 #[test]
 fn a_mean_over_any_weights_is_off_by_no_more_than_its_additions() {
     let Some(device) = gpu() else { return };
@@ -174,7 +175,8 @@ fn a_mean_over_any_weights_is_off_by_no_more_than_its_additions() {
         upload(weight.view().into_dyn()),
     );
     let found = criterion.evaluate_tensors(&TensorInputs::new(&p, &t).weight(&weight)).unwrap();
-    // The values are all positive: their sum has no digits to lose but by its own additions, which are the same.
+    // All values are positive: their sum only has the rounding of its own additions, which are the
+    // same.
     assert!((found.value().unwrap() - expected.value()).abs() <= share * expected.value());
     for (&found, &expected) in flat(&found.gradient).iter().zip(&expected.gradient) {
         assert!(

@@ -1,4 +1,5 @@
-//! Trainings on rows that come in blocks: the same as on rows at hand, cut and resumed without a bit lost.
+//! Training on rows that come in blocks: identical to training on rows in memory, also when
+//! interrupted and resumed.
 
 use std::ops::ControlFlow;
 
@@ -19,7 +20,7 @@ fn rows() -> (Array2<f32>, Array1<i64>) {
     (x, y)
 }
 
-/// Rows cut into blocks of so many, whose order may change from epoch to epoch.
+/// Rows split into blocks of the given sizes, whose order may change from epoch to epoch.
 struct Cut {
     sizes: Vec<usize>,
     says: usize,
@@ -101,12 +102,12 @@ fn blocks_in_order_train_as_rows_at_hand_do() {
     }
 }
 
-/// How much each row counts; some for nothing.
+/// Row weights, some of them 0.
 fn weights() -> Array1<f64> {
     Array1::from_shape_fn(ROWS, |row| (row % 4) as f64)
 }
 
-/// The same rows with weights, unless `short`: then there is one too few in each block.
+/// The same rows with weights; with `short`, one weight is missing in each block.
 struct Weighed {
     rows: Cut,
     short: bool,
@@ -233,7 +234,7 @@ fn a_training_in_blocks_that_was_cut_goes_on_bit_by_bit() {
 
 #[test]
 fn numbers_are_measured_by_r2_as_rows_at_hand_are() {
-    /// Rows whose targets are numbers.
+    /// Rows with numeric targets.
     struct Numbers;
     let y = || rows().0.sum_axis(ndarray::Axis(1)).insert_axis(ndarray::Axis(1));
     impl Blocks for Numbers {

@@ -1,5 +1,5 @@
-//! The counts beside the weights: what a training that stops, skips, goes back or adds up pieces leaves behind, by hand and by twins that
-//! never did.
+//! State beside the weights: the results of a training that stops, skips, restores or accumulates
+//! micro-batches, computed by hand and compared with models that never did.
 
 use crate::support::each_device;
 use gradus::activations::Relu;
@@ -11,7 +11,7 @@ use gradus::{
 };
 use ndarray::{Array1, Array2, array};
 
-/// Rows of five numbers and their sum, which a line fits.
+/// Rows of five numbers and their sum, which a linear model fits.
 fn sums(rows: usize) -> (Array2<f32>, Array2<f32>) {
     let mut random = Random::new(31, 0);
     let x = Array2::from_shape_simple_fn((rows, 5), || random.normal() as f32);
@@ -44,7 +44,7 @@ fn an_epoch_that_was_not_finite_is_as_if_it_had_never_been() {
         let (mut stopped, mut twin) = (new(), new());
         stopped.fit(&x, &y, fit()).unwrap();
         twin.fit(&x, &y, fit()).unwrap();
-        // Beyond f64 within the epoch, whatever the rule divides by.
+        // Overflows f64 within the epoch, for any normalization of the update rule.
         let wild = stopped.fit(&x, &y, fit().learning_rate(1e300)).unwrap();
         assert!(
             matches!(wild.stopped, Some(Stop::NotFinite { epoch: 1, .. })),
@@ -53,7 +53,8 @@ fn an_epoch_that_was_not_finite_is_as_if_it_had_never_been() {
         );
         assert!(wild.epochs.is_empty());
         assert_eq!((stopped.steps(), twin.steps()), (32, 32), "{}", device.describe());
-        // What comes next hangs on the number of the epoch (the order of the rows) and of the step (Adam's correction).
+        // The next epoch depends on the epoch number (the order of the rows) and the step number
+        // (Adam's correction).
         let [one, other] =
             [&mut stopped, &mut twin].map(|model| model.fit(&x, &y, fit()).unwrap().steps);
         assert_eq!(one, other, "{}", device.describe());
@@ -154,9 +155,10 @@ fn amsgrad_keeps_the_largest_square_when_gradients_fall() {
 
 #[test]
 fn a_skipped_step_moves_no_average_and_does_not_count_in_its_correction() {
-    // The second and the fourth row have an infinite loss in f32: two steps of four are left out in each epoch.
+    // The second and the fourth row have an infinite loss in f32: two of four steps are skipped in
+    // each epoch.
     let (x, y) = (array![[1.0], [3e38], [1.0], [3e38]], array![[0.0], [-3e38], [0.0], [-3e38]]);
-    // A wide layer behind it, whose outputs are all the same, takes the way of larger models on a GPU.
+    // A wide next layer, with all outputs equal, selects the path of larger models on a GPU.
     for (device, units) in
         each_device().into_iter().flat_map(|device| [(device.clone(), 1), (device, 20_000)])
     {
@@ -201,7 +203,7 @@ fn a_skipped_step_moves_no_average_and_does_not_count_in_its_correction() {
 #[test]
 fn a_share_held_back_is_rounded_down_and_never_takes_all() {
     let (x, y) = sums(10);
-    // (share, rows that are left to train on)
+    // (validation fraction, rows left for training)
     for (share, left) in [(0.0, 10), (0.05, 10), (0.25, 8), (0.28, 8), (0.39, 7), (0.99, 1)] {
         let model = Sequential::new(5).then(Dense::new(1)).on(&Device::cpu()).unwrap();
         let mut model = model.compile(Mse::new(), Sgd::new()).unwrap();
@@ -218,7 +220,7 @@ fn of_equal_outputs_the_first_is_the_prediction_and_a_threshold_is_no_yes() {
     let one_hot = array![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
     let level = array![[0.0_f32], [1.0], [0.0]];
     for device in each_device() {
-        // All weights are 0 and so are all outputs.
+        // All weights are 0, and so are all outputs.
         let zeros = |units| {
             let layer = Dense::new(units).initializer(Initializer::Zeros);
             Sequential::new(2).then(layer).on(&device).unwrap()
@@ -235,7 +237,7 @@ fn of_equal_outputs_the_first_is_the_prediction_and_a_threshold_is_no_yes() {
         );
         let mut model = zeros(3).compile(Mse::new(), Sgd::new()).unwrap();
         assert_eq!(model.evaluate(&x, &one_hot).unwrap().accuracy, third, "{}", device.describe());
-        // Rows of several labels name no one class: they are judged label by label, and not by the largest.
+        // Rows with several labels have no single class: accuracy is per label, not by the argmax.
         let several = array![[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]];
         let mut model = zeros(3).compile(BceWithLogits::new(), Sgd::new()).unwrap();
         assert_eq!(model.evaluate(&x, &several).unwrap().accuracy, None, "{}", device.describe());
@@ -276,7 +278,7 @@ fn a_save_replaces_the_file_in_one_move_and_a_newer_form_is_refused() {
     let [path, other] = ["model.safetensors", "other"].map(|name| folder.path().join(name));
     let model = |units| Sequential::new(2).then(Dense::new(units)).on(&Device::cpu()).unwrap();
     model(3).save(&path).unwrap();
-    // A second name of the file that was there shows whether its bytes were written over.
+    // A second hard link to the old file shows whether its bytes were overwritten.
     std::fs::hard_link(&path, &other).unwrap();
     let before = std::fs::read(&other).unwrap();
     model(4).save(&path).unwrap();
@@ -291,7 +293,7 @@ fn a_save_replaces_the_file_in_one_move_and_a_newer_form_is_refused() {
     let start = before.windows(key.len()).position(|bytes| bytes == key).unwrap() + key.len();
     assert!(before[start].is_ascii_digit() && before[start + 1] == b',');
     let newer = [&before[..start], b"9", &before[start + 1..]].concat();
-    // Of a newer form nothing else is known: a part may have another name.
+    // In a newer format version other fields may have other names.
     let mut renamed = newer.clone();
     let part = br#"\"inputs\":"#;
     let start = renamed.windows(part.len()).position(|bytes| bytes == part).unwrap() + 2;

@@ -1,5 +1,5 @@
-//! Stories of optimizers: each of them trains on every device, alone and in populations; schedules, clips, skips, averages and penalties
-//! do what their words say.
+//! Integration tests of optimizers: each trains on every device, alone and in populations;
+//! schedules, clips, skips, averages and penalties follow their documentation.
 
 use crate::support::each_device;
 use gradus::activations::Relu;
@@ -34,7 +34,7 @@ fn bits(model: &Model) -> Vec<u64> {
         .collect()
 }
 
-/// A learning rate at which the optimizer gets somewhere in some fifty steps.
+/// A learning rate with which the optimizer makes progress in some fifty steps.
 fn rate(name: &str) -> f64 {
     match name {
         "adadelta" => 20.0,
@@ -72,8 +72,9 @@ fn every_optimizer_trains_alike_on_every_device_alone_and_in_a_population() {
         for device in each_device() {
             let (steps, score) = train(&device);
             for (step, (e, f)) in expected.iter().zip(&steps).enumerate() {
-                // As the first hundred steps of training: an order and more below what a wrong rule is off by. Lion moves by signs, and one of
-                // a number that rounds to the other side of 0 is a step of 2 lr.
+                // As in the first hundred steps of training: at least an order of magnitude below
+                // the error of a wrong rule. Lion steps by signs, and a number that rounds to the
+                // other side of 0 changes a step by 2 lr.
                 let room = if entry.name == "lion" { 1e-2 } else { 1e-3 };
                 assert!(
                     (e - f).abs() <= room * e.abs(),
@@ -147,7 +148,8 @@ fn a_schedule_goes_through_a_saved_model_with_the_same_bits() {
         let history = whole.fit(&x, &y, fit(5)).unwrap();
         let rates: Vec<f64> =
             history.epochs.iter().map(|epoch| epoch.learning_rate.unwrap()).collect();
-        // Steps 2, 5, 8, 11, 14: two fifths of the warm-up, then a cosine from 0.05 to 0 in ten steps, from its 0, 3, 6, 9 on.
+        // Steps 2, 5, 8, 11, 14: two fifths of the warm-up, then at positions 0, 3, 6, 9 of a
+        // cosine from 0.05 to 0 in ten steps.
         let wave = |step: f64| 0.025 * (1.0 + (std::f64::consts::PI * step / 10.0).cos());
         for (found, expected) in
             rates.iter().zip([0.02, wave(0.0), wave(3.0), wave(6.0), wave(9.0)])
@@ -173,7 +175,8 @@ fn a_schedule_goes_through_a_saved_model_with_the_same_bits() {
 fn a_plateau_sees_the_validation_loss_of_each_epoch_and_members_each_their_own() {
     let (x, y) = clouds(60, 3);
     let wrong = y.mapv(|label| (label + 1) % 3);
-    // What is validated gets worse with each epoch: the rate falls behind the second epoch that is no better.
+    // The validation loss rises with each epoch: the rate drops after the second epoch without
+    // improvement.
     let schedule = ReduceOnPlateau::new().learning_rate(0.01).factor(0.5).patience(1_u32);
     let fit = || Fit::new().epochs(6).validation_data(&x, &wrong).schedule(schedule.clone());
     for device in each_device() {
@@ -215,7 +218,7 @@ fn a_schedule_by_epoch_counts_epochs() {
     assert!(refused.contains("left out beside a schedule"), "{refused}");
 }
 
-/// Rows of one feature with w·x near 1e38 have a loss that is infinite: their gradient is not finite.
+/// Rows of one feature with w·x near 1e38 have an infinite loss: their gradient is not finite.
 fn with_a_bad_row() -> (Array2<f32>, Array2<f32>) {
     let x = array![[1.0], [2.0], [3.0], [3e38]];
     let y = array![[2.0], [4.0], [6.0], [-3e38]];
@@ -293,7 +296,8 @@ fn a_rule_over_tensors_skips_too() {
 
 #[test]
 fn clips_by_value_and_by_tensor_are_the_rules_of_the_book() {
-    // One row (3, 4), target 20, prediction p = w·x + b: dL/dw = 2(p − 20)(3, 4), dL/db = 2(p − 20).
+    // One row (3, 4), target 20, prediction p = w·x + b: dL/dw = 2(p − 20)(3, 4), dL/db = 2(p −
+    // 20).
     let (x, y) = (array![[3.0, 4.0]], array![[20.0]]);
     for device in each_device() {
         let step = |fit: Fit| {
@@ -409,7 +413,7 @@ fn a_population_averages_side_by_side() {
         let mut alone =
             described().on(&device).unwrap().compile(CrossEntropy::new(), Adam::new()).unwrap();
         alone.fit(&x, &y, fit()).unwrap();
-        // Members whose options ask for other numbers of states.
+        // Members whose options need different numbers of states.
         let members =
             [Member::new(), Member::new().optimizer("amsgrad", true), Member::new().seed(2)];
         let mut population = Population::new(described(), members, &device)
@@ -488,7 +492,7 @@ fn a_schedule_free_model_predicts_with_its_mean() {
     }
 }
 
-/// Numbers at the edges, by every rule on the host in f32.
+/// Extreme numbers, by every rule on the host in f32.
 #[test]
 fn gradients_at_the_edges_of_f32_do_no_harm() {
     for entry in optimizers::CATALOGUE {
@@ -516,7 +520,7 @@ fn gradients_at_the_edges_of_f32_do_no_harm() {
                         )
                         .unwrap();
                 }
-                // Plain gradient descent goes as far as it is told to, and RAdam's first steps are that.
+                // Plain gradient descent takes the full step, and RAdam's first steps are plain.
                 let is_plain =
                     ["sgd", "gradient_descent", "schedule_free_sgd", "radam"].contains(&entry.name);
                 let bound = if is_plain && gradient > 1.0 { f32::INFINITY } else { 1.0 };
@@ -526,7 +530,7 @@ fn gradients_at_the_edges_of_f32_do_no_harm() {
                     entry.name
                 );
                 if gradient == 0.0 && entry.name != "yogi" {
-                    // Decay alone moves it, and Yogi, whose mean does not begin at 0.
+                    // Only decay changes it, and Yogi, whose mean does not start at 0.
                     assert!(
                         parameters.iter().all(|w| (w - 0.5).abs() < 1e-3),
                         "{}: {parameters:?}",

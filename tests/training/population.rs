@@ -1,4 +1,4 @@
-//! Populations: each member goes the way that it would go alone.
+//! Populations: each member trains exactly as it would alone.
 
 use crate::support::each_device;
 use gradus::activations::{Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh};
@@ -10,7 +10,7 @@ use gradus::{
 };
 use ndarray::{Array1, Array2};
 
-/// Points in three clouds: features [rows, 5], labels, and a number to regress on.
+/// Points in three clouds: features [rows, 5], labels, and a regression target.
 fn clouds(rows: usize, seed: u64) -> (Array2<f32>, Array1<i64>, Array2<f32>) {
     let mut random = Random::new(seed, 0);
     let labels = Array1::from_shape_fn(rows, |row| (row % 3) as i64);
@@ -34,7 +34,7 @@ fn rate(member: usize) -> f64 {
     0.01 / (1.0 + member as f64)
 }
 
-/// So many members, each with a seed, a rate and a smoothing of its own.
+/// The given number of members, each with its own seed, rate and smoothing.
 fn population(members: usize, device: &Device) -> Population {
     let members = (0..members).map(|member| {
         let smoothing = 0.02 * member as f64;
@@ -49,7 +49,7 @@ fn population(members: usize, device: &Device) -> Population {
         .unwrap()
 }
 
-/// The same member as a model of its own.
+/// The same member as a separate model.
 fn alone(member: usize, device: &Device) -> Model {
     let loss = CrossEntropy::new().label_smoothing(0.02 * member as f64);
     let optimizer = Adam::new().learning_rate(rate(member));
@@ -64,7 +64,8 @@ fn bits(model: &Model) -> Vec<u64> {
         .collect()
 }
 
-/// Losses of steps within what f32 leaves of a hundred steps of Adam: see tests/training/stories.rs.
+/// Losses of steps within the rounding error of f32 over a hundred steps of Adam: see
+/// tests/training/stories.rs.
 fn assert_alike(name: &str, expected: &[f64], found: &[f64]) {
     assert_eq!(expected.len(), found.len(), "{name}");
     for (step, (e, f)) in expected.iter().zip(found).enumerate() {
@@ -136,7 +137,7 @@ fn two_runs_give_equal_bits() {
     }
 }
 
-/// The same population on every device, judged by the reference.
+/// The same population on every device, compared with the reference.
 fn every_device_agrees(
     make: impl Fn(&Device) -> Population,
     fit: impl Fn(&mut Population) -> Vec<History>,
@@ -210,18 +211,19 @@ fn gradient_descent_adds_up_the_whole_data_set_for_each_member() {
     });
 }
 
-/// A dispatch of as many steps as its time allows must not do less work than it says: a driver may cut loops short.
+/// A dispatch of as many steps as its time limit allows must perform all of them: a driver may cut
+/// loops short.
 #[test]
 fn two_thousand_steps_go_as_far_in_long_dispatches_as_alone() {
-    // 1,200 steps an epoch, so that a dispatch of the second takes hundreds of them.
+    // 1,200 steps per epoch, so that a dispatch of the second takes hundreds of them.
     let (x, y, _) = clouds(38_400, 12);
     let fit = || Fit::new().epochs(2).batch_size(32);
     let expected = alone(1, &Device::reference()).fit(&x, &y, fit()).unwrap();
     for device in each_device() {
         let histories = population(2, &device).fit(&x, &y, fit()).unwrap();
         for epoch in [0, 1] {
-            // Means of 1,200 losses: small differences between the ways are averaged out, and every way leads to the one
-            // minimum. Steps that leave rows or updates out are off by far more than 1 %.
+            // Means of 1,200 losses: small differences average out, and all runs approach the same
+            // minimum. Steps that skip rows or updates are off by far more than 1 %.
             let (e, f) = (expected.epochs[epoch].loss, histories[1].epochs[epoch].loss);
             assert!(
                 (e - f).abs() <= 0.01 * e,
@@ -268,7 +270,7 @@ fn ignored_labels_and_validation_count_for_each_member() {
 fn each_member_stops_for_itself_and_the_others_go_on() {
     let (x, _, numbers) = clouds(64, 8);
     for device in each_device() {
-        // The first cannot learn, the second learns, the third bursts.
+        // The first cannot learn, the second learns, the third diverges.
         let members = [0.0, 1e-2, 1e200].map(|rate| Member::new().learning_rate(rate));
         let description = Sequential::new(5).then(Dense::new(4)).then(Dense::new(1));
         let mut made = Population::new(description, members, &device)

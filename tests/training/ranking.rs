@@ -1,4 +1,4 @@
-//! Training on lists: what the host and the device make of items that belong to queries, batch by batch.
+//! Training on lists: batches of items grouped by query, on the host and on the device.
 
 use crate::support::each_device;
 use gradus::activations::Tanh;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 const FEATURES: usize = 4;
 
-/// Queries of 1 to 9 documents whose grade follows from two of their features.
+/// Queries of 1 to 9 documents whose grade is determined by two of their features.
 struct Queries {
     features: Array2<f32>,
     relevance: Array1<f32>,
@@ -29,7 +29,7 @@ impl Queries {
             Array2::from_shape_fn((groups.iter().sum(), FEATURES), |_| random.normal() as f32);
         let grade = |row: ndarray::ArrayView1<f32>| (row[0] - row[1] + 1.5).clamp(0.0, 4.0).round();
         let mut relevance: Array1<f32> = features.rows().into_iter().map(grade).collect();
-        // An item that takes no part: in a list of its own, and among others.
+        // A masked item: alone in its list, and among others.
         relevance[groups[0]] = -1.0;
         Queries { features, relevance, groups }
     }
@@ -38,7 +38,7 @@ impl Queries {
         Targets::grouped(&self.relevance, &self.groups)
     }
 
-    /// Some of the queries, by number, in that order.
+    /// The queries with the given numbers, in that order.
     fn choose(&self, queries: &[usize]) -> Self {
         let start = |query: usize| self.groups[..query].iter().sum::<usize>();
         let rows: Vec<usize> =
@@ -50,7 +50,7 @@ impl Queries {
         }
     }
 
-    /// Numbers of items as [queries, longest], `padding` behind the shorter ones.
+    /// Numbers per item as [queries, longest], `padding` behind the shorter lists.
     fn padded(&self, of: &[f32], padding: f32) -> Array2<f32> {
         let longest = self.groups.iter().max().copied().unwrap_or(0);
         let mut padded = Array2::from_elem((self.groups.len(), longest), padding);
@@ -62,7 +62,7 @@ impl Queries {
         padded
     }
 
-    /// Value and gradient by each item's score, from the criterion over the padded array in f64.
+    /// Value and gradient for each item's score, from the criterion over the padded array in f64.
     fn checked(&self, loss: &str, scores: &[f32]) -> (f64, Vec<f64>) {
         let criterion = Criterion::from_boxed(
             losses::from_name(loss, &Value::Null).unwrap(),
@@ -119,7 +119,8 @@ fn a_step_is_the_features_times_the_gradient_of_the_padded_criterion() {
             let (value, gradient) = queries.checked(name, &scores);
             let fit = Fit::new().batch_size(7).shuffle(false);
             let history = model.fit(&queries.features, queries.targets(), fit).unwrap();
-            // f32 scores and sums of some forty terms: 40 · 6e-8 of the largest, and exp and log of the device on top.
+            // f32 scores and sums of some forty terms: 40 · 6e-8 of the largest, plus exp and log
+            // of the device.
             let close = |e: f64, f: f64, scale: f64| (e - f).abs() <= 2e-5 * scale;
             assert!(
                 close(value, history.steps[0], value.abs().max(1e-3)),
@@ -136,7 +137,8 @@ fn a_step_is_the_features_times_the_gradient_of_the_padded_criterion() {
                 let (sum, scale) =
                     (terms.iter().sum::<f64>(), terms.iter().map(|term| term.abs()).sum::<f64>());
                 let moved = (before[[k, 0]] - after[[k, 0]]) / 0.5;
-                // The weights themselves are rounded at 6e-8 before and after: 2.4e-7 after the division by 0.5.
+                // The weights themselves are rounded at 6e-8 before and after: 2.4e-7 after the
+                // division by 0.5.
                 assert!(
                     close(sum, moved, scale.max(0.05)),
                     "{name} on {}: {moved} not {sum}",
@@ -159,7 +161,8 @@ fn every_loss_of_lists_trains_alike_on_every_device() {
         assert_eq!(expected.len(), 20, "{name}");
         for device in each_device() {
             for (step, (e, f)) in expected.iter().zip(steps(&device)).enumerate() {
-                // As tests/training/stories.rs: rounding at 6e-8, multiplied by some hundred in twenty steps of Adam.
+                // As in tests/training/stories.rs: rounding at 6e-8, amplified by some hundred in
+                // twenty steps of Adam.
                 assert!(
                     (e - f).abs() <= 1e-4 * e.abs().max(0.1),
                     "{name} on {}, step {step}: {f} not {e}",
@@ -207,7 +210,7 @@ fn training_orders_the_items_and_gives_the_same_bits_twice_and_after_a_rest() {
 
 #[test]
 fn evaluate_is_the_criterions_mean_over_all_lists_however_many_there_are() {
-    // 2,048 items are scored at a time, of lists of up to nine: this takes nine batches.
+    // 2,048 items are scored at a time, in lists of up to nine: nine batches in total.
     let queries = Queries::new(2000, 4);
     for device in each_device() {
         for name in ["lambda_rank", "pairwise_logistic", "list_net"] {
@@ -244,7 +247,7 @@ fn the_last_queries_are_held_back_and_whole_batches_are_one_mean() {
             let score = first.evaluate(&validation.features, validation.targets()).unwrap();
             assert_eq!(one.epochs[2].val_loss, Some(score.loss));
 
-            // One update from pieces of four queries is that of all at once.
+            // One update from micro-batches of four queries equals that from all at once.
             let whole = |batch_size: usize| {
                 let loss = losses::from_name(name, &Value::Null).unwrap();
                 let description = Sequential::new(FEATURES).then(Dense::new(1));
@@ -302,7 +305,7 @@ fn features_beyond_a_binding_come_in_parts() {
         model.fit(&features, queries.targets(), Fit::new().batch_size(40)).unwrap().steps
     };
     for (e, f) in score(&Device::cpu()).into_iter().zip(score(&device)) {
-        // Scores are sums of 40,000 terms, added up in another order: √40,000 · 6e-8 of their size.
+        // Scores are sums of 40,000 terms, summed in another order: √40,000 · 6e-8 of their size.
         assert!((e - f).abs() <= 5e-5 * e, "{f} not {e}");
     }
 }

@@ -1,4 +1,5 @@
-//! A training that was cut goes on as if it had not been: the files are equal, byte by byte.
+//! An interrupted training resumes as if it had not been interrupted: the files are equal, byte by
+//! byte.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,7 +15,8 @@ use ndarray::{Array1, Array2, s};
 
 use crate::support::each_device;
 
-/// Rows with three features and the class that their sum says, some of them wrong, so that a network learns them by heart.
+/// Rows with three features and a class from their sum, with some labels wrong, so that a network
+/// overfits.
 fn rows(count: usize, seed: u64) -> (Array2<f32>, Array1<i64>) {
     let mut random = random::Random::new(seed, 0);
     let x = Array2::from_shape_fn((count, 3), |_| random.uniform() as f32 - 0.5);
@@ -52,7 +54,7 @@ fn train(model: &mut Model, fit: Fit) -> gradus::History {
     model.fit(&x.slice(train), &train_y, fit).unwrap()
 }
 
-/// Breaks at the n-th question.
+/// Breaks at the n-th callback.
 fn break_at(n: usize) -> impl FnMut() -> ControlFlow<()> + Send + 'static {
     let mut asked = 0;
     move || {
@@ -89,7 +91,7 @@ fn variants() -> Vec<(&'static str, Fit)> {
     ]
 }
 
-/// Trains in pieces: each is cut by `cut`, saved, loaded anew and resumed with what the file says.
+/// Trains in stages: each is interrupted by `cut`, saved, loaded again and resumed from the file.
 fn in_pieces(
     path: &Path,
     device: &Device,
@@ -134,7 +136,7 @@ fn a_training_in_pieces_leaves_the_file_of_an_unbroken_one() {
                 assert!(pieces > 2, "{} {name} by {how}: {pieces} pieces", device.name());
                 let same = std::fs::read(&pieced).unwrap() == expected;
                 assert!(same, "{}: {name}, cut by {how}, in {pieces} pieces", device.name());
-                // And what is in memory is what is in the file.
+                // The model in memory equals the model in the file.
                 let next = |model: &mut Model| {
                     train(model, Fit::new().epochs(2).resume(true)).epochs.pop().unwrap().loss
                 };
@@ -231,7 +233,8 @@ fn a_step_that_is_not_finite_takes_a_cut_epoch_back_to_its_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
     for device in each_device() {
-        // Targets so large in the last rows that their step is not finite; the order is the rows'.
+        // Targets so large in the last rows that their step is not finite; the rows are not
+        // shuffled.
         let x = Array2::from_shape_fn((60, 2), |(row, column)| {
             if row < 50 { (row + column) as f32 * 0.01 } else { 3e38 }
         });
@@ -251,7 +254,7 @@ fn a_step_that_is_not_finite_takes_a_cut_epoch_back_to_its_beginning() {
         let mut ask = break_at(1);
         let cut = make().fit(&x, &y, fit().on_step(move |_, _| ask())).unwrap();
         if !matches!(cut.stopped, Some(Stop::Asked { .. })) {
-            continue; // it was not finite before the first question
+            continue; // it was not finite before the first callback
         }
         let mut loaded = Model::load(&path, &device).unwrap();
         let rest = loaded.fit_to_resume().unwrap().checkpoint(&path);
@@ -269,7 +272,7 @@ fn other_rows_begin_another_training() {
     let (x, y) = rows(ROWS, 6);
     let history = model.fit(&x, &y, fit().resume(true)).unwrap();
     assert_eq!((history.before, history.epochs.len()), (0, 3));
-    // Other batches: a cut epoch begins anew.
+    // Different batches: an interrupted epoch starts over.
     let mut ask = break_at(1);
     train(&mut model, fit().on_step(move |_, _| ask()));
     let history = train(&mut model, fit().batch_size(30).epochs(1).resume(true));
@@ -326,7 +329,7 @@ fn each_epoch_is_in_the_file_before_the_next_begins() {
     let path = folder.path().join("model");
     let seen = path.clone();
     let fit = Fit::new().epochs(4).batch_size(6).checkpoint(&path).on_epoch(move |number, _| {
-        // The last one's is written when all is over.
+        // The last one's state is written when training is over.
         if number < 4 {
             let saved = Model::load(&seen, &Device::cpu()).unwrap();
             assert_eq!(saved.steps(), 30 * number as u64);

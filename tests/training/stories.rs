@@ -1,4 +1,5 @@
-//! Stories of training: the same on every device, the same twice, the same after a rest, and honest when it fails.
+//! Integration tests of training: the same on every device, reproducible, the same after a pause,
+//! and with correct failure reports.
 
 use crate::support::each_device;
 use gradus::activations::{Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh};
@@ -8,7 +9,7 @@ use gradus::random::Random;
 use gradus::{Dense, Device, EarlyStopping, Fit, Model, Sequential, Stop};
 use ndarray::{Array1, Array2, s};
 
-/// Points in three clouds: features [rows, 5], labels, and a number to regress on.
+/// Points in three clouds: features [rows, 5], labels, and a regression target.
 fn clouds(rows: usize, seed: u64) -> (Array2<f32>, Array1<i64>, Array2<f32>) {
     let mut random = Random::new(seed, 0);
     let labels = Array1::from_shape_fn(rows, |row| (row % 3) as i64);
@@ -44,8 +45,9 @@ fn the_devices_agree_on_the_first_hundred_steps() {
     assert_eq!(expected.len(), 100);
     for device in each_device() {
         for (step, (e, f)) in expected.iter().zip(steps(&device)).enumerate() {
-            // f32 rounds to 6e-8; a hundred steps of Adam, which divides by the gradient's own size, multiply a
-            // difference by some hundred times at the most: 1e-4 is the issue's figure and leaves an order.
+            // f32 rounds to 6e-8; a hundred steps of Adam, which divides by the gradient's own
+            // size, amplify a difference by at most some hundred: 1e-4 leaves an order of
+            // magnitude.
             assert!(
                 (e - f).abs() <= 1e-4 * e.abs(),
                 "{}: step {step}: {f} instead of {e}",
@@ -133,7 +135,8 @@ fn gradient_descent_moves_once_per_epoch_whatever_the_pieces() {
     for device in each_device() {
         for batch_size in [100, 33, 7] {
             let found = train(&device, batch_size);
-            // The mean is the same sum in another order: f32 rounding over forty steps that shrink errors.
+            // The mean is the same sum in another order: f32 rounding over forty steps that reduce
+            // errors.
             assert!(
                 (found - expected).abs() <= 1e-4 * expected,
                 "{}: {found} instead of {expected}",
@@ -172,7 +175,8 @@ fn one_step_of_gradient_descent_is_the_rule_of_the_book() {
 
 #[test]
 fn a_clipped_step_is_the_rule_of_the_book() {
-    // One row (3, 4), target 0, prediction p = w·x: dL/dw = 2p (3, 4) + 2 l2 w, and the step is lr · c · g/‖g‖ where ‖g‖ > c.
+    // One row (3, 4), target 0, prediction p = w·x: dL/dw = 2p (3, 4) + 2 l2 w, and the step is lr
+    // · c · g/‖g‖ where ‖g‖ > c.
     let x = ndarray::array![[3.0, 4.0]];
     let y = ndarray::array![[20.0]];
     for device in each_device() {
@@ -194,7 +198,7 @@ fn a_clipped_step_is_the_rule_of_the_book() {
             let found = model.weights().unwrap()[0].0.clone();
             for k in 0..2 {
                 let expected = w[[k, 0]] - 0.1 * factor * g[k];
-                // Some ten roundings of f32 on the way to a step that is as long as 0.1 · factor · |g|.
+                // Some ten f32 roundings in a step of length 0.1 · factor · |g|.
                 let room =
                     20.0 * f64::from(f32::EPSILON) * (expected.abs() + 0.1 * factor * g[k].abs());
                 assert!(
@@ -210,7 +214,7 @@ fn a_clipped_step_is_the_rule_of_the_book() {
 #[test]
 fn clipped_training_agrees_on_every_device_and_gives_equal_bits_twice() {
     let (x, y, _) = clouds(320, 21);
-    // Less than half of what the norm is in the first steps: it clips, as the other losses show.
+    // Less than half of the norm in the first steps: it clips, as the different losses show.
     let fit = |limit: Option<f64>| {
         let fit = Fit::new().epochs(3).batch_size(32);
         limit.map_or(fit.clone(), |limit| fit.clip_norm(limit))
@@ -345,7 +349,7 @@ fn a_loss_that_is_not_finite_ends_the_training_with_the_last_good_weights() {
 #[test]
 fn early_stopping_goes_back_to_the_best_epoch() {
     let (x, y, _) = clouds(120, 10);
-    // The labels held back are wrong: the better the fit, the worse the validation.
+    // The held-out labels are wrong: the better the fit, the worse the validation.
     let wrong: Array1<i64> = y.slice(s![90..]).mapv(|label| (label + 1) % 3);
     for device in each_device() {
         let mut model = classifier(&device);
@@ -374,8 +378,8 @@ fn predictions_are_the_rows_own_whatever_the_batch() {
         let all = model.predict(&x).unwrap();
         let one = model.predict(&x.slice(s![2040..2041, ..])).unwrap();
         for (a, b) in all.row(2040).iter().zip(one.row(0)) {
-            // Another batch size may take another tile, which adds up in another order: five products and a bias,
-            // then sixteen, each rounded to 6e-8 of numbers below ten.
+            // Another batch size may use another tile, which sums in another order: five products
+            // and a bias, then sixteen, each rounded to 6e-8 of numbers below ten.
             assert!((a - b).abs() <= 1e-5, "{}: {a} against {b}", device.describe());
         }
     }
@@ -444,10 +448,10 @@ fn what_a_model_file_claims_is_asked_of_its_tensors_first() {
     model.save(&path).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     for (from, to, expected) in [
-        // Scaling that is half there is not left out in silence.
+        // Incomplete scaling is not silently dropped.
         ("input.scale", "input.scald", "`input.scale`"),
         ("input.mean", "input.meam", "`input.mean`"),
-        // 400 MB of weights would be made before the tensor is looked at.
+        // 400 MB of weights would be allocated before the tensor is checked.
         (r#"\"inputs\":2"#, r#"\"inputs\":16777215"#, "`layers.0.weight`"),
     ] {
         std::fs::write(&path, with_header(&bytes, from, to)).unwrap();
@@ -502,7 +506,7 @@ fn the_documents_network_learns_fashion() {
 
 #[test]
 fn a_mean_over_many_batches_does_not_depend_on_a_batch_being_as_long_as_what_is_kept() {
-    // 1100 rows, 76 of them ignored: as many are kept as one batch of `evaluate` holds.
+    // 1100 rows, 76 of them ignored: the rest is exactly one batch of `evaluate`.
     let (x, y, _) = clouds(1100, 13);
     let mut aborted = y.clone();
     aborted.iter_mut().step_by(14).take(76).for_each(|label| *label = -100);
@@ -565,7 +569,7 @@ fn the_devices_agree_on_the_first_hundred_steps_of_fashion() {
     assert_eq!(expected.len(), 100);
     for device in each_device() {
         for (step, (e, f)) in expected.iter().zip(steps(&device)).enumerate() {
-            // The issue's figure; 3.3e-7 was seen.
+            // The tolerance is 1e-4; 3.3e-7 was measured.
             assert!(
                 (e - f).abs() <= 1e-4 * e.abs(),
                 "{}: step {step}: {f} instead of {e}",
@@ -624,7 +628,7 @@ fn arrays_of_f64_and_labels_of_any_type_train_the_same_model() {
         }
     };
     assert_eq!(train(true), train(false));
-    // What f32 cannot tell apart is scaled first: seconds since 1970.
+    // Numbers that f32 cannot distinguish are scaled first: seconds since 1970.
     let times = Array2::from_shape_fn((40, 1), |(row, _)| 1.7e9 + 0.01 * row as f64);
     let mut model = Sequential::new(1).then(Dense::new(1)).on(&Device::cpu()).unwrap();
     model.set_input_scaling(vec![1.7e9 + 0.2], vec![0.1]).unwrap();

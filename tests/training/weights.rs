@@ -1,4 +1,5 @@
-//! Weights of rows, of classes and of positive sides: against the same rows written down several times, and against the loss itself.
+//! Row weights, class weights and weights of positives: against repeated rows, and against the loss
+//! itself.
 
 use crate::support::each_device;
 use gradus::losses::{
@@ -35,7 +36,8 @@ fn flat(model: &Model) -> Vec<f64> {
         .collect()
 }
 
-/// The weights themselves are rounded to f32, 6e-8 of each; and in f32 there are a few more roundings a step, for 30 steps.
+/// The weights themselves are rounded to f32, 6e-8 each; in f32 there are a few more roundings per
+/// step, for 30 steps.
 fn assert_close(one: &[f64], other: &[f64], device: &Device) {
     let most = if device.describe().contains("reference") { 1e-6 } else { 2e-5 };
     assert_eq!(one.len(), other.len());
@@ -44,7 +46,7 @@ fn assert_close(one: &[f64], other: &[f64], device: &Device) {
     }
 }
 
-/// Trains on 20 rows with weights 0 to 3, and on each of them as often as its weight says.
+/// Trains on 20 rows with weights 0 to 3, and on each of them repeated as often as its weight.
 fn weighed_and_repeated<'a, L, T>(
     make: impl Fn() -> L,
     outputs: usize,
@@ -59,7 +61,7 @@ fn weighed_and_repeated<'a, L, T>(
     let all: Vec<usize> = (0..20).collect();
     let repeated: Vec<usize> = all.iter().flat_map(|&row| vec![row; row % 4]).collect();
     let more = x.select(Axis(0), &repeated);
-    // Leaked, as a target's lifetime is that of the call's argument; a handful of small arrays in a test.
+    // Leaked, as a target's lifetime is that of the call's argument; a few small arrays of a test.
     let (y, many): (&'a T, &'a T) =
         (Box::leak(Box::new(pick(&all))), Box::leak(Box::new(pick(&repeated))));
     for device in each_device() {
@@ -77,7 +79,7 @@ fn weighed_and_repeated<'a, L, T>(
         let baselines =
             [report.baseline, of_twin.baseline].map(|found| found.map_or(0.0, |found| found.loss));
         assert!((baselines[0] - baselines[1]).abs() < 1e-5 * (1.0 + baselines[1]), "{baselines:?}");
-        // Not vacuous: without weights the loss is another.
+        // Not vacuous: without weights the loss differs.
         let mut plain = model(&device, make(), outputs);
         let without = plain.fit(&x, Targets::from(y), Fit::new().epochs(30).batch_size(8)).unwrap();
         assert!(
@@ -99,7 +101,7 @@ fn a_row_of_weight_three_counts_as_three_rows() {
     let labels =
         |picked: &[usize]| Array1::from_shape_fn(picked.len(), |row| (picked[row] % 3) as i64);
     weighed_and_repeated(CrossEntropy::new, 3, labels);
-    // A row without a label counts for nothing, whatever its weight.
+    // A row without a label is ignored, whatever its weight.
     let some = |picked: &[usize]| {
         Array1::from_shape_fn(
             picked.len(),
@@ -176,7 +178,7 @@ fn the_classes_of_validation_rows_weigh_what_they_weigh_in_the_training() {
     let (x, held) = (rows(20, 4), rows(4, 4));
     let labels = Array1::from_shape_fn(20, |row| i64::from(row < 4));
     let of_held = array![0_i64, 0, 1, 1];
-    // Twenty rows, four of class 1: 20/32 and 20/8, whatever the validation rows are.
+    // Twenty rows, four of class 1: 20/32 and 20/8, independent of the validation rows.
     let weights = [20.0 / 32.0, 20.0 / 8.0];
     let mut found = model(&Device::Cpu, CrossEntropy::new(), 2);
     let fit = Fit::new()
@@ -290,7 +292,7 @@ fn weights_that_no_training_can_take_are_told() {
     ] {
         assert!(found.contains(wanted), "`{found}` does not tell `{wanted}`");
     }
-    // All weight on rows that are held back.
+    // All weight on held-out rows.
     let last = array![0.0_f32, 0.0, 0.0, 0.0, 0.0, 1.0];
     assert!(
         report(Fit::new().validation_split(0.2).sample_weight(&last))
@@ -324,7 +326,7 @@ fn a_training_that_is_resumed_weighs_its_classes_as_before() {
 fn a_row_of_weight_zero_is_left_out_whatever_stands_there() {
     let (mut x, mut y) =
         (rows(32, 4), Array2::from_shape_fn((32, 1), |(row, _)| (row as f32).sin()));
-    // Its squared error is infinite in f32.
+    // Its squared error overflows f32.
     y[[3, 0]] = 1e25;
     x[[3, 1]] = 1e10;
     let weights = Array1::from_shape_fn(32, |row| if row == 3 { 0.0 } else { 1.0 });
@@ -348,7 +350,7 @@ fn a_row_of_weight_zero_is_left_out_whatever_stands_there() {
 #[test]
 fn rows_in_batches_of_their_own_labels_and_weights_give_the_same_on_each_device() {
     let x = rows(60, 4);
-    // A seventh of the rows has no label, a fifth no weight.
+    // One seventh of the rows has no label, one fifth no weight.
     let labels =
         Array1::from_shape_fn(60, |row| if row % 7 == 0 { -100 } else { (row % 3) as i64 });
     let weights = Array1::from_shape_fn(60, |row| (row % 5) as f32);

@@ -1,12 +1,13 @@
-// The gradient through the last layer's activation, where it stands: dL/dx = dL/dy * derivative(x, y). The layers
-// below have theirs in the epilogue of a matrix product. Linked with an activation and lib/numbers.
+// Gradient through the last layer's activation, in place: dL/dx = dL/dy * derivative(x, y). The
+// other layers compute theirs in the epilogue of a matrix product. Linked with an activation and
+// lib/numbers.
 
 struct Params {
     length: u32,
 }
 
 override WORKGROUP: u32 = 64u;
-// Whether the derivative reads what the activation was given; where it does not, `kept` is not read.
+// True if the derivative reads the activation's input; otherwise `kept` is not read.
 override KEEP_INPUT: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,12 +1,14 @@
-// The copy kernel: what a device's memory gives when nothing is computed. Every loss is measured against it.
+// Copy kernel: measures a device's memory bandwidth without computation, the upper bound for every
+// loss.
 //
 //     destination[i] = source[i]
 //
-// A workgroup owns one contiguous block and its threads take turns, as in templates/pointwise/pointwise.
+// Each workgroup owns one contiguous block, and its threads iterate over it, as in
+// templates/pointwise/pointwise.
 
 struct Params {
     length: u32, // vectors of four
-    block: u32,  // vectors that one workgroup owns
+    block: u32,  // vectors per workgroup
     reserved: vec2<u32>,
 }
 

@@ -1,13 +1,15 @@
-// The FMA kernel: what a device's arithmetic gives when no memory is in its way. The ceiling of matrix products.
+// FMA kernel: measures a device's arithmetic throughput without memory traffic, the upper bound for
+// matrix products.
 //
-//     x <- x * factor + addend, again and again, in chains that do not wait for each other
+//     x <- x * factor + addend, repeated in independent chains
 //
-// Twelve chains a thread: enough to hide the latency of an fma on any card, and with the two constants they fit the sixteen
-// vector registers of AVX2, where software Vulkan runs. The constants come from the host, so that nothing is folded.
+// Twelve chains per thread: enough to hide the latency of an fma on any card, and with the two
+// constants they fit the sixteen vector registers of AVX2, where software Vulkan runs. The
+// constants come from the host, so that nothing is folded.
 
 struct Params {
-    iterations: u32, // of four rounds each
-    lanes: u32,      // in all workgroups that count
+    iterations: u32, // four rounds each
+    lanes: u32,      // threads counted, in all workgroups
     factor: f32,
     addend: f32,
 }
@@ -43,7 +45,7 @@ fn chains(
         b = fma(b, factor, addend);
         c = fma(c, factor, addend);
     }
-    // Written, so that the chains are not left out as unused.
+    // Written so that the chains are not eliminated as unused.
     if index < params.lanes {
         let sum = a + b + c;
         values[index] = (sum.x + sum.y) + (sum.z + sum.w);

@@ -1,12 +1,14 @@
-// The read kernel: what a device's memory gives to those who only read. The ceiling of sums and of losses without a gradient.
+// Read kernel: measures a device's read-only memory bandwidth, the upper bound for sums and for
+// losses without a gradient.
 //
 //     values = partial sums of source
 //
-// Linked with one of lib/partials_*. A workgroup owns one contiguous block and its threads take turns, as in ops/ceilings/copy.
+// Linked with one of lib/partials_*. Each workgroup owns one contiguous block, and its threads
+// iterate over it, as in ops/ceilings/copy.
 
 struct Params {
     length: u32, // vectors of four
-    block: u32,  // vectors that one workgroup owns
+    block: u32,  // vectors per workgroup
     first_partial: u32,
     reserved: u32,
 }

@@ -1,7 +1,9 @@
-// Looks for ids that name no row of a table: found = (1 + position of the first, the id there), kept until somebody reads it.
+// Finds ids that name no row of a table: found = (1 + position of the first, the id there), kept
+// until it is read.
 //
-// One workgroup: the threads take turns and hand their first finding on through a tree, so that the answer is always the first.
-// The kernels that follow leave such ids out themselves; nothing waits for this one.
+// One workgroup: each thread scans a subset of the ids, and a tree reduces the findings to the
+// first position. The kernels that follow skip invalid ids themselves and need not wait for this
+// one.
 
 const WORKGROUP: u32 = 256u;
 const NONE: u32 = 0xffffffffu;
@@ -22,7 +24,7 @@ var<workgroup> firsts: array<u32, WORKGROUP>;
 fn check(@builtin(local_invocation_index) local_index: u32) {
     var first = NONE;
     for (var position = local_index; position < params.count; position += WORKGROUP) {
-        // An id below 0 is a large one here.
+        // An id below 0 is a large one when read as u32.
         if ids[position] >= params.rows && first == NONE {
             first = position;
         }

@@ -1,17 +1,18 @@
-// Rows of a table by their ids:
+// Gathers rows of a table by id:
 //
 //     output[i] = table[ids[i]], NaN where ids[i] names no row
 //
-// `Cell` is one number or four neighbours: ops/embedding/embedding_scalar or ops/embedding/embedding_vec4. A thread for each cell of the output,
-// so that neighbours read neighbours.
+// `Cell` is one number or four adjacent ones: ops/embedding/embedding_scalar or
+// ops/embedding/embedding_vec4. One thread per cell of the output, so that adjacent threads read
+// adjacent memory.
 
 override WORKGROUP: u32 = 64u;
 
 struct Params {
     count: u32,   // ids
-    cells: u32,   // of a row
-    rows: u32,    // of the table
-    nothing: u32, // the bits of NaN: WGSL refuses to write one as a constant
+    cells: u32,   // per row
+    rows: u32,    // rows of the table
+    nothing: u32, // bits of NaN: WGSL rejects it as a constant
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,4 +1,4 @@
-// The optimizer's rule on a cell of one number. Linked with an optimizer's update function.
+// The optimizer's update of a cell of one number. Linked with an optimizer's update function.
 
 fn moved(cells: Cells, gradient: Cell, step: Step) -> Cells {
     let result = update(cells.parameter, gradient, State(cells.first, cells.second, cells.third, cells.fourth), step);

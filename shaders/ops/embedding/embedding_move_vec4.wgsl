@@ -1,4 +1,5 @@
-// The optimizer's rule on a cell of four numbers, one after another. Linked with an optimizer's update function.
+// The optimizer's update of a cell of four numbers, one after another. Linked with an optimizer's
+// update function.
 
 fn moved(cells: Cells, gradient: Cell, step: Step) -> Cells {
     let a = update(cells.parameter.x, gradient.x, State(cells.first.x, cells.second.x, cells.third.x, cells.fourth.x), step);

@@ -1,8 +1,11 @@
-// The pieces of long runs: for each block of places that begins inside a run, the sum to the run's or the block's end.
+// Partial sums of long runs: for each block that begins inside a run, the sum to the end of the run
+// or block, whichever comes first.
 //
-//     parts[block] = sum of gradients[sorted[i].position], i from block BLOCK on while the id is that of the place before
+//     parts[block] = sum of gradients[sorted[i].position],
+//                    i from block BLOCK on while the id equals that of place i - 1
 //
-// Linked with ops/embedding/embedding_runs, an alias of Cell and templates/optimizer/optimizer_step. A group of threads for each block but the first.
+// Linked with ops/embedding/embedding_runs, an alias of Cell and
+// templates/optimizer/optimizer_step. One group of threads per block, except the first.
 
 @group(0) @binding(3) var<storage, read_write> parts: array<Cell>;
 

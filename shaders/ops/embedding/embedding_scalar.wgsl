@@ -1,4 +1,4 @@
-// A cell of an embedding's row is one number: rows of any length.
+// A cell of an embedding row is one number: rows of any length.
 
 alias Cell = f32;
 

@@ -1,12 +1,15 @@
-// An optimizer's step on the rows of a table that were hit, and on no others:
+// Sparse optimizer step: updates only the rows of a table that occur in the batch.
 //
-//     (table[id], state[id]) = update(table[id], sum of gradients[i] over ids[i] = id, state[id], step)
+//     g = sum of gradients[i] over ids[i] = id
+//     (table[id], state[id]) = update(table[id], g, state[id], step)
 //
-// Takes from shaders/optimizers/*.wgsl, by an adaptor. Linked with ops/embedding/embedding_runs, ops/embedding/embedding_scalar and embedding_move_scalar or
-// those of vec4, and templates/optimizer/optimizer_step.
+// Takes from shaders/optimizers/*.wgsl, by an adaptor. Linked with ops/embedding/embedding_runs,
+// ops/embedding/embedding_scalar and embedding_move_scalar or those of vec4, and
+// templates/optimizer/optimizer_step.
 //
-// A group of threads for each place of `sorted`, each thread for every so-many-th cell of the row: those where a run begins do the row, all
-// others go. A state that the optimizer has not (STATES) is neither read nor written: bind a range of its own there.
+// One group of threads per place of `sorted`, which divide the row's cells among them; groups where
+// a run begins update the row, all others return. A state beyond STATES is neither read nor
+// written: bind a separate dummy range there.
 
 override STATES: u32 = 1u;
 
@@ -73,7 +76,7 @@ fn update_rows(
     let end = end_of_piece(first, id);
     for (var cell = index % params.threads_per_row; cell < params.cells; cell += params.threads_per_row) {
         var gradient = piece(first, end, cell);
-        // Only a run that goes to the end of its block has more pieces.
+        // Only a run that reaches the end of its block continues in the next.
         for (var next = end; next % BLOCK == 0u && next < params.count; next += BLOCK) {
             if sorted[next].x != id {
                 break;

@@ -1,4 +1,4 @@
-// A cell of an embedding's row is four neighbours: rows whose length is a multiple of four.
+// A cell of an embedding row is four adjacent numbers: rows whose length is a multiple of four.
 
 alias Cell = vec4<f32>;
 

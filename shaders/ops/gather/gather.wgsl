@@ -1,19 +1,20 @@
-// Copies the rows of a batch out of the data set, in the order of a shuffle that is computed row by row.
+// Copies the rows of a batch from the data set, in a shuffled order computed row by row.
 //
 //     batch[r] = samples[permuted(start + r)]
 //
-// Linked with lib/random. A data set over the binding limit comes in parts, one dispatch each, and each dispatch
-// copies the rows that lie in its part. A workgroup takes a row, so the shuffle is computed once for it.
+// Linked with lib/random. A data set over the binding limit is bound in chunks, one dispatch each,
+// which copies the rows of its chunk. One workgroup per row, so the permutation is computed once
+// per row.
 
 struct Params {
-    rows: u32,       // in the batch
+    rows: u32,       // 32-bit words per row
     width: u32,      // 32-bit words of a row
-    part_first: u32, // the rows of the data set that are bound
+    part_first: u32, // first row of the bound chunk
     part_rows: u32,
-    start: u32,      // place of the batch's first row in the order
+    start: u32,      // position of the batch's first row in the order
     length: u32,     // rows in the order
     shuffled: u32,   // 0: the order is the data set's own
-    places: u32,     // of a list, where lists are gathered
+    places: u32,     // places per list, where lists are gathered
     first_keys: vec4<u32>,
     last_keys: vec4<u32>,
 }

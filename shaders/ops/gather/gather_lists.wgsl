@@ -1,26 +1,27 @@
-// Copies the items of a batch of lists out of the data set, in the order of a shuffle of the lists that is computed list by list.
-// Each list has as many places in the batch as the longest; those behind its last item are padding.
+// Copies the items of a batch of lists from the data set, in a shuffled order computed list by
+// list. Each list has as many places in the batch as the longest; those behind its last item are
+// padding.
 //
 //     batch[l, i] = samples[offsets[permuted(start + l)] + i],  PADDING from the list's end on
 //
-// Linked with lib/random. A data set over the binding limit comes in parts, one dispatch each, and each dispatch
-// copies the items that lie in its part, and the padding. A workgroup takes a place.
+// Linked with lib/random. A data set over the binding limit is bound in chunks, one dispatch each,
+// which copies the items of its chunk and the padding. One workgroup per place.
 
 struct Params {
-    rows: u32,       // places in the batch: lists times places of each
-    width: u32,      // 32-bit words of an item
-    part_first: u32, // the items of the data set that are bound
+    rows: u32,       // places in the batch: lists × places per list
+    width: u32,      // 32-bit words per item
+    part_first: u32, // first item of the bound chunk
     part_rows: u32,
-    start: u32,      // place of the batch's first list in the order
+    start: u32,      // position of the batch's first list in the order
     length: u32,     // lists in the order
     shuffled: u32,   // 0: the order is the data set's own
-    places: u32,     // of each list
+    places: u32,     // places per list
     first_keys: vec4<u32>,
     last_keys: vec4<u32>,
 }
 
 override WORKGROUP: u32 = 64u;
-override PADDING: u32 = 0u; // bits of the number that stands in padding
+override PADDING: u32 = 0u; // bits of the padding value
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> samples: array<u32>;

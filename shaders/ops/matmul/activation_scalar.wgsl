@@ -1,4 +1,4 @@
-// The activation applied to an element, which is one number. Linked where matmul_scalar.wgsl is.
+// Applies the activation to an element, which is one number. Linked with matmul_scalar.wgsl.
 
 fn activate_each(x: f32) -> f32 {
     return activate(x);

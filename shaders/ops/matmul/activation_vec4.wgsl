@@ -1,4 +1,4 @@
-// The activation applied to each of an element's four numbers. Linked where matmul_vec4.wgsl is.
+// Applies the activation to each of an element's four numbers. Linked with matmul_vec4.wgsl.
 
 fn activate_each(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(activate(x.x), activate(x.y), activate(x.z), activate(x.w));

@@ -1,7 +1,8 @@
-// End of the gradient of a layer's input: output = product · derivative(x, y) of the layer below, whose output y this layer's
-// input is, and x what its activation was given. Linked with a matmul core and the activation of the layer below.
+// Epilogue of the gradient of a layer's input: output = product · derivative(x, y) of the previous
+// layer's activation, whose output y is this layer's input, and x the activation's input. Linked
+// with a matmul core and the activation of the previous layer.
 
-// `kept` holds x; where the derivative needs y alone, nothing is read from it.
+// `kept` holds x; where the derivative needs only y, it is not read.
 override KEEP_INPUT: bool = false;
 
 @group(0) @binding(4) var<storage, read_write> output: array<Element>;

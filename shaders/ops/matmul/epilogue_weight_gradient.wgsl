@@ -1,5 +1,5 @@
-// End of the gradient of a layer's parameters: stored, or added to what is there when params.accumulate is 1.
-// Linked with a matmul core.
+// Epilogue of the gradient of a layer's parameters: stored, or added to the output if
+// params.accumulate is 1. Linked with a matmul core.
 
 @group(0) @binding(4) var<storage, read_write> output: array<Element>;
 

@@ -1,5 +1,6 @@
-// End of a product whose k was split: the sum of the parts, in their order, and then the epilogue. One number per thread.
-// Linked with matmul_params, an epilogue and, where that calls one, activation_scalar and an activation.
+// Final step of a split-k product: adds the partial products in order, then applies the epilogue.
+// One number per thread. Linked with matmul_params, an epilogue and, if that calls one,
+// activation_scalar and an activation.
 
 override WORKGROUP: u32 = 64u;
 
@@ -21,7 +22,7 @@ fn matmul_join(
     }
     let last = (params.k - 1u) / params.part_k;
     var sum = 0.0;
-    // Four loads are on their way at once; the sum is taken in the same order whatever their number.
+    // Four loads are in flight at once; the order of summation does not depend on it.
     for (var part = 0u; part <= last; part += 4u) {
         let first = parts[part * size + place];
         let second = parts[min(part + 1u, last) * size + place];

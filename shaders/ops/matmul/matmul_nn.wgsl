@@ -1,11 +1,11 @@
-// Layout of the forward pass: output = left · right, both stored as they stand: left [m, k], right [k, n].
+// Layout of the forward pass: output = left · right, neither transposed: left [m, k], right [k, n].
 //
-// A load gives four numbers that are neighbours in memory. Places outside the matrix are moved to its edge: what is
-// computed there is never stored. `k` (and `k + 3` along k) is kept inside by the core.
+// A load gives four adjacent numbers. Indices outside the matrix are clamped to its edge: values
+// computed there are never stored. `k` (and `k + 3` along k) is kept inside by the core.
 
-// Four neighbours of the left matrix are one row's values at k, k + 1, k + 2, k + 3.
+// Four adjacent numbers of the left matrix are one row's values at k, k + 1, k + 2, k + 3.
 const LEFT_ALONG_K: bool = true;
-// Four neighbours of the right matrix are four columns' values at one k.
+// Four adjacent numbers of the right matrix are four columns' values at one k.
 const RIGHT_ALONG_K: bool = false;
 
 fn load_left(row: u32, k: u32) -> vec4<f32> {

@@ -1,10 +1,10 @@
-// Layout of the gradient of a layer's input: output = left · rightᵀ, with left [m, k] and right stored as [n, k]:
-// dX[batch, inputs] = dZ[batch, outputs] · W[inputs, outputs]ᵀ.
+// Layout of the gradient of a layer's input: output = left · rightᵀ, with left [m, k] and right
+// stored as [n, k]: dX[batch, inputs] = dZ[batch, outputs] · W[inputs, outputs]ᵀ.
 //
-// A load gives four numbers that are neighbours in memory. Places outside the matrix are moved to its edge: what is
-// computed there is never stored. `k` is kept inside by the core.
+// A load gives four adjacent numbers. Indices outside the matrix are clamped to its edge: values
+// computed there are never stored. `k` is kept inside by the core.
 
-// Four neighbours of either matrix are values at k, k + 1, k + 2, k + 3.
+// Four adjacent numbers of either matrix are values at k, k + 1, k + 2, k + 3.
 const LEFT_ALONG_K: bool = true;
 const RIGHT_ALONG_K: bool = true;
 

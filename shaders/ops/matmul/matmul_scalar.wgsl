@@ -1,5 +1,6 @@
-// Access to the matrices by single elements, for the products with a length or an offset that is no multiple of four.
-// Linked with a layout, a core and an epilogue; its alternative is matmul_vec4.wgsl.
+// Access to the matrices by single elements, for products with a length or an offset that is not a
+// multiple of four. Linked with a layout, a core and an epilogue; its alternative is
+// matmul_vec4.wgsl.
 
 // One stored element is one number.
 alias Element = f32;
@@ -9,8 +10,8 @@ const ALIGNED: bool = false;
 @group(0) @binding(1) var<storage, read> left: array<f32>;
 @group(0) @binding(2) var<storage, read> right: array<f32>;
 
-// Four neighbours from `index` on. `valid`, at least 1, is how many of them the row has left: those behind it count as zero,
-// and nothing behind it is read, since it may lie behind the end of the buffer.
+// Four adjacent numbers from `index` on. `valid`, at least 1, is the number remaining in the row:
+// those behind it count as zero and are not read, since they may lie behind the end of the buffer.
 fn left_four(index: u32, valid: u32) -> vec4<f32> {
     let last = valid - 1u;
     let found = vec4<f32>(left[index], left[index + min(1u, last)], left[index + min(2u, last)], left[index + min(3u, last)]);
@@ -23,7 +24,7 @@ fn right_four(index: u32, valid: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), found, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(valid));
 }
 
-// Hands those of four finished neighbours of a row that lie inside to the epilogue, one by one.
+// Passes four adjacent results of a row to the epilogue, one by one, skipping those outside.
 fn finish_row(row: u32, column: u32, value: vec4<f32>) {
     finish_one(row, column, value.x);
     finish_one(row, column + 1u, value.y);

@@ -1,21 +1,27 @@
-// Matrix product for hardware: tiles of both matrices pass through workgroup memory, a block of the output stays in each
-// thread's registers. Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008, in the form that GPUs take.
+// Matrix product for hardware: tiles of both matrices pass through workgroup memory; a block of the
+// output stays in each thread's registers. After Goto & van de Geijn, "Anatomy of High-Performance
+// Matrix Multiplication", 2008, adapted to GPUs.
 //
-// The left tile lies transposed, so that both operands of an outer product are vec4 reads. Each thread brings whole
-// 4 × 4 blocks and turns them in registers. The next tiles are on their way while these are multiplied.
-// A thread owns one 4 × 4 block of the output, or (EIGHT_BY_EIGHT) four of them, half a tile apart so that neighbouring threads
-// read neighbouring places. The blocks are named, not indexed: an array that a driver does not unroll would leave the registers.
+// The left tile is transposed, so that both operands of an outer product are vec4 reads. Each
+// thread loads whole 4 × 4 blocks and transposes them in registers. The next tiles are loaded while
+// these are multiplied. A thread owns one 4 × 4 block of the output, or (EIGHT_BY_EIGHT) four of
+// them, half a tile apart so that adjacent threads read adjacent memory. The blocks are named, not
+// indexed: an array that a driver does not unroll would leave the registers.
 //
-// Workgroup memory has 32 banks of 4 bytes, which is 8 of a vec4, and serves 8 threads' vec4s at a time:
-//   * 32 threads that run as one stand 8 across and 4 down, so that a read brings 8 neighbours of the right tile and 4 of the left,
-//     each line of banks once for all threads that want it; 16 across and 2 down would take half as many reads again;
-//   * threads that write down a block of four k each would meet in one bank: each four lines of k are turned by another
-//     number of vec4s (an exclusive or, which keeps 8 neighbours together), and no line needs padding.
-// With BUFFERS = 2 a tile is written beside the one that is still being read, and one of the two barriers a turn is spared.
+// Workgroup memory has 32 banks of 4 bytes, 8 of a vec4, and serves 8 threads' vec4s at a time:
+// * 32 threads that execute together are arranged 8 across and 4 down, so that a read covers 8
+//   adjacent vec4s of the right tile and 4 of the left, each bank line once for all threads that
+//   need it; 16 across and 2 down would need half as many reads again;
+// * threads that each write a block of four k in a column would conflict in one bank: each four
+//   lines of k are rotated by a different number of vec4s (an exclusive or, which keeps 8 adjacent
+//   ones together), so no line needs padding.
+// With BUFFERS = 2 a tile is written beside the one still being read, which saves one of the two
+// barriers per iteration.
 //
-// From the header: LANES, TILE_ROWS, TILE_COLUMNS (multiples of 32), TILE_K (8, 16 or 32), EIGHT_BY_EIGHT, BUFFERS.
+// From the header: LANES, TILE_ROWS, TILE_COLUMNS (multiples of 32), TILE_K (8, 16 or 32),
+// EIGHT_BY_EIGHT, BUFFERS.
 
-// Rows of tiles that run side by side.
+// Rows of tiles that run concurrently.
 const BAND: u32 = 8u;
 const LANE_SIDE: u32 = select(4u, 8u, EIGHT_BY_EIGHT);
 // Groups of 8 threads across the tile.
@@ -27,7 +33,7 @@ const LEFT_BLOCKS: u32 = LEFT_LINE * STEPS;
 const RIGHT_BLOCKS: u32 = RIGHT_LINE * STEPS;
 const LEFT_SIZE: u32 = TILE_K * LEFT_LINE;
 const RIGHT_SIZE: u32 = TILE_K * RIGHT_LINE;
-// By how many vec4s each four lines of k are turned against those before them.
+// Rotation, in vec4s, of each four lines of k relative to those before them.
 const TURN: u32 = 8u / STEPS;
 
 var<workgroup> left_tile: array<vec4<f32>, BUFFERS * LEFT_SIZE>;
@@ -51,7 +57,8 @@ fn left_line(row: u32, k: u32) -> vec4<f32> {
     return load_left(row, k);
 }
 
-// The right block at k … k + 3, columns column … column + 3 as block[step][column]; zero behind the end of k.
+// The right block at k … k + 3, columns column … column + 3 as block[step][column]; zero behind the
+// end of k.
 fn right_block(k: u32, column: u32) -> mat4x4<f32> {
     if RIGHT_ALONG_K {
         if k >= params.k {
@@ -69,7 +76,8 @@ fn right_line(k: u32, column: u32) -> vec4<f32> {
     return load_right(k, column);
 }
 
-// Where in its tile a block lies: (step, block across), ordered so that neighbouring threads read neighbouring memory.
+// Position of a block in its tile: (step, block across), ordered so that adjacent threads read
+// adjacent memory.
 fn block_place(block: u32, along_k: bool, across: u32) -> vec2<u32> {
     if along_k {
         return vec2<u32>(block % STEPS, block / STEPS);
@@ -77,7 +85,7 @@ fn block_place(block: u32, along_k: bool, across: u32) -> vec2<u32> {
     return vec2<u32>(block / across, block % across);
 }
 
-// Brings the `index`-th of the blocks that make up the tiles beginning at k.
+// Loads the `index`-th of the blocks that make up the tiles beginning at k.
 fn fetch_block(index: u32, first_row: u32, first_column: u32, k: u32) -> mat4x4<f32> {
     if index < LEFT_BLOCKS {
         let place = block_place(index, LEFT_ALONG_K, LEFT_LINE);
@@ -105,8 +113,9 @@ fn store_block(buffer: u32, index: u32, block: mat4x4<f32>) {
     }
 }
 
-// The first row and column of a tile. Bands of BAND rows of tiles, down the rows first within a band: the tiles that run at
-// the same time share rows of the left and columns of the right matrix in the cache.
+// First row and column of a tile. Bands of BAND rows of tiles, down the rows first within a band:
+// tiles that run at the same time share rows of the left and columns of the right matrix in the
+// cache.
 fn tile_origin(tile: u32) -> vec2<u32> {
     let row_tiles = (params.m + TILE_ROWS - 1u) / TILE_ROWS;
     let column_tiles = (params.n + TILE_COLUMNS - 1u) / TILE_COLUMNS;
@@ -116,8 +125,8 @@ fn tile_origin(tile: u32) -> vec2<u32> {
     return vec2<u32>((band * BAND + rest % height) * TILE_ROWS, rest / height * TILE_COLUMNS);
 }
 
-// A 4 × 4 block of the output grows by the outer product of four left values (its rows) and four right values (its columns).
-// Its rows are the matrix's columns, as WGSL counts them: block[row][column].
+// Adds the outer product of four left values (rows) and four right values (columns) to a 4 × 4
+// block of the output. Its rows are the WGSL matrix's columns: block[row][column].
 fn add_outer(block: mat4x4<f32>, left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(
         fma(vec4<f32>(left.x), right, block[0]),
@@ -150,17 +159,17 @@ fn main(
     var lower_left = mat4x4<f32>();
     var lower_right = mat4x4<f32>();
 
-    // The host gives each thread exactly one block: LEFT_BLOCKS + RIGHT_BLOCKS = LANES.
+    // Each thread loads exactly one block: LEFT_BLOCKS + RIGHT_BLOCKS = LANES.
     var next = fetch_block(local_index, origin.x, origin.y, work.first_k);
     var buffer = 0u;
     for (var k = work.first_k; k < work.end_k; k += TILE_K) {
         if BUFFERS == 1u {
-            // The threads have read the tiles of the turn before. With two buffers the other barrier says as much of the turn
-            // before that, whose buffer this is.
+            // All threads have read the tiles of the previous iteration. With two buffers the other
+            // barrier ensures that for the iteration before it, whose buffer this is.
             workgroupBarrier();
         }
         store_block(buffer, local_index, next);
-        // The tiles are whole.
+        // The tiles are complete.
         workgroupBarrier();
         next = fetch_block(local_index, origin.x, origin.y, k + TILE_K);
         for (var block = 0u; block < STEPS; block += 1u) {

@@ -1,15 +1,16 @@
-// Layout of the gradient of a layer's parameters: output = leftᵀ · right, with left stored as [k, m] and right [k, n]:
-// dW[inputs, outputs] = X[batch, inputs]ᵀ · dZ[batch, outputs].
+// Layout of the gradient of a layer's parameters: output = leftᵀ · right, with left stored as [k,
+// m] and right [k, n]: dW[inputs, outputs] = X[batch, inputs]ᵀ · dZ[batch, outputs].
 //
-// With `params.ones` the stored left matrix has m - 1 columns and counts as having one more, of ones: the last row of the
-// output is then the sum of the rows of dZ, the gradient of the bias, which lies behind dW as the bias lies behind W.
+// With `params.ones` the stored left matrix has m - 1 columns and gets one more, of ones: the last
+// row of the output is then the sum of the rows of dZ, the gradient of the bias, which is stored
+// behind dW as the bias is behind W.
 //
-// A load gives four numbers that are neighbours in memory. Places outside the matrix are moved to its edge: what is
-// computed there is never stored. `k` is kept inside by the core.
+// A load gives four adjacent numbers. Indices outside the matrix are clamped to its edge: values
+// computed there are never stored. `k` is kept inside by the core.
 
-// Four neighbours of the left matrix are four rows' values (of the output's rows) at one k.
+// Four adjacent numbers of the left matrix are four rows' values (of the output's rows) at one k.
 const LEFT_ALONG_K: bool = false;
-// Four neighbours of the right matrix are four columns' values at one k.
+// Four adjacent numbers of the right matrix are four columns' values at one k.
 const RIGHT_ALONG_K: bool = false;
 
 fn load_left(row: u32, k: u32) -> vec4<f32> {

@@ -1,4 +1,5 @@
-// A workgroup's work where k is not split: a tile of the output, over all of k. Its alternative is matmul_part.wgsl.
+// Work of a workgroup where k is not split: a tile of the output, over all of k. Its alternative is
+// matmul_part.wgsl.
 
 struct Work {
     tile: u32,
@@ -10,7 +11,7 @@ fn work_of(workgroup: u32) -> Work {
     return Work(workgroup, 0u, params.k);
 }
 
-// Where in `output` the product begins.
+// Offset of the product in `output`.
 fn output_start() -> u32 {
     return params.output_offset;
 }

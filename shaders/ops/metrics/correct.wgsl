@@ -1,13 +1,15 @@
-// Which rows of a batch are predicted right: 1 or 0 for each, behind the partial values of the loss.
+// Marks the correctly predicted rows of a batch: 1 or 0 for each, behind the partial sums of the
+// loss.
 //
-// Of several columns the largest is the prediction, the first of equals; of one column, whether it is above THRESHOLD.
+// With several columns the prediction is the argmax, the first of equals; with one column, whether
+// it is above THRESHOLD.
 
 struct Params {
     rows: u32,
     columns: u32,
-    offset: u32, // in `parts`, where the first row's answer goes
+    offset: u32, // index in `parts` of the first row's result
     ignored_count: u32,
-    ignored: array<vec4<i32>, 4>, // labels whose rows count for nothing
+    ignored: array<vec4<i32>, 4>, // labels whose rows are ignored
 }
 
 override WORKGROUP: u32 = 64u;

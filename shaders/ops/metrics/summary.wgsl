@@ -1,12 +1,14 @@
-// One step of training in two numbers: the loss, summed from its partial values, and how many rows were right.
+// Summarizes one training step in two numbers: the loss, summed from its partial sums, and the
+// number of correct rows.
 //
 //     ring[2 slot] = parts[0] + …,  ring[2 slot + 1] = parts[length] + …   (rows of them)
 //
-// The ring is read when somebody asks: a read is a wait. One workgroup, an order that depends on the lengths alone.
+// The host reads the ring only on demand, since a read waits for the device. One workgroup; the
+// order depends only on the lengths.
 
 struct Params {
     length: u32,
-    rows: u32, // 0 where nobody counts what is right
+    rows: u32, // 0 if correct rows are not counted
     slot: u32,
 }
 

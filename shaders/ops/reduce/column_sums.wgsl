@@ -1,9 +1,9 @@
-// Adds the sum of each column: sums[c] = (sums[c] +) sum over r of cells[r, c]. A thread takes a column.
+// Sum of each column: sums[c] = (sums[c] +) sum over r of cells[r, c]. One thread per column.
 
 struct Params {
     rows: u32,
     columns: u32,
-    accumulate: u32, // 1: added to what is there
+    accumulate: u32, // 1: added to the output
 }
 
 override WORKGROUP: u32 = 64u;
@@ -24,7 +24,8 @@ fn column_sums(
     }
     var total = 0.0;
     for (var row = 0u; row < params.rows; row += 16u) {
-        // Sixteen at a time before they join the total: the error grows with the longest chain of additions.
+        // Sixteen are summed before they join the total: the error grows with the longest chain of
+        // additions.
         var part = 0.0;
         for (var k = 0u; k < 16u; k += 1u) {
             if row + k < params.rows {

@@ -1,5 +1,5 @@
-// The sum of each row: sums[r] = sum over c of cells[r, c]. A workgroup takes a row, its threads take turns, a tree joins
-// them. Linked with lib/lanes.
+// Sum of each row: sums[r] = sum over c of cells[r, c]. One workgroup per row; its threads iterate
+// over the row, and a tree adds their sums. Linked with lib/lanes.
 
 struct Params {
     rows: u32,
@@ -19,7 +19,7 @@ fn row_sums(
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let row = workgroup.y * count.x + workgroup.x;
-    // Uniform in the workgroup: no thread of it reaches the barriers.
+    // Uniform in the workgroup: none of its threads reaches the barriers.
     if row >= params.rows {
         return;
     }

@@ -1,4 +1,4 @@
-// Sums an array into one slot, in an order that depends on its length alone. One workgroup.
+// Sums an array into one slot, in an order that depends only on its length. One workgroup.
 //
 //     results[slot] = parts[0] + parts[1] + …
 
@@ -31,7 +31,7 @@ fn sum(@builtin(local_invocation_index) local_index: u32) {
     var rest = 0.0;
     var count = 0u;
     for (var i = local_index; i < params.length; i += 16u * WORKGROUP) {
-        // Sixteen loads are under way at once.
+        // Sixteen loads are in flight at once.
         var four = vec4<f32>();
         for (var k = 0u; k < 4u; k += 1u) {
             four += vec4<f32>(
@@ -41,7 +41,8 @@ fn sum(@builtin(local_invocation_index) local_index: u32) {
                 part_at(i + (4u * k + 3u) * WORKGROUP),
             );
         }
-        // In fours at each level: the error grows with the longest chain of additions, and four equal numbers add up without one.
+        // In groups of four at each level: the error grows with the longest chain of additions, and
+        // four equal numbers add up without one.
         ones += (four.x + four.y) + (four.z + four.w);
         count += 1u;
         if count % 4u == 0u {

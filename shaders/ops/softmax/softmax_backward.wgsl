@@ -1,4 +1,4 @@
-// The gradient through a softmax, where it stands: dL/dx = y (g - sum of g y), g = dL/dy. A thread takes a row.
+// Gradient through a softmax, in place: dL/dx = y (g - sum of g y), g = dL/dy. One thread per row.
 
 struct Params {
     rows: u32,

@@ -1,4 +1,5 @@
-// Softmax of each row, where it stands: y = e^(x - max) / sum. Linked with lib/numbers. A thread takes a row.
+// Softmax of each row, in place: y = e^(x - max) / sum. Linked with lib/numbers. One thread per
+// row.
 
 struct Params {
     rows: u32,
@@ -23,7 +24,7 @@ fn softmax_forward(
     let first = row * params.columns;
     let end = first + params.columns;
     var maximum = LOWEST;
-    // The maximum hides NaN and a driver's exp may too: the row is then NaN by its own hand.
+    // The maximum hides NaN, and a driver's exp may too, so NaN is tracked separately.
     var nan_value = 0.0;
     for (var i = first; i < end; i += 1u) {
         let x = outputs[i];

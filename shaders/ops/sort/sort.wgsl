@@ -1,14 +1,14 @@
-// What the kernels that sort ids share: pairs (id, position) and their digits.
+// Shared by the kernels that sort ids: pairs (id, position) and their digits.
 
 override WORKGROUP: u32 = 64u;
-override IS_FIRST: bool = false; // the ids are still where they came from
+override IS_FIRST: bool = false; // the ids are read from their original buffer
 const DIGITS: u32 = 16u;
 
 struct Params {
     count: u32, // ids
-    limit: u32, // rows of the table: what an id that names none is taken for
-    shift: u32, // of the digit
-    run: u32,   // ids in a run
+    limit: u32, // rows of the table: replaces an id that names no row
+    shift: u32, // position of the digit
+    run: u32,   // ids per run
     runs: u32,
     reserved: u32,
     unused: vec2<u32>,

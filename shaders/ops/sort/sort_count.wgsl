@@ -1,11 +1,11 @@
-// The first of three kernels that sort ids by one digit of theirs, least digit first, keeping the order of equal ones (radix
-// sort): how often each digit occurs in each run of ids.
+// Radix sort, kernel 1 of 3: counts how often each digit occurs in each run of ids. The sort goes
+// by one digit at a time, least significant first, and is stable.
 //
 //     counts[digit * runs + run] = number of ids in the run with that digit
 //
-// A thread owns a run and goes through it in order, here and in ops/sort/sort_place: the order of equal ids is kept without
-// atomics, and the result is the same on every device. An id that names no row counts as `limit` and so goes to the end.
-// Linked with ops/sort/sort.
+// Each thread owns a run and goes through it in order, here and in ops/sort/sort_place: the order
+// of equal ids is preserved without atomics, and the result is the same on every device. An id that
+// names no row counts as `limit` and is sorted to the end. Linked with ops/sort/sort.
 
 @group(0) @binding(3) var<storage, read_write> counts: array<u32>;
 

@@ -1,4 +1,4 @@
-// The third of three kernels that sort: each id goes to its place by the digit, with the position that it came from.
+// Radix sort, kernel 3 of 3: moves each id, with its original position, to its place by the digit.
 //
 // See ops/sort/sort_count. Linked with ops/sort/sort.
 

@@ -1,9 +1,10 @@
-// The second of three kernels that sort: each count becomes the sum of all before it, the place where its ids begin.
+// Radix sort, kernel 2 of 3: exclusive prefix sum of the counts, which gives the place where each
+// digit's ids begin.
 //
 //     counts[i] <- counts[0] + ... + counts[i - 1]
 //
-// One workgroup; each thread sums a stretch, the sums are added up through workgroup memory (W. Hillis, G. Steele, Data parallel
-// algorithms, 1986), and each thread writes its stretch.
+// One workgroup; each thread sums a contiguous range, the sums are scanned in workgroup memory (W.
+// Hillis, G. Steele, Data parallel algorithms, 1986), and each thread writes its range.
 
 const WORKGROUP: u32 = 256u;
 
@@ -29,15 +30,15 @@ fn scan(@builtin(local_invocation_index) local_index: u32) {
     }
     sums[local_index] = sum;
     for (var step = 1u; step < WORKGROUP; step *= 2u) {
-        workgroupBarrier(); // the sums of the step before are written
+        workgroupBarrier(); // the previous step's sums are written
         var below = 0u;
         if local_index >= step {
             below = sums[local_index - step];
         }
-        workgroupBarrier(); // and read
+        workgroupBarrier(); // all sums are read
         sums[local_index] += below;
     }
-    // All up to this thread's own stretch; its own sum is read by nobody else any more.
+    // Sum of everything before this thread's range; no other thread reads its sum any more.
     var before = sums[local_index] - sum;
     for (var at = begin; at < end; at++) {
         let own = counts[at];

@@ -1,9 +1,9 @@
-// What each token's -ln p is multiplied by on the way back: upstreams[token] = -log_gradients[a] * normalizers[a] of its answer a. A thread takes a
-// token.
+// Chain factor of each token's -ln p: upstreams[token] = -log_gradients[a] * normalizers[a] of its
+// answer a. One thread per token.
 
 struct Params {
     tokens: u32, // of all answers
-    length: u32, // of one answer
+    length: u32, // tokens per answer
 }
 
 override WORKGROUP: u32 = 64u;
@@ -25,7 +25,8 @@ fn completion_gradients(
     }
     let completion = token / params.length;
     let bits = bitcast<u32>(log_gradients[completion]);
-    // An infinite derivative is the largest number: a token that is certain has derivative 0, and 0 times inf has no value.
+    // An infinite derivative becomes the largest number: a token of probability 1 has derivative 0,
+    // and 0 times inf would be NaN.
     let limited = select(bits, bits - 1u, (bits & 0x7fffffffu) == 0x7f800000u);
     upstreams[token] = -bitcast<f32>(limited) * normalizers[completion];
 }

@@ -1,9 +1,9 @@
-// Hands the mask of the values on to the tokens of their answers: weights[token] = MASKED or 1. Linked with lib/numbers. A thread
-// takes a token; answers i, i + values, ... belong to value i.
+// Broadcasts the mask of the values to the tokens of their answers: weights[token] = MASKED or 1.
+// Linked with lib/numbers. One thread per token; answers i, i + values, ... belong to value i.
 
 struct Params {
     tokens: u32, // of all answers
-    length: u32, // of one answer
+    length: u32, // tokens per answer
     values: u32,
 }
 
@@ -24,6 +24,6 @@ fn completion_mask(
         return;
     }
     let word = mask[(token / params.length) % params.values];
-    // Else the bits of 1.
+    // Otherwise the bits of 1.
     weights[token] = select(0x3f800000u, MASKED, word == MASKED);
 }

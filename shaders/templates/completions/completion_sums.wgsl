@@ -1,15 +1,16 @@
-// The log-probability of each answer from what its tokens cost, -ln p each and 0 where one is left out:
+// The log-probability of each answer from the costs of its tokens, -ln p each and 0 for ignored
+// ones:
 //
-//     normalizers[a] = 1 of the sum, 1/(tokens kept) of the mean, 0 without tokens
+//     normalizers[a] = 1 for the sum, 1/(unmasked tokens) for the mean, 0 without tokens
 //     logs[a]   = -normalizers[a] * sum over the tokens of costs, at most 0
 //
-// A workgroup takes an answer.
+// One workgroup per answer.
 
 struct Params {
     completions: u32,
-    length: u32,   // tokens of one answer
+    length: u32,   // tokens per answer
     averages: u32, // 1: the mean
-    ignored: i32,  // the label that leaves a token out
+    ignored: i32,  // label of ignored tokens
 }
 
 override WORKGROUP: u32 = 64u;
@@ -42,7 +43,7 @@ fn completion_sums(
     sums[local_index] = sum;
     counts[local_index] = kept;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        // Between the halves' writes and reads, first of the threads' own sums.
+        // Separates writes and reads of the tree's levels, first of the threads' own sums.
         workgroupBarrier();
         if local_index < half {
             sums[local_index] += sums[local_index + half];
@@ -53,7 +54,7 @@ fn completion_sums(
         let normalizer = select(1.0, 1.0 / f32(max(counts[0], 1u)), params.averages != 0u);
         let total = -normalizer * sums[0];
         normalizers[completion] = select(normalizer, 0.0, counts[0] == 0u);
-        // Rounding may leave a probability a little above 1; NaN is not above.
+        // Rounding may leave a probability slightly above 1; NaN passes through.
         logs[completion] = select(total, 0.0, total > 0.0);
     }
 }

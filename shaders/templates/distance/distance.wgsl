@@ -1,17 +1,22 @@
-// The kernel template over vectors: a loss of a row of two or three vectors and perhaps a truth, value and derivatives.
+// Distance kernel template: losses of a row of two or three vectors and an optional truth, with
+// value and derivatives.
 //
-//     sums           = fold over the columns, four at a time; joined over the threads of the row's row group
+//     sums           = fold over the columns, four at a time; joined over the row group
 //     outcome        = finish(peaks, sums, truth), its .value the row's value
-//     gradients[r,c] = upstream * factor * weight[r] * gradients(outcome, peaks, cells), one for each vector
+//     gradients[r,c] = upstream * factor * weight[r] * gradients(outcome, peaks, cells),
+//                      one for each vector
 //     values         = sum over r of factor * weight[r] * outcome.value
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor, `is_scaled`, `leaves_range`, `peaks`, `fold`, `finish` and `gradients`; one that is scaled has the
-// largest of each of its three peaks found first, in a pass of its own. Any other is handed scales in their place: 1, and where its sums
-// leave the range of f32 powers of two that bring the peaks near 1, with which the sums are taken anew.
-// Linked with lib/scale and one of templates/distance/vectors_* (how the columns lie in memory) and one of rowwise_lane,
-// rowwise_subgroups and rowwise_memory: the group of threads that takes a row. A header names `VEC4S_PER_THREAD`.
+// Takes from shaders/losses/*.wgsl, by an adaptor, `is_scaled`, `leaves_range`, `peaks`, `fold`,
+// `finish` and `gradients`. For a loss with is_scaled a separate pass first finds the maximum of
+// each of its three peaks. Any other loss receives scales instead: 1, or, if its sums leave the
+// range of f32, powers of two that bring the peaks near 1, and the sums are then recomputed with
+// them.
+// Linked with lib/scale and one of templates/distance/vectors_* (memory layout of the columns) and
+// one of rowwise_lane, rowwise_subgroups and rowwise_memory: the group of threads that processes a
+// row. A header defines `VEC4S_PER_THREAD`.
 
-// Four columns of each vector; the third is 0 where there are but two.
+// Four columns of each vector; the third is 0 if there are only two.
 struct Cells {
     first: vec4<f32>,
     second: vec4<f32>,
@@ -30,39 +35,41 @@ struct Outcome {
 }
 
 struct Params {
-    rows: u32,          // in this part of the tensor
+    rows: u32,          // in this chunk of the tensor
     columns: u32,
-    first_row: u32,     // of this part, in the whole tensor
-    block: u32,         // rows that one workgroup takes
-    first_partial: u32, // where this part's partial sums begin
+    first_row: u32,     // of this chunk, in the whole tensor
+    block: u32,         // rows per workgroup
+    first_partial: u32, // offset of this chunk's partial sums
     factor: f32,        // of the reduction
     upstream: f32,      // dL/d(value)
 }
 
 const INFINITY_BITS: u32 = 0x7f800000u;
-// What the row groups know of the row-wise kernel template and this one has not.
+// Constants of the row-wise kernel template that the row groups need.
 const AUXILIARY: bool = false;
 const IN_PLACE: bool = false;
 
 override WORKGROUP: u32 = 64u;
-// The length of the rows where it is fixed, so that short rows are unrolled; 0 where the parameters hold it.
+// Row length if it is constant, so that short rows are unrolled; 0 if the parameters hold it.
 override COLUMNS: u32 = 0u;
-// Whether the columns are kept between the passes over a row, VEC4S_PER_THREAD groups of four in each thread.
+// True if the columns stay in registers between the passes over a row, VEC4S_PER_THREAD groups of
+// four per thread.
 override ROW_IN_REGISTERS: bool = false;
 override HAS_WEIGHT: bool = false;
 // The third input is a vector.
 override HAS_THIRD: bool = false;
-// The third input is a number for each row.
+// The third input is one number per row.
 override HAS_TRUTH: bool = false;
-// How many of the vectors get a gradient.
+// Number of vectors with a gradient.
 override GRADIENTS: u32 = 2u;
-// Reduction `none`: every value is written over the upstream that was there.
+// Reduction `none`: every value overwrites its upstream.
 override REDUCTION_NONE: bool = false;
 
-// Bindings 1 to 3 and 5 to 7, the vectors and their gradients, stand in templates/distance/vectors_*.
+// Bindings 1 to 3 and 5 to 7, the vectors and their gradients, are declared in
+// templates/distance/vectors_*.
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read> weights: array<u32>;
-// Partial sums; with REDUCTION_NONE one number for each row: its upstream at first, then its value.
+// Partial sums; with REDUCTION_NONE one number per row: first its upstream, then its value.
 @group(0) @binding(8) var<storage, read_write> values: array<f32>;
 
 fn row_length() -> u32 {
@@ -76,13 +83,13 @@ fn inside_of(columns: vec4<u32>) -> vec4<bool> {
     return columns < vec4<u32>(row_length());
 }
 
-// The bits of what is not NaN are at most those of infinity.
+// The bits of a number other than NaN are at most those of infinity.
 fn magnitude_bits(x: vec4<f32>) -> vec4<u32> {
     return bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu);
 }
 
-// A constant that the driver does not know for one: Mesa takes (a - b) + 1e-6 for (a + 1e-6) - b where it is used once, and of two
-// equal numbers a digit is left.
+// A constant hidden from the driver: Mesa rewrites (a + 1e-6) - b as (a - b) + 1e-6 where it is
+// used once, and for two equal numbers one digit remains.
 fn unknown(x: f32) -> f32 {
     return select(0.0, x, params.rows > 0u);
 }
@@ -95,7 +102,7 @@ fn row_group_total(x: vec4<f32>) -> f32 {
     return row_group_sum(sum4(x));
 }
 
-// Writes the gradients of a row and gives its value; every thread of the row group calls it.
+// Writes the gradients of a row and returns its value; every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) -> f32 {
     let length = row_length();
     let groups = select((length + 4u * THREADS_PER_ROW - 1u) / (4u * THREADS_PER_ROW), VEC4S_PER_THREAD, ROW_IN_REGISTERS);
@@ -108,7 +115,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     }
     var upstream = params.upstream;
     if REDUCTION_NONE {
-        // Only the thread that writes here reads here.
+        // Only the thread that writes this location reads it.
         var own = 0.0;
         if local_index == 0u {
             own = values[params.first_row + index];
@@ -124,12 +131,12 @@ fn take_row(index: u32, local_index: u32) -> f32 {
             }
         }
     }
-    // Of one that is scaled the peaks, else scales.
+    // Peaks if is_scaled, otherwise scales.
     var largest = vec3<f32>(1.0);
     var joined = vec3<f32>();
     var max_bits = vec4<u32>();
     var wants_peaks = is_scaled();
-    // At most twice: the second time with scales, where the sums left the range.
+    // At most two passes: the second with scales, if the sums left the range.
     for (var attempt = 0u; attempt < 2u; attempt += 1u) {
         if wants_peaks {
             var found = vec3<f32>();
@@ -182,7 +189,8 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     let has_nan = any(max_bits > vec4<u32>(INFINITY_BITS)) || is_nan(truth);
     let is_invalid = row_group_max(select(0.0, 1.0, has_nan)) != 0.0;
     let outcome = finish(largest, joined, truth);
-    // NaN in, NaN out: the comparisons of the loss function would hide it. Its bits are put together from some known at run time only.
+    // NaN in, NaN out: the comparisons of the loss function would hide it. Its bits depend on a
+    // value known only at run time.
     let nan_value = bitcast<f32>(0x7fc00000u | (index & 1u));
     let scale = upstream * weight;
     let otherwise = select(0.0, nan_value, is_invalid && counts);
@@ -214,7 +222,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     return value;
 }
 
-// The rows of a workgroup one after the other, all its threads at each.
+// Processes the rows of a workgroup in sequence, all threads together on each.
 fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);

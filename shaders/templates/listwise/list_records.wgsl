@@ -1,10 +1,13 @@
-// The first kernel over lists: what each item brings into the pairs of the second.
+// Kernel 1 of 2 over lists: computes each item's record, which the second kernel uses for its
+// pairs.
 //
-//     statistics_i = fold over the items j of the list by update_statistics(statistics, i, j), from initial_statistics()
+//     statistics_i = fold over the items j of the list by update_statistics(statistics, i, j),
+//                    from initial_statistics()
 //     records_i    = record(i, statistics_i)
 //
-// Padding takes no part in either; without statistics (uses_statistics()) an item only goes through record.
-// Takes its functions from shaders/losses/*.wgsl or a helper, by an adaptor; linked with templates/listwise/lists.
+// Padding is excluded from both; without statistics (uses_statistics()) only record is called.
+// Takes its functions from shaders/losses/*.wgsl or a helper, by an adaptor; linked with
+// templates/listwise/lists.
 
 fn record_of(unit: Unit, index: u32) -> vec4<f32> {
     let item = item_at(unit.first, index);

@@ -1,4 +1,4 @@
-// One value for each list from the parts that its units left.
+// The value of each list: the sum of its units' partial sums.
 //
 //     results[first + list] = parts[list, 0] + parts[list, 1] + …   (count of them)
 

@@ -1,25 +1,26 @@
-// What the kernels over lists share: bindings, switches, and the items as one kernel leaves them to the next.
+// Shared declarations of the kernels over lists: bindings, switches, and items with the record that
+// one kernel passes to the next.
 //
-// A list's items fall into blocks, so that a long list keeps many workgroups busy and no thread loops for long: a unit of
-// work is one block of one list. What an item brings into its pairs is one vector of four numbers. Linked with one of
-// templates/listwise/items_*: how scores and truths lie in memory.
+// A list's items are split into blocks, so that a long list occupies many workgroups and no thread
+// loops for long: a unit of work is one block of one list. An item's record is one vector of four
+// numbers. Linked with one of templates/listwise/items_*, the memory layout of scores and truths.
 
 struct Params {
-    lists: u32,         // in this part of the tensor
-    items: u32,         // of each list
-    blocks: u32,        // that a list falls into
-    block: u32,         // items of a block
-    turns: u32,         // units that one workgroup takes
-    first_partial: u32, // where this part's partial sums begin
+    lists: u32,         // in this chunk of the tensor
+    items: u32,         // per list
+    blocks: u32,        // per list
+    block: u32,         // items per block
+    turns: u32,         // units per workgroup
+    first_partial: u32, // offset of this chunk's partial sums
     factor: f32,        // of the reduction
     upstream: f32,      // dL/d(value)
 }
 
-// An item of a list. Padding has a truth below 0, and nothing else of it is read.
+// An item of a list. Padding has a truth below 0, and its other fields are not read.
 struct Item {
-    score: f32, // NaN: no number stands in the list
+    score: f32, // NaN if the list contains NaN
     truth: f32,
-    x: f32,     // two numbers of the loss function's own
+    x: f32,     // two numbers defined by the loss function
     y: f32,
     index: u32, // in the list
 }
@@ -27,7 +28,7 @@ struct Item {
 // A block of a list's items.
 struct Unit {
     list: u32,
-    first: u32, // the place of the list's first item
+    first: u32, // index of the list's first item
     begin: u32,
     end: u32,
 }
@@ -38,16 +39,18 @@ override WORKGROUP: u32 = 64u;
 override HAS_WEIGHT: bool = false;
 // Every value is written, and each has its own upstream.
 override REDUCTION_NONE: bool = false;
-// The divisor of the mean was counted on the device, where the targets live: it is upstreams[2].
+// The divisor of the mean was computed on the device, where the targets are: it is upstreams[2].
 override DIVISOR_ON_DEVICE: bool = false;
-// The gradient is written over the predictions.
+// The gradient overwrites the predictions.
 override IN_PLACE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-// Bindings 1, 2 and 5, predictions, targets and gradients, stand in templates/listwise/items_*.
+// Bindings 1, 2 and 5, predictions, targets and gradients, are declared in
+// templates/listwise/items_*.
 @group(0) @binding(3) var<storage, read> weights: array<u32>;
 @group(0) @binding(4) var<storage, read> upstreams: array<f32>;
-// Partial sums: of each workgroup; with REDUCTION_NONE those of each unit, which templates/listwise/list_values joins.
+// Partial sums of each workgroup; with REDUCTION_NONE of each unit, which
+// templates/listwise/list_values joins.
 @group(0) @binding(6) var<storage, read_write> values: array<f32>;
 @group(0) @binding(7) var<storage, read_write> records: array<vec4<f32>>;
 
@@ -57,7 +60,7 @@ fn unit_of(index: u32) -> Unit {
     return Unit(list, list * params.items, begin, min(begin + params.block, params.items));
 }
 
-// The units of a workgroup: from x to below y.
+// Range of units of a workgroup: from x, below y.
 fn units_of(workgroup: u32) -> vec2<u32> {
     let begin = workgroup * params.turns;
     return vec2<u32>(begin, min(begin + params.turns, params.lists * params.blocks));
@@ -67,7 +70,8 @@ fn is_left_out(list: u32) -> bool {
     return HAS_WEIGHT && weights[list] == MASKED;
 }
 
-// The targets of a row are a list of classes, ended by the first -1: an item's truth is whether it is in it.
+// The targets of a row are a list of classes, ended by the first -1: an item's truth is whether it
+// is listed.
 override CLASS_LIST: bool = false;
 
 fn member_at(first: u32, index: u32, score: f32) -> Item {
@@ -86,7 +90,7 @@ fn member_at(first: u32, index: u32, score: f32) -> Item {
     return Item(score, truth, 0.0, 0.0, index);
 }
 
-// As it was handed in, NaN told by its bits: no comparison with a NaN is relied upon.
+// The item as given; NaN is detected by its bits, since comparisons with NaN are unreliable.
 fn item_at(first: u32, index: u32) -> Item {
     let place = first + index;
     let score = score_at(place);

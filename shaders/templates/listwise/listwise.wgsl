@@ -1,13 +1,15 @@
-// The listwise kernel template: a loss of one list of scores, where an item's derivative needs all the others.
+// Listwise kernel template: losses of a list of scores, where an item's derivative depends on all
+// others.
 //
 //     total        = sum over the items j of normalizer_term(j)
 //     (v_i, s_i)   = scale(total) (item_terms(i) + sum over the items j of pair_terms(i, j))
 //     gradients[i] = upstream * factor * weight[list] * s_i;  padding has 0
 //     values       = sum over the lists of factor * weight[list] * sum over i of v_i
 //
-// Each thread takes items i and walks over all j, so that nothing is added by two threads; the sums are cut into runs of 64,
-// which keeps their rounding at 64 + n/64 additions. Takes from shaders/losses/*.wgsl, or a helper of theirs, by an adaptor `normalizer_term`,
-// `scale`, `item_terms` and `pair_terms`; linked with templates/listwise/lists and one of lib/partials_*.
+// Each thread takes items i and loops over all j, so that no two threads add to the same sum; the
+// sums are split into runs of 64, which limits the rounding to 64 + n/64 additions. Takes from
+// shaders/losses/*.wgsl, or a helper of theirs, by an adaptor `normalizer_term`, `scale`,
+// `item_terms` and `pair_terms`; linked with templates/listwise/lists and one of lib/partials_*.
 
 const RUN: u32 = 64u;
 
@@ -16,7 +18,7 @@ fn kept_item(first: u32, index: u32) -> Item {
     return Item(found.x, found.y, found.z, found.w, index);
 }
 
-// The value that an item adds; writes its gradient.
+// Returns an item's contribution to the value and writes its gradient.
 fn take_item(unit: Unit, item: Item, weight: f32, upstream: f32) -> f32 {
     var found = vec2<f32>();
     var total = 0.0;
@@ -40,14 +42,14 @@ fn take_item(unit: Unit, item: Item, weight: f32, upstream: f32) -> f32 {
     let scaled = select(factor * (found + item_terms(item)), vec2<f32>(), factor == 0.0);
     let is_invalid = max_bits > INFINITY_BITS;
     let nan = not_a_number(weight);
-    // Not `>= 0`: a NaN is no padding.
+    // Not `>= 0`: NaN is not padding.
     let is_padding = item.truth == -1.0;
     let gradient = select(weight * upstream * scaled.y, nan, is_invalid);
     gradients[unit.first + item.index] = select(gradient, 0.0, is_padding);
     return select(select(weight * scaled.x, nan, is_invalid), 0.0, is_padding);
 }
 
-// The sum of the values of a thread's items in a unit.
+// Sum of the values of a thread's items in a unit.
 fn take_unit(unit: Unit, local_index: u32) -> f32 {
     var weight = params.factor;
     var upstream = params.upstream;

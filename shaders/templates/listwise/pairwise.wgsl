@@ -1,10 +1,12 @@
-// Losses over the pairs of a list in which one item is above the other by its truth: the listwise kernel template called with
+// Pairwise losses over the pairs of a list with different truths, by the listwise kernel template
+// with
 //
 //     pair(d) = (f(d), f'(d)),  d = (s_i - s_j) / TEMPERATURE,  y_i > y_j
 //
-// each pair with a weight that is held fixed, by LAMBDA: 0 none, 1 |y_i - y_j|, 2 |change of NDCG if the two changed
-// places| = |G_i - G_j| |D_i - D_j| / ideal. TOP_N: places whose discount D is not 0; 0 for all.
-// With LAMBDA 2 a record is (score, gain, places before it, gain times the discount of its best place).
+// each pair with a constant weight, by LAMBDA: 0 none, 1 |y_i - y_j|, 2 |change of NDCG if the two
+// are swapped| = |G_i - G_j| |D_i - D_j| / ideal. TOP_N: places whose discount D is not 0; 0 for
+// all. With LAMBDA 2 a record is (score, gain, places before it, gain times the discount at its
+// ideal rank).
 
 fn uses_statistics() -> bool {
     return LAMBDA == 2u;
@@ -21,7 +23,7 @@ fn place_discount(place: f32) -> f32 {
     return discount(place + 1.0);
 }
 
-// How many stand before it by score, and by truth.
+// Number of items before it by score, and by truth.
 fn update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
     let before = vec3<bool>(
         stands_before(other.score, other.index, item.score, item.index),
@@ -56,7 +58,8 @@ fn item_terms(item: Item) -> vec2<f32> {
     return vec2<f32>();
 }
 
-// |D_i - D_j| = log2((1 + r_j)/(1 + r_i)) D_i D_j, which has all its digits where two far places are neighbours.
+// |D_i - D_j| = log2((1 + r_j)/(1 + r_i)) D_i D_j, which is accurate for adjacent ranks far down
+// the list.
 fn discount_difference(a: f32, b: f32) -> f32 {
     let high = min(a, b);
     let low = max(a, b);
@@ -85,7 +88,7 @@ fn pair_terms(item: Item, other: Item) -> vec2<f32> {
     let side = select(-1.0, 1.0, is_above);
     let found = pair(side * difference(item.score, other.score) / TEMPERATURE);
     let weight = pair_weight(item, other);
-    // A weight of 0 takes the pair out, also where it is infinite.
+    // A weight of 0 excludes the pair, even if its loss is infinite.
     let kept = select(weight * vec2<f32>(select(0.0, found.x, is_above), side * found.y / TEMPERATURE), vec2<f32>(), weight == 0.0);
     return kept;
 }

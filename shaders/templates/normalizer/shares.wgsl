@@ -1,17 +1,17 @@
-// What each value of a loss takes part with, from inputs that live on the device: its mask, its label, its weight, what it counts
-// for. Linked with shares_count, which sums the divisor of a mean, or with shares_pack, which writes the weights that the loss's
-// kernel takes, and with lib/numbers.
+// Row weight and normalizer term of each value of a loss, from inputs on the device: its mask, its
+// label, its weight. Linked with shares_count, which sums the divisor of a mean, or with
+// shares_pack, which writes the weights that the loss's kernel reads, and with lib/numbers.
 
 struct Params {
-    length: u32,        // values in this part
+    length: u32,        // values in this chunk
     first: u32,         // index of its first value
-    weight_first: u32,  // what is added to the place of a value before it is divided by the width:
+    weight_first: u32,  // added to the index of a value before the division by weight_width
     weight_width: u32,  // values that share a weight
     mask_first: u32,
     mask_width: u32,
-    classes: u32,       // that there are; the length of a list of them
-    first_partial: u32, // where this part's partial sums begin
-    turns: u32,         // values that a thread takes
+    classes: u32,       // number of classes; the length of a class list
+    first_partial: u32, // offset of this chunk's partial sums
+    turns: u32,         // values per thread
     ignored_count: u32,
     reserved: vec2<u32>,
     ignored: array<vec4<i32>, 4>,
@@ -20,9 +20,9 @@ struct Params {
 struct Unit {
     state: u32,  // KEPT, LEFT_OUT or BAD
     weight: f32,
-    normalizer_term: f32,  // of the divisor
+    normalizer_term: f32,  // summed in the divisor
     count: u32,
-    label: i32,  // the one that is bad
+    label: i32,  // the invalid one
 }
 
 const KEPT: u32 = 0u;
@@ -32,13 +32,13 @@ const LEFT_OUT: u32 = 2u;
 override WORKGROUP: u32 = 64u;
 override HAS_WEIGHT: bool = false;
 override HAS_MASK: bool = false;
-// Labels: 0 none; 1 the class of each value; 2 a list of classes for each, ended by its first -1, 4 of the same as floats; 3 what
-// another kernel found wrong with it, 0 for nothing, which no mask excuses.
+// Labels: 0 none; 1 the class of each value; 2 a list of classes for each, ended by its first -1; 4
+// the same as floats; 3 an error code from another kernel, 0 for none, which no mask overrides.
 override LABELS: u32 = 0u;
-// What a value counts for: 0 for 1; 1 for the weight of its class; 2 for a number of its own, below or at 0 left out; 3 for as many
-// values as a number of its own says.
+// Normalizer term of a value: 0: 1; 1: the weight of its class; 2: a given number, ignored if not
+// above 0; 3: a given number of values.
 override SHARE: u32 = 0u;
-// Each share times the value's weight.
+// Multiplies each normalizer term by the value's weight.
 override BY_WEIGHT: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -66,11 +66,12 @@ fn of_list(place: u32) -> i32 {
         return label;
     }
     let x = bitcast<f32>(label);
-    // NaN is no class and no mistake: it comes out as NaN. What is no whole number is a mistake.
+    // NaN is neither a class nor an error: it gives NaN. A number that is not an integer is an
+    // error.
     return select(select(-2, i32(x), x == trunc(x) && abs(x) < 16777216.0), 0, is_nan(x));
 }
 
-// The first class of a list that there is not, or -1.
+// The first invalid class of a list, or -1.
 fn bad_of_list(unit: u32) -> i32 {
     for (var k = 0u; k < params.classes; k += 1u) {
         let label = of_list(unit * params.classes + k);

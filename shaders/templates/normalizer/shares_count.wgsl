@@ -1,10 +1,13 @@
-// The divisor of a mean, how many values take part, and the first label that is wrong: what each thread finds in its values, which
-// templates/normalizer/shares_join joins. Linked with templates/normalizer/shares. Threads walk a stride of all of them: neighbours read neighbours.
+// Per-thread partial results of the divisor of a mean, the number of unmasked values, and the first
+// invalid label, which templates/normalizer/shares_join joins. Linked with
+// templates/normalizer/shares. Threads stride over all values: adjacent threads read adjacent
+// memory.
 
-// Count, bits of the sum of the normalizer_terms, place of the first bad label (all bits set: none), that label.
+// Count, bits of the sum of the normalizer terms, position of the first invalid label (all bits
+// set: none), that label.
 @group(0) @binding(5) var<storage, read_write> partials: array<vec4<u32>>;
 
-// Counts stop at the largest.
+// Saturating addition.
 fn add_counts(a: u32, b: u32) -> u32 {
     return a + min(b, 0xffffffffu - a);
 }

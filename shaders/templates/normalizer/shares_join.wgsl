@@ -1,11 +1,12 @@
-// Joins what the threads of templates/normalizer/shares_count found, in an order that depends on their number alone. One workgroup.
+// Joins the partial results of templates/normalizer/shares_count, in an order that depends only on
+// their number. One workgroup.
 //
-//     notes = (as it is, 1 + the place of the first bad label or 0, divisor, count, that label)
+//     notes = (unchanged, 1 + position of the first invalid label or 0, divisor, count, that label)
 
 struct Params {
     length: u32,
-    count_scale: u32,   // values that each one counted stands for
-    divisor_scale: u32, // likewise in the divisor
+    count_scale: u32,   // values that one counted value represents
+    divisor_scale: u32, // the same for the divisor
     by_count: u32,      // 1: the divisor is the count
 }
 
@@ -33,7 +34,8 @@ fn shares_join(@builtin(local_invocation_index) local_index: u32) {
     var sum = 0.0;
     var first = vec2<u32>(0xffffffffu, 0u);
     for (var i = local_index; i < params.length; i += 16u * WORKGROUP) {
-        // Sixteen at a time before they join the total: the error grows with the longest chain of additions.
+        // Sixteen are summed before they join the total: the error grows with the longest chain of
+        // additions.
         var part = 0.0;
         for (var k = i; k < min(i + 16u * WORKGROUP, params.length); k += WORKGROUP) {
             let found = partials[k];

@@ -1,10 +1,12 @@
-// The weights that a loss's kernel takes: everything that multiplies a value as one number, MASKED where it takes no part.
+// The weights that a loss's kernel reads: all factors of a value as one number, MASKED if it is
+// excluded.
 //
 //     packed[i] = weight[i] / max(lengths[i], 1) / divisor
 //
-// The divisor is what templates/normalizer/shares_join left; it is multiplied by its inverse, as the host does. Linked with templates/normalizer/shares.
+// The divisor is that of templates/normalizer/shares_join; as on the host, its inverse is
+// multiplied. Linked with templates/normalizer/shares.
 
-// The value is divided by a length of its own.
+// Each value is divided by its own length.
 override HAS_LENGTHS: bool = false;
 override HAS_DIVISOR: bool = false;
 
@@ -35,7 +37,7 @@ fn shares_pack(
     if found.state == LEFT_OUT {
         bits = MASKED;
     } else if LABELS == 3u && found.state == BAD {
-        // Its numbers were put in order so that nothing is read that there is not: what comes of them is no value.
+        // Invalid labels were replaced so that no read is out of bounds: the value becomes NaN.
         bits = 0x7fc00000u | (unit & 1u);
     }
     packed[unit] = bits;

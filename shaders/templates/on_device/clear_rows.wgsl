@@ -1,11 +1,11 @@
-// A copy of rows whose masked ones hold nothing that a product by 0 would still see:
+// A copy of rows in which masked rows hold no NaN or infinity (products with 0 keep them):
 //
-//     cleared[r, c] = 0 where row r is MASKED and rows[r, c] is no finite number, else rows[r, c]
+//     cleared[r, c] = 0 where row r is MASKED and rows[r, c] is not finite, else rows[r, c]
 //
-// Linked with lib/numbers. A thread takes an element.
+// Linked with lib/numbers. One thread per element.
 
 struct Params {
-    length: u32, // elements in this part
+    length: u32, // elements in this chunk
     first: u32,  // index of its first element
     columns: u32,
 }

@@ -1,7 +1,8 @@
-// Whole numbers as the kernels of lists take them: floats[i] = f32(integers[i]), exact up to 2^24. A thread takes an element.
+// Converts integers to floats for the listwise kernels: floats[i] = f32(integers[i]), exact up to
+// 2^24. One thread per element.
 
 struct Params {
-    length: u32,  // elements in this part
+    length: u32,  // elements in this chunk
     first: u32,   // index of its first element
     columns: u32, // 1
 }

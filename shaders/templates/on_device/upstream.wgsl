@@ -1,8 +1,9 @@
-// A gradient times dL/d(value), one number that lives on the device: numbers[i] = upstream[0] numbers[i]. What is 0 stays 0, so that
-// what was left out takes nothing of an upstream that is infinite. A thread takes an element.
+// Multiplies a gradient by dL/d(value), one number on the device: numbers[i] = upstream[0]
+// numbers[i]. 0 stays 0, so that masked elements are not affected by an infinite upstream. One
+// thread per element.
 
 struct Params {
-    length: u32,  // elements in this part
+    length: u32,  // elements in this chunk
     first: u32,   // index of its first element
     columns: u32, // 1
 }

@@ -1,4 +1,5 @@
-// A running average of the parameters: average[i] += weight (parameters[i] - average[i]), behind each step that was not skipped.
+// Running average of the parameters: average[i] += weight (parameters[i] - average[i]), after each
+// step that was not skipped.
 
 struct Params {
     length: u32,

@@ -1,5 +1,6 @@
-// Joins the partial sums of templates/optimizer/gradient_norm and leaves the factor that the optimizer multiplies the gradient with.
-// Linked with templates/optimizer/clip and lib/numbers. One workgroup, an order that depends on the number of partial sums alone.
+// Joins the partial sums of templates/optimizer/gradient_norm and writes the factor that the
+// optimizer multiplies the gradient by. Linked with templates/optimizer/clip and lib/numbers. One
+// workgroup; the order depends only on the number of partial sums.
 
 struct Params {
     length: u32,
@@ -13,7 +14,7 @@ override WORKGROUP: u32 = 256u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> partials: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> factor: array<f32>;
-// How many norms were not finite so far.
+// Number of norms so far that were not finite.
 @group(0) @binding(3) var<storage, read_write> not_finite: array<u32>;
 
 var<workgroup> sums: array<vec2<f32>, WORKGROUP>;

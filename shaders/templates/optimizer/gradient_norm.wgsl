@@ -1,15 +1,16 @@
-// The squared length of the gradient that is minimised along, in partial sums: the loss's gradient and the penalties'.
+// Squared norm of the full gradient, of the loss and the penalties, as partial sums:
 //
-//     partials[w] = (sum of g^2, sum of (g / 2^100)^2) over the block of workgroup w,  g = gradients[i] + dR/dw
+//     partials[w] = (sum of g^2, sum of (g / 2^100)^2) over the block of workgroup w
+//     g = gradients[i] + dR/dw
 //
-// The second sum stands in where the first overflows: from 1e19 on a square has no place in f32, and exploding
-// gradients are what a clip is for. Linked with templates/optimizer/penalty. Each workgroup owns one contiguous block, so the
-// order of the sums depends on the length alone.
+// The second sum is used where the first overflows: from 1e19 on a square exceeds f32, and
+// exploding gradients are the purpose of a clip. Linked with templates/optimizer/penalty. Each
+// workgroup owns one contiguous block, so the order of the sums depends only on the length.
 
 struct Params {
     length: u32,
     spans: u32,
-    block: u32, // elements of a workgroup
+    block: u32, // elements per workgroup
     reserved: u32,
 }
 

@@ -1,11 +1,14 @@
-// What happens to a gradient before an optimizer sees it. Linked with templates/optimizer/penalty and lib/numbers.
+// Gradient transform applied before an optimizer's update. Linked with templates/optimizer/penalty
+// and lib/numbers.
 //
-// `clip` is what templates/optimizer/clip_factor and templates/optimizer/tensor_norms_join left: the factor of the global norm, or NaN where a norm is not
+// `clip` is the output of templates/optimizer/clip_factor and
+// templates/optimizer/tensor_norms_join: the factor of the global norm, or NaN where a norm is not
 // finite, then one factor for each tensor.
-override CLIPS: u32 = 0u; // 0: not, 1: by the global norm, 2: by value, 3: by the norm of each tensor
+// 0: none, 1: by the global norm, 2: by value, 3: by the norm of each tensor.
+override CLIPS: u32 = 0u;
 override SKIPS: bool = false;
 
-// Whether this step is left out: its gradient is not finite.
+// True if this step is skipped, since its gradient is not finite.
 fn is_skipped(factor: f32) -> bool {
     return SKIPS && is_nan(factor);
 }

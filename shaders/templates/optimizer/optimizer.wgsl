@@ -1,13 +1,15 @@
-// The optimizer kernel template: one step of a whole model, all its parameters in one flat buffer.
+// Optimizer kernel template: one step of a whole model, with all parameters in one flat buffer.
 //
-//     (parameters[i], state[i]) = update(parameters[i], clip (gradients[i] + dR/dw(parameters[i])), state[i], step)
+//     g = clip (gradients[i] + dR/dw(parameters[i]))
+//     (parameters[i], state[i]) = update(parameters[i], g, state[i], step)
 //
-// Takes from shaders/optimizers/*.wgsl, by an adaptor: `fn update(parameter, gradient, state, step) -> Update`. Linked with
-// templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/gradient_transform, and templates/optimizer/penalty for R.
+// Takes from shaders/optimizers/*.wgsl, by an adaptor: `fn update(parameter, gradient, state, step)
+// -> Update`. Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params,
+// templates/optimizer/gradient_transform, and templates/optimizer/penalty for R.
 //
-// Each thread owns one element, neighbours read neighbours; dispatches over 65,535 workgroups fold into y. A state buffer
-// that the optimizer has not (STATES) is neither read nor written: bind one element there, a range of its own each, since
-// WebGPU forbids two writable bindings of one range.
+// Each thread owns one element, adjacent threads read adjacent memory; dispatches over 65,535
+// workgroups fold into y. State buffers beyond STATES are neither read nor written: bind a separate
+// dummy range of one element to each, since WebGPU forbids two writable bindings of one range.
 
 const WORKGROUP: u32 = 256u;
 override STATES: u32 = 2u;

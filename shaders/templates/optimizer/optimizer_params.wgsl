@@ -1,8 +1,9 @@
-// The uniform of every kernel of a step over one flat buffer. Linked with templates/optimizer/optimizer_step.
+// The uniform of every kernel of a step over one flat buffer. Linked with
+// templates/optimizer/optimizer_step.
 
 struct Params {
     length: u32,   // parameters in the buffer
-    spans: u32, // tensors that cover them; 0 where nothing depends on them
+    spans: u32, // tensors that cover them; 0 if nothing depends on them
     limit: f32,    // of a clip
     reserved: u32,
     step: Step,

@@ -1,4 +1,4 @@
-// What the update functions of the optimizers are handed.
+// Arguments of the optimizers' update functions.
 
 struct State {
     first: f32,
@@ -12,17 +12,17 @@ struct Update {
     state: State,
 }
 
-// What changes from step to step, computed by the host in f64.
+// Values that change from step to step, computed by the host in f64.
 struct Step {
     learning_rate: f32,
     correction_first: f32,  // 1 - beta1^t
     correction_second: f32, // 1 - beta2^t
     is_first: f32,          // 1 in the first step, else 0
-    own: vec3<f32>,         // the rule's own: see its file
-    is_matrix: f32,         // set by the kernel template for rules that look at whole tensors
+    own: vec3<f32>,         // defined by the optimizer: see its file
+    is_matrix: f32,         // set by the kernel template for per-tensor optimizers
 }
 
-// What a rule that looks at whole tensors is told of one.
+// A tensor's values for a per-tensor optimizer.
 struct Layer {
     parameter_norm: f32,
     direction_norm: f32,

@@ -1,8 +1,9 @@
-// The tensors of the flat parameters, and their regularisation R(w) = l1 |w| + l2 w^2 (no 1/2 before l2, as Keras). Linked with
-// a kernel template whose `params.spans` counts the tensors, 0 where nothing depends on them.
+// Spans of the tensors in the flat parameters, and their regularisation R(w) = l1 |w| + l2 w^2
+// (without a 1/2 before l2, as in Keras). Linked with a kernel template whose `params.spans` counts
+// the tensors, 0 if nothing depends on them.
 
-// A tensor among the parameters. It ends before `end`; some numbers that belong to none may stand between `start` + its
-// length and there.
+// Span of a tensor in the parameters. It ends before `end`; between `start` + its length and `end`
+// there may be padding.
 struct ParameterSpan {
     end: u32,
     l1: f32,
@@ -11,12 +12,12 @@ struct ParameterSpan {
     start: u32,
     rows: u32,
     columns: u32, // 0 for a vector
-    lines: u32,   // rows and columns of this matrix and of all before it
+    lines: u32,   // rows + columns of this matrix and of all before it
 }
 
 @group(0) @binding(1) var<storage, read> spans: array<ParameterSpan>;
 
-// The first span that ends behind the index is its own.
+// An index belongs to the first span that ends behind it.
 fn span_of(index: u32) -> u32 {
     var low = 0u;
     var high = max(params.spans, 1u) - 1u;

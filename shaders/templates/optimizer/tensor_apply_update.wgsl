@@ -1,9 +1,9 @@
-// The kernel template of optimizers that look at whole tensors, its second half: the move along the direction.
+// Per-tensor optimizer kernel template, part 2 of 2: the step along the direction.
 //
 //     parameters[i] = apply_update(parameters[i], gradients[i], layer, step)
 //
-// with the direction where the gradient was, and of each tensor the norms that templates/optimizer/tensor_norms_join left. Linked as
-// templates/optimizer/tensor_transform.
+// with the direction in the gradient's buffer, and each tensor's norms from
+// templates/optimizer/tensor_norms_join. Linked as templates/optimizer/tensor_transform.
 
 override WORKGROUP: u32 = 256u;
 

@@ -1,9 +1,11 @@
-// The kernel template of optimizers that look at whole tensors, its first half: the direction of each element, in the gradient's place.
+// Per-tensor optimizer kernel template, part 1 of 2: the direction of each element, which
+// overwrites the gradient.
 //
 //     (gradients[i], state[i]) = update(parameters[i], gradients[i], state[i], step)
 //
-// Takes from shaders/optimizers/*.wgsl, by an adaptor; templates/optimizer/tensor_apply_update is the other half. With FACTORED the state of a matrix is what
-// templates/optimizer/tensor_means keeps, and is not written here. Linked as templates/optimizer/tensor_transform.
+// Takes from shaders/optimizers/*.wgsl, by an adaptor; templates/optimizer/tensor_apply_update is
+// part 2. With FACTORED the state of a matrix is maintained by templates/optimizer/tensor_means and
+// is not written here. Linked as templates/optimizer/tensor_transform.
 
 override WORKGROUP: u32 = 256u;
 override STATES: u32 = 2u;

@@ -1,5 +1,7 @@
-// The mean of the means of all rows of a matrix, behind templates/optimizer/tensor_means: third_states[start]. A workgroup for each tensor. Linked
-// with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
+// Mean of the row means of a matrix, after templates/optimizer/tensor_means: third_states[start].
+// One workgroup per tensor. Linked with templates/optimizer/optimizer_step,
+// templates/optimizer/optimizer_params, templates/optimizer/penalty,
+// templates/optimizer/gradient_transform and lib/numbers.
 
 override WORKGROUP: u32 = 256u;
 

@@ -1,6 +1,8 @@
-// Joins the partial sums of templates/optimizer/tensor_norms. With FACTORS it leaves what each tensor's gradient is multiplied with so that its norm is
-// params.limit at the most, behind the factor of the global norm; without, the norms of the parameters and of the direction
-// of each tensor. A thread for each tensor. Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params and templates/optimizer/clip.
+// Joins the partial sums of templates/optimizer/tensor_norms. With FACTORS it writes, behind the
+// factor of the global norm, the factor that limits each tensor's gradient norm to params.limit;
+// otherwise the norms of each tensor's parameters and direction. One thread per tensor. Linked with
+// templates/optimizer/optimizer_step, templates/optimizer/optimizer_params and
+// templates/optimizer/clip.
 
 override WORKGROUP: u32 = 64u;
 override FACTORS: bool = false;

@@ -1,5 +1,9 @@
-// For rules that look at whole tensors: gradients[i] = clip (gradients[i] + dR/dw(parameters[i])), where it stands.
-// Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
+// Gradient transform for per-tensor optimizers, in place:
+//
+//     gradients[i] = clip (gradients[i] + dR/dw(parameters[i]))
+//
+// Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params,
+// templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
 
 override WORKGROUP: u32 = 256u;
 

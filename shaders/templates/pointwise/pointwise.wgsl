@@ -1,15 +1,18 @@
-// The pointwise kernel template: a loss of one prediction and one truth, value and gradient in one pass over the data.
+// Pointwise kernel template: losses of one prediction and one truth, with value and gradient in one
+// pass.
 //
 //     gradients[i] = factor * upstream * weight[i] * loss(predictions[i], targets[i]).derivative
 //     values       = sum over i of factor * weight[i] * loss(predictions[i], targets[i]).value
 //
-// A loss of shaders/losses defines `<stem>_loss(prediction, truth) -> Loss`, with the weight of the column behind if it takes one, and
-// perhaps `<stem>_hessian_diagonal`. The adaptor (src/templates/adaptor.rs) makes of them `element_loss` and `element_gradient`, which
-// gives the first derivative or the second. Linked with lib/numbers, one of lib/partials_* and one of templates/pointwise/points_*: how
-// numbers lie in memory.
+// A loss of shaders/losses defines `<stem>_loss(prediction, truth) -> Loss`, with the column weight
+// as last argument if it takes one, and optionally `<stem>_hessian_diagonal`. The adaptor
+// (src/templates/adaptor.rs) generates from them `element_loss` and `element_gradient`, the first
+// derivative or the second. Linked with lib/numbers, one of lib/partials_* and one of
+// templates/pointwise/points_*, the memory layout.
 //
-// A workgroup owns one contiguous block and its threads take turns: neighbours read neighbours on any card, and on
-// software Vulkan a block stays within few pages (a stride over the whole buffer is four times slower there).
+// Each workgroup owns one contiguous block, and its threads iterate over it: adjacent threads read
+// adjacent memory on any card, and on software Vulkan a block stays within few pages (a stride over
+// the whole buffer is four times slower there).
 
 struct Loss {
     value: f32,
@@ -17,36 +20,37 @@ struct Loss {
 }
 
 struct Params {
-    length: u32,        // elements in this part of the tensor
+    length: u32,        // elements in this chunk of the tensor
     first: u32,         // index of its first element in the whole tensor
-    block: u32,         // vectors of four that one workgroup owns
-    first_partial: u32, // where this part's partial sums begin
+    block: u32,         // vectors of four per workgroup
+    first_partial: u32, // offset of this chunk's partial sums
     row_length: u32,    // elements in a row
     columns: u32,       // length of the last axis
     factor: f32,        // of the reduction: 1/n for a mean
-    upstream: f32,      // dL/d(value); 1 where nothing follows
+    upstream: f32,      // dL/d(value); 1 for the loss itself
 }
 
 override WORKGROUP: u32 = 256u;
-// Weights: 0 none, 1 one for each element, 2 one for each row.
+// Weights: 0 none, 1 per element, 2 per row.
 override WEIGHTS: u32 = 0u;
 override HAS_COLUMN_WEIGHT: bool = false;
 // Reduction `none`: every value is written, and each has its own upstream.
 override REDUCTION_NONE: bool = false;
-// The gradient is written over the predictions.
+// The gradient overwrites the predictions.
 override IN_PLACE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-// Bindings 1, 2 and 6, predictions, targets and gradients, stand in templates/pointwise/points_*.
+// Bindings 1, 2 and 6, predictions, targets and gradients, are declared in
+// templates/pointwise/points_*.
 @group(0) @binding(3) var<storage, read> weights: array<u32>;
 @group(0) @binding(4) var<storage, read> column_weights: array<f32>;
 @group(0) @binding(5) var<storage, read> upstreams: array<f32>;
 @group(0) @binding(7) var<storage, read_write> values: array<f32>;
 
-// One element with everything that multiplies it. Without a branch: on software Vulkan one costs more than what it skips
-// (bce_with_logits at 2^24: 29.6 ms with, 26.2 without).
+// One element with all its factors. Branchless: on software Vulkan a branch costs more than what it
+// skips (bce_with_logits at 2^24: 29.6 ms with, 26.2 without).
 fn element(place: u32, prediction: f32, truth: f32) -> Loss {
-    // What lies behind the end takes the last element's weight and counts for nothing.
+    // Elements behind the end use the last element's weight and are not counted.
     let index = min(place, params.length - 1u);
     var counts = place < params.length;
     var weight = params.factor;
@@ -64,7 +68,7 @@ fn element(place: u32, prediction: f32, truth: f32) -> Loss {
         upstream *= upstreams[index];
     }
     let point = element_loss(prediction, truth, column_weight);
-    // NaN in, NaN out, whatever the driver's min and clamp make of it.
+    // NaN in, NaN out, independent of the driver's min and clamp.
     let has_nan = is_nan(prediction) || is_nan(truth);
     let nan_value = prediction + truth;
     return Loss(

@@ -1,11 +1,12 @@
-// The kernel template over up to four numbers for each value, of which the first two may be differentiated:
+// Preference kernel template: losses of up to four numbers per value; the first two may be
+// differentiated:
 //
 //     gradients[p][i] = factor * upstream * weight[i] * loss(numbers of i).gradients[p]
 //     values[i]       = factor * weight[i] * loss(numbers of i).value
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(numbers: vec4<f32>) -> PreferenceTerms`. Linked with lib/numbers. The numbers lie in planes,
-// one behind the other in one buffer, since four bindings of their own would be more than a device must have; an input that was
-// left out is 0.
+// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(numbers: vec4<f32>) ->
+// PreferenceTerms`. Linked with lib/numbers. The inputs are stored one after another in one buffer,
+// since four separate bindings would exceed the guaranteed limit; an omitted input is 0.
 
 struct PreferenceTerms {
     value: f32,
@@ -14,9 +15,9 @@ struct PreferenceTerms {
 
 struct Params {
     length: u32,    // values
-    stride: u32,    // from one plane to the next
+    stride: u32,    // from one input to the next
     planes: u32,    // inputs
-    gradients: u32, // of them differentiated
+    gradients: u32, // number of differentiated inputs
     factor: f32,    // of the reduction
     upstream: f32,  // dL/d(value)
 }
@@ -62,7 +63,7 @@ fn preference(
         four[plane] = x;
     }
     let found = loss(four);
-    // NaN in, NaN out, whatever the driver's min and clamp make of it.
+    // NaN in, NaN out, independent of the driver's min and clamp.
     let nan_value = four.x + four.y + four.z + four.w;
     values[i] = select(0.0, weight * select(found.value, nan_value, has_nan), counts);
     for (var plane = 0u; plane < params.gradients; plane += 1u) {

@@ -1,4 +1,5 @@
-// Rows in f16 whose length is a multiple of four: one load of two words for four cells. Linked with lib/half.
+// f16 rows whose length is a multiple of four: one load of two words for four cells. Linked with
+// lib/half.
 
 @group(0) @binding(1) var<storage, read> logits: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> targets: array<vec2<u32>>;

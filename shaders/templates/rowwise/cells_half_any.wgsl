@@ -1,22 +1,24 @@
-// Rows in f16 of any length, two words for four cells. Linked with lib/half.
+// f16 rows of any length, two words for four cells. Linked with lib/half.
 //
-// Rows of odd length: every second one, an odd row, begins in the middle of a word, whose first number is the last cell of the
-// row before. Its groups of four begin a cell earlier, so that a group is two whole words in every row. One thread writes
-// the word that two rows share: a row group takes both rows, one after the other; the thread that has the last cell of the first keeps
-// its derivative, and the threads of the second are turned round so that its first group falls to the same one.
+// With an odd row length every second row begins in the middle of a word, whose first number is the
+// last cell of the previous row. Its groups of four begin a cell earlier, so that a group is two
+// whole words in every row. One thread writes the word that two rows share: a row group processes
+// both rows in sequence; the thread that has the last cell of the first row keeps its derivative,
+// and the threads of the second row are rotated so that its first group falls to the same thread.
 
 @group(0) @binding(1) var<storage, read> logits: array<u32>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<u32>;
 
-// The derivative that waits for its word's other half.
+// The derivative that waits for the other half of its word.
 var<private> kept_d_logit: f32;
 
 fn begins_inside_word(row: Row) -> bool {
     return (row_length() & row.first & 1u) != 0u;
 }
 
-// Of a row that begins inside a word, the first column of all is -1: 0xffffffff, which is no column.
+// The first column of a row that begins inside a word is -1: 0xffffffff, which is not a valid
+// column.
 fn columns_of(row: Row, group: u32, local_index: u32) -> vec4<u32> {
     if !begins_inside_word(row) {
         return 4u * (group * THREADS_PER_ROW + local_index) + vec4<u32>(0u, 1u, 2u, 3u);
@@ -25,7 +27,7 @@ fn columns_of(row: Row, group: u32, local_index: u32) -> vec4<u32> {
     return 4u * (group * THREADS_PER_ROW + (local_index + THREADS_PER_ROW - last_lane) % THREADS_PER_ROW) + vec4<u32>(0xffffffffu, 0u, 1u, 2u);
 }
 
-// Whether any cell of a group is inside the row.
+// True if any cell of a group is inside the row.
 fn reaches(columns: vec4<u32>) -> bool {
     return min(columns.x, columns.y) < row_length();
 }
@@ -76,7 +78,7 @@ fn write_gradients(row: Row, columns: vec4<u32>, d_logits: vec4<f32>) {
     }
     let words = narrowed(cells);
     let word = word_of(row, columns);
-    // Whether the row ends in the middle of a word, and another row follows.
+    // True if the row ends in the middle of a word and another row follows.
     let is_shared = (row_length() & 1u) != 0u && !begins_inside_word(row);
     let shares_last = is_shared && row.first + last + 1u < params.rows * row_length();
     if shares_last && columns.x == last {

@@ -1,5 +1,5 @@
-// Rows of any length, cell by cell. The four cells of a group lie a row group apart, so that the threads of a row group read
-// neighbours; a thread alone reads four neighbours itself.
+// Rows of any length, cell by cell. The four cells of a group are a row group apart, so that
+// adjacent threads of a row group read adjacent memory; a single thread reads four adjacent cells.
 
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
@@ -9,7 +9,7 @@ fn columns_of(row: Row, group: u32, local_index: u32) -> vec4<u32> {
     return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * THREADS_PER_ROW + local_index;
 }
 
-// Whether any cell of a group is inside the row.
+// True if any cell of a group is inside the row.
 fn reaches(columns: vec4<u32>) -> bool {
     return columns.x < row_length();
 }

@@ -1,4 +1,5 @@
-// What belongs to the classes of rows of any length, class by class: linked with templates/rowwise/cells_scalar and templates/rowwise/cells_half_any.
+// Class weights and masks of rows of any length, class by class: linked with
+// templates/rowwise/cells_scalar and templates/rowwise/cells_half_any.
 
 @group(0) @binding(3) var<storage, read> class_weights: array<f32>;
 @group(0) @binding(4) var<storage, read> class_mask: array<u32>;

@@ -1,5 +1,5 @@
-// Groups of four cells of rows whose length is a multiple of four, and what belongs to their classes: linked with templates/rowwise/cells_vec4
-// and templates/rowwise/cells_half.
+// Groups of four cells of rows whose length is a multiple of four, and their class weights and
+// masks: linked with templates/rowwise/cells_vec4 and templates/rowwise/cells_half.
 
 @group(0) @binding(3) var<storage, read> class_weights: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> class_mask: array<vec4<u32>>;
@@ -8,12 +8,12 @@ fn columns_of(row: Row, group: u32, local_index: u32) -> vec4<u32> {
     return 4u * (group * THREADS_PER_ROW + local_index) + vec4<u32>(0u, 1u, 2u, 3u);
 }
 
-// Whether any cell of a group is inside the row.
+// True if any cell of a group is inside the row.
 fn reaches(columns: vec4<u32>) -> bool {
     return columns.x < row_length();
 }
 
-// Where the first is inside the row, so are its three neighbours.
+// If the first is inside the row, so are the next three.
 fn inside_of(columns: vec4<u32>) -> vec4<bool> {
     return vec4<bool>(true);
 }

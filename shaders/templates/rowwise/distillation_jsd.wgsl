@@ -1,10 +1,13 @@
-// Generalised Jensen-Shannon divergence of the student's distribution q and the teacher's p, for losses/distillation:
+// Generalised Jensen-Shannon divergence of the student's distribution q and the teacher's p, for
+// losses/distillation:
 //     loss = BETA KL(p|m) + (1 - BETA) KL(q|m),   m = BETA p + (1 - BETA) q
 //     d/dx = (1 - BETA) q (ln(q/m) - KL(q|m)) / T
-// BETA 0 is KL(p|q), (q - p)/T, and 1 is KL(q|p), q (ln(q/p) - KL(q|p))/T. A divergence is the sum of x ln(x/m) - x + m, none of them
-// below 0, so that nothing cancels where student and teacher are near each other. The first pass finds both log-sum-exps.
+// BETA 0 is KL(p|q), (q - p)/T, and 1 is KL(q|p), q (ln(q/p) - KL(q|p))/T. A divergence is the sum
+// of x ln(x/m) - x + m, all nonnegative, so that nothing cancels where student and teacher are near
+// each other. The first pass finds both log-sum-exps.
 
-// Of a class: ln(q/m), whether p is below q, e^-|ln(p/q)|, the same less 1, and what m is of the larger of the two.
+// For a class: ln(q/m), whether p is below q, e^-|ln(p/q)|, the same minus 1, and the ratio of m to
+// the larger of the two.
 struct Place {
     ratio: f32,
     is_below: f32,
@@ -19,15 +22,15 @@ struct Sums {
     student_maximum: f32,
     teacher: f32,
     student: f32,
-    log_teacher: f32, // of the sums of the first turn
+    log_teacher: f32, // of the sums of the first pass
     log_student: f32,
     teacher_excess: f32, // KL(p|m)
     student_excess: f32,
-    top: f32,            // column of the largest logit of the student, and what stands there
+    top: f32,            // column of the student's largest logit, and its values
     truth_at_top: f32,
     logit_at_top: f32,
     at_top: Place,
-    mean: f32,           // of ln(q/m) less that there under q
+    mean: f32,           // mean of ln(q/m) under q, minus ln(q/m) at the top
 }
 
 struct Outcome {
@@ -42,7 +45,7 @@ struct Outcome {
     mean: f32,
 }
 
-// Of four classes: what they add to the two divergences, ln(q/m), q less p, and q.
+// For four classes: contributions to the two divergences, ln(q/m), q - p, and q.
 struct Parting {
     teacher_excess: vec4<f32>,
     student_excess: vec4<f32>,
@@ -55,8 +58,8 @@ struct Parting {
     part: vec4<f32>,
 }
 
-// x ln(x/m) - x + m with l = ln(x/m) and s = x/m - 1. Near m by 2 artanh(r) = 2r + 2r^3/3 + ..., r = s/(2 + s), of which the first term
-// leaves m r s; the first one left out is below 1e-8 of that.
+// x ln(x/m) - x + m with l = ln(x/m) and s = x/m - 1. Near m by 2 artanh(r) = 2r + 2r^3/3 + ..., r
+// = s/(2 + s), whose first term leaves m r s; the first omitted term is below 1e-8 of that.
 fn excess(x: vec4<f32>, m: vec4<f32>, l: vec4<f32>, s: vec4<f32>) -> vec4<f32> {
     let r = s / (2.0 + s);
     let q = r * r;
@@ -65,7 +68,7 @@ fn excess(x: vec4<f32>, m: vec4<f32>, l: vec4<f32>, s: vec4<f32>) -> vec4<f32> {
     return select(far, m * (r * s + (1.0 + s) * tail), abs(r) < vec4<f32>(0.125));
 }
 
-// Where a row's two distributions begin: the largest logits and ln of the sums below them.
+// Normalizers of a row's two distributions: the largest logits and ln of the sums relative to them.
 struct Ends {
     teacher_maximum: f32,
     student_maximum: f32,
@@ -80,8 +83,9 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
     let has_q = x >= vec4<f32>(LOWEST);
     let p = select(vec4<f32>(), exp((y - ends.teacher_maximum) - ends.log_teacher), has_p);
     let q = select(vec4<f32>(), exp((x - ends.student_maximum) - ends.log_student), has_q);
-    // ln(p/q) by the difference of the logits, which keeps its digits where they are near each other: what the ends are off by
-    // is the same for all classes, and to a divergence of the second order.
+    // ln(p/q) by the difference of the logits, which is accurate where they are near each other: an
+    // error of the normalizers is the same for all classes, and affects a divergence only in second
+    // order.
     let apart = (ends.teacher_maximum - ends.student_maximum) + (ends.log_teacher - ends.log_student);
     let none = distillation_minus_infinity();
     var d = select(vec4<f32>(none), (truths - logits) / DISTILLATION_TEMPERATURE - apart, has_p);
@@ -90,7 +94,7 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
     let is_below = d <= vec4<f32>();
     let size = abs(d);
     let grown = exp_and_less4(-size);
-    // Shares in m of the smaller of the two and of the larger, which m is `part` of.
+    // Weights in m of the smaller and of the larger of the two; m is `part` times the larger.
     let a = select(vec4<f32>(1.0 - DISTILLATION_BETA), vec4<f32>(DISTILLATION_BETA), is_below);
     let b = select(vec4<f32>(DISTILLATION_BETA), vec4<f32>(1.0 - DISTILLATION_BETA), is_below);
     let part = b + a * grown[0];
@@ -108,9 +112,11 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
     return Parting(teacher, student, ratios, less, q, is_below, grown[0], grown[1], part);
 }
 
-// What derivatives are made of: q (ln(q/m) - that at the top), from whose mean under q they are. Where the student is certain, the others
-// are too small to be seen beside the top. Where q is the larger one of both, m/q is 1 - BETA + BETA p/q: the difference of the small
-// shares has digits that the logarithms have lost. At BETA 0 it is q - p, whose mean is 0: what ln(p/q) is off by for all goes with it.
+// Term of the derivatives: q (ln(q/m) - that at the top); their mean under q is subtracted. Where
+// the student's probability is near 1, the other classes are too small to be visible beside the
+// top. Where q is the larger of the two, m/q is 1 - BETA + BETA p/q: the difference of the small
+// weights has digits that the logarithms have lost. At BETA 0 it is q - p, whose mean is 0, so an
+// error of ln(p/q) common to all classes cancels.
 fn pulls(found: Parting, columns: vec4<u32>, top: f32, at_top: Place) -> vec4<f32> {
     if DISTILLATION_BETA == 0.0 {
         return found.apart;
@@ -158,7 +164,8 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     return next;
 }
 
-// Without a branch on the turn, which no compiler can tell to be the same in all threads: WebGPU refuses a barrier behind it.
+// No branch on the pass: no compiler can prove that it is uniform, and WebGPU rejects a barrier
+// behind it.
 fn join(sums: Sums) -> Sums {
     var all = sums;
     all.teacher_maximum = row_group_max(sums.teacher_maximum);
@@ -199,12 +206,12 @@ fn restart(sums: Sums) -> Sums {
 
 fn finish(row: Row, sums: Sums) -> Outcome {
     var weights = vec2<f32>(DISTILLATION_BETA, 1.0 - DISTILLATION_BETA);
-    // At its ends m is the other distribution.
+    // At the ends of BETA m is the other distribution.
     if DISTILLATION_BETA == 0.0 || DISTILLATION_BETA == 1.0 {
         weights = weights.yx;
     }
     var loss = distillation_size() * dot(weights, vec2<f32>(sums.teacher_excess, sums.student_excess));
-    // Of 1 - BETA nothing is left at its end.
+    // At BETA 1 the factor 1 - BETA would vanish.
     var factor = distillation_size() / DISTILLATION_TEMPERATURE * select(1.0, 1.0 - DISTILLATION_BETA, DISTILLATION_BETA != 1.0);
     if sums.teacher_maximum <= LOWEST {
         loss = 0.0;

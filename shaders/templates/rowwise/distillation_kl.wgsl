@@ -1,5 +1,7 @@
-// Kullback-Leibler divergence of the student's distribution from the teacher's, for losses/distillation:
-//     loss = sum p (ln p - ln q) = dot/P - ln P + ln Q,   P = sum e^u, Q = sum e^v, u = y/T - max, v = x/T - max, dot = sum e^u (u - v)
+// Kullback-Leibler divergence of the student's distribution from the teacher's, for
+// losses/distillation:
+//     loss = sum p (ln p - ln q) = dot/P - ln P + ln Q
+//     P = sum e^u, Q = sum e^v, u = y/T - max, v = x/T - max, dot = sum e^u (u - v)
 //     d/dx = (q - p) / T
 struct Sums {
     teacher_maximum: f32,
@@ -22,11 +24,12 @@ fn empty_sums() -> Sums {
     return Sums(LOWEST, LOWEST, 0.0, 0.0, 0.0);
 }
 
-// The sums below maxima that are so much higher.
+// The sums relative to maxima that are higher by the given rises.
 fn raised(sums: Sums, teacher_rise: f32, student_rise: f32) -> Sums {
     let shrink = exp(-teacher_rise);
     var dot = shrink * (sums.dot - (teacher_rise - student_rise) * sums.teacher);
-    // Infinite it stays, whatever is small beside it; and nothing is nothing, however far it rises from below all logits.
+    // An infinite sum stays infinite, and 0 stays 0, however far the maximum rises from its initial
+    // value.
     if bitcast<u32>(sums.dot) == INFINITY_BITS {
         dot = sums.dot;
     }
@@ -51,7 +54,7 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     let e = select(vec4<f32>(), exp(y - teacher_maximum), y >= vec4<f32>(LOWEST));
     next.teacher += sum4(e);
     next.student += sum4(exp(max(x - student_maximum, vec4<f32>(DISTILLATION_CLOSED))));
-    // A class that the teacher rules out costs nothing.
+    // A class to which the teacher gives probability 0 costs nothing.
     next.dot += sum4(select(e * ((y - teacher_maximum) - below), vec4<f32>(), e == vec4<f32>()));
     return next;
 }
@@ -74,7 +77,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     if sums.teacher == 0.0 {
         return Outcome(0.0, 0.0, sums.teacher_maximum, sums.student_maximum, teacher, student);
     }
-    // A student without any class is infinitely far already.
+    // With no unmasked class of the student the divergence is already infinite.
     let log_student = select(log_accurate(sums.student), 0.0, sums.student == 0.0);
     let loss = sums.dot * teacher + (log_student - log_accurate(sums.teacher));
     return Outcome(factor * loss, factor / DISTILLATION_TEMPERATURE, sums.teacher_maximum, sums.student_maximum, teacher, student);

@@ -1,11 +1,13 @@
-// The Fenchel-Young loss of the alpha-entmax against a label y, 1 <= ALPHA <= 2 (1: softmax; 2: sparsemax), x = s - max s:
+// The Fenchel-Young loss of the alpha-entmax against a label y, 1 <= ALPHA <= 2 (1: softmax; 2:
+// sparsemax), x = s - max s:
 //
 //     p = [1 + (ALPHA - 1)(x - theta)]+ ^ (1/(ALPHA - 1)), theta >= 0 such that sum of p = 1
 //     loss = sum of p (x - x_y) + (1/ALPHA) sum of p (theta - x),  d/ds = p - [y]
 //
-// The sum falls in theta and is convex, so that a step of Newton's method from anywhere ends at or before the root: it gives a
-// lower bound, and the last theta whose sum was below 1 an upper one. Steps of Newton and halvings take turns, PASSES in
-// all: twelve came to f32's last digits for up to 20,000 classes of eight distributions, fourteen are taken.
+// The sum decreases in theta and is convex, so that a step of Newton's method from anywhere ends at
+// or before the root: it gives a lower bound, and the last theta whose sum was below 1 an upper
+// one. Newton steps and bisections alternate, PASSES in total: twelve reached full f32 precision
+// for up to 20,000 classes of eight distributions, fourteen are used.
 
 struct Sums {
     turn: u32,
@@ -14,9 +16,9 @@ struct Sums {
     high: f32,
     theta: f32,
     total: f32,   // of p
-    others: f32,  // of p, the label left out
+    others: f32,  // sum of p without the label
     falling: f32, // -d total/d theta, the sum of p^(2 - ALPHA)
-    dot: f32,     // of p x, the label left out
+    dot: f32,     // sum of p x without the label
 }
 
 struct Outcome {
@@ -27,7 +29,7 @@ struct Outcome {
     label_gradient: f32,
 }
 
-// No score, and below all of them.
+// Stands for a masked score: below all scores.
 const CLOSED: f32 = -3.0e38;
 
 fn scores_of(cells: Cells) -> vec4<f32> {
@@ -53,7 +55,7 @@ fn probabilities(below: vec4<f32>, theta: f32) -> vec4<f32> {
     var found = vec4<f32>();
     for (var k = 0u; k < 4u; k += 1u) {
         if roots[k] > 0.0 {
-            // By ln(1 + w), which keeps the digits of a small w where ALPHA is near 1.
+            // By ln(1 + w), which is accurate for small w where ALPHA is near 1.
             found[k] = exp(ln_1p((ALPHA - 1.0) * (below[k] - theta)) / (ALPHA - 1.0));
         }
     }
@@ -87,8 +89,9 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     return next;
 }
 
-// Without a branch on the turn: it is the same in all threads, but no compiler can tell that a barrier behind it is reached by all
-// of them, and WebGPU refuses such a program. Before the first turn the sums are 0, behind it the maximum is the same in all threads.
+// No branch on the pass: it is uniform, but no compiler can prove that all threads reach a barrier
+// behind it, and WebGPU rejects the program. Before the first pass the sums are 0, after it the
+// maximum is the same in all threads.
 fn join(sums: Sums) -> Sums {
     var all = sums;
     all.maximum = row_group_max(sums.maximum);
@@ -99,7 +102,7 @@ fn join(sums: Sums) -> Sums {
     return all;
 }
 
-// The largest theta there can be: all scores equal.
+// The largest possible theta: all scores equal.
 fn highest() -> f32 {
     let log_count = log_accurate(f32(row_length()));
     if ALPHA == 1.0 {
@@ -119,14 +122,15 @@ fn restart(sums: Sums) -> Sums {
         next.high = sums.theta;
     }
     next.low = clamp(sums.theta + excess / max(sums.falling, 1.0e-30), sums.low, next.high);
-    // The last two steps are Newton's.
+    // The last two steps are Newton steps.
     let halves = sums.turn % 2u == 0u && sums.turn + 3u < PASSES;
     next.theta = select(next.low, 0.5 * (next.low + next.high), halves);
     return next;
 }
 
-// The label's own part of the loss, p (theta - x_y)/ALPHA, from what the others have: theta - x_y = (1 - p^(ALPHA - 1))/(ALPHA - 1),
-// p = 1 - others. As a difference it would leave rounding where the loss is 0.
+// The label's own term of the loss, p (theta - x_y)/ALPHA, from the sums of the others: theta - x_y
+// = (1 - p^(ALPHA - 1))/(ALPHA - 1), p = 1 - others. As a difference it would leave a rounding
+// error where the loss is 0.
 fn own_part(others: f32) -> f32 {
     if others >= 1.0 {
         return 0.0;
@@ -140,11 +144,11 @@ fn own_part(others: f32) -> f32 {
 
 fn finish(row: Row, sums: Sums) -> Outcome {
     var share = select(1.0 / sums.total, 0.0, sums.total == 0.0);
-    // A score of +inf: inf - inf has no value, and so has the whole row none.
+    // A score of +inf gives inf - inf, so the whole row is NaN.
     if bitcast<u32>(sums.maximum) == INFINITY_BITS {
         share = nan_of(row);
     }
-    // -inf that no compiler folds away: the bit that is masked is one known at run time only.
+    // inf that no compiler folds away: the masked bit depends on a value known only at run time.
     var loss = bitcast<f32>(0x7f800000u | (row.state & 0x80000000u));
     let others = sums.others * share;
     if row.label != NO_LABEL && keeps(row, min(row.label, row_length() - 1u)) && row.label_logit >= LOWEST {

@@ -1,15 +1,15 @@
-// The softmax over a list against weights q = y, for the row-wise loss functions that rank:
+// Softmax over a list with weights q = y, for row-wise ranking losses:
 //
 //     loss = sum of q (lse - s),  d/ds = p Q - q,  p = e^(s - lse),  Q = sum of q
 //
-// With VIRTUAL_ITEM one more item of score 0 and weight VIRTUAL_LABEL stands in each list. Sums are held relative to the
-// running maximum, as in losses/cross_entropy.
+// With VIRTUAL_ITEM each list has one more item, of score 0 and weight VIRTUAL_LABEL. Sums are
+// relative to the running maximum, as in losses/cross_entropy.
 
 struct Sums {
     maximum: f32,
-    total: f32, // of e^below, below = s - maximum
-    mass: f32,  // of q
-    dot: f32,   // of q below
+    total: f32, // sum of e^below, below = s - maximum
+    mass: f32,  // sum of q
+    dot: f32,   // sum of q below
 }
 
 struct Outcome {
@@ -18,7 +18,7 @@ struct Outcome {
     pull: f32, // Q / total
 }
 
-// No score, and below all of them.
+// Stands for a masked score: below all scores.
 const CLOSED: f32 = -3.0e38;
 
 fn scores_of(cells: Cells) -> vec4<f32> {
@@ -37,7 +37,7 @@ fn empty_sums() -> Sums {
     return Sums(LOWEST, 0.0, 0.0, 0.0);
 }
 
-// The sums below a maximum that is `rise` higher.
+// The sums relative to a maximum that is `rise` higher.
 fn raised(sums: Sums, rise: f32) -> Sums {
     return Sums(sums.maximum + rise, exp(-rise) * sums.total, sums.mass, sums.dot - select(rise * sums.mass, 0.0, sums.mass == 0.0));
 }
@@ -78,7 +78,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         log_total = 0.0;
         inverse = 0.0;
     }
-    // A score of +inf: inf - inf has no value, and so has the whole list none.
+    // A score of +inf gives inf - inf, so the whole list is NaN.
     if bitcast<u32>(sums.maximum) == INFINITY_BITS {
         log_total = nan_of(row);
         inverse = log_total;

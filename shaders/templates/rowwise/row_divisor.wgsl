@@ -1,6 +1,6 @@
-// The divisor of a mean over labels that live on the device: the sum of the class weights of the rows kept, or of the
-// rows' own weights. Linked with templates/rowwise/rows, whose bindings and rules it shares, and with one of lib/partials_*; the
-// sum kernel adds up what it leaves in `values`.
+// Divisor of a mean over labels on the device: the sum of the class weights, or of the row weights,
+// of the unmasked rows. Linked with templates/rowwise/rows, whose bindings and rules it shares, and
+// with one of lib/partials_*; the sum kernel adds up its `values`.
 
 const THREADS_PER_ROW: u32 = 1u;
 

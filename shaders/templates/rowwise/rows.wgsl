@@ -1,23 +1,24 @@
-// What the row-wise kernels share: bindings, switches, and what is known of a row before its cells are read. Linked with
-// one of templates/rowwise/cells_* (how the cells of a row lie in memory), which asks for `THREADS_PER_ROW`: the threads that take a row.
+// Shared declarations of the row-wise kernels: bindings, switches, and the state of a row before
+// its cells are read. Linked with one of templates/rowwise/cells_* (memory layout of a row's
+// cells), which requires `THREADS_PER_ROW`, the number of threads per row.
 
 struct Params {
-    rows: u32,          // in this part of the tensor
+    rows: u32,          // in this chunk of the tensor
     columns: u32,
-    plane: u32,         // distance between the planes of values: the rows of the whole tensor
-    first_row: u32,     // of this part, in the whole tensor
-    block: u32,         // rows that one workgroup takes
-    first_partial: u32, // where this part's partial sums begin
+    plane: u32,         // stride between the outputs in values: the rows of the whole tensor
+    first_row: u32,     // of this chunk, in the whole tensor
+    block: u32,         // rows per workgroup
+    first_partial: u32, // offset of this chunk's partial sums
     factor: f32,        // of the reduction
     upstream: f32,      // dL/d(value)
     ignored_count: u32,
     ignored: array<vec4<i32>, 4>,
 }
 
-// What is known of a row before its cells are read.
+// State of a row before its cells are read.
 struct Row {
     first: u32,       // index of its first cell
-    label: u32,       // NO_LABEL with dense targets, and where the row takes no part
+    label: u32,       // NO_LABEL with dense targets, and for an excluded row
     label_logit: f32,
     weight: f32,      // factor and weight
     upstream: f32,
@@ -30,30 +31,31 @@ const BAD_LABEL: u32 = 1u;
 const LEFT_OUT: u32 = 2u;
 
 override WORKGROUP: u32 = 64u;
-// The length of the rows where it is fixed, so that short rows are unrolled; 0 where the parameters hold it.
+// Row length if it is constant, so that short rows are unrolled; 0 if the parameters hold it.
 override COLUMNS: u32 = 0u;
 override HAS_LABELS: bool = true;
 override HAS_WEIGHT: bool = false;
 override HAS_CLASS_WEIGHT: bool = false;
-// Behind the weights of the classes lie those of their positive sides.
+// Weights of positives are stored behind the class weights.
 override HAS_POS_WEIGHT: bool = false;
-// Class mask: 0 none, 1 one for all rows, 2 one for each row.
+// Class mask: 0 none, 1 shared by all rows, 2 per row.
 override CLASS_MASK: u32 = 0u;
 // Every value is written, and each has its own upstream.
 override REDUCTION_NONE: bool = false;
-// The divisor of the mean was summed on the device, since the labels live there: it is upstreams[2].
+// The divisor of the mean was computed on the device, where the labels are: it is upstreams[2].
 override DIVISOR_ON_DEVICE: bool = false;
 override AUXILIARY: bool = false;
-// The gradient is written over the logits.
+// The gradient overwrites the logits.
 override IN_PLACE: bool = false;
-// Classes that no column stands for: thresholds between classes are one fewer than these.
+// Number of classes without a column: there is one threshold fewer than classes.
 override EXTRA_CLASSES: u32 = 0u;
 
-// Bindings 1 to 4 and 7, the arrays of cells, stand in templates/rowwise/cells_*.
+// Bindings 1 to 4 and 7, the arrays of cells, are declared in templates/rowwise/cells_*.
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(5) var<storage, read> weights: array<u32>;
 @group(0) @binding(6) var<storage, read> upstreams: array<f32>;
-// Partial sums; with REDUCTION_NONE or AUXILIARY planes of one number for each row: the value, then the auxiliary ones.
+// Partial sums; with REDUCTION_NONE or AUXILIARY outputs of one number per row: the value, then the
+// auxiliary ones.
 @group(0) @binding(8) var<storage, read_write> values: array<f32>;
 
 fn row_length() -> u32 {
@@ -100,7 +102,7 @@ fn begin_row(index: u32) -> Row {
     return row;
 }
 
-// Whether the class mask keeps a class of a row.
+// True if the class mask keeps a class of a row.
 fn keeps(row: Row, column: u32) -> bool {
     return CLASS_MASK == 0u || class_mask_at(select(0u, row.first, CLASS_MASK == 2u) + column) != 0u;
 }

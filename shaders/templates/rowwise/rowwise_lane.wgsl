@@ -1,5 +1,5 @@
-// Short rows: a thread takes a whole row, or `ROWS_PER_THREAD` rows one after the other, which a header names. Linked with one of
-// lib/partials_*.
+// Short rows: one thread per row, or `ROWS_PER_THREAD` rows in sequence, which a header defines.
+// Linked with one of lib/partials_*.
 
 const THREADS_PER_ROW: u32 = 1u;
 

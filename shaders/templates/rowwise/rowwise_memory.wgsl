@@ -1,12 +1,12 @@
-// Long rows where there are no subgroups: a workgroup takes a row, and its threads join what they have by a tree of fixed
-// shape in workgroup memory.
+// Long rows without subgroups: one workgroup per row; its threads reduce by a tree of fixed shape
+// in workgroup memory.
 
 override THREADS_PER_ROW: u32 = WORKGROUP;
 
 var<workgroup> joined: array<f32, WORKGROUP>;
 
 fn row_group_sum(x: f32) -> f32 {
-    // Separates the reading of the tree before from this writing.
+    // Separates the reads of the previous tree from this write.
     workgroupBarrier();
     joined[index_in_row_group] = x;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
@@ -16,13 +16,13 @@ fn row_group_sum(x: f32) -> f32 {
             joined[index_in_row_group] += joined[index_in_row_group + half];
         }
     }
-    // Separates the last addition from everybody's reading of it.
+    // Separates the last addition from all reads of it.
     workgroupBarrier();
     return joined[0];
 }
 
 fn row_group_max(x: f32) -> f32 {
-    // The barriers separate what they do in `row_group_sum`.
+    // Barriers as in `row_group_sum`.
     workgroupBarrier();
     joined[index_in_row_group] = x;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
@@ -39,7 +39,7 @@ var<private> index_in_row_group: u32;
 
 fn row_group_barrier() {
     if IN_PLACE {
-        // Separates every thread's reading of the label's logit from the writes over it.
+        // Separates all reads of the label's logit from the writes over it.
         storageBarrier();
     }
 }

@@ -1,23 +1,23 @@
-// Long rows: a workgroup takes a row, and its threads join what they have by subgroup operations.
+// Long rows: one workgroup per row; its threads reduce by subgroup operations.
 
 override THREADS_PER_ROW: u32 = WORKGROUP;
 
-// Whether the workgroup is one subgroup on every run: then nothing goes through its memory.
+// True if the workgroup is always one subgroup: then workgroup memory is not used.
 override ONE_SUBGROUP: bool = false;
 
-// One number of each subgroup; no subgroup has fewer than four threads.
+// One number per subgroup; no subgroup has fewer than four threads.
 var<workgroup> joined: array<f32, 256>;
 var<private> subgroup: u32;
 var<private> subgroup_lane: u32;
 var<private> subgroups: u32;
 
 fn share(x: f32) {
-    // Separates the reading of what was shared before from this writing.
+    // Separates the reads of the previous values from this write.
     workgroupBarrier();
     if subgroup_lane == 0u {
         joined[subgroup] = x;
     }
-    // Separates this writing from everybody's reading of it.
+    // Separates this write from all reads of it.
     workgroupBarrier();
 }
 
@@ -46,7 +46,7 @@ fn row_group_max(x: f32) -> f32 {
 
 fn row_group_barrier() {
     if IN_PLACE {
-        // Separates every thread's reading of the label's logit from the writes over it.
+        // Separates all reads of the label's logit from the writes over it.
         storageBarrier();
     }
 }

@@ -1,24 +1,27 @@
-// The softmax of a row against its target, for losses that are functions of the cross-entropy and of what probability is
-// left to the rest. Linked with a loss function that gives `loss`; all that is folded and differentiated stands here.
+// Softmax of a row against its target, for losses that are functions of the cross-entropy and of
+// the probability left to the other classes. Linked with a loss function that defines `loss`; this
+// file does all folding and differentiation.
 //
 // t is the target, one-hot for a label, p = e^(z - lse), w the class weights:
-//     standing.cross = sum t (lse - z),  standing.rest = sum p (1 - t),  standing.probability = 1 - rest
-//     loss = W loss(standing).loss,     W = sum w t / sum t
+//     statistics.cross = sum t (lse - z),  statistics.rest = sum p (1 - t),
+//     statistics.probability = 1 - rest
+//     loss = W loss(statistics).loss,     W = sum w t / sum t
 //     d/dz = W (d_cross (p sum t - t) + d_rest p (1 - rest - t))
-// of a label W p pull, less W pull at the label itself,     pull = d_cross + d_rest (1 - rest)
-// The label's own e^z is kept out of the sums: rest = others / (others + e^z_y) has all its digits when p_y goes to 1.
+// for a label W p pull, minus W pull at the label itself,     pull = d_cross + d_rest (1 - rest)
+// The label's own e^z is excluded from the sums: rest = others / (others + e^z_y) has all its
+// digits when p_y goes to 1.
 
 struct Sums {
     maximum: f32,
-    others: f32,  // of e^(z - maximum), the label left out
-    inside: f32,  // of t e^(z - maximum), with dense targets
-    outside: f32, // of (1 - t) e^(z - maximum)
-    mass: f32,    // of t
-    dot: f32,     // of t (z - maximum)
-    weight: f32,  // of w t
+    others: f32,  // sum of e^(z - maximum) without the label
+    inside: f32,  // sum of t e^(z - maximum), with dense targets
+    outside: f32, // sum of (1 - t) e^(z - maximum)
+    mass: f32,    // sum of t
+    dot: f32,     // sum of t (z - maximum)
+    weight: f32,  // sum of w t
 }
 
-// What a loss is a function of.
+// Arguments of a loss function.
 struct SoftmaxStatistics {
     cross: f32,
     probability: f32,
@@ -38,15 +41,15 @@ struct Outcome {
     probability: f32,
     rest: f32,
     mass: f32,
-    d_cross: f32, // times W, as the next
+    d_cross: f32, // times W, as is d_rest
     d_rest: f32,
     pull: f32,
 }
 
-// No logit, and below all of them.
+// Stands for a masked logit: below all logits.
 const CLOSED: f32 = -3.0e38;
 
-// -inf that no compiler folds away: its bits are put together from one known at run time only.
+// A -inf that no compiler folds away: its bits depend on a value known only at run time.
 fn minus_infinity() -> f32 {
     return bitcast<f32>(0xff800000u | (params.columns & 0x80000000u));
 }
@@ -59,7 +62,7 @@ fn open_logits(cells: Cells) -> vec4<f32> {
     return select(vec4<f32>(CLOSED), cells.logits, cells.kept);
 }
 
-// The sums below a maximum that is `rise` higher.
+// The sums relative to a maximum that is `rise` higher.
 fn raised(sums: Sums, rise: f32) -> Sums {
     let shrink = exp(-rise);
     var moved = sums;
@@ -84,7 +87,7 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
         next.inside += dot(e, t);
         next.outside += dot(e, 1.0 - t);
         next.mass += sum4(t);
-        // A closed class is infinitely far, and only its target makes the loss so.
+        // A masked class is infinitely far below, and only its target makes the loss infinite.
         next.dot += sum4(select(t * select(vec4<f32>(minus_infinity()), below, is_open), vec4<f32>(), t == vec4<f32>()));
         next.weight += dot(cells.class_weights, t);
     }
@@ -128,7 +131,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         log_total = 0.0;
         inverse = 0.0;
     }
-    // A logit of +inf: inf - inf has no value, and so has the whole row none. Drivers give 0, NaN or inf here.
+    // A logit of +inf gives inf - inf, so the whole row is NaN. Drivers give 0, NaN or inf here.
     let is_infinite = bitcast<u32>(sums.maximum) == INFINITY_BITS;
     if is_infinite {
         log_total = nan_of(row);
@@ -142,7 +145,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     }
     statistics.rest = select(statistics.rest, 1.0, total == 0.0);
     let found = loss(statistics);
-    // Written so that neither end of the probability loses digits.
+    // Written so that no digits are lost at either end of the probability.
     let near = (found.d_cross + found.d_rest) - found.d_rest * statistics.rest;
     let far = found.d_cross + found.d_rest * statistics.probability;
     let pull = weight * select(far, near, statistics.probability > 0.5);
@@ -161,7 +164,8 @@ fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     if HAS_LABELS {
         d_logits = select(d_logits, vec4<f32>(-outcome.pull * outcome.rest), cells.is_label);
     } else {
-        // Two differences, each of what is equal where there is one class: of larger sums their rounding would stay.
+        // Both differences are of equal numbers if there is only one class; with larger sums their
+        // rounding error would remain.
         let t = cells.truths;
         let apart = select(outcome.probability - t, (1.0 - t) - outcome.rest, outcome.probability > 0.5);
         d_logits = outcome.d_cross * (p * outcome.mass - t) + outcome.d_rest * p * apart;

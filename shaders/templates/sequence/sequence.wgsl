@@ -1,10 +1,11 @@
-// What the kernels over sequences have in common: the sizes, and what each item of the batch is.
+// Shared declarations of the kernels over sequences: sizes, and the properties of each item of the
+// batch.
 
 struct Params {
     time: u32,
     batch: u32,
     classes: u32,
-    length: u32, // places in a row of targets
+    length: u32, // places per row of targets
     states: u32, // 2 length + 1
     blank: u32,
     factor: f32,
@@ -17,6 +18,7 @@ override WORKGROUP: u32 = 64u;
 // The input length of each item, then the target lengths, the weights, the upstreams.
 @group(0) @binding(1) var<storage, read> items: array<u32>;
 
-// A place in the chain of a label's repetitions (templates/sequence/sequence_chain): the chain's end, and a place that is not its first.
+// Markers in the chain of a label's repetitions (templates/sequence/sequence_chain): the end of the
+// chain, and a place that is not the label's first.
 const END: u32 = 0x7fffffffu;
 const LATER: u32 = 0x80000000u;

@@ -1,9 +1,10 @@
-// For each label of a target sequence the next place of the same label, and whether it is the first of its kind: so that the
-// gradient of a class is summed by one thread, in order.
+// For each label of a target sequence, the next place of the same label, and whether it is the
+// label's first place: so that one thread sums the gradient of a class, in order.
 //
-//     chain[b, i] = next place j > i with targets[b, j] = targets[b, i], or END; with LATER where an earlier place has it too
+//     chain[b, i] = next place j > i with targets[b, j] = targets[b, i], or END;
+//                   with LATER if an earlier place has the same label
 //
-// A thread takes a place. Linked with templates/sequence/sequence.
+// One thread per place. Linked with templates/sequence/sequence.
 
 @group(0) @binding(2) var<storage, read> targets: array<i32>;
 @group(0) @binding(3) var<storage, read_write> chain: array<u32>;

@@ -1,15 +1,17 @@
-// Lengths and labels of sequences that live on the device, put in order so that nothing is read that there is not:
+// Validates lengths and labels of sequences on the device, and replaces invalid ones so that no
+// read is out of bounds:
 //
-//     checked_inputs[b]  = input_lengths[b], if there are so many rows, else 0
-//     checked_targets[b] = target_lengths[b], if there are so many places and each holds a class, else 0
-//     verdicts[b]        = 1 where the host would refuse the item, else 0
+//     checked_inputs[b]  = input_lengths[b], if there are that many rows, else 0
+//     checked_targets[b] = target_lengths[b], if there are that many places and each
+//                          holds a class, else 0
+//     verdicts[b]        = 1 if the host would reject the item, else 0
 //
-// A mask excuses a label that is no class, and nothing else. A thread takes an item.
+// A mask only excuses an invalid label. One thread per item.
 
 struct Params {
     batch: u32,
     time: u32,
-    length: u32, // places in a row of targets
+    length: u32, // places per row of targets
     classes: u32,
     blank: u32,
 }

@@ -1,10 +1,12 @@
-// The gradient of a loss over alignments, from the lattice of the states' probabilities:
+// Gradient of a loss over alignments, from the probabilities of the lattice's states:
 //
-//     gradients[t, b, c] = scale[b] * (softmax(logits[t, b])[c] - sum over states s of class c of lattice[b, t, s])
+//     gradients[t, b, c] = scale[b] * (softmax(logits[t, b])[c]
+//                          - sum over states s of class c of lattice[b, t, s])
 //
-// 0 in the rows behind an item's length. A workgroup takes a row [t, b]: first its threads write the softmax, then the thread of
-// each class that the labels name takes off its states, in order (templates/sequence/sequence_chain).
-// Linked with templates/sequence/sequence, lib/lanes and lib/numbers.
+// 0 in the rows behind an item's length. One workgroup per row [t, b]: first its threads write the
+// softmax, then one thread per class in the labels subtracts its states, in order
+// (templates/sequence/sequence_chain). Linked with templates/sequence/sequence, lib/lanes and
+// lib/numbers.
 
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<i32>;
@@ -14,7 +16,7 @@
 @group(0) @binding(7) var<storage, read> results: array<f32>;
 @group(0) @binding(8) var<storage, read_write> gradients: array<f32>;
 
-// The class of a probability over a half, or END.
+// The class with a probability above one half, or END.
 var<workgroup> likeliest: u32;
 
 @compute @workgroup_size(WORKGROUP)
@@ -43,7 +45,8 @@ fn sequence_gradient(
         }
         return;
     }
-    // The states of a row add up to 1 but for the roundings of logarithms in the hundreds, which they have in common.
+    // The states of a row add up to 1 except for a common rounding error of logarithms in the
+    // hundreds.
     let states = (item * params.time + t) * params.states;
     var own = 0.0;
     for (var s = local_index; s <= 2u * labels; s += WORKGROUP) {
@@ -54,12 +57,12 @@ fn sequence_gradient(
     for (var c = local_index; c < params.classes; c += WORKGROUP) {
         let probability = exp(logits[first + c] - lse);
         gradients[first + c] = scale * probability;
-        // One class at the most.
+        // At most one class.
         if probability > 0.5 {
             likeliest = c;
         }
     }
-    // The softmax is written before states are taken off.
+    // The softmax must be written before states are subtracted.
     storageBarrier();
     for (var i = local_index; i < labels; i += WORKGROUP) {
         var next = chain[item * params.length + i];
@@ -79,7 +82,8 @@ fn sequence_gradient(
         }
         gradients[first + params.blank] -= scale * (sum / whole);
     }
-    // Both probabilities of a class near 1 leave no digits of their difference; but the differences of a row add up to 0.
+    // If both probabilities of a class are near 1 their difference has no digits left; but the
+    // differences of a row add up to 0.
     storageBarrier();
     workgroupBarrier();
     let likely = likeliest;

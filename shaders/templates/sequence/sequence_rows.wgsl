@@ -1,10 +1,11 @@
-// What the lattice of a sequence needs of each row of logits [time, batch, classes]:
+// Softmax statistics of each row of logits [time, batch, classes], for the lattice of a sequence:
 //
-//     normalizers[t, b] = (log-sum-exp of the row, the largest log-probability of the classes that the item's labels name)
+//     normalizers[t, b] = (log-sum-exp of the row,
+//                          the largest log-probability of the classes in the item's labels)
 //
-// The second is taken off each row, so that the lattice's numbers stay small: a rounding of log-probabilities of -1000 would be
-// 1e-4 of every probability. A row that holds NaN has NaN in both. A workgroup takes a row.
-// Linked with templates/sequence/sequence, lib/lanes and lib/numbers.
+// The second is subtracted from each row, so that the lattice's numbers stay small: a rounding of
+// log-probabilities of -1000 would be 1e-4 of every probability. A row that holds NaN has NaN in
+// both. One workgroup per row. Linked with templates/sequence/sequence, lib/lanes and lib/numbers.
 
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<i32>;

@@ -1,11 +1,12 @@
-// What the kernel templates over similarities, templates/similarity/similarity and templates/similarity/triplets, share: chunks of rows of a matrix of scores, what a row
-// counts for, and the walk of a workgroup. Calls their `take_row`.
+// Shared by the kernel templates over similarities, templates/similarity/similarity and
+// templates/similarity/triplets: chunks of rows of a matrix of scores, the weight of a row, and the
+// loop of a workgroup. Calls their `take_row`.
 
 struct Params {
     rows: u32,      // in this chunk
     columns: u32,   // candidates
     first_row: u32, // of this chunk
-    block: u32,     // rows that one workgroup takes
+    block: u32,     // rows per workgroup
     factor: f32,    // of the reduction
     upstream: f32,  // dL/d(value)
 }
@@ -16,7 +17,7 @@ override ROW_IN_REGISTERS: bool = false;
 override HAS_LABELS: bool = false;
 override HAS_WEIGHT: bool = false;
 override REDUCTION_NONE: bool = false;
-// The values are added to those that are there: the other direction of a symmetric loss.
+// Adds to the values already there: the other direction of a symmetric loss.
 override ADDS: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -26,7 +27,7 @@ override ADDS: bool = false;
 @group(0) @binding(4) var<storage, read> upstreams: array<f32>;
 @group(0) @binding(5) var<storage, read_write> values: array<f32>;
 
-// Whether a column is another of the row's label.
+// True if a column is another one of the row's label.
 fn is_positive(row: u32, column: u32) -> bool {
     return row != column && labels[row] == labels[column];
 }
@@ -44,7 +45,7 @@ fn weight_of(row: u32) -> Weight {
     return Weight(params.factor * bitcast<f32>(bits), bits != MASKED);
 }
 
-// What the derivatives of a row are multiplied by.
+// Chain factor of a row's derivatives.
 fn scale_of(row: u32, weight: Weight) -> f32 {
     let scale = weight.factor * params.upstream;
     if REDUCTION_NONE {
@@ -53,12 +54,12 @@ fn scale_of(row: u32, weight: Weight) -> f32 {
     return scale;
 }
 
-// NaN in, NaN out: its bits are put together from some known at run time only.
+// NaN in, NaN out: the bits depend on a value known only at run time.
 fn nan_of(row: u32) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row & 1u));
 }
 
-// The rows of a workgroup one after the other, all its threads at each.
+// Processes the rows of a workgroup in sequence, all threads together on each.
 fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);

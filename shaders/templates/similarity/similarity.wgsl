@@ -1,24 +1,27 @@
-// The kernel template over similarities: each row of a matrix of scores against its own and all the other columns. The scores, products of
-// two matrices of embeddings, are overwritten by dL/d(score); products with the embeddings make the gradients of these.
+// Similarity kernel template: each row of a matrix of scores against its own and all other columns.
+// The scores, products of two matrices of embeddings, are overwritten by dL/d(score); products with
+// the embeddings then give the embeddings' gradients.
 //
 //     lse     = ln of the sum of e^exponent over each of two pools of candidates
-//     extras  = sums of two more numbers over the candidates; STAGED: they may be made of the lse
+//     extras  = sums of two more numbers over the candidates; STAGED: they may depend on the lse
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor, STAGED, `term`, `extra`, `finish` and `extra_gradient`. Linked with
-// templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the group of threads that takes a row.
+// Takes from shaders/losses/*.wgsl, by an adaptor, STAGED, `term`, `extra`, `finish` and
+// `extra_gradient`. Linked with templates/similarity/score_rows and one of rowwise_subgroups and
+// rowwise_memory: the group of threads that processes a row.
 
-// What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
+// Relation of a column to a row: its own (of two matrices the partner, of one matrix the row
+// itself), of the same label, or neither.
 struct Candidate {
     score: f32,
     is_own: bool,
     is_positive: bool,
 }
 
-// What a candidate adds to the pools.
+// A candidate's contribution to the pools.
 struct Term {
     exponent: f32,
-    gradient: f32, // of the exponent, by the score
+    gradient: f32, // derivative of the exponent by the score
     in_first: bool,
     in_second: bool,
 }
@@ -27,10 +30,10 @@ struct Outcome {
     value: f32,
     lse: vec2<f32>,
     pools: vec2<f32>, // derivatives of the value by the two lse
-    extra: f32,       // what `extra_gradient` wants to know
+    extra: f32,       // input of `extra_gradient`
 }
 
-// What the row groups know of the row-wise kernel template and this one has not.
+// Constants of the row-wise kernel template that the row groups need.
 const IN_PLACE: bool = false;
 
 fn candidate_of(row: u32, column: u32, score: f32) -> Candidate {
@@ -41,20 +44,20 @@ fn candidate_of(row: u32, column: u32, score: f32) -> Candidate {
     return candidate;
 }
 
-// ln of a sum of e^(exponent - peak); an empty pool has the lowest there is.
+// ln of a sum of e^(exponent - peak); LOWEST for an empty pool.
 fn lse_of(peak: f32, sum: f32) -> f32 {
     return select(LOWEST, peak + ln_positive(sum), sum > 0.0);
 }
 
-// `exp_any` throughout: a driver's own exponential is 2|x| ulp off, and |x| goes to 2/T and beyond.
+// `exp_any` throughout: a driver's own exponential is 2|x| ulp off, and |x| reaches 2/T and beyond.
 
-// Writes dL/d(score) of a row and its value; every thread of the row group calls it.
+// Writes dL/d(score) and the value of a row; every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
     let weight = weight_of(row);
     let counts = weight.counts;
-    // A row that is left out has no value of its own, and is a candidate of the others all the same.
+    // An excluded row has no value of its own, but remains a candidate of the others.
     let length = select(0u, params.columns, counts);
     var peaks = vec2<f32>(LOWEST);
     var max_bits = 0u;
@@ -93,7 +96,8 @@ fn take_row(index: u32, local_index: u32) {
     }
     let outcome = finish(lse, vec2<f32>(row_group_sum(extras.x), row_group_sum(extras.y)), positives);
     let scale = scale_of(row, weight);
-    // Shares of the sums themselves: by way of e^(exponent - lse) they would carry the rounding of the logarithm.
+    // Divided by the sums themselves: e^(exponent - lse) would include the rounding of the
+    // logarithm.
     let pool_weights = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
     let nan_value = nan_of(row);
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {

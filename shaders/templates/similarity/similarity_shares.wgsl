@@ -1,5 +1,6 @@
-// What each row of a similarity counts for, from labels that live on the device: nothing without the candidates that it needs, else 1
-// or as many as share its label. A thread takes a row and walks over all labels.
+// Normalizer term of each row of a similarity loss, from labels on the device: 0 without the
+// required candidates, else 1 or the number of rows that share its label. Each thread takes a row
+// and loops over all labels.
 
 struct Params {
     rows: u32,

@@ -1,16 +1,19 @@
-// The kernel template over mined triplets: of each row of a matrix of scores the pairs of a positive and the negative chosen for it, the
-// scores overwritten by dL/d(score). Products as in templates/similarity/similarity; linked with templates/similarity/score_rows as it is.
+// Kernel template of mined triplets: for each row of a matrix of scores, pairs of a positive and
+// the negative chosen for it; the scores are overwritten by dL/d(score). Products and linking as in
+// templates/similarity/similarity.
 //
 //     value = sum over the pairs of [distance(positive) - distance(negative) + MARGIN]+
 //
-// Not SEMI_HARD: one pair, the positive of the lowest score and the negative of the highest. SEMI_HARD: a pair for each positive,
-// its negative the one of the highest score below its own; where there is none, the one of the lowest of all. Of equal scores the
-// first. Takes from shaders/losses/*.wgsl, by an adaptor, `distance`, MARGIN and SEMI_HARD.
+// Without SEMI_HARD: one pair, the positive of the lowest score and the negative of the highest.
+// SEMI_HARD: a pair for each positive, its negative the one of the highest score below its own, or
+// if none is below, the one of the lowest score. Ties go to the first. Takes from
+// shaders/losses/*.wgsl, by an adaptor, `distance`, MARGIN and SEMI_HARD.
 
-// The row groups' wait then stands between the writes of a row's marks and their reading.
+// With this the row groups' barrier separates the writes of a row's marks from their reads.
 const IN_PLACE: bool = true;
 
-// Of a positive the column of its negative and 1, or 0 where the pair counts for nothing; of a negative how many pairs it is in.
+// For a positive, the column of its negative plus 1, or 0 if the pair does not count; for a
+// negative, the number of its pairs.
 @group(0) @binding(6) var<storage, read_write> marks: array<f32>;
 
 fn is_negative(row: u32, column: u32) -> bool {
@@ -22,7 +25,7 @@ fn distance_gradient(score: f32) -> f32 {
     return select(0.0, 1.0 / d, d > 0.0);
 }
 
-// The column of the negative that goes with a positive.
+// The column of the negative paired with a positive.
 fn negative_of(row: u32, first: u32, score: f32, farthest: u32) -> u32 {
     var best = LOWEST;
     var found = farthest;
@@ -36,7 +39,8 @@ fn negative_of(row: u32, first: u32, score: f32, farthest: u32) -> u32 {
     return found;
 }
 
-// The first column of this thread with such a score, below 0 so that a maximum finds the first of all.
+// The first column of this thread with the given score, negated so that a maximum finds the first
+// of all.
 fn first_column(row: u32, first: u32, local_index: u32, score: f32, positives: bool) -> f32 {
     var found = LOWEST;
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
@@ -52,13 +56,14 @@ fn column_from(found: f32) -> u32 {
     return min(u32(min(-found, 1.6777216e7)), params.columns - 1u);
 }
 
-// Writes dL/d(score) of a row and its value; every thread of the row group calls it.
+// Writes dL/d(score) and the value of a row; every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
     let weight = weight_of(row);
     let counts = weight.counts;
-    // The highest and the lowest score of the negatives, the lowest of the positives; the lowest ones below 0.
+    // The highest and the lowest score of the negatives, and the lowest of the positives; the
+    // lowest ones negated.
     var peaks = vec3<f32>(LOWEST);
     var max_bits = 0u;
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
@@ -110,7 +115,7 @@ fn take_row(index: u32, local_index: u32) {
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
         let mark = marks[first + column];
         let score = scores[first + column];
-        // A distance falls where its score rises.
+        // A distance decreases as its score increases.
         var d_score = select(mark, -1.0, is_positive(row, column));
         d_score = select(0.0, scale * d_score * distance_gradient(score), mark > 0.0);
         scores[first + column] = select(d_score, nan_value, is_invalid && counts);

@@ -1,10 +1,11 @@
-// Embeddings divided by their lengths, row by row: units[r, c] = x[r, c] / max(|x[r]|, SHORTEST), and the lengths. Linked with lib/scale and one
-// of rowwise_subgroups and rowwise_memory: the group of threads that takes a row.
+// Normalizes embeddings row by row: units[r, c] = x[r, c] / max(|x[r]|, SHORTEST), and stores the
+// lengths. Linked with lib/scale and one of rowwise_subgroups and rowwise_memory: the group of
+// threads that processes a row.
 
 struct Params {
     rows: u32,
     columns: u32,
-    block: u32, // rows that one workgroup takes
+    block: u32, // rows per workgroup
 }
 
 const IN_PLACE: bool = false;

@@ -1,10 +1,11 @@
-// The gradient of embeddings from that of their directions, in its place: (g - u (u·g))/length, u the row over its length. Below
-// SHORTEST the row was divided by a constant: g/SHORTEST. Linked as templates/similarity/unit_rows.
+// Gradient of embeddings from that of their normalized rows, in place: (g - u (u·g))/length, u the
+// normalized row. Below SHORTEST the row was divided by a constant: g/SHORTEST. Linked as
+// templates/similarity/unit_rows.
 
 struct Params {
     rows: u32,
     columns: u32,
-    block: u32, // rows that one workgroup takes
+    block: u32, // rows per workgroup
 }
 
 const IN_PLACE: bool = false;
@@ -33,7 +34,7 @@ fn take_rows(block: u32, local_index: u32) {
         along = select(row_group_sum(along), 0.0, is_short);
         let divisor = select(length, SHORTEST, is_short);
         for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
-            // A thread writes only what it alone has read.
+            // A thread writes only locations that no other thread reads.
             let place = first + column;
             gradients[place] = (gradients[place] - along * units[place]) / divisor;
         }

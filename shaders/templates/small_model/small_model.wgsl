@@ -1,18 +1,21 @@
-// Whole models, many steps: a workgroup takes a small network through all its batches, every other workgroup another
-// member of a population beside it. Nothing leaves the device between two steps, and no step waits for a launch.
+// Fused small-model kernel: trains a small network for many steps. Each workgroup runs one network,
+// a member of a population, through all its batches. Nothing leaves the device between two steps,
+// and no step waits for a launch.
 //
 //     for each batch:  y = network(features[rows]);  values = (loss, rows right);
 //                      gradient = dL/dw;  (w, state) = update(w, clip (gradient + dR/dw), state)
 //
-// Linked with templates/small_model/small_model_dense, once for each layer with its number in the names (`forward`, `backward`, `last_…` are
-// the calls of them in order), with templates/small_model/small_model_pointwise or whole_rowwise and a loss, with an optimizer, and
-// lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS, STATES (of the
-// optimizer), ALL_STATES (with that of an average), STATE_STRIDE, CLIPS_NORM, CLIPS_VALUE, SKIPS, AVERAGES,
-// OPTIONS (numbers that each member has of its own, `load_options`), HAS_LABELS, COUNTS_CORRECT, CLASSES and so on.
+// Linked with templates/small_model/small_model_dense, once for each layer with its number in the
+// names (`forward`, `backward`, `last_…` call them in order), with
+// templates/small_model/small_model_pointwise or small_model_rowwise and a loss, with an optimizer,
+// and lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS,
+// STATES (of the optimizer), ALL_STATES (including that of an average), STATE_STRIDE, CLIPS_NORM,
+// CLIPS_VALUE, SKIPS, AVERAGES, OPTIONS (number of per-member options, `load_options`), HAS_LABELS,
+// COUNTS_CORRECT, CLASSES and so on.
 //
-// A workgroup's scratch lies in `work`: the gradient, the rows of the batch, then for each layer its outputs, what its
-// activation was given, and the gradient of that. All threads of a workgroup stay together from barrier to barrier: what
-// they branch on comes from the uniform or from `table`, which nobody writes.
+// A workgroup's scratch is in `work`: the gradient, the rows of the batch, then for each layer its
+// outputs, its activation's input, and the gradient of that. All threads of a workgroup reach every
+// barrier: branch conditions come from the uniform or from `table`, which is never written.
 
 struct State {
     first: f32,
@@ -37,17 +40,19 @@ struct Step {
 }
 
 struct Params {
-    turns: u32,      // workgroups that have something to do
-    steps: u32,      // batches of each
-    turn_words: u32, // of `table`
+    turns: u32,      // number of member steps: workgroups with work
+    steps: u32,      // batches per member step
+    turn_words: u32, // words of `table` per member step
     stride: u32,     // parameters from member to member
-    work: u32,       // numbers of a workgroup's scratch
-    capacity: u32,   // rows that it has room for
-    activation_buffer: u32,      // this and `columns` are named by what a loss can tell besides, which nobody asks for here
+    work: u32,       // numbers of scratch per workgroup
+    capacity: u32,   // most rows of a batch
+    // This and `columns` occur in the code of auxiliary outputs, which is not used here.
+    activation_buffer: u32,
     columns: u32,
 }
 
-// A turn in `table`: its member, the most that the gradient's norm may be (0: any), the options; then the batches.
+// A member step in `table`: its member, the limit of the gradient's norm (0: none), the options;
+// then the batches.
 const TURN: u32 = 2u;
 
 // A batch in `table`.
@@ -71,12 +76,12 @@ const TRAIN: u32 = 3u;    // and an update
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read> table: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parameters: array<f32>;
-// All states of a member behind each other, STATE_STRIDE numbers each.
+// The states of all members in order, STATE_STRIDE numbers each.
 @group(0) @binding(5) var<storage, read_write> states: array<f32>;
 @group(0) @binding(6) var<storage, read_write> work: array<f32>;
 @group(0) @binding(7) var<storage, read_write> values: array<f32>;
 
-// Where this workgroup's member, its states and its scratch begin.
+// Offsets of this workgroup's member, its states and its scratch.
 var<private> own: u32;
 var<private> own_states: u32;
 var<private> scratch: u32;
@@ -84,18 +89,19 @@ var<private> local_index: u32;
 
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 
-// Where a activation_buffer of `capacity` rows begins that lies `width` numbers of a row behind the gradient.
+// Offset of an activation buffer of `capacity` rows that begins `width` numbers per row behind the
+// gradient.
 fn plane_at(width: u32) -> u32 {
     return scratch + LENGTH + params.capacity * width;
 }
 
-// The row of the data set that stands at a row of the batch. Kept as bits: moved about, never reckoned with.
+// The data set row of a batch row. Stored as bits: only copied, never used in arithmetic.
 fn place_of(row: u32) -> u32 {
     return bitcast<u32>(work[plane_at(0u) + row]);
 }
 
 fn sync() {
-    // Separates what the threads wrote from the others' reading of it.
+    // Separates the threads' writes from the reads of other threads.
     storageBarrier();
 }
 
@@ -114,7 +120,8 @@ fn place_rows(batch: u32) {
     }
 }
 
-// Loss, rows right, and the gradient down to what the last activation was given. A thread takes whole rows.
+// Loss, correct rows, and the gradient down to the last activation's input. Each thread takes whole
+// rows.
 fn score_rows(rows: u32, factor: f32) -> vec4<f32> {
     var told = vec4<f32>();
     for (var row = local_index; row < rows; row += WORKGROUP) {
@@ -127,7 +134,7 @@ fn score_rows(rows: u32, factor: f32) -> vec4<f32> {
     return told;
 }
 
-// 1 where the row is predicted right: as ops/metrics/correct.
+// 1 if the row is predicted correctly: as in ops/metrics/correct.
 fn correct(row: u32) -> f32 {
     let first = plane_at(LAST_OUTPUTS) + row * OUTPUTS;
     let place = place_of(row);
@@ -153,7 +160,7 @@ fn correct(row: u32) -> f32 {
     return select(0.0, 1.0, counts && predicted == truth);
 }
 
-// Adds the gradient of the penalties, and sums squares as templates/optimizer/gradient_norm does.
+// Adds the gradient of the penalties, and sums squares as in templates/optimizer/gradient_norm.
 fn penalize() -> vec2<f32> {
     var squares = vec2<f32>();
     for (var i = local_index; i < LENGTH; i += WORKGROUP) {
@@ -170,7 +177,7 @@ fn penalize() -> vec2<f32> {
     return squares;
 }
 
-// The step of a batch: eight numbers of the table.
+// The step options of a batch: eight numbers of the table.
 fn step_of(batch: u32) -> Step {
     let at = batch + STEP;
     return Step(
@@ -248,7 +255,7 @@ fn join_sums(told: vec4<f32>) {
             sums[local_index] += sums[local_index + half];
         }
     }
-    // Separates the last sum from everybody's reading of it.
+    // Separates the last sum from all reads of it.
     workgroupBarrier();
 }
 
@@ -276,7 +283,7 @@ fn run(batch: u32, limit: f32, slot: u32) {
     let skipped = SKIPS && mode == TRAIN && is_nan(norm_factor);
     if local_index == 0u {
         values[2u * slot] = sums[0].x;
-        // Below 0 where the step was skipped.
+        // Below 0 if the step was skipped.
         values[2u * slot + 1u] = select(sums[0].y, -1.0 - sums[0].y, skipped);
     }
     if mode == TRAIN && !skipped {
@@ -291,7 +298,7 @@ fn whole(
     @builtin(local_invocation_index) index: u32,
 ) {
     let turn = workgroup.y * count.x + workgroup.x;
-    // The whole workgroup leaves together, so that the barriers stay in uniform control flow.
+    // The whole workgroup returns together, so that the barriers stay in uniform control flow.
     if turn >= params.turns {
         return;
     }

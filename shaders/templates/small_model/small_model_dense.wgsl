@@ -1,16 +1,20 @@
-// A dense layer of templates/small_model/small_model: forward, the gradient of its weights, the gradient of its input. The text stands in
-// the program once for each layer, with the layer's number in place of N in the names. The host declares, for each layer:
+// A dense layer of templates/small_model/small_model: forward, gradient of its weights, gradient of
+// its input. The text appears in the program once per layer, with the layer's number in place of N
+// in the names. The host declares, for each layer:
 //
-//     LAYER_N_INPUTS, LAYER_N_UNITS, LAYER_N_HAS_BIAS, LAYER_N_KEEP_INPUT; LAYER_N_WEIGHTS and LAYER_N_BIASES (their places in the
-//     parameters); LAYER_N_…_PLANE (their places in the scratch: input, output, what the activation was given, its gradient, that of
-//     the layer below)
-//     layer_N_first_input(row), layer_N_input_at(place); layer_N_activate(x), layer_N_derivative(x, y);
-//     layer_N_derivative_below(row, k): the derivative of the activation below
+//     LAYER_N_INPUTS, LAYER_N_UNITS, LAYER_N_HAS_BIAS, LAYER_N_KEEP_INPUT;
+//     LAYER_N_WEIGHTS and LAYER_N_BIASES (their offsets in the parameters);
+//     LAYER_N_…_PLANE (offsets in the scratch: input, output, the activation's input, its gradient,
+//     that of the previous layer)
+//     layer_N_first_input(row), layer_N_input_at(place);
+//     layer_N_activate(x), layer_N_derivative(x, y);
+//     layer_N_derivative_below(row, k): the derivative of the previous layer's activation
 //
-// A thread owns four neighbouring columns, of one row or, on software adapters, of four (TALL), where each load costs far more
-// than the arithmetic. What lies behind the last column is read and not written; every buffer has room for it.
+// A thread owns four adjacent columns, of one row or, on software adapters, of four (TALL), where
+// each load costs far more than the arithmetic. Columns behind the last are read and not written;
+// every buffer has room for them.
 
-// The activation_buffers hold `width` numbers for each row.
+// An activation buffer holds `width` numbers per row.
 fn layer_N_cell(activation_buffer: u32, row: u32, width: u32, column: u32) -> u32 {
     return plane_at(activation_buffer) + row * width + column;
 }
@@ -39,7 +43,7 @@ fn layer_N_forward(rows: u32) {
     for (var tile = local_index; tile < tiles; tile += WORKGROUP) {
         let row = tile / across * ROWS_PER_THREAD;
         let unit = tile % across * 4u;
-        // Rows behind the last are the last once more.
+        // Rows behind the last are clamped to the last.
         let rows_of = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(rows - 1u));
         let at = vec4<u32>(layer_N_first_input(rows_of.x), layer_N_first_input(rows_of.y), layer_N_first_input(rows_of.z), layer_N_first_input(rows_of.w));
         var a = vec4<f32>();
@@ -131,7 +135,7 @@ fn layer_N_weight_gradient(rows: u32, accumulates: bool) {
     }
 }
 
-// dL/dx of the activation below, or dL/dy of it where that is a softmax.
+// dL/dx of the previous layer's activation, or its dL/dy if that is a softmax.
 fn layer_N_input_gradient(rows: u32) {
     for (var item = local_index; item < rows * LAYER_N_INPUTS; item += WORKGROUP) {
         let row = item / LAYER_N_INPUTS;
@@ -155,8 +159,8 @@ fn layer_N_derivative_at(row: u32, unit: u32) -> f32 {
     return layer_N_derivative(x, work[layer_N_cell(LAYER_N_OUTPUT_PLANE, row, LAYER_N_UNITS, unit)]);
 }
 
-// This layer's outputs through a softmax, where they stand, and a gradient back through it: as ops/softmax/softmax_forward and
-// softmax_backward. A thread takes whole rows.
+// Softmax of this layer's outputs, in place, and a gradient back through it, as in
+// ops/softmax/softmax_forward and softmax_backward. Each thread takes whole rows.
 fn layer_N_softmax_row(row: u32) {
     let first = layer_N_cell(LAYER_N_OUTPUT_PLANE, row, LAYER_N_UNITS, 0u);
     var maximum = LOWEST;
@@ -201,7 +205,7 @@ fn layer_N_softmax_backward_rows(rows: u32) {
     }
 }
 
-// A row of dL/dy of this layer becomes dL/dx of its activation.
+// Converts a row of dL/dy of this layer to dL/dx of its activation, in place.
 fn layer_N_activation_backward_row(row: u32) {
     for (var unit = 0u; unit < LAYER_N_UNITS; unit += 1u) {
         work[layer_N_cell(LAYER_N_GRADIENT_PLANE, row, LAYER_N_UNITS, unit)] *= layer_N_derivative_at(row, unit);

@@ -1,9 +1,9 @@
-// The loss of a row in templates/small_model/small_model by a row-wise loss function: as templates/rowwise/rows, rowwise and rowwise_lane, without weights and
-// masks.
+// Loss of a row in templates/small_model/small_model for row-wise loss functions: as
+// templates/rowwise/rows, rowwise and rowwise_lane, without weights and masks.
 
 struct Row {
     first: u32,       // index of its first cell in `work`
-    label: u32,       // NO_LABEL with dense targets, and where the row takes no part
+    label: u32,       // NO_LABEL with dense targets, and for an excluded row
     label_logit: f32,
     weight: f32,
     upstream: f32,
@@ -57,7 +57,7 @@ fn pos_weights_of(columns: vec4<u32>) -> vec4<f32> {
     return vec4<f32>(1.0);
 }
 
-// Four cells from a column on; beyond the row they are 0 and not kept.
+// Four cells from a column on; outside the row they are 0 and not kept.
 fn cells_of(row: Row, first_target: u32, column: u32) -> Cells {
     let columns = column + vec4<u32>(0u, 1u, 2u, 3u);
     let kept = columns < vec4<u32>(OUTPUTS);
@@ -80,7 +80,7 @@ fn has_nan(x: vec4<f32>) -> bool {
     return any((bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(INFINITY_BITS));
 }
 
-// A NaN that a compiler cannot fold away: the quiet bit is set on bits known at run time only.
+// A NaN that no compiler can fold away: the quiet bit is set on bits known only at run time.
 fn nan_of(row: Row) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row.first & 1u));
 }

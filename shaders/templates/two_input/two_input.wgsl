@@ -1,12 +1,15 @@
-// The kernel template over pairs: a loss of two numbers and perhaps a truth, value and both derivatives in one pass over the data.
+// Two-input kernel template: losses of two numbers and an optional truth, with value and both
+// derivatives in one pass.
 //
-//     first_gradients[i]  = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).first
-//     second_gradients[i] = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).second
-//     values              = sum over i of factor * weight[i] * loss(firsts[i], seconds[i], truths[i]).value
+//     l                   = loss(firsts[i], seconds[i], truths[i])
+//     first_gradients[i]  = factor * upstream * weight[i] * l.first
+//     second_gradients[i] = factor * upstream * weight[i] * l.second
+//     values              = sum over i of factor * weight[i] * l.value
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(first: f32, second: f32, truth: f32) -> TwoInputTerms`. Linked with lib/numbers and
-// one of lib/partials_*. Blocks as in templates/pointwise/pointwise. With one second number for each row ops/reduce/row_sums adds up
-// their derivatives afterwards.
+// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(first: f32, second: f32, truth: f32) ->
+// TwoInputTerms`. Linked with lib/numbers and one of lib/partials_*. Blocks as in
+// templates/pointwise/pointwise. With one second number per row, ops/reduce/row_sums afterwards
+// adds up their derivatives.
 
 struct TwoInputTerms {
     value: f32,
@@ -15,10 +18,10 @@ struct TwoInputTerms {
 }
 
 struct Params {
-    length: u32,        // elements in this part of the tensor
+    length: u32,        // elements in this chunk of the tensor
     first: u32,         // index of its first element in the whole tensor
-    block: u32,         // vectors of four that one workgroup owns
-    first_partial: u32, // where this part's partial sums begin
+    block: u32,         // vectors of four per workgroup
+    first_partial: u32, // offset of this chunk's partial sums
     width: u32,         // elements that share a second number
     factor: f32,        // of the reduction
     upstream: f32,      // dL/d(value)
@@ -42,7 +45,7 @@ override REDUCTION_NONE: bool = false;
 @group(0) @binding(8) var<storage, read_write> values: array<f32>;
 
 fn element(place: u32, first: f32, second: f32, truth: f32) -> TwoInputTerms {
-    // What lies behind the end takes the last element's weight and counts for nothing.
+    // Elements behind the end use the last element's weight and are not counted.
     let index = min(place, params.length - 1u);
     var counts = place < params.length;
     var weight = params.factor;
@@ -56,7 +59,7 @@ fn element(place: u32, first: f32, second: f32, truth: f32) -> TwoInputTerms {
         upstream *= upstreams[index];
     }
     let found = loss(first, second, truth);
-    // NaN in, NaN out, whatever the driver's min and clamp make of it.
+    // NaN in, NaN out, independent of the driver's min and clamp.
     let has_nan = is_nan(first) || is_nan(second) || is_nan(truth);
     let nan_value = first + second + truth;
     let scale = upstream * weight;

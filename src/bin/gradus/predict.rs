@@ -129,7 +129,15 @@ impl Predict {
             }),
             None => {
                 let decoded = in_unit(model, encoding, outputs);
-                Ok(Told { names: output_names(encoding, outputs.ncols()), rows: numbers(&decoded), is_plain: true })
+                let [below, above] =
+                    [f32::next_down, f32::next_up].map(|next| in_unit(model, encoding, &outputs.mapv(next)));
+                let gaps = (&decoded - &below).mapv(f64::abs);
+                let gaps = ndarray::Zip::from(&gaps).and(&(&above - &decoded)).map_collect(|one, other| one.min(other.abs()));
+                let cells = |(row, gaps): (ndarray::ArrayView1<f64>, ndarray::ArrayView1<f64>)| {
+                    row.iter().zip(gaps).map(|(&number, &gap)| within(number, gap / 2.0)).collect()
+                };
+                let rows = decoded.rows().into_iter().zip(gaps.rows()).map(cells).collect();
+                Ok(Told { names: output_names(encoding, outputs.ncols()), rows, is_plain: true })
             }
             Some(Output::Raw) => {
                 let columns = if is_classes { names } else { output_names(encoding, outputs.ncols()) };
@@ -206,6 +214,13 @@ fn short(number: f64) -> Value {
     let narrow = number as f32;
     let text = if narrow.is_finite() { narrow.to_string() } else { number.to_string() };
     text.parse::<f64>().map_or(Value::Null, |number| json!(number))
+}
+
+/// A number in the fewest digits that are nearer to it than `most`: half of the way to what the next f32 of the model's output stands for.
+fn within(number: f64, most: f64) -> Value {
+    let rounded = |digits: usize| format!("{number:.digits$e}").parse().ok();
+    let found = (0..17).filter_map(rounded).find(|found: &f64| (found - number).abs() < most);
+    json!(found.unwrap_or(number))
 }
 
 fn plain(cell: &Value) -> String {

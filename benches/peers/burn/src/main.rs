@@ -1,8 +1,10 @@
-//! The cases in Burn: its own losses, layers and optimizer, autodiff and, on its wgpu backend, fusion and tuner.
+//! The benchmark cases in Burn: its own losses, layers and optimizer, autodiff and, on its wgpu
+//! backend, fusion and tuner.
 //!
-//! `burn-peer --device wgpu|flex|vulkan|cuda` (the last two with the cargo feature of that name). `--sum rows` takes the mean of
-//! a pointwise loss in two sums, over columns of rows of 4096 and over these: on software Vulkan (llvmpipe, Mesa 22.3) the sum of all
-//! elements of a tensor, which Burn's losses call, adds no more than 2¹⁸ of them.
+//! `burn-peer --device wgpu|flex|vulkan|cuda` (the last two with the cargo feature of that name).
+//! `--sum rows` computes the mean of a pointwise loss by two sums, over columns of rows of 4096 and
+//! over the result: on software Vulkan (llvmpipe, Mesa 22.3) the sum over all elements of a tensor,
+//! which Burn's losses call, adds at most 2¹⁸ elements.
 
 #[path = "../../protocol.rs"]
 mod protocol;
@@ -76,12 +78,12 @@ fn floats<const D: usize>(tensor: &Tensor<D>) -> Result<Vec<f32>> {
     tensor.to_data_as::<f32>().try_to_vec::<f32>().map_err(|error| format!("{error:?}").into())
 }
 
-/// Waits until nothing is left to do; a lazy backend starts what it has put off.
+/// Waits until the device is idle; a lazy backend first starts its deferred work.
 fn wait(device: &Device) -> Result<()> {
     device.sync().map_err(|error| format!("{error:?}").into())
 }
 
-/// A loss with its gradient.
+/// A loss and its gradient.
 struct Loss<const D: usize> {
     device: Device,
     predictions: Tensor<D>,
@@ -99,7 +101,7 @@ fn pointwise(request: &Request, device: &Device, rows: bool) -> Result<Loss<1>> 
             integers(targets.iter().map(|&target| target as i32).collect(), [length], device);
         match rows {
             false => Box::new(move |logits| loss.forward(logits, labels.clone())),
-            // What `forward` has before its mean.
+            // `forward` without its mean.
             true => Box::new(move |logits| {
                 let truth = labels.clone().float();
                 mean((truth.neg() + 1.0) * logits.clone() - log_sigmoid(logits), true)
@@ -121,9 +123,10 @@ fn pointwise(request: &Request, device: &Device, rows: bool) -> Result<Loss<1>> 
     Ok(Loss { device: device.clone(), predictions, value, last: None })
 }
 
-/// The mean of all values, as Burn's losses take it, or in two sums.
+/// The mean of all values, as in Burn's losses, or by two sums.
 fn mean(values: Tensor<1>, rows: bool) -> Tensor<1> {
-    // Of rows of 256 to 2¹⁸ elements and both orders of the sums the fastest on llvmpipe: 127 ms for mse of 2²⁴.
+    // The fastest on llvmpipe among rows of 256 to 2¹⁸ elements and both orders of the sums: 127 ms
+    // for mse of 2²⁴.
     const ROW: usize = 4096;
     let [length] = values.dims();
     match rows && length % ROW == 0 {
@@ -160,7 +163,7 @@ impl<const D: usize> Prepared for Loss<D> {
     }
 }
 
-/// A plain product, without autodiff.
+/// A matrix product without autodiff.
 struct Matmul {
     device: Device,
     operands: (Tensor<2>, Tensor<2>),
@@ -191,7 +194,8 @@ impl Prepared for Matmul {
     }
 }
 
-/// A layer without activation: forward, and backward from a given gradient of its output to weights, bias and input.
+/// A layer without activation: forward, and backward from a given output gradient to weights, bias
+/// and input.
 struct Dense {
     device: Device,
     layer: Linear,
@@ -215,7 +219,8 @@ impl Prepared for Dense {
     fn run(&mut self, times: usize) -> Result<()> {
         for _ in 0..times {
             let output = self.layer.forward(self.input.clone());
-            // The sum of output · upstream has the upstream for its gradient: Burn's backward takes none.
+            // Burn's backward takes no upstream gradient: the gradient of the sum of output ·
+            // upstream is the upstream.
             let mut gradients = (output.clone() * self.upstream.clone()).sum().backward();
             let weight =
                 self.layer.weight.val().grad_remove(&mut gradients).ok_or("no gradient")?;
@@ -240,7 +245,7 @@ impl Prepared for Dense {
     }
 }
 
-/// Layer number `i` with the weights of the files.
+/// Layer number `i` with the weights from the input files.
 fn layer(
     request: &Request,
     i: usize,
@@ -270,7 +275,8 @@ impl Network {
     }
 }
 
-/// So many steps of Adam, a batch each; the batches are tensors of their own before the clock starts.
+/// The requested number of Adam steps, one batch each; the batches are separate tensors before the
+/// clock starts.
 struct Training {
     device: Device,
     network: Network,
@@ -311,7 +317,7 @@ impl Training {
         let pairs = widths.windows(2).enumerate();
         let layers: Result<Vec<Linear>> =
             pairs.map(|(i, w)| layer(request, i, w[0], w[1], device)).collect();
-        // `epoch` is the document's example: softmax and the squared error of all its outputs.
+        // `epoch` is the README's example: softmax and the squared error of all its outputs.
         let labels =
             (request.case == "train_step").then(|| CrossEntropyLossConfig::new().init(device));
         let optimizer = AdamConfig::new().with_epsilon(1e-8).init();

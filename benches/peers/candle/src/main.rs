@@ -1,4 +1,5 @@
-//! The cases in candle, on the CPU or with `--device cuda` and the cargo feature of that name.
+//! The benchmark cases in candle, on the CPU or with `--device cuda` and the cargo feature of that
+//! name.
 
 #[path = "../../protocol.rs"]
 mod protocol;
@@ -40,7 +41,7 @@ fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
 }
 
-/// A loss with its gradient.
+/// A loss and its gradient.
 struct Loss {
     device: Device,
     name: String,
@@ -129,7 +130,7 @@ impl Prepared for Matmul {
     }
 }
 
-/// Weights and bias of a layer; weights lie [inputs, units], as everywhere here.
+/// Weights and bias of a layer; weights are [inputs, units], as in all workers.
 struct Layer {
     weight: Var,
     bias: Var,
@@ -154,7 +155,7 @@ impl Layer {
     }
 }
 
-/// A layer without activation: forward, and backward from a given gradient of its output.
+/// A layer without activation: forward, and backward from a given output gradient.
 struct Dense {
     device: Device,
     layer: Layer,
@@ -183,7 +184,8 @@ impl Prepared for Dense {
     fn run(&mut self, times: usize) -> Result<()> {
         for _ in 0..times {
             let output = self.layer.forward(&self.input)?;
-            // The sum of output · upstream has the upstream for its gradient: candle's backward takes none.
+            // candle's backward takes no upstream gradient: the gradient of the sum of output ·
+            // upstream is the upstream.
             let mut gradients = (&output * &self.upstream)?.sum_all()?.backward()?;
             self.last = vec![("output", output.detach())];
             for (name, var) in
@@ -202,7 +204,7 @@ impl Prepared for Dense {
     }
 }
 
-/// So many steps of Adam (candle's AdamW without decay), a batch each.
+/// The requested number of Adam steps (candle's AdamW without decay), one batch each.
 struct Training {
     device: Device,
     layers: Vec<Layer>,
@@ -263,7 +265,7 @@ impl Training {
                 x = x.relu()?;
             }
         }
-        // `epoch` is the document's example: softmax and the squared error of all its outputs.
+        // `epoch` is the README's example: softmax and the squared error of all its outputs.
         let loss = match self.over_classes {
             true => loss::cross_entropy(&x, labels)?,
             false => loss::mse(&ops::softmax(&x, 1)?, one_hot)?,

@@ -1,4 +1,4 @@
-//! The CPU: losses into a gradient that is used again, products into an output that is.
+//! The CPU cases: losses and products write into reused outputs.
 
 use gradus::cpu::matmul::{Layout, matmul};
 use gradus::losses::from_name;
@@ -7,7 +7,7 @@ use ndarray::{Array1, ArrayD};
 
 use crate::protocol::{Found, Prepared, Request, Result};
 
-/// A loss with its gradient, which each call writes anew.
+/// A loss and its gradient, which each call overwrites.
 pub struct Loss {
     criterion: Criterion,
     predictions: ArrayD<f32>,
@@ -100,7 +100,8 @@ impl Prepared for Matmul {
     }
 }
 
-/// A layer without activation: forward, and backward from a given gradient of its output to weights, bias and input.
+/// A layer without activation: forward, and backward from a given output gradient to weights, bias
+/// and input.
 pub struct Dense {
     sizes: [usize; 3],
     input: Vec<f32>,

@@ -1,4 +1,4 @@
-//! The GPU: plans over tensors that live there, which write the same results in every run.
+//! The GPU cases: plans over device tensors, which overwrite the same results in every run.
 
 use gradus::losses::from_name;
 use gradus::{Criterion, DensePass, Device, DeviceEvaluation, Plan, Tensor};
@@ -6,13 +6,13 @@ use ndarray::ArrayView;
 
 use crate::protocol::{Found, Prepared, Request, Result};
 
-/// Uploads an input as a tensor of a shape.
+/// Uploads an input as a tensor of a given shape.
 fn upload(request: &Request, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
     let values = request.floats(name)?;
     Ok(Tensor::from_array(device, ArrayView::from_shape(shape, &values)?)?)
 }
 
-/// A loss with its gradient, which each run writes anew.
+/// A loss and its gradient, which each run overwrites.
 pub struct Loss {
     plan: Plan<DeviceEvaluation>,
 }
@@ -80,7 +80,8 @@ impl Prepared for Matmul {
     }
 }
 
-/// A layer without activation: forward, and backward from a given gradient of its output to weights, bias and input.
+/// A layer without activation: forward, and backward from a given output gradient to weights, bias
+/// and input.
 pub struct Dense {
     plan: Plan<DensePass>,
     units: usize,

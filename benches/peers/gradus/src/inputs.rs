@@ -1,4 +1,4 @@
-//! The inputs of every case, from gradus's seeded generator, written once for both sides.
+//! The inputs of every case, from gradus's seeded generator, written once for both libraries.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use gradus::{Dense, Device, Sequential};
 
 use crate::protocol::{Request, Result};
 
-/// Numbers repeat after so many, a prime: rows of common lengths do not repeat one another, and 2²⁸ draws would take minutes.
+/// Period of the repeated numbers, a prime: rows of common lengths are not identical, and 2²⁸ draws
+/// would take minutes.
 const PERIOD: usize = 65_521;
 
 /// Writes the inputs of a case into its folder.
@@ -72,7 +73,7 @@ fn save<const N: usize>(
     Ok(std::fs::write(folder.join(format!("{name}.{kind}")), bytes)?)
 }
 
-/// The weights that a model of gradus starts with.
+/// The initial weights of a gradus model.
 fn weights(request: &Request, widths: &[usize]) -> Result<()> {
     let hidden = widths[1..]
         .iter()

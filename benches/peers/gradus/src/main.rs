@@ -1,4 +1,5 @@
-//! The cases in gradus: `gradus-peer --device gpu|cpu`. It also writes the inputs that both sides read.
+//! The benchmark cases in gradus: `gradus-peer --device gpu|cpu`. Also writes the inputs that both
+//! libraries read.
 
 #[path = "../../protocol.rs"]
 mod protocol;

@@ -1,4 +1,5 @@
-//! Training: `fit`, as a user calls it, and the clock of its epochs, which leaves the upload of the data out.
+//! Training: `fit`, as a user calls it, timed by the clock of its epochs, which excludes the upload
+//! of the data.
 
 use gradus::activations::{Relu, Softmax};
 use gradus::losses::{CrossEntropy, Mse};
@@ -32,7 +33,7 @@ impl Training {
                 (true, _) => layer,
             });
         }
-        // The seed of the weights in the files.
+        // The seed of the weights in the input files.
         let model = network.seed(1).on(device)?;
         let model = match request.case.as_str() {
             "epoch" => model.compile(Mse::new(), Adam::new())?,

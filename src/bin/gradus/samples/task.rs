@@ -90,16 +90,20 @@ pub fn unfit(loss: &dyn Loss) -> Option<String> {
         (true, _) => "compares distributions, and a row has a class or numbers".to_string(),
         (_, []) => return None,
         (_, arguments) => {
-            let names: Vec<&str> = arguments.iter().map(|argument| argument.name).collect();
-            format!(
-                "takes {} beside predictions and targets, which no file gives",
-                names.join(", ")
-            )
+            let names = || arguments.iter().map(|argument| argument.name);
+            let further: Vec<&str> =
+                names().filter(|name| !["predictions", "targets"].contains(name)).collect();
+            let beside = if names().any(|name| name == "predictions") {
+                " beside predictions and targets"
+            } else {
+                ""
+            };
+            format!("takes {}{beside}, which no file gives", further.join(", "))
         }
     };
     Some(format!(
-        "{name} {why}; for classes take --loss cross_entropy, for numbers --loss mse or --loss huber, for queries --loss lambda_rank; the \
-         library takes all inputs by their names (`Loss::on`)"
+        "{name} {why}; allowed: cross_entropy for classes, mse or huber for numbers, lambda_rank for queries; the library takes all inputs by \
+         their names (`Loss::on`)"
     ))
 }
 
