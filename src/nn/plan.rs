@@ -10,7 +10,7 @@ use crate::nn::ops::dense::kernels;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
 use crate::nn::ops::matmul::Params;
 use crate::runtime::device::{Device, Gpu};
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::{Error, Result};

@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Program;
+use crate::runtime::kernel::Program;
 use crate::runtime::wgsl::File;
 
 const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");

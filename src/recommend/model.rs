@@ -8,7 +8,7 @@ use crate::recommend::engine::{Cut, Engine};
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::metrics::{Convention, Metrics};
 use crate::recommend::preparation::Preparation;
-use crate::recommend::recommender::Recommender;
+use crate::recommend::recommender::{Recommender, engine};
 use crate::recommend::side::SideFeatures;
 use crate::runtime::device::Device;
 use crate::{Error, Result};
@@ -82,6 +82,20 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
         Some(&value) if values.len() % 2 == 1 => value,
         Some(&value) => 0.5 * (values[middle - 1] + value),
         None => 0.0,
+    }
+}
+
+impl Recommender {
+    /// Creates the model on a device with its initial embeddings.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for an option outside its domain, [`Error::Shape`] for features of a
+    /// different number of users or items; errors of the device.
+    pub fn on(self, device: &Device) -> Result<Model> {
+        let layout = self.layout()?;
+        let mut engine = engine(layout, device)?;
+        engine.set_state(&self.first_state())?;
+        Ok(Model::new(self, device.clone(), engine))
     }
 }
 

@@ -1,11 +1,10 @@
 //! The description of a recommender: sizes, loss, options.
 
 use crate::cpu::random::Random;
-use crate::recommend::engine::{Engine, Layout, UpdateOptions, Optimizer, State, Table};
-use crate::recommend::gpu::GpuEngine;
+use crate::recommend::engine::{Engine, Layout, Optimizer, State, Table, UpdateOptions};
+use crate::recommend::gpu::state::GpuEngine;
 use crate::recommend::host::CpuEngine;
 use crate::recommend::interactions::{Interactions, size};
-use crate::recommend::model::Model;
 use crate::recommend::sampling::{Loss, MOST_POSITIVES, RankWeight, Rules};
 use crate::recommend::side::SideFeatures;
 use crate::runtime::device::Device;
@@ -23,7 +22,7 @@ const LARGEST_BATCH: usize = 4096;
 /// |---|---|
 /// | `LightFM(no_components=32, loss="warp")` | `Recommender::new(users, items).components(32).loss(Loss::Warp)` |
 /// | `learning_schedule="adagrad"` | [`Recommender::optimizer`] |
-/// | `fit`, `fit_partial`, `predict`, `predict_rank` | the same names on [`Model`] |
+/// | `fit`, `fit_partial`, `predict`, `predict_rank` | the same names on [`Model`](super::Model) |
 /// | `user_features=`, `item_features=` | [`Recommender::user_features`], [`Recommender::item_features`] |
 /// | `Dataset.fit`, `build_item_features` | [`SideFeatures::fit`] |
 /// | `sample_weight` | [`crate::recommend::Interactions::weighted`]; for counts [`crate::recommend::Confidence`] |
@@ -187,18 +186,6 @@ impl Recommender {
     pub fn item_features(mut self, features: impl Into<SideFeatures>) -> Self {
         self.item_features = Some(features.into());
         self
-    }
-
-    /// Creates the model on a device with its initial embeddings.
-    ///
-    /// # Errors
-    /// [`Error::Option`] for an option outside its domain, [`Error::Shape`] for features of a
-    /// different number of users or items; errors of the device.
-    pub fn on(self, device: &Device) -> Result<Model> {
-        let layout = self.layout()?;
-        let mut engine = engine(layout, device)?;
-        engine.set_state(&self.first_state())?;
-        Ok(Model::new(self, device.clone(), engine))
     }
 
     /// The validated sizes.

@@ -4,11 +4,11 @@ pub(crate) mod adaptor;
 pub(crate) mod cache;
 pub(crate) mod device;
 pub mod files;
+pub(crate) mod kernel;
 pub(crate) mod launch;
 pub(crate) mod pipeline;
 pub(crate) mod recorder;
 pub(crate) mod sort;
 pub(crate) mod tensor;
-pub(crate) mod tune;
 #[doc(hidden)]
 pub mod wgsl;

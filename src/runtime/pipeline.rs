@@ -6,103 +6,13 @@
 //! storage. Only the shader declares the access modes; the layout is derived from the parsed
 //! module.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::runtime::device::{Gpu, Work};
+use crate::runtime::kernel::{Command, Kernel, Program, Slice};
 use crate::runtime::wgsl;
 use crate::runtime::wgsl::{Access, File};
 use crate::{Error, Result};
-
-/// Source of a pipeline.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Program {
-    /// For messages: `huber (pointwise)`.
-    pub label: String,
-    /// `const`s that cannot be `override`s (the sizes of private arrays), and adaptors.
-    pub header: String,
-    /// The files: kernel template, helpers, loss function.
-    pub files: Vec<File>,
-    /// Values of the `override`s.
-    pub constants: Vec<(&'static str, f64)>,
-}
-
-/// A compiled pipeline.
-#[derive(Debug)]
-pub(crate) struct Kernel {
-    label: String,
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
-    bindings: Vec<wgsl::Binding>,
-}
-
-/// A range of a buffer, bound to one storage binding.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Slice<'a> {
-    pub buffer: &'a wgpu::Buffer,
-    pub offset: u64,
-    /// In bytes; `None` extends to the end.
-    pub size: Option<u64>,
-}
-
-impl<'a> From<&'a wgpu::Buffer> for Slice<'a> {
-    fn from(buffer: &'a wgpu::Buffer) -> Self {
-        Slice { buffer, offset: 0, size: None }
-    }
-}
-
-/// A device command.
-#[derive(Clone, Debug)]
-pub(crate) enum Command {
-    /// Runs a kernel with this many workgroups.
-    Dispatch {
-        kernel: Arc<Kernel>,
-        bindings: wgpu::BindGroup,
-        /// Byte offset of this run's parameters in the uniform buffer.
-        parameters: u32,
-        workgroups: u32,
-    },
-    /// Copies bytes between buffers.
-    Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, size: u64 },
-}
-
-impl Program {
-    /// A program of files without a header.
-    pub(crate) fn plain(
-        label: &str,
-        files: &[File],
-        constants: Vec<(&'static str, f64)>,
-    ) -> Program {
-        Program { label: label.into(), header: String::new(), files: files.to_vec(), constants }
-    }
-
-    /// Appends declarations to the header.
-    pub(crate) fn with_header(mut self, header: &str) -> Self {
-        self.header.insert_str(0, header);
-        self
-    }
-
-    /// Programs with equal keys give the same pipeline.
-    fn key(&self) -> String {
-        let mut key = self.header.clone();
-        for file in &self.files {
-            // A user's loss function may share a name with another: identify the text by address
-            // and length.
-            let _ = write!(key, "|{}:{:p}:{}", file.name, file.text, file.text.len());
-        }
-        for (name, value) in &self.constants {
-            let _ = write!(key, "|{name}={:x}", value.to_bits());
-        }
-        key
-    }
-}
-
-impl Kernel {
-    /// Name for messages.
-    pub(crate) fn label(&self) -> &str {
-        &self.label
-    }
-}
 
 impl Gpu {
     /// The kernel of a program, compiled on first use.

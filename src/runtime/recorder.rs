@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Command, Kernel, Slice};
+use crate::runtime::kernel::{Command, Kernel, Slice};
 use crate::runtime::tensor::padded;
 
 /// Uniforms with a dynamic offset lie this far apart: the most that WebGPU lets a device ask for.

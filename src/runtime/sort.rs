@@ -2,8 +2,8 @@
 
 use crate::Result;
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program};
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::{Command, Program};
 use crate::runtime::wgsl::File;
 
 const HELPERS: File = crate::runtime::wgsl::shader!("ops/sort/sort.wgsl");

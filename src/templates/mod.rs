@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crate::Result;
 use crate::losses::{Family, Loss};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Command, Kernel, Program, Slice};
+use crate::runtime::kernel::{Command, Kernel, Program, Slice};
 use crate::runtime::tensor::padded;
 use crate::runtime::wgsl::File;
 

@@ -4,8 +4,8 @@
 
 use crate::Result;
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::{
     MOST_IGNORED, NUMBERS, Part, along, binding_elements, flag, ignored_words, parts as parts_of,

@@ -3,8 +3,8 @@
 
 use crate::losses::Share;
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
-use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::{NUMBERS, Part, along, binding_elements, flag, parts};
 use crate::{Error, Result};

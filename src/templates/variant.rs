@@ -2,8 +2,8 @@
 
 use crate::losses::Loss;
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::Program;
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::Program;
 use crate::runtime::wgsl::File;
 use crate::templates::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program_of};
 

@@ -2,19 +2,20 @@
 
 use ndarray::Array1;
 
-use super::{
-    Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title,
-};
 use crate::catalogue::Entry;
 use crate::cpu::real::Real;
-use crate::nn::activations::Activation;
 use crate::nn::activations::Identity;
+use crate::nn::activations::activation::Activation;
 use crate::nn::ops::dense::kernels;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
-use crate::nn::ops::matmul::{Params, Shape};
+use crate::nn::ops::matmul::Params;
+use crate::nn::ops::matmul::shape::Shape;
 use crate::nn::ops::{activation as pointwise, softmax};
 use crate::runtime::device::Gpu;
 use crate::runtime::recorder::Recorder;
+use crate::testing::{
+    Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title,
+};
 use crate::{Device, Result};
 
 /// Row width for softmax, which depends on the whole row.

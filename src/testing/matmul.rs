@@ -2,15 +2,17 @@
 
 use ndarray::Array1;
 
-use super::{Bounded, FLUSHED, Report, ULP};
 use crate::cpu::matmul as host;
 use crate::cpu::random::Random;
 use crate::nn::activations;
-use crate::nn::activations::Activation;
-use crate::nn::ops::matmul::product::{Kind, product};
-use crate::nn::ops::matmul::{Epilogue, Layout, Params, Shape};
+use crate::nn::activations::activation::Activation;
+use crate::nn::ops::matmul::kind::Kind;
+use crate::nn::ops::matmul::product::product;
+use crate::nn::ops::matmul::shape::Shape;
+use crate::nn::ops::matmul::{Epilogue, Layout, Params};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Slice;
+use crate::runtime::kernel::Slice;
+use crate::testing::{Bounded, FLUSHED, Report, ULP};
 use crate::{Device, Result};
 
 /// m, n, k: ones, multiples of four and others, one tile and several. The last two are split along

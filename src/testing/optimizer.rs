@@ -2,15 +2,16 @@
 
 use ndarray::Array1;
 
-use super::{
-    Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title,
-};
 use crate::catalogue::Entry;
 use crate::cpu::random::Random;
 use crate::cpu::real::Real;
-use crate::nn::optimizers::update::{Runner, Update};
+use crate::nn::optimizers::update::Runner;
+use crate::nn::optimizers::update::job::Update;
 use crate::nn::optimizers::{GradientTransform, MOST_STATES, Optimizer, ParameterSpan};
 use crate::runtime::device::Gpu;
+use crate::testing::{
+    Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title,
+};
 use crate::{Device, Result};
 
 const STEPS: u64 = 5;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{options_value, sets_of_options};
-use crate::nn::ops::matmul::product::{Kind, join_programs};
+use crate::nn::ops::matmul::kind::Kind;
+use crate::nn::ops::matmul::product::join_programs;
 use crate::nn::ops::matmul::{Epilogue, Layout, TILES, Variant};
-use crate::nn::{self, activations, optimizers};
-use crate::runtime::pipeline::Program;
-use crate::runtime::{self, wgsl};
-use crate::{Result, losses, recommend, templates};
+use crate::nn::{activations, optimizers};
+use crate::runtime::kernel::Program;
+use crate::runtime::wgsl;
+use crate::testing::{options_value, sets_of_options};
+use crate::{Result, losses, nn, recommend, runtime, templates};
 
 /// A program as passed to the device.
 #[doc(hidden)]

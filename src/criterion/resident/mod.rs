@@ -12,7 +12,7 @@ use crate::criterion::tensor_inputs::TensorInputs;
 use crate::criterion::{Auxiliaries, Criterion, Reduction, inputs};
 use crate::losses::{Domain, Family, Loss};
 use crate::runtime::device::{Device, Gpu};
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::multi_input::cpu::{Array, MultiInput};
 use crate::templates::normalizer::{NOTES, Values};

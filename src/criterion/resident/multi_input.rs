@@ -7,7 +7,7 @@ use crate::criterion::tensor_inputs::TensorInputs;
 use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
 use crate::losses::{Argument, Frame, Loss};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes, Units};
 use crate::templates::multi_input::gpu as kernel;

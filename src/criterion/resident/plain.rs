@@ -6,7 +6,7 @@ use crate::criterion::tensor_inputs::TensorInputs;
 use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
 use crate::losses::{Domain, Family};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::listwise::gpu::units_of_lists;
 use crate::templates::normalizer::{Labels, NOTES, Share, Values};

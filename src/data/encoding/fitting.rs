@@ -2,10 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::super::table::{Column, Table};
-use super::feature::{Feature, FeatureFit};
-use super::numbers::Memory;
-use super::{Encoding, EncodingOptions, TargetFit};
+use crate::data::encoding::feature::{Feature, FeatureFit};
+use crate::data::encoding::numbers::Memory;
+use crate::data::encoding::target::TargetFit;
+use crate::data::encoding::{Encoding, EncodingOptions};
+use crate::data::table::{Column, Table};
 use crate::{Error, Result};
 
 /// State of a fit to a table that comes in chunks.

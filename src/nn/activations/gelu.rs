@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue;
 use crate::catalogue::{Entry, Options, options};
 use crate::cpu::real::Real;
-use crate::nn::activations::{Activation, Pointwise};
+use crate::nn::activations::activation::{Activation, Pointwise};
 
 /// Variant of GELU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

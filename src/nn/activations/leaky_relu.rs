@@ -3,7 +3,7 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, Options, options};
 use crate::cpu::real::Real;
-use crate::nn::activations::{Activation, Pointwise};
+use crate::nn::activations::activation::{Activation, Pointwise};
 
 options! {
     /// Leaky ReLU: y = x above 0, `negative_slope`·x below; the derivative at 0 is

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue;
 use crate::catalogue::Entry;
 use crate::cpu::real::Real;
-use crate::nn::activations::{Activation, Pointwise};
+use crate::nn::activations::activation::{Activation, Pointwise};
 
 /// The logistic function: y = 1/(1 + e⁻ˣ), dy/dx = y(1 − y).
 ///

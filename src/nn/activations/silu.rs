@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue;
 use crate::catalogue::Entry;
 use crate::cpu::real::Real;
-use crate::nn::activations::{Activation, Pointwise};
+use crate::nn::activations::activation::{Activation, Pointwise};
 
 /// Sigmoid linear unit, also called swish: y = x σ(x), dy/dx = σ(x) (1 + x (1 − σ(x))).
 ///

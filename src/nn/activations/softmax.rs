@@ -3,12 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Result;
-use crate::catalogue;
 use crate::catalogue::Entry;
 use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};
-use crate::nn::activations::Activation;
+use crate::nn::activations::activation::Activation;
+use crate::{Result, catalogue};
 
 /// Softmax over the last axis: yₖ = e^(xₖ − max x)/Σⱼ e^(xⱼ − max x), dL/dxₖ = yₖ (gₖ − Σⱼ gⱼ yⱼ)
 /// with g = dL/dy.

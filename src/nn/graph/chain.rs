@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::nn::activations::{Activation, Identity};
+use crate::nn::activations::Identity;
+use crate::nn::activations::activation::Activation;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Op;
 use crate::nn::ops::activation::Activate;

@@ -10,7 +10,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::Result;
-use crate::nn::activations::Activation;
+use crate::nn::activations::activation::Activation;
 use crate::nn::graph::nodes::{Graph, Node, Value};
 use crate::nn::graph::op::Op;
 use crate::nn::ops::activation::Activate;

@@ -19,7 +19,7 @@ use std::ops::Range;
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::nn::layers::initializer::Initializer;
-use crate::runtime::pipeline::Program;
+use crate::runtime::kernel::Program;
 use crate::runtime::recorder::Recorder;
 
 /// Maximum inputs of an op.

@@ -5,15 +5,16 @@ pub mod initializer;
 
 use std::sync::Arc;
 
-pub(crate) use embedding::Embedding;
-pub use initializer::Initializer;
-
-use crate::nn::activations::{Activation, Identity};
+use crate::nn::activations::Identity;
+use crate::nn::activations::activation::Activation;
 use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::graph::op::Penalties;
 use crate::nn::ops;
 use crate::nn::ops::activation::Activate;
 use crate::{Error, Result};
+
+pub(crate) use embedding::Embedding;
+pub use initializer::Initializer;
 
 /// A dense layer: y = activation(x W + b), W of shape [inputs, units], b of shape `[units]`.
 ///

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use crate::cpu::real::Real;
-use crate::nn::activations::{Activation, CATALOGUE, link};
+use crate::nn::activations::activation::Activation;
+use crate::nn::activations::{CATALOGUE, link};
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, InPlace, Op, Saves, Shape,
 };
+use crate::runtime::kernel::Program;
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::Program;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::wgsl::{File, shader};
 use crate::{Error, Result};

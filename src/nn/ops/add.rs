@@ -1,8 +1,8 @@
 //! Adds one tensor to another: the second gradient contribution of a value that is used twice.
 
 use crate::Result;
+use crate::runtime::kernel::Program;
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::Program;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::wgsl::{File, shader};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Kernel, Program};
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::{Command, Kernel, Program};
 use crate::runtime::wgsl::{File, shader};
 use crate::templates::{MOST_IGNORED, ignored_words};
 

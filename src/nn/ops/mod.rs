@@ -14,9 +14,9 @@ pub(crate) mod matmul;
 pub(crate) mod metrics;
 pub(crate) mod softmax;
 
-use crate::nn::activations::Activation;
+use crate::nn::activations::activation::Activation;
 use crate::nn::graph::op::Entry;
-use crate::runtime::pipeline::Program;
+use crate::runtime::kernel::Program;
 
 /// Every op, by name.
 pub(crate) static OPS: &[&Entry] =

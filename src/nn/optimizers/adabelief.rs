@@ -3,8 +3,9 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Rule, State, Update};
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// AdaBelief: m ← β₁m + (1 − β₁)g, s ← β₂s + (1 − β₂)(g − m)² + ε_root, w ← w − lr m̂/(√ŝ + ε)

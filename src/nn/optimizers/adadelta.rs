@@ -3,8 +3,9 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Rule, State, Update};
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Adadelta: v ← ρv + (1 − ρ)g², d = g √(u + ε)/√(v + ε), u ← ρu + (1 − ρ)d², w ← w − lr d.

@@ -3,8 +3,9 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Layer, Rule, State, Update};
 use crate::nn::optimizers::step::{PerTensor, Step};
-use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 
 options! {
     /// Adafactor: for a matrix, running means of g² by row (r) and by column (c), the new ones with

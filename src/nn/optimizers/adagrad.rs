@@ -3,8 +3,10 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Rule, State, Update};
+use crate::nn::optimizers::slices::MOST_STATES;
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Update};
 
 options! {
     /// Adagrad: s ← s + g², w ← w − lr/(1 + (t − 1)η) · g/(√s + ε), s from

@@ -3,7 +3,7 @@
 
 use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::nn::optimizers::step::ParameterSpan;
+use crate::nn::optimizers::span::ParameterSpan;
 
 /// Gradient clipping. g is the gradient of the loss and of the penalties.
 #[derive(Clone, Copy, Debug, PartialEq)]

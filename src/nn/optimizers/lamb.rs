@@ -3,8 +3,9 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Layer, Rule, State, Update};
 use crate::nn::optimizers::step::{PerTensor, Step};
-use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 
 options! {
     /// LAMB: d = m̂/(√(v̂ + ε_root) + ε) + λw with Adam's means; per tensor w ← w − lr (‖w‖/‖d‖) d,

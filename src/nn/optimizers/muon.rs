@@ -3,8 +3,9 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Layer, Rule, State, Update};
 use crate::nn::optimizers::step::{NewtonSchulz, PerTensor, Step};
-use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 
 options! {
     /// Muon: for a matrix, m ← μm + (1 − μ)g, d = (1 − μ)g + μm with `nesterov`, else m; d is

@@ -7,9 +7,11 @@
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::nn::optimizers::step::{NewtonSchulz, ParameterSpan, Step};
-use crate::nn::optimizers::sweep::{Frame, Slices};
-use crate::nn::optimizers::{Layer, Rule, State};
+use crate::nn::optimizers::rule::{Layer, Rule, State};
+use crate::nn::optimizers::slices::Slices;
+use crate::nn::optimizers::span::ParameterSpan;
+use crate::nn::optimizers::step::{NewtonSchulz, Step};
+use crate::nn::optimizers::sweep::Frame;
 
 /// One step of one tensor.
 pub(crate) fn update<R: Real, T: Rule>(

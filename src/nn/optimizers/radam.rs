@@ -3,8 +3,9 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Rule, State, Update};
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// RAdam: while ρₜ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ) ≤ 5, with ρ∞ = 2/(1 − β₂) − 1, w ← w − lr m̂; from

@@ -3,8 +3,9 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Rule, State, Update};
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// RMSprop: v ← αv + (1 − α)g², w ← w − lr g/(√v + ε); with momentum u ← μu + g/(√v + ε),

@@ -3,9 +3,10 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Rule, State, Update};
 use crate::nn::optimizers::schedule_free_sgd::{warmth, weight};
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Schedule-free AdamW: v ← β₂v + (1 − β₂)g², z ← z − lr (g/(√v̂ + ε) + λy), x ← (1 − c)x + cz,

@@ -3,8 +3,9 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Rule, State, Update};
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Schedule-free SGD: z ← z − lr (g + λy), x ← (1 − c)x + cz, y = (1 − β)z + βx, with z = x = y

@@ -2,8 +2,9 @@
 
 use crate::catalogue::{Entry, Options, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::optimizer::Optimizer;
+use crate::nn::optimizers::rule::{Rule, State, Update};
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::{Error, Result, catalogue};
 
 options! {

@@ -3,6 +3,7 @@
 
 use crate::cpu::real::Real;
 use crate::nn::optimizers::clip::Clip;
+use crate::nn::optimizers::span::ParameterSpan;
 
 /// Numbers that change from step to step: the shader's uniform `Step`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,40 +53,7 @@ impl Step<f32> {
     }
 }
 
-/// A tensor among the parameters, with its regularisation R(w) = `l1` Σ|w| + `l2` Σw² (no ½ before
-/// `l2`, as Keras).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ParameterSpan {
-    /// Index after its last parameter; the first span starts at 0, each other where the previous
-    /// one ends.
-    pub end: usize,
-    /// The factor of Σ|w|.
-    pub l1: f64,
-    /// The factor of Σw².
-    pub l2: f64,
-    /// Factor λ of Σ|w| applied as a proximal step after the update: w ← sign(w) max(|w| − lr λ,
-    /// 0), with exact zeros.
-    pub proximal: f64,
-    /// Columns of the matrix, row-major; 0 for a vector.
-    pub columns: usize,
-    /// Elements at the end that belong to no tensor.
-    pub padding: usize,
-}
-
-impl ParameterSpan {
-    /// True if the span adds a penalty to the loss.
-    pub fn is_regularized(&self) -> bool {
-        self.l1 != 0.0 || self.l2 != 0.0 || self.proximal != 0.0
-    }
-
-    /// Rows and columns of `length` elements; a vector is one column.
-    pub(crate) fn shape(&self, length: usize) -> [usize; 2] {
-        let columns = self.columns.max(1);
-        [length / columns, columns]
-    }
-}
-
-/// Requirements of a per-tensor rule beyond the norms of each tensor.
+/// What a rule asks of the frame besides the norms of each tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PerTensor {
     /// For a matrix, keeps means of the squares by row and by column instead of a state per

@@ -1,37 +1,10 @@
 //! Loops of an optimizer step over the parameters, their gradients and their states.
 
 use crate::cpu::real::Real;
-use crate::nn::optimizers::step::{ParameterSpan, Step};
-use crate::nn::optimizers::{MOST_STATES, Rule, State};
-
-/// Buffers of one step, all of the same length; unused states are empty.
-#[derive(Debug)]
-pub struct Slices<'a, R> {
-    pub(crate) parameters: &'a mut [R],
-    pub(crate) gradients: &'a [R],
-    pub(crate) states: [&'a mut [R]; MOST_STATES],
-}
-
-/// Rows of a table updated by a step, in order. Each row is borrowed until the next call.
-pub trait Rows<R> {
-    /// The next row with its gradient and states.
-    fn next(&mut self) -> Option<Slices<'_, R>>;
-}
-
-/// Rows of any precision converted to those of precision `R`.
-pub(crate) struct InOnePrecision<'a, R>(pub &'a mut dyn Rows<R>);
-
-impl<R: Real> Rows<f32> for InOnePrecision<'_, R> {
-    fn next(&mut self) -> Option<Slices<'_, f32>> {
-        self.0.next()?.into_single().ok()
-    }
-}
-
-impl<R: Real> Rows<f64> for InOnePrecision<'_, R> {
-    fn next(&mut self) -> Option<Slices<'_, f64>> {
-        self.0.next()?.into_double()
-    }
-}
+use crate::nn::optimizers::rule::{Rule, State, Update};
+use crate::nn::optimizers::slices::{Rows, Slices};
+use crate::nn::optimizers::span::ParameterSpan;
+use crate::nn::optimizers::step::Step;
 
 /// The step on each row, in one loop: dispatching each row separately costs as much as updating 256
 /// numbers.
@@ -86,77 +59,8 @@ impl Frame {
     }
 }
 
-impl<'a, R: Real> Slices<'a, R> {
-    /// Returns the slices if R is f32.
-    pub(crate) fn into_single(self) -> Result<Slices<'a, f32>, Self> {
-        if R::as_single(self.gradients).is_none() {
-            return Err(self);
-        }
-        Ok(Slices {
-            parameters: R::as_single_mut(self.parameters).unwrap_or_default(),
-            gradients: R::as_single(self.gradients).unwrap_or_default(),
-            states: self.states.map(|state| R::as_single_mut(state).unwrap_or_default()),
-        })
-    }
-
-    /// Returns the slices if R is f64.
-    pub(crate) fn into_double(self) -> Option<Slices<'a, f64>> {
-        Some(Slices {
-            parameters: R::as_double_mut(self.parameters)?,
-            gradients: R::as_double(self.gradients)?,
-            states: self.states.map(|state| R::as_double_mut(state).unwrap_or_default()),
-        })
-    }
-
-    /// Splits at an index; a missing state is missing on both sides.
-    fn split_at(self, index: usize) -> (Self, Self) {
-        let (parameters, parameters_behind) = self.parameters.split_at_mut(index);
-        let (gradients, gradients_behind) = self.gradients.split_at(index);
-        let mut states_behind: [&mut [R]; MOST_STATES] = Default::default();
-        let mut states: [&mut [R]; MOST_STATES] = Default::default();
-        for (place, state) in self.states.into_iter().enumerate() {
-            let middle = index.min(state.len());
-            (states[place], states_behind[place]) = state.split_at_mut(middle);
-        }
-        let behind = Slices {
-            parameters: parameters_behind,
-            gradients: gradients_behind,
-            states: states_behind,
-        };
-        (Slices { parameters, gradients, states }, behind)
-    }
-
-    /// Runs `work` on each span with its index and properties, or on everything if there are no
-    /// spans.
-    pub(crate) fn by_span(
-        self,
-        spans: &[ParameterSpan],
-        mut work: impl FnMut(usize, &ParameterSpan, Slices<'_, R>),
-    ) {
-        let whole = [ParameterSpan { end: self.parameters.len(), ..ParameterSpan::default() }];
-        let spans = if spans.is_empty() { &whole } else { spans };
-        let (mut rest, mut start) = (self, 0);
-        for (number, span) in spans.iter().enumerate() {
-            let (part, behind) = rest.split_at(span.end - start);
-            work(number, span, part);
-            (rest, start) = (behind, span.end);
-        }
-    }
-
-    /// Runs `work` on chunks of at most `length`, on all cores. Elements are independent, so the
-    /// result does not depend on the chunking.
-    pub(crate) fn in_pieces(self, length: usize, work: &(impl Fn(Slices<'_, R>) + Sync)) {
-        let count = self.parameters.len();
-        if count <= length {
-            return work(self);
-        }
-        // Rounded down to whole chunks; with more than one chunk neither side is empty.
-        let middle = (count.div_ceil(length) / 2) * length;
-        let (left, right) = self.split_at(middle);
-        rayon::join(|| left.in_pieces(length, work), || right.in_pieces(length, work));
-    }
-
-    /// The step, with one loop for each number of states so that each vectorises.
+impl<R: Real> Slices<'_, R> {
+    /// The step itself, one loop for each number of states so that each vectorises.
     #[inline(always)]
     pub(crate) fn update_all(self, rule: &impl Rule, step: &Step<R>, frame: &Frame) {
         // Cloned because options behind a reference would be reloaded for each parameter (possible
@@ -182,11 +86,7 @@ impl<'a, R: Real> Slices<'a, R> {
     }
 
     #[inline(always)]
-    fn update_each(
-        self,
-        states: usize,
-        update: impl Fn(R, R, State<R>) -> crate::nn::optimizers::Update<R>,
-    ) {
+    pub(super) fn update_each(self, states: usize, update: impl Fn(R, R, State<R>) -> Update<R>) {
         let Slices { parameters, gradients, states: [first, second, third, fourth] } = self;
         let moves = parameters.iter_mut().zip(gradients);
         let none = State::zero();

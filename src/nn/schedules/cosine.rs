@@ -1,11 +1,8 @@
 //! Cosine schedules.
 
-use serde_json::Value;
-
-use crate::Result;
-use crate::catalogue;
 use crate::catalogue::options;
-use crate::nn::schedules::{Entry, Schedule, common, half_wave, line};
+use crate::nn::schedules::schedule::{Entry, Schedule, common, line};
+use crate::nn::schedules::shape::half_wave;
 
 options! {
     /// Cosine decay to `minimum`, then constant, as Keras' `CosineDecay` and optax; with `periodic`

@@ -1,11 +1,10 @@
 //! Constant and decaying schedules.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::catalogue;
 use crate::catalogue::{OptionDoc, Options, options};
-use crate::nn::schedules::{Entry, Schedule, between, common, line, share};
+use crate::nn::schedules::schedule::{Entry, Schedule, common, line};
+use crate::nn::schedules::shape::{between, share};
 use crate::{Error, Result};
 
 options! {

@@ -1,12 +1,9 @@
 //! Reduction on a plateau of a monitored value.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::Result;
-use crate::catalogue;
 use crate::catalogue::options;
-use crate::nn::schedules::{Entry, Schedule, Watched, common, line};
+use crate::nn::schedules::schedule::{Entry, Schedule, Watched, common, line};
 
 /// Direction of improvement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

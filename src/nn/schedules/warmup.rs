@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::catalogue;
 use crate::catalogue::{Options, options};
-use crate::nn::schedules::{Entry, Schedule, between, common, half_wave, line, share};
-use crate::{Error, Result};
+use crate::nn::schedules::schedule::{Entry, Schedule, common, line};
+use crate::nn::schedules::shape::{between, half_wave, share};
+use crate::{Error, Result, catalogue};
 
 options! {
     /// Linear from `initial` to `peak`, then constant: optax `warmup_constant_schedule`.

@@ -8,14 +8,15 @@ use crate::criterion::inputs::FloatElement;
 use crate::data::Fingerprint;
 use crate::error::text;
 use crate::nn::model::Model;
-use crate::nn::train::callback::Callback;
 use crate::nn::train::engine::{
     Batch, Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec,
 };
 use crate::nn::train::history::{Epoch, History, Stop};
-use crate::nn::train::options::{Fit, StepReport};
+use crate::nn::train::options::Fit;
+use crate::nn::train::pass::{Pass, Watcher};
 use crate::nn::train::progress::Bar;
 use crate::nn::train::samples::{InputSpec, Rows};
+use crate::nn::train::score::Score;
 use crate::nn::train::stream::{Feed, Streamed};
 use crate::nn::train::training::{Cut, Options, Progress, Snapshot, Training};
 use crate::nn::train::training_run;
@@ -23,16 +24,7 @@ use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
 use crate::runtime::files;
 use crate::{Error, Result, Targets};
 
-/// Metrics of a model on some rows.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct Score {
-    /// Mean loss.
-    pub loss: f64,
-    /// Fraction of rows predicted right, if the targets are classes.
-    pub accuracy: Option<f64>,
-}
-
-/// Minimum interval between redraws of a progress bar.
+/// How often a bar is drawn anew.
 const REDRAW: Duration = Duration::from_millis(150);
 
 /// Initial batches per group with a bar or callback, before the time of a batch is known.
@@ -493,54 +485,7 @@ impl Model {
     }
 }
 
-/// Data shared by the batches of an epoch.
-pub(crate) struct Pass<'p> {
-    pub training_spec: &'p TrainingSpec,
-    /// All batches of the epoch.
-    pub batches: &'p [Batch],
-    watcher: &'p Watcher<'p>,
-}
-
-/// Progress bar and callback of an epoch.
-struct Watcher<'f> {
-    bar: Option<Bar>,
-    on_step: Option<&'f Callback<StepReport>>,
-    epoch: usize,
-}
-
-impl Watcher<'_> {
-    /// Reports the steps from `first` on to the callback; true if it requests the end.
-    fn asks(
-        &self,
-        training_spec: &TrainingSpec,
-        batches: &[Batch],
-        outcomes: &[Outcome],
-        first: usize,
-    ) -> bool {
-        let Some(call) = self.on_step else { return false };
-        let batches = batches.len();
-        if training_spec.optimizer.whole_batch() {
-            // All batches form one step.
-            let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
-            return outcomes.len() == batches
-                && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });
-        }
-        let steps = outcomes.iter().enumerate().skip(first);
-        let reports = steps.map(|(place, outcome)| StepReport {
-            batch: place + 1,
-            batches,
-            loss: outcome.loss,
-        });
-        // Report every step, also after one that requests the end.
-        let mut ends = false;
-        for report in reports {
-            ends |= call.ends(self.epoch, &report);
-        }
-        ends
-    }
-}
-
-/// Adds training or validation rows to the fingerprint.
+/// Adds what is trained or validated on.
 fn add_to(rows: &mut Fingerprint, samples: &Samples) {
     rows.add_all(samples.features);
     match samples.targets {

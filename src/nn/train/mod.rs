@@ -1,5 +1,7 @@
 //! Training: steps, epochs, their reports and saved state.
 
+pub(crate) mod pass;
+pub(crate) mod score;
 pub(crate) mod small;
 
 pub(crate) mod average;
@@ -24,9 +26,9 @@ pub(crate) mod training_run;
 pub(crate) mod weights;
 
 pub use average::Average;
-pub use fit::Score;
 pub use history::{Baseline, Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit, StepReport};
+pub use score::Score;
 pub use weights::ClassWeight;
 
 #[cfg(test)]

@@ -4,18 +4,19 @@
 use std::fmt::Write as _;
 
 use crate::losses::{Family, Loss};
-use crate::nn::activations::{Activation, Identity};
+use crate::nn::activations::Identity;
+use crate::nn::activations::activation::Activation;
 use crate::nn::graph::chain::{ChainLayer, DenseChain};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Penalties;
 use crate::nn::layers::Layer;
 use crate::nn::optimizers;
-use crate::nn::optimizers::update::state_stride;
+use crate::nn::optimizers::update::job::state_stride;
 use crate::nn::optimizers::{Clip, Optimizer};
 use crate::nn::train::engine::{Metric, StepOptions, TrainingSpec};
 use crate::runtime::adaptor;
 use crate::runtime::adaptor::Setting;
-use crate::runtime::pipeline::Program;
+use crate::runtime::kernel::Program;
 use crate::runtime::wgsl::{File, shader};
 
 const WHOLE: File = shader!("templates/small_model/small_model.wgsl");

@@ -8,10 +8,10 @@ use crate::criterion::inputs::Floats;
 use crate::losses::Loss;
 use crate::nn::train::baseline::{Reach, Yardstick};
 use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, TrainingSpec};
-use crate::nn::train::fit::Score;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
 use crate::nn::train::samples::{InputSpec, Rows};
+use crate::nn::train::score::Score;
 use crate::nn::train::training::Progress;
 use crate::{Error, Result, Targets};
 

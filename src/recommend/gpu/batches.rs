@@ -2,39 +2,23 @@
 
 use std::ops::Range;
 
-use super::{GpuEngine, Resident, Rows};
 use crate::cpu::random::Permutation;
 use crate::nn::embedding::kernels::{Sizes, gather};
-use crate::recommend::engine::{UpdateOptions, Optimizer, Tally};
+use crate::recommend::engine::{Optimizer, Tally, UpdateOptions};
+use crate::recommend::gpu::state::{Batches, GpuEngine, Resident, Rows};
 use crate::recommend::kernels::{
     BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_iterations, tally_program,
 };
 use crate::recommend::sampling::{Loss, Rules};
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
-use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::sort::Sorter;
 use crate::{Error, Result};
 
 /// Batches per submission: short, to stay below the driver's watchdog and to keep the host one
 /// submission ahead.
 const BATCHES_IN_SUBMISSION: usize = 16;
-
-/// The commands of a batch and their buffers.
-#[derive(Debug)]
-pub(super) struct Batches {
-    choice: Choice,
-    /// Parameters shared by all batches.
-    params: BatchParams,
-    rank_weights: Vec<f32>,
-    /// Each with a flag: true if it reads the uniform of its batch.
-    commands: Vec<(Command, bool)>,
-    uniform: wgpu::Buffer,
-    /// (loss, draws, updates, draws ÷ 2³²) of each batch.
-    tallies: wgpu::Buffer,
-    /// (positive, negative, draws, step) of each interaction of the batch.
-    pub(super) records: wgpu::Buffer,
-}
 
 impl GpuEngine {
     /// The batches for these rules; `None` without interactions.

@@ -1,14 +1,14 @@
 //! Top-n items and nearest items selected on the device, so that only the results are read back.
 
-use super::GpuEngine;
-use super::ranking::Scorer;
 use crate::Result;
 use crate::recommend::best::{Scored, best, in_order};
+use crate::recommend::gpu::ranking::Scorer;
+use crate::recommend::gpu::state::GpuEngine;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::kernels::{best_program, best_turns, similar_program};
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
-use crate::runtime::pipeline::{Command, Slice};
 
 /// True if selecting on the device moves fewer bytes than reading the scores, and fits its
 /// counters.

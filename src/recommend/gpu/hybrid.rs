@@ -4,8 +4,8 @@
 use crate::recommend::features::Features;
 use crate::recommend::kernels::{PartsParams, share_program, sums_program};
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
-use crate::runtime::pipeline::{Command, Slice};
 use crate::{Error, Result};
 
 /// The features of users or items, and the entity vectors they sum to.

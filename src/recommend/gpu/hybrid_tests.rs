@@ -1,7 +1,7 @@
 //! Side features on the device against the CPU; top-n selection against a sort.
 
 use super::tests::{
-    UPDATE_OPTIONS, LOSSES, assert_same, both, defined, difference, interactions, layout, on,
+    LOSSES, UPDATE_OPTIONS, assert_same, both, defined, difference, interactions, layout, on,
     rules, state, variants,
 };
 use super::*;

@@ -1,15 +1,15 @@
 //! Metrics reduced on the device: each user's ranks are sorted, reduced per workgroup, and only the
 //! partial sums are read back.
 
-use super::GpuEngine;
-use super::ranking::ranks_on_device;
 use crate::Result;
+use crate::recommend::gpu::ranking::ranks_on_device;
+use crate::recommend::gpu::state::GpuEngine;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::kernels::{measure_program, order_program};
 use crate::recommend::metrics::{Convention, Metrics, Sums, check};
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::Slice;
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::Slice;
 
 /// Maximum number of reducing workgroups: enough to fill a device, and 32 KiB of partial sums to
 /// read back.

@@ -1,13 +1,14 @@
 //! Scores and ranks of all items: a matrix product over as many users at a time as fit the score
 //! buffer, then counting.
 
-use super::GpuEngine;
-use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::ops::matmul::kind::Kind;
+use crate::nn::ops::matmul::product::product;
 use crate::nn::ops::matmul::{Layout, Params};
+use crate::recommend::gpu::state::{GpuEngine, Rows};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::kernels::{finite_program, pack_program, rank_program};
+use crate::runtime::kernel::{Command, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
-use crate::runtime::pipeline::{Command, Slice};
 use crate::{Error, Result};
 
 /// Maximum number of scores per buffer: 64 MiB.
@@ -162,7 +163,7 @@ pub(super) fn is_finite(engine: &GpuEngine) -> Result<bool> {
     let gpu = &engine.gpu;
     let found = gpu.upload("numbers that are not finite", &[0_u32; 4])?;
     let kernel = gpu.kernel(&finite_program(lanes_of(gpu.is_software())))?;
-    let look = |rows: &super::Rows| {
+    let look = |rows: &Rows| {
         let length = (rows.length() / 4) as u32;
         let storage = [&rows.parameters, &found].map(Slice::from);
         gpu.dispatch(

@@ -1,14 +1,13 @@
 //! The device against the CPU: the samples of an epoch, the parameters after it, scores and ranks.
 
-use super::*;
-use crate::cpu::random::Permutation;
-use crate::cpu::random::Random;
+use crate::cpu::random::{Permutation, Random};
 use crate::recommend::engine::Optimizer;
+use crate::recommend::gpu::*;
 use crate::recommend::host::CpuEngine;
 use crate::recommend::sampling;
 use crate::recommend::sampling::{Loss, NO_ITEM, RankWeight, Sample, Vectors};
 use crate::runtime::device::GpuOptions;
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 
 impl GpuEngine {
     /// Runs an epoch and returns the sample of each interaction, by place.
@@ -250,8 +249,7 @@ fn every_interaction_draws_what_the_definition_says() {
             let rules = rules(loss, items, max_sampled);
             let (mut device, _) = on(gpu, &layout, &state, &known);
             // One batch: all samples read the same rows.
-            let update_options =
-                UpdateOptions { batch_size: known.len(), ..UPDATE_OPTIONS };
+            let update_options = UpdateOptions { batch_size: known.len(), ..UPDATE_OPTIONS };
             let (found, _) = device.traced(&rules, &update_options, 4);
             let exact = defined(&rules, &state, &layout, &known, known.len());
             assert_same(&found, &exact, &format!("{loss:?}, {items} items, {max_sampled} draws"));
@@ -273,11 +271,8 @@ fn the_exact_rank_counts_every_item() {
         let rank_weights = RankWeight::Harmonic.of_ranks(150);
         let rules = Rules { exact_rank: true, rank_weights, ..rules(loss, 150, 10) };
         let (mut device, _) = both(&layout, &state, &known);
-        let (found, _) = device.traced(
-            &rules,
-            &UpdateOptions { batch_size: known.len(), ..UPDATE_OPTIONS },
-            4,
-        );
+        let (found, _) =
+            device.traced(&rules, &UpdateOptions { batch_size: known.len(), ..UPDATE_OPTIONS }, 4);
         assert_same(
             &found,
             &defined(&rules, &state, &layout, &known, known.len()),

@@ -1,6 +1,5 @@
 //! Selection of backends and adapters, and the messages if none matches.
 
-use crate::runtime::device::{Device, Gpu, rank};
 use crate::{Error, Result};
 
 /// Backends compiled in on this system.
@@ -120,27 +119,6 @@ pub(crate) fn choose() -> Result<wgpu::Adapter> {
     })
 }
 
-impl Device {
-    /// As [`Device::auto`], with the reason for the choice in words: a hardware GPU, no GPU, only a
-    /// software adapter, or no adapter matching `WGPU_ADAPTER_NAME` or `WGPU_BACKEND`.
-    pub fn auto_with_reason() -> (Self, String) {
-        match Gpu::open() {
-            Ok(gpu) if !gpu.is_software() => (Device::Gpu(gpu), "the best hardware adapter".into()),
-            Ok(gpu) => {
-                let reason = format!(
-                    "{} is software and would run on the same cores, slower",
-                    gpu.describe()
-                );
-                (Device::Cpu, reason)
-            }
-            Err(Error::NoAdapter { found, .. }) if found == "none" => {
-                (Device::Cpu, "no GPU adapter was found".into())
-            }
-            Err(error) => (Device::Cpu, error.to_string()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +141,22 @@ mod tests {
                 "the environment: WGPU_BACKEND is `metal,dx12`; it must be vulkan on this system"
             );
         }
+    }
+}
+
+/// True for a null device, which compiles shaders but executes nothing: Mesa's RADV opens one for
+/// developers if `RADV_FORCE_FAMILY` is set. Its results would be uninitialized memory.
+pub(super) fn is_null(info: &wgpu::AdapterInfo) -> bool {
+    info.name.starts_with("Null hardware")
+}
+
+pub(super) fn rank(info: &wgpu::AdapterInfo) -> u8 {
+    match info.device_type {
+        _ if is_null(info) => 5,
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
     }
 }

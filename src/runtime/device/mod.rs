@@ -1,26 +1,32 @@
 //! Devices: a GPU through wgpu, the CPU in f32, or the plain f64 reference.
 
-mod options;
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-pub use crate::runtime::device::options::GpuOptions;
-use crate::runtime::pipeline::Kernel;
-use crate::{Error, Result};
-
+mod autotune;
 mod backends;
 mod choices;
+mod fault;
 mod learned;
+mod options;
 mod pipelines;
+mod submissions;
 #[cfg(test)]
 pub(crate) mod test_adapter;
 mod waiting;
 mod wayland;
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use crate::runtime::device::backends::is_null;
+use crate::runtime::device::fault::{Fault, lock, one_line};
+use crate::runtime::device::learned::Learned;
+use crate::runtime::device::submissions::Submissions;
+use crate::runtime::kernel::Kernel;
+use crate::{Error, Result};
+
+pub use crate::runtime::device::options::GpuOptions;
+
 pub use backends::adapters;
-use learned::Learned;
-pub(crate) use waiting::Work;
+pub(crate) use submissions::Work;
 
 /// The device a loss or a model runs on. Cloning is cheap: a GPU's clones share one wgpu device and
 /// one pipeline cache.
@@ -133,6 +139,27 @@ impl Device {
     }
 }
 
+impl Device {
+    /// As [`Device::auto`], with the reason for the choice in words: a hardware GPU, no GPU, only a
+    /// software adapter, or no adapter matching `WGPU_ADAPTER_NAME` or `WGPU_BACKEND`.
+    pub fn auto_with_reason() -> (Self, String) {
+        match Gpu::open() {
+            Ok(gpu) if !gpu.is_software() => (Device::Gpu(gpu), "the best hardware adapter".into()),
+            Ok(gpu) => {
+                let reason = format!(
+                    "{} is software and would run on the same cores, slower",
+                    gpu.describe()
+                );
+                (Device::Cpu, reason)
+            }
+            Err(Error::NoAdapter { found, .. }) if found == "none" => {
+                (Device::Cpu, "no GPU adapter was found".into())
+            }
+            Err(error) => (Device::Cpu, error.to_string()),
+        }
+    }
+}
+
 /// A wgpu device with its queue and its compiled pipelines.
 #[derive(Clone, Debug)]
 pub struct Gpu(Arc<Shared>);
@@ -148,7 +175,7 @@ struct Shared {
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
     fault: Arc<Mutex<Option<Fault>>>,
     learned: Learned,
-    submissions: waiting::Submissions,
+    submissions: Submissions,
 }
 
 impl Drop for Shared {
@@ -157,35 +184,6 @@ impl Drop for Shared {
         if lock(&self.fault).is_none() {
             self.learned.save_pipelines();
         }
-    }
-}
-
-/// The first fault since the last check.
-#[derive(Debug)]
-enum Fault {
-    Lost(String),
-    OutOfMemory,
-    Refused(String),
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// True for a null device, which compiles shaders but executes nothing: Mesa's RADV opens one for
-/// developers if `RADV_FORCE_FAMILY` is set. Its results would be uninitialized memory.
-fn is_null(info: &wgpu::AdapterInfo) -> bool {
-    info.name.starts_with("Null hardware")
-}
-
-fn rank(info: &wgpu::AdapterInfo) -> u8 {
-    match info.device_type {
-        _ if is_null(info) => 5,
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
     }
 }
 
@@ -256,7 +254,7 @@ impl Gpu {
             }
         });
         let learned = Learned::new(&device, &info);
-        let (kernels, submissions) = (Mutex::default(), waiting::Submissions::default());
+        let (kernels, submissions) = (Mutex::default(), Submissions::default());
         Ok(Gpu(Arc::new(Shared {
             info,
             limits,
@@ -386,9 +384,4 @@ pub fn describe(info: &wgpu::AdapterInfo) -> String {
     format!("{} ({kind}, {}, {} {})", info.name, info.backend, info.driver, info.driver_info)
         .trim_end()
         .to_string()
-}
-
-/// Joins wgpu's multi-line messages into one line.
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

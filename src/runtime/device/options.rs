@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::runtime::device::waiting::PATIENCE;
+use crate::runtime::device::submissions::PATIENCE;
 use crate::{Error, Result};
 
 /// Options of a GPU: the kernel variants to run. All variants give the same results within the

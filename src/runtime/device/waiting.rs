@@ -1,58 +1,14 @@
 //! Waiting for a GPU, with a timeout and the name of the running work.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::runtime::device::{Fault, Gpu, lock, one_line};
-use crate::runtime::pipeline::Kernel;
+use crate::runtime::device::Gpu;
+use crate::runtime::device::fault::{Fault, lock, one_line};
+use crate::runtime::device::submissions::{REMEMBERED, Work};
 use crate::{Error, Result};
-
-/// Default time limit of a submission: the largest take some seconds on a software adapter.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Interval between progress checks of a wait.
 const LOOK: Duration = Duration::from_secs(5);
-
-/// Number of recorded submissions: more than are ever in flight.
-const REMEMBERED: usize = 64;
-
-/// Number of kernels named per submission.
-const NAMED: usize = 4;
-
-/// The latest submissions, to name one that hangs.
-#[derive(Debug, Default)]
-pub(crate) struct Submissions(Mutex<VecDeque<(wgpu::SubmissionIndex, Work)>>);
-
-/// Contents of a submission.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Work {
-    kernels: Vec<Arc<Kernel>>,
-    dispatches: usize,
-}
-
-impl Work {
-    /// Records a dispatch.
-    pub fn add(&mut self, kernel: &Arc<Kernel>) {
-        self.dispatches += 1;
-        if self.kernels.len() < NAMED
-            && !self.kernels.iter().any(|known| Arc::ptr_eq(known, kernel))
-        {
-            self.kernels.push(kernel.clone());
-        }
-    }
-
-    /// `huber (pointwise)`, `12 dispatches of huber (pointwise), matmul`.
-    fn describe(&self) -> String {
-        let names: Vec<&str> = self.kernels.iter().map(|kernel| kernel.label()).collect();
-        match (self.dispatches, names.len()) {
-            (0, _) => "a copy".into(),
-            (1, _) => names.join(", "),
-            (count, NAMED) => format!("{count} dispatches of {} and others", names.join(", ")),
-            (count, _) => format!("{count} dispatches of {}", names.join(", ")),
-        }
-    }
-}
 
 impl Gpu {
     /// Records a submission.

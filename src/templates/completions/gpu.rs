@@ -4,8 +4,8 @@
 use crate::Result;
 use crate::losses::{Loss, tokens};
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program};
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::{Command, Program};
 use crate::runtime::wgsl::File;
 use crate::templates::NUMBERS;
 use crate::templates::completions::cpu::{completions_per_value, outer_name};

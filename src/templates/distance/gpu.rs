@@ -2,7 +2,7 @@
 
 use crate::losses::Loss;
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Command, Program, Slice};
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::variant::{Adapter, Variant};

@@ -2,8 +2,8 @@
 
 use crate::losses::{Domain, Loss};
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
-use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::{
     Buffers, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Part, Parts, along, binding_elements,

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::losses::{Family, Frame, Loss};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Command, Program};
+use crate::runtime::kernel::{Command, Program};
 use crate::templates::completions::gpu as completions;
 use crate::templates::distance::gpu as distance;
 use crate::templates::linear::gpu as linear;

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::losses::Loss;
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Command, Program};
+use crate::runtime::kernel::{Command, Program};
 use crate::runtime::wgsl::File;
 use crate::templates::{
     Buffers, HALF, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Parts, Per, along, binding_elements,

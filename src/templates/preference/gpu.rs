@@ -3,8 +3,8 @@
 use crate::Result;
 use crate::losses::Loss;
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program};
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::{Command, Program};
 use crate::runtime::wgsl::File;
 use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::{NUMBERS, flag, program};

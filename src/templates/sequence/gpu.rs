@@ -3,8 +3,8 @@
 use crate::losses::Loss;
 use crate::runtime::adaptor;
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
-use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::{LANES, NUMBERS, binding_elements, flag};

@@ -1,10 +1,12 @@
 //! The frame over similarities: lengths, scores chunk by chunk, their rows, and the products that make the gradients.
 
 use crate::losses::{Comparison, Loss};
-use crate::nn::ops::matmul::product::{Kind, product};
-use crate::nn::ops::matmul::{Layout, Params, Shape};
+use crate::nn::ops::matmul::kind::Kind;
+use crate::nn::ops::matmul::product::product;
+use crate::nn::ops::matmul::shape::Shape;
+use crate::nn::ops::matmul::{Layout, Params};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Command, Program, Slice};
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::distance::gpu::SCALE;
 use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};

@@ -2,8 +2,8 @@
 
 use crate::losses::Loss;
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::MAX_LOOP_ITERATIONS;
-use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::multi_input::gpu::{Bound, MultiInputJob, MultiInputResults};
 use crate::templates::pointwise::gpu as pointwise;

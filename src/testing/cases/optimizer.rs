@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::cpu::real::Real;
 use crate::nn::optimizers;
-use crate::nn::optimizers::update::{Runner, Update};
+use crate::nn::optimizers::update::Runner;
+use crate::nn::optimizers::update::job::Update;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, ParameterSpan, Step};
 use crate::testing::cases::{check_keys, missing, numbers, tensor};
 use crate::{Device, Error, Gpu, Result};

@@ -5,8 +5,8 @@ use crate::cpu::real::Real;
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, Op, Saves, Shape,
 };
+use crate::runtime::kernel::Program;
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::Program;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::wgsl::File;
 

@@ -1,10 +1,12 @@
 //! Dense layer kernels: matrix products with fused bias, activation and derivative.
 
 use crate::Result;
-use crate::nn::activations::{Activation, Identity};
-use crate::nn::ops::matmul::product::{Kind, record};
+use crate::nn::activations::Identity;
+use crate::nn::activations::activation::Activation;
+use crate::nn::ops::matmul::kind::Kind;
+use crate::nn::ops::matmul::product::record;
 use crate::nn::ops::matmul::{Epilogue, Layout, Params};
-use crate::runtime::pipeline::Slice;
+use crate::runtime::kernel::Slice;
 use crate::runtime::recorder::Recorder;
 
 fn flag(value: bool) -> f64 {

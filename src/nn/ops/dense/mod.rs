@@ -15,7 +15,8 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::nn::activations::{Activation, Identity};
+use crate::nn::activations::Identity;
+use crate::nn::activations::activation::Activation;
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, GradientKind, Initial, Op,
     ParameterSpec, Penalties, Saves, Shape,

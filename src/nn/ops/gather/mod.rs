@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Kernel, Program};
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::{Kernel, Program};
 use crate::runtime::wgsl::{File, shader};
 
 const RANDOM: File = shader!("lib/random.wgsl");

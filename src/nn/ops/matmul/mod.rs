@@ -10,15 +10,20 @@
 //! | gradient of the input | NT | dZ | W | batch, inputs, outputs | input gradient |
 //! | gradient of W and b | TN, `ones` | X | dZ | inputs + 1, outputs, batch | weight gradient |
 
+pub(crate) mod kind;
 pub(crate) mod product;
+pub(crate) mod shape;
 pub(crate) mod tile;
+pub(crate) mod tune;
 
 use std::fmt::Write as _;
 
-pub(crate) use crate::nn::ops::matmul::tile::*;
+use crate::nn::ops::matmul::shape::Shape;
 use crate::runtime::wgsl::{File, shader};
 
-/// Memory layout of the two operands.
+pub(crate) use crate::nn::ops::matmul::tile::*;
+
+/// How the two operands lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Layout {
     /// left [m, k], right [k, n].
@@ -42,16 +47,7 @@ pub(crate) enum Epilogue {
     WeightGradient,
 }
 
-/// output[m, n] = left[m, k] · right[k, n].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Shape {
-    pub m: u32,
-    pub n: u32,
-    pub k: u32,
-}
-
-/// The uniform of the kernels (`Params` in shaders/ops/matmul/matmul_params.wgsl). Offsets count
-/// elements.
+/// The uniform of the kernels (`Params` in shaders/ops/matmul/matmul_params.wgsl). Offsets count elements.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct Params {
@@ -124,13 +120,6 @@ pub(crate) fn variant(params: &Params, layout: Layout, adapter: &Adapter) -> Var
         tile: best_tile(params.shape(), adapter),
         vec4: params.is_aligned(layout),
         split: false,
-    }
-}
-
-impl Shape {
-    /// Multiplications in the product.
-    pub(crate) fn products(self) -> u64 {
-        u64::from(self.m) * u64::from(self.n) * u64::from(self.k)
     }
 }
 

@@ -2,80 +2,15 @@
 //! epilogue's program.
 
 use crate::Result;
-use crate::nn::activations;
-use crate::nn::activations::Activation;
+use crate::nn::activations::activation::Activation;
 use crate::nn::ops::matmul;
-use crate::nn::ops::matmul::tile::{Adapter, Tile};
-use crate::nn::ops::matmul::{Epilogue, Layout, Params, Variant};
+use crate::nn::ops::matmul::kind::{Kind, adapter};
+use crate::nn::ops::matmul::tile::Tile;
+use crate::nn::ops::matmul::{Epilogue, Layout, Params, Variant, tune};
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::recorder::Recorder;
-use crate::runtime::tune;
-use crate::runtime::wgsl::File;
-
-const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");
-
-/// The inputs of a product's program, except the tile.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Kind<'a> {
-    pub layout: Layout,
-    pub epilogue: Epilogue,
-    /// The activation called by the epilogue: `None` in a weight gradient.
-    pub activation: Option<&'a dyn Activation>,
-    /// The epilogue's own `override`s.
-    pub constants: &'a [(&'static str, f64)],
-}
-
-impl Kind<'_> {
-    /// The plain product, stored or added to the output.
-    pub(crate) fn plain(layout: Layout) -> Kind<'static> {
-        Kind { layout, epilogue: Epilogue::WeightGradient, activation: None, constants: &[] }
-    }
-
-    /// The program that multiplies.
-    pub(crate) fn program(&self, variant: &Variant) -> Program {
-        let files = variant.sources(self.layout, self.epilogue);
-        self.linked(
-            format!("matmul {:?}, {}", self.layout, variant.tile.name()),
-            variant.header(),
-            files,
-        )
-    }
-
-    /// The program that adds the partial sums of a split k.
-    pub(crate) fn join_program(&self, lanes: u32) -> Program {
-        let mut program = self.linked(
-            "matmul, its parts".into(),
-            String::new(),
-            matmul::join_sources(self.epilogue),
-        );
-        program.constants.push(("WORKGROUP", lanes.into()));
-        program
-    }
-
-    fn linked(&self, label: String, header: String, mut files: Vec<File>) -> Program {
-        if self.activation.is_some() {
-            files.push(NUMBERS);
-        }
-        let mut program = Program { label, header, files, constants: self.constants.to_vec() };
-        if let Some(activation) = self.activation {
-            program.label = format!("{} ({})", program.label, activation.name());
-            activations::link(&mut program, activation);
-        }
-        program
-    }
-}
-
-/// The properties of this device that select a product's variant.
-pub(crate) fn adapter(gpu: &Gpu) -> Adapter {
-    Adapter {
-        software: gpu.is_software(),
-        subgroup: gpu.subgroup(),
-        lanes: gpu.limits().max_compute_invocations_per_workgroup,
-        workgroup_memory: gpu.limits().max_compute_workgroup_storage_size,
-    }
-}
 
 /// The commands of a product: [`record`].
 pub(crate) fn product(

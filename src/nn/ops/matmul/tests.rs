@@ -3,11 +3,13 @@
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-use crate::nn::activations::{Activation, Relu};
-use crate::nn::ops::matmul::product::{Kind, record_in_parts};
+use crate::nn::activations::Relu;
+use crate::nn::activations::activation::Activation;
+use crate::nn::ops::matmul::kind::Kind;
+use crate::nn::ops::matmul::product::record_in_parts;
 use crate::nn::ops::matmul::*;
 use crate::runtime::device::{Gpu, GpuOptions};
-use crate::runtime::pipeline::{Program, Slice};
+use crate::runtime::kernel::{Program, Slice};
 use crate::runtime::recorder::Recorder;
 use crate::runtime::wgsl;
 

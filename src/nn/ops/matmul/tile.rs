@@ -1,6 +1,6 @@
 //! Tiles of the matrix product: the list, the selection by adapter and shape, and the split of k.
 
-use crate::nn::ops::matmul::Shape;
+use crate::nn::ops::matmul::shape::Shape;
 
 /// The adapter properties that select a variant.
 #[derive(Clone, Copy, Debug)]

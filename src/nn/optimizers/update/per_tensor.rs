@@ -1,14 +1,17 @@
 //! Commands of per-tensor rules: see `optimizers::per_tensor`.
 
 use crate::Result;
-use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::ops::matmul::kind::Kind;
+use crate::nn::ops::matmul::product::product;
 use crate::nn::ops::matmul::{Layout, Params};
-use crate::nn::optimizers::step::{NewtonSchulz, ParameterSpan};
-use crate::nn::optimizers::update::programs::*;
-use crate::nn::optimizers::update::{
-    BLOCKS, Buffers, EACH, Maker, Update, span_words, state_slices, summing_lanes,
+use crate::nn::optimizers::span::ParameterSpan;
+use crate::nn::optimizers::step::NewtonSchulz;
+use crate::nn::optimizers::update::job::{
+    BLOCKS, Buffers, EACH, Update, span_words, summing_lanes,
 };
-use crate::runtime::pipeline::Slice;
+use crate::nn::optimizers::update::maker::{Maker, state_slices};
+use crate::nn::optimizers::update::programs::*;
+use crate::runtime::kernel::Slice;
 
 impl Maker<'_> {
     /// Norms of the parameters and gradients of each tensor, or clipping factors.

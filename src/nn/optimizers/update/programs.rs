@@ -1,11 +1,11 @@
 //! Programs of an optimizer step.
 
-use crate::nn::optimizers::Optimizer;
 use crate::nn::optimizers::clip::Clip;
 use crate::nn::optimizers::link;
+use crate::nn::optimizers::optimizer::Optimizer;
 use crate::nn::optimizers::step::GradientTransform;
-use crate::nn::optimizers::update::EACH;
-use crate::runtime::pipeline::Program;
+use crate::nn::optimizers::update::job::EACH;
+use crate::runtime::kernel::Program;
 use crate::runtime::wgsl::File;
 
 pub(crate) const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");

@@ -2,11 +2,12 @@
 
 use crate::Result;
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::update::{
-    Buffers, OptimizerParams, Update, span_words, state_stride, update,
+use crate::nn::optimizers::update::job::{
+    Buffers, OptimizerParams, Update, span_words, state_stride,
 };
+use crate::nn::optimizers::update::maker::update;
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 
 /// A step that is built once and run many times with different numbers, for test cases, checks and
 /// benchmarks.

@@ -4,15 +4,13 @@
 
 use std::ops::Range;
 
-use crate::Result;
 use crate::nn::ops::metrics;
 use crate::nn::train::engine::TrainingSpec;
-use crate::nn::train::gpu::GpuEngine;
-use crate::nn::train::gpu::plan::{Joined, Kind, Planning};
-use crate::templates;
-use crate::templates::normalizer;
+use crate::nn::train::gpu::plan::{Joined, Planning};
+use crate::nn::train::gpu::state::{GpuEngine, Kind};
 use crate::templates::normalizer::{Labels, NOTES, Values};
-use crate::templates::{Buffers, Divisor, Job, Per};
+use crate::templates::{Buffers, Divisor, Job, Per, normalizer};
+use crate::{Result, templates};
 
 /// Some rows of a batch, with their targets.
 struct Chunk {

@@ -6,6 +6,7 @@
 mod chunked_head;
 mod plan;
 mod side_by_side;
+pub(crate) mod state;
 mod table;
 mod whole;
 
@@ -13,116 +14,31 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::losses::{Family, Loss};
 use crate::nn::embedding::kernels::RowsParams;
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::optimizers::update;
-use crate::nn::optimizers::update::{OptimizerParams, state_stride};
+use crate::nn::optimizers::update::job::{OptimizerParams, state_stride};
 use crate::nn::train::batched_engine::{MemberStep, Shares};
 use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
 };
-use crate::nn::train::gpu::plan::{Key, Kind, Plan, Uniforms};
-pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;
+use crate::nn::train::gpu::state::{
+    Data, GpuEngine, Key, Kind, MOST_AT_ONCE, Part, Plan, Uniforms,
+};
 use crate::nn::train::gpu::table::Table;
-pub(crate) use crate::nn::train::gpu::whole::most_parameters;
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Reading, padded};
 use crate::templates::MASKED;
 use crate::{Error, Result};
 
-/// Maximum batches per submission; each has a slot in the uniform buffers.
-const MOST_AT_ONCE: usize = 64;
+pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;
+pub(crate) use crate::nn::train::gpu::whole::most_parameters;
 
 /// Target time of a submission: drivers treat submissions of several seconds as hung.
 const SUBMISSION: Duration = Duration::from_millis(40);
-
-/// Buffers of a model and its data on a GPU, and the plans that run on them.
-#[derive(Debug)]
-pub(crate) struct GpuEngine {
-    gpu: Gpu,
-    graph: Graph,
-    /// The plans' graph; `chunked` is that of the chunked head.
-    fused: Graph,
-    chunked: Graph,
-    parameters: wgpu::Buffer,
-    gradients: wgpu::Buffer,
-    /// All states of the optimizer in one buffer, and their number.
-    states: wgpu::Buffer,
-    state_count: usize,
-    /// The embedding table, if the model takes ids.
-    table: Option<Table>,
-    /// Counts the skipped steps.
-    not_finite: wgpu::Buffer,
-    /// Steps skipped by the fused small-model kernel.
-    skipped_whole: usize,
-    spans: wgpu::Buffer,
-    /// Loss and correct rows of each batch of two submissions: one runs while the other is read.
-    ring: wgpu::Buffer,
-    remembered: Option<[wgpu::Buffer; 2]>,
-    data: HashMap<usize, Arc<Data>>,
-    next: usize,
-    plans: HashMap<Key, Plan>,
-    /// The fused small-model kernel, for small chains of dense layers; `None` for any other graph.
-    whole: Option<SmallModels>,
-    /// Batches per submission, adapted by timing.
-    at_once: usize,
-}
-
-/// A data set on the device, in binding chunks.
-#[derive(Debug)]
-pub(crate) struct Data {
-    rows: usize,
-    features: Vec<Part>,
-    targets: Vec<Part>,
-    target_width: usize,
-    labels: bool,
-    has_ignored: bool,
-    /// Set if the rows are items of lists, with the lists' offsets.
-    lists: Option<(Lists, wgpu::Buffer)>,
-    /// Row weights; empty if all are 1.
-    weights: Vec<Part>,
-    /// Positive-class weights of the outputs: alone, and after as many class weights of 1.
-    positive: Option<[wgpu::Buffer; 2]>,
-}
-
-impl Data {
-    /// Padded length of each list of a batch: at least the longest, rounded so that few different
-    /// lengths occur, since each needs its own plan and memory. 1 if the rows are not lists.
-    fn places(&self, batch: &Batch) -> usize {
-        let Some((lists, _)) = &self.lists else { return 1 };
-        let longest = lists.of(batch).map(|list| lists.items(list).len()).max().unwrap_or(1);
-        let power = longest.next_power_of_two();
-        let between = power / 4 * 3;
-        (if longest <= between { between } else { power }).min(lists.longest)
-    }
-}
-
-impl Data {
-    /// The weights of columns in the format of a loss's kernel.
-    fn column_weights(&self, loss: &dyn Loss) -> Option<wgpu::Buffer> {
-        let [plain, behind_classes] = self.positive.as_ref()?;
-        Some(
-            if matches!(loss.family(), Family::Pointwise(_)) { plain } else { behind_classes }
-                .clone(),
-        )
-    }
-
-    /// True if the positive-class weights follow the class weights.
-    fn has_positive_behind_classes(&self, loss: &dyn Loss) -> bool {
-        self.positive.is_some() && !matches!(loss.family(), Family::Pointwise(_))
-    }
-}
-
-#[derive(Debug)]
-struct Part {
-    buffer: wgpu::Buffer,
-    first: usize,
-    rows: usize,
-}
 
 impl GpuEngine {
     pub fn new(gpu: &Gpu, graph: Graph) -> Result<Self> {

@@ -1,77 +1,23 @@
 //! A batch resolved into commands: kernels, their buffers, and the values that change per batch.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use crate::Result;
 use crate::nn::embedding::kernels::Sizes;
 use crate::nn::graph::gpu::{GpuWalk, Weights};
 use crate::nn::graph::plan::{Request, Tensor};
-use crate::nn::ops::gather;
 use crate::nn::ops::gather::GatherParams;
-use crate::nn::ops::metrics;
 use crate::nn::ops::metrics::SummaryParams;
+use crate::nn::ops::{gather, metrics};
 use crate::nn::optimizers::update;
-use crate::nn::optimizers::update::Update;
-use crate::nn::train::engine::{Batch, TrainingSpec};
+use crate::nn::optimizers::update::job::Update;
+use crate::nn::train::engine::TrainingSpec;
+use crate::nn::train::gpu::state::{Data, Gather, GpuEngine, Key, Kind, MOST_AT_ONCE, Part, Plan};
 use crate::nn::train::gpu::table::Table;
-use crate::nn::train::gpu::{Data, GpuEngine, MOST_AT_ONCE, Part};
-use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Command, Slice};
-use crate::runtime::recorder::{Recorder, Recording, UNIFORM_STRIDE};
-use crate::templates;
+use crate::runtime::kernel::Slice;
+use crate::runtime::recorder::{Recorder, UNIFORM_STRIDE};
 use crate::templates::linear::cpu::{MOST_BYTES, chunk_rows};
 use crate::templates::listwise::gpu::units_of_lists;
-use crate::templates::normalizer;
 use crate::templates::normalizer::{NOTES, Share, Values};
-use crate::templates::{Buffers, Divisor, Job, Per};
-
-/// Key of a plan: everything that determines a batch's dispatches.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    pub data: usize,
-    /// Rows of the batch, or lists.
-    pub rows: usize,
-    /// Padded length of each list; 1 if the rows are not lists.
-    pub places: usize,
-    pub divisor_rows: Option<usize>,
-    pub accumulate: bool,
-    pub kind: Kind,
-    /// The loss and the optimizer with their options.
-    pub training_spec: Arc<str>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    Predict,
-    Evaluate,
-    Train,
-    TrainAndUpdate,
-}
-
-/// A batch resolved into commands, with the values that change per batch.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    recording: Recording,
-    /// The gathers of the batch's rows.
-    gathers: Vec<Gather>,
-    /// Destination of the outcome.
-    summary: Option<(wgpu::Buffer, SummaryParams)>,
-    /// Uniforms of the optimizer's step.
-    pub update: Option<wgpu::Buffer>,
-    /// Uniforms of the step on a table's rows.
-    pub rows_moved: Option<(wgpu::Buffer, Sizes)>,
-    pub predictions: wgpu::Buffer,
-}
-
-#[derive(Debug)]
-pub(crate) struct Gather {
-    uniforms: wgpu::Buffer,
-    width: usize,
-    places: usize,
-    part_first: usize,
-    part_rows: usize,
-}
+use crate::templates::{Buffers, Divisor, Job, Per, normalizer};
+use crate::{Result, templates};
 
 /// A plan under construction.
 pub(crate) struct Planning<'a> {
@@ -371,71 +317,6 @@ impl GpuEngine {
             auxiliary: false,
             second: false,
             half: false,
-        }
-    }
-}
-
-/// Collected writes to uniform buffers before a submission, so that each buffer is written once.
-#[derive(Default)]
-pub(crate) struct Uniforms {
-    pending: HashMap<wgpu::Buffer, Vec<u8>>,
-}
-
-impl Uniforms {
-    pub fn write<P: bytemuck::Pod>(&mut self, buffer: &wgpu::Buffer, place: usize, params: &P) {
-        let bytes = self.pending.entry(buffer.clone()).or_default();
-        let start = place * UNIFORM_STRIDE as usize;
-        bytes.resize(bytes.len().max(start + UNIFORM_STRIDE as usize), 0);
-        let params = bytemuck::bytes_of(params);
-        bytes[start..start + params.len()].copy_from_slice(params);
-    }
-
-    pub fn upload(&self, gpu: &Gpu) {
-        for (buffer, bytes) in &self.pending {
-            gpu.queue().write_buffer(buffer, 0, bytes);
-        }
-    }
-}
-
-impl Plan {
-    /// Adds the commands of one batch, and its parameters at its slot of the uniform buffers.
-    pub fn encode(
-        &self,
-        place: usize,
-        slot: usize,
-        batch: &Batch,
-        uniforms: &mut Uniforms,
-        commands: &mut Vec<Command>,
-    ) {
-        let first = commands.len();
-        commands.extend(self.recording.commands.iter().cloned());
-        for gather in &self.gathers {
-            uniforms.write(&gather.uniforms, place, &gather.params(batch));
-        }
-        if let Some((buffer, summary)) = &self.summary {
-            uniforms.write(buffer, place, &SummaryParams { slot: slot as u32, ..*summary });
-        }
-        for index in &self.recording.stepped {
-            if let Command::Dispatch { parameters, .. } = &mut commands[first + index] {
-                *parameters = place as u32 * UNIFORM_STRIDE as u32;
-            }
-        }
-    }
-}
-
-impl Gather {
-    fn params(&self, batch: &Batch) -> GatherParams {
-        let keys = batch.order.map_or([0; 8], |order| order.keys());
-        GatherParams {
-            rows: (batch.rows * self.places) as u32,
-            width: self.width as u32,
-            part_first: self.part_first as u32,
-            part_rows: self.part_rows as u32,
-            start: batch.start as u32,
-            length: batch.order.map_or(0, |order| order.length()),
-            shuffled: u32::from(batch.order.is_some()),
-            places: self.places as u32,
-            keys,
         }
     }
 }

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use crate::losses::Mse;
 use crate::nn::graph::chain::DenseChain;
 use crate::nn::optimizers::GradientDescent;
-use crate::nn::optimizers::update::state_stride;
+use crate::nn::optimizers::update::job::state_stride;
 use crate::nn::train::batched_engine::{BatchedEngine, MemberStep, no_member};
 use crate::nn::train::engine::{Outcome, SampleTargets, Samples, StepOptions, TrainingSpec};
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 use crate::{Error, Result};
 
 /// The buffers of all members and the kernel that trains them.

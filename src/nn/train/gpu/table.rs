@@ -6,7 +6,7 @@ use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace};
 use crate::nn::layers::Embedding;
 use crate::nn::optimizers::{MOST_STATES, Optimizer};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 use crate::runtime::tensor::padded;
 
 /// Rows and states on a GPU.

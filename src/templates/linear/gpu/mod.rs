@@ -3,12 +3,14 @@
 
 use crate::Result;
 use crate::losses::Loss;
-use crate::nn::activations::{Activation, Identity};
-use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::activations::Identity;
+use crate::nn::activations::activation::Activation;
+use crate::nn::ops::matmul::kind::Kind;
+use crate::nn::ops::matmul::product::product;
 use crate::nn::ops::matmul::{Epilogue, Layout, Params};
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::tensor::padded;
 use crate::runtime::wgsl::File;
 use crate::templates::linear::cpu::{MOST_BYTES, chunk_rows};

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Command, Program, Slice};
+use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::tensor::padded;
 use crate::runtime::wgsl::{File, shader};
 use crate::testing::bench::case::FMA_FLOPS;

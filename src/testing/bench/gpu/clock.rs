@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Result;
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 
 /// Clock for submitted work.
 pub(crate) enum Clock {

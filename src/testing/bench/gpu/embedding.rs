@@ -1,10 +1,11 @@
 //! An embedding's backward pass and step: on the rows that were hit, or with a dense gradient.
 
 use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace};
-use crate::nn::optimizers::update::{Runner, Update};
+use crate::nn::optimizers::update::Runner;
+use crate::nn::optimizers::update::job::Update;
 use crate::nn::optimizers::{Adagrad, GradientTransform, MOST_STATES, Optimizer, Sgd};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 use crate::testing::bench::case::{Case, normal};
 use crate::testing::bench::gpu::{Made, arrived};
 use crate::{Error, Result};

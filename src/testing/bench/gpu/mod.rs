@@ -18,10 +18,11 @@ use crate::nn::activations::Identity;
 use crate::nn::ops::dense::kernels as dense;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
 use crate::nn::ops::matmul::Params;
-use crate::nn::optimizers::update::{Runner, Update};
+use crate::nn::optimizers::update::Runner;
+use crate::nn::optimizers::update::job::Update;
 use crate::nn::optimizers::{Adam, GradientTransform};
 use crate::runtime::device::{Device, Gpu};
-use crate::runtime::pipeline::Command;
+use crate::runtime::kernel::Command;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::tensor::{Tensor, shaped};
 use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes};
@@ -29,11 +30,10 @@ use crate::templates::multi_input::gpu as multi_input;
 use crate::templates::multi_input::gpu::{Bound as Argument, MultiInputJob};
 use crate::testing::bench::case::{Case, Kind, normal};
 use crate::testing::bench::count::Bound;
+use crate::testing::bench::gpu::clock::Clock;
 use crate::testing::bench::sampling::{Ceiling, Prepared, Run};
 use crate::testing::bench::training;
 use crate::{Criterion, Result};
-
-use clock::Clock;
 
 pub(crate) use ceilings::programs;
 

@@ -11,7 +11,7 @@ use crate::nn::train::small::{
     ActivationBuffers, BATCH, ITERATION, LaunchConfig, Mode, Params, whole,
 };
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Kernel, Slice};
+use crate::runtime::kernel::{Kernel, Slice};
 use crate::runtime::tensor::Reading;
 use crate::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! Tests of the tuner: time budget, bit-equal candidates, caching, and no access to user buffers.
 
 use crate::GpuOptions;
-use crate::runtime::tune::*;
+use crate::nn::ops::matmul::tune::*;
 
 const RELU: crate::nn::activations::Relu = crate::nn::activations::Relu;
 

@@ -1,15 +1,57 @@
-//! Sequences of schedules.
+//! The list of schedules, and the one that joins others of the list by their names.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::catalogue::OptionDoc;
-use crate::nn::schedules::{Entry, Schedule, from_name};
+use crate::nn::schedules::schedule::{Entry, Schedule};
+use crate::nn::schedules::{cosine, decay, plateau, warmup};
 use crate::{Error, Result};
 
-/// Sequence of schedules, each counting its steps from the milestone at which it begins. PyTorch
-/// `SequentialLR`, optax `join_schedules`.
+/// Every schedule, by name.
+pub static CATALOGUE: &[&Entry] = &[
+    &decay::CONSTANT,
+    &cosine::COSINE,
+    &cosine::COSINE_RESTARTS,
+    &decay::EXPONENTIAL,
+    &JOIN,
+    &decay::LINEAR,
+    &decay::MULTI_STEP,
+    &warmup::ONE_CYCLE,
+    &decay::POLYNOMIAL,
+    &plateau::ENTRY,
+    &decay::STEP,
+    &warmup::WARMUP,
+    &warmup::WARMUP_COSINE,
+];
+
+/// Other names that the peers have for some of them.
+const ALSO: &[(&str, &str)] =
+    &[("sequential", "join"), ("plateau", "reduce_on_plateau"), ("warmup_constant", "warmup")];
+
+/// The list's line of that name.
+///
+/// # Errors
+/// [`Error::Unknown`] with the names there are.
+pub fn entry(name: &str) -> Result<&'static Entry> {
+    let own = ALSO.iter().find(|(other, _)| *other == name).map_or(name, |(_, own)| own);
+    let found = CATALOGUE.iter().copied().find(|entry| entry.name == own);
+    found.ok_or_else(|| Error::unknown("schedule", name, CATALOGUE.iter().map(|entry| entry.name)))
+}
+
+/// The schedule of that name, with options from a JSON object (`null` for none).
+///
+/// # Errors
+/// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value outside its domain.
+pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Schedule>> {
+    let schedule = (entry(name)?.make)(options)?;
+    schedule.check()?;
+    Ok(schedule)
+}
+
+/// Schedules behind each other: each counts its steps from the milestone at which it begins. PyTorch `SequentialLR`, optax
+/// `join_schedules`.
 ///
 /// ```
 /// use gradus::schedules::{Constant, Exponential, Join, Schedule};
@@ -35,7 +77,7 @@ const OPTIONS: &[OptionDoc] = &[
     },
 ];
 
-pub(crate) static ENTRY: Entry = Entry {
+pub(crate) static JOIN: Entry = Entry {
     name: "join",
     summary: "schedules behind each other, each with steps of its own",
     formula: "η = schedule of t − its milestone",
@@ -91,7 +133,7 @@ fn read(options: &Value) -> Result<Join> {
 
 impl Schedule for Join {
     fn entry(&self) -> &'static Entry {
-        &ENTRY
+        &JOIN
     }
 
     fn options(&self) -> Value {

@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use crate::Result;
 use crate::cpu::random::Random;
 use crate::nn::ops::matmul;
-use crate::nn::ops::matmul::product::{Kind, adapter};
-use crate::nn::ops::matmul::{Epilogue, Layout, Params, Shape, TILES, Tile, Variant};
+use crate::nn::ops::matmul::kind::{Kind, adapter};
+use crate::nn::ops::matmul::shape::Shape;
+use crate::nn::ops::matmul::tile::{TILES, Tile};
+use crate::nn::ops::matmul::{Epilogue, Layout, Params, Variant};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Command, Slice};
+use crate::runtime::kernel::{Command, Slice};
 
 /// Time limit per bucket. Nothing is started that is predicted to exceed it; tuning may take half a
 /// second in all, and the difference allows for one compilation slower than those before.

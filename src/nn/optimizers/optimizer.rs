@@ -1,0 +1,188 @@
+//! The trait of optimizers: what training holds them by.
+
+use std::fmt::Debug;
+
+use serde_json::Value;
+
+use crate::catalogue::Entry;
+use crate::cpu::real::Real;
+use crate::nn::optimizers::clip::Factors;
+use crate::nn::optimizers::slices::{InOnePrecision, MOST_STATES, Rows, Slices};
+use crate::nn::optimizers::span::ParameterSpan;
+use crate::nn::optimizers::step::{GradientTransform, PerTensor, Step};
+use crate::{Error, Result};
+
+/// An optimizer with its options.
+pub trait Optimizer: Debug + Send + Sync {
+    /// Its line in the list: name, formula, filling.
+    fn entry(&self) -> &'static Entry<dyn Optimizer>;
+
+    /// Its name.
+    fn name(&self) -> &'static str {
+        self.entry().name
+    }
+
+    /// Its options as a JSON object.
+    fn options(&self) -> Value;
+
+    /// Its options against their domains.
+    ///
+    /// # Errors
+    /// [`Error::Option`] with the first one outside.
+    fn check(&self) -> Result<()>;
+
+    /// The values of the filling's `override`s.
+    fn constants(&self) -> Vec<(&'static str, f64)>;
+
+    /// How many numbers it remembers of each parameter, [`MOST_STATES`] at the most.
+    fn states(&self) -> usize;
+
+    /// What each state begins with.
+    fn initial_states(&self) -> [f64; MOST_STATES];
+
+    /// Which of the states holds the weights to predict with, where that is not the parameters themselves.
+    fn averaged_state(&self) -> Option<usize>;
+
+    /// What it asks of whole tensors; none for a rule that moves each element by itself.
+    fn per_tensor(&self) -> Option<PerTensor>;
+
+    /// The learning rate of its options, which a schedule may change.
+    fn initial_learning_rate(&self) -> f64;
+
+    /// Does it ask for the gradient of the whole data set in each step?
+    fn whole_batch(&self) -> bool {
+        false
+    }
+
+    /// The numbers of step `t`, counted from 1.
+    fn step(&self, t: u64, learning_rate: f64) -> Step;
+
+    /// One step at f32, on all cores; see [`dyn Optimizer::update`](trait.Optimizer.html#method.update).
+    #[doc(hidden)]
+    fn update_single(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, f32>,
+    );
+    /// The same at f64, plainly.
+    #[doc(hidden)]
+    fn update_double(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, f64>,
+    );
+    /// One step at f32 on rows one after the other, by a rule that moves each element by itself.
+    #[doc(hidden)]
+    fn update_rows_single(&self, step: &Step, rows: &mut dyn Rows<f32>);
+    /// The same at f64.
+    #[doc(hidden)]
+    fn update_rows_double(&self, step: &Step, rows: &mut dyn Rows<f64>);
+}
+
+impl dyn Optimizer + '_ {
+    /// The states that training begins with, for so many parameters.
+    pub fn first_states<R: Real>(&self, length: usize) -> Vec<Vec<R>> {
+        self.initial_states()
+            .iter()
+            .take(self.states())
+            .map(|&value| vec![R::new(value); length])
+            .collect()
+    }
+
+    /// Moves all `parameters` by one step. `states` are [`Optimizer::states`] of them, or more. `spans` may be empty where
+    /// nothing is regularised and no tensor is looked at as a whole, else the last one ends with the parameters.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a length does not fit the parameters.
+    pub fn update<R: Real>(
+        &self,
+        step: &Step,
+        spans: &[ParameterSpan],
+        parameters: &mut [R],
+        gradients: &[R],
+        states: &mut [Vec<R>],
+    ) -> Result<()> {
+        let gradient_transform = GradientTransform { spans, ..GradientTransform::default() };
+        self.update_transformed(step, &gradient_transform, parameters, gradients, states).map(drop)
+    }
+
+    /// As [`update`](#method.update) with the gradient clipped; false where the step was skipped.
+    ///
+    /// # Errors
+    /// As [`update`](#method.update).
+    pub fn update_transformed<R: Real>(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        parameters: &mut [R],
+        gradients: &[R],
+        states: &mut [Vec<R>],
+    ) -> Result<bool> {
+        let length = parameters.len();
+        self.check_length("gradients", length, gradients.len())?;
+        for place in 0..self.states() {
+            let found = states.get(place).map_or(0, Vec::len);
+            self.check_length(&format!("state {} of {}", place + 1, self.states()), length, found)?;
+        }
+        let spans = gradient_transform.spans;
+        let ordered = spans.is_sorted_by_key(|span| span.end);
+        let end = spans.last().map_or(length, |span| span.end);
+        self.check_length("the segments", length, if ordered { end } else { usize::MAX })?;
+        if gradient_transform.skip_non_finite
+            && !gradients.iter().all(|gradient| gradient.is_finite())
+        {
+            return Ok(false);
+        }
+        let factors = Factors::new(gradient_transform.clip, spans, parameters, gradients);
+        let mut slices: [&mut [R]; MOST_STATES] = Default::default();
+        for (slot, state) in slices.iter_mut().zip(states).take(self.states()) {
+            *slot = state.as_mut_slice();
+        }
+        self.update_slices(
+            step,
+            gradient_transform,
+            &factors,
+            Slices { parameters, gradients, states: slices },
+        );
+        Ok(true)
+    }
+
+    /// One step on rows one after the other, by a rule that moves each element by itself.
+    pub(crate) fn update_rows<R: Real>(&self, step: &Step, rows: &mut dyn Rows<R>) {
+        match R::as_single(&[]) {
+            Some(_) => self.update_rows_single(step, &mut InOnePrecision(rows)),
+            None => self.update_rows_double(step, &mut InOnePrecision(rows)),
+        }
+    }
+
+    pub(super) fn update_slices<R: Real>(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, R>,
+    ) {
+        match slices.into_single() {
+            Ok(slices) => self.update_single(step, gradient_transform, factors, slices),
+            Err(slices) => {
+                let update = |slices| self.update_double(step, gradient_transform, factors, slices);
+                slices.into_double().into_iter().for_each(update);
+            }
+        }
+    }
+
+    pub(super) fn check_length(&self, name: &str, expected: usize, found: usize) -> Result<()> {
+        if expected == found {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            operation: self.name().into(),
+            found: format!("{name}: {found} elements"),
+            allowed: format!("they must have {expected}, as the parameters ask for"),
+        })
+    }
+}

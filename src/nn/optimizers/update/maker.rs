@@ -1,0 +1,200 @@
+//! The commands of a step, one kernel after the other.
+
+use crate::Result;
+use crate::nn::optimizers::clip::Clip;
+use crate::nn::optimizers::slices::MOST_STATES;
+use crate::nn::optimizers::step::GradientTransform;
+use crate::nn::optimizers::update::job::{
+    Buffers, OptimizerParams, Stepped, Update, state_stride, summing_lanes,
+};
+use crate::nn::optimizers::update::programs::*;
+use crate::runtime::device::Gpu;
+use crate::runtime::kernel::{Command, Program, Slice};
+
+/// What stands for the limit of a norm that is asked for only to see whether it is finite.
+pub(super) const ANY: f64 = f32::MAX as f64;
+
+/// Parameters of the kernel that sums the squares of a gradient.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct NormParams {
+    pub length: u32,
+    pub spans: u32,
+    pub block: u32,
+    pub reserved: u32,
+}
+
+/// Parameters of the kernel that joins those sums.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct ClipParams {
+    pub length: u32,
+    pub limit: f32,
+    pub epsilon: f32,
+    pub reserved: u32,
+}
+
+/// The commands that leave in `factor[0]` what the optimizer multiplies the gradient with, so that its norm is `limit` at the most;
+/// NaN, and one more in `not_finite[0]`, where it is not finite.
+pub(crate) fn clip(
+    gpu: &Gpu,
+    [limit, epsilon]: [f64; 2],
+    [length, spans]: [usize; 2],
+    [table, parameters, gradients, factor, not_finite]: [&wgpu::Buffer; 5],
+) -> Result<[Command; 2]> {
+    let lanes = summing_lanes(gpu);
+    // 4096 elements for a workgroup keep several loads of a lane in flight; a thousand partial sums at the most.
+    let block = length.div_ceil(1024).max(4096).next_multiple_of(lanes as usize);
+    let workgroups = length.div_ceil(block);
+    let partials = gpu.buffer("partial sums of a norm", 2 * workgroups)?;
+    let params =
+        NormParams { length: length as u32, spans: spans as u32, block: block as u32, reserved: 0 };
+    let storage = [table, parameters, gradients, &partials].map(Slice::from);
+    let norm =
+        gpu.dispatch(&gpu.kernel(&norm_program(lanes))?, &params, &storage, workgroups as u32)?;
+    let params = ClipParams {
+        length: workgroups as u32,
+        limit: limit as f32,
+        epsilon: epsilon as f32,
+        reserved: 0,
+    };
+    let storage = [(&partials).into(), factor.into(), not_finite.into()];
+    Ok([norm, gpu.dispatch(&gpu.kernel(&clip_program(lanes))?, &params, &storage, 1)?])
+}
+
+/// Makes the commands of one step.
+pub(super) struct Maker<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) update: &'a Update<'a>,
+    pub(super) buffers: &'a Buffers<'a>,
+    /// The factors of a clip.
+    pub(super) factors: wgpu::Buffer,
+    pub(super) commands: Vec<Stepped>,
+}
+
+/// The commands of an optimizer's step, in order.
+pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Vec<Stepped>> {
+    let factors = gpu.buffer("factors of a clip", 4 + update.gradient_transform.spans.len())?;
+    let mut maker = Maker { gpu, update, buffers, factors, commands: Vec::new() };
+    maker.clip()?;
+    match update.optimizer.per_tensor() {
+        None => maker.elementwise()?,
+        Some(per_tensor) => {
+            maker.tensor_directions(per_tensor.factored)?;
+            if let Some(newton_schulz) = per_tensor.orthogonal {
+                maker.orthogonalize(&newton_schulz)?;
+            }
+            maker.tensor_apply_update()?;
+        }
+    }
+    if let Some(weight) = update.average {
+        maker.average(weight)?;
+    }
+    Ok(maker.commands)
+}
+
+impl Maker<'_> {
+    /// A dispatch that reads the uniform of the step.
+    pub(super) fn stepped(
+        &mut self,
+        program: &Program,
+        storage: &[Slice],
+        workgroups: usize,
+    ) -> Result<()> {
+        let kernel = self.gpu.kernel(program)?;
+        let size = (size_of::<OptimizerParams>() as u64).next_multiple_of(16);
+        let uniform = Slice { buffer: self.buffers.uniform, offset: 0, size: Some(size) };
+        let bindings = self.gpu.bind(&kernel, uniform, storage)?;
+        let command =
+            Command::Dispatch { kernel, bindings, parameters: 0, workgroups: workgroups as u32 };
+        self.commands.push(Stepped { command, reads_step: true });
+        Ok(())
+    }
+
+    pub(super) fn fixed(&mut self, commands: impl IntoIterator<Item = Command>) {
+        self.commands
+            .extend(commands.into_iter().map(|command| Stepped { command, reads_step: false }));
+    }
+
+    pub(super) fn state(&self, number: usize) -> Slice<'_> {
+        let bytes = 4 * state_stride(self.update.length) as u64;
+        Slice { buffer: self.buffers.states, offset: number as u64 * bytes, size: Some(bytes) }
+    }
+
+    pub(super) fn dummy(&self) -> Result<wgpu::Buffer> {
+        self.gpu.buffer("no state", 64 * MOST_STATES)
+    }
+
+    pub(super) fn clip(&mut self) -> Result<()> {
+        let GradientTransform { spans, clip, skip_non_finite } = self.update.gradient_transform;
+        let Buffers { spans: table, parameters, gradients, not_finite, .. } = *self.buffers;
+        let global = match clip {
+            Some(Clip::GlobalNorm { limit, epsilon }) => Some([limit, epsilon]),
+            _ => skip_non_finite.then_some([ANY, 0.0]),
+        };
+        if let Some(limit) = global {
+            let lengths = [self.update.length, spans.len()];
+            let buffers = [table, parameters, gradients, &self.factors, not_finite];
+            let commands = self::clip(self.gpu, limit, lengths, buffers)?;
+            self.fixed(commands);
+        }
+        if let Some(Clip::Norm(_)) = clip {
+            let factors = self.factors.clone();
+            self.tensor_norms(true, &factors)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn elementwise(&mut self) -> Result<()> {
+        let (dummy, factors, buffers) = (self.dummy()?, self.factors.clone(), *self.buffers);
+        let mut storage =
+            [buffers.spans, buffers.parameters, buffers.gradients].map(Slice::from).to_vec();
+        storage.extend(state_slices(&buffers, self.update, &dummy, MOST_STATES));
+        storage.push((&factors).into());
+        let program = optimizer_program(self.update.optimizer, &self.update.gradient_transform);
+        self.stepped(&program, &storage, self.update.length.div_ceil(256))
+    }
+
+    /// average += weight (parameters − average), in the state behind the optimizer's own.
+    pub(super) fn average(&mut self, weight: f64) -> Result<()> {
+        let number = self.update.optimizer.states();
+        let params = AverageParams {
+            length: self.update.length as u32,
+            weight: weight as f32,
+            reserved: [0; 2],
+        };
+        let kernel = self.gpu.kernel(&average_program(&self.update.gradient_transform))?;
+        let storage = [self.buffers.parameters.into(), self.state(number), (&self.factors).into()];
+        let command = self.gpu.dispatch(
+            &kernel,
+            &params,
+            &storage,
+            (self.update.length as u32).div_ceil(64),
+        )?;
+        self.fixed([command]);
+        Ok(())
+    }
+}
+
+/// The states of the optimizer, and a place of its own for each that it has not.
+pub(super) fn state_slices<'b>(
+    buffers: &Buffers<'b>,
+    update: &Update,
+    dummy: &'b wgpu::Buffer,
+    count: usize,
+) -> Vec<Slice<'b>> {
+    let bytes = 4 * state_stride(update.length) as u64;
+    let place = |number: usize| match number < update.optimizer.states() {
+        true => Slice { buffer: buffers.states, offset: number as u64 * bytes, size: Some(bytes) },
+        false => Slice { buffer: dummy, offset: 256 * number as u64, size: Some(256) },
+    };
+    (0..count).map(place).collect()
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(super) struct AverageParams {
+    pub(super) length: u32,
+    pub(super) weight: f32,
+    pub(super) reserved: [u32; 2],
+}

@@ -1,0 +1,53 @@
+//! The batches of an epoch with what they have in common.
+
+use crate::nn::train::callback::Callback;
+use crate::nn::train::engine::{Batch, Outcome, TrainingSpec};
+use crate::nn::train::options::StepReport;
+use crate::nn::train::progress::Bar;
+
+/// What the batches of an epoch have in common.
+pub(crate) struct Pass<'p> {
+    pub training_spec: &'p TrainingSpec,
+    /// All of the epoch.
+    pub batches: &'p [Batch],
+    pub(super) watcher: &'p Watcher<'p>,
+}
+
+/// Who watches an epoch.
+pub(super) struct Watcher<'f> {
+    pub(super) bar: Option<Bar>,
+    pub(super) on_step: Option<&'f Callback<StepReport>>,
+    pub(super) epoch: usize,
+}
+
+impl Watcher<'_> {
+    /// Tells the callback the steps from `first` on; true where it asks for the end.
+    pub(super) fn asks(
+        &self,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+        outcomes: &[Outcome],
+        first: usize,
+    ) -> bool {
+        let Some(call) = self.on_step else { return false };
+        let batches = batches.len();
+        if training_spec.optimizer.whole_batch() {
+            // All batches are one step.
+            let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
+            return outcomes.len() == batches
+                && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });
+        }
+        let steps = outcomes.iter().enumerate().skip(first);
+        let reports = steps.map(|(place, outcome)| StepReport {
+            batch: place + 1,
+            batches,
+            loss: outcome.loss,
+        });
+        // Each is told, also behind one at which it would end.
+        let mut ends = false;
+        for report in reports {
+            ends |= call.ends(self.epoch, &report);
+        }
+        ends
+    }
+}
