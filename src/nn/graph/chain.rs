@@ -1,4 +1,4 @@
-//! Chains of dense layers: what the fused small-model kernel and populations train.
+//! Chains of dense layers, for the fused small-model kernel and for populations.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use crate::nn::ops::dense::Dense;
 use crate::nn::ops::softmax::Softmax;
 use crate::nn::optimizers::ParameterSpan;
 
-/// A dense layer with its activation, and where its parameters lie.
+/// A dense layer with its activation and the offset of its parameters.
 #[derive(Clone, Debug)]
 pub(crate) struct ChainLayer {
     pub inputs: usize,
     pub units: usize,
     pub bias: bool,
     pub activation: Arc<dyn Activation>,
-    /// W begins here, row-major, and b follows at once: the gradient of both is one matrix product.
+    /// Offset of W, row-major; b follows directly, so that one matrix product gives both
+    /// gradients.
     pub offset: usize,
 }
 
@@ -33,7 +34,7 @@ impl ChainLayer {
     }
 }
 
-/// Dense layers behind each other and nothing else.
+/// A sequence of dense layers.
 #[derive(Clone, Debug)]
 pub(crate) struct DenseChain {
     pub layers: Vec<ChainLayer>,
@@ -50,7 +51,8 @@ impl DenseChain {
 }
 
 impl Graph {
-    /// The graph as a chain of dense layers, each with at most one activation; none if it is anything else.
+    /// The graph as a chain of dense layers with at most one activation each; `None` for any other
+    /// graph.
     pub fn as_dense_chain(&self) -> Option<DenseChain> {
         let mut layers: Vec<ChainLayer> = Vec::new();
         let mut has_activation = true;

@@ -20,7 +20,7 @@ pub(crate) struct CpuWalk<R> {
     scratch: [Vec<R>; MOST_INPUTS],
 }
 
-/// Where the gradient of one input of a node goes.
+/// The destination of the gradient of one input of a node.
 #[derive(Clone, Debug)]
 struct Target {
     way: Contribution,
@@ -30,7 +30,7 @@ struct Target {
     in_place: bool,
 }
 
-/// What a walk reads.
+/// The values that a walk reads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights<'a, R> {
     pub all: &'a [R],
@@ -45,7 +45,7 @@ impl<'a, R> Weights<'a, R> {
 }
 
 impl<R: Precision> CpuWalk<R> {
-    /// Makes room for a batch of so many rows, of which a chunk takes so many.
+    /// Allocates the memory of a batch with `rows` rows, `chunk` of them in a chunk.
     pub fn begin(&mut self, graph: &Graph, request: Request, [rows, chunk]: [usize; 2]) {
         self.rows = rows;
         self.current =
@@ -63,18 +63,18 @@ impl<R: Precision> CpuWalk<R> {
         }
     }
 
-    /// Fills all memory with NaN, so that what is read before it was written shows.
+    /// Fills all memory with NaN, which exposes reads of memory that was not written.
     #[cfg(test)]
     pub fn poison(&mut self) {
         self.slots.iter_mut().for_each(|memory| memory.fill(R::new(f64::NAN)));
     }
 
-    /// So many elements of a tensor; none where the walk does not have it.
+    /// The first `elements` of a tensor; empty if this walk does not have it.
     pub fn tensor(&self, tensor: Tensor, elements: usize) -> &[R] {
         self.slot(tensor).map_or(&[], |slot| &self.slots[slot][..elements])
     }
 
-    /// As [`CpuWalk::tensor`], to be written.
+    /// As [`CpuWalk::tensor`], mutable.
     pub fn tensor_mut(&mut self, tensor: Tensor, elements: usize) -> &mut [R] {
         match self.slot(tensor) {
             Some(slot) => &mut self.slots[slot][..elements],
@@ -82,7 +82,7 @@ impl<R: Precision> CpuWalk<R> {
         }
     }
 
-    /// Lets somebody write one tensor while he reads another.
+    /// Calls `work` with one tensor to read and another one to write.
     pub fn with_both<T>(
         &mut self,
         (read, written): (Tensor, Tensor),
@@ -102,7 +102,7 @@ impl<R: Precision> CpuWalk<R> {
         self.plans.get(self.current).and_then(|plan| plan.slot(tensor))
     }
 
-    /// Takes all rows through some nodes.
+    /// Runs a range of nodes forward, on all rows.
     pub fn forward(
         &mut self,
         graph: &Graph,
@@ -112,7 +112,7 @@ impl<R: Precision> CpuWalk<R> {
         nodes.into_iter().try_for_each(|node| self.forward_rows(graph, weights, node, 0..self.rows))
     }
 
-    /// Takes some rows through a node; its output holds these rows alone.
+    /// Runs a node forward on some rows. Its output holds only these rows.
     pub fn forward_rows(
         &mut self,
         graph: &Graph,
@@ -141,7 +141,7 @@ impl<R: Precision> CpuWalk<R> {
         done
     }
 
-    /// Takes all rows back through some nodes, the last one first.
+    /// Runs a range of nodes backward, in reverse order, on all rows.
     pub fn backward(
         &mut self,
         graph: &Graph,
@@ -156,7 +156,7 @@ impl<R: Precision> CpuWalk<R> {
         Ok(())
     }
 
-    /// Takes some rows back through a node; the gradient of its output holds these rows alone.
+    /// Runs a node backward on some rows. The gradient of its output holds only these rows.
     pub fn backward_rows(
         &mut self,
         graph: &Graph,
@@ -212,7 +212,7 @@ impl<R: Precision> CpuWalk<R> {
         done
     }
 
-    /// Where the gradients of a node's inputs go.
+    /// The destinations of the gradients of a node's inputs.
     fn targets(
         &self,
         graph: &Graph,
@@ -229,7 +229,8 @@ impl<R: Precision> CpuWalk<R> {
         })
     }
 
-    /// The memory that the gradients are written to, taken out of the walk so that the rest of it can be read meanwhile.
+    /// Takes the memory of the gradients out of the walk, so that the rest can be read while
+    /// they are written.
     fn take_out(&mut self, targets: &[Option<Target>; MOST_INPUTS]) -> [Vec<R>; MOST_INPUTS] {
         array::from_fn(|number| match &targets[number] {
             Some(Target { in_place: false, way: Contribution::Write, slot, .. }) => {
@@ -244,8 +245,9 @@ impl<R: Precision> CpuWalk<R> {
         })
     }
 
-    /// Puts it back, and adds what is to be added. An op that works in place has left its contribution in `grad_output`, which is that
-    /// gradient's own memory where it is the first one.
+    /// Returns that memory and adds second contributions. An op that works in place leaves its
+    /// contribution in `grad_output`, which is the memory of the input's gradient if it is the
+    /// first one.
     fn put_back(
         &mut self,
         targets: [Option<Target>; MOST_INPUTS],
@@ -266,7 +268,7 @@ impl<R: Precision> CpuWalk<R> {
         }
     }
 
-    /// Some rows of a node's inputs.
+    /// A range of rows of a node's inputs.
     fn inputs(&self, graph: &Graph, node: usize, rows: &Range<usize>) -> [&[R]; MOST_INPUTS] {
         array::from_fn(|number| match graph.nodes[node].inputs.get(number) {
             Some(&value) if self.slot(Tensor::Value(value.0)).is_some() => {
@@ -277,7 +279,7 @@ impl<R: Precision> CpuWalk<R> {
         })
     }
 
-    /// Elements of a row of a tensor; 0 where the walk does not have it.
+    /// Elements per row of a tensor; 0 if this walk does not have it.
     fn width(&self, graph: &Graph, tensor: Tensor) -> usize {
         match (self.slot(tensor), tensor) {
             (None, _) => 0,

@@ -1,8 +1,9 @@
-//! Rewrites of a graph that join ops where one kernel does the work of both. Each is tested against the graph without it.
+//! Graph rewrites that fuse ops for which one kernel exists. Each is tested against the unfused
+//! graph.
 //!
 //! | rule | before | after |
 //! |---|---|---|
-//! | `epilogues` | dense, then an activation by element | the activation in the epilogue of the dense layer's product |
+//! | `epilogues` | dense, then an elementwise activation | the activation in the epilogue of the dense layer's product |
 //! | `derivatives` | a dense layer's input gradient, then the derivative of the activation below | the derivative in the epilogue of that product |
 //! | `chunked_head` | the last dense layer over all rows, then the loss | both over a chunk of the rows at a time |
 
@@ -32,10 +33,10 @@ fn only_reader(graph: &Graph, value: Value) -> Option<usize> {
     readers.next().filter(|_| readers.next().is_none())
 }
 
-/// Bias and activation in the epilogue of the product, where nobody else reads the sums.
+/// Moves bias and activation into the epilogue of the product, if no other node reads the sums.
 pub(crate) fn epilogues(graph: &Graph) -> Result<Graph> {
     let mut nodes: Vec<Node> = Vec::new();
-    // The value that each of the old graph's became.
+    // The new value of each old one.
     let mut renamed = vec![Value(0)];
     for (number, node) in graph.nodes.iter().enumerate() {
         let inputs: Vec<Value> = node.inputs.iter().map(|value| renamed[value.0]).collect();
@@ -54,8 +55,9 @@ pub(crate) fn epilogues(graph: &Graph) -> Result<Graph> {
     graph.with_nodes(nodes)
 }
 
-/// The derivative of an activation in the epilogue of the next layer's input gradient, where nobody else reads the activation.
-/// Behind [`epilogues`]; the last layer is left out where it is taken in chunks, since its product then writes a part of the gradient alone.
+/// Moves the derivative of an activation into the epilogue of the next layer's input gradient, if
+/// no other node reads the activation. Runs after [`epilogues`]. A chunked head is left out: its
+/// product writes one chunk of the gradient.
 pub(crate) fn derivatives(graph: &Graph, is_chunked: bool) -> Result<Graph> {
     let mut nodes = graph.nodes.clone();
     for number in 0..nodes.len() - usize::from(is_chunked) {
@@ -75,7 +77,8 @@ pub(crate) fn derivatives(graph: &Graph, is_chunked: bool) -> Result<Graph> {
     graph.with_nodes(nodes)
 }
 
-/// The last dense layer as the head that takes the rows in chunks; none if the graph does not end in a layer without activation.
+/// Marks the last dense layer as a chunked head; `None` if the graph does not end in a dense layer
+/// without activation.
 pub(crate) fn chunked_head(graph: &Graph) -> Result<Option<Graph>> {
     let mut nodes = graph.nodes.clone();
     let Some(last) = nodes.last_mut() else { return Ok(None) };

@@ -9,7 +9,7 @@ use crate::nn::ops::add;
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
 
-/// Where the parameters of a graph and their gradients lie.
+/// The buffers of a graph's parameters and of their gradients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights<'a> {
     pub all: &'a wgpu::Buffer,
@@ -28,7 +28,7 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// A graph with the buffers of a batch.
+/// A graph with the buffers for a batch.
 #[derive(Debug)]
 pub(crate) struct GpuWalk<'a> {
     graph: &'a Graph,
@@ -40,7 +40,7 @@ pub(crate) struct GpuWalk<'a> {
 }
 
 impl<'a> GpuWalk<'a> {
-    /// Makes room for a batch of so many rows, of which a chunk takes so many.
+    /// Allocates the buffers of a batch with `rows` rows, `chunk` of them in a chunk.
     pub fn new(
         recorder: &mut Recorder,
         graph: &'a Graph,
@@ -68,18 +68,18 @@ impl<'a> GpuWalk<'a> {
         })
     }
 
-    /// The buffers that tensors share.
+    /// The buffers, each shared by the tensors of a slot.
     #[cfg(test)]
     pub fn slots(&self) -> &[wgpu::Buffer] {
         &self.slots
     }
 
-    /// Records all rows' way through some nodes.
+    /// Records the forward pass of a range of nodes, on all rows.
     pub fn forward(&self, recorder: &mut Recorder, nodes: Range<usize>) -> Result<()> {
         nodes.into_iter().try_for_each(|node| self.forward_rows(recorder, node, 0..self.rows))
     }
 
-    /// Records some rows' way through a node; its output holds these rows alone.
+    /// Records the forward pass of a node on some rows. Its output holds only these rows.
     pub fn forward_rows(
         &self,
         recorder: &mut Recorder,
@@ -104,7 +104,7 @@ impl<'a> GpuWalk<'a> {
         recorder.scope(|recorder| of.op.forward_gpu(recorder, &io))
     }
 
-    /// Records all rows' way back through some nodes, the last one first.
+    /// Records the backward pass of a range of nodes, in reverse order, on all rows.
     pub fn backward(
         &self,
         recorder: &mut Recorder,
@@ -116,7 +116,8 @@ impl<'a> GpuWalk<'a> {
             .try_for_each(|node| self.backward_rows(recorder, node, 0..self.rows, accumulate))
     }
 
-    /// Records some rows' way back through a node; the gradient of its output holds these rows alone.
+    /// Records the backward pass of a node on some rows. The gradient of its output holds only
+    /// these rows.
     pub fn backward_rows(
         &self,
         recorder: &mut Recorder,
@@ -140,7 +141,7 @@ impl<'a> GpuWalk<'a> {
         let (of, saves) = (&self.graph.nodes[node], self.plan.saves[node]);
         let (grad_output, in_place) =
             (self.tensor(Tensor::Gradient(node + 1))?, of.op.in_place().backward);
-        // What was not saved may have been written over: it is bound nowhere.
+        // A value that was not saved may have been overwritten, so it is not bound.
         let operand = |value: usize, is_saved: bool| match is_saved {
             true => self.operand(value),
             false => Ok(Operand { buffer: &self.dummy, width: self.graph.width(Value(value)) }),
@@ -188,7 +189,7 @@ impl<'a> GpuWalk<'a> {
             .try_for_each(|(sum, addend, elements)| add::add_to(recorder, sum, &addend, elements))
     }
 
-    /// What a node saves, or the dummy binding.
+    /// The tensor that a node saves, or the dummy binding.
     fn saved(&self, node: Option<usize>) -> &wgpu::Buffer {
         let slot = node.and_then(|node| self.plan.slot(Tensor::Saved(node)));
         slot.map_or(&self.dummy, |slot| &self.slots[slot])

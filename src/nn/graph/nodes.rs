@@ -1,4 +1,4 @@
-//! Graph: nodes in topological order, and the parameters that they have, by path.
+//! Graph: nodes in topological order, and their parameters by path.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use crate::nn::layers::embedding::Embedding;
 use crate::nn::optimizers::{Clip, Optimizer, ParameterSpan};
 use crate::{Error, Result};
 
-/// The stream of random numbers that tables begin with; those below are the weights'.
+/// Random stream of tables; lower streams belong to weights.
 const TABLE_STREAM: u64 = 1 << 32;
 
-/// The graph's input, or the output of a node.
+/// The input of the graph, or the output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Value(pub usize);
 
-/// An op with what goes into it. Its output is the value of the node's number + 1.
+/// An op with its inputs. The output of node n is value n + 1.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub path: String,
     pub op: Arc<dyn Op>,
     pub inputs: Vec<Value>,
-    /// Its parameters in the flat buffer, in order.
+    /// The ranges of its parameters in the flat buffer, in order.
     pub ranges: Vec<Range<usize>>,
 }
 
-/// A parameter in its place.
+/// A parameter and its offset.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameter {
     /// The path of its node and its name: `layers.0.weight`.
@@ -34,7 +34,7 @@ pub(crate) struct Parameter {
     pub shape: Shape,
     pub initial: Initial,
     pub gradient: GradientKind,
-    /// Where it begins: in the flat buffer, or behind it among the tables.
+    /// Offset in the flat buffer, or among the tables behind it.
     offset: usize,
 }
 
@@ -45,24 +45,25 @@ impl Parameter {
     }
 }
 
-/// The ops of a model. A node reads values that were made before it.
+/// The ops of a model. A node reads only values of earlier nodes.
 #[derive(Clone, Debug)]
 pub(crate) struct Graph {
     pub nodes: Vec<Node>,
     pub parameters: Vec<Parameter>,
     /// Of the input and of each node's output.
     shapes: Vec<Shape>,
-    /// Elements of the flat buffer. The parameters of a node lie behind each other and begin at a multiple of four, so that kernels
-    /// may read vectors; the gaps are 0 and stay so, since their gradient is.
+    /// Elements of the flat buffer. The parameters of a node are contiguous and begin at a multiple
+    /// of four, so that kernels can load vectors. Gaps are 0 and stay 0, as their gradient is 0.
     pub length: usize,
-    /// Elements of the tables, which lie in buffers of their own, and behind the flat buffer where all is written down in a row.
+    /// Elements of the tables. They have buffers of their own; in files and snapshots they follow
+    /// the flat buffer.
     table_length: usize,
-    /// The flat buffer's tensors in turn; a gap belongs to a tensor without columns.
+    /// The tensors of the flat buffer, in order. A gap belongs to a tensor without columns.
     pub spans: Vec<ParameterSpan>,
 }
 
 impl Graph {
-    /// The graph of an input of that shape that goes nowhere yet.
+    /// A graph without nodes, for inputs of this shape.
     pub fn new(input: Shape) -> Self {
         let (nodes, parameters, spans) = (Vec::new(), Vec::new(), Vec::new());
         Graph { nodes, parameters, shapes: vec![input], length: 0, table_length: 0, spans }
@@ -72,15 +73,16 @@ impl Graph {
         Value(0)
     }
 
-    /// Adds a node; gives its output.
+    /// Adds a node and returns its output.
     ///
     /// # Errors
-    /// What the op says of the shapes of its inputs; [`Error::TooLarge`] for more parameters than kernels count.
+    /// The op's error for the shapes of its inputs; [`Error::TooLarge`] for more parameters than
+    /// 32-bit offsets address.
     pub fn add(&mut self, path: &str, op: impl Op, inputs: &[Value]) -> Result<Value> {
         self.add_boxed(path, Arc::new(op), inputs)
     }
 
-    /// As [`Graph::add`], of an op whose type is not known.
+    /// As [`Graph::add`], for a boxed op.
     pub fn add_boxed(&mut self, path: &str, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Value> {
         let unknown = inputs.iter().find(|value| value.0 >= self.shapes.len());
         if inputs.is_empty() || inputs.len() > MOST_INPUTS || unknown.is_some() {
@@ -136,7 +138,8 @@ impl Graph {
         Ok(Value(self.nodes.len()))
     }
 
-    /// Moves the end of the flat buffer to a multiple of four. The gap goes to the last tensor, or, where that has columns, to one of its own.
+    /// Pads the flat buffer to a multiple of four. The gap joins the last tensor, or becomes a
+    /// tensor of its own if the last one has columns.
     fn close_gap(&mut self) {
         let end = self.length.next_multiple_of(4);
         let padding = end - self.length;
@@ -147,7 +150,7 @@ impl Graph {
         self.length = end;
     }
 
-    /// The same parameters under other nodes, which give the shapes that follow from theirs.
+    /// The same parameters with other nodes, whose shapes are inferred again.
     pub fn with_nodes(&self, nodes: Vec<Node>) -> Result<Graph> {
         let mut shapes = vec![self.shapes[0].clone()];
         for node in &nodes {
@@ -173,7 +176,7 @@ impl Graph {
         self.nodes[node].inputs.iter().map(|&value| self.shape(value)).collect()
     }
 
-    /// What the graph ends in.
+    /// The output of the last node.
     pub fn last(&self) -> Value {
         Value(self.nodes.len())
     }
@@ -197,7 +200,7 @@ impl Graph {
         self.width(self.last())
     }
 
-    /// Where a parameter lies in all of them: the flat buffer with the tables behind it.
+    /// The range of a parameter in the flat buffer with the tables behind it.
     pub fn range(&self, parameter: &Parameter) -> Range<usize> {
         let start = match parameter.gradient {
             GradientKind::Dense => parameter.offset,
@@ -211,7 +214,7 @@ impl Graph {
         self.parameters.iter().find(|parameter| parameter.path == path)
     }
 
-    /// The node whose parameter is a table, and the table.
+    /// The node with a table as parameter, and the table.
     pub fn table(&self) -> Option<(usize, Embedding)> {
         let table =
             self.parameters.iter().find(|parameter| parameter.gradient == GradientKind::Rows)?;
@@ -241,20 +244,20 @@ impl Graph {
         self.parameters.iter().map(Parameter::length).sum()
     }
 
-    /// How many rows are predicted at a time: fewer than usual where the ids of a row stand for so many numbers that a batch of them would
-    /// pass 32 MiB, or what the kernels of an embedding count.
+    /// Batch size of predictions: smaller than usual if the embedding vectors of a batch would exceed
+    /// 32 MiB, or the number of ids that the kernels address.
     pub fn prediction_batch(&self) -> usize {
         const USUAL: usize = 1024;
         const MOST_NUMBERS: usize = 8 << 20;
         self.embedding().map_or(USUAL, |table| (MOST_NUMBERS / table.outputs()).clamp(1, USUAL))
     }
 
-    /// Whether anything is added to the loss.
+    /// True if a penalty is added to the loss.
     pub fn is_regularized(&self) -> bool {
         self.spans.iter().any(ParameterSpan::is_regularized)
     }
 
-    /// The tensors, where a step depends on them.
+    /// The tensors, if a step depends on them.
     pub fn spans_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[ParameterSpan] {
         let needed = self.is_regularized()
             || optimizer.per_tensor().is_some()
@@ -262,7 +265,7 @@ impl Graph {
         if needed { &self.spans } else { &[] }
     }
 
-    /// The parameters that a seed begins with: the n-th matrix takes the n-th stream of random numbers.
+    /// The initial parameters of a seed. The n-th matrix uses the n-th random stream.
     pub fn initial_parameters(&self, seed: u64) -> Vec<f64> {
         let (mut all, mut stream) = (vec![0.0; self.all_length()], 0);
         for parameter in &self.parameters {

@@ -1,12 +1,15 @@
-//! Op: what a node of a graph is. One file per op under `nn/ops`, its shaders under `shaders/ops`.
+//! Op: the function of a graph's node. One file per op in `nn/ops`, its shaders in `shaders/ops`.
 //!
-//! An op states its output's shape, its parameters and what its backward reads, and has forward and backward once for the CPU
-//! (over [`Real`](crate::cpu::real::Real): f32, and f64 as the reference) and once for a GPU. Two rules keep an op short:
+//! An op declares the shape of its output, its parameters and the tensors that its backward reads.
+//! It implements forward and backward once for the CPU (generic over [`Real`](crate::cpu::real::Real):
+//! f32, and f64 as the reference) and once for GPUs. Two rules keep an op short:
 //!
-//! * **An op only ever writes.** A value that is used twice has two contributions to its gradient. The first is written where the
-//!   gradient lies; a later one is written to scratch memory and added by whoever walks the graph. Gradients of parameters are the
-//!   exception: a batch may be a part of a greater one, so an op adds to them where `accumulate` says so.
-//! * **`grad_output` may be overwritten.** Nobody reads it behind the backward of the op that made the value.
+//! * **An op writes, it never adds.** A value with two readers gets two contributions to its
+//!   gradient. The first one is written to the gradient itself, a later one to scratch memory, from which the
+//!   walk adds it. Gradients of parameters are the exception: for gradient accumulation over
+//!   micro-batches an op adds to them if `accumulate` is set.
+//! * **`grad_output` may be overwritten.** It is not read after the backward of the op that
+//!   produced the value.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -18,20 +21,20 @@ use crate::nn::layers::initializer::Initializer;
 use crate::runtime::pipeline::Program;
 use crate::runtime::recorder::Recorder;
 
-/// Inputs of an op at the most.
+/// Maximum number of inputs of an op.
 pub(crate) const MOST_INPUTS: usize = 4;
 
-/// The axes of one sample; the axis of the batch is in front of them.
+/// The axes of one sample, without the batch axis.
 pub(crate) type Shape = Vec<usize>;
 
-/// The line of an op in the list: `nn::ops::OPS`.
+/// An op's entry in the list `nn::ops::OPS`.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub name: &'static str,
-    /// Ops to test it with, each with the shapes of its inputs.
+    /// Example ops for the tests, with the shapes of their inputs.
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests of all ops read it"))]
     pub examples: fn() -> Vec<Example>,
-    /// Every program of its own, for the checks of the shaders.
+    /// All programs that only this op uses, for the shader checks.
     pub programs: fn() -> Vec<Program>,
 }
 
@@ -43,7 +46,7 @@ pub(crate) struct Example {
     pub inputs: Vec<Shape>,
 }
 
-/// Factors of what is added to the loss for a parameter.
+/// Factors of the penalties on a parameter.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Penalties {
     pub l1: f64,
@@ -51,7 +54,7 @@ pub(crate) struct Penalties {
     pub proximal_l1: f64,
 }
 
-/// The values that a parameter begins with.
+/// Initial values of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Initial {
     Zeros,
@@ -64,16 +67,17 @@ pub(crate) enum Initial {
 /// The form of a parameter's gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GradientKind {
-    /// As long as the parameter, in the flat buffer of all gradients.
+    /// Same length as the parameter, in the flat buffer of all gradients.
     Dense,
-    /// Rows of a table that ids name: the gradient is that of the op's output, row by row, and only these rows are moved.
+    /// Sparse: the gradient of the op's output holds the gradient of each row that an id selects,
+    /// and only these rows are updated.
     Rows,
 }
 
 /// A parameter of an op.
 #[derive(Clone, Debug)]
 pub(crate) struct ParameterSpec {
-    /// The last part of its path: `weight`.
+    /// Last component of its path, such as `weight`.
     pub name: &'static str,
     pub shape: Shape,
     pub initial: Initial,
@@ -81,38 +85,38 @@ pub(crate) struct ParameterSpec {
     pub gradient: GradientKind,
 }
 
-/// What the backward of an op reads of its forward.
+/// Tensors of the forward pass that an op's backward reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Saves {
     pub input: bool,
     pub output: bool,
-    /// Numbers of each sample that forward writes for backward alone.
+    /// Elements per sample of a tensor that forward writes only for backward.
     pub own: usize,
-    /// Those of the op that made the input.
+    /// The saved tensor of the op that produced the input.
     pub own_of_input: bool,
 }
 
-/// Where an op of one input works in place.
+/// The passes in which an op with one input works in place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InPlace {
-    /// On a GPU `output` holds the input when forward begins.
+    /// On a GPU `output` holds the input before forward runs.
     pub forward_gpu: bool,
-    /// Backward turns `grad_output` into the gradient of the input where it stands.
+    /// Backward replaces `grad_output` by the gradient of the input.
     pub backward: bool,
 }
 
-/// A node's function with its derivative.
+/// The function of a node and its derivative.
 pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
-    /// Its line in the list.
+    /// Its entry in the list.
     fn entry(&self) -> &'static Entry;
 
     /// The shape of its output.
     ///
     /// # Errors
-    /// What does not fit, with the name of the op, what was found and what is allowed.
+    /// Inputs that do not fit, with the op's name, the shapes found and those allowed.
     fn output(&self, inputs: &[&Shape]) -> Result<Shape>;
 
-    /// Its parameters, in the order in which they lie behind each other.
+    /// Its parameters, in memory order.
     fn parameters(&self, _inputs: &[&Shape]) -> Vec<ParameterSpec> {
         Vec::new()
     }
@@ -127,7 +131,7 @@ pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()>;
 }
 
-/// Forward and backward on the CPU, written once over the precision.
+/// Forward and backward on the CPU, generic over the precision.
 pub(crate) trait Cpu<R> {
     fn forward(&self, io: Forward<R>) -> Result<()>;
     fn backward(&self, io: Backward<R>) -> Result<()>;
@@ -160,7 +164,7 @@ pub(crate) struct Parameters<'a, R> {
 }
 
 impl<'a, R> Parameters<'a, R> {
-    /// The parameter of that number; empty if the node has it not.
+    /// The parameter with this index; empty if the node does not have it.
     pub fn get(&self, number: usize) -> &'a [R] {
         self.ranges.get(number).map_or(&[], |range| &self.all[range.clone()])
     }
@@ -174,7 +178,7 @@ pub(crate) struct Gradients<'a, R> {
 }
 
 impl<R> Gradients<'_, R> {
-    /// That of the parameter of that number; empty if the node has it not.
+    /// The gradient of the parameter with this index; empty if the node does not have it.
     pub fn get(&mut self, number: usize) -> &mut [R] {
         match self.ranges.get(number) {
             Some(range) => &mut self.all[range.clone()],
@@ -183,20 +187,20 @@ impl<R> Gradients<'_, R> {
     }
 }
 
-/// What forward reads and writes on the CPU.
+/// Inputs and outputs of a forward pass on the CPU.
 #[derive(Debug)]
 pub(crate) struct Forward<'a, R> {
     pub rows: usize,
     pub inputs: &'a [&'a [R]],
-    /// The batch's ids, where a graph takes ids; its input is empty then.
+    /// The ids of the batch if the graph takes ids; its input is then empty.
     pub ids: &'a [i32],
     pub parameters: Parameters<'a, R>,
     pub output: &'a mut [R],
-    /// [`Saves::own`] numbers of each sample.
+    /// [`Saves::own`] elements per sample.
     pub saved: &'a mut [R],
 }
 
-/// What backward reads and writes on the CPU.
+/// Inputs and outputs of a backward pass on the CPU.
 #[derive(Debug)]
 pub(crate) struct Backward<'a, R> {
     pub rows: usize,
@@ -205,25 +209,25 @@ pub(crate) struct Backward<'a, R> {
     /// Empty unless [`Saves::output`].
     pub output: &'a [R],
     pub saved: &'a [R],
-    /// What the op that made the input saved, with [`Saves::own_of_input`].
+    /// The saved tensor of the op that produced the input, with [`Saves::own_of_input`].
     pub saved_of_input: &'a [R],
     pub parameters: Parameters<'a, R>,
     pub grad_output: &'a mut [R],
-    /// To be written; none where nobody asks, and none of an op that works in place.
+    /// To be written. `None` if not needed, and for an op that works in place.
     pub grad_inputs: &'a mut [Option<&'a mut [R]>],
     pub grad_parameters: Gradients<'a, R>,
-    /// Adds to the gradients of the parameters.
+    /// Add to the gradients of the parameters instead of overwriting them.
     pub accumulate: bool,
 }
 
-/// Numbers on a GPU, so many for each sample.
+/// A tensor on a GPU with `width` elements per sample.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operand<'a> {
     pub buffer: &'a wgpu::Buffer,
     pub width: usize,
 }
 
-/// Where a node's parameters and their gradients lie on a GPU.
+/// The buffers of a node's parameters and of their gradients on a GPU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GpuParameters<'a> {
     pub all: &'a wgpu::Buffer,
@@ -234,36 +238,36 @@ pub(crate) struct GpuParameters<'a> {
     pub table: Option<&'a wgpu::Buffer>,
 }
 
-/// What forward reads and writes on a GPU.
+/// Inputs and outputs of a forward pass on a GPU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GpuForward<'a> {
     pub rows: usize,
-    /// The row of the inputs that the output's first one belongs to: 0 but in the chunked head.
+    /// Row of the inputs that the first row of the output belongs to; not 0 only in a chunked head.
     pub first_row: usize,
     pub inputs: &'a [Operand<'a>],
     pub parameters: GpuParameters<'a>,
     pub output: Operand<'a>,
-    /// [`Saves::own`] numbers of each sample, or a dummy binding.
+    /// [`Saves::own`] elements per sample, or a dummy binding.
     pub saved: &'a wgpu::Buffer,
 }
 
-/// What backward reads and writes on a GPU.
+/// Inputs and outputs of a backward pass on a GPU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GpuBackward<'a> {
     pub rows: usize,
     /// As [`GpuForward::first_row`], of inputs and their gradients.
     pub first_row: usize,
-    /// Only to be read with [`Saves::input`].
+    /// Readable only with [`Saves::input`].
     pub inputs: &'a [Operand<'a>],
-    /// Only to be read with [`Saves::output`].
+    /// Readable only with [`Saves::output`].
     pub output: Operand<'a>,
     pub saved: &'a wgpu::Buffer,
-    /// What the op that made the input saved, or a dummy binding.
+    /// The saved tensor of the op that produced the input, or a dummy binding.
     pub saved_of_input: &'a wgpu::Buffer,
     pub parameters: GpuParameters<'a>,
     pub grad_output: &'a wgpu::Buffer,
-    /// To be written; none where nobody asks, and none of an op that works in place.
+    /// To be written. `None` if not needed, and for an op that works in place.
     pub grad_inputs: &'a [Option<&'a wgpu::Buffer>],
-    /// Adds to the gradients of the parameters.
+    /// Add to the gradients of the parameters instead of overwriting them.
     pub accumulate: bool,
 }

@@ -1,51 +1,52 @@
-//! Plan: the steps of a batch, and which of its values share memory.
+//! Plan: the steps of a batch, and the assignment of its tensors to shared memory.
 //!
-//! A batch walks forward over the nodes, through the loss and, where it learns, backward over the nodes in reverse. Each tensor
-//! of that walk has a span: from the step that writes it first to the step that reads it last. Spans that do not meet share a
-//! slot. A slot is a whole buffer and no part of one: wgpu tracks usage by buffer, and one that is read and written in the same
-//! dispatch is an error, however far apart the places lie. Tensors of one step never share.
+//! A batch runs forward over the nodes, through the loss and, in training, backward over the nodes
+//! in reverse. Each tensor is live from the step that first writes it to the step that last reads it.
+//! Tensors that are not live at the same time can share a slot (interval graph colouring). A slot is
+//! a whole buffer rather than a range of one: wgpu tracks usage per buffer, and reading and writing
+//! disjoint ranges of a buffer in one dispatch is a validation error.
 
 use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::graph::op::Saves;
 
-/// What a plan depends on, but for how many rows there are.
+/// The properties that a plan depends on, except for the number of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// Goes as far as the loss, and not only to the predictions.
+    /// Computes the loss, not only predictions.
     pub scores: bool,
-    /// Goes backward behind the loss.
+    /// Runs backward after the loss.
     pub learns: bool,
-    /// The last node and the loss take the rows in chunks.
+    /// The last node and the loss run on one chunk of rows at a time.
     pub chunked: bool,
-    /// Ops may work in place going forward, as they do on a GPU.
+    /// Ops may work in place in the forward pass, as they do on a GPU.
     pub in_place_forward: bool,
-    /// The graph's input lies elsewhere: ids, which are no numbers of the walk's precision.
+    /// The input is kept outside of the walk: ids, which are integers.
     pub input_elsewhere: bool,
-    /// Tensors share memory. Without, each has its own: the tests compare the two.
+    /// Tensors share memory. Tests compare with a plan in which each has its own.
     pub shares: bool,
 }
 
-/// A tensor of the walk.
+/// A tensor of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tensor {
     Value(usize),
-    /// What a node saves for its backward.
+    /// The tensor that a node saves for backward.
     Saved(usize),
     Gradient(usize),
 }
 
-/// How a contribution to a gradient gets there.
+/// The way in which a backward pass contributes to a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contribution {
-    /// Nobody asks for this gradient.
+    /// The gradient is not needed.
     None,
-    /// The first one is written.
+    /// The first contribution is written.
     Write,
-    /// A later one is added to what is there.
+    /// A later one is added.
     Add,
 }
 
-/// The memory of a walk.
+/// The memory layout of a walk.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub request: Request,
@@ -53,16 +54,16 @@ pub(crate) struct Plan {
     values: Vec<Option<usize>>,
     saved: Vec<Option<usize>>,
     gradients: Vec<Option<usize>>,
-    /// What each node's backward reads.
+    /// The tensors that each node's backward reads.
     pub saves: Vec<Saves>,
-    /// For each node, how its backward contributes to the gradients of its inputs.
+    /// For each node, its contributions to the gradients of its inputs.
     pub contributions: Vec<Vec<Contribution>>,
-    /// Which nodes have anything to do going backward.
+    /// For each node, whether it has a backward pass.
     pub goes_back: Vec<bool>,
     pub slots: Vec<Slot>,
 }
 
-/// A piece of memory: the largest number of elements that a row takes, for tensors of all rows and for those of a chunk.
+/// A buffer's size: the maximum of elements per row, for tensors of all rows and of a chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slot {
     pub of_rows: usize,
@@ -70,13 +71,13 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Elements for so many rows, of which a chunk takes so many.
+    /// Elements for this number of rows and rows per chunk.
     pub fn elements(&self, rows: usize, chunk: usize) -> usize {
         (self.of_rows * rows).max(self.of_chunk * chunk)
     }
 }
 
-/// A tensor with the steps between which it lives. Steps count forward from 1, node by node; before them the batch is gathered.
+/// A tensor and its live range. Step 0 gathers the batch, step 1 is the first node.
 #[derive(Debug)]
 struct Span {
     tensor: Tensor,
@@ -86,7 +87,7 @@ struct Span {
     last: usize,
 }
 
-/// The steps of a graph of so many nodes, as numbers.
+/// Step numbers for a graph with this number of nodes.
 #[derive(Clone, Copy)]
 struct Steps {
     nodes: usize,
@@ -105,14 +106,14 @@ impl Steps {
         2 + 2 * self.nodes - node
     }
 
-    /// The optimizer's step, or whoever reads the predictions.
+    /// The optimizer's step, or the download of predictions.
     fn end(self) -> usize {
         3 + 2 * self.nodes
     }
 }
 
 impl Plan {
-    /// Plans the walk over a graph.
+    /// Plans a walk over a graph.
     pub fn new(graph: &Graph, request: Request) -> Plan {
         let walk = Walk::new(graph, request);
         let spans = walk.spans();
@@ -139,7 +140,7 @@ impl Plan {
         plan
     }
 
-    /// Where a tensor lies, if the walk has it.
+    /// The slot of a tensor, if the walk has it.
     pub fn slot(&self, tensor: Tensor) -> Option<usize> {
         match tensor {
             Tensor::Value(value) => self.values[value],
@@ -149,14 +150,14 @@ impl Plan {
     }
 }
 
-/// A graph with what is known of its walk before memory is handed out.
+/// A graph with the properties of its walk that memory assignment needs.
 struct Walk<'g> {
     graph: &'g Graph,
     request: Request,
     steps: Steps,
     saves: Vec<Saves>,
     contributions: Vec<Vec<Contribution>>,
-    /// Values whose gradient is asked for.
+    /// For each value, whether its gradient is needed.
     wanted: Vec<bool>,
 }
 
@@ -173,7 +174,7 @@ impl<'g> Walk<'g> {
         walk
     }
 
-    /// A gradient is asked for where parameters lie upstream of it.
+    /// The gradient of a value is needed if it depends on parameters.
     fn wanted(&self) -> Vec<bool> {
         let mut wanted = vec![false; self.graph.nodes.len() + 1];
         for (number, node) in self.graph.nodes.iter().enumerate() {
@@ -222,25 +223,25 @@ impl<'g> Walk<'g> {
         self.wanted[1..].to_vec()
     }
 
-    /// The value whose memory a node's output takes over.
+    /// The value whose memory the output of a node reuses in place.
     fn taken_over(&self, node: usize) -> Option<usize> {
         let op = &self.graph.nodes[node];
         let source = *op.inputs.first()?;
-        // The batch itself is not written over, nor what another node or a backward reads.
+        // The batch is not overwritten, nor a value that another node or a backward pass reads.
         let is_alone = source.0 > 0 && self.graph.readers(source).count() == 1;
         let is_saved = self.saves[node].input || source.0 > 0 && self.saves[source.0 - 1].output;
         let may = self.request.in_place_forward && op.op.in_place().forward_gpu && is_alone;
         (may && !(is_saved && self.request.learns)).then_some(source.0)
     }
 
-    /// The gradient that a node's backward turns into that of its input where it stands.
+    /// The value whose gradient replaces that of the node's output in place.
     fn turned(&self, node: usize) -> Option<usize> {
         let op = &self.graph.nodes[node];
         let writes = self.contributions[node].first() == Some(&Contribution::Write);
         (op.op.in_place().backward && writes).then(|| op.inputs[0].0)
     }
 
-    /// Tensors with memory of their own.
+    /// The live ranges of tensors that are not aliases.
     fn spans(&self) -> Vec<Span> {
         let (graph, steps, count) = (self.graph, self.steps, self.graph.nodes.len());
         let mut spans = Vec::new();
@@ -300,7 +301,7 @@ impl<'g> Walk<'g> {
         spans
     }
 
-    /// The step that reads a value last, or what takes its memory over.
+    /// The last step that reads a value or its in-place successor.
     fn last_use(&self, value: usize) -> usize {
         let (graph, steps, count) = (self.graph, self.steps, self.graph.nodes.len());
         let mut last = if value == count { steps.end() } else { 0 };
@@ -329,13 +330,13 @@ impl<'g> Walk<'g> {
         last
     }
 
-    /// The step of a node's backward. In chunks the last node's belongs to the loss.
+    /// The step of a node's backward pass. A chunked head runs it within the loss.
     fn back_at(&self, node: usize) -> usize {
         let is_head = self.request.chunked && node + 1 == self.steps.nodes;
         if is_head { self.steps.loss() } else { self.steps.backward(node) }
     }
 
-    /// The step that reads a gradient last, or what it is turned into.
+    /// The last step that reads a gradient or its in-place successor.
     fn end_of_gradient(&self, value: usize) -> usize {
         let node = value - 1;
         if !self.request.learns {
@@ -350,7 +351,7 @@ impl<'g> Walk<'g> {
         })
     }
 
-    /// Gives what takes memory over the slot of what it takes it from.
+    /// Assigns the slots of aliases.
     fn aliases(&self, plan: &mut Plan) {
         for node in 0..self.graph.nodes.len() {
             if let Some(source) = self.taken_over(node) {
@@ -365,7 +366,8 @@ impl<'g> Walk<'g> {
     }
 }
 
-/// Hands slots to spans, the wide first where several begin together: each takes the free slot that wastes least, or a new one.
+/// Assigns slots to live ranges in order of their first step, wide ones first. Each takes the free
+/// slot that grows least, or a new one.
 fn colour(spans: &[Span], shares: bool) -> (Vec<Slot>, Vec<usize>) {
     let mut order: Vec<usize> = (0..spans.len()).collect();
     order.sort_by_key(|&number| (spans[number].first, std::cmp::Reverse(spans[number].width)));
@@ -375,7 +377,7 @@ fn colour(spans: &[Span], shares: bool) -> (Vec<Slot>, Vec<usize>) {
         let span = &spans[number];
         let size = |slot: &Slot| if span.in_chunk { slot.of_chunk } else { slot.of_rows };
         let free = (0..slots.len()).filter(|&slot| shares && ends[slot] < span.first);
-        // How much it would grow, and then how much of it would lie idle.
+        // Growth first, then unused size.
         let cost =
             |&slot: &usize| (span.width.saturating_sub(size(&slots[slot])), size(&slots[slot]));
         let place = free.min_by_key(cost).unwrap_or_else(|| {
