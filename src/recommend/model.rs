@@ -276,7 +276,7 @@ impl Model {
             .description
             .user_features
             .as_ref()
-            .is_some_and(|side| side.report_of(user as usize));
+            .is_some_and(|side| side.has_table_feature(user as usize));
         if by_features || !self.seen_by(user).is_empty() {
             return Ok(());
         }
