@@ -33,8 +33,8 @@ use crate::{Error, Result};
 /// A description of a model: the length of its input, then dense layers.
 ///
 /// ```
-/// use gradus::{Dense, Device, Fit, Sequential, activations::{Relu, Softmax}, losses::Mse, optimizers::Adam};
-/// use ndarray::array;
+/// use gradus::{Dense, Device, Fit, Sequential, activations::{Relu, Softmax}, losses::Mse,
+/// optimizers::Adam}; use ndarray::array;
 ///
 /// let x = array![[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.8, 0.3]];
 /// let y = array![[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]];
@@ -73,17 +73,20 @@ impl Sequential {
         }
     }
 
-    /// A model that begins with an embedding: a row of features is so many `ids`, whole numbers from 0 to `rows` − 1, and the first layer
-    /// gets the vectors of `width` numbers that they name, one behind the other: `ids` · `width` numbers. Keras `Embedding` with `Flatten`
-    /// behind it. The table begins uniform in [−0.05, 0.05).
+    /// A model that begins with an embedding: a row of features is so many `ids`, whole numbers
+    /// from 0 to `rows` − 1, and the first layer gets the vectors of `width` numbers that they
+    /// name, one behind the other: `ids` · `width` numbers. Keras `Embedding` with `Flatten` behind
+    /// it. The table begins uniform in [−0.05, 0.05).
     ///
-    /// A step moves the rows of the table that the batch named and no others, with the optimizer of [`Model::compile`]: as
-    /// [`crate::Embedding::update`], which says what that leaves out. Penalties are those of the layers alone. The ids are features like any other,
-    /// in f32, which holds whole numbers up to 2²⁴. What looks at all gradients or weights at once is refused: clips, `skip_non_finite` and
-    /// averages of [`crate::Fit`], and populations.
+    /// A step moves the rows of the table that the batch named and no others, with the optimizer of
+    /// [`Model::compile`]: as [`crate::Embedding::update`], which says what that leaves out.
+    /// Penalties are those of the layers alone. The ids are features like any other, in f32, which
+    /// holds whole numbers up to 2²⁴. What looks at all gradients or weights at once is refused:
+    /// clips, `skip_non_finite` and averages of [`crate::Fit`], and populations.
     ///
-    /// With [`crate::losses::LinearCrossEntropy`] the last layer, which then has no activation, is fused with the loss: its outputs, one for each
-    /// class, are held for a chunk of rows at a time.
+    /// With [`crate::losses::LinearCrossEntropy`] the last layer, which then has no activation, is
+    /// fused with the loss: its outputs, one for each class, are held for a chunk of rows at a
+    /// time.
     ///
     /// ```
     /// use gradus::{Dense, Device, Fit, Sequential, losses::LinearCrossEntropy, optimizers::Adam};
@@ -122,20 +125,21 @@ impl Sequential {
         self
     }
 
-    /// Both at once: λ(ρ Σ|w| + (1 − ρ) Σw²) over the weights of every layer that has none of its own, with λ ≥ 0 and the share ρ of
-    /// l1 in [0, 1]; see [`Dense::elastic_net`].
+    /// Both at once: λ(ρ Σ|w| + (1 − ρ) Σw²) over the weights of every layer that has none of its
+    /// own, with λ ≥ 0 and the share ρ of l1 in [0, 1]; see [`Dense::elastic_net`].
     pub fn elastic_net(self, factor: f64, l1_ratio: f64) -> Self {
         self.l1(factor * l1_ratio).l2(factor * (1.0 - l1_ratio))
     }
 
-    /// l1 Σ|w| as a proximal step behind each update, which leaves exact zeros, over the weights of every layer that has none of
-    /// its own (default 0); see [`Dense::proximal_l1`].
+    /// l1 Σ|w| as a proximal step behind each update, which leaves exact zeros, over the weights of
+    /// every layer that has none of its own (default 0); see [`Dense::proximal_l1`].
     pub fn proximal_l1(mut self, l1: f64) -> Self {
         self.proximal_l1 = l1;
         self
     }
 
-    /// What the weights and the order of the batches follow from (default 7). Equal on every device.
+    /// What the weights and the order of the batches follow from (default 7). Equal on every
+    /// device.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -167,7 +171,8 @@ impl Sequential {
     /// The model with its first weights on a device.
     ///
     /// # Errors
-    /// [`crate::Error::Option`] for a size of 0 or a penalty below 0, [`crate::Error::Empty`] without layers, and what the device says.
+    /// [`crate::Error::Option`] for a size of 0 or a penalty below 0, [`crate::Error::Empty`]
+    /// without layers, and what the device says.
     pub fn on(self, device: &Device) -> Result<Model> {
         let graph = self.graph()?;
         let mut engine: Box<dyn Engine> = match device {
@@ -214,8 +219,8 @@ pub struct Model {
     pub(crate) training: Option<Training>,
 }
 
-/// Which rows were held out, to validate with, before a model saw them: saved with it, so that they stay held out where its training
-/// goes on.
+/// Which rows were held out, to validate with, before a model saw them: saved with it, so that they
+/// stay held out where its training goes on.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct HeldOut {
     /// What the order of the rows followed from, the last of which were held out.
@@ -224,8 +229,8 @@ pub struct HeldOut {
     pub share: f64,
 }
 
-/// What the columns and classes of a model are called where its data comes from: saved with it, so that another file
-/// is read as the first one was. Empty where nobody said.
+/// What the columns and classes of a model are called where its data comes from: saved with it, so
+/// that another file is read as the first one was. Empty where nobody said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -286,17 +291,20 @@ fn fused_head(model: &Sequential, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss
 }
 
 impl Model {
-    /// Chooses the loss and the optimizer: Keras' `compile`. A model that was trained before keeps its weights and
-    /// begins with a fresh state of the optimizer.
+    /// Chooses the loss and the optimizer: Keras' `compile`. A model that was trained before keeps
+    /// its weights and begins with a fresh state of the optimizer.
     ///
-    /// [`crate::losses::LinearCrossEntropy`] takes the model's last layer for its own: the same training as with cross-entropy on that layer's
-    /// outputs, of which it never holds more than a chunk of rows.
+    /// [`crate::losses::LinearCrossEntropy`] takes the model's last layer for its own: the same
+    /// training as with cross-entropy on that layer's outputs, of which it never holds more than a
+    /// chunk of rows.
     ///
     /// # Errors
-    /// [`crate::Error::Input`] for a last layer whose activation the loss takes itself: a softmax or sigmoid under a loss of logits;
-    /// [`crate::Error::Option`] for an option outside its domain, and, where the model begins with an embedding, for an optimizer that looks at
-    /// whole tensors or keeps averaged weights; [`crate::Error::Input`] for a loss that takes other inputs than predictions and targets, and
-    /// for [`crate::losses::LinearCrossEntropy`] behind a last layer with an activation.
+    /// [`crate::Error::Input`] for a last layer whose activation the loss takes itself: a softmax
+    /// or sigmoid under a loss of logits; [`crate::Error::Option`] for an option outside its
+    /// domain, and, where the model begins with an embedding, for an optimizer that looks at whole
+    /// tensors or keeps averaged weights; [`crate::Error::Input`] for a loss that takes other
+    /// inputs than predictions and targets, and for [`crate::losses::LinearCrossEntropy`] behind a
+    /// last layer with an activation.
     pub fn compile(
         self,
         loss: impl Loss + 'static,
@@ -314,7 +322,8 @@ impl Model {
         self.compile_known(loss, optimizer)
     }
 
-    /// As [`Model::compile_boxed`] of a file: what was trained once goes on, whatever its last layer is.
+    /// As [`Model::compile_boxed`] of a file: what was trained once goes on, whatever its last
+    /// layer is.
     pub(crate) fn compile_known(
         mut self,
         loss: Box<dyn Loss>,
@@ -328,10 +337,12 @@ impl Model {
         Ok(self)
     }
 
-    /// Takes `mean` off each feature and divides by `scale` before anything else; saved with the model.
+    /// Takes `mean` off each feature and divides by `scale` before anything else; saved with the
+    /// model.
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] if there is not one number for each feature, [`crate::Error::Option`] for a scale of 0.
+    /// [`crate::Error::Shape`] if there is not one number for each feature,
+    /// [`crate::Error::Option`] for a scale of 0.
     pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
         if self.description.embedding.is_some() {
             return Err(Error::Input {
@@ -370,13 +381,14 @@ impl Model {
         self.names = Names { features, classes, target };
     }
 
-    /// How the columns of a table become the features of this model, and its outputs numbers or classes of the targets.
+    /// How the columns of a table become the features of this model, and its outputs numbers or
+    /// classes of the targets.
     pub fn encoding(&self) -> Option<&Encoding> {
         self.encoding.as_ref()
     }
 
-    /// Says how the columns of a table become features; saved with the model. Features and targets that the model is handed are encoded
-    /// already: [`Encoding::apply`].
+    /// Says how the columns of a table become features; saved with the model. Features and targets
+    /// that the model is handed are encoded already: [`Encoding::apply`].
     pub fn set_encoding(&mut self, encoding: Encoding) {
         self.encoding = Some(encoding);
     }
@@ -384,8 +396,8 @@ impl Model {
     /// Predictions for rows of features: [rows, units of the last layer].
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] if a row has not as many features as the model, [`crate::Error::Empty`] without rows,
-    /// [`crate::Error::NonFinite`] for NaN or infinities.
+    /// [`crate::Error::Shape`] if a row has not as many features as the model,
+    /// [`crate::Error::Empty`] without rows, [`crate::Error::NonFinite`] for NaN or infinities.
     pub fn predict<S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -427,7 +439,8 @@ impl Model {
         self.compiled.as_ref().map(|compiled| &*compiled.loss)
     }
 
-    /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a softmax.
+    /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a
+    /// softmax.
     pub fn predicts_classes(&self) -> bool {
         let takes_classes = self.loss().is_some_and(|loss| {
             !matches!(
@@ -440,8 +453,8 @@ impl Model {
         self.outputs() > 1 && (takes_classes || softmax)
     }
 
-    /// Whether an output is the logarithm of the number that it stands for, as [`crate::losses::PoissonNll`] has it: e to the power of it is
-    /// the prediction.
+    /// Whether an output is the logarithm of the number that it stands for, as
+    /// [`crate::losses::PoissonNll`] has it: e to the power of it is the prediction.
     pub fn predicts_logarithms(&self) -> bool {
         self.loss().is_some_and(|loss| {
             let is_number =
@@ -455,7 +468,8 @@ impl Model {
         self.description.output_activation()
     }
 
-    /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
+    /// The schedule that the model was last trained with, and whether it counts epochs: to go on
+    /// with it ([`crate::Fit::shared_schedule`]).
     pub fn schedule(&self) -> Option<(Arc<dyn Schedule>, bool)> {
         self.schedule.as_ref().map(|learning_rate_policy| {
             (learning_rate_policy.schedule.clone(), learning_rate_policy.by_epoch)
@@ -472,23 +486,29 @@ impl Model {
         self.held_out = Some(held_out);
     }
 
-    /// Whether the training that it is in, or was last in, took its rows in blocks ([`Model::fit_blocks`]): in that order it goes on.
+    /// Whether the training that it is in, or was last in, took its rows in blocks
+    /// ([`Model::fit_blocks`]): in that order it goes on.
     pub fn takes_blocks(&self) -> bool {
         self.training.as_ref().is_some_and(|training| training.options.in_blocks)
     }
 
-    /// The options of the training that the model was saved in, or was last in, to go on with it: those that its numbers depend on, its
-    /// schedule and its average, and as many epochs as are left, which may be none. Rows to validate on, the checkpoint and callbacks
-    /// are to be given again. None for a model that was not trained.
+    /// The options of the training that the model was saved in, or was last in, to go on with it:
+    /// those that its numbers depend on, its schedule and its average, and as many epochs as are
+    /// left, which may be none. Rows to validate on, the checkpoint and callbacks are to be given
+    /// again. None for a model that was not trained.
     ///
     /// ```
-    /// use gradus::{Dense, Device, EarlyStopping, Fit, Model, Sequential, losses::Mse, optimizers::Adam};
+    /// use gradus::{Dense, Device, EarlyStopping, Fit, Model, Sequential, losses::Mse,
+    /// optimizers::Adam};
     /// # use ndarray::array;
     /// # let (x, y) = (array![[0.0_f32], [1.0], [2.0]], array![[0.0_f32], [1.0], [2.0]]);
     /// # let path = std::env::temp_dir().join(format!("gradus-resume-{}.safetensors", std::process::id()));
-    /// let mut model = Sequential::new(1).then(Dense::new(1)).on(&Device::cpu())?.compile(Mse::new(), Adam::new())?;
-    /// let fit = Fit::new().epochs(9).early_stopping(EarlyStopping::new().patience(3)).checkpoint(&path);
-    /// model.fit(&x, &y, fit.on_epoch(|epoch, _| if epoch < 4 { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }))?;
+    /// let mut model =
+    /// Sequential::new(1).then(Dense::new(1)).on(&Device::cpu())?.compile(Mse::new(),
+    /// Adam::new())?; let fit =
+    /// Fit::new().epochs(9).early_stopping(EarlyStopping::new().patience(3)).checkpoint(&path);
+    /// model.fit(&x, &y, fit.on_epoch(|epoch, _| if epoch < 4 { std::ops::ControlFlow::Continue(())
+    /// } else { std::ops::ControlFlow::Break(()) }))?;
     ///
     /// // Another day, or behind a crash:
     /// let mut model = Model::load(&path, &Device::cpu())?;
@@ -505,8 +525,8 @@ impl Model {
         Some(fit)
     }
 
-    /// The epochs of the training that the model was saved in, or was last in. None of one that early stopping ended, and none of a model that
-    /// was not trained.
+    /// The epochs of the training that the model was saved in, or was last in. None of one that
+    /// early stopping ended, and none of a model that was not trained.
     pub fn history(&self) -> &[Epoch] {
         self.training.as_ref().map_or(&[], |training| &training.monitor.history.epochs)
     }
@@ -537,8 +557,9 @@ impl Model {
         Ok((0..self.description.layers.len()).filter_map(layer).collect())
     }
 
-    /// Every parameter by its path, in the order in which they are saved: `embedding.weight`, `layers.0.weight`, `layers.0.bias` and so
-    /// on. PyTorch's `named_parameters`; a weight is [inputs, units].
+    /// Every parameter by its path, in the order in which they are saved: `embedding.weight`,
+    /// `layers.0.weight`, `layers.0.bias` and so on. PyTorch's `named_parameters`; a weight is
+    /// [inputs, units].
     ///
     /// ```
     /// use gradus::{Dense, Device, Sequential};

@@ -9,8 +9,8 @@
 //! | `cpu.rs`, `gpu.rs` | the walk on each device |
 //! | `chain.rs` | chains of dense layers, for the kernel that takes a small model whole |
 //!
-//! There is no tape: the walk of a batch depends on its size and on nothing in it. A derivative is a method of its op and not a
-//! rewrite of the graph, since ops are as coarse as kernels.
+//! There is no tape: the walk of a batch depends on its size and on nothing in it. A derivative is
+//! a method of its op and not a rewrite of the graph, since ops are as coarse as kernels.
 
 pub(crate) mod chain;
 pub(crate) mod cpu;

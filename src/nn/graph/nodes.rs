@@ -244,8 +244,8 @@ impl Graph {
         self.parameters.iter().map(Parameter::length).sum()
     }
 
-    /// Batch size of predictions: smaller than usual if the embedding vectors of a batch would exceed
-    /// 32 MiB, or the number of ids that the kernels address.
+    /// Batch size of predictions: smaller than usual if the embedding vectors of a batch would
+    /// exceed 32 MiB, or the number of ids that the kernels address.
     pub fn prediction_batch(&self) -> usize {
         const USUAL: usize = 1024;
         const MOST_NUMBERS: usize = 8 << 20;

@@ -1,13 +1,14 @@
 //! Op: the function of a graph's node. One file per op in `nn/ops`, its shaders in `shaders/ops`.
 //!
 //! An op declares the shape of its output, its parameters and the tensors that its backward reads.
-//! It implements forward and backward once for the CPU (generic over [`Real`](crate::cpu::real::Real):
-//! f32, and f64 as the reference) and once for GPUs. Two rules keep an op short:
+//! It implements forward and backward once for the CPU (generic over
+//! [`Real`](crate::cpu::real::Real): f32, and f64 as the reference) and once for GPUs. Two rules
+//! keep an op short:
 //!
 //! * **An op writes, it never adds.** A value with two readers gets two contributions to its
-//!   gradient. The first one is written to the gradient itself, a later one to scratch memory, from which the
-//!   walk adds it. Gradients of parameters are the exception: for gradient accumulation over
-//!   micro-batches an op adds to them if `accumulate` is set.
+//!   gradient. The first one is written to the gradient itself, a later one to scratch memory, from
+//! which the   walk adds it. Gradients of parameters are the exception: for gradient accumulation
+//! over   micro-batches an op adds to them if `accumulate` is set.
 //! * **`grad_output` may be overwritten.** It is not read after the backward of the op that
 //!   produced the value.
 

@@ -1,10 +1,10 @@
 //! Plan: the steps of a batch, and the assignment of its tensors to shared memory.
 //!
 //! A batch runs forward over the nodes, through the loss and, in training, backward over the nodes
-//! in reverse. Each tensor is live from the step that first writes it to the step that last reads it.
-//! Tensors that are not live at the same time can share a slot (interval graph colouring). A slot is
-//! a whole buffer rather than a range of one: wgpu tracks usage per buffer, and reading and writing
-//! disjoint ranges of a buffer in one dispatch is a validation error.
+//! in reverse. Each tensor is live from the step that first writes it to the step that last reads
+//! it. Tensors that are not live at the same time can share a slot (interval graph colouring). A
+//! slot is a whole buffer rather than a range of one: wgpu tracks usage per buffer, and reading and
+//! writing disjoint ranges of a buffer in one dispatch is a validation error.
 
 use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::graph::op::Saves;

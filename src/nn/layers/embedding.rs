@@ -1,4 +1,5 @@
-//! The embedding layer that a model may begin with: its inputs are ids, and what goes on is the rows of a table that they name.
+//! The embedding layer that a model may begin with: its inputs are ids, and what goes on is the
+//! rows of a table that they name.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,8 @@ use crate::{Error, Result};
 /// Ids are features, and f32 holds whole numbers up to here.
 const MOST_ROWS: usize = 1 << 24;
 
-/// A table of `rows` vectors of `width` numbers; `ids` of them, one behind the other, are the input of the first layer.
+/// A table of `rows` vectors of `width` numbers; `ids` of them, one behind the other, are the input
+/// of the first layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Embedding {
     pub ids: usize,

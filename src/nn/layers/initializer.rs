@@ -1,6 +1,8 @@
-//! How the weights of a layer begin: random numbers of a variance that keeps signals at one size from layer to layer.
+//! How the weights of a layer begin: random numbers of a variance that keeps signals at one size
+//! from layer to layer.
 //!
-//! They are made on the host, in f64, from a seed, and rounded to f32 once, so a model begins with the same bits on every device.
+//! They are made on the host, in f64, from a seed, and rounded to f32 once, so a model begins with
+//! the same bits on every device.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +10,8 @@ use crate::cpu::random::Random;
 
 /// How the weight matrix of a dense layer begins. Biases begin at zero.
 ///
-/// With m inputs and n outputs; U is uniform, N normal with mean 0 and the given standard deviation:
+/// With m inputs and n outputs; U is uniform, N normal with mean 0 and the given standard
+/// deviation:
 ///
 /// | | drawn from | variance | fits | Keras | PyTorch (`torch.nn.init`) |
 /// |---|---|---|---|---|---|
@@ -18,8 +21,8 @@ use crate::cpu::random::Random;
 /// | `HeNormal` | N(√(2 / m)) | 2 / m | the same | `he_normal`, but cut at two deviations | `kaiming_normal_(nonlinearity="relu")` |
 /// | `Zeros` | 0 | 0 | a single layer; deeper, all units would learn the same | `zeros` | `zeros_` |
 ///
-/// Sources: X. Glorot, Y. Bengio, *Understanding the difficulty of training deep feedforward neural networks* (2010);
-/// K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers* (2015).
+/// Sources: X. Glorot, Y. Bengio, *Understanding the difficulty of training deep feedforward neural
+/// networks* (2010); K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers* (2015).
 ///
 /// ```
 /// use gradus::layers::Initializer;
@@ -46,7 +49,8 @@ pub enum Initializer {
 }
 
 impl Initializer {
-    /// The `inputs · outputs` weights of a layer, row by row; `stream` is another one for each layer of a model.
+    /// The `inputs · outputs` weights of a layer, row by row; `stream` is another one for each
+    /// layer of a model.
     pub fn fill(self, inputs: usize, outputs: usize, seed: u64, stream: u64) -> Vec<f32> {
         let deviation = self.variance(inputs, outputs).sqrt();
         let mut random = Random::new(seed, stream);
@@ -85,8 +89,9 @@ mod tests {
         Initializer::HeNormal,
     ];
 
-    /// The standard error of a sample variance of n values is σ²·√((κ − 1) / n), κ = 1.8 (uniform) or 3 (normal); that of the mean
-    /// σ / √n. Five of them leave one false alarm in 1.7 million, and the seed is fixed.
+    /// The standard error of a sample variance of n values is σ²·√((κ − 1) / n), κ = 1.8 (uniform)
+    /// or 3 (normal); that of the mean σ / √n. Five of them leave one false alarm in 1.7 million,
+    /// and the seed is fixed.
     #[test]
     fn mean_and_variance_are_those_of_the_formula() {
         let cases = [
@@ -109,7 +114,8 @@ mod tests {
         }
     }
 
-    /// Of 60,000 weights the largest lies within 0.1 % of the bound: (1 − 0.001)⁶⁰⁰⁰⁰ = 10⁻²⁶ that it does not.
+    /// Of 60,000 weights the largest lies within 0.1 % of the bound: (1 − 0.001)⁶⁰⁰⁰⁰ = 10⁻²⁶ that
+    /// it does not.
     #[test]
     fn uniform_weights_fill_their_interval_and_stay_inside() {
         for (initializer, bound) in

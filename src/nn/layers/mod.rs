@@ -36,7 +36,8 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// So many units with a bias and no activation; the weights begin as [`Initializer::GlorotUniform`], the bias at 0.
+    /// So many units with a bias and no activation; the weights begin as
+    /// [`Initializer::GlorotUniform`], the bias at 0.
     pub fn new(units: usize) -> Self {
         let (activation, initializer) = (Arc::new(Identity), Initializer::default());
         Dense { units, activation, bias: true, initializer, l1: None, l2: None, proximal_l1: None }
@@ -65,13 +66,15 @@ impl Dense {
         self
     }
 
-    /// Adds l1 Σ|w| over the weights to what is minimised (default: the model's). The bias is left alone.
+    /// Adds l1 Σ|w| over the weights to what is minimised (default: the model's). The bias is left
+    /// alone.
     pub fn l1(mut self, l1: f64) -> Self {
         self.l1 = Some(l1);
         self
     }
 
-    /// Adds l2 Σw² over the weights, without a ½, as Keras (default: the model's). The bias is left alone.
+    /// Adds l2 Σw² over the weights, without a ½, as Keras (default: the model's). The bias is left
+    /// alone.
     pub fn l2(mut self, l2: f64) -> Self {
         self.l2 = Some(l2);
         self
@@ -79,14 +82,15 @@ impl Dense {
 
     /// Both at once: λ(ρ Σ|w| + (1 − ρ) Σw²), with λ ≥ 0 and the share ρ of l1 in [0, 1].
     ///
-    /// Source: H. Zou, T. Hastie, Regularization and variable selection via the elastic net, 2005 (whose Σw² this has; scikit-learn halves it).
+    /// Source: H. Zou, T. Hastie, Regularization and variable selection via the elastic net, 2005
+    /// (whose Σw² this has; scikit-learn halves it).
     pub fn elastic_net(self, factor: f64, l1_ratio: f64) -> Self {
         self.l1(factor * l1_ratio).l2(factor * (1.0 - l1_ratio))
     }
 
-    /// l1 Σ|w| as a proximal step behind each update: w ← sign(w) max(|w| − lr l1, 0), which leaves exact zeros where the
-    /// derivative of `l1` goes back and forth around them (default: the model's). The rate is the optimizer's, whatever it
-    /// divides its gradients by.
+    /// l1 Σ|w| as a proximal step behind each update: w ← sign(w) max(|w| − lr l1, 0), which leaves
+    /// exact zeros where the derivative of `l1` goes back and forth around them (default: the
+    /// model's). The rate is the optimizer's, whatever it divides its gradients by.
     ///
     /// Source: N. Parikh, S. Boyd, Proximal Algorithms, 2014.
     pub fn proximal_l1(mut self, l1: f64) -> Self {
@@ -100,9 +104,10 @@ impl Dense {
     }
 }
 
-/// What users put a model together from: it adds nodes to a graph.
+/// A building block of models: it adds nodes to a graph.
 pub(crate) trait Layer {
-    /// Adds the layer's nodes behind a value; gives what they end in. Where the layer has no penalties of its own those given hold.
+    /// Adds the layer's nodes after a value and returns their output. The given penalties are the
+    /// defaults of the layer's own.
     ///
     /// # Errors
     /// An option or a size outside its domain.

@@ -1,4 +1,5 @@
-//! Activation by element: y = f(x), dL/dx = dL/dy f'(x), of any entry of `nn::activations` but softmax, which is an op of its own.
+//! Elementwise activation: y = f(x), dL/dx = dL/dy f'(x), for every entry of `nn::activations`
+//! except softmax, which is an op of its own.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub(crate) struct Activate {
     pub activation: Arc<dyn Activation>,
 }
 
-/// Each activation by element, with each set of its options.
+/// All elementwise activations, with each set of their options.
 fn all() -> impl Iterator<Item = Arc<dyn Activation>> {
     let made = CATALOGUE.iter().flat_map(|entry| {
         let options = ["null"].into_iter().chain(entry.variants.iter().copied());
@@ -49,7 +50,8 @@ fn programs() -> Vec<Program> {
         .collect()
 }
 
-/// The programs of one activation by itself; in a dense layer its forward pass is the epilogue of a product.
+/// The standalone programs of an activation. In a dense layer its forward pass is the epilogue of a
+/// product.
 pub(crate) fn programs_of(activation: &dyn Activation, lanes: f64) -> [Program; 2] {
     [forward_program(activation, lanes), backward_program(activation, lanes)]
 }
@@ -69,8 +71,8 @@ fn backward_program(activation: &dyn Activation, lanes: f64) -> Program {
     program
 }
 
-/// Records dL/dx of an activation by element from dL/dy, where it stands. Of the buffers the first, what the activation was given, is read
-/// only where its derivative asks for it.
+/// Records dL/dx of an elementwise activation, in place of dL/dy. The first buffer, the input, is
+/// read only if the derivative needs it.
 pub(crate) fn backward_in_place(
     recorder: &mut Recorder,
     activation: &dyn Activation,

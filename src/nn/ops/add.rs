@@ -1,4 +1,5 @@
-//! Adds one tensor to another: the second contribution to a gradient, of a value that is used twice.
+//! Adds one tensor to another: the second contribution to a gradient, of a value that is used
+//! twice.
 
 use crate::Result;
 use crate::runtime::launch::lanes_of;

@@ -1,7 +1,8 @@
-//! Embedding: the rows of a table that ids name, one behind the other. PyTorch and Keras `Embedding` with a flatten behind it.
+//! Embedding: concatenates the rows of a table selected by ids. PyTorch and Keras `Embedding`
+//! followed by a flatten.
 //!
-//! The gradient of the table is that of the output, row by row: backward has nothing to compute, and the optimizer moves the rows that
-//! were named and no others (`nn::embedding`).
+//! The gradient of the table is that of the output, row by row: backward has nothing to compute,
+//! and the optimizer moves the rows that were named and no others (`nn::embedding`).
 
 use crate::cpu::real::Real;
 use crate::nn::embedding::host::gather_rows;

@@ -58,7 +58,8 @@ pub(crate) struct SummaryParams {
 
 /// The summary kernel of so many numbers; one workgroup.
 pub(crate) fn summary(gpu: &Gpu, numbers: usize) -> Result<Arc<Kernel>> {
-    // A batch of the whole data set has many rows, and eight lanes of software Vulkan would leave their loop at 65,535 turns.
+    // A batch of the whole data set has many rows, and eight lanes of software Vulkan would leave
+    // their loop at 65,535 turns.
     let lanes = if gpu.is_software() && numbers <= 1 << 17 { 8 } else { 256 };
     gpu.kernel(&Program::plain("summary", &[SUMMARY], vec![("WORKGROUP", lanes.into())]))
 }

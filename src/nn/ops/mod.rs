@@ -1,8 +1,9 @@
 //! Ops: what the nodes of a graph compute, one file each.
 //!
-//! A new op is one file here, its shaders under `shaders/ops`, and one line in the list. The file implements
-//! [`Op`](crate::nn::graph::op::Op); its entry says which examples the tests of all ops run it with: the rule of its shape, central
-//! differences in the middle of a graph, a value used twice, and each device against the reference.
+//! A new op is one file here, its shaders under `shaders/ops`, and one line in the list. The file
+//! implements [`Op`](crate::nn::graph::op::Op); its entry says which examples the tests of all ops
+//! run it with: the rule of its shape, central differences in the middle of a graph, a value used
+//! twice, and each device against the reference.
 
 pub(crate) mod activation;
 pub(crate) mod add;

@@ -1,4 +1,5 @@
-//! Softmax over a row: yₖ = e^(xₖ − max x)/Σⱼ e^(xⱼ − max x), dL/dxₖ = yₖ (gₖ − Σⱼ gⱼ yⱼ) with g = dL/dy. On a GPU both in place.
+//! Softmax over a row: yₖ = e^(xₖ − max x)/Σⱼ e^(xⱼ − max x), dL/dxₖ = yₖ (gₖ − Σⱼ gⱼ yⱼ) with g =
+//! dL/dy. On a GPU both in place.
 
 use crate::cpu::real::Real;
 use crate::nn::activations;
@@ -42,8 +43,8 @@ pub(crate) fn programs_of(lanes: f64) -> [Program; 2] {
     [forward_program(lanes), backward_program(lanes)]
 }
 
-/// One thread goes through a row of softmax three times, and Mesa's software Vulkan leaves the loops of an invocation,
-/// without a word, after 65,535 turns in all.
+/// One thread loops over a row of softmax three times, and Mesa's software Vulkan silently leaves
+/// all loops of an invocation after 65,535 iterations in total.
 fn check_width(gpu: &Gpu, width: usize) -> Result<()> {
     const MOST: usize = 16_384;
     if !gpu.is_software() || width <= MOST {
@@ -58,7 +59,7 @@ fn check_width(gpu: &Gpu, width: usize) -> Result<()> {
     })
 }
 
-/// Records softmax of rows where they stand.
+/// Records softmax over rows, in place.
 pub(crate) fn forward_in_place(
     recorder: &mut Recorder,
     [rows, width]: [usize; 2],
@@ -76,7 +77,7 @@ pub(crate) fn forward_in_place(
     )
 }
 
-/// Records dL/dx of softmax from dL/dy, where it stands.
+/// Records dL/dx of softmax, in place of dL/dy.
 pub(crate) fn backward_in_place(
     recorder: &mut Recorder,
     [rows, width]: [usize; 2],

@@ -1,5 +1,6 @@
-//! Every op of the list in the middle of a graph: central differences, a value used twice, each device against the reference; and
-//! fused against unfused, shared memory against memory of its own.
+//! Every op of the list in the middle of a graph: central differences, a value used twice, each
+//! device against the reference; and fused against unfused, shared memory against memory of its
+//! own.
 
 mod scale;
 mod sum;
@@ -32,7 +33,8 @@ struct Case {
     upstream: Vec<f64>,
 }
 
-/// What comes of a walk: the output, the gradients of all parameters (of a table the sum over the rows that name each of its rows).
+/// What comes of a walk: the output, the gradients of all parameters (of a table the sum over the
+/// rows that name each of its rows).
 #[derive(Debug, PartialEq)]
 struct Found {
     output: Vec<f64>,
@@ -222,7 +224,8 @@ fn examples() -> Vec<(&'static Entry, Example)> {
         .collect()
 }
 
-/// An op of one input with a dense layer and a factor before it, a factor behind it, and its output used twice.
+/// An op of one input with a dense layer and a factor before it, a factor behind it, and its output
+/// used twice.
 fn in_the_middle(entry: &Entry, example: Example) -> Graph {
     let mut graph = Graph::new(example.inputs[0].clone());
     let mut x = graph.input();
@@ -407,7 +410,8 @@ fn a_head_in_chunks_gives_what_all_rows_at_once_give() {
     assert!(fuse::chunked_head(&models()[1]).unwrap().is_none(), "it ends in an activation");
 }
 
-/// Memory is full of NaN before a walk: what is read before it was written, or was written over too early, shows.
+/// Memory is full of NaN before a walk: what is read before it was written, or was written over too
+/// early, shows.
 #[test]
 fn tensors_that_share_memory_give_the_bits_of_tensors_that_do_not() {
     let of_examples = examples().into_iter().map(|(entry, example)| in_the_middle(entry, example));

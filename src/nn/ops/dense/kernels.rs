@@ -1,4 +1,4 @@
-//! The kernels of a dense layer: matrix products with what goes before and after them.
+//! Kernels of a dense layer: matrix products with fused prologues and epilogues.
 
 use crate::Result;
 use crate::nn::activations::{Activation, Identity};
@@ -20,7 +20,7 @@ pub(crate) struct Forward<'a> {
     pub x: &'a wgpu::Buffer,
     pub parameters: &'a wgpu::Buffer,
     pub y: &'a wgpu::Buffer,
-    /// Takes what the activation was given, if its derivative asks for it; else any buffer that is bound to nothing else.
+    /// Receives the sums if the activation's derivative needs them; otherwise a dummy binding.
     pub sums: &'a wgpu::Buffer,
 }
 
@@ -52,7 +52,8 @@ pub(crate) fn weight_gradient(
     )
 }
 
-/// The gradient of a layer's input, times the derivative of the activation that made it: dZ Wᵀ ∘ f'.
+/// The gradient of a layer's input, times the derivative of the activation that made it: dZ Wᵀ ∘
+/// f'.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputGradient<'a> {
     /// The activation that made the input, by element.
@@ -61,7 +62,7 @@ pub(crate) struct InputGradient<'a> {
     pub grad_sums: &'a wgpu::Buffer,
     pub parameters: &'a wgpu::Buffer,
     pub grad_input: &'a wgpu::Buffer,
-    /// What the activation was given, if its derivative asks for it.
+    /// The sums of the activation, if its derivative needs them.
     pub sums_of_input: &'a wgpu::Buffer,
     pub x: &'a wgpu::Buffer,
 }

@@ -1,10 +1,10 @@
 //! Dense: y = x W + b. PyTorch `Linear`, whose weight is Wᵀ; Keras `Dense`.
 //!
-//! dL/dW = Xᵀ dY and dL/db = Σ dY over the rows, in one product with a row of ones below Xᵀ; dL/dX = dY Wᵀ. W is [inputs, units],
-//! row-major, and b follows at once.
+//! dL/dW = Xᵀ dY and dL/db = Σ dY over the rows, in one product with a row of ones below Xᵀ; dL/dX
+//! = dY Wᵀ. W is [inputs, units], row-major, and b follows at once.
 //!
-//! Its other fields are what `graph::fuse` puts in: an activation behind the sums, the derivative of the activation that made the
-//! input, and the order of a chunked head.
+//! Its other fields are what `graph::fuse` puts in: an activation behind the sums, the derivative
+//! of the activation that made the input, and the order of a chunked head.
 
 pub(crate) mod kernels;
 
@@ -39,13 +39,15 @@ pub(crate) struct Dense {
     pub bias: bool,
     pub initializer: Initializer,
     pub penalties: Penalties,
-    /// By element, behind the sums: `fuse::epilogues`.
+    /// Elementwise activation of the sums: `fuse::epilogues`.
     pub activation: Option<Arc<dyn Activation>>,
-    /// That which made the input: the input's gradient goes through its derivative. `fuse::derivatives`.
+    /// The activation that produced the input; its derivative is applied to the input's gradient.
+    /// `fuse::derivatives`.
     pub input_activation: Option<Arc<dyn Activation>>,
-    /// `grad_output` is that of the sums: the op behind has gone through the derivative.
+    /// `grad_output` is already the gradient of the sums: the next op has applied the derivative.
     pub derivative_is_behind: bool,
-    /// On the CPU the bias lies in the output before the product is added: one pass less over a wide output. `fuse::chunked_head`.
+    /// On the CPU the output starts from the bias and the product is added, which saves a pass over
+    /// a wide output. `fuse::chunked_head`.
     pub bias_first: bool,
 }
 
@@ -63,7 +65,7 @@ impl Dense {
         }
     }
 
-    /// The activation whose derivative `grad_output` has to go through.
+    /// The activation whose derivative backward has to apply to `grad_output`.
     fn own_derivative(&self) -> Option<&dyn Activation> {
         self.activation.as_deref().filter(|_| !self.derivative_is_behind)
     }

@@ -33,7 +33,8 @@ pub(crate) fn gather(gpu: &Gpu) -> Result<Arc<Kernel>> {
     gpu.kernel(&gather_program(lanes_of(gpu.is_software()).into()))
 }
 
-/// The gather kernel of lists, which writes `padding` behind each; a workgroup for each place of the batch.
+/// The gather kernel of lists, which writes `padding` behind each; a workgroup for each place of
+/// the batch.
 pub(crate) fn gather_lists(gpu: &Gpu, padding: f32) -> Result<Arc<Kernel>> {
     gpu.kernel(&gather_lists_program(lanes_of(gpu.is_software()).into(), padding))
 }

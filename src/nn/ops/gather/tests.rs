@@ -5,7 +5,8 @@ use std::mem::offset_of;
 use crate::nn::ops::gather::*;
 use crate::runtime::wgsl;
 
-/// The shader's members with their offsets; its size is the Rust struct's, whose end may be padding.
+/// The shader's members with their offsets; its size is the Rust struct's, whose end may be
+/// padding.
 fn asks(program: &Program, own: usize, expected: &[(&str, usize)]) {
     let module = wgsl::parse(&program.label, &program.header, &program.files).unwrap();
     let (size, members) = wgsl::struct_layout(&module.ir, "Params").expect("the shader has it");
@@ -37,7 +38,8 @@ fn the_gathers_uniform_is_that_of_both_shaders() {
     }
 }
 
-/// What a gather of lists leaves in a batch that was full of sevens, in so many dispatches as there are parts.
+/// What a gather of lists leaves in a batch that was full of sevens, in so many dispatches as there
+/// are parts.
 fn gathered(
     gpu: &Gpu,
     items: &[f32],

@@ -1,4 +1,5 @@
-//! One matrix product as commands: the tile chosen, k split where the rule says so, the epilogue's program linked.
+//! One matrix product as commands: the tile chosen, k split where the rule says so, the epilogue's
+//! program linked.
 
 use crate::Result;
 use crate::nn::activations;
@@ -86,8 +87,9 @@ pub(crate) fn product(
     Recorder::commands_of(gpu, |recorder| record(recorder, kind, params, storage))
 }
 
-/// Records a product. `storage` is what the epilogue's bindings hold, in their order: left, right, then bias, output,
-/// kept (forward), or output, kept, y (input gradient), or output (weight gradient).
+/// Records a product. `storage` is what the epilogue's bindings hold, in their order: left, right,
+/// then bias, output, kept (forward), or output, kept, y (input gradient), or output (weight
+/// gradient).
 pub(crate) fn record(
     recorder: &mut Recorder,
     kind: &Kind,
@@ -104,7 +106,8 @@ pub(crate) fn record(
     recorder.dispatch(&kernel, params, storage, variant.workgroups(params.shape()))
 }
 
-/// Records a product whose k is split into parts so deep: all parts at once, then their sum and the epilogue.
+/// Records a product whose k is split into parts so deep: all parts at once, then their sum and the
+/// epilogue.
 pub(crate) fn record_in_parts(
     recorder: &mut Recorder,
     kind: &Kind,

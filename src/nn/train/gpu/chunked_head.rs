@@ -1,5 +1,6 @@
-//! The chunked head: the last dense layer and the loss over a chunk of the batch's rows at a time, so that its outputs are never held all at
-//! once. As the host engine's `through_chunked_head`: the weights' gradient is summed over the chunks in their order.
+//! The chunked head: the last dense layer and the loss over a chunk of the batch's rows at a time,
+//! so that its outputs are never held all at once. As the host engine's `through_chunked_head`: the
+//! weights' gradient is summed over the chunks in their order.
 
 use std::ops::Range;
 
@@ -20,12 +21,14 @@ struct Chunk {
     weights: Option<wgpu::Buffer>,
 }
 
-/// Where the partial sums of a chunk's loss lie and how many they are; behind them stands which rows are right.
+/// Buffer and number of the partial sums of a chunk's loss, followed by a flag for each correct
+/// row.
 type Found = (wgpu::Buffer, usize);
 
 impl GpuEngine {
-    /// Takes a batch that has gone as far as the last node's input through that node and the loss in chunks of so many rows, and back to the
-    /// gradients of the node's parameters and of its input, if the plan asks for them.
+    /// Takes a batch that has gone as far as the last node's input through that node and the loss
+    /// in chunks of so many rows, and back to the gradients of the node's parameters and of its
+    /// input, if the plan asks for them.
     pub(crate) fn head_in_chunks(
         &self,
         planning: &mut Planning,
@@ -74,7 +77,8 @@ impl GpuEngine {
         Ok(Joined { values, parts, judged, rows: key.rows })
     }
 
-    /// The targets and weights of each chunk. All of them first: a copy ends the pass that the kernels run in.
+    /// The targets and weights of each chunk. All of them first: a copy ends the pass that the
+    /// kernels run in.
     fn targets_of_chunks(&self, planning: &mut Planning, chunk: usize) -> Result<Vec<Chunk>> {
         let (width, rows) = (planning.data.target_width, planning.key.rows);
         let recorder = &mut planning.recorder;

@@ -1,4 +1,5 @@
-//! A batch resolved into commands: which kernels, on which buffers, and what changes from batch to batch.
+//! A batch resolved into commands: which kernels, on which buffers, and what changes from batch to
+//! batch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -132,7 +133,8 @@ impl GpuEngine {
     /// Resolves a batch into commands.
     pub(crate) fn plan(&self, key: &Key, training_spec: Option<&TrainingSpec>) -> Result<Plan> {
         let training_spec = training_spec.filter(|_| key.kind != Kind::Predict);
-        // Padding goes through the graph with the items: its scores are of no account and its gradient is 0.
+        // Padding goes through the graph with the items: its scores are of no account and its
+        // gradient is 0.
         let rows = key.rows * key.places;
         let binding = self.gpu.limits().max_storage_buffer_binding_size;
         let chunk = match training_spec.filter(|training_spec| training_spec.chunked_head) {
@@ -374,7 +376,8 @@ impl GpuEngine {
     }
 }
 
-/// What is to be written to buffers of uniforms before a submission, brought together so that each is written once.
+/// What is to be written to buffers of uniforms before a submission, brought together so that each
+/// is written once.
 #[derive(Default)]
 pub(crate) struct Uniforms {
     pending: HashMap<wgpu::Buffer, Vec<u8>>,

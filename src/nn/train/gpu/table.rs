@@ -1,4 +1,5 @@
-//! The table of a model that begins with an embedding: its rows and their states lie in buffers of their own.
+//! The table of a model that begins with an embedding: its rows and their states lie in buffers of
+//! their own.
 
 use crate::Result;
 use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace};
@@ -80,7 +81,8 @@ impl Table {
         &self.rows
     }
 
-    /// The commands of a step on the rows that a batch's ids name, and from which on they read the step's numbers.
+    /// The commands of a step on the rows that a batch's ids name, and from which on they read the
+    /// step's numbers.
     pub fn update(
         &self,
         optimizer: &dyn Optimizer,

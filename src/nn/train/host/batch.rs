@@ -49,7 +49,8 @@ impl<R: CpuReal> HostBatch<R> {
         if kept == 0 { 0.0 } else { 1.0 / kept as f64 }
     }
 
-    /// The loss of the rows that were predicted, the first of which is that row of the batch; writes their gradient.
+    /// The loss of the rows that were predicted, the first of which is that row of the batch;
+    /// writes their gradient.
     pub fn loss_of_rows(
         &mut self,
         training_spec: &TrainingSpec,

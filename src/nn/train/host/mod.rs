@@ -1,4 +1,5 @@
-//! The host's engine: f32 on all cores, or f64 as the reference. The same steps as the GPU's, one call each.
+//! The host's engine: f32 on all cores, or f64 as the reference. The same steps as the GPU's, one
+//! call each.
 
 mod batch;
 
@@ -139,7 +140,8 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         Weights { all: &self.parameters, table, ids: &self.batch.ids }
     }
 
-    /// Takes a batch forward from its rows to its loss and, if asked, back to the gradients of all parameters, and of what the table gave.
+    /// Takes a batch forward from its rows to its loss and, if asked, back to the gradients of all
+    /// parameters, and of what the table gave.
     fn go_through(
         &mut self,
         training_spec: &TrainingSpec,
@@ -189,8 +191,9 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         back.map(|()| outcome)
     }
 
-    /// As [`CpuEngine::go_through`], of a batch whose outputs are never held all at once: the last node, which has no activation, and the
-    /// loss go over chunks of the rows. The weights' gradient is summed over the chunks in their order.
+    /// As [`CpuEngine::go_through`], of a batch whose outputs are never held all at once: the last
+    /// node, which has no activation, and the loss go over chunks of the rows. The weights'
+    /// gradient is summed over the chunks in their order.
     fn through_chunked_head(
         &mut self,
         training_spec: &TrainingSpec,
@@ -393,8 +396,9 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
     }
 }
 
-/// Runs the whole of it on one of the pool's own threads. From outside, each of a step's parts would wake the pool and put the
-/// caller to sleep: 15 to 20 µs each time, and a product of 64 × 784 × 128 takes 160 µs instead of 65 on two cores.
+/// Runs the whole of it on one of the pool's own threads. From outside, each of a step's parts
+/// would wake the pool and put the caller to sleep: 15 to 20 µs each time, and a product of 64 ×
+/// 784 × 128 takes 160 µs instead of 65 on two cores.
 fn among_the_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     rayon::scope(|_| work())
 }
