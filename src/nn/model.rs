@@ -34,8 +34,8 @@ use crate::{Error, Result};
 /// A description of a model: the length of its input, then dense layers.
 ///
 /// ```
-/// use gradus::{Dense, Device, Fit, Sequential, activations::{Relu, Softmax}, losses::Mse, optimizers::Adam};
-/// use ndarray::array;
+/// use gradus::{Dense, Device, Fit, Sequential, activations::{Relu, Softmax}, losses::Mse,
+/// optimizers::Adam}; use ndarray::array;
 ///
 /// let x = array![[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.8, 0.3]];
 /// let y = array![[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]];
@@ -498,13 +498,17 @@ impl Model {
     /// untrained model.
     ///
     /// ```
-    /// use gradus::{Dense, Device, EarlyStopping, Fit, Model, Sequential, losses::Mse, optimizers::Adam};
+    /// use gradus::{Dense, Device, EarlyStopping, Fit, Model, Sequential, losses::Mse,
+    /// optimizers::Adam};
     /// # use ndarray::array;
     /// # let (x, y) = (array![[0.0_f32], [1.0], [2.0]], array![[0.0_f32], [1.0], [2.0]]);
     /// # let path = std::env::temp_dir().join(format!("gradus-resume-{}.safetensors", std::process::id()));
-    /// let mut model = Sequential::new(1).then(Dense::new(1)).on(&Device::cpu())?.compile(Mse::new(), Adam::new())?;
-    /// let fit = Fit::new().epochs(9).early_stopping(EarlyStopping::new().patience(3)).checkpoint(&path);
-    /// model.fit(&x, &y, fit.on_epoch(|epoch, _| if epoch < 4 { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }))?;
+    /// let mut model =
+    /// Sequential::new(1).then(Dense::new(1)).on(&Device::cpu())?.compile(Mse::new(),
+    /// Adam::new())?; let fit =
+    /// Fit::new().epochs(9).early_stopping(EarlyStopping::new().patience(3)).checkpoint(&path);
+    /// model.fit(&x, &y, fit.on_epoch(|epoch, _| if epoch < 4 { std::ops::ControlFlow::Continue(())
+    /// } else { std::ops::ControlFlow::Break(()) }))?;
     ///
     /// // Another day, or behind a crash:
     /// let mut model = Model::load(&path, &Device::cpu())?;

@@ -1,4 +1,4 @@
-//! Recorder: dispatches and copies in their order, and the buffers that live no longer than they do.
+//! Recorder: a sequence of dispatches and copies that owns the buffers they use.
 
 use std::sync::Arc;
 
@@ -7,29 +7,30 @@ use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Kernel, Slice};
 use crate::runtime::tensor::padded;
 
-/// Uniforms with a dynamic offset lie this far apart: the most that WebGPU lets a device ask for.
+/// Distance of uniforms with a dynamic offset: the largest alignment that WebGPU allows a device to
+/// require.
 pub(crate) const UNIFORM_STRIDE: u64 = 256;
 
-/// Records commands to run them many times. Scratch buffers of a scope go to the next scope that fits in them: on one queue
-/// what reads them has run before what writes them again.
+/// Records commands that are submitted many times. Scratch buffers of a closed scope are reused by
+/// later scopes: commands of one queue run in order.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     gpu: Gpu,
     commands: Vec<Command>,
-    /// Which of them read a uniform of the batch.
+    /// Indices of the commands that read a per-batch uniform.
     stepped: Vec<usize>,
-    /// Scratch of scopes that are over.
+    /// Scratch buffers of closed scopes.
     free: Vec<wgpu::Buffer>,
-    /// Scratch of the scopes that are open.
+    /// Scratch buffers of open scopes.
     taken: Vec<wgpu::Buffer>,
     dummy: Option<wgpu::Buffer>,
 }
 
-/// What was recorded.
+/// A finished recording.
 #[derive(Clone, Debug)]
 pub(crate) struct Recording {
     pub commands: Vec<Command>,
-    /// Which of them take their parameters from the place of the batch in a buffer of uniforms.
+    /// Indices of the commands whose uniform has a dynamic offset per batch.
     pub stepped: Vec<usize>,
 }
 
@@ -46,7 +47,7 @@ impl Recorder {
         }
     }
 
-    /// The commands of one call that records.
+    /// The commands that a closure records.
     pub fn commands_of(
         gpu: &Gpu,
         record: impl FnOnce(&mut Recorder) -> Result<()>,
@@ -60,17 +61,18 @@ impl Recorder {
         Recording { commands: self.commands, stepped: self.stepped }
     }
 
-    /// A handle to the device, free of the recorder.
+    /// A handle to the device that does not borrow the recorder.
     pub fn gpu(&self) -> Gpu {
         self.gpu.clone()
     }
 
-    /// A buffer for so many elements of 4 bytes that lives as long as what was recorded.
+    /// A buffer of 4-byte elements that lives as long as the recording.
     pub fn buffer(&mut self, name: &str, elements: usize) -> Result<wgpu::Buffer> {
         self.gpu.buffer(name, elements)
     }
 
-    /// A buffer for at least so many elements of 4 bytes until the scope ends. It holds whatever it held before.
+    /// A buffer of at least `elements` 4-byte elements until the scope ends. Its contents are
+    /// undefined.
     pub fn scratch(&mut self, name: &str, elements: usize) -> Result<wgpu::Buffer> {
         let size = padded(elements);
         let fitting = self.free.iter().enumerate().filter(|(_, buffer)| buffer.size() >= size);
@@ -82,7 +84,7 @@ impl Recorder {
         Ok(buffer)
     }
 
-    /// Records something whose scratch is free behind it.
+    /// Records with `record` and releases its scratch buffers afterwards.
     pub fn scope<T>(&mut self, record: impl FnOnce(&mut Recorder) -> Result<T>) -> Result<T> {
         let open = self.taken.len();
         let done = record(self);
@@ -90,7 +92,8 @@ impl Recorder {
         done
     }
 
-    /// What is bound where a kernel reads and writes nothing. Not to be bound twice in a dispatch that writes one of them.
+    /// A dummy binding for a buffer that a kernel does not access. A dispatch must not bind it
+    /// twice if one of the bindings is writable.
     pub fn dummy(&mut self) -> Result<wgpu::Buffer> {
         if let Some(dummy) = &self.dummy {
             return Ok(dummy.clone());
@@ -100,7 +103,7 @@ impl Recorder {
         Ok(dummy)
     }
 
-    /// A dispatch with parameters of its own.
+    /// Records a dispatch with its own uniform.
     pub fn dispatch<P: bytemuck::Pod>(
         &mut self,
         kernel: &Arc<Kernel>,
@@ -113,7 +116,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// A dispatch whose parameters, of type `P`, lie in a buffer of uniforms at the place of the batch.
+    /// Records a dispatch whose uniform of type `P` has a dynamic offset per batch.
     pub fn dispatch_stepped<P: bytemuck::Pod>(
         &mut self,
         kernel: &Arc<Kernel>,
@@ -133,7 +136,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// A copy of so many elements of 4 bytes.
+    /// Records a copy of 4-byte elements.
     pub fn copy(
         &mut self,
         from: (&wgpu::Buffer, usize),
@@ -151,12 +154,12 @@ impl Recorder {
         });
     }
 
-    /// Commands that were made elsewhere.
+    /// Appends commands.
     pub fn extend(&mut self, commands: impl IntoIterator<Item = Command>) {
         self.commands.extend(commands);
     }
 
-    /// Commands that were made elsewhere and read the uniform of the batch.
+    /// Appends commands that read a per-batch uniform.
     pub fn extend_stepped(&mut self, commands: impl IntoIterator<Item = Command>) {
         let first = self.commands.len();
         self.commands.extend(commands);

@@ -28,7 +28,7 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// A graph with the buffers of a batch.
+/// A graph with the buffers for a batch.
 #[derive(Debug)]
 pub(crate) struct GpuWalk<'a> {
     graph: &'a Graph,

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// First random stream of embedding tables; streams below it are for weights.
 const TABLE_STREAM: u64 = 1 << 32;
 
-/// The graph's input, or the output of a node.
+/// The input of the graph, or the output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Value(pub usize);
 
@@ -22,7 +22,7 @@ pub(crate) struct Node {
     pub path: String,
     pub op: Arc<dyn Op>,
     pub inputs: Vec<Value>,
-    /// Its parameters in the flat buffer, in order.
+    /// The ranges of its parameters in the flat buffer, in order.
     pub ranges: Vec<Range<usize>>,
 }
 
@@ -214,7 +214,7 @@ impl Graph {
         self.parameters.iter().find(|parameter| parameter.path == path)
     }
 
-    /// The node whose parameter is a table, and the table.
+    /// The node with a table as parameter, and the table.
     pub fn table(&self) -> Option<(usize, Embedding)> {
         let table =
             self.parameters.iter().find(|parameter| parameter.gradient == GradientKind::Rows)?;

@@ -32,7 +32,7 @@ pub(crate) type Shape = Vec<usize>;
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub name: &'static str,
-    /// Ops to test it with, each with the shapes of its inputs.
+    /// Example ops for the tests, with the shapes of their inputs.
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests of all ops read it"))]
     pub examples: fn() -> Vec<Example>,
     /// All programs of the op, for the shader checks.
@@ -100,13 +100,13 @@ pub(crate) struct Saves {
 /// In-place execution of an op with one input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InPlace {
-    /// On a GPU `output` holds the input when forward begins.
+    /// On a GPU `output` holds the input before forward runs.
     pub forward_gpu: bool,
     /// Backward transforms `grad_output` in place into the gradient of the input.
     pub backward: bool,
 }
 
-/// A node's function with its derivative.
+/// The function of a node and its derivative.
 pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
     /// Its entry in the list.
     fn entry(&self) -> &'static Entry;
@@ -217,7 +217,7 @@ pub(crate) struct Backward<'a, R> {
     /// Outputs; `None` if not needed, and for an in-place op.
     pub grad_inputs: &'a mut [Option<&'a mut [R]>],
     pub grad_parameters: Gradients<'a, R>,
-    /// Adds to the gradients of the parameters.
+    /// Add to the gradients of the parameters instead of overwriting them.
     pub accumulate: bool,
 }
 
@@ -269,6 +269,6 @@ pub(crate) struct GpuBackward<'a> {
     pub grad_output: &'a wgpu::Buffer,
     /// Outputs; `None` if not needed, and for an in-place op.
     pub grad_inputs: &'a [Option<&'a wgpu::Buffer>],
-    /// Adds to the gradients of the parameters.
+    /// Add to the gradients of the parameters instead of overwriting them.
     pub accumulate: bool,
 }

@@ -26,7 +26,7 @@ pub(crate) struct Request {
     pub shares: bool,
 }
 
-/// A tensor of the walk.
+/// A tensor of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tensor {
     Value(usize),
@@ -46,7 +46,7 @@ pub(crate) enum Contribution {
     Add,
 }
 
-/// The memory of a walk.
+/// The memory layout of a walk.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub request: Request,
@@ -56,7 +56,7 @@ pub(crate) struct Plan {
     gradients: Vec<Option<usize>>,
     /// Values that each node's backward reads.
     pub saves: Vec<Saves>,
-    /// For each node, how its backward contributes to the gradients of its inputs.
+    /// For each node, its contributions to the gradients of its inputs.
     pub contributions: Vec<Vec<Contribution>>,
     /// True for nodes with work in the backward pass.
     pub goes_back: Vec<bool>,
@@ -114,7 +114,7 @@ impl Steps {
 }
 
 impl Plan {
-    /// Plans the walk over a graph.
+    /// Plans a walk over a graph.
     pub fn new(graph: &Graph, request: Request) -> Plan {
         let walk = Walk::new(graph, request);
         let spans = walk.spans();
@@ -242,7 +242,7 @@ impl<'g> Walk<'g> {
         (op.op.in_place().backward && writes).then(|| op.inputs[0].0)
     }
 
-    /// Tensors with memory of their own.
+    /// The live ranges of tensors that are not aliases.
     fn spans(&self) -> Vec<Span> {
         let (graph, steps, count) = (self.graph, self.steps, self.graph.nodes.len());
         let mut spans = Vec::new();
