@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::Real;
 use crate::nn::activations::*;
 
 /// Every entry with its defaults and with each of its variants.

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::catalogue::Entry;
-use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};
 use crate::nn::optimizers::clip::{Clip, Factors};
 use crate::nn::optimizers::optimizer::Optimizer;

@@ -3,7 +3,9 @@
 
 use serde_json::json;
 
+use crate::nn::optimizers::link::APPLY_UPDATE;
 use crate::nn::optimizers::*;
+use crate::runtime::adaptor::adaptor;
 
 /// Every entry with its defaults and with each of its variants.
 fn all() -> Vec<Box<dyn Optimizer>> {

@@ -1,6 +1,6 @@
 //! Reference schedules of PyTorch and optax, values computed by hand, and rejected options.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::nn::schedules::*;
 

@@ -1,13 +1,15 @@
 //! Side features on the device against the CPU; top-n selection against a sort.
 
-use super::tests::{
+use crate::Gpu;
+use crate::cpu::random::Random;
+use crate::recommend::Features;
+use crate::recommend::best::best;
+use crate::recommend::engine::{Layout, Optimizer};
+use crate::recommend::gpu::tests::{
     LOSSES, UPDATE_OPTIONS, assert_same, both, defined, difference, interactions, layout, on,
     rules, state, variants,
 };
-use super::*;
-use crate::cpu::random::Random;
-use crate::recommend::best::best;
-use crate::recommend::engine::Optimizer;
+use crate::recommend::gpu::*;
 use crate::recommend::sampling::Loss;
 
 /// Entities with zero to five of the features, sometimes one twice. The weights have few bits, so

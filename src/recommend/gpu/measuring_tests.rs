@@ -1,9 +1,10 @@
 //! Metrics reduced on the device, against the host's from the same ranks.
 
-use super::measuring::{metrics, metrics_of};
-use super::tests::{both, interactions, layout, state, variants};
-use super::*;
+use crate::Gpu;
 use crate::cpu::random::Random;
+use crate::recommend::gpu::measuring::{metrics, metrics_of};
+use crate::recommend::gpu::tests::{both, interactions, layout, state, variants};
+use crate::recommend::gpu::*;
 use crate::runtime::launch::lanes_of;
 
 const CONVENTIONS: [Convention; 2] = [Convention::LightFm, Convention::Implicit];

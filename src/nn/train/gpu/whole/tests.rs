@@ -80,7 +80,7 @@ fn train(
         let values: Vec<f32> = values.iter().map(|&x| x as f32).chain([0.0; MARGIN]).collect();
         gpu.upload("parameters", &values).unwrap()
     };
-    let states = vec![0.0; 2 * crate::nn::optimizers::update::state_stride(graph.length)];
+    let states = vec![0.0; 2 * crate::nn::optimizers::update::job::state_stride(graph.length)];
     let (parameters, states) = (upload(&start), upload(&states));
     let features = gpu.upload("features", flat).unwrap();
     let targets = if by_label {
