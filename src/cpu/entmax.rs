@@ -40,9 +40,9 @@ fn threshold(alpha: f64, scores: &[f64]) -> f64 {
     for step in 0..MOST_STEPS {
         let (mut total, mut falling) = (0.0, 0.0);
         for &x in scores {
-            let (p, slope) = probability(alpha, x, theta);
+            let (p, derivative) = probability(alpha, x, theta);
             total += p;
-            falling += slope;
+            falling += derivative;
         }
         let excess = total - 1.0;
         if excess < 0.0 {
@@ -83,8 +83,8 @@ pub fn entmax_loss<R: Real>(row: &Row<'_, R>, alpha: f64, scale: R, gradient: &m
         others += f64::select(column == label, 0.0, p);
         dot += f64::select(p == 0.0, 0.0, p * x);
     }
-    for (slope, &x) in gradient.iter_mut().zip(&scores) {
-        *slope = scale * R::new(probability(alpha, x, theta).0 / total);
+    for (derivative, &x) in gradient.iter_mut().zip(&scores) {
+        *derivative = scale * R::new(probability(alpha, x, theta).0 / total);
     }
     // p − 1 as minus the sum of the other probabilities: the difference would lose all digits as p
     // goes to 1.

@@ -21,8 +21,8 @@ pub(crate) struct SoftmaxStatistics<R> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ValueWithPartials<R> {
     pub loss: R,
-    pub cross_slope: R,
-    pub rest_slope: R,
+    pub cross_derivative: R,
+    pub rest_derivative: R,
 }
 
 /// Value of a row; writes the scaled derivative to `gradient`. The row weight is the class weight
@@ -112,26 +112,26 @@ fn of_dense<R: Real>(
     } else {
         R::ONE
     };
-    let (cross_slope, rest_slope) =
-        (scale * weight * found.cross_slope, scale * weight * found.rest_slope);
+    let (cross_derivative, rest_derivative) =
+        (scale * weight * found.cross_derivative, scale * weight * found.rest_derivative);
     // Two differences, each exactly 0 for a single class; differences of larger sums would leave
     // rounding errors.
     let is_near = statistics.probability > R::new(0.5);
     for (cell, &t) in gradient.iter_mut().zip(dense) {
         let p = inverse * *cell;
         let apart = R::select(is_near, (R::ONE - t) - statistics.rest, statistics.probability - t);
-        *cell = cross_slope * (p * mass - t) + rest_slope * p * apart;
+        *cell = cross_derivative * (p * mass - t) + rest_derivative * p * apart;
     }
     close(row, gradient);
     R::select(weight == R::ZERO, R::ZERO, weight * found.loss)
 }
 
-/// cross_slope + rest_slope P, written so that neither end of the label's probability P loses
+/// cross_derivative + rest_derivative P, written so that neither end of the label's probability P loses
 /// digits.
 #[inline(always)]
 fn pull<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
-    let near = (found.cross_slope + found.rest_slope) - found.rest_slope * statistics.rest;
-    let far = found.cross_slope + found.rest_slope * statistics.probability;
+    let near = (found.cross_derivative + found.rest_derivative) - found.rest_derivative * statistics.rest;
+    let far = found.cross_derivative + found.rest_derivative * statistics.probability;
     R::select(statistics.probability > R::new(0.5), near, far)
 }
 

@@ -71,13 +71,13 @@ impl Rowwise for ApproxMrr {
             scale,
             gradient,
             #[inline(always)]
-            |scores, truths, slopes| {
+            |scores, truths, derivatives| {
                 let term = |item: usize, rank: f64| {
                     let value = truths[item].to_f64() / rank;
                     (value, -value / rank)
                 };
                 let total = truths.iter().map(|truth| truth.to_f64()).sum();
-                over_smooth_ranks(scores, self.temperature, total, slopes, term)
+                over_smooth_ranks(scores, self.temperature, total, derivatives, term)
             },
         )
     }

@@ -74,14 +74,14 @@ impl Rowwise for ApproxNdcg {
             scale,
             gradient,
             #[inline(always)]
-            |scores, truths, slopes| {
+            |scores, truths, derivatives| {
                 // G/log₂(1 + r), derivative −G ln 2/((1 + r) ln²(1 + r)).
                 let term = |item: usize, rank: f64| {
                     let log = rank.ln_1p();
                     let value = gain(truths[item].to_f64()) * LN_2 / log;
                     (value, -value / ((1.0 + rank) * log))
                 };
-                over_smooth_ranks(scores, self.temperature, ideal(truths, 0), slopes, term)
+                over_smooth_ranks(scores, self.temperature, ideal(truths, 0), derivatives, term)
             },
         )
     }

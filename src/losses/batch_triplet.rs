@@ -115,7 +115,7 @@ fn distance<R: Real>(score: R) -> R {
 }
 
 /// Derivative of the distance by the score.
-fn slope<R: Real>(score: R) -> R {
+fn derivative<R: Real>(score: R) -> R {
     let distance = distance(score);
     if distance > R::ZERO { -distance.recip() } else { R::ZERO }
 }
@@ -157,18 +157,18 @@ impl SimilarityRows for BatchTriplet {
 
     fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R {
         let pairs = self.pairs(rows, scores);
-        let mut slopes = vec![R::ZERO; scores.len()];
+        let mut derivatives = vec![R::ZERO; scores.len()];
         let mut value = R::ZERO;
         for (positive, negative) in pairs {
             let short =
                 distance(scores[positive]) - distance(scores[negative]) + R::new(self.margin);
             if short > R::ZERO {
                 value += short;
-                slopes[positive] += slope(scores[positive]);
-                slopes[negative] -= slope(scores[negative]);
+                derivatives[positive] += derivative(scores[positive]);
+                derivatives[negative] -= derivative(scores[negative]);
             }
         }
-        scores.iter_mut().zip(slopes).for_each(|(score, slope)| *score = scale * slope);
+        scores.iter_mut().zip(derivatives).for_each(|(score, derivative)| *score = scale * derivative);
         value
     }
 }

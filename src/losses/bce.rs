@@ -59,9 +59,9 @@ impl Pointwise for Bce {
         let floor = R::new(-100.0);
         let (log_x, log_rest) = (prediction.ln().max(floor), (-prediction).ln_1p().max(floor));
         let rest = R::ONE - prediction;
-        let slope = (prediction - truth) / Real::max(prediction * rest, R::new(1e-12));
+        let derivative = (prediction - truth) / Real::max(prediction * rest, R::new(1e-12));
         let inside = prediction >= R::ZERO && prediction <= R::ONE;
         let value = -(truth * log_x + (R::ONE - truth) * log_rest);
-        (R::select(inside, value, R::NAN), R::select(inside, slope, R::NAN))
+        (R::select(inside, value, R::NAN), R::select(inside, derivative, R::NAN))
     }
 }

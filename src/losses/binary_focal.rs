@@ -100,7 +100,7 @@ impl Pointwise for BinaryFocal {
         let weight = alpha * wrong.powf(gamma);
         // x e^−|x| is 0 well before 10⁴; beyond, the lower bound would compensate for it, and ∞ · 0
         // would be NaN.
-        let slope = gamma * (not_y - y) * share * cross.min(R::new(1e4)) + (not_y * up - y * down);
-        (weight * cross, weight * slope)
+        let derivative = gamma * (not_y - y) * share * cross.min(R::new(1e4)) + (not_y * up - y * down);
+        (weight * cross, weight * derivative)
     }
 }

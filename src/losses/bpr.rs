@@ -67,7 +67,7 @@ impl TwoInput for Bpr {
     #[inline(always)]
     fn pair<R: Real>(&self, first: R, second: R, _truth: R) -> TwoInputTerms<R> {
         let difference = first - second;
-        let slope = (-difference).sigmoid();
-        TwoInputTerms { value: (-difference).softplus(), first: -slope, second: slope }
+        let derivative = (-difference).sigmoid();
+        TwoInputTerms { value: (-difference).softplus(), first: -derivative, second: derivative }
     }
 }

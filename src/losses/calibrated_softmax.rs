@@ -76,8 +76,8 @@ impl Rowwise for CalibratedSoftmax {
             scale,
             gradient,
             #[inline(always)]
-            |scores, truths, slopes| {
-                softmax_against(scores, truths, Some(self.virtual_label), slopes)
+            |scores, truths, derivatives| {
+                softmax_against(scores, truths, Some(self.virtual_label), derivatives)
             },
         )
     }

@@ -92,8 +92,8 @@ impl Similarity for Circle {
         let exponent = weight * gap;
         // d(exponent)/ds is γ for both where α is not 0.
         let through = R::select(weight != R::ZERO, gamma * gap, R::ZERO);
-        let slope = if self.detach { weight } else { weight + through };
-        Term { exponent, slope, inside: [is_positive, !(is_own | is_positive)] }
+        let derivative = if self.detach { weight } else { weight + through };
+        Term { exponent, derivative, inside: [is_positive, !(is_own | is_positive)] }
     }
 
     #[inline(always)]

@@ -117,7 +117,7 @@ impl Distance for Contrastive {
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(
+    fn derivatives<R: Real>(
         &self,
         outcome: &DistanceTerms<R>,
         [scale, ..]: [R; 3],
@@ -127,7 +127,7 @@ impl Distance for Contrastive {
         let [pull, push, ..] = outcome.factors;
         // A difference beyond f32 has derivative 0 if its factor is 0.
         let part = |factor: R, gap: R| R::select(factor == R::ZERO, R::ZERO, factor * gap);
-        let slope = part(pull, gap) - part(push, scale * gap);
-        [slope, -slope, R::ZERO]
+        let derivative = part(pull, gap) - part(push, scale * gap);
+        [derivative, -derivative, R::ZERO]
     }
 }

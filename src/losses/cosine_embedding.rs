@@ -109,19 +109,19 @@ impl Distance for CosineEmbedding {
         let (length, other) = (first.sqrt(), second.sqrt());
         let cosine = product / length / other;
         let above = cosine - R::new(self.margin);
-        let (value, slope) = if truth > R::ZERO {
+        let (value, derivative) = if truth > R::ZERO {
             (R::ONE - cosine, -R::ONE)
         } else {
             (above.max(R::ZERO), R::select(above >= R::ZERO, R::ONE, R::ZERO))
         };
         DistanceTerms {
             value,
-            factors: [slope / length, R::ONE / other, cosine / length, slope * cosine / other],
+            factors: [derivative / length, R::ONE / other, cosine / length, derivative * cosine / other],
         }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(
+    fn derivatives<R: Real>(
         &self,
         outcome: &DistanceTerms<R>,
         scales: [R; 3],

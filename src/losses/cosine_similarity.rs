@@ -109,7 +109,7 @@ impl Distance for CosineSimilarity {
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(
+    fn derivatives<R: Real>(
         &self,
         outcome: &DistanceTerms<R>,
         scales: [R; 3],

@@ -182,8 +182,8 @@ mod tests {
 
     #[test]
     fn a_wrong_derivative_and_a_shader_that_differs_are_found() {
-        let slope = custom("wrong_slope", SQUARE, |x, y| (square(x, y).0, 2.02 * (x - y))).unwrap();
-        let error = testing::check(&slope, &Device::Cpu).unwrap_err();
+        let partial = custom("wrong_slope", SQUARE, |x, y| (square(x, y).0, 2.02 * (x - y))).unwrap();
+        let error = testing::check(&partial, &Device::Cpu).unwrap_err();
         assert!(matches!(&error, Error::Check { failed: 1, .. }), "{error}");
         let message = error.to_string();
         let lines: Vec<&str> = message.lines().collect();

@@ -165,7 +165,7 @@ impl Labels {
     #[inline(always)]
     pub(super) fn signed<R: Real>(self, truth: R) -> R {
         // As numbers, not as a branch: with one in it the loop over the elements is not vectorised (16.6 against 6 ms for 2²⁴).
-        let (slope, offset) = if self == Labels::ZeroOne { (2.0, 1.0) } else { (1.0, 0.0) };
-        R::new(slope) * truth - R::new(offset)
+        let (derivative, offset) = if self == Labels::ZeroOne { (2.0, 1.0) } else { (1.0, 0.0) };
+        R::new(derivative) * truth - R::new(offset)
     }
 }

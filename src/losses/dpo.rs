@@ -164,7 +164,7 @@ impl Filling for Dpo {
 /// σ′(x) − σ′(y) from x, y and their difference and sum, because the direct form cancels where |x|
 /// is near |y|: with e = e^−|x| and f = e^−|y| it is ∓ max(e, f)
 /// (1 − e^−|x − y|)(1 − e^−|x + y|)/((1 + e)²(1 + f)²), − where |x| is the larger.
-fn difference_of_slopes<R: Real>(x: R, y: R, apart: R, sum: R) -> R {
+fn difference_of_derivatives<R: Real>(x: R, y: R, apart: R, sum: R) -> R {
     let (near, far) = (Real::min(x.abs(), y.abs()), Real::max(x.abs(), y.abs()));
     let (e, f) = ((-near).exp(), (-far).exp());
     let risen = e * (-apart.abs()).exp_m1() * (-sum.abs()).exp_m1();
@@ -183,7 +183,7 @@ impl Preference for Dpo {
         let h = beta * d;
         let middle = R::new(0.5) / beta;
         let half = R::new(0.5);
-        let apart = |value: R, slope: R| PreferenceTerms { value, slopes: [slope, -slope] };
+        let apart = |value: R, derivative: R| PreferenceTerms { value, derivatives: [derivative, -derivative] };
         match self.loss_type {
             DpoType::Sigmoid | DpoType::Robust => {
                 let tilt = R::new(self.tilt());
@@ -197,17 +197,17 @@ impl Preference for Dpo {
             }
             DpoType::Ipo => apart((d - middle) * (d - middle), R::new(2.0) * (d - middle)),
             DpoType::ApoZero => {
-                let slope = |x: R| beta * x.sigmoid() * (-x).sigmoid();
+                let derivative = |x: R| beta * x.sigmoid() * (-x).sigmoid();
                 let value = (-beta * a).sigmoid() + (beta * b).sigmoid();
-                PreferenceTerms { value, slopes: [-slope(beta * a), slope(beta * b)] }
+                PreferenceTerms { value, derivatives: [-derivative(beta * a), derivative(beta * b)] }
             }
             DpoType::ApoDown => {
                 let value = (beta * a).sigmoid() + (-h).sigmoid();
                 let rejected = beta * h.sigmoid() * (-h).sigmoid();
                 PreferenceTerms {
                     value,
-                    slopes: [
-                        beta * difference_of_slopes(beta * a, h, beta * b, beta * (a + d)),
+                    derivatives: [
+                        beta * difference_of_derivatives(beta * a, h, beta * b, beta * (a + d)),
                         rejected,
                     ],
                 }
@@ -218,14 +218,14 @@ impl Preference for Dpo {
                 let chosen = half * (beta * a).sigmoid() - (-beta * a).sigmoid();
                 PreferenceTerms {
                     value,
-                    slopes: [beta * chosen, beta * half * (beta * b).sigmoid()],
+                    derivatives: [beta * chosen, beta * half * (beta * b).sigmoid()],
                 }
             }
             DpoType::SppoHard => {
                 let (up, down) = (a - middle, b + middle);
                 PreferenceTerms {
                     value: up * up + down * down,
-                    slopes: [R::new(2.0) * up, R::new(2.0) * down],
+                    derivatives: [R::new(2.0) * up, R::new(2.0) * down],
                 }
             }
         }

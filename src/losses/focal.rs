@@ -98,8 +98,8 @@ impl Rowwise for Focal {
                 );
                 ValueWithPartials {
                     loss: R::select(ease == R::ZERO, R::ZERO, ease * statistics.cross),
-                    cross_slope: ease * (R::ONE + gamma * share),
-                    rest_slope: R::ZERO,
+                    cross_derivative: ease * (R::ONE + gamma * share),
+                    rest_derivative: R::ZERO,
                 }
             },
         )

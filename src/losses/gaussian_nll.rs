@@ -87,19 +87,19 @@ impl TwoInput for GaussianNll {
         let half = R::new(0.5);
         let error = first - truth;
         let variance = second.max(R::new(self.epsilon));
-        let slope = error / variance;
+        let derivative = error / variance;
         // Combined before the division for accuracy where they are close; separate where the square
         // leaves the range of f32.
         let square = error * error;
         let constant = if self.full { half * R::new(std::f64::consts::TAU.ln()) } else { R::ZERO };
         TwoInputTerms {
-            value: half * (variance.ln() + error * slope) + constant,
-            first: slope,
+            value: half * (variance.ln() + error * derivative) + constant,
+            first: derivative,
             second: half
                 * R::select(
                     square.is_finite(),
                     (variance - square) / variance,
-                    R::ONE - error * slope,
+                    R::ONE - error * derivative,
                 )
                 / variance,
         }

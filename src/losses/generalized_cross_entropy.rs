@@ -81,7 +81,7 @@ impl Rowwise for GeneralizedCrossEntropy {
                 // p = e^−cross: 1 − p^q = −(e^(−q cross) − 1).
                 let exponent = -R::new(self.q) * statistics.cross;
                 let loss = -exponent.exp_m1() / R::new(self.q);
-                ValueWithPartials { loss, cross_slope: exponent.exp(), rest_slope: R::ZERO }
+                ValueWithPartials { loss, cross_derivative: exponent.exp(), rest_derivative: R::ZERO }
             },
         )
     }

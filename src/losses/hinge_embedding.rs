@@ -68,7 +68,7 @@ impl Pointwise for HingeEmbedding {
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         let together = self.labels.signed(truth) > R::ZERO;
         let rest = R::new(self.margin) - prediction;
-        let slope = R::select(rest >= R::ZERO, -R::ONE, R::ZERO);
-        (R::select(together, prediction, rest.max(R::ZERO)), R::select(together, R::ONE, slope))
+        let derivative = R::select(rest >= R::ZERO, -R::ONE, R::ZERO);
+        (R::select(together, prediction, rest.max(R::ZERO)), R::select(together, R::ONE, derivative))
     }
 }

@@ -98,7 +98,7 @@ impl Similarity for InfoNce {
         let temperature = R::new(self.temperature);
         Term {
             exponent: candidate.score / temperature,
-            slope: temperature.recip(),
+            derivative: temperature.recip(),
             inside: [!candidate.is_own, false],
         }
     }
@@ -123,7 +123,7 @@ impl Similarity for InfoNce {
     }
 
     #[inline(always)]
-    fn extra_slope<R: Real>(&self, candidate: Candidate<R>, outcome: &PoolOutcome<R>) -> R {
+    fn extra_derivative<R: Real>(&self, candidate: Candidate<R>, outcome: &PoolOutcome<R>) -> R {
         R::select(candidate.is_own, outcome.extra, R::ZERO)
     }
 }

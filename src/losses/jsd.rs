@@ -103,8 +103,8 @@ impl Rowwise for Jsd {
             gradient,
             #[inline(always)]
             |p, q, d| {
-                let slope = unless_zero(q, -of_predictions * q * log_ratio(d, of_targets));
-                (unless_zero(p, -of_targets * p * log_ratio(-d, of_predictions)) + slope, slope)
+                let derivative = unless_zero(q, -of_predictions * q * log_ratio(d, of_targets));
+                (unless_zero(p, -of_targets * p * log_ratio(-d, of_predictions)) + derivative, derivative)
             },
         )
     }
@@ -163,11 +163,11 @@ fn weighted<R: Real>(
         |range, values: &mut [R]| {
             let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
             let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
-            for ((column, (value, slope)), (&x, &y)) in range.zip(outputs).zip(inputs) {
+            for ((column, (value, derivative)), (&x, &y)) in range.zip(outputs).zip(inputs) {
                 let (cost, pull) = divergence(y.exp(), x.exp(), y - x);
                 let weight = weight(column);
                 *value = unless_zero(weight, weight * cost);
-                *slope = unless_zero(weight, scale * weight * pull);
+                *derivative = unless_zero(weight, scale * weight * pull);
             }
         },
     ))

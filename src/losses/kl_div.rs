@@ -112,13 +112,13 @@ fn cells<R: Real, const LOG_TARGET: bool>(
         |range, values: &mut [R]| {
             let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
             let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
-            for ((column, (value, slope)), (&x, &truth)) in range.zip(outputs).zip(inputs) {
+            for ((column, (value, derivative)), (&x, &truth)) in range.zip(outputs).zip(inputs) {
                 let (t, log_t) =
                     if LOG_TARGET { (truth.exp(), truth) } else { (truth, truth.ln()) };
                 let weight = weight(column);
                 *value =
                     R::select(t == R::ZERO || weight == R::ZERO, R::ZERO, weight * t * (log_t - x));
-                *slope = -scale * weight * t;
+                *derivative = -scale * weight * t;
             }
         },
     ))

@@ -104,7 +104,7 @@ impl Preference for Kto {
             R::new(self.desirable_weight),
             R::new(self.undesirable_weight),
         );
-        let slope = -sign * weight * beta * z.sigmoid() * (-z).sigmoid();
-        PreferenceTerms { value: weight * (-sign * z).sigmoid(), slopes: [slope, R::ZERO] }
+        let derivative = -sign * weight * beta * z.sigmoid() * (-z).sigmoid();
+        PreferenceTerms { value: weight * (-sign * z).sigmoid(), derivatives: [derivative, R::ZERO] }
     }
 }

@@ -70,9 +70,9 @@ impl Rowwise for ListMle {
 
 /// Scans in f64 for both precisions: differences of sums of large scores would lose the digits of
 /// f32.
-fn plackett_luce<R: Real>(scores: &[R], truths: &[R], slopes: &mut [R]) -> R {
+fn plackett_luce<R: Real>(scores: &[R], truths: &[R], derivatives: &mut [R]) -> R {
     if scores.contains(&R::INFINITY) {
-        slopes.fill(R::NAN);
+        derivatives.fill(R::NAN);
         return R::NAN;
     }
     let order = descending(truths);
@@ -89,7 +89,7 @@ fn plackett_luce<R: Real>(scores: &[R], truths: &[R], slopes: &mut [R]) -> R {
     for (place, &score) in sorted.iter().enumerate() {
         value += difference(lse[place], score);
         if score != f64::NEG_INFINITY {
-            slopes[order[place]] = R::new((score - lse[place]).exp_m1() + (score + before).exp());
+            derivatives[order[place]] = R::new((score - lse[place]).exp_m1() + (score + before).exp());
         }
         if lse[place] != f64::NEG_INFINITY {
             before = log_add_exp(before, -lse[place]);

@@ -65,10 +65,10 @@ impl Rowwise for ListNet {
             scale,
             gradient,
             #[inline(always)]
-            |scores, truths, slopes| {
+            |scores, truths, derivatives| {
                 let mut weights = truths.to_vec();
                 softmax(&mut weights);
-                softmax_against(scores, &weights, None, slopes)
+                softmax_against(scores, &weights, None, derivatives)
             },
         )
     }

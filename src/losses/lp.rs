@@ -60,7 +60,7 @@ impl Pointwise for Lp {
         let power = size.powf(R::new(self.p - 1.0));
         // At 0 and ∞ a power with a negative exponent times the error would be 0 · ∞.
         let ends = size == R::ZERO || size == R::INFINITY;
-        let slope = R::select(size == R::ZERO, R::ZERO, R::new(self.p) * power * error.sign());
-        (R::select(ends, size, size * power), slope)
+        let derivative = R::select(size == R::ZERO, R::ZERO, R::new(self.p) * power * error.sign());
+        (R::select(ends, size, size * power), derivative)
     }
 }

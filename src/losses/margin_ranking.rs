@@ -80,7 +80,7 @@ impl TwoInput for MarginRanking {
     #[inline(always)]
     fn pair<R: Real>(&self, first: R, second: R, truth: R) -> TwoInputTerms<R> {
         let short = R::new(self.margin) - truth * (first - second);
-        let slope = R::select(short >= R::ZERO, truth, R::ZERO);
-        TwoInputTerms { value: short.max(R::ZERO), first: -slope, second: slope }
+        let derivative = R::select(short >= R::ZERO, truth, R::ZERO);
+        TwoInputTerms { value: short.max(R::ZERO), first: -derivative, second: derivative }
     }
 }

@@ -58,7 +58,7 @@ impl Pointwise for Msle {
         // ln(1 + x) − ln(1 + y) = ln(1 + (x − y)/(1 + y)); with the smaller in the denominator, the
         // argument is never near −1.
         let distance = ((x - y).abs() / (R::ONE + Real::min(x, y))).ln_1p() * (x - y).sign();
-        let slope = R::new(2.0) * distance / (R::ONE + x);
-        (distance * distance, R::select(prediction > floor, slope, R::ZERO))
+        let derivative = R::new(2.0) * distance / (R::ONE + x);
+        (distance * distance, R::select(prediction > floor, derivative, R::ZERO))
     }
 }

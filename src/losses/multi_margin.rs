@@ -103,20 +103,20 @@ impl MultiMargin {
             #[inline(always)]
             |range, values: &mut [R]| {
                 let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
-                for ((column, &x), (value, slope)) in
+                for ((column, &x), (value, derivative)) in
                     range.clone().zip(&row.logits[range]).zip(outputs)
                 {
                     let z = margin + (x - own);
                     let counts = (z > R::ZERO) & (x != R::NEG_INFINITY) & (column != label);
-                    (*value, *slope) = power(R::select(counts, z, R::ZERO));
+                    (*value, *derivative) = power(R::select(counts, z, R::ZERO));
                 }
             },
         ));
-        let slopes = R::new(simd::sum(gradient));
-        for slope in gradient.iter_mut() {
-            *slope = R::select(factor == R::ZERO, R::ZERO, factor * *slope);
+        let derivatives = R::new(simd::sum(gradient));
+        for derivative in gradient.iter_mut() {
+            *derivative = R::select(factor == R::ZERO, R::ZERO, factor * *derivative);
         }
-        gradient[label] = R::select(factor == R::ZERO, R::ZERO, -factor * slopes);
+        gradient[label] = R::select(factor == R::ZERO, R::ZERO, -factor * derivatives);
         R::select(weight == R::ZERO, R::ZERO, weight * total)
     }
 }

@@ -70,10 +70,10 @@ impl Similarity for MultiSimilarity {
     #[inline(always)]
     fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
         let Candidate { score, is_own, is_positive } = candidate;
-        let slope = R::select(is_positive, -R::new(self.alpha), R::new(self.beta));
+        let derivative = R::select(is_positive, -R::new(self.alpha), R::new(self.beta));
         Term {
-            exponent: slope * (score - R::new(self.base)),
-            slope,
+            exponent: derivative * (score - R::new(self.base)),
+            derivative,
             inside: [is_positive, !(is_own | is_positive)],
         }
     }

@@ -90,7 +90,7 @@ impl Rowwise for MultilabelMargin {
                 (margin.max(R::ZERO), R::select(margin > R::ZERO, -R::ONE, R::ZERO))
             },
         );
-        gradient.iter_mut().for_each(|slope| *slope = scale * share * *slope);
+        gradient.iter_mut().for_each(|derivative| *derivative = scale * share * *derivative);
         share * value
     }
 }

@@ -117,7 +117,7 @@ fn cells<R: Real>(
         |range, values: &mut [R]| {
             let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
             let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
-            for ((column, (value, slope)), (&x, &truth)) in range.zip(outputs).zip(inputs) {
+            for ((column, (value, derivative)), (&x, &truth)) in range.zip(outputs).zip(inputs) {
                 let Class { keeps, weight, positive } = class(column);
                 let positive = positive * truth;
                 let (tail, high, low) = x.logistic();
@@ -131,7 +131,7 @@ fn cells<R: Real>(
                 let cost = side(weight * positive, -x) + side(weight * (R::ONE - truth), x);
                 *value = R::select(keeps, cost, R::ZERO);
                 let pull = scale * share * weight * ((R::ONE - truth) * up - positive * down);
-                *slope = R::select(keeps, pull, R::ZERO);
+                *derivative = R::select(keeps, pull, R::ZERO);
             }
         },
     ));

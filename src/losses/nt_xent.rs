@@ -74,7 +74,7 @@ impl Similarity for NtXent {
         let temperature = R::new(self.temperature);
         Term {
             exponent: candidate.score / temperature,
-            slope: temperature.recip(),
+            derivative: temperature.recip(),
             inside: [!(candidate.is_own | candidate.is_positive), false],
         }
     }
@@ -87,12 +87,12 @@ impl Similarity for NtXent {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, lse: [R; 2], [value, slope]: [R; 2], _: R) -> PoolOutcome<R> {
-        PoolOutcome { value, lse, pools: [slope, R::ZERO], extra: R::ZERO }
+    fn finish<R: Real>(&self, lse: [R; 2], [value, derivative]: [R; 2], _: R) -> PoolOutcome<R> {
+        PoolOutcome { value, lse, pools: [derivative, R::ZERO], extra: R::ZERO }
     }
 
     #[inline(always)]
-    fn extra_slope<R: Real>(&self, candidate: Candidate<R>, outcome: &PoolOutcome<R>) -> R {
+    fn extra_derivative<R: Real>(&self, candidate: Candidate<R>, outcome: &PoolOutcome<R>) -> R {
         let temperature = R::new(self.temperature);
         let lag = outcome.lse[0] - candidate.score / temperature;
         R::select(candidate.is_positive, -(lag.sigmoid() / temperature), R::ZERO)

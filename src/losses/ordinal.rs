@@ -76,14 +76,14 @@ impl Rowwise for Ordinal {
             #[inline(always)]
             |range, values: &mut [R]| {
                 let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
-                for ((column, &x), (value, slope)) in
+                for ((column, &x), (value, derivative)) in
                     range.clone().zip(&row.logits[range]).zip(outputs)
                 {
                     // Below the label x should be large, from the label on small.
                     let sign = R::select(column < label, -R::ONE, R::ONE);
                     let (tail, high, low) = x.logistic();
                     *value = Real::max(sign * x, R::ZERO) + tail;
-                    *slope = scale * sign * R::select(sign * x >= R::ZERO, high, low);
+                    *derivative = scale * sign * R::select(sign * x >= R::ZERO, high, low);
                 }
             },
         ))

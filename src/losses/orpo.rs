@@ -92,10 +92,10 @@ impl Preference for Orpo {
         // σ(−o)/(1 − eˣ) is 0/0 for a chosen completion of probability near 1; computed as e^(odds
         // of the other − x)/(1 + e^−o).
         let near = -beta * (odds[1] - chosen).exp() / (R::ONE + (-o).exp());
-        let slope = R::select(o > R::ZERO, near, pull / chosen.exp_m1());
+        let derivative = R::select(o > R::ZERO, near, pull / chosen.exp_m1());
         PreferenceTerms {
             value: beta * (-o).softplus() - nll * chosen,
-            slopes: [slope - nll, -pull / rejected.exp_m1()],
+            derivatives: [derivative - nll, -pull / rejected.exp_m1()],
         }
     }
 }

@@ -98,16 +98,16 @@ impl PoissonNll {
     fn of_mean<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         let epsilon = R::new(self.epsilon);
         let mean = prediction + epsilon;
-        let (plain, slope) = (prediction - truth * mean.ln(), R::ONE - truth / mean);
+        let (plain, derivative) = (prediction - truth * mean.ln(), R::ONE - truth / mean);
         if !self.full {
-            return (plain, slope);
+            return (plain, derivative);
         }
         // x − y − y ln(m/y) = y(r − ln(1 + r)) − ε, r = (m − y)/y, m = x + ε.
         let excess = (mean - truth) / truth;
         let near = excess.abs() <= R::new(0.5);
         let logarithm = R::select(near, excess.ln_1p(), (mean / truth).ln());
         let whole = truth * (excess - logarithm) - epsilon + stirling(truth);
-        (R::select(truth > R::ONE, whole, plain), slope)
+        (R::select(truth > R::ONE, whole, plain), derivative)
     }
 }
 

@@ -80,8 +80,8 @@ impl Rowwise for Poly1CrossEntropy {
             #[inline(always)]
             |statistics| ValueWithPartials {
                 loss: statistics.cross + epsilon * statistics.rest,
-                cross_slope: R::ONE,
-                rest_slope: epsilon,
+                cross_derivative: R::ONE,
+                rest_derivative: epsilon,
             },
         )
     }

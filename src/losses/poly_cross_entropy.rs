@@ -136,15 +136,15 @@ impl Rowwise for PolyCrossEntropy {
             #[inline(always)]
             |statistics| {
                 // Horner's rule on the polynomial without its first power, and on its derivative.
-                let (mut polynomial, mut slope) = (R::ZERO, R::ZERO);
+                let (mut polynomial, mut derivative) = (R::ZERO, R::ZERO);
                 for &epsilon in self.epsilons.iter().rev() {
-                    slope = slope * statistics.rest + polynomial;
+                    derivative = derivative * statistics.rest + polynomial;
                     polynomial = polynomial * statistics.rest + R::new(epsilon);
                 }
                 ValueWithPartials {
                     loss: statistics.cross + polynomial * statistics.rest,
-                    cross_slope: R::ONE,
-                    rest_slope: slope * statistics.rest + polynomial,
+                    cross_derivative: R::ONE,
+                    rest_derivative: derivative * statistics.rest + polynomial,
                 }
             },
         )

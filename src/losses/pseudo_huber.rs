@@ -68,7 +68,7 @@ impl Pointwise for PseudoHuber {
         let s = (R::ONE + smaller * smaller).sqrt();
         let beyond = ratio > R::ONE;
         let share = R::select(beyond, R::ONE / (s + smaller), ratio / (s + R::ONE));
-        let slope = R::select(beyond, delta * error.sign(), error) / s;
-        (delta * error.abs() * share, slope)
+        let derivative = R::select(beyond, delta * error.sign(), error) / s;
+        (delta * error.abs() * share, derivative)
     }
 }

@@ -60,8 +60,8 @@ impl Pointwise for Quantile {
         let quantile = R::new(self.quantile);
         let short = truth - prediction;
         let rest = R::new(1.0 - self.quantile);
-        let slope =
+        let derivative =
             R::select(short > R::ZERO, -quantile, R::select(short < R::ZERO, rest, R::ZERO));
-        (-slope * short, slope)
+        (-derivative * short, derivative)
     }
 }

@@ -70,7 +70,7 @@ impl Rowwise for RankingSoftmax {
             scale,
             gradient,
             #[inline(always)]
-            |scores, truths, slopes| softmax_against(scores, truths, None, slopes),
+            |scores, truths, derivatives| softmax_against(scores, truths, None, derivatives),
         )
     }
 }

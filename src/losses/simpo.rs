@@ -80,10 +80,10 @@ impl Preference for Simpo {
     fn terms<R: Real>(&self, [chosen, rejected, ..]: [R; 4]) -> PreferenceTerms<R> {
         let (beta, smoothing) = (R::new(self.beta), R::new(self.label_smoothing));
         let h = beta * (chosen - rejected) - R::new(self.gamma);
-        let slope = beta * (smoothing - (-h).sigmoid());
+        let derivative = beta * (smoothing - (-h).sigmoid());
         PreferenceTerms {
             value: (-h).softplus() + R::select(smoothing == R::ZERO, R::ZERO, smoothing * h),
-            slopes: [slope, -slope],
+            derivatives: [derivative, -derivative],
         }
     }
 }

@@ -71,7 +71,7 @@ impl Similarity for SupCon {
         let temperature = R::new(self.temperature);
         Term {
             exponent: candidate.score / temperature,
-            slope: temperature.recip(),
+            derivative: temperature.recip(),
             inside: [!candidate.is_own, false],
         }
     }
@@ -92,7 +92,7 @@ impl Similarity for SupCon {
     }
 
     #[inline(always)]
-    fn extra_slope<R: Real>(&self, candidate: Candidate<R>, outcome: &PoolOutcome<R>) -> R {
+    fn extra_derivative<R: Real>(&self, candidate: Candidate<R>, outcome: &PoolOutcome<R>) -> R {
         R::select(candidate.is_positive, -outcome.extra, R::ZERO)
     }
 }

@@ -88,10 +88,10 @@ fn cells<R: Real>(
         |range, values: &mut [R]| {
             let inputs = predictions[range.clone()].iter().zip(&truths[range.clone()]);
             let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
-            for ((column, (value, slope)), (&p, &t)) in range.zip(outputs).zip(inputs) {
+            for ((column, (value, derivative)), (&p, &t)) in range.zip(outputs).zip(inputs) {
                 let half = R::new(0.5) * weight(column);
                 *value = R::select(half == R::ZERO, R::ZERO, half * (p - t).abs());
-                *slope = R::select(half == R::ZERO, R::ZERO, scale * half * (p - t).sign());
+                *derivative = R::select(half == R::ZERO, R::ZERO, scale * half * (p - t).sign());
             }
         },
     ))

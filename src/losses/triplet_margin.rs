@@ -141,7 +141,7 @@ impl TripletMargin {
 
     /// `factor` · sign(x)|x|ᵖ⁻¹.
     #[inline(always)]
-    fn slope<R: Real>(&self, x: R, peak: R, factor: R) -> R {
+    fn derivative<R: Real>(&self, x: R, peak: R, factor: R) -> R {
         if self.p == 2.0 {
             factor * (peak * x)
         } else if self.p == 1.0 {
@@ -195,12 +195,12 @@ impl Distance for TripletMargin {
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3] {
+    fn derivatives<R: Real>(&self, outcome: &DistanceTerms<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3] {
         let gaps = self.gaps(cells);
-        let near = self.slope(gaps[0], peaks[0], outcome.factors[0]);
-        let far = self.slope(gaps[1], peaks[1], outcome.factors[1]);
+        let near = self.derivative(gaps[0], peaks[0], outcome.factors[0]);
+        let far = self.derivative(gaps[1], peaks[1], outcome.factors[1]);
         let other =
-            if self.swap { self.slope(gaps[2], peaks[2], outcome.factors[2]) } else { R::ZERO };
+            if self.swap { self.derivative(gaps[2], peaks[2], outcome.factors[2]) } else { R::ZERO };
         [near + far, other - near, -far - other]
     }
 }

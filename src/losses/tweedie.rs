@@ -83,7 +83,7 @@ impl Pointwise for Tweedie {
         // would cancel.
         let near = scale * (grown(a, distance) - grown(b, distance));
         // y^a(e^(ad) − e^(bd)), a − b = 1.
-        let slope = scale * (b * distance).exp() * distance.exp_m1();
+        let derivative = scale * (b * distance).exp() * distance.exp_m1();
         let rise = (a * x).exp();
         let pull = R::select(truth == R::ZERO, R::ZERO, truth * (b * x).exp());
         let far = if self.power == 1.0 {
@@ -94,7 +94,7 @@ impl Pointwise for Tweedie {
             rise / a - pull / b + scale / (a * b)
         };
         let is_near = truth > R::ZERO && distance.abs() * (a.abs() + b.abs()) < R::new(40.0);
-        (R::select(is_near, near, far), R::select(is_near, slope, rise - pull))
+        (R::select(is_near, near, far), R::select(is_near, derivative, rise - pull))
     }
     #[inline(always)]
     fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {

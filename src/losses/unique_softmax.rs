@@ -68,9 +68,9 @@ impl Rowwise for UniqueSoftmax {
 }
 
 /// Scans in f64 for both precisions, as in ListMLE.
-fn against_lower<R: Real>(scores: &[R], truths: &[R], slopes: &mut [R]) -> R {
+fn against_lower<R: Real>(scores: &[R], truths: &[R], derivatives: &mut [R]) -> R {
     if scores.contains(&R::INFINITY) {
-        slopes.fill(R::NAN);
+        derivatives.fill(R::NAN);
         return R::NAN;
     }
     let order = descending(truths);
@@ -99,7 +99,7 @@ fn against_lower<R: Real>(scores: &[R], truths: &[R], slopes: &mut [R]) -> R {
         }
         if score(place) != f64::NEG_INFINITY {
             let own = gain * (score(place) - lse[place]).exp_m1();
-            slopes[order[place]] = R::new(own + (score(place) + above).exp());
+            derivatives[order[place]] = R::new(own + (score(place) + above).exp());
         }
         if lse[place] != f64::NEG_INFINITY {
             so_far = log_add_exp(so_far, gain.ln() - lse[place]);

@@ -227,7 +227,7 @@ pub trait Distance: Loss + Clone {
     fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], truth: R) -> DistanceTerms<R>;
 
     /// The derivatives of the value by the numbers of one column.
-    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
+    fn derivatives<R: Real>(&self, outcome: &DistanceTerms<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
 }
 
 /// What a loss over vectors gives for a row.
@@ -251,7 +251,7 @@ pub struct PreferenceTerms<R> {
     /// The value.
     pub value: R,
     /// Its derivatives by the first two numbers.
-    pub slopes: [R; 2],
+    pub derivatives: [R; 2],
 }
 
 /// What the frame over similarities asks of its loss: the rows of scores, one by one. [`Similarity`] is the form of those that
@@ -320,7 +320,7 @@ pub trait Similarity: Loss + Clone {
 
     /// The derivative by a candidate's score besides that of the pools.
     #[inline(always)]
-    fn extra_slope<R: Real>(&self, _candidate: Candidate<R>, _outcome: &PoolOutcome<R>) -> R {
+    fn extra_derivative<R: Real>(&self, _candidate: Candidate<R>, _outcome: &PoolOutcome<R>) -> R {
         R::ZERO
     }
 }
@@ -374,7 +374,7 @@ pub struct Term<R> {
     /// The exponent.
     pub exponent: R,
     /// Its derivative by the score.
-    pub slope: R,
+    pub derivative: R,
     /// Which pools it belongs to.
     pub inside: [bool; 2],
 }
@@ -388,7 +388,7 @@ pub struct PoolOutcome<R> {
     pub lse: [R; 2],
     /// The derivatives of the value by them.
     pub pools: [R; 2],
-    /// What `extra_slope` wants to know.
+    /// What `extra_derivative` wants to know.
     pub extra: R,
 }
 

@@ -37,9 +37,9 @@ pub fn check_activation(
         let activation = (entry.make)(&options_value(entry.name, options)?)?;
         activation.check()?;
         let inputs = inputs(activation.rowwise());
-        let of_host = |(values, slopes): (Vec<f32>, Vec<f32>)| Found {
+        let of_host = |(values, derivatives): (Vec<f32>, Vec<f32>)| Found {
             values,
-            slopes: vec![("derivative", slopes)],
+            derivatives: vec![("derivative", derivatives)],
         };
         let found = match device {
             Device::Gpu(gpu) => run(gpu, &*activation, &inputs)?,
@@ -56,9 +56,9 @@ pub fn check_activation(
         for (name, range) in [("the sweep", 0..SWEEP), ("far out", SWEEP..inputs.len())] {
             let values = array(&found.values[range.clone()]);
             report.add_value(name, "value", expected.part(range.clone()).compare(&values));
-            for (which, slopes) in &found.slopes {
-                let slopes = array(&slopes[range.clone()]);
-                report.add_gradient(name, which, derivative.part(range.clone()).compare(&slopes));
+            for (which, derivatives) in &found.derivatives {
+                let derivatives = array(&derivatives[range.clone()]);
+                report.add_gradient(name, which, derivative.part(range.clone()).compare(&derivatives));
             }
         }
         report.cases = inputs.len();
@@ -70,7 +70,7 @@ pub fn check_activation(
 /// Results of a device: values, and derivatives from each code path.
 struct Found {
     values: Vec<f32>,
-    slopes: Vec<(&'static str, Vec<f32>)>,
+    derivatives: Vec<(&'static str, Vec<f32>)>,
 }
 
 fn array(values: &[f32]) -> ndarray::ArrayD<f64> {
@@ -114,9 +114,9 @@ fn upstream<R: Real>(activation: &dyn Activation, length: usize) -> impl Iterato
 fn on_host<R: Real>(activation: &dyn Activation, inputs: &[R]) -> Result<(Vec<R>, Vec<R>)> {
     let mut values = vec![R::ZERO; inputs.len()];
     activation.forward(WIDTH, inputs, &mut values)?;
-    let mut slopes: Vec<R> = upstream(activation, inputs.len()).collect();
-    activation.backward(WIDTH, inputs, &values, &mut slopes)?;
-    Ok((values, slopes))
+    let mut derivatives: Vec<R> = upstream(activation, inputs.len()).collect();
+    activation.backward(WIDTH, inputs, &values, &mut derivatives)?;
+    Ok((values, derivatives))
 }
 
 /// Tolerance as in the module docs of [`crate::testing`]. The factors of each formula (a
@@ -184,7 +184,7 @@ fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> 
     let read = |buffer| pollster::block_on(gpu.download(buffer, 0, inputs.len()));
     Ok(Found {
         values: read(&y)?,
-        slopes: vec![
+        derivatives: vec![
             ("derivative", read(&grad_input)?),
             ("last layer's derivative", read(&grad_output)?),
         ],

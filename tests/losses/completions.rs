@@ -86,14 +86,14 @@ impl Completions {
             .input("reference_chosen", &self.reference[0])
             .input("reference_rejected", &self.reference[1]);
         let found = criterion.evaluate_f64(&inputs).unwrap();
-        let slopes: Vec<f64> = found
+        let derivatives: Vec<f64> = found
             .gradient
             .iter()
             .chain(found.gradient_of("policy_rejected").unwrap())
             .copied()
             .collect();
         let upstream = Array1::from_shape_fn(completions * tokens, |row| {
-            (-slopes[row / tokens] * share[row / tokens]) as f32
+            (-derivatives[row / tokens] * share[row / tokens]) as f32
         });
         let back =
             of_tokens.evaluate_f64(&Inputs::new(&logits, &labels).upstream(&upstream)).unwrap();

@@ -92,15 +92,15 @@ fn pointwise_losses_are_right_at_their_edges() {
         let exact = device.name() == "reference";
         for &(name, options, points) in EDGES {
             for &(prediction, target, value, derivative) in points {
-                let (found, slope) = evaluate(name, options, &device, prediction, target);
+                let (found, derivative) = evaluate(name, options, &device, prediction, target);
                 // An f32 overflow is finite in the reference.
                 let is_right = |found: f64, expected: f64| {
                     is_near(found, expected, exact)
                         || (exact && expected.is_infinite() && found.abs() > 3.4e38)
                 };
-                if !is_right(found, value) || !is_right(slope, derivative) {
+                if !is_right(found, value) || !is_right(derivative, derivative) {
                     failures.push(format!(
-                        "{} {name} {options} of {prediction:e}, {target:e}: {found:e}, {slope:e} instead of {value:e}, {derivative:e}",
+                        "{} {name} {options} of {prediction:e}, {target:e}: {found:e}, {derivative:e} instead of {value:e}, {derivative:e}",
                         device.name()
                     ));
                 }
@@ -272,14 +272,14 @@ fn losses_over_classes_are_right_at_their_edges() {
         let flushed =
             if device.name() == "reference" { 1e-44 } else { 2.0 * f64::from(f32::MIN_POSITIVE) };
         for row in ROWS {
-            let (value, slopes) = evaluate_row(row, &device);
+            let (value, derivatives) = evaluate_row(row, &device);
             let is_right = |found: f64, expected: f64| {
                 found == expected || (found - expected).abs() <= share * expected.abs() + flushed
             };
             let right = is_right(value, row.4)
-                && slopes.iter().zip(row.5).all(|(&found, &wanted)| is_right(found, wanted));
+                && derivatives.iter().zip(row.5).all(|(&found, &wanted)| is_right(found, wanted));
             if !right {
-                failures.push(format!("{} {row:?}: {value:e}, {slopes:?}", device.name()));
+                failures.push(format!("{} {row:?}: {value:e}, {derivatives:?}", device.name()));
             }
         }
     }
@@ -334,7 +334,7 @@ fn one_class_has_no_gradient_under_dense_targets() {
                     .value_and_gradient(&predictions, &targets)
                     .expect("dense targets are taken");
                 assert!(
-                    step.gradient.iter().all(|&slope| slope == 0.0),
+                    step.gradient.iter().all(|&derivative| derivative == 0.0),
                     "{name} {options} on {}",
                     device.name()
                 );

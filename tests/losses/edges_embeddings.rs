@@ -135,16 +135,16 @@ fn losses_over_vectors_are_right_at_their_edges() {
                 .evaluate_f64(&inputs)
                 .unwrap_or_else(|error| panic!("{}: {error}", edge.loss));
             let exact = device.name() == "reference";
-            let slopes = gradients(&found);
+            let derivatives = gradients(&found);
             let is_right = is_near(&[found.value()], &[edge.value], exact)
-                && slopes.len() == edge.gradients.len()
-                && slopes
+                && derivatives.len() == edge.gradients.len()
+                && derivatives
                     .iter()
                     .zip(edge.gradients)
                     .all(|(found, expected)| is_near(found, expected, exact));
             if !is_right {
                 failures.push(format!(
-                    "{} {} {} of {:?}, {:?}: {:e}, {slopes:?} instead of {:e}, {:?}",
+                    "{} {} {} of {:?}, {:?}: {:e}, {derivatives:?} instead of {:e}, {:?}",
                     device.name(),
                     edge.loss,
                     edge.options,

@@ -64,8 +64,8 @@ fn a_sequence_without_labels_is_all_blank() {
     for device in each_device() {
         let found = ctc(&device, &Value::Null, &Array2::zeros((3, 4)), &[], 3);
         assert_near(&device, "three blanks of four classes", found.value(), 3.0 * 4.0_f64.ln());
-        for (place, &slope) in found.gradient.iter().enumerate() {
-            assert_near(&device, "slope", slope, if place % 4 == 0 { -0.75 } else { 0.25 });
+        for (place, &derivative) in found.gradient.iter().enumerate() {
+            assert_near(&device, "slope", derivative, if place % 4 == 0 { -0.75 } else { 0.25 });
         }
     }
 }
@@ -75,8 +75,8 @@ fn a_sequence_of_one_row_is_cross_entropy() {
     for device in each_device() {
         let found = ctc(&device, &Value::Null, &array![[0.0, 0.0, 0.0, 0.0]], &[2], 1);
         assert_near(&device, "one of four", found.value(), 4.0_f64.ln());
-        for (&slope, expected) in found.gradient.iter().zip([0.25, 0.25, -0.75, 0.25]) {
-            assert_near(&device, "slope", slope, expected);
+        for (&derivative, expected) in found.gradient.iter().zip([0.25, 0.25, -0.75, 0.25]) {
+            assert_near(&device, "slope", derivative, expected);
         }
     }
 }
@@ -192,16 +192,16 @@ fn a_variance_near_0_counts_as_the_smallest() {
                 )
             };
             assert_near(&device, "½ ln 1e-6", at(1.0)[0], 0.5 * 1e-6_f64.ln());
-            let [value, slope, _] = at(1.5);
+            let [value, derivative, _] = at(1.5);
             assert_near(&device, "½ ln 1e-6 + ½ 0.25e6", value, 0.5 * 1e-6_f64.ln() + 0.125e6);
-            assert_near(&device, "0.5e6", slope, 0.5e6);
+            assert_near(&device, "0.5e6", derivative, 0.5e6);
         }
         let given = [("predictions", 3.0), ("variance", 1e30), ("targets", 1.0)];
-        let [value, slope, of_variance] = numbers(&device, "gaussian_nll", &given);
+        let [value, derivative, of_variance] = numbers(&device, "gaussian_nll", &given);
         assert_near(&device, "½ ln 1e30", value, 0.5 * 1e30_f64.ln());
         assert!(
-            (slope - 2e-30).abs() <= 1e-36 && (of_variance - 0.5e-30).abs() <= 1e-36,
-            "{slope:e}, {of_variance:e}"
+            (derivative - 2e-30).abs() <= 1e-36 && (of_variance - 0.5e-30).abs() <= 1e-36,
+            "{derivative:e}, {of_variance:e}"
         );
     }
 }

@@ -279,13 +279,13 @@ fn the_gradient_is_rounded_to_the_nearest_number_and_ties_to_the_even_one() {
                 let found = step.gradient.to_half_array().unwrap();
                 for (place, found) in found.iter().enumerate() {
                     let (x, y) = (all[place].to_f32(), truths[place].to_f32());
-                    let slope = upstream * (2.0 * (x - y));
-                    let expected = f16::from_f32(slope);
+                    let derivative = upstream * (2.0 * (x - y));
+                    let expected = f16::from_f32(derivative);
                     let same = found.to_bits() == expected.to_bits()
                         || (found.is_nan() && expected.is_nan());
                     assert!(
                         same,
-                        "{}: {slope:e} became {found:e} instead of {expected:e}",
+                        "{}: {derivative:e} became {found:e} instead of {expected:e}",
                         device.describe()
                     );
                 }

@@ -77,24 +77,24 @@ impl Layer {
     /// Compares the fused loss with the three steps on every device.
     fn check(&self, title: &str, loss: &CrossEntropy) {
         let exact = self.unfused(loss.clone());
-        let slopes = exact.gradient.into_dimensionality().unwrap();
-        let slopes: ArrayView2<f64> = slopes.view();
+        let derivatives = exact.gradient.into_dimensionality().unwrap();
+        let derivatives: ArrayView2<f64> = derivatives.view();
         let (x, weight) = (self.x.mapv(f64::from), self.weight.mapv(f64::from));
         let gradients = [
             (
                 "",
-                slopes.dot(&weight).into_dyn(),
-                sizes(slopes).dot(&sizes(weight.view())).into_dyn(),
+                derivatives.dot(&weight).into_dyn(),
+                sizes(derivatives).dot(&sizes(weight.view())).into_dyn(),
             ),
             (
                 "linear_weight",
-                slopes.t().dot(&x).into_dyn(),
-                sizes(slopes).t().dot(&sizes(x.view())).into_dyn(),
+                derivatives.t().dot(&x).into_dyn(),
+                sizes(derivatives).t().dot(&sizes(x.view())).into_dyn(),
             ),
             (
                 "linear_bias",
-                slopes.sum_axis(Axis(0)).into_dyn(),
-                sizes(slopes).sum_axis(Axis(0)).into_dyn(),
+                derivatives.sum_axis(Axis(0)).into_dyn(),
+                sizes(derivatives).sum_axis(Axis(0)).into_dyn(),
             ),
         ];
         for device in each_device() {

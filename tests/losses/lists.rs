@@ -97,7 +97,7 @@ fn lists_of_padding_are_nothing() {
         for name in lists() {
             let found = evaluate(name, &device, &scores, &truths);
             assert_eq!((found.value(), found.count), (0.0, 0), "{name} on {}", device.name());
-            assert!(found.gradient.iter().all(|&slope| slope == 0.0), "{name}: {}", found.gradient);
+            assert!(found.gradient.iter().all(|&derivative| derivative == 0.0), "{name}: {}", found.gradient);
             let nan = criterion(name, &device).on_empty(OnEmpty::Nan);
             assert!(nan.value_and_gradient(&scores, &truths).unwrap().value().is_nan(), "{name}");
         }
@@ -137,7 +137,7 @@ fn equal_targets_have_no_pairs() {
                 let found = evaluate(name, &device, &array![[1.0, 4.0, -3.0]], &truths);
                 assert_eq!(found.value(), 0.0, "{name}");
                 assert!(
-                    found.gradient.iter().all(|&slope| slope == 0.0),
+                    found.gradient.iter().all(|&derivative| derivative == 0.0),
                     "{name}: {}",
                     found.gradient
                 );

@@ -77,9 +77,9 @@ fn a_row_wise_tensor_over_the_binding_limit_is_taken_in_parts() {
     );
     for r in [0, 1, rows / 2, rows - 2, rows - 1] {
         let p = 5.0_f64.exp() / total;
-        let slope = if r % 2 == 0 { p - 1.0 } else { p };
+        let derivative = if r % 2 == 0 { p - 1.0 } else { p };
         let found = f64::from(step.gradient[[r, (7 * r) % columns]]);
-        assert!((found - slope).abs() <= 2e-6, "row {r}: {found} instead of {slope}");
+        assert!((found - derivative).abs() <= 2e-6, "row {r}: {found} instead of {derivative}");
     }
 }
 

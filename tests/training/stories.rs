@@ -162,11 +162,11 @@ fn one_step_of_gradient_descent_is_the_rule_of_the_book() {
             .unwrap();
         let w = model.weights().unwrap()[0].0[[0, 0]];
         model.fit(&x, &y, Fit::new().epochs(1)).unwrap();
-        let slope =
+        let derivative =
             (2.0 * (w - 3.0) + 4.0 * (2.0 * w - 5.0)) / 2.0 + 0.01 * w.signum() + 2.0 * 0.001 * w;
         let found = model.weights().unwrap()[0].0[[0, 0]];
         assert!(
-            (found - (w - 0.1 * slope)).abs() <= 4.0 * f64::from(f32::EPSILON),
+            (found - (w - 0.1 * derivative)).abs() <= 4.0 * f64::from(f32::EPSILON),
             "{}: {found}",
             device.describe()
         );

@@ -77,21 +77,21 @@ fn long_rows(
             (weights[k], scales[k]) = rows.weight_and_scale(index);
         }
     }
-    let mut slopes = [Slopes::default(); GROUP];
-    for (slopes, (row, &scale)) in slopes.iter_mut().zip(found.iter().zip(&scales)) {
-        *slopes = row.slopes(options, rows.columns, scale);
+    let mut derivatives = [Derivatives::default(); GROUP];
+    for (derivatives, (row, &scale)) in derivatives.iter_mut().zip(found.iter().zip(&scales)) {
+        *derivatives = row.derivatives(options, rows.columns, scale);
     }
     for (k, (gradient, value)) in gradient.chunks_exact_mut(rows.columns).zip(values).enumerate() {
         let index = first + k;
-        if !(plain[k] && slopes[k].value.is_finite()) {
+        if !(plain[k] && derivatives[k].value.is_finite()) {
             otherwise(index, gradient, value);
             continue;
         }
-        *value = weights[k] * slopes[k].value;
+        *value = weights[k] * derivatives[k].value;
         for cell in gradient.iter_mut() {
-            *cell = slopes[k].factor * *cell - slopes[k].share;
+            *cell = derivatives[k].factor * *cell - derivatives[k].share;
         }
-        gradient[labels[index] as usize] = slopes[k].label;
+        gradient[labels[index] as usize] = derivatives[k].label;
     }
 }
 
@@ -123,7 +123,7 @@ struct LabelRow {
 
 /// Coefficients that convert e^(x − maximum) to the gradient.
 #[derive(Clone, Copy, Default)]
-struct Slopes {
+struct Derivatives {
     value: f32,
     factor: f32,
     share: f32,
@@ -134,7 +134,7 @@ impl LabelRow {
     /// With q = 1 − s + s/K at the label and s/K elsewhere: value ln T − (1 − s)(x_label − m) − s/K
     /// Σ(x − m) + λ lse².
     #[inline(always)]
-    fn slopes(self, options: &LabelOptions, classes: usize, scale: f32) -> Slopes {
+    fn derivatives(self, options: &LabelOptions, classes: usize, scale: f32) -> Derivatives {
         let share = options.smoothing / classes as f32;
         let label_exp = single::exp_below(self.below);
         let total = self.others + label_exp;
@@ -147,7 +147,7 @@ impl LabelRow {
         let inverse = 1.0 / total;
         let others_smoothed = options.smoothing - share;
         let label = (others_smoothed - self.others * inverse) + pull * label_exp * inverse;
-        Slopes {
+        Derivatives {
             value,
             factor: scale * ((1.0 + pull) * inverse),
             share: scale * share,

@@ -109,9 +109,9 @@ fn tile(
             others: others[lane] as f32,
             spread: spread[lane],
         };
-        let slopes = row.slopes(options, cells.len(), scales[lane]);
+        let derivatives = row.derivatives(options, cells.len(), scales[lane]);
         (value[lane], factor[lane], share[lane], label[lane]) =
-            (slopes.value, slopes.factor, slopes.share, slopes.label);
+            (derivatives.value, derivatives.factor, derivatives.share, derivatives.label);
     }
     for column in cells.iter_mut() {
         for ((cell, &factor), &share) in column.iter_mut().zip(&factor).zip(&share) {

@@ -51,7 +51,7 @@ impl Margin {
 
     /// Its derivative: sin(θ + m)/sin θ = cos m + cos θ sin m/sin θ.
     #[inline(always)]
-    pub fn slope<R: Real>(self, cosine: R) -> R {
+    pub fn derivative<R: Real>(self, cosine: R) -> R {
         match self.transform {
             TargetLogitTransform::CosFace => R::ONE,
             TargetLogitTransform::ArcFace if self.is_beyond(cosine) => R::ONE,

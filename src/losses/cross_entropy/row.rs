@@ -29,7 +29,7 @@ impl Rowwise for CrossEntropy {
         }
         let z_loss = R::new(self.z_loss);
         let z_pull = R::new(2.0) * z_loss * sums.lse;
-        self.write_slopes(row, scale, gradient, &pull, &sums, z_pull);
+        self.write_derivatives(row, scale, gradient, &pull, &sums, z_pull);
         pull.mass * sums.log_total - pull.dot
             + R::select(self.z_loss != 0.0, z_loss * sums.lse * sums.lse, R::ZERO)
     }
@@ -128,7 +128,7 @@ impl CrossEntropy {
     }
 
     #[inline(always)]
-    fn scaled_logit_slope<R: Real>(&self, x: R) -> R {
+    fn scaled_logit_derivative<R: Real>(&self, x: R) -> R {
         let temperature = R::new(self.temperature);
         match self.softcap {
             Some(cap) => {
@@ -176,7 +176,7 @@ impl CrossEntropy {
 
     /// Replaces the exponentials in `gradient` by the scaled derivatives.
     #[inline(always)]
-    fn write_slopes<R: Real>(
+    fn write_derivatives<R: Real>(
         &self,
         row: &Row<'_, R>,
         scale: R,
@@ -193,21 +193,21 @@ impl CrossEntropy {
                 // p_y - 1 = -others/total avoids cancellation when p_y approaches 1.
                 let own = (pull.mass - q) - pull.mass * sums.others * sums.inverse
                     + z_pull * sums.label_exp * sums.inverse;
-                self.slopes(row, scale, gradient, |column, e| {
+                self.derivatives(row, scale, gradient, |column, e| {
                     factor * e - row.class_weight(column) * share
                 });
-                let slope = R::select(sums.label_is_open, own, R::ZERO);
+                let derivative = R::select(sums.label_is_open, own, R::ZERO);
                 let x = row.logits[label];
-                let slope = slope * self.label_margin().map_or(R::ONE, |margin| margin.slope(x));
-                gradient[label] = scale * slope * self.scaled_logit_slope(x);
+                let derivative = derivative * self.label_margin().map_or(R::ONE, |margin| margin.derivative(x));
+                gradient[label] = scale * derivative * self.scaled_logit_derivative(x);
             }
             Target::Dense(dense) => {
                 let dense = &dense[..gradient.len()];
                 let q = |column: usize| (R::ONE - smoothing) * dense[column] + share;
                 if row.has_all_classes_alike() {
-                    self.slopes(row, scale, gradient, |column, e| factor * e - q(column));
+                    self.derivatives(row, scale, gradient, |column, e| factor * e - q(column));
                 } else {
-                    self.slopes(row, scale, gradient, |column, e| {
+                    self.derivatives(row, scale, gradient, |column, e| {
                         factor * e - row.class_weight(column) * q(column)
                     });
                 }
@@ -218,19 +218,19 @@ impl CrossEntropy {
     /// Replaces e^(z − maximum) in `gradient` by the scaled derivative with respect to the input
     /// logits.
     #[inline(always)]
-    fn slopes<R: Real>(
+    fn derivatives<R: Real>(
         &self,
         row: &Row<'_, R>,
         scale: R,
         gradient: &mut [R],
-        slope: impl Fn(usize, R) -> R,
+        derivative: impl Fn(usize, R) -> R,
     ) {
         let plain = self.softcap.is_none() && !row.has_class_mask();
         if plain {
             let scale = scale * self.stretch::<R>();
             for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
                 let masked = x == R::NEG_INFINITY;
-                *cell = R::select(masked, R::ZERO, scale * slope(column, *cell));
+                *cell = R::select(masked, R::ZERO, scale * derivative(column, *cell));
             }
             return;
         }
@@ -239,7 +239,7 @@ impl CrossEntropy {
             *cell = R::select(
                 masked,
                 R::ZERO,
-                scale * slope(column, *cell) * self.scaled_logit_slope(x),
+                scale * derivative(column, *cell) * self.scaled_logit_derivative(x),
             );
         }
     }

@@ -205,12 +205,12 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Both<'a, R, K> {
 
     /// Writes the scaled derivatives of the unmasked classes.
     #[inline(always)]
-    fn write(&self, gradient: &mut [R], slope: impl Fn(usize, R, R, R) -> R) {
+    fn write(&self, gradient: &mut [R], derivative: impl Fn(usize, R, R, R) -> R) {
         for ((column, cell), (&x, &y)) in
             gradient.iter_mut().enumerate().zip(self.student.iter().zip(self.teacher))
         {
-            let slope = slope(column, *cell, x, y);
-            *cell = R::select((self.keeps)(column) & (x != R::NEG_INFINITY), slope, R::ZERO);
+            let derivative = derivative(column, *cell, x, y);
+            *cell = R::select((self.keeps)(column) & (x != R::NEG_INFINITY), derivative, R::ZERO);
         }
     }
 }

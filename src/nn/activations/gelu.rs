@@ -93,8 +93,8 @@ impl Pointwise for Gelu {
             }
             Approximate::Tanh => {
                 let inner = inner(z);
-                let slope = R::new(1.595_769_121_605_730_8) * (R::ONE + R::new(0.134145) * z * z);
-                Real::sigmoid(inner) * (R::ONE + z * slope * Real::sigmoid(-inner))
+                let partial = R::new(1.595_769_121_605_730_8) * (R::ONE + R::new(0.134145) * z * z);
+                Real::sigmoid(inner) * (R::ONE + z * partial * Real::sigmoid(-inner))
             }
         }
     }

@@ -45,7 +45,7 @@ impl Pointwise for Relu {
 
     #[inline(always)]
     fn derivative<R: Real>(&self, _: R, y: R) -> R {
-        let slope = R::select(y > R::ZERO, R::ONE, R::ZERO);
-        R::select(y.is_nan(), y, slope)
+        let partial = R::select(y > R::ZERO, R::ONE, R::ZERO);
+        R::select(y.is_nan(), y, partial)
     }
 }

@@ -106,13 +106,13 @@ fn infinite_inputs_give_their_limits() {
         ("gelu", 0.0, 0.0),
         ("silu", 0.0, 0.0),
     ];
-    for (name, low, slope) in known {
+    for (name, low, derivative) in known {
         let activation = from_name(name, &Value::Null).unwrap();
         let input = [f32::NEG_INFINITY, f32::INFINITY];
         let output = forward(&*activation, 1, &input);
         let mut gradient = [1.0_f32; 2];
         activation.backward(1, &input, &output, &mut gradient).unwrap();
-        assert_eq!((output[0], gradient[0]), (low, slope), "{name}");
+        assert_eq!((output[0], gradient[0]), (low, derivative), "{name}");
         assert!(!output[1].is_nan() && (0.0..=1.0).contains(&gradient[1]), "{name}");
     }
 }

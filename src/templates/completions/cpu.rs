@@ -112,11 +112,11 @@ impl CompletionsTemplate<'_> {
             upstream: call.upstream,
             upstreams: (&*call.upstreams).into(),
         };
-        let mut slopes = vec![vec![R::ZERO; call.units]; policies.len()];
+        let mut derivatives = vec![vec![R::ZERO; call.units]; policies.len()];
         if let Family::MultiInput(_, host) = self.inner.family() {
-            R::multi_input(&*host, &inner, &mut slopes, values);
+            R::multi_input(&*host, &inner, &mut derivatives, values);
         }
-        slopes.concat()
+        derivatives.concat()
     }
 
     fn run<R: CpuReal>(
@@ -147,10 +147,10 @@ impl CompletionsTemplate<'_> {
         let sums = costs.chunks(of_tokens.length).map(|costs| R::new(-pairwise(costs)));
         let logs: Vec<R> =
             sums.zip(&shares).map(|(sum, &share)| Real::min(share * sum, R::ZERO)).collect();
-        let slopes = self.of_completions(call, &logs, values);
-        let of_answer = slopes.iter().zip(&shares).map(|(&slope, &share)| limited(-slope) * share);
+        let derivatives = self.of_completions(call, &logs, values);
+        let of_answer = derivatives.iter().zip(&shares).map(|(&derivative, &share)| limited(-derivative) * share);
         layer.upstreams = of_answer
-            .flat_map(|slope| std::iter::repeat_n(slope, of_tokens.length))
+            .flat_map(|derivative| std::iter::repeat_n(derivative, of_tokens.length))
             .collect::<Vec<R>>()
             .into();
         frame.run(&layer, chunk, gradients, &mut costs)
@@ -170,8 +170,8 @@ impl CompletionsTemplate<'_> {
 }
 
 /// An infinite slope as the largest number: a token that is certain has derivative 0, and 0·∞ has no value.
-fn limited<R: Real>(slope: R) -> R {
-    Real::clamp(slope, R::LOWEST, -R::LOWEST)
+fn limited<R: Real>(derivative: R) -> R {
+    Real::clamp(derivative, R::LOWEST, -R::LOWEST)
 }
 
 impl MultiInputCpu for CompletionsTemplate<'_> {

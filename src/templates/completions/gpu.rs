@@ -16,7 +16,7 @@ use crate::templates::preference::gpu as preference;
 
 const MASK: File = crate::runtime::wgsl::shader!("templates/completions/completion_mask.wgsl");
 const SUMS: File = crate::runtime::wgsl::shader!("templates/completions/completion_sums.wgsl");
-const SLOPES: File =
+const DERIVATIVES: File =
     crate::runtime::wgsl::shader!("templates/completions/completion_gradients.wgsl");
 
 #[repr(C)]
@@ -48,7 +48,7 @@ fn program_of(file: File, software: bool) -> Program {
 
 /// Those of the tokens' loss are its own.
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
-    let own = [MASK, SUMS, SLOPES]
+    let own = [MASK, SUMS, DERIVATIVES]
         .into_iter()
         .flat_map(|file| [true, false].map(|on| program_of(file, on)));
     own.chain(linear::own_programs())
@@ -92,7 +92,7 @@ pub(crate) fn commands(
     let (of_completions, results, parts) =
         preference::commands(gpu, inner, &call.of_completions(&logs, &mut commands)?)?;
     commands.extend(of_completions);
-    call.slopes(&results.gradients, &shares, &layer, &mut commands)?;
+    call.derivatives(&results.gradients, &shares, &layer, &mut commands)?;
     let (back, of_layer) = linear::gradients(gpu, tokens(), &layer)?;
     commands.extend(back);
     Ok((commands, MultiInputResults { gradients: of_layer, ..results }, parts))
@@ -174,7 +174,7 @@ impl Call<'_> {
     }
 
     /// Spreads the derivatives by the answers over the upstreams of their tokens.
-    fn slopes(
+    fn derivatives(
         &self,
         of_completions: &[wgpu::Buffer],
         shares: &wgpu::Buffer,
@@ -182,19 +182,19 @@ impl Call<'_> {
         commands: &mut Vec<Command>,
     ) -> Result<()> {
         let values = self.job.length();
-        let slopes = self.gpu.buffer("derivatives by answers", self.completions)?;
+        let derivatives = self.gpu.buffer("derivatives by answers", self.completions)?;
         for (place, part) in of_completions.iter().enumerate() {
             let (to_offset, size) = (4 * (place * values) as u64, 4 * values as u64);
             commands.push(Command::Copy {
                 from: part.clone(),
                 from_offset: 0,
-                to: slopes.clone(),
+                to: derivatives.clone(),
                 to_offset,
                 size,
             });
         }
         if let Some(upstreams) = &layer.upstreams {
-            commands.push(self.over_tokens(SLOPES, &[&slopes, shares, upstreams])?);
+            commands.push(self.over_tokens(DERIVATIVES, &[&derivatives, shares, upstreams])?);
         }
         Ok(())
     }

@@ -127,7 +127,7 @@ fn write<R: Real, L: Distance, const WHICH: usize>(
     gradient: &mut [R],
 ) {
     for (((slot, &a), &b), &c) in gradient.iter_mut().zip(first).zip(second).zip(third) {
-        *slot = scale * loss.slopes(outcome, peaks, [a, b, c])[WHICH];
+        *slot = scale * loss.derivatives(outcome, peaks, [a, b, c])[WHICH];
     }
 }
 

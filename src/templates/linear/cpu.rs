@@ -123,15 +123,15 @@ impl LinearTemplate<'_> {
         let mut space = Space::of(chunk * classes);
         for first in (0..call.units).step_by(chunk) {
             let rows = chunk.min(call.units - first);
-            let slopes =
+            let derivatives =
                 self.loss_of(call, &layer, first, &mut space, &mut values[first..][..rows])?;
             let (of_x, x) =
                 (&mut of_x[first * features..][..rows * features], &layer.x[first * features..]);
             let x = &x[..rows * features];
-            matmul(Layout::NN, rows, features, classes, slopes, weight, of_x, false)?;
-            matmul(Layout::TN, classes, features, rows, slopes, x, of_weight, first > 0)?;
+            matmul(Layout::NN, rows, features, classes, derivatives, weight, of_x, false)?;
+            matmul(Layout::TN, classes, features, rows, derivatives, x, of_weight, first > 0)?;
             if let [of_bias, ..] = of_bias {
-                add_column_sums(slopes, classes, of_bias);
+                add_column_sums(derivatives, classes, of_bias);
             }
         }
         Ok(())
@@ -164,28 +164,28 @@ impl LinearTemplate<'_> {
     ) -> Result<&'s [R]> {
         let &Layer { features, classes, weight, .. } = layer;
         let rows = values.len();
-        let (outputs, slopes) =
-            (&mut space.outputs[..rows * classes], &mut space.slopes[..rows * classes]);
+        let (outputs, derivatives) =
+            (&mut space.outputs[..rows * classes], &mut space.derivatives[..rows * classes]);
         let x = &layer.x[first * features..][..rows * features];
         if let Some(bias) = layer.bias {
             outputs.par_chunks_mut(classes).for_each(|row| row.copy_from_slice(bias));
         }
         matmul(Layout::NT, rows, classes, features, x, weight, outputs, layer.bias.is_some())?;
         let rows_of = rows_of(call, layer, self.inner.ignored(), outputs, first, rows);
-        R::rowwise(self.inner, &rows_of, slopes, values, &mut []);
-        Ok(slopes)
+        R::rowwise(self.inner, &rows_of, derivatives, values, &mut []);
+        Ok(derivatives)
     }
 }
 
 /// What a chunk takes: its outputs and the derivatives by them.
 struct Space<R> {
     outputs: Vec<R>,
-    slopes: Vec<R>,
+    derivatives: Vec<R>,
 }
 
 impl<R: Real> Space<R> {
     fn of(cells: usize) -> Self {
-        Space { outputs: vec![R::ZERO; cells], slopes: vec![R::ZERO; cells] }
+        Space { outputs: vec![R::ZERO; cells], derivatives: vec![R::ZERO; cells] }
     }
 }
 

@@ -44,8 +44,8 @@ pub struct Pairs {
     pub top_n: u32,
 }
 
-/// The value of a list that `list(scores, truths, slopes)` computes of the items that take part: those whose truth is not below 0.
-/// `slopes` comes zeroed and takes the derivatives; `scale` times them goes into the gradient, 0 for padding.
+/// The value of a list that `list(scores, truths, derivatives)` computes of the items that take part: those whose truth is not below 0.
+/// `derivatives` comes zeroed and takes the derivatives; `scale` times them goes into the gradient, 0 for padding.
 #[inline(always)]
 pub fn kept_items<R: Real>(
     row: &Row<'_, R>,
@@ -59,18 +59,18 @@ pub fn kept_items<R: Real>(
     gradient.fill(R::ZERO);
     if (0..dense.len()).all(|item| row.keeps(item)) {
         let value = list(row.logits, dense, gradient);
-        gradient.iter_mut().for_each(|slope| *slope = scale * *slope);
+        gradient.iter_mut().for_each(|partial| *partial = scale * *partial);
         return value;
     }
     let kept: Vec<usize> = (0..dense.len()).filter(|&item| row.keeps(item)).collect();
     let gather = |values: &[R]| kept.iter().map(|&item| values[item]).collect::<Vec<R>>();
-    let mut slopes = vec![R::ZERO; kept.len()];
+    let mut derivatives = vec![R::ZERO; kept.len()];
     let value = if kept.is_empty() {
         R::ZERO
     } else {
-        list(&gather(row.logits), &gather(dense), &mut slopes)
+        list(&gather(row.logits), &gather(dense), &mut derivatives)
     };
-    kept.iter().zip(slopes).for_each(|(&item, slope)| gradient[item] = scale * slope);
+    kept.iter().zip(derivatives).for_each(|(&item, partial)| gradient[item] = scale * partial);
     value
 }
 
@@ -88,7 +88,7 @@ pub fn over_pairs_of<R: Real>(
         scale,
         gradient,
         #[inline(always)]
-        |scores, truths, slopes| over_pairs(pairs, scores, truths, slopes, pair),
+        |scores, truths, derivatives| over_pairs(pairs, scores, truths, derivatives, pair),
     )
 }
 
@@ -228,21 +228,21 @@ const BLOCK: usize = 256;
 /// four digits of f32.
 const RUN: usize = 64;
 
-/// Σ w f(d) over the pairs with y_i > y_j, d = (s_i − s_j)/T; `pair(d)` is (f, f′). Adds the derivatives to `slopes`.
+/// Σ w f(d) over the pairs with y_i > y_j, d = (s_i − s_j)/T; `pair(d)` is (f, f′). Adds the derivatives to `derivatives`.
 #[inline(always)]
 pub fn over_pairs<R: Real>(
     pairs: &Pairs,
     scores: &[R],
     truths: &[R],
-    slopes: &mut [R],
+    derivatives: &mut [R],
     pair: impl Fn(R) -> (R, R),
 ) -> R {
     let order = descending(truths);
     let statistics = SoftmaxStatistics::new(pairs, scores, truths, &order);
     if pairs.lambda == Lambda::None {
-        over_weighted_pairs::<R, false>(pairs, scores, truths, &order, slopes, &pair, &statistics)
+        over_weighted_pairs::<R, false>(pairs, scores, truths, &order, derivatives, &pair, &statistics)
     } else {
-        over_weighted_pairs::<R, true>(pairs, scores, truths, &order, slopes, &pair, &statistics)
+        over_weighted_pairs::<R, true>(pairs, scores, truths, &order, derivatives, &pair, &statistics)
     }
 }
 
@@ -253,7 +253,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
     scores: &[R],
     truths: &[R],
     order: &[usize],
-    slopes: &mut [R],
+    derivatives: &mut [R],
     pair: &impl Fn(R) -> (R, R),
     statistics: &SoftmaxStatistics,
 ) -> R {
@@ -262,7 +262,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
     let inverse = R::new(1.0 / pairs.temperature);
     let mut total = 0.0;
     let mut below = scores.len();
-    let (mut values, mut slopes_of_block, mut weights) =
+    let (mut values, mut derivatives_of_block, mut weights) =
         ([R::ZERO; BLOCK], [R::ZERO; BLOCK], [R::ONE; BLOCK]);
     for above in (0..order.len()).rev() {
         // The first item whose truth is lower: of the last group of equals it is the end.
@@ -270,7 +270,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
             below = above + 1;
         }
         let score = sorted[above];
-        let (mut value_lanes, mut slope_lanes) = ([0.0; simd::LANES], [0.0; simd::LANES]);
+        let (mut value_lanes, mut derivative_lanes) = ([0.0; simd::LANES], [0.0; simd::LANES]);
         let mut start = below;
         while start < order.len() {
             let end = order.len().min(start + BLOCK);
@@ -278,23 +278,23 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
                 // Of a whole block: a lookup for each pair kept the loop below from vectorising (196 ms for 35 at 4096 lists of 100).
                 statistics.weigh(above, start..end, &mut weights[..end - start]);
             }
-            let outputs = values.iter_mut().zip(&mut slopes_of_block).zip(&mut pulls[start..end]);
-            for ((((value, slope), pull), &other), &weight) in
+            let outputs = values.iter_mut().zip(&mut derivatives_of_block).zip(&mut pulls[start..end]);
+            for ((((value, partial), pull), &other), &weight) in
                 outputs.zip(&sorted[start..end]).zip(&weights)
             {
                 let weight = if WEIGHTED { weight } else { R::ONE };
                 let (f, derivative) = pair(difference(score, other) * inverse);
                 // A weight of 0 takes the pair out, also where it is infinite.
                 *value = R::select(weight == R::ZERO, R::ZERO, weight * f);
-                *slope = R::select(weight == R::ZERO, R::ZERO, weight * derivative * inverse);
-                *pull -= *slope;
+                *partial = R::select(weight == R::ZERO, R::ZERO, weight * derivative * inverse);
+                *pull -= *partial;
             }
             simd::add_to_lanes(&values[..end - start], &mut value_lanes);
-            simd::add_to_lanes(&slopes_of_block[..end - start], &mut slope_lanes);
+            simd::add_to_lanes(&derivatives_of_block[..end - start], &mut derivative_lanes);
             start = end;
         }
         total += simd::fold_lanes(value_lanes);
-        totals[above] += simd::fold_lanes(slope_lanes);
+        totals[above] += simd::fold_lanes(derivative_lanes);
         if above.is_multiple_of(RUN) {
             for (total, pull) in totals.iter_mut().zip(&mut pulls) {
                 *total += pull.to_f64();
@@ -302,7 +302,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
             }
         }
     }
-    order.iter().zip(totals).for_each(|(&item, total)| slopes[item] = R::new(total));
+    order.iter().zip(totals).for_each(|(&item, total)| derivatives[item] = R::new(total));
     R::new(total)
 }
 
@@ -319,7 +319,7 @@ pub fn over_smooth_ranks<R: Real>(
     scores: &[R],
     temperature: f64,
     total: f64,
-    slopes: &mut [R],
+    derivatives: &mut [R],
     term: impl Fn(usize, f64) -> (f64, f64),
 ) -> R {
     if total == 0.0 {
@@ -343,7 +343,7 @@ pub fn over_smooth_ranks<R: Real>(
         value -= own / total;
         pulls.push(R::new(-by_rank / (total * temperature)));
     }
-    for ((&score, &own), slope) in scores.iter().zip(&pulls).zip(slopes) {
+    for ((&score, &own), partial) in scores.iter().zip(&pulls).zip(derivatives) {
         // dr_j/ds_i = σ′((s_i − s_j)/T)/T, and dr_i/ds_i = minus the sum of these over j.
         let sum = simd::sum_blocks(
             scores.len(),
@@ -357,7 +357,7 @@ pub fn over_smooth_ranks<R: Real>(
                 }
             },
         );
-        *slope = R::new(sum);
+        *partial = R::new(sum);
     }
     R::new(value)
 }
@@ -370,21 +370,21 @@ pub fn softmax<R: Real>(values: &mut [R]) {
     values.iter_mut().for_each(|value| *value /= total);
 }
 
-/// Σ q (lse − s) and, in `slopes`, p Σq − q with p = e^(s − lse); with a virtual item, whose score is 0, its weight among them. 0·(−∞)
+/// Σ q (lse − s) and, in `derivatives`, p Σq − q with p = e^(s − lse); with a virtual item, whose score is 0, its weight among them. 0·(−∞)
 /// counts as 0; a score of −∞ has slope 0.
 #[inline(always)]
 pub fn softmax_against<R: Real>(
     scores: &[R],
     weights: &[R],
     virtual_weight: Option<f64>,
-    slopes: &mut [R],
+    derivatives: &mut [R],
 ) -> R {
     let maximum = simd::maximum(scores);
     // Where every score is −∞ there is no maximum: any finite number keeps (−∞) − (−∞) out.
     let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
     let maximum = R::select(virtual_weight.is_some() && maximum < R::ZERO, R::ZERO, maximum);
-    slopes.copy_from_slice(scores);
-    let mut total = simd::exp_in_place(slopes, maximum);
+    derivatives.copy_from_slice(scores);
+    let mut total = simd::exp_in_place(derivatives, maximum);
     let mut mass = R::new(simd::sum(weights));
     let mut dot = R::new(simd::sum_blocks(
         scores.len(),
@@ -403,8 +403,8 @@ pub fn softmax_against<R: Real>(
     }
     let log_total = R::select(total == R::ZERO, R::ZERO, total.ln());
     let inverse = R::select(total == R::ZERO, R::ZERO, mass / total);
-    for ((slope, &weight), &score) in slopes.iter_mut().zip(weights).zip(scores) {
-        *slope = R::select(score == R::NEG_INFINITY, R::ZERO, *slope * inverse - weight);
+    for ((partial, &weight), &score) in derivatives.iter_mut().zip(weights).zip(scores) {
+        *partial = R::select(score == R::NEG_INFINITY, R::ZERO, *partial * inverse - weight);
     }
     mass * log_total - dot
 }

@@ -138,16 +138,16 @@ fn plain<R: Real, L: Pointwise>(
         points.predictions[start..][..length].as_chunks::<LANES>();
     let (targets, last_targets) = points.targets[start..][..length].as_chunks::<LANES>();
     let (slots, last_slots) = gradient.as_chunks_mut::<LANES>();
-    let slope = points.factor * points.upstream;
+    let partial = points.factor * points.upstream;
     let mut sums = [0.0; LANES];
     for (slots, (predictions, targets)) in slots.iter_mut().zip(predictions.iter().zip(targets)) {
-        let (values, slopes) = chunk(loss, predictions, targets, slope);
-        *slots = slopes;
+        let (values, derivatives) = chunk(loss, predictions, targets, partial);
+        *slots = derivatives;
         simd::add_to_lanes(&values, &mut sums);
     }
     if !last_slots.is_empty() {
-        let (values, slopes) = chunk(loss, &filled(last_predictions), &filled(last_targets), slope);
-        last_slots.copy_from_slice(&slopes[..last_slots.len()]);
+        let (values, derivatives) = chunk(loss, &filled(last_predictions), &filled(last_targets), partial);
+        last_slots.copy_from_slice(&derivatives[..last_slots.len()]);
         simd::add_to_lanes(&values[..last_slots.len()], &mut sums);
     }
     simd::fold_lanes(sums) * points.factor.to_f64()
@@ -158,14 +158,14 @@ fn chunk<R: Real, L: Pointwise>(
     loss: &L,
     predictions: &[R; LANES],
     targets: &[R; LANES],
-    slope: R,
+    partial: R,
 ) -> ([R; LANES], [R; LANES]) {
-    let (mut values, mut slopes) = ([R::ZERO; LANES], [R::ZERO; LANES]);
+    let (mut values, mut derivatives) = ([R::ZERO; LANES], [R::ZERO; LANES]);
     for lane in 0..LANES {
         let (value, derivative) = guarded(loss, predictions[lane], targets[lane], R::ONE);
-        (values[lane], slopes[lane]) = (value, slope * derivative);
+        (values[lane], derivatives[lane]) = (value, partial * derivative);
     }
-    (values, slopes)
+    (values, derivatives)
 }
 
 /// The end of a slice with zeros behind it.
@@ -193,7 +193,7 @@ fn general<R: Real, L: Pointwise>(
         |k| {
             let i = start + k;
             let row = i / points.row_length;
-            let (mut value, mut slope) = (R::ZERO, R::ZERO);
+            let (mut value, mut partial) = (R::ZERO, R::ZERO);
             if points.mask.at(i, row, true) {
                 let column_weight =
                     points.column_weight.get(i % columns).copied().unwrap_or(R::ONE);
@@ -202,9 +202,9 @@ fn general<R: Real, L: Pointwise>(
                 let (loss, derivative) =
                     guarded(loss, points.predictions[i], points.targets[i], column_weight);
                 value = weight * loss;
-                slope = upstream * weight * derivative;
+                partial = upstream * weight * derivative;
             }
-            gradient[k] = slope;
+            gradient[k] = partial;
             if let Some(slot) = values.get_mut(k) {
                 *slot = value;
             }

@@ -22,16 +22,16 @@ impl<L: Preference> PreferenceTemplate<'_, L> {
             for (number, array) in numbers.iter_mut().zip(&arrays) {
                 *number = array.map_or(R::ZERO, |array| array[i]);
             }
-            let (mut found, mut slopes) = (R::ZERO, [R::ZERO; 2]);
+            let (mut found, mut derivatives) = (R::ZERO, [R::ZERO; 2]);
             if let Some(weight) = call.weight_of(i) {
                 let terms = guarded(self.0, numbers);
-                let slope = weight * call.upstream_of(i);
-                (found, slopes) =
-                    (weight * terms.value, terms.slopes.map(|derivative| slope * derivative));
+                let partial = weight * call.upstream_of(i);
+                (found, derivatives) =
+                    (weight * terms.value, terms.derivatives.map(|derivative| partial * derivative));
             }
             *value = found;
-            for (gradient, slope) in gradients.iter_mut().zip(slopes) {
-                gradient[i] = slope;
+            for (gradient, partial) in gradients.iter_mut().zip(derivatives) {
+                gradient[i] = partial;
             }
         }
     }
@@ -40,7 +40,7 @@ impl<L: Preference> PreferenceTemplate<'_, L> {
 /// NaN in, NaN out: a comparison in the filling would hide it.
 fn guarded<R: Real, L: Preference>(loss: &L, numbers: [R; 4]) -> PreferenceTerms<R> {
     if numbers.iter().any(|x| x.is_nan()) {
-        return PreferenceTerms { value: R::NAN, slopes: [R::NAN; 2] };
+        return PreferenceTerms { value: R::NAN, derivatives: [R::NAN; 2] };
     }
     loss.terms(numbers)
 }

@@ -167,14 +167,14 @@ impl<R: Real> Row<'_, R> {
 
     /// Writes `slope(weight, target)` of each class, as [`Row::shares`] has them.
     #[inline(always)]
-    pub fn each_share(&self, dense: &[R], gradient: &mut [R], slope: impl Fn(R, R) -> R) {
+    pub fn each_share(&self, dense: &[R], gradient: &mut [R], derivative: impl Fn(R, R) -> R) {
         if self.has_all_classes_alike() && !self.padded {
-            gradient.iter_mut().zip(dense).for_each(|(cell, &t)| *cell = slope(R::ONE, t));
+            gradient.iter_mut().zip(dense).for_each(|(cell, &t)| *cell = derivative(R::ONE, t));
             return;
         }
         for (column, cell) in gradient.iter_mut().enumerate() {
             let (w, _, t) = self.shares(dense, column);
-            *cell = slope(w, t);
+            *cell = derivative(w, t);
         }
     }
 
@@ -351,8 +351,8 @@ fn one<R: Real, L: Rowwise>(
     *slot = weight * loss.row(&row, scale, gradient, auxiliary);
     // NaN in, NaN out, for the whole row.
     if row.is_broken() {
-        for (item, slope) in gradient.iter_mut().enumerate() {
-            *slope = R::select(row.is_padding(item), R::ZERO, R::NAN);
+        for (item, derivative) in gradient.iter_mut().enumerate() {
+            *derivative = R::select(row.is_padding(item), R::ZERO, R::NAN);
         }
         *slot = R::NAN;
     }

@@ -66,8 +66,8 @@ impl<L: Sequence> SequenceTemplate<'_, L> {
                 let labels = &targets[b * length..][..lengths[b] as usize];
                 let mut gradient = vec![R::ZERO; own.len()];
                 let value = self.0.item(&Item { logits: own, classes, labels }, &mut gradient);
-                let slope = weight * call.upstream_of(b);
-                gradient.iter_mut().for_each(|g| *g *= slope);
+                let derivative = weight * call.upstream_of(b);
+                gradient.iter_mut().for_each(|g| *g *= derivative);
                 (weight * value, gradient)
             })
             .collect();

@@ -215,8 +215,8 @@ fn take<R: Real, L: SimilarityRows>(
         return R::NAN;
     }
     let weight = weight * setting.share;
-    let slope = weight * setting.call.upstream_of(row);
-    weight * loss.row(&Candidates { labels: setting.labels, row }, slope, scores)
+    let derivative = weight * setting.call.upstream_of(row);
+    weight * loss.row(&Candidates { labels: setting.labels, row }, derivative, scores)
 }
 
 /// The row of a loss whose candidates are pooled: each pool is the logarithm of a sum of exponentials.
@@ -264,10 +264,10 @@ pub(crate) fn pooled<R: Real, L: Similarity>(
         let candidate = rows.candidate(column, *score);
         let term = loss.term(candidate);
         let share = |pool: usize| {
-            let grown = shares[pool] * (term.exponent - peaks[pool]).exp() * term.slope;
+            let grown = shares[pool] * (term.exponent - peaks[pool]).exp() * term.derivative;
             R::select(term.inside[pool], grown, R::ZERO)
         };
-        *score = scale * (loss.extra_slope(candidate, &outcome) + share(0) + share(1));
+        *score = scale * (loss.extra_derivative(candidate, &outcome) + share(0) + share(1));
     }
     outcome.value
 }

@@ -49,16 +49,16 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
                     let i = piece * length + k;
                     let second = seconds.values[i / width];
                     let truth = truths.map_or(R::ZERO, |truths| truths[i]);
-                    let (mut value, mut slopes) = (R::ZERO, [R::ZERO; 2]);
+                    let (mut value, mut derivatives) = (R::ZERO, [R::ZERO; 2]);
                     if let Some(weight) = call.weight_of(i) {
                         let pair = guarded(self.0, firsts.values[i], second, truth);
-                        let slope = weight * call.upstream_of(i);
-                        (value, slopes) =
-                            (weight * pair.value, [slope * pair.first, slope * pair.second]);
+                        let derivative = weight * call.upstream_of(i);
+                        (value, derivatives) =
+                            (weight * pair.value, [derivative * pair.first, derivative * pair.second]);
                     }
                     values[k] = value;
-                    firsts_out[k] = slopes[0];
-                    seconds_out[k / width] += slopes[1];
+                    firsts_out[k] = derivatives[0];
+                    seconds_out[k / width] += derivatives[1];
                 }
             },
         );
@@ -72,18 +72,18 @@ fn plain<R: Real, L: TwoInput>(
     (firsts, seconds): (&[R], &[R]),
     truth_of: impl Fn(usize) -> R,
     (value_scale, slope_scale): (R, R),
-    (first_slopes, second_slopes, values): (&mut [R], &mut [R], &mut [R]),
+    (first_derivatives, second_derivatives, values): (&mut [R], &mut [R], &mut [R]),
 ) {
     // A copy: behind a reference the options would be read again for each pair.
     let loss = &loss.clone();
     let length = values.len();
     let (firsts, seconds) = (&firsts[..length], &seconds[..length]);
-    let (first_slopes, second_slopes) = (&mut first_slopes[..length], &mut second_slopes[..length]);
+    let (first_derivatives, second_derivatives) = (&mut first_derivatives[..length], &mut second_derivatives[..length]);
     for k in 0..length {
         let pair = guarded(loss, firsts[k], seconds[k], truth_of(k));
         values[k] = value_scale * pair.value;
-        first_slopes[k] = slope_scale * pair.first;
-        second_slopes[k] = slope_scale * pair.second;
+        first_derivatives[k] = slope_scale * pair.first;
+        second_derivatives[k] = slope_scale * pair.second;
     }
 }
 
