@@ -72,12 +72,12 @@ fn of_label<R: Real>(
         SoftmaxStatistics { cross: log_total - below, probability: label_exp * inverse, rest };
     let found = check(statistics);
     let weight = row.class_weight(label);
-    let pull = scale * weight * pull(&statistics, &found);
-    let factor = pull * inverse;
+    let d_logit = scale * weight * d_logit(&statistics, &found);
+    let factor = d_logit * inverse;
     for cell in gradient.iter_mut() {
         *cell = factor * *cell;
     }
-    gradient[label] = R::select(is_open, -pull * rest, R::ZERO);
+    gradient[label] = R::select(is_open, -d_logit * rest, R::ZERO);
     close(row, gradient);
     R::select(weight == R::ZERO, R::ZERO, weight * found.loss)
 }
@@ -129,7 +129,7 @@ fn of_dense<R: Real>(
 /// cross_derivative + rest_derivative P, written so that neither end of the label's probability P loses
 /// digits.
 #[inline(always)]
-fn pull<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
+fn d_logit<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
     let near = (found.cross_derivative + found.rest_derivative) - found.rest_derivative * statistics.rest;
     let far = found.cross_derivative + found.rest_derivative * statistics.probability;
     R::select(statistics.probability > R::new(0.5), near, far)

@@ -109,9 +109,9 @@ impl Distance for Contrastive {
         let apart = R::ONE - truth;
         let push = R::select(scaled > R::ZERO, short / scaled, R::ZERO);
         // A square beyond f32 must not affect the value where the target is 0.
-        let pulled = R::select(truth == R::ZERO, R::ZERO, truth * (square / scale / scale));
+        let d_logits = R::select(truth == R::ZERO, R::ZERO, truth * (square / scale / scale));
         DistanceTerms {
-            value: pulled + apart * short * short,
+            value: d_logits + apart * short * short,
             factors: [R::new(2.0) * truth, R::new(2.0) * (apart * push), R::ZERO, R::ZERO],
         }
     }
@@ -124,10 +124,10 @@ impl Distance for Contrastive {
         [x, y, _]: [R; 3],
     ) -> [R; 3] {
         let gap = (x - y) + R::new(self.epsilon);
-        let [pull, push, ..] = outcome.factors;
+        let [d_logit, push, ..] = outcome.factors;
         // A difference beyond f32 has derivative 0 if its factor is 0.
         let part = |factor: R, gap: R| R::select(factor == R::ZERO, R::ZERO, factor * gap);
-        let derivative = part(pull, gap) - part(push, scale * gap);
+        let derivative = part(d_logit, gap) - part(push, scale * gap);
         [derivative, -derivative, R::ZERO]
     }
 }

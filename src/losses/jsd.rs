@@ -164,10 +164,10 @@ fn weighted<R: Real>(
             let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
             let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
             for ((column, (value, derivative)), (&x, &y)) in range.zip(outputs).zip(inputs) {
-                let (cost, pull) = divergence(y.exp(), x.exp(), y - x);
+                let (cost, d_logit) = divergence(y.exp(), x.exp(), y - x);
                 let weight = weight(column);
                 *value = unless_zero(weight, weight * cost);
-                *derivative = unless_zero(weight, scale * weight * pull);
+                *derivative = unless_zero(weight, scale * weight * d_logit);
             }
         },
     ))

@@ -130,8 +130,8 @@ fn cells<R: Real>(
                 };
                 let cost = side(weight * positive, -x) + side(weight * (R::ONE - truth), x);
                 *value = R::select(keeps, cost, R::ZERO);
-                let pull = scale * share * weight * ((R::ONE - truth) * up - positive * down);
-                *derivative = R::select(keeps, pull, R::ZERO);
+                let d_logit = scale * share * weight * ((R::ONE - truth) * up - positive * down);
+                *derivative = R::select(keeps, d_logit, R::ZERO);
             }
         },
     ));

@@ -85,24 +85,24 @@ impl Pointwise for Tweedie {
         // y^a(e^(ad) − e^(bd)), a − b = 1.
         let derivative = scale * (b * distance).exp() * distance.exp_m1();
         let rise = (a * x).exp();
-        let pull = R::select(truth == R::ZERO, R::ZERO, truth * (b * x).exp());
+        let d_logit = R::select(truth == R::ZERO, R::ZERO, truth * (b * x).exp());
         let far = if self.power == 1.0 {
             rise - R::select(truth == R::ZERO, R::ZERO, truth * (R::ONE + distance))
         } else if self.power == 2.0 {
-            distance + pull - R::ONE
+            distance + d_logit - R::ONE
         } else {
-            rise / a - pull / b + scale / (a * b)
+            rise / a - d_logit / b + scale / (a * b)
         };
         let is_near = truth > R::ZERO && distance.abs() * (a.abs() + b.abs()) < R::new(40.0);
-        (R::select(is_near, near, far), R::select(is_near, derivative, rise - pull))
+        (R::select(is_near, near, far), R::select(is_near, derivative, rise - d_logit))
     }
     #[inline(always)]
     fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
         let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
         let x = prediction.clamp(R::new(-1e30), R::new(1e30));
         let rise = R::select(a == R::ZERO, R::ZERO, a * (a * x).exp());
-        let pull =
+        let d_logit =
             R::select(b == R::ZERO || truth == R::ZERO, R::ZERO, b * (truth * (b * x).exp()));
-        rise - pull
+        rise - d_logit
     }
 }

@@ -22,15 +22,15 @@ impl Rowwise for CrossEntropy {
         // If every class is masked there is no maximum: any finite number avoids (-inf) - (-inf).
         let maximum = simd::maximum(gradient);
         let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
-        let pull = self.pull(row, gradient, maximum);
+        let d_logit = self.d_logit(row, gradient, maximum);
         let sums = Sums::of(row, gradient, maximum, auxiliary.is_some());
         if let Some(auxiliary) = auxiliary {
             sums.report(row, auxiliary);
         }
         let z_loss = R::new(self.z_loss);
-        let z_pull = R::new(2.0) * z_loss * sums.lse;
-        self.write_derivatives(row, scale, gradient, &pull, &sums, z_pull);
-        pull.mass * sums.log_total - pull.dot
+        let z_d_logit = R::new(2.0) * z_loss * sums.lse;
+        self.write_derivatives(row, scale, gradient, &d_logit, &sums, z_d_logit);
+        d_logit.mass * sums.log_total - d_logit.dot
             + R::select(self.z_loss != 0.0, z_loss * sums.lse * sums.lse, R::ZERO)
     }
 
@@ -58,13 +58,13 @@ impl Rowwise for CrossEntropy {
         hessian[top] = R::select(maximum.is_finite(), R::ONE, R::NAN);
         let total = hessian[top] + rest;
         let z_loss = R::new(2.0 * self.z_loss);
-        let pull = mass + z_loss * (maximum + rest.ln_1p());
+        let d_logit = mass + z_loss * (maximum + rest.ln_1p());
         let scale = scale / (temperature * temperature);
         for (column, e) in hessian.iter_mut().enumerate() {
             let p = *e / total;
             let others = R::select(column == top, rest / total, R::ONE - p);
             let is_open = row.keeps(column) && row.logits[column] != R::NEG_INFINITY;
-            *e = R::select(is_open, scale * (pull * p * others + z_loss * p * p), R::ZERO);
+            *e = R::select(is_open, scale * (d_logit * p * others + z_loss * p * p), R::ZERO);
         }
     }
 
@@ -164,14 +164,14 @@ impl CrossEntropy {
 
     /// The target after label smoothing.
     #[inline(always)]
-    fn pull<R: Real>(&self, row: &Row<'_, R>, z: &[R], maximum: R) -> Pull<R> {
+    fn d_logit<R: Real>(&self, row: &Row<'_, R>, z: &[R], maximum: R) -> DLogit<R> {
         let smooth = Mass::of_classes(row, z, maximum, self.label_smoothing != 0.0);
         let hard = Mass::of_target(row, z, maximum);
         let smoothing = R::new(self.label_smoothing);
         let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
         let mass = (R::ONE - smoothing) * hard.mass + share * smooth.mass;
         let dot = (R::ONE - smoothing) * hard.dot + share * smooth.dot;
-        Pull { mass, dot, share }
+        DLogit { mass, dot, share }
     }
 
     /// Replaces the exponentials in `gradient` by the scaled derivatives.
@@ -181,18 +181,18 @@ impl CrossEntropy {
         row: &Row<'_, R>,
         scale: R,
         gradient: &mut [R],
-        pull: &Pull<R>,
+        d_logit: &DLogit<R>,
         sums: &Sums<R>,
-        z_pull: R,
+        z_d_logit: R,
     ) {
-        let (smoothing, share) = (R::new(self.label_smoothing), pull.share);
-        let factor = (pull.mass + z_pull) * sums.inverse;
+        let (smoothing, share) = (R::new(self.label_smoothing), d_logit.share);
+        let factor = (d_logit.mass + z_d_logit) * sums.inverse;
         match row.target {
             Target::Label(label) => {
                 let q = row.class_weight(label) * ((R::ONE - smoothing) + share);
                 // p_y - 1 = -others/total avoids cancellation when p_y approaches 1.
-                let own = (pull.mass - q) - pull.mass * sums.others * sums.inverse
-                    + z_pull * sums.label_exp * sums.inverse;
+                let own = (d_logit.mass - q) - d_logit.mass * sums.others * sums.inverse
+                    + z_d_logit * sums.label_exp * sums.inverse;
                 self.derivatives(row, scale, gradient, |column, e| {
                     factor * e - row.class_weight(column) * share
                 });
@@ -246,7 +246,7 @@ impl CrossEntropy {
 }
 
 /// Sums over the target: Σ q, Σ q (z − maximum), and the smoothing of each class.
-struct Pull<R> {
+struct DLogit<R> {
     mass: R,
     dot: R,
     share: R,

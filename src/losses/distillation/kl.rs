@@ -27,12 +27,12 @@ pub(super) fn row<R: Real>(
     let log_student = R::select(student == R::ZERO, R::ZERO, student.ln());
     let inverse = R::select(student == R::ZERO, R::ZERO, R::ONE / student);
     let factor = loss.factor();
-    let pull = scale * factor / both.temperature;
+    let d_logit = scale * factor / both.temperature;
     both.write(
         gradient,
         #[inline(always)]
         |column, power, _, y| {
-            pull * (power * inverse - (both.soften(y, column) - teacher_top).exp() / teacher)
+            d_logit * (power * inverse - (both.soften(y, column) - teacher_top).exp() / teacher)
         },
     );
     factor * (dot / teacher + (log_student - teacher.ln()))

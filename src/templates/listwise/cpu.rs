@@ -224,7 +224,7 @@ impl SoftmaxStatistics {
 /// Numbers that one step of the inner loop takes.
 const BLOCK: usize = 256;
 
-/// Items whose pulls on the others are added up in the loss's own precision before they join the f64 totals: 4,099 in one chain cost
+/// Items whose d_logits on the others are added up in the loss's own precision before they join the f64 totals: 4,099 in one chain cost
 /// four digits of f32.
 const RUN: usize = 64;
 
@@ -258,7 +258,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
     statistics: &SoftmaxStatistics,
 ) -> R {
     let sorted: Vec<R> = order.iter().map(|&item| scores[item]).collect();
-    let (mut pulls, mut totals) = (vec![R::ZERO; scores.len()], vec![0.0; scores.len()]);
+    let (mut d_logits, mut totals) = (vec![R::ZERO; scores.len()], vec![0.0; scores.len()]);
     let inverse = R::new(1.0 / pairs.temperature);
     let mut total = 0.0;
     let mut below = scores.len();
@@ -278,8 +278,8 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
                 // Of a whole block: a lookup for each pair kept the loop below from vectorising (196 ms for 35 at 4096 lists of 100).
                 statistics.weigh(above, start..end, &mut weights[..end - start]);
             }
-            let outputs = values.iter_mut().zip(&mut derivatives_of_block).zip(&mut pulls[start..end]);
-            for ((((value, partial), pull), &other), &weight) in
+            let outputs = values.iter_mut().zip(&mut derivatives_of_block).zip(&mut d_logits[start..end]);
+            for ((((value, partial), d_logit), &other), &weight) in
                 outputs.zip(&sorted[start..end]).zip(&weights)
             {
                 let weight = if WEIGHTED { weight } else { R::ONE };
@@ -287,7 +287,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
                 // A weight of 0 takes the pair out, also where it is infinite.
                 *value = R::select(weight == R::ZERO, R::ZERO, weight * f);
                 *partial = R::select(weight == R::ZERO, R::ZERO, weight * derivative * inverse);
-                *pull -= *partial;
+                *d_logit -= *partial;
             }
             simd::add_to_lanes(&values[..end - start], &mut value_lanes);
             simd::add_to_lanes(&derivatives_of_block[..end - start], &mut derivative_lanes);
@@ -296,9 +296,9 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
         total += simd::fold_lanes(value_lanes);
         totals[above] += simd::fold_lanes(derivative_lanes);
         if above.is_multiple_of(RUN) {
-            for (total, pull) in totals.iter_mut().zip(&mut pulls) {
-                *total += pull.to_f64();
-                *pull = R::ZERO;
+            for (total, d_logit) in totals.iter_mut().zip(&mut d_logits) {
+                *total += d_logit.to_f64();
+                *d_logit = R::ZERO;
             }
         }
     }
@@ -327,7 +327,7 @@ pub fn over_smooth_ranks<R: Real>(
     }
     let inverse = R::new(1.0 / temperature);
     let mut value = 0.0;
-    let mut pulls = Vec::with_capacity(scores.len());
+    let mut d_logits = Vec::with_capacity(scores.len());
     for (item, &score) in scores.iter().enumerate() {
         let rank = 0.5
             + simd::sum_blocks(
@@ -341,19 +341,19 @@ pub fn over_smooth_ranks<R: Real>(
             );
         let (own, by_rank) = term(item, rank);
         value -= own / total;
-        pulls.push(R::new(-by_rank / (total * temperature)));
+        d_logits.push(R::new(-by_rank / (total * temperature)));
     }
-    for ((&score, &own), partial) in scores.iter().zip(&pulls).zip(derivatives) {
+    for ((&score, &own), partial) in scores.iter().zip(&d_logits).zip(derivatives) {
         // dr_j/ds_i = σ′((s_i − s_j)/T)/T, and dr_i/ds_i = minus the sum of these over j.
         let sum = simd::sum_blocks(
             scores.len(),
             #[inline(always)]
             |range, steps: &mut [R]| {
-                for ((slot, &other), &pull) in
-                    steps.iter_mut().zip(&scores[range.clone()]).zip(&pulls[range])
+                for ((slot, &other), &d_logit) in
+                    steps.iter_mut().zip(&scores[range.clone()]).zip(&d_logits[range])
                 {
                     let (_, high, low) = (difference(score, other) * inverse).logistic();
-                    *slot = (pull - own) * (high * low);
+                    *slot = (d_logit - own) * (high * low);
                 }
             },
         );
