@@ -107,7 +107,7 @@ pub(super) fn draw(loss: &dyn Loss, case_generator: &CaseGenerator, number: usiz
     if case_generator.size == Size::Special {
         sprinkle(&mut random, rowwise, columns, &mut predictions, dense.as_deref_mut());
     }
-    poison(
+    nan_value(
         &mut predictions,
         dense.as_deref_mut(),
         labels.as_deref_mut(),
@@ -162,7 +162,7 @@ fn rounded(x: f32) -> f32 {
 }
 
 /// Writes NaN and invalid labels wherever a mask excludes an element.
-fn poison(
+fn nan_value(
     predictions: &mut [f32],
     mut dense: Option<&mut [f32]>,
     mut labels: Option<&mut [i64]>,

@@ -65,7 +65,7 @@ impl<R: Precision> CpuWalk<R> {
 
     /// Fills all memory with NaN to expose reads of unwritten memory.
     #[cfg(test)]
-    pub fn poison(&mut self) {
+    pub fn nan_value(&mut self) {
         self.slots.iter_mut().for_each(|memory| memory.fill(R::new(f64::NAN)));
     }
 

@@ -151,7 +151,7 @@ fn folded<R: Real, L: Distance>(
 ) -> ([R; 3], bool) {
     let mut lanes = [[R::ZERO; LANES]; 3];
     // Not a sum of the numbers themselves: ∞ − ∞ is no NaN that was handed in.
-    let mut poison = [R::ZERO; LANES];
+    let mut nan_value = [R::ZERO; LANES];
     let (firsts, last_firsts) = first.as_chunks::<LANES>();
     let (seconds, last_seconds) = second.as_chunks::<LANES>();
     let (thirds, last_thirds) = third.as_chunks::<LANES>();
@@ -162,7 +162,7 @@ fn folded<R: Real, L: Distance>(
             for k in 0..3 {
                 lanes[k][lane] += more[k];
             }
-            poison[lane] = R::select(any_nan(cells), R::ONE, poison[lane]);
+            nan_value[lane] = R::select(any_nan(cells), R::ONE, nan_value[lane]);
         }
     }
     for lane in 0..last_firsts.len() {
@@ -171,9 +171,9 @@ fn folded<R: Real, L: Distance>(
         for k in 0..3 {
             lanes[k][lane] += more[k];
         }
-        poison[lane] = R::select(any_nan(cells), R::ONE, poison[lane]);
+        nan_value[lane] = R::select(any_nan(cells), R::ONE, nan_value[lane]);
     }
-    let broken = poison.iter().any(|&found| found > R::ZERO);
+    let broken = nan_value.iter().any(|&found| found > R::ZERO);
     (lanes.map(halved), broken)
 }
 

@@ -218,6 +218,6 @@ fn general<R: Real, L: Pointwise>(
 fn guarded<R: Real, L: Pointwise>(loss: &L, prediction: R, truth: R, column_weight: R) -> (R, R) {
     let (value, derivative) = loss.loss_at(prediction, truth, column_weight);
     let broken = prediction.is_nan() || truth.is_nan();
-    let poison = prediction + truth;
-    (R::select(broken, poison, value), R::select(broken, poison, derivative))
+    let nan_value = prediction + truth;
+    (R::select(broken, nan_value, value), R::select(broken, nan_value, derivative))
 }

@@ -92,11 +92,11 @@ fn plain<R: Real, L: TwoInput>(
 fn guarded<R: Real, L: TwoInput>(loss: &L, first: R, second: R, truth: R) -> TwoInputTerms<R> {
     let pair = loss.pair(first, second, truth);
     let broken = first.is_nan() || second.is_nan() || truth.is_nan();
-    let poison = first + second + truth;
+    let nan_value = first + second + truth;
     TwoInputTerms {
-        value: R::select(broken, poison, pair.value),
-        first: R::select(broken, poison, pair.first),
-        second: R::select(broken, poison, pair.second),
+        value: R::select(broken, nan_value, pair.value),
+        first: R::select(broken, nan_value, pair.first),
+        second: R::select(broken, nan_value, pair.second),
     }
 }
 
