@@ -9,7 +9,7 @@
 //                 step = weight sigmoid(z), loss = |weight| softplus(z)
 //
 // One thread or group of threads per interaction. Linked with recommend/recommend,
-// recommend/recommend_draws, recommend/recommend_lane or recommend/recommend_team, lib/random and
+// recommend/recommend_draws, recommend/recommend_lane or recommend/recommend_row_group, lib/random and
 // lib/numbers.
 
 @compute @workgroup_size(WORKGROUP)

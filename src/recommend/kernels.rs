@@ -11,7 +11,7 @@ const RANDOM: File = crate::runtime::wgsl::shader!("lib/random.wgsl");
 const HELPERS: File = crate::runtime::wgsl::shader!("recommend/recommend.wgsl");
 const DRAWS: File = crate::runtime::wgsl::shader!("recommend/recommend_draws.wgsl");
 const LANE: File = crate::runtime::wgsl::shader!("recommend/recommend_lane.wgsl");
-const TEAM: File = crate::runtime::wgsl::shader!("recommend/recommend_team.wgsl");
+const THREADS_PER_ROW: File = crate::runtime::wgsl::shader!("recommend/recommend_row_group.wgsl");
 const OWN: File = crate::runtime::wgsl::shader!("recommend/recommend_own.wgsl");
 const SHARES: File = crate::runtime::wgsl::shader!("recommend/recommend_shares.wgsl");
 const PARTS: File = crate::runtime::wgsl::shader!("recommend/recommend_parts.wgsl");
@@ -32,7 +32,7 @@ const BEST: File = crate::runtime::wgsl::shader!("recommend/recommend_best.wgsl"
 const FINITE: File = crate::runtime::wgsl::shader!("recommend/recommend_finite.wgsl");
 
 /// Threads that try draws of one interaction in parallel: `THREADS_PER_INTERACTION` in the shader.
-const TEAM_LANES: u32 = 16;
+const ROW_GROUP_THREADS: u32 = 16;
 
 /// Parameters of a batch.
 #[repr(C)]
@@ -85,7 +85,7 @@ pub(crate) struct Choice {
     /// Workgroup size.
     pub lanes: u32,
     /// True if a group of threads samples an interaction.
-    pub team: bool,
+    pub threads_per_row: bool,
 }
 
 impl Choice {
@@ -101,15 +101,15 @@ impl Choice {
 
     /// The sampling program.
     pub fn sample(&self) -> Program {
-        let team = if self.team { TEAM } else { LANE };
+        let threads_per_row = if self.threads_per_row { THREADS_PER_ROW } else { LANE };
         let shared = [HELPERS, DRAWS, RANDOM, NUMBERS];
         let mut program = match self.exact_rank {
             true => self.program("exact ranks", &[&[EXACT][..], &shared].concat()),
-            false => self.program("samples", &[&[SAMPLE, team][..], &shared].concat()),
+            false => self.program("samples", &[&[SAMPLE, threads_per_row][..], &shared].concat()),
         };
         if self.exact_rank {
             program.constants.retain(|(name, _)| *name != "WORKGROUP");
-        } else if self.team {
+        } else if self.threads_per_row {
             program.constants[0].1 = 64.0;
         }
         program
@@ -118,9 +118,9 @@ impl Choice {
     /// Its number of workgroups for `places` interactions.
     pub fn sample_workgroups(&self, places: usize) -> u32 {
         let places = places as u32;
-        match (self.exact_rank, self.team) {
+        match (self.exact_rank, self.threads_per_row) {
             (true, _) => places,
-            (_, true) => places.div_ceil(64 / TEAM_LANES),
+            (_, true) => places.div_ceil(64 / ROW_GROUP_THREADS),
             (_, false) => places.div_ceil(self.lanes),
         }
     }
@@ -221,9 +221,9 @@ pub(crate) fn sample_iterations(choice: &Choice, params: &BatchParams) -> u64 {
     let search = 32;
     let scored = cells / 2 + search;
     let positives = if choice.loss == 1 { n * (cells / 2 + 12) + n * n } else { 0 };
-    let own = match (choice.exact_rank, choice.team) {
+    let own = match (choice.exact_rank, choice.threads_per_row) {
         (true, _) => 2 * items.div_ceil(64) * (1 + scored) + 64,
-        (_, true) => draws.div_ceil(TEAM_LANES.into()) * (scored + 12 + u64::from(TEAM_LANES)),
+        (_, true) => draws.div_ceil(ROW_GROUP_THREADS.into()) * (scored + 12 + u64::from(ROW_GROUP_THREADS)),
         (_, false) => draws * (scored + 4),
     };
     positives + own + 64
@@ -238,11 +238,11 @@ pub(crate) fn programs() -> Vec<Program> {
         programs.extend([measure_program(false, lanes), measure_program(true, lanes)]);
         programs.extend([share_program(lanes), sums_program(lanes), similar_program(lanes)]);
         for loss in 0..4 {
-            for (exact_rank, team, adagrad) in
+            for (exact_rank, threads_per_row, adagrad) in
                 [(false, false, true), (false, true, false), (true, false, true)]
             {
                 let user_bias = if loss == 3 { -1.0 } else { 0.0 };
-                let choice = Choice { loss, exact_rank, adagrad, user_bias, lanes, team };
+                let choice = Choice { loss, exact_rank, adagrad, user_bias, lanes, threads_per_row };
                 programs.push(choice.sample());
                 for most in [None, Some(3)] {
                     programs.extend([choice.users(most), choice.items(most)]);

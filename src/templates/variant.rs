@@ -41,7 +41,7 @@ pub(crate) enum Team {
 /// How rows of a length are taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Variant {
-    pub team: Team,
+    pub threads_per_row: Team,
     /// Of the workgroup.
     pub lanes: usize,
     /// Groups of four cells that a lane keeps in registers between the two passes; 0 if the row is read twice.
@@ -97,13 +97,13 @@ impl Variant {
             // A power of two: the tree of `rowwise_memory` halves it, and a card may allow 384.
             _ => 1 << adapter.lanes.clamp(256, 1024).ilog2(),
         };
-        let team = match adapter.subgroups {
+        let threads_per_row = match adapter.subgroups {
             Some([smallest, _]) => Team::Subgroups { one: lanes <= smallest as usize },
             None => Team::Memory,
         };
         let groups = columns.div_ceil(4 * lanes).next_power_of_two();
         let held = if adapter.software || groups > 8 { 0 } else { groups };
-        Variant { team, lanes, held, columns: 0, vec4: columns.is_multiple_of(4), half: false }
+        Variant { threads_per_row, lanes, held, columns: 0, vec4: columns.is_multiple_of(4), half: false }
     }
 
     /// A lane takes a row.
@@ -111,7 +111,7 @@ impl Variant {
         let lanes = lanes_of(software) as usize;
         let vec4 = columns.is_multiple_of(4);
         Variant {
-            team: Team::Lane { tree: !software },
+            threads_per_row: Team::Lane { tree: !software },
             lanes,
             held: columns.div_ceil(4),
             columns,
@@ -143,7 +143,7 @@ impl Variant {
     /// Rows that one workgroup takes: on software Vulkan several, since starting one costs as much as a short row.
     pub fn block(&self, software: bool, rows: usize) -> usize {
         let iterations = |units: usize| if software { (units / 512).clamp(1, 32) } else { 1 };
-        match self.team {
+        match self.threads_per_row {
             Team::Lane { .. } => {
                 self.lanes * iterations(rows / self.lanes).next_multiple_of(self.together())
             }
@@ -154,7 +154,7 @@ impl Variant {
     /// Partial sums that so many rows leave.
     pub fn partials(&self, software: bool, rows: usize) -> usize {
         let workgroups = rows.div_ceil(self.block(software, rows));
-        if self.team == (Team::Lane { tree: false }) { workgroups * self.lanes } else { workgroups }
+        if self.threads_per_row == (Team::Lane { tree: false }) { workgroups * self.lanes } else { workgroups }
     }
 
     /// The row-wise kernel with a loss and its switches, for the gradient or the second derivative.
@@ -166,7 +166,7 @@ impl Variant {
     ) -> Program {
         let mut files = vec![ROWWISE, ROWS, NUMBERS];
         files.extend(self.cells());
-        let header = self.team(&mut files, &mut constants);
+        let header = self.threads_per_row(&mut files, &mut constants);
         constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
         let at_once = loss.is_separable() && !second;
         let header = format!(
@@ -177,13 +177,13 @@ impl Variant {
     }
 
     /// Adds what makes a team of a kernel over rows; gives its header.
-    pub fn team(&self, files: &mut Vec<File>, constants: &mut Vec<(&'static str, f64)>) -> String {
+    pub fn threads_per_row(&self, files: &mut Vec<File>, constants: &mut Vec<(&'static str, f64)>) -> String {
         constants.extend([
             ("WORKGROUP", self.lanes as f64),
             ("COLUMNS", self.columns as f64),
             ("ROW_IN_REGISTERS", flag(self.held > 0)),
         ]);
-        match self.team {
+        match self.threads_per_row {
             Team::Lane { tree } => {
                 files.extend([LANE, if tree { PARTIALS_TREE } else { PARTIALS_LANE }])
             }

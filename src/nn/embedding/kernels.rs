@@ -65,7 +65,7 @@ impl Sizes {
     /// Threads per row. A GPU takes one thread per cell. Software Vulkan runs eight threads at a
     /// time, also at positions that begin no run: there eight share a row (7.0 ms instead of 16.6
     /// for 4,096 ids and rows of 256), or more if they would exceed its loop limit.
-    fn team(&self, software: bool) -> usize {
+    fn threads_per_row(&self, software: bool) -> usize {
         if !software {
             return self.cells();
         }
@@ -82,16 +82,16 @@ pub(crate) struct RowsParams {
     ids: u32,
     cells: u32,
     rows: u32,
-    team: u32,
+    threads_per_row: u32,
     step: [f32; 8],
 }
 
 impl RowsParams {
     pub fn new(gpu: &Gpu, sizes: &Sizes, step: &Step) -> Self {
-        let team = sizes.team(gpu.is_software());
-        let [ids, cells, rows, team] =
-            [sizes.ids, sizes.cells(), sizes.rows, team].map(|number| number as u32);
-        RowsParams { ids, cells, rows, team, step: step.cast::<f32>().words() }
+        let threads_per_row = sizes.threads_per_row(gpu.is_software());
+        let [ids, cells, rows, threads_per_row] =
+            [sizes.ids, sizes.cells(), sizes.rows, threads_per_row].map(|number| number as u32);
+        RowsParams { ids, cells, rows, threads_per_row, step: step.cast::<f32>().words() }
     }
 }
 
@@ -182,11 +182,11 @@ impl Workspace {
         let stepped = commands.len();
         let uniform =
             Slice { buffer: &self.uniform, offset: 0, size: Some(size_of::<RowsParams>() as u64) };
-        let mut push = |program: &Program, storage: &[Slice], teams: usize| -> Result<()> {
+        let mut push = |program: &Program, storage: &[Slice], row_groups: usize| -> Result<()> {
             let kernel = gpu.kernel(program)?;
             let bindings = gpu.bind(&kernel, uniform, storage)?;
             let workgroups =
-                (teams * sizes.team(gpu.is_software())).div_ceil(lanes as usize) as u32;
+                (row_groups * sizes.threads_per_row(gpu.is_software())).div_ceil(lanes as usize) as u32;
             commands.push(Command::Dispatch { kernel, bindings, parameters: 0, workgroups });
             Ok(())
         };

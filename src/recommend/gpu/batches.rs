@@ -96,13 +96,13 @@ fn choose(
         adagrad,
         user_bias,
         lanes: lanes_of(gpu.is_software()),
-        team: !gpu.is_software() && loss < 3,
+        threads_per_row: !gpu.is_software() && loss < 3,
     };
     if !gpu.is_software() {
         return Ok(choice);
     }
     if sample_iterations(&choice, params) > MAX_LOOP_ITERATIONS as u64 {
-        choice.team = true;
+        choice.threads_per_row = true;
     }
     let refused = |name: &str, found: String| {
         let allowed =

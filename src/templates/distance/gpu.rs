@@ -49,7 +49,7 @@ fn frame(loss: &dyn Loss, variant: &Variant, has_weights: bool, each: bool) -> P
         ("GRADIENTS", gradients as f64),
     ];
     let mut files = vec![VECTORS, if variant.vec4 { VEC4 } else { SCALAR }, NUMBERS, SCALE];
-    let header = variant.team(&mut files, &mut constants);
+    let header = variant.threads_per_row(&mut files, &mut constants);
     program(loss, &files, constants).with_header(&header)
 }
 

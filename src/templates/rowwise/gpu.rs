@@ -240,7 +240,7 @@ fn divisor_program(
 ) -> Program {
     constants.extend([("WORKGROUP", variant.lanes as f64), ("BY_ROW_WEIGHT", flag(by_row_weight))]);
     let partials =
-        if variant.team == (Team::Lane { tree: true }) { PARTIALS_TREE } else { PARTIALS_LANE };
+        if variant.threads_per_row == (Team::Lane { tree: true }) { PARTIALS_TREE } else { PARTIALS_LANE };
     let mut files = vec![ROW_DIVISOR, ROWS, NUMBERS, partials];
     files.extend(variant.cells());
     Program { label: "divisor of a mean".into(), header: String::new(), files, constants }

@@ -53,18 +53,18 @@ struct UnitRowsParams {
 }
 
 /// The team that takes a row so long, cell by cell.
-fn team(adapter: &Adapter, columns: usize) -> Variant {
+fn threads_per_row(adapter: &Adapter, columns: usize) -> Variant {
     let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
     let lanes = match (adapter.software, columns) {
         (true, ..=MOST_BY_EIGHT_LANES) => 8,
         (false, ..=1024) => subgroup,
         _ => 256,
     };
-    let team = match adapter.subgroups {
+    let threads_per_row = match adapter.subgroups {
         Some([smallest, _]) => Team::Subgroups { one: lanes <= smallest as usize },
         None => Team::Memory,
     };
-    Variant { team, lanes, held: 0, columns: 0, vec4: false, half: false }
+    Variant { threads_per_row, lanes, held: 0, columns: 0, vec4: false, half: false }
 }
 
 fn scores_program(
@@ -74,13 +74,13 @@ fn scores_program(
     mut constants: Vec<(&'static str, f64)>,
 ) -> Program {
     let mut files = vec![if is_mined { TRIPLETS } else { SIMILARITY }, SCORE_ROWS, NUMBERS];
-    let header = variant.team(&mut files, &mut constants);
+    let header = variant.threads_per_row(&mut files, &mut constants);
     program(loss, &files, constants).with_header(&header)
 }
 
 fn unit_program(file: File, variant: &Variant) -> Program {
     let (mut files, mut constants) = (vec![file, SCALE], Vec::new());
-    let header = variant.team(&mut files, &mut constants);
+    let header = variant.threads_per_row(&mut files, &mut constants);
     Program { label: file.name.into(), header, files, constants }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn programs(loss: &dyn Loss, comparison: Comparison) -> Vec<Program> 
     for software in [true, false] {
         for subgroups in [None, Some(if software { [8, 8] } else { [32, 32] }), Some([8, 32])] {
             for columns in [128, 2000, 100_000] {
-                let variant = team(&Adapter { software, subgroups, lanes: 1024 }, columns);
+                let variant = threads_per_row(&Adapter { software, subgroups, lanes: 1024 }, columns);
                 if !variants.contains(&variant) {
                     variants.push(variant);
                 }
@@ -141,7 +141,7 @@ impl Plan<'_> {
     }
 
     fn unit_rows(&mut self, file: File, storage: &[Slice]) -> Result<()> {
-        let variant = team(&Adapter::of(self.gpu), self.columns);
+        let variant = threads_per_row(&Adapter::of(self.gpu), self.columns);
         let (workgroups, block) = self.blocks(&variant, self.rows, self.columns);
         let params = UnitRowsParams {
             rows: self.rows as u32,
@@ -225,7 +225,7 @@ impl Plan<'_> {
             job.arguments.iter().find(|bound| self.is_label(bound.name)).map(|bound| &bound.buffer);
         // Many lanes where each has pairs of its own to look for.
         let variant =
-            team(&Adapter::of(self.gpu), if self.marks.is_some() { usize::MAX } else { self.rows });
+            threads_per_row(&Adapter::of(self.gpu), if self.marks.is_some() { usize::MAX } else { self.rows });
         let (workgroups, block) = match self.marks {
             Some(_) => (count, 1),
             None => self.blocks(&variant, count as usize, self.rows),
