@@ -226,8 +226,8 @@ impl<R: Read> Utf16Reader<R> {
 
     /// Reads and decodes more bytes.
     fn fill(&mut self) -> io::Result<()> {
-        const AT_ONCE: u64 = 1 << 16;
-        let count = self.inner.by_ref().take(AT_ONCE).read_to_end(&mut self.rest)?;
+        const CHUNK_LINES: u64 = 1 << 16;
+        let count = self.inner.by_ref().take(CHUNK_LINES).read_to_end(&mut self.rest)?;
         let (pairs, _) = self.rest.as_chunks::<2>();
         let unit = |unit: &[u8; 2]| {
             if self.big { u16::from_be_bytes(*unit) } else { u16::from_le_bytes(*unit) }
