@@ -92,15 +92,15 @@ fn pointwise_losses_are_right_at_their_edges() {
         let exact = device.name() == "reference";
         for &(name, options, points) in EDGES {
             for &(prediction, target, value, derivative) in points {
-                let (found, derivative) = evaluate(name, options, &device, prediction, target);
+                let (found, gradient) = evaluate(name, options, &device, prediction, target);
                 // An f32 overflow is finite in the reference.
                 let is_right = |found: f64, expected: f64| {
                     is_near(found, expected, exact)
                         || (exact && expected.is_infinite() && found.abs() > 3.4e38)
                 };
-                if !is_right(found, value) || !is_right(derivative, derivative) {
+                if !is_right(found, value) || !is_right(gradient, derivative) {
                     failures.push(format!(
-                        "{} {name} {options} of {prediction:e}, {target:e}: {found:e}, {derivative:e} instead of {value:e}, {derivative:e}",
+                        "{} {name} {options} of {prediction:e}, {target:e}: {found:e}, {gradient:e} instead of {value:e}, {derivative:e}",
                         device.name()
                     ));
                 }
