@@ -7,12 +7,9 @@
 pub mod random;
 pub mod real;
 
-pub mod entmax;
 pub mod matmul;
 pub mod parallel;
 pub mod simd;
-pub(crate) mod softmax;
-pub(crate) mod softmax_target;
 
 /// A value per element, per row, or none.
 #[derive(Clone, Copy, Debug)]

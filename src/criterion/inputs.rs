@@ -4,7 +4,8 @@ use ndarray::{ArrayBase, ArrayD, ArrayViewD, CowArray, Data, Dimension, IxDyn};
 
 use crate::cpu::{parallel, simd};
 use crate::error::text::exact;
-use crate::losses::{Domain, Family, Loss};
+use crate::templates::argument::Domain;
+use crate::templates::definition::{Family, LossDefinition};
 use crate::{Error, Result};
 
 /// The inputs of a loss, borrowed. Made with [`Inputs::new`] of predictions and targets, or with [`Inputs::named`] for a loss
@@ -280,7 +281,7 @@ impl<'a> Inputs<'a> {
     /// [`Error::Input`] for a number that f32 cannot hold: as an infinity it would be a silent surprise.
     pub(crate) fn narrowed<T>(
         &self,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         run: impl FnOnce(&Inputs) -> Result<T>,
     ) -> Result<T> {
         if self.wide.is_empty() {
@@ -314,7 +315,11 @@ impl<'a> Inputs<'a> {
     }
 
     /// The numbers of an input that must be there.
-    pub(crate) fn numbers(&self, loss: &dyn Loss, name: &str) -> Result<&ArrayViewD<'a, f32>> {
+    pub(crate) fn numbers(
+        &self,
+        loss: &dyn LossDefinition,
+        name: &str,
+    ) -> Result<&ArrayViewD<'a, f32>> {
         let found = match self.get(name) {
             Some(Targets::Dense(array)) => return Ok(array),
             Some(Targets::Labels(_)) => "holds whole numbers",
@@ -417,7 +422,7 @@ pub(crate) struct Sizes {
 impl Sizes {
     /// From the shapes of predictions and targets.
     pub fn of(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         predictions: &[usize],
         targets: &[usize],
         labels: bool,
@@ -481,7 +486,12 @@ impl Sizes {
     }
 
     /// Whether a weight or mask has one number for each row (true) or for each element (false).
-    pub fn is_per_row(&self, loss: &dyn Loss, name: &str, shape: &[usize]) -> Result<bool> {
+    pub fn is_per_row(
+        &self,
+        loss: &dyn LossDefinition,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<bool> {
         let rowwise = !matches!(loss.family(), Family::Pointwise(_));
         if !rowwise && shape == self.value_shape {
             return Ok(false);
@@ -512,7 +522,7 @@ impl Sizes {
     /// Whether a class mask is for all rows (true) or for each cell (false).
     pub fn is_per_column(
         &self,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         predictions: &[usize],
         shape: &[usize],
     ) -> Result<bool> {
@@ -529,7 +539,7 @@ impl Sizes {
 }
 
 /// Refuses the Hessian of a loss that has none.
-pub(crate) fn check_hessian(loss: &dyn Loss, asked: bool) -> Result<()> {
+pub(crate) fn check_hessian(loss: &dyn LossDefinition, asked: bool) -> Result<()> {
     if !asked || loss.has_curvature() {
         return Ok(());
     }
@@ -539,7 +549,7 @@ pub(crate) fn check_hessian(loss: &dyn Loss, asked: bool) -> Result<()> {
 }
 
 /// Refuses the auxiliary outputs of a loss that has none.
-pub(crate) fn check_auxiliary(loss: &dyn Loss, asked: bool) -> Result<()> {
+pub(crate) fn check_auxiliary(loss: &dyn LossDefinition, asked: bool) -> Result<()> {
     if !asked || loss.has_auxiliary() {
         return Ok(());
     }
@@ -549,7 +559,7 @@ pub(crate) fn check_auxiliary(loss: &dyn Loss, asked: bool) -> Result<()> {
 
 /// An [`Error::Input`].
 pub(crate) fn input_error(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     name: &str,
     found: impl Into<String>,
     allowed: impl Into<String>,
@@ -559,7 +569,7 @@ pub(crate) fn input_error(
 }
 
 /// The refusal of targets in lists where an array is wanted.
-pub(crate) fn no_lists(loss: &dyn Loss, name: &str) -> Error {
+pub(crate) fn no_lists(loss: &dyn LossDefinition, name: &str) -> Error {
     let allowed = "a criterion takes an array [lists, items], padded with numbers below 0; lists are what a model is trained on";
     input_error(loss, name, "are in lists", allowed)
 }
@@ -580,7 +590,7 @@ pub(crate) fn shape_error(operation: &str, found: String, allowed: &str) -> Erro
 }
 
 /// The names of all inputs that a loss takes.
-pub(crate) fn known(loss: &dyn Loss) -> Vec<&'static str> {
+pub(crate) fn known(loss: &dyn LossDefinition) -> Vec<&'static str> {
     let own: &[&str] = if loss.arguments().is_empty() { &["predictions", "targets"] } else { &[] };
     let arguments = loss.arguments().iter().map(|argument| argument.name);
     let optional = loss.inputs().iter().map(|input| input.name);
@@ -588,7 +598,7 @@ pub(crate) fn known(loss: &dyn Loss) -> Vec<&'static str> {
 }
 
 /// Refuses an input that the loss does not know.
-pub(crate) fn check_known(loss: &dyn Loss, name: &str) -> Result<()> {
+pub(crate) fn check_known(loss: &dyn LossDefinition, name: &str) -> Result<()> {
     let known = known(loss);
     if known.contains(&name) {
         return Ok(());
@@ -597,13 +607,13 @@ pub(crate) fn check_known(loss: &dyn Loss, name: &str) -> Result<()> {
 }
 
 /// Refuses targets outside what the loss takes. NaN passes: it comes out as NaN.
-pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
+pub(crate) fn check_dense(loss: &dyn LossDefinition, targets: &[f32]) -> Result<()> {
     check_domain(loss, "targets", loss.targets(), targets)
 }
 
 /// Refuses numbers of an input outside what the loss takes. NaN passes: it comes out as NaN.
 pub(crate) fn check_domain(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     name: &str,
     domain: Domain,
     targets: &[f32],
@@ -654,7 +664,7 @@ pub(crate) fn check_domain(
 
 /// Refuses a class of a row's list that there is not; `keeps` says which rows count at all.
 pub(crate) fn check_class_lists(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     targets: &[f32],
     classes: usize,
     keeps: impl Fn(usize) -> bool,
@@ -679,7 +689,7 @@ pub(crate) fn check_class_lists(
 }
 
 /// What `mean` counts in a list: the pairs of items whose targets differ, or 1 if there is an item at all.
-pub(crate) fn list_units(loss: &dyn Loss, targets: &[f32]) -> usize {
+pub(crate) fn list_units(loss: &dyn LossDefinition, targets: &[f32]) -> usize {
     // NaN is no padding.
     let kept = || targets.iter().copied().filter(|&y| y.is_nan() || y >= 0.0);
     if !loss.mean_over_pairs() {
@@ -715,7 +725,7 @@ fn first_refused(targets: &[f32], refused: impl Fn(f32) -> bool + Sync) -> Optio
 
 /// Refuses a label that is neither a class nor ignored; `keeps` says which rows count at all.
 pub(crate) fn check_labels(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     labels: &[i64],
     columns: usize,
     keeps: impl Fn(usize) -> bool,
@@ -741,7 +751,12 @@ pub(crate) fn check_labels(
 }
 
 /// An [`Error::Label`] that lists what is ignored.
-pub(crate) fn label_error(loss: &dyn Loss, row: usize, label: i64, classes: usize) -> Error {
+pub(crate) fn label_error(
+    loss: &dyn LossDefinition,
+    row: usize,
+    label: i64,
+    classes: usize,
+) -> Error {
     let list: Vec<String> = loss.ignored().iter().map(ToString::to_string).collect();
     let ignored = if list.is_empty() {
         String::new()

@@ -4,18 +4,21 @@ use std::borrow::Cow;
 
 use ndarray::ArrayViewD;
 
-use super::call::{check_divisor, clamp_labels, flat};
-use super::{Criterion, Evaluation, OnEmpty, Reduction};
+use crate::criterion::call::{check_divisor, clamp_labels, flat};
+use crate::criterion::criterion::Criterion;
+use crate::criterion::evaluation::Evaluation;
 use crate::criterion::inputs;
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
-use crate::losses::{Argument, CpuReal, Frame, Loss};
+use crate::criterion::reduction::{OnEmpty, Reduction};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
-use crate::templates::MASKED;
-use crate::templates::multi_input::cpu as multi_input;
+use crate::templates::argument::Argument;
+use crate::templates::definition::{Frame, LossDefinition};
+use crate::templates::job::MASKED;
 use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shapes, Shares, Units};
-use crate::templates::multi_input::gpu as kernel;
-use crate::templates::multi_input::gpu::{Bound, MultiInputJob};
+use crate::templates::multi_input::job::{Bound, MultiInputJob};
+use crate::templates::multi_input::{cpu as multi_input, gpu as kernel};
+use crate::templates::precision::CpuReal;
 use crate::{Error, Result};
 
 /// One call whose inputs fit.
@@ -40,7 +43,7 @@ struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    fn of(loss: &dyn Loss, inputs: &Inputs<'a>) -> Result<Self> {
+    fn of(loss: &dyn LossDefinition, inputs: &Inputs<'a>) -> Result<Self> {
         let shapes = Shapes { loss: loss.name(), given: Vec::new() };
         let mut found = Arguments { arrays: Vec::new(), integers: Vec::new(), shapes };
         for argument in loss.arguments() {
@@ -280,7 +283,7 @@ fn of_precision<'b, R: CpuReal>(array: &'b Array<'_, f32>) -> Array<'b, R> {
 
 /// An input that was given, of the kind that its role wants.
 fn given<'b, 'a>(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     argument: &Argument,
     inputs: &'b Inputs<'a>,
 ) -> Result<Option<&'b Targets<'a>>> {
@@ -307,7 +310,7 @@ fn given<'b, 'a>(
 
 /// How many values in a row each number of a weight or mask belongs to.
 pub(super) fn repeats(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     name: &str,
     shape: &[usize],
     units: &Units,

@@ -3,14 +3,18 @@
 //! A fresh gradient costs more than most losses: the system hands out its pages one by one, zeroed. On two cores of an AMD EPYC
 //! the squared error of 2²⁴ numbers takes 6 ms into an array that is there, and four times as long with a new one.
 
-use ndarray::{ArrayBase, ArrayD, ArrayViewD, ArrayViewMutD, DataMut, Dimension, Zip};
+use ndarray::{
+    Array, Array2, Array3, ArrayBase, ArrayD, ArrayViewD, ArrayViewMut2, ArrayViewMutD, DataMut,
+    Dimension, ShapeBuilder, Zip, array,
+};
 
-use super::call::Call;
-use super::{Auxiliaries, Criterion};
+use crate::Result;
+use crate::criterion::call::Call;
+use crate::criterion::criterion::Criterion;
+use crate::criterion::evaluation::{Auxiliaries, Evaluation};
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
-use crate::losses::Family;
 use crate::runtime::device::Device;
-use crate::{Evaluation, Result};
+use crate::templates::definition::Family;
 
 /// What a loss gives besides its gradient, which went into an array of the caller's.
 #[derive(Clone, Debug)]
@@ -123,10 +127,10 @@ fn copy(from: ArrayViewD<'_, f32>, to: ArrayViewMutD<'_, f32>) {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array, Array2, Array3, ArrayViewMut2, ShapeBuilder, array};
+    use crate::criterion::loss::Loss;
 
     use super::*;
-    use crate::losses::{CrossEntropy, Domain, Huber, Loss, Mse};
+    use crate::losses::{CrossEntropy, Domain, Huber, Mse};
     use crate::{Error, Reduction, Targets};
 
     fn numbers(rows: usize, columns: usize, seed: usize) -> Array2<f32> {

@@ -1,9 +1,9 @@
 //! What is handed to a loss of tensors that live on its device.
 
 use crate::criterion::inputs::{check_known, input_error, shape_error};
-use crate::losses::{Family, Loss};
 use crate::runtime::device::Device;
 use crate::runtime::tensor::Tensor;
+use crate::templates::definition::{Family, LossDefinition};
 use crate::{Error, Result};
 
 /// The inputs of a loss as tensors on its device, borrowed: the twin of [`crate::Inputs`]. What is not set is absent.
@@ -172,7 +172,12 @@ impl<'a> TensorInputs<'a> {
 
     /// Whether the loss knows each input, whether each lives on the device and holds what it must: all but `labels` hold
     /// floats, masks whole numbers.
-    pub(super) fn check(&self, loss: &dyn Loss, device: &Device, labels: &[&str]) -> Result<()> {
+    pub(super) fn check(
+        &self,
+        loss: &dyn LossDefinition,
+        device: &Device,
+        labels: &[&str],
+    ) -> Result<()> {
         for (name, _) in &self.tensors {
             check_known(loss, name)?;
         }
@@ -207,7 +212,7 @@ impl<'a> TensorInputs<'a> {
     }
 
     /// Whether tensors of f16 are predictions and, unless those are labels, their targets, in a frame that has them.
-    fn check_halves(&self, loss: &dyn Loss) -> Result<()> {
+    fn check_halves(&self, loss: &dyn LossDefinition) -> Result<()> {
         let is_half = |name: &str| self.get(name).map(Tensor::is_half);
         if let Some((name, _)) = self
             .given()
@@ -250,7 +255,7 @@ impl<'a> TensorInputs<'a> {
     /// The upstream as a number for all and a tensor, which is of the values' shape where each value has its own.
     pub(super) fn upstreams(
         &self,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         each: bool,
         value_shape: &[usize],
     ) -> Result<(f32, Option<&'a Tensor>)> {
@@ -269,11 +274,11 @@ impl<'a> TensorInputs<'a> {
     }
 
     /// An input that must be there.
-    pub(super) fn required(&self, loss: &dyn Loss, name: &str) -> Result<&'a Tensor> {
+    pub(super) fn required(&self, loss: &dyn LossDefinition, name: &str) -> Result<&'a Tensor> {
         self.get(name).ok_or_else(|| missing(loss, name))
     }
 }
 
-fn missing(loss: &dyn Loss, name: &str) -> Error {
+fn missing(loss: &dyn LossDefinition, name: &str) -> Error {
     input_error(loss, name, "is missing", "it must be a tensor")
 }

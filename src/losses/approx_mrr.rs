@@ -1,8 +1,8 @@
 //! ApproxMRR.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 use crate::templates::listwise::cpu::{kept_items, over_smooth_ranks};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// ApproxMRR: negative mean reciprocal rank of a list with smooth ranks, −Σ (y/r) / Σ y,
@@ -30,7 +30,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "approx_mrr",
     summary: "ApproxMRR: the reciprocal rank itself, with smooth ranks",
     formula: "−Σ (y/r) / Σ y, r = ½ + Σ σ((sⱼ − sᵢ)/T)",
@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for ApproxMrr {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
 
     fn family(&self) -> Family<'_> {
@@ -58,6 +58,8 @@ impl Filling for ApproxMrr {
 }
 
 impl Rowwise for ApproxMrr {
+    const TARGETS_ARE_PADDED: bool = true;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

@@ -1,10 +1,10 @@
 //! ApproxNDCG.
 
-use super::prelude::*;
 use std::f64::consts::LN_2;
 
+use crate::losses::prelude::*;
 use crate::templates::listwise::cpu::{gain, ideal, kept_items, over_smooth_ranks};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// ApproxNDCG: negative NDCG of a list with smooth ranks, −(1/ideal) Σ (2^y − 1)/log₂(1 + r),
@@ -33,7 +33,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "approx_ndcg",
     summary: "ApproxNDCG: NDCG itself, with smooth ranks",
     formula: "−Σ (2^y − 1)/log₂(1 + r) / ideal, r = ½ + Σ σ((sⱼ − sᵢ)/T)",
@@ -48,7 +48,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for ApproxNdcg {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
 
     fn family(&self) -> Family<'_> {
@@ -61,6 +61,8 @@ impl Filling for ApproxNdcg {
 }
 
 impl Rowwise for ApproxNdcg {
+    const TARGETS_ARE_PADDED: bool = true;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::losses::prelude::*;
-use crate::templates::traits::{Candidates, SimilarityRows};
+use crate::templates::similarity::{Candidates, SimilarityRows};
 
 /// Mining of triplets in a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "batch_triplet",
     summary: "triplets mined in the batch from labels",
     formula: "Σ [d(i,p) − d(i,n) + m]₊ over mined p, n",
@@ -73,11 +73,11 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for BatchTriplet {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
 
     fn family(&self) -> Family<'_> {
-        Family::similarity(self)
+        Family::similarity(self, ENTRY.name, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -168,7 +168,10 @@ impl SimilarityRows for BatchTriplet {
                 derivatives[negative] -= derivative(scores[negative]);
             }
         }
-        scores.iter_mut().zip(derivatives).for_each(|(score, derivative)| *score = scale * derivative);
+        scores
+            .iter_mut()
+            .zip(derivatives)
+            .for_each(|(score, derivative)| *score = scale * derivative);
         value
     }
 }

@@ -1,6 +1,6 @@
 //! Binary cross-entropy of probabilities.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Binary cross-entropy of a probability x against a probability y. For logits use
@@ -29,7 +29,7 @@ options! {
     pub struct Bce of "bce" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "bce",
     summary: "binary cross-entropy of probabilities; of logits, bce_with_logits is better",
     formula: "−y max(ln x, −100) − (1 − y) max(ln(1 − x), −100)",
@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Bce {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Probability;
     const TARGETS: Domain = Domain::Probability;
 

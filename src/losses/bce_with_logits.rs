@@ -1,6 +1,6 @@
 //! Binary cross-entropy of logits.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Binary cross-entropy of a logit x against a probability y, overflow-free.
@@ -30,7 +30,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "bce_with_logits",
     summary: "binary cross-entropy of logits: two classes, or many labels at once",
     formula: "p y softplus(−x) + (1 − y) softplus(x)",
@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for BceWithLogits {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Probability;
     const INPUTS: &'static [Input] = &[Input {
         name: "pos_weight",

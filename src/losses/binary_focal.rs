@@ -1,7 +1,6 @@
 //! Focal loss of logits against binary targets.
 
-use super::prelude::*;
-use super::require;
+use crate::losses::prelude::{require, *};
 
 options! {
     /// Focal loss of a logit x against a target y: binary cross-entropy, down-weighted for
@@ -35,7 +34,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "binary_focal",
     summary: "focal: few positives among many easy negatives, as in detection",
     formula: "a q^γ bce(x, y), q = 1 − p_t",
@@ -55,7 +54,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for BinaryFocal {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Probability;
 
     fn check_options(&self) -> Result<()> {
@@ -100,7 +99,8 @@ impl Pointwise for BinaryFocal {
         let weight = alpha * wrong.powf(gamma);
         // x e^−|x| is 0 well before 10⁴; beyond, the lower bound would compensate for it, and ∞ · 0
         // would be NaN.
-        let derivative = gamma * (not_y - y) * share * cross.min(R::new(1e4)) + (not_y * up - y * down);
+        let derivative =
+            gamma * (not_y - y) * share * cross.min(R::new(1e4)) + (not_y * up - y * down);
         (weight * cross, weight * derivative)
     }
 }

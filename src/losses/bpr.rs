@@ -1,6 +1,6 @@
 //! Bayesian personalized ranking.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Bayesian personalized ranking: the score of an item chosen by a user should exceed that of
@@ -27,7 +27,7 @@ options! {
     pub struct Bpr of "bpr" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "bpr",
     summary: "recommenders: a chosen item above one that was not",
     formula: "ln(1 + e^−(s⁺ − s⁻))",
@@ -42,7 +42,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Bpr {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "positive",
@@ -59,7 +59,7 @@ impl Filling for Bpr {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::pairs(self)
+        Family::pairs(self, Self::ARGUMENTS)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Calibrated softmax loss of a list.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::File;
 use crate::templates::listwise::cpu::{kept_items, softmax_against};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Calibrated softmax loss: −Σ y ln softmax(s) with an additional item in each list of score 0
@@ -33,7 +33,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "calibrated_softmax",
     summary: "softmax of a list with a virtual item, so that scores keep a scale",
     formula: "−Σ y ln softmax(s, 0)",
@@ -48,7 +48,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for CalibratedSoftmax {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
     const HELPERS: &'static [File] =
         &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")];
@@ -63,6 +63,8 @@ impl Filling for CalibratedSoftmax {
 }
 
 impl Rowwise for CalibratedSoftmax {
+    const TARGETS_ARE_PADDED: bool = true;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

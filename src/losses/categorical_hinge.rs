@@ -1,8 +1,8 @@
 //! Categorical hinge.
 
-use super::prelude::*;
 use crate::cpu::simd;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::losses::prelude::*;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 options! {
     /// Categorical hinge of scores, as in Keras: the largest of the other scores and 0 should be 1
@@ -31,7 +31,7 @@ options! {
     pub struct CategoricalHinge of "categorical_hinge" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "categorical_hinge",
     summary: "a margin between the label and the best other class, or 0",
     formula: "max(1 + max_c (1 − t_c)x_c − Σ t_c x_c, 0)",
@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for CategoricalHinge {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
 
     fn family(&self) -> Family<'_> {

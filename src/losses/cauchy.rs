@@ -1,6 +1,6 @@
 //! Cauchy loss.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Cauchy (Lorentzian) loss: quadratic near zero, logarithmic for large errors, so that
@@ -29,7 +29,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "cauchy",
     summary: "squared near zero, logarithmic beyond: many or gross outliers",
     formula: "½c² ln(1 + (e/c)²)",
@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Cauchy {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

@@ -1,6 +1,6 @@
 //! Circle loss: similarities of positives and negatives, each with its own weight.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Circle loss: similarities within a label should exceed those between labels, each weighted
@@ -41,7 +41,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "circle",
     summary: "positives above negatives, each at a pace of its own",
     formula: "ln(1 + Σ_N e^(γαₙ(sₙ−m)) Σ_P e^(−γαₚ(sₚ−1+m)))",
@@ -56,11 +56,11 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Circle {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
 
     fn family(&self) -> Family<'_> {
-        Family::similarity(self)
+        Family::similarity(self, ENTRY.name, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

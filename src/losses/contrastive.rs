@@ -1,7 +1,7 @@
 //! Contrastive loss of pairs of vectors.
 
-use super::prelude::*;
 use crate::cpu::real::{is_too_large, is_too_small};
+use crate::losses::prelude::*;
 
 options! {
     /// Contrastive loss: two vectors should coincide where the target is 1, and be at least a
@@ -34,7 +34,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "contrastive",
     summary: "pairs of vectors, together or a margin apart",
     formula: "t d² + (1−t)[m−d]₊²",
@@ -49,7 +49,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Contrastive {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "first",
@@ -72,7 +72,7 @@ impl Filling for Contrastive {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::vectors(self)
+        Family::vectors(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

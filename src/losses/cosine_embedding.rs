@@ -1,7 +1,7 @@
 //! Cosine embedding loss of pairs of vectors.
 
-use super::prelude::*;
 use crate::cpu::real::is_too_large;
+use crate::losses::prelude::*;
 
 options! {
     /// Cosine embedding loss: two vectors should point the same way where the target is +1, and
@@ -31,7 +31,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "cosine_embedding",
     summary: "pairs of vectors, alike or not, by their angle",
     formula: "y=1: 1 − cos; y=−1: [cos − m]₊",
@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for CosineEmbedding {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "first",
@@ -69,7 +69,7 @@ impl Filling for CosineEmbedding {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::vectors(self)
+        Family::vectors(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -116,7 +116,12 @@ impl Distance for CosineEmbedding {
         };
         DistanceTerms {
             value,
-            factors: [derivative / length, R::ONE / other, cosine / length, derivative * cosine / other],
+            factors: [
+                derivative / length,
+                R::ONE / other,
+                cosine / length,
+                derivative * cosine / other,
+            ],
         }
     }
 

@@ -1,7 +1,7 @@
 //! Cosine distance between predictions and targets.
 
-use super::prelude::*;
 use crate::cpu::real::{is_too_large, is_too_small};
+use crate::losses::prelude::*;
 
 options! {
     /// Cosine distance of each row of the predictions to its row of the targets: 0 in the same
@@ -32,7 +32,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "cosine_similarity",
     summary: "the angle between two vectors, whatever their lengths",
     formula: "1 − x·y/(‖x‖ ‖y‖)",
@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for CosineSimilarity {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "predictions",
@@ -64,7 +64,7 @@ impl Filling for CosineSimilarity {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::vectors(self)
+        Family::vectors(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -1,8 +1,8 @@
 //! Connectionist temporal classification.
 
-use super::prelude::*;
 use crate::Error;
-use crate::templates::sequence::cpu::Item;
+use crate::losses::prelude::*;
+use crate::templates::sequence::Item;
 
 options! {
     /// Connectionist temporal classification: labels of a sequence without known positions in time,
@@ -44,7 +44,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "ctc",
     summary: "sequences whose alignment is not known: speech, handwriting",
     formula: "−ln Σ_π Π_t p_t(π_t)",
@@ -59,7 +59,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Ctc {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "predictions",
@@ -88,7 +88,7 @@ impl Filling for Ctc {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::sequence(self)
+        Family::sequence(self, ENTRY.name)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -3,15 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ndarray::array;
 use serde_json::Value;
 
 use crate::catalogue::Entry;
 use crate::cpu::real::Real;
-use crate::losses::domain::Domain;
-use crate::losses::loss::Loss;
 use crate::runtime::wgsl;
 use crate::runtime::wgsl::File;
-use crate::templates::traits::{Family, Pointwise};
+use crate::templates::argument::Domain;
+use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::pointwise::Pointwise;
 use crate::{Error, Result};
 
 /// Value and derivative at one element, in f64.
@@ -22,88 +23,51 @@ const STRUCT: &str = "struct Loss { value: f32, derivative: f32 }\n";
 const FRAME: &str =
     "struct Loss { value: f32, derivative: f32 }\nfn called() -> Loss { return loss(0.0, 0.0); }\n";
 
-/// A pointwise loss of the user's own; made by [`custom`].
+/// A pointwise loss of the user's own; made by [`super::custom`].
 #[derive(Clone)]
 pub struct Custom {
-    entry: &'static Entry<dyn Loss>,
+    entry: &'static Entry<dyn LossDefinition>,
     cpu: Arc<CpuFunction>,
     predictions: Domain,
     targets: Domain,
 }
 
-/// A pointwise loss of your own: one WGSL function and its twin as a closure over f64.
-///
-/// `text` holds `fn loss(prediction: f32, truth: f32) -> Loss`, which returns `Loss(value, derivative)`, and whatever functions and
-/// constants that needs; the functions of `shaders/lib/numbers.wgsl` (`softplus`, `ln_positive`, `is_nan`, …) are there. The closure computes
-/// the same on the devices `cpu` and `reference`. Reductions, weights, masks, NaN and chunks are the frame's, as for every
-/// loss of the catalogue; so are models, which can be trained with it. The text is compiled with wgpu's bounds and loop
-/// checks, always.
-///
-/// [`crate::testing::check`] judges it as the catalogue is value: the derivative by central differences of the closure, the
-/// shader by the closure. Text and name stay in memory until the program ends, so make a loss once and clone it.
-///
-/// ```
-/// use gradus::{Device, losses::{self, Loss}, testing};
-/// use ndarray::array;
-///
-/// let wgsl = "fn loss(prediction: f32, truth: f32) -> Loss {
-///     let e = prediction - truth;
-///     return Loss(e * e * e * e, 4.0 * e * e * e);
-/// }";
-/// let fourth = losses::custom("fourth_power", wgsl, |x, y| ((x - y).powi(4), 4.0 * (x - y).powi(3)))?;
-/// println!("{}", testing::check(&fourth, &Device::cpu())?); // an error with a table where something is wrong
-/// let step = fourth.on(&Device::cpu())?.value_and_gradient(&array![3.0, 0.0], &array![1.0, 0.0])?;
-/// assert_eq!(step.value(), 8.0);
-/// assert_eq!(step.gradient.as_slice().unwrap(), [16.0, 0.0]);
-/// # Ok::<(), gradus::Error>(())
-/// ```
-///
-/// # Errors
-/// [`Error::Option`] for a name that the catalogue has; [`Error::Wgsl`] for a text that is no WGSL, with its
-/// line, or lacks the function, or holds entry points, bindings or private arrays of more than 16 KiB.
-pub fn custom(
-    name: &str,
-    text: &str,
-    cpu: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static,
-) -> Result<Custom> {
-    if name.is_empty() || super::entry(name).is_ok() {
-        return Err(Error::option(
-            "custom",
-            "name",
-            format!("`{name}`"),
-            "a name that is not in the catalogue",
-        ));
-    }
-    let name: &'static str = Box::leak(name.to_string().into_boxed_str());
-    let shader = File::new(name, Box::leak(text.to_string().into_boxed_str()));
-    // What the frame has, and a call: a text that does not fit is refused here and not at the first use.
-    wgsl::check_own(shader, &[NUMBERS], STRUCT)?;
-    wgsl::validate(name, FRAME, &[NUMBERS, shader])?;
-    let entry: Entry<dyn Loss> = Entry {
-        name,
-        summary: "a loss of the user's own",
-        formula: "",
-        options: &[],
-        torch: "",
-        keras: "",
-        optax: "",
-        source: "",
-        variants: &[],
-        shader,
-        make: |_| {
-            Err(Error::option("custom", "make", "a name alone", "made with `losses::custom`"))
-        },
-    };
-    let cpu = Arc::new(cpu);
-    Ok(Custom {
-        entry: Box::leak(Box::new(entry)),
-        cpu,
-        predictions: Domain::Real,
-        targets: Domain::Real,
-    })
-}
-
 impl Custom {
+    /// Compiles the text; [`super::custom`] says what it must hold.
+    pub(super) fn new(
+        name: &str,
+        text: &str,
+        cpu: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let name: &'static str = Box::leak(name.to_string().into_boxed_str());
+        let shader = File::new(name, Box::leak(text.to_string().into_boxed_str()));
+        // What the frame has, and a call: a text that does not fit is refused here and not at the first use.
+        wgsl::check_own(shader, &[NUMBERS], STRUCT)?;
+        wgsl::validate(name, FRAME, &[NUMBERS, shader])?;
+        let entry: Entry<dyn LossDefinition> = Entry {
+            name,
+            summary: "a loss of the user's own",
+            formula: "",
+            options: &[],
+            torch: "",
+            keras: "",
+            optax: "",
+            source: "",
+            variants: &[],
+            shader,
+            make: |_| {
+                Err(Error::option("custom", "make", "a name alone", "made with `losses::custom`"))
+            },
+        };
+        let cpu = Arc::new(cpu);
+        Ok(Custom {
+            entry: Box::leak(Box::new(entry)),
+            cpu,
+            predictions: Domain::Real,
+            targets: Domain::Real,
+        })
+    }
+
     /// What the predictions are (default [`Domain::Real`]): what [`crate::testing::check`] draws.
     pub fn predictions(mut self, domain: Domain) -> Self {
         self.predictions = domain;
@@ -123,8 +87,8 @@ impl fmt::Debug for Custom {
     }
 }
 
-impl Loss for Custom {
-    fn entry(&self) -> &'static Entry<dyn Loss> {
+impl LossDefinition for Custom {
+    fn entry(&self) -> &'static Entry<dyn LossDefinition> {
         self.entry
     }
 
@@ -155,9 +119,10 @@ impl Pointwise for Custom {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use crate::losses::Loss;
 
     use super::*;
+    use crate::losses::custom;
     use crate::runtime::device::test_adapter::{each_device, gpu};
     use crate::{Device, testing};
 
@@ -182,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_wrong_derivative_and_a_shader_that_differs_are_found() {
-        let partial = custom("wrong_slope", SQUARE, |x, y| (square(x, y).0, 2.02 * (x - y))).unwrap();
+        let partial =
+            custom("wrong_slope", SQUARE, |x, y| (square(x, y).0, 2.02 * (x - y))).unwrap();
         let error = testing::check(&partial, &Device::Cpu).unwrap_err();
         assert!(matches!(&error, Error::Check { failed: 1, .. }), "{error}");
         let message = error.to_string();

@@ -1,7 +1,7 @@
 //! Dice loss.
 
-use super::prelude::*;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::losses::prelude::*;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 options! {
     /// Dice loss of probabilities p against t: one minus the overlap of two sets.
@@ -32,7 +32,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "dice",
     summary: "overlap of two sets: segmentation, where most pixels are background",
     formula: "1 − (2 Σ p t + s)/(Σ p + Σ t + s)",
@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Dice {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Probability;
     const TARGETS: Domain = Domain::Probability;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];

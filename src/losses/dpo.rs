@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::prelude::*;
-use super::require;
 use crate::Error;
+use crate::losses::prelude::{require, *};
 
 /// Loss variant of [`Dpo`], named as TRL's `loss_type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -71,7 +70,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "dpo",
     summary: "language models from preferences: the chosen answer above the rejected one",
     formula: "ln(1 + e^−β((x⁺ − r⁺) − (x⁻ − r⁻)))",
@@ -105,7 +104,7 @@ impl Dpo {
 }
 
 impl Filling for Dpo {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "policy_chosen",
@@ -149,7 +148,7 @@ impl Filling for Dpo {
     }
 
     fn family(&self) -> Family<'_> {
-        Family::preference(self)
+        Family::preference(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -183,7 +182,10 @@ impl Preference for Dpo {
         let h = beta * d;
         let middle = R::new(0.5) / beta;
         let half = R::new(0.5);
-        let apart = |value: R, derivative: R| PreferenceTerms { value, derivatives: [derivative, -derivative] };
+        let apart = |value: R, derivative: R| PreferenceTerms {
+            value,
+            derivatives: [derivative, -derivative],
+        };
         match self.loss_type {
             DpoType::Sigmoid | DpoType::Robust => {
                 let tilt = R::new(self.tilt());
@@ -199,7 +201,10 @@ impl Preference for Dpo {
             DpoType::ApoZero => {
                 let derivative = |x: R| beta * x.sigmoid() * (-x).sigmoid();
                 let value = (-beta * a).sigmoid() + (beta * b).sigmoid();
-                PreferenceTerms { value, derivatives: [-derivative(beta * a), derivative(beta * b)] }
+                PreferenceTerms {
+                    value,
+                    derivatives: [-derivative(beta * a), derivative(beta * b)],
+                }
             }
             DpoType::ApoDown => {
                 let value = (beta * a).sigmoid() + (-h).sigmoid();

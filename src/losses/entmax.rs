@@ -1,9 +1,9 @@
 //! Entmax loss.
 
-use super::prelude::*;
-use crate::cpu::entmax::entmax_loss;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::File;
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::entmax::entmax_loss;
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// α-entmax loss against class labels: the Fenchel–Young loss of p = [(α − 1)x − τ]₊^(1/(α−1)),
@@ -36,7 +36,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "entmax",
     summary: "entmax: between softmax and sparsemax",
     formula: "Σ p(x − x_y) + Σ (p − p^α)/(α(α − 1)), p = [(α − 1)x − τ]₊^(1/(α−1))",
@@ -51,7 +51,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Entmax {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const HELPERS: &'static [File] =
         &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")];

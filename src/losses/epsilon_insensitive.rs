@@ -1,6 +1,6 @@
 //! Epsilon-insensitive loss of support vector regression.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// ε-insensitive loss: 0 for errors up to `epsilon`, linear beyond.
@@ -27,7 +27,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "epsilon_insensitive",
     summary: "absolute error with a free band: support vector regression",
     formula: "[|e| − ε]₊",
@@ -42,7 +42,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for EpsilonInsensitive {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

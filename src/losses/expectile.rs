@@ -1,6 +1,6 @@
 //! Asymmetric squared error.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Expectile loss: squared error e², weighted by τ where the prediction is too low and by 1 − τ
@@ -29,7 +29,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "expectile",
     summary: "asymmetric squared error: predicts an expectile",
     formula: "|τ − [y < x]| e²",
@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Expectile {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

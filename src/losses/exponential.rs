@@ -1,6 +1,6 @@
 //! Exponential loss of AdaBoost.
 
-use crate::losses::domain::Labels;
+use crate::losses::inputs::Labels;
 use crate::losses::prelude::*;
 
 options! {
@@ -30,7 +30,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "exponential",
     summary: "exponential: boosting",
     formula: "exp(−yx)",
@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Exponential {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Exponent;
     const TARGETS: Domain = Domain::Sign;
 

@@ -1,10 +1,10 @@
 //! Focal loss over classes.
 
-use super::prelude::*;
-use crate::cpu::softmax_target;
-use crate::cpu::softmax_target::ValueWithPartials;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::{File, shader};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::softmax_target;
+use crate::templates::rowwise::softmax_target::ValueWithPartials;
 
 options! {
     /// Focal loss of logits against class labels: cross-entropy, down-weighted for well-classified
@@ -39,7 +39,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "focal",
     summary: "focal: few hard examples among many easy ones",
     formula: "−α w_y (1 − p_y)^γ ln p_y",
@@ -54,7 +54,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Focal {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
     const HELPERS: &'static [File] = &[shader!("templates/rowwise/softmax_target.wgsl")];

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use crate::catalogue::{Entry, OptionDoc};
 use crate::losses::cross_entropy::CrossEntropy;
-use crate::losses::domain::{Argument, Domain, Role};
-use crate::losses::loss::Loss;
+use crate::templates::argument::{Argument, Domain, Role};
+use crate::templates::definition::LossDefinition;
 use crate::{Error, Result};
 
 /// A loss of the outputs of a linear layer (`pub struct LinearJsd of Jsd;`) or of the log-probabilities of answers under it
@@ -59,10 +59,10 @@ macro_rules! fused {
         }
 
         impl Filling for $name {
-            const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+            const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
             const ARGUMENTS: &'static [Argument] = $arguments;
 
-            fn inner(&self) -> Option<&dyn Loss> {
+            fn inner(&self) -> Option<&dyn LossDefinition> {
                 Some(&self.inner)
             }
 
@@ -77,7 +77,11 @@ macro_rules! fused {
     (@options $inner:ident $average:ident) => { &with_average::<{ $inner::OPTIONS.len() + 1 }>($inner::OPTIONS) };
     (@frame) => {
         fn family(&self) -> Family<'_> {
-            Family::linear(ENTRY.name, &self.inner)
+            let cpu = $crate::templates::linear::cpu::LinearTemplate {
+                name: ENTRY.name,
+                inner: &self.inner,
+            };
+            Family::MultiInput($crate::templates::definition::Frame::Linear, Box::new(cpu))
         }
 
         fn ignored(&self) -> &[i64] {
@@ -86,7 +90,15 @@ macro_rules! fused {
     };
     (@frame $average:ident) => {
         fn family(&self) -> Family<'_> {
-            Family::completions(ENTRY.name, &self.inner, self.$average)
+            let (averages, tokens) = (self.$average, tokens());
+            let cpu = $crate::templates::completions::cpu::CompletionsTemplate {
+                name: ENTRY.name,
+                inner: &self.inner,
+                tokens,
+                averages,
+            };
+            let frame = $crate::templates::definition::Frame::Completions { tokens, averages };
+            Family::MultiInput(frame, Box::new(cpu))
         }
 
         fn ignored(&self) -> &[i64] {
@@ -97,7 +109,7 @@ macro_rules! fused {
 pub(super) use fused;
 
 /// What the loss behind a linear layer refuses, as the fused loss's own refusal.
-pub(super) fn in_the_name_of(fused: &Entry<dyn Loss>, checked: Result<()>) -> Result<()> {
+pub(super) fn in_the_name_of(fused: &Entry<dyn LossDefinition>, checked: Result<()>) -> Result<()> {
     checked.map_err(|error| match error {
         Error::Option { name, found, allowed, .. } => {
             Error::Option { owner: fused.name.into(), name, found, allowed }
@@ -182,6 +194,6 @@ pub(super) const fn with_average<const N: usize>(inner: &[OptionDoc]) -> [Option
 static TOKENS: LazyLock<CrossEntropy> = LazyLock::new(CrossEntropy::default);
 
 /// The loss of each token: its negative log-probability; label −100 is ignored.
-pub(crate) fn tokens() -> &'static dyn Loss {
+pub(crate) fn tokens() -> &'static dyn LossDefinition {
     &*TOKENS
 }

@@ -1,6 +1,6 @@
 //! Deviance of the gamma distribution.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Half the gamma deviance of a target y, up to terms that do not depend on the prediction x,
@@ -25,7 +25,7 @@ options! {
     pub struct GammaDeviance of "gamma_deviance" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "gamma_deviance",
     summary: "positive targets whose spread grows with the mean: gamma likelihood",
     formula: "x + y exp(−x), x = ln of the mean",
@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for GammaDeviance {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Exponent;
     const TARGETS: Domain = Domain::Positive;
 

@@ -1,6 +1,6 @@
 //! Negative log-likelihood of a normal distribution with predicted variance.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Gaussian negative log-likelihood of a target y, from a predicted mean x and a predicted
@@ -35,7 +35,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "gaussian_nll",
     summary: "mean and variance predicted together: how sure a prediction is",
     formula: "½(ln v + e²/v)",
@@ -50,7 +50,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for GaussianNll {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "predictions",
@@ -73,7 +73,7 @@ impl Filling for GaussianNll {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::pairs(self)
+        Family::pairs(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -1,10 +1,10 @@
 //! Generalized cross-entropy.
 
-use super::prelude::*;
-use crate::cpu::softmax_target;
-use crate::cpu::softmax_target::ValueWithPartials;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::{File, shader};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::softmax_target;
+use crate::templates::rowwise::softmax_target::ValueWithPartials;
 
 options! {
     /// Generalized cross-entropy of logits against noisy class labels: bounded by 1/q, between
@@ -34,7 +34,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "generalized_cross_entropy",
     summary: "cross-entropy that a wrong label cannot pull without bound",
     formula: "w_y (1 − p_y^q)/q",
@@ -49,7 +49,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for GeneralizedCrossEntropy {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
     const HELPERS: &'static [File] = &[shader!("templates/rowwise/softmax_target.wgsl")];
@@ -81,7 +81,11 @@ impl Rowwise for GeneralizedCrossEntropy {
                 // p = e^−cross: 1 − p^q = −(e^(−q cross) − 1).
                 let exponent = -R::new(self.q) * statistics.cross;
                 let loss = -exponent.exp_m1() / R::new(self.q);
-                ValueWithPartials { loss, cross_derivative: exponent.exp(), rest_derivative: R::ZERO }
+                ValueWithPartials {
+                    loss,
+                    cross_derivative: exponent.exp(),
+                    rest_derivative: R::ZERO,
+                }
             },
         )
     }

@@ -1,6 +1,6 @@
 //! Hinge loss.
 
-use crate::losses::domain::Labels;
+use crate::losses::inputs::Labels;
 use crate::losses::prelude::*;
 
 options! {
@@ -29,7 +29,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "hinge",
     summary: "hinge: maximum-margin classification",
     formula: "[1 − yx]₊",
@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Hinge {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Sign;
 
     fn family(&self) -> Family<'_> {

@@ -1,6 +1,6 @@
 //! Hinge embedding loss.
 
-use crate::losses::domain::Labels;
+use crate::losses::inputs::Labels;
 use crate::losses::prelude::*;
 
 options! {
@@ -32,7 +32,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "hinge_embedding",
     summary: "distances of pairs that belong together or do not",
     formula: "y = 1: x; y = −1: [m − x]₊",
@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for HingeEmbedding {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Sign;
 
     fn family(&self) -> Family<'_> {
@@ -69,6 +69,9 @@ impl Pointwise for HingeEmbedding {
         let together = self.labels.signed(truth) > R::ZERO;
         let rest = R::new(self.margin) - prediction;
         let derivative = R::select(rest >= R::ZERO, -R::ONE, R::ZERO);
-        (R::select(together, prediction, rest.max(R::ZERO)), R::select(together, R::ONE, derivative))
+        (
+            R::select(together, prediction, rest.max(R::ZERO)),
+            R::select(together, R::ONE, derivative),
+        )
     }
 }

@@ -1,6 +1,6 @@
 //! Huber loss.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Huber loss: quadratic for errors up to `delta`, linear beyond.
@@ -27,7 +27,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "huber",
     summary: "squared near zero, absolute beyond: regression with some outliers",
     formula: "½q² + δ(|e| − q), q = min(|e|, δ)",
@@ -42,7 +42,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Huber {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

@@ -1,6 +1,6 @@
 //! InfoNCE: contrastive loss of paired embeddings with in-batch negatives.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// InfoNCE with in-batch negatives: each embedding of `first` should be most similar to the
@@ -41,7 +41,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "info_nce",
     summary: "two views of one thing among all others of the batch",
     formula: "lse_j(s_ij/T) − s_ii/T",
@@ -59,7 +59,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for InfoNce {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "first",
@@ -76,7 +76,7 @@ impl Filling for InfoNce {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::similarity(self)
+        Family::similarity(self, ENTRY.name, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -1,8 +1,8 @@
 //! Generalised Jensen–Shannon divergence.
 
-use super::prelude::*;
 use crate::cpu::simd;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::losses::prelude::*;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 options! {
     /// Generalised Jensen–Shannon divergence of predictions Q from targets P, both given as
@@ -33,7 +33,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "jsd",
     summary: "Jensen-Shannon divergence: bounded, between the two directions of Kullback-Leibler",
     formula: "β KL(P‖M) + (1 − β) KL(Q‖M), M = βP + (1 − β)Q",
@@ -48,7 +48,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Jsd {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::LogDistribution;
     const TARGETS: Domain = Domain::LogDistribution;
     const IS_SEPARABLE: bool = true;
@@ -104,7 +104,10 @@ impl Rowwise for Jsd {
             #[inline(always)]
             |p, q, d| {
                 let derivative = unless_zero(q, -of_predictions * q * log_ratio(d, of_targets));
-                (unless_zero(p, -of_targets * p * log_ratio(-d, of_predictions)) + derivative, derivative)
+                (
+                    unless_zero(p, -of_targets * p * log_ratio(-d, of_predictions)) + derivative,
+                    derivative,
+                )
             },
         )
     }

@@ -1,8 +1,8 @@
 //! Kullback–Leibler divergence.
 
-use super::prelude::*;
 use crate::cpu::simd;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::losses::prelude::*;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 options! {
     /// Kullback–Leibler divergence of the targets t from predictions x given as log-probabilities.
@@ -33,7 +33,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "kl_div",
     summary: "Kullback-Leibler divergence: towards a whole distribution, as in distillation",
     formula: "Σ t(ln t − x)",
@@ -48,7 +48,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for KlDiv {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::LogDistribution;
     const TARGETS: Domain = Domain::Distribution;
     const IS_SEPARABLE: bool = true;

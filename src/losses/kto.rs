@@ -1,6 +1,6 @@
 //! Kahneman-Tversky optimization of unpaired completions.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// KTO: completions labelled desirable or undesirable, without pairs, relative to a reference
@@ -39,7 +39,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "kto",
     summary: "language models from answers that are good or bad, without pairs",
     formula: "w σ(−yβ(x − r − kl))",
@@ -54,7 +54,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Kto {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "policy",
@@ -83,7 +83,7 @@ impl Filling for Kto {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::preference(self)
+        Family::preference(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -105,6 +105,9 @@ impl Preference for Kto {
             R::new(self.undesirable_weight),
         );
         let derivative = -sign * weight * beta * z.sigmoid() * (-z).sigmoid();
-        PreferenceTerms { value: weight * (-sign * z).sigmoid(), derivatives: [derivative, R::ZERO] }
+        PreferenceTerms {
+            value: weight * (-sign * z).sigmoid(),
+            derivatives: [derivative, R::ZERO],
+        }
     }
 }

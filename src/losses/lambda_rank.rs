@@ -1,9 +1,9 @@
 //! LambdaRank.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::File;
 use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs_of};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// LambdaRank: Σ |ΔNDCG| ln(1 + e⁻ᵈ) over the pairs of a list with yᵢ > yⱼ,
@@ -43,7 +43,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "lambda_rank",
     summary: "LambdaRank: pairs weighted by what their order is worth in NDCG",
     formula: "Σ |ΔNDCG| ln(1 + e⁻ᵈ), yᵢ > yⱼ, d = (sᵢ − sⱼ)/T",
@@ -58,7 +58,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for LambdaRank {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
     const HELPERS: &'static [File] =
         &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
@@ -77,6 +77,8 @@ impl Filling for LambdaRank {
 }
 
 impl Rowwise for LambdaRank {
+    const TARGETS_ARE_PADDED: bool = true;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

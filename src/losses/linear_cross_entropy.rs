@@ -1,9 +1,9 @@
 //! Softmax cross-entropy fused with the linear layer before it.
 
-use super::cross_entropy::{CrossEntropy, ENTRY as CROSS_ENTROPY};
-use super::fused::*;
-use super::prelude::*;
 use crate::Device;
+use crate::losses::cross_entropy::{CrossEntropy, ENTRY as CROSS_ENTROPY};
+use crate::losses::fused::*;
+use crate::losses::prelude::*;
 use crate::templates::linear::cpu::{extra_bytes_on_cpu, extra_bytes_on_gpu};
 
 fused! {
@@ -52,7 +52,7 @@ fused! {
     ];
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "linear_cross_entropy",
     summary: "language models: cross-entropy of a linear layer's outputs without holding them",
     formula: "cross_entropy(X Wᵀ + b)",

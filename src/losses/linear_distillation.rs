@@ -1,8 +1,8 @@
 //! Distillation of a teacher's logits, fused with the student's last linear layer.
 
-use super::distillation::{Distillation, ENTRY as DISTILLATION};
-use super::fused::*;
-use super::prelude::*;
+use crate::losses::distillation::{Distillation, ENTRY as DISTILLATION};
+use crate::losses::fused::*;
+use crate::losses::prelude::*;
 
 fused! {
     /// [`Distillation`] of the outputs of a linear layer, fused with the layer: the student's
@@ -45,7 +45,7 @@ fused! {
     ];
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "linear_distillation",
     summary: "a student's last layer learns a teacher's distribution without holding its own logits",
     formula: "distillation(X Wᵀ + b)",

@@ -1,8 +1,8 @@
 //! Direct preference optimization, fused with the last linear layer of the policy.
 
-use super::dpo::{Dpo, ENTRY as DPO};
-use super::fused::*;
-use super::prelude::*;
+use crate::losses::dpo::{Dpo, ENTRY as DPO};
+use crate::losses::fused::*;
+use crate::losses::prelude::*;
 
 fused! {
     /// [`Dpo`] of completions whose token logits are the outputs of a linear layer, fused with the
@@ -43,7 +43,7 @@ fused! {
     takes &[ANSWERS, LINEAR_WEIGHT, LINEAR_BIAS, COMPLETION_LABELS, REFERENCE_CHOSEN, REFERENCE_REJECTED];
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "linear_dpo",
     summary: "language models from preferences: without holding the logits of the answers",
     formula: "dpo(Σ ln softmax(X Wᵀ + b)_y)",

@@ -1,8 +1,8 @@
 //! Kahneman-Tversky optimization, fused with the last linear layer of the policy.
 
-use super::fused::*;
-use super::kto::{ENTRY as KTO, Kto};
-use super::prelude::*;
+use crate::losses::fused::*;
+use crate::losses::kto::{ENTRY as KTO, Kto};
+use crate::losses::prelude::*;
 
 fused! {
     /// [`Kto`] of completions whose token logits are the outputs of a linear layer, fused with the
@@ -55,7 +55,7 @@ fused! {
     ];
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "linear_kto",
     summary: "language models from answers that are good or bad: without holding their logits",
     formula: "kto(Σ ln softmax(X Wᵀ + b)_y)",

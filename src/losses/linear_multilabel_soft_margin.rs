@@ -1,8 +1,10 @@
 //! Multi-label binary cross-entropy, fused with the linear layer before it.
 
-use super::fused::*;
-use super::multilabel_soft_margin::{ENTRY as MULTILABEL_SOFT_MARGIN, MultilabelSoftMargin};
-use super::prelude::*;
+use crate::losses::fused::*;
+use crate::losses::multilabel_soft_margin::{
+    ENTRY as MULTILABEL_SOFT_MARGIN, MultilabelSoftMargin,
+};
+use crate::losses::prelude::*;
 
 fused! {
     /// [`MultilabelSoftMargin`] of the outputs of a linear layer, fused with the layer: for models
@@ -51,7 +53,7 @@ fused! {
     ];
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "linear_multilabel_soft_margin",
     summary: "many tags: binary cross-entropy of a linear layer's outputs without holding them",
     formula: "multilabel_soft_margin(X Wᵀ + b)",

@@ -1,8 +1,8 @@
 //! Odds-ratio preference optimization, fused with the last linear layer of the policy.
 
-use super::fused::*;
-use super::orpo::{ENTRY as ORPO, Orpo};
-use super::prelude::*;
+use crate::losses::fused::*;
+use crate::losses::orpo::{ENTRY as ORPO, Orpo};
+use crate::losses::prelude::*;
 
 fused! {
     /// [`Orpo`] of completions whose token logits are the outputs of a linear layer, fused with the
@@ -42,7 +42,7 @@ fused! {
     takes &[ANSWERS, LINEAR_WEIGHT, LINEAR_BIAS, COMPLETION_LABELS];
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "linear_orpo",
     summary: "language models from preferences: likelihood and odds ratio without holding logits",
     formula: "orpo(mean ln softmax(X Wᵀ + b)_y)",

@@ -1,8 +1,8 @@
 //! Simple preference optimization, fused with the last linear layer of the policy.
 
-use super::fused::*;
-use super::prelude::*;
-use super::simpo::{ENTRY as SIMPO, Simpo};
+use crate::losses::fused::*;
+use crate::losses::prelude::*;
+use crate::losses::simpo::{ENTRY as SIMPO, Simpo};
 
 fused! {
     /// [`Simpo`] of completions whose token logits are the outputs of a linear layer, fused with
@@ -40,7 +40,7 @@ fused! {
     takes &[ANSWERS, LINEAR_WEIGHT, LINEAR_BIAS, COMPLETION_LABELS];
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "linear_simpo",
     summary: "language models from preferences: without a reference and without holding logits",
     formula: "simpo(mean ln softmax(X Wᵀ + b)_y)",

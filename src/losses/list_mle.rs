@@ -1,8 +1,8 @@
 //! ListMLE.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 use crate::templates::listwise::cpu::{descending, difference, kept_items, log_add_exp};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// ListMLE: negative log-likelihood of the order by target under the Plackett–Luce model, Σ
@@ -32,7 +32,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "list_mle",
     summary: "ListMLE: the likelihood of the whole order",
     formula: "Σ (lseᵢ − sᵢ), lseᵢ over i and those behind it",
@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for ListMle {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
 
     fn family(&self) -> Family<'_> {
@@ -56,6 +56,8 @@ impl Filling for ListMle {
 }
 
 impl Rowwise for ListMle {
+    const TARGETS_ARE_PADDED: bool = true;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
@@ -89,7 +91,8 @@ fn plackett_luce<R: Real>(scores: &[R], truths: &[R], derivatives: &mut [R]) -> 
     for (place, &score) in sorted.iter().enumerate() {
         value += difference(lse[place], score);
         if score != f64::NEG_INFINITY {
-            derivatives[order[place]] = R::new((score - lse[place]).exp_m1() + (score + before).exp());
+            derivatives[order[place]] =
+                R::new((score - lse[place]).exp_m1() + (score + before).exp());
         }
         if lse[place] != f64::NEG_INFINITY {
             before = log_add_exp(before, -lse[place]);

@@ -1,8 +1,8 @@
 //! ListNet.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 use crate::templates::listwise::cpu::{kept_items, softmax, softmax_against};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// ListNet with its top-one probabilities: the cross-entropy of softmax(s) against softmax(y).
@@ -28,7 +28,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "list_net",
     summary: "ListNet: the scores' top-one probabilities towards those of the targets",
     formula: "−Σ softmax(y) ln softmax(s)",
@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for ListNet {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
 
     fn family(&self) -> Family<'_> {
@@ -52,6 +52,8 @@ impl Filling for ListNet {
 }
 
 impl Rowwise for ListNet {
+    const TARGETS_ARE_PADDED: bool = true;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

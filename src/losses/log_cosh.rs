@@ -1,6 +1,6 @@
 //! Logarithm of the hyperbolic cosine.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Log-cosh, ln cosh e with e = prediction − target: e²/2 near 0, |e| − ln 2 for large errors.
@@ -24,7 +24,7 @@ options! {
     pub struct LogCosh of "log_cosh" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "log_cosh",
     summary: "smooth absolute error: regression with outliers",
     formula: "|e| + ln(1 + exp(−2|e|)) − ln 2",
@@ -39,7 +39,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for LogCosh {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

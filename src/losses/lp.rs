@@ -1,6 +1,6 @@
 //! The p-th power of the error.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// |e|^p with e = prediction − target: [`super::Mae`] at 1, [`super::Mse`] at 2.
@@ -26,7 +26,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "lp",
     summary: "any power of the absolute error: between mae and mse, or beyond",
     formula: "|e|^p",
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Lp {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

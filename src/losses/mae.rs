@@ -1,6 +1,6 @@
 //! Mean absolute error.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Absolute error, |e| with e = prediction − target; its derivative is sign e, 0 at 0.
@@ -25,7 +25,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "mae",
     summary: "absolute error: regression that outliers cannot rule",
     formula: "|e|, e = x − y",
@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Mae {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

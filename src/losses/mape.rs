@@ -1,6 +1,6 @@
 //! Mean absolute percentage error.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Absolute error in percent of the target: 100 |e| / max(|y|, 1e-7) with
@@ -26,7 +26,7 @@ options! {
     pub struct Mape of "mape" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "mape",
     summary: "absolute error in percent of the target",
     formula: "100 |e| / max(|y|, 1e-7)",
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Mape {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

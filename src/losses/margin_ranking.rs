@@ -1,6 +1,6 @@
 //! Margin ranking loss.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Margin ranking loss: the first of two scores should be larger than the second by a margin
@@ -30,7 +30,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "margin_ranking",
     summary: "which of two scores is the larger",
     formula: "[m − y(x₁ − x₂)]₊",
@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for MarginRanking {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "first",
@@ -68,7 +68,7 @@ impl Filling for MarginRanking {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::pairs(self)
+        Family::pairs(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -1,23 +1,20 @@
 //! The losses: one file each, with the stem of its shader, and one line in the list below.
 //!
-//! A loss says what it is (its [`Entry`]), what its options become in the shader ([`Loss::constants`]) and how one
+//! A loss says what it is (its [`Entry`]), what its options become in the shader ([`LossDefinition::constants`]) and how one
 //! element or one row is computed, once in WGSL and once here. Reductions, weights, masks, loops and chunks belong
 //! to the frames (`shaders/templates`, `src/templates`), the checks of what is handed in to [`crate::Criterion`].
 //!
 //! To add one: a shader in `shaders/losses`, a file here, a line in the list. The tests, `gradus losses`, `check`,
 //! `eval` and `bench` take it from there.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::catalogue;
 use crate::catalogue::{Entry, catalogue};
-use crate::{Error, Result};
+use crate::{Error, Result, catalogue};
 
 catalogue! {
     /// Every loss there is.
-    pub static CATALOGUE: dyn Loss =
+    pub static CATALOGUE: dyn LossDefinition =
         mse::Mse,
         mae::Mae,
         huber::Huber,
@@ -103,36 +100,35 @@ catalogue! {
         linear_kto::LinearKto;
 }
 
-pub use cross_entropy::TargetLogitTransform;
-
 mod custom;
-mod domain;
 mod fused;
+mod inputs;
 mod loss;
 mod outputs;
-mod precision;
+mod prelude;
+mod trainable;
 
-pub use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
-pub use crate::templates::traits::*;
+pub use crate::criterion::Loss;
+pub use crate::templates::argument::{Argument, Domain, Input, Role};
+pub use crate::templates::definition::{Family, Frame, LossDefinition};
+pub use crate::templates::distance::{Distance, DistanceTerms};
+pub use crate::templates::pointwise::Pointwise;
+pub use crate::templates::preference::{Preference, PreferenceTerms};
+pub use crate::templates::rowwise::Rowwise;
+pub use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+pub use crate::templates::sequence::Sequence;
+pub use crate::templates::similarity::{
+    Candidate, Candidates, Comparison, PoolOutcome, Share, Similarity, SimilarityRows, Term,
+};
+pub use crate::templates::two_input::{TwoInput, TwoInputTerms};
 pub use batch_triplet::Mining;
-pub use custom::{Custom, custom};
-pub use domain::{Argument, Domain, Input, Labels, Role};
-use domain::{CLASS_MASK, CLASS_WEIGHT, LABELLED_EMBEDDINGS, MOST_IGNORED, POS_WEIGHT};
-pub(crate) use fused::tokens;
-pub(crate) use loss::Filling;
-pub use loss::Loss;
-pub(crate) use outputs::check_outputs;
-pub(crate) use precision::CpuReal;
-
+pub use cross_entropy::TargetLogitTransform;
+pub use custom::Custom;
 pub use distillation::Divergence;
 pub use dpo::DpoType;
-
-/// The `make` of a loss's entry.
-fn make<T: Filling + Default + DeserializeOwned + 'static>(
-    options: &Value,
-) -> Result<Box<dyn Loss>> {
-    Ok(Box::new(catalogue::read::<T>(T::ENTRY.name, T::ENTRY.options, options)?))
-}
+pub use inputs::Labels;
+pub(crate) use outputs::check_outputs;
+pub(crate) use trainable::check_trainable;
 
 /// The loss of a name with options as a JSON object; options left out take their defaults.
 ///
@@ -144,7 +140,7 @@ fn make<T: Filling + Default + DeserializeOwned + 'static>(
 /// assert_eq!(loss.options()["delta"], 0.5);
 /// # Ok::<(), gradus::Error>(())
 /// ```
-pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Loss>> {
+pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn LossDefinition>> {
     let loss = (entry(name)?.make)(options)?;
     loss.check()?;
     Ok(loss)
@@ -154,71 +150,52 @@ pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Loss>> {
 ///
 /// # Errors
 /// [`Error::Unknown`] with the names there are.
-pub fn entry(name: &str) -> Result<&'static Entry<dyn Loss>> {
+pub fn entry(name: &str) -> Result<&'static Entry<dyn LossDefinition>> {
     catalogue::find("loss", CATALOGUE, name)
 }
 
-/// Refuses a loss that no model is trained with: of lists of classes, whose padding a model's rows have no room for, and of other
-/// inputs than predictions and targets.
-pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
-    let found = match loss.arguments() {
-        [] if loss.targets() == Domain::ClassList => "is one of lists of classes".to_string(),
-        [] => return Ok(()),
-        arguments => format!(
-            "takes {}",
-            arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")
-        ),
-    };
-    Err(Error::Input {
-        operation: loss.name().into(),
-        name: "the loss".into(),
-        found,
-        allowed:
-            "a model takes one of predictions and targets; make a criterion of this one (`Loss::on`) and hand its \
-                  gradients on"
-                .into(),
-    })
-}
-
-/// Reads one label or a list of labels.
-fn one_or_several<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Vec<i64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrSeveral {
-        One(i64),
-        Several(Vec<i64>),
+/// A pointwise loss of your own: one WGSL function and its twin as a closure over f64.
+///
+/// `text` holds `fn loss(prediction: f32, truth: f32) -> Loss`, which returns `Loss(value, derivative)`, and whatever functions and
+/// constants that needs; the functions of `shaders/lib/numbers.wgsl` (`softplus`, `ln_positive`, `is_nan`, …) are there. The closure computes
+/// the same on the devices `cpu` and `reference`. Reductions, weights, masks, NaN and chunks are the frame's, as for every
+/// loss of the catalogue; so are models, which can be trained with it. The text is compiled with wgpu's bounds and loop
+/// checks, always.
+///
+/// [`crate::testing::check`] judges it as the catalogue is value: the derivative by central differences of the closure, the
+/// shader by the closure. Text and name stay in memory until the program ends, so make a loss once and clone it.
+///
+/// ```
+/// use gradus::{Device, losses::{self, Loss}, testing};
+/// use ndarray::array;
+///
+/// let wgsl = "fn loss(prediction: f32, truth: f32) -> Loss {
+///     let e = prediction - truth;
+///     return Loss(e * e * e * e, 4.0 * e * e * e);
+/// }";
+/// let fourth = losses::custom("fourth_power", wgsl, |x, y| ((x - y).powi(4), 4.0 * (x - y).powi(3)))?;
+/// println!("{}", testing::check(&fourth, &Device::cpu())?); // an error with a table where something is wrong
+/// let step = fourth.on(&Device::cpu())?.value_and_gradient(&array![3.0, 0.0], &array![1.0, 0.0])?;
+/// assert_eq!(step.value(), 8.0);
+/// assert_eq!(step.gradient.as_slice().unwrap(), [16.0, 0.0]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Option`] for a name that the catalogue has; [`Error::Wgsl`] for a text that is no WGSL, with its
+/// line, or lacks the function, or holds entry points, bindings or private arrays of more than 16 KiB.
+pub fn custom(
+    name: &str,
+    text: &str,
+    cpu: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static,
+) -> Result<Custom> {
+    if name.is_empty() || entry(name).is_ok() {
+        return Err(Error::option(
+            "custom",
+            "name",
+            format!("`{name}`"),
+            "a name that is not in the catalogue",
+        ));
     }
-    Ok(match OneOrSeveral::deserialize(deserializer)? {
-        OneOrSeveral::One(label) => vec![label],
-        OneOrSeveral::Several(labels) => labels,
-    })
-}
-
-/// Refuses an option whose value does not hold; written so that NaN is refused.
-pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f64) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    let choice = owner.options.iter().find(|choice| choice.name == name);
-    Err(Error::option(
-        owner.name,
-        name,
-        found,
-        choice.map_or("in its domain", |choice| choice.domain),
-    ))
-}
-
-pub(crate) mod prelude {
-    //! What every loss's file needs.
-    pub(super) use super::{
-        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Distance, DistanceTerms, Domain, Family,
-        Filling, Input, LABELLED_EMBEDDINGS, Loss, MOST_IGNORED, POS_WEIGHT, Pointwise,
-        PoolOutcome, Preference, PreferenceTerms, Role, Rowwise, Sequence, Share, Similarity, Term,
-        TwoInput, TwoInputTerms, make,
-    };
-    pub(super) use crate::Result;
-    pub(super) use crate::catalogue::{Entry, Options, options};
-    pub(super) use crate::cpu::real::Real;
+    Custom::new(name, text, cpu)
 }

@@ -1,6 +1,6 @@
 //! Squared hinge with a linear tail.
 
-use crate::losses::domain::Labels;
+use crate::losses::inputs::Labels;
 use crate::losses::prelude::*;
 
 options! {
@@ -30,7 +30,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "modified_huber",
     summary: "squared hinge, linear far out: classification with outliers",
     formula: "[1 − yx]₊² where yx ≥ −1, else −4yx",
@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for ModifiedHuber {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Sign;
 
     fn family(&self) -> Family<'_> {

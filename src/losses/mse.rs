@@ -1,6 +1,6 @@
 //! Mean squared error.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Squared error, e² with e = prediction − target.
@@ -26,7 +26,7 @@ options! {
     pub struct Mse of "mse" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "mse",
     summary: "squared error: regression with errors of one size",
     formula: "e², e = x − y",
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Mse {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

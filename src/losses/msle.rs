@@ -1,6 +1,6 @@
 //! Mean squared logarithmic error.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Squared error of logarithms, (ln(1 + x) − ln(1 + y))²: errors are relative rather than
@@ -28,7 +28,7 @@ options! {
     pub struct Msle of "msle" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "msle",
     summary: "squared error of logarithms: targets over orders of magnitude",
     formula: "(ln(1 + x) − ln(1 + y))²",
@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Msle {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

@@ -1,6 +1,6 @@
 //! Multi-similarity loss: positives above and negatives below a similarity, weighted by their row.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Multi-similarity loss: similarities within a label should be above a base, those between
@@ -39,7 +39,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "multi_similarity",
     summary: "similarities of one label above a base, others below",
     formula: "ln(1 + Σ_P e^(−α(s−λ)))/α + ln(1 + Σ_N e^(β(s−λ)))/β",
@@ -54,11 +54,11 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for MultiSimilarity {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
 
     fn family(&self) -> Family<'_> {
-        Family::similarity(self)
+        Family::similarity(self, ENTRY.name, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -1,8 +1,8 @@
 //! Multi-class hinge loss of Crammer and Singer.
 
-use super::prelude::*;
 use crate::cpu::simd;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::losses::prelude::*;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 options! {
     /// Multi-class hinge of scores against class labels: the best of the other classes should be 1
@@ -31,7 +31,7 @@ options! {
     pub struct MulticlassHinge of "multiclass_hinge" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "multiclass_hinge",
     summary: "a margin between the label and the best other class",
     formula: "w_y max(1 + max_{c≠y} x_c − x_y, 0)",
@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for MulticlassHinge {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
 

@@ -1,9 +1,9 @@
 //! Multi-label margin loss.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::File;
 use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs};
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 options! {
     /// Multi-label margin of scores against several classes per row: every target class should
@@ -32,7 +32,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "multilabel_margin",
     summary: "multi-label margin: each class of a row ahead of those it has not",
     formula: "(1/C) Σ_{j∈T} Σ_{i∉T} [1 − (xⱼ − xᵢ)]₊",
@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for MultilabelMargin {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::ClassList;
     const HELPERS: &'static [File] =
         &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];

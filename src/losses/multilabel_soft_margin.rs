@@ -1,8 +1,8 @@
 //! Multi-label soft margin loss.
 
-use super::prelude::*;
 use crate::cpu::simd;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::losses::prelude::*;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 options! {
     /// Multi-label soft margin: binary cross-entropy of each class, averaged over the classes of a
@@ -30,7 +30,7 @@ options! {
     pub struct MultilabelSoftMargin of "multilabel_soft_margin" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "multilabel_soft_margin",
     summary: "each class by itself: tags, of which a sample may have many",
     formula: "(1/C) Σ w_c (p_c t_c sp(−x_c) + (1 − t_c) sp(x_c))",
@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for MultilabelSoftMargin {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Probability;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, POS_WEIGHT, CLASS_MASK];
 

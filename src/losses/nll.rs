@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::prelude::*;
 use crate::Error;
 use crate::catalogue::OptionDoc;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::losses::prelude::*;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 /// Negative log-likelihood of log-probabilities x against class labels: −w_y x_y.
 ///
@@ -31,11 +31,11 @@ use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nll {
-    #[serde(deserialize_with = "super::one_or_several")]
+    #[serde(deserialize_with = "crate::losses::prelude::one_or_several")]
     ignore_index: Vec<i64>,
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "nll",
     summary: "negative log-likelihood: for a network that ends in a log-softmax",
     formula: "−w_y x_y",
@@ -90,7 +90,7 @@ impl Options for Nll {
 }
 
 impl Filling for Nll {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::LogDistribution;
     const TARGETS: Domain = Domain::Label;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT];

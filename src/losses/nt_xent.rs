@@ -1,6 +1,6 @@
 //! NT-Xent: each positive pair against negatives only.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// NT-Xent over labels: each pair of embeddings with the same label is a separate cross-entropy
@@ -37,7 +37,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "nt_xent",
     summary: "each pair of one label against the negatives alone",
     formula: "Σ_(p∈P_i) ln(1 + e^(L_i − s_ip/T))",
@@ -52,11 +52,11 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for NtXent {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
 
     fn family(&self) -> Family<'_> {
-        Family::similarity(self)
+        Family::similarity(self, ENTRY.name, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

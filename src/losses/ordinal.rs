@@ -1,8 +1,8 @@
 //! Ordinal regression by cumulative logits.
 
-use super::prelude::*;
 use crate::cpu::simd;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::losses::prelude::*;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 options! {
     /// Ordinal regression: K ordered classes (stars, grades, ages), with K − 1 logits that each
@@ -31,7 +31,7 @@ options! {
     pub struct Ordinal of "ordinal" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "ordinal",
     summary: "classes in an order, one logit for each step between them",
     formula: "Σ_k sp(x_k) − [y > k] x_k",
@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Ordinal {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const IS_SEPARABLE: bool = true;
 

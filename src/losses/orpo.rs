@@ -1,6 +1,6 @@
 //! Odds-ratio preference optimization: likelihood and preference combined.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// ORPO: raises the likelihood of the chosen completion and its odds relative to the rejected
@@ -36,7 +36,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "orpo",
     summary: "language models from preferences: likelihood and odds ratio in one step",
     formula: "β ln(1 + e^−(odds x⁺ − odds x⁻)) − x⁺, odds x = x − ln(1 − eˣ)",
@@ -51,7 +51,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Orpo {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "policy_chosen",
@@ -68,7 +68,7 @@ impl Filling for Orpo {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::preference(self)
+        Family::preference(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

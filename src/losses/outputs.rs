@@ -1,7 +1,7 @@
 //! Whether the activation of a model's last layer and the loss fit each other.
 
-use crate::losses::domain::Domain;
-use crate::losses::loss::Loss;
+use crate::templates::argument::Domain;
+use crate::templates::definition::LossDefinition;
 use crate::{Error, Result};
 
 /// What a loss makes of the outputs of a model's last layer.
@@ -17,7 +17,7 @@ enum Outputs {
     Numbers,
 }
 
-fn outputs(loss: &dyn Loss) -> Outputs {
+fn outputs(loss: &dyn LossDefinition) -> Outputs {
     let targets = loss.targets();
     match loss.predictions() {
         Domain::LogDistribution | Domain::LogProbability => Outputs::Logarithms,
@@ -38,7 +38,7 @@ fn outputs(loss: &dyn Loss) -> Outputs {
 
 /// Refuses a last layer whose activation spoils what the loss does: a softmax or sigmoid in front of a loss that takes one itself
 /// trains, slowly and to a worse model, and nothing shows why.
-pub(crate) fn check_outputs(loss: &dyn Loss, activation: &str) -> Result<()> {
+pub(crate) fn check_outputs(loss: &dyn LossDefinition, activation: &str) -> Result<()> {
     let outputs = outputs(loss);
     let (is_softmax, is_sigmoid) = (activation == "softmax", activation == "sigmoid");
     let takes = match outputs {

@@ -1,9 +1,9 @@
 //! Pairwise logistic loss.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::File;
 use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs_of};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Pairwise logistic loss (RankNet): Σ ln(1 + e⁻ᵈ) over the pairs of a list with yᵢ > yⱼ,
@@ -40,7 +40,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "pairwise_logistic",
     summary: "pairwise logistic (RankNet): the higher of two items should have the higher score",
     formula: "Σ w ln(1 + e⁻ᵈ), yᵢ > yⱼ, d = (sᵢ − sⱼ)/T",
@@ -59,7 +59,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for PairwiseLogistic {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
     const HELPERS: &'static [File] =
         &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
@@ -79,6 +79,8 @@ impl Filling for PairwiseLogistic {
 }
 
 impl Rowwise for PairwiseLogistic {
+    const TARGETS_ARE_PADDED: bool = true;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

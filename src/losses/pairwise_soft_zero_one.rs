@@ -1,9 +1,9 @@
 //! Pairwise soft zero-one loss.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::File;
 use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs_of};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Pairwise soft zero-one loss: Σ σ(−d) over the pairs of a list with yᵢ > yⱼ,
@@ -39,7 +39,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "pairwise_soft_zero_one",
     summary: "pairwise soft zero-one: a smooth share of the pairs in the wrong order",
     formula: "Σ w σ(−d), yᵢ > yⱼ, d = (sᵢ − sⱼ)/T",
@@ -58,7 +58,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for PairwiseSoftZeroOne {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
     const HELPERS: &'static [File] =
         &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
@@ -78,6 +78,8 @@ impl Filling for PairwiseSoftZeroOne {
 }
 
 impl Rowwise for PairwiseSoftZeroOne {
+    const TARGETS_ARE_PADDED: bool = true;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

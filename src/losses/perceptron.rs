@@ -1,6 +1,6 @@
 //! Perceptron loss.
 
-use crate::losses::domain::Labels;
+use crate::losses::inputs::Labels;
 use crate::losses::prelude::*;
 
 options! {
@@ -29,7 +29,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "perceptron",
     summary: "perceptron: only what is on the wrong side counts",
     formula: "[−yx]₊",
@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Perceptron {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Sign;
 
     fn family(&self) -> Family<'_> {

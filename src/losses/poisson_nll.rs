@@ -1,6 +1,6 @@
 //! Poisson negative log-likelihood.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Poisson negative log-likelihood of a count y, given the logarithm of the mean (default) or
@@ -34,7 +34,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "poisson_nll",
     summary: "counts: Poisson likelihood",
     formula: "e^x − yx",
@@ -53,7 +53,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for PoissonNll {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::NonNegative;
 
     fn family(&self) -> Family<'_> {

@@ -1,10 +1,10 @@
 //! First-order PolyLoss.
 
-use super::prelude::*;
-use crate::cpu::softmax_target;
-use crate::cpu::softmax_target::ValueWithPartials;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::{File, shader};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::softmax_target;
+use crate::templates::rowwise::softmax_target::ValueWithPartials;
 
 options! {
     /// First-order PolyLoss of logits: cross-entropy with ε added to the first coefficient of its
@@ -34,7 +34,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "poly1_cross_entropy",
     summary: "cross-entropy with one more coefficient to tune",
     formula: "Σ t_c (lse − x_c) + ε(1 − Σ t_c p_c)",
@@ -49,7 +49,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Poly1CrossEntropy {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
     const HELPERS: &'static [File] = &[shader!("templates/rowwise/softmax_target.wgsl")];

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::prelude::*;
 use crate::Error;
 use crate::catalogue::OptionDoc;
-use crate::cpu::softmax_target;
-use crate::cpu::softmax_target::ValueWithPartials;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::{File, shader};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::softmax_target;
+use crate::templates::rowwise::softmax_target::ValueWithPartials;
 
 /// PolyLoss of logits: cross-entropy with an ε added to each of the first coefficients of its
 /// series in 1 − p.
@@ -52,7 +52,7 @@ const NAMES: [&str; 8] = [
     "EPSILON_8",
 ];
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "poly_cross_entropy",
     summary: "cross-entropy with the first coefficients of its series to tune",
     formula: "Σ t_c (lse − x_c) + Σ_j ε_j (1 − Σ t_c p_c)^j",
@@ -105,7 +105,7 @@ impl Options for PolyCrossEntropy {
 }
 
 impl Filling for PolyCrossEntropy {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
     const HELPERS: &'static [File] = &[shader!("templates/rowwise/softmax_target.wgsl")];

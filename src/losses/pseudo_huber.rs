@@ -1,6 +1,6 @@
 //! Pseudo-Huber loss.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Pseudo-Huber: a smooth [`super::Huber`], e²/2 for errors e far below `delta`, δ|e| far
@@ -29,7 +29,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "pseudo_huber",
     summary: "Huber without a seam: smooth everywhere",
     formula: "δ²(√(1 + (e/δ)²) − 1)",
@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for PseudoHuber {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

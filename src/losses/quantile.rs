@@ -1,6 +1,6 @@
 //! Quantile (pinball) loss.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Quantile (pinball) loss: its minimum is the `quantile` of the targets, the median at ½.
@@ -28,7 +28,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "quantile",
     summary: "pinball: predicts a quantile",
     formula: "max(q(y − x), (q − 1)(y − x))",
@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Quantile {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

@@ -1,9 +1,9 @@
 //! Softmax loss of a list.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::File;
 use crate::templates::listwise::cpu::{kept_items, softmax_against};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Softmax loss of a list, −Σ y ln softmax(s), with unnormalised targets y.
@@ -31,7 +31,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "ranking_softmax",
     summary: "softmax cross-entropy of a list: the whole order at once, cheap",
     formula: "−Σ y ln softmax(s)",
@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for RankingSoftmax {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
     const HELPERS: &'static [File] =
         &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")];
@@ -57,6 +57,8 @@ impl Filling for RankingSoftmax {
 }
 
 impl Rowwise for RankingSoftmax {
+    const TARGETS_ARE_PADDED: bool = true;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

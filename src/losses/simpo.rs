@@ -1,6 +1,6 @@
 //! Simple preference optimization: with a margin, without a reference model.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// SimPO: the mean log-probability of the chosen completion should exceed that of the rejected
@@ -36,7 +36,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "simpo",
     summary: "language models from preferences without a reference model",
     formula: "ln(1 + e^−(β(x⁺ − x⁻) − γ))",
@@ -51,7 +51,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Simpo {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "policy_chosen",
@@ -68,7 +68,7 @@ impl Filling for Simpo {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::preference(self)
+        Family::preference(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

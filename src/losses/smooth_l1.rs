@@ -1,6 +1,6 @@
 //! Smooth L1 loss.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Smooth L1: Huber loss divided by its threshold, so that the linear part has slope 1.
@@ -26,7 +26,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "smooth_l1",
     summary: "Huber's loss with slope 1 outside: box regression",
     formula: "½q²/β + |e| − q, q = min(|e|, β)",
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for SmoothL1 {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

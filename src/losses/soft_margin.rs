@@ -1,6 +1,6 @@
 //! Soft margin (logistic) loss.
 
-use crate::losses::domain::Labels;
+use crate::losses::inputs::Labels;
 use crate::losses::prelude::*;
 
 options! {
@@ -29,7 +29,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "soft_margin",
     summary: "logistic loss of labels -1 and +1",
     formula: "ln(1 + exp(−yx))",
@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for SoftMargin {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Sign;
 
     fn family(&self) -> Family<'_> {

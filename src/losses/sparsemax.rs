@@ -1,9 +1,9 @@
 //! Sparsemax loss.
 
-use super::prelude::*;
-use crate::cpu::entmax::entmax_loss;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::File;
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::entmax::entmax_loss;
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Sparsemax loss against class labels: the Fenchel–Young loss of the projection of the scores
@@ -33,7 +33,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "sparsemax",
     summary: "sparsemax: classes far behind get a probability of exactly 0",
     formula: "½ Σ_S (x² − τ²) + ½ − x_y, p = [x − τ]₊",
@@ -48,7 +48,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Sparsemax {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const HELPERS: &'static [File] =
         &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")];

@@ -1,6 +1,6 @@
 //! Squared epsilon-insensitive loss of support vector regression.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Squared ε-insensitive loss: 0 for errors up to `epsilon`, the square of the excess beyond.
@@ -28,7 +28,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "squared_epsilon_insensitive",
     summary: "squared error with a free band: support vector regression",
     formula: "[|e| − ε]₊²",
@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for SquaredEpsilonInsensitive {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)

@@ -1,6 +1,6 @@
 //! Supervised contrastive loss.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Supervised contrastive loss (L_out): an embedding should be more similar to those of its own
@@ -34,7 +34,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "sup_con",
     summary: "embeddings of one label among all others",
     formula: "lse_(j≠i)(s_ij/T) − mean_(p∈P_i) s_ip/T",
@@ -49,11 +49,11 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for SupCon {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
 
     fn family(&self) -> Family<'_> {
-        Family::similarity(self)
+        Family::similarity(self, ENTRY.name, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

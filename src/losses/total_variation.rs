@@ -1,8 +1,8 @@
 //! Total variation distance.
 
-use super::prelude::*;
 use crate::cpu::simd;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::losses::prelude::*;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 options! {
     /// Total variation distance of predicted probabilities p from t: the largest difference in the
@@ -29,7 +29,7 @@ options! {
     pub struct TotalVariation of "total_variation" {}
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "total_variation",
     summary: "half the absolute difference of two distributions: distillation without logarithms",
     formula: "½ Σ w_c |p_c − t_c|",
@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for TotalVariation {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Probability;
     const TARGETS: Domain = Domain::Distribution;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];

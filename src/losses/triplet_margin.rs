@@ -1,7 +1,7 @@
 //! Triplet margin loss.
 
-use super::prelude::*;
 use crate::cpu::real::{is_too_large, is_too_small};
+use crate::losses::prelude::*;
 
 options! {
     /// Triplet margin loss: an anchor should be nearer to its positive than to its negative by a
@@ -41,7 +41,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "triplet_margin",
     summary: "nearer to the positive than to the negative, by a margin",
     formula: "[d(a,p) − d(a,n) + m]₊",
@@ -61,7 +61,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for TripletMargin {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {
             name: "anchor",
@@ -84,7 +84,7 @@ impl Filling for TripletMargin {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::vectors(self)
+        Family::vectors(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -195,12 +195,20 @@ impl Distance for TripletMargin {
     }
 
     #[inline(always)]
-    fn derivatives<R: Real>(&self, outcome: &DistanceTerms<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3] {
+    fn derivatives<R: Real>(
+        &self,
+        outcome: &DistanceTerms<R>,
+        peaks: [R; 3],
+        cells: [R; 3],
+    ) -> [R; 3] {
         let gaps = self.gaps(cells);
         let near = self.derivative(gaps[0], peaks[0], outcome.factors[0]);
         let far = self.derivative(gaps[1], peaks[1], outcome.factors[1]);
-        let other =
-            if self.swap { self.derivative(gaps[2], peaks[2], outcome.factors[2]) } else { R::ZERO };
+        let other = if self.swap {
+            self.derivative(gaps[2], peaks[2], outcome.factors[2])
+        } else {
+            R::ZERO
+        };
         [near + far, other - near, -far - other]
     }
 }

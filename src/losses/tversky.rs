@@ -1,7 +1,7 @@
 //! Tversky loss.
 
-use super::prelude::*;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::losses::prelude::*;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 options! {
     /// Tversky loss of probabilities p against t: overlap of two sets, with separate weights for
@@ -37,7 +37,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "tversky",
     summary: "overlap of two sets, false alarms and misses weighed apart",
     formula: "1 − (I + s)/(I + αF + βM + s)",
@@ -52,7 +52,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Tversky {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Probability;
     const TARGETS: Domain = Domain::Probability;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];

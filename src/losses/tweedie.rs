@@ -1,6 +1,6 @@
 //! Deviance of the Tweedie distributions.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 
 options! {
     /// Half the Tweedie deviance of a target y; x is the logarithm of the mean, `power` p the
@@ -30,7 +30,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "tweedie",
     summary: "claims, rainfall: many zeros and a long tail",
     formula: "e^(ax)/a − y e^(bx)/b + y^a/ab, a = 2 − p, b = 1 − p",
@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Tweedie {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Exponent;
 
     fn family(&self) -> Family<'_> {

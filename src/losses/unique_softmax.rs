@@ -1,8 +1,8 @@
 //! Unique softmax loss of a list.
 
-use super::prelude::*;
+use crate::losses::prelude::*;
 use crate::templates::listwise::cpu::{descending, difference, gain, kept_items, log_add_exp};
-use crate::templates::rowwise::cpu::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Unique softmax: Σ (2^y − 1)(lseᵢ − sᵢ), where lseᵢ is over item i and the items with a lower
@@ -31,7 +31,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "unique_softmax",
     summary: "unique softmax: each item against the less relevant ones only",
     formula: "Σ (2^y − 1)(lseᵢ − sᵢ), lseᵢ over i and those below it",
@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for UniqueSoftmax {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
 
     fn family(&self) -> Family<'_> {
@@ -55,6 +55,8 @@ impl Filling for UniqueSoftmax {
 }
 
 impl Rowwise for UniqueSoftmax {
+    const TARGETS_ARE_PADDED: bool = true;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

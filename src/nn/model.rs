@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayBase, ArrayD, Data, Ix2};
 use crate::criterion::inputs::{FloatElement, shape_error};
 use crate::data::Encoding;
 use crate::error::text;
-use crate::losses::{Domain, Family, Frame, Loss};
+use crate::losses::{Domain, Family, Frame, LossDefinition};
 use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
 use crate::nn::embedding::kernels::takes_rows;
@@ -247,9 +247,9 @@ pub struct Names {
 /// The loss and optimizer of a compiled model.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled {
-    pub loss: Arc<dyn Loss>,
+    pub loss: Arc<dyn LossDefinition>,
     /// If the loss is fused with the last layer: the equivalent loss on that layer's outputs.
-    pub fused_head: Option<Arc<dyn Loss>>,
+    pub fused_head: Option<Arc<dyn LossDefinition>>,
     pub optimizer: Arc<dyn Optimizer>,
 }
 
@@ -257,7 +257,7 @@ impl Compiled {
     /// The loss and optimizer of a single model.
     pub fn of_model(
         model: &Sequential,
-        loss: Box<dyn Loss>,
+        loss: Box<dyn LossDefinition>,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self> {
         loss.check()?;
@@ -275,7 +275,10 @@ impl Compiled {
 }
 
 /// The loss on the last layer's outputs, for a loss that takes that layer's weights and labels.
-fn fused_head(model: &Sequential, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss>>> {
+fn fused_head(
+    model: &Sequential,
+    loss: &dyn LossDefinition,
+) -> Result<Option<Arc<dyn LossDefinition>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
     let (Family::MultiInput(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else {
         return Ok(None);
@@ -308,7 +311,7 @@ impl Model {
     /// an activation.
     pub fn compile(
         self,
-        loss: impl Loss + 'static,
+        loss: impl LossDefinition + 'static,
         optimizer: impl Optimizer + 'static,
     ) -> Result<Self> {
         self.compile_boxed(Box::new(loss), Box::new(optimizer))
@@ -318,7 +321,11 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::compile`].
-    pub fn compile_boxed(self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+    pub fn compile_boxed(
+        self,
+        loss: Box<dyn LossDefinition>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self> {
         crate::losses::check_outputs(&*loss, self.description.output_activation())?;
         self.compile_known(loss, optimizer)
     }
@@ -326,7 +333,7 @@ impl Model {
     /// As [`Model::compile_boxed`] for a loaded file: a saved model must load with any last layer.
     pub(crate) fn compile_known(
         mut self,
-        loss: Box<dyn Loss>,
+        loss: Box<dyn LossDefinition>,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self> {
         let compiled = Compiled::of_model(&self.description, loss, optimizer)?;
@@ -435,7 +442,7 @@ impl Model {
     }
 
     /// The loss that the model was compiled with.
-    pub fn loss(&self) -> Option<&dyn Loss> {
+    pub fn loss(&self) -> Option<&dyn LossDefinition> {
         self.compiled.as_ref().map(|compiled| &*compiled.loss)
     }
 

@@ -9,6 +9,7 @@ use crate::nn::activations::Identity;
 use crate::nn::ops::dense::kernels;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
 use crate::nn::ops::matmul::Params;
+use crate::nn::*;
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::kernel::Command;
 use crate::runtime::recorder::Recorder;
@@ -241,8 +242,8 @@ fn on_gpu(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::losses::{CrossEntropy, Loss, Mse};
+    use crate::losses::Loss;
+    use crate::losses::{CrossEntropy, Mse};
     use ndarray::{Array2, ArrayD, array};
 
     fn gpu() -> Device {

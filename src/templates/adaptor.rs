@@ -1,7 +1,7 @@
 //! What each kernel template takes from a loss, and the adaptor that gives it.
 
-use crate::losses::{Family, Frame, Loss};
 use crate::runtime::adaptor::{Setting, adaptor_of_members, function};
+use crate::templates::definition::{Family, Frame, LossDefinition};
 
 /// What `templates/rowwise/rowwise.wgsl` takes from a loss.
 const ROWWISE: &[&str] = &[
@@ -55,7 +55,7 @@ const SIMILARITY: &[&str] = &[
 const TRIPLETS: &[&str] =
     &["fn distance(score: f32) -> f32", "override MARGIN: f32", "override SEMI_HARD: bool"];
 
-/// What the files take that several losses share ([`Loss::helpers`]).
+/// What the files take that several losses share ([`LossDefinition::helpers`]).
 const HELPERS: &[(&str, &[&str])] = &[
     ("templates/rowwise/softmax_target.wgsl", &["fn loss(standing: Standing) -> Judged"]),
     (
@@ -77,7 +77,7 @@ const HELPERS: &[(&str, &[&str])] = &[
 ];
 
 /// Which of the template's names a loss defines.
-pub(crate) fn interface(loss: &dyn Loss) -> &'static [&'static str] {
+pub(crate) fn interface(loss: &dyn LossDefinition) -> &'static [&'static str] {
     let helper = loss.helpers().first();
     if let Some((_, interface)) =
         HELPERS.iter().find(|(name, _)| helper.is_some_and(|file| file.name == *name))
@@ -103,18 +103,18 @@ pub(crate) fn interface(loss: &dyn Loss) -> &'static [&'static str] {
 }
 
 /// Whether the function of a pointwise loss takes the weight of the element's column.
-fn takes_column_weight(loss: &dyn Loss) -> bool {
+fn takes_column_weight(loss: &dyn LossDefinition) -> bool {
     loss.inputs().iter().any(|input| input.name == "pos_weight")
 }
 
 /// The adaptor of a loss to its template. With `hessian` its second derivatives are written in the gradient's place.
-pub(crate) fn adaptor(loss: &dyn Loss, hessian: bool) -> String {
+pub(crate) fn adaptor(loss: &dyn LossDefinition, hessian: bool) -> String {
     adaptor_with(loss, hessian, &[])
 }
 
 /// As [`adaptor`], for members whose options differ.
 pub(crate) fn adaptor_with(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     hessian: bool,
     settings: &[(&'static str, Setting)],
 ) -> String {
@@ -126,7 +126,7 @@ pub(crate) fn adaptor_with(
     }
 }
 
-fn pointwise(loss: &dyn Loss, hessian: bool) -> String {
+fn pointwise(loss: &dyn LossDefinition, hessian: bool) -> String {
     let name = |name| function(&loss.entry().shader, name);
     let weight = if takes_column_weight(loss) { ", column_weight" } else { "" };
     let written = match hessian {
@@ -140,7 +140,7 @@ fn pointwise(loss: &dyn Loss, hessian: bool) -> String {
     )
 }
 
-fn rowwise(loss: &dyn Loss, hessian: bool) -> String {
+fn rowwise(loss: &dyn LossDefinition, hessian: bool) -> String {
     let mut text = if hessian {
         adaptor_of_members(&loss.entry().shader, &[ROWWISE_HESSIAN], &[])
     } else {

@@ -7,9 +7,9 @@ use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::lanes_of;
 use crate::runtime::wgsl::File;
-use crate::templates::{
-    MOST_IGNORED, NUMBERS, Part, along, binding_elements, flag, ignored_words, parts as parts_of,
-};
+use crate::templates::job::{MOST_IGNORED, flag, ignored_words};
+use crate::templates::parts::{Part, along, binding_elements, parts as parts_of};
+use crate::templates::program::NUMBERS;
 
 const SHARES: File = crate::runtime::wgsl::shader!("templates/normalizer/shares.wgsl");
 const COUNT: File = crate::runtime::wgsl::shader!("templates/normalizer/shares_count.wgsl");

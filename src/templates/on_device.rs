@@ -1,12 +1,14 @@
 //! What inputs that live on the device go through before a loss's own kernels, and its gradients after them: each of these the host
 //! does for arrays as it reads them.
 
-use crate::losses::Share;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::wgsl::File;
-use crate::templates::{NUMBERS, Part, along, binding_elements, flag, parts};
+use crate::templates::job::flag;
+use crate::templates::parts::{Part, along, binding_elements, parts};
+use crate::templates::program::NUMBERS;
+use crate::templates::similarity::Share;
 use crate::{Error, Result};
 
 const SEQUENCE_CHECK: File =

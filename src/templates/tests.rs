@@ -1,9 +1,13 @@
 //! The uniforms of the loss kernels lie in memory as their shaders say.
 
 use crate::losses;
+use crate::runtime::kernel::Program;
 use crate::runtime::wgsl::assert_layout;
+use crate::templates::parts::{ALIGNMENT, Part, parts};
 use crate::templates::pointwise::gpu::PointwiseParams;
+use crate::templates::programs::programs;
 use crate::templates::rowwise::gpu::RowwiseParams;
+use crate::templates::sum::{SumParams, sum_program};
 use crate::templates::*;
 
 fn frame_of(name: &str) -> Program {

@@ -1,11 +1,12 @@
 //! How rows of a length are taken: by a lane, a subgroup or a workgroup, held in registers or read twice.
 
-use crate::losses::Loss;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Program;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::wgsl::File;
-use crate::templates::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program_of};
+use crate::templates::definition::LossDefinition;
+use crate::templates::job::flag;
+use crate::templates::program::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, program_of};
 
 pub(crate) const ROWS: File = crate::runtime::wgsl::shader!("templates/rowwise/rows.wgsl");
 const CELLS_SCALAR: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_scalar.wgsl");
@@ -103,7 +104,14 @@ impl Variant {
         };
         let groups = columns.div_ceil(4 * lanes).next_power_of_two();
         let held = if adapter.software || groups > 8 { 0 } else { groups };
-        Variant { threads_per_row, lanes, held, columns: 0, vec4: columns.is_multiple_of(4), half: false }
+        Variant {
+            threads_per_row,
+            lanes,
+            held,
+            columns: 0,
+            vec4: columns.is_multiple_of(4),
+            half: false,
+        }
     }
 
     /// A lane takes a row.
@@ -154,13 +162,17 @@ impl Variant {
     /// Partial sums that so many rows leave.
     pub fn partials(&self, software: bool, rows: usize) -> usize {
         let workgroups = rows.div_ceil(self.block(software, rows));
-        if self.threads_per_row == (Team::Lane { tree: false }) { workgroups * self.lanes } else { workgroups }
+        if self.threads_per_row == (Team::Lane { tree: false }) {
+            workgroups * self.lanes
+        } else {
+            workgroups
+        }
     }
 
     /// The row-wise kernel with a loss and its switches, for the gradient or the second derivative.
     pub fn program(
         &self,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         second: bool,
         mut constants: Vec<(&'static str, f64)>,
     ) -> Program {
@@ -177,7 +189,11 @@ impl Variant {
     }
 
     /// Adds what makes a team of a kernel over rows; gives its header.
-    pub fn threads_per_row(&self, files: &mut Vec<File>, constants: &mut Vec<(&'static str, f64)>) -> String {
+    pub fn threads_per_row(
+        &self,
+        files: &mut Vec<File>,
+        constants: &mut Vec<(&'static str, f64)>,
+    ) -> String {
         constants.extend([
             ("WORKGROUP", self.lanes as f64),
             ("COLUMNS", self.columns as f64),

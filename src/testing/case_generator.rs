@@ -4,9 +4,9 @@
 //! 100 to 250 ms for. Every value of every switch occurs with every kernel template, as do the
 //! combinations likely to interact.
 
-use super::draw::column_weight_name;
 use crate::Reduction;
-use crate::losses::{Family, Loss};
+use crate::losses::{Family, LossDefinition};
+use crate::testing::draw::column_weight_name;
 
 /// Granularity of a weight or mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -271,7 +271,7 @@ pub(super) struct Kind {
 
 impl Kind {
     /// The properties of a loss.
-    pub fn of(loss: &dyn Loss, thorough: bool) -> Self {
+    pub fn of(loss: &dyn LossDefinition, thorough: bool) -> Self {
         Kind {
             rowwise: !matches!(loss.family(), Family::Pointwise(_)),
             takes_labels: loss.targets().takes_labels(),

@@ -1,12 +1,11 @@
 //! Checks of the reference: central differences of its own values.
 
-use super::case_generator::{CaseGenerator, Kind, Size, case_generators};
-use super::draw::{Case, draw};
-use super::exact::{Move, finite, like, run};
-use super::{Bounded, FLUSHED, Report};
-use crate::Entry;
-use crate::losses::{Family, Loss};
-use crate::{Reduction, Result};
+use crate::losses::{Family, LossDefinition};
+use crate::testing::case_generator::{CaseGenerator, Kind, Size, case_generators};
+use crate::testing::draw::{Case, draw};
+use crate::testing::exact::{Move, finite, like, run};
+use crate::testing::{Bounded, FLUSHED, Report};
+use crate::{Entry, Reduction, Result};
 
 /// Compares the reference's derivative with central differences of its own values, for every set of
 /// options.
@@ -18,7 +17,7 @@ use crate::{Reduction, Result};
 ///
 /// # Errors
 /// [`crate::Error::Option`] if the entry lists an invalid variant.
-pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report>> {
+pub fn central_differences(entry: &'static Entry<dyn LossDefinition>) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for options in super::sets_of_options(entry.variants) {
         let loss = (entry.make)(&super::options_value(entry.name, options)?)?;
@@ -40,7 +39,7 @@ pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report
 }
 
 /// The same for one loss of predictions and targets.
-pub(super) fn differentiated(loss: &dyn Loss, title: String) -> Report {
+pub(super) fn differentiated(loss: &dyn LossDefinition, title: String) -> Report {
     let mut report = Report::new(title);
     let small = |case_generator: &CaseGenerator| {
         case_generator.shape.iter().product::<usize>() <= 1000
@@ -60,7 +59,7 @@ pub(super) fn differentiated(loss: &dyn Loss, title: String) -> Report {
     report
 }
 
-fn differentiate(loss: &dyn Loss, case: &Case, report: &mut Report) {
+fn differentiate(loss: &dyn LossDefinition, case: &Case, report: &mut Report) {
     const STEP: f64 = 1.0 / 1024.0;
     let exact = run(loss, case, Move::Nothing);
     let rowwise = !matches!(loss.family(), Family::Pointwise(_));

@@ -3,9 +3,9 @@
 use half::f16;
 use ndarray::{Array1, ArrayD, IxDyn};
 
-use super::case_generator::{CaseGenerator, Size, ValueRange};
 use crate::cpu::random::Random;
-use crate::losses::{Domain, Family, Loss};
+use crate::losses::{Domain, Family, LossDefinition};
+use crate::testing::case_generator::{CaseGenerator, Size, ValueRange};
 use crate::{Inputs, Reduction, Targets};
 
 /// The inputs of one evaluation, owned.
@@ -35,7 +35,7 @@ pub(super) struct Case {
 
 impl Case {
     /// The inputs for the criterion.
-    pub fn inputs(&self, loss: &dyn Loss) -> Inputs<'_> {
+    pub fn inputs(&self, loss: &dyn LossDefinition) -> Inputs<'_> {
         let targets = match (&self.labels, &self.dense) {
             (Some(labels), _) => Targets::from(labels),
             (None, Some(dense)) => Targets::from(dense),
@@ -66,19 +66,23 @@ impl Case {
 }
 
 /// Name of the input for column weights.
-pub(super) fn column_weight_name(loss: &dyn Loss) -> Option<&'static str> {
+pub(super) fn column_weight_name(loss: &dyn LossDefinition) -> Option<&'static str> {
     let names = loss.inputs().iter().map(|input| input.name);
     names.into_iter().find(|&name| name == "pos_weight" || name == "class_weight")
 }
 
 /// True if it takes both `class_weight` and `pos_weight`.
-fn takes_both(loss: &dyn Loss) -> bool {
+fn takes_both(loss: &dyn LossDefinition) -> bool {
     let takes = |name: &str| loss.inputs().iter().any(|input| input.name == name);
     takes("class_weight") && takes("pos_weight")
 }
 
 /// Draws one case; `number` is its index in the list, which selects its random stream.
-pub(super) fn draw(loss: &dyn Loss, case_generator: &CaseGenerator, number: usize) -> Case {
+pub(super) fn draw(
+    loss: &dyn LossDefinition,
+    case_generator: &CaseGenerator,
+    number: usize,
+) -> Case {
     let mut random = Random::new(2024, number as u64);
     let rowwise = !matches!(loss.family(), Family::Pointwise(_));
     let shape = case_generator.shape;
@@ -366,7 +370,7 @@ fn distribution(row: &[f64], logarithms: bool) -> impl Iterator<Item = f32> {
 
 fn draw_labels(
     random: &mut Random,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     rows: usize,
     columns: usize,
     ignored: f64,

@@ -2,13 +2,14 @@
 
 use ndarray::{Array1, ArrayD, Zip};
 
-use super::draw::Case;
-use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
 use crate::Reduction;
 use crate::cpu::Broadcast;
-use crate::losses::{Domain, Family, Loss};
-use crate::templates::pointwise::cpu::{Points, PointwiseCpu};
-use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseCpu, Targets};
+use crate::losses::{Domain, Family, LossDefinition};
+use crate::templates::pointwise::{Points, PointwiseCpu};
+use crate::templates::rowwise::RowwiseCpu;
+use crate::templates::rowwise::rows::{Auxiliary, Rows, Targets};
+use crate::testing::draw::Case;
+use crate::testing::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
 
 /// Results of a loss in f64, before the sum of the values.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ fn shifted(mut values: Vec<f64>, share: f64) -> Vec<f64> {
 }
 
 /// Runs a case in f64.
-pub(super) fn run(loss: &dyn Loss, case: &Case, moved: Move) -> Exact {
+pub(super) fn run(loss: &dyn LossDefinition, case: &Case, moved: Move) -> Exact {
     let mut predictions = wide(Some(&case.predictions));
     let mut targets = wide(case.dense.as_ref());
     match moved {
@@ -95,7 +96,7 @@ fn flags(flags: Option<&ArrayD<bool>>) -> Vec<bool> {
 
 fn run_points(
     host: &dyn PointwiseCpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     case: &Case,
     predictions: &[f64],
     targets: &[f64],
@@ -121,7 +122,7 @@ fn run_points(
 
 fn run_rows(
     host: &dyn RowwiseCpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     case: &Case,
     predictions: &[f64],
     targets: &[f64],
@@ -164,7 +165,7 @@ fn spread<T>(values: &[T], elements: usize) -> Broadcast<'_, T> {
 }
 
 /// The reduction's factor, implemented independently from its definition.
-fn factor(loss: &dyn Loss, case: &Case) -> f64 {
+fn factor(loss: &dyn LossDefinition, case: &Case) -> f64 {
     let rowwise = !matches!(loss.family(), Family::Pointwise(_));
     let units = if rowwise { case.rows } else { case.predictions.len() };
     // A row weight or row mask of a pointwise loss applies to every element of the row.
@@ -201,7 +202,7 @@ fn factor(loss: &dyn Loss, case: &Case) -> f64 {
 
 /// The same for lists: a mean divides by the pairs of items whose targets differ, or by the
 /// non-empty lists.
-fn factor_of_lists(loss: &dyn Loss, case: &Case, mask: &[bool], weight: &[f64]) -> f64 {
+fn factor_of_lists(loss: &dyn LossDefinition, case: &Case, mask: &[bool], weight: &[f64]) -> f64 {
     let dense = wide(case.dense.as_ref());
     let units = |list: usize| -> f64 {
         let items: Vec<f64> = dense[list * case.columns..][..case.columns]
@@ -255,7 +256,7 @@ fn chain_of_reduction(units: usize) -> f64 {
 }
 
 /// The expected numbers of a case with their tolerances; see the module docs of [`crate::testing`].
-pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
+pub(super) fn expected(loss: &dyn LossDefinition, case: &Case) -> Expected {
     let exact = run(loss, case, Move::Nothing);
     let share = INPUT_ULPS * ULP;
     let moves = [
@@ -304,7 +305,7 @@ pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
 /// The weighted mass of each row's dense target: a derivative p Σq − q is a difference of factors
 /// of that size, which its cells may hide by cancelling. (For labels the difference is written
 /// without cancellation.)
-fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
+fn masses(loss: &dyn LossDefinition, case: &Case) -> Vec<f64> {
     let is_weighed =
         |domain: Domain| matches!(domain, Domain::Class | Domain::Logits) || domain.pads();
     let Some(dense) = case.dense.as_ref().filter(|_| is_weighed(loss.targets())) else {

@@ -5,15 +5,13 @@ use std::fmt;
 use half::f16;
 use ndarray::{Array1, ArrayD, Zip};
 
-use super::case_generator::{Kind, case_generators};
-use super::differences::differentiated;
-use super::draw::{Case, draw};
-use super::exact;
-use super::exact::Expected;
-use super::{Bounded, Report, multi_input, options_value, sets_of_options, title};
-use crate::Entry;
-use crate::losses::{Family, Loss};
-use crate::{Criterion, Device, Error, Evaluation, Reduction, Result, Tensor};
+use crate::losses::{Family, Loss, LossDefinition};
+use crate::testing::case_generator::{Kind, case_generators};
+use crate::testing::differences::differentiated;
+use crate::testing::draw::{Case, draw};
+use crate::testing::exact::Expected;
+use crate::testing::{Bounded, Report, exact, multi_input, options_value, sets_of_options, title};
+use crate::{Criterion, Device, Entry, Error, Evaluation, Reduction, Result, Tensor};
 
 /// Runs a loss on a device with each set of its options over many shapes, reductions, weights,
 /// masks and special numbers, and compares values, gradients, counts and auxiliary outputs with the
@@ -31,7 +29,10 @@ use crate::{Criterion, Device, Error, Evaluation, Reduction, Result, Tensor};
 /// }
 /// # Ok::<(), gradus::Error>(())
 /// ```
-pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Vec<Report>> {
+pub fn check_loss(
+    entry: &'static Entry<dyn LossDefinition>,
+    device: &Device,
+) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for options in sets_of_options(entry.variants) {
         let value = options_value(entry.name, options)?;
@@ -71,7 +72,7 @@ pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Ve
 /// assert!(!checked.ran_wgsl && checked.to_string().contains("its WGSL was not run"));
 /// # Ok::<(), gradus::Error>(())
 /// ```
-pub fn check(loss: &(impl Loss + Clone + 'static), device: &Device) -> Result<Checked> {
+pub fn check(loss: &(impl LossDefinition + Clone + 'static), device: &Device) -> Result<Checked> {
     let kind = Kind::of(loss, true);
     let criterion = loss.clone().on(device)?;
     let reference = loss.clone().on(&Device::Reference)?;
@@ -229,7 +230,7 @@ fn check_device(
     Ok(())
 }
 
-fn kept_rows(loss: &dyn Loss, case: &Case) -> Vec<bool> {
+fn kept_rows(loss: &dyn LossDefinition, case: &Case) -> Vec<bool> {
     let mask: Vec<bool> = case.mask.iter().flatten().copied().collect();
     let labels: Vec<i64> = case.labels.iter().flatten().copied().collect();
     let is_kept = |row: usize| {

@@ -6,15 +6,14 @@ use std::iter::repeat_n;
 use ndarray::ArrayD;
 use serde_json::Value;
 
-use super::case_generator::Size;
-use super::draw::numbers;
-use super::exact::finite;
-use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
-use crate::Entry;
 use crate::cpu::random::Random;
-use crate::losses::{Argument, Family, Frame, Loss};
+use crate::losses::{Argument, Family, Frame, LossDefinition};
 use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shapes, Units};
-use crate::{Criterion, Device, Inputs, Reduction, Result};
+use crate::testing::case_generator::Size;
+use crate::testing::draw::numbers;
+use crate::testing::exact::finite;
+use crate::testing::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
+use crate::{Criterion, Device, Entry, Inputs, Reduction, Result};
 
 /// Generator of one case.
 struct CaseGenerator {
@@ -86,12 +85,12 @@ struct Case {
     units: Units,
 }
 
-fn argument<'a>(loss: &'a dyn Loss, name: &str) -> Option<&'a Argument> {
+fn argument<'a>(loss: &'a dyn LossDefinition, name: &str) -> Option<&'a Argument> {
     loss.arguments().iter().find(|argument| argument.name == name)
 }
 
 fn draw(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     host: &dyn MultiInputCpu,
     case_generator: &CaseGenerator,
     number: usize,
@@ -178,7 +177,7 @@ impl Case {
     /// In f64, in the order of the loss's arguments.
     fn multi_input(
         &self,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         host: &dyn MultiInputCpu,
     ) -> Result<MultiInput<'static, f64>> {
         let wide =
@@ -266,7 +265,11 @@ struct Exact {
     gradients: Vec<Vec<f64>>,
 }
 
-fn run(loss: &dyn Loss, host: &dyn MultiInputCpu, multi_input: &MultiInput<'_, f64>) -> Exact {
+fn run(
+    loss: &dyn LossDefinition,
+    host: &dyn MultiInputCpu,
+    multi_input: &MultiInput<'_, f64>,
+) -> Exact {
     let names = loss.differentiated();
     let named = multi_input.arrays.iter().filter(|array| names.contains(&array.name));
     let mut gradients: Vec<Vec<f64>> = named.map(|array| vec![0.0; array.values.len()]).collect();
@@ -277,7 +280,7 @@ fn run(loss: &dyn Loss, host: &dyn MultiInputCpu, multi_input: &MultiInput<'_, f
 
 /// The same with the numbers of one input perturbed, with random signs.
 fn moved(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     host: &dyn MultiInputCpu,
     multi_input: &MultiInput<'static, f64>,
     which: usize,
@@ -293,7 +296,7 @@ fn moved(
 
 /// Checks a multi-input loss on a device against the f64 reference.
 pub(super) fn check(
-    entry: &'static Entry<dyn Loss>,
+    entry: &'static Entry<dyn LossDefinition>,
     options: &Value,
     host: &dyn MultiInputCpu,
     device: &Device,
@@ -357,7 +360,7 @@ fn chain(columns: usize) -> f64 {
 /// layer's output: products that are added up before the loss uses their sum. Scores are added in
 /// several threads. An output of D products, added sequentially, has an error of up to D roundings
 /// of Σ|x w|; random perturbations contribute √Σ(x w)² of theirs, √D times less.
-fn chain_of_outputs(loss: &dyn Loss, columns: usize) -> f64 {
+fn chain_of_outputs(loss: &dyn LossDefinition, columns: usize) -> f64 {
     match loss.family() {
         Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => {
             (columns as f64).powf(1.5)
@@ -367,7 +370,7 @@ fn chain_of_outputs(loss: &dyn Loss, columns: usize) -> f64 {
     }
 }
 
-fn is_linear(loss: &dyn Loss) -> bool {
+fn is_linear(loss: &dyn LossDefinition) -> bool {
     matches!(loss.family(), Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _))
 }
 
@@ -375,7 +378,7 @@ fn is_linear(loss: &dyn Loss) -> bool {
 /// [`crate::testing`]. A gradient's cell is a sum of terms common to its row, so each has the error
 /// of the largest of them.
 fn bounds(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     case: &Case,
     multi_input: &MultiInput<'static, f64>,
     exact: &Exact,
@@ -466,7 +469,11 @@ fn bounds(
 }
 
 /// Compares the derivatives with central differences of the sum of all values, number by number.
-pub(super) fn differentiate(loss: &dyn Loss, host: &dyn MultiInputCpu, title: String) -> Report {
+pub(super) fn differentiate(
+    loss: &dyn LossDefinition,
+    host: &dyn MultiInputCpu,
+    title: String,
+) -> Report {
     const STEP: f64 = 1.0 / 1024.0;
     let mut report = Report::new(title);
     for (number, (rows, columns)) in

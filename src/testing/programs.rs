@@ -63,14 +63,14 @@ impl From<Program> for Joined {
 /// [`crate::Error::Option`] if a catalogue lists an invalid variant.
 #[doc(hidden)]
 pub fn all_programs() -> Result<Vec<Joined>> {
-    let mut programs: Vec<Program> = templates::sum_programs();
+    let mut programs: Vec<Program> = templates::sum::sum_programs();
     programs.extend(templates::normalizer::programs());
     programs.extend(templates::on_device::programs());
     programs.extend(crate::testing::bench::programs());
     for entry in losses::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             let loss = (entry.make)(&options_value(entry.name, options)?)?;
-            programs.extend(templates::programs(&*loss));
+            programs.extend(templates::programs::programs(&*loss));
         }
     }
     let mut made_optimizers = Vec::new();
@@ -139,7 +139,7 @@ impl From<Program> for Listing {
 pub fn listings_of(name: &str) -> Result<Vec<Listing>> {
     let mut programs = Vec::new();
     if let Ok(entry) = losses::entry(name) {
-        programs = templates::programs(&*(entry.make)(&Value::Null)?);
+        programs = templates::programs::programs(&*(entry.make)(&Value::Null)?);
     } else if let Ok(entry) = activations::entry(name) {
         programs = nn::ops::activation_programs(&*(entry.make)(&Value::Null)?);
     } else if let Ok(entry) = optimizers::entry(name) {
@@ -151,7 +151,7 @@ pub fn listings_of(name: &str) -> Result<Vec<Listing>> {
 /// Fused small-model kernels: every loss, every optimizer, every activation.
 fn small_model_programs() -> Result<Vec<Program>> {
     let options = Value::Null;
-    let losses: Vec<Arc<dyn losses::Loss>> = losses::CATALOGUE
+    let losses: Vec<Arc<dyn losses::LossDefinition>> = losses::CATALOGUE
         .iter()
         .map(|entry| Ok((entry.make)(&options)?.into()))
         .collect::<Result<_>>()?;

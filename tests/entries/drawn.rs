@@ -1,6 +1,6 @@
 //! Random draws for property tests: loss, options, shape and reduction.
 
-use gradus::losses::Loss;
+use gradus::losses::LossDefinition;
 use gradus::{Criterion, Device, Reduction, losses};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -18,7 +18,10 @@ pub struct Draw {
 
 /// Draws from the losses accepted by `takes`; `below` bounds option set, rows and columns, with at
 /// least 1 of each of the latter.
-pub fn drawn(takes: impl Fn(&dyn Loss) -> bool, below: [usize; 3]) -> impl Strategy<Value = Draw> {
+pub fn drawn(
+    takes: impl Fn(&dyn LossDefinition) -> bool,
+    below: [usize; 3],
+) -> impl Strategy<Value = Draw> {
     let names = losses::CATALOGUE.iter().map(|entry| entry.name);
     let taken = |name: &&str| takes(&*losses::from_name(name, &Value::Null).unwrap());
     let names: Vec<&'static str> = names.filter(taken).collect();
@@ -49,7 +52,7 @@ impl Draw {
         Draw { name, options: 0, rows, columns, reduction: Reduction::Mean, seed: 7 }
     }
 
-    pub fn loss(&self) -> Box<dyn Loss> {
+    pub fn loss(&self) -> Box<dyn LossDefinition> {
         let entry = losses::entry(self.name).unwrap();
         let options = match self.options % (entry.variants.len() + 1) {
             0 => "{}",

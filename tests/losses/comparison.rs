@@ -3,7 +3,7 @@
 
 use gradus::cpu::simd;
 use gradus::losses::{Auxiliary, Row, Target};
-use gradus::losses::{Domain, Family, Loss, Pointwise, Rowwise};
+use gradus::losses::{Domain, Family, LossDefinition, Pointwise, Rowwise};
 use gradus::testing::{self, Comparison, compare};
 use gradus::wgsl::File;
 use gradus::{Entry, Real};
@@ -113,14 +113,14 @@ macro_rules! squared_error {
         struct $loss;
 
         impl $loss {
-            fn entry() -> &'static Entry<dyn Loss> {
-                static ENTRY: Entry<dyn Loss> = entry!($loss, "squared_error", $shader);
+            fn entry() -> &'static Entry<dyn LossDefinition> {
+                static ENTRY: Entry<dyn LossDefinition> = entry!($loss, "squared_error", $shader);
                 &ENTRY
             }
         }
 
-        impl Loss for $loss {
-            fn entry(&self) -> &'static Entry<dyn Loss> {
+        impl LossDefinition for $loss {
+            fn entry(&self) -> &'static Entry<dyn LossDefinition> {
                 Self::entry()
             }
             fn options(&self) -> Value {
@@ -163,7 +163,7 @@ squared_error!(
 );
 
 /// True if the GPU check accepts a shader; `None` without a GPU.
-fn passes(entry: &'static Entry<dyn Loss>) -> Option<bool> {
+fn passes(entry: &'static Entry<dyn LossDefinition>) -> Option<bool> {
     let device = crate::support::gpu()?;
     let reports = testing::check_loss(entry, &device).expect("it runs");
     assert!(reports.iter().all(|report| report.cases > 10));
@@ -201,7 +201,7 @@ fn a_filling_that_cuts_large_errors_is_refused() {
 #[derive(Clone, Debug)]
 struct ForgetsAColumn;
 
-static FORGETS: Entry<dyn Loss> = entry!(
+static FORGETS: Entry<dyn LossDefinition> = entry!(
     ForgetsAColumn,
     "forgets_a_column",
     "struct Sums { total: f32, }
@@ -216,8 +216,8 @@ static FORGETS: Entry<dyn Loss> = entry!(
      fn auxiliary(place: u32, row: Row, outcome: Outcome) {}"
 );
 
-impl Loss for ForgetsAColumn {
-    fn entry(&self) -> &'static Entry<dyn Loss> {
+impl LossDefinition for ForgetsAColumn {
+    fn entry(&self) -> &'static Entry<dyn LossDefinition> {
         &FORGETS
     }
     fn options(&self) -> Value {
@@ -254,9 +254,9 @@ fn a_filling_that_forgets_a_column_is_refused() {
 fn a_wrong_derivative_of_the_reference_is_refused_by_central_differences() {
     #[derive(Clone, Debug)]
     struct Wrong;
-    static WRONG: Entry<dyn Loss> = entry!(Wrong, "wrong", "");
-    impl Loss for Wrong {
-        fn entry(&self) -> &'static Entry<dyn Loss> {
+    static WRONG: Entry<dyn LossDefinition> = entry!(Wrong, "wrong", "");
+    impl LossDefinition for Wrong {
+        fn entry(&self) -> &'static Entry<dyn LossDefinition> {
             &WRONG
         }
         fn options(&self) -> Value {

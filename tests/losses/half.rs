@@ -2,7 +2,7 @@
 //! once.
 
 use crate::support::each_device;
-use gradus::losses::{self, CrossEntropy, Domain, Family, Loss, Mse};
+use gradus::losses::{self, CrossEntropy, Domain, Family, Loss, LossDefinition, Mse};
 use gradus::{Criterion, Device, Gpu, GpuOptions, Reduction, Tensor, f16};
 use ndarray::{Array1, ArrayD, IxDyn};
 use serde_json::Value;
@@ -72,7 +72,7 @@ fn both(device: &Device, values: &ArrayD<f16>) -> [Tensor; 2] {
 }
 
 /// One label in five is ignored, if the loss supports that.
-fn labels(loss: &dyn Loss, [rows, columns]: [usize; 2]) -> Truths {
+fn labels(loss: &dyn LossDefinition, [rows, columns]: [usize; 2]) -> Truths {
     let left_out = loss.ignored().first().copied().unwrap_or(0);
     let label =
         |row| if row % 5 == 4 { left_out } else { (row * 31 % loss.classes(columns)) as i64 };
@@ -80,7 +80,7 @@ fn labels(loss: &dyn Loss, [rows, columns]: [usize; 2]) -> Truths {
 }
 
 /// Example inputs of a template's losses, one of each kind.
-fn cases(loss: &dyn Loss, shape: [usize; 2]) -> Vec<(ArrayD<f16>, Truths)> {
+fn cases(loss: &dyn LossDefinition, shape: [usize; 2]) -> Vec<(ArrayD<f16>, Truths)> {
     let predictions = || numbers(loss.predictions(), shape, 0);
     let rowwise = loss.family().is_rowwise();
     let mut cases = Vec::new();
@@ -151,7 +151,7 @@ fn check(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over
 
 /// The losses that accept f16, with each set of options; the first is the defaults.
 fn each_loss(rowwise: bool) -> Vec<(Vec<Value>, &'static str)> {
-    let takes = |loss: &dyn Loss| match loss.family() {
+    let takes = |loss: &dyn LossDefinition| match loss.family() {
         Family::Pointwise(_) => !rowwise,
         Family::Rowwise(_) => rowwise,
         _ => false,
@@ -351,7 +351,7 @@ fn what_has_no_f16_is_refused_by_name() {
     for device in each_device() {
         let x = numbers(Domain::Real, [2, 3], 1);
         let [full, half] = both(&device, &x);
-        let refused = |loss: &dyn Loss, x: &Tensor, t: &Tensor| {
+        let refused = |loss: &dyn LossDefinition, x: &Tensor, t: &Tensor| {
             let criterion = criterion(loss.name(), &loss.options(), &device, Reduction::Sum);
             criterion.backward(x, t).unwrap_err().to_string()
         };

@@ -2,7 +2,7 @@
 //! devices with the reference.
 
 use crate::support::{compare_slices, each_device};
-use gradus::losses::{self, Domain, Family, Loss};
+use gradus::losses::{self, Domain, Family, Loss, LossDefinition};
 use gradus::{Criterion, Device, Inputs, Reduction, Targets};
 use ndarray::{Array1, Array2, ArrayD, array};
 use serde_json::{Value, from_str};
@@ -51,7 +51,7 @@ struct Case {
 
 impl Case {
     fn new(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         [rows, columns]: [usize; 2],
         labels: bool,
         plain: bool,
@@ -83,7 +83,7 @@ impl Case {
         }
     }
 
-    fn inputs<'a>(&'a self, loss: &dyn Loss, predictions: &'a Array2<f32>) -> Inputs<'a> {
+    fn inputs<'a>(&'a self, loss: &dyn LossDefinition, predictions: &'a Array2<f32>) -> Inputs<'a> {
         let targets =
             self.labels.as_ref().map_or_else(|| Targets::from(&self.dense), Targets::from);
         let inputs = Inputs::new(predictions, targets).upstream(&self.upstream);

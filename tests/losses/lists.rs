@@ -2,7 +2,7 @@
 //! long lists, lists over the binding limit, device tensors.
 
 use crate::support::each_device;
-use gradus::losses::{self, Family, Loss};
+use gradus::losses::{self, Family, LossDefinition};
 use gradus::{Criterion, Device, Evaluation, Gpu, GpuOptions, Inputs, OnEmpty, Reduction, Tensor};
 use ndarray::{Array2, array};
 
@@ -97,7 +97,11 @@ fn lists_of_padding_are_nothing() {
         for name in lists() {
             let found = evaluate(name, &device, &scores, &truths);
             assert_eq!((found.value(), found.count), (0.0, 0), "{name} on {}", device.name());
-            assert!(found.gradient.iter().all(|&derivative| derivative == 0.0), "{name}: {}", found.gradient);
+            assert!(
+                found.gradient.iter().all(|&derivative| derivative == 0.0),
+                "{name}: {}",
+                found.gradient
+            );
             let nan = criterion(name, &device).on_empty(OnEmpty::Nan);
             assert!(nan.value_and_gradient(&scores, &truths).unwrap().value().is_nan(), "{name}");
         }
@@ -361,7 +365,8 @@ fn lists_over_the_binding_limit_are_computed_in_parts() {
 fn a_model_is_not_trained_with_a_loss_of_lists_on_rows_that_are_in_none() {
     use gradus::{Dense, Fit, Sequential, optimizers::Adam};
     for name in lists() {
-        let loss: Box<dyn Loss> = losses::from_name(name, &serde_json::Value::Null).unwrap();
+        let loss: Box<dyn LossDefinition> =
+            losses::from_name(name, &serde_json::Value::Null).unwrap();
         assert!(!matches!(loss.family(), Family::Pointwise(_)));
         let model = Sequential::new(3).then(Dense::new(1)).on(&Device::cpu()).unwrap();
         let mut model = model.compile_boxed(loss, Box::new(Adam::new())).unwrap();

@@ -2,7 +2,7 @@
 //! sum would lose them: each device against the f64 reference, which loses nothing.
 
 use crate::support::each_device;
-use gradus::losses::{Loss, from_name};
+use gradus::losses::{LossDefinition, from_name};
 use gradus::random::Random;
 use gradus::{Criterion, Device, Evaluation, Inputs};
 use ndarray::{Array1, Array2};
@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Magnitudes of vectors: at both ends their squares are 0 or infinite in f32.
 const SIZES: [f32; 8] = [1e-30, 1e-25, 1e-19, 1e-3, 1.0, 1e18, 1e25, 3e35];
 
-fn loss(name: &str, options: &str) -> Box<dyn Loss> {
+fn loss(name: &str, options: &str) -> Box<dyn LossDefinition> {
     let options: Value = serde_json::from_str(options).unwrap();
     from_name(name, &options).unwrap()
 }

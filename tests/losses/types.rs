@@ -1,5 +1,6 @@
 //! Array types accepted by losses, and the gradient of each input by name.
 
+use gradus::losses::LossDefinition;
 use gradus::losses::{CrossEntropy, Loss, MarginRanking, Mse, TripletMargin};
 use gradus::{Device, Inputs, Reduction, Tensor, TensorInputs};
 use ndarray::{Array1, Array2, array};

@@ -8,7 +8,7 @@
 //! them; 1/n rounds to the same f32 with or without f64 (n < 2²⁴: 1/n is never within 2⁻⁴⁹ of the
 //! midpoint of two neighbours, and f64 rounds by 2⁻⁵³).
 
-use gradus::losses::{self, Argument, Domain, Family, Loss};
+use gradus::losses::{self, Argument, Domain, Family, LossDefinition};
 use gradus::random::Random;
 use gradus::{
     Criterion, Device, DeviceEvaluation, Evaluation, Inputs, Reduction, Targets, Tensor,
@@ -52,7 +52,12 @@ pub fn number(random: &mut Random, domain: Domain, columns: usize) -> f32 {
 }
 
 /// Predictions and targets, labels if the loss takes them.
-pub fn of_predictions(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize) -> Data {
+pub fn of_predictions(
+    random: &mut Random,
+    loss: &dyn LossDefinition,
+    rows: usize,
+    columns: usize,
+) -> Data {
     let mut data = Data::default();
     let shape = [rows, columns];
     data.arrays
@@ -82,7 +87,12 @@ pub fn of_predictions(random: &mut Random, loss: &dyn Loss, rows: usize, columns
 }
 
 /// All inputs of a multi-input loss.
-pub fn of_several(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize) -> Data {
+pub fn of_several(
+    random: &mut Random,
+    loss: &dyn LossDefinition,
+    rows: usize,
+    columns: usize,
+) -> Data {
     let Family::MultiInput(_, host) = loss.family() else {
         panic!("{} has several inputs", loss.name())
     };
@@ -299,7 +309,7 @@ pub fn agrees(criterion: &Criterion, data: &Data) -> Result<(), String> {
 }
 
 /// The inputs of any loss.
-pub fn draw(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize) -> Data {
+pub fn draw(random: &mut Random, loss: &dyn LossDefinition, rows: usize, columns: usize) -> Data {
     if loss.arguments().is_empty() {
         of_predictions(random, loss, rows, columns)
     } else {

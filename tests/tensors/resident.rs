@@ -2,7 +2,9 @@
 
 use crate::drawn::{With, agrees, difference, differences, draw, flat, of_predictions};
 use crate::support::{each_device, gpu};
-use gradus::losses::{self, Bce, CrossEntropy, LinearCrossEntropy, Loss, Mse, Ordinal};
+use gradus::losses::{
+    self, Bce, CrossEntropy, LinearCrossEntropy, Loss, LossDefinition, Mse, Ordinal,
+};
 use gradus::random::Random;
 use gradus::{
     Criterion, Device, Entry, Evaluation, Inputs, OnEmpty, Plan, Reduction, Tensor, TensorInputs,
@@ -20,7 +22,7 @@ const REDUCTIONS: [Reduction; 6] = [
 ];
 
 /// Tests each loss with each reduction, alone and with all optional inputs.
-fn walk(device: &Device, is_chosen: impl Fn(&dyn Loss) -> bool) -> Vec<String> {
+fn walk(device: &Device, is_chosen: impl Fn(&dyn LossDefinition) -> bool) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, entry) in losses::CATALOGUE.iter().enumerate() {
         let loss = || losses::from_name(entry.name, &Value::Null).unwrap();
@@ -69,7 +71,7 @@ fn any_shape_and_options_give_the_bits_of_the_arrays_call() {
     let mut wrong = Vec::new();
     for _ in 0..150 {
         let mut below = |n: usize| random.next_u32() as usize % n;
-        let entry: &Entry<dyn Loss> = losses::CATALOGUE[below(losses::CATALOGUE.len())];
+        let entry: &Entry<dyn LossDefinition> = losses::CATALOGUE[below(losses::CATALOGUE.len())];
         let options = match below(entry.variants.len() + 1) {
             0 => "{}",
             number => entry.variants[number - 1],

@@ -2,7 +2,7 @@
 
 use crate::support::each_device;
 use gradus::activations::Tanh;
-use gradus::losses::{self, LambdaRank, ListNet, Loss, Mse, PairwiseLogistic};
+use gradus::losses::{self, LambdaRank, ListNet, Loss, LossDefinition, Mse, PairwiseLogistic};
 use gradus::optimizers::{Adam, GradientDescent, Sgd};
 use gradus::random::Random;
 use gradus::{
@@ -336,7 +336,7 @@ fn what_does_not_fit_is_named() {
     let queries = Queries::new(3, 1);
     let device = Device::cpu();
     let rows = queries.features.nrows();
-    let with = |loss: Box<dyn Loss>, outputs: usize, targets: Targets| {
+    let with = |loss: Box<dyn LossDefinition>, outputs: usize, targets: Targets| {
         let description = Sequential::new(FEATURES).then(Dense::new(outputs));
         let mut model =
             description.on(&device).unwrap().compile_boxed(loss, Box::new(Adam::new())).unwrap();

@@ -29,7 +29,7 @@ pub struct Check {
 /// The subject of a check, by name.
 #[derive(Clone, Copy)]
 enum Subject {
-    Loss(&'static gradus::Entry<dyn losses::Loss>),
+    Loss(&'static gradus::Entry<dyn losses::LossDefinition>),
     Activation(&'static gradus::Entry<dyn activations::Activation>),
     Optimizer(&'static gradus::Entry<dyn optimizers::Optimizer>),
     Matmul,

@@ -125,7 +125,7 @@ fn options(choices: &[OptionDoc], defaults: &Value) -> Vec<Value> {
 }
 
 /// The inputs of a loss with their domains.
-fn inputs(loss: &dyn losses::Loss) -> Value {
+fn inputs(loss: &dyn losses::LossDefinition) -> Value {
     let mut inputs = Map::new();
     if loss.arguments().is_empty() {
         inputs.insert("predictions".into(), in_words(loss.predictions()).into());

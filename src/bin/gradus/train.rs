@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gradus::data::{Standardization, TargetKind};
-use gradus::losses::{self, Loss};
+use gradus::losses::{self, LossDefinition};
 use gradus::optimizers::{self, Optimizer};
 use gradus::{Dense, Device, Error, HeldOut, Model, Sequential, Stop, activations};
 use serde_json::{Map, Value, json};
@@ -363,6 +363,6 @@ impl Train {
 
 /// Settings to compile a new model with.
 struct Plan {
-    loss: Box<dyn Loss>,
+    loss: Box<dyn LossDefinition>,
     optimizer: Box<dyn Optimizer>,
 }

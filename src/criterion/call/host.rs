@@ -4,13 +4,14 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::{Broadcast, parallel};
 use crate::criterion::call::Call;
+use crate::criterion::evaluation::{Auxiliaries, Evaluation};
 use crate::criterion::reuse::Values;
-use crate::criterion::{Auxiliaries, Evaluation};
-use crate::losses::{CpuReal, Family, Loss};
 use crate::runtime::tensor::shaped;
-use crate::templates::Per;
-use crate::templates::pointwise::cpu::Points;
-use crate::templates::rowwise::cpu::{Auxiliary, Rows, Targets as RowTargets};
+use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::job::Per;
+use crate::templates::pointwise::Points;
+use crate::templates::precision::CpuReal;
+use crate::templates::rowwise::rows::{Auxiliary, Rows, Targets as RowTargets};
 
 impl Call<'_, '_> {
     /// Value and gradient in an array of their own.
@@ -54,7 +55,10 @@ impl Call<'_, '_> {
     }
 
     /// Hands on the inputs as a pointwise loss takes them.
-    fn with_points<R: CpuReal, T>(&self, run: impl FnOnce(&dyn Loss, &Points<R>) -> T) -> T {
+    fn with_points<R: CpuReal, T>(
+        &self,
+        run: impl FnOnce(&dyn LossDefinition, &Points<R>) -> T,
+    ) -> T {
         let (predictions, targets) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight = self.weight.as_ref().map(|(weight, per)| (R::from_f32s(weight), *per));
         let (column_weight, upstreams) =
@@ -74,7 +78,7 @@ impl Call<'_, '_> {
     }
 
     /// Hands on the inputs as a row-wise loss takes them.
-    fn with_rows<R: CpuReal, T>(&self, run: impl FnOnce(&dyn Loss, &Rows<R>) -> T) -> T {
+    fn with_rows<R: CpuReal, T>(&self, run: impl FnOnce(&dyn LossDefinition, &Rows<R>) -> T) -> T {
         let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight =
             self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();

@@ -6,16 +6,18 @@ use std::borrow::Cow;
 
 use ndarray::ArrayViewD;
 
-use super::{Auxiliaries, Criterion, Evaluation, OnEmpty, Reduction};
-use crate::Error;
-use crate::Result;
+use crate::criterion::criterion::Criterion;
+use crate::criterion::evaluation::{Auxiliaries, Evaluation};
 use crate::criterion::inputs;
 use crate::criterion::inputs::{Inputs, Sizes, Targets, shape_error};
-use crate::losses::{Domain, Family, Loss};
+use crate::criterion::reduction::{OnEmpty, Reduction};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
-use crate::templates as kernel;
-use crate::templates::{Buffers, Divisor, Job, MASKED, Per, RESULT_KINDS};
+use crate::templates::argument::Domain;
+use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::job::{Buffers, Divisor, Job, MASKED, Per, RESULT_KINDS};
+use crate::templates::launch as kernel;
+use crate::{Error, Result};
 
 /// What a reduction multiplies by, and how many values took part.
 struct Share {
@@ -54,7 +56,7 @@ pub(super) fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
 
 /// The targets as numbers, or as labels; of a list of classes its numbers.
 fn numbers_or_labels<'a, 't>(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     targets: &'t Targets<'a>,
 ) -> (Cow<'a, [f32]>, Option<Cow<'t, [i64]>>) {
     match targets {
@@ -142,7 +144,7 @@ impl<'c, 'a> Call<'c, 'a> {
     }
 
     fn class_mask(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         inputs: &Inputs<'a>,
         sizes: &Sizes,
         shape: &[usize],
@@ -155,7 +157,7 @@ impl<'c, 'a> Call<'c, 'a> {
 
     /// A number for each column; empty where the input is left out.
     fn column_weight(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         inputs: &Inputs<'a>,
         sizes: &Sizes,
         name: &str,
@@ -466,7 +468,7 @@ pub(super) fn clamp_labels(labels: &[i64]) -> Vec<i32> {
 }
 
 /// A given divisor, if it can divide.
-pub(super) fn check_divisor(loss: &dyn Loss, divisor: f64) -> Result<f64> {
+pub(super) fn check_divisor(loss: &dyn LossDefinition, divisor: f64) -> Result<f64> {
     if divisor > 0.0 && divisor.is_finite() {
         return Ok(divisor);
     }

@@ -4,10 +4,12 @@ use half::f16;
 use ndarray::{ArrayD, arr0};
 
 use crate::Result;
+use crate::criterion::criterion::Criterion;
+use crate::criterion::evaluation::Evaluation;
 use crate::criterion::inputs::Inputs;
-use crate::criterion::resident::{DeviceEvaluation, Outcome};
+use crate::criterion::reduction::Reduction;
+use crate::criterion::resident::evaluation::{DeviceEvaluation, Outcome};
 use crate::criterion::tensor_inputs::{TensorInputs, Upstream};
-use crate::criterion::{Criterion, Evaluation, Reduction};
 use crate::runtime::tensor::{Tensor, shaped};
 
 /// A tensor's numbers, whole or not.

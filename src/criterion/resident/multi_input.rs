@@ -1,17 +1,21 @@
 //! A call with the tensors of a loss of several inputs on a GPU.
 
+use crate::criterion::criterion::Criterion;
+use crate::criterion::inputs;
 use crate::criterion::inputs::input_error;
 use crate::criterion::multi_input::repeats;
-use crate::criterion::resident::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
+use crate::criterion::reduction::{OnEmpty, Reduction};
+use crate::criterion::resident::evaluation::{Check, DeviceEvaluation, Notes, Outcome};
+use crate::criterion::resident::gpu_buffer;
 use crate::criterion::tensor_inputs::TensorInputs;
-use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
-use crate::losses::{Argument, Frame, Loss};
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
+use crate::templates::argument::Argument;
+use crate::templates::definition::{Frame, LossDefinition};
 use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes, Units};
 use crate::templates::multi_input::gpu as kernel;
-use crate::templates::multi_input::gpu::{Bound, MultiInputJob};
+use crate::templates::multi_input::job::{Bound, MultiInputJob};
 use crate::templates::normalizer::{Labels, NOTES, Share, Values};
 use crate::templates::on_device::SequenceSizes;
 use crate::templates::{normalizer, on_device};
@@ -97,7 +101,7 @@ impl Criterion {
 
 /// The tensors of the loss's arguments, in their order: all that must be there are.
 fn given<'t>(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     inputs: &TensorInputs<'t>,
 ) -> Result<Vec<(&'static Argument, &'t Tensor)>> {
     let mut found = Vec::new();
@@ -230,10 +234,11 @@ impl<'t> Call<'t> {
     }
 
     /// What the rows of a similarity over labels count for, where that is not 1 each.
-    fn row_share(&self) -> Option<(crate::losses::Share, &'t Tensor)> {
+    fn row_share(&self) -> Option<(crate::templates::similarity::Share, &'t Tensor)> {
         let Frame::Similarity(comparison) = self.frame else { return None };
         let labels = self.given.iter().find(|(argument, _)| argument.role.is_integers())?.1;
-        (comparison.share != crate::losses::Share::default()).then_some((comparison.share, labels))
+        (comparison.share != crate::templates::similarity::Share::default())
+            .then_some((comparison.share, labels))
     }
 
     /// Whether which values take part is known on the device alone.
@@ -350,7 +355,7 @@ impl<'t> Call<'t> {
         }
         let (packing, packed) = normalizer::pack(gpu, &values, on_device.then_some(notes))?;
         commands.extend(packing);
-        if self.frame == Frame::Linear && self.keeps_depend() {
+        if matches!(self.frame, Frame::Linear) && self.keeps_depend() {
             self.clear(&packed, commands)?;
         }
         Ok((Some(packed), factor))

@@ -1,17 +1,22 @@
 //! A call with tensors of predictions and targets on a GPU: what is known here, what the device counts, and the commands.
 
+use crate::Result;
+use crate::criterion::criterion::Criterion;
+use crate::criterion::inputs;
 use crate::criterion::inputs::{Sizes, shape_error};
-use crate::criterion::resident::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
+use crate::criterion::reduction::{OnEmpty, Reduction};
+use crate::criterion::resident::evaluation::{Check, DeviceEvaluation, Notes, Outcome};
+use crate::criterion::resident::gpu_buffer;
 use crate::criterion::tensor_inputs::TensorInputs;
-use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
-use crate::losses::{Domain, Family};
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
+use crate::templates::argument::Domain;
+use crate::templates::definition::Family;
+use crate::templates::job::{Buffers, Divisor, Job, Per};
 use crate::templates::listwise::gpu::units_of_lists;
 use crate::templates::normalizer::{Labels, NOTES, Share, Values};
-use crate::templates::{Buffers, Divisor, Job, Per, normalizer};
-use crate::{Result, templates as kernel};
+use crate::templates::{launch as kernel, normalizer};
 
 /// One call whose inputs fit.
 struct Call<'t> {

@@ -5,10 +5,10 @@ mod row;
 
 use serde::{Deserialize, Serialize};
 
-use super::prelude::*;
-use super::require;
 use crate::Error;
 use crate::catalogue::OptionDoc;
+use crate::losses::prelude::{require, *};
+
 pub use margin::TargetLogitTransform;
 
 /// Softmax cross-entropy of logits, against class labels or dense targets.
@@ -52,7 +52,7 @@ pub use margin::TargetLogitTransform;
 #[serde(default, deny_unknown_fields)]
 pub struct CrossEntropy {
     label_smoothing: f64,
-    #[serde(deserialize_with = "super::one_or_several")]
+    #[serde(deserialize_with = "crate::losses::prelude::one_or_several")]
     ignore_index: Vec<i64>,
     z_loss: f64,
     softcap: Option<f64>,
@@ -62,7 +62,7 @@ pub struct CrossEntropy {
     scale: f64,
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "cross_entropy",
     summary: "softmax cross-entropy: one class of many, from images to language models",
     formula: "Σ_c w_c((1 − s)t_c + s/K)(lse − z_c) + λ lse²",
@@ -240,7 +240,7 @@ impl Options for CrossEntropy {
 }
 
 impl Filling for CrossEntropy {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
     const MEAN_OVER_CLASS_WEIGHTS: bool = true;
     const HAS_AUXILIARY: bool = true;

@@ -1,10 +1,12 @@
 //! One row of cross-entropy: CPU implementation of `shaders/losses/cross_entropy.wgsl`.
 
-use super::margin::{Margin, TargetLogitTransform};
-use super::{CrossEntropy, Rowwise};
 use crate::cpu::real::Real;
-use crate::cpu::{simd, softmax};
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, Target, by_itself};
+use crate::cpu::simd;
+use crate::losses::cross_entropy::CrossEntropy;
+use crate::losses::cross_entropy::margin::{Margin, TargetLogitTransform};
+use crate::templates::rowwise::cpu::by_itself;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows, Target};
+use crate::templates::rowwise::{Rowwise, softmax};
 
 impl Rowwise for CrossEntropy {
     #[inline(always)]
@@ -83,7 +85,7 @@ impl Rowwise for CrossEntropy {
         {
             return false;
         }
-        let options = softmax::LabelOptions {
+        let options = softmax::label::LabelOptions {
             smoothing: self.label_smoothing as f32,
             z_loss: self.z_loss as f32,
         };
@@ -198,7 +200,8 @@ impl CrossEntropy {
                 });
                 let derivative = R::select(sums.label_is_open, own, R::ZERO);
                 let x = row.logits[label];
-                let derivative = derivative * self.label_margin().map_or(R::ONE, |margin| margin.derivative(x));
+                let derivative =
+                    derivative * self.label_margin().map_or(R::ONE, |margin| margin.derivative(x));
                 gradient[label] = scale * derivative * self.scaled_logit_derivative(x);
             }
             Target::Dense(dense) => {

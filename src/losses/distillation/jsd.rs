@@ -1,19 +1,19 @@
 //! Jensen–Shannon divergence of student and teacher: CPU implementation of
 //! `shaders/templates/rowwise/distillation_jsd.wgsl`.
 
-use super::{Both, Distillation};
 use crate::cpu::real::Real;
 use crate::cpu::simd;
+use crate::losses::distillation::both::Both;
 
 /// Value of a row; writes `scale` times its derivative.
 #[inline(always)]
 pub(super) fn row<R: Real>(
-    loss: &Distillation,
+    beta: f64,
+    factor: R,
     both: &Both<'_, R, impl Fn(usize) -> bool>,
     scale: R,
     gradient: &mut [R],
 ) -> R {
-    let beta = loss.beta;
     let Some(mixture) = Mixture::of(both, beta, gradient) else {
         gradient.fill(R::ZERO);
         return R::ZERO;
@@ -45,7 +45,6 @@ pub(super) fn row<R: Real>(
             }
         },
     ));
-    let factor = loss.factor();
     // At β = 1 the factor 1 − β, which would be 0, is replaced by 1; at β = 0 the derivative is
     // q − p.
     let share = R::new(if beta == 1.0 { 1.0 } else { 1.0 - beta });

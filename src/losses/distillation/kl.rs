@@ -1,14 +1,14 @@
 //! Kullback–Leibler divergence of the student from the teacher: CPU implementation of
 //! `shaders/templates/rowwise/distillation_kl.wgsl`.
 
-use super::{Both, Distillation};
 use crate::cpu::real::Real;
 use crate::cpu::simd;
+use crate::losses::distillation::both::Both;
 
 /// Value of a row; writes `scale` times its derivative.
 #[inline(always)]
 pub(super) fn row<R: Real>(
-    loss: &Distillation,
+    factor: R,
     both: &Both<'_, R, impl Fn(usize) -> bool>,
     scale: R,
     gradient: &mut [R],
@@ -26,7 +26,6 @@ pub(super) fn row<R: Real>(
     // For a student without unmasked classes the divergence is infinite already.
     let log_student = R::select(student == R::ZERO, R::ZERO, student.ln());
     let inverse = R::select(student == R::ZERO, R::ZERO, R::ONE / student);
-    let factor = loss.factor();
     let d_logit = scale * factor / both.temperature;
     both.write(
         gradient,

@@ -1,14 +1,15 @@
 //! Distillation from a teacher's logits.
 
+mod both;
 mod jsd;
 mod kl;
 
 use serde::{Deserialize, Serialize};
 
-use super::prelude::*;
-use crate::cpu::simd;
+use crate::losses::distillation::both::Both;
+use crate::losses::prelude::*;
 use crate::runtime::wgsl::File;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
 /// Divergence of the student's distribution q from the teacher's p in [`Distillation`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -71,7 +72,7 @@ options! {
     }
 }
 
-pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "distillation",
     summary: "a student learns a teacher's whole distribution from its logits",
     formula: "T² KL(softmax(y/T)‖softmax(x/T))",
@@ -93,7 +94,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl Filling for Distillation {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Logits;
     const INPUTS: &'static [Input] = &[CLASS_MASK];
 
@@ -161,8 +162,8 @@ impl Distillation {
     ) -> R {
         let gradient = &mut gradient[..both.student.len()];
         match self.divergence {
-            Divergence::Kl => kl::row(self, both, scale, gradient),
-            Divergence::Jsd => jsd::row(self, both, scale, gradient),
+            Divergence::Kl => kl::row(self.factor(), both, scale, gradient),
+            Divergence::Jsd => jsd::row(self.beta, self.factor(), both, scale, gradient),
         }
     }
 
@@ -171,46 +172,5 @@ impl Distillation {
     fn factor<R: Real>(&self) -> R {
         let temperature = R::new(self.temperature);
         if self.scaled { temperature * temperature } else { R::ONE }
-    }
-}
-
-/// Logits of a row, and its class mask.
-struct Both<'a, R, K> {
-    student: &'a [R],
-    teacher: &'a [R],
-    temperature: R,
-    keeps: K,
-}
-
-impl<'a, R: Real, K: Fn(usize) -> bool> Both<'a, R, K> {
-    #[inline(always)]
-    fn of(student: &'a [R], teacher: &'a [R], temperature: R, keeps: K) -> Self {
-        Both { student, teacher: &teacher[..student.len()], temperature, keeps }
-    }
-
-    /// A softened logit of either; −∞ where its class is masked.
-    #[inline(always)]
-    fn soften(&self, logit: R, column: usize) -> R {
-        R::select((self.keeps)(column), logit / self.temperature, R::NEG_INFINITY)
-    }
-
-    /// Largest softened logit of one of the two. `softened` holds them afterwards.
-    #[inline(always)]
-    fn top(&self, logits: &[R], softened: &mut [R]) -> R {
-        for (column, (cell, &x)) in softened.iter_mut().zip(logits).enumerate() {
-            *cell = self.soften(x, column);
-        }
-        simd::maximum(softened)
-    }
-
-    /// Writes the scaled derivatives of the unmasked classes.
-    #[inline(always)]
-    fn write(&self, gradient: &mut [R], derivative: impl Fn(usize, R, R, R) -> R) {
-        for ((column, cell), (&x, &y)) in
-            gradient.iter_mut().enumerate().zip(self.student.iter().zip(self.teacher))
-        {
-            let derivative = derivative(column, *cell, x, y);
-            *cell = R::select((self.keeps)(column) & (x != R::NEG_INFINITY), derivative, R::ZERO);
-        }
     }
 }

@@ -7,7 +7,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Kernel, Program};
 use crate::runtime::launch::lanes_of;
 use crate::runtime::wgsl::{File, shader};
-use crate::templates::{MOST_IGNORED, ignored_words};
+use crate::templates::job::{MOST_IGNORED, ignored_words};
 
 const CORRECT: File = shader!("ops/metrics/correct.wgsl");
 const SUMMARY: File = shader!("ops/metrics/summary.wgsl");

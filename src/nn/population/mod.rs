@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayBase, Data, Ix2};
 use serde_json::{Map, Value};
 
 use crate::criterion::inputs::FloatElement;
-use crate::losses::Loss;
+use crate::losses::LossDefinition;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::model::{Compiled, Model, Sequential};
 use crate::nn::optimizers::Optimizer;
@@ -178,7 +178,7 @@ impl Population {
     /// domain or one of the loss that requires other targets than those of the first member.
     pub fn compile(
         self,
-        loss: impl Loss + 'static,
+        loss: impl LossDefinition + 'static,
         optimizer: impl Optimizer + 'static,
     ) -> Result<Self> {
         self.compile_boxed(Box::new(loss), Box::new(optimizer))
@@ -190,10 +190,10 @@ impl Population {
     /// As [`Population::compile`].
     pub fn compile_boxed(
         mut self,
-        loss: Box<dyn Loss>,
+        loss: Box<dyn LossDefinition>,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self> {
-        let (loss, optimizer): (Arc<dyn Loss>, Arc<dyn Optimizer>) =
+        let (loss, optimizer): (Arc<dyn LossDefinition>, Arc<dyn Optimizer>) =
             (Arc::from(loss), Arc::from(optimizer));
         loss.check()?;
         crate::losses::check_trainable(&*loss)?;
@@ -432,7 +432,7 @@ fn merged(options: Value, own: &Map<String, Value>) -> Value {
     Value::Object(all)
 }
 
-fn loss_of(member: &Member, loss: &Arc<dyn Loss>) -> Result<Arc<dyn Loss>> {
+fn loss_of(member: &Member, loss: &Arc<dyn LossDefinition>) -> Result<Arc<dyn LossDefinition>> {
     if member.loss.is_empty() {
         return Ok(loss.clone());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array2, Axis};
 
 use crate::error::text;
-use crate::losses::{Domain, Loss};
+use crate::losses::{Domain, LossDefinition};
 use crate::nn::train::history::{Baseline, Epoch, Stop};
 use crate::nn::train::weights::Weighed;
 use crate::{Criterion, Device, Inputs};
@@ -35,7 +35,7 @@ impl Yardstick {
     /// For a loss of numbers and rows with one number per output; `None` for classes, lists and
     /// distributions.
     pub fn new(
-        loss: &Arc<dyn Loss>,
+        loss: &Arc<dyn LossDefinition>,
         training: Weighed,
         validation: Option<Weighed>,
         outputs: usize,
@@ -96,7 +96,7 @@ impl Yardstick {
 }
 
 /// True if a loss compares numbers, not classes, lists or distributions.
-fn is_of_numbers(loss: &dyn Loss) -> bool {
+fn is_of_numbers(loss: &dyn LossDefinition) -> bool {
     matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
         && matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Positive)
         && loss.arguments().is_empty()
@@ -118,7 +118,7 @@ pub(crate) struct RunningR2 {
 
 impl RunningR2 {
     /// For a loss of numbers.
-    pub fn new(loss: &dyn Loss, outputs: usize) -> Option<Self> {
+    pub fn new(loss: &dyn LossDefinition, outputs: usize) -> Option<Self> {
         let (squared, logarithms) = (loss.name() == "mse", loss.predictions() == Domain::Exponent);
         let columns = vec![(0.0, 0.0); outputs];
         is_of_numbers(loss).then_some(RunningR2 {
@@ -199,7 +199,12 @@ fn spread(of: Weighed, outputs: usize) -> f64 {
 }
 
 /// The loss of the same outputs for every row, as training would report it.
-fn of_constant(loss: &Arc<dyn Loss>, outputs: &[f32], of: Weighed, columns: usize) -> Option<f64> {
+fn of_constant(
+    loss: &Arc<dyn LossDefinition>,
+    outputs: &[f32],
+    of: Weighed,
+    columns: usize,
+) -> Option<f64> {
     // In chunks, so that millions of rows need no buffer of their own.
     const PIECE: usize = 1 << 18;
     let rows_at_once = (PIECE / columns).max(1);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::cpu::random::Permutation;
-use crate::losses::{Domain, Family, Loss};
+use crate::losses::{Domain, Family, LossDefinition};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::weights::Weights;
@@ -14,7 +14,7 @@ use crate::nn::train::weights::Weights;
 /// Training spec: loss, optimizer and options of a model's steps.
 #[derive(Clone, Debug)]
 pub(crate) struct TrainingSpec {
-    pub loss: Arc<dyn Loss>,
+    pub loss: Arc<dyn LossDefinition>,
     /// The last layer's outputs exist only for a chunk of rows at a time.
     pub chunked_head: bool,
     pub optimizer: Arc<dyn Optimizer>,
@@ -65,7 +65,7 @@ impl TrainingSpec {
 impl Metric {
     /// The metric for a loss: accuracy if the targets are classes. `None` for multi-label rows,
     /// which do not name a single class.
-    pub fn of(loss: &dyn Loss, one_hot: bool, outputs: usize) -> Option<Self> {
+    pub fn of(loss: &dyn LossDefinition, one_hot: bool, outputs: usize) -> Option<Self> {
         let of = |threshold, truth_threshold| Some(Metric { threshold, truth_threshold });
         if outputs > 1 && !one_hot {
             return None;

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayViewD};
 
 use crate::criterion::inputs;
 use crate::criterion::inputs::{Floats, shape_error};
-use crate::losses::{Domain, Loss};
+use crate::losses::{Domain, LossDefinition};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::train::engine::{Lists, SampleTargets, Samples};
 use crate::nn::train::weights::{Classes, Held, InBlocks, Weighed, Weighting, Weights};
@@ -72,7 +72,7 @@ impl<'a> Rows<'a> {
     /// Checks features and targets against a model and its loss.
     pub fn new(
         model: InputSpec,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         operation: &str,
         features: Floats<'a>,
         targets: &Targets,
@@ -135,7 +135,7 @@ impl<'a> Rows<'a> {
     fn take_dense(
         &mut self,
         operation: &str,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         dense: &ArrayViewD<f32>,
     ) -> Result<()> {
         let (rows, [inputs, outputs]) = (self.rows, self.widths);
@@ -162,7 +162,7 @@ impl<'a> Rows<'a> {
     fn group(
         &mut self,
         operation: &str,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         relevance: &ArrayViewD<f32>,
         groups: &[usize],
     ) -> Result<()> {
@@ -204,7 +204,7 @@ impl<'a> Rows<'a> {
     /// weighting of separate validation rows.
     pub fn weigh(
         &mut self,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         asked: &Weighting,
         training: usize,
     ) -> Result<Weighting> {
@@ -223,7 +223,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The classes of the rows; `None` if their targets are not classes.
-    pub fn classes(&self, loss: &dyn Loss) -> Option<Classes> {
+    pub fn classes(&self, loss: &dyn LossDefinition) -> Option<Classes> {
         let outputs = self.widths[1];
         if self.has_labels {
             Some(Classes::of_labels(&self.labels, loss.ignored(), loss.classes(outputs)))
@@ -235,7 +235,7 @@ impl<'a> Rows<'a> {
     /// Sets the weights of a block's rows.
     pub fn weigh_block(
         &mut self,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         asked: &InBlocks,
         given: Option<&[f64]>,
     ) -> Result<()> {
@@ -292,7 +292,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Number of rows in a range whose label is not ignored.
-    pub fn kept_of(&self, loss: &dyn Loss, first: usize, rows: usize) -> usize {
+    pub fn kept_of(&self, loss: &dyn LossDefinition, first: usize, rows: usize) -> usize {
         if let Some(lists) = &self.lists {
             return lists.units[first..first + rows].iter().sum();
         }
@@ -309,7 +309,7 @@ impl<'a> Rows<'a> {
 
 /// A loss of lists needs their offsets; any other loss would treat items of lists as independent
 /// rows.
-fn other_targets(loss: &dyn Loss, is_grouped: bool) -> Error {
+fn other_targets(loss: &dyn LossDefinition, is_grouped: bool) -> Error {
     let (found, allowed) = if is_grouped {
         ("are in lists", "it is no loss of lists: hand it the numbers alone")
     } else {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::losses::{Family, Loss};
+use crate::losses::{Family, LossDefinition};
 use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
 use crate::nn::graph::chain::{ChainLayer, DenseChain};
@@ -315,8 +315,8 @@ fn of_metric(metric: Option<Metric>) -> String {
     )
 }
 
-fn of_labels(loss: &dyn Loss) -> String {
-    let (count, words) = crate::templates::ignored_words(loss.ignored());
+fn of_labels(loss: &dyn LossDefinition) -> String {
+    let (count, words) = crate::templates::job::ignored_words(loss.ignored());
     let mut text = String::from("fn is_ignored_label(label: i32) -> bool {\n");
     for word in &words[..count as usize] {
         // As bits: the lowest i32 has no literal.
@@ -504,7 +504,7 @@ fn order(chain: &DenseChain) -> String {
 /// Programs for the shader checks: each loss, each optimizer and each activation once, in both
 /// launch configs.
 pub(crate) fn programs(
-    losses: &[std::sync::Arc<dyn Loss>],
+    losses: &[std::sync::Arc<dyn LossDefinition>],
     optimizers: &[std::sync::Arc<dyn Optimizer>],
     activations: Vec<Box<dyn Activation>>,
 ) -> crate::Result<Vec<Program>> {

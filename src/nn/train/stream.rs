@@ -5,7 +5,7 @@ use ndarray::{Axis, concatenate};
 use crate::cpu::random::Permutation;
 use crate::criterion::inputs::FloatElement;
 use crate::data::{Blocks, Dataset, Target, WeighedBlock};
-use crate::losses::Loss;
+use crate::losses::LossDefinition;
 use crate::nn::model::Model;
 use crate::nn::train::baseline::{Reach, RunningR2};
 use crate::nn::train::engine::{Batch, Metric, Outcome, TrainingSpec};
@@ -46,7 +46,7 @@ struct Seen {
 
 impl Seen {
     /// Counts the rows of a block.
-    fn take_note(&mut self, block: &Dataset, loss: &dyn Loss) {
+    fn take_note(&mut self, block: &Dataset, loss: &dyn LossDefinition) {
         self.kept += match &block.target {
             Target::Labels { labels, .. } if loss.targets().takes_labels() => {
                 let ignored = loss.ignored();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cpu::random::Permutation;
 use crate::criterion::inputs::Floats;
-use crate::losses::Loss;
+use crate::losses::LossDefinition;
 use crate::nn::train::baseline::{Reach, Yardstick};
 use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, TrainingSpec};
 use crate::nn::train::history::Epoch;
@@ -47,7 +47,7 @@ impl TrainingRun {
     /// Checks the rows, splits them by `fit` and passes them to `load`.
     pub fn new(
         input_spec: InputSpec,
-        loss: &Arc<dyn Loss>,
+        loss: &Arc<dyn LossDefinition>,
         features: Floats,
         targets: &Targets,
         fit: &Fit,

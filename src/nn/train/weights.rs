@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::criterion::inputs;
-use crate::losses::{Domain, Loss};
+use crate::losses::{Domain, LossDefinition};
 use crate::{Error, Result};
 
 /// Weights of the classes' rows.
@@ -112,7 +112,7 @@ impl Weighting {
     }
 
     /// The positive-class weights, one per output.
-    pub fn positive(&self, loss: &dyn Loss, outputs: usize) -> Result<Vec<f32>> {
+    pub fn positive(&self, loss: &dyn LossDefinition, outputs: usize) -> Result<Vec<f32>> {
         let Some(values) = &self.positive else { return Ok(Vec::new()) };
         if !loss.inputs().iter().any(|input| input.name == "pos_weight") {
             let allowed = "the loss bce_with_logits or multilabel_soft_margin; class_weight weighs the classes of any other";
@@ -141,7 +141,7 @@ impl Weighting {
     /// The weighting of separate validation rows: their classes have the weights of the training.
     pub fn for_validation(
         &self,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         classes: Option<&Classes>,
         training: usize,
     ) -> Result<Self> {
@@ -164,7 +164,7 @@ impl Weighting {
     /// is left out; the first `training` rows are for training, all others for validation.
     pub fn rows(
         &self,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         classes: Option<&Classes>,
         rows: usize,
         training: usize,
@@ -260,7 +260,7 @@ pub(crate) struct InBlocks {
 impl InBlocks {
     /// For rows in blocks with the given `sums`.
     pub fn new(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         asked: &Weighting,
         outputs: usize,
         sums: Option<&Sums>,
@@ -292,7 +292,7 @@ impl InBlocks {
     /// The row weights of a block; `weights` are its own.
     pub fn held(
         &self,
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         classes: Option<&Classes>,
         rows: usize,
         given: Option<&[f64]>,
@@ -331,7 +331,7 @@ impl InBlocks {
 }
 
 /// The error for class weights without classes.
-pub(crate) fn no_classes(loss: &dyn Loss) -> Error {
+pub(crate) fn no_classes(loss: &dyn LossDefinition) -> Error {
     let allowed = "targets that are classes: labels of a loss of classes, one-hot rows, or one output of two classes; several labels a row \
                    take pos_weight";
     inputs::input_error(loss, "class_weight", "was given, and the targets are no classes", allowed)
@@ -355,7 +355,12 @@ impl Classes {
 
     /// From dense rows: the one column that is 1, or, for a single column, above the midpoint or
     /// not. `None` if the rows are not classes.
-    pub fn of_dense(loss: &dyn Loss, dense: &[f32], outputs: usize, one_hot: bool) -> Option<Self> {
+    pub fn of_dense(
+        loss: &dyn LossDefinition,
+        dense: &[f32],
+        outputs: usize,
+        one_hot: bool,
+    ) -> Option<Self> {
         if outputs > 1 {
             let largest = |row: &[f32]| {
                 (1..outputs).fold(0, |best, k| if row[k] > row[best] { k } else { best })
@@ -376,7 +381,7 @@ impl Classes {
 
 /// The weight of each class.
 fn of_classes(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     asked: &ClassWeight,
     classes: &Classes,
     training: usize,
@@ -388,7 +393,7 @@ fn of_classes(
 
 /// The weight of each class, from the numbers of training rows.
 fn of_counts(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     asked: &ClassWeight,
     count: usize,
     rows: &[usize],

@@ -2,9 +2,9 @@
 
 use crate::Gpu;
 use crate::cpu::random::Random;
-use crate::recommend::Features;
 use crate::recommend::best::best;
 use crate::recommend::engine::{Layout, Optimizer};
+use crate::recommend::features::Features;
 use crate::recommend::gpu::tests::{
     LOSSES, UPDATE_OPTIONS, assert_same, both, defined, difference, interactions, layout, on,
     rules, state, variants,

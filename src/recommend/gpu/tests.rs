@@ -3,10 +3,11 @@
 use crate::Gpu;
 use crate::cpu::random::{Permutation, Random};
 use crate::recommend::engine::{Layout, Optimizer, Table};
+use crate::recommend::features::Features;
 use crate::recommend::gpu::*;
 use crate::recommend::host::CpuEngine;
+use crate::recommend::sampling;
 use crate::recommend::sampling::{LANES, Loss, NO_ITEM, RankWeight, Sample, Vectors};
-use crate::recommend::{Features, sampling};
 use crate::runtime::device::GpuOptions;
 use crate::runtime::kernel::Command;
 

@@ -7,14 +7,15 @@
 
 use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
-use crate::losses::{CpuReal, Domain, Family, Loss, tokens};
+use crate::losses::{Domain, Family, LossDefinition};
 use crate::templates::linear::cpu::{
     LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows,
 };
 use crate::templates::multi_input::cpu::{
     Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
 };
-use crate::templates::rowwise::cpu::is_ignored;
+use crate::templates::precision::CpuReal;
+use crate::templates::rowwise::rows::is_ignored;
 use crate::{Error, Result};
 
 /// The frame around the loss of the log-probabilities.
@@ -22,7 +23,9 @@ pub struct CompletionsTemplate<'a> {
     /// The name of the fused loss, for messages.
     pub name: &'static str,
     /// The loss of the log-probabilities: of a chosen and a rejected one, or of one.
-    pub inner: &'a dyn Loss,
+    pub inner: &'a dyn LossDefinition,
+    /// The loss of each token: its negative log-probability.
+    pub tokens: &'a dyn LossDefinition,
     /// Whether an answer's log-probability is the mean over its tokens, not the sum.
     pub averages: bool,
 }
@@ -33,7 +36,7 @@ pub(crate) fn outer_name(inner: &'static str) -> &'static str {
 }
 
 /// How many answers each value has.
-pub(crate) fn completions_per_value(inner: &dyn Loss) -> usize {
+pub(crate) fn completions_per_value(inner: &dyn LossDefinition) -> usize {
     inner.differentiated().len()
 }
 
@@ -48,13 +51,12 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn of<R: Real>(call: &MultiInput<'_, R>) -> Self {
+    fn of<R: Real>(call: &MultiInput<'_, R>, ignored: &[i64]) -> Self {
         let labels = call.integer("targets").unwrap_or_default();
         let length = call.array("predictions").map_or(1, |x| x.shape[1]);
         let values = call.units;
         let value_counts =
             |token: usize| call.mask.get(token / length % values).copied().unwrap_or(true);
-        let ignored = tokens().ignored();
         let kept = labels
             .iter()
             .enumerate()
@@ -126,10 +128,10 @@ impl CompletionsTemplate<'_> {
         values: &mut [R],
     ) -> Result<()> {
         let Some(weight) = call.array("linear_weight") else { return Ok(()) };
-        let of_tokens = Tokens::of(call);
+        let of_tokens = Tokens::of(call, self.tokens.ignored());
         let rows = of_tokens.kept.len();
         let chunk = chunk_rows(rows, weight.shape[0], MOST_BYTES_ON_CPU);
-        let frame = LinearTemplate { name: self.name, inner: tokens() };
+        let frame = LinearTemplate { name: self.name, inner: self.tokens };
         let mut layer = MultiInput {
             arrays: call.arrays.iter().map(Array::lent).collect(),
             integers: call.integers.iter().map(Array::lent).collect(),
@@ -148,7 +150,10 @@ impl CompletionsTemplate<'_> {
         let logs: Vec<R> =
             sums.zip(&shares).map(|(sum, &share)| Real::min(share * sum, R::ZERO)).collect();
         let derivatives = self.of_completions(call, &logs, values);
-        let of_answer = derivatives.iter().zip(&shares).map(|(&derivative, &share)| limited(-derivative) * share);
+        let of_answer = derivatives
+            .iter()
+            .zip(&shares)
+            .map(|(&derivative, &share)| limited(-derivative) * share);
         layer.upstreams = of_answer
             .flat_map(|derivative| std::iter::repeat_n(derivative, of_tokens.length))
             .collect::<Vec<R>>()
@@ -225,10 +230,10 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
     }
 
     fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
-        let of_tokens = Tokens::of(call);
+        let of_tokens = Tokens::of(call, self.tokens.ignored());
         let labels = call.integer("targets").unwrap_or_default();
         let classes = call.array("linear_weight").map_or(0, |weight| weight.shape[0]);
-        check_labels(self.name, labels, classes, tokens().ignored(), |token| {
+        check_labels(self.name, labels, classes, self.tokens.ignored(), |token| {
             of_tokens.kept[token]
         })?;
         if self.inner.arguments()[0].domain != Domain::LogProbability {
@@ -243,7 +248,7 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
     }
 
     fn clear(&self, call: &mut MultiInput<'_, f32>) {
-        let of_tokens = Tokens::of(call);
+        let of_tokens = Tokens::of(call, self.tokens.ignored());
         clear_rows(call, |token| of_tokens.kept[token]);
     }
 

@@ -2,17 +2,17 @@
 //! of the loss over them, and the linear frame back. The twin of `src/host/answers.rs`.
 
 use crate::Result;
-use crate::losses::{Loss, tokens};
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
 use crate::runtime::launch::lanes_of;
 use crate::runtime::wgsl::File;
-use crate::templates::NUMBERS;
 use crate::templates::completions::cpu::{completions_per_value, outer_name};
+use crate::templates::definition::LossDefinition;
 use crate::templates::linear::gpu as linear;
 use crate::templates::multi_input::cpu::Units;
-use crate::templates::multi_input::gpu::{Bound, MultiInputJob, MultiInputResults};
+use crate::templates::multi_input::job::{Bound, MultiInputJob, MultiInputResults};
 use crate::templates::preference::gpu as preference;
+use crate::templates::program::NUMBERS;
 
 const MASK: File = crate::runtime::wgsl::shader!("templates/completions/completion_mask.wgsl");
 const SUMS: File = crate::runtime::wgsl::shader!("templates/completions/completion_sums.wgsl");
@@ -47,7 +47,7 @@ fn program_of(file: File, software: bool) -> Program {
 }
 
 /// Those of the tokens' loss are its own.
-pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let own = [MASK, SUMS, DERIVATIVES]
         .into_iter()
         .flat_map(|file| [true, false].map(|on| program_of(file, on)));
@@ -59,7 +59,9 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
 /// One call.
 struct Call<'a> {
     gpu: &'a Gpu,
-    inner: &'a dyn Loss,
+    inner: &'a dyn LossDefinition,
+    /// The loss of each token.
+    of_tokens: &'a dyn LossDefinition,
     job: &'a MultiInputJob,
     /// Tokens of one answer.
     length: usize,
@@ -70,7 +72,8 @@ struct Call<'a> {
 
 pub(crate) fn commands(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
+    tokens: &dyn LossDefinition,
     averages: bool,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
@@ -83,17 +86,25 @@ pub(crate) fn commands(
         ));
     };
     let (completions, length) = (labels.shape[0], labels.shape[1]);
-    let call = Call { gpu, inner, job, length, tokens: completions * length, completions };
+    let call = Call {
+        gpu,
+        inner,
+        of_tokens: tokens,
+        job,
+        length,
+        tokens: completions * length,
+        completions,
+    };
     let mut commands = Vec::new();
     let layer = call.layer(&mut commands)?;
-    let (forward, costs) = linear::values(gpu, tokens(), &layer)?;
+    let (forward, costs) = linear::values(gpu, tokens, &layer)?;
     commands.extend(forward);
     let [logs, shares] = call.sums(averages, &labels.buffer, &costs, &mut commands)?;
     let (of_completions, results, parts) =
         preference::commands(gpu, inner, &call.of_completions(&logs, &mut commands)?)?;
     commands.extend(of_completions);
     call.derivatives(&results.gradients, &shares, &layer, &mut commands)?;
-    let (back, of_layer) = linear::gradients(gpu, tokens(), &layer)?;
+    let (back, of_layer) = linear::gradients(gpu, tokens, &layer)?;
     commands.extend(back);
     Ok((commands, MultiInputResults { gradients: of_layer, ..results }, parts))
 }
@@ -137,7 +148,7 @@ impl Call<'_> {
             completions: self.completions as u32,
             length: self.length as u32,
             averages: u32::from(averages),
-            ignored: crate::templates::ignored_words(tokens().ignored()).1[0],
+            ignored: crate::templates::job::ignored_words(self.of_tokens.ignored()).1[0],
         };
         let kernel = gpu.kernel(&program_of(SUMS, gpu.is_software()))?;
         let storage = [costs, labels, &logs, &shares].map(Into::into);

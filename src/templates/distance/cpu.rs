@@ -7,11 +7,17 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::simd::LANES;
 use crate::cpu::{parallel, simd};
-use crate::losses::{Distance, DistanceTerms};
+use crate::templates::argument::Argument;
+use crate::templates::distance::{Distance, DistanceTerms};
 use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
 /// The frame around a loss.
-pub struct DistanceTemplate<'a, L>(pub &'a L);
+pub struct DistanceTemplate<'a, L> {
+    /// The loss.
+    pub loss: &'a L,
+    /// Its inputs.
+    pub arguments: &'static [Argument],
+}
 
 /// The vectors of one row; where there are but two, the third is the first again and nobody looks.
 type Vectors3<'a, R> = [&'a [R]; 3];
@@ -36,14 +42,13 @@ impl<L: Distance> DistanceTemplate<'_, L> {
         pieces.into_par_iter().enumerate().for_each(|(index, piece)| {
             simd::dispatch(
                 #[inline(always)]
-                || take(self.0, call, index * rows, columns, piece),
+                || take(self.loss, call, index * rows, columns, piece),
             );
         });
     }
 
     fn truth_name(&self) -> Option<&'static str> {
-        self.0
-            .arguments()
+        self.arguments
             .get(2)
             .filter(|argument| !argument.role.is_differentiated())
             .map(|argument| argument.name)
@@ -197,10 +202,10 @@ fn halved<R: Real>(mut lanes: [R; LANES]) -> R {
 
 impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
-        let first = self.0.arguments()[0].name;
+        let first = self.arguments[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: a vector in each row")?;
         let shape = shapes.of(first).to_vec();
-        for argument in &self.0.arguments()[1..] {
+        for argument in &self.arguments[1..] {
             let is_truth = self.truth_name() == Some(argument.name);
             // [rows, 1] says the same as [rows].
             if is_truth && shapes.of(argument.name) == [shape[0], 1] {
@@ -216,7 +221,7 @@ impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
         // relative error can be asked of it.
         let shape = [rows, columns.max(3)];
         let truth = self.truth_name();
-        let arguments = self.0.arguments().iter();
+        let arguments = self.arguments.iter();
         arguments
             .map(|argument| {
                 Example::of(

@@ -1,12 +1,14 @@
 //! The frame over vectors: its variants by row length, its parameters, its commands.
 
-use crate::losses::Loss;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
+use crate::templates::definition::LossDefinition;
+use crate::templates::job::flag;
+use crate::templates::multi_input::job::{MultiInputJob, MultiInputResults};
+use crate::templates::parts::{ALIGNMENT, along, binding_elements, parts};
+use crate::templates::program::{NUMBERS, program};
 use crate::templates::variant::{Adapter, Variant};
-use crate::templates::{ALIGNMENT, NUMBERS, along, binding_elements, flag, parts, program};
 use crate::{Error, Result};
 
 const VECTORS: File = crate::runtime::wgsl::shader!("templates/distance/distance.wgsl");
@@ -37,7 +39,7 @@ fn variant(adapter: &Adapter, columns: usize) -> Variant {
     Variant { held, ..variant }
 }
 
-fn frame(loss: &dyn Loss, variant: &Variant, has_weights: bool, each: bool) -> Program {
+fn frame(loss: &dyn LossDefinition, variant: &Variant, has_weights: bool, each: bool) -> Program {
     let gradients = loss.differentiated().len();
     let third = loss.arguments().get(2);
     let has_third = third.is_some_and(|argument| argument.role.is_differentiated());
@@ -53,7 +55,7 @@ fn frame(loss: &dyn Loss, variant: &Variant, has_weights: bool, each: bool) -> P
     program(loss, &files, constants).with_header(&header)
 }
 
-pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let mut variants = Vec::new();
     for software in [true, false] {
         for subgroups in [None, Some(if software { [8, 8] } else { [32, 32] }), Some([8, 32])] {
@@ -73,7 +75,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
 
 pub(crate) fn commands(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let rows = job.length();

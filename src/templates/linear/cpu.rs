@@ -11,11 +11,12 @@ use rayon::prelude::*;
 
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::losses::{CpuReal, Loss};
+use crate::templates::definition::LossDefinition;
 use crate::templates::multi_input::cpu::{
     Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
 };
-use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
+use crate::templates::precision::CpuReal;
+use crate::templates::rowwise::rows::{Rows, Targets, is_ignored};
 use crate::{Error, Result};
 
 /// The outputs of one chunk take at most so many bytes. On software Vulkan the case below takes 1.02 times what it takes at once, and
@@ -71,7 +72,7 @@ pub struct LinearTemplate<'a> {
     /// The name of the fused loss, for messages.
     pub name: &'static str,
     /// The loss of the outputs.
-    pub inner: &'a dyn Loss,
+    pub inner: &'a dyn LossDefinition,
 }
 
 /// One call's layer and what its gradients go into.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
-use crate::templates::rowwise::cpu::{Row, Target};
+use crate::templates::rowwise::rows::{Row, Target};
 
 /// The weight of a pair of items, held fixed when the loss is derived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -240,9 +240,25 @@ pub fn over_pairs<R: Real>(
     let order = descending(truths);
     let statistics = SoftmaxStatistics::new(pairs, scores, truths, &order);
     if pairs.lambda == Lambda::None {
-        over_weighted_pairs::<R, false>(pairs, scores, truths, &order, derivatives, &pair, &statistics)
+        over_weighted_pairs::<R, false>(
+            pairs,
+            scores,
+            truths,
+            &order,
+            derivatives,
+            &pair,
+            &statistics,
+        )
     } else {
-        over_weighted_pairs::<R, true>(pairs, scores, truths, &order, derivatives, &pair, &statistics)
+        over_weighted_pairs::<R, true>(
+            pairs,
+            scores,
+            truths,
+            &order,
+            derivatives,
+            &pair,
+            &statistics,
+        )
     }
 }
 
@@ -278,7 +294,8 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
                 // Of a whole block: a lookup for each pair kept the loop below from vectorising (196 ms for 35 at 4096 lists of 100).
                 statistics.weigh(above, start..end, &mut weights[..end - start]);
             }
-            let outputs = values.iter_mut().zip(&mut derivatives_of_block).zip(&mut d_logits[start..end]);
+            let outputs =
+                values.iter_mut().zip(&mut derivatives_of_block).zip(&mut d_logits[start..end]);
             for ((((value, partial), d_logit), &other), &weight) in
                 outputs.zip(&sorted[start..end]).zip(&weights)
             {

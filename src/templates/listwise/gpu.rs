@@ -1,14 +1,14 @@
 //! The listwise frame: two kernels over the items of each list, what both are given, and what a mean counts in each.
 
-use crate::losses::{Domain, Loss};
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::wgsl::File;
-use crate::templates::{
-    Buffers, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Part, Parts, along, binding_elements,
-    cells, flag, parts, program,
-};
+use crate::templates::argument::Domain;
+use crate::templates::definition::LossDefinition;
+use crate::templates::job::{Buffers, Job, Parts, flag};
+use crate::templates::parts::{Part, along, binding_elements, cells, parts};
+use crate::templates::program::{NUMBERS, PARTIALS_LANE, PARTIALS_TREE, program};
 use crate::{Error, Result};
 
 const LISTS: File = crate::runtime::wgsl::shader!("templates/listwise/lists.wgsl");
@@ -144,7 +144,7 @@ fn partials(layout: &Layout) -> File {
 }
 
 fn frame(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     kernel: File,
     layout: &Layout,
     constants: Vec<(&'static str, f64)>,
@@ -180,7 +180,7 @@ fn values_program(layout: &Layout) -> Program {
 }
 
 /// Every program of a loss, with all its inputs and with none: for the checks of the shaders.
-pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let mut programs = Vec::new();
     for layout in [true, false].map(|software| Layout::new(software, 100)) {
         for on in [0.0, 1.0] {
@@ -203,7 +203,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
 }
 
 /// Refuses lists that no binding, or no loop of the driver, holds.
-fn check(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> Result<()> {
+fn check(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> Result<()> {
     let too_large = |name: String, bytes: usize, limit: u64| Error::TooLarge {
         name,
         bytes: bytes as u64,
@@ -238,13 +238,13 @@ fn check(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> Result<()> {
 
 pub(crate) fn commands(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     job: &Job,
     buffers: &Buffers,
 ) -> Result<(Vec<Command>, Parts)> {
     check(gpu, loss, job)?;
     let mut commands = Vec::new();
-    let on_device = job.divisor != crate::templates::Divisor::Known;
+    let on_device = job.divisor != crate::templates::job::Divisor::Known;
     let upstreams = if on_device { Some(&buffers.result) } else { buffers.upstreams.as_ref() };
     let (layout, items) = (Layout::of(gpu, job), job.row_length);
     let records =
@@ -313,7 +313,7 @@ fn storage<'a>(
 /// What `mean` counts in each list: its pairs of items whose targets differ, or 1 if it has an item.
 pub(crate) fn units_of_lists(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     job: &Job,
     buffers: &Buffers,
 ) -> Result<(Vec<Command>, wgpu::Buffer)> {

@@ -2,3 +2,4 @@
 
 pub mod cpu;
 pub(crate) mod gpu;
+pub(crate) mod job;

@@ -1,14 +1,13 @@
 //! The pointwise frame: its variants, its parameters, its commands.
 
 use crate::Result;
-use crate::losses::Loss;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
 use crate::runtime::wgsl::File;
-use crate::templates::{
-    Buffers, HALF, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Parts, Per, along, binding_elements,
-    cells, flag, parts, program_of,
-};
+use crate::templates::definition::LossDefinition;
+use crate::templates::job::{Buffers, Job, Parts, Per, flag};
+use crate::templates::parts::{along, binding_elements, cells, parts};
+use crate::templates::program::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, program_of};
 
 const POINTWISE: File = crate::runtime::wgsl::shader!("templates/pointwise/pointwise.wgsl");
 const POINTS_FLOAT: File = crate::runtime::wgsl::shader!("templates/pointwise/points_float.wgsl");
@@ -61,7 +60,7 @@ pub(crate) fn values_length(gpu: &Gpu, job: &Job) -> usize {
 }
 
 fn frame(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     partials: File,
     hessian: bool,
     half: bool,
@@ -72,7 +71,7 @@ fn frame(
     program_of(loss, hessian, &files, constants)
 }
 
-pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let mut programs = Vec::new();
     for on in [0.0, 1.0] {
         for (lanes, partials) in [(8.0, PARTIALS_LANE), (256.0, PARTIALS_TREE)] {
@@ -95,7 +94,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
 
 pub(crate) fn commands(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     job: &Job,
     buffers: &Buffers,
 ) -> Result<(Vec<Command>, Parts)> {

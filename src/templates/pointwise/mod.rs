@@ -1,4 +1,69 @@
 //! Kernel template of elementwise losses: one value per prediction and target.
 
+use crate::cpu::Broadcast;
+use crate::cpu::real::Real;
+
 pub mod cpu;
 pub(crate) mod gpu;
+
+/// The inputs of a pointwise loss, flat and checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Points<'a, R> {
+    /// One for each element.
+    pub predictions: &'a [R],
+    /// One for each element.
+    pub targets: &'a [R],
+    /// What multiplies value and gradient.
+    pub weight: Broadcast<'a, R>,
+    /// Which elements count at all.
+    pub mask: Broadcast<'a, bool>,
+    /// One for each place of the last axis; empty for none.
+    pub column_weight: &'a [R],
+    /// Elements in a row.
+    pub row_length: usize,
+    /// The reduction's factor on value and gradient.
+    pub factor: R,
+    /// dL/d(value) on the gradient: one for all.
+    pub upstream: R,
+    /// dL/d(value) for each element, with reduction `none`; empty otherwise.
+    pub upstreams: &'a [R],
+}
+
+/// The object-safe face of [`Pointwise`].
+pub trait PointwiseCpu {
+    /// The sum of the values, in f32 on all cores; writes the gradient and, if not empty, each value.
+    fn run_f32(&self, points: &Points<'_, f32>, gradient: &mut [f32], values: &mut [f32]) -> f64;
+    /// As `run_f32`, plain and in f64.
+    fn run_f64(&self, points: &Points<'_, f64>, gradient: &mut [f64], values: &mut [f64]) -> f64;
+    /// The diagonal of the Hessian, in f32 on all cores.
+    fn curvature_f32(&self, points: &Points<'_, f32>, hessian: &mut [f32]);
+    /// As `curvature_f32`, plain and in f64.
+    fn curvature_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]);
+}
+
+impl<R: Real> Points<'_, R> {
+    pub(super) fn is_plain(&self) -> bool {
+        self.weight.is_none()
+            && self.mask.is_none()
+            && self.column_weight.is_empty()
+            && self.upstreams.is_empty()
+    }
+}
+
+/// The twin of a pointwise shader: written once, run as f64 by the reference and as f32 by the CPU.
+pub trait Pointwise: Clone + Send + Sync {
+    /// Value and derivative at one element.
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R);
+
+    /// As [`Pointwise::loss`] with the weight of the element's column, for the losses that take one.
+    #[inline(always)]
+    fn loss_at<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> (R, R) {
+        self.loss(prediction, truth)
+    }
+
+    /// The second derivative at one element, where [`LossDefinition::has_curvature`].
+    #[inline(always)]
+    fn curvature<R: Real>(&self, _prediction: R, _truth: R, _column_weight: R) -> R {
+        R::NAN
+    }
+}

@@ -3,16 +3,22 @@
 
 use crate::Result;
 use crate::cpu::real::Real;
-use crate::losses::{Preference, PreferenceTerms};
+use crate::templates::argument::Argument;
 use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
+use crate::templates::preference::{Preference, PreferenceTerms};
 
 /// The frame around a loss.
-pub struct PreferenceTemplate<'a, L>(pub &'a L);
+pub struct PreferenceTemplate<'a, L> {
+    /// The loss.
+    pub loss: &'a L,
+    /// Its inputs.
+    pub arguments: &'static [Argument],
+}
 
 impl<L: Preference> PreferenceTemplate<'_, L> {
     /// There are as many values as pairs of sequences in a batch: no need of threads.
     fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
-        let arguments = self.0.arguments();
+        let arguments = self.arguments;
         let arrays: Vec<Option<&[R]>> = arguments
             .iter()
             .map(|argument| call.array(argument.name).map(|array| &*array.values))
@@ -24,10 +30,12 @@ impl<L: Preference> PreferenceTemplate<'_, L> {
             }
             let (mut found, mut derivatives) = (R::ZERO, [R::ZERO; 2]);
             if let Some(weight) = call.weight_of(i) {
-                let terms = guarded(self.0, numbers);
+                let terms = guarded(self.loss, numbers);
                 let partial = weight * call.upstream_of(i);
-                (found, derivatives) =
-                    (weight * terms.value, terms.derivatives.map(|derivative| partial * derivative));
+                (found, derivatives) = (
+                    weight * terms.value,
+                    terms.derivatives.map(|derivative| partial * derivative),
+                );
             }
             *value = found;
             for (gradient, partial) in gradients.iter_mut().zip(derivatives) {
@@ -47,7 +55,7 @@ fn guarded<R: Real, L: Preference>(loss: &L, numbers: [R; 4]) -> PreferenceTerms
 
 impl<L: Preference> MultiInputCpu for PreferenceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
-        let arguments = self.0.arguments();
+        let arguments = self.arguments;
         let first = arguments[0].name;
         let shape = shapes.of(first).to_vec();
         for argument in &arguments[1..] {
@@ -60,7 +68,7 @@ impl<L: Preference> MultiInputCpu for PreferenceTemplate<'_, L> {
         // Without the optional ones now and then.
         let is_given = |optional: bool| !optional || !rows.is_multiple_of(3);
         let arguments =
-            self.0.arguments().iter().filter(|argument| is_given(argument.role.is_optional()));
+            self.arguments.iter().filter(|argument| is_given(argument.role.is_optional()));
         arguments.map(|argument| Example::of(argument.name, &[rows, columns])).collect()
     }
 

@@ -1,13 +1,14 @@
 //! The frame over up to four numbers for each value: its parameters, its commands.
 
 use crate::Result;
-use crate::losses::Loss;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
 use crate::runtime::launch::lanes_of;
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
-use crate::templates::{NUMBERS, flag, program};
+use crate::templates::definition::LossDefinition;
+use crate::templates::job::flag;
+use crate::templates::multi_input::job::{MultiInputJob, MultiInputResults};
+use crate::templates::program::{NUMBERS, program};
 
 const PREFERENCE: File = crate::runtime::wgsl::shader!("templates/preference/preference.wgsl");
 
@@ -23,7 +24,7 @@ struct PreferenceParams {
     reserved: [u32; 2],
 }
 
-fn frame(loss: &dyn Loss, software: bool, has_weight: bool, each: bool) -> Program {
+fn frame(loss: &dyn LossDefinition, software: bool, has_weight: bool, each: bool) -> Program {
     let constants = vec![
         ("WORKGROUP", lanes_of(software).into()),
         ("HAS_WEIGHT", flag(has_weight)),
@@ -32,7 +33,7 @@ fn frame(loss: &dyn Loss, software: bool, has_weight: bool, each: bool) -> Progr
     program(loss, &[PREFERENCE, NUMBERS], constants)
 }
 
-pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let sets =
         [true, false].into_iter().flat_map(|software| [true, false].map(|on| (software, on)));
     sets.map(|(software, on)| frame(loss, software, on, on)).collect()
@@ -40,7 +41,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
 
 pub(crate) fn commands(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let length = job.length();

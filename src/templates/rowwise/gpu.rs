@@ -1,14 +1,16 @@
 //! The row-wise frame: its variants by row length, its parameters, its commands.
 
-use crate::losses::Loss;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
-use crate::templates::variant::{Adapter, ROWS, Team, Variant};
-use crate::templates::{
-    Buffers, Divisor, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Part, Parts, Per,
-    RESULT_KINDS, along, binding_elements, cells, flag, ignored_words, parts, sum,
+use crate::templates::definition::LossDefinition;
+use crate::templates::job::{
+    Buffers, Divisor, Job, MOST_IGNORED, Parts, Per, RESULT_KINDS, flag, ignored_words,
 };
+use crate::templates::parts::{Part, along, binding_elements, cells, parts};
+use crate::templates::program::{NUMBERS, PARTIALS_LANE, PARTIALS_TREE};
+use crate::templates::sum::sum;
+use crate::templates::variant::{Adapter, ROWS, Team, Variant};
 use crate::{Error, Result};
 
 const ROW_DIVISOR: File = crate::runtime::wgsl::shader!("templates/rowwise/row_divisor.wgsl");
@@ -29,7 +31,7 @@ pub(crate) struct RowwiseParams {
     pub ignored: [i32; MOST_IGNORED],
 }
 
-pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
+pub(crate) fn values_length(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> usize {
     match (job.auxiliary, job.each) {
         (true, _) => job.rows * RESULT_KINDS,
         (_, true) => job.rows,
@@ -52,7 +54,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
 }
 
 /// Every program of a loss, with all its inputs and with none: for the checks of the shaders.
-pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let mut variants = Vec::new();
     for software in [true, false] {
         for subgroups in [None, Some(if software { [8, 8] } else { [32, 32] }), Some([8, 32])] {
@@ -106,7 +108,7 @@ fn most_rows(gpu: &Gpu, job: &Job) -> usize {
     if most < job.rows { most / job.alignment() * job.alignment() } else { most }
 }
 
-fn variant(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> Variant {
+fn variant(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> Variant {
     Variant::new(&Adapter::of(gpu), job.row_length, loss.passes()).of_halves(job.half)
 }
 
@@ -116,7 +118,7 @@ fn divisor_variant(software: bool, job: &Job) -> Variant {
 
 pub(crate) fn commands(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     job: &Job,
     buffers: &Buffers,
 ) -> Result<(Vec<Command>, Parts)> {
@@ -173,7 +175,7 @@ pub(crate) fn commands(
 }
 
 /// The switches of what is handed in.
-fn inputs(loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Vec<(&'static str, f64)> {
+fn inputs(loss: &dyn LossDefinition, job: &Job, buffers: &Buffers) -> Vec<(&'static str, f64)> {
     let class_mask = match buffers.class_mask {
         None => 0.0,
         Some((_, Per::Column)) => 1.0,
@@ -189,7 +191,7 @@ fn inputs(loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Vec<(&'static str, f
     ]
 }
 
-fn params(loss: &dyn Loss, job: &Job, part: &Part) -> RowwiseParams {
+fn params(loss: &dyn LossDefinition, job: &Job, part: &Part) -> RowwiseParams {
     let (ignored_count, ignored) = ignored_words(loss.ignored());
     RowwiseParams {
         rows: part.length as u32,
@@ -239,8 +241,11 @@ fn divisor_program(
     by_row_weight: bool,
 ) -> Program {
     constants.extend([("WORKGROUP", variant.lanes as f64), ("BY_ROW_WEIGHT", flag(by_row_weight))]);
-    let partials =
-        if variant.threads_per_row == (Team::Lane { tree: true }) { PARTIALS_TREE } else { PARTIALS_LANE };
+    let partials = if variant.threads_per_row == (Team::Lane { tree: true }) {
+        PARTIALS_TREE
+    } else {
+        PARTIALS_LANE
+    };
     let mut files = vec![ROW_DIVISOR, ROWS, NUMBERS, partials];
     files.extend(variant.cells());
     Program { label: "divisor of a mean".into(), header: String::new(), files, constants }
@@ -250,7 +255,7 @@ fn divisor_program(
 /// host too: 0 says that every row was left out.
 fn divide_by_labels(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     job: &Job,
     buffers: &Buffers,
     commands: &mut Vec<Command>,

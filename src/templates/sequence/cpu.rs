@@ -4,25 +4,19 @@
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
-use crate::losses::Sequence;
 use crate::templates::multi_input::cpu::{
     Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
 };
+use crate::templates::sequence::{Item, Sequence};
 use crate::{Error, Result};
 
-/// One item of a batch as a loss sees it.
-#[derive(Clone, Debug)]
-pub struct Item<'a, R> {
-    /// [time, classes]: the item's own rows.
-    pub logits: Vec<R>,
-    /// How many classes there are.
-    pub classes: usize,
-    /// The labels that count, each a class.
-    pub labels: &'a [i32],
-}
-
 /// The frame around a loss.
-pub struct SequenceTemplate<'a, L>(pub &'a L);
+pub struct SequenceTemplate<'a, L> {
+    /// The loss.
+    pub loss: &'a L,
+    /// Its name, for messages.
+    pub name: &'static str,
+}
 
 /// The axes of a call.
 struct Axes {
@@ -65,7 +59,7 @@ impl<L: Sequence> SequenceTemplate<'_, L> {
                 let own: Vec<R> = rows.flatten().copied().collect();
                 let labels = &targets[b * length..][..lengths[b] as usize];
                 let mut gradient = vec![R::ZERO; own.len()];
-                let value = self.0.item(&Item { logits: own, classes, labels }, &mut gradient);
+                let value = self.loss.item(&Item { logits: own, classes, labels }, &mut gradient);
                 let derivative = weight * call.upstream_of(b);
                 gradient.iter_mut().for_each(|g| *g *= derivative);
                 (weight * value, gradient)
@@ -95,7 +89,7 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
 
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
         let batch = rows.div_ceil(16);
-        let (time, from) = (rows.div_ceil(batch), self.0.blank() + 1);
+        let (time, from) = (rows.div_ceil(batch), self.loss.blank() + 1);
         // Mostly rows enough for the labels and the blanks between equal ones.
         let length = columns.min(5).min(time / 2);
         vec![
@@ -110,7 +104,7 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
         let Axes { time, batch, classes, length } = Axes::of(call);
         let whole = |name: &str| call.integer(name).unwrap_or_default();
         let (targets, lengths) = (whole("targets"), whole("target_lengths"));
-        let name = self.0.name();
+        let name = self.name;
         for (input, most, of) in
             [("input_lengths", time, "rows"), ("target_lengths", length, "places of targets")]
         {
@@ -139,7 +133,7 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
                 }
             }
         }
-        self.0.check_sequence(targets, lengths, length, classes)?;
+        self.loss.check_sequence(targets, lengths, length, classes)?;
         let scale = lengths.iter().map(|&n| 1.0 / f64::from(n.max(1))).collect();
         Ok(Shares { scale, ..Shares::default() })
     }

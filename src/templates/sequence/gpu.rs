@@ -1,13 +1,15 @@
 //! The frame of sequences: four kernels over a lattice of states.
 
-use crate::losses::Loss;
 use crate::runtime::adaptor;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
-use crate::templates::{LANES, NUMBERS, binding_elements, flag};
+use crate::templates::definition::LossDefinition;
+use crate::templates::job::flag;
+use crate::templates::multi_input::job::{MultiInputJob, MultiInputResults};
+use crate::templates::parts::binding_elements;
+use crate::templates::program::{LANES, NUMBERS};
 use crate::{Error, Result};
 
 const SEQUENCE: File = crate::runtime::wgsl::shader!("templates/sequence/sequence.wgsl");
@@ -42,7 +44,7 @@ fn plain(file: File, lanes: usize) -> Program {
     }
 }
 
-fn lattice(loss: &dyn Loss, lanes: usize, each: bool) -> Program {
+fn lattice(loss: &dyn LossDefinition, lanes: usize, each: bool) -> Program {
     let mut constants = vec![("WORKGROUP", lanes as f64), ("REDUCTION_NONE", flag(each))];
     let shader = loss.entry().shader;
     constants.extend(adaptor::options(&shader, loss.constants()));
@@ -50,7 +52,7 @@ fn lattice(loss: &dyn Loss, lanes: usize, each: bool) -> Program {
     Program { label: format!("{} (lattice)", loss.name()), header: String::new(), files, constants }
 }
 
-pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let mut programs = Vec::new();
     for lanes in LANE_COUNTS {
         programs.extend([CHAIN, ROWS, GRADIENT].map(|file| plain(file, lanes)));
@@ -82,7 +84,7 @@ fn lanes(
 
 pub(crate) fn commands(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     blank: usize,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {

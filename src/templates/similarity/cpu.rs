@@ -10,9 +10,12 @@ use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::{Real, is_too_large};
 use crate::cpu::simd;
 use crate::cpu::simd::LANES;
-use crate::losses::{Candidate, Candidates, Similarity, SimilarityRows};
+use crate::templates::argument::Argument;
 use crate::templates::multi_input::cpu::{
     Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+};
+use crate::templates::similarity::{
+    Candidate, Candidates, Share, Similarity, SimilarityRows, cpu as similarity,
 };
 use crate::{Error, Result};
 
@@ -26,7 +29,14 @@ const SHORTEST: f64 = 1e-12;
 pub(crate) const LOWEST: f64 = -1e38;
 
 /// The frame around a loss.
-pub struct SimilarityTemplate<'a, L>(pub &'a L);
+pub struct SimilarityTemplate<'a, L> {
+    /// The loss.
+    pub loss: &'a L,
+    /// Its name, for messages.
+    pub name: &'static str,
+    /// Its inputs.
+    pub arguments: &'static [Argument],
+}
 
 /// One of the two matrices of embeddings, or the only one.
 struct Side<R> {
@@ -97,7 +107,7 @@ impl<R: Real> Side<R> {
 
 impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
     fn has_labels(&self) -> bool {
-        self.0.arguments().iter().any(|argument| argument.role.is_integers())
+        self.arguments.iter().any(|argument| argument.role.is_integers())
     }
 
     fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
@@ -107,9 +117,9 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
         let labels = call.integers.first().map_or(&numbers[..], |array| &array.values[..]);
         values.fill(R::ZERO);
         gradients.iter_mut().for_each(|gradient| gradient.fill(R::ZERO));
-        let side = |array: &Array<'_, R>| Side::new(&array.values, columns, self.0.normalizes());
+        let side = |array: &Array<'_, R>| Side::new(&array.values, columns, self.loss.normalizes());
         let left = side(first);
-        let both = self.0.is_symmetric();
+        let both = self.loss.is_symmetric();
         let setting = Setting { call, labels, share: R::new(if both { 0.5 } else { 1.0 }) };
         match (seconds, gradients) {
             ([second, ..], [left_gradient, right_gradient]) => {
@@ -163,7 +173,7 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
                 |(index, (scores, value))| {
                     *value += simd::dispatch(
                         #[inline(always)]
-                        || take(self.0, setting, begin + index, scores),
+                        || take(self.loss, setting, begin + index, scores),
                     );
                 },
             );
@@ -315,10 +325,10 @@ impl Candidates<'_> {
 
 impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
-        let first = self.0.arguments()[0].name;
+        let first = self.arguments[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: an embedding in each row")?;
         let shape = shapes.of(first).to_vec();
-        for argument in &self.0.arguments()[1..] {
+        for argument in &self.arguments[1..] {
             shapes.require(
                 argument.name,
                 if argument.role.is_integers() { &shape[..1] } else { &shape },
@@ -332,7 +342,7 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
         // The directions of one column are ±1: their derivative is a difference that leaves nothing, and no relative error can
         // be asked of it.
         let shape = [rows, columns.max(3)];
-        let arguments = self.0.arguments().iter();
+        let arguments = self.arguments.iter();
         arguments
             .map(|argument| {
                 let is_label = argument.role.is_integers();
@@ -346,7 +356,7 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
     }
 
     fn derives_its_value(&self) -> bool {
-        self.0.derives_its_value()
+        self.loss.derives_its_value()
     }
 
     fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
@@ -357,7 +367,7 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
         // Labels outside 32 bits arrive as the lowest number, and would all be one.
         if let Some(row) = labels.iter().position(|&label| label == i32::MIN) {
             return Err(Error::Input {
-                operation: self.0.name().into(),
+                operation: self.name.into(),
                 name: "targets".into(),
                 found: format!("hold a label in row {row} that 32 bits do not"),
                 allowed: "labels must lie within 32 bits".into(),
@@ -367,7 +377,7 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
         labels.iter().for_each(|&label| *counts.entry(label).or_default() += 1);
         let rows = labels.iter().map(|label| {
             let alike = counts[label];
-            self.0.share().of(alike - 1, labels.len() - alike)
+            self.loss.share().of(alike - 1, labels.len() - alike)
         });
         let mean: Vec<f64> = rows.collect();
         Ok(Shares {
@@ -383,5 +393,28 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
 
     fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run(call, gradients, values);
+    }
+}
+
+impl<L: Similarity> SimilarityRows for L {
+    fn normalizes(&self) -> bool {
+        Similarity::normalizes(self)
+    }
+
+    fn is_symmetric(&self) -> bool {
+        Similarity::is_symmetric(self)
+    }
+
+    fn derives_its_value(&self) -> bool {
+        Similarity::derives_its_value(self)
+    }
+
+    fn share(&self) -> Share {
+        Similarity::share(self)
+    }
+
+    #[inline(always)]
+    fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R {
+        similarity::pooled(self, rows, scale, scores)
     }
 }

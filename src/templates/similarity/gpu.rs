@@ -1,6 +1,5 @@
 //! The frame over similarities: lengths, scores chunk by chunk, their rows, and the products that make the gradients.
 
-use crate::losses::{Comparison, Loss};
 use crate::nn::ops::matmul::kind::Kind;
 use crate::nn::ops::matmul::product::product;
 use crate::nn::ops::matmul::shape::Shape;
@@ -8,11 +7,14 @@ use crate::nn::ops::matmul::{Layout, Params};
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
+use crate::templates::definition::LossDefinition;
 use crate::templates::distance::gpu::SCALE;
-use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
+use crate::templates::job::flag;
+use crate::templates::multi_input::job::{Bound, MultiInputJob, MultiInputResults};
+use crate::templates::program::{NUMBERS, program};
+use crate::templates::similarity::Comparison;
 use crate::templates::similarity::cpu::rows_at_a_time;
 use crate::templates::variant::{Adapter, Team, Variant};
-use crate::templates::{NUMBERS, flag, program};
 use crate::{Error, Result};
 
 const SIMILARITY: File = crate::runtime::wgsl::shader!("templates/similarity/similarity.wgsl");
@@ -68,7 +70,7 @@ fn threads_per_row(adapter: &Adapter, columns: usize) -> Variant {
 }
 
 fn scores_program(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     is_mined: bool,
     variant: &Variant,
     mut constants: Vec<(&'static str, f64)>,
@@ -84,12 +86,13 @@ fn unit_program(file: File, variant: &Variant) -> Program {
     Program { label: file.name.into(), header, files, constants }
 }
 
-pub(crate) fn programs(loss: &dyn Loss, comparison: Comparison) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition, comparison: Comparison) -> Vec<Program> {
     let mut variants = Vec::new();
     for software in [true, false] {
         for subgroups in [None, Some(if software { [8, 8] } else { [32, 32] }), Some([8, 32])] {
             for columns in [128, 2000, 100_000] {
-                let variant = threads_per_row(&Adapter { software, subgroups, lanes: 1024 }, columns);
+                let variant =
+                    threads_per_row(&Adapter { software, subgroups, lanes: 1024 }, columns);
                 if !variants.contains(&variant) {
                     variants.push(variant);
                 }
@@ -119,7 +122,7 @@ struct Side {
 /// What the commands of one call share.
 struct Plan<'a> {
     gpu: &'a Gpu,
-    loss: &'a dyn Loss,
+    loss: &'a dyn LossDefinition,
     job: &'a MultiInputJob,
     rows: usize,
     columns: usize,
@@ -224,8 +227,10 @@ impl Plan<'_> {
         let labels =
             job.arguments.iter().find(|bound| self.is_label(bound.name)).map(|bound| &bound.buffer);
         // Many lanes where each has pairs of its own to look for.
-        let variant =
-            threads_per_row(&Adapter::of(self.gpu), if self.marks.is_some() { usize::MAX } else { self.rows });
+        let variant = threads_per_row(
+            &Adapter::of(self.gpu),
+            if self.marks.is_some() { usize::MAX } else { self.rows },
+        );
         let (workgroups, block) = match self.marks {
             Some(_) => (count, 1),
             None => self.blocks(&variant, count as usize, self.rows),
@@ -271,7 +276,7 @@ impl Plan<'_> {
     }
 }
 
-fn check_mined(gpu: &Gpu, loss: &dyn Loss, rows: usize) -> Result<()> {
+fn check_mined(gpu: &Gpu, loss: &dyn LossDefinition, rows: usize) -> Result<()> {
     let in_pairs = loss.constants().contains(&("SEMI_HARD", 1.0));
     let most = if in_pairs { MOST_MINED_IN_PAIRS } else { MOST_MINED };
     if !gpu.is_software() || rows <= most {
@@ -287,7 +292,7 @@ fn check_mined(gpu: &Gpu, loss: &dyn Loss, rows: usize) -> Result<()> {
 
 pub(crate) fn commands(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     comparison: Comparison,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
@@ -309,7 +314,7 @@ pub(crate) fn commands(
         dummy: gpu.buffer("nothing", 4)?,
         commands: Vec::new(),
     };
-    let is_second = |bound: &&crate::templates::multi_input::gpu::Bound| !plan.is_label(bound.name);
+    let is_second = |bound: &&Bound| !plan.is_label(bound.name);
     let second = job.arguments.get(1).filter(is_second).map(|bound| bound.buffer.clone());
     let left = plan.side(&job.arguments[0].buffer, comparison.normalizes)?;
     let mut gradients = vec![left.gradient.clone()];

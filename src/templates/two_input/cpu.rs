@@ -7,14 +7,20 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::simd;
-use crate::losses::{TwoInput, TwoInputTerms};
+use crate::templates::argument::Argument;
 use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
+use crate::templates::two_input::{TwoInput, TwoInputTerms};
 
 /// Rows of at least so many elements that one thread takes at a time.
 const PIECE: usize = 1 << 14;
 
 /// The frame around a loss.
-pub struct TwoInputTemplate<'a, L>(pub &'a L);
+pub struct TwoInputTemplate<'a, L> {
+    /// The loss.
+    pub loss: &'a L,
+    /// Its inputs.
+    pub arguments: &'static [Argument],
+}
 
 impl<L: TwoInput> TwoInputTemplate<'_, L> {
     fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
@@ -38,8 +44,10 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
                     simd::dispatch(
                         #[inline(always)]
                         || match truths.map(|truths| &truths[range]) {
-                            Some(truths) => plain(self.0, inputs, |k| truths[k], scales, outputs),
-                            None => plain(self.0, inputs, |_| R::ZERO, scales, outputs),
+                            Some(truths) => {
+                                plain(self.loss, inputs, |k| truths[k], scales, outputs)
+                            }
+                            None => plain(self.loss, inputs, |_| R::ZERO, scales, outputs),
                         },
                     );
                     return;
@@ -51,10 +59,12 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
                     let truth = truths.map_or(R::ZERO, |truths| truths[i]);
                     let (mut value, mut derivatives) = (R::ZERO, [R::ZERO; 2]);
                     if let Some(weight) = call.weight_of(i) {
-                        let pair = guarded(self.0, firsts.values[i], second, truth);
+                        let pair = guarded(self.loss, firsts.values[i], second, truth);
                         let derivative = weight * call.upstream_of(i);
-                        (value, derivatives) =
-                            (weight * pair.value, [derivative * pair.first, derivative * pair.second]);
+                        (value, derivatives) = (
+                            weight * pair.value,
+                            [derivative * pair.first, derivative * pair.second],
+                        );
                     }
                     values[k] = value;
                     firsts_out[k] = derivatives[0];
@@ -78,7 +88,8 @@ fn plain<R: Real, L: TwoInput>(
     let loss = &loss.clone();
     let length = values.len();
     let (firsts, seconds) = (&firsts[..length], &seconds[..length]);
-    let (first_derivatives, second_derivatives) = (&mut first_derivatives[..length], &mut second_derivatives[..length]);
+    let (first_derivatives, second_derivatives) =
+        (&mut first_derivatives[..length], &mut second_derivatives[..length]);
     for k in 0..length {
         let pair = guarded(loss, firsts[k], seconds[k], truth_of(k));
         values[k] = value_scale * pair.value;
@@ -102,13 +113,13 @@ fn guarded<R: Real, L: TwoInput>(loss: &L, first: R, second: R, truth: R) -> Two
 
 impl<L: TwoInput> MultiInputCpu for TwoInputTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
-        let arguments = self.0.arguments();
+        let arguments = self.arguments;
         let (first, second) = (arguments[0].name, arguments[1].name);
         let shape = shapes.of(first).to_vec();
         let rows = &shape[..shape.len().saturating_sub(1)];
         let found = shapes.of(second);
         // [rows, 1] says the same as [rows].
-        let is_per_row = self.0.second_per_row()
+        let is_per_row = self.loss.second_per_row()
             && shape.len() > 1
             && (found == rows || found == [rows, &[1]].concat());
         if !is_per_row {
@@ -123,10 +134,11 @@ impl<L: TwoInput> MultiInputCpu for TwoInputTemplate<'_, L> {
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
         let shape = |number: usize| {
             // Odd rows: so that the judges see both forms.
-            let is_per_row = number == 1 && self.0.second_per_row() && rows % 2 == 1 && columns > 1;
+            let is_per_row =
+                number == 1 && self.loss.second_per_row() && rows % 2 == 1 && columns > 1;
             if is_per_row { vec![rows] } else { vec![rows, columns] }
         };
-        let arguments = self.0.arguments().iter().enumerate();
+        let arguments = self.arguments.iter().enumerate();
         arguments.map(|(number, argument)| Example::of(argument.name, &shape(number))).collect()
     }
 

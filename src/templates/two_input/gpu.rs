@@ -1,15 +1,15 @@
 //! The frame over pairs: its parameters, its commands.
 
-use crate::losses::Loss;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::MAX_LOOP_ITERATIONS;
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{Bound, MultiInputJob, MultiInputResults};
+use crate::templates::definition::LossDefinition;
+use crate::templates::job::flag;
+use crate::templates::multi_input::job::{Bound, MultiInputJob, MultiInputResults};
+use crate::templates::parts::{along, binding_elements, parts};
 use crate::templates::pointwise::gpu as pointwise;
-use crate::templates::{
-    LANES, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, along, binding_elements, flag, parts, program,
-};
+use crate::templates::program::{LANES, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, program};
 use crate::{Error, Result};
 
 const PAIRS: File = crate::runtime::wgsl::shader!("templates/two_input/two_input.wgsl");
@@ -36,7 +36,7 @@ struct RowSumsParams {
     reserved: [u32; 2],
 }
 
-fn frame(loss: &dyn Loss, software: bool, switches: [f64; 4]) -> Program {
+fn frame(loss: &dyn LossDefinition, software: bool, switches: [f64; 4]) -> Program {
     let [has_weights, each, has_truth, second_per_row] = switches;
     let constants = vec![
         ("WORKGROUP", if software { 8.0 } else { 256.0 }),
@@ -52,7 +52,7 @@ fn frame(loss: &dyn Loss, software: bool, switches: [f64; 4]) -> Program {
     )
 }
 
-pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let sets = [true, false].into_iter().flat_map(|software| [0.0, 1.0].map(|on| (software, on)));
     let mut programs: Vec<Program> =
         sets.map(|(software, on)| frame(loss, software, [on; 4])).collect();
@@ -88,7 +88,7 @@ fn row_sums_program(lanes: usize) -> Program {
 
 pub(crate) fn commands(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let software = gpu.is_software();

@@ -3,10 +3,9 @@
 
 use crate::cpu::matmul::Layout;
 use crate::cpu::random::Random;
-use crate::losses;
-use crate::losses::{Domain, Family, Frame, Loss};
+use crate::losses::{Domain, Family, Frame, LossDefinition};
 use crate::templates::multi_input::cpu::Example;
-use crate::{Error, Result};
+use crate::{Error, Result, losses};
 
 /// A benchmark case.
 #[derive(Clone, Debug, PartialEq)]
@@ -274,12 +273,12 @@ impl Case {
         self.kind == Kind::Loss && self.loss().is_ok_and(|loss| loss.targets().takes_labels())
     }
 
-    pub(crate) fn loss(&self) -> Result<Box<dyn Loss>> {
+    pub(crate) fn loss(&self) -> Result<Box<dyn LossDefinition>> {
         losses::from_name(self.name, &serde_json::Value::Null)
     }
 
     /// Random predictions for the loss.
-    pub(crate) fn predictions(&self, loss: &dyn Loss) -> Vec<f32> {
+    pub(crate) fn predictions(&self, loss: &dyn LossDefinition) -> Vec<f32> {
         let normal = normal(self.elements(), 1);
         match loss.predictions() {
             Domain::LogDistribution => logarithms_of_softmax(normal, self.columns()),
@@ -290,7 +289,7 @@ impl Case {
     }
 
     /// Random dense targets for the loss.
-    pub(crate) fn targets(&self, loss: &dyn Loss) -> Vec<f32> {
+    pub(crate) fn targets(&self, loss: &dyn LossDefinition) -> Vec<f32> {
         let mut random = Random::new(2, 0);
         let elements = self.elements();
         match loss.targets() {
@@ -321,7 +320,7 @@ impl Case {
     }
 
     /// The inputs of a multi-input loss: floating-point ones and integer ones.
-    pub(crate) fn arguments(&self, loss: &dyn Loss) -> [Vec<(Example, Vec<f32>)>; 2] {
+    pub(crate) fn arguments(&self, loss: &dyn LossDefinition) -> [Vec<(Example, Vec<f32>)>; 2] {
         let Family::MultiInput(_, host) = loss.family() else { return Default::default() };
         let (rows, columns) = (self.elements() / self.columns(), self.columns());
         let made = host.example(rows, columns).into_iter().enumerate().map(|(number, example)| {

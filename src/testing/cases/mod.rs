@@ -10,9 +10,8 @@ use serde_json::{Map, Number, Value, json};
 
 use crate::criterion::inputs;
 use crate::criterion::inputs::Inputs;
-use crate::losses;
-use crate::losses::Loss;
-use crate::{Criterion, Device, Error, OnEmpty, Reduction, Result};
+use crate::losses::LossDefinition;
+use crate::{Criterion, Device, Error, OnEmpty, Reduction, Result, losses};
 
 /// The answer to one case: `{"name", "value", "gradients", "count"}` for a loss, `{"name",
 /// "parameters": {"1": tensor, …}}` for an optimizer, `{"name", "learning_rate": […]}` for a
@@ -80,7 +79,10 @@ fn check_keys(case: &Value, known: &[&str]) -> Result<()> {
 }
 
 /// The loss, its reduction and its empty-mean behaviour, from one object of options.
-fn loss_of(name: &str, options: &Value) -> Result<(Box<dyn losses::Loss>, Reduction, OnEmpty)> {
+fn loss_of(
+    name: &str,
+    options: &Value,
+) -> Result<(Box<dyn losses::LossDefinition>, Reduction, OnEmpty)> {
     losses::entry(name)?;
     let mut own = match options {
         Value::Null => Map::new(),
@@ -130,7 +132,7 @@ enum Tensor {
 }
 
 impl Tensors {
-    fn read(loss: &dyn Loss, given: &Map<String, Value>) -> Result<Self> {
+    fn read(loss: &dyn LossDefinition, given: &Map<String, Value>) -> Result<Self> {
         let owner = loss.name();
         let mut tensors = Tensors::default();
         let rank = |value: &Value| value.get("shape").and_then(Value::as_array).map_or(0, Vec::len);
@@ -219,9 +221,7 @@ const LARGEST_INTEGER: f64 = 9_007_199_254_740_992.0;
 fn whole_numbers(loss: &str, name: &str, value: &Value) -> Result<ArrayD<i64>> {
     read_tensor(loss, name, value, "an integer", |v| {
         v.as_i64().or_else(|| {
-            v.as_f64()
-                .filter(|x| x.fract() == 0.0 && x.abs() <= LARGEST_INTEGER)
-                .map(|x| x as i64)
+            v.as_f64().filter(|x| x.fract() == 0.0 && x.abs() <= LARGEST_INTEGER).map(|x| x as i64)
         })
     })
 }

@@ -2,7 +2,7 @@
 
 use gradus::Targets;
 use gradus::data::{Dataset, Target, TargetKind};
-use gradus::losses::{CATALOGUE, Domain, Loss};
+use gradus::losses::{CATALOGUE, Domain, LossDefinition};
 use ndarray::{Array1, Array2};
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ const MIXED: [&str; 5] = ["huber", "pseudo_huber", "smooth_l1", "log_cosh", "cau
 
 /// Kind of target that a loss takes. Numbers are standardized only for losses of errors:
 /// standardizing would change a loss that takes logarithms or ratios of the targets.
-pub fn target_kind(loss: &dyn Loss) -> TargetKind {
+pub fn target_kind(loss: &dyn LossDefinition) -> TargetKind {
     let inside = loss.inner().unwrap_or(loss);
     match inside.targets() {
         targets if targets.pads() => TargetKind::Numbers,
@@ -68,7 +68,7 @@ pub fn target_kind(loss: &dyn Loss) -> TargetKind {
 /// Factor from a loss of standardized targets to the loss in the targets' own unit; `unit` is the
 /// size of one encoded unit. None if there is no single factor: a loss with a threshold, e.g.
 /// huber, is reported for the standardized targets.
-pub fn loss_in_unit(loss: &dyn Loss, unit: f64) -> Option<f64> {
+pub fn loss_in_unit(loss: &dyn LossDefinition, unit: f64) -> Option<f64> {
     let no_margin = loss.options().get("epsilon").and_then(Value::as_f64).unwrap_or(0.0) == 0.0;
     match loss.name() {
         name if SQUARED.contains(&name) && no_margin => Some(unit * unit),
@@ -79,7 +79,7 @@ pub fn loss_in_unit(loss: &dyn Loss, unit: f64) -> Option<f64> {
 
 /// Reason why no file can provide a loss's inputs, with alternatives; none for losses that train on
 /// labels, numbers or lists.
-pub fn unfit(loss: &dyn Loss) -> Option<String> {
+pub fn unfit(loss: &dyn LossDefinition) -> Option<String> {
     let (name, arguments) = (loss.name(), loss.arguments());
     if loss.inner().is_some_and(|inner| matches!(inner.targets(), Domain::Class | Domain::Label)) {
         return None;
@@ -122,7 +122,7 @@ pub struct Task {
 
 impl Task {
     /// Derives the task from the loss: numbers for a regression loss, classes otherwise.
-    pub fn of(loss: &dyn Loss, dataset: &Dataset) -> Outcome<Self> {
+    pub fn of(loss: &dyn LossDefinition, dataset: &Dataset) -> Outcome<Self> {
         let name = loss.name();
         // A loss fused with the last layer has the requirements of its inner loss.
         let loss = loss
@@ -270,7 +270,7 @@ fn classes(loss: &str, dataset: &Dataset) -> Outcome<usize> {
 
 /// The losses that take labels or numbers.
 fn trainable() -> Vec<&'static str> {
-    let fits = |loss: &dyn Loss| {
+    let fits = |loss: &dyn LossDefinition| {
         let is_open =
             matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Probability);
         let is_class = !matches!(

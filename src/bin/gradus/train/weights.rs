@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use clap::Args;
 use gradus::data::{Dataset, Header, Table, TableOptions, Target};
-use gradus::losses::Loss;
+use gradus::losses::LossDefinition;
 use gradus::{ClassWeight, Fit, Model};
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ impl WeightOptions {
     }
 
     /// Checks that the weights apply to the targets, before a device is opened.
-    pub fn check(&self, parts: &Prepared, loss: &dyn Loss) -> Outcome {
+    pub fn check(&self, parts: &Prepared, loss: &dyn LossDefinition) -> Outcome {
         let refused = |flag: &str, why: &str| {
             Err(Failure::Failed(format!("{flag}: {}: {why}; leave it out", loss.name())))
         };
@@ -95,7 +95,7 @@ impl WeightOptions {
         self.of_classes(parts).map(|_| ())
     }
 
-    fn takes_pos_weight(&self, loss: &dyn Loss) -> bool {
+    fn takes_pos_weight(&self, loss: &dyn LossDefinition) -> bool {
         loss.inputs().iter().any(|input| input.name == "pos_weight")
     }
 
@@ -116,7 +116,12 @@ impl WeightOptions {
     }
 
     /// Adds the requested weights, on top of those of a resumed training run.
-    pub fn add_to(&self, mut fit: Fit, parts: &Prepared, loss: Option<&dyn Loss>) -> Outcome<Fit> {
+    pub fn add_to(
+        &self,
+        mut fit: Fit,
+        parts: &Prepared,
+        loss: Option<&dyn LossDefinition>,
+    ) -> Outcome<Fit> {
         if matches!(self.class_weight, Some(ClassWeights::None)) {
             fit = fit.clear_class_weight();
         }

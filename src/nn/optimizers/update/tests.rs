@@ -4,6 +4,9 @@ use std::mem::offset_of;
 
 use crate::Gpu;
 use crate::nn::optimizers;
+use crate::nn::optimizers::clip::Clip;
+use crate::nn::optimizers::span::ParameterSpan;
+use crate::nn::optimizers::step::GradientTransform;
 use crate::nn::optimizers::update::job::{OptimizerParams, Update};
 use crate::nn::optimizers::update::maker::{AverageParams, ClipParams, NormParams, clip};
 use crate::nn::optimizers::update::per_tensor::CombineParams;
@@ -11,7 +14,6 @@ use crate::nn::optimizers::update::programs::{
     average_program, clip_program, combine_program, norm_program, optimizer_program,
 };
 use crate::nn::optimizers::update::*;
-use crate::nn::optimizers::{Clip, GradientTransform, ParameterSpan};
 use crate::runtime::device::GpuOptions;
 use crate::runtime::kernel::Program;
 use crate::runtime::wgsl;

@@ -8,8 +8,9 @@ use crate::nn::ops::metrics;
 use crate::nn::train::engine::TrainingSpec;
 use crate::nn::train::gpu::plan::{Joined, Planning};
 use crate::nn::train::gpu::state::{GpuEngine, Kind};
+use crate::templates::job::{Buffers, Divisor, Job, Per};
+use crate::templates::normalizer;
 use crate::templates::normalizer::{Labels, NOTES, Values};
-use crate::templates::{Buffers, Divisor, Job, Per, normalizer};
 use crate::{Result, templates};
 
 /// Some rows of a batch, with their targets.
@@ -107,7 +108,7 @@ impl GpuEngine {
     ) -> Result<Found> {
         let (gpu, loss, data) = (&self.gpu, &*training_spec.loss, planning.data);
         let job = Job { rows: chunk.rows.len(), ..job.clone() };
-        let values_length = templates::values_length(gpu, loss, &job) + chunk.rows.len();
+        let values_length = templates::launch::values_length(gpu, loss, &job) + chunk.rows.len();
         let buffers = Buffers {
             predictions: planning.predictions()?,
             targets: chunk.targets.clone(),
@@ -121,7 +122,7 @@ impl GpuEngine {
             result: result.clone(),
             dummy: planning.recorder.dummy()?,
         };
-        let (kernel, parts) = templates::kernel_commands(gpu, loss, &job, &buffers)?;
+        let (kernel, parts) = templates::launch::kernel_commands(gpu, loss, &job, &buffers)?;
         planning.recorder.extend(kernel);
         if let Some(metric) = training_spec.metric {
             let sizes =

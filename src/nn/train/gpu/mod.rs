@@ -31,7 +31,7 @@ use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Reading, padded};
-use crate::templates::MASKED;
+use crate::templates::job::MASKED;
 use crate::{Error, Result};
 
 pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;

@@ -13,10 +13,11 @@ use crate::nn::train::gpu::state::{Data, Gather, GpuEngine, Key, Kind, MOST_AT_O
 use crate::nn::train::gpu::table::Table;
 use crate::runtime::kernel::Slice;
 use crate::runtime::recorder::{Recorder, UNIFORM_STRIDE};
+use crate::templates::job::{Buffers, Divisor, Job, Per};
 use crate::templates::linear::cpu::{MOST_BYTES, chunk_rows};
 use crate::templates::listwise::gpu::units_of_lists;
+use crate::templates::normalizer;
 use crate::templates::normalizer::{NOTES, Share, Values};
-use crate::templates::{Buffers, Divisor, Job, Per, normalizer};
 use crate::{Result, templates};
 
 /// A plan under construction.
@@ -190,7 +191,7 @@ impl GpuEngine {
         let (gpu, key, data) = (&self.gpu, planning.key, planning.data);
         let (loss, predictions) = (&*training_spec.loss, planning.predictions()?);
         let job = self.job(key, training_spec, data);
-        let values_length = templates::values_length(gpu, loss, &job);
+        let values_length = templates::launch::values_length(gpu, loss, &job);
         let buffers = Buffers {
             predictions,
             targets: planning.targets.clone(),
@@ -211,7 +212,7 @@ impl GpuEngine {
             let values = Values { share: Share::Several(&units), ..Values::plain(key.rows) };
             planning.recorder.extend(normalizer::count(gpu, &values, &buffers.result)?);
         }
-        let (kernel, parts) = templates::kernel_commands(gpu, loss, &job, &buffers)?;
+        let (kernel, parts) = templates::launch::kernel_commands(gpu, loss, &job, &buffers)?;
         planning.recorder.extend(kernel);
         if let Some(metric) = training_spec.metric {
             let sizes = [key.rows as u32, self.graph.outputs() as u32, parts.length as u32];

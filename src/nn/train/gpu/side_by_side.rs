@@ -141,7 +141,7 @@ fn ignored(data: &Data, training_spec: &TrainingSpec) -> Vec<bool> {
             let ignored = training_spec.loss.ignored();
             labels
                 .iter()
-                .map(|&label| crate::templates::rowwise::cpu::is_ignored(ignored, label))
+                .map(|&label| crate::templates::rowwise::rows::is_ignored(ignored, label))
                 .collect()
         }
         _ => Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::losses::{Family, Loss};
+use crate::losses::{Family, LossDefinition};
 use crate::nn::embedding::kernels::Sizes;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::ops::gather::GatherParams;
@@ -81,7 +81,7 @@ impl Data {
 
 impl Data {
     /// The weights of columns as a loss's kernel takes them.
-    pub(super) fn column_weights(&self, loss: &dyn Loss) -> Option<wgpu::Buffer> {
+    pub(super) fn column_weights(&self, loss: &dyn LossDefinition) -> Option<wgpu::Buffer> {
         let [plain, behind_classes] = self.positive.as_ref()?;
         Some(
             if matches!(loss.family(), Family::Pointwise(_)) { plain } else { behind_classes }
@@ -90,7 +90,7 @@ impl Data {
     }
 
     /// Whether those of the positive sides lie behind those of the classes.
-    pub(super) fn has_positive_behind_classes(&self, loss: &dyn Loss) -> bool {
+    pub(super) fn has_positive_behind_classes(&self, loss: &dyn LossDefinition) -> bool {
         self.positive.is_some() && !matches!(loss.family(), Family::Pointwise(_))
     }
 }

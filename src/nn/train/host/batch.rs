@@ -2,10 +2,11 @@
 
 use crate::cpu::Broadcast;
 use crate::cpu::real::Real;
-use crate::losses::{CpuReal, Family};
+use crate::losses::Family;
 use crate::nn::train::engine::{Batch, Lists, Metric, Outcome, TrainingSpec};
-use crate::templates::pointwise::cpu::Points;
-use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
+use crate::templates::pointwise::Points;
+use crate::templates::precision::CpuReal;
+use crate::templates::rowwise::rows::{Rows, Targets, is_ignored};
 
 /// Resizes a buffer; new numbers are 0.
 pub(crate) fn resize<R: Real>(values: &mut Vec<R>, length: usize) {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::cpu::real::Real;
-use crate::losses::CpuReal;
 use crate::nn::embedding::host::Table;
 use crate::nn::graph::cpu::{CpuWalk, Weights};
 use crate::nn::graph::fuse;
@@ -23,6 +22,7 @@ use crate::nn::train::engine::{
 };
 use crate::nn::train::host::batch::HostBatch;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
+use crate::templates::precision::CpuReal;
 
 /// Parameters, gradients and states in host memory.
 #[derive(Debug)]

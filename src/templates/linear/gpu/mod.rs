@@ -2,7 +2,6 @@
 //! of the loss behind the layer. The twin of `src/host/linear.rs`.
 
 use crate::Result;
-use crate::losses::Loss;
 use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
 use crate::nn::ops::matmul::kind::Kind;
@@ -13,9 +12,12 @@ use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::lanes_of;
 use crate::runtime::tensor::padded;
 use crate::runtime::wgsl::File;
+use crate::templates::definition::LossDefinition;
+use crate::templates::job::{Buffers, Divisor, Job, Per, flag};
+use crate::templates::launch::{kernel_commands, values_length};
 use crate::templates::linear::cpu::{MOST_BYTES, chunk_rows};
-use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
-use crate::templates::{Buffers, Divisor, Job, Per, flag, kernel_commands, sum, values_length};
+use crate::templates::multi_input::job::{MultiInputJob, MultiInputResults};
+use crate::templates::sum::sum;
 
 const COLUMN_SUMS: File = crate::runtime::wgsl::shader!("ops/reduce/column_sums.wgsl");
 
@@ -46,16 +48,16 @@ pub(crate) fn own_programs() -> [Program; 2] {
 }
 
 /// Those of the loss behind the layer are its own.
-pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let mut programs = own_programs().to_vec();
-    programs.extend(loss.inner().into_iter().flat_map(crate::templates::programs));
+    programs.extend(loss.inner().into_iter().flat_map(crate::templates::launch::programs));
     programs
 }
 
 /// What all chunks of a call share.
 struct Layer<'a> {
     gpu: &'a Gpu,
-    inner: &'a dyn Loss,
+    inner: &'a dyn LossDefinition,
     job: &'a MultiInputJob,
     features: usize,
     classes: usize,
@@ -88,7 +90,7 @@ struct Chunk {
 
 pub(crate) fn commands(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     commands_in_chunks(gpu, loss.inner().unwrap_or(loss), job, chosen_rows(gpu, job))
@@ -97,7 +99,7 @@ pub(crate) fn commands(
 /// The value of each row alone, of a job that asks for each, under this loss of the outputs.
 pub(crate) fn values(
     gpu: &Gpu,
-    inner: &dyn Loss,
+    inner: &dyn LossDefinition,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let (mut before, mut commands) = (Vec::new(), Vec::new());
@@ -116,7 +118,7 @@ pub(crate) fn values(
 /// The gradients, under this loss of the outputs.
 pub(crate) fn gradients(
     gpu: &Gpu,
-    inner: &dyn Loss,
+    inner: &dyn LossDefinition,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, Vec<wgpu::Buffer>)> {
     let (commands, results, _) = commands_in_chunks(gpu, inner, job, chosen_rows(gpu, job))?;
@@ -136,7 +138,7 @@ fn chunks(rows: usize, most: usize) -> impl Iterator<Item = Chunk> {
 /// Value and gradients in chunks of so many rows.
 fn commands_in_chunks(
     gpu: &Gpu,
-    inner: &dyn Loss,
+    inner: &dyn LossDefinition,
     job: &MultiInputJob,
     chunk: usize,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
@@ -192,7 +194,7 @@ impl<'a> Layer<'a> {
     /// The layer of a job with room for the outputs of so many rows; `None` where an input is missing.
     fn of(
         gpu: &'a Gpu,
-        inner: &'a dyn Loss,
+        inner: &'a dyn LossDefinition,
         job: &'a MultiInputJob,
         chunk: usize,
         before: &mut Vec<Command>,

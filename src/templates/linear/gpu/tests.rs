@@ -5,7 +5,7 @@ use crate::runtime::device::GpuOptions;
 use crate::templates::linear::cpu::LinearTemplate;
 use crate::templates::linear::gpu::*;
 use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
-use crate::templates::multi_input::gpu::Bound;
+use crate::templates::multi_input::job::Bound;
 
 const ROWS: usize = 512;
 const FEATURES: usize = 256;

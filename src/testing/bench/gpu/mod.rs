@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::cpu::matmul::Layout;
-use crate::losses::{Family, Frame, Loss};
+use crate::losses::{Family, Frame, LossDefinition};
 use crate::nn::activations::Identity;
 use crate::nn::ops::dense::kernels as dense;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
@@ -27,7 +27,7 @@ use crate::runtime::recorder::Recorder;
 use crate::runtime::tensor::{Tensor, shaped};
 use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes};
 use crate::templates::multi_input::gpu as multi_input;
-use crate::templates::multi_input::gpu::{Bound as Argument, MultiInputJob};
+use crate::templates::multi_input::job::{Bound as Argument, MultiInputJob};
 use crate::testing::bench::case::{Case, Kind, normal};
 use crate::testing::bench::count::Bound;
 use crate::testing::bench::gpu::clock::Clock;
@@ -152,7 +152,7 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
 /// Value and gradients of a multi-input loss; the ceilings copy the first input to its gradient.
 fn several(
     case: &Case,
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     frame: Frame,
     host: &dyn MultiInputCpu,
     gpu: &Gpu,

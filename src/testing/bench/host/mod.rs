@@ -12,12 +12,14 @@ use std::time::Instant;
 use crate::cpu::Broadcast;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::losses::{CpuReal, Family, Loss};
+use crate::losses::{Family, LossDefinition};
 use crate::nn::optimizers::{Adam, Optimizer};
 use crate::templates::multi_input::cpu as multi_input;
 use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
-use crate::templates::pointwise::cpu::{Points, PointwiseCpu};
-use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseCpu, Targets};
+use crate::templates::pointwise::{Points, PointwiseCpu};
+use crate::templates::precision::CpuReal;
+use crate::templates::rowwise::RowwiseCpu;
+use crate::templates::rowwise::rows::{Auxiliary, Rows, Targets};
 use crate::testing::bench::case::{Case, Kind, normal};
 use crate::testing::bench::count::Bound;
 use crate::testing::bench::sampling::{Ceiling, Prepared, Run};
@@ -228,7 +230,7 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
 }
 
 /// A multi-input loss.
-fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R>>) {
+fn several<R: Precision>(case: &Case, loss: Box<dyn LossDefinition>) -> (Run, Rc<Buffers<R>>) {
     let [numbers, whole] = case.arguments(&*loss);
     let names = loss.differentiated();
     let named = numbers.iter().filter(|(example, _)| names.contains(&example.name));
@@ -274,7 +276,7 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R
 }
 
 fn run_rows<R: Precision>(
-    loss: &dyn Loss,
+    loss: &dyn LossDefinition,
     rows: &Rows<R>,
     gradient: &mut [R],
     values: &mut [R],
@@ -301,7 +303,7 @@ fn points<'a, R: Real>(predictions: &'a [R], targets: &'a [R]) -> Points<'a, R> 
 }
 
 fn rows<'a, R: Real>(
-    loss: &'a dyn Loss,
+    loss: &'a dyn LossDefinition,
     logits: &'a [R],
     columns: usize,
     targets: Targets<'a, R>,

@@ -2,7 +2,8 @@
 
 use crate::cpu::real::Real;
 use crate::losses::CrossEntropy;
-use crate::templates::rowwise::cpu::{Rows, RowwiseCpu, Targets};
+use crate::templates::rowwise::RowwiseCpu;
+use crate::templates::rowwise::rows::{Rows, Targets};
 
 /// 70 rows: one is ignored, one masked, and four use the general path: NaN, ∞, only −∞, and a label
 /// at −∞.

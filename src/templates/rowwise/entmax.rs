@@ -3,7 +3,7 @@
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
-use crate::templates::rowwise::cpu::{Row, Target};
+use crate::templates::rowwise::rows::{Row, Target};
 
 /// Iteration limit of the threshold search; each step is a bisection or a Newton step.
 const MOST_STEPS: usize = 120;

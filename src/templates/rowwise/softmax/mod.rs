@@ -12,26 +12,19 @@
 //! sum along them would be a horizontal reduction. Rows with NaN, with infinities that determine
 //! the result, or without a finite maximum are computed by the general path, one at a time.
 
+pub(crate) mod label;
 mod short;
 
 use crate::cpu::real::{Real, single};
-use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
-use short::{SHORT, short_rows};
+use crate::templates::rowwise::rows::{Rows, Targets, is_ignored};
+use crate::templates::rowwise::softmax::label::{Derivatives, LabelOptions, LabelRow};
+use crate::templates::rowwise::softmax::short::{SHORT, short_rows};
 
 /// Numbers per chunk: one vector on AVX-512, two on AVX2, four on NEON.
 const CHUNK: usize = 16;
 
 /// Number of longer rows processed together, limited to as many as fit the second-level cache.
 const GROUP: usize = 16;
-
-/// Options of the loss.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LabelOptions {
-    /// Fraction of the target spread over all classes.
-    pub smoothing: f32,
-    /// Weight of lse².
-    pub z_loss: f32,
-}
 
 /// Value and gradient of the rows from `first` on, one row per value. `otherwise` is called for
 /// each row that needs the general path, with its index, its gradient and its value.
@@ -107,53 +100,6 @@ fn row_sums(
     let others = exponentials(logits, maximum, label, gradient) as f32;
     let spread = if options.smoothing == 0.0 { 0.0 } else { sum_below(logits, maximum) };
     LabelRow { maximum, below: logits[label] - maximum, others, spread }
-}
-
-/// Results of the passes over a row.
-#[derive(Clone, Copy, Default)]
-struct LabelRow {
-    maximum: f32,
-    /// The label's logit minus the maximum.
-    below: f32,
-    /// Σ e^(x − maximum) over all classes but the label.
-    others: f32,
-    /// Σ (x − maximum), for label smoothing.
-    spread: f32,
-}
-
-/// Coefficients that convert e^(x − maximum) to the gradient.
-#[derive(Clone, Copy, Default)]
-struct Derivatives {
-    value: f32,
-    factor: f32,
-    share: f32,
-    label: f32,
-}
-
-impl LabelRow {
-    /// With q = 1 − s + s/K at the label and s/K elsewhere: value ln T − (1 − s)(x_label − m) − s/K
-    /// Σ(x − m) + λ lse².
-    #[inline(always)]
-    fn derivatives(self, options: &LabelOptions, classes: usize, scale: f32) -> Derivatives {
-        let share = options.smoothing / classes as f32;
-        let label_exp = single::exp_below(self.below);
-        let total = self.others + label_exp;
-        let log_total =
-            f32::select(label_exp == 1.0, single::ln_1p(self.others), single::ln(total));
-        let lse = self.maximum + log_total;
-        let d_logit = 2.0 * options.z_loss * lse;
-        let value = log_total - (1.0 - options.smoothing) * self.below - share * self.spread
-            + f32::select(options.z_loss != 0.0, options.z_loss * lse * lse, 0.0);
-        let inverse = 1.0 / total;
-        let others_smoothed = options.smoothing - share;
-        let label = (others_smoothed - self.others * inverse) + d_logit * label_exp * inverse;
-        Derivatives {
-            value,
-            factor: scale * ((1.0 + d_logit) * inverse),
-            share: scale * share,
-            label: scale * label,
-        }
-    }
 }
 
 /// The largest value, ignoring NaN.

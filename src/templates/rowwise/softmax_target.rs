@@ -3,7 +3,7 @@
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
-use crate::templates::rowwise::cpu::{Row, Target};
+use crate::templates::rowwise::rows::{Row, Target};
 
 /// Softmax statistics that a loss is a function of; t is the target, p the probabilities.
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +130,8 @@ fn of_dense<R: Real>(
 /// digits.
 #[inline(always)]
 fn d_logit<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
-    let near = (found.cross_derivative + found.rest_derivative) - found.rest_derivative * statistics.rest;
+    let near =
+        (found.cross_derivative + found.rest_derivative) - found.rest_derivative * statistics.rest;
     let far = found.cross_derivative + found.rest_derivative * statistics.probability;
     R::select(statistics.probability > R::new(0.5), near, far)
 }

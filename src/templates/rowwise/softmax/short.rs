@@ -1,8 +1,8 @@
 //! Short rows of labels, transposed in tiles: each vector holds the same class of many rows.
 
 use crate::cpu::real::{Real, single};
-use crate::cpu::softmax::{LabelOptions, LabelRow};
-use crate::templates::rowwise::cpu::{Rows, is_ignored};
+use crate::templates::rowwise::rows::{Rows, is_ignored};
+use crate::templates::rowwise::softmax::label::{LabelOptions, LabelRow};
 
 /// Rows in a tile.
 pub(crate) const TILE: usize = 64;

@@ -1,25 +1,24 @@
-//! The two precisions of the host, each with its own way into a loss behind `dyn Loss`.
+//! The two precisions of the CPU, each with its way into a loss.
 
 use std::borrow::Cow;
 
 use crate::cpu::real::Real;
-use crate::losses::loss::Loss;
+use crate::templates::definition::{Family, LossDefinition};
 use crate::templates::multi_input::cpu::{MultiInput, MultiInputCpu};
-use crate::templates::pointwise::cpu::Points;
-use crate::templates::rowwise::cpu::{Auxiliary, Rows};
-use crate::templates::traits::Family;
+use crate::templates::pointwise::Points;
+use crate::templates::rowwise::rows::{Auxiliary, Rows};
 
 /// The two precisions of the host, each with its way into a loss.
 pub(crate) trait CpuReal: Real + Default {
     fn from_f32s(values: &[f32]) -> Cow<'_, [Self]>;
     fn pointwise(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         points: &Points<Self>,
         gradient: &mut [Self],
         values: &mut [Self],
     ) -> f64;
     fn rowwise(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         rows: &Rows<Self>,
         gradient: &mut [Self],
         values: &mut [Self],
@@ -31,8 +30,8 @@ pub(crate) trait CpuReal: Real + Default {
         gradients: &mut [Vec<Self>],
         values: &mut [Self],
     );
-    fn pointwise_curvature(loss: &dyn Loss, points: &Points<Self>, hessian: &mut [Self]);
-    fn rowwise_curvature(loss: &dyn Loss, rows: &Rows<Self>, hessian: &mut [Self]);
+    fn pointwise_curvature(loss: &dyn LossDefinition, points: &Points<Self>, hessian: &mut [Self]);
+    fn rowwise_curvature(loss: &dyn LossDefinition, rows: &Rows<Self>, hessian: &mut [Self]);
 }
 
 impl CpuReal for f32 {
@@ -41,7 +40,7 @@ impl CpuReal for f32 {
     }
 
     fn pointwise(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         points: &Points<f32>,
         gradient: &mut [f32],
         values: &mut [f32],
@@ -53,7 +52,7 @@ impl CpuReal for f32 {
     }
 
     fn rowwise(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         rows: &Rows<f32>,
         gradient: &mut [f32],
         values: &mut [f32],
@@ -73,13 +72,13 @@ impl CpuReal for f32 {
         host.run_f32(call, gradients, values);
     }
 
-    fn pointwise_curvature(loss: &dyn Loss, points: &Points<f32>, hessian: &mut [f32]) {
+    fn pointwise_curvature(loss: &dyn LossDefinition, points: &Points<f32>, hessian: &mut [f32]) {
         if let Family::Pointwise(host) = loss.family() {
             host.curvature_f32(points, hessian);
         }
     }
 
-    fn rowwise_curvature(loss: &dyn Loss, rows: &Rows<f32>, hessian: &mut [f32]) {
+    fn rowwise_curvature(loss: &dyn LossDefinition, rows: &Rows<f32>, hessian: &mut [f32]) {
         if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
             host.curvature_f32(rows, hessian);
         }
@@ -92,7 +91,7 @@ impl CpuReal for f64 {
     }
 
     fn pointwise(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         points: &Points<f64>,
         gradient: &mut [f64],
         values: &mut [f64],
@@ -104,7 +103,7 @@ impl CpuReal for f64 {
     }
 
     fn rowwise(
-        loss: &dyn Loss,
+        loss: &dyn LossDefinition,
         rows: &Rows<f64>,
         gradient: &mut [f64],
         values: &mut [f64],
@@ -124,13 +123,13 @@ impl CpuReal for f64 {
         host.run_f64(call, gradients, values);
     }
 
-    fn pointwise_curvature(loss: &dyn Loss, points: &Points<f64>, hessian: &mut [f64]) {
+    fn pointwise_curvature(loss: &dyn LossDefinition, points: &Points<f64>, hessian: &mut [f64]) {
         if let Family::Pointwise(host) = loss.family() {
             host.curvature_f64(points, hessian);
         }
     }
 
-    fn rowwise_curvature(loss: &dyn Loss, rows: &Rows<f64>, hessian: &mut [f64]) {
+    fn rowwise_curvature(loss: &dyn LossDefinition, rows: &Rows<f64>, hessian: &mut [f64]) {
         if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
             host.curvature_f64(rows, hessian);
         }

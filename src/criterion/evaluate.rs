@@ -1,0 +1,80 @@
+//! Value and gradient of arrays.
+
+use crate::criterion::call::Call;
+use crate::criterion::evaluation::Evaluation;
+use crate::criterion::inputs::{Inputs, Targets};
+use crate::criterion::multi_input::MultiInputCall;
+use crate::runtime::device::Device;
+use crate::templates::definition::Family;
+use crate::templates::precision::CpuReal;
+use crate::{Criterion, Result};
+
+impl Criterion {
+    /// Value and gradient of predictions against targets: `jax.value_and_grad`.
+    ///
+    /// Arrays of f64 are taken too, each number rounded to f32; labels are whole numbers of any type ([`crate::TargetElement`]).
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{CrossEntropy, Loss, Mse}};
+    /// use ndarray::array;
+    ///
+    /// let logits = array![[0.0_f64, 0.0], [0.0, 0.0]];
+    /// let step = CrossEntropy::new().on(&Device::cpu())?.value_and_gradient(&logits, &array![0_usize, 1])?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-6);
+    /// let error = Mse::new().on(&Device::cpu())?.value_and_gradient(&array![0.5], &array![1e300]).unwrap_err();
+    /// assert!(error.to_string().starts_with("mse: targets holds 1e300 at element 0; it must be a number within f32"));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shapes that do not fit, labels that are no class, targets of the wrong kind, numbers beyond f32; what the device reports.
+    pub fn value_and_gradient<'a>(
+        &self,
+        predictions: impl Into<Targets<'a>>,
+        targets: impl Into<Targets<'a>>,
+    ) -> Result<Evaluation> {
+        self.evaluate(&Inputs::new(predictions, targets))
+    }
+
+    /// Value and gradient with weights, masks and whatever else the loss takes.
+    ///
+    /// # Errors
+    /// As [`Criterion::value_and_gradient`].
+    pub fn evaluate(&self, inputs: &Inputs) -> Result<Evaluation> {
+        inputs.narrowed(&*self.loss, |inputs| self.evaluate_narrow(inputs))
+    }
+
+    /// As [`Criterion::evaluate`], of inputs without f64.
+    pub(super) fn evaluate_narrow(&self, inputs: &Inputs) -> Result<Evaluation> {
+        match &self.device {
+            Device::Gpu(gpu) => match self.loss.family() {
+                Family::MultiInput(frame, host) => {
+                    MultiInputCall::check(self, frame, host, inputs)?.on_gpu(gpu)
+                }
+                _ => Call::check(self, inputs)?.on_gpu(gpu),
+            },
+            Device::Cpu => self.on_host::<f32>(inputs),
+            Device::Reference => Ok(self.on_host::<f64>(inputs)?.map(|g| g as f32)),
+        }
+    }
+
+    /// As [`Criterion::evaluate`] with the gradient in f64: all digits of the reference device.
+    ///
+    /// # Errors
+    /// As [`Criterion::evaluate`].
+    pub fn evaluate_f64(&self, inputs: &Inputs) -> Result<Evaluation<f64>> {
+        if matches!(self.device, Device::Reference) {
+            return inputs.narrowed(&*self.loss, |inputs| self.on_host::<f64>(inputs));
+        }
+        Ok(self.evaluate(inputs)?.map(f64::from))
+    }
+
+    pub(super) fn on_host<R: CpuReal>(&self, inputs: &Inputs) -> Result<Evaluation<R>> {
+        match self.loss.family() {
+            Family::MultiInput(frame, host) => {
+                MultiInputCall::check(self, frame, host, inputs)?.on_host()
+            }
+            _ => Call::check(self, inputs)?.on_host(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Value and gradient of a loss as arrays.
+
+use ndarray::ArrayD;
+
+/// Value and gradient of a loss, on the host.
+#[derive(Clone, Debug)]
+pub struct Evaluation<R = f32> {
+    /// Of shape [] when reduced; one for each element or row with [`Reduction::None`].
+    pub values: ArrayD<f64>,
+    /// The gradient with respect to the predictions, of their shape; with respect to the first of several inputs.
+    pub gradient: ArrayD<R>,
+    /// The gradients with respect to the other inputs of a loss of several, by name: the second number of a pair, the
+    /// positive and the negative of a triplet, the weight of a linear layer.
+    pub others: Vec<(&'static str, ArrayD<R>)>,
+    /// How many elements or rows took part: 0 if all were masked or ignored.
+    pub count: usize,
+    /// What was asked for with [`Inputs::auxiliary`].
+    pub auxiliaries: Option<Auxiliaries>,
+    /// What was asked for with [`Inputs::hessian`]: the second derivative by each prediction, of their shape.
+    pub hessian: Option<ArrayD<R>>,
+    /// The name of the input that `gradient` belongs to: `predictions`, or that of the first of several inputs.
+    pub first: &'static str,
+}
+
+impl<R> Evaluation<R> {
+    /// The reduced value; the sum of the values where they are not reduced.
+    pub fn value(&self) -> f64 {
+        self.values.sum()
+    }
+
+    /// The gradient with respect to an input, by its name: the predictions, the first of several inputs or one of
+    /// [`Evaluation::others`]. None for an input that the loss gives no gradient for.
+    pub fn gradient_of(&self, name: &str) -> Option<&ArrayD<R>> {
+        if name == self.first {
+            return Some(&self.gradient);
+        }
+        self.others.iter().find(|(other, _)| *other == name).map(|(_, gradient)| gradient)
+    }
+
+    /// The same with all gradients taken to another precision.
+    pub(super) fn map<S: Clone>(self, convert: impl Fn(R) -> S + Copy) -> Evaluation<S>
+    where
+        R: Clone,
+    {
+        Evaluation {
+            values: self.values,
+            gradient: self.gradient.map(|g| convert(g.clone())),
+            others: self
+                .others
+                .into_iter()
+                .map(|(name, g)| (name, g.map(|g| convert(g.clone()))))
+                .collect(),
+            count: self.count,
+            auxiliaries: self.auxiliaries,
+            hessian: self.hessian.map(|hessian| hessian.map(|h| convert(h.clone()))),
+            first: self.first,
+        }
+    }
+}
+
+/// What a class-axis loss hands back from the same pass, one for each row. Rows left out hold 0.
+#[derive(Clone, Debug)]
+pub struct Auxiliaries {
+    /// The values before the reduction, times the reduction's factor.
+    pub values: Vec<f64>,
+    /// Log-sum-exp of the logits.
+    pub lse: Vec<f64>,
+    /// The column of the largest logit, the first of several.
+    pub argmax: Vec<usize>,
+    /// Whether that is the label.
+    pub correct: Vec<bool>,
+    /// Entropy of the softmax, in nats.
+    pub entropy: Vec<f64>,
+    /// Probability of the label; 0 for dense targets.
+    pub target_probability: Vec<f64>,
+}
+
+impl Auxiliaries {
+    /// From the planes of numbers that the row-wise kernel leaves.
+    pub(super) fn of_planes(planes: &[f32], rows: usize) -> Self {
+        let wide = |n: usize| {
+            planes[n * rows..][..rows].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>()
+        };
+        Auxiliaries {
+            values: wide(0),
+            lse: wide(1),
+            argmax: wide(2).into_iter().map(|x| x as usize).collect(),
+            correct: wide(3).into_iter().map(|x| x != 0.0).collect(),
+            entropy: wide(4),
+            target_probability: wide(5),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What every loss's file needs.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Error, catalogue};
+
+pub(super) use crate::Result;
+pub(super) use crate::catalogue::{Entry, Options, options};
+pub(super) use crate::cpu::real::Real;
+pub(super) use crate::losses::inputs::{
+    CLASS_MASK, CLASS_WEIGHT, LABELLED_EMBEDDINGS, MOST_IGNORED, POS_WEIGHT,
+};
+pub(super) use crate::losses::loss::Filling;
+pub(super) use crate::templates::argument::{Argument, Domain, Input, Role};
+pub(super) use crate::templates::definition::{Family, LossDefinition};
+pub(super) use crate::templates::distance::{Distance, DistanceTerms};
+pub(super) use crate::templates::pointwise::Pointwise;
+pub(super) use crate::templates::preference::{Preference, PreferenceTerms};
+pub(super) use crate::templates::rowwise::Rowwise;
+pub(super) use crate::templates::sequence::Sequence;
+pub(super) use crate::templates::similarity::{Candidate, PoolOutcome, Share, Similarity, Term};
+pub(super) use crate::templates::two_input::{TwoInput, TwoInputTerms};
+
+/// The `make` of a loss's entry.
+pub(super) fn make<T: Filling + Default + DeserializeOwned + 'static>(
+    options: &Value,
+) -> Result<Box<dyn LossDefinition>> {
+    Ok(Box::new(catalogue::read::<T>(T::ENTRY.name, T::ENTRY.options, options)?))
+}
+
+/// Reads one label or a list of labels.
+pub(super) fn one_or_several<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<i64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrSeveral {
+        One(i64),
+        Several(Vec<i64>),
+    }
+    Ok(match OneOrSeveral::deserialize(deserializer)? {
+        OneOrSeveral::One(label) => vec![label],
+        OneOrSeveral::Several(labels) => labels,
+    })
+}
+
+/// Refuses an option whose value does not hold; written so that NaN is refused.
+pub(crate) fn require(
+    holds: bool,
+    owner: &Entry<dyn LossDefinition>,
+    name: &str,
+    found: f64,
+) -> Result<()> {
+    if holds {
+        return Ok(());
+    }
+    let choice = owner.options.iter().find(|choice| choice.name == name);
+    Err(Error::option(
+        owner.name,
+        name,
+        found,
+        choice.map_or("in its domain", |choice| choice.domain),
+    ))
+}

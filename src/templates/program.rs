@@ -1,0 +1,41 @@
+//! The program of a loss, and shader files that the templates share.
+
+use crate::runtime::kernel::Program;
+use crate::runtime::wgsl::File;
+use crate::templates::adaptor;
+use crate::templates::definition::LossDefinition;
+
+pub(super) const LANES: File = crate::runtime::wgsl::shader!("lib/lanes.wgsl");
+
+pub(super) const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");
+
+pub(super) const HALF: File = crate::runtime::wgsl::shader!("lib/half.wgsl");
+
+pub(super) const PARTIALS_LANE: File = crate::runtime::wgsl::shader!("lib/partials_lane.wgsl");
+
+pub(super) const PARTIALS_TREE: File = crate::runtime::wgsl::shader!("lib/partials_tree.wgsl");
+
+/// A loss's kernel: its frame, its filling, the switches of both.
+pub(super) fn program(
+    loss: &dyn LossDefinition,
+    frame: &[File],
+    constants: Vec<(&'static str, f64)>,
+) -> Program {
+    program_of(loss, false, frame, constants)
+}
+
+/// As [`program`], for the gradient or for the diagonal of the Hessian.
+pub(super) fn program_of(
+    loss: &dyn LossDefinition,
+    hessian: bool,
+    frame: &[File],
+    mut constants: Vec<(&'static str, f64)>,
+) -> Program {
+    let mut files = frame.to_vec();
+    let shader = loss.entry().shader;
+    files.push(shader);
+    files.extend(loss.helpers());
+    constants.extend(crate::runtime::adaptor::options(&shader, loss.constants()));
+    let header = adaptor::adaptor(loss, hessian);
+    Program { label: format!("{} ({})", loss.name(), frame[0].name), header, files, constants }
+}
