@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::array;
 use serde_json::Value;
 
 use crate::catalogue::Entry;
@@ -119,6 +118,8 @@ impl Pointwise for Custom {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::array;
+
     use crate::losses::Loss;
 
     use super::*;

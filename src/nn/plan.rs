@@ -9,7 +9,6 @@ use crate::nn::activations::Identity;
 use crate::nn::ops::dense::kernels;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
 use crate::nn::ops::matmul::Params;
-use crate::nn::*;
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::kernel::Command;
 use crate::runtime::recorder::Recorder;
@@ -242,9 +241,10 @@ fn on_gpu(
 
 #[cfg(test)]
 mod tests {
-    use crate::losses::Loss;
-    use crate::losses::{CrossEntropy, Mse};
     use ndarray::{Array2, ArrayD, array};
+
+    use super::*;
+    use crate::losses::{CrossEntropy, Loss, Mse};
 
     fn gpu() -> Device {
         Device::Gpu(
