@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<ApproxMrr>,
 };
 
-impl Filling for ApproxMrr {
+impl LossSpec for ApproxMrr {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
 

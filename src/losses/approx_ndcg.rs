@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<ApproxNdcg>,
 };
 
-impl Filling for ApproxNdcg {
+impl LossSpec for ApproxNdcg {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
 

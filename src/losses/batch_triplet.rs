@@ -72,7 +72,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<BatchTriplet>,
 };
 
-impl Filling for BatchTriplet {
+impl LossSpec for BatchTriplet {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
 

@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<BceWithLogits>,
 };
 
-impl Filling for BceWithLogits {
+impl LossSpec for BceWithLogits {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Probability;
     const INPUTS: &'static [Input] = &[Input {

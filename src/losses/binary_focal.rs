@@ -53,7 +53,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<BinaryFocal>,
 };
 
-impl Filling for BinaryFocal {
+impl LossSpec for BinaryFocal {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Probability;
 

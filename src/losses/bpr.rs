@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Bpr>,
 };
 
-impl Filling for Bpr {
+impl LossSpec for Bpr {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

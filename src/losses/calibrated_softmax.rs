@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<CalibratedSoftmax>,
 };
 
-impl Filling for CalibratedSoftmax {
+impl LossSpec for CalibratedSoftmax {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
     const HELPERS: &'static [File] =

@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<CategoricalHinge>,
 };
 
-impl Filling for CategoricalHinge {
+impl LossSpec for CategoricalHinge {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
 

@@ -48,7 +48,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Contrastive>,
 };
 
-impl Filling for Contrastive {
+impl LossSpec for Contrastive {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

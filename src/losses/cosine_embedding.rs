@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<CosineEmbedding>,
 };
 
-impl Filling for CosineEmbedding {
+impl LossSpec for CosineEmbedding {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

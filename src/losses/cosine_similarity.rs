@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<CosineSimilarity>,
 };
 
-impl Filling for CosineSimilarity {
+impl LossSpec for CosineSimilarity {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

@@ -58,7 +58,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Ctc>,
 };
 
-impl Filling for Ctc {
+impl LossSpec for Ctc {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

@@ -103,7 +103,7 @@ impl Dpo {
     }
 }
 
-impl Filling for Dpo {
+impl LossSpec for Dpo {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

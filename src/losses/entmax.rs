@@ -50,7 +50,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Entmax>,
 };
 
-impl Filling for Entmax {
+impl LossSpec for Entmax {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const HELPERS: &'static [File] =

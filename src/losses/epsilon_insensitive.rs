@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<EpsilonInsensitive>,
 };
 
-impl Filling for EpsilonInsensitive {
+impl LossSpec for EpsilonInsensitive {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

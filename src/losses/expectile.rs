@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Expectile>,
 };
 
-impl Filling for Expectile {
+impl LossSpec for Expectile {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

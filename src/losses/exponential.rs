@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Exponential>,
 };
 
-impl Filling for Exponential {
+impl LossSpec for Exponential {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Exponent;
     const TARGETS: Domain = Domain::Sign;

@@ -58,7 +58,7 @@ macro_rules! fused {
             }
         }
 
-        impl Filling for $name {
+        impl LossSpec for $name {
             const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
             const ARGUMENTS: &'static [Argument] = $arguments;
 
@@ -67,7 +67,7 @@ macro_rules! fused {
             }
 
             fn constants(&self) -> Vec<(&'static str, f64)> {
-                Filling::constants(&self.inner)
+                LossSpec::constants(&self.inner)
             }
 
             fused!(@frame $($average)?);
@@ -85,7 +85,7 @@ macro_rules! fused {
         }
 
         fn ignored(&self) -> &[i64] {
-            Filling::ignored(&self.inner)
+            LossSpec::ignored(&self.inner)
         }
     };
     (@frame $average:ident) => {

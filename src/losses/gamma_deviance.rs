@@ -39,7 +39,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<GammaDeviance>,
 };
 
-impl Filling for GammaDeviance {
+impl LossSpec for GammaDeviance {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Exponent;
     const TARGETS: Domain = Domain::Positive;

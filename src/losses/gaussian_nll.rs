@@ -49,7 +49,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<GaussianNll>,
 };
 
-impl Filling for GaussianNll {
+impl LossSpec for GaussianNll {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

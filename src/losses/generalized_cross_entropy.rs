@@ -48,7 +48,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<GeneralizedCrossEntropy>,
 };
 
-impl Filling for GeneralizedCrossEntropy {
+impl LossSpec for GeneralizedCrossEntropy {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];

@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<HingeEmbedding>,
 };
 
-impl Filling for HingeEmbedding {
+impl LossSpec for HingeEmbedding {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Sign;
 

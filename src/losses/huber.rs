@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Huber>,
 };
 
-impl Filling for Huber {
+impl LossSpec for Huber {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

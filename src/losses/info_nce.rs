@@ -58,7 +58,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<InfoNce>,
 };
 
-impl Filling for InfoNce {
+impl LossSpec for InfoNce {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

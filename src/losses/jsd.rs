@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Jsd>,
 };
 
-impl Filling for Jsd {
+impl LossSpec for Jsd {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::LogDistribution;
     const TARGETS: Domain = Domain::LogDistribution;

@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<KlDiv>,
 };
 
-impl Filling for KlDiv {
+impl LossSpec for KlDiv {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::LogDistribution;
     const TARGETS: Domain = Domain::Distribution;

@@ -53,7 +53,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Kto>,
 };
 
-impl Filling for Kto {
+impl LossSpec for Kto {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

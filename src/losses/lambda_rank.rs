@@ -57,7 +57,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<LambdaRank>,
 };
 
-impl Filling for LambdaRank {
+impl LossSpec for LambdaRank {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
     const HELPERS: &'static [File] =

@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<ListMle>,
 };
 
-impl Filling for ListMle {
+impl LossSpec for ListMle {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
 

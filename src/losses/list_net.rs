@@ -42,7 +42,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<ListNet>,
 };
 
-impl Filling for ListNet {
+impl LossSpec for ListNet {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
 

@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<LogCosh>,
 };
 
-impl Filling for LogCosh {
+impl LossSpec for LogCosh {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

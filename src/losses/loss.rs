@@ -15,7 +15,7 @@ use crate::{Result, catalogue};
 use crate::Error;
 
 /// What the file of a loss states. The blanket [`Loss`] makes the rest of it.
-pub(crate) trait Filling: Options + Debug + Send + Sync + Serialize {
+pub(crate) trait LossSpec: Options + Debug + Send + Sync + Serialize {
     const ENTRY: &'static Entry<dyn LossDefinition>;
     const PREDICTIONS: Domain = Domain::Real;
     const TARGETS: Domain = Domain::Real;
@@ -76,7 +76,7 @@ pub(crate) trait Filling: Options + Debug + Send + Sync + Serialize {
     }
 }
 
-impl<T: Filling> LossDefinition for T {
+impl<T: LossSpec> LossDefinition for T {
     fn entry(&self) -> &'static Entry<dyn LossDefinition> {
         T::ENTRY
     }
@@ -86,19 +86,19 @@ impl<T: Filling> LossDefinition for T {
     }
 
     fn family(&self) -> Family<'_> {
-        Filling::family(self)
+        LossSpec::family(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        Filling::constants(self)
+        LossSpec::constants(self)
     }
 
     fn predictions(&self) -> Domain {
-        Filling::predictions(self)
+        LossSpec::predictions(self)
     }
 
     fn targets(&self) -> Domain {
-        Filling::targets(self)
+        LossSpec::targets(self)
     }
 
     fn inputs(&self) -> &'static [Input] {
@@ -110,15 +110,15 @@ impl<T: Filling> LossDefinition for T {
     }
 
     fn inner(&self) -> Option<&dyn LossDefinition> {
-        Filling::inner(self)
+        LossSpec::inner(self)
     }
 
     fn ignored(&self) -> &[i64] {
-        Filling::ignored(self)
+        LossSpec::ignored(self)
     }
 
     fn mean_over_elements(&self) -> bool {
-        Filling::mean_over_elements(self)
+        LossSpec::mean_over_elements(self)
     }
 
     fn mean_over_class_weights(&self) -> bool {
@@ -126,7 +126,7 @@ impl<T: Filling> LossDefinition for T {
     }
 
     fn classes(&self, columns: usize) -> usize {
-        Filling::classes(self, columns)
+        LossSpec::classes(self, columns)
     }
 
     fn has_auxiliary(&self) -> bool {
@@ -134,11 +134,11 @@ impl<T: Filling> LossDefinition for T {
     }
 
     fn has_curvature(&self) -> bool {
-        Filling::has_curvature(self)
+        LossSpec::has_curvature(self)
     }
 
     fn passes(&self) -> u32 {
-        Filling::passes(self)
+        LossSpec::passes(self)
     }
 
     fn is_separable(&self) -> bool {
@@ -146,7 +146,7 @@ impl<T: Filling> LossDefinition for T {
     }
 
     fn helpers(&self) -> &'static [File] {
-        Filling::helpers(self)
+        LossSpec::helpers(self)
     }
 
     fn mean_over_pairs(&self) -> bool {

@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Lp>,
 };
 
-impl Filling for Lp {
+impl LossSpec for Lp {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

@@ -39,7 +39,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Mae>,
 };
 
-impl Filling for Mae {
+impl LossSpec for Mae {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Mape>,
 };
 
-impl Filling for Mape {
+impl LossSpec for Mape {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<ModifiedHuber>,
 };
 
-impl Filling for ModifiedHuber {
+impl LossSpec for ModifiedHuber {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Sign;
 

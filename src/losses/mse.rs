@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Mse>,
 };
 
-impl Filling for Mse {
+impl LossSpec for Mse {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

@@ -42,7 +42,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Msle>,
 };
 
-impl Filling for Msle {
+impl LossSpec for Msle {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

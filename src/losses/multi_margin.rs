@@ -49,7 +49,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<MultiMargin>,
 };
 
-impl Filling for MultiMargin {
+impl LossSpec for MultiMargin {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT];

@@ -53,7 +53,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<MultiSimilarity>,
 };
 
-impl Filling for MultiSimilarity {
+impl LossSpec for MultiSimilarity {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
 

@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<MultilabelMargin>,
 };
 
-impl Filling for MultilabelMargin {
+impl LossSpec for MultilabelMargin {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::ClassList;
     const HELPERS: &'static [File] =

@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<MultilabelSoftMargin>,
 };
 
-impl Filling for MultilabelSoftMargin {
+impl LossSpec for MultilabelSoftMargin {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Probability;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, POS_WEIGHT, CLASS_MASK];

@@ -89,7 +89,7 @@ impl Options for Nll {
     }
 }
 
-impl Filling for Nll {
+impl LossSpec for Nll {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::LogDistribution;
     const TARGETS: Domain = Domain::Label;

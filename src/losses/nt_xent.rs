@@ -51,7 +51,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<NtXent>,
 };
 
-impl Filling for NtXent {
+impl LossSpec for NtXent {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
 

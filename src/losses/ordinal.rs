@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Ordinal>,
 };
 
-impl Filling for Ordinal {
+impl LossSpec for Ordinal {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const IS_SEPARABLE: bool = true;

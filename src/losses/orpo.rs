@@ -50,7 +50,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Orpo>,
 };
 
-impl Filling for Orpo {
+impl LossSpec for Orpo {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

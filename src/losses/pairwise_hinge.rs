@@ -57,7 +57,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<PairwiseHinge>,
 };
 
-impl Filling for PairwiseHinge {
+impl LossSpec for PairwiseHinge {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
     const HELPERS: &'static [File] =

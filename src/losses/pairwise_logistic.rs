@@ -58,7 +58,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<PairwiseLogistic>,
 };
 
-impl Filling for PairwiseLogistic {
+impl LossSpec for PairwiseLogistic {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
     const HELPERS: &'static [File] =

@@ -57,7 +57,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<PairwiseSoftZeroOne>,
 };
 
-impl Filling for PairwiseSoftZeroOne {
+impl LossSpec for PairwiseSoftZeroOne {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
     const HELPERS: &'static [File] =

@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Perceptron>,
 };
 
-impl Filling for Perceptron {
+impl LossSpec for Perceptron {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Sign;
 

@@ -52,7 +52,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<PoissonNll>,
 };
 
-impl Filling for PoissonNll {
+impl LossSpec for PoissonNll {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::NonNegative;
 

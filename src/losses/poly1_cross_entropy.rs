@@ -48,7 +48,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Poly1CrossEntropy>,
 };
 
-impl Filling for Poly1CrossEntropy {
+impl LossSpec for Poly1CrossEntropy {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];

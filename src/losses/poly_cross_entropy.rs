@@ -104,7 +104,7 @@ impl Options for PolyCrossEntropy {
     }
 }
 
-impl Filling for PolyCrossEntropy {
+impl LossSpec for PolyCrossEntropy {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];

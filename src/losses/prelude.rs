@@ -12,7 +12,7 @@ pub(super) use crate::cpu::real::Real;
 pub(super) use crate::losses::inputs::{
     CLASS_MASK, CLASS_WEIGHT, LABELLED_EMBEDDINGS, MOST_IGNORED, POS_WEIGHT,
 };
-pub(super) use crate::losses::loss::Filling;
+pub(super) use crate::losses::loss::LossSpec;
 pub(super) use crate::templates::argument::{Argument, Domain, Input, Role};
 pub(super) use crate::templates::definition::{Family, LossDefinition};
 pub(super) use crate::templates::distance::{Distance, DistanceTerms};
@@ -24,7 +24,7 @@ pub(super) use crate::templates::similarity::{Candidate, PoolOutcome, Share, Sim
 pub(super) use crate::templates::two_input::{TwoInput, TwoInputTerms};
 
 /// The `make` of a loss's entry.
-pub(super) fn make<T: Filling + Default + DeserializeOwned + 'static>(
+pub(super) fn make<T: LossSpec + Default + DeserializeOwned + 'static>(
     options: &Value,
 ) -> Result<Box<dyn LossDefinition>> {
     Ok(Box::new(catalogue::read::<T>(T::ENTRY.name, T::ENTRY.options, options)?))

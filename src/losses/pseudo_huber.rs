@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<PseudoHuber>,
 };
 
-impl Filling for PseudoHuber {
+impl LossSpec for PseudoHuber {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

@@ -42,7 +42,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Quantile>,
 };
 
-impl Filling for Quantile {
+impl LossSpec for Quantile {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<RankingSoftmax>,
 };
 
-impl Filling for RankingSoftmax {
+impl LossSpec for RankingSoftmax {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
     const HELPERS: &'static [File] =

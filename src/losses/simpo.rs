@@ -50,7 +50,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Simpo>,
 };
 
-impl Filling for Simpo {
+impl LossSpec for Simpo {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

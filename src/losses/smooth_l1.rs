@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<SmoothL1>,
 };
 
-impl Filling for SmoothL1 {
+impl LossSpec for SmoothL1 {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<SoftMargin>,
 };
 
-impl Filling for SoftMargin {
+impl LossSpec for SoftMargin {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Sign;
 

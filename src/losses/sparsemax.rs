@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Sparsemax>,
 };
 
-impl Filling for Sparsemax {
+impl LossSpec for Sparsemax {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
     const HELPERS: &'static [File] =

@@ -42,7 +42,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<SquaredEpsilonInsensitive>,
 };
 
-impl Filling for SquaredEpsilonInsensitive {
+impl LossSpec for SquaredEpsilonInsensitive {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
 
     fn family(&self) -> Family<'_> {

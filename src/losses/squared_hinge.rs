@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<SquaredHinge>,
 };
 
-impl Filling for SquaredHinge {
+impl LossSpec for SquaredHinge {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Sign;
 

@@ -48,7 +48,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<SupCon>,
 };
 
-impl Filling for SupCon {
+impl LossSpec for SupCon {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
 

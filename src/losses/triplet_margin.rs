@@ -60,7 +60,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<TripletMargin>,
 };
 
-impl Filling for TripletMargin {
+impl LossSpec for TripletMargin {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
         Argument {

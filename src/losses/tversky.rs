@@ -51,7 +51,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Tversky>,
 };
 
-impl Filling for Tversky {
+impl LossSpec for Tversky {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Probability;
     const TARGETS: Domain = Domain::Probability;

@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Tweedie>,
 };
 
-impl Filling for Tweedie {
+impl LossSpec for Tweedie {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Exponent;
 

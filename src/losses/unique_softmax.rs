@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<UniqueSoftmax>,
 };
 
-impl Filling for UniqueSoftmax {
+impl LossSpec for UniqueSoftmax {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
 

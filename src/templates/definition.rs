@@ -27,7 +27,7 @@ use crate::Error;
 
 /// A loss with its options. Object-safe: the lists, the models and the command hold `dyn LossDefinition`.
 pub trait LossDefinition: Debug + Send + Sync {
-    /// Its line in the list: name, formula, filling.
+    /// Its line in the list: name, formula, shader.
     fn entry(&self) -> &'static Entry<dyn LossDefinition>;
 
     /// Its name in the command, in files and in messages: `huber`.

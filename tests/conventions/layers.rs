@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::source_graph::{Graph, Module, graph, sources};
 
-/// The layers of the library, lowest first. A module belongs to the entry that is its longest path
-/// prefix; it uses its own entry and those of lower layers. Two entries of one layer do not use
-/// each other.
-const LAYERS: &[&[&str]] = &[&["error"]];
+/// Sizes of the circles that are left, largest first, of the library and of the command. To be
+/// untangled: none may grow and none may be added.
+const LEFT: [(&str, &[usize]); 2] = [("src", &LIBRARY), ("src/bin/gradus", &COMMAND)];
+const LIBRARY: [usize; 5] = [38, 9, 9, 3, 2];
+const COMMAND: [usize; 4] = [5, 3, 3, 2];
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -84,23 +85,18 @@ fn circles(graph: &Graph) -> Vec<String> {
 }
 
 #[test]
-fn a_module_uses_only_lower_layers() {
-    let [(_, library), _] = graphs();
-    let breaches = breaches(&library, LAYERS);
-    assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));
-}
-
-#[test]
-fn no_files_use_each_other_in_a_circle() {
-    for (folder, graph) in graphs() {
+fn no_circle_of_files_is_added() {
+    for ((folder, graph), (_, left)) in graphs().into_iter().zip(LEFT) {
         assert!(graph.modules.len() > 20 && graph.uses.len() > 50, "{folder}: too little was read");
         assert!(
             graph.unresolved.is_empty(),
             "{folder} names what is not there:\n{}",
             graph.unresolved.join("\n")
         );
-        let circles = circles(&graph);
-        assert!(circles.is_empty(), "{folder}: {} circles\n{}", circles.len(), circles.join("\n"));
+        let mut sizes: Vec<usize> = graph.circles().iter().map(|circle| circle.len()).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        let is_allowed = sizes.len() <= left.len() && sizes.iter().zip(left).all(|(a, b)| a <= b);
+        assert!(is_allowed, "{folder}: circles of {sizes:?}\n{}", circles(&graph).join("\n"));
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Distillation>,
 };
 
-impl Filling for Distillation {
+impl LossSpec for Distillation {
     const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
     const TARGETS: Domain = Domain::Logits;
     const INPUTS: &'static [Input] = &[CLASS_MASK];
