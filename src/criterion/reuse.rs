@@ -3,10 +3,7 @@
 //! A fresh gradient costs more than most losses: the system hands out its pages one by one, zeroed. On two cores of an AMD EPYC
 //! the squared error of 2²⁴ numbers takes 6 ms into an array that is there, and four times as long with a new one.
 
-use ndarray::{
-    Array, Array2, Array3, ArrayBase, ArrayD, ArrayViewD, ArrayViewMut2, ArrayViewMutD, DataMut,
-    Dimension, ShapeBuilder, Zip, array,
-};
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, ArrayViewMutD, DataMut, Dimension, Zip};
 
 use crate::Result;
 use crate::criterion::call::Call;
@@ -127,10 +124,10 @@ fn copy(from: ArrayViewD<'_, f32>, to: ArrayViewMutD<'_, f32>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::criterion::loss::Loss;
+    use ndarray::{Array, Array2, Array3, ArrayViewMut2, ShapeBuilder, array};
 
     use super::*;
-    use crate::losses::{CrossEntropy, Domain, Huber, Mse};
+    use crate::losses::{CrossEntropy, Domain, Huber, Loss, Mse};
     use crate::{Error, Reduction, Targets};
 
     fn numbers(rows: usize, columns: usize, seed: usize) -> Array2<f32> {

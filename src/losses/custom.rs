@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ndarray::array;
 use serde_json::Value;
 
 use crate::catalogue::Entry;
@@ -119,10 +118,10 @@ impl Pointwise for Custom {
 
 #[cfg(test)]
 mod tests {
-    use crate::losses::Loss;
+    use ndarray::array;
 
     use super::*;
-    use crate::losses::custom;
+    use crate::losses::{Loss, custom};
     use crate::runtime::device::test_adapter::{each_device, gpu};
     use crate::{Device, testing};
 

@@ -5,16 +5,16 @@
 //! loss does: a driver returns new memory zeroed. A plan reuses the same memory in every run.
 
 use crate::criterion::{Criterion, DeviceEvaluation, TensorInputs};
+use crate::losses::Loss;
 use crate::nn::activations::Identity;
 use crate::nn::ops::dense::kernels;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
 use crate::nn::ops::matmul::Params;
-use crate::nn::*;
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::kernel::Command;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::tensor::{Storage, Tensor};
-use crate::{Error, Result};
+use crate::{Error, Gpu, Plan, Result, Tensor};
 
 /// A reusable computation on GPU tensors; each run overwrites `result`. A clone writes to the same
 /// memory. On the host there is nothing to resolve: use [`Criterion::evaluate_into`] and
@@ -242,7 +242,7 @@ fn on_gpu(
 
 #[cfg(test)]
 mod tests {
-    use crate::losses::Loss;
+    use crate::Device;
     use crate::losses::{CrossEntropy, Mse};
     use ndarray::{Array2, ArrayD, array};
 

@@ -9,7 +9,27 @@ use super::source_graph::{Graph, Module, graph, sources};
 /// The layers of the library, lowest first. A module belongs to the entry that is its longest path
 /// prefix; it uses its own entry and those of lower layers. Two entries of one layer do not use
 /// each other.
-const LAYERS: &[&[&str]] = &[&["error"]];
+const LAYERS: &[&[&str]] = &[
+    &["error"],
+    &["cpu", "runtime"],
+    &["catalogue", "data"],
+    &["nn/activations", "nn/schedules"],
+    &["nn/ops/matmul"],
+    &["templates", "nn/optimizers"],
+    &["metrics", "criterion", "nn/embedding", "nn/layers/initializer", "nn/layers/embedding"],
+    &["losses", "nn/graph/op"],
+    &["nn/ops"],
+    &["nn/graph"],
+    &["nn/layers"],
+    &["nn/plan", "nn/train"],
+    &["nn/model"],
+    // What users call on a model.
+    &["nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
+    &["nn/train/fit"],
+    &["nn/population", "recommend"],
+    &["testing"],
+    &["nn"],
+];
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -7,7 +7,8 @@
 
 use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
-use crate::losses::{Domain, Family, LossDefinition};
+use crate::templates::argument::Domain;
+use crate::templates::definition::{Family, LossDefinition};
 use crate::templates::linear::cpu::{
     LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows,
 };
