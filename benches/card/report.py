@@ -80,9 +80,9 @@ def checks(document):
             lines.append(f"- check, {name}: **left no result**")
             continue
         wrong = [check["name"] for check in run["checks"] if not check["passed"]]
-        told = f"**{len(wrong)} FAILED: {', '.join(wrong)}**" if wrong else "all passed"
+        result = f"**{len(wrong)} FAILED: {', '.join(wrong)}**" if wrong else "all passed"
         rest = f"; {len(run['left_out'])} names left out for time" if run.get("left_out") else ""
-        lines.append(f"- check, {name}: {len(run['checks'])} checks, {told}{rest}")
+        lines.append(f"- check, {name}: {len(run['checks'])} checks, {result}{rest}")
     return lines or ["- check: **left no result**"]
 
 
@@ -118,8 +118,8 @@ def training(document):
     for name, run in (document or {}).items():
         if run:
             accuracy = (run.get("test") or {}).get("accuracy")
-            told = f"{100 * accuracy:.1f} %" if accuracy is not None else ""
-            lines.append(f"| {name} | {run['seconds']:.2f} s | {told} |")
+            result = f"{100 * accuracy:.1f} %" if accuracy is not None else ""
+            lines.append(f"| {name} | {run['seconds']:.2f} s | {result} |")
     return ["", "| five epochs of 10,000 images | time | test accuracy |", "|---|---|---|", *lines] if lines else []
 
 

@@ -95,7 +95,7 @@ class Case:
         return {"gradient": length}
 
     def per_call(self):
-        """What a time is divided by: `train_step` is told for one step, `epoch` as a whole."""
+        """What a time is divided by: `train_step` is the time of one step, `epoch` as a whole."""
         return self.steps if self.name == "train_step" else 1
 
 

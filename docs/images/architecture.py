@@ -9,7 +9,7 @@ WIDTH, LEFT, GAP, ROW, INDENT = 860, 24, 12, 74, 150
 LAYERS = [
     ("command", [("bin/gradus", "train, check, bench …")]),
     ("oracles", [("testing", "comparisons with the reference, tolerances, benchmark cases")]),
-    ("training", [("nn", "layers, optimizers, fit"), ("recommend", "WARP, BPR, metrics"), ("metrics", "NDCG, R², confusion")]),
+    ("training", [("nn", "graph, ops, layers, fit"), ("recommend", "WARP, BPR, metrics"), ("metrics", "NDCG, R², confusion")]),
     ("losses", [("criterion", "a loss on a device"), ("losses", "one file each")]),
     ("templates", [("templates", "the loops: pointwise, row-wise, list-wise …")]),
     ("devices", [("runtime", "wgpu, tensors"), ("cpu", "SIMD, threads"), ("data", "files to arrays"), ("catalogue.rs", "the lists")]),

@@ -42,7 +42,7 @@ impl Statistics {
             found
                 .get(name)
                 .copied()
-                .ok_or_else(|| format!("the driver tells no `{name}`; it tells {}", known()))
+                .ok_or_else(|| format!("the driver reports no `{name}`; it reports {}", known()))
         };
         Ok(Statistics {
             vgprs: of("VGPRs")?,

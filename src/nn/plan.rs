@@ -5,7 +5,6 @@
 //! loss does: a driver returns new memory zeroed. A plan reuses the same memory in every run.
 
 use crate::criterion::{Criterion, DeviceEvaluation, TensorInputs};
-use crate::losses::Loss;
 use crate::nn::activations::Identity;
 use crate::nn::ops::dense::kernels;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
@@ -14,7 +13,7 @@ use crate::runtime::device::{Device, Gpu};
 use crate::runtime::kernel::Command;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::tensor::{Storage, Tensor};
-use crate::{Error, Gpu, Plan, Result, Tensor};
+use crate::{Error, Result};
 
 /// A reusable computation on GPU tensors; each run overwrites `result`. A clone writes to the same
 /// memory. On the host there is nothing to resolve: use [`Criterion::evaluate_into`] and
@@ -242,9 +241,10 @@ fn on_gpu(
 
 #[cfg(test)]
 mod tests {
-    use crate::Device;
-    use crate::losses::{CrossEntropy, Mse};
     use ndarray::{Array2, ArrayD, array};
+
+    use super::*;
+    use crate::losses::{CrossEntropy, Loss, Mse};
 
     fn gpu() -> Device {
         Device::Gpu(

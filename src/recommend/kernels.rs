@@ -11,7 +11,7 @@ const RANDOM: File = crate::runtime::wgsl::shader!("lib/random.wgsl");
 const HELPERS: File = crate::runtime::wgsl::shader!("recommend/recommend.wgsl");
 const DRAWS: File = crate::runtime::wgsl::shader!("recommend/recommend_draws.wgsl");
 const LANE: File = crate::runtime::wgsl::shader!("recommend/recommend_lane.wgsl");
-const THREADS_PER_ROW: File = crate::runtime::wgsl::shader!("recommend/recommend_row_group.wgsl");
+const ROW_GROUP: File = crate::runtime::wgsl::shader!("recommend/recommend_row_group.wgsl");
 const OWN: File = crate::runtime::wgsl::shader!("recommend/recommend_own.wgsl");
 const SHARES: File = crate::runtime::wgsl::shader!("recommend/recommend_shares.wgsl");
 const PARTS: File = crate::runtime::wgsl::shader!("recommend/recommend_parts.wgsl");
@@ -101,7 +101,7 @@ impl Choice {
 
     /// The sampling program.
     pub fn sample(&self) -> Program {
-        let threads_per_row = if self.threads_per_row { THREADS_PER_ROW } else { LANE };
+        let threads_per_row = if self.threads_per_row { ROW_GROUP } else { LANE };
         let shared = [HELPERS, DRAWS, RANDOM, NUMBERS];
         let mut program = match self.exact_rank {
             true => self.program("exact ranks", &[&[EXACT][..], &shared].concat()),

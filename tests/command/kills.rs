@@ -210,7 +210,7 @@ fn kill(kills: usize, device: &str) {
     }
     assert!(
         most_reported > 0,
-        "no training was killed behind an epoch that it told: nothing is shown of what is lost"
+        "no training was killed behind an epoch that it reported: nothing is shown of what is lost"
     );
     println!(
         "{done} kills in {trainings} trainings on {device}, {before_any} of them before the first epoch: all files equal"

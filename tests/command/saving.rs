@@ -219,7 +219,7 @@ fn only_a_file_is_written_to() {
         place.refuses(kind, &place.at("round"), "");
     }
     // The command's own report goes into that file.
-    let report = place.at("told");
+    let report = place.at("report");
     let before = place.contents();
     let output = place
         .command("train", &report)

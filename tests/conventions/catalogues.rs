@@ -123,9 +123,9 @@ fn every_file_of_a_list_is_a_line_in_it() {
     for list in ["losses", "activations", "optimizers"] {
         let names: BTreeSet<String> =
             lines().iter().filter(|l| l.list == list).map(|l| l.name.to_string()).collect();
-        let fillings =
+        let listed =
             lines().iter().filter(|l| l.list == list).map(|l| l.stem().to_string()).collect();
-        assert_eq!(stems(&root().join("shaders").join(list), "wgsl"), fillings, "shaders/{list}");
+        assert_eq!(stems(&root().join("shaders").join(list), "wgsl"), listed, "shaders/{list}");
         let mut sources = stems(&root().join("src").join(list), "rs");
         sources.retain(|stem| !shared.contains(&&**stem));
         assert_eq!(sources, names, "src/{list}");

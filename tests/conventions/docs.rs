@@ -278,3 +278,23 @@ fn the_readme_counts_what_the_lists_have() {
     }
     assert!(readme.lines().count() < 150, "the README is for five minutes");
 }
+
+/// The loss worked through in CONTRIBUTING.md is written as the losses are: its implementation block and
+/// the reference to its shader are those of a loss with the same option.
+#[test]
+fn the_worked_loss_is_written_as_the_losses_are() {
+    let page = include_str!("../../CONTRIBUTING.md");
+    let pattern = include_str!("../../src/losses/cauchy.rs");
+    let (start, end) = (pattern.find("\nimpl "), pattern.rfind("\nimpl Pointwise"));
+    let (start, end) =
+        (start.expect("cauchy implements a trait"), end.expect("cauchy is pointwise"));
+    let shader = pattern.lines().find(|line| line.trim_start().starts_with("shader:"));
+    for expected in [&pattern[start..end], shader.expect("cauchy names its shader")] {
+        let expected = expected.replace("Cauchy", "Welsch").replace("cauchy", "welsch");
+        assert!(
+            page.contains(expected.trim()),
+            "CONTRIBUTING.md does not have\n{}\nas src/losses/cauchy.rs has it",
+            expected.trim()
+        );
+    }
+}

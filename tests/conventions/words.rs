@@ -15,7 +15,7 @@ const PRIVATE: &[(&str, &str)] = &[
     ("quads", "preference"),
     ("Quads", "Preference"),
     ("poison", "nan"),
-    ("THREADS_PER_ROW", "THREADS_PER_ROW"),
+    ("TEAM", "THREADS_PER_ROW"),
     ("team", "row group"),
     ("HOLDS", "VEC4S_PER_THREAD"),
     ("HELD", "ROW_IN_REGISTERS"),

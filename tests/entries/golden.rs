@@ -68,8 +68,7 @@ pub fn check(cases: &[Value], device: &Device) -> Result<(), Failed> {
         ("value", &worst.values, values),
         ("gradient", &worst.gradients, gradients),
     ] {
-        // Written so that NaN fails.
-        if !(found.relative <= bound) {
+        if found.relative.is_nan() || found.relative > bound {
             return Err(format!("{}: {what} {found}, allowed {bound:e}", device.describe()).into());
         }
     }

@@ -254,7 +254,9 @@ fn what_is_masked_changes_nothing_and_has_no_gradient(draw: &Draw) -> Result<(),
 
 fn masking_rows_out_is_leaving_them_out(draw: &Draw) -> Result<(), TestCaseError> {
     // `batch_mean` divides by the number of rows.
-    prop_assume!(draw.reduction != Reduction::BatchMean);
+    if draw.reduction == Reduction::BatchMean {
+        return Ok(());
+    }
     let mut data = data_of(draw);
     data.mask[0] = true;
     let kept: Vec<usize> = (0..draw.rows).filter(|&row| data.mask[row]).collect();
@@ -298,7 +300,9 @@ fn rows_in_another_order_give_the_gradients_in_that_order(
 }
 
 fn twice_the_weight_is_twice_the_value_and_the_gradient(draw: &Draw) -> Result<(), TestCaseError> {
-    prop_assume!(draw.reduction != Reduction::WeightedMean);
+    if draw.reduction == Reduction::WeightedMean {
+        return Ok(());
+    }
     let data = data_of(draw);
     let double = data.weight.mapv(|w| 2.0 * w);
     let criterion = draw.criterion(&Device::cpu());

@@ -192,7 +192,9 @@ fn a_sum_is_that_of_the_values_and_a_divisor_divides_it(draw: &Draw) -> Result<(
 }
 
 fn twice_the_weight_is_twice_the_value_and_the_gradients(draw: &Draw) -> Result<(), TestCaseError> {
-    prop_assume!(draw.reduction != Reduction::WeightedMean);
+    if draw.reduction == Reduction::WeightedMean {
+        return Ok(());
+    }
     let data = data_of(draw);
     let double = data.weight.mapv(|w| 2.0 * w);
     let criterion = draw.criterion(&Device::reference());
@@ -208,7 +210,9 @@ fn twice_the_weight_is_twice_the_value_and_the_gradients(draw: &Draw) -> Result<
 fn the_gradients_grow_with_the_upstream_and_the_value_does_not(
     draw: &Draw,
 ) -> Result<(), TestCaseError> {
-    prop_assume!(draw.reduction != Reduction::None);
+    if draw.reduction == Reduction::None {
+        return Ok(());
+    }
     let data = data_of(draw);
     let upstream = ndarray::arr0(-4.0_f32);
     let criterion = draw.criterion(&Device::cpu());
@@ -225,7 +229,9 @@ fn the_gradients_grow_with_the_upstream_and_the_value_does_not(
 fn a_masked_sum_is_that_of_the_values_kept(draw: &Draw) -> Result<(), TestCaseError> {
     // The candidates of a similarity affect the values of other rows.
     let loss = draw.loss();
-    prop_assume!(!matches!(loss.family(), Family::MultiInput(Frame::Similarity(_), _)));
+    if matches!(loss.family(), Family::MultiInput(Frame::Similarity(_), _)) {
+        return Ok(());
+    }
     let data = data_of(draw);
     let criterion = Criterion::from_boxed(loss, &Device::reference()).unwrap();
     let each = criterion.clone().reduction(Reduction::None).evaluate_f64(&data.inputs()).unwrap();
@@ -248,7 +254,9 @@ fn rows_in_another_order_give_values_and_gradients_in_that_order(
         loss.family(),
         Family::MultiInput(Frame::TwoInput | Frame::Preference | Frame::Distance, _)
     );
-    prop_assume!(is_by_row);
+    if !is_by_row {
+        return Ok(());
+    }
     let data = data_of(draw);
     let mut order: Vec<usize> = (0..draw.rows).collect();
     order.rotate_left(draw.seed as usize % draw.rows);

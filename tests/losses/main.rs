@@ -2,7 +2,7 @@
 //! comparison itself.
 
 mod checks;
-mod comparer;
+mod comparison;
 mod completions;
 mod edges;
 mod edges_embeddings;

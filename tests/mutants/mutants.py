@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Breaks lines of gradus on purpose and tells which tests notice.
+"""Breaks lines of gradus on purpose and reports which tests notice.
 
     tests/mutants/mutants.py host --seed 1       40 lines of src/
     tests/mutants/mutants.py shaders --seed 1    20 lines of shaders/
@@ -305,10 +305,10 @@ def run(programs, test, number, timeout):
         out = subprocess.run([programs[name], *arguments], cwd=TREE, env=environment, capture_output=True, timeout=timeout)
     except subprocess.TimeoutExpired:
         return False, "too long"
-    told = (out.stdout + out.stderr).decode(errors="replace")
-    if "the GPU refused" in told or "Gpu { kernel" in told:
+    output = (out.stdout + out.stderr).decode(errors="replace")
+    if "the GPU refused" in output or "Gpu { kernel" in output:
         return False, NO_WGSL
-    failed = re.findall(r"^test (\S+) \.\.\. FAILED", told, re.M) or re.findall(r"^\s*(\S.*(?:failed|error).*)$", told, re.M | re.I)
+    failed = re.findall(r"^test (\S+) \.\.\. FAILED", output, re.M) or re.findall(r"^\s*(\S.*(?:failed|error).*)$", output, re.M | re.I)
     return out.returncode == 0, failed[0][:100] if failed else f"exit {out.returncode}"
 
 
@@ -329,7 +329,7 @@ UNBROKEN = {}
 
 
 def passes_unbroken(programs, test):
-    """Whether a test that failed passes without a mutant: else it tells nothing."""
+    """Whether a test that failed passes without a mutant: else it shows nothing."""
     if test not in UNBROKEN:
         UNBROKEN[test] = run(programs, test, 0, TIMEOUT)[0]
     return UNBROKEN[test]

@@ -48,7 +48,7 @@ def summary(values, at):
 
 
 class Prepared:
-    """A case made ready: `run` makes so many calls and waits for them, `found` tells what the last one computed."""
+    """A case made ready: `run` makes so many calls and waits for them, `found` gives the result of the last one."""
 
     def run(self, times):
         raise NotImplementedError

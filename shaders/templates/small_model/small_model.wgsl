@@ -123,15 +123,15 @@ fn place_rows(batch: u32) {
 // Loss, correct rows, and the gradient down to the last activation's input. Each thread takes whole
 // rows.
 fn score_rows(rows: u32, factor: f32) -> vec4<f32> {
-    var told = vec4<f32>();
+    var sums_of_step = vec4<f32>();
     for (var row = local_index; row < rows; row += WORKGROUP) {
-        told.x += score(row, factor);
+        sums_of_step.x += score(row, factor);
         if COUNTS_CORRECT {
-            told.y += correct(row);
+            sums_of_step.y += correct(row);
         }
         last_through(row);
     }
-    return told;
+    return sums_of_step;
 }
 
 // 1 if the row is predicted correctly: as in ops/metrics/correct.
@@ -246,8 +246,8 @@ fn optimize(batch: u32, clip: f32, limit: f32) {
     }
 }
 
-fn join_sums(told: vec4<f32>) {
-    sums[local_index] = told;
+fn join_sums(sums_of_step: vec4<f32>) {
+    sums[local_index] = sums_of_step;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         // Separates the writes of the level above from the reads of this one.
         workgroupBarrier();
@@ -268,17 +268,17 @@ fn run(batch: u32, limit: f32, slot: u32) {
     if mode == PREDICT {
         return;
     }
-    var told = score_rows(rows, bitcast<f32>(table[batch + FACTOR]));
+    var sums_of_step = score_rows(rows, bitcast<f32>(table[batch + FACTOR]));
     sync();
     if mode >= GRADIENT {
         backward(rows, table[batch + ACCUMULATES] != 0u);
     }
     if mode == TRAIN && (HAS_PENALTY || CLIPS_NORM || SKIPS) {
         let squares = penalize();
-        told.z = squares.x;
-        told.w = squares.y;
+        sums_of_step.z = squares.x;
+        sums_of_step.w = squares.y;
     }
-    join_sums(told);
+    join_sums(sums_of_step);
     let norm_factor = clip_factor(sums[0].zw, select(3.4028234e38, limit, CLIPS_NORM), CLIP_EPSILON);
     let skipped = SKIPS && mode == TRAIN && is_nan(norm_factor);
     if local_index == 0u {

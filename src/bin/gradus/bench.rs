@@ -73,7 +73,7 @@ impl Bench {
         match ended {
             Ended::Interrupted => {
                 let report = format!(
-                    "{} of {} cases were measured and told",
+                    "{} of {} cases were measured and printed",
                     report.measured(),
                     cases.len()
                 );

@@ -9,7 +9,6 @@ use memchr::memchr;
 use crate::data::table::cut::Cut;
 use crate::data::table::form::Form;
 use crate::data::table::text::{Text, with_plain_ends};
-use crate::data::table::*;
 
 /// Whole rows.
 #[derive(Debug)]
@@ -134,6 +133,10 @@ impl Chunk {
 #[cfg(test)]
 mod tests {
     use crate::data::Delimiter;
+    use std::io;
+
+    use super::*;
+    use crate::data::table::text::with_plain_ends;
 
     fn chunks(text: &str, size: usize) -> Vec<String> {
         let mut chunks = Chunks {

@@ -233,7 +233,7 @@ fn decimal_of(lines: &[&str], delimiter: Delimiter) -> Result<Decimal, Unclear> 
         // `1.234` alone is a decimal point, as usual; `1,234` alone is ambiguous.
         (None, None, Some(cell)) if cell.contains(',') => Err((
             format!("`{cell}`, which is a decimal comma or a mark of thousands"),
-            "numbers that can be told; --decimal , or --decimal . says which".into(),
+            "numbers of a clear form; --decimal , or --decimal . says which".into(),
         )),
         _ => Ok(Decimal::Point),
     }

@@ -1,4 +1,4 @@
-//! Purely numeric tables as a [`Dataset`], without encoding or filling.
+//! Purely numeric tables as a [`Dataset`], without encoding or imputation.
 
 use ndarray::{Array1, Array2};
 

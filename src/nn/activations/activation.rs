@@ -12,7 +12,7 @@ use crate::{Error, Result, catalogue};
 
 /// An activation with its options.
 pub trait Activation: Debug + Send + Sync {
-    /// Its line in the list: name, formula, filling.
+    /// Entry in the catalogue: name, formula, shader.
     fn entry(&self) -> &'static Entry<dyn Activation>;
 
     /// Its name.
@@ -29,13 +29,13 @@ pub trait Activation: Debug + Send + Sync {
     /// [`Error::Option`] with the first one outside.
     fn check(&self) -> Result<()>;
 
-    /// The values of the filling's `override`s.
+    /// Values of the `override`s of its shader.
     fn constants(&self) -> Vec<(&'static str, f64)>;
 
     /// Does the derivative need the input? If not, it follows from the output and the input need not be stored.
     fn needs_input(&self) -> bool;
 
-    /// Does an output depend on its whole row? Then the row-wise kernels compute it, not a filling.
+    /// True if an output depends on its whole row: row-wise kernels compute it.
     fn rowwise(&self) -> bool {
         false
     }
@@ -119,7 +119,8 @@ impl dyn Activation + '_ {
     }
 }
 
-/// An activation of one number: the twin of its filling. The loops are those of the blanket [`Activation`].
+/// An activation of one number, the CPU implementation of its shader. The loops are in the blanket
+/// [`Activation`].
 pub(crate) trait Pointwise: Clone + Debug + Send + Sync + Serialize {
     const ENTRY: &'static Entry<dyn Activation>;
     const NEEDS_INPUT: bool = false;

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 /// An optimizer with its options.
 pub trait Optimizer: Debug + Send + Sync {
-    /// Its line in the list: name, formula, filling.
+    /// Entry in the catalogue: name, formula, shader.
     fn entry(&self) -> &'static Entry<dyn Optimizer>;
 
     /// Its name.
@@ -31,7 +31,7 @@ pub trait Optimizer: Debug + Send + Sync {
     /// [`Error::Option`] with the first one outside.
     fn check(&self) -> Result<()>;
 
-    /// The values of the filling's `override`s.
+    /// Values of the `override`s of its shader.
     fn constants(&self) -> Vec<(&'static str, f64)>;
 
     /// How many numbers it remembers of each parameter, [`MOST_STATES`] at the most.

@@ -43,7 +43,7 @@ impl Watcher<'_> {
             batches,
             loss: outcome.loss,
         });
-        // Each is told, also behind one at which it would end.
+        // Each is reported, also after one that would end the training.
         let mut ends = false;
         for report in reports {
             ends |= call.ends(self.epoch, &report);

@@ -172,7 +172,7 @@ impl TargetEncoding {
                 let became = |place: usize| match (center[place], scale[place]) {
                     (0.0, 1.0) => "numbers, as they are".into(),
                     (center, scale) => format!(
-                        "numbers, standardized: (y − {}) / {}; told in their own unit",
+                        "numbers, standardized: (y − {}) / {}; reported in their own unit",
                         short(center),
                         short(scale)
                     ),

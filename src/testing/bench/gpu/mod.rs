@@ -33,7 +33,7 @@ use crate::testing::bench::count::Bound;
 use crate::testing::bench::gpu::clock::Clock;
 use crate::testing::bench::gpu::common::{Made, arrived, fma, fma_beside, fresh};
 use crate::testing::bench::sampling::{Ceiling, Prepared, Run};
-use crate::testing::bench::{training, *};
+use crate::testing::bench::training;
 use crate::{Criterion, Result};
 
 pub(crate) use ceilings::programs;
@@ -254,8 +254,10 @@ fn adam(case: &Case, gpu: &Gpu) -> Result<Made> {
 
 #[cfg(test)]
 mod tests {
-    use crate::runtime::device::GpuOptions;
     use std::time::Instant;
+
+    use super::*;
+    use crate::runtime::device::GpuOptions;
 
     fn gpu() -> Gpu {
         Gpu::open_with(GpuOptions::default())
