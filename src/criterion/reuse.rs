@@ -126,10 +126,8 @@ fn copy(from: ArrayViewD<'_, f32>, to: ArrayViewMutD<'_, f32>) {
 mod tests {
     use ndarray::{Array, Array2, Array3, ArrayViewMut2, ShapeBuilder, array};
 
-    use crate::criterion::loss::Loss;
-
     use super::*;
-    use crate::losses::{CrossEntropy, Domain, Huber, Mse};
+    use crate::losses::{CrossEntropy, Domain, Huber, Loss, Mse};
     use crate::{Error, Reduction, Targets};
 
     fn numbers(rows: usize, columns: usize, seed: usize) -> Array2<f32> {

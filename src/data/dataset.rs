@@ -1,8 +1,10 @@
 //! Data set: rows of features with targets, returned by the readers and taken by training.
 
+use std::path::Path;
+
 use ndarray::{Array1, Array2, Axis, s};
 
-use super::shuffled_rows;
+use crate::data::shuffle::shuffled_rows;
 use crate::{Error, Result};
 
 /// Larger labels are rejected as implausible classes, before memory is allocated for them.
@@ -391,4 +393,17 @@ pub(super) fn numbered_classes(
         largest = largest.max(label);
     }
     Ok((0..=largest).map(|class| class.to_string()).collect())
+}
+
+/// Checks that all numbers read from a file are finite.
+pub(super) fn finite_in_file(path: &Path, inside: &str, values: &Array2<f32>) -> Result<()> {
+    match first_non_finite(values) {
+        None => Ok(()),
+        Some((row, column, value)) => Err(Error::Data {
+            path: path.into(),
+            position: format!("row {row}, column {column}{inside}"),
+            found: value.to_string(),
+            expected: "a number that is finite in f32; clean or drop such rows".into(),
+        }),
+    }
 }

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::ratings::{ITEM, USER, id, plain_name};
-use super::source::Source;
-use super::table::{Records, Table, TableOptions};
+use crate::data::ratings::ids::{id, plain_name};
+use crate::data::ratings::{ITEM, USER};
+use crate::data::source::Source;
+use crate::data::table::table::Table;
+use crate::data::table::{Records, TableOptions};
 use crate::{Error, Result};
 
 /// Kind of entity in a file.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2};
 
-use super::dataset::{Dataset, Target, numbered_classes};
-use super::elements::{Element, Order};
-use super::source::Source;
-use super::{Split, finite_in_file};
+use crate::data::dataset::{Dataset, Target, finite_in_file, numbered_classes};
+use crate::data::elements::{Element, Order};
+use crate::data::options::Split;
+use crate::data::source::Source;
 use crate::{Error, Result};
 
 /// Content of one IDX file.

@@ -9,14 +9,14 @@ use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
 use crate::cpu::random::Permutation;
-use crate::data::blocks::Blocks;
-use crate::data::blocks::WeighedBlock;
+use crate::data::blocks::{Blocks, WeighedBlock};
 use crate::data::dataset::{Dataset, Target};
-use crate::data::encoding::{Encoding, EncodingOptions};
-use crate::data::most_rows;
+use crate::data::encoding::fitted::Encoding;
+use crate::data::encoding::options::EncodingOptions;
 use crate::data::rows::RowSet;
+use crate::data::shuffle::most_rows;
 use crate::data::table::LargeTable;
-use crate::data::table::Table;
+use crate::data::table::table::Table;
 use crate::{Error, Result};
 
 /// Chunks of the file per block, drawn from all of it; their rows are shuffled together.

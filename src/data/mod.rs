@@ -35,13 +35,16 @@ mod fingerprint;
 mod idx;
 #[cfg(feature = "data")]
 mod large_split;
+mod names;
 mod npy;
 #[cfg(feature = "data")]
 mod npz;
+mod options;
 #[cfg(feature = "data")]
 mod ratings;
 #[cfg(feature = "data")]
 mod rows;
+mod shuffle;
 mod source;
 mod standardization;
 mod svmlight;
@@ -51,7 +54,9 @@ mod titles;
 
 use std::path::{Path, PathBuf};
 
-use ndarray::Array2;
+use crate::data::names::{extension, is_stdin};
+use crate::data::options::SVMLIGHT;
+use crate::{Error, Result};
 
 pub use blocks::{Blocks, WeighedBlock};
 pub use dataset::{Dataset, Target};
@@ -61,6 +66,7 @@ pub use entities::{Entities, EntityKind, read_entities};
 pub use idx::{Idx, read_idx, read_idx_folder, read_idx_pair};
 #[cfg(feature = "data")]
 pub use large_split::{KeptBlocks, LargeSplit, TableBlocks};
+pub(crate) use names::compare_ids;
 pub use npy::read_npy;
 #[cfg(feature = "data")]
 pub use npz::read_npz;
@@ -76,103 +82,8 @@ pub use titles::read_titles;
 
 pub(crate) use fingerprint::Fingerprint;
 
-use crate::cpu::random::Permutation;
-use crate::{Error, Result};
-
-/// Content of a source: training rows and, if it has its own, test rows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Split {
-    /// Training rows.
-    pub train: Dataset,
-    /// Test rows.
-    pub test: Option<Dataset>,
-}
-
-/// Location of the targets. The default specifies none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// The target's column in a table: its name, or its index from 0 if the file has no header.
-    pub target: Option<String>,
-    /// The file of the targets, for `.npy`.
-    pub targets: Option<PathBuf>,
-    /// The file with the number of rows of each query, for SVMlight.
-    pub groups: Option<PathBuf>,
-    /// Number of features per row, for SVMlight; by default from the largest index.
-    pub features: Option<usize>,
-    /// True if indices count from 0, for SVMlight; by default true if an index is 0.
-    pub zero_based: Option<bool>,
-}
-
-impl ReadOptions {
-    /// Sets the target's column in a table: its name, or its index from 0 if the file has no
-    /// header.
-    pub fn target(mut self, column: impl Into<String>) -> Self {
-        self.target = Some(column.into());
-        self
-    }
-
-    /// Sets the file of the targets, for `.npy`.
-    pub fn targets(mut self, path: impl Into<PathBuf>) -> Self {
-        self.targets = Some(path.into());
-        self
-    }
-
-    /// Sets the file with the number of rows of each query, for SVMlight.
-    pub fn groups(mut self, path: impl Into<PathBuf>) -> Self {
-        self.groups = Some(path.into());
-        self
-    }
-
-    /// Sets the number of features per row, for SVMlight; by default from the largest index.
-    pub fn features(mut self, features: usize) -> Self {
-        self.features = Some(features);
-        self
-    }
-
-    /// Sets whether indices count from 0, for SVMlight; by default they do if an index is 0.
-    pub fn zero_based(mut self, zero_based: bool) -> Self {
-        self.zero_based = Some(zero_based);
-        self
-    }
-
-    /// Rejects options that the format does not use: ignoring one would train on targets other than
-    /// requested.
-    fn only(&self, format: &str, target: bool, targets: bool) -> Result<()> {
-        let allowed = |place: &str| format!("left out: {format} has its targets in {place}");
-        if format != SVMLIGHT {
-            self.no_svmlight(format)?;
-        }
-        if let (Some(column), false) = (&self.target, target) {
-            return Err(Error::option(
-                "data",
-                "target",
-                column,
-                &allowed("files or arrays of their own"),
-            ));
-        }
-        if let (Some(path), false) = (&self.targets, targets) {
-            return Err(Error::option(
-                "data",
-                "targets",
-                path.display(),
-                &allowed("the same place as the features"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Rejects options that only SVMlight uses.
-    fn no_svmlight(&self, format: &str) -> Result<()> {
-        let allowed = format!("left out: {format} says it itself; it is for SVMlight's lines");
-        let refuse = |name: &str, found: String| Err(Error::option("data", name, found, &allowed));
-        match (&self.groups, self.features, self.zero_based) {
-            (Some(path), _, _) => refuse("groups", path.display().to_string()),
-            (_, Some(features), _) => refuse("features", features.to_string()),
-            (_, _, Some(zero_based)) => refuse("zero_based", zero_based.to_string()),
-            _ => Ok(()),
-        }
-    }
-}
+pub use crate::data::options::{ReadOptions, Split};
+pub use crate::data::shuffle::shuffled_rows;
 
 #[cfg(feature = "data")]
 const FORMATS: &str = "a folder of IDX files with MNIST's names, .csv, .tsv, .tab, .txt, .data, .svm (each also .gz), .npy, .npz";
@@ -181,9 +92,6 @@ const FORMATS: &str = "a folder of IDX files with MNIST's names, .svm, .npy; wit
 
 /// Extensions of table files.
 const TABLES: [&str; 5] = ["csv", "tsv", "tab", "txt", "data"];
-
-/// Name of the format in messages.
-const SVMLIGHT: &str = "SVMlight";
 
 /// Reads a data set; the format follows from the folder's content or the file's extension.
 ///
@@ -284,11 +192,6 @@ pub fn sources(path: impl AsRef<Path>, options: &ReadOptions) -> Vec<PathBuf> {
     [Some(path.to_path_buf()), beside].into_iter().flatten().filter(|path| path.exists()).collect()
 }
 
-/// True for the path of standard input, even if a file has that name: `./-` is the file.
-fn is_stdin(path: &Path) -> bool {
-    path == Path::new("-")
-}
-
 /// True if [`read`] interprets a file as SVMlight: by its extension, or by its first lines if the
 /// extension is not that of another format. LETOR's files end in `.txt`, LightGBM's in `.train`.
 pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
@@ -316,59 +219,8 @@ pub fn is_table(path: impl AsRef<Path>) -> bool {
 /// True for the path of a table in Parquet or Arrow IPC, which the feature `parquet` reads.
 pub fn is_columnar(path: impl AsRef<Path>) -> bool {
     #[cfg(feature = "data")]
-    let is_one = columnar::Format::of(path.as_ref()).is_some();
+    let is_one = columnar::format::Format::of(path.as_ref()).is_some();
     #[cfg(not(feature = "data"))]
     let is_one = path.as_ref().extension().is_some_and(|end| end == "parquet" || end == "feather");
     is_one
-}
-
-/// Shuffled row indices: `Permutation::new(rows, seed, 0)`, as in [`Dataset::shuffled`].
-///
-/// # Errors
-/// [`Error::TooLarge`] beyond 2³² rows.
-pub fn shuffled_rows(rows: usize, seed: u64) -> Result<Vec<usize>> {
-    let length = most_rows(rows)?;
-    let permutation = Permutation::new(length, seed, 0);
-    Ok((0..length).map(|index| permutation.at(index) as usize).collect())
-}
-
-/// Checks that the number of rows can be shuffled.
-fn most_rows(rows: usize) -> Result<u32> {
-    u32::try_from(rows).map_err(|_| Error::TooLarge {
-        name: "the order of the rows".into(),
-        bytes: 4 * rows as u64,
-        limit: 4 * u64::from(u32::MAX),
-        advice: "take fewer rows".into(),
-    })
-}
-
-/// The file extension that determines the format.
-fn extension(name: &str) -> Option<&str> {
-    name.trim_end_matches(".gz").rsplit_once('.').map(|(_, extension)| extension)
-}
-
-/// Order of ids: whole numbers by value, of any length, then text alphabetically.
-pub(crate) fn compare_ids(one: &str, other: &str) -> std::cmp::Ordering {
-    let key = |id: &str| {
-        let is_whole = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
-        let digits = if is_whole { id.trim_start_matches('0').len() } else { 0 };
-        (!is_whole, digits)
-    };
-    key(one)
-        .cmp(&key(other))
-        .then_with(|| one.trim_start_matches('0').cmp(other.trim_start_matches('0')))
-        .then_with(|| one.cmp(other))
-}
-
-/// Checks that all numbers read from a file are finite.
-fn finite_in_file(path: &Path, inside: &str, values: &Array2<f32>) -> Result<()> {
-    match dataset::first_non_finite(values) {
-        None => Ok(()),
-        Some((row, column, value)) => Err(Error::Data {
-            path: path.into(),
-            position: format!("row {row}, column {column}{inside}"),
-            found: value.to_string(),
-            expected: "a number that is finite in f32; clean or drop such rows".into(),
-        }),
-    }
 }

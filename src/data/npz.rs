@@ -7,9 +7,9 @@ use std::path::Path;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::Split;
-use super::npy::{Npy, joined};
-use super::source::{Source, most_expanded};
+use crate::data::npy::{Npy, joined};
+use crate::data::options::Split;
+use crate::data::source::{Source, most_expanded};
 use crate::{Error, Result};
 
 /// Names of the arrays of features and targets that belong together, for training and test, in

@@ -4,7 +4,7 @@
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::dataset::check_finite;
+use crate::data::dataset::check_finite;
 use crate::{Error, Result};
 
 /// Mean and scale of each column, fitted on the training rows and applied to all: (x − mean) /

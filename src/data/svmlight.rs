@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Axis};
 
-use super::ReadOptions;
-use super::dataset::{Dataset, Target};
-use super::source::Source;
+use crate::data::dataset::{Dataset, Target};
+use crate::data::options::ReadOptions;
+use crate::data::source::Source;
 use crate::{Error, Result};
 
 /// Maximum bytes of dense features for any file, and per byte of its text. One line with a large

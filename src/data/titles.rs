@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::ratings::plain_name;
-use super::source::Source;
-use super::table::{Records, TableOptions};
+use crate::data::ratings::ids::plain_name;
+use crate::data::source::Source;
+use crate::data::table::{Records, TableOptions};
 use crate::{Error, Result};
 
 /// Recognized names of the title column, in lower case and without `_`, `-` and spaces.

@@ -120,10 +120,8 @@ impl Pointwise for Custom {
 mod tests {
     use ndarray::array;
 
-    use crate::losses::Loss;
-
     use super::*;
-    use crate::losses::custom;
+    use crate::losses::{Loss, custom};
     use crate::runtime::device::test_adapter::{each_device, gpu};
     use crate::{Device, testing};
 

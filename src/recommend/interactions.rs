@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use crate::data::Fingerprint;
-use crate::data::compare_ids;
+use crate::data::{Fingerprint, compare_ids};
 use crate::recommend::sampling::Known;
 use crate::{Error, Result};
 

@@ -13,7 +13,7 @@ use crate::nn::ops::matmul::shape::Shape;
 use crate::nn::ops::{activation as pointwise, softmax};
 use crate::runtime::device::Gpu;
 use crate::runtime::recorder::Recorder;
-use crate::testing::{
+use crate::testing::report::{
     Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title,
 };
 use crate::{Device, Result};
@@ -58,7 +58,11 @@ pub fn check_activation(
             report.add_value(name, "value", expected.part(range.clone()).compare(&values));
             for (which, derivatives) in &found.derivatives {
                 let derivatives = array(&derivatives[range.clone()]);
-                report.add_gradient(name, which, derivative.part(range.clone()).compare(&derivatives));
+                report.add_gradient(
+                    name,
+                    which,
+                    derivative.part(range.clone()).compare(&derivatives),
+                );
             }
         }
         report.cases = inputs.len();

@@ -6,7 +6,6 @@
 
 use crate::Reduction;
 use crate::losses::{Family, LossDefinition};
-use crate::testing::draw::column_weight_name;
 
 /// Granularity of a weight or mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -306,4 +305,10 @@ pub(super) fn case_generators(kind: Kind) -> Vec<CaseGenerator> {
             ..case_generator
         })
         .collect()
+}
+
+/// Name of the input for column weights.
+pub(super) fn column_weight_name(loss: &dyn LossDefinition) -> Option<&'static str> {
+    let names = loss.inputs().iter().map(|input| input.name);
+    names.into_iter().find(|&name| name == "pos_weight" || name == "class_weight")
 }

@@ -4,7 +4,8 @@ use crate::losses::{Family, LossDefinition};
 use crate::testing::case_generator::{CaseGenerator, Kind, Size, case_generators};
 use crate::testing::draw::{Case, draw};
 use crate::testing::exact::{Move, finite, like, run};
-use crate::testing::{Bounded, FLUSHED, Report};
+use crate::testing::multi_input;
+use crate::testing::report::{Bounded, FLUSHED, Report, options_value, sets_of_options, title};
 use crate::{Entry, Reduction, Result};
 
 /// Compares the reference's derivative with central differences of its own values, for every set of
@@ -19,21 +20,17 @@ use crate::{Entry, Reduction, Result};
 /// [`crate::Error::Option`] if the entry lists an invalid variant.
 pub fn central_differences(entry: &'static Entry<dyn LossDefinition>) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
-    for options in super::sets_of_options(entry.variants) {
-        let loss = (entry.make)(&super::options_value(entry.name, options)?)?;
+    for options in sets_of_options(entry.variants) {
+        let loss = (entry.make)(&options_value(entry.name, options)?)?;
         loss.check()?;
         if let Family::MultiInput(_, host) = loss.family() {
             if !host.derives_its_value() {
                 continue;
             }
-            reports.push(super::multi_input::differentiate(
-                &*loss,
-                &*host,
-                super::title(entry.name, options),
-            ));
+            reports.push(multi_input::differentiate(&*loss, &*host, title(entry.name, options)));
             continue;
         }
-        reports.push(differentiated(&*loss, super::title(entry.name, options)));
+        reports.push(differentiated(&*loss, title(entry.name, options)));
     }
     Ok(reports)
 }

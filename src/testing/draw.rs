@@ -5,7 +5,7 @@ use ndarray::{Array1, ArrayD, IxDyn};
 
 use crate::cpu::random::Random;
 use crate::losses::{Domain, Family, LossDefinition};
-use crate::testing::case_generator::{CaseGenerator, Size, ValueRange};
+use crate::testing::case_generator::{CaseGenerator, Size, ValueRange, column_weight_name};
 use crate::{Inputs, Reduction, Targets};
 
 /// The inputs of one evaluation, owned.
@@ -63,12 +63,6 @@ impl Case {
         }
         if self.auxiliary { inputs.auxiliary() } else { inputs }
     }
-}
-
-/// Name of the input for column weights.
-pub(super) fn column_weight_name(loss: &dyn LossDefinition) -> Option<&'static str> {
-    let names = loss.inputs().iter().map(|input| input.name);
-    names.into_iter().find(|&name| name == "pos_weight" || name == "class_weight")
 }
 
 /// True if it takes both `class_weight` and `pos_weight`.

@@ -9,7 +9,7 @@ use crate::templates::pointwise::{Points, PointwiseCpu};
 use crate::templates::rowwise::RowwiseCpu;
 use crate::templates::rowwise::rows::{Auxiliary, Rows, Targets};
 use crate::testing::draw::Case;
-use crate::testing::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
+use crate::testing::report::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
 
 /// Results of a loss in f64, before the sum of the values.
 #[derive(Clone, Debug)]

@@ -10,7 +10,8 @@ use crate::testing::case_generator::{Kind, case_generators};
 use crate::testing::differences::differentiated;
 use crate::testing::draw::{Case, draw};
 use crate::testing::exact::Expected;
-use crate::testing::{Bounded, Report, exact, multi_input, options_value, sets_of_options, title};
+use crate::testing::report::{Bounded, Report, options_value, sets_of_options, title};
+use crate::testing::{exact, multi_input};
 use crate::{Criterion, Device, Entry, Error, Evaluation, Reduction, Result, Tensor};
 
 /// Runs a loss on a device with each set of its options over many shapes, reductions, weights,

@@ -12,7 +12,7 @@ use crate::nn::ops::matmul::shape::Shape;
 use crate::nn::ops::matmul::{Epilogue, Layout, Params};
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Slice;
-use crate::testing::{Bounded, FLUSHED, Report, ULP};
+use crate::testing::report::{Bounded, FLUSHED, Report, ULP};
 use crate::{Device, Result};
 
 /// m, n, k: ones, multiples of four and others, one tile and several. The last two are split along

@@ -12,7 +12,7 @@ use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shape
 use crate::testing::case_generator::Size;
 use crate::testing::draw::numbers;
 use crate::testing::exact::finite;
-use crate::testing::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
+use crate::testing::report::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
 use crate::{Criterion, Device, Entry, Inputs, Reduction, Result};
 
 /// Generator of one case.

@@ -9,7 +9,7 @@ use crate::nn::optimizers::update::Runner;
 use crate::nn::optimizers::update::job::Update;
 use crate::nn::optimizers::{GradientTransform, MOST_STATES, Optimizer, ParameterSpan};
 use crate::runtime::device::Gpu;
-use crate::testing::{
+use crate::testing::report::{
     Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title,
 };
 use crate::{Device, Result};

@@ -10,7 +10,7 @@ use crate::nn::ops::matmul::{Epilogue, Layout, TILES, Variant};
 use crate::nn::{activations, optimizers};
 use crate::runtime::kernel::Program;
 use crate::runtime::wgsl;
-use crate::testing::{options_value, sets_of_options};
+use crate::testing::report::{options_value, sets_of_options};
 use crate::{Result, losses, nn, recommend, runtime, templates};
 
 /// A program as passed to the device.

@@ -177,6 +177,11 @@ impl Reader {
         }
     }
 
+    /// `pub(in path)` says who may look, and uses nothing.
+    fn is_visibility(&self) -> bool {
+        self.word(0) == Some("pub") && self.is_sign(1, '(') && self.word(2) == Some("in")
+    }
+
     fn names(&self) -> Vec<String> {
         self.scope.iter().map(|(name, _)| name.clone()).collect()
     }
@@ -216,6 +221,9 @@ impl Reader {
         while self.at < self.tokens.len() {
             if self.is_sign(0, '#') && (self.is_sign(1, '[') || self.is_sign(1, '!')) {
                 self.attribute();
+            } else if self.is_visibility() {
+                self.at += 1;
+                self.skip_brackets();
             } else if self.word(0) == Some("use") {
                 self.at += 1;
                 self.import(&[]);
@@ -632,6 +640,17 @@ mod tests {
         assert!(used(&files, "a").is_empty());
         assert_eq!(used(&files, "b"), ["a"]);
         assert!(!graph_of(&files).modules.contains(&module("a::more")));
+    }
+
+    #[test]
+    fn a_visibility_is_no_use() {
+        let files = [
+            ("", "mod a;"),
+            ("a", "mod b; fn f() { b::g() }"),
+            ("a::b", "pub(in crate::a) fn g() {}"),
+        ];
+        assert!(used(&files, "a::b").is_empty());
+        assert!(graph_of(&files).circles().is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod machines;
 mod page;
 mod plots;
+pub(crate) mod quantities;
 mod run;
 mod table;
 
@@ -11,15 +12,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use gradus::bench::{self, Case, Report, Size};
-use gradus::{Device, files};
+use gradus::bench::{Case, Report, Size};
+use gradus::{Device, bench, files};
 use serde_json::{Value, json};
 
+use crate::bench::run::{Ended, Listener};
 use crate::interrupt::Interrupt;
-use crate::output::{self, DeviceChoice, Failure, Outcome};
-use crate::{numbers, saved};
-
-use run::{Ended, Listener};
+use crate::output::{DeviceChoice, Failure, Outcome};
+use crate::{numbers, output, saved};
 
 /// Default time limit of a run in seconds: two minutes less the expected overrun of the last case.
 const SECONDS: f64 = 105.0;

@@ -7,10 +7,11 @@ use gradus::Model;
 use gradus::data::Target;
 use serde_json::{Value, json};
 
-use crate::output::{self, DeviceChoice, Failure, Outcome};
-use crate::samples::{Source, Task};
-use crate::saved;
+use crate::output::{DeviceChoice, Failure, Outcome};
+use crate::samples::Task;
+use crate::samples::source::Source;
 use crate::scores::Scores;
+use crate::{output, saved};
 
 /// Measures a saved model on rows with targets: metrics in the target's unit, confusion matrix,
 /// precision and recall per class

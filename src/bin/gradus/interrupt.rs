@@ -8,10 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::output::{Failure, Outcome};
-
-/// Exit code of an interrupted command, as shells report SIGINT.
-pub const EXIT_CODE: u8 = 130;
+use crate::output::{EXIT_CODE, Failure, Outcome};
 
 /// Listens for signals from its creation until the process ends.
 #[derive(Clone, Debug)]

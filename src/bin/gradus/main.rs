@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use output::Outcome;
+use crate::output::Outcome;
 
 /// Loss functions with their gradients on any GPU, and the training of dense models on it.
 #[derive(Parser)]
@@ -54,7 +54,7 @@ enum Command {
     /// to the CPU
     Bench(bench::Bench),
     /// Trains a dense network on a data set
-    Train(Box<train::Train>),
+    Train(Box<train::options::Train>),
     /// Measures a saved model on rows with targets
     Evaluate(evaluate::Evaluate),
     /// Predicts the rows of a data set with a saved model

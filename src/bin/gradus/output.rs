@@ -2,7 +2,8 @@
 //! the device, and exit codes: 2 for errors visible from the command line alone, 1 for errors found
 //! in files, data or devices.
 
-use std::io::{self, ErrorKind, Write};
+use std::io;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,7 +13,7 @@ use gradus::text::{printable, printable_json, printable_lines};
 use gradus::{Device, Error, Gpu, GpuOptions};
 use serde_json::Value;
 
-use crate::{interrupt, names};
+use crate::names;
 
 /// Table width if stdout is not a terminal and `COLUMNS` is not set.
 const WIDTH: u16 = 100;
@@ -78,7 +79,7 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
         Err(Failure::Told) => return ExitCode::from(1),
         Err(Failure::Interrupted(message)) => {
             note(&format!("interrupted: {message}"));
-            return ExitCode::from(interrupt::EXIT_CODE);
+            return ExitCode::from(EXIT_CODE);
         }
         Err(Failure::Usage(message)) => (2, message),
         Err(Failure::Failed(message)) => (1, message),
@@ -270,3 +271,6 @@ impl DeviceChoice {
         Ok(device)
     }
 }
+
+/// Exit code of an interrupted command, as shells report SIGINT.
+pub const EXIT_CODE: u8 = 130;

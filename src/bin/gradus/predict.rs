@@ -8,10 +8,10 @@ use gradus::data::{Dataset, Encoding, Target, TargetEncoding};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-use crate::output::{self, DeviceChoice, Failure, Outcome};
-use crate::samples::Source;
+use crate::output::{DeviceChoice, Failure, Outcome};
+use crate::samples::source::Source;
 use crate::scores::{in_unit, label_names, largest, output_names, threshold};
-use crate::{probabilities, saved};
+use crate::{output, probabilities, saved};
 
 /// Predicts the rows of a data set with a saved model
 #[derive(Args)]

@@ -5,16 +5,17 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_cast::cast;
 use arrow_ipc::reader::FileReader;
 use arrow_schema::{ArrowError, DataType, SchemaRef, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::super::table::{Builder, Decimal, Kind, Table};
-use super::Format;
+use crate::data::columnar::format::Format;
+use crate::data::table::column::{Builder, Kind};
+use crate::data::table::number::Decimal;
+use crate::data::table::table::Table;
 use crate::{Error, Result};
 
 /// Rows decoded at a time, and the maximum of a chunk.

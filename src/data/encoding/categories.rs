@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::super::table::{Cells, Column, Spot, Table};
-use super::numbers::Memory;
 use crate::Result;
+use crate::data::encoding::numbers::Memory;
+use crate::data::table::table::Table;
+use crate::data::table::{Cells, Column, Spot};
 
 /// Maximum number of distinct words counted with bounded memory. Beyond it the rarer half is
 /// dropped: a word in a thirty-thousandth of the rows, wherever they are, is kept.

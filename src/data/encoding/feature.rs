@@ -5,12 +5,14 @@ use std::collections::HashSet;
 use ndarray::{ArrayViewMut2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::data::encoding::EncodingOptions;
 use crate::data::encoding::categories::{AmongNumbers, Counts, most_frequent, places, truth};
+use crate::data::encoding::encoded::Encoded;
 use crate::data::encoding::lists::{are_distinct, holds_lists, lists, write_lists};
 use crate::data::encoding::numbers::{LARGEST, Memory, Moments, Quantiles};
+use crate::data::encoding::options::EncodingOptions;
 use crate::data::encoding::report::ColumnReport;
-use crate::data::table::{Cells, Column, Table};
+use crate::data::table::table::Table;
+use crate::data::table::{Cells, Column};
 use crate::{Error, Result};
 
 /// A column and its encoding.
@@ -26,22 +28,6 @@ pub(super) struct Feature {
     /// True if its numbers merely identify the rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_identifier: bool,
-}
-
-/// Encoding of a column.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Encoded {
-    /// (x − mean) / scale.
-    Number { mean: f64, scale: f64, fill: f64 },
-    /// 1 for true, 0 for false.
-    Truth { fill: bool },
-    /// One column per word, and one shared by all other words if there were any.
-    Words { words: Vec<String>, others: usize, fill: usize },
-    /// One column per word listed in a cell; some rarer words may have none.
-    Lists { words: Vec<String>, separator: char, rarer: usize },
-    /// Left out, with the reason.
-    Nothing { reason: String },
 }
 
 impl Feature {

@@ -3,10 +3,12 @@
 use rayon::prelude::*;
 
 use crate::data::encoding::feature::{Feature, FeatureFit};
+use crate::data::encoding::fitted::Encoding;
 use crate::data::encoding::numbers::Memory;
+use crate::data::encoding::options::EncodingOptions;
 use crate::data::encoding::target::TargetFit;
-use crate::data::encoding::{Encoding, EncodingOptions};
-use crate::data::table::{Column, Table};
+use crate::data::table::Column;
+use crate::data::table::table::Table;
 use crate::{Error, Result};
 
 /// State of a fit to a table that comes in chunks.

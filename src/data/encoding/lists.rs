@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use ndarray::ArrayViewMut2;
 
-use super::super::table::Column;
-use super::EncodingOptions;
-use super::categories::most_frequent;
-use super::feature::Encoded;
+use crate::data::encoding::categories::most_frequent;
+use crate::data::encoding::encoded::Encoded;
+use crate::data::encoding::options::EncodingOptions;
+use crate::data::table::Column;
 
 /// With at most this many distinct words the test for distinctness is not meaningful.
 const FEW: usize = 20;

@@ -1,153 +1,32 @@
 //! Encoding of table columns as a network's inputs and targets, and decoding of predictions.
 
 mod categories;
+pub(crate) mod encoded;
 mod feature;
+pub(crate) mod fitted;
 mod fitting;
 mod lists;
 mod numbers;
+pub(crate) mod options;
 mod report;
 mod target;
 
 use ndarray::{Array2, s};
-use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::data::dataset::{Dataset, Target};
+use crate::data::encoding::feature::Feature;
+use crate::data::encoding::fitting::{Fitting, no_rows};
+use crate::data::encoding::numbers::Memory;
+use crate::data::encoding::target::TargetFit;
+use crate::data::table::Column;
+use crate::data::table::table::Table;
 
 pub use report::ColumnReport;
-pub use target::{TargetEncoding, TargetKind};
+pub use target::TargetEncoding;
 
-use super::dataset::{Dataset, Target};
-use super::table::{Column, Table};
-use crate::Result;
-use feature::Feature;
-use fitting::{Fitting, no_rows};
-use numbers::Memory;
-use target::TargetFit;
-
-/// Default maximum of words per column that get their own encoded column; see
-/// [`EncodingOptions::categories`].
-const CATEGORIES: usize = 64;
-
-/// As [`CATEGORIES`], if each row has few words: a word costs no more than its embedding.
-const SPARSE_CATEGORIES: usize = 1000;
-
-/// Encodes the columns of a table as numbers: fitted on the training rows, saved with the model,
-/// and applied to every other file.
-///
-/// * Numbers: (x − mean) / standard deviation, computed in f64 and rounded to f32 once; blanks are
-///   filled with the median.
-/// * `True` and `False`: 1 and 0; blanks are filled with the more frequent one.
-/// * Words: one-hot, one column per word; beyond [`EncodingOptions::categories`] the most frequent
-///   words have a column each and the others share one.
-/// * Words that differ in nearly every row: left out.
-/// * A single value in all rows, only blanks, or an unnamed row index: left out.
-///
-/// A column with blanks is followed by one that is 1 where a blank was filled. [`Encoding::report`]
-/// describes the encoding of each column. Targets: [`TargetKind`].
-///
-/// ```
-/// use gradus::data::{Column, Encoding, EncodingOptions, Table};
-///
-/// let table = Table::new(vec![
-///     Column::numbers("rooms", vec![3.0, f64::NAN, 5.0, 4.0]),
-///     Column::words("ocean", ["near", "far", "near", "far"]),
-///     Column::words("sold", ["yes", "no", "no", "yes"]),
-/// ])?;
-/// let encoding = Encoding::fit(&table, &[0, 1, 2, 3], &EncodingOptions::default().target("sold"))?;
-/// let houses = encoding.apply(&table)?;
-/// assert_eq!(houses.feature_names, ["rooms", "rooms is blank", "ocean=far", "ocean=near"]);
-/// assert_eq!(houses.features.row(1).to_vec(), [0.0, 1.0, 1.0, 0.0]);
-/// assert_eq!((houses.labels()?.to_vec(), houses.classes()?), (vec![1, 0, 0, 1], vec!["no".into(), "yes".into()]));
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Encoding {
-    /// None if the rows came as arrays, which stay unchanged.
-    features: Option<Vec<Feature>>,
-    /// True if the file had column names.
-    has_header: bool,
-    target: TargetEncoding,
-    /// The column with the weight of each row in training.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    weight: Option<String>,
-}
-
-/// Options for fitting an [`Encoding`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct EncodingOptions {
-    /// Target columns; empty if there are no targets.
-    pub targets: Vec<String>,
-    /// Interpretation of the targets.
-    pub kind: TargetKind,
-    /// Standardize numbers to mean 0 and standard deviation 1.
-    pub standardize: bool,
-    /// Maximum number of words per column that get their own encoded column.
-    pub categories: usize,
-    /// Columns to leave out of the features.
-    pub left_out: Vec<String>,
-    /// The column with the weight of each row in training, not used as a feature. It is saved with
-    /// the encoding, so that resumed training finds it.
-    pub weight: Option<String>,
-    /// Separator of words in cells that list several, each with its own encoded column; by default
-    /// a list is a single word.
-    pub lists: Option<char>,
-    /// For models that sum over a row's features, so that absent ones must be 0: blanks are 0 in
-    /// all columns, numbers that are all 0 or 1 stay unscaled, and words that differ in nearly
-    /// every row are left out whenever there are more than 20 rows.
-    pub sparse: bool,
-}
-
-impl Default for EncodingOptions {
-    fn default() -> Self {
-        EncodingOptions {
-            targets: Vec::new(),
-            kind: TargetKind::Classes,
-            standardize: true,
-            categories: CATEGORIES,
-            left_out: Vec::new(),
-            weight: None,
-            lists: None,
-            sparse: false,
-        }
-    }
-}
-
-impl EncodingOptions {
-    /// Options for a recommender's side features, one row per user or item: lists are separated by
-    /// `|`, up to 1,000 words per column have their own encoded column, and absent features are 0.
-    ///
-    /// ```
-    /// use gradus::data::{Column, Encoding, EncodingOptions, Table};
-    ///
-    /// let genres = Column::words("genres", ["Children|Comedy", "Drama", "Comedy", ""]);
-    /// let years = Column::numbers("year", vec![1995.0, 1997.0, f64::NAN, 1996.0]);
-    /// let films = Table::new(vec![genres, years])?;
-    /// let encoding = Encoding::fit(&films, &[0, 1, 2, 3], &EncodingOptions::side_features())?;
-    /// assert_eq!(encoding.names(), ["genres=Children", "genres=Comedy", "genres=Drama", "year"]);
-    /// let found = encoding.features(&films, &[0, 2])?;
-    /// assert_eq!(found.row(0).to_vec(), [1.0, 1.0, 0.0, -1.2247449]);
-    /// assert_eq!(found.row(1).to_vec(), [0.0, 1.0, 0.0, 0.0]); // of a year that is not known
-    /// # Ok::<(), gradus::Error>(())
-    /// ```
-    pub fn side_features() -> Self {
-        EncodingOptions {
-            categories: SPARSE_CATEGORIES,
-            lists: Some('|'),
-            sparse: true,
-            ..Self::default()
-        }
-    }
-
-    /// Adds a target column.
-    pub fn target(mut self, column: impl Into<String>) -> Self {
-        self.targets.push(column.into());
-        self
-    }
-
-    /// Sets the interpretation of the targets.
-    pub fn kind(mut self, kind: TargetKind) -> Self {
-        self.kind = kind;
-        self
-    }
-}
+pub use crate::data::encoding::fitted::Encoding;
+pub use crate::data::encoding::options::{EncodingOptions, TargetKind};
 
 impl Encoding {
     /// Fits a table: features on `rows` alone, target classes on all rows, so that rare classes are

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::categories::some;
-use super::feature::Encoded;
+use crate::data::encoding::categories::some;
+use crate::data::encoding::encoded::Encoded;
 
 /// Encoding of one table column, as text.
 #[derive(Debug, Clone, PartialEq)]

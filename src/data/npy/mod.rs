@@ -4,22 +4,21 @@
 //! The header is parsed here, so that each error has its offset, and so that a shape larger than
 //! the file is rejected: a reader that allocates the claimed size would abort the process.
 
-mod header;
-mod text;
-
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, ArrayD, IxDyn, ShapeBuilder};
 
-use super::dataset::{Dataset, Target, numbered_classes};
-use super::elements::{Element, Order};
-use super::finite_in_file;
-use super::source::Source;
+use crate::data::dataset::{Dataset, Target, finite_in_file, numbered_classes};
+use crate::data::elements::{Element, Order};
+use crate::data::npy::header::Header;
+use crate::data::npy::text::Text;
+use crate::data::source::Source;
 use crate::error::text::exact;
 use crate::{Error, Result};
-use header::Header;
-use text::Text;
+
+mod header;
+mod text;
 
 /// An array as stored in a file.
 pub(super) struct Npy {

@@ -1,6 +1,6 @@
 //! Text in `.npy`.
 
-use super::super::elements::Order;
+use crate::data::elements::Order;
 
 /// Text of a fixed width: `<U5`, four bytes per character, or `|S5`, one.
 #[derive(Clone, Copy)]

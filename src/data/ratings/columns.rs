@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use super::super::table::Records;
-use super::{Ratings, RatingsOptions, id, plain_name};
+use crate::data::ratings::ids::{id, plain_name};
+use crate::data::ratings::options::RatingsOptions;
+use crate::data::ratings::rated::Ratings;
+use crate::data::table::Records;
 use crate::{Error, Result};
 
 /// Recognized column names, in lower case and without `_`, `-` and spaces.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::{Duplicates, Ratings};
+use crate::data::ratings::options::Duplicates;
+use crate::data::ratings::rated::Ratings;
 use crate::{Error, Result};
 
 impl Ratings {

@@ -1,79 +1,25 @@
 //! Ratings: user, item and stars; or likes: user, item, count and time.
 
 mod columns;
+pub(crate) mod ids;
 mod joining;
+pub(crate) mod options;
+pub(crate) mod rated;
 mod time;
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::compare_ids;
-use super::source::Source;
-use super::table::{Records, TableOptions};
 use crate::Result;
-use columns::Places;
+use crate::data::names::compare_ids;
+use crate::data::ratings::columns::Places;
+use crate::data::ratings::time::Times;
+use crate::data::source::Source;
+use crate::data::table::Records;
+
+pub use crate::data::ratings::options::{Duplicates, RatingsOptions};
+pub use crate::data::ratings::rated::Ratings;
 pub(super) use columns::{ITEM, USER};
-use time::Times;
-
-/// Columns of a file of ratings, and handling of repeated pairs.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RatingsOptions {
-    /// The column of users.
-    pub user: Option<String>,
-    /// The column of items.
-    pub item: Option<String>,
-    /// The column of ratings.
-    pub rating: Option<String>,
-    /// The column of counts (of plays, clicks, purchases), the weights of the interactions.
-    pub weight: Option<String>,
-    /// The column of times: Unix times of any unit, or ISO 8601 dates.
-    pub time: Option<String>,
-    /// Handling of repeated pairs of user and item.
-    pub duplicates: Duplicates,
-    /// Options for reading the file.
-    pub table: TableOptions,
-}
-
-/// Handling of repeated pairs of user and item.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Duplicates {
-    /// Add up counts in a file without ratings; reject any other file.
-    #[default]
-    Auto,
-    /// Reject the file, with the lines of both.
-    Refuse,
-    /// Keep the last one: by time if the file has times, else by line.
-    Last,
-    /// Add up ratings and counts; the rating of a like is its number of occurrences.
-    Sum,
-}
-
-/// Lines of a file of ratings; `users`, `items`, `ratings` and `lines` have equal lengths.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Ratings {
-    /// Index of each line's user in `user_ids`.
-    pub users: Vec<u32>,
-    /// Index of each line's item in `item_ids`.
-    pub items: Vec<u32>,
-    /// Finite ratings; for likes their number: the column of counts, or the number of occurrences
-    /// of the pair.
-    pub ratings: Vec<f32>,
-    /// The column of weights, above 0.
-    pub weights: Option<Vec<f32>>,
-    /// Times in the file's unit; dates as Unix seconds.
-    pub times: Option<Vec<f64>>,
-    /// Line numbers, from 1.
-    pub lines: Vec<u32>,
-    /// User ids as written in the file: whole numbers ascending, then other text; a whole number
-    /// written as `5863.0` is 5863.
-    pub user_ids: Vec<String>,
-    /// Item ids, in the same order.
-    pub item_ids: Vec<String>,
-    /// True if the file has ratings; otherwise each line is a like.
-    pub has_ratings: bool,
-    /// Notes on the detected format of the file, one sentence each.
-    pub notes: Vec<String>,
-}
 
 /// Reads ratings, plain or gzip: [`read_ratings_with`] with default options.
 ///
@@ -170,28 +116,6 @@ impl Ratings {
             self.notes.push("there is no column of ratings: each line is a like".into());
         }
     }
-}
-
-/// An id as written; a whole number in another notation, as pandas writes columns with blanks, is
-/// normalized.
-pub(in crate::data) fn id(cell: &str) -> Option<String> {
-    if cell.is_empty() || cell.eq_ignore_ascii_case("nan") {
-        return None;
-    }
-    let is_float =
-        cell.contains('.') && cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let whole = cell
-        .parse::<f64>()
-        .ok()
-        .filter(|number| is_float && number.fract() == 0.0 && *number < 9e15);
-    Some(whole.map_or_else(|| cell.replace(char::is_control, " "), |number| format!("{number}")))
-}
-
-/// Normalizes a name: `userid` for `user_id`, `User ID`, `userId` and RecBole's `user_id:token`.
-pub(in crate::data) fn plain_name(name: &str) -> String {
-    let name = name.to_lowercase();
-    let name = name.split(':').next().unwrap_or_default();
-    name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).collect()
 }
 
 /// Ids numbered in order of appearance.

@@ -1,6 +1,6 @@
 //! Times of interactions: Unix times of any unit, or ISO 8601 dates.
 
-use super::columns::{TimeColumn, shown};
+use crate::data::ratings::columns::{TimeColumn, shown};
 
 /// Expected content of a time cell, for messages.
 pub(super) const EXPECTED: &str = "a time: a number, or a date such as 2016-10-17 12:30:00";

@@ -1,13 +1,14 @@
 //! Splits a table's text into chunks of whole rows that any thread can parse independently.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::io::{Read, Seek, SeekFrom};
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::memchr;
 
-use super::Delimiter;
-use super::form::Form;
-use super::text::Text;
+use crate::data::table::cut::Cut;
+use crate::data::table::form::Form;
+use crate::data::table::text::{Text, with_plain_ends};
 
 /// Whole rows.
 #[derive(Debug)]
@@ -29,14 +30,6 @@ pub(in crate::data) struct Chunks {
     has_header: bool,
     offset: Option<u64>,
     cut: Cut,
-}
-
-/// Row boundaries.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cut {
-    /// The last byte of a line.
-    pub(super) end: u8,
-    pub(super) delimiter: Delimiter,
 }
 
 impl Chunks {
@@ -137,85 +130,13 @@ impl Chunk {
     }
 }
 
-impl Cut {
-    /// End of the last complete row. Quotes follow the row parser: only one at the beginning of a
-    /// field opens a quoted text.
-    pub(super) fn last_end(self, bytes: &[u8]) -> Option<usize> {
-        if self.delimiter == Delimiter::Colons {
-            return memrchr(self.end, bytes).map(|at| at + 1);
-        }
-        // Bytes from here on are outside quotes.
-        let (mut outside, mut last) = (0, None);
-        while let Some(open) = self.opening(bytes, outside) {
-            last = memrchr(self.end, &bytes[outside..open]).map(|at| outside + at + 1).or(last);
-            match closing(bytes, open + 1) {
-                Some(close) => outside = close + 1,
-                None => return last,
-            }
-        }
-        memrchr(self.end, &bytes[outside..]).map(|at| outside + at + 1).or(last)
-    }
-
-    /// End of the first row or of the bytes; none if they end within quotes.
-    pub(super) fn first_end(self, bytes: &[u8]) -> Option<usize> {
-        let line_end =
-            |from: usize| memchr(self.end, &bytes[from..]).map_or(bytes.len(), |at| from + at + 1);
-        let (mut outside, mut end) = (0, line_end(0));
-        if self.delimiter == Delimiter::Colons {
-            return Some(end);
-        }
-        while let Some(open) = self.opening(&bytes[..end], outside) {
-            outside = closing(bytes, open + 1)? + 1;
-            if outside > end {
-                end = line_end(outside);
-            }
-        }
-        Some(end)
-    }
-
-    /// The next opening quote.
-    fn opening(self, bytes: &[u8], from: usize) -> Option<usize> {
-        let begins = |at: usize| {
-            at == 0
-                || match (bytes[at - 1], self.delimiter) {
-                    (b'\n' | b'\r', _) => true,
-                    (before, Delimiter::Byte(delimiter)) => before == delimiter,
-                    (before, _) => before.is_ascii_whitespace(),
-                }
-        };
-        memchr_iter(b'"', &bytes[from..]).map(|at| from + at).find(|&at| begins(at))
-    }
-}
-
-/// The closing quote; two in a row are an escaped quote.
-fn closing(bytes: &[u8], mut from: usize) -> Option<usize> {
-    loop {
-        let at = from + memchr(b'"', bytes.get(from..)?)?;
-        if bytes.get(at + 1) != Some(&b'"') {
-            return Some(at);
-        }
-        from = at + 2;
-    }
-}
-
-/// Replaces `\r\n` and a lone `\r` by `\n`.
-pub(super) fn with_plain_ends(bytes: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut from = 0;
-    for at in memchr_iter(b'\r', bytes) {
-        plain.extend_from_slice(&bytes[from..at]);
-        if bytes.get(at + 1) != Some(&b'\n') {
-            plain.push(b'\n');
-        }
-        from = at + 1;
-    }
-    plain.extend_from_slice(&bytes[from..]);
-    plain
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::data::Delimiter;
+    use std::io;
+
     use super::*;
+    use crate::data::table::text::with_plain_ends;
 
     fn chunks(text: &str, size: usize) -> Vec<String> {
         let mut chunks = Chunks {

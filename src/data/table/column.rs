@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::number;
-use super::number::Decimal;
+use crate::data::table::number;
+use crate::data::table::number::Decimal;
 use crate::error::text::exact;
 
 /// Code of a blank cell among words.

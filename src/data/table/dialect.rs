@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::chunks::Cut;
-use super::number;
-use super::number::Decimal;
-use super::text::letters;
-use super::{Delimiter, TableOptions};
+use crate::data::table::cut::Cut;
+use crate::data::table::number;
+use crate::data::table::number::Decimal;
+use crate::data::table::options::{Delimiter, TableOptions};
+use crate::data::table::text::letters;
 
 /// Number of records examined.
 const RECORDS: usize = 200;

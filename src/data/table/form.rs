@@ -6,15 +6,13 @@ use std::path::PathBuf;
 
 use csv::{ByteRecord, ReaderBuilder, Trim};
 
-use super::super::source::Source;
-use super::chunks::Cut;
-use super::dialect;
-use super::dialect::Dialect;
-use super::number::Decimal;
-use super::records::OPEN;
-use super::text;
-use super::text::Text;
-use super::{Delimiter, Header, TableOptions, header};
+use crate::data::source::Source;
+use crate::data::table::cut::{Cut, OPEN};
+use crate::data::table::dialect::Dialect;
+use crate::data::table::number::Decimal;
+use crate::data::table::options::{Delimiter, Header, TableOptions};
+use crate::data::table::text::Text;
+use crate::data::table::{dialect, header, text};
 use crate::{Error, Result};
 
 /// Number of rows from which a header is detected.

@@ -2,10 +2,10 @@
 
 use memchr::{memchr, memchr_iter};
 
-use super::chunks::Chunk;
-use super::column::{Builder, Kind};
-use super::form::Form;
-use super::records::{Fault, Rows};
+use crate::data::table::chunks::Chunk;
+use crate::data::table::column::{Builder, Kind};
+use crate::data::table::form::Form;
+use crate::data::table::records::{Fault, Rows};
 
 /// Columns of some rows.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Header detection: compares the first row of a table with the rows below it.
 
-use super::column::is_blank;
-use super::number;
-use super::number::Decimal;
+use crate::data::table::column::is_blank;
+use crate::data::table::number;
+use crate::data::table::number::Decimal;
 
 /// True if the first of these rows is a header, with the reason if it is not obvious.
 ///

@@ -4,20 +4,23 @@ use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::super::columnar::Format;
-#[cfg(feature = "parquet")]
-use super::super::columnar::Layout;
-use super::super::fingerprint::Fingerprint;
-use super::super::rows::RowSet;
-use super::super::source::Source;
-use super::chunks::Chunk;
-use super::column::{Builder, Kind};
-use super::form::Form;
-use super::fragment::Fragment;
-use super::read::{Parser, parsed};
-use super::text::broken;
-use super::{Place, Table, TableOptions};
+use crate::data::columnar::format::Format;
+use crate::data::fingerprint::Fingerprint;
+use crate::data::rows::RowSet;
+use crate::data::source::Source;
+use crate::data::table::chunks::Chunk;
+use crate::data::table::column::{Builder, Kind};
+use crate::data::table::form::Form;
+use crate::data::table::fragment::Fragment;
+use crate::data::table::options::TableOptions;
+use crate::data::table::place::Place;
+use crate::data::table::read::{Parser, parsed};
+use crate::data::table::table::Table;
+use crate::data::table::text::broken;
 use crate::{Error, Result};
+
+#[cfg(feature = "parquet")]
+use crate::data::columnar::arrays::Layout;
 
 /// A table in a file that is read one chunk at a time.
 ///

@@ -5,16 +5,18 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::super::columnar::Format;
-use super::super::fingerprint::Fingerprint;
-use super::super::source::Source;
-use super::chunks::{Chunk, Chunks};
-use super::column::{Builder, Kind};
-use super::form::Form;
-use super::fragment::Fragment;
-use super::records::{Fault, Records};
-use super::text::{Text, broken};
-use super::{Place, Table, TableOptions};
+use crate::data::columnar::format::Format;
+use crate::data::fingerprint::Fingerprint;
+use crate::data::source::Source;
+use crate::data::table::chunks::{Chunk, Chunks};
+use crate::data::table::column::{Builder, Kind};
+use crate::data::table::form::Form;
+use crate::data::table::fragment::Fragment;
+use crate::data::table::options::TableOptions;
+use crate::data::table::place::Place;
+use crate::data::table::records::{Fault, Records};
+use crate::data::table::table::Table;
+use crate::data::table::text::{Text, broken};
 use crate::{Error, Result};
 
 /// Bytes parsed by a thread at a time.

@@ -5,10 +5,13 @@ use std::io::Cursor;
 
 use csv::ByteRecord;
 
-use super::super::source::Source;
-use super::chunks::{Chunk, Chunks};
-use super::form::Form;
-use super::{TableOptions, text};
+use crate::data::source::Source;
+use crate::data::table::chunks::{Chunk, Chunks};
+use crate::data::table::cut::OPEN;
+use crate::data::table::form::Form;
+use crate::data::table::number::Decimal;
+use crate::data::table::options::TableOptions;
+use crate::data::table::text;
 use crate::{Error, Result};
 
 /// Bytes parsed at a time.
@@ -28,9 +31,6 @@ pub(super) struct Rows {
     /// True if a quote was opened in the current record and never closed.
     is_open: bool,
 }
-
-/// Value of [`Fault::lines`] if a quote is never closed.
-pub(super) const OPEN: usize = usize::MAX;
 
 /// A row with the wrong number of fields.
 #[derive(Debug)]
@@ -209,7 +209,7 @@ impl Records {
     }
 
     /// Decimal mark of the file.
-    pub(in crate::data) fn decimal(&self) -> super::Decimal {
+    pub(in crate::data) fn decimal(&self) -> Decimal {
         self.form.decimal
     }
 

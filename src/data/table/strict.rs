@@ -4,8 +4,9 @@ use ndarray::{Array1, Array2};
 
 use crate::Result;
 use crate::data::dataset::{Dataset, Target};
-use crate::data::table::Table;
 use crate::data::table::column::{Cells, Column};
+use crate::data::table::options::TableOptions;
+use crate::data::table::table::Table;
 
 impl Table {
     /// All columns but `target` as numeric features, and the target: numbers, or words as classes
@@ -102,5 +103,5 @@ impl Table {
 /// As both.
 #[cfg(feature = "data")]
 pub fn read_csv(path: impl AsRef<std::path::Path>, target: Option<&str>) -> Result<Dataset> {
-    Table::read(path, &super::TableOptions::default())?.to_dataset(target)
+    Table::read(path, &TableOptions::default())?.to_dataset(target)
 }

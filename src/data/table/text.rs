@@ -1,12 +1,13 @@
 //! Decodes a text file to UTF-8: byte order marks, UTF-16.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
+use std::{fmt, io};
 
-use super::super::source::Source;
-use super::chunks::with_plain_ends;
+use memchr::memchr_iter;
+
+use crate::data::source::Source;
 use crate::{Error, Result};
 
 /// Bytes at the beginning of a file from which its format is detected; more if they hold too few
@@ -332,4 +333,19 @@ mod tests {
         let long: Vec<u8> = "é".repeat(100_001).encode_utf16().flat_map(u16::to_be_bytes).collect();
         assert!(place(&long[..200_001]).contains("byte 200000"));
     }
+}
+
+/// Replaces `\r\n` and a lone `\r` by `\n`.
+pub(super) fn with_plain_ends(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for at in memchr_iter(b'\r', bytes) {
+        plain.extend_from_slice(&bytes[from..at]);
+        if bytes.get(at + 1) != Some(&b'\n') {
+            plain.push(b'\n');
+        }
+        from = at + 1;
+    }
+    plain.extend_from_slice(&bytes[from..]);
+    plain
 }

@@ -144,8 +144,9 @@ fn without_momentum_rows_move_as_by_the_dense_gradient_and_the_dense_optimizer()
 #[test]
 fn every_rule_moves_the_rows_that_were_hit_and_no_others() {
     for entry in optimizers::CATALOGUE {
-        for options in testing::sets_of_options(entry.variants) {
-            let rule = (entry.make)(&testing::options_value(entry.name, options).unwrap()).unwrap();
+        for options in testing::report::sets_of_options(entry.variants) {
+            let rule = (entry.make)(&testing::report::options_value(entry.name, options).unwrap())
+                .unwrap();
             if !takes_rows(&*rule) {
                 continue;
             }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::{COLUMNS, CutEpoch, Description, Form, KEY, TableDescription, VERSION};
 use crate::data::compare_ids;
 use crate::recommend::engine::{Cut, State, Table, Tally};
 use crate::recommend::features::Features;
+use crate::recommend::file::{
+    COLUMNS, CutEpoch, Description, Form, KEY, TableDescription, VERSION,
+};
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::model::{Epoch, Model};
 use crate::recommend::recommender::{Recommender, engine};

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::Device;
 use crate::testing::bench::case::Size;
-use crate::testing::bench::{Measured, Measurement, Skipped};
+use crate::testing::bench::measurement::{Measured, Measurement, Skipped};
 
 /// One run of the benchmark; `gradus bench --json` prints its rows. All times are medians in
 /// seconds, all rates 10⁹ per second.

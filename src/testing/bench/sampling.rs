@@ -2,7 +2,7 @@
 //! same machine state.
 
 use crate::Result;
-use crate::testing::bench::Effort;
+use crate::testing::bench::measurement::Effort;
 use crate::testing::bench::statistics::Percentiles;
 
 /// Minimum length of a sample: the work is repeated to fill it, so that clock resolution and

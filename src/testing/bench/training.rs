@@ -49,8 +49,8 @@ pub(crate) fn prepare(case: &Case, device: &Device) -> Result<Prepared> {
         Ok(seconds[1..].iter().sum::<f64>() / (repeats * steps) as f64)
     });
     let ceilings = match device {
-        Device::Gpu(device) => vec![gpu::fma_beside(device)?],
-        Device::Cpu => vec![host::fma_beside()],
+        Device::Gpu(device) => vec![gpu::common::fma_beside(device)?],
+        Device::Cpu => vec![host::ceilings::fma_beside()],
         Device::Reference => Vec::new(),
     };
     Ok(Prepared { first_call, work, ceilings, clock: "wall", inner: steps })

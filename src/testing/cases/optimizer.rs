@@ -8,7 +8,7 @@ use crate::nn::optimizers;
 use crate::nn::optimizers::update::Runner;
 use crate::nn::optimizers::update::job::Update;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, ParameterSpan, Step};
-use crate::testing::cases::{check_keys, missing, numbers, tensor};
+use crate::testing::cases::values::{check_keys, missing, numbers, tensor};
 use crate::{Device, Error, Gpu, Result};
 
 /// `{"parameters": {"1": tensor, …}}` for each step in `report`; without it, for the last step.

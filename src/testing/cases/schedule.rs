@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::nn::schedules;
 use crate::nn::schedules::{Schedule, Watched};
-use crate::testing::cases::{check_keys, number_to_json};
+use crate::testing::cases::values::{check_keys, number, number_to_json};
 use crate::{Error, Result};
 
 /// `{"learning_rate": […]}` for each of `steps`. A schedule that depends on a monitored metric
@@ -34,9 +34,8 @@ fn watched(
     steps: &[u64],
     given: &Value,
 ) -> Result<Vec<Value>> {
-    let values = given.as_array().map(|values| {
-        values.iter().map(crate::testing::cases::number).collect::<Option<Vec<f64>>>()
-    });
+    let values =
+        given.as_array().map(|values| values.iter().map(number).collect::<Option<Vec<f64>>>());
     let values = values
         .flatten()
         .ok_or_else(|| Error::option(name, "values", given, "a list of numbers"))?;

@@ -3,7 +3,7 @@
 use gradus::bench::{Measurement, Report};
 use serde::Deserialize;
 
-use super::table;
+use crate::bench::quantities;
 
 /// Written by `benches/card/report.py` from the results of `gradus bench --json`.
 const KEPT: &str = include_str!("../../../../benches/results/machines.json");
@@ -51,7 +51,7 @@ pub fn table(report: &Report) -> String {
     for (name, seconds) in own.into_iter().chain(kept) {
         let cells = seconds
             .iter()
-            .map(|found| format!("{:>WIDTH$}", found.map_or("-".into(), table::time)));
+            .map(|found| format!("{:>WIDTH$}", found.map_or("-".into(), quantities::time)));
         text += &format!("{name:NAME$}{}\n", cells.collect::<String>());
     }
     text

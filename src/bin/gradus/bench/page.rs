@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use gradus::bench::{Measurement, Report};
 
-use super::{plots, table};
+use crate::bench::{plots, quantities};
 use crate::output::Outcome;
 
 const STYLE: &str = "
@@ -84,7 +84,7 @@ fn head(report: &Report) -> String {
     );
     let headings = ["device", "", "copy, GB/s", "read, GB/s", "FMA, GFLOP/s"];
     let rows = report.devices.iter().map(|device| {
-        let report = |value: Option<f64>| value.map_or(String::new(), table::rate);
+        let report = |value: Option<f64>| value.map_or(String::new(), quantities::rate);
         let ceilings = device.ceilings;
         [
             device.device.to_string(),
@@ -122,22 +122,22 @@ fn numbers(rows: &[Measurement]) -> String {
         "by hand",
     ];
     let rows = rows.iter().map(|row| {
-        let rate = |value: Option<f64>| value.map_or(String::new(), table::rate);
+        let rate = |value: Option<f64>| value.map_or(String::new(), quantities::rate);
         [
             row.name.to_string(),
             row.device.to_string(),
-            table::shape(row.name, &row.shape),
+            quantities::shape(row.name, &row.shape),
             row.clock.to_string(),
-            table::of_ceiling(row),
-            table::time(row.seconds),
-            table::time(row.seconds_p10),
-            table::time(row.seconds_p90),
+            quantities::of_ceiling(row),
+            quantities::time(row.seconds),
+            quantities::time(row.seconds_p10),
+            quantities::time(row.seconds_p90),
             format!("{} × {}", row.samples, row.repeats),
-            table::time(row.first_call_seconds),
+            quantities::time(row.first_call_seconds),
             rate(row.gb_per_s),
             rate(row.gflop_per_s),
             rate(row.cpu_ratio),
-            row.fused_seconds.map_or(String::new(), table::time),
+            row.fused_seconds.map_or(String::new(), quantities::time),
         ]
     });
     html_table(&headings, 5.., rows)
@@ -148,7 +148,7 @@ fn skipped(report: &Report) -> String {
         return String::new();
     }
     let rows = report.skipped.iter().map(|skipped| {
-        let shape = table::shape(skipped.name, &skipped.shape);
+        let shape = quantities::shape(skipped.name, &skipped.shape);
         [skipped.name.to_string(), skipped.device.to_string(), shape, skipped.reason.clone()]
     });
     format!("<h2>Skipped</h2>\n{}", html_table(&["what", "device", "shape", "why"], 4.., rows))

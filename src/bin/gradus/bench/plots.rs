@@ -11,7 +11,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::table;
+use crate::bench::quantities;
 use crate::output::{Failure, Outcome};
 
 const WIDTH: u32 = 1000;
@@ -105,7 +105,7 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
             );
             area.draw(&bar).map_err(failed)?;
             // In a separate column, where no line crosses the text.
-            let report = format!("{:.0} % · {}", 100.0 * share, table::time(row.seconds));
+            let report = format!("{:.0} % · {}", 100.0 * share, quantities::time(row.seconds));
             put(report, 12, (place(end) + 10, y + BAR / 2), HPos::Left)?;
             y += BAR;
         }
@@ -115,7 +115,7 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
 }
 
 fn case(row: &Measurement) -> String {
-    format!("{} {}", row.name, table::shape(row.name, &row.shape))
+    format!("{} {}", row.name, quantities::shape(row.name, &row.shape))
 }
 
 fn cases(rows: &[&Measurement]) -> usize {
@@ -174,8 +174,8 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
             .axis_desc_style(style(13, HPos::Center))
             .x_desc("arithmetic intensity, FLOP/byte (bytes that must move)")
             .y_desc("GFLOP/s")
-            .x_label_formatter(&|x| table::rate(*x))
-            .y_label_formatter(&|y| table::rate(*y))
+            .x_label_formatter(&|x| quantities::rate(*x))
+            .y_label_formatter(&|y| quantities::rate(*y))
             .draw()
             .map_err(failed)?;
         let roof = |rate: f64| [(left, left * rate), (fma / rate, fma), (right, fma)];
@@ -196,15 +196,15 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
         chart.draw_series(dots).map_err(failed)?;
         let at = |x: f64, y: f64| chart.backend_coord(&(x, y));
         let (x, y) = at(right, fma);
-        let report = format!("FMA kernel: {} GFLOP/s", table::rate(fma));
+        let report = format!("FMA kernel: {} GFLOP/s", quantities::rate(fma));
         area.draw(&Text::new(report, (x - 4, y - 10), style(12, HPos::Right))).map_err(failed)?;
         let report = match device.ceilings.read_gb_per_s {
             Some(read) => format!(
                 "copy: {} GB/s, read (dashed): {} GB/s",
-                table::rate(copy),
-                table::rate(read)
+                quantities::rate(copy),
+                quantities::rate(read)
             ),
-            None => format!("copy: {} GB/s", table::rate(copy)),
+            None => format!("copy: {} GB/s", quantities::rate(copy)),
         };
         // In the corner that lies above every roof.
         let (x, y) = at(left, high);

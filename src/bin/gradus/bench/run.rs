@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use gradus::Device;
-use gradus::bench::{self, Case, Effort, Report, Size};
+use gradus::bench::{Case, Effort, Report, Size};
+use gradus::{Device, bench};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::table;
+use crate::bench::quantities;
 use crate::interrupt::Interrupt;
-use crate::output::{self, Outcome};
+use crate::output;
+use crate::output::Outcome;
 
 /// Fraction of a case's time for its samples; the rest goes to inputs, pipelines and first calls.
 const SAMPLING: f64 = 0.3;
@@ -57,10 +58,10 @@ pub fn measure(
             report_left_out(&cases[index..], time);
             break;
         }
-        bar.set_message(format!("{} {}", case.name, table::shape(case.name, &case.shape)));
+        bar.set_message(format!("{} {}", case.name, quantities::shape(case.name, &case.shape)));
         let measured = bench::measure(case, &devices, effort(device, left, cases.len() - index))?;
         for skipped in &measured.skipped {
-            let shape = table::shape(skipped.name, &skipped.shape);
+            let shape = quantities::shape(skipped.name, &skipped.shape);
             let report = format!(
                 "skipped: {} {shape} on {}: {}",
                 skipped.name, skipped.device, skipped.reason

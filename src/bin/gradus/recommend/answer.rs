@@ -6,8 +6,8 @@ use std::path::Path;
 use gradus::text;
 use serde_json::{Value, json};
 
-use super::Recommend;
 use crate::output;
+use crate::recommend::Recommend;
 
 /// A ranked list of items, best first, with the information shown beside it.
 pub(super) struct Answer {

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use gradus::data::{self, Duplicates, Entities, EntityKind, Ratings, RatingsOptions, TableOptions};
+use gradus::data::{Duplicates, Entities, EntityKind, Ratings, RatingsOptions, TableOptions};
 use gradus::recommend::{Confidence, Ids, Interactions, Preparation, Refit, SideFeatures};
-use gradus::{Error, HeldOut};
+use gradus::{Error, HeldOut, data};
 
-use super::{DuplicatesName, Recommend, SplitName};
-use crate::output::{self, Failure, Outcome};
-use crate::saved;
+use crate::output::{Failure, Outcome};
+use crate::recommend::{DuplicatesName, Recommend, SplitName};
+use crate::{output, saved};
 
 /// All inputs of a training run.
 pub(super) struct Read {

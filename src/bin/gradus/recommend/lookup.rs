@@ -6,10 +6,11 @@ use gradus::data::EntityKind;
 use gradus::recommend::{Ids, Interactions, Model, Scored, most_popular};
 use gradus::{Device, Error, data};
 
-use super::Recommend;
-use super::answer::{Answer, Excluded, known_by};
-use crate::output::{self, Failure, Outcome};
-use crate::saved::{self, Kind};
+use crate::output::{Failure, Outcome};
+use crate::recommend::Recommend;
+use crate::recommend::answer::{Answer, Excluded, known_by};
+use crate::saved::Kind;
+use crate::{output, saved};
 
 impl Recommend {
     /// Answers the query on the command line.

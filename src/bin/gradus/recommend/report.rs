@@ -6,9 +6,9 @@ use gradus::recommend::{Confidence, Epoch, Loss, Metrics, Refit, SideFeatures};
 use gradus::text;
 use serde_json::{Value, json};
 
-use super::Recommend;
-use super::files::Read;
-use super::training::Trained;
+use crate::recommend::Recommend;
+use crate::recommend::files::Read;
+use crate::recommend::training::Trained;
 use crate::samples::{columns_as_json, columns_in_words};
 use crate::{output, saved};
 

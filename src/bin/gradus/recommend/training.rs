@@ -10,11 +10,12 @@ use gradus::recommend::{
 };
 use gradus::{Device, HeldOut, Stop};
 
-use super::Recommend;
-use super::files::Read;
 use crate::interrupt::Interrupt;
 use crate::log::Log;
-use crate::output::{self, Failure, Outcome};
+use crate::output;
+use crate::output::{Failure, Outcome};
+use crate::recommend::Recommend;
+use crate::recommend::files::Read;
 
 /// Cutoff k of the test metrics.
 const TOP: usize = 10;

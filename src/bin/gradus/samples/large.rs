@@ -3,23 +3,19 @@
 use std::path::Path;
 
 use gradus::data::{
-    self, Blocks, Encoding, KeptBlocks, LargeSplit, LargeTable, TableBlocks, TableOptions,
+    Blocks, Encoding, KeptBlocks, LargeSplit, LargeTable, TableBlocks, TableOptions,
 };
-use gradus::{Error, text};
+use gradus::{Error, data, text};
 
-use super::prepare::{Asked, Prepared, other_form, too_few};
-use super::{Known, Source, memory};
-use crate::output::{self, Failure, Outcome};
+use crate::output;
+use crate::output::{Failure, Outcome};
+use crate::samples::memory;
+use crate::samples::prepare::{other_form, too_few};
+use crate::samples::prepared::{Asked, Large, Prepared};
+use crate::samples::source::{Known, Source};
 
 /// Number of rows sampled by checks that otherwise see all rows.
 const LOOKED_AT: usize = 10_000;
-
-/// Rows delivered in blocks.
-pub struct Large {
-    pub training: TableBlocks,
-    pub validation: Option<KeptBlocks>,
-    pub test: Option<TableBlocks>,
-}
 
 impl Source {
     /// Reason for reading a table in chunks; none if it is read whole.

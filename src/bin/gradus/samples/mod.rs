@@ -5,142 +5,25 @@ mod columns;
 mod large;
 mod memory;
 mod prepare;
+pub(crate) mod prepared;
+pub(crate) mod source;
 mod task;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
-use gradus::data::{
-    self, Dataset, Decimal, Delimiter, Encoding, Header, ReadOptions, Split, Table, TableOptions,
-};
-use gradus::{Error, Model};
+use gradus::data::{Dataset, Header, ReadOptions, Split, Table, TableOptions};
+use gradus::{Error, Model, data};
 use serde_json::{Value, json};
 
-use crate::numbers;
-use crate::output::{self, Failure, Outcome};
+use crate::output;
+use crate::output::{Failure, Outcome};
+use crate::samples::source::{HeaderName, Known, Raw, Source};
 
 pub use columns::{columns_as_json, columns_in_words};
-pub use large::Large;
-pub use prepare::{Asked, Prepared, Rows};
+pub use prepare::Rows;
+pub use prepared::{Asked, Large, Prepared};
 pub use task::{Task, loss_in_unit, target_kind, unfit};
-
-/// Location and format of the rows.
-#[derive(Args, Clone)]
-pub struct Source {
-    /// A folder of IDX files with MNIST's names, a CSV table (`-`: standard input), .npy, .npz, or
-    /// SVMlight (.svm, or a file that begins like one)
-    #[arg(
-        long,
-        value_name = "PATH",
-        required_unless_present = "images",
-        conflicts_with = "images"
-    )]
-    data: Option<PathBuf>,
-    /// An IDX file of images, with any name
-    #[arg(long, value_name = "FILE", requires = "labels")]
-    images: Option<PathBuf>,
-    /// The IDX file of labels for --images
-    #[arg(long, value_name = "FILE", requires = "images")]
-    labels: Option<PathBuf>,
-    /// The target's column in a table: its name, or its index if there is no header; may be
-    /// repeated
-    #[arg(long, value_name = "COLUMN")]
-    target: Vec<String>,
-    /// A column of a table to leave out of the features; may be repeated
-    #[arg(long, value_name = "COLUMN")]
-    drop: Vec<String>,
-    /// The columns of a table to use as features, and no others; may be repeated
-    #[arg(long, value_name = "COLUMN", conflicts_with = "drop")]
-    columns: Vec<String>,
-    /// Header row of a table: auto detects from the first rows if they name the columns
-    #[arg(long, value_name = "WHETHER", default_value = "auto")]
-    header: HeaderName,
-    /// The separator between the fields of a table, e.g. `;`, or tab, space, `::` [default:
-    /// detected from the first lines]
-    #[arg(long, value_name = "MARK", value_parser = delimiter)]
-    delimiter: Option<Delimiter>,
-    /// The decimal mark of a table, `.` or `,` [default: detected from the first lines]
-    #[arg(long, value_name = "MARK", value_parser = decimal)]
-    decimal: Option<Decimal>,
-    /// The file of the targets, for .npy
-    #[arg(long, value_name = "FILE")]
-    targets: Option<PathBuf>,
-    /// The file with the number of rows of each query, for .svm [default: `qid:`, or the file with
-    /// .query appended to its name]
-    #[arg(long, value_name = "FILE")]
-    groups: Option<PathBuf>,
-    /// Number of features per row, for .svm [default: from the largest index]
-    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
-    features: Option<NonZeroUsize>,
-    /// True if indices count from 0, for .svm [default: true if an index is 0]
-    #[arg(long, value_name = "BOOL")]
-    zero_based: Option<bool>,
-}
-
-/// Presence of a header row.
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub enum HeaderName {
-    /// Detected from the first rows.
-    Auto,
-    /// The first row names the columns.
-    Yes,
-    /// The first row is data.
-    No,
-}
-
-fn delimiter(text: &str) -> Result<Delimiter, String> {
-    match text {
-        "tab" | "\\t" | "\t" => Ok(Delimiter::Byte(b'\t')),
-        "space" | "spaces" | " " => Ok(Delimiter::Spaces),
-        "::" => Ok(Delimiter::Colons),
-        _ => match text.as_bytes() {
-            [byte] if byte.is_ascii_punctuation() && *byte != b'"' => Ok(Delimiter::Byte(*byte)),
-            _ => Err("it must be one character such as , or ; or |, or tab, space, ::".into()),
-        },
-    }
-}
-
-fn decimal(text: &str) -> Result<Decimal, String> {
-    match text {
-        "." => Ok(Decimal::Point),
-        "," => Ok(Decimal::Comma),
-        _ => Err("it must be . or ,".into()),
-    }
-}
-
-/// The columns that a model was trained on, used to detect the format of other files.
-#[derive(Default)]
-struct Known {
-    names: Vec<String>,
-    /// The file had no header: columns are named by their indices.
-    are_indices: bool,
-}
-
-impl Known {
-    fn of_encoding(encoding: &Encoding) -> Self {
-        Known { names: encoding.wanted(), are_indices: !encoding.has_header() }
-    }
-
-    fn of_model(model: &Model) -> Self {
-        if let Some(encoding) = model.encoding().filter(|encoding| encoding.takes_tables()) {
-            return Self::of_encoding(encoding);
-        }
-        let names = model.names().features.clone();
-        // There is no other evidence; the target is one of the columns.
-        let is_index =
-            |name: &String| name.parse::<usize>().is_ok_and(|index| index <= names.len());
-        Known { are_indices: !names.is_empty() && names.iter().all(is_index), names }
-    }
-}
-
-/// Content of a path.
-pub enum Raw {
-    /// Columns, not yet encoded.
-    Table(Table),
-    /// Numbers, with test rows if the source has its own.
-    Arrays(Box<Split>),
-}
 
 impl Source {
     /// Reads the rows of --data; `known` are the columns that a model was trained on.

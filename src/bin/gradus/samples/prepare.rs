@@ -3,53 +3,14 @@
 
 use std::path::Path;
 
-use gradus::data::{
-    self, Blocks, Dataset, Encoding, EncodingOptions, Split, Table, Target, TargetKind,
-};
-use gradus::{Error, HeldOut, Model};
+use gradus::data::{Dataset, Encoding, EncodingOptions, Split, Table, Target, TargetKind};
+use gradus::{Error, Model, data};
 use ndarray::{Array1, Axis};
 
-use super::large::Large;
-use super::{Known, Raw, Source};
-use crate::names;
-use crate::output::{self, Failure, Outcome};
-
-/// Requirements of a training run.
-pub struct Asked<'a> {
-    /// Kind of target that the loss takes.
-    pub kind: TargetKind,
-    /// The model to resume.
-    pub known: Option<&'a Model>,
-    /// Selection of the validation rows.
-    pub held_out: HeldOut,
-    pub test: Option<&'a Path>,
-    pub standardize: bool,
-    /// The column with the weight of each row.
-    pub sample_weight: Option<&'a str>,
-    /// Read a table in chunks even if it may fit into memory.
-    pub stream: bool,
-}
-
-/// The encoded rows of a training run.
-pub struct Prepared {
-    /// Training rows; a sample of them if they come in blocks.
-    pub train: Dataset,
-    pub validation: Option<Dataset>,
-    pub test: Option<Dataset>,
-    pub encoding: Encoding,
-    /// Weights of the training rows and of the validation rows.
-    pub train_weights: Option<Array1<f64>>,
-    pub validation_weights: Option<Array1<f64>>,
-    /// Rows that do not fit into memory.
-    pub large: Option<Large>,
-}
-
-impl Prepared {
-    /// Number of training rows.
-    pub fn rows(&self) -> usize {
-        self.large.as_ref().map_or(self.train.rows(), |large| large.training.rows())
-    }
-}
+use crate::output::{Failure, Outcome};
+use crate::samples::prepared::{Asked, Prepared};
+use crate::samples::source::{Known, Raw, Source};
+use crate::{names, output};
 
 impl Source {
     /// Reads, splits and encodes the rows of a training run: the split follows from the seed, the
@@ -317,13 +278,6 @@ impl Source {
             validation_weights: None,
             large: None,
         })
-    }
-}
-
-impl<'a> Asked<'a> {
-    /// The resumed model if it has no encoding: it then transforms its features itself.
-    pub(super) fn unencoded(&self) -> Option<&'a Model> {
-        self.known.filter(|model| model.encoding().is_none())
     }
 }
 

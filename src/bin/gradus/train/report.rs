@@ -5,11 +5,11 @@ use std::io::IsTerminal;
 use gradus::{History, cases, text};
 use serde_json::{Map, Value, json};
 
-use super::Train;
-use super::run::Trained;
 use crate::output;
 use crate::samples::Task;
 use crate::scores::Scores;
+use crate::train::options::Train;
+use crate::train::trained::Trained;
 
 impl Train {
     pub(super) fn as_json(&self, trained: &Trained, task: &Task) -> Value {

@@ -5,9 +5,8 @@ use std::path::Path;
 use gradus::HeldOut;
 use serde_json::{Map, Value};
 
-use super::Train;
-use crate::output;
-use crate::saved;
+use crate::train::options::Train;
+use crate::{output, saved};
 
 /// Completed updates and epochs of a saved model, without those of an interrupted epoch, which is
 /// repeated.

@@ -6,34 +6,15 @@ use std::time::Instant;
 use gradus::data::{Blocks, Dataset};
 use gradus::{Average, EarlyStopping, Epoch, Fit, History, Model, Stop, text};
 
-use super::Train;
-use super::settings::Settings;
 use crate::interrupt::Interrupt;
 use crate::log::Log;
-use crate::output::{self, Outcome};
+use crate::output;
+use crate::output::Outcome;
 use crate::samples::{Large, Prepared, Task};
 use crate::scores::{Scores, loss_unit};
-
-/// Result of a training run.
-pub struct Trained {
-    pub model: Model,
-    pub history: History,
-    pub chosen: Settings,
-    pub validation: Option<Scores>,
-    pub test: Option<Scores>,
-    pub seconds: f64,
-    /// Error if not all epochs are in the file given by --log.
-    pub logged: Outcome,
-    /// The table was read in chunks.
-    pub in_pieces: bool,
-}
-
-impl Trained {
-    /// Number of epochs of this run alone.
-    pub fn epochs(&self) -> usize {
-        self.history.epochs.len() - self.history.before
-    }
-}
+use crate::train::options::Train;
+use crate::train::settings::Settings;
+use crate::train::trained::Trained;
 
 impl Train {
     pub(super) fn fit(

@@ -3,15 +3,16 @@
 use std::num::NonZeroUsize;
 
 use gradus::data::Blocks;
-use gradus::schedules::{self, Schedule};
-use gradus::{Model, optimizers};
+use gradus::schedules::Schedule;
+use gradus::{Model, optimizers, schedules};
 use serde_json::{Map, Value, json};
 
-use super::resume::{Before, Earlier};
-use super::run::Trained;
-use super::{Hidden, Plan, Train, named};
-use crate::output::{self, Failure, Outcome};
+use crate::output;
+use crate::output::{Failure, Outcome};
 use crate::samples::{Prepared, Task, columns_as_json, columns_in_words};
+use crate::train::options::{Hidden, Plan, Train, named};
+use crate::train::resume::{Before, Earlier};
+use crate::train::trained::Trained;
 
 /// Adam's default learning rate for a listwise loss.
 const RANKING_RATE: f64 = 2e-3;

@@ -5,10 +5,11 @@ use gradus::data::{Dataset, Target};
 use gradus::{Model, text};
 use ndarray::{Array1, Array2};
 
-use super::Train;
-use crate::output::{self, Failure, Outcome};
+use crate::output;
+use crate::output::{Failure, Outcome};
 use crate::samples::{Prepared, Task};
 use crate::scores::in_unit;
+use crate::train::options::Train;
 
 /// Up to this many classes are plausible, however few the rows.
 const MANY: usize = 20;

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 
 use ndarray::Array1;
 
-use super::super::super::table::{Cells, Column, Spot, Table};
-use super::super::categories::{order, places, some};
+use crate::data::encoding::categories::{order, places, some};
+use crate::data::table::table::Table;
+use crate::data::table::{Cells, Column, Spot};
 use crate::{Error, Result};
 
 /// More distinct fractional numbers than this are quantities, not class names.

@@ -1,13 +1,15 @@
 //! Fits the encoding of the targets, row by row.
 
-use super::super::super::table::{Cells, Column, Table};
-use super::super::categories::AmongNumbers;
-use super::super::feature::changed;
-use super::super::numbers::{Memory, Moments, Quantiles};
-use super::classes::ClassesFit;
-use super::flags::{check_flags, one_hot};
-use super::{TargetEncoding, TargetKind, finite};
 use crate::Result;
+use crate::data::encoding::categories::AmongNumbers;
+use crate::data::encoding::feature::changed;
+use crate::data::encoding::numbers::{Memory, Moments, Quantiles};
+use crate::data::encoding::options::TargetKind;
+use crate::data::encoding::target::classes::ClassesFit;
+use crate::data::encoding::target::flags::{check_flags, one_hot};
+use crate::data::encoding::target::kind::{TargetEncoding, finite};
+use crate::data::table::table::Table;
+use crate::data::table::{Cells, Column};
 
 /// Distance of the quartiles of a normal distribution, in standard deviations.
 const NORMAL_QUARTILES: f64 = 1.349;

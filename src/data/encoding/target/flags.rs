@@ -2,9 +2,10 @@
 
 use ndarray::Array1;
 
-use super::super::super::table::{Column, Table};
-use super::super::categories::truth;
 use crate::Result;
+use crate::data::encoding::categories::truth;
+use crate::data::table::Column;
+use crate::data::table::table::Table;
 
 /// Index of the one column that is 1 in each row.
 pub(super) fn one_hot(table: &Table, columns: &[&Column], rows: &[usize]) -> Result<Array1<i64>> {

@@ -7,7 +7,7 @@ use crate::nn::optimizers::{Adagrad, GradientTransform, MOST_STATES, Optimizer, 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::testing::bench::case::{Case, normal};
-use crate::testing::bench::gpu::{Made, arrived};
+use crate::testing::bench::gpu::common::{Made, arrived};
 use crate::{Error, Result};
 
 /// The commands of the case; the ceilings copy the table.

@@ -7,10 +7,10 @@
 
 mod ceilings;
 mod clock;
+pub(crate) mod common;
 mod embedding;
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use crate::cpu::matmul::Layout;
 use crate::losses::{Family, Frame, LossDefinition};
@@ -31,21 +31,12 @@ use crate::templates::multi_input::job::{Bound as Argument, MultiInputJob};
 use crate::testing::bench::case::{Case, Kind, normal};
 use crate::testing::bench::count::Bound;
 use crate::testing::bench::gpu::clock::Clock;
+use crate::testing::bench::gpu::common::{Made, arrived, fma, fma_beside, fresh};
 use crate::testing::bench::sampling::{Ceiling, Prepared, Run};
 use crate::testing::bench::training;
 use crate::{Criterion, Result};
 
 pub(crate) use ceilings::programs;
-
-/// Recorded commands, and the time when recording began.
-struct Made {
-    start: Instant,
-    commands: Vec<Command>,
-    /// Repetitions of the work within the commands.
-    inner: usize,
-    /// Buffers for the memory ceilings: source and destination.
-    pair: Option<[wgpu::Buffer; 2]>,
-}
 
 /// Prepares a case on a GPU.
 pub(crate) fn prepare(case: &Case, gpu: &Gpu) -> Result<Prepared> {
@@ -85,29 +76,6 @@ pub(crate) fn prepare(case: &Case, gpu: &Gpu) -> Result<Prepared> {
     })
 }
 
-/// The same adapter without compiled pipelines.
-pub(crate) fn fresh(gpu: &Gpu) -> Result<Gpu> {
-    Gpu::open_with(gpu.options())
-}
-
-/// The FMA kernel as a ceiling, with its own clock: seconds of
-/// [`crate::testing::bench::case::FMA_FLOPS`].
-pub(crate) fn fma_beside(gpu: &Gpu) -> Result<(Ceiling, Run)> {
-    let (commands, inner) = ceilings::fma(gpu)?;
-    let (clock, gpu) = (Clock::choose(gpu, &commands)?, gpu.clone());
-    Ok((
-        Ceiling::Fma,
-        Box::new(move |repeats| Ok(clock.time(&gpu, &commands, repeats)? / inner as f64)),
-    ))
-}
-
-/// Start time of a first call: all uploads are complete.
-fn arrived(gpu: &Gpu) -> Result<Instant> {
-    gpu.submit(&[])?;
-    gpu.wait()?;
-    Ok(Instant::now())
-}
-
 fn copy(case: &Case, gpu: &Gpu) -> Result<Made> {
     let source = gpu.upload("a copy", &normal(case.elements(), 1))?;
     let start = arrived(gpu)?;
@@ -121,12 +89,6 @@ fn read(case: &Case, gpu: &Gpu) -> Result<Made> {
     let start = arrived(gpu)?;
     let (commands, ..) = ceilings::read(gpu, &source, case.elements())?;
     Ok(Made { start, commands, inner: 1, pair: None })
-}
-
-fn fma(gpu: &Gpu) -> Result<Made> {
-    let start = arrived(gpu)?;
-    let (commands, inner) = ceilings::fma(gpu)?;
-    Ok(Made { start, commands, inner, pair: None })
 }
 
 /// Value and gradient of a loss; the ceilings copy its predictions to its gradient.
@@ -292,6 +254,8 @@ fn adam(case: &Case, gpu: &Gpu) -> Result<Made> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::runtime::device::GpuOptions;
 

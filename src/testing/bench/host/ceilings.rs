@@ -10,8 +10,8 @@ use rayon::prelude::*;
 
 use crate::cpu::simd;
 use crate::testing::bench::case::FMA_FLOPS;
-use crate::testing::bench::host::{Buffers, Precision, timed};
-use crate::testing::bench::sampling::Run;
+use crate::testing::bench::host::common::{Buffers, Precision, timed};
+use crate::testing::bench::sampling::{Ceiling, Run};
 
 /// Elements per thread at a time.
 const PIECE: usize = 1 << 16;
@@ -198,4 +198,9 @@ mod tests {
         copy_on_all(&values, &mut found);
         assert!(found == values);
     }
+}
+
+/// Fused multiply-adds as a ceiling.
+pub(crate) fn fma_beside() -> (Ceiling, Run) {
+    (Ceiling::Fma, fma())
 }

@@ -4,7 +4,7 @@ use crate::cpu::parallel;
 use crate::nn::optimizers::{Adagrad, Optimizer};
 use crate::runtime::tensor::{Tensor, shaped};
 use crate::testing::bench::case::{Case, normal};
-use crate::testing::bench::host::{Precision, converted, timed};
+use crate::testing::bench::host::common::{Precision, converted, timed};
 use crate::testing::bench::sampling::Run;
 use crate::{Embedding, Error, Result};
 

@@ -1,14 +1,14 @@
 //! The cases on the CPU, in f32 on all cores or in plain f64: the CPU implementations over reused
 //! buffers.
 
-mod ceilings;
+pub(super) mod ceilings;
+pub(crate) mod common;
 mod embedding;
 
-use std::cell::RefCell;
 use std::hint::black_box;
 use std::rc::Rc;
-use std::time::Instant;
 
+use crate::Result;
 use crate::cpu::Broadcast;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
@@ -16,120 +16,14 @@ use crate::losses::{Family, LossDefinition};
 use crate::nn::optimizers::{Adam, Optimizer};
 use crate::templates::multi_input::cpu as multi_input;
 use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
-use crate::templates::pointwise::{Points, PointwiseCpu};
-use crate::templates::precision::CpuReal;
-use crate::templates::rowwise::RowwiseCpu;
-use crate::templates::rowwise::rows::{Auxiliary, Rows, Targets};
+use crate::templates::pointwise::Points;
+use crate::templates::rowwise::rows::{Rows, Targets};
 use crate::testing::bench::case::{Case, Kind, normal};
 use crate::testing::bench::count::Bound;
+use crate::testing::bench::host::ceilings::fma_beside;
+use crate::testing::bench::host::common::{Buffers, Precision, converted, timed};
 use crate::testing::bench::sampling::{Ceiling, Prepared, Run};
 use crate::testing::bench::training;
-use crate::{Device, Result};
-
-/// The two precisions of the CPU loops.
-pub(crate) trait Precision: CpuReal {
-    fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<Self>, gradient: &mut [Self]) -> f64;
-    fn run_rowwise(
-        host: &dyn RowwiseCpu,
-        rows: &Rows<Self>,
-        gradient: &mut [Self],
-        values: &mut [Self],
-    );
-    /// True for f32, on all cores; the arithmetic ceilings are measured only for it.
-    const SINGLE: bool;
-    /// The device of this precision.
-    fn device() -> Device;
-    fn copy(source: &[Self], destination: &mut [Self]);
-    fn total(source: &[Self]) -> f64;
-}
-
-impl Precision for f32 {
-    fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<f32>, gradient: &mut [f32]) -> f64 {
-        host.run_f32(points, gradient, &mut [])
-    }
-
-    fn run_rowwise(
-        host: &dyn RowwiseCpu,
-        rows: &Rows<f32>,
-        gradient: &mut [f32],
-        values: &mut [f32],
-    ) {
-        host.run_f32(rows, gradient, values, none());
-    }
-
-    const SINGLE: bool = true;
-
-    fn device() -> Device {
-        Device::Cpu
-    }
-
-    fn copy(source: &[f32], destination: &mut [f32]) {
-        ceilings::copy_on_all(source, destination);
-    }
-
-    fn total(source: &[f32]) -> f64 {
-        ceilings::sum_on_all(source)
-    }
-}
-
-impl Precision for f64 {
-    fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<f64>, gradient: &mut [f64]) -> f64 {
-        host.run_f64(points, gradient, &mut [])
-    }
-
-    fn run_rowwise(
-        host: &dyn RowwiseCpu,
-        rows: &Rows<f64>,
-        gradient: &mut [f64],
-        values: &mut [f64],
-    ) {
-        host.run_f64(rows, gradient, values, none());
-    }
-
-    const SINGLE: bool = false;
-
-    fn device() -> Device {
-        Device::Reference
-    }
-
-    fn copy(source: &[f64], destination: &mut [f64]) {
-        destination.copy_from_slice(source);
-    }
-
-    fn total(source: &[f64]) -> f64 {
-        source.iter().sum()
-    }
-}
-
-fn none<R>() -> &'static mut [Auxiliary<R>] {
-    &mut []
-}
-
-/// Buffers of a loss, shared with its ceilings: with separate buffers the hand-written loop for 2²⁴
-/// elements took 6.5 ms in one run and 4.0 in another, and `mse` was 93 and 69 % of it; on the same
-/// buffers it was 89 to 93 % in three.
-pub(crate) struct Buffers<R> {
-    predictions: Vec<R>,
-    /// Empty with labels, or without a loss.
-    targets: Vec<R>,
-    gradient: RefCell<Vec<R>>,
-}
-
-impl<R: Precision> Buffers<R> {
-    fn new(predictions: &[f32], targets: &[f32]) -> Rc<Self> {
-        let gradient = RefCell::new(vec![R::ZERO; predictions.len()]);
-        Rc::new(Buffers {
-            predictions: converted(predictions),
-            targets: converted(targets),
-            gradient,
-        })
-    }
-
-    /// Two buffers of `elements` elements, to copy and to read.
-    fn plain(elements: usize) -> Rc<Self> {
-        Self::new(&normal(elements, 1), &[])
-    }
-}
 
 /// Prepares a case on the CPU.
 pub(crate) fn prepare<R: Precision>(case: &Case) -> Result<Prepared> {
@@ -175,19 +69,6 @@ fn memory<R: Precision>(buffers: &Rc<Buffers<R>>) -> [(Ceiling, Run); 2] {
         (Ceiling::Copy, ceilings::copy(buffers.clone())),
         (Ceiling::Read, ceilings::read(buffers.clone())),
     ]
-}
-
-/// Seconds per run, over `repeats` runs.
-fn timed(repeats: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
-    let start = Instant::now();
-    for _ in 0..repeats {
-        run()?;
-    }
-    Ok(start.elapsed().as_secs_f64() / repeats as f64)
-}
-
-fn converted<R: Real>(values: &[f32]) -> Vec<R> {
-    values.iter().map(|&x| R::from_f32(x)).collect()
 }
 
 fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
@@ -370,9 +251,4 @@ fn adam<R: Precision>(length: usize) -> Run {
         let step = optimizer.step(10, optimizer.initial_learning_rate());
         timed(repeats, || optimizer.update(&step, &[], &mut parameters, &gradients, &mut states))
     })
-}
-
-/// Fused multiply-adds as a ceiling.
-pub(crate) fn fma_beside() -> (Ceiling, Run) {
-    (Ceiling::Fma, ceilings::fma())
 }

@@ -1,0 +1,158 @@
+//! Options of the training.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use gradus::Error;
+use gradus::losses::LossDefinition;
+use gradus::optimizers::Optimizer;
+use serde_json::Value;
+
+use crate::numbers;
+use crate::output::{DeviceChoice, Failure};
+use crate::samples::source::Source;
+use crate::train::weights::WeightOptions;
+
+/// Trains a dense network on a data set
+#[derive(Args)]
+pub struct Train {
+    #[command(flatten)]
+    pub(super) source: Source,
+    /// The loss; `gradus losses` lists them
+    #[arg(long, value_name = "NAME", required_unless_present = "resume")]
+    pub(super) loss: Option<String>,
+    /// Units of the hidden layers, or `none` [default: 128,64; for a listwise loss 32]
+    #[arg(long, value_name = "UNITS", value_parser = hidden, conflicts_with = "resume")]
+    pub(super) hidden: Option<Hidden>,
+    /// The activation of the hidden layers
+    #[arg(long, value_name = "NAME", default_value = "relu", conflicts_with = "resume")]
+    pub(super) activation: String,
+    /// The optimizer
+    #[arg(long, value_name = "NAME", default_value = "adam", conflicts_with = "resume")]
+    pub(super) optimizer: String,
+    /// An option of the optimizer, e.g. weight_decay=0.1; may be repeated
+    #[arg(long = "optimizer-set", value_name = "NAME=VALUE", value_parser = setting, conflicts_with = "resume")]
+    pub(super) optimizer_settings: Vec<(String, Value)>,
+    /// The learning rate [default: the optimizer's own; 0.002 for adam with a listwise loss]
+    #[arg(long, value_name = "RATE", value_parser = numbers::not_negative, allow_negative_numbers = true)]
+    pub(super) learning_rate: Option<f64>,
+    /// Passes over the data, with --resume additional ones [default: 5; for a listwise loss 20;
+    /// with --resume the remaining ones]
+    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
+    pub(super) epochs: Option<NonZeroUsize>,
+    /// Rows per batch, queries for a listwise loss [default: 64; for a listwise loss 8]
+    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
+    pub(super) batch_size: Option<NonZeroUsize>,
+    /// Adds L1 Σ|w|
+    #[arg(long, value_name = "L1", default_value_t = 0.0, value_parser = numbers::not_negative, allow_negative_numbers = true, conflicts_with = "resume")]
+    pub(super) l1: f64,
+    /// Adds L2 Σw² [default: 0; for a listwise loss 0.01]
+    #[arg(long, value_name = "L2", value_parser = numbers::not_negative, allow_negative_numbers = true, conflicts_with = "resume")]
+    pub(super) l2: Option<f64>,
+    /// A learning-rate schedule, e.g. cosine; `gradus losses` lists them. With --resume the saved
+    /// one continues unless this is given
+    #[arg(long, value_name = "NAME")]
+    pub(super) schedule: Option<String>,
+    /// An option of the schedule, e.g. minimum=1e-5; may be repeated. Its steps default to those of
+    /// the whole training run
+    #[arg(long = "schedule-set", value_name = "NAME=VALUE", value_parser = setting, requires = "schedule")]
+    pub(super) schedule_settings: Vec<(String, Value)>,
+    /// Counts the schedule's steps in epochs, not updates
+    #[arg(long, requires = "schedule")]
+    pub(super) schedule_by_epoch: bool,
+    /// Adds L1 Σ|w| as a proximal step, which leaves exact zeros
+    #[arg(long, value_name = "L1", default_value_t = 0.0, value_parser = numbers::not_negative, allow_negative_numbers = true, conflicts_with = "resume")]
+    pub(super) proximal_l1: f64,
+    /// Clips the gradient so that its norm over all parameters is at most this
+    #[arg(long, value_name = "NORM", value_parser = numbers::positive, allow_negative_numbers = true)]
+    pub(super) clip_norm: Option<f64>,
+    /// Clips the gradient of each tensor so that its norm is at most this
+    #[arg(long, value_name = "NORM", value_parser = numbers::positive, allow_negative_numbers = true, conflicts_with = "clip_norm")]
+    pub(super) clip_tensor_norm: Option<f64>,
+    /// Clips each element of the gradient to [−VALUE, VALUE]
+    #[arg(long, value_name = "VALUE", value_parser = numbers::positive, allow_negative_numbers = true, conflicts_with_all = ["clip_norm", "clip_tensor_norm"])]
+    pub(super) clip_value: Option<f64>,
+    /// Skips updates whose gradient is not finite, and counts them
+    #[arg(long)]
+    pub(super) skip_non_finite: bool,
+    /// Keeps a running average of the weights with this decay, used by the test and by `predict`
+    #[arg(long, value_name = "DECAY", value_parser = numbers::share, allow_negative_numbers = true)]
+    pub(super) average: Option<f64>,
+    /// Seed of the initial weights and of the order of the rows
+    #[arg(long, value_name = "SEED", default_value_t = 7, value_parser = numbers::seed, allow_negative_numbers = true, conflicts_with = "resume")]
+    pub(super) seed: u64,
+    /// Fraction of the rows to validate on, of the queries if the rows are grouped [default: 0.1;
+    /// with --resume the same rows as before]
+    #[arg(long, value_name = "SHARE", value_parser = numbers::share, allow_negative_numbers = true)]
+    pub(super) validation: Option<f64>,
+    /// Test rows for the end of the training run, in the format of --data
+    #[arg(long, value_name = "PATH")]
+    pub(super) test: Option<PathBuf>,
+    /// Stops after this many epochs in a row without a lower validation loss (training loss without
+    /// validation rows)
+    #[arg(long, value_name = "N", value_parser = numbers::times, allow_negative_numbers = true)]
+    pub(super) patience: Option<usize>,
+    #[command(flatten)]
+    pub(super) weights: WeightOptions,
+    /// An option of the loss, e.g. delta=0.5; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, conflicts_with = "resume")]
+    pub(super) settings: Vec<(String, Value)>,
+    /// Reads a table in chunks, anew in each epoch; automatic if its numbers would not fit into
+    /// memory (on Linux)
+    #[arg(long)]
+    pub(super) stream: bool,
+    /// Leaves the features of a table unscaled
+    #[arg(long)]
+    pub(super) no_standardize: bool,
+    /// Resumes a saved model with its loss, optimizer and training options; an interrupted run
+    /// continues to its last epoch. Requires --out
+    #[arg(long, value_name = "MODEL")]
+    pub(super) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) device: DeviceChoice,
+    /// File in which the model is saved after each epoch
+    #[arg(long, value_name = "MODEL")]
+    pub(super) out: Option<PathBuf>,
+    /// File for one JSON document per line, one line per epoch; with --resume lines are appended
+    #[arg(long, value_name = "FILE")]
+    pub(super) log: Option<PathBuf>,
+    /// Prints one JSON document on stdout
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Adds the loss of each batch to the JSON document
+    #[arg(long, requires = "json")]
+    pub(super) step_losses: bool,
+}
+
+/// Units of the hidden layers.
+#[derive(Clone, Debug)]
+pub(super) struct Hidden(pub(super) Vec<usize>);
+
+pub(super) fn hidden(text: &str) -> Result<Hidden, String> {
+    if text.is_empty() || text == "none" {
+        return Ok(Hidden(Vec::new()));
+    }
+    let units = text.split(',').map(|part| part.trim().parse().ok().filter(|units| *units > 0));
+    let units: Option<Vec<usize>> = units.collect();
+    units.map(Hidden).ok_or_else(|| "it must be numbers of units such as 128,64, or none".into())
+}
+
+/// Parses NAME=VALUE; the value is JSON, else a string.
+pub(super) fn setting(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE, such as delta=0.5")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.into(), value))
+}
+
+/// An error in a name, or in an option set for it.
+pub(super) fn named(error: Error, name: &str, options: &str) -> Failure {
+    let is_name = matches!(&error, Error::Unknown { kind, .. } if !kind.starts_with("option of "));
+    Failure::usage(error).of(if is_name { name } else { options })
+}
+
+/// Settings to compile a new model with.
+pub(super) struct Plan {
+    pub(super) loss: Box<dyn LossDefinition>,
+    pub(super) optimizer: Box<dyn Optimizer>,
+}

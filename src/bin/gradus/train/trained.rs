@@ -1,0 +1,28 @@
+//! A model after its training, and how it went.
+
+use gradus::{History, Model};
+
+use crate::output::Outcome;
+use crate::scores::Scores;
+use crate::train::settings::Settings;
+
+/// Result of a training run.
+pub struct Trained {
+    pub model: Model,
+    pub history: History,
+    pub chosen: Settings,
+    pub validation: Option<Scores>,
+    pub test: Option<Scores>,
+    pub seconds: f64,
+    /// Error if not all epochs are in the file given by --log.
+    pub logged: Outcome,
+    /// The table was read in chunks.
+    pub in_pieces: bool,
+}
+
+impl Trained {
+    /// Number of epochs of this run alone.
+    pub fn epochs(&self) -> usize {
+        self.history.epochs.len() - self.history.before
+    }
+}
