@@ -30,9 +30,9 @@ const LISTWISE: &[&str] = &[
     "fn pair_terms(item: Item, other: Item) -> vec2<f32>",
 ];
 
-const TWO_INPUT: &[&str] = &["fn loss(first: f32, second: f32, truth: f32) -> Pair"];
+const TWO_INPUT: &[&str] = &["fn loss(first: f32, second: f32, truth: f32) -> TwoInputTerms"];
 
-const PREFERENCE: &[&str] = &["fn loss(x: vec4<f32>) -> Quad"];
+const PREFERENCE: &[&str] = &["fn loss(x: vec4<f32>) -> PreferenceTerms"];
 
 const DISTANCE: &[&str] = &[
     "fn is_scaled() -> bool",
@@ -57,7 +57,10 @@ const TRIPLETS: &[&str] =
 
 /// What the files take that several losses share ([`LossDefinition::helpers`]).
 const HELPERS: &[(&str, &[&str])] = &[
-    ("templates/rowwise/softmax_target.wgsl", &["fn loss(statistics: SoftmaxStatistics) -> ValueWithPartials"]),
+    (
+        "templates/rowwise/softmax_target.wgsl",
+        &["fn loss(statistics: SoftmaxStatistics) -> ValueWithPartials"],
+    ),
     (
         "templates/rowwise/list_softmax.wgsl",
         &["override VIRTUAL_ITEM: bool", "override VIRTUAL_LABEL: f32"],

@@ -40,14 +40,14 @@ struct Step {
 }
 
 struct Params {
-    turns: u32,      // number of member steps: workgroups with work
+    member_steps: u32, // workgroups with work
     steps: u32,      // batches per member step
-    turn_words: u32, // words of `table` per member step
+    member_step_words: u32, // words of `table` per member step
     stride: u32,     // parameters from member to member
     work: u32,       // numbers of scratch per workgroup
     capacity: u32,   // most rows of a batch
     // This and `columns` occur in the code of auxiliary outputs, which is not used here.
-    activation_buffer: u32,
+    plane: u32,
     columns: u32,
 }
 
@@ -299,11 +299,11 @@ fn whole(
 ) {
     let turn = workgroup.y * count.x + workgroup.x;
     // The whole workgroup returns together, so that the barriers stay in uniform control flow.
-    if turn >= params.turns {
+    if turn >= params.member_steps {
         return;
     }
     local_index = index;
-    let header = turn * params.turn_words;
+    let header = turn * params.member_step_words;
     own = table[header] * params.stride;
     own_states = table[header] * ALL_STATES * STATE_STRIDE;
     scratch = turn * params.work;

@@ -183,13 +183,13 @@ fn each_filling_with_the_frame_is_valid_wgsl() {
         let (frame, expected): (_, &[&str]) = match per_tensor {
             true => (
                 crate::runtime::wgsl::shader!("templates/optimizer/tensor_apply_update.wgsl"),
-                &["params", "segments", "parameters", "gradients", "norms", "clip"],
+                &["params", "spans", "parameters", "gradients", "norms", "clip"],
             ),
             false => (
                 crate::runtime::wgsl::shader!("templates/optimizer/optimizer.wgsl"),
                 &[
                     "params",
-                    "segments",
+                    "spans",
                     "parameters",
                     "gradients",
                     "first_states",

@@ -51,7 +51,7 @@ pub(crate) struct Params {
     pub stride: u32,
     pub work: u32,
     pub capacity: u32,
-    pub activation_buffer: u32,
+    pub plane: u32,
     pub columns: u32,
 }
 
@@ -289,7 +289,7 @@ fn constants(
     let last = activation_buffers.layers.last().copied().unwrap_or_default();
     let numbers = [
         ("WORKGROUP", launch_config.lanes as usize),
-        ("TALL", launch_config.rows_per_thread as usize),
+        ("ROWS_PER_THREAD", launch_config.rows_per_thread as usize),
         ("LENGTH", chain.length),
         ("OUTPUTS", chain.outputs()),
         ("OPTIONS", options),
@@ -607,7 +607,7 @@ mod tests {
                 .program;
         wgsl::assert_layout!(
             program,
-            Params as "Params" { member_steps, steps, member_step_words, stride, work, capacity, activation_buffer, columns }
+            Params as "Params" { member_steps, steps, member_step_words, stride, work, capacity, plane, columns }
         );
     }
 }

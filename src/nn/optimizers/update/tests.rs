@@ -37,7 +37,7 @@ fn the_optimizers_uniform_is_the_shaders() {
         size_of::<OptimizerParams>(),
         &[
             ("length", offset_of!(OptimizerParams, length)),
-            ("segments", offset_of!(OptimizerParams, spans)),
+            ("spans", offset_of!(OptimizerParams, spans)),
             ("limit", offset_of!(OptimizerParams, limit)),
             ("reserved", offset_of!(OptimizerParams, reserved)),
             ("step", offset_of!(OptimizerParams, step)),
@@ -52,7 +52,7 @@ fn the_clips_uniforms_are_the_shaders() {
         size_of::<NormParams>(),
         &[
             ("length", offset_of!(NormParams, length)),
-            ("segments", offset_of!(NormParams, spans)),
+            ("spans", offset_of!(NormParams, spans)),
             ("block", offset_of!(NormParams, block)),
             ("reserved", offset_of!(NormParams, reserved)),
         ],
@@ -113,7 +113,7 @@ fn counted_factor_on(
 ) -> f32 {
     let words = span_words(spans);
     let table =
-        gpu.upload("segments", if words.is_empty() { &[0; 8] } else { &words[..] }).unwrap();
+        gpu.upload("spans", if words.is_empty() { &[0; 8] } else { &words[..] }).unwrap();
     let [w, g] = values.map(|values| gpu.upload("values", values).unwrap());
     let factor = gpu.buffer("factor", 4).unwrap();
     let lengths = [values[1].len(), spans.len()];

@@ -439,7 +439,7 @@ impl SmallModels {
             stride: self.chain.length as u32,
             work: self.work(scratch.capacity) as u32,
             capacity: scratch.capacity as u32,
-            activation_buffer: 0,
+            plane: 0,
             columns: 0,
         };
         let table = gpu.upload("the batches of whole models", &table)?;
