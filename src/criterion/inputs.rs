@@ -217,7 +217,7 @@ impl<'a> Inputs<'a> {
         Inputs::named("predictions", predictions).input("targets", targets)
     }
 
-    /// The first input of a loss by its name; [`Inputs::input`] adds the others. `gradus losses NAME` tells them.
+    /// The first input of a loss by its name; [`Inputs::input`] adds the others. `gradus losses NAME` lists them.
     pub fn named(name: &'a str, array: impl Into<Targets<'a>>) -> Self {
         Inputs::none().input(name, array)
     }
@@ -672,7 +672,7 @@ pub(crate) fn check_class_lists(
     for (row, list) in targets.chunks_exact(classes).enumerate().filter(|(row, _)| keeps(*row)) {
         let mut listed = list.iter().take_while(|&&class| class != -1.0);
         if let Some(&class) = listed.find(|&&class| class >= classes as f32) {
-            // Far from every class the number is told as it stands: as an i64 it would be another.
+            // Far from every class the message shows the number as it is in the file: as an i64 it would be another.
             if class.abs() >= 1e9 {
                 let found = format!("name class {} in row {row}", exact(class.into()));
                 return Err(input_error(
@@ -731,7 +731,7 @@ pub(crate) fn check_labels(
     keeps: impl Fn(usize) -> bool,
 ) -> Result<()> {
     let classes = loss.classes(columns);
-    // Mostly all of them are classes, which a loop without branches tells sooner than one that asks for more. A negative label is
+    // Mostly all of them are classes, which a loop without branches finds out sooner than one that asks for more. A negative label is
     // a large one without its sign.
     let others: usize =
         labels.iter().map(|&label| usize::from(label as u64 >= classes as u64)).sum();

@@ -6,7 +6,7 @@ use crate::runtime::tensor::Tensor;
 use crate::templates::definition::{LossDefinition, OneInput, Template};
 use crate::{Error, Result};
 
-/// The inputs of a loss as tensors on its device, borrowed: the twin of [`crate::Inputs`]. What is not set is absent.
+/// The inputs of a loss as tensors on its device, borrowed: the counterpart of [`crate::Inputs`]. What is not set is absent.
 ///
 /// Numbers are tensors of f32 ([`Tensor::from_array`]); labels, lists of classes, the lengths of sequences
 /// ([`Tensor::from_labels`], [`Tensor::from_integers`]) and masks ([`Tensor::from_mask`]) are tensors of whole numbers.
@@ -67,7 +67,7 @@ impl<'a> TensorInputs<'a> {
         TensorInputs::named("predictions", predictions).input("targets", targets)
     }
 
-    /// The first input of a loss by its name; [`TensorInputs::input`] adds the others. `gradus losses NAME` tells them.
+    /// The first input of a loss by its name; [`TensorInputs::input`] adds the others. `gradus losses NAME` lists them.
     pub fn named(name: &'a str, tensor: &'a Tensor) -> Self {
         TensorInputs {
             tensors: vec![(name, tensor)],

@@ -155,7 +155,7 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn LossDefinition>> {
     catalogue::find("loss", CATALOGUE, name)
 }
 
-/// A pointwise loss of your own: one WGSL function and its twin as a closure over f64.
+/// A pointwise loss of your own: one WGSL function and its CPU implementation as a closure over f64.
 ///
 /// `text` holds `fn loss(prediction: f32, truth: f32) -> Loss`, which returns `Loss(value, derivative)`, and whatever functions and
 /// constants that needs; the functions of `shaders/lib/numbers.wgsl` (`softplus`, `ln_positive`, `is_nan`, …) are there. The closure computes

@@ -57,7 +57,7 @@ const TRIPLETS: &[&str] =
 
 /// What the files take that several losses share ([`LossDefinition::helpers`]).
 const HELPERS: &[(&str, &[&str])] = &[
-    ("templates/rowwise/softmax_target.wgsl", &["fn loss(standing: Standing) -> Judged"]),
+    ("templates/rowwise/softmax_target.wgsl", &["fn loss(statistics: SoftmaxStatistics) -> ValueWithPartials"]),
     (
         "templates/rowwise/list_softmax.wgsl",
         &["override VIRTUAL_ITEM: bool", "override VIRTUAL_LABEL: f32"],

@@ -15,7 +15,7 @@ pub(super) const PARTIALS_LANE: File = crate::runtime::wgsl::shader!("lib/partia
 
 pub(super) const PARTIALS_TREE: File = crate::runtime::wgsl::shader!("lib/partials_tree.wgsl");
 
-/// A loss's kernel: its frame, its filling, the switches of both.
+/// A loss's kernel: its frame, its loss function, the switches of both.
 pub(super) fn program(
     loss: &dyn LossDefinition,
     frame: &[File],

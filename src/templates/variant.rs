@@ -133,7 +133,7 @@ impl Variant {
         Variant { half, ..self }
     }
 
-    /// Rows that a team takes one after the other, `ROWS_PER_THREAD` in the kernel: two of f16 may share a word.
+    /// Rows that one thread processes in sequence, `ROWS_PER_THREAD` in the kernel: two of f16 may share a word.
     fn together(&self) -> usize {
         if self.half && !self.vec4 { 2 } else { 1 }
     }
@@ -188,7 +188,7 @@ impl Variant {
         program_of(loss, second, &files, constants).with_header(&header)
     }
 
-    /// Adds what makes a team of a kernel over rows; gives its header.
+    /// Adds the row group of a row-wise kernel; gives its header.
     pub fn threads_per_row(
         &self,
         files: &mut Vec<File>,

@@ -281,7 +281,7 @@ impl<'t> Call<'t> {
         }
     }
 
-    /// What the kernels are told. `on_device`: the divisor of a mean is counted there; `packs`: it goes into the weights.
+    /// Parameters of the kernels. `on_device`: the divisor of a mean is counted there; `packs`: it goes into the weights.
     fn job(&self, on_device: bool, packs: bool, auxiliary: bool) -> Result<Job> {
         let (criterion, sizes) = (self.criterion, &self.sizes);
         let by_element = self.is_pointwise() || criterion.loss.spec().mean == Mean::OverElements;

@@ -34,7 +34,7 @@ pub use margin::TargetLogitTransform;
 /// (from_logits=True), optax `softmax_cross_entropy` and `…_with_integer_labels`, Liger
 /// `LigerCrossEntropyLoss`.
 /// Sources: C. Szegedy et al., Rethinking the Inception architecture, 2016 (smoothing); A.
-/// Chowdhery et al., PaLM, 2022 (z-loss); Gemma team, Gemma 2, 2024 (softcap).
+/// Chowdhery et al., PaLM, 2022 (z-loss); Gemma Team, Gemma 2, 2024 (softcap).
 ///
 /// ```
 /// use gradus::{Device, losses::{CrossEntropy, Loss}};

@@ -1,5 +1,5 @@
 //! The frame of losses of whole answers behind a linear layer: what the tokens cost, chunk by chunk, the sums of the answers, the kernel
-//! of the loss over them, and the linear frame back. The twin of `src/host/answers.rs`.
+//! of the loss over them, and the linear frame back. CPU implementation of `src/host/answers.rs`.
 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};

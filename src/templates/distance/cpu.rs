@@ -1,4 +1,4 @@
-//! Vectors on the CPU: rows of two or three of them, and perhaps a truth for each row. The twin of
+//! Vectors on the CPU: rows of two or three of them, and perhaps a truth for each row. CPU implementation of
 //! `shaders/templates/distance/distance.wgsl`.
 
 use rayon::prelude::*;
@@ -105,7 +105,7 @@ fn take_row<'g, R: Real, L: Distance>(
         (sums, _) = folded(loss, vectors, peaks);
     }
     if broken || truth.is_nan() {
-        // NaN in, NaN out: a comparison in the filling would hide it.
+        // NaN in, NaN out: a comparison in the loss function would hide it.
         gradients.for_each(|row| row.fill(R::NAN));
         return R::NAN;
     }

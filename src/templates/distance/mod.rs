@@ -5,7 +5,7 @@ use crate::cpu::real::Real;
 pub mod cpu;
 pub(crate) mod gpu;
 
-/// The twin of a shader over vectors. Numbers in threes belong to the first, the second and the third vector of a row, of which
+/// CPU implementation of a shader over vectors. Numbers in threes belong to the first, the second and the third vector of a row, of which
 /// the third may be missing, or to the three sums over its columns.
 pub trait Distance: Clone + Send + Sync {
     /// Whether a pass over the row for its peaks comes first. Else `peaks` below are scales: 1, and powers of two that bring the peaks

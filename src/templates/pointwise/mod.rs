@@ -50,7 +50,7 @@ impl<R: Real> Points<'_, R> {
     }
 }
 
-/// The twin of a pointwise shader: written once, run as f64 by the reference and as f32 by the CPU.
+/// CPU implementation of a pointwise shader: written once, run as f64 by the reference and as f32 by the CPU.
 pub trait Pointwise: Clone + Send + Sync {
     /// Value and derivative at one element.
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R);

@@ -1,4 +1,4 @@
-//! Up to four numbers for each value, of which the first one or two are differentiated: losses of preferences. The twin of
+//! Up to four numbers for each value, of which the first one or two are differentiated: losses of preferences. CPU implementation of
 //! `shaders/templates/preference/preference.wgsl`.
 
 use crate::Result;
@@ -45,7 +45,7 @@ impl<L: Preference> PreferenceTemplate<'_, L> {
     }
 }
 
-/// NaN in, NaN out: a comparison in the filling would hide it.
+/// NaN in, NaN out: a comparison in the loss function would hide it.
 fn guarded<R: Real, L: Preference>(loss: &L, numbers: [R; 4]) -> PreferenceTerms<R> {
     if numbers.iter().any(|x| x.is_nan()) {
         return PreferenceTerms { value: R::NAN, derivatives: [R::NAN; 2] };

@@ -5,7 +5,7 @@ use crate::cpu::real::Real;
 pub mod cpu;
 pub(crate) mod gpu;
 
-/// The twin of a shader over up to four numbers for each value.
+/// CPU implementation of a shader over up to four numbers for each value.
 pub trait Preference: Clone + Send + Sync {
     /// Value and derivatives; an input that was left out is 0.
     fn terms<R: Real>(&self, numbers: [R; 4]) -> PreferenceTerms<R>;

@@ -1,4 +1,4 @@
-//! The row-wise frame on the CPU: the twin of `shaders/templates/rowwise/rowwise.wgsl`.
+//! The row-wise frame on the CPU: CPU implementation of `shaders/templates/rowwise/rowwise.wgsl`.
 
 use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};

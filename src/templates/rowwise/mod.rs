@@ -34,7 +34,7 @@ pub trait RowwiseCpu {
     fn curvature_f64(&self, rows: &Rows<'_, f64>, hessian: &mut [f64]);
 }
 
-/// The twin of a row-wise shader.
+/// CPU implementation of a row-wise shader.
 pub trait Rowwise: Send + Sync {
     /// Whether a target below 0 is padding, as the domain of the targets says. A constant, so that the loops of all other losses
     /// are compiled without it.

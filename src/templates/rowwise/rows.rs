@@ -41,7 +41,7 @@ pub enum Targets<'a, R> {
     Dense(&'a [R]),
 }
 
-/// One row as a filling sees it.
+/// One row as a loss function sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a, R> {
     /// The predictions of this row.

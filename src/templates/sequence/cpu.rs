@@ -1,4 +1,4 @@
-//! Sequences on the CPU: rows of logits [time, batch, classes] against a row of labels for each item. The twin of
+//! Sequences on the CPU: rows of logits [time, batch, classes] against a row of labels for each item. CPU implementation of
 //! `shaders/templates/sequence/sequence_*.wgsl`.
 
 use rayon::prelude::*;

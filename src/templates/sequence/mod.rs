@@ -17,7 +17,7 @@ pub struct Item<'a, R> {
     pub labels: &'a [i32],
 }
 
-/// The twin of a shader over sequences.
+/// CPU implementation of a shader over sequences.
 pub trait Sequence: Send + Sync {
     /// The class that stands for no label.
     fn blank(&self) -> usize;

@@ -1,4 +1,4 @@
-//! Similarities on the CPU: embeddings against each other, every row of the scores by itself. The twin of
+//! Similarities on the CPU: embeddings against each other, every row of the scores by itself. CPU implementation of
 //! `shaders/templates/similarity/similarity.wgsl`.
 //!
 //! Of the rows × rows scores there are never more than 16 MiB of f32 at a time: a chunk of rows is a product of embeddings, becomes

@@ -54,7 +54,7 @@ struct UnitRowsParams {
     reserved: u32,
 }
 
-/// The team that takes a row so long, cell by cell.
+/// The row group for a row of this length, cell by cell.
 fn threads_per_row(adapter: &Adapter, columns: usize) -> Variant {
     let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
     let lanes = match (adapter.software, columns) {

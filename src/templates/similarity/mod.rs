@@ -73,7 +73,7 @@ pub trait SimilarityRows: Clone + Send + Sync {
     fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R;
 }
 
-/// The twin of a shader over similarities whose candidates are pooled. Numbers in twos belong to the two pools.
+/// CPU implementation of a shader over similarities whose candidates are pooled. Numbers in twos belong to the two pools.
 pub trait Similarity: Clone + Send + Sync {
     /// As [`SimilarityRows::normalizes`].
     fn normalizes(&self) -> bool {

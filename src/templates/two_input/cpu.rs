@@ -1,4 +1,4 @@
-//! TwoInput on the CPU: two numbers for each value, and perhaps a truth. The twin of `shaders/templates/two_input/two_input.wgsl`.
+//! TwoInput on the CPU: two numbers for each value, and perhaps a truth. CPU implementation of `shaders/templates/two_input/two_input.wgsl`.
 //!
 //! The second numbers may be one for each row; their gradient is then the sum over the row.
 
@@ -98,7 +98,7 @@ fn plain<R: Real, L: TwoInput>(
     }
 }
 
-/// NaN in, NaN out: a comparison in the filling would hide it.
+/// NaN in, NaN out: a comparison in the loss function would hide it.
 #[inline(always)]
 fn guarded<R: Real, L: TwoInput>(loss: &L, first: R, second: R, truth: R) -> TwoInputTerms<R> {
     let pair = loss.pair(first, second, truth);

@@ -5,7 +5,7 @@ use crate::cpu::real::Real;
 pub mod cpu;
 pub(crate) mod gpu;
 
-/// The twin of a shader over pairs.
+/// CPU implementation of a shader over pairs.
 pub trait TwoInput: Clone + Send + Sync {
     /// Value and both derivatives at one pair; `truth` is 0 where the loss has none.
     fn pair<R: Real>(&self, first: R, second: R, truth: R) -> TwoInputTerms<R>;

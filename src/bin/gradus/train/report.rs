@@ -55,7 +55,8 @@ impl Train {
         if let Some(scores) = &trained.validation {
             document["validation"] = Value::Object(scores.as_json());
         }
-        document["settings"] = self.settings_as_json(trained, task);
+        document["settings"] =
+            self.settings_as_json(&trained.model, &trained.chosen, trained.in_pieces, task);
         if trained.chosen.skip_non_finite {
             document["skipped"] =
                 trained.history.epochs.iter().map(|epoch| epoch.skipped).sum::<usize>().into();

@@ -11,7 +11,6 @@ use crate::output;
 use crate::output::{Failure, Outcome};
 use crate::samples::{Prepared, Task, columns_as_json, columns_in_words};
 use crate::train::options::{Before, Earlier, Hidden, Plan, Settings, Train, named};
-use crate::train::trained::Trained;
 
 /// Adam's default learning rate for a listwise loss.
 const RANKING_RATE: f64 = 2e-3;
@@ -137,14 +136,18 @@ impl Train {
     }
 
     /// Everything that a run depends on: together with the data it reproduces the same numbers.
-    pub(super) fn settings_as_json(&self, trained: &Trained, task: &Task) -> Value {
-        let Settings { hidden, learning_rate, epochs, batch_size, l2, .. } = &trained.chosen;
-        let Settings { average, patience, skip_non_finite, compiled, .. } = &trained.chosen;
-        let clip = |name: &str| {
-            trained.chosen.clip.filter(|(own, _)| *own == name).map(|(_, limit)| limit)
-        };
-        let held_out = trained.model.held_out();
-        let schedule = trained.model.schedule().map(|(schedule, by_epoch)| {
+    pub(super) fn settings_as_json(
+        &self,
+        model: &Model,
+        chosen: &Settings,
+        in_pieces: bool,
+        task: &Task,
+    ) -> Value {
+        let Settings { hidden, learning_rate, epochs, batch_size, l2, .. } = chosen;
+        let Settings { average, patience, skip_non_finite, compiled, .. } = chosen;
+        let clip = |name: &str| chosen.clip.filter(|(own, _)| *own == name).map(|(_, limit)| limit);
+        let held_out = model.held_out();
+        let schedule = model.schedule().map(|(schedule, by_epoch)| {
             json!({ "name": schedule.name(), "options": schedule.options(), "by_epoch": by_epoch })
         });
         let mut document = json!({
@@ -176,15 +179,14 @@ impl Train {
             "patience": patience,
             "seed": self.seed,
             "validation": held_out.map(|held_out| held_out.share),
-            "columns": trained.model.encoding().map(columns_as_json),
-            "standardized": is_standardized(&trained.model),
-            "stream": trained.in_pieces,
+            "columns": model.encoding().map(columns_as_json),
+            "standardized": is_standardized(model),
+            "stream": in_pieces,
         });
         if let Value::Object(document) = &mut document {
             document.extend(compiled.clone());
-            document.extend(
-                self.weights.as_json(&trained.model).map(|(name, value)| (name.to_string(), value)),
-            );
+            document
+                .extend(self.weights.as_json(model).map(|(name, value)| (name.to_string(), value)));
         }
         document
     }

@@ -1,5 +1,5 @@
 //! The frame of losses fused with a linear layer: for each chunk of rows the products and, over the outputs, the row-wise kernel
-//! of the loss behind the layer. The twin of `src/host/linear.rs`.
+//! of the loss behind the layer. CPU implementation of `src/host/linear.rs`.
 
 use crate::Result;
 use crate::nn::activations::Identity;
