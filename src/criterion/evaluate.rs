@@ -5,7 +5,7 @@ use crate::criterion::evaluation::Evaluation;
 use crate::criterion::inputs::{Inputs, Targets};
 use crate::criterion::multi_input::MultiInputCall;
 use crate::runtime::device::Device;
-use crate::templates::definition::Family;
+use crate::templates::definition::Template;
 use crate::templates::precision::CpuReal;
 use crate::{Criterion, Result};
 
@@ -47,8 +47,8 @@ impl Criterion {
     /// As [`Criterion::evaluate`], of inputs without f64.
     pub(super) fn evaluate_narrow(&self, inputs: &Inputs) -> Result<Evaluation> {
         match &self.device {
-            Device::Gpu(gpu) => match self.loss.family() {
-                Family::MultiInput(frame, host) => {
+            Device::Gpu(gpu) => match self.loss.template() {
+                Template::Several(frame, host) => {
                     MultiInputCall::check(self, frame, host, inputs)?.on_gpu(gpu)
                 }
                 _ => Call::check(self, inputs)?.on_gpu(gpu),
@@ -70,8 +70,8 @@ impl Criterion {
     }
 
     pub(super) fn on_host<R: CpuReal>(&self, inputs: &Inputs) -> Result<Evaluation<R>> {
-        match self.loss.family() {
-            Family::MultiInput(frame, host) => {
+        match self.loss.template() {
+            Template::Several(frame, host) => {
                 MultiInputCall::check(self, frame, host, inputs)?.on_host()
             }
             _ => Call::check(self, inputs)?.on_host(),

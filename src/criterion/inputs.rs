@@ -5,7 +5,7 @@ use ndarray::{ArrayBase, ArrayD, ArrayViewD, CowArray, Data, Dimension, IxDyn};
 use crate::cpu::{parallel, simd};
 use crate::error::text::exact;
 use crate::templates::argument::Domain;
-use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::definition::{LossDefinition, Mean};
 use crate::{Error, Result};
 
 /// The inputs of a loss, borrowed. Made with [`Inputs::new`] of predictions and targets, or with [`Inputs::named`] for a loss
@@ -428,7 +428,7 @@ impl Sizes {
         labels: bool,
     ) -> Result<Self> {
         let name = loss.name();
-        let rowwise = !matches!(loss.family(), Family::Pointwise(_));
+        let rowwise = !loss.is_pointwise();
         let takes_labels = loss.targets().takes_labels();
         if labels && !takes_labels {
             let allowed = format!(
@@ -492,7 +492,7 @@ impl Sizes {
         name: &str,
         shape: &[usize],
     ) -> Result<bool> {
-        let rowwise = !matches!(loss.family(), Family::Pointwise(_));
+        let rowwise = !loss.is_pointwise();
         if !rowwise && shape == self.value_shape {
             return Ok(false);
         }
@@ -540,7 +540,7 @@ impl Sizes {
 
 /// Refuses the Hessian of a loss that has none.
 pub(crate) fn check_hessian(loss: &dyn LossDefinition, asked: bool) -> Result<()> {
-    if !asked || loss.has_curvature() {
+    if !asked || loss.spec().hessian_diagonal {
         return Ok(());
     }
     let allowed = "those of generalized linear models have it: mse, poisson_nll, gamma_deviance, tweedie, bce_with_logits, \
@@ -550,7 +550,7 @@ pub(crate) fn check_hessian(loss: &dyn LossDefinition, asked: bool) -> Result<()
 
 /// Refuses the auxiliary outputs of a loss that has none.
 pub(crate) fn check_auxiliary(loss: &dyn LossDefinition, asked: bool) -> Result<()> {
-    if !asked || loss.has_auxiliary() {
+    if !asked || loss.spec().auxiliary {
         return Ok(());
     }
     let allowed = "only a loss over classes (cross_entropy) has them";
@@ -692,7 +692,7 @@ pub(crate) fn check_class_lists(
 pub(crate) fn list_units(loss: &dyn LossDefinition, targets: &[f32]) -> usize {
     // NaN is no padding.
     let kept = || targets.iter().copied().filter(|&y| y.is_nan() || y >= 0.0);
-    if !loss.mean_over_pairs() {
+    if loss.spec().mean != Mean::OverPairs {
         return usize::from(kept().next().is_some());
     }
     let mut truths: Vec<f32> = kept().map(|y| y + 0.0).collect();

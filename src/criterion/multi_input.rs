@@ -13,7 +13,7 @@ use crate::criterion::reduction::{OnEmpty, Reduction};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
 use crate::templates::argument::Argument;
-use crate::templates::definition::{Frame, LossDefinition};
+use crate::templates::definition::{LossDefinition, SeveralInputs};
 use crate::templates::job::MASKED;
 use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shapes, Shares, Units};
 use crate::templates::multi_input::job::{Bound, MultiInputJob};
@@ -24,7 +24,7 @@ use crate::{Error, Result};
 /// One call whose inputs fit.
 pub(super) struct MultiInputCall<'c, 'a> {
     criterion: &'c Criterion,
-    frame: Frame,
+    frame: SeveralInputs,
     host: Box<dyn MultiInputCpu + 'c>,
     units: Units,
     multi_input: MultiInput<'a, f32>,
@@ -83,7 +83,7 @@ impl<'a> Arguments<'a> {
 impl<'c, 'a> MultiInputCall<'c, 'a> {
     pub fn check(
         criterion: &'c Criterion,
-        frame: Frame,
+        frame: SeveralInputs,
         host: Box<dyn MultiInputCpu + 'c>,
         inputs: &Inputs<'a>,
     ) -> Result<Self> {

@@ -11,7 +11,7 @@ use crate::criterion::criterion::Criterion;
 use crate::criterion::evaluation::{Auxiliaries, Evaluation};
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
 use crate::runtime::device::Device;
-use crate::templates::definition::Family;
+use crate::templates::definition::Template;
 
 /// What a loss gives besides its gradient, which went into an array of the caller's.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl Criterion {
     }
 
     fn write(&self, inputs: &Inputs, mut gradient: ArrayViewMutD<'_, f32>) -> Result<Values> {
-        if let Family::MultiInput(..) = self.loss().family() {
+        if let Template::Several(..) = self.loss().template() {
             let allowed = "it has several gradients: `evaluate` gives them all";
             return Err(input_error(self.loss(), "gradient", "is one array", allowed));
         }

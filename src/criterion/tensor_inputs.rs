@@ -3,7 +3,7 @@
 use crate::criterion::inputs::{check_known, input_error, shape_error};
 use crate::runtime::device::Device;
 use crate::runtime::tensor::Tensor;
-use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::definition::{LossDefinition, OneInput, Template};
 use crate::{Error, Result};
 
 /// The inputs of a loss as tensors on its device, borrowed: the counterpart of [`crate::Inputs`]. What is not set is absent.
@@ -237,7 +237,10 @@ impl<'a> TensorInputs<'a> {
         if !predictions {
             return Ok(());
         }
-        if !matches!(loss.family(), Family::Pointwise(_) | Family::Rowwise(_)) {
+        if !matches!(
+            loss.template(),
+            Template::OneInput(OneInput::Pointwise(_)) | Template::OneInput(OneInput::Rowwise(_))
+        ) {
             let allowed = "pointwise and row-wise losses take f16, this one f32";
             return Err(input_error(loss, "predictions", "are f16", allowed));
         }

@@ -44,12 +44,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<ApproxMrr>,
 };
 
-impl LossSpec for ApproxMrr {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Relevance;
+impl LossDefinition for ApproxMrr {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Listwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Relevance, ..Spec::listwise(self) }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -47,12 +47,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<ApproxNdcg>,
 };
 
-impl LossSpec for ApproxNdcg {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Grade;
+impl LossDefinition for ApproxNdcg {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Listwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Grade, ..Spec::listwise(self) }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

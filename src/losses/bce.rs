@@ -43,13 +43,15 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Bce>,
 };
 
-impl LossSpec for Bce {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const PREDICTIONS: Domain = Domain::Probability;
-    const TARGETS: Domain = Domain::Probability;
+impl LossDefinition for Bce {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            predictions: Domain::Probability,
+            targets: Domain::Probability,
+            ..Spec::pointwise(self)
+        }
     }
 }
 

@@ -44,20 +44,19 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<BceWithLogits>,
 };
 
-impl LossSpec for BceWithLogits {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Probability;
-    const INPUTS: &'static [Input] = &[Input {
-        name: "pos_weight",
-        shape: "[columns]: weight of the positive side of each column",
-    }];
+impl LossDefinition for BceWithLogits {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
-    }
-
-    fn has_curvature(&self) -> bool {
-        true
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::Probability,
+            inputs: &[Input {
+                name: "pos_weight",
+                shape: "[columns]: weight of the positive side of each column",
+            }],
+            hessian_diagonal: true,
+            ..Spec::pointwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

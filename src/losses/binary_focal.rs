@@ -53,18 +53,17 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<BinaryFocal>,
 };
 
-impl LossSpec for BinaryFocal {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Probability;
+impl LossDefinition for BinaryFocal {
+    catalogued!(entry, options);
 
-    fn check_options(&self) -> Result<()> {
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Probability, ..Spec::pointwise(self) }
+    }
+
+    fn check(&self) -> Result<()> {
         self.check_domains()?;
         let alpha = self.alpha.unwrap_or(0.0);
         require((0.0..=1.0).contains(&alpha), &ENTRY, "alpha", alpha)
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -41,25 +41,26 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Bpr>,
 };
 
-impl LossSpec for Bpr {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "positive",
-            shape: "any: scores",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "negative",
-            shape: "of the same shape",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "positive",
+        shape: "any: scores",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "negative",
+        shape: "of the same shape",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+];
 
-    fn family(&self) -> Family<'_> {
-        Family::pairs(self, Self::ARGUMENTS)
+impl LossDefinition for Bpr {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::two_input(self, ARGUMENTS)
     }
 }
 

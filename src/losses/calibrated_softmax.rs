@@ -1,7 +1,6 @@
 //! Calibrated softmax loss of a list.
 
 use crate::losses::prelude::*;
-use crate::runtime::wgsl::File;
 use crate::templates::listwise::cpu::{kept_items, softmax_against};
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 
@@ -47,14 +46,15 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<CalibratedSoftmax>,
 };
 
-impl LossSpec for CalibratedSoftmax {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Relevance;
-    const HELPERS: &'static [File] =
-        &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")];
+impl LossDefinition for CalibratedSoftmax {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::Relevance,
+            helpers: const { &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")] },
+            ..Spec::rowwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -45,12 +45,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<CategoricalHinge>,
 };
 
-impl LossSpec for CategoricalHinge {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Class;
+impl LossDefinition for CategoricalHinge {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Class, ..Spec::rowwise(self) }
     }
 }
 

@@ -45,31 +45,32 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<CosineEmbedding>,
 };
 
-impl LossSpec for CosineEmbedding {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "first",
-            shape: "[rows, columns]: a vector in each row",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "second",
-            shape: "of the same shape",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "targets",
-            shape: "[rows]: +1 or -1",
-            role: Role::Fixed,
-            domain: Domain::Sign,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "first",
+        shape: "[rows, columns]: a vector in each row",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "second",
+        shape: "of the same shape",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "targets",
+        shape: "[rows]: +1 or -1",
+        role: Role::Fixed,
+        domain: Domain::Sign,
+    },
+];
 
-    fn family(&self) -> Family<'_> {
-        Family::vectors(self, Self::ARGUMENTS)
+impl LossDefinition for CosineEmbedding {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::distance(self, ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -46,25 +46,26 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<CosineSimilarity>,
 };
 
-impl LossSpec for CosineSimilarity {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "predictions",
-            shape: "[rows, columns]: a vector in each row",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "targets",
-            shape: "of the predictions' shape",
-            role: Role::Fixed,
-            domain: Domain::Real,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "predictions",
+        shape: "[rows, columns]: a vector in each row",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "targets",
+        shape: "of the predictions' shape",
+        role: Role::Fixed,
+        domain: Domain::Real,
+    },
+];
 
-    fn family(&self) -> Family<'_> {
-        Family::vectors(self, Self::ARGUMENTS)
+impl LossDefinition for CosineSimilarity {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::distance(self, ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -58,37 +58,38 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Ctc>,
 };
 
-impl LossSpec for Ctc {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "predictions",
-            shape: "[time, batch, classes]: logits",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "targets",
-            shape: "[batch, length]: labels, padded with anything",
-            role: Role::Integers,
-            domain: Domain::Class,
-        },
-        Argument {
-            name: "input_lengths",
-            shape: "[batch]: rows of each item",
-            role: Role::Integers,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "target_lengths",
-            shape: "[batch]: labels of each item",
-            role: Role::Integers,
-            domain: Domain::Real,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "predictions",
+        shape: "[time, batch, classes]: logits",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "targets",
+        shape: "[batch, length]: labels, padded with anything",
+        role: Role::Integers,
+        domain: Domain::Class,
+    },
+    Argument {
+        name: "input_lengths",
+        shape: "[batch]: rows of each item",
+        role: Role::Integers,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "target_lengths",
+        shape: "[batch]: labels of each item",
+        role: Role::Integers,
+        domain: Domain::Real,
+    },
+];
 
-    fn family(&self) -> Family<'_> {
-        Family::sequence(self, ENTRY.name)
+impl LossDefinition for Ctc {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::sequence(self, ENTRY.name, ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

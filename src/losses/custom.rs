@@ -10,7 +10,7 @@ use crate::cpu::real::Real;
 use crate::runtime::wgsl;
 use crate::runtime::wgsl::File;
 use crate::templates::argument::Domain;
-use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::definition::{LossDefinition, Spec};
 use crate::templates::pointwise::Pointwise;
 use crate::{Error, Result};
 
@@ -95,16 +95,8 @@ impl LossDefinition for Custom {
         Value::Object(serde_json::Map::new())
     }
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
-    }
-
-    fn predictions(&self) -> Domain {
-        self.predictions
-    }
-
-    fn targets(&self) -> Domain {
-        self.targets
+    fn spec(&self) -> Spec<'_> {
+        Spec { predictions: self.predictions, targets: self.targets, ..Spec::pointwise(self) }
     }
 }
 

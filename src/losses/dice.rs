@@ -46,14 +46,16 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Dice>,
 };
 
-impl LossSpec for Dice {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const PREDICTIONS: Domain = Domain::Probability;
-    const TARGETS: Domain = Domain::Probability;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+impl LossDefinition for Dice {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            predictions: Domain::Probability,
+            targets: Domain::Probability,
+            inputs: &[CLASS_WEIGHT, CLASS_MASK],
+            ..Spec::rowwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

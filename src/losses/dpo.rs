@@ -103,36 +103,41 @@ impl Dpo {
     }
 }
 
-impl LossSpec for Dpo {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "policy_chosen",
-            shape: "[pairs]: log-probabilities",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "policy_rejected",
-            shape: "of the same shape",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "reference_chosen",
-            shape: "of the same shape",
-            role: Role::Optional,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "reference_rejected",
-            shape: "of the same shape",
-            role: Role::Optional,
-            domain: Domain::Real,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "policy_chosen",
+        shape: "[pairs]: log-probabilities",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "policy_rejected",
+        shape: "of the same shape",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "reference_chosen",
+        shape: "of the same shape",
+        role: Role::Optional,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "reference_rejected",
+        shape: "of the same shape",
+        role: Role::Optional,
+        domain: Domain::Real,
+    },
+];
 
-    fn check_options(&self) -> Result<()> {
+impl LossDefinition for Dpo {
+    catalogued!(entry, options);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::preference(self, ARGUMENTS)
+    }
+
+    fn check(&self) -> Result<()> {
         self.check_domains()?;
         let takes_smoothing = matches!(self.loss_type, DpoType::Sigmoid | DpoType::Robust);
         if !takes_smoothing && self.label_smoothing != 0.0 {
@@ -145,10 +150,6 @@ impl LossSpec for Dpo {
             ));
         }
         require(self.tilt().is_finite(), &ENTRY, "label_smoothing", self.label_smoothing)
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::preference(self, Self::ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -1,7 +1,6 @@
 //! Entmax loss.
 
 use crate::losses::prelude::*;
-use crate::runtime::wgsl::File;
 use crate::templates::rowwise::entmax::entmax_loss;
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 
@@ -50,15 +49,16 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Entmax>,
 };
 
-impl LossSpec for Entmax {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Label;
-    const HELPERS: &'static [File] =
-        &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")];
-    const PASSES: u32 = 15;
+impl LossDefinition for Entmax {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::Label,
+            helpers: const { &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")] },
+            passes: 15,
+            ..Spec::rowwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -41,11 +41,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<EpsilonInsensitive>,
 };
 
-impl LossSpec for EpsilonInsensitive {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
+impl LossDefinition for EpsilonInsensitive {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec::pointwise(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -44,21 +44,19 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Exponential>,
 };
 
-impl LossSpec for Exponential {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const PREDICTIONS: Domain = Domain::Exponent;
-    const TARGETS: Domain = Domain::Sign;
+impl LossDefinition for Exponential {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            predictions: Domain::Exponent,
+            targets: self.labels.domain(),
+            ..Spec::pointwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![self.labels.constant()]
-    }
-
-    fn targets(&self) -> Domain {
-        self.labels.domain()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Focal loss over classes.
 
 use crate::losses::prelude::*;
-use crate::runtime::wgsl::{File, shader};
+use crate::runtime::wgsl::shader;
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 use crate::templates::rowwise::softmax_target;
 use crate::templates::rowwise::softmax_target::ValueWithPartials;
@@ -53,14 +53,16 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Focal>,
 };
 
-impl LossSpec for Focal {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Label;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
-    const HELPERS: &'static [File] = &[shader!("templates/rowwise/softmax_target.wgsl")];
+impl LossDefinition for Focal {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::Label,
+            inputs: &[CLASS_WEIGHT, CLASS_MASK],
+            helpers: const { &[shader!("templates/rowwise/softmax_target.wgsl")] },
+            ..Spec::rowwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

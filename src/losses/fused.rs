@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 use crate::catalogue::{Entry, OptionDoc};
 use crate::losses::cross_entropy::CrossEntropy;
 use crate::templates::argument::{Argument, Domain, Role};
-use crate::templates::definition::LossDefinition;
+use crate::templates::completions::cpu::CompletionsTemplate;
+use crate::templates::definition::{LossDefinition, SeveralInputs, Spec};
+use crate::templates::linear::cpu::LinearTemplate;
 use crate::{Error, Result};
 
 /// A loss of the outputs of a linear layer (`pub struct LinearJsd of Jsd;`) or of the log-probabilities of answers under it
@@ -54,59 +56,68 @@ macro_rules! fused {
 
         impl Options for $name {
             fn check_domains(&self) -> Result<()> {
-                in_the_name_of(&ENTRY, self.inner.check_options())
+                in_the_name_of(&ENTRY, self.inner.check())
             }
         }
 
-        impl LossSpec for $name {
-            const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-            const ARGUMENTS: &'static [Argument] = $arguments;
+        const ARGUMENTS: &[Argument] = $arguments;
 
-            fn inner(&self) -> Option<&dyn LossDefinition> {
-                Some(&self.inner)
+        impl LossDefinition for $name {
+            catalogued!(entry, options);
+
+            fn check(&self) -> Result<()> {
+                Options::check_domains(self)
+            }
+
+            fn spec(&self) -> Spec<'_> {
+                fused!(@spec self $($average)?)
             }
 
             fn constants(&self) -> Vec<(&'static str, f64)> {
-                LossSpec::constants(&self.inner)
+                self.inner.constants()
             }
-
-            fused!(@frame $($average)?);
         }
     };
     (@options $inner:ident) => { $inner::OPTIONS };
     (@options $inner:ident $average:ident) => { &with_average::<{ $inner::OPTIONS.len() + 1 }>($inner::OPTIONS) };
-    (@frame) => {
-        fn family(&self) -> Family<'_> {
-            let cpu = $crate::templates::linear::cpu::LinearTemplate {
-                name: ENTRY.name,
-                inner: &self.inner,
-            };
-            Family::MultiInput($crate::templates::definition::Frame::Linear, Box::new(cpu))
-        }
-
-        fn ignored(&self) -> &[i64] {
-            LossSpec::ignored(&self.inner)
-        }
+    (@spec $self:ident) => {
+        $crate::losses::fused::linear(ENTRY.name, &$self.inner, ARGUMENTS)
     };
-    (@frame $average:ident) => {
-        fn family(&self) -> Family<'_> {
-            let (averages, tokens) = (self.$average, tokens());
-            let cpu = $crate::templates::completions::cpu::CompletionsTemplate {
-                name: ENTRY.name,
-                inner: &self.inner,
-                tokens,
-                averages,
-            };
-            let frame = $crate::templates::definition::Frame::Completions { tokens, averages };
-            Family::MultiInput(frame, Box::new(cpu))
-        }
-
-        fn ignored(&self) -> &[i64] {
-            tokens().ignored()
-        }
+    (@spec $self:ident $average:ident) => {
+        $crate::losses::fused::completions(ENTRY.name, &$self.inner, ARGUMENTS, $self.$average)
     };
 }
 pub(super) use fused;
+
+/// The spec of a loss on the outputs of a linear layer.
+pub(super) fn linear<'a>(
+    name: &'static str,
+    inner: &'a dyn LossDefinition,
+    arguments: &'static [Argument],
+) -> Spec<'a> {
+    let cpu = LinearTemplate { name, inner };
+    Spec {
+        inner: Some(inner),
+        ignored: inner.ignored(),
+        ..Spec::several(SeveralInputs::Linear, Box::new(cpu), arguments)
+    }
+}
+
+/// The spec of a loss on the log-probabilities of completions.
+pub(super) fn completions<'a>(
+    name: &'static str,
+    inner: &'a dyn LossDefinition,
+    arguments: &'static [Argument],
+    averages: bool,
+) -> Spec<'a> {
+    let cpu = CompletionsTemplate { name, inner, tokens: tokens(), averages };
+    let kernel = SeveralInputs::Completions { tokens: tokens(), averages };
+    Spec {
+        inner: Some(inner),
+        ignored: tokens().ignored(),
+        ..Spec::several(kernel, Box::new(cpu), arguments)
+    }
+}
 
 /// What the loss behind a linear layer refuses, as the fused loss's own refusal.
 pub(super) fn in_the_name_of(fused: &Entry<dyn LossDefinition>, checked: Result<()>) -> Result<()> {

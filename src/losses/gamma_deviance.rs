@@ -39,17 +39,16 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<GammaDeviance>,
 };
 
-impl LossSpec for GammaDeviance {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const PREDICTIONS: Domain = Domain::Exponent;
-    const TARGETS: Domain = Domain::Positive;
+impl LossDefinition for GammaDeviance {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
-    }
-
-    fn has_curvature(&self) -> bool {
-        true
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            predictions: Domain::Exponent,
+            targets: Domain::Positive,
+            hessian_diagonal: true,
+            ..Spec::pointwise(self)
+        }
     }
 }
 

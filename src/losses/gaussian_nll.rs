@@ -49,31 +49,32 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<GaussianNll>,
 };
 
-impl LossSpec for GaussianNll {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "predictions",
-            shape: "any: the means",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "variance",
-            shape: "of the predictions' shape, or one for each row: [rows] or [rows, 1]",
-            role: Role::Differentiated,
-            domain: Domain::Variance,
-        },
-        Argument {
-            name: "targets",
-            shape: "of the predictions' shape",
-            role: Role::Fixed,
-            domain: Domain::Real,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "predictions",
+        shape: "any: the means",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "variance",
+        shape: "of the predictions' shape, or one for each row: [rows] or [rows, 1]",
+        role: Role::Differentiated,
+        domain: Domain::Variance,
+    },
+    Argument {
+        name: "targets",
+        shape: "of the predictions' shape",
+        role: Role::Fixed,
+        domain: Domain::Real,
+    },
+];
 
-    fn family(&self) -> Family<'_> {
-        Family::pairs(self, Self::ARGUMENTS)
+impl LossDefinition for GaussianNll {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::two_input(self, ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -58,25 +58,26 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<InfoNce>,
 };
 
-impl LossSpec for InfoNce {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "first",
-            shape: "[rows, columns]: an embedding in each row",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "second",
-            shape: "of the same shape: the partner in the same row",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "first",
+        shape: "[rows, columns]: an embedding in each row",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "second",
+        shape: "of the same shape: the partner in the same row",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+];
 
-    fn family(&self) -> Family<'_> {
-        Family::similarity(self, ENTRY.name, Self::ARGUMENTS)
+impl LossDefinition for InfoNce {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::similarity(self, ENTRY.name, ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -47,15 +47,17 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Jsd>,
 };
 
-impl LossSpec for Jsd {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const PREDICTIONS: Domain = Domain::LogDistribution;
-    const TARGETS: Domain = Domain::LogDistribution;
-    const IS_SEPARABLE: bool = true;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+impl LossDefinition for Jsd {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            predictions: Domain::LogDistribution,
+            targets: Domain::LogDistribution,
+            separable: true,
+            inputs: &[CLASS_WEIGHT, CLASS_MASK],
+            ..Spec::rowwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

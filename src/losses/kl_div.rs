@@ -47,27 +47,22 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<KlDiv>,
 };
 
-impl LossSpec for KlDiv {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const PREDICTIONS: Domain = Domain::LogDistribution;
-    const TARGETS: Domain = Domain::Distribution;
-    const IS_SEPARABLE: bool = true;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+impl LossDefinition for KlDiv {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            predictions: Domain::LogDistribution,
+            targets: if self.log_target { Domain::LogDistribution } else { Domain::Distribution },
+            separable: true,
+            inputs: &[CLASS_WEIGHT, CLASS_MASK],
+            mean: Mean::OverElements,
+            ..Spec::rowwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![("LOG_TARGET", f64::from(u8::from(self.log_target)))]
-    }
-
-    fn targets(&self) -> Domain {
-        if self.log_target { Domain::LogDistribution } else { Domain::Distribution }
-    }
-
-    fn mean_over_elements(&self) -> bool {
-        true
     }
 }
 

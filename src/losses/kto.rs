@@ -53,37 +53,33 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Kto>,
 };
 
-impl LossSpec for Kto {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "policy",
-            shape: "[answers]: log-probabilities",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "reference",
-            shape: "of the same shape",
-            role: Role::Fixed,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "targets",
-            shape: "of the same shape: +1 for a desirable answer, else -1",
-            role: Role::Fixed,
-            domain: Domain::Sign,
-        },
-        Argument {
-            name: "kl",
-            shape: "of the same shape",
-            role: Role::Optional,
-            domain: Domain::Real,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "policy",
+        shape: "[answers]: log-probabilities",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "reference",
+        shape: "of the same shape",
+        role: Role::Fixed,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "targets",
+        shape: "of the same shape: +1 for a desirable answer, else -1",
+        role: Role::Fixed,
+        domain: Domain::Sign,
+    },
+    Argument { name: "kl", shape: "of the same shape", role: Role::Optional, domain: Domain::Real },
+];
 
-    fn family(&self) -> Family<'_> {
-        Family::preference(self, Self::ARGUMENTS)
+impl LossDefinition for Kto {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::preference(self, ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -46,12 +46,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<ListMle>,
 };
 
-impl LossSpec for ListMle {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Relevance;
+impl LossDefinition for ListMle {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Listwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Relevance, ..Spec::listwise(self) }
     }
 }
 

@@ -42,12 +42,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<ListNet>,
 };
 
-impl LossSpec for ListNet {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Relevance;
+impl LossDefinition for ListNet {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Relevance, ..Spec::rowwise(self) }
     }
 }
 

@@ -38,11 +38,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<LogCosh>,
 };
 
-impl LossSpec for LogCosh {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
+impl LossDefinition for LogCosh {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec::pointwise(self)
     }
 }
 

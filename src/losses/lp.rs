@@ -40,11 +40,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Lp>,
 };
 
-impl LossSpec for Lp {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
+impl LossDefinition for Lp {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec::pointwise(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -39,11 +39,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Mae>,
 };
 
-impl LossSpec for Mae {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
+impl LossDefinition for Mae {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec::pointwise(self)
     }
 }
 

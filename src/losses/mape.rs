@@ -40,11 +40,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Mape>,
 };
 
-impl LossSpec for Mape {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
+impl LossDefinition for Mape {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec::pointwise(self)
     }
 }
 

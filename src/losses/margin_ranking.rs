@@ -44,31 +44,32 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<MarginRanking>,
 };
 
-impl LossSpec for MarginRanking {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "first",
-            shape: "any: scores",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "second",
-            shape: "of the same shape",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "targets",
-            shape: "of the same shape",
-            role: Role::Fixed,
-            domain: Domain::Sign,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "first",
+        shape: "any: scores",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "second",
+        shape: "of the same shape",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "targets",
+        shape: "of the same shape",
+        role: Role::Fixed,
+        domain: Domain::Sign,
+    },
+];
 
-    fn family(&self) -> Family<'_> {
-        Family::pairs(self, Self::ARGUMENTS)
+impl LossDefinition for MarginRanking {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::two_input(self, ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

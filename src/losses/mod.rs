@@ -103,14 +103,15 @@ catalogue! {
 mod custom;
 mod fused;
 mod inputs;
-mod loss;
 mod outputs;
 mod prelude;
 mod trainable;
 
 pub use crate::criterion::Loss;
 pub use crate::templates::argument::{Argument, Domain, Input, Role};
-pub use crate::templates::definition::{Family, Frame, LossDefinition};
+pub use crate::templates::definition::{
+    LossDefinition, Mean, OneInput, SeveralInputs, Spec, Template,
+};
 pub use crate::templates::distance::{Distance, DistanceTerms};
 pub use crate::templates::pointwise::Pointwise;
 pub use crate::templates::preference::{Preference, PreferenceTerms};

@@ -44,20 +44,15 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<ModifiedHuber>,
 };
 
-impl LossSpec for ModifiedHuber {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Sign;
+impl LossDefinition for ModifiedHuber {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: self.labels.domain(), ..Spec::pointwise(self) }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![self.labels.constant()]
-    }
-
-    fn targets(&self) -> Domain {
-        self.labels.domain()
     }
 }
 

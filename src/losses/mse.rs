@@ -40,15 +40,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Mse>,
 };
 
-impl LossSpec for Mse {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
+impl LossDefinition for Mse {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
-    }
-
-    fn has_curvature(&self) -> bool {
-        true
+    fn spec(&self) -> Spec<'_> {
+        Spec { hessian_diagonal: true, ..Spec::pointwise(self) }
     }
 }
 

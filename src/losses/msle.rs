@@ -42,11 +42,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Msle>,
 };
 
-impl LossSpec for Msle {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
+impl LossDefinition for Msle {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec::pointwise(self)
     }
 }
 

@@ -49,13 +49,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<MultiMargin>,
 };
 
-impl LossSpec for MultiMargin {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Label;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
+impl LossDefinition for MultiMargin {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Label, inputs: &[CLASS_WEIGHT], ..Spec::rowwise(self) }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -45,13 +45,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<MulticlassHinge>,
 };
 
-impl LossSpec for MulticlassHinge {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Label;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
+impl LossDefinition for MulticlassHinge {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Label, inputs: &[CLASS_WEIGHT], ..Spec::rowwise(self) }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Multi-label margin loss.
 
 use crate::losses::prelude::*;
-use crate::runtime::wgsl::File;
 use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs};
 use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 
@@ -46,14 +45,15 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<MultilabelMargin>,
 };
 
-impl LossSpec for MultilabelMargin {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::ClassList;
-    const HELPERS: &'static [File] =
-        &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
+impl LossDefinition for MultilabelMargin {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Listwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::ClassList,
+            helpers: const { &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")] },
+            ..Spec::listwise(self)
+        }
     }
 }
 

@@ -44,13 +44,15 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<MultilabelSoftMargin>,
 };
 
-impl LossSpec for MultilabelSoftMargin {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Probability;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, POS_WEIGHT, CLASS_MASK];
+impl LossDefinition for MultilabelSoftMargin {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::Probability,
+            inputs: &[CLASS_WEIGHT, POS_WEIGHT, CLASS_MASK],
+            ..Spec::rowwise(self)
+        }
     }
 }
 

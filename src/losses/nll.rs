@@ -89,19 +89,18 @@ impl Options for Nll {
     }
 }
 
-impl LossSpec for Nll {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const PREDICTIONS: Domain = Domain::LogDistribution;
-    const TARGETS: Domain = Domain::Label;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
-    const MEAN_OVER_CLASS_WEIGHTS: bool = true;
+impl LossDefinition for Nll {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
-    }
-
-    fn ignored(&self) -> &[i64] {
-        &self.ignore_index
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            predictions: Domain::LogDistribution,
+            targets: Domain::Label,
+            inputs: &[CLASS_WEIGHT],
+            mean: Mean::OverClassWeights,
+            ignored: &self.ignore_index,
+            ..Spec::rowwise(self)
+        }
     }
 }
 

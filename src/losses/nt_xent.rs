@@ -51,12 +51,13 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<NtXent>,
 };
 
-impl LossSpec for NtXent {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
+const ARGUMENTS: &[Argument] = LABELLED_EMBEDDINGS;
 
-    fn family(&self) -> Family<'_> {
-        Family::similarity(self, ENTRY.name, Self::ARGUMENTS)
+impl LossDefinition for NtXent {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::similarity(self, ENTRY.name, ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -45,17 +45,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Ordinal>,
 };
 
-impl LossSpec for Ordinal {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Label;
-    const IS_SEPARABLE: bool = true;
+impl LossDefinition for Ordinal {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
-    }
-
-    fn classes(&self, columns: usize) -> usize {
-        columns + 1
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Label, separable: true, extra_classes: 1, ..Spec::rowwise(self) }
     }
 }
 

@@ -50,25 +50,26 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Orpo>,
 };
 
-impl LossSpec for Orpo {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "policy_chosen",
-            shape: "[pairs]: mean log-probabilities",
-            role: Role::Differentiated,
-            domain: Domain::LogProbability,
-        },
-        Argument {
-            name: "policy_rejected",
-            shape: "of the same shape",
-            role: Role::Differentiated,
-            domain: Domain::LogProbability,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "policy_chosen",
+        shape: "[pairs]: mean log-probabilities",
+        role: Role::Differentiated,
+        domain: Domain::LogProbability,
+    },
+    Argument {
+        name: "policy_rejected",
+        shape: "of the same shape",
+        role: Role::Differentiated,
+        domain: Domain::LogProbability,
+    },
+];
 
-    fn family(&self) -> Family<'_> {
-        Family::preference(self, Self::ARGUMENTS)
+impl LossDefinition for Orpo {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::preference(self, ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -1,7 +1,6 @@
 //! Pairwise hinge loss.
 
 use crate::losses::prelude::*;
-use crate::runtime::wgsl::File;
 use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs_of};
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 
@@ -57,15 +56,16 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<PairwiseHinge>,
 };
 
-impl LossSpec for PairwiseHinge {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Grade;
-    const HELPERS: &'static [File] =
-        &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
-    const MEAN_OVER_PAIRS: bool = true;
+impl LossDefinition for PairwiseHinge {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Listwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::Grade,
+            helpers: const { &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")] },
+            mean: Mean::OverPairs,
+            ..Spec::listwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

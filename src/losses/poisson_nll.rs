@@ -52,16 +52,16 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<PoissonNll>,
 };
 
-impl LossSpec for PoissonNll {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::NonNegative;
+impl LossDefinition for PoissonNll {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
-    }
-
-    fn has_curvature(&self) -> bool {
-        true
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::NonNegative,
+            hessian_diagonal: true,
+            predictions: if self.log_input { Domain::Exponent } else { Domain::Positive },
+            ..Spec::pointwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -70,10 +70,6 @@ impl LossSpec for PoissonNll {
             ("FULL", f64::from(u8::from(self.full))),
             ("EPSILON", self.epsilon),
         ]
-    }
-
-    fn predictions(&self) -> Domain {
-        if self.log_input { Domain::Exponent } else { Domain::Positive }
     }
 }
 

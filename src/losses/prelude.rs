@@ -1,7 +1,7 @@
 //! What every loss's file needs.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Error, catalogue};
@@ -12,9 +12,8 @@ pub(super) use crate::cpu::real::Real;
 pub(super) use crate::losses::inputs::{
     CLASS_MASK, CLASS_WEIGHT, LABELLED_EMBEDDINGS, MOST_IGNORED, POS_WEIGHT,
 };
-pub(super) use crate::losses::loss::LossSpec;
 pub(super) use crate::templates::argument::{Argument, Domain, Input, Role};
-pub(super) use crate::templates::definition::{Family, LossDefinition};
+pub(super) use crate::templates::definition::{LossDefinition, Mean, Spec};
 pub(super) use crate::templates::distance::{Distance, DistanceTerms};
 pub(super) use crate::templates::pointwise::Pointwise;
 pub(super) use crate::templates::preference::{Preference, PreferenceTerms};
@@ -23,11 +22,35 @@ pub(super) use crate::templates::sequence::Sequence;
 pub(super) use crate::templates::similarity::{Candidate, PoolOutcome, Share, Similarity, Term};
 pub(super) use crate::templates::two_input::{TwoInput, TwoInputTerms};
 
+/// What each loss of the catalogue has alike: its entry, its options as JSON, and their check. A loss with a check of its own
+/// leaves the last one out.
+macro_rules! catalogued {
+    (entry, options) => {
+        fn entry(&self) -> &'static Entry<dyn LossDefinition> {
+            &ENTRY
+        }
+
+        fn options(&self) -> serde_json::Value {
+            $crate::catalogue::write(self)
+        }
+    };
+    (entry, options, check) => {
+        catalogued!(entry, options);
+
+        fn check(&self) -> Result<()> {
+            Options::check_domains(self)
+        }
+    };
+}
+pub(super) use catalogued;
+
 /// The `make` of a loss's entry.
-pub(super) fn make<T: LossSpec + Default + DeserializeOwned + 'static>(
-    options: &Value,
-) -> Result<Box<dyn LossDefinition>> {
-    Ok(Box::new(catalogue::read::<T>(T::ENTRY.name, T::ENTRY.options, options)?))
+pub(super) fn make<T>(options: &Value) -> Result<Box<dyn LossDefinition>>
+where
+    T: LossDefinition + Default + Serialize + DeserializeOwned + 'static,
+{
+    let entry = T::default().entry();
+    Ok(Box::new(catalogue::read::<T>(entry.name, entry.options, options)?))
 }
 
 /// Reads one label or a list of labels.

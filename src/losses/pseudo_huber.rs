@@ -43,11 +43,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<PseudoHuber>,
 };
 
-impl LossSpec for PseudoHuber {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
+impl LossDefinition for PseudoHuber {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec::pointwise(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -1,7 +1,6 @@
 //! Softmax loss of a list.
 
 use crate::losses::prelude::*;
-use crate::runtime::wgsl::File;
 use crate::templates::listwise::cpu::{kept_items, softmax_against};
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 
@@ -45,14 +44,15 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<RankingSoftmax>,
 };
 
-impl LossSpec for RankingSoftmax {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Relevance;
-    const HELPERS: &'static [File] =
-        &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")];
+impl LossDefinition for RankingSoftmax {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::Relevance,
+            helpers: const { &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")] },
+            ..Spec::rowwise(self)
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Sparsemax loss.
 
 use crate::losses::prelude::*;
-use crate::runtime::wgsl::File;
 use crate::templates::rowwise::entmax::entmax_loss;
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 
@@ -47,15 +46,16 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Sparsemax>,
 };
 
-impl LossSpec for Sparsemax {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Label;
-    const HELPERS: &'static [File] =
-        &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")];
-    const PASSES: u32 = 15;
+impl LossDefinition for Sparsemax {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::Label,
+            helpers: const { &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")] },
+            passes: 15,
+            ..Spec::rowwise(self)
+        }
     }
 }
 

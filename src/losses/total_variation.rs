@@ -43,15 +43,17 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<TotalVariation>,
 };
 
-impl LossSpec for TotalVariation {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const PREDICTIONS: Domain = Domain::Probability;
-    const TARGETS: Domain = Domain::Distribution;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
-    const IS_SEPARABLE: bool = true;
+impl LossDefinition for TotalVariation {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            predictions: Domain::Probability,
+            targets: Domain::Distribution,
+            inputs: &[CLASS_WEIGHT, CLASS_MASK],
+            separable: true,
+            ..Spec::rowwise(self)
+        }
     }
 }
 

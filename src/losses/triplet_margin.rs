@@ -60,31 +60,32 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<TripletMargin>,
 };
 
-impl LossSpec for TripletMargin {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "anchor",
-            shape: "[rows, columns]: a vector in each row",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "positive",
-            shape: "of the same shape",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "negative",
-            shape: "of the same shape",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-    ];
+const ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "anchor",
+        shape: "[rows, columns]: a vector in each row",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "positive",
+        shape: "of the same shape",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "negative",
+        shape: "of the same shape",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+];
 
-    fn family(&self) -> Family<'_> {
-        Family::vectors(self, Self::ARGUMENTS)
+impl LossDefinition for TripletMargin {
+    catalogued!(entry, options, check);
+
+    fn spec(&self) -> Spec<'_> {
+        Spec::distance(self, ARGUMENTS)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

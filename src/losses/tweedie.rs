@@ -44,24 +44,20 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Tweedie>,
 };
 
-impl LossSpec for Tweedie {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const PREDICTIONS: Domain = Domain::Exponent;
+impl LossDefinition for Tweedie {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Pointwise(self)
-    }
-
-    fn has_curvature(&self) -> bool {
-        true
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            predictions: Domain::Exponent,
+            hessian_diagonal: true,
+            targets: if self.power < 2.0 { Domain::NonNegative } else { Domain::Positive },
+            ..Spec::pointwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![("TO_TWO", 2.0 - self.power), ("TO_ONE", 1.0 - self.power)]
-    }
-
-    fn targets(&self) -> Domain {
-        if self.power < 2.0 { Domain::NonNegative } else { Domain::Positive }
     }
 }
 

@@ -45,12 +45,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<UniqueSoftmax>,
 };
 
-impl LossSpec for UniqueSoftmax {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Grade;
+impl LossDefinition for UniqueSoftmax {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Listwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Grade, ..Spec::listwise(self) }
     }
 }
 

@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayBase, ArrayD, Data, Ix2};
 use crate::criterion::inputs::{FloatElement, shape_error};
 use crate::data::Encoding;
 use crate::error::text;
-use crate::losses::{Domain, Family, Frame, LossDefinition};
+use crate::losses::{Domain, LossDefinition, SeveralInputs, Template};
 use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
 use crate::nn::embedding::kernels::takes_rows;
@@ -280,7 +280,8 @@ fn fused_head(
     loss: &dyn LossDefinition,
 ) -> Result<Option<Arc<dyn LossDefinition>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
-    let (Family::MultiInput(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else {
+    let (Template::Several(SeveralInputs::Linear, _), Some(inner)) = (loss.template(), inner)
+    else {
         return Ok(None);
     };
     match model.output_activation() {

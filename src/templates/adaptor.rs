@@ -1,7 +1,7 @@
 //! What each kernel template takes from a loss, and the adaptor that gives it.
 
 use crate::runtime::adaptor::{Setting, adaptor_of_members, function};
-use crate::templates::definition::{Family, Frame, LossDefinition};
+use crate::templates::definition::{LossDefinition, OneInput, SeveralInputs, Template};
 
 /// What `templates/rowwise/rowwise.wgsl` takes from a loss.
 const ROWWISE: &[&str] = &[
@@ -81,25 +81,29 @@ const HELPERS: &[(&str, &[&str])] = &[
 
 /// Which of the template's names a loss defines.
 pub(crate) fn interface(loss: &dyn LossDefinition) -> &'static [&'static str] {
-    let helper = loss.helpers().first();
+    let helper = loss.spec().helpers.first();
     if let Some((_, interface)) =
         HELPERS.iter().find(|(name, _)| helper.is_some_and(|file| file.name == *name))
     {
         return interface;
     }
-    match loss.family() {
-        Family::Rowwise(_) => ROWWISE,
-        Family::Listwise(_) => LISTWISE,
-        Family::MultiInput(Frame::TwoInput, _) => TWO_INPUT,
-        Family::MultiInput(Frame::Preference, _) => PREFERENCE,
-        Family::MultiInput(Frame::Distance, _) => DISTANCE,
-        Family::MultiInput(Frame::Similarity(comparison), _) if comparison.is_mined => TRIPLETS,
-        Family::MultiInput(Frame::Similarity(_), _) => SIMILARITY,
+    match loss.template() {
+        Template::OneInput(OneInput::Rowwise(_)) => ROWWISE,
+        Template::OneInput(OneInput::Listwise(_)) => LISTWISE,
+        Template::Several(SeveralInputs::TwoInput, _) => TWO_INPUT,
+        Template::Several(SeveralInputs::Preference, _) => PREFERENCE,
+        Template::Several(SeveralInputs::Distance, _) => DISTANCE,
+        Template::Several(SeveralInputs::Similarity(comparison), _) if comparison.is_mined => {
+            TRIPLETS
+        }
+        Template::Several(SeveralInputs::Similarity(_), _) => SIMILARITY,
         // A pointwise loss is called with or without the weight of a column: `pointwise`. A lattice is the loss's own kernel; a linear
         // layer's and the answers' losses run the kernels of the loss inside.
-        Family::Pointwise(_)
-        | Family::MultiInput(
-            Frame::Sequence { .. } | Frame::Linear | Frame::Completions { .. },
+        Template::OneInput(OneInput::Pointwise(_))
+        | Template::Several(
+            SeveralInputs::Sequence { .. }
+            | SeveralInputs::Linear
+            | SeveralInputs::Completions { .. },
             _,
         ) => &[],
     }
@@ -122,9 +126,9 @@ pub(crate) fn adaptor_with(
     settings: &[(&'static str, Setting)],
 ) -> String {
     let text = adaptor_of_members(&loss.entry().shader, interface(loss), settings);
-    match loss.family() {
-        Family::Pointwise(_) => text + &pointwise(loss, hessian),
-        Family::Rowwise(_) => text + &rowwise(loss, hessian),
+    match loss.template() {
+        Template::OneInput(OneInput::Pointwise(_)) => text + &pointwise(loss, hessian),
+        Template::OneInput(OneInput::Rowwise(_)) => text + &rowwise(loss, hessian),
         _ => text,
     }
 }
@@ -154,7 +158,7 @@ fn rowwise(loss: &dyn LossDefinition, hessian: bool) -> String {
         "const HESSIAN_DIAGONAL: bool = {hessian};\n\
          fn written_gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {{ return {written}(row, outcome, cells); }}\n"
     );
-    if loss.passes() == 1 {
+    if loss.spec().passes == 1 {
         // Never called then, and the template has to name it.
         text += "fn restart(sums: Sums) -> Sums { return sums; }\n";
     }

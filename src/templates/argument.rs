@@ -9,7 +9,7 @@ pub struct Input {
     pub shape: &'static str,
 }
 
-/// An input of a loss of several inputs ([`super::Family::MultiInput`]), in the order in which its frame takes them.
+/// An input of a loss of several inputs ([`super::Template::Several`]), in the order in which its frame takes them.
 #[derive(Debug)]
 pub struct Argument {
     /// The name: `anchor`.

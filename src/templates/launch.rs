@@ -3,29 +3,27 @@
 use crate::Result;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
-use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::definition::{LossDefinition, OneInput};
 use crate::templates::job::{Buffers, Job, Parts};
 use crate::templates::sum::sum;
 use crate::templates::{listwise, pointwise, rowwise};
 
 /// How many elements `Buffers::values` needs.
-pub(crate) fn values_length(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> usize {
-    match loss.family() {
-        Family::Pointwise(_) => pointwise::gpu::values_length(gpu, job),
-        Family::Rowwise(_) => rowwise::gpu::values_length(gpu, loss, job),
-        Family::MultiInput(..) => 0,
-        Family::Listwise(_) => listwise::gpu::values_length(gpu, job),
-    }
+pub(crate) fn values_length(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> Result<usize> {
+    Ok(match loss.one_input()? {
+        OneInput::Pointwise(_) => pointwise::gpu::values_length(gpu, job),
+        OneInput::Rowwise(_) => rowwise::gpu::values_length(gpu, loss, job),
+        OneInput::Listwise(_) => listwise::gpu::values_length(gpu, job),
+    })
 }
 
 /// Every program of a loss of predictions and targets, with all its inputs and with none: for the checks of the shaders.
-pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
-    match loss.family() {
-        Family::Pointwise(_) => pointwise::gpu::programs(loss),
-        Family::Rowwise(_) => rowwise::gpu::programs(loss),
-        Family::MultiInput(..) => Vec::new(),
-        Family::Listwise(_) => listwise::gpu::programs(loss),
-    }
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Result<Vec<Program>> {
+    Ok(match loss.one_input()? {
+        OneInput::Pointwise(_) => pointwise::gpu::programs(loss),
+        OneInput::Rowwise(_) => rowwise::gpu::programs(loss),
+        OneInput::Listwise(_) => listwise::gpu::programs(loss),
+    })
 }
 
 /// The commands that compute value and gradient: afterwards `result[0]` holds the value unless each is wanted.
@@ -49,11 +47,9 @@ pub(crate) fn kernel_commands(
     job: &Job,
     buffers: &Buffers,
 ) -> Result<(Vec<Command>, Parts)> {
-    match loss.family() {
-        Family::Pointwise(_) => pointwise::gpu::commands(gpu, loss, job, buffers),
-        Family::Rowwise(_) => rowwise::gpu::commands(gpu, loss, job, buffers),
-        // Their inputs are not predictions and targets: `multi_input::gpu::commands`.
-        Family::MultiInput(..) => Ok((Vec::new(), Parts { length: 0 })),
-        Family::Listwise(_) => listwise::gpu::commands(gpu, loss, job, buffers),
+    match loss.one_input()? {
+        OneInput::Pointwise(_) => pointwise::gpu::commands(gpu, loss, job, buffers),
+        OneInput::Rowwise(_) => rowwise::gpu::commands(gpu, loss, job, buffers),
+        OneInput::Listwise(_) => listwise::gpu::commands(gpu, loss, job, buffers),
     }
 }

@@ -3,22 +3,22 @@
 use std::borrow::Cow;
 
 use crate::cpu::real::Real;
-use crate::templates::definition::{Family, LossDefinition};
 use crate::templates::multi_input::cpu::{MultiInput, MultiInputCpu};
-use crate::templates::pointwise::Points;
+use crate::templates::pointwise::{Points, PointwiseCpu};
+use crate::templates::rowwise::RowwiseCpu;
 use crate::templates::rowwise::rows::{Auxiliary, Rows};
 
 /// The two precisions of the host, each with its way into a loss.
 pub(crate) trait CpuReal: Real + Default {
     fn from_f32s(values: &[f32]) -> Cow<'_, [Self]>;
     fn pointwise(
-        loss: &dyn LossDefinition,
+        cpu: &dyn PointwiseCpu,
         points: &Points<Self>,
         gradient: &mut [Self],
         values: &mut [Self],
     ) -> f64;
     fn rowwise(
-        loss: &dyn LossDefinition,
+        cpu: &dyn RowwiseCpu,
         rows: &Rows<Self>,
         gradient: &mut [Self],
         values: &mut [Self],
@@ -30,8 +30,8 @@ pub(crate) trait CpuReal: Real + Default {
         gradients: &mut [Vec<Self>],
         values: &mut [Self],
     );
-    fn pointwise_curvature(loss: &dyn LossDefinition, points: &Points<Self>, hessian: &mut [Self]);
-    fn rowwise_curvature(loss: &dyn LossDefinition, rows: &Rows<Self>, hessian: &mut [Self]);
+    fn pointwise_curvature(cpu: &dyn PointwiseCpu, points: &Points<Self>, hessian: &mut [Self]);
+    fn rowwise_curvature(cpu: &dyn RowwiseCpu, rows: &Rows<Self>, hessian: &mut [Self]);
 }
 
 impl CpuReal for f32 {
@@ -40,27 +40,22 @@ impl CpuReal for f32 {
     }
 
     fn pointwise(
-        loss: &dyn LossDefinition,
+        cpu: &dyn PointwiseCpu,
         points: &Points<f32>,
         gradient: &mut [f32],
         values: &mut [f32],
     ) -> f64 {
-        match loss.family() {
-            Family::Pointwise(host) => host.run_f32(points, gradient, values),
-            _ => f64::NAN,
-        }
+        cpu.run_f32(points, gradient, values)
     }
 
     fn rowwise(
-        loss: &dyn LossDefinition,
+        cpu: &dyn RowwiseCpu,
         rows: &Rows<f32>,
         gradient: &mut [f32],
         values: &mut [f32],
         auxiliary: &mut [Auxiliary<f32>],
     ) {
-        if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
-            host.run_f32(rows, gradient, values, auxiliary);
-        }
+        cpu.run_f32(rows, gradient, values, auxiliary);
     }
 
     fn multi_input(
@@ -72,16 +67,12 @@ impl CpuReal for f32 {
         host.run_f32(call, gradients, values);
     }
 
-    fn pointwise_curvature(loss: &dyn LossDefinition, points: &Points<f32>, hessian: &mut [f32]) {
-        if let Family::Pointwise(host) = loss.family() {
-            host.curvature_f32(points, hessian);
-        }
+    fn pointwise_curvature(cpu: &dyn PointwiseCpu, points: &Points<f32>, hessian: &mut [f32]) {
+        cpu.curvature_f32(points, hessian);
     }
 
-    fn rowwise_curvature(loss: &dyn LossDefinition, rows: &Rows<f32>, hessian: &mut [f32]) {
-        if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
-            host.curvature_f32(rows, hessian);
-        }
+    fn rowwise_curvature(cpu: &dyn RowwiseCpu, rows: &Rows<f32>, hessian: &mut [f32]) {
+        cpu.curvature_f32(rows, hessian);
     }
 }
 
@@ -91,27 +82,22 @@ impl CpuReal for f64 {
     }
 
     fn pointwise(
-        loss: &dyn LossDefinition,
+        cpu: &dyn PointwiseCpu,
         points: &Points<f64>,
         gradient: &mut [f64],
         values: &mut [f64],
     ) -> f64 {
-        match loss.family() {
-            Family::Pointwise(host) => host.run_f64(points, gradient, values),
-            _ => f64::NAN,
-        }
+        cpu.run_f64(points, gradient, values)
     }
 
     fn rowwise(
-        loss: &dyn LossDefinition,
+        cpu: &dyn RowwiseCpu,
         rows: &Rows<f64>,
         gradient: &mut [f64],
         values: &mut [f64],
         auxiliary: &mut [Auxiliary<f64>],
     ) {
-        if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
-            host.run_f64(rows, gradient, values, auxiliary);
-        }
+        cpu.run_f64(rows, gradient, values, auxiliary);
     }
 
     fn multi_input(
@@ -123,15 +109,11 @@ impl CpuReal for f64 {
         host.run_f64(call, gradients, values);
     }
 
-    fn pointwise_curvature(loss: &dyn LossDefinition, points: &Points<f64>, hessian: &mut [f64]) {
-        if let Family::Pointwise(host) = loss.family() {
-            host.curvature_f64(points, hessian);
-        }
+    fn pointwise_curvature(cpu: &dyn PointwiseCpu, points: &Points<f64>, hessian: &mut [f64]) {
+        cpu.curvature_f64(points, hessian);
     }
 
-    fn rowwise_curvature(loss: &dyn LossDefinition, rows: &Rows<f64>, hessian: &mut [f64]) {
-        if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
-            host.curvature_f64(rows, hessian);
-        }
+    fn rowwise_curvature(cpu: &dyn RowwiseCpu, rows: &Rows<f64>, hessian: &mut [f64]) {
+        cpu.curvature_f64(rows, hessian);
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn program_of(
     let mut files = frame.to_vec();
     let shader = loss.entry().shader;
     files.push(shader);
-    files.extend(loss.helpers());
+    files.extend(loss.spec().helpers);
     constants.extend(crate::runtime::adaptor::options(&shader, loss.constants()));
     let header = adaptor::adaptor(loss, hessian);
     Program { label: format!("{} ({})", loss.name(), frame[0].name), header, files, constants }

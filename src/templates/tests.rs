@@ -12,7 +12,7 @@ use crate::templates::*;
 
 fn frame_of(name: &str) -> Program {
     let loss = losses::from_name(name, &serde_json::Value::Null).unwrap();
-    programs(&*loss).remove(0)
+    programs(&*loss).unwrap().remove(0)
 }
 
 #[test]

@@ -180,10 +180,10 @@ impl Variant {
         files.extend(self.cells());
         let header = self.threads_per_row(&mut files, &mut constants);
         constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
-        let at_once = loss.is_separable() && !second;
+        let at_once = loss.spec().separable && !second;
         let header = format!(
             "{header}const PASSES: u32 = {}u;\nconst SINGLE_PASS: bool = {at_once};\n",
-            loss.passes()
+            loss.spec().passes
         );
         program_of(loss, second, &files, constants).with_header(&header)
     }

@@ -5,7 +5,7 @@
 //! combinations likely to interact.
 
 use crate::Reduction;
-use crate::losses::{Family, LossDefinition};
+use crate::losses::{LossDefinition, OneInput, Template};
 
 /// Granularity of a weight or mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -272,11 +272,15 @@ impl Kind {
     /// The properties of a loss.
     pub fn of(loss: &dyn LossDefinition, thorough: bool) -> Self {
         Kind {
-            rowwise: !matches!(loss.family(), Family::Pointwise(_)),
+            rowwise: !loss.is_pointwise(),
             takes_labels: loss.targets().takes_labels(),
             takes_dense: loss.targets().takes_dense(),
-            takes_half: matches!(loss.family(), Family::Pointwise(_) | Family::Rowwise(_)),
-            has_auxiliary: loss.has_auxiliary(),
+            takes_half: matches!(
+                loss.template(),
+                Template::OneInput(OneInput::Pointwise(_))
+                    | Template::OneInput(OneInput::Rowwise(_))
+            ),
+            has_auxiliary: loss.spec().auxiliary,
             column_weight: column_weight_name(loss).is_some(),
             class_mask: loss.inputs().iter().any(|input| input.name == "class_mask"),
             thorough,

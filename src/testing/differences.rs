@@ -1,6 +1,6 @@
 //! Checks of the reference: central differences of its own values.
 
-use crate::losses::{Family, LossDefinition};
+use crate::losses::{LossDefinition, Template};
 use crate::testing::case_generator::{CaseGenerator, Kind, Size, case_generators};
 use crate::testing::draw::{Case, draw};
 use crate::testing::exact::{Move, finite, like, run};
@@ -23,20 +23,20 @@ pub fn central_differences(entry: &'static Entry<dyn LossDefinition>) -> Result<
     for options in sets_of_options(entry.variants) {
         let loss = (entry.make)(&options_value(entry.name, options)?)?;
         loss.check()?;
-        if let Family::MultiInput(_, host) = loss.family() {
+        if let Template::Several(_, host) = loss.template() {
             if !host.derives_its_value() {
                 continue;
             }
             reports.push(multi_input::differentiate(&*loss, &*host, title(entry.name, options)));
             continue;
         }
-        reports.push(differentiated(&*loss, title(entry.name, options)));
+        reports.push(differentiated(&*loss, title(entry.name, options))?);
     }
     Ok(reports)
 }
 
 /// The same for one loss of predictions and targets.
-pub(super) fn differentiated(loss: &dyn LossDefinition, title: String) -> Report {
+pub(super) fn differentiated(loss: &dyn LossDefinition, title: String) -> Result<Report> {
     let mut report = Report::new(title);
     let small = |case_generator: &CaseGenerator| {
         case_generator.shape.iter().product::<usize>() <= 1000
@@ -51,22 +51,25 @@ pub(super) fn differentiated(loss: &dyn LossDefinition, title: String) -> Report
         // Plain sum, without an upstream: each gradient is that of its own element or row.
         let case_generator =
             CaseGenerator { reduction: Reduction::Sum, upstream: false, ..*case_generator };
-        differentiate(loss, &draw(loss, &case_generator, number), &mut report);
+        differentiate(loss, &draw(loss, &case_generator, number), &mut report)?;
     }
-    report
+    Ok(report)
 }
 
-fn differentiate(loss: &dyn LossDefinition, case: &Case, report: &mut Report) {
+fn differentiate(loss: &dyn LossDefinition, case: &Case, report: &mut Report) -> Result<()> {
     const STEP: f64 = 1.0 / 1024.0;
-    let exact = run(loss, case, Move::Nothing);
-    let rowwise = !matches!(loss.family(), Family::Pointwise(_));
+    let exact = run(loss, case, Move::Nothing)?;
+    let rowwise = !loss.is_pointwise();
     let width = if rowwise { case.columns } else { 1 };
     let mut skipped = 0;
     let mut expected = exact.gradient.clone();
     let mut tolerance = vec![FLUSHED; expected.len()];
     for column in 0..case.columns {
-        let at = |steps: f64| run(loss, case, Move::Column(column, steps * STEP)).values;
-        let [a, b, c, d, e, f] = [-4.0, -2.0, -1.0, 1.0, 2.0, 4.0].map(at);
+        let at = |steps: f64| {
+            run(loss, case, Move::Column(column, steps * STEP)).map(|exact| exact.values)
+        };
+        let [a, b, c] = [at(-4.0)?, at(-2.0)?, at(-1.0)?];
+        let [d, e, f] = [at(1.0)?, at(2.0)?, at(4.0)?];
         for row in 0..exact.gradient.len() / case.columns {
             let i = row * case.columns + column;
             let u = i / width;
@@ -96,4 +99,5 @@ fn differentiate(loss: &dyn LossDefinition, case: &Case, report: &mut Report) {
     };
     let found = like(&case.predictions, &exact.gradient);
     report.add_gradient(&case.name, "derivative", checked.compare(&found));
+    Ok(())
 }

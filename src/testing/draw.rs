@@ -4,7 +4,7 @@ use half::f16;
 use ndarray::{Array1, ArrayD, IxDyn};
 
 use crate::cpu::random::Random;
-use crate::losses::{Domain, Family, LossDefinition};
+use crate::losses::{Domain, LossDefinition};
 use crate::testing::case_generator::{CaseGenerator, Size, ValueRange, column_weight_name};
 use crate::{Inputs, Reduction, Targets};
 
@@ -78,7 +78,7 @@ pub(super) fn draw(
     number: usize,
 ) -> Case {
     let mut random = Random::new(2024, number as u64);
-    let rowwise = !matches!(loss.family(), Family::Pointwise(_));
+    let rowwise = !loss.is_pointwise();
     let shape = case_generator.shape;
     let columns = shape[shape.len() - 1];
     let elements: usize = shape.iter().product();

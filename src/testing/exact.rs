@@ -2,14 +2,14 @@
 
 use ndarray::{Array1, ArrayD, Zip};
 
-use crate::Reduction;
 use crate::cpu::Broadcast;
-use crate::losses::{Domain, Family, LossDefinition};
+use crate::losses::{Domain, LossDefinition, Mean, OneInput};
 use crate::templates::pointwise::{Points, PointwiseCpu};
 use crate::templates::rowwise::RowwiseCpu;
 use crate::templates::rowwise::rows::{Auxiliary, Rows, Targets};
 use crate::testing::draw::Case;
 use crate::testing::report::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
+use crate::{Reduction, Result};
 
 /// Results of a loss in f64, before the sum of the values.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ fn shifted(mut values: Vec<f64>, share: f64) -> Vec<f64> {
 }
 
 /// Runs a case in f64.
-pub(super) fn run(loss: &dyn LossDefinition, case: &Case, moved: Move) -> Exact {
+pub(super) fn run(loss: &dyn LossDefinition, case: &Case, moved: Move) -> Result<Exact> {
     let mut predictions = wide(Some(&case.predictions));
     let mut targets = wide(case.dense.as_ref());
     match moved {
@@ -61,16 +61,12 @@ pub(super) fn run(loss: &dyn LossDefinition, case: &Case, moved: Move) -> Exact 
             predictions.iter_mut().skip(column).step_by(case.columns).for_each(|x| *x += step)
         }
     }
-    match loss.family() {
-        Family::Pointwise(host) => run_points(host, loss, case, &predictions, &targets),
-        Family::Rowwise(host) | Family::Listwise(host) => {
-            run_rows(host, loss, case, &predictions, &targets)
+    Ok(match loss.one_input()? {
+        OneInput::Pointwise(cpu) => run_points(cpu, loss, case, &predictions, &targets),
+        OneInput::Rowwise(cpu) | OneInput::Listwise(cpu) => {
+            run_rows(cpu, loss, case, &predictions, &targets)
         }
-        // Checked in `multi_input`.
-        Family::MultiInput(..) => {
-            Exact { values: Vec::new(), gradient: Vec::new(), auxiliary: Vec::new() }
-        }
-    }
+    })
 }
 
 /// The upstream gradient for all values, and per value if unreduced.
@@ -166,7 +162,7 @@ fn spread<T>(values: &[T], elements: usize) -> Broadcast<'_, T> {
 
 /// The reduction's factor, implemented independently from its definition.
 fn factor(loss: &dyn LossDefinition, case: &Case) -> f64 {
-    let rowwise = !matches!(loss.family(), Family::Pointwise(_));
+    let rowwise = !loss.is_pointwise();
     let units = if rowwise { case.rows } else { case.predictions.len() };
     // A row weight or row mask of a pointwise loss applies to every element of the row.
     let at = |length: usize, unit: usize| unit / (units / length);
@@ -188,11 +184,11 @@ fn factor(loss: &dyn LossDefinition, case: &Case) -> f64 {
         (Reduction::WeightedMean, _) if weight.is_empty() => kept.count() as f64,
         (Reduction::WeightedMean, _) => kept.map(|unit| weight[at(weight.len(), unit)]).sum(),
         (Reduction::Mean, Some(class_weight))
-            if loss.mean_over_class_weights() && !labels.is_empty() =>
+            if loss.spec().mean == Mean::OverClassWeights && !labels.is_empty() =>
         {
             kept.map(|unit| f64::from(class_weight[labels[unit] as usize])).sum()
         }
-        (Reduction::Mean, _) if rowwise && loss.mean_over_elements() => {
+        (Reduction::Mean, _) if rowwise && loss.spec().mean == Mean::OverElements => {
             (kept.count() * case.columns) as f64
         }
         (Reduction::Mean, _) => kept.count() as f64,
@@ -211,7 +207,7 @@ fn factor_of_lists(loss: &dyn LossDefinition, case: &Case, mask: &[bool], weight
             .filter(|y| y.is_nan() || *y >= 0.0)
             .collect();
         let is_kept = mask.get(list).copied().unwrap_or(true);
-        match (is_kept, loss.mean_over_pairs()) {
+        match (is_kept, loss.spec().mean == Mean::OverPairs) {
             (false, _) => 0.0,
             (true, true) => {
                 items.iter().map(|y| items.iter().filter(|other| *other < y).count() as f64).sum()
@@ -256,8 +252,8 @@ fn chain_of_reduction(units: usize) -> f64 {
 }
 
 /// The expected numbers of a case with their tolerances; see the module docs of [`crate::testing`].
-pub(super) fn expected(loss: &dyn LossDefinition, case: &Case) -> Expected {
-    let exact = run(loss, case, Move::Nothing);
+pub(super) fn expected(loss: &dyn LossDefinition, case: &Case) -> Result<Expected> {
+    let exact = run(loss, case, Move::Nothing)?;
     let share = INPUT_ULPS * ULP;
     let moves = [
         Move::Predictions(share),
@@ -270,12 +266,12 @@ pub(super) fn expected(loss: &dyn LossDefinition, case: &Case) -> Expected {
         case.labels.is_none() && !loss.targets().pads() && loss.targets() != Domain::ClassList;
     let dense_only = if is_moved { &moves[..] } else { &moves[..2] };
     let moved: Vec<Exact> =
-        dense_only.iter().map(|&direction| run(loss, case, direction)).collect();
+        dense_only.iter().map(|&direction| run(loss, case, direction)).collect::<Result<_>>()?;
     let distance = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
         let here = pick(&exact);
         moved.iter().map(|there| (pick(there) - here).abs()).filter(|off| off.is_finite()).sum()
     };
-    let rowwise = !matches!(loss.family(), Family::Pointwise(_));
+    let rowwise = !loss.is_pointwise();
     let roundings = (RESULT_ULPS + if rowwise { chain(case.columns) / 2.0 } else { 0.0 }) * ULP;
     let value_tolerance: Vec<f64> = (0..exact.values.len())
         .map(|u| distance(&|e| e.values[u]) + roundings * finite(exact.values[u]) + FLUSHED)
@@ -299,7 +295,7 @@ pub(super) fn expected(loss: &dyn LossDefinition, case: &Case) -> Expected {
     };
     let auxiliaries =
         if case.auxiliary { auxiliaries(case, &exact, &moved, roundings) } else { Vec::new() };
-    Expected { values, gradient, auxiliaries, exact }
+    Ok(Expected { values, gradient, auxiliaries, exact })
 }
 
 /// The weighted mass of each row's dense target: a derivative p Σq − q is a difference of factors

@@ -5,7 +5,7 @@ use std::fmt;
 use half::f16;
 use ndarray::{Array1, ArrayD, Zip};
 
-use crate::losses::{Family, Loss, LossDefinition};
+use crate::losses::{Loss, LossDefinition, Template};
 use crate::testing::case_generator::{Kind, case_generators};
 use crate::testing::differences::differentiated;
 use crate::testing::draw::{Case, draw};
@@ -38,7 +38,7 @@ pub fn check_loss(
     for options in sets_of_options(entry.variants) {
         let value = options_value(entry.name, options)?;
         let loss = (entry.make)(&value)?;
-        if let Family::MultiInput(_, host) = loss.family() {
+        if let Template::Several(_, host) = loss.template() {
             reports.push(multi_input::check(
                 entry,
                 &value,
@@ -75,18 +75,17 @@ pub fn check_loss(
 /// ```
 pub fn check(loss: &(impl LossDefinition + Clone + 'static), device: &Device) -> Result<Checked> {
     let kind = Kind::of(loss, true);
+    let name = loss.entry().name;
     let criterion = loss.clone().on(device)?;
     let reference = loss.clone().on(&Device::Reference)?;
     let reports = vec![
-        differentiated(loss, format!("{}: derivative", loss.name())),
-        check_all(&criterion, &reference, kind, format!("{} on {}", loss.name(), device.name()))?,
+        differentiated(loss, format!("{name}: derivative"))?,
+        check_all(&criterion, &reference, kind, format!("{name} on {}", device.name()))?,
     ];
     let checked = Checked { reports, ran_wgsl: matches!(device, Device::Gpu(_)) };
     match checked.reports.iter().filter(|report| !report.passed).count() {
         0 => Ok(checked),
-        failed => {
-            Err(Error::Check { name: loss.name().into(), failed, table: checked.to_string() })
-        }
+        failed => Err(Error::Check { name: name.into(), failed, table: checked.to_string() }),
     }
 }
 
@@ -147,7 +146,7 @@ fn check_all(
     let mut report = Report::new(title);
     for (number, case_generator) in case_generators(kind).iter().enumerate() {
         let case = draw(criterion.loss(), case_generator, number);
-        let expected = exact::expected(criterion.loss(), &case);
+        let expected = exact::expected(criterion.loss(), &case)?;
         let exact = reference
             .clone()
             .reduction(case.reduction)

@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 use serde_json::Value;
 
 use crate::cpu::random::Random;
-use crate::losses::{Argument, Family, Frame, LossDefinition};
+use crate::losses::{Argument, LossDefinition, SeveralInputs, Template};
 use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shapes, Units};
 use crate::testing::case_generator::Size;
 use crate::testing::draw::numbers;
@@ -361,17 +361,20 @@ fn chain(columns: usize) -> f64 {
 /// several threads. An output of D products, added sequentially, has an error of up to D roundings
 /// of Σ|x w|; random perturbations contribute √Σ(x w)² of theirs, √D times less.
 fn chain_of_outputs(loss: &dyn LossDefinition, columns: usize) -> f64 {
-    match loss.family() {
-        Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => {
+    match loss.template() {
+        Template::Several(SeveralInputs::Linear | SeveralInputs::Completions { .. }, _) => {
             (columns as f64).powf(1.5)
         }
-        Family::MultiInput(Frame::Similarity(_), _) => chain(columns),
+        Template::Several(SeveralInputs::Similarity(_), _) => chain(columns),
         _ => 0.0,
     }
 }
 
 fn is_linear(loss: &dyn LossDefinition) -> bool {
-    matches!(loss.family(), Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _))
+    matches!(
+        loss.template(),
+        Template::Several(SeveralInputs::Linear | SeveralInputs::Completions { .. }, _)
+    )
 }
 
 /// The expected numbers with the tolerance of each, as derived in the module docs of
@@ -433,8 +436,10 @@ fn bounds(
     let gradients = arrays.zip(0..).map(|(array, g)| {
         let gradient = &exact.gradients[g];
         let elements = multi_input.units;
-        let is_pointwise =
-            matches!(loss.family(), Family::MultiInput(Frame::TwoInput | Frame::Preference, _));
+        let is_pointwise = matches!(
+            loss.template(),
+            Template::Several(SeveralInputs::TwoInput | SeveralInputs::Preference, _)
+        );
         // Each number of a pair has its own derivative, unless it is a sum over a row.
         let width = match is_pointwise {
             true if array.values.len() == elements => 1,

@@ -70,7 +70,7 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     for entry in losses::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             let loss = (entry.make)(&options_value(entry.name, options)?)?;
-            programs.extend(templates::programs::programs(&*loss));
+            programs.extend(templates::programs::programs(&*loss)?);
         }
     }
     let mut made_optimizers = Vec::new();
@@ -139,7 +139,7 @@ impl From<Program> for Listing {
 pub fn listings_of(name: &str) -> Result<Vec<Listing>> {
     let mut programs = Vec::new();
     if let Ok(entry) = losses::entry(name) {
-        programs = templates::programs::programs(&*(entry.make)(&Value::Null)?);
+        programs = templates::programs::programs(&*(entry.make)(&Value::Null)?)?;
     } else if let Ok(entry) = activations::entry(name) {
         programs = nn::ops::activation_programs(&*(entry.make)(&Value::Null)?);
     } else if let Ok(entry) = optimizers::entry(name) {

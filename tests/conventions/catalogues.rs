@@ -1,6 +1,7 @@
 //! Conventions of the catalogues: rules that hold for every loss, activation and optimizer,
 //! including future ones.
 
+use gradus::losses::{OneInput, Template};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -385,10 +386,10 @@ fn the_losses_that_are_written_as_they_are_folded_are_those_that_ask_for_no_outc
         for variant in entry.variants.iter().chain(&["{}"]) {
             let options = serde_json::from_str(variant).expect("a variant is JSON");
             let loss = losses::from_name(entry.name, &options).expect("it is valid");
-            if !matches!(loss.family(), losses::Family::Rowwise(_)) {
+            if !matches!(loss.template(), Template::OneInput(OneInput::Rowwise(_))) {
                 continue;
             }
-            let texts = loss.helpers().iter().map(|file| file.text).chain([entry.shader.text]);
+            let texts = loss.spec().helpers.iter().map(|file| file.text).chain([entry.shader.text]);
             let functions = texts
                 .flat_map(|text| text.split("\nfn "))
                 .filter_map(|function| function.split_once('('));
@@ -399,8 +400,13 @@ fn the_losses_that_are_written_as_they_are_folded_are_those_that_ask_for_no_outc
                 function.and_then(|rest| rest.split_once(") -> vec4<f32> {")).map(|(_, body)| body);
             let body = body.and_then(|rest| rest.split("\n}\n").next());
             let body = body.unwrap_or_else(|| panic!("{} has no gradient", entry.name));
-            assert_eq!(loss.is_separable(), !body.contains("outcome"), "{} {variant}", entry.name);
-            separable += usize::from(loss.is_separable());
+            assert_eq!(
+                loss.spec().separable,
+                !body.contains("outcome"),
+                "{} {variant}",
+                entry.name
+            );
+            separable += usize::from(loss.spec().separable);
         }
     }
     assert!(separable > 4, "only {separable}");

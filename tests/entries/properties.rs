@@ -2,7 +2,7 @@
 
 use crate::drawn::{Draw, drawn};
 use crate::support::compare_slices;
-use gradus::losses::{Domain, Family};
+use gradus::losses::{Domain, Mean, OneInput, Template};
 use gradus::random::Random;
 use gradus::{Criterion, Device, Evaluation, Inputs, Reduction, Targets};
 use ndarray::{Array1, Array2, Axis};
@@ -218,8 +218,8 @@ fn a_sum_is_the_mean_times_what_it_divides_by(draw: &Draw) -> Result<(), TestCas
         |reduction| criterion.clone().reduction(reduction).evaluate_f64(&data.inputs()).unwrap();
     let (sum, mean, each) =
         (evaluate(Reduction::Sum), evaluate(Reduction::Mean), evaluate(Reduction::None));
-    let elementwise =
-        matches!(draw.loss().family(), Family::Rowwise(_)) && draw.loss().mean_over_elements();
+    let elementwise = matches!(draw.loss().template(), Template::OneInput(OneInput::Rowwise(_)))
+        && draw.loss().spec().mean == Mean::OverElements;
     let count = (sum.count * if elementwise { draw.columns } else { 1 }) as f64;
     prop_assert!((sum.value() - mean.value() * count).abs() <= 1e-12 * (1.0 + sum.value().abs()));
     prop_assert!((sum.value() - each.value()).abs() <= 1e-12 * (1.0 + sum.value().abs()));

@@ -2,7 +2,7 @@
 
 use crate::drawn::{Draw, drawn};
 use crate::properties::Property;
-use gradus::losses::{Argument, Domain, Family, Frame};
+use gradus::losses::{Argument, Domain, SeveralInputs, Template};
 use gradus::random::Random;
 use gradus::{Criterion, Device, Evaluation, Inputs, Reduction};
 use ndarray::{ArrayD, Axis};
@@ -55,7 +55,7 @@ impl Data {
 
 fn data_of(draw: &Draw) -> Data {
     let loss = draw.loss();
-    let Family::MultiInput(_, host) = loss.family() else {
+    let Template::Several(_, host) = loss.template() else {
         panic!("{} has several inputs", loss.name())
     };
     let mut random = Random::new(draw.seed, 0);
@@ -229,7 +229,7 @@ fn the_gradients_grow_with_the_upstream_and_the_value_does_not(
 fn a_masked_sum_is_that_of_the_values_kept(draw: &Draw) -> Result<(), TestCaseError> {
     // The candidates of a similarity affect the values of other rows.
     let loss = draw.loss();
-    if matches!(loss.family(), Family::MultiInput(Frame::Similarity(_), _)) {
+    if matches!(loss.template(), Template::Several(SeveralInputs::Similarity(_), _)) {
         return Ok(());
     }
     let data = data_of(draw);
@@ -251,8 +251,11 @@ fn rows_in_another_order_give_values_and_gradients_in_that_order(
 ) -> Result<(), TestCaseError> {
     let loss = draw.loss();
     let is_by_row = matches!(
-        loss.family(),
-        Family::MultiInput(Frame::TwoInput | Frame::Preference | Frame::Distance, _)
+        loss.template(),
+        Template::Several(
+            SeveralInputs::TwoInput | SeveralInputs::Preference | SeveralInputs::Distance,
+            _
+        )
     );
     if !is_by_row {
         return Ok(());

@@ -2,8 +2,7 @@
 //! comparison itself and through a device's whole path.
 
 use gradus::cpu::simd;
-use gradus::losses::{Auxiliary, Row, Target};
-use gradus::losses::{Domain, Family, LossDefinition, Pointwise, Rowwise};
+use gradus::losses::{Auxiliary, Domain, LossDefinition, Pointwise, Row, Rowwise, Spec, Target};
 use gradus::testing::{self, Comparison, compare};
 use gradus::wgsl::File;
 use gradus::{Entry, Real};
@@ -126,8 +125,8 @@ macro_rules! squared_error {
             fn options(&self) -> Value {
                 Value::Null
             }
-            fn family(&self) -> Family<'_> {
-                Family::Pointwise(self)
+            fn spec(&self) -> Spec<'_> {
+                Spec::pointwise(self)
             }
         }
 
@@ -223,11 +222,8 @@ impl LossDefinition for ForgetsAColumn {
     fn options(&self) -> Value {
         Value::Null
     }
-    fn targets(&self) -> Domain {
-        Domain::Distribution
-    }
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec { targets: Domain::Distribution, ..Spec::rowwise(self) }
     }
 }
 
@@ -262,8 +258,8 @@ fn a_wrong_derivative_of_the_reference_is_refused_by_central_differences() {
         fn options(&self) -> Value {
             Value::Null
         }
-        fn family(&self) -> Family<'_> {
-            Family::Pointwise(self)
+        fn spec(&self) -> Spec<'_> {
+            Spec::pointwise(self)
         }
     }
     impl Pointwise for Wrong {

@@ -2,7 +2,7 @@
 //! scores, subnormal numbers, everything masked.
 
 use crate::support::each_device;
-use gradus::losses::{Family, LossDefinition};
+use gradus::losses::{LossDefinition, Template};
 use gradus::{Criterion, Device, Error, Evaluation, Inputs, OnEmpty, Reduction, losses};
 use ndarray::{Array1, Array2, ArrayD, array};
 use serde_json::{Value, json};
@@ -236,7 +236,7 @@ struct Filled {
 
 impl Filled {
     fn of(loss: &dyn LossDefinition, fill: impl Fn(usize) -> f32) -> Option<Filled> {
-        let Family::MultiInput(_, host) = loss.family() else { return None };
+        let Template::Several(_, host) = loss.template() else { return None };
         let (mut arrays, mut integers) = (Vec::new(), Vec::new());
         for example in host.example(5, 4) {
             let argument =

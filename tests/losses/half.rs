@@ -2,7 +2,7 @@
 //! once.
 
 use crate::support::each_device;
-use gradus::losses::{self, CrossEntropy, Domain, Family, Loss, LossDefinition, Mse};
+use gradus::losses::{self, CrossEntropy, Domain, Loss, LossDefinition, Mse, OneInput, Template};
 use gradus::{Criterion, Device, Gpu, GpuOptions, Reduction, Tensor, f16};
 use ndarray::{Array1, ArrayD, IxDyn};
 use serde_json::Value;
@@ -82,7 +82,7 @@ fn labels(loss: &dyn LossDefinition, [rows, columns]: [usize; 2]) -> Truths {
 /// Example inputs of a template's losses, one of each kind.
 fn cases(loss: &dyn LossDefinition, shape: [usize; 2]) -> Vec<(ArrayD<f16>, Truths)> {
     let predictions = || numbers(loss.predictions(), shape, 0);
-    let rowwise = loss.family().is_rowwise();
+    let rowwise = matches!(loss.template(), Template::OneInput(OneInput::Rowwise(_)));
     let mut cases = Vec::new();
     if loss.targets().takes_dense() {
         cases.push((predictions(), Truths::Dense(numbers(loss.targets(), shape, 7_000_001))));
@@ -151,9 +151,9 @@ fn check(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over
 
 /// The losses that accept f16, with each set of options; the first is the defaults.
 fn each_loss(rowwise: bool) -> Vec<(Vec<Value>, &'static str)> {
-    let takes = |loss: &dyn LossDefinition| match loss.family() {
-        Family::Pointwise(_) => !rowwise,
-        Family::Rowwise(_) => rowwise,
+    let takes = |loss: &dyn LossDefinition| match loss.template() {
+        Template::OneInput(OneInput::Pointwise(_)) => !rowwise,
+        Template::OneInput(OneInput::Rowwise(_)) => rowwise,
         _ => false,
     };
     let mut found = Vec::new();

@@ -2,7 +2,7 @@
 //! devices with the reference.
 
 use crate::support::{compare_slices, each_device};
-use gradus::losses::{self, Domain, Family, Loss, LossDefinition};
+use gradus::losses::{self, Domain, Loss, LossDefinition, OneInput, Template};
 use gradus::{Criterion, Device, Inputs, Reduction, Targets};
 use ndarray::{Array1, Array2, ArrayD, array};
 use serde_json::{Value, from_str};
@@ -13,7 +13,7 @@ fn those_that_have_it() -> Vec<(String, Value)> {
     for entry in losses::CATALOGUE {
         for options in std::iter::once("{}").chain(entry.variants.iter().copied()) {
             let options: Value = from_str(options).unwrap();
-            if losses::from_name(entry.name, &options).unwrap().has_curvature() {
+            if losses::from_name(entry.name, &options).unwrap().spec().hessian_diagonal {
                 found.push((entry.name.to_string(), options));
             }
         }
@@ -58,9 +58,9 @@ impl Case {
         each: bool,
     ) -> Self {
         let shape = [rows, columns];
-        let value_shape = match (each, loss.family()) {
+        let value_shape = match (each, loss.template()) {
             (false, _) => vec![],
-            (true, Family::Pointwise(_)) => vec![rows, columns],
+            (true, Template::OneInput(OneInput::Pointwise(_))) => vec![rows, columns],
             _ => vec![rows],
         };
         let labels = (labels && loss.targets().takes_labels()).then(|| {
@@ -213,7 +213,7 @@ fn nan_stays_nan_and_what_is_masked_is_zero() {
     for (name, options) in those_that_have_it() {
         for device in each_device() {
             let loss = losses::from_name(&name, &options).unwrap();
-            let rowwise = loss.family().is_rowwise();
+            let rowwise = matches!(loss.template(), Template::OneInput(OneInput::Rowwise(_)));
             let criterion = Criterion::from_boxed(loss, &device).unwrap();
             let predictions = array![[f32::NAN, 1.0], [f32::NAN, 1.0], [1.0, 1.0]];
             let (targets, mask) =
@@ -238,7 +238,12 @@ fn a_loss_without_it_refuses_by_name() {
         let loss = (entry.make)(&Value::Null).unwrap();
         let has_it =
             entry.shader.text.contains(&format!("fn {}_hessian_diagonal(", entry.shader.stem()));
-        assert_eq!(loss.has_curvature(), has_it && loss.arguments().is_empty(), "{}", entry.name);
+        assert_eq!(
+            loss.spec().hessian_diagonal,
+            has_it && loss.arguments().is_empty(),
+            "{}",
+            entry.name
+        );
     }
     let criterion = losses::Huber::new().on(&Device::cpu()).unwrap();
     let (predictions, targets) = (array![1.0_f32], array![0.0_f32]);

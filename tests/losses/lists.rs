@@ -2,7 +2,7 @@
 //! long lists, lists over the binding limit, device tensors.
 
 use crate::support::each_device;
-use gradus::losses::{self, Family, LossDefinition};
+use gradus::losses::{self, LossDefinition};
 use gradus::{Criterion, Device, Evaluation, Gpu, GpuOptions, Inputs, OnEmpty, Reduction, Tensor};
 use ndarray::{Array2, array};
 
@@ -367,7 +367,7 @@ fn a_model_is_not_trained_with_a_loss_of_lists_on_rows_that_are_in_none() {
     for name in lists() {
         let loss: Box<dyn LossDefinition> =
             losses::from_name(name, &serde_json::Value::Null).unwrap();
-        assert!(!matches!(loss.family(), Family::Pointwise(_)));
+        assert!(!loss.is_pointwise());
         let model = Sequential::new(3).then(Dense::new(1)).on(&Device::cpu()).unwrap();
         let mut model = model.compile_boxed(loss, Box::new(Adam::new())).unwrap();
         let (features, targets) = (Array2::<f32>::zeros((4, 3)), Array2::<f32>::zeros((4, 1)));

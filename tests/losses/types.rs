@@ -1,7 +1,6 @@
 //! Array types accepted by losses, and the gradient of each input by name.
 
-use gradus::losses::LossDefinition;
-use gradus::losses::{CrossEntropy, Loss, MarginRanking, Mse, TripletMargin};
+use gradus::losses::{CrossEntropy, Loss, LossDefinition, MarginRanking, Mse, TripletMargin};
 use gradus::{Device, Inputs, Reduction, Tensor, TensorInputs};
 use ndarray::{Array1, Array2, array};
 
@@ -80,7 +79,7 @@ fn each_input_that_has_a_gradient_gives_it_by_its_name() {
     let inputs =
         Inputs::named("anchor", &rows).input("positive", &positive).input("negative", &negative);
     let found = TripletMargin::new().on(&device).unwrap().evaluate(&inputs).unwrap();
-    for name in TripletMargin::new().differentiated() {
+    for name in (&TripletMargin::new() as &dyn LossDefinition).differentiated() {
         assert_eq!(
             found.gradient_of(name).map(|gradient| gradient.shape()),
             Some(&[2, 3][..]),

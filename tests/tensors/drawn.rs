@@ -8,7 +8,7 @@
 //! them; 1/n rounds to the same f32 with or without f64 (n < 2²⁴: 1/n is never within 2⁻⁴⁹ of the
 //! midpoint of two neighbours, and f64 rounds by 2⁻⁵³).
 
-use gradus::losses::{self, Argument, Domain, Family, LossDefinition};
+use gradus::losses::{self, Argument, Domain, LossDefinition, Template};
 use gradus::random::Random;
 use gradus::{
     Criterion, Device, DeviceEvaluation, Evaluation, Inputs, Reduction, Targets, Tensor,
@@ -93,7 +93,7 @@ pub fn of_several(
     rows: usize,
     columns: usize,
 ) -> Data {
-    let Family::MultiInput(_, host) = loss.family() else {
+    let Template::Several(_, host) = loss.template() else {
         panic!("{} has several inputs", loss.name())
     };
     let mut data = Data::default();

@@ -19,9 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::output::{Failure, Outcome};
 use crate::samples::{Asked, Prepared, Task, target_kind, unfit};
 use crate::saved::Kind;
-use crate::train::options::{Plan, Train, named};
-use crate::train::resume::Earlier;
-use crate::train::settings::Settings;
+use crate::train::options::{Earlier, Plan, Settings, Train, named};
 use crate::train::trained::Trained;
 use crate::{output, saved};
 

@@ -7,10 +7,11 @@ use crate::criterion::call::Call;
 use crate::criterion::evaluation::{Auxiliaries, Evaluation};
 use crate::criterion::reuse::Values;
 use crate::runtime::tensor::shaped;
-use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::definition::OneInput;
 use crate::templates::job::Per;
-use crate::templates::pointwise::Points;
+use crate::templates::pointwise::{Points, PointwiseCpu};
 use crate::templates::precision::CpuReal;
+use crate::templates::rowwise::RowwiseCpu;
 use crate::templates::rowwise::rows::{Auxiliary, Rows, Targets as RowTargets};
 
 impl Call<'_, '_> {
@@ -20,10 +21,13 @@ impl Call<'_, '_> {
         let Values { values, count, auxiliaries } = self.on_host_into(&mut gradient)?;
         let mut hessian = vec![R::ZERO; if self.hessian { self.predictions.len() } else { 0 }];
         if self.hessian {
-            match self.criterion.loss.family() {
-                Family::Pointwise(_) => self
-                    .with_points(|loss, points| R::pointwise_curvature(loss, points, &mut hessian)),
-                _ => self.with_rows(|loss, rows| R::rowwise_curvature(loss, rows, &mut hessian)),
+            match self.criterion.loss.one_input()? {
+                OneInput::Pointwise(cpu) => {
+                    self.with_points(|points| R::pointwise_curvature(cpu, points, &mut hessian));
+                }
+                OneInput::Rowwise(cpu) | OneInput::Listwise(cpu) => {
+                    self.with_rows(|rows| R::rowwise_curvature(cpu, rows, &mut hessian));
+                }
             }
         }
         let hessian = self.hessian.then(|| shaped(&self.shape, hessian)).transpose()?;
@@ -41,24 +45,24 @@ impl Call<'_, '_> {
 
     /// The value; the gradient goes into `gradient`, as long as the predictions and row-major, all of it overwritten.
     pub fn on_host_into<R: CpuReal>(&self, gradient: &mut [R]) -> Result<Values> {
-        match self.criterion.loss.family() {
-            Family::Pointwise(_) => self.pointwise_on_host(gradient),
-            _ => self.rowwise_on_host(gradient),
+        match self.criterion.loss.one_input()? {
+            OneInput::Pointwise(cpu) => self.pointwise_on_host(cpu, gradient),
+            OneInput::Rowwise(cpu) | OneInput::Listwise(cpu) => self.rowwise_on_host(cpu, gradient),
         }
     }
 
-    fn pointwise_on_host<R: CpuReal>(&self, gradient: &mut [R]) -> Result<Values> {
+    fn pointwise_on_host<R: CpuReal>(
+        &self,
+        cpu: &dyn PointwiseCpu,
+        gradient: &mut [R],
+    ) -> Result<Values> {
         let mut values = vec![R::ZERO; if self.each() { self.predictions.len() } else { 0 }];
-        let sum =
-            self.with_points(|loss, points| R::pointwise(loss, points, gradient, &mut values));
+        let sum = self.with_points(|points| R::pointwise(cpu, points, gradient, &mut values));
         self.values(sum, &values, None)
     }
 
     /// Hands on the inputs as a pointwise loss takes them.
-    fn with_points<R: CpuReal, T>(
-        &self,
-        run: impl FnOnce(&dyn LossDefinition, &Points<R>) -> T,
-    ) -> T {
+    fn with_points<R: CpuReal, T>(&self, run: impl FnOnce(&Points<R>) -> T) -> T {
         let (predictions, targets) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight = self.weight.as_ref().map(|(weight, per)| (R::from_f32s(weight), *per));
         let (column_weight, upstreams) =
@@ -74,11 +78,11 @@ impl Call<'_, '_> {
             upstream: R::from_f32(self.upstream),
             upstreams: &upstreams,
         };
-        run(&*self.criterion.loss, &points)
+        run(&points)
     }
 
     /// Hands on the inputs as a row-wise loss takes them.
-    fn with_rows<R: CpuReal, T>(&self, run: impl FnOnce(&dyn LossDefinition, &Rows<R>) -> T) -> T {
+    fn with_rows<R: CpuReal, T>(&self, run: impl FnOnce(&Rows<R>) -> T) -> T {
         let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight =
             self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
@@ -102,14 +106,18 @@ impl Call<'_, '_> {
             upstream: R::from_f32(self.upstream),
             upstreams: &upstreams,
         };
-        run(&*self.criterion.loss, &rows)
+        run(&rows)
     }
 
-    fn rowwise_on_host<R: CpuReal>(&self, gradient: &mut [R]) -> Result<Values> {
+    fn rowwise_on_host<R: CpuReal>(
+        &self,
+        cpu: &dyn RowwiseCpu,
+        gradient: &mut [R],
+    ) -> Result<Values> {
         let mut values = vec![R::ZERO; self.sizes.rows];
         let mut auxiliary =
             vec![Auxiliary::default(); if self.auxiliary { self.sizes.rows } else { 0 }];
-        self.with_rows(|loss, rows| R::rowwise(loss, rows, gradient, &mut values, &mut auxiliary));
+        self.with_rows(|rows| R::rowwise(cpu, rows, gradient, &mut values, &mut auxiliary));
         let auxiliaries = self.auxiliary.then(|| Auxiliaries {
             values: doubles(&values),
             lse: auxiliary.iter().map(|a| a.lse.to_f64()).collect(),

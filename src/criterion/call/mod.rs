@@ -14,7 +14,7 @@ use crate::criterion::reduction::{OnEmpty, Reduction};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
 use crate::templates::argument::Domain;
-use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::definition::{LossDefinition, Mean};
 use crate::templates::job::{Buffers, Divisor, Job, MASKED, Per, RESULT_KINDS};
 use crate::templates::launch as kernel;
 use crate::{Error, Result};
@@ -104,7 +104,7 @@ impl<'c, 'a> Call<'c, 'a> {
             inputs.mask.as_ref().map(|m| Ok((flat(m), per("mask", m.shape())?))).transpose()?;
         let mut column_weight = Self::column_weight(loss, inputs, &sizes, "class_weight")?;
         let mut pos_weight = Self::column_weight(loss, inputs, &sizes, "pos_weight")?;
-        if matches!(loss.family(), Family::Pointwise(_)) {
+        if loss.is_pointwise() {
             column_weight = std::mem::take(&mut pos_weight);
         }
         let class_mask = Self::class_mask(loss, inputs, &sizes, &shape)?;
@@ -236,7 +236,7 @@ impl<'c, 'a> Call<'c, 'a> {
         if loss.targets().pads() {
             return self.share_of_lists();
         }
-        let rowwise = !matches!(loss.family(), Family::Pointwise(_));
+        let rowwise = !loss.is_pointwise();
         let elements = self.predictions.len();
         // The first element of each unit that has a value of its own.
         let step = if rowwise { self.sizes.row_length } else { 1 };
@@ -262,13 +262,14 @@ impl<'c, 'a> Call<'c, 'a> {
             Reduction::WeightedMean => kept_units().map(|unit| self.weight_at(unit * step)).sum(),
             Reduction::Mean => match labels {
                 Some(labels)
-                    if loss.mean_over_class_weights() && !self.column_weight.is_empty() =>
+                    if loss.spec().mean == Mean::OverClassWeights
+                        && !self.column_weight.is_empty() =>
                 {
                     kept_units()
                         .map(|unit| f64::from(self.column_weight[labels[unit] as usize]))
                         .sum()
                 }
-                _ if rowwise && loss.mean_over_elements() => (count * step) as f64,
+                _ if rowwise && loss.spec().mean == Mean::OverElements => (count * step) as f64,
                 _ => count as f64,
             },
         };
@@ -393,7 +394,8 @@ impl<'c, 'a> Call<'c, 'a> {
                 .transpose()?,
             upstreams: optional(upstreams)?,
             gradient: gpu.buffer("a gradient", self.predictions.len())?,
-            values: gpu.buffer("values", kernel::values_length(gpu, &*self.criterion.loss, job))?,
+            values: gpu
+                .buffer("values", kernel::values_length(gpu, &*self.criterion.loss, job)?)?,
             result: gpu.buffer("a loss", 4)?,
             dummy: gpu.buffer("nothing", 4)?,
         })

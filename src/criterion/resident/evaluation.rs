@@ -7,7 +7,7 @@ use crate::criterion::inputs;
 use crate::criterion::inputs::input_error;
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::Tensor;
-use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::definition::{LossDefinition, Template};
 use crate::templates::job::RESULT_KINDS;
 use crate::templates::multi_input::cpu::{Array, MultiInput};
 use crate::templates::normalizer::NOTES;
@@ -181,7 +181,7 @@ pub(super) fn check_sequences(
     inputs: &[(&'static str, Tensor)],
     mask: Option<&Tensor>,
 ) -> Result<()> {
-    let Family::MultiInput(_, host) = loss.family() else { return Ok(()) };
+    let Template::Several(_, host) = loss.template() else { return Ok(()) };
     let mut multi_input = MultiInput::<f32> {
         arrays: Vec::new(),
         integers: Vec::new(),

@@ -14,7 +14,7 @@ use crate::runtime::device::{Device, Gpu};
 use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::argument::Domain;
-use crate::templates::definition::Family;
+use crate::templates::definition::Template;
 use crate::templates::job::Buffers;
 use crate::templates::normalizer::Values;
 use crate::templates::{normalizer, on_device as kernel};
@@ -134,7 +134,7 @@ impl Criterion {
         inputs: &TensorInputs,
     ) -> Result<(Vec<Command>, DeviceEvaluation)> {
         inputs.check(&*self.loss, &self.device, &self.whole())?;
-        if let Family::MultiInput(frame, host) = self.loss.family() {
+        if let Template::Several(frame, host) = self.loss.template() {
             return self.several_on_gpu(gpu, frame, &*host, inputs);
         }
         let (commands, _, evaluation) = self.plain_on_gpu(gpu, inputs)?;

@@ -12,7 +12,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::argument::Argument;
-use crate::templates::definition::{Frame, LossDefinition};
+use crate::templates::definition::{LossDefinition, SeveralInputs};
 use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes, Units};
 use crate::templates::multi_input::gpu as kernel;
 use crate::templates::multi_input::job::{Bound, MultiInputJob};
@@ -35,7 +35,7 @@ struct Made {
 struct Call<'t> {
     criterion: &'t Criterion,
     gpu: &'t Gpu,
-    frame: Frame,
+    frame: SeveralInputs,
     units: Units,
     given: Vec<(&'static Argument, &'t Tensor)>,
     bounds: Vec<Bound>,
@@ -48,7 +48,7 @@ impl Criterion {
     pub(super) fn several_on_gpu(
         &self,
         gpu: &Gpu,
-        frame: Frame,
+        frame: SeveralInputs,
         host: &dyn MultiInputCpu,
         inputs: &TensorInputs,
     ) -> Result<(Vec<Command>, DeviceEvaluation)> {
@@ -124,7 +124,7 @@ impl<'t> Call<'t> {
     fn check(
         criterion: &'t Criterion,
         gpu: &'t Gpu,
-        frame: Frame,
+        frame: SeveralInputs,
         host: &dyn MultiInputCpu,
         inputs: &TensorInputs<'t>,
     ) -> Result<Self> {
@@ -215,7 +215,7 @@ impl<'t> Call<'t> {
     }
 
     fn sequence_sizes(&self) -> Option<SequenceSizes> {
-        let Frame::Sequence { blank } = self.frame else { return None };
+        let SeveralInputs::Sequence { blank } = self.frame else { return None };
         let shape = |name: &str| self.tensor(name).map_or(&[][..], Tensor::shape);
         let ([time, batch, classes], [_, length]) = (shape("predictions"), shape("targets")) else {
             return None;
@@ -235,7 +235,7 @@ impl<'t> Call<'t> {
 
     /// What the rows of a similarity over labels count for, where that is not 1 each.
     fn row_share(&self) -> Option<(crate::templates::similarity::Share, &'t Tensor)> {
-        let Frame::Similarity(comparison) = self.frame else { return None };
+        let SeveralInputs::Similarity(comparison) = self.frame else { return None };
         let labels = self.given.iter().find(|(argument, _)| argument.role.is_integers())?.1;
         (comparison.share != crate::templates::similarity::Share::default())
             .then_some((comparison.share, labels))
@@ -355,7 +355,7 @@ impl<'t> Call<'t> {
         }
         let (packing, packed) = normalizer::pack(gpu, &values, on_device.then_some(notes))?;
         commands.extend(packing);
-        if matches!(self.frame, Frame::Linear) && self.keeps_depend() {
+        if matches!(self.frame, SeveralInputs::Linear) && self.keeps_depend() {
             self.clear(&packed, commands)?;
         }
         Ok((Some(packed), factor))

@@ -12,7 +12,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::argument::Domain;
-use crate::templates::definition::Family;
+use crate::templates::definition::Mean;
 use crate::templates::job::{Buffers, Divisor, Job, Per};
 use crate::templates::listwise::gpu::units_of_lists;
 use crate::templates::normalizer::{Labels, NOTES, Share, Values};
@@ -126,7 +126,7 @@ impl<'t> Call<'t> {
         };
         let (mut column_weight, mut pos_weight) =
             (of_columns("class_weight")?, of_columns("pos_weight")?);
-        if matches!(loss.family(), Family::Pointwise(_)) {
+        if loss.is_pointwise() {
             column_weight = pos_weight.take();
         }
         let class_mask = match inputs.class_mask {
@@ -174,7 +174,7 @@ impl<'t> Call<'t> {
     }
 
     fn is_pointwise(&self) -> bool {
-        matches!(self.criterion.loss.family(), Family::Pointwise(_))
+        self.criterion.loss.is_pointwise()
     }
 
     /// Of memory, for as many numbers as there are predictions.
@@ -212,7 +212,7 @@ impl<'t> Call<'t> {
     /// Whether a mean divides by the weights of the classes.
     fn has_class_weights(&self) -> bool {
         let is_mean = self.criterion.reduction == Reduction::Mean;
-        let by_class = self.criterion.loss.mean_over_class_weights();
+        let by_class = self.criterion.loss.spec().mean == Mean::OverClassWeights;
         is_mean && by_class && self.has_labels() && self.column_weight.is_some()
     }
 
@@ -256,7 +256,9 @@ impl<'t> Call<'t> {
         let classes = loss.classes(self.sizes.columns);
         let whole_rows = self.is_pointwise() && !self.is_per_element();
         let of_elements = whole_rows
-            || !self.is_pointwise() && reduction == Reduction::Mean && loss.mean_over_elements();
+            || !self.is_pointwise()
+                && reduction == Reduction::Mean
+                && loss.spec().mean == Mean::OverElements;
         let scale = |wide: bool| if wide { self.sizes.row_length } else { 1 };
         Values {
             weight: spread(&self.weight),
@@ -282,7 +284,7 @@ impl<'t> Call<'t> {
     /// Parameters of the kernels. `on_device`: the divisor of a mean is counted there; `packs`: it goes into the weights.
     fn job(&self, on_device: bool, packs: bool, auxiliary: bool) -> Result<Job> {
         let (criterion, sizes) = (self.criterion, &self.sizes);
-        let by_element = self.is_pointwise() || criterion.loss.mean_over_elements();
+        let by_element = self.is_pointwise() || criterion.loss.spec().mean == Mean::OverElements;
         let means = [if by_element { self.predictions.len() } else { sizes.rows }, self.units()];
         Ok(Job {
             rows: sizes.rows,
@@ -328,7 +330,7 @@ impl<'t> Call<'t> {
             pos_weights: self.pos_weight.is_some(),
             class_mask: self.class_mask.clone(),
             upstreams: criterion.upstreams(gpu, self.upstream.1, self.units(), commands)?,
-            values: gpu.buffer("partial sums", kernel::values_length(gpu, loss, &job))?,
+            values: gpu.buffer("partial sums", kernel::values_length(gpu, loss, &job)?)?,
             result: gpu.buffer("a loss", NOTES)?,
             dummy: gpu.buffer("nothing", 4)?,
         };

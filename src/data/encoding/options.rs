@@ -100,7 +100,7 @@ pub enum TargetKind {
     /// Numbers scaled to median 0 and the quartiles of a normal distribution, robust against heavy
     /// tails.
     MedianStandardized,
-    /// Several binary columns as 1 and 0, for multi-label losses; a single column is classes.
+    /// SeveralInputs binary columns as 1 and 0, for multi-label losses; a single column is classes.
     Flags,
     /// The same as +1 and −1.
     Signs,

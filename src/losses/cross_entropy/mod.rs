@@ -239,25 +239,34 @@ impl Options for CrossEntropy {
     }
 }
 
-impl LossSpec for CrossEntropy {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Class;
-    const MEAN_OVER_CLASS_WEIGHTS: bool = true;
-    const HAS_AUXILIARY: bool = true;
-    const INPUTS: &'static [Input] = &[
-        CLASS_WEIGHT,
-        Input {
-            name: "class_mask",
-            shape: "[classes] or [rows, classes]: false takes a class out of the softmax",
-        },
-    ];
+impl LossDefinition for CrossEntropy {
+    catalogued!(entry, options, check);
 
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
-    }
-
-    fn has_curvature(&self) -> bool {
-        self.softcap.is_none() && self.target_logit_transform.is_none()
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: if self.target_logit_transform.is_some() {
+                Domain::Label
+            } else {
+                Domain::Class
+            },
+            mean: Mean::OverClassWeights,
+            auxiliary: true,
+            inputs: &[
+                CLASS_WEIGHT,
+                Input {
+                    name: "class_mask",
+                    shape: "[classes] or [rows, classes]: false takes a class out of the softmax",
+                },
+            ],
+            hessian_diagonal: self.softcap.is_none() && self.target_logit_transform.is_none(),
+            predictions: if self.target_logit_transform.is_some() {
+                Domain::Cosine
+            } else {
+                Domain::Real
+            },
+            ignored: &self.ignore_index,
+            ..Spec::rowwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -277,17 +286,5 @@ impl LossSpec for CrossEntropy {
             ("MARGIN_SINE", margin.sin()),
             ("SCALE", if self.target_logit_transform.is_some() { self.scale } else { 1.0 }),
         ]
-    }
-
-    fn predictions(&self) -> Domain {
-        if self.target_logit_transform.is_some() { Domain::Cosine } else { Domain::Real }
-    }
-
-    fn targets(&self) -> Domain {
-        if self.target_logit_transform.is_some() { Domain::Label } else { Domain::Class }
-    }
-
-    fn ignored(&self) -> &[i64] {
-        &self.ignore_index
     }
 }

@@ -93,25 +93,23 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     make: make::<Distillation>,
 };
 
-impl LossSpec for Distillation {
-    const ENTRY: &'static Entry<dyn LossDefinition> = &ENTRY;
-    const TARGETS: Domain = Domain::Logits;
-    const INPUTS: &'static [Input] = &[CLASS_MASK];
+impl LossDefinition for Distillation {
+    catalogued!(entry, options, check);
 
-    fn helpers(&self) -> &'static [File] {
-        const KL: &[File] =
-            &[crate::runtime::wgsl::shader!("templates/rowwise/distillation_kl.wgsl")];
-        const JSD: &[File] =
-            &[crate::runtime::wgsl::shader!("templates/rowwise/distillation_jsd.wgsl")];
-        if self.divergence == Divergence::Jsd { JSD } else { KL }
-    }
-
-    fn passes(&self) -> u32 {
-        if self.divergence == Divergence::Jsd { 2 } else { 1 }
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Rowwise(self)
+    fn spec(&self) -> Spec<'_> {
+        Spec {
+            targets: Domain::Logits,
+            inputs: &[CLASS_MASK],
+            helpers: {
+                const KL: &[File] =
+                    &[crate::runtime::wgsl::shader!("templates/rowwise/distillation_kl.wgsl")];
+                const JSD: &[File] =
+                    &[crate::runtime::wgsl::shader!("templates/rowwise/distillation_jsd.wgsl")];
+                if self.divergence == Divergence::Jsd { JSD } else { KL }
+            },
+            passes: if self.divergence == Divergence::Jsd { 2 } else { 1 },
+            ..Spec::rowwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayBase, Data, Ix2};
 use serde_json::{Map, Value};
 
 use crate::criterion::inputs::FloatElement;
-use crate::losses::LossDefinition;
+use crate::losses::{LossDefinition, Mean};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::model::{Compiled, Model, Sequential};
 use crate::nn::optimizers::Optimizer;
@@ -214,7 +214,8 @@ impl Population {
         let differs = |other: &Compiled| {
             let other = &other.loss;
             (other.targets(), other.ignored()) != (first.targets(), first.ignored())
-                || other.mean_over_elements() != first.mean_over_elements()
+                || (other.spec().mean == Mean::OverElements)
+                    != (first.spec().mean == Mean::OverElements)
         };
         if let Some(member) = compiled.iter().position(differs) {
             let found = compiled[member].loss.options();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::cpu::random::Permutation;
-use crate::losses::{Domain, Family, LossDefinition};
+use crate::losses::{Domain, LossDefinition, Mean};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::weights::Weights;
@@ -56,8 +56,7 @@ impl TrainingSpec {
 
     /// The factor of a batch's mean: 1 ÷ its number of values.
     pub fn factor(&self, rows: usize, columns: usize) -> f64 {
-        let elementwise =
-            matches!(self.loss.family(), Family::Pointwise(_)) || self.loss.mean_over_elements();
+        let elementwise = self.loss.is_pointwise() || self.loss.spec().mean == Mean::OverElements;
         1.0 / (rows * if elementwise { columns } else { 1 }) as f64
     }
 }

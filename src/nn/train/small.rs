@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::losses::{Family, LossDefinition};
+use crate::losses::{LossDefinition, OneInput, Template};
 use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
 use crate::nn::graph::chain::{ChainLayer, DenseChain};
@@ -199,7 +199,7 @@ pub(crate) fn whole(
     header += &step_options(&training_specs[0].step_options, states, chain);
     header += &crate::templates::adaptor::adaptor_with(&**loss, false, &loss_settings);
     header += &adaptor::adaptor(&optimizer.entry().shader, &[optimizers::UPDATE]);
-    let by_row = matches!(loss.family(), Family::Rowwise(_));
+    let by_row = matches!(loss.template(), Template::OneInput(OneInput::Rowwise(_)));
     let files = vec![WHOLE, if by_row { ROWWISE } else { POINTWISE }, NUMBERS, RANDOM, CLIP];
     let label = format!("whole models ({}, {})", loss.entry().name, optimizer.name());
     let mut program = Program { label, header, files, constants: Vec::new() };
@@ -210,7 +210,7 @@ pub(crate) fn whole(
         crate::templates::adaptor::interface(&**loss),
     ) + &add(&mut program, optimizer.entry().shader, &optimizer_settings, &[]);
     let _ = write!(program.header, "fn load_options(at: u32) {{\n{loads}}}\n");
-    program.files.extend(loss.helpers());
+    program.files.extend(loss.spec().helpers);
     add_layers(&mut program, chain, &activation_buffers);
     Whole { program, options }
 }
@@ -328,7 +328,7 @@ fn of_labels(loss: &dyn LossDefinition) -> String {
     text + &format!(
         "const EXTRA_CLASSES: u32 = {}u;\nconst PASSES: u32 = {}u;\n",
         loss.classes(2) - 2,
-        loss.passes()
+        loss.spec().passes
     )
 }
 
@@ -531,7 +531,8 @@ pub(crate) fn programs(
     let mut programs = Vec::new();
     for number in 0..losses.len().max(optimizers.len()) {
         let training_spec = training_spec(number, number, all_step_options[number % 3]);
-        let by_row = matches!(training_spec.loss.family(), Family::Rowwise(_));
+        let by_row =
+            matches!(training_spec.loss.template(), Template::OneInput(OneInput::Rowwise(_)));
         let launch_configs = [
             LaunchConfig { lanes: 8, rows_per_thread: 4 },
             LaunchConfig { lanes: 256, rows_per_thread: 1 },

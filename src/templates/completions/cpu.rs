@@ -8,7 +8,7 @@
 use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
 use crate::templates::argument::Domain;
-use crate::templates::definition::{Family, LossDefinition};
+use crate::templates::definition::LossDefinition;
 use crate::templates::linear::cpu::{
     LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows,
 };
@@ -90,7 +90,7 @@ impl CompletionsTemplate<'_> {
         call: &MultiInput<'_, R>,
         logs: &[R],
         values: &mut [R],
-    ) -> Vec<R> {
+    ) -> Result<Vec<R>> {
         let arguments = self.inner.arguments();
         let (policies, others) = arguments.split_at(completions_per_value(self.inner));
         let parts = policies.iter().zip(logs.chunks(call.units));
@@ -116,10 +116,9 @@ impl CompletionsTemplate<'_> {
             upstreams: (&*call.upstreams).into(),
         };
         let mut derivatives = vec![vec![R::ZERO; call.units]; policies.len()];
-        if let Family::MultiInput(_, host) = self.inner.family() {
-            R::multi_input(&*host, &inner, &mut derivatives, values);
-        }
-        derivatives.concat()
+        let (_, host) = self.inner.several()?;
+        R::multi_input(&*host, &inner, &mut derivatives, values);
+        Ok(derivatives.concat())
     }
 
     fn run<R: CpuReal>(
@@ -150,7 +149,7 @@ impl CompletionsTemplate<'_> {
         let sums = costs.chunks(of_tokens.length).map(|costs| R::new(-pairwise(costs)));
         let logs: Vec<R> =
             sums.zip(&shares).map(|(sum, &share)| Real::min(share * sum, R::ZERO)).collect();
-        let derivatives = self.of_completions(call, &logs, values);
+        let derivatives = self.of_completions(call, &logs, values)?;
         let of_answer = derivatives
             .iter()
             .zip(&shares)

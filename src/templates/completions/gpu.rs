@@ -1,7 +1,6 @@
 //! The frame of losses of whole answers behind a linear layer: what the tokens cost, chunk by chunk, the sums of the answers, the kernel
 //! of the loss over them, and the linear frame back. CPU implementation of `src/host/answers.rs`.
 
-use crate::Result;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
 use crate::runtime::launch::lanes_of;
@@ -13,6 +12,7 @@ use crate::templates::multi_input::cpu::Units;
 use crate::templates::multi_input::job::{Bound, MultiInputJob, MultiInputResults};
 use crate::templates::preference::gpu as preference;
 use crate::templates::program::NUMBERS;
+use crate::{Error, Result};
 
 const MASK: File = crate::runtime::wgsl::shader!("templates/completions/completion_mask.wgsl");
 const SUMS: File = crate::runtime::wgsl::shader!("templates/completions/completion_sums.wgsl");
@@ -47,13 +47,12 @@ fn program_of(file: File, software: bool) -> Program {
 }
 
 /// Those of the tokens' loss are its own.
-pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Result<Vec<Program>> {
     let own = [MASK, SUMS, DERIVATIVES]
         .into_iter()
         .flat_map(|file| [true, false].map(|on| program_of(file, on)));
-    own.chain(linear::own_programs())
-        .chain(loss.inner().into_iter().flat_map(preference::programs))
-        .collect()
+    let inner = preference::programs(loss.fused_inner()?);
+    Ok(own.chain(linear::own_programs()).chain(inner).collect())
 }
 
 /// One call.
@@ -77,14 +76,13 @@ pub(crate) fn commands(
     averages: bool,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
-    let (Some(inner), Some(labels)) = (loss.inner(), job.get("targets")) else {
-        let nothing = gpu.buffer("nothing", 4)?;
-        return Ok((
-            Vec::new(),
-            MultiInputResults { gradients: Vec::new(), values: nothing.clone(), result: nothing },
-            0,
-        ));
-    };
+    let inner = loss.fused_inner()?;
+    let labels = job.get("targets").ok_or_else(|| Error::Input {
+        operation: loss.name().into(),
+        name: "targets".into(),
+        found: "are missing".into(),
+        allowed: "a label for each token".into(),
+    })?;
     let (completions, length) = (labels.shape[0], labels.shape[1]);
     let call = Call {
         gpu,

@@ -173,7 +173,7 @@ impl LinearTemplate<'_> {
         }
         matmul(Layout::NT, rows, classes, features, x, weight, outputs, layer.bias.is_some())?;
         let rows_of = rows_of(call, layer, self.inner.ignored(), outputs, first, rows);
-        R::rowwise(self.inner, &rows_of, derivatives, values, &mut []);
+        R::rowwise(self.inner.rowwise()?, &rows_of, derivatives, values, &mut []);
         Ok(derivatives)
     }
 }

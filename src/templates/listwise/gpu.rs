@@ -5,7 +5,7 @@ use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::wgsl::File;
 use crate::templates::argument::Domain;
-use crate::templates::definition::LossDefinition;
+use crate::templates::definition::{LossDefinition, Mean};
 use crate::templates::job::{Buffers, Job, Parts, flag};
 use crate::templates::parts::{Part, along, binding_elements, cells, parts};
 use crate::templates::program::{NUMBERS, PARTIALS_LANE, PARTIALS_TREE, program};
@@ -320,8 +320,11 @@ pub(crate) fn units_of_lists(
     check(gpu, loss, job)?;
     let (layout, items) = (Layout::of(gpu, job), job.row_length);
     let constants = vec![("IN_PLACE", flag(buffers.in_place()))];
-    let kernel =
-        gpu.kernel(&units_program(&layout, [loss.mean_over_pairs(), job.half], constants))?;
+    let kernel = gpu.kernel(&units_program(
+        &layout,
+        [loss.spec().mean == Mean::OverPairs, job.half],
+        constants,
+    ))?;
     let join = gpu.kernel(&values_program(&layout))?;
     let longest = parts(job.rows, most_lists(gpu, job)).map(|part| part.length).max().unwrap_or(0);
     let each = gpu.buffer("parts of lists", longest * layout.parts_of_list())?;

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
 use crate::templates::completions::gpu as completions;
-use crate::templates::definition::{Family, Frame, LossDefinition};
+use crate::templates::definition::{LossDefinition, SeveralInputs};
 use crate::templates::distance::gpu as distance;
 use crate::templates::linear::gpu as linear;
 use crate::templates::multi_input::job::{MultiInputJob, MultiInputResults};
@@ -18,19 +18,19 @@ use crate::templates::two_input::gpu as two_input;
 pub(crate) fn commands(
     gpu: &Gpu,
     loss: &dyn LossDefinition,
-    frame: Frame,
+    frame: SeveralInputs,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults)> {
     let (mut commands, results, length) = match frame {
-        Frame::TwoInput => two_input::commands(gpu, loss, job)?,
-        Frame::Sequence { blank } => sequence::commands(gpu, loss, blank, job)?,
-        Frame::Distance => distance::commands(gpu, loss, job)?,
-        Frame::Linear => linear::commands(gpu, loss, job)?,
-        Frame::Completions { tokens, averages } => {
+        SeveralInputs::TwoInput => two_input::commands(gpu, loss, job)?,
+        SeveralInputs::Sequence { blank } => sequence::commands(gpu, loss, blank, job)?,
+        SeveralInputs::Distance => distance::commands(gpu, loss, job)?,
+        SeveralInputs::Linear => linear::commands(gpu, loss, job)?,
+        SeveralInputs::Completions { tokens, averages } => {
             completions::commands(gpu, loss, tokens, averages, job)?
         }
-        Frame::Preference => preference::commands(gpu, loss, job)?,
-        Frame::Similarity(comparison) => similarity::commands(gpu, loss, comparison, job)?,
+        SeveralInputs::Preference => preference::commands(gpu, loss, job)?,
+        SeveralInputs::Similarity(comparison) => similarity::commands(gpu, loss, comparison, job)?,
     };
     if !job.each {
         commands.push(sum(gpu, &results.values, length, &results.result, 0)?);
@@ -39,17 +39,14 @@ pub(crate) fn commands(
 }
 
 /// Every program of a loss of several inputs: for the checks of the shaders.
-pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
-    match loss.family() {
-        Family::MultiInput(Frame::TwoInput, _) => two_input::programs(loss),
-        Family::MultiInput(Frame::Sequence { .. }, _) => sequence::programs(loss),
-        Family::MultiInput(Frame::Distance, _) => distance::programs(loss),
-        Family::MultiInput(Frame::Linear, _) => linear::programs(loss),
-        Family::MultiInput(Frame::Completions { .. }, _) => completions::programs(loss),
-        Family::MultiInput(Frame::Preference, _) => preference::programs(loss),
-        Family::MultiInput(Frame::Similarity(comparison), _) => {
-            similarity::programs(loss, comparison)
-        }
-        _ => Vec::new(),
-    }
+pub(crate) fn programs(loss: &dyn LossDefinition, kernel: SeveralInputs) -> Result<Vec<Program>> {
+    Ok(match kernel {
+        SeveralInputs::TwoInput => two_input::programs(loss),
+        SeveralInputs::Sequence { .. } => sequence::programs(loss),
+        SeveralInputs::Distance => distance::programs(loss),
+        SeveralInputs::Linear => linear::programs(loss)?,
+        SeveralInputs::Completions { .. } => completions::programs(loss)?,
+        SeveralInputs::Preference => preference::programs(loss),
+        SeveralInputs::Similarity(comparison) => similarity::programs(loss, comparison),
+    })
 }

@@ -84,7 +84,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
             let constants: Vec<_> = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
             programs.push(frame(loss, partials, false, false, constants.clone()));
             programs.push(frame(loss, partials, false, true, constants.clone()));
-            if loss.has_curvature() {
+            if loss.spec().hessian_diagonal {
                 programs.push(frame(loss, partials, true, false, constants));
             }
         }

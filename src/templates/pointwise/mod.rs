@@ -61,7 +61,7 @@ pub trait Pointwise: Clone + Send + Sync {
         self.loss(prediction, truth)
     }
 
-    /// The second derivative at one element, where [`LossDefinition::has_curvature`].
+    /// The second derivative at one element, where [`Spec::hessian_diagonal`](crate::losses::Spec::hessian_diagonal).
     #[inline(always)]
     fn curvature<R: Real>(&self, _prediction: R, _truth: R, _column_weight: R) -> R {
         R::NAN

@@ -3,7 +3,7 @@
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
-use crate::templates::definition::LossDefinition;
+use crate::templates::definition::{LossDefinition, Mean};
 use crate::templates::job::{
     Buffers, Divisor, Job, MOST_IGNORED, Parts, Per, RESULT_KINDS, flag, ignored_words,
 };
@@ -62,7 +62,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
                 let variant = Variant::new(
                     &Adapter { software, subgroups, lanes: 1024 },
                     columns,
-                    loss.passes(),
+                    loss.spec().passes,
                 );
                 if !variants.contains(&variant) {
                     variants.push(variant);
@@ -83,7 +83,9 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
             "AUXILIARY",
             "IN_PLACE",
         ];
-        for second in [false, true].into_iter().filter(|second| !second || loss.has_curvature()) {
+        for second in
+            [false, true].into_iter().filter(|second| !second || loss.spec().hessian_diagonal)
+        {
             let constants = || switches.map(|switch| (switch, on)).to_vec();
             programs.extend(variants.iter().map(|v| v.program(loss, second, constants())));
         }
@@ -109,7 +111,7 @@ fn most_rows(gpu: &Gpu, job: &Job) -> usize {
 }
 
 fn variant(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> Variant {
-    Variant::new(&Adapter::of(gpu), job.row_length, loss.passes()).of_halves(job.half)
+    Variant::new(&Adapter::of(gpu), job.row_length, loss.spec().passes).of_halves(job.half)
 }
 
 fn divisor_variant(software: bool, job: &Job) -> Variant {
@@ -263,7 +265,7 @@ fn divide_by_labels(
     let software = gpu.is_software();
     let variant = divisor_variant(software, job);
     let mut constants = inputs(loss, job, buffers);
-    if !loss.mean_over_class_weights() {
+    if loss.spec().mean != Mean::OverClassWeights {
         constants.retain(|(name, _)| *name != "HAS_CLASS_WEIGHT");
     }
     constants.push(("IN_PLACE", flag(buffers.in_place())));

@@ -49,7 +49,7 @@ pub trait Rowwise: Send + Sync {
         auxiliary: Option<&mut Auxiliary<R>>,
     ) -> R;
 
-    /// Writes `scale` times the second derivative by each prediction of one row, where [`LossDefinition::has_curvature`].
+    /// Writes `scale` times the second derivative by each prediction of one row, where [`Spec::hessian_diagonal`](crate::losses::Spec::hessian_diagonal).
     #[inline(always)]
     fn curvature<R: Real>(&self, _row: &Row<'_, R>, _scale: R, hessian: &mut [R]) {
         hessian.fill(R::NAN);

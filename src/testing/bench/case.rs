@@ -3,7 +3,7 @@
 
 use crate::cpu::matmul::Layout;
 use crate::cpu::random::Random;
-use crate::losses::{Domain, Family, Frame, LossDefinition};
+use crate::losses::{Domain, LossDefinition, OneInput, SeveralInputs, Template};
 use crate::templates::multi_input::cpu::Example;
 use crate::{Error, Result, losses};
 
@@ -180,51 +180,53 @@ fn shapes(kind: Kind, size: Size) -> Vec<Vec<usize>> {
 
 fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
     let loss = losses::from_name(name, &serde_json::Value::Null)?;
-    Ok(match loss.family() {
+    Ok(match loss.template() {
         // The other libraries were timed at the smaller shape.
-        Family::Pointwise(_) if name == "bce_with_logits" => {
+        Template::OneInput(OneInput::Pointwise(_)) if name == "bce_with_logits" => {
             chosen(size, &[&[1 << 22]], &[&[1 << 22], &[1 << 24]], &[&[1 << 28]])
         }
-        Family::Pointwise(_) => chosen(size, &[&[1 << 22]], &[&[1 << 24]], &[&[1 << 28]]),
-        Family::Rowwise(_) if name == "cross_entropy" => chosen(
+        Template::OneInput(OneInput::Pointwise(_)) => {
+            chosen(size, &[&[1 << 22]], &[&[1 << 24]], &[&[1 << 28]])
+        }
+        Template::OneInput(OneInput::Rowwise(_)) if name == "cross_entropy" => chosen(
             size,
             &[&[4096, 1000]],
             &[&[1024, 32_000], &[4096, 1000], &[65_536, 10]],
             &[&[16_384, 32_768], &[8192, 128_256]],
         ),
-        Family::Rowwise(_) if loss.targets().pads() => chosen(
+        Template::OneInput(OneInput::Rowwise(_)) if loss.targets().pads() => chosen(
             size,
             &[&[40_960, 100], &[4096, 1000]],
             &[&[40_960, 100], &[4096, 1000]],
             &[&[1 << 20, 100]],
         ),
-        Family::Rowwise(_) => {
+        Template::OneInput(OneInput::Rowwise(_)) => {
             chosen(size, &[&[4096, 1000]], &[&[4096, 1000]], &[&[16_384, 32_768]])
         }
-        Family::Listwise(_) => chosen(
+        Template::OneInput(OneInput::Listwise(_)) => chosen(
             size,
             &[&[4096, 100], &[64, 1000]],
             &[&[4096, 100], &[64, 1000]],
             &[&[65_536, 100]],
         ),
-        Family::MultiInput(Frame::Sequence { .. }, _) => {
+        Template::Several(SeveralInputs::Sequence { .. }, _) => {
             chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]])
         }
         // Rows and features; the classes are 128 times as many (`LinearTemplate::example`). For
         // completions all tokens are rows.
-        Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => {
+        Template::Several(SeveralInputs::Linear | SeveralInputs::Completions { .. }, _) => {
             chosen(size, &[&[64, 256]], &[&[128, 256]], &[&[4096, 1024]])
         }
-        Family::MultiInput(Frame::Preference, _) => {
+        Template::Several(SeveralInputs::Preference, _) => {
             chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]])
         }
-        Family::MultiInput(Frame::TwoInput, _) => {
+        Template::Several(SeveralInputs::TwoInput, _) => {
             chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]])
         }
-        Family::MultiInput(Frame::Similarity(_), _) => {
+        Template::Several(SeveralInputs::Similarity(_), _) => {
             chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]])
         }
-        Family::MultiInput(Frame::Distance, _) => {
+        Template::Several(SeveralInputs::Distance, _) => {
             chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]])
         }
     })
@@ -240,12 +242,15 @@ impl Case {
             Kind::Adam | Kind::Embedding { .. } => GROUPS[2],
             Kind::TrainStep | Kind::Epoch => GROUPS[3],
             Kind::Loss => match self.loss() {
-                Ok(loss) => match loss.family() {
-                    Family::Pointwise(_) => GROUPS[4],
-                    Family::Rowwise(_) => GROUPS[5],
-                    Family::Listwise(_) => GROUPS[6],
-                    Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => GROUPS[8],
-                    Family::MultiInput(..) => GROUPS[7],
+                Ok(loss) => match loss.template() {
+                    Template::OneInput(OneInput::Pointwise(_)) => GROUPS[4],
+                    Template::OneInput(OneInput::Rowwise(_)) => GROUPS[5],
+                    Template::OneInput(OneInput::Listwise(_)) => GROUPS[6],
+                    Template::Several(
+                        SeveralInputs::Linear | SeveralInputs::Completions { .. },
+                        _,
+                    ) => GROUPS[8],
+                    Template::Several(..) => GROUPS[7],
                 },
                 Err(_) => GROUPS[7],
             },
@@ -321,7 +326,7 @@ impl Case {
 
     /// The inputs of a multi-input loss: floating-point ones and integer ones.
     pub(crate) fn arguments(&self, loss: &dyn LossDefinition) -> [Vec<(Example, Vec<f32>)>; 2] {
-        let Family::MultiInput(_, host) = loss.family() else { return Default::default() };
+        let Template::Several(_, host) = loss.template() else { return Default::default() };
         let (rows, columns) = (self.elements() / self.columns(), self.columns());
         let made = host.example(rows, columns).into_iter().enumerate().map(|(number, example)| {
             let argument = loss.arguments().iter().find(|argument| argument.name == example.name);
@@ -431,7 +436,7 @@ mod tests {
         for entry in losses::CATALOGUE {
             let case = Case { name: entry.name, shape: vec![4, 5], kind: Kind::Loss };
             let loss = case.loss().unwrap();
-            if let Family::MultiInput(..) = loss.family() {
+            if let Template::Several(..) = loss.template() {
                 assert!(!case.arguments(&*loss)[0].is_empty(), "{}", entry.name);
                 continue;
             }

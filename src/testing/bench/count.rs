@@ -6,7 +6,7 @@
 //! the values and the scaling of the gradient. A loss not listed here has no count and is absent
 //! from the roofline plot.
 
-use crate::losses::{Family, Frame};
+use crate::losses::{SeveralInputs, Template};
 use crate::templates::multi_input::cpu::Example;
 use crate::testing::bench::case::{Case, Kind};
 
@@ -121,7 +121,7 @@ impl Case {
     /// Each of several inputs read, the gradients of the differentiable ones written.
     fn several_bytes(&self) -> Option<u64> {
         let loss = self.loss().ok()?;
-        let Family::MultiInput(_, host) = loss.family() else { return None };
+        let Template::Several(_, host) = loss.template() else { return None };
         let gradients = loss.differentiated();
         let moved = |example: &Example| {
             let length = example.shape.iter().product::<usize>() as u64;
@@ -138,15 +138,15 @@ impl Case {
             return Some(each * rows * columns * (columns - 1) / 2);
         }
         let loss = self.loss().ok()?;
-        let Family::MultiInput(frame, host) = loss.family() else { return None };
+        let Template::Several(frame, host) = loss.template() else { return None };
         match frame {
             // All similarities, and the gradient of each side: for a single set of embeddings the
             // two sides are the same sum.
-            Frame::Similarity(_) => {
+            SeveralInputs::Similarity(_) => {
                 Some(2 * (1 + loss.differentiated().len() as u64) * rows * rows * columns)
             }
             // Logits, and the gradients of the inputs and of the weights.
-            Frame::Linear | Frame::Completions { .. } => {
+            SeveralInputs::Linear | SeveralInputs::Completions { .. } => {
                 let inputs = host.example(rows as usize, columns as usize);
                 let weights = inputs.iter().find(|input| input.name == "linear_weight")?;
                 Some(6 * rows * weights.shape.iter().product::<usize>() as u64)

@@ -7,7 +7,7 @@ use clap::Args;
 use gradus::Error;
 use gradus::losses::LossDefinition;
 use gradus::optimizers::Optimizer;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::numbers;
 use crate::output::{DeviceChoice, Failure};
@@ -156,3 +156,37 @@ pub(super) struct Plan {
     pub(super) loss: Box<dyn LossDefinition>,
     pub(super) optimizer: Box<dyn Optimizer>,
 }
+
+/// Settings of a training run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub hidden: Vec<usize>,
+    /// None for the optimizer's own default.
+    pub learning_rate: Option<f64>,
+    pub epochs: usize,
+    /// Progress of a saved model, as a schedule counts it.
+    pub before: Before,
+    /// In rows, or in queries.
+    pub batch_size: usize,
+    pub l2: f64,
+    pub average: Option<f64>,
+    pub patience: Option<usize>,
+    pub skip_non_finite: bool,
+    /// Clipping option and its value.
+    pub clip: Option<(&'static str, f64)>,
+    /// Loss and optimizer with all their options, and the settings inherited from a saved model.
+    pub(super) compiled: Map<String, Value>,
+}
+
+/// Completed updates and epochs of a saved model, without those of an interrupted epoch, which is
+/// repeated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before {
+    pub updates: usize,
+    pub epochs: usize,
+    /// Completed epochs of the resumed run, as numbered in reports.
+    pub report: usize,
+}
+
+/// The description in a model file; null if it cannot be read, which the reader will report.
+pub(super) struct Earlier(pub(super) Value);

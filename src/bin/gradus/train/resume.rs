@@ -5,21 +5,8 @@ use std::path::Path;
 use gradus::HeldOut;
 use serde_json::{Map, Value};
 
-use crate::train::options::Train;
+use crate::train::options::{Before, Earlier, Train};
 use crate::{output, saved};
-
-/// Completed updates and epochs of a saved model, without those of an interrupted epoch, which is
-/// repeated.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Before {
-    pub updates: usize,
-    pub epochs: usize,
-    /// Completed epochs of the resumed run, as numbered in reports.
-    pub report: usize,
-}
-
-/// The description in a model file; null if it cannot be read, which the reader will report.
-pub(super) struct Earlier(Value);
 
 impl Earlier {
     pub fn of(path: &Path) -> Self {

@@ -12,8 +12,7 @@ use crate::output;
 use crate::output::Outcome;
 use crate::samples::{Large, Prepared, Task};
 use crate::scores::{Scores, loss_unit};
-use crate::train::options::Train;
-use crate::train::settings::Settings;
+use crate::train::options::{Settings, Train};
 use crate::train::trained::Trained;
 
 impl Train {

@@ -10,35 +10,13 @@ use serde_json::{Map, Value, json};
 use crate::output;
 use crate::output::{Failure, Outcome};
 use crate::samples::{Prepared, Task, columns_as_json, columns_in_words};
-use crate::train::options::{Hidden, Plan, Train, named};
-use crate::train::resume::{Before, Earlier};
+use crate::train::options::{Before, Earlier, Hidden, Plan, Settings, Train, named};
 
 /// Adam's default learning rate for a listwise loss.
 const RANKING_RATE: f64 = 2e-3;
 
 /// Names of the clipping options in `Fit` and in the JSON document of settings.
 const CLIPS: [&str; 3] = ["clip_norm", "clip_tensor_norm", "clip_value"];
-
-/// Settings of a training run.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub hidden: Vec<usize>,
-    /// None for the optimizer's own default.
-    pub learning_rate: Option<f64>,
-    pub epochs: usize,
-    /// Progress of a saved model, as a schedule counts it.
-    pub before: Before,
-    /// In rows, or in queries.
-    pub batch_size: usize,
-    pub l2: f64,
-    pub average: Option<f64>,
-    pub patience: Option<usize>,
-    pub skip_non_finite: bool,
-    /// Clipping option and its value.
-    pub clip: Option<(&'static str, f64)>,
-    /// Loss and optimizer with all their options, and the settings inherited from a saved model.
-    compiled: Map<String, Value>,
-}
 
 impl Settings {
     /// Adds the settings that a new model is compiled with.

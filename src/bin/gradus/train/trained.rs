@@ -4,7 +4,7 @@ use gradus::{History, Model};
 
 use crate::output::Outcome;
 use crate::scores::Scores;
-use crate::train::settings::Settings;
+use crate::train::options::Settings;
 
 /// Result of a training run.
 pub struct Trained {

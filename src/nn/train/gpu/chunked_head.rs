@@ -108,7 +108,7 @@ impl GpuEngine {
     ) -> Result<Found> {
         let (gpu, loss, data) = (&self.gpu, &*training_spec.loss, planning.data);
         let job = Job { rows: chunk.rows.len(), ..job.clone() };
-        let values_length = templates::launch::values_length(gpu, loss, &job) + chunk.rows.len();
+        let values_length = templates::launch::values_length(gpu, loss, &job)? + chunk.rows.len();
         let buffers = Buffers {
             predictions: planning.predictions()?,
             targets: chunk.targets.clone(),

@@ -191,7 +191,7 @@ impl GpuEngine {
         let (gpu, key, data) = (&self.gpu, planning.key, planning.data);
         let (loss, predictions) = (&*training_spec.loss, planning.predictions()?);
         let job = self.job(key, training_spec, data);
-        let values_length = templates::launch::values_length(gpu, loss, &job);
+        let values_length = templates::launch::values_length(gpu, loss, &job)?;
         let buffers = Buffers {
             predictions,
             targets: planning.targets.clone(),

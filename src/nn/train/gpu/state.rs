@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::losses::{Family, LossDefinition};
+use crate::losses::LossDefinition;
 use crate::nn::embedding::kernels::Sizes;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::ops::gather::GatherParams;
@@ -83,15 +83,12 @@ impl Data {
     /// The weights of columns as a loss's kernel takes them.
     pub(super) fn column_weights(&self, loss: &dyn LossDefinition) -> Option<wgpu::Buffer> {
         let [plain, behind_classes] = self.positive.as_ref()?;
-        Some(
-            if matches!(loss.family(), Family::Pointwise(_)) { plain } else { behind_classes }
-                .clone(),
-        )
+        Some(if loss.is_pointwise() { plain } else { behind_classes }.clone())
     }
 
     /// Whether those of the positive sides lie behind those of the classes.
     pub(super) fn has_positive_behind_classes(&self, loss: &dyn LossDefinition) -> bool {
-        self.positive.is_some() && !matches!(loss.family(), Family::Pointwise(_))
+        self.positive.is_some() && !loss.is_pointwise()
     }
 }
 

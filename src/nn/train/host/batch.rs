@@ -1,8 +1,9 @@
 //! A batch's targets and weights, and its loss.
 
+use crate::Result;
 use crate::cpu::Broadcast;
 use crate::cpu::real::Real;
-use crate::losses::Family;
+use crate::losses::OneInput;
 use crate::nn::train::engine::{Batch, Lists, Metric, Outcome, TrainingSpec};
 use crate::templates::pointwise::Points;
 use crate::templates::precision::CpuReal;
@@ -60,7 +61,7 @@ impl<R: CpuReal> HostBatch<R> {
         columns: usize,
         positive: &[R],
         (predictions, gradient): (&[R], &mut [R]),
-    ) -> Outcome {
+    ) -> Result<Outcome> {
         let (count, ignored) = (predictions.len() / columns, training_spec.loss.ignored());
         let labels = if has_labels { &self.labels[first..][..count] } else { &[] };
         let dense =
@@ -71,8 +72,8 @@ impl<R: CpuReal> HostBatch<R> {
             true => weight.iter().map(|&weight| weight != R::ZERO).collect(),
             false => Vec::new(),
         };
-        let loss = match training_spec.loss.family() {
-            Family::Pointwise(_) => {
+        let loss = match training_spec.loss.one_input()? {
+            OneInput::Pointwise(cpu) => {
                 let points = Points {
                     predictions,
                     targets: dense,
@@ -88,9 +89,9 @@ impl<R: CpuReal> HostBatch<R> {
                     upstream: R::ONE,
                     upstreams: &[],
                 };
-                R::pointwise(&*training_spec.loss, &points, gradient, &mut [])
+                R::pointwise(cpu, &points, gradient, &mut [])
             }
-            Family::Rowwise(_) | Family::Listwise(_) => {
+            OneInput::Rowwise(cpu) | OneInput::Listwise(cpu) => {
                 let targets =
                     if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
                 let rows = Rows {
@@ -108,16 +109,14 @@ impl<R: CpuReal> HostBatch<R> {
                     upstreams: &[],
                 };
                 resize(&mut self.values, count);
-                R::rowwise(&*training_spec.loss, &rows, gradient, &mut self.values, &mut []);
+                R::rowwise(cpu, &rows, gradient, &mut self.values, &mut []);
                 self.values.iter().map(|value| value.to_f64()).sum()
             }
-            // `Model::compile` rejects them.
-            Family::MultiInput(..) => f64::NAN,
         };
         let correct = training_spec
             .metric
             .map_or(0, |metric| correct(metric, predictions, columns, labels, dense, ignored));
-        Outcome { loss, correct: correct as f64 }
+        Ok(Outcome { loss, correct: correct as f64 })
     }
 
     /// The loss of lists from their items' scores, and its gradient for each score.
@@ -127,7 +126,7 @@ impl<R: CpuReal> HostBatch<R> {
         batch: &Batch,
         lists: &Lists,
         (scores, grad_scores): (&[R], &mut [R]),
-    ) -> Outcome {
+    ) -> Result<Outcome> {
         let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
         let columns = sizes.iter().copied().max().unwrap_or(0);
         let units = batch
@@ -162,13 +161,13 @@ impl<R: CpuReal> HostBatch<R> {
             upstream: R::ONE,
             upstreams: &[],
         };
-        R::rowwise(&*training_spec.loss, &rows, gradient, &mut self.values, &mut []);
+        R::rowwise(training_spec.loss.rowwise()?, &rows, gradient, &mut self.values, &mut []);
         let mut first = 0;
         for (padded, &size) in gradient.chunks_exact(columns.max(1)).zip(&sizes) {
             grad_scores[first..first + size].copy_from_slice(&padded[..size]);
             first += size;
         }
-        Outcome { loss: self.values.iter().map(|value| value.to_f64()).sum(), correct: 0.0 }
+        Ok(Outcome { loss: self.values.iter().map(|value| value.to_f64()).sum(), correct: 0.0 })
     }
 }
 

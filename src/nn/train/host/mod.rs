@@ -188,7 +188,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             false => Ok(()),
         });
         (self.walk, self.gradients) = (walk, gradients);
-        back.map(|()| outcome)
+        back.and(outcome)
     }
 
     /// As [`CpuEngine::go_through`], for a batch whose outputs never exist all at once: the last
@@ -238,17 +238,18 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             let part = first..rows.min(first + chunk);
             walk.forward_rows(graph, self.weights(), last, part.clone())?;
             let tensors = (Tensor::Value(last + 1), Tensor::Gradient(last + 1));
-            let found = walk.with_both(tensors, part.len() * columns, |predictions, gradient| {
-                let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
-                self.batch.loss_of_rows(
-                    training_spec,
-                    (factor, first),
-                    has_labels,
-                    columns,
-                    &data.positive,
-                    tensors,
-                )
-            });
+            let found =
+                walk.with_both(tensors, part.len() * columns, |predictions, gradient| {
+                    let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
+                    self.batch.loss_of_rows(
+                        training_spec,
+                        (factor, first),
+                        has_labels,
+                        columns,
+                        &data.positive,
+                        tensors,
+                    )
+                })?;
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
                 let adds = batch.accumulate || first > 0;

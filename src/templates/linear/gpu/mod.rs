@@ -48,10 +48,10 @@ pub(crate) fn own_programs() -> [Program; 2] {
 }
 
 /// Those of the loss behind the layer are its own.
-pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
+pub(crate) fn programs(loss: &dyn LossDefinition) -> Result<Vec<Program>> {
     let mut programs = own_programs().to_vec();
-    programs.extend(loss.inner().into_iter().flat_map(crate::templates::launch::programs));
-    programs
+    programs.extend(crate::templates::launch::programs(loss.fused_inner()?)?);
+    Ok(programs)
 }
 
 /// What all chunks of a call share.
@@ -93,7 +93,7 @@ pub(crate) fn commands(
     loss: &dyn LossDefinition,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
-    commands_in_chunks(gpu, loss.inner().unwrap_or(loss), job, chosen_rows(gpu, job))
+    commands_in_chunks(gpu, loss.fused_inner()?, job, chosen_rows(gpu, job))
 }
 
 /// The value of each row alone, of a job that asks for each, under this loss of the outputs.
@@ -298,7 +298,7 @@ impl<'a> Layer<'a> {
             class_mask: None,
             upstreams: self.job.upstreams.as_ref().map(&mut cut).transpose()?,
             gradient: self.outputs.clone(),
-            values: gpu.buffer("values of a chunk", values_length(gpu, self.inner, &job))?,
+            values: gpu.buffer("values of a chunk", values_length(gpu, self.inner, &job)?)?,
             result: values.clone(),
             dummy: self.dummy.clone(),
         };

@@ -13,7 +13,7 @@ mod embedding;
 use std::rc::Rc;
 
 use crate::cpu::matmul::Layout;
-use crate::losses::{Family, Frame, LossDefinition};
+use crate::losses::{LossDefinition, SeveralInputs, Template};
 use crate::nn::activations::Identity;
 use crate::nn::ops::dense::kernels as dense;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
@@ -95,7 +95,7 @@ fn read(case: &Case, gpu: &Gpu) -> Result<Made> {
 fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
     let device = Device::Gpu(gpu.clone());
     let loss = case.loss()?;
-    if let Family::MultiInput(frame, host) = loss.family() {
+    if let Template::Several(frame, host) = loss.template() {
         return several(case, &*loss, frame, &*host, gpu);
     }
     let predictions = shaped(&case.shape, case.predictions(&*loss))?;
@@ -115,7 +115,7 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
 fn several(
     case: &Case,
     loss: &dyn LossDefinition,
-    frame: Frame,
+    frame: SeveralInputs,
     host: &dyn MultiInputCpu,
     gpu: &Gpu,
 ) -> Result<Made> {

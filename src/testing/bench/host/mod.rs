@@ -12,7 +12,7 @@ use crate::Result;
 use crate::cpu::Broadcast;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::losses::{Family, LossDefinition};
+use crate::losses::{LossDefinition, OneInput, Template};
 use crate::nn::optimizers::{Adam, Optimizer};
 use crate::templates::multi_input::cpu as multi_input;
 use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
@@ -87,8 +87,8 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
     let run = move |repeats| {
         let Buffers { predictions, targets, gradient } = &*buffers;
         let gradient = &mut *gradient.borrow_mut();
-        match loss.family() {
-            Family::Rowwise(_) | Family::Listwise(_) => {
+        match loss.one_input()? {
+            OneInput::Rowwise(_) | OneInput::Listwise(_) => {
                 let targets = if labels.is_empty() {
                     Targets::Dense(targets)
                 } else {
@@ -97,14 +97,13 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
                 let rows = rows(&*loss, predictions, columns, targets);
                 timed(repeats, || run_rows(&*loss, &rows, gradient, &mut values))
             }
-            Family::Pointwise(host) => {
+            OneInput::Pointwise(host) => {
                 let points = points(predictions, targets);
                 timed(repeats, || {
                     black_box(R::run_pointwise(host, &points, gradient));
                     Ok(())
                 })
             }
-            Family::MultiInput(..) => Ok(0.0),
         }
     };
     Ok((Box::new(run), shared))
@@ -136,8 +135,8 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn LossDefinition>) -> (Run, Rc
         upstream: R::ONE,
         upstreams: Vec::new().into(),
     };
-    let units = match loss.family() {
-        Family::MultiInput(_, host) => {
+    let units = match loss.template() {
+        Template::Several(_, host) => {
             host.units(&call.shapes(loss.entry().name)).unwrap_or_default()
         }
         _ => Units::default(),
@@ -146,7 +145,7 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn LossDefinition>) -> (Run, Rc
     call.factor = R::new(1.0 / call.units as f64);
     let mut values = vec![R::ZERO; call.units];
     let run = move |repeats| {
-        let Family::MultiInput(_, host) = loss.family() else { return Ok(0.0) };
+        let (_, host) = loss.several()?;
         timed(repeats, || {
             R::multi_input(&*host, &call, &mut gradients, &mut values);
             black_box(multi_input::sum(&values));
@@ -162,10 +161,8 @@ fn run_rows<R: Precision>(
     gradient: &mut [R],
     values: &mut [R],
 ) -> Result<()> {
-    if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
-        R::run_rowwise(host, rows, gradient, values);
-        black_box(values.iter().map(|value| value.to_f64()).sum::<f64>());
-    }
+    R::run_rowwise(loss.rowwise()?, rows, gradient, values);
+    black_box(values.iter().map(|value| value.to_f64()).sum::<f64>());
     Ok(())
 }
 
