@@ -140,7 +140,7 @@ impl Plan<DensePass> {
             let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
             kernels::weight_gradient(recorder, &params, &x, &dy, &gradients)?;
             let layer = InputGradient {
-                activation: &Identity,
+                activation: None,
                 params: Params { m, n: k, k: n, ..Params::default() },
                 grad_sums: &dy,
                 parameters: &weights,

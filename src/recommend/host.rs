@@ -11,7 +11,7 @@ use crate::cpu::random::Permutation;
 use crate::cpu::real::Real;
 use crate::cpu::simd;
 use crate::recommend::best::{Scored, best, cosines};
-use crate::recommend::engine::{Engine, Layout, UpdateOptions, State, Tally};
+use crate::recommend::engine::{Engine, Layout, State, Tally, UpdateOptions};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::rows::{Gradients, Rows, Step, Two};
 use crate::recommend::sampling::{Loss, NO_ITEM, Rules, Sample, Vectors, dot, sample};

@@ -223,7 +223,9 @@ pub(crate) fn sample_iterations(choice: &Choice, params: &BatchParams) -> u64 {
     let positives = if choice.loss == 1 { n * (cells / 2 + 12) + n * n } else { 0 };
     let own = match (choice.exact_rank, choice.threads_per_row) {
         (true, _) => 2 * items.div_ceil(64) * (1 + scored) + 64,
-        (_, true) => draws.div_ceil(ROW_GROUP_THREADS.into()) * (scored + 12 + u64::from(ROW_GROUP_THREADS)),
+        (_, true) => {
+            draws.div_ceil(ROW_GROUP_THREADS.into()) * (scored + 12 + u64::from(ROW_GROUP_THREADS))
+        }
         (_, false) => draws * (scored + 4),
     };
     positives + own + 64
@@ -242,7 +244,8 @@ pub(crate) fn programs() -> Vec<Program> {
                 [(false, false, true), (false, true, false), (true, false, true)]
             {
                 let user_bias = if loss == 3 { -1.0 } else { 0.0 };
-                let choice = Choice { loss, exact_rank, adagrad, user_bias, lanes, threads_per_row };
+                let choice =
+                    Choice { loss, exact_rank, adagrad, user_bias, lanes, threads_per_row };
                 programs.push(choice.sample());
                 for most in [None, Some(3)] {
                     programs.extend([choice.users(most), choice.items(most)]);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::nn::train::history::Stop;
 use crate::nn::train::options::StepReport;
-use crate::recommend::engine::{Cut, UpdateOptions, Tally};
+use crate::recommend::engine::{Cut, Tally, UpdateOptions};
 use crate::recommend::fit::Fit;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::model::{Epoch, History, Model};
@@ -77,23 +77,15 @@ impl Model {
         self.engine.set_interactions(Arc::new(interactions.clone()))?;
         self.seen = Some(all);
         let options = &self.description.options;
-        let (rules, update_options) = (
-            options.rules(self.description.items as u32),
-            options.update_options(interactions),
-        );
+        let (rules, update_options) =
+            (options.rules(self.description.items as u32), options.update_options(interactions));
         let (mut history, mut at_once) = (History::default(), FIRST_PIECE);
         if let Some(path) = fit.checkpoint.as_ref().filter(|_| self.epochs == planned) {
             // No epoch remains to write it.
             self.save(path)?;
         }
         while self.epochs < planned && history.stopped.is_none() {
-            self.epoch(
-                interactions,
-                &fit,
-                (&rules, &update_options),
-                &mut history,
-                &mut at_once,
-            )?;
+            self.epoch(interactions, &fit, (&rules, &update_options), &mut history, &mut at_once)?;
             if let Some(path) = &fit.checkpoint {
                 self.save(path)?;
             }
@@ -128,13 +120,7 @@ impl Model {
         while done < batches {
             let begun = Instant::now();
             let next = if fit.on_step.is_some() { (done + *at_once).min(batches) } else { batches };
-            self.engine.batches(
-                rules,
-                update_options,
-                self.epochs,
-                done..next,
-                &mut tally,
-            )?;
+            self.engine.batches(rules, update_options, self.epochs, done..next, &mut tally)?;
             let each = begun.elapsed().as_secs_f64() / (next - done) as f64;
             *at_once = ((ASKED.as_secs_f64() / each.max(1e-9)) as usize)
                 .clamp(1, at_once.saturating_mul(4));

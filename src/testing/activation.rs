@@ -169,7 +169,7 @@ fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> 
             softmax::forward_in_place(recorder, sizes, &y)?;
         }
         let layer = InputGradient {
-            activation: by_element,
+            activation: Some(by_element),
             params,
             grad_sums: &grad_output,
             parameters,

@@ -83,7 +83,11 @@ fn stems(folder: &Path, ending: &str) -> BTreeSet<String> {
     let files =
         fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = files.map(|file| file.expect("it can be listed").path());
-    let named = paths.filter(|path| path.extension().is_some_and(|found| found == ending));
+    // A module is a file or a folder with a `mod` file.
+    let named = paths.filter(|path| {
+        path.extension().is_some_and(|found| found == ending)
+            || path.join("mod").with_extension(ending).is_file()
+    });
     named.filter_map(|path| Some(path.file_stem()?.to_str()?.to_string())).collect()
 }
 
@@ -118,18 +122,27 @@ fn a_name_is_the_stem_of_its_shader_and_of_its_rust_file() {
 
 #[test]
 fn every_file_of_a_list_is_a_line_in_it() {
-    // The list itself, its tests, and modules shared by its entries.
-    let shared = "mod tests precision custom domain frames fused loss outputs rule step sweep clip per_tensor";
-    let shared: Vec<&str> = shared.split(' ').collect();
-    for list in ["losses", "activations", "optimizers"] {
+    // Each folder, and the modules in it that its entries share.
+    let folders = [
+        ("losses", "src/losses", "custom fused inputs outputs prelude trainable"),
+        ("activations", "src/nn/activations", "activation"),
+        (
+            "optimizers",
+            "src/nn/optimizers",
+            "blanket clip link optimizer per_tensor rule slices span step sweep update",
+        ),
+    ];
+    for (list, folder, shared) in folders {
         let names: BTreeSet<String> =
             lines().iter().filter(|l| l.list == list).map(|l| l.name.to_string()).collect();
         let listed =
             lines().iter().filter(|l| l.list == list).map(|l| l.stem().to_string()).collect();
         assert_eq!(stems(&root().join("shaders").join(list), "wgsl"), listed, "shaders/{list}");
-        let mut sources = stems(&root().join("src").join(list), "rs");
-        sources.retain(|stem| !shared.contains(&&**stem));
-        assert_eq!(sources, names, "src/{list}");
+        let mut sources = stems(&root().join(folder), "rs");
+        for module in shared.split(' ').chain(["mod", "tests"]) {
+            assert!(sources.remove(module) || module == "tests", "{folder} has no {module}");
+        }
+        assert_eq!(sources, names, "{folder}");
     }
 }
 

@@ -11,7 +11,7 @@ struct Params {
     mask_width: u32,
     classes: u32,       // number of classes; the length of a class list
     first_partial: u32, // offset of this chunk's partial sums
-    turns: u32,         // values per thread
+    iterations: u32,         // values per thread
     ignored_count: u32,
     reserved: vec2<u32>,
     ignored: array<vec4<i32>, 4>,

@@ -18,7 +18,7 @@ fn shares_count(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,
 ) {
-    let lanes = (params.length + params.turns - 1u) / params.turns;
+    let lanes = (params.length + params.iterations - 1u) / params.iterations;
     let own = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if own >= lanes {
         return;

@@ -129,10 +129,16 @@ impl Predict {
             }),
             None => {
                 let decoded = in_unit(model, encoding, outputs);
-                let [below, above] =
-                    [f32::next_down, f32::next_up].map(|next| in_unit(model, encoding, &outputs.mapv(next)));
-                let gaps = (&decoded - &below).mapv(f64::abs);
-                let gaps = ndarray::Zip::from(&gaps).and(&(&above - &decoded)).map_collect(|one, other| one.min(other.abs()));
+                // Outputs of standardized targets carry the roundings of sums of about 1, so a small
+                // one has no more decimals than 1 has; any other output has its own.
+                let is_standardized =
+                    ndarray::Zip::from(&decoded).and(outputs).any(|&number, &x| number != f64::from(x));
+                let least = if is_standardized { 1.0 } else { 0.0 };
+                let step = |x: f32| {
+                    let size = x.abs().max(least);
+                    x + x.signum() * (size.next_up() - size)
+                };
+                let gaps = (&decoded - &in_unit(model, encoding, &outputs.mapv(step))).mapv(f64::abs);
                 let cells = |(row, gaps): (ndarray::ArrayView1<f64>, ndarray::ArrayView1<f64>)| {
                     row.iter().zip(gaps).map(|(&number, &gap)| within(number, gap / 2.0)).collect()
                 };
@@ -216,7 +222,8 @@ fn short(number: f64) -> Value {
     text.parse::<f64>().map_or(Value::Null, |number| json!(number))
 }
 
-/// A number in the fewest digits that are nearer to it than `most`: half of the way to what the next f32 of the model's output stands for.
+/// A number in the fewest digits that are nearer to it than `most`: half of the step between two
+/// f32 outputs of the model, in the number's unit.
 fn within(number: f64, most: f64) -> Value {
     let rounded = |digits: usize| format!("{number:.digits$e}").parse().ok();
     let found = (0..17).filter_map(rounded).find(|found: &f64| (found - number).abs() < most);

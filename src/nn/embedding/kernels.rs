@@ -185,8 +185,8 @@ impl Workspace {
         let mut push = |program: &Program, storage: &[Slice], row_groups: usize| -> Result<()> {
             let kernel = gpu.kernel(program)?;
             let bindings = gpu.bind(&kernel, uniform, storage)?;
-            let workgroups =
-                (row_groups * sizes.threads_per_row(gpu.is_software())).div_ceil(lanes as usize) as u32;
+            let workgroups = (row_groups * sizes.threads_per_row(gpu.is_software()))
+                .div_ceil(lanes as usize) as u32;
             commands.push(Command::Dispatch { kernel, bindings, parameters: 0, workgroups });
             Ok(())
         };

@@ -1,7 +1,6 @@
 //! Dense layer kernels: matrix products with fused bias, activation and derivative.
 
 use crate::Result;
-use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
 use crate::nn::ops::matmul::kind::Kind;
 use crate::nn::ops::matmul::product::record;
@@ -59,8 +58,9 @@ pub(crate) fn weight_gradient(
 /// ∘ f'.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputGradient<'a> {
-    /// The elementwise activation that produced the input.
-    pub activation: &'a dyn Activation,
+    /// The elementwise activation that produced the input; none: the plain product, which leaves
+    /// `sums_of_input` and `x` unread.
+    pub activation: Option<&'a dyn Activation>,
     pub params: Params,
     pub grad_sums: &'a wgpu::Buffer,
     pub parameters: &'a wgpu::Buffer,
@@ -73,12 +73,12 @@ pub(crate) struct InputGradient<'a> {
 /// Records the gradient of a layer's input.
 pub(crate) fn input_gradient(recorder: &mut Recorder, layer: &InputGradient) -> Result<()> {
     let mut storage = vec![layer.grad_sums, layer.parameters, layer.grad_input];
-    let constants = [("KEEP_INPUT", flag(layer.activation.needs_input()))];
+    let needs_input = layer.activation.is_some_and(|activation| activation.needs_input());
+    let constants = [("KEEP_INPUT", flag(needs_input))];
     let mut kind = Kind::plain(Layout::NT);
-    // Identity has derivative 1: the plain product.
-    if layer.activation.name() != Identity.name() {
+    if let Some(activation) = layer.activation {
         storage.extend([layer.sums_of_input, layer.x]);
-        let (epilogue, activation) = (Epilogue::InputGradient, Some(layer.activation));
+        let (epilogue, activation) = (Epilogue::InputGradient, Some(activation));
         kind = Kind { layout: Layout::NT, epilogue, activation, constants: &constants };
     }
     let storage: Vec<Slice> = storage.into_iter().map(Slice::from).collect();

@@ -174,7 +174,7 @@ impl Op for Dense {
         kernels::weight_gradient(recorder, &params, x.buffer, grad_sums, io.parameters.gradients)?;
         let Some(grad_input) = io.grad_inputs[0] else { return Ok(()) };
         let layer = kernels::InputGradient {
-            activation: self.input_activation.as_deref().unwrap_or(&Identity),
+            activation: self.input_activation.as_deref(),
             params: Params {
                 m: rows,
                 n: inputs,

@@ -112,8 +112,7 @@ fn counted_factor_on(
     not_finite: &wgpu::Buffer,
 ) -> f32 {
     let words = span_words(spans);
-    let table =
-        gpu.upload("spans", if words.is_empty() { &[0; 8] } else { &words[..] }).unwrap();
+    let table = gpu.upload("spans", if words.is_empty() { &[0; 8] } else { &words[..] }).unwrap();
     let [w, g] = values.map(|values| gpu.upload("values", values).unwrap());
     let factor = gpu.buffer("factor", 4).unwrap();
     let lengths = [values[1].len(), spans.len()];

@@ -225,7 +225,7 @@ fn input_gradient(
     params: Params,
     [grad_sums, parameters, grad_input, sums_of_input, x]: [&wgpu::Buffer; 5],
 ) -> Result<Vec<Command>> {
-    let activation = &Identity;
+    let activation = None;
     let layer =
         InputGradient { activation, params, grad_sums, parameters, grad_input, sums_of_input, x };
     Recorder::commands_of(gpu, |recorder| dense::input_gradient(recorder, &layer))
