@@ -135,7 +135,16 @@ impl Plan<DensePass> {
         let [m, k, n] = [axis(batch)?, axis(inputs)?, axis(units)?];
         let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
         let commands = Recorder::commands_of(&gpu, |recorder| {
-            forward(recorder, params, [&x, &weights, &y, &dummy], true)?;
+            let layer = Forward {
+                activation: &Identity,
+                bias: true,
+                params,
+                x: &x,
+                parameters: &weights,
+                y: &y,
+                sums: &dummy,
+            };
+            kernels::forward(recorder, &layer)?;
             // A row of ones below the transposed input gives the gradient of b in the same product.
             let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
             kernels::weight_gradient(recorder, &params, &x, &dy, &gradients)?;

@@ -327,13 +327,23 @@ pub fn sample<R: Real>(
     let weight = R::from_f32(weight);
     let mut draws = Draws::new(rules.seed, epoch, interaction, NEGATIVES);
     match rules.loss {
-        Loss::Bpr => bpr(rules, known, vectors, &mut draws, (user, item, weight)),
+        Loss::Bpr => bpr(rules, known, vectors, &mut draws, Positive { user, item, weight }),
         Loss::WarpKos => match kth_positive(rules, known, vectors, epoch, interaction) {
-            Some(positive) => warp(rules, known, vectors, &mut draws, (user, positive, weight)),
+            Some(positive) => {
+                warp(rules, known, vectors, &mut draws, Positive { user, item: positive, weight })
+            }
             None => Sample::none(item, 0),
         },
-        _ => warp(rules, known, vectors, &mut draws, (user, item, weight)),
+        _ => warp(rules, known, vectors, &mut draws, Positive { user, item, weight }),
     }
+}
+
+/// A user's interaction with an item that the user likes.
+#[derive(Clone, Copy)]
+struct Positive<R> {
+    user: u32,
+    item: u32,
+    weight: R,
 }
 
 /// The first draw that scores above the positive minus the margin and is unknown to the user. A
@@ -344,8 +354,9 @@ fn warp<R: Real>(
     known: &Known,
     vectors: &Vectors<R>,
     words: &mut Draws,
-    (user, positive, weight): (u32, u32, R),
+    interaction: Positive<R>,
 ) -> Sample<R> {
+    let Positive { user, item: positive, weight } = interaction;
     let row = vectors.user(user);
     let bar = vectors.decisive(row, positive) - rules.margin;
     let violated = |negative: u32, score: f32, draws: u32, rank: u32| {
@@ -428,8 +439,9 @@ fn bpr<R: Real>(
     known: &Known,
     vectors: &Vectors<R>,
     words: &mut Draws,
-    (user, positive, weight): (u32, u32, R),
+    interaction: Positive<R>,
 ) -> Sample<R> {
+    let Positive { user, item: positive, weight } = interaction;
     let count = known.items.len() as u32;
     for draw in 0..rules.max_sampled {
         let negative = known.items[below(words.word(draw), count) as usize];

@@ -85,7 +85,7 @@ impl Model {
             self.save(path)?;
         }
         while self.epochs < planned && history.stopped.is_none() {
-            self.epoch(interactions, &fit, (&rules, &update_options), &mut history, &mut at_once)?;
+            self.epoch(interactions, &fit, &rules, &update_options, &mut history, &mut at_once)?;
             if let Some(path) = &fit.checkpoint {
                 self.save(path)?;
             }
@@ -107,7 +107,8 @@ impl Model {
         &mut self,
         interactions: &Interactions,
         fit: &Fit,
-        (rules, update_options): (&Rules, &UpdateOptions),
+        rules: &Rules,
+        update_options: &UpdateOptions,
         history: &mut History,
         at_once: &mut usize,
     ) -> Result<()> {

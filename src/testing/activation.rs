@@ -6,10 +6,12 @@ use crate::catalogue::Entry;
 use crate::cpu::real::Real;
 use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
+use crate::nn::ops::activation::ActivationBuffers;
 use crate::nn::ops::dense::kernels;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
 use crate::nn::ops::matmul::Params;
 use crate::nn::ops::matmul::shape::Shape;
+use crate::nn::ops::softmax::SoftmaxBackward;
 use crate::nn::ops::{activation as pointwise, softmax};
 use crate::runtime::device::Gpu;
 use crate::runtime::recorder::Recorder;
@@ -156,7 +158,6 @@ fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> 
         (gpu.buffer("its outputs", inputs.len())?, gpu.buffer("its inputs", inputs.len())?);
     let params = Params::new(Shape { m: rows as u32, n: width as u32, k: width as u32 });
     let by_element: &dyn Activation = if activation.rowwise() { &Identity } else { activation };
-    let sizes = [rows, width];
     let upstream: Vec<f32> = upstream(activation, inputs.len()).collect();
     let (grad_output, grad_input) =
         (upload(&upstream)?, gpu.buffer("the gradient of the input", inputs.len())?);
@@ -166,7 +167,7 @@ fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> 
             Forward { activation: by_element, bias, params, x, parameters, y: &y, sums: &sums };
         kernels::forward(recorder, &layer)?;
         if activation.rowwise() {
-            softmax::forward_in_place(recorder, sizes, &y)?;
+            softmax::forward_in_place(recorder, rows, width, &y)?;
         }
         let layer = InputGradient {
             activation: Some(by_element),
@@ -180,10 +181,14 @@ fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> 
         kernels::input_gradient(recorder, &layer)?;
         // The last layer's activation has a kernel of its own.
         if activation.rowwise() {
-            softmax::backward_in_place(recorder, sizes, [&y, &grad_input])?;
-            return softmax::backward_in_place(recorder, sizes, [&y, &grad_output]);
+            for gradient in [&grad_input, &grad_output] {
+                let backward = SoftmaxBackward { rows, width, y: &y, gradient };
+                softmax::backward_in_place(recorder, &backward)?;
+            }
+            return Ok(());
         }
-        pointwise::backward_in_place(recorder, activation, inputs.len(), [&sums, &y, &grad_output])
+        let buffers = ActivationBuffers { input: &sums, output: &y, gradient: &grad_output };
+        pointwise::backward_in_place(recorder, activation, inputs.len(), buffers)
     })?)?;
     let read = |buffer| pollster::block_on(gpu.download(buffer, 0, inputs.len()));
     Ok(Found {

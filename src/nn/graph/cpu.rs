@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::Result;
 use crate::nn::graph::nodes::{Graph, Node, Value};
 use crate::nn::graph::op::{Backward, Forward, Gradients, MOST_INPUTS, Parameters, Precision};
-use crate::nn::graph::plan::{Contribution, Plan, Request, Tensor};
+use crate::nn::graph::plan::{BatchRows, Contribution, Plan, Request, Tensor};
 
 /// The memory of a walk, reused between batches to avoid allocation.
 #[derive(Debug, Default)]
@@ -45,8 +45,9 @@ impl<'a, R> Weights<'a, R> {
 }
 
 impl<R: Precision> CpuWalk<R> {
-    /// Allocates memory for a batch of `rows` rows, and `chunk` rows per chunk.
-    pub fn begin(&mut self, graph: &Graph, request: Request, [rows, chunk]: [usize; 2]) {
+    /// Allocates memory for a batch.
+    pub fn begin(&mut self, graph: &Graph, request: Request, batch: BatchRows) {
+        let BatchRows { rows, chunk } = batch;
         self.rows = rows;
         self.current =
             self.plans.iter().position(|plan| plan.request == request).unwrap_or_else(|| {
@@ -85,7 +86,8 @@ impl<R: Precision> CpuWalk<R> {
     /// Calls a function that writes one tensor while reading another.
     pub fn with_both<T>(
         &mut self,
-        (read, written): (Tensor, Tensor),
+        read: Tensor,
+        written: Tensor,
         elements: usize,
         work: impl FnOnce(&[R], &mut [R]) -> T,
     ) -> T {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::nn::graph::nodes::{Graph, Node, Value};
 use crate::nn::graph::op::{GpuBackward, GpuForward, GpuParameters, Operand};
-use crate::nn::graph::plan::{Contribution, Plan, Request, Slot, Tensor};
+use crate::nn::graph::plan::{BatchRows, Contribution, Plan, Request, Slot, Tensor};
 use crate::nn::ops::add;
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
@@ -40,14 +40,15 @@ pub(crate) struct GpuWalk<'a> {
 }
 
 impl<'a> GpuWalk<'a> {
-    /// Allocates memory for a batch of `rows` rows, and `chunk` rows per chunk.
+    /// Allocates memory for a batch.
     pub fn new(
         recorder: &mut Recorder,
         graph: &'a Graph,
         weights: Weights<'a>,
         request: Request,
-        [rows, chunk]: [usize; 2],
+        batch: BatchRows,
     ) -> Result<Self> {
+        let BatchRows { rows, chunk } = batch;
         let plan = Plan::new(graph, request);
         let buffer = |slot: &Slot| recorder.buffer("activations", slot.elements(rows, chunk));
         let slots = plan.slots.iter().map(buffer).collect::<Result<_>>()?;

@@ -26,6 +26,21 @@ pub(crate) struct Request {
     pub shares: bool,
 }
 
+/// The number of rows of a batch, and per chunk of a chunked head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchRows {
+    pub rows: usize,
+    /// As many as `rows` without chunks.
+    pub chunk: usize,
+}
+
+impl BatchRows {
+    /// A batch without chunks.
+    pub fn whole(rows: usize) -> Self {
+        BatchRows { rows, chunk: rows }
+    }
+}
+
 /// A tensor of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tensor {

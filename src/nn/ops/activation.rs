@@ -72,17 +72,27 @@ fn backward_program(activation: &dyn Activation, lanes: f64) -> Program {
     program
 }
 
-/// Records dL/dx of an elementwise activation from dL/dy, in place. The first buffer, the
-/// activation's input, is read only if its derivative needs it.
+/// The buffers of an elementwise activation's backward pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ActivationBuffers<'a> {
+    /// Read only if the derivative needs it.
+    pub input: &'a wgpu::Buffer,
+    pub output: &'a wgpu::Buffer,
+    /// dL/dy, replaced by dL/dx.
+    pub gradient: &'a wgpu::Buffer,
+}
+
+/// Records dL/dx of an elementwise activation from dL/dy, in place.
 pub(crate) fn backward_in_place(
     recorder: &mut Recorder,
     activation: &dyn Activation,
     elements: usize,
-    [input, output, gradient]: [&wgpu::Buffer; 3],
+    buffers: ActivationBuffers,
 ) -> Result<()> {
     let gpu = recorder.gpu();
     let lanes = lanes_of(gpu.is_software());
     let kernel = gpu.kernel(&backward_program(activation, lanes.into()))?;
+    let ActivationBuffers { input, output, gradient } = buffers;
     let (length, storage) = (elements as u32, [input.into(), output.into(), gradient.into()]);
     recorder.dispatch(&kernel, &[length, 0, 0, 0], &storage, length.div_ceil(lanes))
 }
@@ -122,7 +132,11 @@ impl Op for Activate {
     }
 
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
-        let buffers = [io.inputs[0].buffer, io.output.buffer, io.grad_output];
+        let buffers = ActivationBuffers {
+            input: io.inputs[0].buffer,
+            output: io.output.buffer,
+            gradient: io.grad_output,
+        };
         backward_in_place(recorder, &*self.activation, io.rows * io.output.width, buffers)
     }
 }

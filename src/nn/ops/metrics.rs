@@ -12,21 +12,36 @@ use crate::templates::job::{MOST_IGNORED, ignored_words};
 const CORRECT: File = shader!("ops/metrics/correct.wgsl");
 const SUMMARY: File = shader!("ops/metrics/summary.wgsl");
 
+/// Rows of predictions whose correctness is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Correctness<'a> {
+    pub rows: usize,
+    pub columns: usize,
+    /// The first element of `parts` that is written.
+    pub offset: usize,
+    /// The targets are labels; otherwise numbers of the predictions' shape.
+    pub labels: bool,
+    pub ignored: &'a [i64],
+    /// With one column, the prediction is the positive class above this.
+    pub threshold: f32,
+    /// The target is the positive class above this.
+    pub truth_threshold: f32,
+    pub predictions: &'a wgpu::Buffer,
+    pub targets: &'a wgpu::Buffer,
+    /// The partial sums of the loss, followed by one number per row.
+    pub parts: &'a wgpu::Buffer,
+}
+
 /// Records the per-row correctness, after the partial sums of the loss.
-pub(crate) fn correct(
-    gpu: &Gpu,
-    [rows, columns, offset]: [u32; 3],
-    labels: bool,
-    ignored: &[i64],
-    thresholds: [f32; 2],
-    [predictions, targets, parts]: [&wgpu::Buffer; 3],
-) -> Result<Command> {
+pub(crate) fn correct(gpu: &Gpu, job: &Correctness) -> Result<Command> {
+    let Correctness { labels, ignored, predictions, targets, parts, .. } = *job;
+    let [rows, columns, offset] = [job.rows, job.columns, job.offset].map(|size| size as u32);
     let lanes = lanes_of(gpu.is_software());
     let constants = vec![
         ("WORKGROUP", lanes.into()),
         ("HAS_LABELS", f64::from(u8::from(labels))),
-        ("THRESHOLD", thresholds[0].into()),
-        ("TRUTH_THRESHOLD", thresholds[1].into()),
+        ("THRESHOLD", job.threshold.into()),
+        ("TRUTH_THRESHOLD", job.truth_threshold.into()),
     ];
     let kernel = gpu.kernel(&Program::plain("accuracy", &[CORRECT], constants))?;
     let storage = [predictions.into(), targets.into(), parts.into()];

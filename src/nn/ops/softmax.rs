@@ -62,7 +62,8 @@ fn check_width(gpu: &Gpu, width: usize) -> Result<()> {
 /// Records softmax of rows in place.
 pub(crate) fn forward_in_place(
     recorder: &mut Recorder,
-    [rows, width]: [usize; 2],
+    rows: usize,
+    width: usize,
     y: &wgpu::Buffer,
 ) -> Result<()> {
     let gpu = recorder.gpu();
@@ -77,12 +78,19 @@ pub(crate) fn forward_in_place(
     )
 }
 
+/// Rows of softmax outputs and the gradient by them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SoftmaxBackward<'a> {
+    pub rows: usize,
+    pub width: usize,
+    pub y: &'a wgpu::Buffer,
+    /// dL/dy, replaced by dL/dx.
+    pub gradient: &'a wgpu::Buffer,
+}
+
 /// Records dL/dx of softmax from dL/dy, in place.
-pub(crate) fn backward_in_place(
-    recorder: &mut Recorder,
-    [rows, width]: [usize; 2],
-    [y, gradient]: [&wgpu::Buffer; 2],
-) -> Result<()> {
+pub(crate) fn backward_in_place(recorder: &mut Recorder, backward: &SoftmaxBackward) -> Result<()> {
+    let SoftmaxBackward { rows, width, y, gradient } = *backward;
     let gpu = recorder.gpu();
     let lanes = lanes_of(gpu.is_software());
     let kernel = gpu.kernel(&backward_program(lanes.into()))?;
@@ -115,11 +123,17 @@ impl Op for Softmax {
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
-        forward_in_place(recorder, [io.rows, io.output.width], io.output.buffer)
+        forward_in_place(recorder, io.rows, io.output.width, io.output.buffer)
     }
 
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
-        backward_in_place(recorder, [io.rows, io.output.width], [io.output.buffer, io.grad_output])
+        let backward = SoftmaxBackward {
+            rows: io.rows,
+            width: io.output.width,
+            y: io.output.buffer,
+            gradient: io.grad_output,
+        };
+        backward_in_place(recorder, &backward)
     }
 }
 

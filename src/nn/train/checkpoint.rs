@@ -320,7 +320,7 @@ fn build(
     if let Some(record) = description.training {
         let states = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
         let states = states + usize::from(model.average.is_some());
-        model.training = Some(record.training([model.graph.all_length(), states], &read)?);
+        model.training = Some(record.training(model.graph.all_length(), states, &read)?);
     }
     if let Some(Scheduled { name, options, by_epoch }) = description.schedule {
         model.schedule = Some(LearningRatePolicy {

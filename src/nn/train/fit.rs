@@ -30,6 +30,14 @@ const REDRAW: Duration = Duration::from_millis(150);
 /// Initial batches per group with a bar or callback, before the time of a batch is known.
 const FIRST_PIECE: usize = 8;
 
+/// Batches of the loaded rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoadedBatches<'a> {
+    pub batches: &'a [Batch],
+    /// Number of the epoch's batches before them.
+    pub before: usize,
+}
+
 impl Model {
     /// Trains the model: Keras' `fit`. Continues from the current state, so that two calls, or a
     /// call after [`Model::load`], give the same bits as one long call; with early stopping, use
@@ -272,7 +280,10 @@ impl Model {
         };
         let pass = Pass { training_spec, batches: &batches, watcher: &watcher };
         let is_asked = match feed {
-            Feed::Loaded => self.train(loaded.data, &pass, (&batches, 0), &mut outcomes, at_once),
+            Feed::Loaded => {
+                let part = LoadedBatches { batches: &batches, before: 0 };
+                self.train(loaded.data, &pass, part, &mut outcomes, at_once)
+            }
             Feed::Blocks(blocks) => {
                 self.train_blocks(blocks, &pass, fit, before.epochs, &mut outcomes, at_once)
             }
@@ -310,7 +321,7 @@ impl Model {
                 averaged: before.averaged + averaged,
                 ..before
             };
-            self.cut(training, (before, batches.len()), outcomes, skipped)?;
+            self.cut(training, before, batches.len(), outcomes, skipped)?;
             return Ok(true);
         }
         self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
@@ -368,7 +379,8 @@ impl Model {
     fn cut(
         &mut self,
         training: &mut Training,
-        (began, of): (Progress, usize),
+        began: Progress,
+        of: usize,
         outcomes: Vec<Outcome>,
         skipped: usize,
     ) -> Result<()> {
@@ -413,17 +425,17 @@ impl Model {
     }
 
     /// Trains on the batches without an outcome yet, in groups if a bar or callback is set: reading
-    /// a loss waits for the device. Returns true if the callback requests the end. `batches` are
-    /// those of the loaded rows, with the number of the epoch's batches before them.
+    /// a loss waits for the device. Returns true if the callback requests the end.
     pub(crate) fn train(
         &mut self,
         data: usize,
         pass: &Pass,
-        (batches, before): (&[Batch], usize),
+        part: LoadedBatches<'_>,
         outcomes: &mut Vec<Outcome>,
         at_once: &mut usize,
     ) -> Result<bool> {
         let Pass { training_spec, watcher, .. } = pass;
+        let LoadedBatches { batches, before } = part;
         let end = before + batches.len();
         if outcomes.len() >= end {
             return Ok(false);

@@ -69,7 +69,8 @@ impl Record {
     /// tensor of a shape.
     pub fn training(
         self,
-        [length, states]: [usize; 2],
+        length: usize,
+        states: usize,
         read: impl Fn(&str, &[usize]) -> Result<Vec<f64>>,
     ) -> Result<Training> {
         let table = |name: &str, rows: usize, columns: usize| {

@@ -9,6 +9,7 @@ use crate::losses::LossDefinition;
 use crate::nn::model::Model;
 use crate::nn::train::baseline::{Reach, RunningR2};
 use crate::nn::train::engine::{Batch, Metric, Outcome, TrainingSpec};
+use crate::nn::train::fit::LoadedBatches;
 use crate::nn::train::history::{Epoch, History};
 use crate::nn::train::options::Fit;
 use crate::nn::train::pass::Pass;
@@ -317,7 +318,8 @@ impl Model {
             rest = (!left.is_empty()).then(|| selected(&block, given.as_deref(), &left));
             drop(block);
             if let Some(data) = data {
-                let asked = self.train(data, pass, (&batches, done), outcomes, at_once);
+                let part = LoadedBatches { batches: &batches, before: done };
+                let asked = self.train(data, pass, part, outcomes, at_once);
                 self.engine.unload(data);
                 if asked? {
                     return Ok(true);

@@ -20,6 +20,20 @@ use crate::{Error, Result};
 /// submission ahead.
 const BATCHES_IN_SUBMISSION: usize = 16;
 
+/// The rows of users or of items that a batch updates.
+#[derive(Clone, Copy)]
+struct Side<'a> {
+    rows: &'a Rows,
+    /// The row that each hit updates.
+    hits: &'a wgpu::Buffer,
+    /// Number of hits.
+    count: usize,
+    /// The samples of the batch.
+    records: &'a wgpu::Buffer,
+    /// The vectors of the other side.
+    other: &'a wgpu::Buffer,
+}
+
 impl GpuEngine {
     /// The batches for these rules; `None` without interactions.
     pub(super) fn prepared(
@@ -167,12 +181,22 @@ impl Batches {
         sizes.check("recommend")?;
         made.commands.push((gather(gpu, &sizes, [&user_hits, users.vectors(), &before])?, false));
         // Users first: they read the items before their update, the items read a copy of the users.
-        let users_read = [&records, items.vectors()];
-        made.move_side(gpu, users, (&user_hits, capacity), users_read, |most| choice.users(most))?;
-        let items_read = [&records, &before];
-        made.move_side(gpu, items, (&item_hits, 2 * capacity), items_read, |most| {
-            choice.items(most)
-        })?;
+        let side = Side {
+            rows: users,
+            hits: &user_hits,
+            count: capacity,
+            records: &records,
+            other: items.vectors(),
+        };
+        made.move_side(gpu, &side, |most| choice.users(most))?;
+        let side = Side {
+            rows: items,
+            hits: &item_hits,
+            count: 2 * capacity,
+            records: &records,
+            other: &before,
+        };
+        made.move_side(gpu, &side, |most| choice.items(most))?;
         Ok(made)
     }
 
@@ -181,11 +205,10 @@ impl Batches {
     fn move_side(
         &mut self,
         gpu: &Gpu,
-        rows: &Rows,
-        (hits, count): (&wgpu::Buffer, usize),
-        [records, other]: [&wgpu::Buffer; 2],
+        side: &Side,
         program: impl Fn(Option<u32>) -> Program,
     ) -> Result<()> {
+        let Side { rows, hits, count, records, other } = *side;
         let most = rows.hybrid.as_ref().map(|hybrid| hybrid.most());
         let shares =
             rows.hybrid.as_ref().map(|hybrid| hybrid.shares(gpu, hits, count)).transpose()?;

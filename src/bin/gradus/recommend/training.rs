@@ -73,7 +73,7 @@ impl Recommend {
             before,
             model.history().iter().map(|epoch| vec![("loss", epoch.loss)]).collect(),
         );
-        let history = model.train(train, self.fit([before, epochs], interrupt, &log))?;
+        let history = model.train(train, self.fit(before, epochs, interrupt, &log))?;
         log.catch_up();
         let is_refitted = preparation.refit == Refit::Planned && history.stopped.is_none();
         if !is_refitted {
@@ -134,7 +134,7 @@ impl Recommend {
         model.set_preparation(Preparation { held_out, refit: Refit::Done, ..data.preparation });
         let history = model.train(
             &data.interactions,
-            self.fit([0, tested.epochs() as usize], interrupt, &log.of_refit()),
+            self.fit(0, tested.epochs() as usize, interrupt, &log.of_refit()),
         )?;
         (trained.stopped, trained.is_refit_left) = (history.stopped, false);
         trained.refit = Some(history.epochs);
@@ -142,7 +142,7 @@ impl Recommend {
     }
 
     /// Training options for `epochs` epochs after the `done` ones.
-    fn fit(&self, [done, epochs]: [usize; 2], interrupt: &Interrupt, log: &Log) -> Fit {
+    fn fit(&self, done: usize, epochs: usize, interrupt: &Interrupt, log: &Log) -> Fit {
         let (step, log) = (interrupt.clone(), log.clone());
         let fit = Fit::new().epochs(epochs).on_step(move |_, _| step.flow()).on_epoch(
             move |number, epoch| {

@@ -35,7 +35,7 @@ impl Train {
             model.history().len(),
             model.history().iter().map(|epoch| numbers(epoch, unit)).collect(),
         );
-        fit = report(fit, &log, [chosen.before.report, chosen.epochs], unit);
+        fit = report(fit, &log, chosen.before.report, chosen.epochs, unit);
         if let Some(path) = &self.out {
             fit = fit.checkpoint(path);
         }
@@ -143,7 +143,7 @@ impl Train {
 
 /// Reports each epoch as it ends, numbered after those before; losses in the unit of the targets,
 /// where `unit` is the size of one encoded unit.
-fn report(fit: Fit, log: &Log, [before, epochs]: [usize; 2], unit: f64) -> Fit {
+fn report(fit: Fit, log: &Log, before: usize, epochs: usize, unit: f64) -> Fit {
     let log = log.clone();
     fit.on_epoch(move |number, epoch| {
         // On other rows a new training run begins and counts from 1.

@@ -11,7 +11,7 @@ use crate::nn::graph::fuse;
 use crate::nn::graph::gpu;
 use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::graph::op::{Entry, Example, Precision};
-use crate::nn::graph::plan::{Plan, Request, Tensor};
+use crate::nn::graph::plan::{BatchRows, Plan, Request, Tensor};
 use crate::nn::graph::tests::scale::Scale;
 use crate::nn::graph::tests::sum::Sum;
 use crate::nn::layers::{Dense, Layer};
@@ -87,7 +87,7 @@ impl Case {
         let (own, table) = all.split_at(graph.length);
         let weights = Weights { all: own, table, ids: &self.ids };
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, false));
-        walk.begin(graph, request, [ROWS, chunk]);
+        walk.begin(graph, request, BatchRows { rows: ROWS, chunk });
         walk.nan_value();
         let x = walk
             .tensor_mut(Tensor::Value(0), if request.input_elsewhere { 0 } else { self.x.len() });
@@ -134,8 +134,14 @@ impl Case {
         let weights = gpu::Weights { all: &all, gradients: &gradients, table: Some(&table_rows) };
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, true));
         let mut recorder = Recorder::new(device);
-        let walk =
-            gpu::GpuWalk::new(&mut recorder, graph, weights, request, [ROWS, chunk]).unwrap();
+        let walk = gpu::GpuWalk::new(
+            &mut recorder,
+            graph,
+            weights,
+            request,
+            BatchRows { rows: ROWS, chunk },
+        )
+        .unwrap();
         for slot in walk.slots() {
             device.queue().write_buffer(
                 slot,

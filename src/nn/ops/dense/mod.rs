@@ -22,7 +22,7 @@ use crate::nn::graph::op::{
     ParameterSpec, Penalties, Saves, Shape,
 };
 use crate::nn::layers::initializer::Initializer;
-use crate::nn::ops::activation::backward_in_place;
+use crate::nn::ops::activation::{ActivationBuffers, backward_in_place};
 use crate::nn::ops::matmul::Params;
 use crate::runtime::recorder::Recorder;
 
@@ -151,12 +151,12 @@ impl Op for Dense {
         let (x, weight, grad_sums) = (io.inputs[0], &io.parameters.ranges[0], io.grad_output);
         if let Some(activation) = self.own_derivative() {
             let elements = io.rows * self.units;
-            backward_in_place(
-                recorder,
-                activation,
-                elements,
-                [io.saved, io.output.buffer, grad_sums],
-            )?;
+            let buffers = ActivationBuffers {
+                input: io.saved,
+                output: io.output.buffer,
+                gradient: grad_sums,
+            };
+            backward_in_place(recorder, activation, elements, buffers)?;
         }
         let (rows, units, inputs, ones) =
             (io.rows as u32, self.units as u32, x.width as u32, u32::from(self.bias));

@@ -34,14 +34,27 @@ pub(crate) struct ClipParams {
     pub reserved: u32,
 }
 
-/// The commands that leave in `factor[0]` what the optimizer multiplies the gradient with, so that its norm is `limit` at the most;
-/// NaN, and one more in `not_finite[0]`, where it is not finite.
-pub(crate) fn clip(
-    gpu: &Gpu,
-    [limit, epsilon]: [f64; 2],
-    [length, spans]: [usize; 2],
-    [table, parameters, gradients, factor, not_finite]: [&wgpu::Buffer; 5],
-) -> Result<[Command; 2]> {
+/// Input of [`clip`]: the limit of a global norm, and the buffers that it reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GlobalNorm<'a> {
+    pub limit: f64,
+    pub epsilon: f64,
+    /// Number of elements of the gradients.
+    pub length: usize,
+    /// Number of parameter spans in `table`.
+    pub spans: usize,
+    pub table: &'a wgpu::Buffer,
+    pub parameters: &'a wgpu::Buffer,
+    pub gradients: &'a wgpu::Buffer,
+    pub factor: &'a wgpu::Buffer,
+    pub not_finite: &'a wgpu::Buffer,
+}
+
+/// Commands that write to `factor[0]` the factor that scales the gradient to a norm of at most
+/// `limit`. If the norm is not finite, the factor is NaN and `not_finite[0]` is incremented.
+pub(crate) fn clip(gpu: &Gpu, norm: &GlobalNorm) -> Result<[Command; 2]> {
+    let GlobalNorm { limit, epsilon, length, spans, .. } = *norm;
+    let GlobalNorm { table, parameters, gradients, factor, not_finite, .. } = *norm;
     let lanes = summing_lanes(gpu);
     // 4096 elements for a workgroup keep several loads of a lane in flight; a thousand partial sums at the most.
     let block = length.div_ceil(1024).max(4096).next_multiple_of(lanes as usize);
@@ -129,13 +142,22 @@ impl Maker<'_> {
         let GradientTransform { spans, clip, skip_non_finite } = self.update.gradient_transform;
         let Buffers { spans: table, parameters, gradients, not_finite, .. } = *self.buffers;
         let global = match clip {
-            Some(Clip::GlobalNorm { limit, epsilon }) => Some([limit, epsilon]),
-            _ => skip_non_finite.then_some([ANY, 0.0]),
+            Some(Clip::GlobalNorm { limit, epsilon }) => Some((limit, epsilon)),
+            _ => skip_non_finite.then_some((ANY, 0.0)),
         };
-        if let Some(limit) = global {
-            let lengths = [self.update.length, spans.len()];
-            let buffers = [table, parameters, gradients, &self.factors, not_finite];
-            let commands = self::clip(self.gpu, limit, lengths, buffers)?;
+        if let Some((limit, epsilon)) = global {
+            let norm = GlobalNorm {
+                limit,
+                epsilon,
+                length: self.update.length,
+                spans: spans.len(),
+                table,
+                parameters,
+                gradients,
+                factor: &self.factors,
+                not_finite,
+            };
+            let commands = self::clip(self.gpu, &norm)?;
             self.fixed(commands);
         }
         if let Some(Clip::Norm(_)) = clip {

@@ -71,7 +71,8 @@ impl Maker<'_> {
         for (number, span) in self.update.gradient_transform.spans.iter().enumerate() {
             if span.columns > 0 {
                 let [rows, columns] = span.shape(span.end - start - span.padding);
-                self.orthogonalize_one(newton_schulz, [rows, columns, start], (number, &norms))?;
+                let matrix = Matrix { rows, columns, start, number };
+                self.orthogonalize_one(newton_schulz, &matrix, &norms)?;
             }
             start = span.end;
         }
@@ -81,8 +82,8 @@ impl Maker<'_> {
     fn orthogonalize_one(
         &mut self,
         newton_schulz: &NewtonSchulz,
-        [rows, columns, start]: [usize; 3],
-        (number, norms): (usize, &wgpu::Buffer),
+        &Matrix { rows, columns, start, number }: &Matrix,
+        norms: &wgpu::Buffer,
     ) -> Result<()> {
         let gpu = self.gpu;
         let matrix = self.buffers.gradients;
@@ -162,6 +163,16 @@ impl Maker<'_> {
 /// Total rows and columns of all matrices.
 pub(crate) fn lines(spans: &[ParameterSpan]) -> usize {
     span_words(spans).last().map_or(0, |&lines| lines as usize)
+}
+
+/// A matrix among the parameters.
+struct Matrix {
+    rows: usize,
+    columns: usize,
+    /// Its first element in the buffer of all parameters.
+    start: usize,
+    /// The number of its parameter span: the place of its norm.
+    number: usize,
 }
 
 #[repr(C)]

@@ -8,7 +8,9 @@ use crate::nn::optimizers::clip::Clip;
 use crate::nn::optimizers::span::ParameterSpan;
 use crate::nn::optimizers::step::GradientTransform;
 use crate::nn::optimizers::update::job::{OptimizerParams, Update};
-use crate::nn::optimizers::update::maker::{AverageParams, ClipParams, NormParams, clip};
+use crate::nn::optimizers::update::maker::{
+    AverageParams, ClipParams, GlobalNorm, NormParams, clip,
+};
 use crate::nn::optimizers::update::per_tensor::CombineParams;
 use crate::nn::optimizers::update::programs::{
     average_program, clip_program, combine_program, norm_program, optimizer_program,
@@ -115,9 +117,18 @@ fn counted_factor_on(
     let table = gpu.upload("spans", if words.is_empty() { &[0; 8] } else { &words[..] }).unwrap();
     let [w, g] = values.map(|values| gpu.upload("values", values).unwrap());
     let factor = gpu.buffer("factor", 4).unwrap();
-    let lengths = [values[1].len(), spans.len()];
-    let commands =
-        clip(gpu, [limit, 1e-6], lengths, [&table, &w, &g, &factor, not_finite]).unwrap();
+    let norm = GlobalNorm {
+        limit,
+        epsilon: 1e-6,
+        length: values[1].len(),
+        spans: spans.len(),
+        table: &table,
+        parameters: &w,
+        gradients: &g,
+        factor: &factor,
+        not_finite,
+    };
+    let commands = clip(gpu, &norm).unwrap();
     gpu.submit(&commands).unwrap();
     pollster::block_on(gpu.download(&factor, 0, 1)).unwrap()[0]
 }

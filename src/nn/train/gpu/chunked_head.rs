@@ -125,18 +125,19 @@ impl GpuEngine {
         let (kernel, parts) = templates::launch::kernel_commands(gpu, loss, &job, &buffers)?;
         planning.recorder.extend(kernel);
         if let Some(metric) = training_spec.metric {
-            let sizes =
-                [chunk.rows.len(), self.graph.outputs(), parts.length].map(|size| size as u32);
-            let thresholds = [metric.threshold, metric.truth_threshold];
-            let judged = [&buffers.predictions, &chunk.targets, &buffers.values];
-            planning.recorder.extend([metrics::correct(
-                gpu,
-                sizes,
-                data.labels,
-                loss.ignored(),
-                thresholds,
-                judged,
-            )?]);
+            let job = metrics::Correctness {
+                rows: chunk.rows.len(),
+                columns: self.graph.outputs(),
+                offset: parts.length,
+                labels: data.labels,
+                ignored: loss.ignored(),
+                threshold: metric.threshold,
+                truth_threshold: metric.truth_threshold,
+                predictions: &buffers.predictions,
+                targets: &chunk.targets,
+                parts: &buffers.values,
+            };
+            planning.recorder.extend([metrics::correct(gpu, &job)?]);
         }
         Ok((buffers.values, parts.length))
     }

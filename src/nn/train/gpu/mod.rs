@@ -120,7 +120,7 @@ impl GpuEngine {
             let now = &batches[done..(done + self.at_once).min(batches.len())];
             let before = running.take();
             if !now.is_empty() {
-                self.submit(data, (training_spec, &described), now, kind, half)?;
+                self.submit(data, training_spec, &described, now, kind, half)?;
                 let reading =
                     self.gpu.begin_download(&self.ring, half * 2 * MOST_AT_ONCE, 2 * now.len())?;
                 running = Some((reading, now.len()));
@@ -193,7 +193,8 @@ impl GpuEngine {
     fn submit(
         &mut self,
         data: usize,
-        (training_spec, described): (&TrainingSpec, &Arc<str>),
+        training_spec: &TrainingSpec,
+        described: &Arc<str>,
         batches: &[Batch],
         kind: Kind,
         half: usize,

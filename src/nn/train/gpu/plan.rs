@@ -2,7 +2,7 @@
 
 use crate::nn::embedding::kernels::Sizes;
 use crate::nn::graph::gpu::{GpuWalk, Weights};
-use crate::nn::graph::plan::{Request, Tensor};
+use crate::nn::graph::plan::{BatchRows, Request, Tensor};
 use crate::nn::ops::gather::GatherParams;
 use crate::nn::ops::metrics::SummaryParams;
 use crate::nn::ops::{gather, metrics};
@@ -10,7 +10,7 @@ use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::job::Update;
 use crate::nn::train::engine::TrainingSpec;
 use crate::nn::train::gpu::state::{Data, Gather, GpuEngine, Key, Kind, MOST_AT_ONCE, Part, Plan};
-use crate::nn::train::gpu::table::Table;
+use crate::nn::train::gpu::table::{Table, TableBuffers};
 use crate::runtime::kernel::Slice;
 use crate::runtime::recorder::{Recorder, UNIFORM_STRIDE};
 use crate::templates::job::{Buffers, Divisor, Job, Per};
@@ -87,7 +87,7 @@ impl GpuEngine {
             Some(_) => chunk_rows(rows, self.graph.outputs(), MOST_BYTES.min(binding)),
             None => rows,
         };
-        let mut planning = self.begin(key, [rows, chunk])?;
+        let mut planning = self.begin(key, BatchRows { rows, chunk })?;
         self.gather_batch(&mut planning)?;
         let ahead = planning.nodes - usize::from(chunk < rows);
         planning.walk.forward(&mut planning.recorder, 0..ahead)?;
@@ -112,7 +112,8 @@ impl GpuEngine {
     }
 
     /// Allocates the buffers for a batch of `rows` rows, and `chunk` rows at a time in the head.
-    fn begin<'a>(&'a self, key: &'a Key, [rows, chunk]: [usize; 2]) -> Result<Planning<'a>> {
+    fn begin<'a>(&'a self, key: &'a Key, batch: BatchRows) -> Result<Planning<'a>> {
+        let BatchRows { rows, chunk } = batch;
         let data = self.known(key.data)?;
         let mut recorder = Recorder::new(&self.gpu);
         let request = Request {
@@ -126,7 +127,7 @@ impl GpuEngine {
         let graph = if request.chunked { &self.chunked } else { &self.fused };
         let table = self.table.as_ref().map(Table::rows);
         let weights = Weights { all: &self.parameters, gradients: &self.gradients, table };
-        let walk = GpuWalk::new(&mut recorder, graph, weights, request, [rows, chunk])?;
+        let walk = GpuWalk::new(&mut recorder, graph, weights, request, batch)?;
         let targets = recorder.buffer("targets of a batch", rows * data.target_width.max(1))?;
         let has_weights = request.scores && !data.weights.is_empty();
         let weights =
@@ -139,13 +140,13 @@ impl GpuEngine {
     fn gather_batch(&self, planning: &mut Planning) -> Result<()> {
         let (data, scores) = (planning.data, planning.key.kind != Kind::Predict);
         let x = planning.tensor(Tensor::Value(0))?;
-        self.gather(planning, &data.features, (self.graph.inputs(), 0.0), &x)?;
+        self.gather(planning, &data.features, self.graph.inputs(), 0.0, &x)?;
         if scores {
             let targets = planning.targets.clone();
-            self.gather(planning, &data.targets, (data.target_width, -1.0), &targets)?;
+            self.gather(planning, &data.targets, data.target_width, -1.0, &targets)?;
         }
         match planning.weights.clone() {
-            Some(weights) => self.gather(planning, &data.weights, (1, 0.0), &weights),
+            Some(weights) => self.gather(planning, &data.weights, 1, 0.0, &weights),
             None => Ok(()),
         }
     }
@@ -155,7 +156,8 @@ impl GpuEngine {
         &self,
         planning: &mut Planning,
         parts: &[Part],
-        (width, padding): (usize, f32),
+        width: usize,
+        padding: f32,
         batch: &wgpu::Buffer,
     ) -> Result<()> {
         let (gpu, key) = (&self.gpu, planning.key);
@@ -215,17 +217,19 @@ impl GpuEngine {
         let (kernel, parts) = templates::launch::kernel_commands(gpu, loss, &job, &buffers)?;
         planning.recorder.extend(kernel);
         if let Some(metric) = training_spec.metric {
-            let sizes = [key.rows as u32, self.graph.outputs() as u32, parts.length as u32];
-            let thresholds = [metric.threshold, metric.truth_threshold];
-            let judged = [&buffers.predictions, &buffers.targets, &buffers.values];
-            planning.recorder.extend([metrics::correct(
-                gpu,
-                sizes,
-                data.labels,
-                loss.ignored(),
-                thresholds,
-                judged,
-            )?]);
+            let job = metrics::Correctness {
+                rows: key.rows,
+                columns: self.graph.outputs(),
+                offset: parts.length,
+                labels: data.labels,
+                ignored: loss.ignored(),
+                threshold: metric.threshold,
+                truth_threshold: metric.truth_threshold,
+                predictions: &buffers.predictions,
+                targets: &buffers.targets,
+                parts: &buffers.values,
+            };
+            planning.recorder.extend([metrics::correct(gpu, &job)?]);
         }
         let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
         Ok(Joined { values: buffers.values, parts: parts.length, judged, rows: key.rows })
@@ -286,8 +290,8 @@ impl GpuEngine {
         let (ids, gradient) =
             (planning.tensor(Tensor::Value(0))?, planning.tensor(Tensor::Gradient(node + 1))?);
         let (uniforms, rows) = (self.uniforms()?, planning.rows);
-        let (mut moved, first) =
-            table.update(&*training_spec.optimizer, rows, [&ids, &gradient], &uniforms)?;
+        let buffers = TableBuffers { ids: &ids, gradients: &gradient, uniform: &uniforms };
+        let (mut moved, first) = table.update(&*training_spec.optimizer, rows, buffers)?;
         let stepped = moved.split_off(first);
         planning.recorder.extend(moved);
         planning.recorder.extend_stepped(stepped);

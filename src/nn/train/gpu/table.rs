@@ -22,6 +22,16 @@ pub(crate) struct Table {
     remembered: Vec<wgpu::Buffer>,
 }
 
+/// The buffers of a step on the rows in a batch's ids.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TableBuffers<'a> {
+    pub ids: &'a wgpu::Buffer,
+    /// The gradient of each gathered row.
+    pub gradients: &'a wgpu::Buffer,
+    /// The step's parameters.
+    pub uniform: &'a wgpu::Buffer,
+}
+
 impl Table {
     pub fn new(gpu: &Gpu, embedding: Embedding) -> Result<Self> {
         let rows = gpu.buffer("an embedding", embedding.length())?;
@@ -87,9 +97,9 @@ impl Table {
         &self,
         optimizer: &dyn Optimizer,
         rows: usize,
-        [ids, gradients]: [&wgpu::Buffer; 2],
-        uniform: &wgpu::Buffer,
+        buffers: TableBuffers,
     ) -> Result<(Vec<Command>, usize)> {
+        let TableBuffers { ids, gradients, uniform } = buffers;
         let sizes = self.sizes(rows);
         let job = RowStep {
             sizes,

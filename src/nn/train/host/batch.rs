@@ -34,6 +34,20 @@ struct Padded<R> {
     gradient: Vec<R>,
 }
 
+/// Predicted rows of a batch, and where their gradient is written.
+pub(crate) struct LossRows<'a, R> {
+    /// 1 ÷ the divisor of the mean.
+    pub factor: f64,
+    /// The batch's row that is the first of `predictions`.
+    pub first: usize,
+    pub has_labels: bool,
+    pub columns: usize,
+    /// Weight of the positive side of each column; empty if all are 1.
+    pub positive: &'a [R],
+    pub predictions: &'a [R],
+    pub gradient: &'a mut [R],
+}
+
 impl<R: CpuReal> HostBatch<R> {
     /// 1 ÷ the divisor of the mean over the batch.
     pub fn factor(
@@ -51,17 +65,13 @@ impl<R: CpuReal> HostBatch<R> {
         if kept == 0 { 0.0 } else { 1.0 / kept as f64 }
     }
 
-    /// The loss of the predicted rows, the first of which is row `first` of the batch; writes their
-    /// gradient.
+    /// The loss of predicted rows; writes their gradient.
     pub fn loss_of_rows(
         &mut self,
         training_spec: &TrainingSpec,
-        (factor, first): (f64, usize),
-        has_labels: bool,
-        columns: usize,
-        positive: &[R],
-        (predictions, gradient): (&[R], &mut [R]),
+        rows: LossRows<'_, R>,
     ) -> Result<Outcome> {
+        let LossRows { factor, first, has_labels, columns, positive, predictions, gradient } = rows;
         let (count, ignored) = (predictions.len() / columns, training_spec.loss.ignored());
         let labels = if has_labels { &self.labels[first..][..count] } else { &[] };
         let dense =
@@ -125,7 +135,8 @@ impl<R: CpuReal> HostBatch<R> {
         training_spec: &TrainingSpec,
         batch: &Batch,
         lists: &Lists,
-        (scores, grad_scores): (&[R], &mut [R]),
+        scores: &[R],
+        grad_scores: &mut [R],
     ) -> Result<Outcome> {
         let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
         let columns = sizes.iter().copied().max().unwrap_or(0);

@@ -15,12 +15,12 @@ use crate::nn::graph::cpu::{CpuWalk, Weights};
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Precision;
-use crate::nn::graph::plan::{Request, Tensor};
+use crate::nn::graph::plan::{BatchRows, Request, Tensor};
 use crate::nn::train::batched_engine::Shares;
 use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
 };
-use crate::nn::train::host::batch::HostBatch;
+use crate::nn::train::host::batch::{HostBatch, LossRows};
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 use crate::templates::precision::CpuReal;
 
@@ -63,6 +63,14 @@ pub(crate) struct Data<R> {
     weights: Vec<R>,
     /// Positive-class weights of the outputs; empty if all are 1.
     positive: Vec<R>,
+}
+
+/// A batch that goes through the chunked head.
+struct ChunkedHead<'a, R> {
+    graph: &'a Graph,
+    walk: &'a mut CpuWalk<R>,
+    gradients: &'a mut [R],
+    sizes: BatchRows,
 }
 
 impl<R: CpuReal + Precision> CpuEngine<R> {
@@ -153,33 +161,32 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let rows = Self::rows_of(&data, batch);
         let chunk = chunk_rows(rows, self.graph.outputs(), MOST_BYTES_ON_CPU);
         if training_spec.chunked_head && chunk < rows {
-            return self.through_chunked_head(training_spec, batch, &data, [rows, chunk], learns);
+            let sizes = BatchRows { rows, chunk };
+            return self.through_chunked_head(training_spec, batch, &data, sizes, learns);
         }
         let request = self.request(true, learns, false);
-        self.walk.begin(&self.graph, request, [rows, rows]);
+        self.walk.begin(&self.graph, request, BatchRows::whole(rows));
         self.gather(&data, batch, rows);
         let (nodes, columns) = (0..self.graph.nodes.len(), self.graph.outputs());
         let mut walk = take(&mut self.walk);
         let done = walk.forward(&self.graph, self.weights(), nodes.clone());
-        let tensors = (Tensor::Value(nodes.end), Tensor::Gradient(nodes.end));
-        let outcome =
-            walk.with_both(tensors, rows * columns, |predictions, gradient| match &data.lists {
-                Some(lists) => {
-                    self.batch.loss_of_lists(training_spec, batch, lists, (predictions, gradient))
-                }
-                None => {
-                    let factor = self.batch.factor(training_spec, batch, data.has_ignored, columns);
-                    let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
-                    self.batch.loss_of_rows(
-                        training_spec,
-                        (factor, 0),
-                        has_labels,
-                        columns,
-                        &data.positive,
-                        tensors,
-                    )
-                }
-            });
+        let (read, written) = (Tensor::Value(nodes.end), Tensor::Gradient(nodes.end));
+        let outcome = walk.with_both(read, written, rows * columns, |predictions, gradient| {
+            if let Some(lists) = &data.lists {
+                let all = &mut self.batch;
+                return all.loss_of_lists(training_spec, batch, lists, predictions, gradient);
+            }
+            let rows = LossRows {
+                factor: self.batch.factor(training_spec, batch, data.has_ignored, columns),
+                first: 0,
+                has_labels: data.has_labels,
+                columns,
+                positive: &data.positive,
+                predictions,
+                gradient,
+            };
+            self.batch.loss_of_rows(training_spec, rows)
+        });
         let mut gradients = take(&mut self.gradients);
         let back = done.and_then(|()| match learns {
             true => {
@@ -199,25 +206,19 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         training_spec: &TrainingSpec,
         batch: &Batch,
         data: &Data<R>,
-        [rows, chunk]: [usize; 2],
+        sizes: BatchRows,
         learns: bool,
     ) -> Result<Outcome> {
         if self.head.is_none() {
             self.head = fuse::chunked_head(&self.graph)?.map(Arc::new);
         }
         let request = self.request(true, learns, true);
-        self.walk.begin(&self.graph, request, [rows, chunk]);
-        self.gather(data, batch, rows);
+        self.walk.begin(&self.graph, request, sizes);
+        self.gather(data, batch, sizes.rows);
         let graph = self.head.as_ref().unwrap_or(&self.graph).clone();
         let (mut walk, mut gradients) = (take(&mut self.walk), take(&mut self.gradients));
-        let outcome = self.chunks(
-            training_spec,
-            batch,
-            data,
-            [rows, chunk],
-            learns,
-            (&graph, &mut walk, &mut gradients),
-        );
+        let head = ChunkedHead { graph: &graph, walk: &mut walk, gradients: &mut gradients, sizes };
+        let outcome = self.chunks(training_spec, batch, data, head, learns);
         (self.walk, self.gradients) = (walk, gradients);
         outcome
     }
@@ -227,29 +228,32 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         training_spec: &TrainingSpec,
         batch: &Batch,
         data: &Data<R>,
-        [rows, chunk]: [usize; 2],
+        head: ChunkedHead<'_, R>,
         learns: bool,
-        (graph, walk, gradients): (&Graph, &mut CpuWalk<R>, &mut [R]),
     ) -> Result<Outcome> {
+        let ChunkedHead { graph, walk, gradients, sizes: BatchRows { rows, chunk } } = head;
         let (last, columns, mut all) = (graph.nodes.len() - 1, graph.outputs(), Outcome::default());
         walk.forward(graph, self.weights(), 0..last)?;
         let factor = self.batch.factor(training_spec, batch, data.has_ignored, columns);
         for first in (0..rows).step_by(chunk) {
             let part = first..rows.min(first + chunk);
             walk.forward_rows(graph, self.weights(), last, part.clone())?;
-            let tensors = (Tensor::Value(last + 1), Tensor::Gradient(last + 1));
-            let found =
-                walk.with_both(tensors, part.len() * columns, |predictions, gradient| {
-                    let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
-                    self.batch.loss_of_rows(
-                        training_spec,
-                        (factor, first),
-                        has_labels,
+            let (read, written) = (Tensor::Value(last + 1), Tensor::Gradient(last + 1));
+            let elements = part.len() * columns;
+            let found = walk.with_both(read, written, elements, |predictions, gradient| {
+                self.batch.loss_of_rows(
+                    training_spec,
+                    LossRows {
+                        factor,
+                        first,
+                        has_labels: data.has_labels,
                         columns,
-                        &data.positive,
-                        tensors,
-                    )
-                })?;
+                        positive: &data.positive,
+                        predictions,
+                        gradient,
+                    },
+                )
+            })?;
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
                 let adds = batch.accumulate || first > 0;
@@ -479,7 +483,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                 update: None,
             };
             let request = self.request(false, false, false);
-            self.walk.begin(&self.graph, request, [rows, rows]);
+            self.walk.begin(&self.graph, request, BatchRows::whole(rows));
             self.gather(&data, &batch, rows);
             let mut walk = take(&mut self.walk);
             let done = walk.forward(&self.graph, self.weights(), nodes.clone());
