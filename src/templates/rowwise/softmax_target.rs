@@ -126,8 +126,8 @@ fn of_dense<R: Real>(
     R::select(weight == R::ZERO, R::ZERO, weight * found.loss)
 }
 
-/// cross_derivative + rest_derivative P, written so that neither end of the label's probability P loses
-/// digits.
+/// cross_derivative + rest_derivative P, written so that no digits are lost for a label probability
+/// P near 0 or 1.
 #[inline(always)]
 fn d_logit<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
     let near =

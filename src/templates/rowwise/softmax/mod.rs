@@ -214,7 +214,7 @@ fn sum_below(logits: &[f32], maximum: f32) -> f32 {
     fold(sums) as f32
 }
 
-/// The labels, if the targets are plain labels without further options.
+/// The labels, if the targets are labels and no class has a weight or a mask.
 pub(crate) fn plain_labels<'a>(rows: &Rows<'a, f32>) -> Option<&'a [i32]> {
     match rows.targets {
         Targets::Labels(labels) if rows.has_all_classes_alike() => Some(labels),
