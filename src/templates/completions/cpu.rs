@@ -36,8 +36,8 @@ pub struct CompletionsTemplate<'a> {
     pub averages: bool,
 }
 
-/// Name that the fused loss gives to an input of the inner loss. The labels are the inner loss's
-/// `targets`.
+/// Name of an inner loss's input in the fused loss. The inner loss's `targets` is renamed, because
+/// the fused loss's `targets` holds the token labels.
 pub(crate) fn outer_name(inner: &'static str) -> &'static str {
     if inner == "targets" { "desirable" } else { inner }
 }

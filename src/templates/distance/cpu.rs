@@ -13,9 +13,9 @@ use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Sha
 
 /// Kernel template around a loss.
 pub struct DistanceTemplate<'a, L> {
-    /// The loss.
+    /// The loss function.
     pub loss: &'a L,
-    /// Its inputs.
+    /// The loss's inputs.
     pub arguments: &'static [Argument],
 }
 

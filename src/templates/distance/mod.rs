@@ -45,7 +45,7 @@ pub trait Distance: Clone + Send + Sync {
 /// Result of a vector loss for one row.
 #[derive(Clone, Copy, Debug)]
 pub struct DistanceTerms<R> {
-    /// The value.
+    /// Value of the row.
     pub value: R,
     /// Factors of the derivatives.
     pub factors: [R; 4],

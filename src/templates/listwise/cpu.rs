@@ -14,12 +14,13 @@ use crate::templates::rowwise::rows::{Row, Target};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lambda {
-    /// 1.
+    /// Constant weight 1.
     #[default]
     None,
     /// |y_i − y_j|.
     LabelDiff,
-    /// |ΔNDCG|: the change of the normalised discounted cumulative gain if the two items swap places.
+    /// |ΔNDCG|: the change of the normalised discounted cumulative gain if the two items swap
+    /// places.
     Ndcg,
 }
 

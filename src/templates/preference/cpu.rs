@@ -9,9 +9,9 @@ use crate::templates::preference::{Preference, PreferenceTerms};
 
 /// Kernel template around a loss.
 pub struct PreferenceTemplate<'a, L> {
-    /// The loss.
+    /// The loss function.
     pub loss: &'a L,
-    /// Its inputs.
+    /// The loss's inputs.
     pub arguments: &'static [Argument],
 }
 

@@ -12,7 +12,8 @@ pub(crate) struct SoftmaxStatistics<R> {
     pub cross: R,
     /// Σ t p.
     pub probability: R,
-    /// Σ p (1 − t): the probability off the target, accurate even as the target's goes to 1.
+    /// Σ p (1 − t): the probability off the target, accurate even as the target's probability
+    /// approaches 1.
     pub rest: R,
 }
 
@@ -114,7 +115,7 @@ fn of_dense<R: Real>(
     };
     let (cross_derivative, rest_derivative) =
         (scale * weight * found.cross_derivative, scale * weight * found.rest_derivative);
-    // Two differences, each exactly 0 for a single class; differences of larger sums would leave
+    // Two differences, each exactly 0 for a single class. Differences of larger sums would leave
     // rounding errors.
     let is_near = statistics.probability > R::new(0.5);
     for (cell, &t) in gradient.iter_mut().zip(dense) {

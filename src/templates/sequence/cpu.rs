@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// Kernel template around a loss.
 pub struct SequenceTemplate<'a, L> {
-    /// The loss.
+    /// The loss function.
     pub loss: &'a L,
     /// The loss's name, for messages.
     pub name: &'static str,

@@ -31,11 +31,11 @@ pub(crate) const LOWEST: f64 = -1e38;
 
 /// Kernel template around a loss.
 pub struct SimilarityTemplate<'a, L> {
-    /// The loss.
+    /// The loss function.
     pub loss: &'a L,
     /// The loss's name, for messages.
     pub name: &'static str,
-    /// Its inputs.
+    /// The loss's inputs.
     pub arguments: &'static [Argument],
 }
 

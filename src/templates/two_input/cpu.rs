@@ -17,9 +17,9 @@ const PIECE: usize = 1 << 14;
 
 /// Kernel template around a loss.
 pub struct TwoInputTemplate<'a, L> {
-    /// The loss.
+    /// The loss function.
     pub loss: &'a L,
-    /// Its inputs.
+    /// The loss's inputs.
     pub arguments: &'static [Argument],
 }
 
