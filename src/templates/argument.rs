@@ -9,8 +9,8 @@ pub struct Input {
     pub shape: &'static str,
 }
 
-/// An input of a multi-input loss ([`super::Template::Several`]), in the order in which its
-/// template takes them.
+/// An input of a multi-input loss ([`Template::Several`](super::definition::Template::Several)), in
+/// the order in which its template takes them.
 #[derive(Debug)]
 pub struct Argument {
     /// Its name: `anchor`.

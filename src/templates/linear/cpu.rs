@@ -23,8 +23,9 @@ use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::rows::{Rows, Targets, is_ignored};
 use crate::{Error, Result};
 
-/// Maximum size in bytes of the outputs of one chunk. On software Vulkan the case measured below
-/// takes 1.02 times as long as in one chunk with this limit, and 1.11 times with half of it.
+/// Maximum size in bytes of the outputs of one chunk. With this limit the case measured below takes
+/// 1.02 times as long on software Vulkan as in a single chunk, and 1.11 times with half of this
+/// limit.
 pub const MOST_BYTES: u64 = 32 << 20;
 
 /// Maximum size in bytes of the outputs of one chunk on the CPU, where their gradient is stored as
