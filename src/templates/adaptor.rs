@@ -1,9 +1,10 @@
-//! What each kernel template takes from a loss, and the adaptor that gives it.
+//! The functions that each kernel template requires from a loss, and the adaptor that supplies
+//! them.
 
 use crate::runtime::adaptor::{Setting, adaptor_of_members, function};
 use crate::templates::definition::{LossDefinition, OneInput, SeveralInputs, Template};
 
-/// What `templates/rowwise/rowwise.wgsl` takes from a loss.
+/// Names that `templates/rowwise/rowwise.wgsl` requires from a loss.
 const ROWWISE: &[&str] = &[
     "struct Sums",
     "struct Outcome",
@@ -18,7 +19,7 @@ const AUXILIARY: &str = "fn auxiliary(place: u32, row: Row, outcome: Outcome)";
 const ROWWISE_HESSIAN: &str =
     "fn hessian_diagonal(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32>";
 
-/// What `templates/listwise/*.wgsl` take.
+/// Names that `templates/listwise/*.wgsl` require.
 const LISTWISE: &[&str] = &[
     "fn uses_statistics() -> bool",
     "fn initial_statistics() -> vec3<f32>",
@@ -51,11 +52,11 @@ const SIMILARITY: &[&str] = &[
     "fn extra_gradient(candidate: Candidate, outcome: Outcome) -> f32",
 ];
 
-/// What `templates/similarity/triplets.wgsl` takes.
+/// Names that `templates/similarity/triplets.wgsl` requires.
 const TRIPLETS: &[&str] =
     &["fn distance(score: f32) -> f32", "override MARGIN: f32", "override SEMI_HARD: bool"];
 
-/// What the files take that several losses share ([`LossDefinition::helpers`]).
+/// Names required by the files that several losses share ([`LossDefinition::helpers`]).
 const HELPERS: &[(&str, &[&str])] = &[
     (
         "templates/rowwise/softmax_target.wgsl",
@@ -79,7 +80,7 @@ const HELPERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Which of the template's names a loss defines.
+/// The template's names that a loss defines.
 pub(crate) fn interface(loss: &dyn LossDefinition) -> &'static [&'static str] {
     let helper = loss.spec().helpers.first();
     if let Some((_, interface)) =
@@ -97,8 +98,9 @@ pub(crate) fn interface(loss: &dyn LossDefinition) -> &'static [&'static str] {
             TRIPLETS
         }
         Template::Several(SeveralInputs::Similarity(_), _) => SIMILARITY,
-        // A pointwise loss is called with or without the weight of a column: `pointwise`. A lattice is the loss's own kernel; a linear
-        // layer's and the answers' losses run the kernels of the loss inside.
+        // The function of a pointwise loss is called with or without the column weight: see
+        // `pointwise`. A sequence loss has its own lattice kernel. Losses fused with a linear
+        // layer, and losses of completions, run the kernels of their inner loss.
         Template::OneInput(OneInput::Pointwise(_))
         | Template::Several(
             SeveralInputs::Sequence { .. }
@@ -109,12 +111,13 @@ pub(crate) fn interface(loss: &dyn LossDefinition) -> &'static [&'static str] {
     }
 }
 
-/// Whether the function of a pointwise loss takes the weight of the element's column.
+/// True if the function of a pointwise loss takes the weight of the element's column.
 fn takes_column_weight(loss: &dyn LossDefinition) -> bool {
     loss.inputs().iter().any(|input| input.name == "pos_weight")
 }
 
-/// The adaptor of a loss to its template. With `hessian` its second derivatives are written in the gradient's place.
+/// The adaptor between a loss and its template. With `hessian`, the second derivatives are written
+/// in place of the gradient.
 pub(crate) fn adaptor(loss: &dyn LossDefinition, hessian: bool) -> String {
     adaptor_with(loss, hessian, &[])
 }
@@ -159,7 +162,7 @@ fn rowwise(loss: &dyn LossDefinition, hessian: bool) -> String {
          fn written_gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {{ return {written}(row, outcome, cells); }}\n"
     );
     if loss.spec().passes == 1 {
-        // Never called then, and the template has to name it.
+        // Never called with a single pass, but the template refers to it.
         text += "fn restart(sums: Sums) -> Sums { return sums; }\n";
     }
     text

@@ -1,112 +1,116 @@
 //! Inputs of a loss: names, shapes, roles and the domains of their numbers.
 
-/// An optional input of a loss, for people.
+/// An optional input of a loss, described for users.
 #[derive(Debug)]
 pub struct Input {
-    /// The name: `class_weight`.
+    /// Its name: `class_weight`.
     pub name: &'static str,
     /// Its shape in words.
     pub shape: &'static str,
 }
 
-/// An input of a loss of several inputs ([`super::Template::Several`]), in the order in which its frame takes them.
+/// An input of a multi-input loss ([`Template::Several`](super::definition::Template::Several)), in
+/// the order in which its template takes them.
 #[derive(Debug)]
 pub struct Argument {
-    /// The name: `anchor`.
+    /// Its name: `anchor`.
     pub name: &'static str,
     /// Its shape in words.
     pub shape: &'static str,
-    /// What it is to the loss.
+    /// Its role in the loss.
     pub role: Role,
-    /// What its numbers are.
+    /// The domain of its numbers.
     pub domain: Domain,
 }
 
-/// What an input is to a loss of several inputs.
+/// Role of an input of a multi-input loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Role {
-    /// Numbers that must be given; the loss gives a gradient for them.
+    /// Required numbers. The loss computes their gradient.
     Differentiated,
-    /// As `Differentiated`, and may be left out.
+    /// As `Differentiated`, but optional.
     OptionalDifferentiated,
-    /// Numbers that must be given.
+    /// Required numbers without a gradient.
     Fixed,
-    /// Numbers that may be left out.
+    /// Optional numbers without a gradient.
     Optional,
-    /// Whole numbers that must be given: labels, lengths.
+    /// Required integers: labels, lengths.
     Integers,
 }
 
 impl Role {
-    /// Whether the loss gives a gradient for it.
+    /// True if the loss computes its gradient.
     pub fn is_differentiated(self) -> bool {
         matches!(self, Role::Differentiated | Role::OptionalDifferentiated)
     }
 
-    /// Whether it may be left out.
+    /// True if it is optional.
     pub fn is_optional(self) -> bool {
         matches!(self, Role::OptionalDifferentiated | Role::Optional)
     }
 
-    /// Whether it holds whole numbers.
+    /// True if it holds integers.
     pub fn is_integers(self) -> bool {
         self == Role::Integers
     }
 }
 
-/// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.
+/// Domain of an input's numbers. Checked where the values are visible to the host; the tests draw
+/// their inputs from it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Domain {
     /// Any number.
     Real,
-    /// Any number, of which the exponential is taken: that is ∞ in f32 from 88.8 on.
+    /// Any number. The loss takes its exponential, which overflows to ∞ in f32 from 88.8 on.
     Exponent,
-    /// Any numbers, of which the softmax of each row is what counts.
+    /// Any numbers. Only the softmax of each row matters.
     Logits,
-    /// Above 0.
+    /// Greater than 0.
     Positive,
-    /// From 0 on.
+    /// Greater than or equal to 0.
     NonNegative,
-    /// From 0 on; near 0 the loss takes another number in its place, where no derivative can be checked.
+    /// Greater than or equal to 0. Near 0 the loss substitutes another number, so no derivative can
+    /// be checked there.
     Variance,
     /// −1 or +1.
     Sign,
     /// 0 or 1.
     ZeroOne,
-    /// From −1 to 1.
+    /// In [−1, 1].
     Cosine,
-    /// From 0 to 1.
+    /// In [0, 1].
     Probability,
-    /// Logarithms of probabilities that add up to 1 in each row.
+    /// Logarithms of probabilities that sum to 1 in each row.
     LogDistribution,
-    /// The logarithm of a probability: 0 or below.
+    /// The logarithm of a probability: at most 0.
     LogProbability,
-    /// Not negative; a distribution in each row.
+    /// Non-negative; a distribution in each row.
     Distribution,
-    /// A class label for each row, or a distribution in each row.
+    /// One class label per row, or one distribution per row.
     Class,
-    /// A class label for each row.
+    /// One class label per row.
     Label,
-    /// How relevant each item of a list is, from 0 on; below 0 it is padding.
+    /// Relevance of each item of a list, at least 0. Negative values mark padding.
     Relevance,
-    /// As `Relevance`, of which 2 to the power is taken: up to 100.
+    /// As `Relevance`, at most 100, because the loss computes 2 to its power.
     Grade,
-    /// Several classes for each row, as numbers: [rows, classes], a row's list ended by its first −1.
+    /// Several classes per row, as numbers of shape [rows, classes]. The list of a row ends at its
+    /// first −1.
     ClassList,
 }
 
 impl Domain {
-    /// Whether targets of this kind may be labels.
+    /// True if targets of this domain may be labels.
     pub fn takes_labels(self) -> bool {
         matches!(self, Domain::Class | Domain::Label)
     }
 
-    /// Whether targets of this kind may be numbers, as many as predictions.
+    /// True if targets of this domain may be dense: as many numbers as there are predictions.
     pub fn takes_dense(self) -> bool {
         self != Domain::Label
     }
 
-    /// Whether a target below 0 takes its item out of the list.
+    /// True if a negative target excludes its item from the list.
     pub fn pads(self) -> bool {
         matches!(self, Domain::Relevance | Domain::Grade)
     }

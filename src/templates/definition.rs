@@ -1,4 +1,4 @@
-//! What a loss is to everything else.
+//! The interface of a loss to the rest of the crate.
 
 use std::fmt::Debug;
 
@@ -22,125 +22,129 @@ use crate::templates::two_input::TwoInput;
 use crate::templates::two_input::cpu::TwoInputTemplate;
 use crate::{Error, Result};
 
-/// A loss with its options: what all else holds it by. Object-safe: the lists, the models and the command hold
-/// `dyn LossDefinition`.
+/// A loss with its options. Object-safe: the lists, the models and the command hold `dyn
+/// LossDefinition`.
 pub trait LossDefinition: Debug + Send + Sync {
     /// Its entry in the list: name, formula, options, shader.
     fn entry(&self) -> &'static Entry<dyn LossDefinition>;
 
-    /// The options as JSON, in the form that [`crate::losses::from_name`] takes.
+    /// The options as JSON, in the form that [`crate::losses::from_name`] accepts.
     fn options(&self) -> Value;
 
-    /// The template that runs it, its inputs and its means, with these options.
+    /// The template that runs the loss, its inputs and its normalizer, for these options.
     fn spec(&self) -> Spec<'_>;
 
-    /// The options as the shader's `override`s see them.
+    /// The options as values of the shader's `override` constants.
     fn constants(&self) -> Vec<(&'static str, f64)> {
         Vec::new()
     }
 
-    /// Whether the options are in their domains.
+    /// Checks that the options are in their domains.
     ///
     /// # Errors
-    /// [`Error::Option`] for the first that is not.
+    /// [`Error::Option`] for the first option out of its domain.
     fn check(&self) -> Result<()> {
         Ok(())
     }
 }
 
-/// Everything that a loss states about itself besides its formula. Made by the constructor of its template; what differs
-/// from there is set by name: `Spec { hessian_diagonal: true, ..Spec::pointwise(self) }`.
+/// Everything that a loss declares except its formula. Created by the constructor of its template;
+/// fields that differ are set by name: `Spec { hessian_diagonal: true, ..Spec::pointwise(self) }`.
 pub struct Spec<'a> {
     /// The template that runs the loss.
     pub template: Template<'a>,
-    /// What the predictions are.
+    /// Domain of the predictions.
     pub predictions: Domain,
-    /// What the targets are.
+    /// Domain of the targets.
     pub targets: Domain,
     /// Inputs beyond `predictions`, `targets`, `weight` and `mask`.
     pub inputs: &'static [Input],
-    /// All inputs of a loss of several inputs; empty for one of predictions and targets.
+    /// All inputs of a multi-input loss. Empty for a loss of predictions and targets.
     pub arguments: &'static [Argument],
-    /// The loss of the outputs of a linear layer, or of completions' log-probabilities under it, if this one is fused
-    /// with the layer.
+    /// The inner loss, if this loss is fused with a linear layer: the loss of the layer's outputs,
+    /// or of the log-probabilities of completions.
     pub inner: Option<&'a dyn LossDefinition>,
-    /// Labels that leave their row out.
+    /// Labels that exclude their row (`ignore_index`).
     pub ignored: &'a [i64],
-    /// What `mean` divides by.
+    /// Normalizer of the reduction `mean`.
     pub mean: Mean,
-    /// How many classes a label may name beyond the columns of the predictions.
+    /// Number of classes that a label may name beyond the columns of the predictions.
     pub extra_classes: usize,
-    /// Whether it hands back [`crate::Auxiliaries`] when asked.
+    /// True if the loss returns [`crate::Auxiliaries`] on request.
     pub auxiliary: bool,
-    /// Whether it has the diagonal of its Hessian, which [`crate::Inputs::hessian`] asks for.
+    /// True if the loss has a hessian diagonal, requested by [`crate::Inputs::hessian`].
     pub hessian_diagonal: bool,
-    /// How often the row-wise template folds a row: more than once where a threshold is sought.
+    /// Number of passes in which the row-wise template folds a row. More than one if the loss
+    /// searches for a threshold.
     pub passes: u32,
-    /// Whether the derivative by a cell of a row depends on that cell alone: the row-wise template then writes it as it
-    /// folds.
+    /// True if the derivative with respect to a cell of a row depends on that cell alone. The
+    /// row-wise template then writes it during the fold.
     pub separable: bool,
-    /// Shader files that its own is linked with: what several losses fold alike.
+    /// Shader files that are linked with the loss's own: folds that several losses share.
     pub helpers: &'static [File],
 }
 
-/// What `mean` divides by.
+/// Normalizer of the reduction `mean`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Mean {
     /// The number of values.
     #[default]
     OverValues,
-    /// The number of elements though there is a value for each row, as PyTorch does for some.
+    /// The number of elements, although there is one value per row. PyTorch does this for some
+    /// losses.
     OverElements,
-    /// The sum of the class weights of the labels, as PyTorch does for some.
+    /// The sum of the class weights of the labels. PyTorch does this for some losses.
     OverClassWeights,
     /// The number of pairs of items whose targets differ, over all lists.
     OverPairs,
 }
 
-/// The template that runs a loss, with the loss as it calls it.
+/// The template that runs a loss, with the loss as the template calls it.
 pub enum Template<'a> {
     /// Predictions and targets.
     OneInput(OneInput<'a>),
-    /// Several inputs, named by [`Spec::arguments`]: the kernel that takes them, and the same on the CPU.
+    /// Several inputs, named by [`Spec::arguments`]: the GPU kernel and its CPU implementation.
     Several(SeveralInputs, Box<dyn MultiInputCpu + 'a>),
 }
 
-/// The templates of losses of predictions and targets.
+/// Templates of losses of predictions and targets.
 #[derive(Clone, Copy)]
 pub enum OneInput<'a> {
-    /// One value for each element.
+    /// One value per element.
     Pointwise(&'a dyn PointwiseCpu),
-    /// One value for each row.
+    /// One value per row.
     Rowwise(&'a dyn RowwiseCpu),
-    /// One value for each list, where an item's derivative needs all the others. On the CPU a list is a row.
+    /// One value per list. The derivative of an item depends on all other items. On the CPU a list
+    /// is a row.
     Listwise(&'a dyn RowwiseCpu),
 }
 
-/// The templates of losses of several inputs.
+/// Templates of multi-input losses.
 #[derive(Clone, Copy, Debug)]
 pub enum SeveralInputs {
-    /// Two numbers for each value, and perhaps a truth.
+    /// Two numbers per value, and an optional target.
     TwoInput,
-    /// Rows of logits in time, and labels whose places in time are not known.
+    /// Rows of logits over time, and labels whose positions in time are unknown.
     Sequence {
-        /// The class that stands for no label.
+        /// The class that represents no label.
         blank: usize,
     },
-    /// Two or three vectors for each value, and perhaps a truth.
+    /// Two or three vectors per value, and an optional target.
     Distance,
-    /// The inputs of a linear layer, its weights and its bias, and the targets of its outputs.
+    /// The inputs, weights and bias of a linear layer, and the targets of its outputs.
     Linear,
-    /// The inputs of a linear layer whose outputs are the logits of answers' tokens, and what a loss of the answers'
-    /// log-probabilities takes besides.
+    /// The inputs of a linear layer whose outputs are the logits of completion tokens, and the
+    /// remaining inputs of a loss of the completions' log-probabilities.
     Completions {
         /// The loss of each token: its negative log-probability.
         tokens: &'static dyn LossDefinition,
-        /// Whether an answer's log-probability is the mean over its tokens, not the sum.
+        /// True if the log-probability of a completion is the mean over its tokens, false if it is
+        /// the sum.
         averages: bool,
     },
-    /// Up to four numbers for each value, the first two differentiated.
+    /// Up to four numbers per value, the first two differentiated.
     Preference,
-    /// Embeddings, each against all others.
+    /// Embeddings, each compared with all others.
     Similarity(Comparison),
 }
 
@@ -164,22 +168,22 @@ impl<'a> Spec<'a> {
         }
     }
 
-    /// Of a loss with one value for each element.
+    /// Specification of a loss with one value per element.
     pub fn pointwise<L: Pointwise>(loss: &'a L) -> Self {
         Self::of(Template::OneInput(OneInput::Pointwise(loss)), &[])
     }
 
-    /// Of a loss with one value for each row.
+    /// Specification of a loss with one value per row.
     pub fn rowwise<L: Rowwise>(loss: &'a L) -> Self {
         Self::of(Template::OneInput(OneInput::Rowwise(loss)), &[])
     }
 
-    /// Of a loss with one value for each list.
+    /// Specification of a loss with one value per list.
     pub fn listwise<L: Rowwise>(loss: &'a L) -> Self {
         Self::of(Template::OneInput(OneInput::Listwise(loss)), &[])
     }
 
-    /// Of a loss of several inputs.
+    /// Specification of a multi-input loss.
     pub(crate) fn several(
         kernel: SeveralInputs,
         cpu: Box<dyn MultiInputCpu + 'a>,
@@ -272,7 +276,7 @@ impl<'l> dyn LossDefinition + 'l {
         self.spec().ignored
     }
 
-    /// The inputs that the loss gives a gradient for, the first first.
+    /// The inputs that the loss computes a gradient for, in order.
     pub fn differentiated(&self) -> Vec<&'static str> {
         match self.arguments() {
             [] => vec!["predictions"],
@@ -282,20 +286,20 @@ impl<'l> dyn LossDefinition + 'l {
         }
     }
 
-    /// How many classes a label may name if the predictions have `columns` columns.
+    /// Number of classes that a label may name if the predictions have `columns` columns.
     pub fn classes(&self, columns: usize) -> usize {
         columns + self.spec().extra_classes
     }
 
-    /// Whether there is one value for each element.
+    /// True if there is one value per element.
     pub fn is_pointwise(&self) -> bool {
         matches!(self.template(), Template::OneInput(OneInput::Pointwise(_)))
     }
 
-    /// The loss that this one is fused with a linear layer.
+    /// The inner loss of a loss that is fused with a linear layer.
     ///
     /// # Errors
-    /// [`Error::Input`] for a loss that is not fused with one.
+    /// [`Error::Input`] for a loss that is not fused with a linear layer.
     pub(crate) fn fused_inner(&self) -> Result<&dyn LossDefinition> {
         self.inner().ok_or_else(|| Error::Input {
             operation: self.name().into(),
@@ -308,7 +312,7 @@ impl<'l> dyn LossDefinition + 'l {
     /// The template of a loss of predictions and targets.
     ///
     /// # Errors
-    /// [`Error::Input`] for a loss of several inputs.
+    /// [`Error::Input`] for a multi-input loss.
     pub(crate) fn one_input(&self) -> Result<OneInput<'_>> {
         match self.template() {
             Template::OneInput(template) => Ok(template),
@@ -316,10 +320,10 @@ impl<'l> dyn LossDefinition + 'l {
         }
     }
 
-    /// The loss as the row-wise loops of the CPU call it.
+    /// The loss as called by the row-wise loops of the CPU.
     ///
     /// # Errors
-    /// [`Error::Input`] for a loss without a value for each row or list.
+    /// [`Error::Input`] for a loss that has no value per row or list.
     pub(crate) fn rowwise(&self) -> Result<&dyn RowwiseCpu> {
         match self.template() {
             Template::OneInput(OneInput::Rowwise(cpu) | OneInput::Listwise(cpu)) => Ok(cpu),
@@ -327,7 +331,7 @@ impl<'l> dyn LossDefinition + 'l {
         }
     }
 
-    /// The template of a loss of several inputs, and its loops on the CPU.
+    /// The template of a multi-input loss, and its loops on the CPU.
     ///
     /// # Errors
     /// [`Error::Input`] for a loss of predictions and targets.

@@ -1,79 +1,83 @@
-//! What the templates of predictions and targets are asked for on a GPU, and the buffers that they work on.
+//! GPU call parameters for the templates of predictions and targets, and the buffers that they use.
 
 use crate::runtime::kernel::Slice;
 use crate::templates::parts::{ALIGNMENT, Part, cells};
 
-/// An element or row with these bits for a weight is masked out (`MASKED` in lib/numbers.wgsl).
+/// Bit pattern of a weight that masks its element or row (`MASKED` in lib/numbers.wgsl).
 pub(crate) const MASKED: u32 = u32::MAX;
 
-/// Ignored labels that a uniform holds.
+/// Maximum number of ignored labels in a uniform.
 pub(crate) const MOST_IGNORED: usize = 16;
 
-/// Planes of the row-wise results where each is asked for: the value and five auxiliary ones.
+/// Number of planes in the row-wise output when auxiliary outputs are requested: the value and five
+/// auxiliary outputs.
 pub(crate) const RESULT_KINDS: usize = 6;
 
-/// The shape of a loss's inputs and what is asked of the kernel.
+/// The shapes of a loss's inputs and the requested outputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
-    /// Rows of the row-wise frame; leading axis of the pointwise one.
+    /// Number of rows in the row-wise template; length of the leading axis in the pointwise
+    /// template.
     pub rows: usize,
-    /// Elements in a row.
+    /// Number of elements in a row.
     pub row_length: usize,
     /// Length of the last axis.
     pub columns: usize,
-    /// Class labels rather than dense targets.
+    /// True for class labels, false for dense targets.
     pub labels: bool,
-    /// Reduction `none`.
+    /// True with reduction `none`.
     pub each: bool,
     pub factor: f32,
     pub upstream: f32,
-    /// The divisor is summed on the device from the labels there.
+    /// Source of the divisor of a mean.
     pub divisor: Divisor,
     pub auxiliary: bool,
-    /// The diagonal of the Hessian goes where the gradient would; the values are the same.
+    /// If set, the hessian diagonal is written in place of the gradient. The values are the same.
     pub second: bool,
-    /// Predictions, dense targets and gradient are f16.
+    /// True if predictions, dense targets and gradient are f16.
     pub half: bool,
 }
 
 impl Job {
-    /// Parts begin at a multiple of so many elements or rows: 256 bytes of the smallest numbers.
+    /// Every part begins at a multiple of this number of elements or rows: 256 bytes of the
+    /// smallest type.
     pub(super) fn alignment(&self) -> usize {
         if self.half { 2 * ALIGNMENT } else { ALIGNMENT }
     }
 }
 
-/// Where the divisor of a mean comes from.
+/// Source of the divisor of a mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Divisor {
-    /// It is in the factor.
+    /// Already included in the factor.
     Known,
-    /// The sum of the class weights of the rows kept, from labels on the device.
+    /// The sum of the class weights of the unmasked rows, computed from labels on the device.
     OfLabels,
-    /// The sum of the weights of the rows kept, from labels on the device.
+    /// The sum of the row weights of the unmasked rows, computed from labels on the device.
     OfRowWeights,
-    /// It is in `result[2]` when the kernel runs.
+    /// Already in `result[2]` when the kernel runs.
     Ready,
 }
 
-/// The buffers of a loss. What is absent is bound to `absent`, which the kernel then never reads.
+/// The buffers of a loss. An absent input is bound to `dummy`, which the kernel never reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffers {
     pub predictions: wgpu::Buffer,
     pub targets: wgpu::Buffer,
-    /// Weights with the mask folded in, for each element or for each row.
+    /// Weights per element or per row, with the mask folded in.
     pub weights: Option<(wgpu::Buffer, Per)>,
     /// `class_weight`, or `pos_weight` of a pointwise loss.
     pub column_weights: Option<wgpu::Buffer>,
-    /// Whether the weights of the classes' positive sides lie behind those of the classes.
+    /// If set, `column_weights` holds the positive-side weights of the classes after the class
+    /// weights.
     pub pos_weights: bool,
     pub class_mask: Option<(wgpu::Buffer, Per)>,
     pub upstreams: Option<wgpu::Buffer>,
-    /// Where it is the predictions' own buffer, the gradient is written over them.
+    /// If this is the predictions' buffer, the gradient overwrites the predictions.
     pub gradient: wgpu::Buffer,
-    /// Partial sums, values, or the planes of the row-wise frame: [`values_length`] elements.
+    /// Partial sums, values, or the planes of the row-wise template: [`values_length`] elements.
     pub values: wgpu::Buffer,
-    /// Value, nothing, divisor.
+    /// Three words: value, unused, divisor.
     pub result: wgpu::Buffer,
     pub dummy: wgpu::Buffer,
 }
@@ -83,7 +87,8 @@ impl Buffers {
         self.gradient == self.predictions
     }
 
-    /// What the kernel reads the predictions from: where it writes over them, the gradient's binding is the only one.
+    /// The buffer that the kernel reads the predictions from. When the gradient overwrites them,
+    /// the gradient's binding is the only one.
     pub(super) fn read_predictions(&self, part: &Part, width: usize, half: bool) -> Slice<'_> {
         if self.in_place() {
             (&self.dummy).into()
@@ -93,16 +98,16 @@ impl Buffers {
     }
 }
 
-/// What a number belongs to.
+/// The axis that a number belongs to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Per {
     Element,
     Row,
-    /// The same for all rows.
+    /// Shared by all rows.
     Column,
 }
 
-/// What the sum kernel adds up after a loss.
+/// The values that the sum kernel adds up after a loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Parts {
     pub length: usize,
@@ -112,7 +117,8 @@ pub(super) fn flag(value: bool) -> f64 {
     f64::from(u8::from(value))
 }
 
-/// Ignored labels as the kernels read them. One outside 32 bits stands as the lowest, as such a label itself does.
+/// Ignored labels as the kernels read them. A label that does not fit 32 bits is stored as the
+/// lowest i32, and so is an ignored label that does not fit.
 pub(crate) fn ignored_words(labels: &[i64]) -> (u32, [i32; MOST_IGNORED]) {
     let mut words = [0; MOST_IGNORED];
     for (word, &label) in words.iter_mut().zip(labels) {

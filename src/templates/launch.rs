@@ -1,4 +1,4 @@
-//! The commands and programs of a loss of predictions and targets.
+//! Commands and programs of a loss of predictions and targets.
 
 use crate::Result;
 use crate::runtime::device::Gpu;
@@ -8,7 +8,7 @@ use crate::templates::job::{Buffers, Job, Parts};
 use crate::templates::sum::sum;
 use crate::templates::{listwise, pointwise, rowwise};
 
-/// How many elements `Buffers::values` needs.
+/// Number of elements that `Buffers::values` needs.
 pub(crate) fn values_length(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> Result<usize> {
     Ok(match loss.one_input()? {
         OneInput::Pointwise(_) => pointwise::gpu::values_length(gpu, job),
@@ -17,7 +17,8 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> 
     })
 }
 
-/// Every program of a loss of predictions and targets, with all its inputs and with none: for the checks of the shaders.
+/// All programs of a loss of predictions and targets, with all optional inputs and without any, for
+/// the shader checks.
 pub(crate) fn programs(loss: &dyn LossDefinition) -> Result<Vec<Program>> {
     Ok(match loss.one_input()? {
         OneInput::Pointwise(_) => pointwise::gpu::programs(loss),
@@ -26,7 +27,8 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Result<Vec<Program>> {
     })
 }
 
-/// The commands that compute value and gradient: afterwards `result[0]` holds the value unless each is wanted.
+/// The commands that compute value and gradient. Afterwards `result[0]` holds the value, except
+/// with reduction `none`.
 pub(crate) fn commands(
     gpu: &Gpu,
     loss: &dyn LossDefinition,
@@ -40,7 +42,7 @@ pub(crate) fn commands(
     Ok(commands)
 }
 
-/// The loss's own commands without the sum, and what is left to be summed.
+/// The loss's own commands without the final sum, and the partial sums that remain to be summed.
 pub(crate) fn kernel_commands(
     gpu: &Gpu,
     loss: &dyn LossDefinition,

@@ -1,7 +1,8 @@
-//! Kernel templates: loops, weights, masks and reductions, written once for each shape of data. A loss is the function that one
-//! of them calls.
+//! Kernel templates: loops, weights, masks and reductions, written once per data layout. A template
+//! calls one function per loss.
 //!
-//! Each folder holds the trait of the losses that the template runs (`mod.rs`), its loops on the CPU and its commands on the GPU.
+//! Each folder holds the trait that the losses of the template implement (`mod.rs`), its loops on
+//! the CPU and its commands on the GPU.
 
 pub(crate) mod adaptor;
 pub(crate) mod argument;

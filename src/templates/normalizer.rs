@@ -1,6 +1,6 @@
-//! What the values of a loss take part with, where mask, labels or weights live on the device: the divisor of a mean, the count,
-//! the first wrong label, and the weights that the loss's kernel takes. The host does the same for arrays
-//! (`src/criterion/call.rs`).
+//! Normalizer of a loss whose mask, labels or weights are on the device: the divisor of a mean, the
+//! count, the first invalid label, and the weights that the loss's kernel takes. For arrays the
+//! host does the same (`src/criterion/call`).
 
 use crate::Result;
 use crate::runtime::device::Gpu;
@@ -16,59 +16,62 @@ const COUNT: File = crate::runtime::wgsl::shader!("templates/normalizer/shares_c
 const JOIN: File = crate::runtime::wgsl::shader!("templates/normalizer/shares_join.wgsl");
 const PACK: File = crate::runtime::wgsl::shader!("templates/normalizer/shares_pack.wgsl");
 
-/// Words of the notes of a call: its value, 1 + the place of the first wrong label or 0, the divisor, the count, that label.
+/// Number of words in the notes of a call: value; 1 + position of the first invalid label, or 0;
+/// divisor; count; that label.
 pub(crate) const NOTES: usize = 5;
 
-/// Values that a lane counts, and the most lanes that do: the sums that they leave are joined by one workgroup.
+/// Number of values that a lane counts, and the maximum number of lanes: one workgroup joins their
+/// partial sums.
 const ITERATIONS: usize = 64;
 const MOST_LANES: usize = 1 << 16;
 
-/// What is known of the values of a call.
+/// Description of the values of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Values<'a> {
     pub length: usize,
-    /// With the number of values that share a weight.
+    /// Weights, and the number of values that share one.
     pub weight: Option<(&'a wgpu::Buffer, usize)>,
     pub mask: Option<(&'a wgpu::Buffer, usize)>,
     pub labels: Labels<'a>,
     pub share: Share<'a>,
-    /// The divisor is a sum of weights.
+    /// True if the divisor is a sum of weights.
     pub by_weight: bool,
-    /// What each value is divided by besides.
+    /// An additional divisor of each value.
     pub lengths: Option<&'a wgpu::Buffer>,
-    /// How many values each one of these stands for, in the count and in the divisor.
+    /// Number of values that each entry represents, in the count and in the divisor.
     pub scales: [usize; 2],
 }
 
-/// What the labels of the values are.
+/// Labels of the values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Labels<'a> {
     None,
-    /// A class for each value, or one of those that leave it out.
+    /// One class per value, or one of the ignored labels, which exclude the value.
     Classes {
         labels: &'a wgpu::Buffer,
         classes: usize,
         ignored: &'a [i64],
     },
-    /// A list of classes for each value, as long as there are classes, ended by its first −1; as floats or as whole numbers.
+    /// One list of classes per value, `classes` entries long, ending at its first −1; as floats or
+    /// as integers.
     Lists {
         lists: &'a wgpu::Buffer,
         classes: usize,
         floats: bool,
     },
-    /// Not 0 where another kernel found something wrong.
+    /// Nonzero where another kernel found an error.
     Verdicts(&'a wgpu::Buffer),
 }
 
-/// What a value counts for in the divisor of a mean.
+/// Contribution of a value to the divisor of a mean.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Share<'a> {
     One,
     /// The weight of its class.
     OfClass(&'a wgpu::Buffer),
-    /// A number of its own; 0 leaves it out.
+    /// Its own number; 0 excludes it.
     Own(&'a wgpu::Buffer),
-    /// As many values as its own number says.
+    /// Its own number of values.
     Several(&'a wgpu::Buffer),
 }
 
@@ -99,7 +102,7 @@ pub(crate) struct JoinParams {
 }
 
 impl<'a> Values<'a> {
-    /// So many values, of which nothing else is known.
+    /// `length` values without weights, masks or labels.
     pub fn plain(length: usize) -> Self {
         Values {
             length,
@@ -113,7 +116,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Words of labels for each value.
+    /// Number of label words per value.
     fn label_width(&self) -> usize {
         if let Labels::Lists { classes, .. } = self.labels { classes } else { 1 }
     }
@@ -143,7 +146,8 @@ impl<'a> Values<'a> {
     }
 
     fn params(&self, first: usize, length: usize) -> SharesParams {
-        // What runs along with the values is bound from the part's first on; what several of them share, whole.
+        // Inputs with one entry per value are bound from the first value of the part; inputs with
+        // shared entries are bound as a whole.
         let place = |input: Option<(&wgpu::Buffer, usize)>| match input {
             Some((_, width)) if width > 1 => [first as u32, width as u32],
             _ => [0, 1],
@@ -172,7 +176,8 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Values that a lane counts: of lists one, as long as one workgroup can join what so many lanes leave.
+    /// Number of values that a lane counts. For lists one, as long as one workgroup can join the
+    /// partial sums.
     fn iterations(&self, length: usize) -> usize {
         let least = if self.label_width() > 1 { 1 } else { ITERATIONS };
         least.max(length.div_ceil(MOST_LANES))
@@ -207,7 +212,8 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Lanes of the one workgroup that joins: on software Vulkan as many, since the loops of each must stay short there.
+/// Number of lanes in the workgroup that joins the partial sums. The same on software Vulkan, where
+/// the loops of each lane must stay short.
 const JOINING: f64 = 64.0;
 
 fn of_files(label: &str, files: &[File], constants: Vec<(&'static str, f64)>) -> Program {
@@ -231,7 +237,7 @@ fn join_program() -> Program {
     of_files("the divisor of a mean", &[JOIN], vec![("WORKGROUP", JOINING)])
 }
 
-/// Every form of these programs: for the checks of the shaders.
+/// All variants of these programs, for the shader checks.
 pub(crate) fn programs() -> Vec<Program> {
     let mut programs = vec![join_program()];
     for software in [true, false] {
@@ -254,7 +260,8 @@ pub(crate) fn programs() -> Vec<Program> {
     programs
 }
 
-/// Counts what takes part into the notes, with the divisor and the first wrong label.
+/// Writes the count of the included values to the notes, with the divisor and the first invalid
+/// label.
 pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<Vec<Command>> {
     let software = gpu.is_software();
     let of_part = |part: &Part| part.length.div_ceil(values.iterations(part.length));
@@ -274,7 +281,7 @@ pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<
         commands.push(gpu.dispatch(&kernel, &params, &storage, workgroups)?);
         first_partial += of_part(&part);
     }
-    // The count of pairs in lists may pass 32 bits; their sum as floats does not.
+    // The count of pairs in lists may exceed 32 bits; their sum as floats does not.
     let by_count = !values.by_weight && matches!(values.share, Share::One);
     let params = JoinParams {
         length: length as u32,
@@ -287,7 +294,8 @@ pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<
     Ok(commands)
 }
 
-/// The weights that the loss's kernel takes, divided by what the notes say if there are any.
+/// The weights that the loss's kernel takes, divided by the divisor in the notes if `notes` is
+/// passed.
 pub(crate) fn pack(
     gpu: &Gpu,
     values: &Values,

@@ -1,5 +1,5 @@
-//! What inputs that live on the device go through before a loss's own kernels, and its gradients after them: each of these the host
-//! does for arrays as it reads them.
+//! Kernels that prepare inputs on the device before a loss's own kernels, and gradients after them.
+//! For arrays the host does the same while reading them.
 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
@@ -26,7 +26,7 @@ const INTEGERS_TO_FLOATS: File =
 pub(crate) struct SequenceSizes {
     pub batch: u32,
     pub time: u32,
-    /// Places in a row of targets.
+    /// Number of positions in a row of targets.
     pub length: u32,
     pub classes: u32,
     pub blank: u32,
@@ -58,7 +58,7 @@ fn program_of(file: File, software: bool, constants: &[(&'static str, f64)]) -> 
     Program { label: file.name.into(), header: String::new(), files, constants }
 }
 
-/// Every form of these programs: for the checks of the shaders.
+/// All variants of these programs, for the shader checks.
 pub(crate) fn programs() -> Vec<Program> {
     let mut programs = Vec::new();
     for software in [true, false] {
@@ -70,7 +70,7 @@ pub(crate) fn programs() -> Vec<Program> {
     programs
 }
 
-/// Runs one of them over so many lanes.
+/// Dispatches one of these programs over `count` lanes.
 fn run<P: bytemuck::Pod>(
     gpu: &Gpu,
     program: &Program,
@@ -82,8 +82,8 @@ fn run<P: bytemuck::Pod>(
     gpu.dispatch(&gpu.kernel(program)?, params, storage, workgroups)
 }
 
-/// Lengths that nothing is read behind, of inputs and of targets, and what is wrong with each item, 0 for nothing. `inputs` are the
-/// lengths of both and the targets.
+/// Returns the input lengths and target lengths, clamped so that no read is out of bounds, and an
+/// error code per item, 0 if it is valid. `inputs` are the lengths of both and the targets.
 pub(crate) fn check_sequences(
     gpu: &Gpu,
     sizes: SequenceSizes,
@@ -107,7 +107,7 @@ pub(crate) fn check_sequences(
     Ok((run(gpu, &program, &sizes, &storage, batch)?, made))
 }
 
-/// What each row of a similarity counts for.
+/// Contribution of each row of a similarity to the mean.
 pub(crate) fn similarity_shares(
     gpu: &Gpu,
     labels: &wgpu::Buffer,
@@ -137,7 +137,7 @@ fn too_many(gpu: &Gpu, name: &str, count: usize) -> Error {
     }
 }
 
-/// Runs a program over the elements of buffers that lie along each other, and whatever is bound before them.
+/// Runs a program over the elements of buffers of equal length. Other bindings come first.
 fn elementwise<'a>(
     gpu: &Gpu,
     program: &Program,
@@ -155,7 +155,7 @@ fn elementwise<'a>(
     parts(length, binding_elements(gpu)).map(command).collect()
 }
 
-/// A copy of rows in which those that are masked hold numbers only.
+/// A copy of rows in which masked rows hold finite numbers only.
 pub(crate) fn clear_rows(
     gpu: &Gpu,
     rows: &wgpu::Buffer,
@@ -170,7 +170,7 @@ pub(crate) fn clear_rows(
     Ok((commands, cleared))
 }
 
-/// Multiplies so many numbers by one that lives on the device.
+/// Multiplies `length` numbers by a number on the device.
 pub(crate) fn multiply_by_upstream(
     gpu: &Gpu,
     numbers: &wgpu::Buffer,
@@ -183,7 +183,7 @@ pub(crate) fn multiply_by_upstream(
     })
 }
 
-/// Whole numbers as floats.
+/// Integers converted to floats.
 pub(crate) fn floats_of(
     gpu: &Gpu,
     integers: &wgpu::Buffer,

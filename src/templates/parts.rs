@@ -1,10 +1,11 @@
-//! A tensor in parts that each fit a binding.
+//! Splitting a tensor into parts that each fit one binding.
 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Slice;
 use crate::runtime::tensor::padded;
 
-/// Parts begin at a multiple of this many elements or rows: 256 bytes, what every driver takes as an offset.
+/// Every part begins at a multiple of this number of elements or rows: 256 bytes, an offset that
+/// every driver accepts.
 pub(super) const ALIGNMENT: usize = 64;
 
 /// A part of a tensor that fits one binding.
@@ -13,19 +14,20 @@ pub(super) struct Part {
     pub(super) length: usize,
 }
 
-/// Splits `total` into parts of at most `most`, each but the last a multiple of [`ALIGNMENT`].
+/// Splits `total` into parts of at most `most`. All but the last are multiples of [`ALIGNMENT`].
 pub(super) fn parts(total: usize, most: usize) -> impl Iterator<Item = Part> {
     let most = (most / ALIGNMENT * ALIGNMENT).max(ALIGNMENT);
     (0..total.div_ceil(most))
         .map(move |i| Part { first: i * most, length: most.min(total - i * most) })
 }
 
-/// Elements of a binding that the device takes.
+/// Maximum number of 4-byte elements in one binding on this device.
 pub(super) fn binding_elements(gpu: &Gpu) -> usize {
     (gpu.limits().max_storage_buffer_binding_size / 4) as usize
 }
 
-/// A part of a buffer that runs along with the part of the tensor, or all of it.
+/// The slice of a buffer that corresponds to a part of the tensor. If `runs` is false, the whole
+/// buffer.
 pub(super) fn along<'a>(
     buffer: &'a wgpu::Buffer,
     part: &Part,
@@ -42,7 +44,7 @@ pub(super) fn along<'a>(
     }
 }
 
-/// The part of a buffer of numbers in f32, or in f16, that runs along with the part of the tensor.
+/// The slice of an f32 buffer, or f16 if `half`, that corresponds to a part of the tensor.
 pub(super) fn cells<'a>(
     buffer: &'a wgpu::Buffer,
     part: &Part,

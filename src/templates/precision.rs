@@ -1,4 +1,4 @@
-//! The two precisions of the CPU, each with its way into a loss.
+//! The two precisions of the CPU implementation, and their dispatch to a loss.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::templates::pointwise::{Points, PointwiseCpu};
 use crate::templates::rowwise::RowwiseCpu;
 use crate::templates::rowwise::rows::{Auxiliary, Rows};
 
-/// The two precisions of the host, each with its way into a loss.
+/// A precision of the CPU implementation, with its dispatch to a loss.
 pub(crate) trait CpuReal: Real + Default {
     fn from_f32s(values: &[f32]) -> Cow<'_, [Self]>;
     fn pointwise(

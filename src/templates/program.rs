@@ -15,7 +15,7 @@ pub(super) const PARTIALS_LANE: File = crate::runtime::wgsl::shader!("lib/partia
 
 pub(super) const PARTIALS_TREE: File = crate::runtime::wgsl::shader!("lib/partials_tree.wgsl");
 
-/// A loss's kernel: its frame, its loss function, the switches of both.
+/// The kernel of a loss: the template's files, the loss function and the constants of both.
 pub(super) fn program(
     loss: &dyn LossDefinition,
     frame: &[File],
@@ -24,7 +24,7 @@ pub(super) fn program(
     program_of(loss, false, frame, constants)
 }
 
-/// As [`program`], for the gradient or for the diagonal of the Hessian.
+/// As [`program`], for the gradient or for the hessian diagonal.
 pub(super) fn program_of(
     loss: &dyn LossDefinition,
     hessian: bool,

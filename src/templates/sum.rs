@@ -1,4 +1,4 @@
-//! The sum of the partial values that the workgroups of a kernel leave.
+//! Sum of the partial sums that a kernel's workgroups write.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) struct SumParams {
     pub reserved: [u32; 2],
 }
 
-/// Sums so many values into a slot of the results.
+/// Sums `length` values into one slot of the results.
 pub(super) fn sum(
     gpu: &Gpu,
     values: &wgpu::Buffer,
@@ -41,7 +41,7 @@ pub(super) fn sum_program(lanes: f64) -> Program {
     }
 }
 
-/// Every form of the sum: for the checks of the shaders.
+/// All variants of the sum program, for the shader checks.
 pub(crate) fn sum_programs() -> Vec<Program> {
     [8.0, 256.0].map(sum_program).into()
 }

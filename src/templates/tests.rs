@@ -1,4 +1,4 @@
-//! The uniforms of the loss kernels lie in memory as their shaders say.
+//! Memory layouts of the loss kernels' uniforms match their shaders.
 
 use crate::losses;
 use crate::runtime::kernel::Program;

@@ -1,4 +1,5 @@
-//! How rows of a length are taken: by a lane, a subgroup or a workgroup, held in registers or read twice.
+//! Variants of the row-wise kernels by row length: one lane, subgroup or workgroup per row, with
+//! the row stored in registers or read twice.
 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Program;
@@ -20,47 +21,49 @@ const LANE: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_lane
 const SUBGROUPS: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_subgroups.wgsl");
 const MEMORY: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_memory.wgsl");
 
-/// The longest row that one lane takes, all of it in registers. On software Vulkan 48 columns take 6.1 ms by eight
-/// lanes and 3.2 by one (32,768 rows).
+/// The longest row that a single lane processes, all of it in registers. On software Vulkan 48
+/// columns take 6.1 ms with eight lanes and 3.2 ms with one (32,768 rows).
 const MOST_ALONE: usize = 64;
 
-/// The longest row that eight lanes take on software Vulkan. Its driver counts the turns of all loops of an invocation
-/// together and leaves them, without a word, at 65,535: 1.5 million columns lost the end of their gradient.
+/// The longest row that eight lanes process on software Vulkan. Its driver counts the iterations of
+/// all loops of an invocation together and ends them at 65,535 without an error: 1.5 million
+/// columns lost the end of their gradient.
 const MOST_BY_EIGHT_LANES: usize = 1 << 18;
 
-/// Who takes a row.
+/// The lanes that process one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Team {
-    /// One lane; on hardware the workgroup adds its rows' values up in a tree.
+    /// One lane. On hardware the workgroup adds the values of its rows in a tree.
     Lane { tree: bool },
-    /// A workgroup, which is one subgroup or several.
+    /// A workgroup of one or more subgroups.
     Subgroups { one: bool },
-    /// A workgroup where there are no subgroups.
+    /// A workgroup without subgroup support.
     Memory,
 }
 
-/// How rows of a length are taken.
+/// The kernel variant for rows of a given length.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Variant {
     pub threads_per_row: Team,
-    /// Of the workgroup.
+    /// Number of lanes in the workgroup.
     pub lanes: usize,
-    /// Groups of four cells that a lane keeps in registers between the two passes; 0 if the row is read twice.
+    /// Number of four-cell groups that a lane keeps in registers between the two passes; 0 if the
+    /// row is read twice.
     pub held: usize,
-    /// The length of a row that is compiled in; 0 if it is a parameter.
+    /// The row length if it is a compile-time constant; 0 if it is a parameter.
     pub columns: usize,
     pub vec4: bool,
-    /// Cells are f16.
+    /// True if cells are f16.
     pub half: bool,
 }
 
-/// What the choice of a variant must know of an adapter.
+/// Adapter properties that determine the variant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Adapter {
     pub software: bool,
-    /// The smallest and the largest subgroup; `None` without.
+    /// The smallest and the largest subgroup size; `None` without subgroup support.
     pub subgroups: Option<[u32; 2]>,
-    /// The most lanes of a workgroup.
+    /// Maximum number of lanes in a workgroup.
     pub lanes: u32,
 }
 
@@ -78,24 +81,25 @@ impl Adapter {
 }
 
 impl Variant {
-    /// The variant for rows of a length.
+    /// The variant for rows of `columns` elements.
     ///
-    /// On software Vulkan a workgroup is one vector of eight lanes: more of them only add barriers (3 to 6 times
-    /// slower), and the second read of a long row comes out of the cache. On hardware a row stays in registers up to
-    /// 8 vectors in each lane of the largest workgroup; a longer one is read again while it is in the second cache.
+    /// On software Vulkan a workgroup is one vector of eight lanes. More lanes only add barriers (3
+    /// to 6 times slower), and the second read of a long row is served from the cache. On hardware
+    /// a row stays in registers up to 8 vectors per lane of the largest workgroup. A longer row is
+    /// read again while it is in the second-level cache.
     pub fn new(adapter: &Adapter, columns: usize, passes: u32) -> Self {
         if columns <= MOST_ALONE {
             return Variant::alone(adapter.software, columns);
         }
         let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
         let lanes = match columns {
-            // A row is read once more for the gradient.
+            // The gradient reads the row once more.
             _ if adapter.software && columns <= 2 * MOST_BY_EIGHT_LANES / (passes as usize + 1) => {
                 8
             }
             ..=1024 => subgroup,
             1025..=8192 => 256,
-            // A power of two: the tree of `rowwise_memory` halves it, and a card may allow 384.
+            // A power of two: the tree of `rowwise_memory` halves it, and a device may allow 384.
             _ => 1 << adapter.lanes.clamp(256, 1024).ilog2(),
         };
         let threads_per_row = match adapter.subgroups {
@@ -114,7 +118,7 @@ impl Variant {
         }
     }
 
-    /// A lane takes a row.
+    /// The variant with one lane per row.
     pub fn alone(software: bool, columns: usize) -> Self {
         let lanes = lanes_of(software) as usize;
         let vec4 = columns.is_multiple_of(4);
@@ -128,17 +132,18 @@ impl Variant {
         }
     }
 
-    /// The same for cells in f16, or in f32.
+    /// The same variant for f16 cells if `half`, otherwise f32.
     pub fn of_halves(self, half: bool) -> Self {
         Variant { half, ..self }
     }
 
-    /// Rows that one thread processes in sequence, `ROWS_PER_THREAD` in the kernel: two of f16 may share a word.
+    /// Number of rows that one thread processes in sequence, `ROWS_PER_THREAD` in the kernel: two
+    /// f16 rows may share a word.
     fn together(&self) -> usize {
         if self.half && !self.vec4 { 2 } else { 1 }
     }
 
-    /// How the cells lie in memory.
+    /// The shader files for the memory layout of the cells.
     pub fn cells(&self) -> &'static [File] {
         match (self.half, self.vec4) {
             (true, true) => &[CELLS_HALF, CLASSES_VEC4, HALF],
@@ -148,7 +153,8 @@ impl Variant {
         }
     }
 
-    /// Rows that one workgroup takes: on software Vulkan several, since starting one costs as much as a short row.
+    /// Number of rows per workgroup. On software Vulkan several, because starting a workgroup costs
+    /// as much as a short row.
     pub fn block(&self, software: bool, rows: usize) -> usize {
         let iterations = |units: usize| if software { (units / 512).clamp(1, 32) } else { 1 };
         match self.threads_per_row {
@@ -159,7 +165,7 @@ impl Variant {
         }
     }
 
-    /// Partial sums that so many rows leave.
+    /// Number of partial sums for `rows` rows.
     pub fn partials(&self, software: bool, rows: usize) -> usize {
         let workgroups = rows.div_ceil(self.block(software, rows));
         if self.threads_per_row == (Team::Lane { tree: false }) {
@@ -169,7 +175,8 @@ impl Variant {
         }
     }
 
-    /// The row-wise kernel with a loss and its switches, for the gradient or the second derivative.
+    /// The row-wise kernel with a loss and its constants, for the gradient or the second
+    /// derivative.
     pub fn program(
         &self,
         loss: &dyn LossDefinition,
@@ -188,7 +195,7 @@ impl Variant {
         program_of(loss, second, &files, constants).with_header(&header)
     }
 
-    /// Adds the row group of a row-wise kernel; gives its header.
+    /// Adds the files and constants of the row group, and returns its header.
     pub fn threads_per_row(
         &self,
         files: &mut Vec<File>,

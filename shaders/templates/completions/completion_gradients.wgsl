@@ -1,9 +1,9 @@
-// Chain factor of each token's -ln p: upstreams[token] = -log_gradients[a] * normalizers[a] of its
-// answer a. One thread per token.
+// Upstream gradient of each token's -ln p: upstreams[token] = -log_gradients[a] * normalizers[a] of
+// its completion a. One thread per token.
 
 struct Params {
-    tokens: u32, // of all answers
-    length: u32, // tokens per answer
+    tokens: u32, // in all completions
+    length: u32, // tokens per completion
 }
 
 override WORKGROUP: u32 = 64u;
@@ -25,8 +25,8 @@ fn completion_gradients(
     }
     let completion = token / params.length;
     let bits = bitcast<u32>(log_gradients[completion]);
-    // An infinite derivative becomes the largest number: a token of probability 1 has derivative 0,
-    // and 0 times inf would be NaN.
+    // An infinite derivative is replaced by the largest finite number: a token of probability 1 has
+    // derivative 0, and 0 times inf would be NaN.
     let limited = select(bits, bits - 1u, (bits & 0x7fffffffu) == 0x7f800000u);
     upstreams[token] = -bitcast<f32>(limited) * normalizers[completion];
 }

@@ -1,9 +1,10 @@
-// Broadcasts the mask of the values to the tokens of their answers: weights[token] = MASKED or 1.
-// Linked with lib/numbers. One thread per token; answers i, i + values, ... belong to value i.
+// Broadcasts the mask of the values to the tokens of their completions: weights[token] = MASKED or
+// 1. Linked with lib/numbers. One thread per token; completions i, i + values, ... belong to value
+// i.
 
 struct Params {
-    tokens: u32, // of all answers
-    length: u32, // tokens per answer
+    tokens: u32, // in all completions
+    length: u32, // tokens per completion
     values: u32,
 }
 
@@ -24,6 +25,6 @@ fn completion_mask(
         return;
     }
     let word = mask[(token / params.length) % params.values];
-    // Otherwise the bits of 1.
+    // 0x3f800000 is the bit pattern of 1.
     weights[token] = select(0x3f800000u, MASKED, word == MASKED);
 }

@@ -1,15 +1,15 @@
-// The log-probability of each answer from the costs of its tokens, -ln p each and 0 for ignored
-// ones:
+// The log-probability of each completion from the losses of its tokens, -ln p each and 0 for
+// ignored tokens:
 //
 //     normalizers[a] = 1 for the sum, 1/(unmasked tokens) for the mean, 0 without tokens
 //     logs[a]   = -normalizers[a] * sum over the tokens of costs, at most 0
 //
-// One workgroup per answer.
+// One workgroup per completion.
 
 struct Params {
     completions: u32,
-    length: u32,   // tokens per answer
-    averages: u32, // 1: the mean
+    length: u32,   // tokens per completion
+    averages: u32, // 1 for the mean, 0 for the sum
     ignored: i32,  // label of ignored tokens
 }
 
@@ -43,7 +43,8 @@ fn completion_sums(
     sums[local_index] = sum;
     counts[local_index] = kept;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        // Separates writes and reads of the tree's levels, first of the threads' own sums.
+        // Separates writes and reads of the tree's levels; at the first level, from the threads'
+        // own sums.
         workgroupBarrier();
         if local_index < half {
             sums[local_index] += sums[local_index + half];
@@ -54,7 +55,7 @@ fn completion_sums(
         let normalizer = select(1.0, 1.0 / f32(max(counts[0], 1u)), params.averages != 0u);
         let total = -normalizer * sums[0];
         normalizers[completion] = select(normalizer, 0.0, counts[0] == 0u);
-        // Rounding may leave a probability slightly above 1; NaN passes through.
+        // Rounding may leave a probability slightly above 1. NaN passes through.
         logs[completion] = select(total, 0.0, total > 0.0);
     }
 }

@@ -1,20 +1,19 @@
-// Distance kernel template: losses of a row of two or three vectors and an optional truth, with
-// value and derivatives.
+// Distance kernel template: losses of a row of two or three vectors and an optional target.
+// Computes value and derivatives.
 //
 //     sums           = fold over the columns, four at a time; joined over the row group
 //     outcome        = finish(peaks, sums, truth), its .value the row's value
 //     gradients[r,c] = upstream * factor * weight[r] * gradients(outcome, peaks, cells),
-//                      one for each vector
+//                      one per vector
 //     values         = sum over r of factor * weight[r] * outcome.value
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor, `is_scaled`, `leaves_range`, `peaks`, `fold`,
-// `finish` and `gradients`. For a loss with is_scaled a separate pass first finds the maximum of
-// each of its three peaks. Any other loss receives scales instead: 1, or, if its sums leave the
-// range of f32, powers of two that bring the peaks near 1, and the sums are then recomputed with
-// them.
+// Requires from shaders/losses/*.wgsl, through an adaptor, `is_scaled`, `leaves_range`, `peaks`,
+// `fold`, `finish` and `gradients`. If is_scaled() is true, a separate pass first finds the maximum
+// of each of its three peaks. Otherwise the peaks are scales: 1, or, if the sums leave the range of
+// f32, powers of two that bring the peaks near 1. The sums are then recomputed with these scales.
 // Linked with lib/scale and one of templates/distance/vectors_* (memory layout of the columns) and
 // one of rowwise_lane, rowwise_subgroups and rowwise_memory: the group of threads that processes a
-// row. A header defines `VEC4S_PER_THREAD`.
+// row. The header defines `VEC4S_PER_THREAD`.
 
 // Four columns of each vector; the third is 0 if there are only two.
 struct Cells {
@@ -50,26 +49,27 @@ const AUXILIARY: bool = false;
 const IN_PLACE: bool = false;
 
 override WORKGROUP: u32 = 64u;
-// Row length if it is constant, so that short rows are unrolled; 0 if the parameters hold it.
+// Row length as a compile-time constant, so that short rows are unrolled; 0 if it is a parameter.
 override COLUMNS: u32 = 0u;
 // True if the columns stay in registers between the passes over a row, VEC4S_PER_THREAD groups of
 // four per thread.
 override ROW_IN_REGISTERS: bool = false;
 override HAS_WEIGHT: bool = false;
-// The third input is a vector.
+// True if the third input is a vector.
 override HAS_THIRD: bool = false;
-// The third input is one number per row.
+// True if the third input is one number per row.
 override HAS_TRUTH: bool = false;
 // Number of vectors with a gradient.
 override GRADIENTS: u32 = 2u;
-// Reduction `none`: every value overwrites its upstream.
+// Reduction `none`: each value overwrites its upstream gradient.
 override REDUCTION_NONE: bool = false;
 
 // Bindings 1 to 3 and 5 to 7, the vectors and their gradients, are declared in
 // templates/distance/vectors_*.
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read> weights: array<u32>;
-// Partial sums; with REDUCTION_NONE one number per row: first its upstream, then its value.
+// Partial sums. With REDUCTION_NONE one number per row: first its upstream gradient, then its
+// value.
 @group(0) @binding(8) var<storage, read_write> values: array<f32>;
 
 fn row_length() -> u32 {
@@ -88,8 +88,8 @@ fn magnitude_bits(x: vec4<f32>) -> vec4<u32> {
     return bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu);
 }
 
-// A constant hidden from the driver: Mesa rewrites (a + 1e-6) - b as (a - b) + 1e-6 where it is
-// used once, and for two equal numbers one digit remains.
+// A constant hidden from the driver: Mesa rewrites (a + 1e-6) - b as (a - b) + 1e-6 if the result
+// is used once, and for two equal numbers only one digit remains.
 fn unknown(x: f32) -> f32 {
     return select(0.0, x, params.rows > 0u);
 }
@@ -102,7 +102,7 @@ fn row_group_total(x: vec4<f32>) -> f32 {
     return row_group_sum(sum4(x));
 }
 
-// Writes the gradients of a row and returns its value; every thread of the row group calls it.
+// Writes the gradients of a row and returns its value. Every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) -> f32 {
     let length = row_length();
     let groups = select((length + 4u * THREADS_PER_ROW - 1u) / (4u * THREADS_PER_ROW), VEC4S_PER_THREAD, ROW_IN_REGISTERS);
@@ -131,12 +131,12 @@ fn take_row(index: u32, local_index: u32) -> f32 {
             }
         }
     }
-    // Peaks if is_scaled, otherwise scales.
+    // Peaks if is_scaled(), otherwise scales.
     var largest = vec3<f32>(1.0);
     var joined = vec3<f32>();
     var max_bits = vec4<u32>();
     var wants_peaks = is_scaled();
-    // At most two passes: the second with scales, if the sums left the range.
+    // At most two passes: the second recomputes the sums with scales if they left the range.
     for (var attempt = 0u; attempt < 2u; attempt += 1u) {
         if wants_peaks {
             var found = vec3<f32>();
@@ -189,7 +189,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     let has_nan = any(max_bits > vec4<u32>(INFINITY_BITS)) || is_nan(truth);
     let is_invalid = row_group_max(select(0.0, 1.0, has_nan)) != 0.0;
     let outcome = finish(largest, joined, truth);
-    // NaN in, NaN out: the comparisons of the loss function would hide it. Its bits depend on a
+    // NaN in, NaN out: the comparisons of the loss function would hide it. The bits depend on a
     // value known only at run time.
     let nan_value = bitcast<f32>(0x7fc00000u | (index & 1u));
     let scale = upstream * weight;
@@ -222,7 +222,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     return value;
 }
 
-// Processes the rows of a workgroup in sequence, all threads together on each.
+// Processes the rows of a workgroup in sequence. All threads process one row together.
 fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);

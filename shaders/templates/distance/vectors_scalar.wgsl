@@ -1,10 +1,10 @@
-// Vectors of any length, column by column. The four columns of a group are a row group apart, so
-// that adjacent threads of a row group read adjacent memory; a single thread reads four adjacent
+// Vectors of any length, column by column. The four columns of a group are THREADS_PER_ROW apart,
+// so that adjacent threads of a row group read adjacent memory; a single thread reads four adjacent
 // columns. No loops: software Vulkan counts their iterations.
 
 @group(0) @binding(1) var<storage, read> firsts: array<f32>;
 @group(0) @binding(2) var<storage, read> seconds: array<f32>;
-// Vectors, or one truth per row.
+// Vectors, or one target per row.
 @group(0) @binding(3) var<storage, read> thirds: array<f32>;
 @group(0) @binding(5) var<storage, read_write> first_gradients: array<f32>;
 @group(0) @binding(6) var<storage, read_write> second_gradients: array<f32>;
@@ -14,7 +14,7 @@ fn columns_of(group: u32, local_index: u32) -> vec4<u32> {
     return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * THREADS_PER_ROW + local_index;
 }
 
-// Columns behind the end of a row are clamped to its last column: read, but not used.
+// Columns past the end of a row are clamped to its last column. They are read but not used.
 fn places_of(row: u32, columns: vec4<u32>) -> vec4<u32> {
     return row * row_length() + min(columns, vec4<u32>(row_length() - 1u));
 }

@@ -2,7 +2,7 @@
 
 @group(0) @binding(1) var<storage, read> firsts: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> seconds: array<vec4<f32>>;
-// Vectors, or one truth per row.
+// Vectors, or one target per row.
 @group(0) @binding(3) var<storage, read> thirds: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> first_gradients: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> second_gradients: array<vec4<f32>>;

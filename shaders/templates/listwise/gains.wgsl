@@ -14,7 +14,7 @@ fn discount(rank: f32) -> f32 {
     return 0.69314718 / log_accurate(1.0 + rank);
 }
 
-// True if `other` ranks before `item`: by the larger value, ties by index.
+// True if `other` ranks before `item`: larger value first, ties by index.
 fn stands_before(other: f32, other_index: u32, item: f32, index: u32) -> bool {
     return other > item || (other == item && other_index < index);
 }

@@ -1,4 +1,4 @@
-// Scores and truths of lists in f32.
+// Scores and targets of lists in f32.
 
 @group(0) @binding(1) var<storage, read> predictions: array<f32>;
 @group(0) @binding(2) var<storage, read> targets: array<f32>;

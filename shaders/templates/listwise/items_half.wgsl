@@ -1,4 +1,4 @@
-// Scores and truths of lists in f16, two in a word.
+// Scores and targets of lists in f16, two per word.
 
 @group(0) @binding(1) var<storage, read> predictions: array<u32>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;

@@ -1,12 +1,12 @@
-// Kernel 1 of 2 over lists: computes each item's record, which the second kernel uses for its
-// pairs.
+// Kernel 1 of 2 over lists: computes the record of each item, which the second kernel uses for the
+// item's pairs.
 //
 //     statistics_i = fold over the items j of the list by update_statistics(statistics, i, j),
 //                    from initial_statistics()
 //     records_i    = record(i, statistics_i)
 //
-// Padding is excluded from both; without statistics (uses_statistics()) only record is called.
-// Takes its functions from shaders/losses/*.wgsl or a helper, by an adaptor; linked with
+// Padding is excluded from both. If uses_statistics() is false, only record is called. Requires its
+// functions from shaders/losses/*.wgsl or a helper, through an adaptor. Linked with
 // templates/listwise/lists.
 
 fn record_of(unit: Unit, index: u32) -> vec4<f32> {

@@ -1,5 +1,5 @@
 // Divisor of a mean over lists whose targets are on the device: the number of pairs of items with
-// different truths in each list, or 1 if the list has an item. Linked with
+// different targets in each list, or 1 if the list has an item. Linked with
 // templates/listwise/lists; templates/listwise/list_values joins its output.
 
 override OVER_PAIRS: bool = false;
@@ -18,9 +18,9 @@ fn pairs_of_item(unit: Unit, index: u32) -> u32 {
     return pairs;
 }
 
-// 1 for a list that has an item: one thread of its first block searches, usually not far. (With
-// every item searching for an earlier one, this took as long as the loss: list_net of 4096 lists of
-// 1000, 10 of 21 ms.)
+// 1 for a list that has an item. One thread of its first block searches, usually over few items.
+// (With every item searching for an earlier one, this kernel took as long as the loss: list_net of
+// 4096 lists of 1000, 10 of 21 ms.)
 fn counts_list(unit: Unit) -> f32 {
     var is_empty = true;
     for (var k = 0u; k < params.items && is_empty; k += 1u) {

@@ -1,6 +1,6 @@
 // The value of each list: the sum of its units' partial sums.
 //
-//     results[first + list] = parts[list, 0] + parts[list, 1] + …   (count of them)
+//     results[first + list] = parts[list, 0] + parts[list, 1] + …, count terms
 
 struct Params {
     lists: u32,

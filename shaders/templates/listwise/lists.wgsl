@@ -1,9 +1,9 @@
-// Shared declarations of the kernels over lists: bindings, switches, and items with the record that
-// one kernel passes to the next.
+// Shared declarations of the kernels over lists: bindings, constants, and items with the record
+// that one kernel passes to the next.
 //
 // A list's items are split into blocks, so that a long list occupies many workgroups and no thread
-// loops for long: a unit of work is one block of one list. An item's record is one vector of four
-// numbers. Linked with one of templates/listwise/items_*, the memory layout of scores and truths.
+// runs a long loop. A unit of work is one block of one list. An item's record is one vector of four
+// numbers. Linked with one of templates/listwise/items_*, the memory layout of scores and targets.
 
 struct Params {
     lists: u32,         // in this chunk of the tensor
@@ -16,7 +16,7 @@ struct Params {
     upstream: f32,      // dL/d(value)
 }
 
-// An item of a list. Padding has a truth below 0, and its other fields are not read.
+// An item of a list. Padding has a negative target, and its other fields are not read.
 struct Item {
     score: f32, // NaN if the list contains NaN
     truth: f32,
@@ -37,9 +37,9 @@ const INFINITY_BITS: u32 = 0x7f800000u;
 
 override WORKGROUP: u32 = 64u;
 override HAS_WEIGHT: bool = false;
-// Every value is written, and each has its own upstream.
+// Reduction `none`: every value is written, and each has its own upstream gradient.
 override REDUCTION_NONE: bool = false;
-// The divisor of the mean was computed on the device, where the targets are: it is upstreams[2].
+// The divisor of the mean is upstreams[2]. It was computed on the device from the targets.
 override DIVISOR_ON_DEVICE: bool = false;
 // The gradient overwrites the predictions.
 override IN_PLACE: bool = false;
@@ -49,8 +49,8 @@ override IN_PLACE: bool = false;
 // templates/listwise/items_*.
 @group(0) @binding(3) var<storage, read> weights: array<u32>;
 @group(0) @binding(4) var<storage, read> upstreams: array<f32>;
-// Partial sums of each workgroup; with REDUCTION_NONE of each unit, which
-// templates/listwise/list_values joins.
+// Partial sums, one per workgroup. With REDUCTION_NONE one per unit, joined by
+// templates/listwise/list_values.
 @group(0) @binding(6) var<storage, read_write> values: array<f32>;
 @group(0) @binding(7) var<storage, read_write> records: array<vec4<f32>>;
 
@@ -60,7 +60,7 @@ fn unit_of(index: u32) -> Unit {
     return Unit(list, list * params.items, begin, min(begin + params.block, params.items));
 }
 
-// Range of units of a workgroup: from x, below y.
+// Range of units of a workgroup: from x (inclusive) to y (exclusive).
 fn units_of(workgroup: u32) -> vec2<u32> {
     let begin = workgroup * params.turns;
     return vec2<u32>(begin, min(begin + params.turns, params.lists * params.blocks));
@@ -70,8 +70,8 @@ fn is_left_out(list: u32) -> bool {
     return HAS_WEIGHT && weights[list] == MASKED;
 }
 
-// The targets of a row are a list of classes, ended by the first -1: an item's truth is whether it
-// is listed.
+// The targets of a row are a list of classes that ends at the first -1. The target of an item is 1
+// if its index is in the list, else 0.
 override CLASS_LIST: bool = false;
 
 fn member_at(first: u32, index: u32, score: f32) -> Item {
@@ -90,7 +90,7 @@ fn member_at(first: u32, index: u32, score: f32) -> Item {
     return Item(score, truth, 0.0, 0.0, index);
 }
 
-// The item as given; NaN is detected by its bits, since comparisons with NaN are unreliable.
+// The input item. NaN is detected by its bits, because comparisons with NaN are unreliable.
 fn item_at(first: u32, index: u32) -> Item {
     let place = first + index;
     let score = score_at(place);
@@ -107,7 +107,7 @@ fn item_at(first: u32, index: u32) -> Item {
     return Item(score, truth, 0.0, 0.0, index);
 }
 
-// a - b of two scores: 0 where they are equal, also if both are the same infinity.
+// a - b of two scores: 0 if they are equal, even if both are the same infinity.
 fn difference(a: f32, b: f32) -> f32 {
     return select(a - b, 0.0, a == b);
 }

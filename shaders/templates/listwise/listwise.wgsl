@@ -1,15 +1,15 @@
-// Listwise kernel template: losses of a list of scores, where an item's derivative depends on all
-// others.
+// Listwise kernel template: losses of a list of scores, where the derivative of an item depends on
+// all other items.
 //
 //     total        = sum over the items j of normalizer_term(j)
 //     (v_i, s_i)   = scale(total) (item_terms(i) + sum over the items j of pair_terms(i, j))
-//     gradients[i] = upstream * factor * weight[list] * s_i;  padding has 0
+//     gradients[i] = upstream * factor * weight[list] * s_i;  0 for padding
 //     values       = sum over the lists of factor * weight[list] * sum over i of v_i
 //
-// Each thread takes items i and loops over all j, so that no two threads add to the same sum; the
-// sums are split into runs of 64, which limits the rounding to 64 + n/64 additions. Takes from
-// shaders/losses/*.wgsl, or a helper of theirs, by an adaptor `normalizer_term`, `scale`,
-// `item_terms` and `pair_terms`; linked with templates/listwise/lists and one of lib/partials_*.
+// Each thread takes items i and loops over all j, so that no two threads add to the same sum. The
+// sums are split into runs of 64, which limits the rounding to 64 + n/64 additions. Requires from
+// shaders/losses/*.wgsl, or a helper, through an adaptor `normalizer_term`, `scale`, `item_terms`
+// and `pair_terms`. Linked with templates/listwise/lists and one of lib/partials_*.
 
 const RUN: u32 = 64u;
 

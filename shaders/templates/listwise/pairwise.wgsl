@@ -1,12 +1,12 @@
-// Pairwise losses over the pairs of a list with different truths, by the listwise kernel template
-// with
+// Pairwise losses over the pairs of a list with different targets, using the listwise kernel
+// template with
 //
 //     pair(d) = (f(d), f'(d)),  d = (s_i - s_j) / TEMPERATURE,  y_i > y_j
 //
-// each pair with a constant weight, by LAMBDA: 0 none, 1 |y_i - y_j|, 2 |change of NDCG if the two
-// are swapped| = |G_i - G_j| |D_i - D_j| / ideal. TOP_N: places whose discount D is not 0; 0 for
-// all. With LAMBDA 2 a record is (score, gain, places before it, gain times the discount at its
-// ideal rank).
+// Each pair has a weight, treated as a constant in the derivative. It is selected by LAMBDA: 0
+// none, 1 |y_i - y_j|, 2 |change of NDCG if the two are swapped| = |G_i - G_j| |D_i - D_j| / ideal.
+// TOP_N: number of top places with a nonzero discount D; 0 for all. With LAMBDA 2 a record is
+// (score, gain, places before it, gain times the discount at its ideal rank).
 
 fn uses_statistics() -> bool {
     return LAMBDA == 2u;
@@ -23,7 +23,7 @@ fn place_discount(place: f32) -> f32 {
     return discount(place + 1.0);
 }
 
-// Number of items before it by score, and by truth.
+// Number of items before it by score, and by target.
 fn update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
     let before = vec3<bool>(
         stands_before(other.score, other.index, item.score, item.index),
@@ -58,8 +58,8 @@ fn item_terms(item: Item) -> vec2<f32> {
     return vec2<f32>();
 }
 
-// |D_i - D_j| = log2((1 + r_j)/(1 + r_i)) D_i D_j, which is accurate for adjacent ranks far down
-// the list.
+// |D_i - D_j| = log2((1 + r_j)/(1 + r_i)) D_i D_j. This form is accurate for adjacent ranks far
+// down the list.
 fn discount_difference(a: f32, b: f32) -> f32 {
     let high = min(a, b);
     let low = max(a, b);

@@ -9,9 +9,9 @@ struct Params {
     weight_width: u32,  // values that share a weight
     mask_first: u32,
     mask_width: u32,
-    classes: u32,       // number of classes; the length of a class list
+    classes: u32,       // number of classes; also the length of a class list
     first_partial: u32, // offset of this chunk's partial sums
-    iterations: u32,         // values per thread
+    iterations: u32,    // values per thread
     ignored_count: u32,
     reserved: vec2<u32>,
     ignored: array<vec4<i32>, 4>,
@@ -22,7 +22,7 @@ struct Unit {
     weight: f32,
     normalizer_term: f32,  // summed in the divisor
     count: u32,
-    label: i32,  // the invalid one
+    label: i32,  // the invalid label
 }
 
 const KEPT: u32 = 0u;
@@ -32,11 +32,12 @@ const LEFT_OUT: u32 = 2u;
 override WORKGROUP: u32 = 64u;
 override HAS_WEIGHT: bool = false;
 override HAS_MASK: bool = false;
-// Labels: 0 none; 1 the class of each value; 2 a list of classes for each, ended by its first -1; 4
-// the same as floats; 3 an error code from another kernel, 0 for none, which no mask overrides.
+// Labels. 0: none. 1: one class per value. 2: one list of classes per value, ending at its first
+// -1. 4: the same as floats. 3: an error code from another kernel, 0 for none; a mask does not
+// override it.
 override LABELS: u32 = 0u;
-// Normalizer term of a value: 0: 1; 1: the weight of its class; 2: a given number, ignored if not
-// above 0; 3: a given number of values.
+// Normalizer term of a value. 0: 1. 1: the weight of its class. 2: a given number; the value is
+// excluded if it is not above 0. 3: a given number of values.
 override SHARE: u32 = 0u;
 // Multiplies each normalizer term by the value's weight.
 override BY_WEIGHT: bool = false;
@@ -66,7 +67,7 @@ fn of_list(place: u32) -> i32 {
         return label;
     }
     let x = bitcast<f32>(label);
-    // NaN is neither a class nor an error: it gives NaN. A number that is not an integer is an
+    // NaN is neither a class nor an error: the result is NaN. A number that is not an integer is an
     // error.
     return select(select(-2, i32(x), x == trunc(x) && abs(x) < 16777216.0), 0, is_nan(x));
 }

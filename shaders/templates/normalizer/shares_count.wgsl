@@ -1,10 +1,10 @@
 // Per-thread partial results of the divisor of a mean, the number of unmasked values, and the first
 // invalid label, which templates/normalizer/shares_join joins. Linked with
-// templates/normalizer/shares. Threads stride over all values: adjacent threads read adjacent
-// memory.
+// templates/normalizer/shares. Threads loop over all values with a stride, so that adjacent threads
+// read adjacent memory.
 
-// Count, bits of the sum of the normalizer terms, position of the first invalid label (all bits
-// set: none), that label.
+// Count; bits of the sum of the normalizer terms; position of the first invalid label (all bits
+// set: none); that label.
 @group(0) @binding(5) var<storage, read_write> partials: array<vec4<u32>>;
 
 // Saturating addition.

@@ -34,8 +34,8 @@ fn shares_join(@builtin(local_invocation_index) local_index: u32) {
     var sum = 0.0;
     var first = vec2<u32>(0xffffffffu, 0u);
     for (var i = local_index; i < params.length; i += 16u * WORKGROUP) {
-        // Sixteen are summed before they join the total: the error grows with the longest chain of
-        // additions.
+        // 16 values are summed before they are added to the total: the error grows with the longest
+        // chain of additions.
         var part = 0.0;
         for (var k = i; k < min(i + 16u * WORKGROUP, params.length); k += WORKGROUP) {
             let found = partials[k];

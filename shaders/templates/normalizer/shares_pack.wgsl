@@ -3,8 +3,8 @@
 //
 //     packed[i] = weight[i] / max(lengths[i], 1) / divisor
 //
-// The divisor is that of templates/normalizer/shares_join; as on the host, its inverse is
-// multiplied. Linked with templates/normalizer/shares.
+// The divisor is the output of templates/normalizer/shares_join. As on the host, the values are
+// multiplied by its inverse. Linked with templates/normalizer/shares.
 
 // Each value is divided by its own length.
 override HAS_LENGTHS: bool = false;
@@ -37,7 +37,7 @@ fn shares_pack(
     if found.state == LEFT_OUT {
         bits = MASKED;
     } else if LABELS == 3u && found.state == BAD {
-        // Invalid labels were replaced so that no read is out of bounds: the value becomes NaN.
+        // Invalid labels were replaced so that no read is out of bounds. The value becomes NaN.
         bits = 0x7fc00000u | (unit & 1u);
     }
     packed[unit] = bits;

@@ -1,6 +1,6 @@
-// A copy of rows in which masked rows hold no NaN or infinity (products with 0 keep them):
+// A copy of rows in which masked rows hold no NaN or infinity, whose product with 0 is NaN:
 //
-//     cleared[r, c] = 0 where row r is MASKED and rows[r, c] is not finite, else rows[r, c]
+//     cleared[r, c] = 0 if row r is MASKED and rows[r, c] is not finite, else rows[r, c]
 //
 // Linked with lib/numbers. One thread per element.
 

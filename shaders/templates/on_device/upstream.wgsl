@@ -1,5 +1,5 @@
 // Multiplies a gradient by dL/d(value), one number on the device: numbers[i] = upstream[0]
-// numbers[i]. 0 stays 0, so that masked elements are not affected by an infinite upstream. One
+// numbers[i]. 0 stays 0, so that an infinite upstream gradient does not affect masked elements. One
 // thread per element.
 
 struct Params {

@@ -1,5 +1,5 @@
-// Running average of the parameters: average[i] += weight (parameters[i] - average[i]), after each
-// step that was not skipped.
+// Running average of the parameters, updated after each step that was not skipped: average[i] +=
+// weight (parameters[i] - average[i]).
 
 struct Params {
     length: u32,

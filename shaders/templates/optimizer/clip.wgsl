@@ -1,7 +1,7 @@
 // Clipping by norm: the factor of a gradient, 1 if its norm is within the limit. The CPU
 // implementation is `nn::optimizers::clip`.
 //
-// sums.x is the sum of g^2, sums.y that of (g / 2^100)^2, used where the first is not finite.
+// sums.x is the sum of g^2, sums.y that of (g / 2^100)^2, used if the first is not finite.
 fn norm_of(sums: vec2<f32>) -> f32 {
     if (bitcast<u32>(sums.x) & 0x7f800000u) == 0x7f800000u {
         return sqrt(sums.y) * 1.2676506002e30;
@@ -9,8 +9,8 @@ fn norm_of(sums: vec2<f32>) -> f32 {
     return sqrt(sums.x);
 }
 
-// A norm that is not finite gives NaN, so that the parameters become NaN and the training ends, as
-// after PyTorch's clip_grad_norm_: min would give 1 or 0, depending on the driver.
+// Returns NaN for a norm that is not finite, so that the parameters become NaN and the training
+// ends, as after PyTorch's clip_grad_norm_. min would return 1 or 0, depending on the driver.
 fn clip_factor(sums: vec2<f32>, limit: f32, epsilon: f32) -> f32 {
     let norm = norm_of(sums);
     let bits = bitcast<u32>(norm) & 0x7fffffffu;

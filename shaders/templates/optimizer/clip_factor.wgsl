@@ -1,6 +1,6 @@
 // Joins the partial sums of templates/optimizer/gradient_norm and writes the factor that the
 // optimizer multiplies the gradient by. Linked with templates/optimizer/clip and lib/numbers. One
-// workgroup; the order depends only on the number of partial sums.
+// workgroup. The order of the additions depends only on the number of partial sums.
 
 struct Params {
     length: u32,

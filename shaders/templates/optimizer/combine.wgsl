@@ -1,6 +1,6 @@
 // left[i] = a left[i] + b right[i], over one matrix of a buffer: a step of the Newton-Schulz
-// iteration between its products. With SCALES it is divided by the norm of the matrix instead, at
-// least EPSILON.
+// iteration between its matrix products. With SCALES left is instead divided by the norm of the
+// matrix, at least EPSILON.
 
 struct Params {
     length: u32,
@@ -14,7 +14,8 @@ override SCALES: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> left: array<f32>;
-// With SCALES the norms of all tensors; this one's is at u32(a), behind that of its parameters.
+// With SCALES the norms of all tensors. This tensor's norm is at u32(a), after that of its
+// parameters.
 @group(0) @binding(2) var<storage, read> right: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)

@@ -3,8 +3,8 @@
 //     partials[w] = (sum of g^2, sum of (g / 2^100)^2) over the block of workgroup w
 //     g = gradients[i] + dR/dw
 //
-// The second sum is used where the first overflows: from 1e19 on a square exceeds f32, and
-// exploding gradients are the purpose of a clip. Linked with templates/optimizer/penalty. Each
+// The second sum is used if the first overflows: the square of a number from 1e19 on exceeds f32,
+// and clipping is meant for exploding gradients. Linked with templates/optimizer/penalty. Each
 // workgroup owns one contiguous block, so the order of the sums depends only on the length.
 
 struct Params {

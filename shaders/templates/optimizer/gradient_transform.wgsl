@@ -2,13 +2,13 @@
 // and lib/numbers.
 //
 // `clip` is the output of templates/optimizer/clip_factor and
-// templates/optimizer/tensor_norms_join: the factor of the global norm, or NaN where a norm is not
-// finite, then one factor for each tensor.
-// 0: none, 1: by the global norm, 2: by value, 3: by the norm of each tensor.
+// templates/optimizer/tensor_norms_join: the factor of the global norm, or NaN if a norm is not
+// finite, then one factor per tensor. CLIPS selects the transform: 0: none, 1: by the global norm,
+// 2: by value, 3: by the norm of each tensor.
 override CLIPS: u32 = 0u;
 override SKIPS: bool = false;
 
-// True if this step is skipped, since its gradient is not finite.
+// True if this step is skipped because its gradient is not finite.
 fn is_skipped(factor: f32) -> bool {
     return SKIPS && is_nan(factor);
 }

@@ -3,13 +3,15 @@
 //     g = clip (gradients[i] + dR/dw(parameters[i]))
 //     (parameters[i], state[i]) = update(parameters[i], g, state[i], step)
 //
-// Takes from shaders/optimizers/*.wgsl, by an adaptor: `fn update(parameter, gradient, state, step)
-// -> Update`. Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params,
-// templates/optimizer/gradient_transform, and templates/optimizer/penalty for R.
+// Requires from shaders/optimizers/*.wgsl, through an adaptor: `fn update(parameter, gradient,
+// state, step) -> Update`. Linked with templates/optimizer/optimizer_step,
+// templates/optimizer/optimizer_params, templates/optimizer/gradient_transform, and
+// templates/optimizer/penalty for R.
 //
-// Each thread owns one element, adjacent threads read adjacent memory; dispatches over 65,535
-// workgroups fold into y. State buffers beyond STATES are neither read nor written: bind a separate
-// dummy range of one element to each, since WebGPU forbids two writable bindings of one range.
+// Each thread processes one element, and adjacent threads read adjacent memory. Dispatches of more
+// than 65,535 workgroups extend into y. State buffers beyond STATES are neither read nor written.
+// Bind a separate dummy range of one element to each, because WebGPU forbids two writable bindings
+// of one range.
 
 const WORKGROUP: u32 = 256u;
 override STATES: u32 = 2u;

@@ -2,9 +2,9 @@
 // templates/optimizer/optimizer_step.
 
 struct Params {
-    length: u32,   // parameters in the buffer
-    spans: u32, // tensors that cover them; 0 if nothing depends on them
-    limit: f32,    // of a clip
+    length: u32, // parameters in the buffer
+    spans: u32,  // tensors that cover them; 0 if no option is per tensor
+    limit: f32,  // of the clip
     reserved: u32,
     step: Step,
 }

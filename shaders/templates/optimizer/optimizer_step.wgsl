@@ -12,7 +12,7 @@ struct Update {
     state: State,
 }
 
-// Values that change from step to step, computed by the host in f64.
+// Values that change with each step, computed by the host in f64.
 struct Step {
     learning_rate: f32,
     correction_first: f32,  // 1 - beta1^t
@@ -22,7 +22,7 @@ struct Step {
     is_matrix: f32,         // set by the kernel template for per-tensor optimizers
 }
 
-// A tensor's values for a per-tensor optimizer.
+// Per-tensor values for a per-tensor optimizer.
 struct Layer {
     parameter_norm: f32,
     direction_norm: f32,

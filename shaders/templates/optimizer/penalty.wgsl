@@ -1,9 +1,9 @@
 // Spans of the tensors in the flat parameters, and their regularisation R(w) = l1 |w| + l2 w^2
-// (without a 1/2 before l2, as in Keras). Linked with a kernel template whose `params.spans` counts
-// the tensors, 0 if nothing depends on them.
+// (without a 1/2 before l2, as in Keras). Linked with a kernel template whose `params.spans` is the
+// number of tensors, or 0 if no option is per tensor.
 
-// Span of a tensor in the parameters. It ends before `end`; between `start` + its length and `end`
-// there may be padding.
+// Span of a tensor in the parameters. It ends before `end`. There may be padding between `start`
+// plus its length and `end`.
 struct ParameterSpan {
     end: u32,
     l1: f32,
@@ -12,12 +12,12 @@ struct ParameterSpan {
     start: u32,
     rows: u32,
     columns: u32, // 0 for a vector
-    lines: u32,   // rows + columns of this matrix and of all before it
+    lines: u32,   // rows + columns of this matrix and of all previous ones
 }
 
 @group(0) @binding(1) var<storage, read> spans: array<ParameterSpan>;
 
-// An index belongs to the first span that ends behind it.
+// Binary search: an index belongs to the first span whose `end` is greater.
 fn span_of(index: u32) -> u32 {
     var low = 0u;
     var high = max(params.spans, 1u) - 1u;
@@ -44,7 +44,7 @@ fn regularization(index: u32, parameter: f32) -> f32 {
     return regularization_in(span_of(index), parameter);
 }
 
-// sign(w) max(|w| - rate proximal, 0): the proximal step of l1, which leaves exact zeros.
+// sign(w) max(|w| - rate proximal, 0): the proximal step of l1, which produces exact zeros.
 fn shrunk(span: u32, parameter: f32, rate: f32) -> f32 {
     let by = rate * spans[span].proximal;
     if by == 0.0 || is_nan(parameter) {

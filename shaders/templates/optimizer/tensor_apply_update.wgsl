@@ -2,8 +2,9 @@
 //
 //     parameters[i] = apply_update(parameters[i], gradients[i], layer, step)
 //
-// with the direction in the gradient's buffer, and each tensor's norms from
-// templates/optimizer/tensor_norms_join. Linked as templates/optimizer/tensor_transform.
+// The direction is in the gradient's buffer, and each tensor's norms are the output of
+// templates/optimizer/tensor_norms_join. Linked in the same way as
+// templates/optimizer/tensor_transform.
 
 override WORKGROUP: u32 = 256u;
 

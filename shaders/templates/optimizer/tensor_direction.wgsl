@@ -3,9 +3,10 @@
 //
 //     (gradients[i], state[i]) = update(parameters[i], gradients[i], state[i], step)
 //
-// Takes from shaders/optimizers/*.wgsl, by an adaptor; templates/optimizer/tensor_apply_update is
-// part 2. With FACTORED the state of a matrix is maintained by templates/optimizer/tensor_means and
-// is not written here. Linked as templates/optimizer/tensor_transform.
+// Requires `update` from shaders/optimizers/*.wgsl, through an adaptor. Part 2 is
+// templates/optimizer/tensor_apply_update. With FACTORED the state of a matrix is maintained by
+// templates/optimizer/tensor_means and is not written here. Linked in the same way as
+// templates/optimizer/tensor_transform.
 
 override WORKGROUP: u32 = 256u;
 override STATES: u32 = 2u;

@@ -1,7 +1,7 @@
-// Mean of the row means of a matrix, after templates/optimizer/tensor_means: third_states[start].
-// One workgroup per tensor. Linked with templates/optimizer/optimizer_step,
-// templates/optimizer/optimizer_params, templates/optimizer/penalty,
-// templates/optimizer/gradient_transform and lib/numbers.
+// Mean of the row means of a matrix, written to third_states[start]. Runs after
+// templates/optimizer/tensor_means. One workgroup per tensor. Linked with
+// templates/optimizer/optimizer_step, templates/optimizer/optimizer_params,
+// templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
 
 override WORKGROUP: u32 = 256u;
 

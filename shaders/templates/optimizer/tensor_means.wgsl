@@ -1,11 +1,11 @@
 // Running means of g^2 over each row and over each column of every matrix, for optimizers that
-// store these instead of a state per element:
+// store these means instead of one state per element:
 //
 //     first_states[start + row] += weight (mean over the row - it),
 //     second_states[start + column] likewise
 //
-// with the weight in step.own.x. One workgroup per row, then per column, of each matrix in order.
-// Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params,
+// The weight is step.own.x. One workgroup per row, then per column, of each matrix in order. Linked
+// with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params,
 // templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
 
 override WORKGROUP: u32 = 256u;

@@ -2,9 +2,9 @@
 //
 //     partials[tensor * BLOCKS + block] = (sum w^2, sum g^2, sum (g / 2^100)^2, 0)
 //
-// with g the gradient, including the penalties' if PENALIZED. The third sum is used where the
-// second overflows. Each workgroup owns one block, so that the order of the sums depends only on
-// the lengths. Linked with templates/optimizer/optimizer_step,
+// g is the gradient, including that of the penalties if PENALIZED. The third sum is used if the
+// second overflows. Each workgroup processes one block, so that the order of the sums depends only
+// on the lengths. Linked with templates/optimizer/optimizer_step,
 // templates/optimizer/optimizer_params, templates/optimizer/penalty and lib/numbers.
 
 override WORKGROUP: u32 = 256u;

@@ -1,7 +1,7 @@
-// Joins the partial sums of templates/optimizer/tensor_norms. With FACTORS it writes, behind the
-// factor of the global norm, the factor that limits each tensor's gradient norm to params.limit;
-// otherwise the norms of each tensor's parameters and direction. One thread per tensor. Linked with
-// templates/optimizer/optimizer_step, templates/optimizer/optimizer_params and
+// Joins the partial sums of templates/optimizer/tensor_norms. With FACTORS it writes the factor
+// that limits each tensor's gradient norm to params.limit, after the factor of the global norm.
+// Otherwise it writes the norms of each tensor's parameters and direction. One thread per tensor.
+// Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params and
 // templates/optimizer/clip.
 
 override WORKGROUP: u32 = 64u;

@@ -1,4 +1,4 @@
-// Numbers of a pointwise loss in f32, four in a vector.
+// Inputs of a pointwise loss in f32, four per vector.
 
 @group(0) @binding(1) var<storage, read> predictions: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> targets: array<vec4<f32>>;

@@ -1,4 +1,4 @@
-// Numbers of a pointwise loss in f16, two in a word: four in a vector. Linked with lib/half.
+// Inputs of a pointwise loss in f16, two per word and four per vector. Linked with lib/half.
 
 @group(0) @binding(1) var<storage, read> predictions: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> targets: array<vec2<u32>>;

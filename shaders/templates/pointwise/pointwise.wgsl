@@ -1,18 +1,18 @@
-// Pointwise kernel template: losses of one prediction and one truth, with value and gradient in one
-// pass.
+// Pointwise kernel template: losses of one prediction and one target. Computes value and gradient
+// in one pass.
 //
 //     gradients[i] = factor * upstream * weight[i] * loss(predictions[i], targets[i]).derivative
 //     values       = sum over i of factor * weight[i] * loss(predictions[i], targets[i]).value
 //
 // A loss of shaders/losses defines `<stem>_loss(prediction, truth) -> Loss`, with the column weight
-// as last argument if it takes one, and optionally `<stem>_hessian_diagonal`. The adaptor
+// as the last argument if the loss uses it, and optionally `<stem>_hessian_diagonal`. The adaptor
 // (src/templates/adaptor.rs) generates from them `element_loss` and `element_gradient`, the first
 // derivative or the second. Linked with lib/numbers, one of lib/partials_* and one of
 // templates/pointwise/points_*, the memory layout.
 //
-// Each workgroup owns one contiguous block, and its threads iterate over it: adjacent threads read
-// adjacent memory on any card, and on software Vulkan a block stays within few pages (a stride over
-// the whole buffer is four times slower there).
+// Each workgroup processes one contiguous block. Its threads iterate over the block, so that
+// adjacent threads read adjacent memory on any device. On software Vulkan a block stays within few
+// pages (a stride over the whole buffer is four times slower there).
 
 struct Loss {
     value: f32,
@@ -34,7 +34,7 @@ override WORKGROUP: u32 = 256u;
 // Weights: 0 none, 1 per element, 2 per row.
 override WEIGHTS: u32 = 0u;
 override HAS_COLUMN_WEIGHT: bool = false;
-// Reduction `none`: every value is written, and each has its own upstream.
+// Reduction `none`: every value is written, and each has its own upstream gradient.
 override REDUCTION_NONE: bool = false;
 // The gradient overwrites the predictions.
 override IN_PLACE: bool = false;
@@ -47,10 +47,10 @@ override IN_PLACE: bool = false;
 @group(0) @binding(5) var<storage, read> upstreams: array<f32>;
 @group(0) @binding(7) var<storage, read_write> values: array<f32>;
 
-// One element with all its factors. Branchless: on software Vulkan a branch costs more than what it
-// skips (bce_with_logits at 2^24: 29.6 ms with, 26.2 without).
+// One element with all its factors. Branchless: on software Vulkan a branch costs more than the
+// code it skips (bce_with_logits at 2^24: 29.6 ms with a branch, 26.2 without).
 fn element(place: u32, prediction: f32, truth: f32) -> Loss {
-    // Elements behind the end use the last element's weight and are not counted.
+    // Elements past the end use the weight of the last element and are not counted.
     let index = min(place, params.length - 1u);
     var counts = place < params.length;
     var weight = params.factor;
@@ -68,7 +68,7 @@ fn element(place: u32, prediction: f32, truth: f32) -> Loss {
         upstream *= upstreams[index];
     }
     let point = element_loss(prediction, truth, column_weight);
-    // NaN in, NaN out, independent of the driver's min and clamp.
+    // NaN in, NaN out, independently of the driver's min and clamp.
     let has_nan = is_nan(prediction) || is_nan(truth);
     let nan_value = prediction + truth;
     return Loss(

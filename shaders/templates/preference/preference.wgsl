@@ -1,12 +1,12 @@
-// Preference kernel template: losses of up to four numbers per value; the first two may be
+// Preference kernel template: losses of up to four numbers per value. The first two may be
 // differentiated:
 //
 //     gradients[p][i] = factor * upstream * weight[i] * loss(numbers of i).gradients[p]
 //     values[i]       = factor * weight[i] * loss(numbers of i).value
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(numbers: vec4<f32>) ->
+// Requires from shaders/losses/*.wgsl, through an adaptor: `fn loss(numbers: vec4<f32>) ->
 // PreferenceTerms`. Linked with lib/numbers. The inputs are stored one after another in one buffer,
-// since four separate bindings would exceed the guaranteed limit; an omitted input is 0.
+// because four separate bindings would exceed the guaranteed limit. An omitted input is 0.
 
 struct PreferenceTerms {
     value: f32,
@@ -14,9 +14,9 @@ struct PreferenceTerms {
 }
 
 struct Params {
-    length: u32,    // values
-    stride: u32,    // from one input to the next
-    planes: u32,    // inputs
+    length: u32,    // number of values
+    stride: u32,    // distance from one input to the next
+    planes: u32,    // number of inputs
     gradients: u32, // number of differentiated inputs
     factor: f32,    // of the reduction
     upstream: f32,  // dL/d(value)
@@ -24,7 +24,7 @@ struct Params {
 
 override WORKGROUP: u32 = 64u;
 override HAS_WEIGHT: bool = false;
-// Reduction `none`: each value has its own upstream.
+// Reduction `none`: each value has its own upstream gradient.
 override REDUCTION_NONE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -63,7 +63,7 @@ fn preference(
         four[plane] = x;
     }
     let found = loss(four);
-    // NaN in, NaN out, independent of the driver's min and clamp.
+    // NaN in, NaN out, independently of the driver's min and clamp.
     let nan_value = four.x + four.y + four.z + four.w;
     values[i] = select(0.0, weight * select(found.value, nan_value, has_nan), counts);
     for (var plane = 0u; plane < params.gradients; plane += 1u) {

@@ -1,4 +1,4 @@
-// f16 rows whose length is a multiple of four: one load of two words for four cells. Linked with
+// f16 rows whose length is a multiple of four: one load of two words per four cells. Linked with
 // lib/half.
 
 @group(0) @binding(1) var<storage, read> logits: array<vec2<u32>>;

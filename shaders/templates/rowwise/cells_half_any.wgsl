@@ -1,16 +1,17 @@
-// f16 rows of any length, two words for four cells. Linked with lib/half.
+// f16 rows of any length, two words per four cells. Linked with lib/half.
 //
-// With an odd row length every second row begins in the middle of a word, whose first number is the
-// last cell of the previous row. Its groups of four begin a cell earlier, so that a group is two
-// whole words in every row. One thread writes the word that two rows share: a row group processes
-// both rows in sequence; the thread that has the last cell of the first row keeps its derivative,
-// and the threads of the second row are rotated so that its first group falls to the same thread.
+// With an odd row length every second row begins in the middle of a word. The first number of this
+// word is the last cell of the previous row. The groups of four of these rows begin one cell
+// earlier, so that a group is two whole words in every row. One thread writes the word that two
+// rows share: a row group processes both rows in sequence. The thread with the last cell of the
+// first row keeps its derivative. The threads of the second row are rotated so that the same thread
+// processes its first group.
 
 @group(0) @binding(1) var<storage, read> logits: array<u32>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<u32>;
 
-// The derivative that waits for the other half of its word.
+// The derivative stored until the other half of its word is known.
 var<private> kept_d_logit: f32;
 
 fn begins_inside_word(row: Row) -> bool {

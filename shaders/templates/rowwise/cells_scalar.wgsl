@@ -1,4 +1,4 @@
-// Rows of any length, cell by cell. The four cells of a group are a row group apart, so that
+// Rows of any length, cell by cell. The four cells of a group are THREADS_PER_ROW apart, so that
 // adjacent threads of a row group read adjacent memory; a single thread reads four adjacent cells.
 
 @group(0) @binding(1) var<storage, read> logits: array<f32>;

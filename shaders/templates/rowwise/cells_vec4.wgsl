@@ -1,4 +1,4 @@
-// Rows whose length is a multiple of four: adjacent cells in one vector, one load for four cells.
+// Rows whose length is a multiple of four: adjacent cells in one vector, one load per four cells.
 
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> targets: array<vec4<u32>>;

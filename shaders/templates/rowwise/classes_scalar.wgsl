@@ -1,4 +1,4 @@
-// Class weights and masks of rows of any length, class by class: linked with
+// Class weights and masks of rows of any length, one class at a time. Linked with
 // templates/rowwise/cells_scalar and templates/rowwise/cells_half_any.
 
 @group(0) @binding(3) var<storage, read> class_weights: array<f32>;

@@ -1,5 +1,5 @@
 // Groups of four cells of rows whose length is a multiple of four, and their class weights and
-// masks: linked with templates/rowwise/cells_vec4 and templates/rowwise/cells_half.
+// masks. Linked with templates/rowwise/cells_vec4 and templates/rowwise/cells_half.
 
 @group(0) @binding(3) var<storage, read> class_weights: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> class_mask: array<vec4<u32>>;

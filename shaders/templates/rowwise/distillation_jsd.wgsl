@@ -1,13 +1,14 @@
 // Generalised Jensen-Shannon divergence of the student's distribution q and the teacher's p, for
 // losses/distillation:
-//     loss = BETA KL(p|m) + (1 - BETA) KL(q|m),   m = BETA p + (1 - BETA) q
-//     d/dx = (1 - BETA) q (ln(q/m) - KL(q|m)) / T
-// BETA 0 is KL(p|q), (q - p)/T, and 1 is KL(q|p), q (ln(q/p) - KL(q|p))/T. A divergence is the sum
-// of x ln(x/m) - x + m, all nonnegative, so that nothing cancels where student and teacher are near
-// each other. The first pass finds both log-sum-exps.
+//   loss = BETA KL(p|m) + (1 - BETA) KL(q|m),   m = BETA p + (1 - BETA) q
+//   d/dx = (1 - BETA) q (ln(q/m) - KL(q|m)) / T
+// BETA 0 is KL(p|q) with derivative (q - p)/T. BETA 1 is KL(q|p) with derivative q (ln(q/p) -
+// KL(q|p))/T. A divergence is computed as the sum of x ln(x/m) - x + m. All these terms are
+// nonnegative, so that nothing cancels when student and teacher are close. The first pass computes
+// both log-sum-exps.
 
-// For a class: ln(q/m), whether p is below q, e^-|ln(p/q)|, the same minus 1, and the ratio of m to
-// the larger of the two.
+// Values of one class: ln(q/m); 1 if p is below q; e^-|ln(p/q)|; the same minus 1; the ratio of m
+// to the larger of p and q.
 struct Place {
     ratio: f32,
     is_below: f32,
@@ -26,7 +27,7 @@ struct Sums {
     log_student: f32,
     teacher_excess: f32, // KL(p|m)
     student_excess: f32,
-    top: f32,            // column of the student's largest logit, and its values
+    top: f32,            // column of the student's largest logit, followed by its values
     truth_at_top: f32,
     logit_at_top: f32,
     at_top: Place,
@@ -58,8 +59,9 @@ struct Parting {
     part: vec4<f32>,
 }
 
-// x ln(x/m) - x + m with l = ln(x/m) and s = x/m - 1. Near m by 2 artanh(r) = 2r + 2r^3/3 + ..., r
-// = s/(2 + s), whose first term leaves m r s; the first omitted term is below 1e-8 of that.
+// x ln(x/m) - x + m with l = ln(x/m) and s = x/m - 1. Near m it uses 2 artanh(r) = 2r + 2r^3/3 +
+// ..., r = s/(2 + s). The first term contributes m r s. The first omitted term is below 1e-8 of
+// that.
 fn excess(x: vec4<f32>, m: vec4<f32>, l: vec4<f32>, s: vec4<f32>) -> vec4<f32> {
     let r = s / (2.0 + s);
     let q = r * r;
@@ -83,9 +85,8 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
     let has_q = x >= vec4<f32>(LOWEST);
     let p = select(vec4<f32>(), exp((y - ends.teacher_maximum) - ends.log_teacher), has_p);
     let q = select(vec4<f32>(), exp((x - ends.student_maximum) - ends.log_student), has_q);
-    // ln(p/q) by the difference of the logits, which is accurate where they are near each other: an
-    // error of the normalizers is the same for all classes, and affects a divergence only in second
-    // order.
+    // ln(p/q) from the difference of the logits, which is accurate if they are close. An error of
+    // the normalizers is the same for all classes, and affects a divergence only in second order.
     let apart = (ends.teacher_maximum - ends.student_maximum) + (ends.log_teacher - ends.log_student);
     let none = distillation_minus_infinity();
     var d = select(vec4<f32>(none), (truths - logits) / DISTILLATION_TEMPERATURE - apart, has_p);
@@ -94,7 +95,7 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
     let is_below = d <= vec4<f32>();
     let size = abs(d);
     let grown = exp_and_less4(-size);
-    // Weights in m of the smaller and of the larger of the two; m is `part` times the larger.
+    // Weights in m of the smaller and of the larger of p and q; m is `part` times the larger.
     let a = select(vec4<f32>(1.0 - DISTILLATION_BETA), vec4<f32>(DISTILLATION_BETA), is_below);
     let b = select(vec4<f32>(DISTILLATION_BETA), vec4<f32>(1.0 - DISTILLATION_BETA), is_below);
     let part = b + a * grown[0];
@@ -112,11 +113,11 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
     return Parting(teacher, student, ratios, less, q, is_below, grown[0], grown[1], part);
 }
 
-// Term of the derivatives: q (ln(q/m) - that at the top); their mean under q is subtracted. Where
-// the student's probability is near 1, the other classes are too small to be visible beside the
-// top. Where q is the larger of the two, m/q is 1 - BETA + BETA p/q: the difference of the small
-// weights has digits that the logarithms have lost. At BETA 0 it is q - p, whose mean is 0, so an
-// error of ln(p/q) common to all classes cancels.
+// Term of the derivatives: q (ln(q/m) - that at the top). The mean of the difference under q is
+// subtracted. If the student's probability is near 1, the other classes are too small relative to
+// the top to be resolved. If q is the larger of the two, m/q is 1 - BETA + BETA p/q: the difference
+// of the small weights has digits that the logarithms have lost. At BETA 0 the term is q - p, whose
+// mean is 0, so that an error of ln(p/q) common to all classes cancels.
 fn pulls(found: Parting, columns: vec4<u32>, top: f32, at_top: Place) -> vec4<f32> {
     if DISTILLATION_BETA == 0.0 {
         return found.apart;
@@ -165,7 +166,7 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
 }
 
 // No branch on the pass: no compiler can prove that it is uniform, and WebGPU rejects a barrier
-// behind it.
+// after the branch.
 fn join(sums: Sums) -> Sums {
     var all = sums;
     all.teacher_maximum = row_group_max(sums.teacher_maximum);
@@ -206,12 +207,12 @@ fn restart(sums: Sums) -> Sums {
 
 fn finish(row: Row, sums: Sums) -> Outcome {
     var weights = vec2<f32>(DISTILLATION_BETA, 1.0 - DISTILLATION_BETA);
-    // At the ends of BETA m is the other distribution.
+    // At BETA 0 and 1, m is the other distribution.
     if DISTILLATION_BETA == 0.0 || DISTILLATION_BETA == 1.0 {
         weights = weights.yx;
     }
     var loss = distillation_size() * dot(weights, vec2<f32>(sums.teacher_excess, sums.student_excess));
-    // At BETA 1 the factor 1 - BETA would vanish.
+    // At BETA 1 the factor 1 - BETA would be 0.
     var factor = distillation_size() / DISTILLATION_TEMPERATURE * select(1.0, 1.0 - DISTILLATION_BETA, DISTILLATION_BETA != 1.0);
     if sums.teacher_maximum <= LOWEST {
         loss = 0.0;

@@ -24,12 +24,12 @@ fn empty_sums() -> Sums {
     return Sums(LOWEST, LOWEST, 0.0, 0.0, 0.0);
 }
 
-// The sums relative to maxima that are higher by the given rises.
+// The sums relative to maxima that are raised by the given amounts.
 fn raised(sums: Sums, teacher_rise: f32, student_rise: f32) -> Sums {
     let shrink = exp(-teacher_rise);
     var dot = shrink * (sums.dot - (teacher_rise - student_rise) * sums.teacher);
-    // An infinite sum stays infinite, and 0 stays 0, however far the maximum rises from its initial
-    // value.
+    // An infinite sum stays infinite, and 0 stays 0, regardless of how far the maximum rises from
+    // its initial value.
     if bitcast<u32>(sums.dot) == INFINITY_BITS {
         dot = sums.dot;
     }
@@ -54,7 +54,7 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     let e = select(vec4<f32>(), exp(y - teacher_maximum), y >= vec4<f32>(LOWEST));
     next.teacher += sum4(e);
     next.student += sum4(exp(max(x - student_maximum, vec4<f32>(DISTILLATION_CLOSED))));
-    // A class to which the teacher gives probability 0 costs nothing.
+    // A class with teacher probability 0 contributes nothing.
     next.dot += sum4(select(e * ((y - teacher_maximum) - below), vec4<f32>(), e == vec4<f32>()));
     return next;
 }
@@ -77,7 +77,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     if sums.teacher == 0.0 {
         return Outcome(0.0, 0.0, sums.teacher_maximum, sums.student_maximum, teacher, student);
     }
-    // With no unmasked class of the student the divergence is already infinite.
+    // If every class of the student is masked, the divergence is already infinite.
     let log_student = select(log_accurate(sums.student), 0.0, sums.student == 0.0);
     let loss = sums.dot * teacher + (log_student - log_accurate(sums.teacher));
     return Outcome(factor * loss, factor / DISTILLATION_TEMPERATURE, sums.teacher_maximum, sums.student_maximum, teacher, student);

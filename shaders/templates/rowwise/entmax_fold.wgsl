@@ -4,10 +4,10 @@
 //     p = [1 + (ALPHA - 1)(x - theta)]+ ^ (1/(ALPHA - 1)), theta >= 0 such that sum of p = 1
 //     loss = sum of p (x - x_y) + (1/ALPHA) sum of p (theta - x),  d/ds = p - [y]
 //
-// The sum decreases in theta and is convex, so that a step of Newton's method from anywhere ends at
-// or before the root: it gives a lower bound, and the last theta whose sum was below 1 an upper
-// one. Newton steps and bisections alternate, PASSES in total: twelve reached full f32 precision
-// for up to 20,000 classes of eight distributions, fourteen are used.
+// The sum is decreasing and convex in theta, so that a Newton step from any point ends at or before
+// the root. It is a lower bound; the last theta with a sum below 1 is an upper bound. Newton steps
+// and bisections alternate, PASSES in total. Twelve reached full f32 precision for up to 20,000
+// classes of eight distributions, fourteen are used.
 
 struct Sums {
     turn: u32,
@@ -29,14 +29,14 @@ struct Outcome {
     label_gradient: f32,
 }
 
-// Stands for a masked score: below all scores.
+// Placeholder for a masked score, below all scores.
 const CLOSED: f32 = -3.0e38;
 
 fn scores_of(cells: Cells) -> vec4<f32> {
     return select(vec4<f32>(CLOSED), cells.logits, cells.kept);
 }
 
-// p^(ALPHA - 1), or p itself where that is always 1.
+// p^(ALPHA - 1), or p itself at an ALPHA where that is always 1.
 fn root_of(below: vec4<f32>, theta: f32) -> vec4<f32> {
     return max(1.0 + (ALPHA - 1.0) * (below - theta), vec4<f32>());
 }
@@ -55,7 +55,7 @@ fn probabilities(below: vec4<f32>, theta: f32) -> vec4<f32> {
     var found = vec4<f32>();
     for (var k = 0u; k < 4u; k += 1u) {
         if roots[k] > 0.0 {
-            // By ln(1 + w), which is accurate for small w where ALPHA is near 1.
+            // By ln(1 + w), which is accurate for small w, when ALPHA is near 1.
             found[k] = exp(ln_1p((ALPHA - 1.0) * (below[k] - theta)) / (ALPHA - 1.0));
         }
     }
@@ -90,8 +90,8 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
 }
 
 // No branch on the pass: it is uniform, but no compiler can prove that all threads reach a barrier
-// behind it, and WebGPU rejects the program. Before the first pass the sums are 0, after it the
-// maximum is the same in all threads.
+// after the branch, and WebGPU rejects the program. Before the first pass the sums are 0; after it
+// the maximum is the same in all threads.
 fn join(sums: Sums) -> Sums {
     var all = sums;
     all.maximum = row_group_max(sums.maximum);
@@ -102,7 +102,7 @@ fn join(sums: Sums) -> Sums {
     return all;
 }
 
-// The largest possible theta: all scores equal.
+// The largest possible theta, when all scores are equal.
 fn highest() -> f32 {
     let log_count = log_accurate(f32(row_length()));
     if ALPHA == 1.0 {
@@ -128,9 +128,9 @@ fn restart(sums: Sums) -> Sums {
     return next;
 }
 
-// The label's own term of the loss, p (theta - x_y)/ALPHA, from the sums of the others: theta - x_y
-// = (1 - p^(ALPHA - 1))/(ALPHA - 1), p = 1 - others. As a difference it would leave a rounding
-// error where the loss is 0.
+// The label's own term of the loss, p (theta - x_y)/ALPHA, computed from the sums of the others:
+// theta - x_y = (1 - p^(ALPHA - 1))/(ALPHA - 1), p = 1 - others. Computed as a difference it would
+// leave a rounding error when the loss is 0.
 fn own_part(others: f32) -> f32 {
     if others >= 1.0 {
         return 0.0;
@@ -144,11 +144,11 @@ fn own_part(others: f32) -> f32 {
 
 fn finish(row: Row, sums: Sums) -> Outcome {
     var share = select(1.0 / sums.total, 0.0, sums.total == 0.0);
-    // A score of +inf gives inf - inf, so the whole row is NaN.
+    // For a score of +inf the difference is inf - inf, so the whole row is NaN.
     if bitcast<u32>(sums.maximum) == INFINITY_BITS {
         share = nan_of(row);
     }
-    // inf that no compiler folds away: the masked bit depends on a value known only at run time.
+    // An inf that no compiler folds away: the masked bit depends on a value known only at run time.
     var loss = bitcast<f32>(0x7f800000u | (row.state & 0x80000000u));
     let others = sums.others * share;
     if row.label != NO_LABEL && keeps(row, min(row.label, row_length() - 1u)) && row.label_logit >= LOWEST {

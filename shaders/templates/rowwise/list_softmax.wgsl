@@ -2,8 +2,8 @@
 //
 //     loss = sum of q (lse - s),  d/ds = p Q - q,  p = e^(s - lse),  Q = sum of q
 //
-// With VIRTUAL_ITEM each list has one more item, of score 0 and weight VIRTUAL_LABEL. Sums are
-// relative to the running maximum, as in losses/cross_entropy.
+// With VIRTUAL_ITEM each list has one additional item with score 0 and weight VIRTUAL_LABEL. Sums
+// are relative to the running maximum, as in losses/cross_entropy.
 
 struct Sums {
     maximum: f32,
@@ -18,7 +18,7 @@ struct Outcome {
     pull: f32, // Q / total
 }
 
-// Stands for a masked score: below all scores.
+// Placeholder for a masked score, below all scores.
 const CLOSED: f32 = -3.0e38;
 
 fn scores_of(cells: Cells) -> vec4<f32> {
@@ -37,7 +37,7 @@ fn empty_sums() -> Sums {
     return Sums(LOWEST, 0.0, 0.0, 0.0);
 }
 
-// The sums relative to a maximum that is `rise` higher.
+// The sums relative to a maximum that is raised by `rise`.
 fn raised(sums: Sums, rise: f32) -> Sums {
     return Sums(sums.maximum + rise, exp(-rise) * sums.total, sums.mass, sums.dot - select(rise * sums.mass, 0.0, sums.mass == 0.0));
 }
@@ -78,7 +78,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         log_total = 0.0;
         inverse = 0.0;
     }
-    // A score of +inf gives inf - inf, so the whole list is NaN.
+    // For a score of +inf the difference is inf - inf, so the whole list is NaN.
     if bitcast<u32>(sums.maximum) == INFINITY_BITS {
         log_total = nan_of(row);
         inverse = log_total;

@@ -1,6 +1,6 @@
 // Divisor of a mean over labels on the device: the sum of the class weights, or of the row weights,
-// of the unmasked rows. Linked with templates/rowwise/rows, whose bindings and rules it shares, and
-// with one of lib/partials_*; the sum kernel adds up its `values`.
+// of the unmasked rows. Linked with templates/rowwise/rows, whose bindings and masking rules it
+// shares, and with one of lib/partials_*. The sum kernel adds up its `values`.
 
 const THREADS_PER_ROW: u32 = 1u;
 

@@ -1,4 +1,4 @@
-// Shared declarations of the row-wise kernels: bindings, switches, and the state of a row before
+// Shared declarations of the row-wise kernels: bindings, constants, and the state of a row before
 // its cells are read. Linked with one of templates/rowwise/cells_* (memory layout of a row's
 // cells), which requires `THREADS_PER_ROW`, the number of threads per row.
 
@@ -20,7 +20,7 @@ struct Row {
     first: u32,       // index of its first cell
     label: u32,       // NO_LABEL with dense targets, and for an excluded row
     label_logit: f32,
-    weight: f32,      // factor and weight
+    weight: f32,      // reduction factor times row weight
     upstream: f32,
     state: u32,       // KEPT, LEFT_OUT or BAD_LABEL
 }
@@ -31,31 +31,31 @@ const BAD_LABEL: u32 = 1u;
 const LEFT_OUT: u32 = 2u;
 
 override WORKGROUP: u32 = 64u;
-// Row length if it is constant, so that short rows are unrolled; 0 if the parameters hold it.
+// Row length as a compile-time constant, so that short rows are unrolled; 0 if it is a parameter.
 override COLUMNS: u32 = 0u;
 override HAS_LABELS: bool = true;
 override HAS_WEIGHT: bool = false;
 override HAS_CLASS_WEIGHT: bool = false;
-// Weights of positives are stored behind the class weights.
+// The weights of positives are stored after the class weights.
 override HAS_POS_WEIGHT: bool = false;
 // Class mask: 0 none, 1 shared by all rows, 2 per row.
 override CLASS_MASK: u32 = 0u;
-// Every value is written, and each has its own upstream.
+// Reduction `none`: every value is written, and each has its own upstream gradient.
 override REDUCTION_NONE: bool = false;
-// The divisor of the mean was computed on the device, where the labels are: it is upstreams[2].
+// The divisor of the mean is upstreams[2]. It was computed on the device from the labels.
 override DIVISOR_ON_DEVICE: bool = false;
 override AUXILIARY: bool = false;
 // The gradient overwrites the logits.
 override IN_PLACE: bool = false;
-// Number of classes without a column: there is one threshold fewer than classes.
+// Number of classes without a column. A loss over thresholds has one column fewer than classes.
 override EXTRA_CLASSES: u32 = 0u;
 
 // Bindings 1 to 4 and 7, the arrays of cells, are declared in templates/rowwise/cells_*.
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(5) var<storage, read> weights: array<u32>;
 @group(0) @binding(6) var<storage, read> upstreams: array<f32>;
-// Partial sums; with REDUCTION_NONE or AUXILIARY outputs of one number per row: the value, then the
-// auxiliary ones.
+// Partial sums. With REDUCTION_NONE or AUXILIARY, one number per row and output: the value, then
+// the auxiliary outputs.
 @group(0) @binding(8) var<storage, read_write> values: array<f32>;
 
 fn row_length() -> u32 {
@@ -102,7 +102,7 @@ fn begin_row(index: u32) -> Row {
     return row;
 }
 
-// True if the class mask keeps a class of a row.
+// True if the class mask includes a class of a row.
 fn keeps(row: Row, column: u32) -> bool {
     return CLASS_MASK == 0u || class_mask_at(select(0u, row.first, CLASS_MASK == 2u) + column) != 0u;
 }

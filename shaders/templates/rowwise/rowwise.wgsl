@@ -1,21 +1,20 @@
-// Row-wise kernel template: losses of a row of logits against its label or its row of dense
-// targets.
+// Row-wise kernel template: losses of a row of logits and its label or its row of dense targets.
 //
-//     sums           = fold over the cells of the row, four at a time; joined over its row group
+//     sums           = fold over the cells of the row, four at a time; joined over the row group
 //                      PASSES times, each from restart(sums) of the previous pass
 //     outcome        = finish(row, sums), its .loss the row's value
 //     gradients[r,c] = upstream * factor * weight[r] * gradient(row, outcome, cells)
 //     values         = sum over r of factor * weight[r] * outcome.loss
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor (src/templates/adaptor.rs), `struct Sums`,
-// `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`, `gradient` and `auxiliary`;
-// the adaptor's `written_gradient` is the first derivative or the second.
-// Linked with templates/rowwise/rows and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
-// the group of threads that processes a row, with `row_group_sum`, `row_group_max` and
-// `row_group_barrier` over it. A header defines `VEC4S_PER_THREAD`, the groups of four cells of a
-// row that one thread keeps in registers, `PASSES`, and `SINGLE_PASS`: a cell's derivative does not
-// need the outcome and is written as the cell is folded, which shares the arithmetic (jsd of 1,000
-// classes on software Vulkan: 0.31 of a copy's rate before, 0.54 with it).
+// Requires from shaders/losses/*.wgsl, through an adaptor (src/templates/adaptor.rs), `struct
+// Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`, `gradient` and
+// `auxiliary`. The adaptor's `written_gradient` is the first derivative or the second. Linked with
+// templates/rowwise/rows and one of rowwise_lane, rowwise_subgroups and rowwise_memory: the group
+// of threads that processes a row, with `row_group_sum`, `row_group_max` and `row_group_barrier`
+// over it. The header defines `VEC4S_PER_THREAD`, the number of groups of four cells of a row that
+// one thread keeps in registers, `PASSES`, and `SINGLE_PASS`. With SINGLE_PASS the derivative of a
+// cell does not need the outcome and is written during the fold, which shares the arithmetic (jsd
+// of 1,000 classes on software Vulkan: 0.31 of the rate of a copy without it, 0.54 with it).
 
 // Four cells of a row.
 struct Cells {
@@ -34,7 +33,7 @@ const INFINITY_BITS: u32 = 0x7f800000u;
 // True if the cells stay in registers between the two passes over a row, VEC4S_PER_THREAD groups of
 // four per thread.
 override ROW_IN_REGISTERS: bool = false;
-// A truth below 0 masks its cell: the row is a list with padding.
+// A negative target masks its cell: the row is a list with padding.
 override TARGETS_ARE_PADDED: bool = false;
 
 fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) -> Cells {
@@ -49,7 +48,7 @@ fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) 
         cells.kept &= class_mask_of(select(0u, row.first, CLASS_MASK == 2u), columns);
     }
     if TARGETS_ARE_PADDED {
-        // By the bits: NaN is not padding.
+        // Tested by the bits: NaN is not padding.
         let bits = bitcast<vec4<u32>>(truths);
         cells.kept &= (bits <= vec4<u32>(0x80000000u)) | (bits > vec4<u32>(0xff800000u));
     }
@@ -74,7 +73,7 @@ fn write_d_logits(row: Row, columns: vec4<u32>, cells: Cells, d_logits: vec4<f32
     write_gradients(row, columns, d_logits);
 }
 
-// Writes the gradient of a row and returns its value; every thread of the row group calls it.
+// Writes the gradient of a row and returns its value. Every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) -> f32 {
     let row = begin_row(index);
     let groups = select((row_length() + 4u * THREADS_PER_ROW - 1u) / (4u * THREADS_PER_ROW), VEC4S_PER_THREAD, ROW_IN_REGISTERS);
@@ -155,12 +154,12 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     return value;
 }
 
-// Processes the rows of a workgroup in sequence, all threads together on each.
+// Processes the rows of a workgroup in sequence. All threads process one row together.
 fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
-    // A plain sum: the registers of a running sum in groups of four made rows kept in registers
-    // spill.
+    // A plain sum: the registers of a running sum in groups of four caused rows kept in registers
+    // to spill.
     var sum = 0.0;
     for (var index = begin; index < end; index += 1u) {
         sum += take_row(index, local_index);

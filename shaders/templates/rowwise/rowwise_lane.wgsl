@@ -1,5 +1,5 @@
-// Short rows: one thread per row, or `ROWS_PER_THREAD` rows in sequence, which a header defines.
-// Linked with one of lib/partials_*.
+// Short rows: one thread per row, or per `ROWS_PER_THREAD` rows in sequence; the header defines the
+// constant. Linked with one of lib/partials_*.
 
 const THREADS_PER_ROW: u32 = 1u;
 
@@ -23,7 +23,7 @@ fn rowwise(
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     var sum = 0.0;
-    // The other threads' rows lie between one run of ROWS_PER_THREAD and the next.
+    // Number of rows that the other threads process between two runs of ROWS_PER_THREAD rows.
     let others = (WORKGROUP - 1u) * ROWS_PER_THREAD;
     var index = begin + local_index * ROWS_PER_THREAD;
     while index < end {

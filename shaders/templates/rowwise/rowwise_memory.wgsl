@@ -1,4 +1,4 @@
-// Long rows without subgroups: one workgroup per row; its threads reduce by a tree of fixed shape
+// Long rows without subgroups: one workgroup per row. Its threads reduce by a tree of fixed shape
 // in workgroup memory.
 
 override THREADS_PER_ROW: u32 = WORKGROUP;
@@ -39,7 +39,7 @@ var<private> index_in_row_group: u32;
 
 fn row_group_barrier() {
     if IN_PLACE {
-        // Separates all reads of the label's logit from the writes over it.
+        // Separates all reads of the label's logit from the writes that overwrite it.
         storageBarrier();
     }
 }

@@ -1,8 +1,8 @@
-// Long rows: one workgroup per row; its threads reduce by subgroup operations.
+// Long rows: one workgroup per row. Its threads reduce by subgroup operations.
 
 override THREADS_PER_ROW: u32 = WORKGROUP;
 
-// True if the workgroup is always one subgroup: then workgroup memory is not used.
+// True if the workgroup is always one subgroup. Workgroup memory is then not used.
 override ONE_SUBGROUP: bool = false;
 
 // One number per subgroup; no subgroup has fewer than four threads.
@@ -46,7 +46,7 @@ fn row_group_max(x: f32) -> f32 {
 
 fn row_group_barrier() {
     if IN_PLACE {
-        // Separates all reads of the label's logit from the writes over it.
+        // Separates all reads of the label's logit from the writes that overwrite it.
         storageBarrier();
     }
 }

@@ -1,15 +1,15 @@
 // Softmax of a row against its target, for losses that are functions of the cross-entropy and of
-// the probability left to the other classes. Linked with a loss function that defines `loss`; this
-// file does all folding and differentiation.
+// the probability of the other classes. Linked with a loss function that defines `loss`. This file
+// implements all folding and differentiation.
 //
 // t is the target, one-hot for a label, p = e^(z - lse), w the class weights:
 //     statistics.cross = sum t (lse - z),  statistics.rest = sum p (1 - t),
 //     statistics.probability = 1 - rest
 //     loss = W loss(statistics).loss,     W = sum w t / sum t
 //     d/dz = W (d_cross (p sum t - t) + d_rest p (1 - rest - t))
-// for a label W p pull, minus W pull at the label itself,     pull = d_cross + d_rest (1 - rest)
-// The label's own e^z is excluded from the sums: rest = others / (others + e^z_y) has all its
-// digits when p_y goes to 1.
+// for a label: W p pull, minus W pull at the label itself,     pull = d_cross + d_rest (1 - rest)
+// The label's own e^z is excluded from the sums: rest = others / (others + e^z_y) stays accurate as
+// p_y approaches 1.
 
 struct Sums {
     maximum: f32,
@@ -46,7 +46,7 @@ struct Outcome {
     pull: f32,
 }
 
-// Stands for a masked logit: below all logits.
+// Placeholder for a masked logit, below all logits.
 const CLOSED: f32 = -3.0e38;
 
 // A -inf that no compiler folds away: its bits depend on a value known only at run time.
@@ -62,7 +62,7 @@ fn open_logits(cells: Cells) -> vec4<f32> {
     return select(vec4<f32>(CLOSED), cells.logits, cells.kept);
 }
 
-// The sums relative to a maximum that is `rise` higher.
+// The sums relative to a maximum that is raised by `rise`.
 fn raised(sums: Sums, rise: f32) -> Sums {
     let shrink = exp(-rise);
     var moved = sums;
@@ -87,7 +87,8 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
         next.inside += dot(e, t);
         next.outside += dot(e, 1.0 - t);
         next.mass += sum4(t);
-        // A masked class is infinitely far below, and only its target makes the loss infinite.
+        // A masked class is infinitely far below the maximum. It makes the loss infinite only if
+        // its target is not 0.
         next.dot += sum4(select(t * select(vec4<f32>(minus_infinity()), below, is_open), vec4<f32>(), t == vec4<f32>()));
         next.weight += dot(cells.class_weights, t);
     }
@@ -131,7 +132,8 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         log_total = 0.0;
         inverse = 0.0;
     }
-    // A logit of +inf gives inf - inf, so the whole row is NaN. Drivers give 0, NaN or inf here.
+    // For a logit of +inf the difference is inf - inf, so the whole row is NaN. Drivers return 0,
+    // NaN or inf here.
     let is_infinite = bitcast<u32>(sums.maximum) == INFINITY_BITS;
     if is_infinite {
         log_total = nan_of(row);
@@ -145,7 +147,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     }
     statistics.rest = select(statistics.rest, 1.0, total == 0.0);
     let found = loss(statistics);
-    // Written so that no digits are lost at either end of the probability.
+    // Written so that no digits are lost for a probability near 0 or 1.
     let near = (found.d_cross + found.d_rest) - found.d_rest * statistics.rest;
     let far = found.d_cross + found.d_rest * statistics.probability;
     let pull = weight * select(far, near, statistics.probability > 0.5);
@@ -164,8 +166,8 @@ fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     if HAS_LABELS {
         d_logits = select(d_logits, vec4<f32>(-outcome.pull * outcome.rest), cells.is_label);
     } else {
-        // Both differences are of equal numbers if there is only one class; with larger sums their
-        // rounding error would remain.
+        // Both differences are of equal numbers if there is only one class. Differences of larger
+        // sums would leave rounding errors.
         let t = cells.truths;
         let apart = select(outcome.probability - t, (1.0 - t) - outcome.rest, outcome.probability > 0.5);
         d_logits = outcome.d_cross * (p * outcome.mass - t) + outcome.d_rest * p * apart;

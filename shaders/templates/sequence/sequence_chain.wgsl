@@ -1,10 +1,10 @@
-// For each label of a target sequence, the next place of the same label, and whether it is the
-// label's first place: so that one thread sums the gradient of a class, in order.
+// For each label of a target sequence, the next position of the same label, and a flag for
+// repetitions. One thread can then sum the gradient of a class in order.
 //
-//     chain[b, i] = next place j > i with targets[b, j] = targets[b, i], or END;
-//                   with LATER if an earlier place has the same label
+//     chain[b, i] = next position j > i with targets[b, j] = targets[b, i], or END;
+//                   with LATER if an earlier position has the same label
 //
-// One thread per place. Linked with templates/sequence/sequence.
+// One thread per position. Linked with templates/sequence/sequence.
 
 @group(0) @binding(2) var<storage, read> targets: array<i32>;
 @group(0) @binding(3) var<storage, read_write> chain: array<u32>;

@@ -2,16 +2,16 @@
 // read is out of bounds:
 //
 //     checked_inputs[b]  = input_lengths[b], if there are that many rows, else 0
-//     checked_targets[b] = target_lengths[b], if there are that many places and each
+//     checked_targets[b] = target_lengths[b], if there are that many positions and each
 //                          holds a class, else 0
 //     verdicts[b]        = 1 if the host would reject the item, else 0
 //
-// A mask only excuses an invalid label. One thread per item.
+// A mask suppresses only the error of an invalid label. One thread per item.
 
 struct Params {
     batch: u32,
     time: u32,
-    length: u32, // places per row of targets
+    length: u32, // positions per row of targets
     classes: u32,
     blank: u32,
 }

@@ -3,10 +3,10 @@
 //     gradients[t, b, c] = scale[b] * (softmax(logits[t, b])[c]
 //                          - sum over states s of class c of lattice[b, t, s])
 //
-// 0 in the rows behind an item's length. One workgroup per row [t, b]: first its threads write the
-// softmax, then one thread per class in the labels subtracts its states, in order
-// (templates/sequence/sequence_chain). Linked with templates/sequence/sequence, lib/lanes and
-// lib/numbers.
+// The gradient is 0 in the rows past an item's length. One workgroup per row [t, b]: first its
+// threads write the softmax, then one thread per class in the labels subtracts the states of the
+// class in order (templates/sequence/sequence_chain). Linked with templates/sequence/sequence,
+// lib/lanes and lib/numbers.
 
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<i32>;
@@ -26,7 +26,7 @@ fn sequence_gradient(
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let row = workgroup.y * count.x + workgroup.x;
-    // Uniform in the workgroup.
+    // The condition is uniform in the workgroup.
     if row >= params.time * params.batch {
         return;
     }
@@ -45,7 +45,7 @@ fn sequence_gradient(
         }
         return;
     }
-    // The states of a row add up to 1 except for a common rounding error of logarithms in the
+    // The states of a row sum to 1 except for a common rounding error of logarithms in the
     // hundreds.
     let states = (item * params.time + t) * params.states;
     var own = 0.0;
@@ -82,8 +82,8 @@ fn sequence_gradient(
         }
         gradients[first + params.blank] -= scale * (sum / whole);
     }
-    // If both probabilities of a class are near 1 their difference has no digits left; but the
-    // differences of a row add up to 0.
+    // If both probabilities of a class are near 1, their difference has no accurate digits. The
+    // differences of a row sum to 0, so that the others determine it.
     storageBarrier();
     workgroupBarrier();
     let likely = likeliest;

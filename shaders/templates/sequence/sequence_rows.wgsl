@@ -3,9 +3,10 @@
 //     normalizers[t, b] = (log-sum-exp of the row,
 //                          the largest log-probability of the classes in the item's labels)
 //
-// The second is subtracted from each row, so that the lattice's numbers stay small: a rounding of
-// log-probabilities of -1000 would be 1e-4 of every probability. A row that holds NaN has NaN in
-// both. One workgroup per row. Linked with templates/sequence/sequence, lib/lanes and lib/numbers.
+// The second is subtracted from each row, so that the lattice's numbers stay small: the rounding
+// error of log-probabilities near -1000 would be 1e-4 of every probability. A row that holds NaN
+// has NaN in both. One workgroup per row. Linked with templates/sequence/sequence, lib/lanes and
+// lib/numbers.
 
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<i32>;
@@ -18,7 +19,7 @@ fn sequence_rows(
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let row = workgroup.y * count.x + workgroup.x;
-    // Uniform in the workgroup.
+    // The condition is uniform in the workgroup.
     if row >= params.time * params.batch {
         return;
     }

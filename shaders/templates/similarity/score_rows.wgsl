@@ -4,7 +4,7 @@
 
 struct Params {
     rows: u32,      // in this chunk
-    columns: u32,   // candidates
+    columns: u32,   // number of candidates
     first_row: u32, // of this chunk
     block: u32,     // rows per workgroup
     factor: f32,    // of the reduction
@@ -17,7 +17,7 @@ override ROW_IN_REGISTERS: bool = false;
 override HAS_LABELS: bool = false;
 override HAS_WEIGHT: bool = false;
 override REDUCTION_NONE: bool = false;
-// Adds to the values already there: the other direction of a symmetric loss.
+// Adds to the existing values: the second direction of a symmetric loss.
 override ADDS: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -27,7 +27,7 @@ override ADDS: bool = false;
 @group(0) @binding(4) var<storage, read> upstreams: array<f32>;
 @group(0) @binding(5) var<storage, read_write> values: array<f32>;
 
-// True if a column is another one of the row's label.
+// True if a column is another candidate with the row's label.
 fn is_positive(row: u32, column: u32) -> bool {
     return row != column && labels[row] == labels[column];
 }
@@ -45,7 +45,7 @@ fn weight_of(row: u32) -> Weight {
     return Weight(params.factor * bitcast<f32>(bits), bits != MASKED);
 }
 
-// Chain factor of a row's derivatives.
+// Upstream factor of a row's derivatives.
 fn scale_of(row: u32, weight: Weight) -> f32 {
     let scale = weight.factor * params.upstream;
     if REDUCTION_NONE {
@@ -59,7 +59,7 @@ fn nan_of(row: u32) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row & 1u));
 }
 
-// Processes the rows of a workgroup in sequence, all threads together on each.
+// Processes the rows of a workgroup in sequence. All threads process one row together.
 fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);

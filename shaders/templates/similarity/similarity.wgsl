@@ -1,17 +1,18 @@
 // Similarity kernel template: each row of a matrix of scores against its own and all other columns.
-// The scores, products of two matrices of embeddings, are overwritten by dL/d(score); products with
-// the embeddings then give the embeddings' gradients.
+// The scores, products of two matrices of embeddings, are overwritten by dL/d(score). Products with
+// the embeddings then yield the embeddings' gradients.
 //
 //     lse     = ln of the sum of e^exponent over each of two pools of candidates
-//     extras  = sums of two more numbers over the candidates; STAGED: they may depend on the lse
+//     extras  = sums of two further terms over the candidates; with STAGED they may depend on the
+// lse
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor, STAGED, `term`, `extra`, `finish` and
+// Requires from shaders/losses/*.wgsl, through an adaptor, STAGED, `term`, `extra`, `finish` and
 // `extra_gradient`. Linked with templates/similarity/score_rows and one of rowwise_subgroups and
 // rowwise_memory: the group of threads that processes a row.
 
-// Relation of a column to a row: its own (of two matrices the partner, of one matrix the row
-// itself), of the same label, or neither.
+// Relation of a column to a row: its own (with two matrices the partner, with one matrix the row
+// itself), same label, or neither.
 struct Candidate {
     score: f32,
     is_own: bool,
@@ -21,7 +22,7 @@ struct Candidate {
 // A candidate's contribution to the pools.
 struct Term {
     exponent: f32,
-    gradient: f32, // derivative of the exponent by the score
+    gradient: f32, // derivative of the exponent with respect to the score
     in_first: bool,
     in_second: bool,
 }
@@ -29,7 +30,7 @@ struct Term {
 struct Outcome {
     value: f32,
     lse: vec2<f32>,
-    pools: vec2<f32>, // derivatives of the value by the two lse
+    pools: vec2<f32>, // derivatives of the value with respect to the two lse
     extra: f32,       // input of `extra_gradient`
 }
 
@@ -49,15 +50,16 @@ fn lse_of(peak: f32, sum: f32) -> f32 {
     return select(LOWEST, peak + ln_positive(sum), sum > 0.0);
 }
 
-// `exp_any` throughout: a driver's own exponential is 2|x| ulp off, and |x| reaches 2/T and beyond.
+// `exp_any` throughout: the driver's built-in exponential has an error of 2|x| ulp, and |x| reaches
+// 2/T and more.
 
-// Writes dL/d(score) and the value of a row; every thread of the row group calls it.
+// Writes dL/d(score) and the value of a row. Every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
     let weight = weight_of(row);
     let counts = weight.counts;
-    // An excluded row has no value of its own, but remains a candidate of the others.
+    // A masked row has no value of its own, but remains a candidate of the others.
     let length = select(0u, params.columns, counts);
     var peaks = vec2<f32>(LOWEST);
     var max_bits = 0u;
@@ -96,7 +98,7 @@ fn take_row(index: u32, local_index: u32) {
     }
     let outcome = finish(lse, vec2<f32>(row_group_sum(extras.x), row_group_sum(extras.y)), positives);
     let scale = scale_of(row, weight);
-    // Divided by the sums themselves: e^(exponent - lse) would include the rounding of the
+    // Fractions of the sums themselves: e^(exponent - lse) would include the rounding error of the
     // logarithm.
     let pool_weights = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
     let nan_value = nan_of(row);

@@ -1,6 +1,6 @@
 // Normalizer term of each row of a similarity loss, from labels on the device: 0 without the
-// required candidates, else 1 or the number of rows that share its label. Each thread takes a row
-// and loops over all labels.
+// required candidates, else 1 or the number of rows that share its label. Each thread processes one
+// row and loops over all labels.
 
 struct Params {
     rows: u32,

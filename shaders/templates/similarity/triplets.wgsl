@@ -1,19 +1,20 @@
 // Kernel template of mined triplets: for each row of a matrix of scores, pairs of a positive and
-// the negative chosen for it; the scores are overwritten by dL/d(score). Products and linking as in
-// templates/similarity/similarity.
+// the negative mined for it. The scores are overwritten by dL/d(score). Products and linking are as
+// in templates/similarity/similarity.
 //
 //     value = sum over the pairs of [distance(positive) - distance(negative) + MARGIN]+
 //
-// Without SEMI_HARD: one pair, the positive of the lowest score and the negative of the highest.
-// SEMI_HARD: a pair for each positive, its negative the one of the highest score below its own, or
-// if none is below, the one of the lowest score. Ties go to the first. Takes from
-// shaders/losses/*.wgsl, by an adaptor, `distance`, MARGIN and SEMI_HARD.
+// Without SEMI_HARD: one pair, the positive with the lowest score and the negative with the highest
+// score. With SEMI_HARD: one pair per positive. Its negative has the highest score below that of
+// the positive, or if there is none, the lowest score. Ties are resolved in favor of the first.
+// Requires from shaders/losses/*.wgsl, through an adaptor, `distance`, MARGIN and SEMI_HARD.
 
-// With this the row groups' barrier separates the writes of a row's marks from their reads.
+// Enables the barrier of the row groups, which separates the writes of a row's marks from their
+// reads.
 const IN_PLACE: bool = true;
 
-// For a positive, the column of its negative plus 1, or 0 if the pair does not count; for a
-// negative, the number of its pairs.
+// For a positive: the column of its negative plus 1, or 0 if the pair is not counted. For a
+// negative: the number of its pairs.
 @group(0) @binding(6) var<storage, read_write> marks: array<f32>;
 
 fn is_negative(row: u32, column: u32) -> bool {
@@ -39,8 +40,8 @@ fn negative_of(row: u32, first: u32, score: f32, farthest: u32) -> u32 {
     return found;
 }
 
-// The first column of this thread with the given score, negated so that a maximum finds the first
-// of all.
+// The first column of this thread with the given score, negated so that a maximum selects the first
+// of all columns.
 fn first_column(row: u32, first: u32, local_index: u32, score: f32, positives: bool) -> f32 {
     var found = LOWEST;
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
@@ -56,14 +57,14 @@ fn column_from(found: f32) -> u32 {
     return min(u32(min(-found, 1.6777216e7)), params.columns - 1u);
 }
 
-// Writes dL/d(score) and the value of a row; every thread of the row group calls it.
+// Writes dL/d(score) and the value of a row. Every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
     let weight = weight_of(row);
     let counts = weight.counts;
-    // The highest and the lowest score of the negatives, and the lowest of the positives; the
-    // lowest ones negated.
+    // The highest and the lowest score of the negatives, and the lowest score of the positives. The
+    // lowest ones are negated.
     var peaks = vec3<f32>(LOWEST);
     var max_bits = 0u;
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {

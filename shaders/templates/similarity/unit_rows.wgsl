@@ -1,6 +1,6 @@
 // Normalizes embeddings row by row: units[r, c] = x[r, c] / max(|x[r]|, SHORTEST), and stores the
-// lengths. Linked with lib/scale and one of rowwise_subgroups and rowwise_memory: the group of
-// threads that processes a row.
+// norms in `lengths`. Linked with lib/scale and one of rowwise_subgroups and rowwise_memory: the
+// group of threads that processes a row.
 
 struct Params {
     rows: u32,

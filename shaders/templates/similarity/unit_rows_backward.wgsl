@@ -1,6 +1,6 @@
-// Gradient of embeddings from that of their normalized rows, in place: (g - u (u·g))/length, u the
-// normalized row. Below SHORTEST the row was divided by a constant: g/SHORTEST. Linked as
-// templates/similarity/unit_rows.
+// Gradient of embeddings from that of their normalized rows, in place: (g - u (u·g))/length, where
+// u is the normalized row. Below SHORTEST the row was divided by a constant: g/SHORTEST. Linked in
+// the same way as templates/similarity/unit_rows.
 
 struct Params {
     rows: u32,

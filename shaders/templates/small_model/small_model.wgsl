@@ -1,21 +1,22 @@
-// Fused small-model kernel: trains a small network for many steps. Each workgroup runs one network,
-// a member of a population, through all its batches. Nothing leaves the device between two steps,
-// and no step waits for a launch.
+// Fused small-model kernel: trains a small network for many steps. Each workgroup trains one
+// network, a member of a population, on all its batches. Nothing leaves the device between two
+// steps, and no step waits for a launch.
 //
-//     for each batch:  y = network(features[rows]);  values = (loss, rows right);
+//     for each batch:  y = network(features[rows]);  values = (loss, correct rows);
 //                      gradient = dL/dw;  (w, state) = update(w, clip (gradient + dR/dw), state)
 //
-// Linked with templates/small_model/small_model_dense, once for each layer with its number in the
-// names (`forward`, `backward`, `last_…` call them in order), with
+// Linked with templates/small_model/small_model_dense, once per layer with the layer's number in
+// the names (`forward`, `backward`, `last_…` call them in order), with
 // templates/small_model/small_model_pointwise or small_model_rowwise and a loss, with an optimizer,
 // and lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS,
 // STATES (of the optimizer), ALL_STATES (including that of an average), STATE_STRIDE, CLIPS_NORM,
 // CLIPS_VALUE, SKIPS, AVERAGES, OPTIONS (number of per-member options, `load_options`), HAS_LABELS,
 // COUNTS_CORRECT, CLASSES and so on.
 //
-// A workgroup's scratch is in `work`: the gradient, the rows of the batch, then for each layer its
-// outputs, its activation's input, and the gradient of that. All threads of a workgroup reach every
-// barrier: branch conditions come from the uniform or from `table`, which is never written.
+// The scratch memory of a workgroup is in `work`: the gradient, the rows of the batch, then for
+// each layer its outputs, the input of its activation, and the gradient of that input. All threads
+// of a workgroup reach every barrier: branch conditions come from the uniform or from `table`,
+// which is never written.
 
 struct State {
     first: f32,
@@ -40,25 +41,26 @@ struct Step {
 }
 
 struct Params {
-    member_steps: u32, // workgroups with work
-    steps: u32,      // batches per member step
+    member_steps: u32,      // number of workgroups with work
+    steps: u32,             // batches per member step
     member_step_words: u32, // words of `table` per member step
-    stride: u32,     // parameters from member to member
-    work: u32,       // numbers of scratch per workgroup
-    capacity: u32,   // most rows of a batch
-    // This and `columns` occur in the code of auxiliary outputs, which is not used here.
+    stride: u32,            // parameters from member to member
+    work: u32,              // numbers of scratch per workgroup
+    capacity: u32,          // maximum number of rows in a batch
+    // This field and `columns` are referenced by the code of auxiliary outputs, which is not used
+    // here.
     plane: u32,
     columns: u32,
 }
 
-// A member step in `table`: its member, the limit of the gradient's norm (0: none), the options;
-// then the batches.
+// A member step in `table`: its member, the limit of the gradient's norm (0: none), and the
+// options, followed by the batches.
 const TURN: u32 = 2u;
 
 // A batch in `table`.
 const START: u32 = 0u;
 const ROWS: u32 = 1u;
-const ORDER_LENGTH: u32 = 2u; // 0: the data set's own order
+const ORDER_LENGTH: u32 = 2u; // 0: the order of the data set
 const MODE: u32 = 3u;
 const FACTOR: u32 = 4u;       // of the reduction
 const ACCUMULATES: u32 = 5u;
@@ -89,7 +91,7 @@ var<private> local_index: u32;
 
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 
-// Offset of an activation buffer of `capacity` rows that begins `width` numbers per row behind the
+// Offset of an activation buffer of `capacity` rows that begins `width` numbers per row after the
 // gradient.
 fn plane_at(width: u32) -> u32 {
     return scratch + LENGTH + params.capacity * width;
@@ -101,7 +103,7 @@ fn place_of(row: u32) -> u32 {
 }
 
 fn sync() {
-    // Separates the threads' writes from the reads of other threads.
+    // Separates a thread's writes from the reads of other threads.
     storageBarrier();
 }
 
@@ -120,8 +122,8 @@ fn place_rows(batch: u32) {
     }
 }
 
-// Loss, correct rows, and the gradient down to the last activation's input. Each thread takes whole
-// rows.
+// Loss, correct rows, and the gradient down to the last activation's input. Each thread processes
+// whole rows.
 fn score_rows(rows: u32, factor: f32) -> vec4<f32> {
     var sums_of_step = vec4<f32>();
     for (var row = local_index; row < rows; row += WORKGROUP) {
@@ -134,7 +136,7 @@ fn score_rows(rows: u32, factor: f32) -> vec4<f32> {
     return sums_of_step;
 }
 
-// 1 if the row is predicted correctly: as in ops/metrics/correct.
+// 1 if the row is predicted correctly, as in ops/metrics/correct.
 fn correct(row: u32) -> f32 {
     let first = plane_at(LAST_OUTPUTS) + row * OUTPUTS;
     let place = place_of(row);
@@ -283,7 +285,7 @@ fn run(batch: u32, limit: f32, slot: u32) {
     let skipped = SKIPS && mode == TRAIN && is_nan(norm_factor);
     if local_index == 0u {
         values[2u * slot] = sums[0].x;
-        // Below 0 if the step was skipped.
+        // Negative if the step was skipped.
         values[2u * slot + 1u] = select(sums[0].y, -1.0 - sums[0].y, skipped);
     }
     if mode == TRAIN && !skipped {

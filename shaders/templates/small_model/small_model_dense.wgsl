@@ -1,6 +1,6 @@
-// A dense layer of templates/small_model/small_model: forward, gradient of its weights, gradient of
-// its input. The text appears in the program once per layer, with the layer's number in place of N
-// in the names. The host declares, for each layer:
+// A dense layer of templates/small_model/small_model: forward pass, gradient of its weights,
+// gradient of its input. The text appears in the program once per layer, with the layer's number in
+// place of N in the names. The host declares, for each layer:
 //
 //     LAYER_N_INPUTS, LAYER_N_UNITS, LAYER_N_HAS_BIAS, LAYER_N_KEEP_INPUT;
 //     LAYER_N_WEIGHTS and LAYER_N_BIASES (their offsets in the parameters);
@@ -10,9 +10,9 @@
 //     layer_N_activate(x), layer_N_derivative(x, y);
 //     layer_N_derivative_below(row, k): the derivative of the previous layer's activation
 //
-// A thread owns four adjacent columns, of one row or, on software adapters, of four (TALL), where
-// each load costs far more than the arithmetic. Columns behind the last are read and not written;
-// every buffer has room for them.
+// A thread processes four adjacent columns of one row or, on software adapters, of four rows
+// (TALL), because each load costs far more than the arithmetic there. Columns past the last are
+// read but not written. Every buffer has room for them.
 
 // An activation buffer holds `width` numbers per row.
 fn layer_N_cell(activation_buffer: u32, row: u32, width: u32, column: u32) -> u32 {
@@ -43,7 +43,7 @@ fn layer_N_forward(rows: u32) {
     for (var tile = local_index; tile < tiles; tile += WORKGROUP) {
         let row = tile / across * ROWS_PER_THREAD;
         let unit = tile % across * 4u;
-        // Rows behind the last are clamped to the last.
+        // Rows past the last are clamped to the last.
         let rows_of = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(rows - 1u));
         let at = vec4<u32>(layer_N_first_input(rows_of.x), layer_N_first_input(rows_of.y), layer_N_first_input(rows_of.z), layer_N_first_input(rows_of.w));
         var a = vec4<f32>();
@@ -135,7 +135,7 @@ fn layer_N_weight_gradient(rows: u32, accumulates: bool) {
     }
 }
 
-// dL/dx of the previous layer's activation, or its dL/dy if that is a softmax.
+// dL/dx of the previous layer's activation, or dL/dy if that is a softmax.
 fn layer_N_input_gradient(rows: u32) {
     for (var item = local_index; item < rows * LAYER_N_INPUTS; item += WORKGROUP) {
         let row = item / LAYER_N_INPUTS;
@@ -159,8 +159,8 @@ fn layer_N_derivative_at(row: u32, unit: u32) -> f32 {
     return layer_N_derivative(x, work[layer_N_cell(LAYER_N_OUTPUT_PLANE, row, LAYER_N_UNITS, unit)]);
 }
 
-// Softmax of this layer's outputs, in place, and a gradient back through it, as in
-// ops/softmax/softmax_forward and softmax_backward. Each thread takes whole rows.
+// Softmax of this layer's outputs, in place, and the gradient through it, as in
+// ops/softmax/softmax_forward and softmax_backward. Each thread processes whole rows.
 fn layer_N_softmax_row(row: u32) {
     let first = layer_N_cell(LAYER_N_OUTPUT_PLANE, row, LAYER_N_UNITS, 0u);
     var maximum = LOWEST;

@@ -1,4 +1,4 @@
-// Loss of a row in templates/small_model/small_model for pointwise loss functions: as
+// Loss of a row in templates/small_model/small_model for pointwise loss functions. As
 // templates/pointwise/pointwise, without weights.
 
 struct Loss {
@@ -15,7 +15,7 @@ fn score(row: u32, factor: f32) -> f32 {
         let prediction = work[y + column];
         let truth = bitcast<f32>(targets[t + column]);
         let point = element_loss(prediction, truth, 1.0);
-        // NaN in, NaN out, independent of the driver's min and clamp.
+        // NaN in, NaN out, independently of the driver's min and clamp.
         let has_nan = is_nan(prediction) || is_nan(truth);
         let nan_value = prediction + truth;
         work[g + column] = factor * select(point.derivative, nan_value, has_nan);

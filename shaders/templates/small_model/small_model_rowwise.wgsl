@@ -1,4 +1,4 @@
-// Loss of a row in templates/small_model/small_model for row-wise loss functions: as
+// Loss of a row in templates/small_model/small_model for row-wise loss functions. As
 // templates/rowwise/rows, rowwise and rowwise_lane, without weights and masks.
 
 struct Row {
@@ -57,7 +57,7 @@ fn pos_weights_of(columns: vec4<u32>) -> vec4<f32> {
     return vec4<f32>(1.0);
 }
 
-// Four cells from a column on; outside the row they are 0 and not kept.
+// Four cells starting at a column. Cells outside the row are 0 and masked.
 fn cells_of(row: Row, first_target: u32, column: u32) -> Cells {
     let columns = column + vec4<u32>(0u, 1u, 2u, 3u);
     let kept = columns < vec4<u32>(OUTPUTS);

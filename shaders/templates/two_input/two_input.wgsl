@@ -1,4 +1,4 @@
-// Two-input kernel template: losses of two numbers and an optional truth, with value and both
+// Two-input kernel template: losses of two numbers and an optional target. Computes value and both
 // derivatives in one pass.
 //
 //     l                   = loss(firsts[i], seconds[i], truths[i])
@@ -6,10 +6,10 @@
 //     second_gradients[i] = factor * upstream * weight[i] * l.second
 //     values              = sum over i of factor * weight[i] * l.value
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(first: f32, second: f32, truth: f32) ->
-// TwoInputTerms`. Linked with lib/numbers and one of lib/partials_*. Blocks as in
-// templates/pointwise/pointwise. With one second number per row, ops/reduce/row_sums afterwards
-// adds up their derivatives.
+// Requires from shaders/losses/*.wgsl, through an adaptor: `fn loss(first: f32, second: f32, truth:
+// f32) -> TwoInputTerms`. Linked with lib/numbers and one of lib/partials_*. Blocks are as in
+// templates/pointwise/pointwise. With one second number per row, ops/reduce/row_sums then sums its
+// derivatives.
 
 struct TwoInputTerms {
     value: f32,
@@ -22,7 +22,7 @@ struct Params {
     first: u32,         // index of its first element in the whole tensor
     block: u32,         // vectors of four per workgroup
     first_partial: u32, // offset of this chunk's partial sums
-    width: u32,         // elements that share a second number
+    width: u32,         // number of elements that share a second number
     factor: f32,        // of the reduction
     upstream: f32,      // dL/d(value)
 }
@@ -31,7 +31,7 @@ override WORKGROUP: u32 = 256u;
 override HAS_WEIGHT: bool = false;
 override HAS_TRUTH: bool = true;
 override SECOND_PER_ROW: bool = false;
-// Reduction `none`: every value is written, and each has its own upstream.
+// Reduction `none`: every value is written, and each has its own upstream gradient.
 override REDUCTION_NONE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -45,7 +45,7 @@ override REDUCTION_NONE: bool = false;
 @group(0) @binding(8) var<storage, read_write> values: array<f32>;
 
 fn element(place: u32, first: f32, second: f32, truth: f32) -> TwoInputTerms {
-    // Elements behind the end use the last element's weight and are not counted.
+    // Elements past the end use the weight of the last element and are not counted.
     let index = min(place, params.length - 1u);
     var counts = place < params.length;
     var weight = params.factor;
@@ -59,7 +59,7 @@ fn element(place: u32, first: f32, second: f32, truth: f32) -> TwoInputTerms {
         upstream *= upstreams[index];
     }
     let found = loss(first, second, truth);
-    // NaN in, NaN out, independent of the driver's min and clamp.
+    // NaN in, NaN out, independently of the driver's min and clamp.
     let has_nan = is_nan(first) || is_nan(second) || is_nan(truth);
     let nan_value = first + second + truth;
     let scale = upstream * weight;

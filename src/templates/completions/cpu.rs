@@ -1,9 +1,12 @@
-//! A loss of the log-probabilities of whole answers, fused with the linear layer that gives the logits of their tokens.
+//! Losses of the log-probabilities of whole completions, fused with the linear layer that computes
+//! the token logits.
 //!
-//! Two passes over the rows in chunks, each row a token of an answer: the first gives −ln p of each token, of which the sum (or the
-//! mean) over an answer's kept tokens is what the loss takes. Its derivative by an answer's log-probability is what the
-//! tokens' cross-entropies are multiplied by on the way back, in the second pass, which is that of `host::linear`. The logits are
-//! computed twice and never held but for a chunk.
+//! Two passes over the rows in chunks; each row is one token of a completion. The first pass
+//! computes −ln p of each token. The sum (or the mean) over the kept tokens of a completion is the
+//! input of the inner loss. The derivative with respect to a completion's log-probability
+//! multiplies the cross-entropies of its tokens in the second, backward pass, which is that of
+//! `templates::linear`. The logits are computed twice, and only one chunk of them is stored at a
+//! time.
 
 use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
@@ -19,35 +22,38 @@ use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::rows::is_ignored;
 use crate::{Error, Result};
 
-/// The frame around the loss of the log-probabilities.
+/// Kernel template around the loss of the log-probabilities.
 pub struct CompletionsTemplate<'a> {
     /// The name of the fused loss, for messages.
     pub name: &'static str,
-    /// The loss of the log-probabilities: of a chosen and a rejected one, or of one.
+    /// The inner loss: of the log-probabilities of a chosen and a rejected completion, or of one
+    /// completion.
     pub inner: &'a dyn LossDefinition,
     /// The loss of each token: its negative log-probability.
     pub tokens: &'a dyn LossDefinition,
-    /// Whether an answer's log-probability is the mean over its tokens, not the sum.
+    /// True if the log-probability of a completion is the mean over its tokens, false if it is the
+    /// sum.
     pub averages: bool,
 }
 
-/// What the fused loss calls an input of the loss inside: the labels are its `targets`.
+/// Name of an inner loss's input in the fused loss. The inner loss's `targets` is renamed, because
+/// the fused loss's `targets` holds the token labels.
 pub(crate) fn outer_name(inner: &'static str) -> &'static str {
     if inner == "targets" { "desirable" } else { inner }
 }
 
-/// How many answers each value has.
+/// Number of completions per value.
 pub(crate) fn completions_per_value(inner: &dyn LossDefinition) -> usize {
     inner.differentiated().len()
 }
 
-/// The tokens of the answers of one call.
+/// The tokens of the completions of one call.
 struct Tokens {
-    /// Of one answer.
+    /// Number of tokens per completion.
     length: usize,
-    /// How many values there are.
+    /// Number of values.
     values: usize,
-    /// Which of them are kept: neither ignored nor of a value that is masked.
+    /// Kept tokens: neither ignored nor part of a masked value.
     kept: Vec<bool>,
 }
 
@@ -65,7 +71,7 @@ impl Tokens {
         Tokens { length, values, kept: kept.collect() }
     }
 
-    /// How many tokens of each answer are kept.
+    /// Number of kept tokens of each completion.
     fn counts(&self) -> impl Iterator<Item = usize> {
         self.kept
             .chunks(self.length)
@@ -74,7 +80,7 @@ impl Tokens {
 }
 
 impl CompletionsTemplate<'_> {
-    /// What an answer's sum is multiplied by: 0 where it has no tokens.
+    /// The factor of each completion's sum; 0 for a completion without tokens.
     fn shares<R: Real>(&self, tokens: &Tokens) -> Vec<R> {
         let share = |count: usize| match (count, self.averages) {
             (0, _) => R::ZERO,
@@ -84,7 +90,9 @@ impl CompletionsTemplate<'_> {
         tokens.counts().map(share).collect()
     }
 
-    /// The loss inside on the answers' log-probabilities: its values, and its derivatives by them, answer by answer.
+    /// Evaluates the inner loss on the log-probabilities of the completions. Writes its values and
+    /// returns its derivatives with respect to the log-probabilities, in the order of the
+    /// completions.
     fn of_completions<R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,
@@ -145,7 +153,7 @@ impl CompletionsTemplate<'_> {
         let mut costs = vec![R::ZERO; rows];
         frame.values(&layer, chunk, &mut costs)?;
         let shares: Vec<R> = self.shares(&of_tokens);
-        // Rounding may leave a probability a little above 1.
+        // Rounding may leave a probability slightly above 1.
         let sums = costs.chunks(of_tokens.length).map(|costs| R::new(-pairwise(costs)));
         let logs: Vec<R> =
             sums.zip(&shares).map(|(sum, &share)| Real::min(share * sum, R::ZERO)).collect();
@@ -161,7 +169,7 @@ impl CompletionsTemplate<'_> {
         frame.run(&layer, chunk, gradients, &mut costs)
     }
 
-    /// As `LinearTemplate` does.
+    /// Error handling as in `LinearTemplate`.
     fn run_or_say_so<R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,
@@ -174,7 +182,8 @@ impl CompletionsTemplate<'_> {
     }
 }
 
-/// An infinite slope as the largest number: a token that is certain has derivative 0, and 0·∞ has no value.
+/// Limits an infinite derivative to the largest finite number: the cross-entropy of a token with
+/// probability 1 has derivative 0, and 0·∞ is NaN.
 fn limited<R: Real>(derivative: R) -> R {
     Real::clamp(derivative, R::LOWEST, -R::LOWEST)
 }
@@ -208,7 +217,8 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
 
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
         let per_value = completions_per_value(self.inner);
-        // As `LinearTemplate`: where the hidden states are wide, the vocabulary is 128 times as wide, and all tokens are the rows.
+        // As `LinearTemplate`: with wide hidden states the vocabulary is 128 times as wide, and
+        // `rows` is the total number of tokens.
         let is_wide = columns >= 256;
         let classes = if is_wide { 128 * columns } else { columns + 3 };
         let values = if is_wide { (rows / 16).clamp(1, 4) } else { rows };
@@ -239,7 +249,7 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
         if self.inner.arguments()[0].domain != Domain::LogProbability {
             return Ok(Shares::default());
         }
-        // An answer without tokens has probability 1, whose odds are infinite: its pair is left out.
+        // A completion without tokens has probability 1 and infinite odds: its pair is excluded.
         let mut kept = vec![true; of_tokens.values];
         for (completion, _) in of_tokens.counts().enumerate().filter(|(_, count)| *count == 0) {
             kept[completion % of_tokens.values] = false;

@@ -1,5 +1,6 @@
-//! The frame of losses of whole answers behind a linear layer: what the tokens cost, chunk by chunk, the sums of the answers, the kernel
-//! of the loss over them, and the linear frame back. CPU implementation of `src/host/answers.rs`.
+//! Template of losses of whole completions after a linear layer: token losses chunk by chunk, their
+//! sums per completion, the kernel of the inner loss, and the backward pass of the linear template.
+//! CPU implementation: `src/templates/completions/cpu.rs`.
 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
@@ -46,7 +47,7 @@ fn program_of(file: File, software: bool) -> Program {
     }
 }
 
-/// Those of the tokens' loss are its own.
+/// The programs of the token loss belong to that loss.
 pub(crate) fn programs(loss: &dyn LossDefinition) -> Result<Vec<Program>> {
     let own = [MASK, SUMS, DERIVATIVES]
         .into_iter()
@@ -55,16 +56,16 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Result<Vec<Program>> {
     Ok(own.chain(linear::own_programs()).chain(inner).collect())
 }
 
-/// One call.
+/// State of one call.
 struct Call<'a> {
     gpu: &'a Gpu,
     inner: &'a dyn LossDefinition,
     /// The loss of each token.
     of_tokens: &'a dyn LossDefinition,
     job: &'a MultiInputJob,
-    /// Tokens of one answer.
+    /// Number of tokens per completion.
     length: usize,
-    /// Tokens of all answers.
+    /// Number of tokens in all completions.
     tokens: usize,
     completions: usize,
 }
@@ -108,7 +109,8 @@ pub(crate) fn commands(
 }
 
 impl Call<'_> {
-    /// The tokens as rows of a linear layer, each with an upstream of its own: 0 until it is known.
+    /// The tokens as rows of a linear layer. Each row has its own upstream gradient, 0 until it is
+    /// computed.
     fn layer(&self, commands: &mut Vec<Command>) -> Result<MultiInputJob> {
         let gpu = self.gpu;
         let weights = match &self.job.weights {
@@ -131,7 +133,7 @@ impl Call<'_> {
         })
     }
 
-    /// The log-probabilities of the answers, and what each token's is multiplied by in them.
+    /// The log-probabilities of the completions, and the factor of each token in them.
     fn sums(
         &self,
         averages: bool,
@@ -154,7 +156,8 @@ impl Call<'_> {
         Ok([logs, shares])
     }
 
-    /// What the loss inside takes: the log-probabilities, all first answers, then all second ones, and the rest as it is.
+    /// The inputs of the inner loss: the log-probabilities of all first completions, then of all
+    /// second ones, and the other inputs unchanged.
     fn of_completions(
         &self,
         logs: &wgpu::Buffer,
@@ -182,7 +185,8 @@ impl Call<'_> {
         Ok(MultiInputJob { arguments, ..self.job.clone() })
     }
 
-    /// Spreads the derivatives by the answers over the upstreams of their tokens.
+    /// Distributes the derivatives with respect to the completions over the upstream gradients of
+    /// their tokens.
     fn derivatives(
         &self,
         of_completions: &[wgpu::Buffer],
@@ -208,7 +212,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// A kernel of which a lane takes a token.
+    /// Dispatches a kernel with one lane per token.
     fn over_tokens(&self, file: File, storage: &[&wgpu::Buffer]) -> Result<Command> {
         let gpu = self.gpu;
         let sizes = [self.tokens, self.length, self.job.length()].map(|size| size as u32);

@@ -1,4 +1,5 @@
-//! Kernel template of preference losses fused with the output layer: log-probabilities of token sequences.
+//! Kernel template of preference losses fused with the output layer: log-probabilities of token
+//! sequences.
 
 pub mod cpu;
 pub(crate) mod gpu;

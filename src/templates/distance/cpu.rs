@@ -1,5 +1,5 @@
-//! Vectors on the CPU: rows of two or three of them, and perhaps a truth for each row. CPU implementation of
-//! `shaders/templates/distance/distance.wgsl`.
+//! Vector losses on the CPU: two or three vectors per row, and an optional target per row. CPU
+//! implementation of `shaders/templates/distance/distance.wgsl`.
 
 use rayon::prelude::*;
 
@@ -11,18 +11,18 @@ use crate::templates::argument::Argument;
 use crate::templates::distance::{Distance, DistanceTerms};
 use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
-/// The frame around a loss.
+/// Kernel template around a loss.
 pub struct DistanceTemplate<'a, L> {
-    /// The loss.
+    /// The loss function.
     pub loss: &'a L,
-    /// Its inputs.
+    /// The loss's inputs.
     pub arguments: &'static [Argument],
 }
 
-/// The vectors of one row; where there are but two, the third is the first again and nobody looks.
+/// The vectors of one row. With only two vectors, the third repeats the first and is not read.
 type Vectors3<'a, R> = [&'a [R]; 3];
 
-/// Rows that one thread takes at a time: their values and the places of their gradients.
+/// Rows processed by one thread at a time: their values and gradients.
 struct Piece<'a, R> {
     values: &'a mut [R],
     gradients: Vec<&'a mut [R]>,
@@ -63,7 +63,8 @@ fn take<R: Real, L: Distance>(
     columns: usize,
     piece: Piece<'_, R>,
 ) {
-    // Options behind a reference would be read again for each element, since the gradients might lie over them.
+    // A copy: options behind a reference would be read again for each element, because the
+    // gradients might alias them.
     let loss = &loss.clone();
     let Piece { values, mut gradients } = piece;
     for (k, value) in values.iter_mut().enumerate() {
@@ -72,7 +73,7 @@ fn take<R: Real, L: Distance>(
             |number: usize| -> &[R] { &call.arrays[number].values[unit * columns..][..columns] };
         let vectors =
             [row_of(0), row_of(1), if gradients.len() == 3 { row_of(2) } else { row_of(0) }];
-        // A third input without a gradient is a truth for each row.
+        // A third input without a gradient is the target of each row.
         let truth = call
             .arrays
             .get(2)
@@ -89,7 +90,7 @@ fn take<R: Real, L: Distance>(
     }
 }
 
-/// Writes the gradients of a row, all times `scale`, and gives its value.
+/// Writes the gradients of a row, multiplied by `scale`, and returns its value.
 #[inline(always)]
 fn take_row<'g, R: Real, L: Distance>(
     loss: &L,
@@ -147,7 +148,8 @@ fn largest<R: Real, L: Distance>(loss: &L, [first, second, third]: Vectors3<'_, 
     peaks
 }
 
-/// The three sums over the columns, in a fixed number of lanes, and whether there is a NaN among the numbers.
+/// The three sums over the columns, in a fixed number of lanes, and a flag that is true if the
+/// input contains NaN.
 #[inline(always)]
 fn folded<R: Real, L: Distance>(
     loss: &L,
@@ -155,7 +157,7 @@ fn folded<R: Real, L: Distance>(
     peaks: [R; 3],
 ) -> ([R; 3], bool) {
     let mut lanes = [[R::ZERO; LANES]; 3];
-    // Not a sum of the numbers themselves: ∞ − ∞ is no NaN that was handed in.
+    // Not a sum of the numbers themselves: ∞ − ∞ is NaN without a NaN in the input.
     let mut nan_value = [R::ZERO; LANES];
     let (firsts, last_firsts) = first.as_chunks::<LANES>();
     let (seconds, last_seconds) = second.as_chunks::<LANES>();
@@ -187,7 +189,7 @@ fn any_nan<R: Real>([a, b, c]: [R; 3]) -> bool {
     a.is_nan() | b.is_nan() | c.is_nan()
 }
 
-/// The lanes of a sum, by halves.
+/// Sum of the lanes by pairwise halving.
 #[inline(always)]
 fn halved<R: Real>(mut lanes: [R; LANES]) -> R {
     let mut width = LANES / 2;
@@ -207,7 +209,7 @@ impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
         let shape = shapes.of(first).to_vec();
         for argument in &self.arguments[1..] {
             let is_truth = self.truth_name() == Some(argument.name);
-            // [rows, 1] says the same as [rows].
+            // [rows, 1] is equivalent to [rows].
             if is_truth && shapes.of(argument.name) == [shape[0], 1] {
                 continue;
             }
@@ -217,8 +219,8 @@ impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
     }
 
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
-        // Of one column there are but the angles 0 and π, where every derivative is a difference that leaves nothing: no
-        // relative error can be asked of it.
+        // With one column the only angles are 0 and π, where every derivative is a difference that
+        // cancels completely, so a relative error cannot be checked.
         let shape = [rows, columns.max(3)];
         let truth = self.truth_name();
         let arguments = self.arguments.iter();

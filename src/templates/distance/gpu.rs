@@ -1,4 +1,4 @@
-//! The frame over vectors: its variants by row length, its parameters, its commands.
+//! Vector template: its variants by row length, its parameters and its commands.
 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
@@ -16,7 +16,8 @@ const SCALAR: File = crate::runtime::wgsl::shader!("templates/distance/vectors_s
 pub(crate) const SCALE: File = crate::runtime::wgsl::shader!("lib/scale.wgsl");
 const VEC4: File = crate::runtime::wgsl::shader!("templates/distance/vectors_vec4.wgsl");
 
-/// Groups of four columns that a lane keeps in registers: three vectors of so many take 48 of them.
+/// Maximum number of groups of four columns that a lane keeps in registers. Three vectors of this
+/// size take 48 registers.
 const MOST_HELD: usize = 4;
 
 #[repr(C)]
@@ -34,7 +35,7 @@ struct DistanceParams {
 
 fn variant(adapter: &Adapter, columns: usize) -> Variant {
     let variant = Variant::new(adapter, columns, 1);
-    // On software Vulkan the second read comes out of the cache.
+    // On software Vulkan the second read is served from the cache.
     let held = if adapter.software || variant.held > MOST_HELD { 0 } else { variant.held };
     Variant { held, ..variant }
 }
@@ -95,7 +96,7 @@ pub(crate) fn commands(
         parts(rows, most).map(|part| variant.partials(software, part.length)).sum();
     let values = gpu.buffer("values", if job.each { rows } else { partials })?;
     let count = loss.differentiated().len();
-    // One that is missing is still bound, and no two may be the same buffer.
+    // A missing gradient is still bound, and no two bindings may use the same buffer.
     let gradients: Vec<wgpu::Buffer> = (0..3)
         .map(|number| gpu.buffer("a gradient", if number < count { rows * columns } else { 4 }))
         .collect::<Result<_>>()?;

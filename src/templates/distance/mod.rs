@@ -5,34 +5,35 @@ use crate::cpu::real::Real;
 pub mod cpu;
 pub(crate) mod gpu;
 
-/// CPU implementation of a shader over vectors. Numbers in threes belong to the first, the second and the third vector of a row, of which
-/// the third may be missing, or to the three sums over its columns.
+/// CPU implementation of a shader over vectors. Triples of numbers belong to the first, second and
+/// third vector of a row, where the third is optional, or to the three sums over its columns.
 pub trait Distance: Clone + Send + Sync {
-    /// Whether a pass over the row for its peaks comes first. Else `peaks` below are scales: 1, and powers of two that bring the peaks
-    /// near 1 where [`Vectors::leaves_range`] asks for them.
+    /// True if a first pass over the row computes its peaks. Otherwise `peaks` below are scales: 1,
+    /// or powers of two that bring the peaks near 1 if [`Distance::leaves_range`] requests them.
     fn is_scaled(&self) -> bool {
         false
     }
 
-    /// Whether sums of squares left f32, or nearly, above or below: they are then taken anew, of scaled numbers.
+    /// True if sums of squares overflow or underflow f32, or nearly do. They are then recomputed
+    /// from scaled numbers.
     #[inline(always)]
     fn leaves_range<R: Real>(&self, _sums: [R; 3]) -> bool {
         false
     }
 
-    /// Numbers of which the largest in the row are wanted, none below 0.
+    /// Non-negative numbers whose maximum over the row is needed.
     #[inline(always)]
     fn peaks<R: Real>(&self, _cells: [R; 3]) -> [R; 3] {
         [R::ZERO; 3]
     }
 
-    /// What one column adds to the sums.
+    /// The contribution of one column to the sums.
     fn fold<R: Real>(&self, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
 
-    /// The value of a row from its sums, and what its derivatives are made of.
+    /// The value of a row and the factors of its derivatives, computed from its sums.
     fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], truth: R) -> DistanceTerms<R>;
 
-    /// The derivatives of the value by the numbers of one column.
+    /// The derivatives of the value with respect to the numbers of one column.
     fn derivatives<R: Real>(
         &self,
         outcome: &DistanceTerms<R>,
@@ -41,11 +42,11 @@ pub trait Distance: Clone + Send + Sync {
     ) -> [R; 3];
 }
 
-/// What a loss over vectors gives for a row.
+/// Result of a vector loss for one row.
 #[derive(Clone, Copy, Debug)]
 pub struct DistanceTerms<R> {
-    /// The value.
+    /// Value of the row.
     pub value: R,
-    /// What the derivatives are made of.
+    /// Factors of the derivatives.
     pub factors: [R; 4],
 }

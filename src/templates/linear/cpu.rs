@@ -1,11 +1,15 @@
-//! A loss of the outputs of a linear layer, fused with the layer: value and gradients without all outputs at once.
+//! Losses of the outputs of a linear layer, fused with the layer: value and gradients without
+//! storing all outputs at once.
 //!
-//! The rows are taken in chunks whose outputs fit a cap. Of a chunk X of the rows, with weights W and a bias b:
+//! The rows are processed in chunks whose outputs fit a size limit. For a chunk X of the rows, with
+//! weights W and bias b:
 //!
-//! outputs = X Wᵀ + b; the loss's own frame takes them to their gradient G; then dX = G W, dW += Gᵀ X, db += the column sums of G.
+//! outputs = X Wᵀ + b. The template of the inner loss replaces them by their gradient G. Then dX =
+//! G W, dW += Gᵀ X, db += the column sums of G.
 //!
-//! dW and db are summed over the chunks in their order. A chunk's part is a sum over its rows first, so that a number has gone
-//! through about rows ÷ chunks + chunks roundings: fewer than those of the one long product that this stands for.
+//! dW and db are summed over the chunks in order. The contribution of a chunk is first summed over
+//! its rows. A number therefore passes through about rows ÷ chunks + chunks roundings, fewer than
+//! in the single long product that this replaces.
 
 use rayon::prelude::*;
 
@@ -19,22 +23,26 @@ use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::rows::{Rows, Targets, is_ignored};
 use crate::{Error, Result};
 
-/// The outputs of one chunk take at most so many bytes. On software Vulkan the case below takes 1.02 times what it takes at once, and
-/// 1.11 times with half as many.
+/// Maximum size in bytes of the outputs of one chunk. With this limit the case measured below takes
+/// 1.02 times as long on software Vulkan as in a single chunk, and 1.11 times with half of this
+/// limit.
 pub const MOST_BYTES: u64 = 32 << 20;
 
-/// The outputs of one chunk on the CPU, where their gradient lies beside them. 512 rows of 256 features and 32,768 classes, on two
-/// cores: 338 ms at once, and 0.96, 0.67, 0.58, 0.71 times that in chunks of 32, 64, 128 and 256 rows (4 to 32 MiB).
+/// Maximum size in bytes of the outputs of one chunk on the CPU, where their gradient is stored as
+/// well. Measured with 512 rows of 256 features and 32,768 classes on two cores: 338 ms in one
+/// chunk, and 0.96, 0.67, 0.58, 0.71 times that in chunks of 32, 64, 128 and 256 rows (4 to 32
+/// MiB).
 pub(crate) const MOST_BYTES_ON_CPU: u64 = MOST_BYTES / 2;
 
-/// Rows of a chunk, whatever their width: sums over the rows of a chunk are loops of one lane on the GPU, and software Vulkan
-/// leaves those after 65,535 turns.
+/// Maximum number of rows in a chunk, regardless of their width. Sums over the rows of a chunk are
+/// loops of one lane on the GPU, and software Vulkan ends these after 65,535 iterations.
 const MOST_ROWS: usize = 1 << 14;
 
-/// Columns that one thread sums at a time.
+/// Number of columns that one thread sums at a time.
 const COLUMNS: usize = 4096;
 
-/// How many rows are taken at once, for outputs of so many classes in at most so many bytes: at least one, all chunks about alike.
+/// Number of rows per chunk for outputs with `classes` columns in at most `bytes` bytes. At least
+/// one; all chunks have about the same size.
 pub fn chunk_rows(rows: usize, classes: usize, bytes: u64) -> usize {
     let most = usize::try_from(bytes / (4 * classes.max(1) as u64))
         .unwrap_or(MOST_ROWS)
@@ -43,7 +51,8 @@ pub fn chunk_rows(rows: usize, classes: usize, bytes: u64) -> usize {
         return rows.max(1);
     }
     let alike = rows.div_ceil(rows.div_ceil(most));
-    // Whole runs of 64 rows begin where every driver lets a binding begin, and runs of four where vectors do.
+    // A multiple of 64 rows begins at an offset that every driver accepts for a binding, and a
+    // multiple of four at a vector.
     for run in [64, 4] {
         let up = alike.next_multiple_of(run);
         if up <= most {
@@ -56,18 +65,19 @@ pub fn chunk_rows(rows: usize, classes: usize, bytes: u64) -> usize {
     alike
 }
 
-/// Bytes that a call on the CPU takes besides its inputs and gradients, in a precision of so many bytes: the outputs of a chunk and
-/// their gradient.
+/// Number of bytes that a call on the CPU needs in addition to its inputs and gradients, with
+/// `precision` bytes per number: the outputs of a chunk and their gradient.
 pub fn extra_bytes_on_cpu(rows: usize, classes: usize, precision: usize) -> u64 {
     2 * (precision * chunk_rows(rows, classes, MOST_BYTES_ON_CPU) * classes) as u64
 }
 
-/// The same on a GPU whose bindings take so many bytes: the outputs of a chunk, which their gradient replaces.
+/// The same on a GPU with bindings of at most `binding` bytes: the outputs of a chunk, which their
+/// gradient overwrites.
 pub fn extra_bytes_on_gpu(rows: usize, classes: usize, binding: u64) -> u64 {
     4 * (chunk_rows(rows, classes, MOST_BYTES.min(binding)) * classes) as u64
 }
 
-/// The frame around the loss of the outputs.
+/// Kernel template around the loss of the outputs.
 pub struct LinearTemplate<'a> {
     /// The name of the fused loss, for messages.
     pub name: &'static str,
@@ -75,7 +85,7 @@ pub struct LinearTemplate<'a> {
     pub inner: &'a dyn LossDefinition,
 }
 
-/// One call's layer and what its gradients go into.
+/// The layer of one call.
 struct Layer<'a, R> {
     features: usize,
     classes: usize,
@@ -84,7 +94,7 @@ struct Layer<'a, R> {
     bias: Option<&'a [R]>,
     class_weight: &'a [R],
     pos_weight: &'a [R],
-    /// A label for each row, or a number for each output.
+    /// One label per row, or one number per output.
     targets: Targets<'a, R>,
 }
 
@@ -109,7 +119,7 @@ impl<'a, R: Real> Layer<'a, R> {
 }
 
 impl LinearTemplate<'_> {
-    /// In chunks of so many rows.
+    /// Writes values and gradients, in chunks of `chunk` rows.
     pub(crate) fn run<R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,
@@ -138,7 +148,7 @@ impl LinearTemplate<'_> {
         Ok(())
     }
 
-    /// The values alone.
+    /// Writes the values only.
     pub(crate) fn values<R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,
@@ -154,7 +164,8 @@ impl LinearTemplate<'_> {
         Ok(())
     }
 
-    /// The values of as many rows as there are places for; gives the derivatives by their outputs.
+    /// Writes the values of `values.len()` rows and returns the derivatives with respect to their
+    /// outputs.
     fn loss_of<'s, R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,
@@ -178,7 +189,7 @@ impl LinearTemplate<'_> {
     }
 }
 
-/// What a chunk takes: its outputs and the derivatives by them.
+/// Storage of a chunk: its outputs and the derivatives with respect to them.
 struct Space<R> {
     outputs: Vec<R>,
     derivatives: Vec<R>,
@@ -190,7 +201,7 @@ impl<R: Real> Space<R> {
     }
 }
 
-/// A chunk as the row-wise frame takes it.
+/// A chunk as input of the row-wise template.
 fn rows_of<'a, R: Real>(
     call: &'a MultiInput<'_, R>,
     layer: &Layer<'a, R>,
@@ -223,7 +234,7 @@ fn rows_of<'a, R: Real>(
     }
 }
 
-/// Adds the sum of each column, which is taken over the rows in their order first.
+/// Adds the sum of each column to `sums`. A column is first summed over the rows in order.
 fn add_column_sums<R: Real>(cells: &[R], columns: usize, sums: &mut [R]) {
     sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(piece, sums)| {
         let mut here = vec![R::ZERO; sums.len()];
@@ -235,7 +246,7 @@ fn add_column_sums<R: Real>(cells: &[R], columns: usize, sums: &mut [R]) {
     });
 }
 
-/// Refuses the label of a row that counts and is none of the classes.
+/// Returns an error for the label of an unmasked row that is not one of the classes.
 pub(crate) fn check_labels(
     name: &str,
     labels: &[i32],
@@ -256,7 +267,7 @@ pub(crate) fn check_labels(
     Err(Error::Label { operation: name.into(), row, label: labels[row].into(), classes, ignored })
 }
 
-/// Takes numbers that are none out of the rows that do not count, where a product by 0 would still see them.
+/// Replaces non-finite numbers in masked rows, where a product with 0 would still be NaN.
 pub(crate) fn clear_rows(call: &mut MultiInput<'_, f32>, counts: impl Fn(usize) -> bool) {
     let Some(x) = call.arrays.iter_mut().find(|array| array.name == "predictions") else { return };
     let features = x.shape.last().copied().unwrap_or(1);
@@ -288,7 +299,8 @@ impl MultiInputCpu for LinearTemplate<'_> {
     }
 
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
-        // In practice a vocabulary is some hundred times as wide as the hidden states; the judges draw narrow ones.
+        // In practice a vocabulary is about a hundred times as wide as the hidden states. The tests
+        // use narrow ones.
         let classes = if columns >= 256 { 128 * columns } else { columns + 3 };
         let mut inputs = vec![
             Example::of("predictions", &[rows, columns]),
@@ -348,7 +360,8 @@ impl MultiInputCpu for LinearTemplate<'_> {
 }
 
 impl LinearTemplate<'_> {
-    /// No product refuses slices whose lengths follow from shapes that fit; if one did, the values would say so.
+    /// No product rejects slices whose lengths follow from shapes that fit. If one did, the values
+    /// would be NaN.
     fn run_or_say_so<R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,

@@ -1,4 +1,4 @@
-//! Kernel template of losses fused with the linear layer before them: logits are never stored.
+//! Kernel template of losses fused with the preceding linear layer: logits are never stored.
 
 pub mod cpu;
 pub(crate) mod gpu;

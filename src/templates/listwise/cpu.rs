@@ -1,4 +1,5 @@
-//! Lists on the CPU: the items that take part as slices of their own, and what the losses over their pairs share.
+//! Lists on the CPU: the unmasked items gathered into slices, and functions shared by the pairwise
+//! losses.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -9,16 +10,17 @@ use crate::cpu::real::Real;
 use crate::cpu::simd;
 use crate::templates::rowwise::rows::{Row, Target};
 
-/// The weight of a pair of items, held fixed when the loss is derived.
+/// The weight of a pair of items. Treated as a constant in the derivative of the loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lambda {
-    /// 1.
+    /// Constant weight 1.
     #[default]
     None,
     /// |y_i − y_j|.
     LabelDiff,
-    /// |ΔNDCG|: how much the normalised discounted cumulative gain changes if the two change places.
+    /// |ΔNDCG|: the change of the normalised discounted cumulative gain if the two items swap
+    /// places.
     Ndcg,
 }
 
@@ -33,19 +35,20 @@ impl Lambda {
     }
 }
 
-/// How the pairs of a list are taken.
+/// Options of the pairs of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Pairs {
-    /// Divides the scores.
+    /// Divisor of the scores.
     pub temperature: f64,
-    /// What weighs each pair.
+    /// The weight of each pair.
     pub lambda: Lambda,
-    /// Places whose discount is not 0; 0 for all.
+    /// Number of top places with a nonzero discount; 0 for all.
     pub top_n: u32,
 }
 
-/// The value of a list that `list(scores, truths, derivatives)` computes of the items that take part: those whose truth is not below 0.
-/// `derivatives` comes zeroed and takes the derivatives; `scale` times them goes into the gradient, 0 for padding.
+/// The value of a list, computed by `list(scores, truths, derivatives)` from the unmasked items:
+/// those whose target is at least 0. `derivatives` is passed zeroed and receives the derivatives.
+/// They are multiplied by `scale` and written to the gradient, which is 0 for padding.
 #[inline(always)]
 pub fn kept_items<R: Real>(
     row: &Row<'_, R>,
@@ -74,7 +77,7 @@ pub fn kept_items<R: Real>(
     value
 }
 
-/// A loss of pairs over the items of a list that take part: [`over_pairs`] of [`kept_items`].
+/// A pairwise loss over the unmasked items of a list: [`over_pairs`] of [`kept_items`].
 #[inline(always)]
 pub fn over_pairs_of<R: Real>(
     pairs: &Pairs,
@@ -92,13 +95,13 @@ pub fn over_pairs_of<R: Real>(
     )
 }
 
-/// a − b of two scores: 0 where they are equal, also if both are the same infinity.
+/// a − b of two scores: 0 if they are equal, even if both are the same infinity.
 #[inline(always)]
 pub fn difference<R: Real>(a: R, b: R) -> R {
     R::select(a == b, R::ZERO, a - b)
 }
 
-/// The indices from the largest number down; equal ones in the order they come.
+/// Indices of the values in descending order. Equal values keep their order.
 pub fn descending<R: Real>(values: &[R]) -> Vec<usize> {
     if let Some(values) = R::as_single(values)
         && u32::try_from(values.len()).is_ok()
@@ -106,17 +109,18 @@ pub fn descending<R: Real>(values: &[R]) -> Vec<usize> {
         return descending_singles(values);
     }
     let mut order: Vec<usize> = (0..values.len()).collect();
-    // −0 is 0; NaN, which makes the list NaN anyway, has a place too: a sort without a total order panics.
+    // −0 equals 0. NaN, which makes the list NaN anyway, needs a place too: a sort without a total
+    // order panics.
     let key = |item: usize| values[item].to_f64() + 0.0;
     order.sort_by(|&a, &b| key(b).total_cmp(&key(a)));
     order
 }
 
-/// As [`descending`]. Whole numbers that carry their index have no ties and compare without a branch, which mispredicts every other
-/// time where scores are in no order.
+/// As [`descending`]. Integer keys that contain the index have no ties and compare without a
+/// branch. The branch would be mispredicted every other time if the scores are unordered.
 fn descending_singles(values: &[f32]) -> Vec<usize> {
     let key = |(item, &value): (usize, &f32)| {
-        // As total_cmp orders: a negative number's bits grow as it falls.
+        // The order of `total_cmp`: the bits of a negative number grow as the number falls.
         let bits = (value + 0.0).to_bits();
         let falling = if bits >> 31 == 1 { bits } else { !(bits | 1 << 31) };
         (u64::from(falling) << 32) | item as u64
@@ -131,14 +135,14 @@ pub fn gain(truth: f64) -> f64 {
     (truth * std::f64::consts::LN_2).exp_m1()
 }
 
-/// The discounts of the first places, kept as every list asks for the same ones.
+/// The discounts of the first places, cached because every list uses the same ones.
 static DISCOUNTS: LazyLock<[f64; 1024]> = LazyLock::new(|| std::array::from_fn(full_discount));
 
 fn full_discount(place: usize) -> f64 {
     1.0 / (place as f64 + 2.0).log2()
 }
 
-/// 1/log₂(2 + place), the first place being 0; 0 from `top_n` on, unless that is 0.
+/// 1/log₂(2 + place), where the first place is 0; 0 from `top_n` on, unless `top_n` is 0.
 pub fn discount(place: usize, top_n: u32) -> f64 {
     if top_n != 0 && place >= top_n as usize {
         return 0.0;
@@ -146,17 +150,18 @@ pub fn discount(place: usize, top_n: u32) -> f64 {
     DISCOUNTS.get(place).copied().unwrap_or_else(|| full_discount(place))
 }
 
-/// Σ gain · discount in the best order.
+/// Σ gain · discount in the ideal order.
 pub fn ideal<R: Real>(truths: &[R], top_n: u32) -> f64 {
     ideal_of(&gains(truths, &descending(truths)), top_n)
 }
 
-/// Σ gain · discount of gains in the best order.
+/// Σ gain · discount of gains in the ideal order.
 fn ideal_of(gains: &[f64], top_n: u32) -> f64 {
     gains.iter().enumerate().map(|(place, gain)| gain * discount(place, top_n)).sum()
 }
 
-/// The gains in an order by truth: one exponential for each group of equals, as grades are few.
+/// The gains in the order of the targets. One exponential per group of equal targets, because
+/// grades are few.
 fn gains<R: Real>(truths: &[R], by_truth: &[usize]) -> Vec<f64> {
     let mut last = (0.0, 0.0);
     let gain_of = |&item: &usize| {
@@ -169,12 +174,13 @@ fn gains<R: Real>(truths: &[R], by_truth: &[usize]) -> Vec<f64> {
     by_truth.iter().map(gain_of).collect()
 }
 
-/// What the items, in the order by truth, have in the weight of their pairs.
+/// Per-item terms of the pair weights, in the order of the targets.
 struct SoftmaxStatistics {
     lambda: Lambda,
-    /// Gains over the ideal sum; of label differences the truths; empty without weights.
+    /// Gains divided by the ideal sum; the targets for label differences; empty if the pairs have
+    /// no weights.
     gain: Vec<f64>,
-    /// The discount of the place by score; empty where gains alone weigh.
+    /// The discount of the place in the order of the scores; empty if the weights use gains alone.
     discount: Vec<f64>,
 }
 
@@ -199,7 +205,7 @@ impl SoftmaxStatistics {
         SoftmaxStatistics { lambda: pairs.lambda, gain, discount: discounts }
     }
 
-    /// Writes the weights of the pairs of one place with a range of others.
+    /// Writes the weights of the pairs of one item with a range of others.
     #[inline(always)]
     fn weigh<R: Real>(&self, above: usize, range: Range<usize>, weights: &mut [R]) {
         match self.lambda {
@@ -221,14 +227,16 @@ impl SoftmaxStatistics {
     }
 }
 
-/// Numbers that one step of the inner loop takes.
+/// Number of elements in one step of the inner loop.
 const BLOCK: usize = 256;
 
-/// Items whose d_logits on the others are added up in the loss's own precision before they join the f64 totals: 4,099 in one chain cost
-/// four digits of f32.
+/// Number of items whose derivatives with respect to the others are accumulated in the loss's own
+/// precision before they are added to the f64 totals. A single chain of 4,099 items lost four
+/// digits of f32.
 const RUN: usize = 64;
 
-/// Σ w f(d) over the pairs with y_i > y_j, d = (s_i − s_j)/T; `pair(d)` is (f, f′). Adds the derivatives to `derivatives`.
+/// Σ w f(d) over the pairs with y_i > y_j, d = (s_i − s_j)/T; `pair(d)` is (f, f′). Adds the
+/// derivatives to `derivatives`.
 #[inline(always)]
 pub fn over_pairs<R: Real>(
     pairs: &Pairs,
@@ -262,7 +270,7 @@ pub fn over_pairs<R: Real>(
     }
 }
 
-/// As [`over_pairs`], `order` being that by truth; every weight is 1 unless `WEIGHTED`.
+/// As [`over_pairs`], where `order` sorts the items by target. All weights are 1 unless `WEIGHTED`.
 #[inline(always)]
 fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
     pairs: &Pairs,
@@ -281,7 +289,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
     let (mut values, mut derivatives_of_block, mut weights) =
         ([R::ZERO; BLOCK], [R::ZERO; BLOCK], [R::ONE; BLOCK]);
     for above in (0..order.len()).rev() {
-        // The first item whose truth is lower: of the last group of equals it is the end.
+        // The first item with a lower target: the end of the last group of equal targets.
         if above + 1 < order.len() && truths[order[above]] != truths[order[above + 1]] {
             below = above + 1;
         }
@@ -291,7 +299,8 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
         while start < order.len() {
             let end = order.len().min(start + BLOCK);
             if WEIGHTED {
-                // Of a whole block: a lookup for each pair kept the loop below from vectorising (196 ms for 35 at 4096 lists of 100).
+                // Computed for a whole block: a lookup per pair kept the loop below from
+                // vectorising (196 ms instead of 35 at 4096 lists of 100).
                 statistics.weigh(above, start..end, &mut weights[..end - start]);
             }
             let outputs =
@@ -301,7 +310,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
             {
                 let weight = if WEIGHTED { weight } else { R::ONE };
                 let (f, derivative) = pair(difference(score, other) * inverse);
-                // A weight of 0 takes the pair out, also where it is infinite.
+                // A weight of 0 excludes the pair, even if its term is infinite.
                 *value = R::select(weight == R::ZERO, R::ZERO, weight * f);
                 *partial = R::select(weight == R::ZERO, R::ZERO, weight * derivative * inverse);
                 *d_logit -= *partial;
@@ -329,8 +338,8 @@ pub fn log_add_exp(a: f64, b: f64) -> f64 {
     if high == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
 
-/// A sum over ranks made smooth, −(1/total) Σ term(i, r_i), r_i = ½ + Σ_j σ((s_j − s_i)/T); 0 where the total is. `term(i, r)` is the
-/// term and its derivative by the rank.
+/// A smoothed sum over ranks, −(1/total) Σ term(i, r_i), r_i = ½ + Σ_j σ((s_j − s_i)/T); 0 if the
+/// total is 0. `term(i, r)` returns the term and its derivative with respect to the rank.
 #[inline(always)]
 pub fn over_smooth_ranks<R: Real>(
     scores: &[R],
@@ -361,7 +370,7 @@ pub fn over_smooth_ranks<R: Real>(
         d_logits.push(R::new(-by_rank / (total * temperature)));
     }
     for ((&score, &own), partial) in scores.iter().zip(&d_logits).zip(derivatives) {
-        // dr_j/ds_i = σ′((s_i − s_j)/T)/T, and dr_i/ds_i = minus the sum of these over j.
+        // dr_j/ds_i = σ′((s_i − s_j)/T)/T, and dr_i/ds_i is minus the sum of these over j.
         let sum = simd::sum_blocks(
             scores.len(),
             #[inline(always)]
@@ -387,8 +396,8 @@ pub fn softmax<R: Real>(values: &mut [R]) {
     values.iter_mut().for_each(|value| *value /= total);
 }
 
-/// Σ q (lse − s) and, in `derivatives`, p Σq − q with p = e^(s − lse); with a virtual item, whose score is 0, its weight among them. 0·(−∞)
-/// counts as 0; a score of −∞ has slope 0.
+/// Σ q (lse − s); writes p Σq − q with p = e^(s − lse) to `derivatives`. A virtual item has score
+/// 0, and its weight is included in Σq. 0·(−∞) counts as 0; the derivative at a score of −∞ is 0.
 #[inline(always)]
 pub fn softmax_against<R: Real>(
     scores: &[R],
@@ -397,7 +406,7 @@ pub fn softmax_against<R: Real>(
     derivatives: &mut [R],
 ) -> R {
     let maximum = simd::maximum(scores);
-    // Where every score is −∞ there is no maximum: any finite number keeps (−∞) − (−∞) out.
+    // If every score is −∞ there is no finite maximum: any finite number avoids (−∞) − (−∞).
     let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
     let maximum = R::select(virtual_weight.is_some() && maximum < R::ZERO, R::ZERO, maximum);
     derivatives.copy_from_slice(scores);

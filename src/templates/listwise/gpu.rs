@@ -1,4 +1,5 @@
-//! The listwise frame: two kernels over the items of each list, what both are given, and what a mean counts in each.
+//! Listwise template: two kernels over the items of each list, their bindings, and the units that
+//! `mean` counts in each list.
 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
@@ -20,7 +21,8 @@ const ITEMS_FLOAT: File = crate::runtime::wgsl::shader!("templates/listwise/item
 const ITEMS_HALF: File = crate::runtime::wgsl::shader!("templates/listwise/items_half.wgsl");
 const GAINS: File = crate::runtime::wgsl::shader!("templates/listwise/gains.wgsl");
 
-/// Turns that a lane is given there: several workgroups share a long list, and each of them several short ones.
+/// Target number of iterations per lane on software Vulkan: a long list is split over several
+/// workgroups, and a workgroup processes several short lists.
 const ITERATIONS: usize = 20_000;
 
 #[repr(C)]
@@ -45,20 +47,20 @@ struct ValuesParams {
     reserved: u32,
 }
 
-/// How lists of a length are taken.
+/// Partition of lists of a given length into blocks and workgroups.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Layout {
     software: bool,
     lanes: usize,
-    /// Items of a block.
+    /// Number of items in a block.
     block: usize,
-    /// Blocks of a list.
+    /// Number of blocks in a list.
     blocks: usize,
 }
 
 impl Layout {
-    /// On software Vulkan a workgroup is one vector of eight lanes. On hardware each item has a lane of its own: a list
-    /// of 64 items is a workgroup, a longer one several.
+    /// On software Vulkan a workgroup is one vector of eight lanes. On hardware each item has its
+    /// own lane: a list of 64 items is one workgroup, a longer list several.
     fn new(software: bool, items: usize) -> Self {
         let lanes = lanes_of(software) as usize;
         let rounds = if software {
@@ -74,7 +76,7 @@ impl Layout {
         Layout::new(gpu.is_software(), job.row_length)
     }
 
-    /// Blocks that one workgroup takes of so many lists.
+    /// Number of blocks that one workgroup processes, for `lists` lists.
     fn iterations(&self, items: usize, lists: usize) -> usize {
         if !self.software {
             return 1;
@@ -87,12 +89,12 @@ impl Layout {
         (lists * self.blocks).div_ceil(self.iterations(items, lists))
     }
 
-    /// Partial sums that so many lists leave.
+    /// Number of partial sums for `lists` lists.
     fn partials(&self, items: usize, lists: usize) -> usize {
         self.workgroups(items, lists) * if self.software { self.lanes } else { 1 }
     }
 
-    /// The parts that the units of a list leave where each value is asked for.
+    /// Number of partial sums per list with reduction `none`.
     fn parts_of_list(&self) -> usize {
         self.blocks * self.lanes
     }
@@ -111,12 +113,12 @@ impl Layout {
     }
 }
 
-/// Turns of a lane at one item: the other items, in runs of 64.
+/// Number of iterations of a lane for one item: the other items, in runs of 64.
 fn iterations_of_item(items: usize) -> usize {
     items + items.div_ceil(64) + 2
 }
 
-/// Lists of which four numbers for each item fit a binding.
+/// Maximum number of lists for which four numbers per item fit one binding.
 fn most_lists(gpu: &Gpu, job: &Job) -> usize {
     let most = (binding_elements(gpu) / 4 / job.row_length.max(1)).min(u32::MAX as usize);
     if most < job.rows { most / job.alignment() * job.alignment() } else { most }
@@ -179,7 +181,7 @@ fn values_program(layout: &Layout) -> Program {
     }
 }
 
-/// Every program of a loss, with all its inputs and with none: for the checks of the shaders.
+/// All programs of a loss, with all optional inputs and without any, for the shader checks.
 pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let mut programs = Vec::new();
     for layout in [true, false].map(|software| Layout::new(software, 100)) {
@@ -202,7 +204,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     programs
 }
 
-/// Refuses lists that no binding, or no loop of the driver, holds.
+/// Returns an error for lists that exceed the size of a binding or the driver's loop limit.
 fn check(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> Result<()> {
     let too_large = |name: String, bytes: usize, limit: u64| Error::TooLarge {
         name,
@@ -310,7 +312,8 @@ fn storage<'a>(
     ]
 }
 
-/// What `mean` counts in each list: its pairs of items whose targets differ, or 1 if it has an item.
+/// The number of units that `mean` counts in each list: the pairs of items whose targets differ, or
+/// 1 if the list has an item.
 pub(crate) fn units_of_lists(
     gpu: &Gpu,
     loss: &dyn LossDefinition,
@@ -329,7 +332,7 @@ pub(crate) fn units_of_lists(
     let longest = parts(job.rows, most_lists(gpu, job)).map(|part| part.length).max().unwrap_or(0);
     let each = gpu.buffer("parts of lists", longest * layout.parts_of_list())?;
     let units = gpu.buffer("units of lists", job.rows)?;
-    // Neither weights nor upstreams are looked at here: every list is counted.
+    // Weights and upstream gradients are not used here: every list is counted.
     let plain = Job { each: false, ..job.clone() };
     let buffers = Buffers { weights: None, ..buffers.clone() };
     let mut commands = Vec::new();

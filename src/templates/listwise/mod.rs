@@ -1,4 +1,5 @@
-//! Kernel template of ranking losses: one value per list, each item's gradient depends on the whole list.
+//! Kernel template of ranking losses: one value per list; the gradient of each item depends on the
+//! whole list.
 
 pub mod cpu;
 pub(crate) mod gpu;

@@ -1,4 +1,4 @@
-//! A call of a loss of several inputs on the host: what all their frames share.
+//! A CPU call of a multi-input loss: types and functions shared by the templates.
 
 use std::borrow::Cow;
 
@@ -9,156 +9,159 @@ use crate::{Error, Result};
 /// Numbers of one input, row-major.
 #[derive(Clone, Debug)]
 pub struct Array<'a, R: Clone> {
-    /// The name of the input.
+    /// Name of the input.
     pub name: &'static str,
-    /// Its shape.
+    /// Shape of the input.
     pub shape: Vec<usize>,
-    /// Its numbers.
+    /// The numbers.
     pub values: Cow<'a, [R]>,
 }
 
-/// The inputs of a loss of several inputs, flat and checked.
+/// The inputs of a multi-input loss, flat and validated.
 #[derive(Clone, Debug)]
 pub struct MultiInput<'a, R: Clone> {
-    /// The inputs that hold numbers, in the order of the loss's arguments; those left out are missing here.
+    /// The numeric inputs, in the order of the loss's arguments. Omitted inputs are missing here.
     pub arrays: Vec<Array<'a, R>>,
-    /// The inputs that hold whole numbers.
+    /// The integer inputs.
     pub integers: Vec<Array<'a, i32>>,
-    /// How many values there are before the reduction.
+    /// Number of values before the reduction.
     pub units: usize,
-    /// One for each value; empty for none.
+    /// One weight per value; empty for none.
     pub weight: Cow<'a, [R]>,
-    /// Which values count at all; empty for all.
+    /// True for unmasked values; empty if all are unmasked.
     pub mask: Cow<'a, [bool]>,
     /// The reduction's factor on values and gradients.
     pub factor: R,
-    /// dL/d(value) on the gradients: one for all.
+    /// The upstream gradient dL/d(value), shared by all values.
     pub upstream: R,
-    /// dL/d(value) for each value, with reduction `none`; empty otherwise.
+    /// The upstream gradient dL/d(value) of each value, with reduction `none`; empty otherwise.
     pub upstreams: Cow<'a, [R]>,
 }
 
 impl<R: Clone> Array<'_, R> {
-    /// The same without a copy of its numbers.
+    /// The same array, borrowing the numbers.
     pub fn lent(&self) -> Array<'_, R> {
         Array { name: self.name, shape: self.shape.clone(), values: Cow::Borrowed(&self.values) }
     }
 }
 
-/// The shapes of the inputs of one call, those with numbers and those with whole numbers alike.
+/// The shapes of the inputs of one call, numeric and integer.
 #[derive(Clone, Debug)]
 pub struct Shapes {
-    /// The name of the loss.
+    /// Name of the loss.
     pub loss: &'static str,
-    /// Name and shape of each input that was given.
+    /// Name and shape of each input that was passed.
     pub given: Vec<(&'static str, Vec<usize>)>,
 }
 
-/// What the values of a call are before the reduction.
+/// Shape of the values of a call before the reduction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Units {
-    /// Their shape.
+    /// Shape of the values.
     pub shape: Vec<usize>,
-    /// How many rows `batch_mean` divides by.
+    /// Number of rows, the divisor of `batch_mean`.
     pub rows: usize,
 }
 
-/// What takes part in a mean.
+/// Contributions of the values to a mean.
 #[derive(Clone, Debug, Default)]
 pub struct Shares {
-    /// Which values count, from what the inputs hold (a label that is ignored does not); empty for all.
+    /// True for values that are included, as determined from the inputs (an ignored label excludes
+    /// its value); empty if all are included.
     pub kept: Vec<bool>,
-    /// What each value counts for in the divisor of `mean`; empty for 1 each.
+    /// Contribution of each value to the divisor of `mean`; empty for 1 each.
     pub mean: Vec<f64>,
-    /// What `mean` alone multiplies each value by, before it divides; empty for 1 each.
+    /// Factor of each value before the division, for `mean` only; empty for 1 each.
     pub scale: Vec<f64>,
 }
 
-/// One input of a call that is made up: for judges and benchmarks.
+/// One input of a generated call, for tests and benchmarks.
 #[derive(Clone, Debug)]
 pub struct Example {
-    /// The name of the input.
+    /// Name of the input.
     pub name: &'static str,
-    /// Its shape.
+    /// Shape of the input.
     pub shape: Vec<usize>,
-    /// Whole numbers lie from this
+    /// Lower bound of integers, inclusive.
     pub from: usize,
-    /// to below this.
+    /// Upper bound of integers, exclusive.
     pub below: usize,
 }
 
 impl Example {
-    /// An input that holds numbers.
+    /// A numeric input.
     pub fn of(name: &'static str, shape: &[usize]) -> Self {
         Self::whole(name, shape, 0, 1)
     }
 
-    /// An input that holds whole numbers from one to below another.
+    /// An integer input with values from `from` (inclusive) to `below` (exclusive).
     pub fn whole(name: &'static str, shape: &[usize], from: usize, below: usize) -> Self {
         Example { name, shape: shape.to_vec(), from, below }
     }
 }
 
-/// A frame of losses of several inputs, on the host. Object-safe.
+/// The CPU implementation of a template of multi-input losses. Object-safe.
 pub trait MultiInputCpu {
-    /// Whether the shapes fit each other, and what the values are.
+    /// Checks the shapes and returns the shape of the values.
     ///
     /// # Errors
     /// [`Error::Shape`] with both shapes.
     fn units(&self, shapes: &Shapes) -> Result<Units>;
 
-    /// The inputs of a call of so many rows and columns, as the judges and the benchmarks make it up: the first one is
-    /// [rows, columns].
+    /// The inputs of a generated call with the given number of rows and columns, for tests and
+    /// benchmarks. The first input has shape [rows, columns].
     fn example(&self, rows: usize, columns: usize) -> Vec<Example>;
 
-    /// Whether the gradients are the derivatives of the values: not where the loss holds a part of itself constant.
+    /// True if the gradients are the derivatives of the values. False if the loss holds part of
+    /// itself constant.
     fn derives_its_value(&self) -> bool {
         true
     }
 
-    /// What the inputs hold that a frame refuses or leaves out: labels, lengths.
+    /// Validates labels and lengths, and determines the values that are excluded.
     ///
     /// # Errors
-    /// [`Error::Label`] or [`Error::Input`] with the first place that is wrong.
+    /// [`Error::Label`] or [`Error::Input`] with the first invalid position.
     fn shares(&self, _call: &MultiInput<'_, f32>) -> Result<Shares> {
         Ok(Shares::default())
     }
 
-    /// Takes out what stands at masked values, where a product by 0 would still see it. The mask is settled.
+    /// Clears the inputs of masked values, where a product with 0 would still be NaN. The mask is
+    /// final.
     fn clear(&self, _call: &mut MultiInput<'_, f32>) {}
 
-    /// Writes the gradients of the differentiated inputs that were given, in their order, and the value of each unit, all times
-    /// weight and factor. In f32 on all cores.
+    /// Writes the gradients of the differentiated inputs that were passed, in order, and the value
+    /// of each unit, all multiplied by weight and factor. In f32 on all cores.
     fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]);
 
-    /// As `run_f32`, plain and in f64.
+    /// As `run_f32`, in f64.
     fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]);
 }
 
 impl<R: Real> MultiInput<'_, R> {
-    /// The numbers of an input, if it was given.
+    /// The numbers of an input, if it was passed.
     pub fn array(&self, name: &str) -> Option<&Array<'_, R>> {
         self.arrays.iter().find(|array| array.name == name)
     }
 
-    /// The whole numbers of an input, if it was given.
+    /// The integers of an input, if it was passed.
     pub fn integer(&self, name: &str) -> Option<&[i32]> {
         self.integers.iter().find(|array| array.name == name).map(|array| &*array.values)
     }
 
-    /// The shapes of all that was given.
+    /// The shapes of all inputs that were passed.
     pub fn shapes(&self, loss: &'static str) -> Shapes {
         let numbers = self.arrays.iter().map(|array| (array.name, array.shape.clone()));
         let whole = self.integers.iter().map(|array| (array.name, array.shape.clone()));
         Shapes { loss, given: numbers.chain(whole).collect() }
     }
 
-    /// Whether every unit counts, and all alike.
+    /// True if there are no masks, weights or per-value upstream gradients.
     pub fn is_plain(&self) -> bool {
         self.mask.is_empty() && self.weight.is_empty() && self.upstreams.is_empty()
     }
 
-    /// What multiplies the value of a unit: factor and weight; nothing where it is masked.
+    /// The factor of a unit's value: reduction factor times weight. `None` if the unit is masked.
     #[inline(always)]
     pub fn weight_of(&self, unit: usize) -> Option<R> {
         if !self.mask.is_empty() && !self.mask[unit] {
@@ -167,7 +170,7 @@ impl<R: Real> MultiInput<'_, R> {
         Some(self.factor * self.weight.get(unit).copied().unwrap_or(R::ONE))
     }
 
-    /// What multiplies the derivatives of a unit besides.
+    /// The additional factor of a unit's derivatives: its upstream gradient.
     #[inline(always)]
     pub fn upstream_of(&self, unit: usize) -> R {
         self.upstream * self.upstreams.get(unit).copied().unwrap_or(R::ONE)
@@ -175,17 +178,17 @@ impl<R: Real> MultiInput<'_, R> {
 }
 
 impl Shapes {
-    /// The shape of an input, if it was given.
+    /// The shape of an input, if it was passed.
     pub fn get(&self, name: &str) -> Option<&[usize]> {
         self.given.iter().find(|(given, _)| *given == name).map(|(_, shape)| &shape[..])
     }
 
-    /// The shape of an input that must be there: the caller has checked that it is.
+    /// The shape of a required input. The caller has checked that it was passed.
     pub fn of(&self, name: &str) -> &[usize] {
         self.get(name).unwrap_or_default()
     }
 
-    /// Refuses an input that is given and has another shape than `wanted`.
+    /// Returns an error if an input was passed with a shape other than `wanted`.
     ///
     /// # Errors
     /// [`Error::Shape`] with both shapes.
@@ -203,10 +206,10 @@ impl Shapes {
         }
     }
 
-    /// Refuses an input that has not so many axes.
+    /// Returns an error if the number of axes of an input is not `axes`.
     ///
     /// # Errors
-    /// [`Error::Shape`] with what is wanted in words.
+    /// [`Error::Shape`] with the expected shape in words.
     pub fn require_axes(&self, name: &str, axes: usize, words: &str) -> Result<()> {
         let found = self.of(name);
         if found.len() == axes {
@@ -220,7 +223,7 @@ impl Shapes {
     }
 }
 
-/// Sums the values of all units.
+/// Sum of the values of all units.
 pub fn sum<R: Real>(values: &[R]) -> f64 {
     parallel::pairwise(values)
 }

@@ -1,4 +1,4 @@
-//! The frames of losses of several inputs on the GPU: what they are handed, what they hand back, and which is which.
+//! Templates of multi-input losses on the GPU: dispatch of a job to its template.
 
 use crate::Result;
 use crate::runtime::device::Gpu;
@@ -14,7 +14,8 @@ use crate::templates::similarity::gpu as similarity;
 use crate::templates::sum::sum;
 use crate::templates::two_input::gpu as two_input;
 
-/// The commands that compute value and gradients: afterwards `result[0]` holds the value unless each is wanted.
+/// The commands that compute value and gradients. Afterwards `result[0]` holds the value, except
+/// with reduction `none`.
 pub(crate) fn commands(
     gpu: &Gpu,
     loss: &dyn LossDefinition,
@@ -38,7 +39,7 @@ pub(crate) fn commands(
     Ok((commands, results))
 }
 
-/// Every program of a loss of several inputs: for the checks of the shaders.
+/// All programs of a multi-input loss, for the shader checks.
 pub(crate) fn programs(loss: &dyn LossDefinition, kernel: SeveralInputs) -> Result<Vec<Program>> {
     Ok(match kernel {
         SeveralInputs::TwoInput => two_input::programs(loss),

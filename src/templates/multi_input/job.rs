@@ -1,4 +1,4 @@
-//! What a template of several inputs is asked for on a GPU, and where it leaves its results.
+//! GPU call parameters and results of the multi-input templates.
 
 use crate::templates::multi_input::cpu::Units;
 
@@ -10,40 +10,40 @@ pub(crate) struct Bound {
     pub buffer: wgpu::Buffer,
 }
 
-/// What a frame is asked for.
+/// The call parameters of a template.
 #[derive(Clone, Debug)]
 pub(crate) struct MultiInputJob {
-    /// The inputs that were given.
+    /// The inputs that were passed.
     pub arguments: Vec<Bound>,
     pub units: Units,
-    /// One for each value, with the mask folded in.
+    /// One weight per value, with the mask folded in.
     pub weights: Option<wgpu::Buffer>,
-    /// With reduction `none` one for each value.
+    /// One upstream gradient per value, with reduction `none`.
     pub upstreams: Option<wgpu::Buffer>,
-    /// Reduction `none`.
+    /// True with reduction `none`.
     pub each: bool,
     pub factor: f32,
     pub upstream: f32,
 }
 
-/// Where a frame leaves what it computes.
+/// The results of a template.
 #[derive(Clone, Debug)]
 pub(crate) struct MultiInputResults {
-    /// One for each differentiated input that was given, in the order of the loss's arguments.
+    /// One gradient per differentiated input that was passed, in the order of the loss's arguments.
     pub gradients: Vec<wgpu::Buffer>,
-    /// The value of each unit where each is asked for, else what was summed.
+    /// The value of each unit with reduction `none`, otherwise the partial sums.
     pub values: wgpu::Buffer,
-    /// The value where it is reduced.
+    /// The reduced value.
     pub result: wgpu::Buffer,
 }
 
 impl MultiInputJob {
-    /// An input by its name.
+    /// An input by name.
     pub fn get(&self, name: &str) -> Option<&Bound> {
         self.arguments.iter().find(|bound| bound.name == name)
     }
 
-    /// How many values there are before the reduction.
+    /// Number of values before the reduction.
     pub fn length(&self) -> usize {
         self.units.shape.iter().product()
     }

@@ -1,4 +1,4 @@
-//! Losses of several named inputs: shapes, arguments and the dispatch to the template of each.
+//! Losses of several named inputs: shapes, arguments and the dispatch to each template.
 
 pub mod cpu;
 pub(crate) mod gpu;

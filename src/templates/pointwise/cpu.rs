@@ -1,11 +1,11 @@
-//! The pointwise frame on the CPU: CPU implementation of `shaders/templates/pointwise/pointwise.wgsl`.
+//! CPU implementation of the pointwise template, `shaders/templates/pointwise/pointwise.wgsl`.
 
 use crate::cpu::real::Real;
 use crate::cpu::simd::LANES;
 use crate::cpu::{parallel, simd};
 use crate::templates::pointwise::{Points, Pointwise, PointwiseCpu};
 
-/// Elements that one thread takes at a time.
+/// Number of elements that one thread processes at a time.
 const PIECE: usize = 1 << 14;
 
 impl<L: Pointwise> PointwiseCpu for L {
@@ -52,7 +52,7 @@ impl<L: Pointwise> PointwiseCpu for L {
     }
 }
 
-/// The second derivatives with everything that multiplies the gradient.
+/// The second derivatives, multiplied by all factors of the gradient.
 #[inline(always)]
 fn curvatures<R: Real, L: Pointwise>(
     loss: &L,
@@ -78,8 +78,9 @@ fn curvatures<R: Real, L: Pointwise>(
     }
 }
 
-/// Predictions and targets alone, a vector's worth at a time: left to itself the compiler takes half vectors for the longer
-/// loss functions, and then waits for one result after another (`bce_with_logits` 26 against 15 ms for 2²⁴ numbers on two cores).
+/// Predictions and targets without weights, one vector at a time. Without the explicit blocks the
+/// compiler uses half vectors for the longer loss functions and serialises on the latency of each
+/// result (`bce_with_logits`: 26 instead of 15 ms for 2²⁴ numbers on two cores).
 #[inline(always)]
 fn plain<R: Real, L: Pointwise>(
     loss: &L,
@@ -87,7 +88,8 @@ fn plain<R: Real, L: Pointwise>(
     start: usize,
     gradient: &mut [R],
 ) -> f64 {
-    // Options behind a reference would be read again for each element, since the gradient might lie over them.
+    // A copy: options behind a reference would be read again for each element, because the gradient
+    // might alias them.
     let loss = &loss.clone();
     let length = gradient.len();
     let (predictions, last_predictions) =
@@ -125,7 +127,7 @@ fn chunk<R: Real, L: Pointwise>(
     (values, derivatives)
 }
 
-/// The end of a slice with zeros behind it.
+/// The end of a slice, padded with zeros.
 #[inline(always)]
 fn filled<R: Real>(end: &[R]) -> [R; LANES] {
     let mut chunk = [R::ZERO; LANES];
@@ -133,7 +135,7 @@ fn filled<R: Real>(end: &[R]) -> [R; LANES] {
     chunk
 }
 
-/// Everything that can multiply an element.
+/// The general case, with all optional factors.
 #[inline(always)]
 fn general<R: Real, L: Pointwise>(
     loss: &L,

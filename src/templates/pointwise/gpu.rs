@@ -1,4 +1,4 @@
-//! The pointwise frame: its variants, its parameters, its commands.
+//! Pointwise template: its variants, its parameters and its commands.
 
 use crate::Result;
 use crate::runtime::device::Gpu;
@@ -26,27 +26,27 @@ pub(crate) struct PointwiseParams {
     pub upstream: f32,
 }
 
-/// Lanes of a workgroup and vectors of four in its block.
+/// Number of lanes in a workgroup, and number of four-element vectors in its block.
 ///
-/// Measured on software Vulkan (2^24 elements, two cores): 8 lanes 17.5 ms whatever the block, 64 lanes 70 ms. On
-/// hardware a block of four vectors for each lane keeps several loads in flight; it grows where there would be more
-/// than 8192 partial sums.
+/// Measured on software Vulkan (2^24 elements, two cores): 8 lanes take 17.5 ms with any block, 64
+/// lanes 70 ms. On hardware a block of four vectors per lane keeps several loads in flight. The
+/// block grows if there would be more than 8192 partial sums.
 pub(crate) fn variant(gpu: &Gpu, vectors: usize) -> (usize, usize) {
     if gpu.is_software() {
-        // Sixty-four vectors to a lane at the most: so many add up exactly (lib/numbers).
+        // At most 64 vectors per lane: this many add up exactly (lib/numbers).
         return (8, (vectors / 256).clamp(64, 512).next_multiple_of(8));
     }
     (256, (vectors / 8192).max(1024).next_multiple_of(256))
 }
 
-/// Partial sums that one part of a tensor leaves.
+/// Number of partial sums for one part of a tensor.
 pub(crate) fn partials(gpu: &Gpu, length: usize) -> usize {
     let vectors = length.div_ceil(4);
     let (lanes, block) = variant(gpu, vectors);
     vectors.div_ceil(block) * if gpu.is_software() { lanes } else { 1 }
 }
 
-/// Elements of a part.
+/// Maximum number of elements in a part.
 fn most(gpu: &Gpu, job: &Job) -> usize {
     binding_elements(gpu) / job.alignment() * job.alignment()
 }

@@ -6,38 +6,39 @@ use crate::cpu::real::Real;
 pub mod cpu;
 pub(crate) mod gpu;
 
-/// The inputs of a pointwise loss, flat and checked.
+/// The inputs of a pointwise loss, flat and validated.
 #[derive(Clone, Copy, Debug)]
 pub struct Points<'a, R> {
-    /// One for each element.
+    /// One per element.
     pub predictions: &'a [R],
-    /// One for each element.
+    /// One per element.
     pub targets: &'a [R],
-    /// What multiplies value and gradient.
+    /// Weight of value and gradient.
     pub weight: Broadcast<'a, R>,
-    /// Which elements count at all.
+    /// True for unmasked elements.
     pub mask: Broadcast<'a, bool>,
-    /// One for each place of the last axis; empty for none.
+    /// One per position on the last axis; empty for none.
     pub column_weight: &'a [R],
-    /// Elements in a row.
+    /// Number of elements in a row.
     pub row_length: usize,
     /// The reduction's factor on value and gradient.
     pub factor: R,
-    /// dL/d(value) on the gradient: one for all.
+    /// The upstream gradient dL/d(value), shared by all elements.
     pub upstream: R,
-    /// dL/d(value) for each element, with reduction `none`; empty otherwise.
+    /// The upstream gradient dL/d(value) of each element, with reduction `none`; empty otherwise.
     pub upstreams: &'a [R],
 }
 
-/// The object-safe face of [`Pointwise`].
+/// Object-safe form of [`Pointwise`].
 pub trait PointwiseCpu {
-    /// The sum of the values, in f32 on all cores; writes the gradient and, if not empty, each value.
+    /// Returns the sum of the values, in f32 on all cores. Writes the gradient and, unless `values`
+    /// is empty, each value.
     fn run_f32(&self, points: &Points<'_, f32>, gradient: &mut [f32], values: &mut [f32]) -> f64;
-    /// As `run_f32`, plain and in f64.
+    /// As `run_f32`, single-threaded in f64.
     fn run_f64(&self, points: &Points<'_, f64>, gradient: &mut [f64], values: &mut [f64]) -> f64;
-    /// The diagonal of the Hessian, in f32 on all cores.
+    /// The hessian diagonal, in f32 on all cores.
     fn curvature_f32(&self, points: &Points<'_, f32>, hessian: &mut [f32]);
-    /// As `curvature_f32`, plain and in f64.
+    /// As `curvature_f32`, single-threaded in f64.
     fn curvature_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]);
 }
 
@@ -50,18 +51,20 @@ impl<R: Real> Points<'_, R> {
     }
 }
 
-/// CPU implementation of a pointwise shader: written once, run as f64 by the reference and as f32 by the CPU.
+/// CPU implementation of a pointwise shader. Written once, evaluated in f64 by the reference and in
+/// f32 by the CPU.
 pub trait Pointwise: Clone + Send + Sync {
-    /// Value and derivative at one element.
+    /// Value and derivative of one element.
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R);
 
-    /// As [`Pointwise::loss`] with the weight of the element's column, for the losses that take one.
+    /// As [`Pointwise::loss`], with the weight of the element's column for losses that take one.
     #[inline(always)]
     fn loss_at<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> (R, R) {
         self.loss(prediction, truth)
     }
 
-    /// The second derivative at one element, where [`Spec::hessian_diagonal`](crate::losses::Spec::hessian_diagonal).
+    /// The second derivative of one element, if
+    /// [`Spec::hessian_diagonal`](crate::losses::Spec::hessian_diagonal) is set.
     #[inline(always)]
     fn curvature<R: Real>(&self, _prediction: R, _truth: R, _column_weight: R) -> R {
         R::NAN

@@ -1,5 +1,5 @@
-//! Up to four numbers for each value, of which the first one or two are differentiated: losses of preferences. CPU implementation of
-//! `shaders/templates/preference/preference.wgsl`.
+//! Preference losses on the CPU: up to four numbers per value, the first one or two differentiated.
+//! CPU implementation of `shaders/templates/preference/preference.wgsl`.
 
 use crate::Result;
 use crate::cpu::real::Real;
@@ -7,16 +7,16 @@ use crate::templates::argument::Argument;
 use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 use crate::templates::preference::{Preference, PreferenceTerms};
 
-/// The frame around a loss.
+/// Kernel template around a loss.
 pub struct PreferenceTemplate<'a, L> {
-    /// The loss.
+    /// The loss function.
     pub loss: &'a L,
-    /// Its inputs.
+    /// The loss's inputs.
     pub arguments: &'static [Argument],
 }
 
 impl<L: Preference> PreferenceTemplate<'_, L> {
-    /// There are as many values as pairs of sequences in a batch: no need of threads.
+    /// Single-threaded: the number of values is the number of sequence pairs in a batch.
     fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let arguments = self.arguments;
         let arrays: Vec<Option<&[R]>> = arguments
@@ -65,7 +65,7 @@ impl<L: Preference> MultiInputCpu for PreferenceTemplate<'_, L> {
     }
 
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
-        // Without the optional ones now and then.
+        // Optional inputs are omitted in some of the examples.
         let is_given = |optional: bool| !optional || !rows.is_multiple_of(3);
         let arguments =
             self.arguments.iter().filter(|argument| is_given(argument.role.is_optional()));

@@ -1,4 +1,4 @@
-//! The frame over up to four numbers for each value: its parameters, its commands.
+//! Preference template, over up to four numbers per value: its parameters and its commands.
 
 use crate::Result;
 use crate::runtime::device::Gpu;
@@ -49,7 +49,7 @@ pub(crate) fn commands(
     let is_differentiated =
         |name: &str| arguments.iter().any(|a| a.name == name && a.role.is_differentiated());
     let gradients = job.arguments.iter().filter(|bound| is_differentiated(bound.name)).count();
-    // A fresh buffer is all zeros, as what was left out is.
+    // A new buffer is zeroed, and an omitted input is 0.
     let numbers = gpu.buffer("the numbers of a loss", arguments.len() * length)?;
     let packed = gpu.buffer("gradients", gradients.max(1) * length)?;
     let values = gpu.buffer("values", length)?;

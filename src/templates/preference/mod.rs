@@ -5,17 +5,17 @@ use crate::cpu::real::Real;
 pub mod cpu;
 pub(crate) mod gpu;
 
-/// CPU implementation of a shader over up to four numbers for each value.
+/// CPU implementation of a shader over up to four numbers per value.
 pub trait Preference: Clone + Send + Sync {
-    /// Value and derivatives; an input that was left out is 0.
+    /// Value and derivatives. An omitted input is 0.
     fn terms<R: Real>(&self, numbers: [R; 4]) -> PreferenceTerms<R>;
 }
 
-/// What a loss over four numbers gives for one value.
+/// Result of a preference loss for one value.
 #[derive(Clone, Copy, Debug)]
 pub struct PreferenceTerms<R> {
     /// The value.
     pub value: R,
-    /// Its derivatives by the first two numbers.
+    /// Its derivatives with respect to the first two numbers.
     pub derivatives: [R; 2],
 }

@@ -1,4 +1,4 @@
-//! The row-wise frame on the CPU: CPU implementation of `shaders/templates/rowwise/rowwise.wgsl`.
+//! CPU implementation of the row-wise template, `shaders/templates/rowwise/rowwise.wgsl`.
 
 use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};
@@ -15,7 +15,7 @@ impl<L: Rowwise> RowwiseCpu for L {
     ) {
         let at_once = parallel::rows_per_piece(rows.columns);
         if !auxiliary.is_empty() {
-            // Asked for now and then, for a look at the rows: no need of threads.
+            // Auxiliary outputs are requested rarely, to inspect rows: no need for threads.
             return piece(self, rows, 0, gradient, values, auxiliary);
         }
         parallel::sum_into_two(
@@ -78,7 +78,7 @@ fn curvatures<R: Real, L: Rowwise>(loss: &L, rows: &Rows<'_, R>, first: usize, h
     }
 }
 
-/// The rows from `first` on, as many as there are values.
+/// The rows from `first` on, one row per value.
 #[inline(always)]
 fn piece<R: Real, L: Rowwise>(
     loss: &L,
@@ -93,7 +93,7 @@ fn piece<R: Real, L: Rowwise>(
     }
 }
 
-/// One row with everything that can be asked for.
+/// One row with all optional outputs.
 #[inline(always)]
 fn one<R: Real, L: Rowwise>(
     loss: &L,
@@ -119,7 +119,7 @@ fn one<R: Real, L: Rowwise>(
     }
 }
 
-/// One row that a shorter way could not take; not inlined, since there are few of them.
+/// One row that a fast path cannot process. Not inlined, because there are few of these rows.
 #[inline(never)]
 pub(crate) fn by_itself<L: Rowwise>(
     loss: &L,

@@ -86,8 +86,8 @@ pub fn entmax_loss<R: Real>(row: &Row<'_, R>, alpha: f64, scale: R, gradient: &m
     for (derivative, &x) in gradient.iter_mut().zip(&scores) {
         *derivative = scale * R::new(probability(alpha, x, theta).0 / total);
     }
-    // p − 1 as minus the sum of the other probabilities: the difference would lose all digits as p
-    // goes to 1.
+    // p − 1 is computed as minus the sum of the other probabilities: the difference would lose all
+    // digits as p approaches 1.
     let is_open = scores[label] != f64::NEG_INFINITY;
     gradient[label] = R::select(is_open, -scale * R::new(others / total), R::ZERO);
     R::new((1.0 - 1.0 / alpha) * dot / total + theta / alpha - scores[label])

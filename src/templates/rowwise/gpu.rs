@@ -1,4 +1,4 @@
-//! The row-wise frame: its variants by row length, its parameters, its commands.
+//! Row-wise template: its variants by row length, its parameters and its commands.
 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
@@ -39,7 +39,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> 
             let software = gpu.is_software();
             let variant = variant(gpu, loss, job);
             let own = |part: &Part| variant.partials(software, part.length);
-            // The divisor leaves its partial sums there first.
+            // The partial sums of the divisor are written to the same buffer first.
             let divisor =
                 |part: &Part| divisor_variant(software, job).partials(software, part.length);
             let sum_of = |of: &dyn Fn(&Part) -> usize| {
@@ -53,7 +53,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn LossDefinition, job: &Job) -> 
     }
 }
 
-/// Every program of a loss, with all its inputs and with none: for the checks of the shaders.
+/// All programs of a loss, with all optional inputs and without any, for the shader checks.
 pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let mut variants = Vec::new();
     for software in [true, false] {
@@ -104,7 +104,8 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     programs
 }
 
-/// Rows that fit a binding, such that parts of them begin where one may.
+/// Maximum number of rows that fit a binding, rounded so that every part begins at a valid binding
+/// offset.
 fn most_rows(gpu: &Gpu, job: &Job) -> usize {
     let most = (binding_elements(gpu) / job.row_length.max(1)).min(u32::MAX as usize);
     if most < job.rows { most / job.alignment() * job.alignment() } else { most }
@@ -172,11 +173,11 @@ pub(crate) fn commands(
         )?);
         length += variant.partials(gpu.is_software(), part.length);
     }
-    // With its auxiliary outputs each row has left its value.
+    // With auxiliary outputs there is one value per row.
     Ok((commands, Parts { length: if job.auxiliary { job.rows } else { length } }))
 }
 
-/// The switches of what is handed in.
+/// Constants for the inputs that were passed.
 fn inputs(loss: &dyn LossDefinition, job: &Job, buffers: &Buffers) -> Vec<(&'static str, f64)> {
     let class_mask = match buffers.class_mask {
         None => 0.0,
@@ -253,8 +254,8 @@ fn divisor_program(
     Program { label: "divisor of a mean".into(), header: String::new(), files, constants }
 }
 
-/// Sums the divisor of the mean from labels on the device into `result[2]`, where the loss's kernel reads it, and the
-/// host too: 0 says that every row was left out.
+/// Sums the divisor of the mean from labels on the device into `result[2]`. The loss's kernel reads
+/// it there, and so does the host: 0 means that every row is excluded.
 fn divide_by_labels(
     gpu: &Gpu,
     loss: &dyn LossDefinition,

@@ -10,9 +10,10 @@ pub(crate) mod rows;
 pub(crate) mod softmax;
 pub(crate) mod softmax_target;
 
-/// The object-safe face of [`Rowwise`].
+/// Object-safe form of [`Rowwise`].
 pub trait RowwiseCpu {
-    /// Writes value and gradient of each row, in f32 on all cores. `auxiliary` has a place for each row, or none.
+    /// Writes value and gradient of each row, in f32 on all cores. `auxiliary` holds one element
+    /// per row, or is empty.
     fn run_f32(
         &self,
         rows: &Rows<'_, f32>,
@@ -20,7 +21,7 @@ pub trait RowwiseCpu {
         values: &mut [f32],
         auxiliary: &mut [Auxiliary<f32>],
     );
-    /// As `run_f32`, plain and in f64.
+    /// As `run_f32`, single-threaded in f64.
     fn run_f64(
         &self,
         rows: &Rows<'_, f64>,
@@ -28,19 +29,20 @@ pub trait RowwiseCpu {
         values: &mut [f64],
         auxiliary: &mut [Auxiliary<f64>],
     );
-    /// The diagonal of the Hessian, in f32 on all cores.
+    /// The hessian diagonal, in f32 on all cores.
     fn curvature_f32(&self, rows: &Rows<'_, f32>, hessian: &mut [f32]);
-    /// As `curvature_f32`, plain and in f64.
+    /// As `curvature_f32`, single-threaded in f64.
     fn curvature_f64(&self, rows: &Rows<'_, f64>, hessian: &mut [f64]);
 }
 
 /// CPU implementation of a row-wise shader.
 pub trait Rowwise: Send + Sync {
-    /// Whether a target below 0 is padding, as the domain of the targets says. A constant, so that the loops of all other losses
-    /// are compiled without it.
+    /// True if a negative target marks padding, according to the domain of the targets. A constant,
+    /// so that the loops of all other losses are compiled without it.
     const TARGETS_ARE_PADDED: bool = false;
 
-    /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
+    /// The value of one row. Writes the derivative times `scale` to `gradient`, and the requested
+    /// auxiliary outputs.
     fn row<R: Real>(
         &self,
         row: &Row<'_, R>,
@@ -49,14 +51,16 @@ pub trait Rowwise: Send + Sync {
         auxiliary: Option<&mut Auxiliary<R>>,
     ) -> R;
 
-    /// Writes `scale` times the second derivative by each prediction of one row, where [`Spec::hessian_diagonal`](crate::losses::Spec::hessian_diagonal).
+    /// Writes the second derivative with respect to each prediction of one row, times `scale`, if
+    /// [`Spec::hessian_diagonal`](crate::losses::Spec::hessian_diagonal) is set.
     #[inline(always)]
     fn curvature<R: Real>(&self, _row: &Row<'_, R>, _scale: R, hessian: &mut [R]) {
         hessian.fill(R::NAN);
     }
 
-    /// Value and gradient of the rows from `first` on by a shorter way of the CPU, where the loss has one for these inputs; says
-    /// whether it has. Marked `#[inline(always)]`, as everything that is to become vector instructions.
+    /// Value and gradient of the rows from `first` on by a CPU fast path, if the loss has one for
+    /// these inputs. Returns true if it has. Marked `#[inline(always)]`, as all code that should be
+    /// vectorised.
     #[inline(always)]
     fn plain_rows(
         &self,

@@ -1,47 +1,47 @@
-//! The inputs of a row-wise loss: all rows, and one row as a loss sees it.
+//! The inputs of a row-wise loss: all rows, and one row as passed to a loss function.
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
 
-/// The inputs of a row-wise loss, flat and checked.
+/// The inputs of a row-wise loss, flat and validated.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a, R> {
     /// [rows, columns]
     pub logits: &'a [R],
-    /// Length of a row.
+    /// Number of elements in a row.
     pub columns: usize,
     /// Labels or dense targets.
     pub targets: Targets<'a, R>,
-    /// Labels whose rows are left out.
+    /// Labels that exclude their row (`ignore_index`).
     pub ignored: &'a [i64],
-    /// One for each class; empty for none.
+    /// One per class; empty for none.
     pub class_weight: &'a [R],
-    /// Of the positive side of each class; empty for none.
+    /// Weight of the positive side of each class; empty for none.
     pub pos_weight: &'a [R],
-    /// For each class, or each class of each row; empty for none.
+    /// One per class, or one per class and row; empty for none.
     pub class_mask: &'a [bool],
-    /// One for each row; empty for none.
+    /// One per row; empty for none.
     pub weight: &'a [R],
-    /// Which rows count at all; empty for all.
+    /// True for unmasked rows; empty if all are unmasked.
     pub mask: &'a [bool],
     /// The reduction's factor on value and gradient.
     pub factor: R,
-    /// dL/d(value) on the gradient: one for all.
+    /// The upstream gradient dL/d(value), shared by all rows.
     pub upstream: R,
-    /// dL/d(value) for each row, with reduction `none`; empty otherwise.
+    /// The upstream gradient dL/d(value) of each row, with reduction `none`; empty otherwise.
     pub upstreams: &'a [R],
 }
 
 /// The targets of all rows.
 #[derive(Clone, Copy, Debug)]
 pub enum Targets<'a, R> {
-    /// One label for each row; those out of range are refused or ignored before.
+    /// One label per row. Labels out of range have already been rejected or ignored.
     Labels(&'a [i32]),
     /// [rows, columns]
     Dense(&'a [R]),
 }
 
-/// One row as a loss function sees it.
+/// One row as passed to a loss function.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a, R> {
     /// The predictions of this row.
@@ -51,7 +51,7 @@ pub struct Row<'a, R> {
     pub(super) class_weight: &'a [R],
     pub(super) pos_weight: &'a [R],
     pub(super) class_mask: &'a [bool],
-    /// A target below 0 is padding.
+    /// If set, a negative target marks padding.
     pub padded: bool,
 }
 
@@ -60,18 +60,18 @@ pub struct Row<'a, R> {
 pub enum Target<'a, R> {
     /// A class.
     Label(usize),
-    /// A number for each class.
+    /// One number per class.
     Dense(&'a [R]),
 }
 
-/// What a class-axis loss can hand back of a row besides its value.
+/// Auxiliary outputs of a class-axis loss for one row.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Auxiliary<R> {
     /// Log-sum-exp of the logits.
     pub lse: R,
-    /// The column of the largest logit, the first of several.
+    /// The column of the largest logit; the first of equal ones.
     pub argmax: R,
-    /// 1 if that is the label, else 0.
+    /// 1 if `argmax` is the label, else 0.
     pub correct: R,
     /// Entropy of the softmax, in nats.
     pub entropy: R,
@@ -92,25 +92,25 @@ impl<R: Real> Row<'_, R> {
         if self.pos_weight.is_empty() { R::ONE } else { self.pos_weight[column] }
     }
 
-    /// Whether classes have weights.
+    /// True if classes have weights.
     #[inline(always)]
     pub fn has_class_weight(&self) -> bool {
         !self.class_weight.is_empty()
     }
 
-    /// Whether some classes may be masked.
+    /// True if there is a class mask.
     #[inline(always)]
     pub fn has_class_mask(&self) -> bool {
         !self.class_mask.is_empty()
     }
 
-    /// Whether a class takes part.
+    /// True if a class is unmasked.
     #[inline(always)]
     pub fn keeps(&self, column: usize) -> bool {
         (self.class_mask.is_empty() || self.class_mask[column]) && !self.is_padding(column)
     }
 
-    /// Whether an item of a list is none: its truth is below 0.
+    /// True if an item of a list is padding: its target is negative.
     #[inline(always)]
     pub fn is_padding(&self, item: usize) -> bool {
         match self.target {
@@ -125,13 +125,14 @@ impl<R: Real> Row<'_, R> {
         R::select(self.keeps(column), self.class_weight(column), R::ZERO)
     }
 
-    /// Whether no class has a weight or a mask.
+    /// True if no class has a weight or a mask.
     #[inline(always)]
     pub fn has_all_classes_alike(&self) -> bool {
         self.class_weight.is_empty() && self.pos_weight.is_empty() && self.class_mask.is_empty()
     }
 
-    /// Weight, prediction and dense target of a class; 0 all three where it is masked, whatever stands there.
+    /// Weight, prediction and dense target of a class; all three are 0 if it is masked, whatever
+    /// the inputs are.
     #[inline(always)]
     pub fn shares(&self, dense: &[R], column: usize) -> (R, R, R) {
         let keeps = self.keeps(column);
@@ -139,11 +140,12 @@ impl<R: Real> Row<'_, R> {
         (kept(self.class_weight(column)), kept(self.logits[column]), kept(dense[column]))
     }
 
-    /// Σ `share(weight, prediction, target)` over the classes, as [`Row::shares`] has them.
+    /// Σ `share(weight, prediction, target)` over the classes, with the arguments of
+    /// [`Row::shares`].
     #[inline(always)]
     pub fn sum_of_shares(&self, dense: &[R], share: impl Fn(R, R, R) -> R) -> R {
         let found = if self.has_all_classes_alike() && !self.padded {
-            // By slices alone: with a weight or a mask to look up in it the loop is not vectorised.
+            // By slices alone: the loop is not vectorised if it looks up a weight or a mask.
             simd::sum_blocks(
                 dense.len(),
                 #[inline(always)]
@@ -164,7 +166,7 @@ impl<R: Real> Row<'_, R> {
         R::new(found)
     }
 
-    /// Writes `slope(weight, target)` of each class, as [`Row::shares`] has them.
+    /// Writes `derivative(weight, target)` of each class, with the arguments of [`Row::shares`].
     #[inline(always)]
     pub fn each_share(&self, dense: &[R], gradient: &mut [R], derivative: impl Fn(R, R) -> R) {
         if self.has_all_classes_alike() && !self.padded {
@@ -201,7 +203,7 @@ impl<R: Real> Row<'_, R> {
 }
 
 impl<R: Real> Auxiliary<R> {
-    /// Fills in what follows from the largest logit and the label.
+    /// Fills in the fields that follow from the largest logit and the label.
     pub fn label(&mut self, row: &Row<'_, R>, probability: R) {
         let mut best = None;
         for (column, &x) in row.logits.iter().enumerate() {
@@ -220,26 +222,26 @@ impl<R: Real> Auxiliary<R> {
 }
 
 impl<'a, R: Real> Rows<'a, R> {
-    /// Whether a row counts at all.
+    /// True if a row is unmasked.
     #[inline(always)]
     pub(crate) fn keeps(&self, index: usize) -> bool {
         self.mask.is_empty() || self.mask[index]
     }
 
-    /// Whether no class has a weight or a mask.
+    /// True if no class has a weight or a mask.
     #[inline(always)]
     pub(crate) fn has_all_classes_alike(&self) -> bool {
         self.class_weight.is_empty() && self.class_mask.is_empty()
     }
 
-    /// What multiplies a row's value, and what multiplies its derivative.
+    /// The factor of a row's value, and the factor of its derivative.
     #[inline(always)]
     pub(crate) fn weight_and_scale(&self, index: usize) -> (R, R) {
         let weight = self.factor * self.weight.get(index).copied().unwrap_or(R::ONE);
         (weight, weight * self.upstream * self.upstreams.get(index).copied().unwrap_or(R::ONE))
     }
 
-    /// A row, unless it is masked or its label is ignored.
+    /// A row, or `None` if it is masked or its label is ignored.
     #[inline(always)]
     pub(super) fn row(&self, index: usize, padded: bool) -> Option<Row<'a, R>> {
         if !self.keeps(index) {
@@ -262,8 +264,8 @@ impl<'a, R: Real> Rows<'a, R> {
     }
 }
 
-/// Whether a label leaves its row out. Labels are held in 32 bits, and one that does not fit stands as the lowest: so
-/// does an ignored one, on the GPU too.
+/// True if a label excludes its row. Labels are stored in 32 bits; one that does not fit is stored
+/// as the lowest i32. The same applies to ignored labels, and to the GPU.
 pub(crate) fn is_ignored(ignored: &[i64], label: i32) -> bool {
     ignored.iter().any(|&ignored| i32::try_from(ignored).unwrap_or(i32::MIN) == label)
 }

@@ -12,7 +12,8 @@ pub(crate) struct SoftmaxStatistics<R> {
     pub cross: R,
     /// Σ t p.
     pub probability: R,
-    /// Σ p (1 − t): the probability off the target, accurate even as the target's goes to 1.
+    /// Σ p (1 − t): the probability off the target, accurate even as the target's probability
+    /// approaches 1.
     pub rest: R,
 }
 
@@ -114,7 +115,7 @@ fn of_dense<R: Real>(
     };
     let (cross_derivative, rest_derivative) =
         (scale * weight * found.cross_derivative, scale * weight * found.rest_derivative);
-    // Two differences, each exactly 0 for a single class; differences of larger sums would leave
+    // Two differences, each exactly 0 for a single class. Differences of larger sums would leave
     // rounding errors.
     let is_near = statistics.probability > R::new(0.5);
     for (cell, &t) in gradient.iter_mut().zip(dense) {
@@ -126,8 +127,8 @@ fn of_dense<R: Real>(
     R::select(weight == R::ZERO, R::ZERO, weight * found.loss)
 }
 
-/// cross_derivative + rest_derivative P, written so that neither end of the label's probability P loses
-/// digits.
+/// cross_derivative + rest_derivative P, written so that no digits are lost for a label probability
+/// P near 0 or 1.
 #[inline(always)]
 fn d_logit<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
     let near =

@@ -1,5 +1,5 @@
-//! Sequences on the CPU: rows of logits [time, batch, classes] against a row of labels for each item. CPU implementation of
-//! `shaders/templates/sequence/sequence_*.wgsl`.
+//! Sequence losses on the CPU: rows of logits [time, batch, classes] and a row of labels per item.
+//! CPU implementation of `shaders/templates/sequence/sequence_*.wgsl`.
 
 use rayon::prelude::*;
 
@@ -10,15 +10,15 @@ use crate::templates::multi_input::cpu::{
 use crate::templates::sequence::{Item, Sequence};
 use crate::{Error, Result};
 
-/// The frame around a loss.
+/// Kernel template around a loss.
 pub struct SequenceTemplate<'a, L> {
-    /// The loss.
+    /// The loss function.
     pub loss: &'a L,
-    /// Its name, for messages.
+    /// The loss's name, for messages.
     pub name: &'static str,
 }
 
-/// The axes of a call.
+/// The axis lengths of a call.
 struct Axes {
     time: usize,
     batch: usize,
@@ -90,7 +90,7 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
         let batch = rows.div_ceil(16);
         let (time, from) = (rows.div_ceil(batch), self.loss.blank() + 1);
-        // Mostly rows enough for the labels and the blanks between equal ones.
+        // Usually enough rows for the labels and the blanks between equal ones.
         let length = columns.min(5).min(time / 2);
         vec![
             Example::of("predictions", &[time, batch, from + columns]),
@@ -145,7 +145,7 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
             return;
         };
         let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < classes);
-        // A device looks up the logit of each label, of masked items too.
+        // The device looks up the logit of each label, even of masked items.
         for item in (0..mask.len()).filter(|&item| !mask[item]) {
             let places = item * length..(item + 1) * length;
             if targets.values[places.clone()].iter().any(|&label| !is_class(label)) {

@@ -1,4 +1,4 @@
-//! The frame of sequences: four kernels over a lattice of states.
+//! Sequence template: four kernels over a lattice of states.
 
 use crate::runtime::adaptor;
 use crate::runtime::device::Gpu;
@@ -63,7 +63,8 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
 
 const LANE_COUNTS: [usize; 3] = [8, 64, 256];
 
-/// Lanes whose loops take so many `turns`: as few as may be on software, where each barrier of more than a subgroup costs; on hardware
+/// Number of lanes for loops of `iterations(lanes)` iterations. On software the smallest number
+/// that the loop limit allows, because each barrier across subgroups is expensive. On hardware
 /// `usual`.
 fn lanes(
     gpu: &Gpu,
@@ -130,9 +131,10 @@ pub(crate) fn commands(
     let (logits, targets) = (bound("predictions"), bound("targets"));
     let sizes = [time, states, classes];
     let short = lanes_of(gpu.is_software()) as usize;
-    // On hardware a lane for each of 64 states, since most labels are shorter than 32.
+    // On hardware one lane for each of 64 states, because most label sequences are shorter than 32.
     let across = lanes(gpu, 64, sizes, |lanes| 2 * time * (1 + states.div_ceil(lanes)))?;
-    // The gradient goes over the classes thrice; its first lane over the labels of the blank, and one may have all labels in its chain.
+    // The gradient kernel loops over the classes three times. Its first lane loops over the
+    // positions of the blank, and a single lane may have all labels in its chain.
     let along_classes = lanes(gpu, short, sizes, |lanes| {
         3 * classes.div_ceil(lanes) + states.div_ceil(lanes) + 2 * length
     })?;
@@ -159,7 +161,8 @@ pub(crate) fn commands(
     Ok((commands, results, batch))
 }
 
-/// Input lengths, target lengths, weights and upstreams one after the other: one binding of the eight that every device has.
+/// Input lengths, target lengths, weights and upstream gradients in one buffer: a single binding of
+/// the eight that every device supports.
 fn pack(gpu: &Gpu, job: &MultiInputJob, batch: usize) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let items = gpu.buffer("items", 4 * batch)?;
     let ones = gpu.upload("ones", &vec![1.0_f32; batch])?;

@@ -1,4 +1,5 @@
-//! Kernel template of alignment losses: rows of logits over time against labels whose positions are unknown (CTC).
+//! Kernel template of alignment losses: rows of logits over time against labels with unknown
+//! positions (CTC).
 
 use crate::Result;
 use crate::cpu::real::Real;
@@ -6,26 +7,26 @@ use crate::cpu::real::Real;
 pub mod cpu;
 pub(crate) mod gpu;
 
-/// One item of a batch as a loss sees it.
+/// One item of a batch as passed to a loss.
 #[derive(Clone, Debug)]
 pub struct Item<'a, R> {
-    /// [time, classes]: the item's own rows.
+    /// [time, classes]: the rows of the item.
     pub logits: Vec<R>,
-    /// How many classes there are.
+    /// Number of classes.
     pub classes: usize,
-    /// The labels that count, each a class.
+    /// The labels up to the target length, each of them a class.
     pub labels: &'a [i32],
 }
 
 /// CPU implementation of a shader over sequences.
 pub trait Sequence: Send + Sync {
-    /// The class that stands for no label.
+    /// The class that represents no label.
     fn blank(&self) -> usize;
 
-    /// Refuses labels that the loss does not take; those that are no class were refused before.
+    /// Validates the labels. Labels that are not a class have already been rejected.
     ///
     /// # Errors
-    /// [`crate::Error::Input`] with the first item, [`crate::Error::Option`].
+    /// [`crate::Error::Input`] with the first invalid item, [`crate::Error::Option`].
     fn check_sequence(
         &self,
         targets: &[i32],
@@ -34,6 +35,6 @@ pub trait Sequence: Send + Sync {
         classes: usize,
     ) -> Result<()>;
 
-    /// The value of one item; writes its derivative, [time, classes].
+    /// The value of one item. Writes its derivative, [time, classes].
     fn item<R: Real>(&self, item: &Item<'_, R>, gradient: &mut [R]) -> R;
 }

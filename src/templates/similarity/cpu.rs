@@ -1,8 +1,9 @@
-//! Similarities on the CPU: embeddings against each other, every row of the scores by itself. CPU implementation of
-//! `shaders/templates/similarity/similarity.wgsl`.
+//! Similarity losses on the CPU: embeddings compared with each other, one row of scores at a time.
+//! CPU implementation of `shaders/templates/similarity/similarity.wgsl`.
 //!
-//! Of the rows × rows scores there are never more than 16 MiB of f32 at a time: a chunk of rows is a product of embeddings, becomes
-//! the derivatives by its scores in place, and goes by two more products into the gradients, chunk after chunk in order.
+//! At most 16 MiB (f32) of the rows × rows scores are stored at a time. A chunk of rows is computed
+//! as a product of embeddings and replaced in place by the derivatives with respect to its scores.
+//! Two more products add these to the gradients, chunk after chunk in order.
 
 use rayon::prelude::*;
 
@@ -19,44 +20,44 @@ use crate::templates::similarity::{
 };
 use crate::{Error, Result};
 
-/// Scores that are held at a time: 16 MiB of f32.
+/// Maximum number of scores stored at a time: 16 MiB of f32.
 pub(crate) const CHUNK: usize = 1 << 22;
 
-/// The shortest length that is divided by, as in PyTorch's `normalize`.
+/// Minimum divisor of the normalization, as in PyTorch's `normalize`.
 const SHORTEST: f64 = 1e-12;
 
 /// The logarithm of an empty sum: finite, so that two of them can be added and subtracted.
 pub(crate) const LOWEST: f64 = -1e38;
 
-/// The frame around a loss.
+/// Kernel template around a loss.
 pub struct SimilarityTemplate<'a, L> {
-    /// The loss.
+    /// The loss function.
     pub loss: &'a L,
-    /// Its name, for messages.
+    /// The loss's name, for messages.
     pub name: &'static str,
-    /// Its inputs.
+    /// The loss's inputs.
     pub arguments: &'static [Argument],
 }
 
 /// One of the two matrices of embeddings, or the only one.
 struct Side<R> {
     units: Vec<R>,
-    /// Empty where the embeddings are taken as they are.
+    /// Empty if the embeddings are not normalized.
     lengths: Vec<R>,
 }
 
-/// What all rows of a call share.
+/// State shared by all rows of a call.
 struct Setting<'a, R: Clone> {
     call: &'a MultiInput<'a, R>,
     labels: &'a [i32],
-    /// ½ for each direction of a symmetric loss.
+    /// ½ for each direction of a symmetric loss, otherwise 1.
     share: R,
 }
 
-/// Rows of a matrix of so many scores that are held at a time.
+/// Number of rows of the score matrix that are stored at a time.
 pub(crate) fn rows_at_a_time(rows: usize) -> usize {
     let most = (CHUNK / rows.max(1)).max(1);
-    // Whole vectors of four and more keep the products aligned.
+    // A multiple of 64 rows keeps the products aligned to vectors.
     if most >= 64 { most / 64 * 64 } else { most }.min(rows)
 }
 
@@ -85,7 +86,8 @@ impl<R: Real> Side<R> {
         Side { units, lengths }
     }
 
-    /// From the gradient of the directions that of the embeddings, in its place.
+    /// Replaces the gradient with respect to the normalized embeddings by the gradient with respect
+    /// to the embeddings.
     fn backward(&self, gradient: &mut [R], columns: usize) {
         if self.lengths.is_empty() {
             return;
@@ -93,7 +95,7 @@ impl<R: Real> Side<R> {
         let rows =
             gradient.par_chunks_mut(columns).zip(self.units.par_chunks(columns)).zip(&self.lengths);
         rows.for_each(|((gradient, unit), &length)| {
-            // Below the shortest length the row was divided by a constant.
+            // Below the minimum divisor the row was divided by a constant.
             let is_short = length < R::new(SHORTEST);
             let along = R::select(is_short, R::ZERO, dot(unit, gradient));
             let divisor = length.max(R::new(SHORTEST));
@@ -152,7 +154,7 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
         }
     }
 
-    /// Adds value and gradients of all rows of the left side against all of the right.
+    /// Adds value and gradients of all rows of the left side against all of the right side.
     fn direction<R: Real>(
         &self,
         setting: &Setting<'_, R>,
@@ -207,7 +209,8 @@ fn product<R: Real>(
     debug_assert!(outcome.is_ok(), "the slices are cut to m, n and k above");
 }
 
-/// Turns the scores of a row into the derivatives by them, and gives the row's value.
+/// Replaces the scores of a row by the derivatives with respect to them, and returns the row's
+/// value.
 #[inline(always)]
 fn take<R: Real, L: SimilarityRows>(
     loss: &L,
@@ -216,7 +219,7 @@ fn take<R: Real, L: SimilarityRows>(
     scores: &mut [R],
 ) -> R {
     let Some(weight) = setting.call.weight_of(row) else {
-        // It has no value of its own, and is a candidate of the others all the same.
+        // A masked row has no value of its own, but is still a candidate of the others.
         scores.fill(R::ZERO);
         return R::ZERO;
     };
@@ -229,7 +232,7 @@ fn take<R: Real, L: SimilarityRows>(
     weight * loss.row(&Candidates { labels: setting.labels, row }, derivative, scores)
 }
 
-/// The row of a loss whose candidates are pooled: each pool is the logarithm of a sum of exponentials.
+/// The row of a loss with pooled candidates: each pool is the logarithm of a sum of exponentials.
 #[inline(always)]
 pub(crate) fn pooled<R: Real, L: Similarity>(
     loss: &L,
@@ -267,7 +270,8 @@ pub(crate) fn pooled<R: Real, L: Similarity>(
         extras[1][lane] += extra[1];
     });
     let outcome = loss.finish(lse, extras.map(total), positives);
-    // Shares of the sums themselves: by way of e^(exponent − lse) they would carry the rounding of the logarithm.
+    // Fractions of the sums themselves. Computed as e^(exponent − lse), they would contain the
+    // rounding error of the logarithm.
     let share_of = |pool: R, sum: R| if sum > R::ZERO { pool / sum } else { R::ZERO };
     let shares = [share_of(outcome.pools[0], first), share_of(outcome.pools[1], second)];
     for (column, score) in scores.iter_mut().enumerate() {
@@ -296,19 +300,19 @@ fn total<R: Real>(lanes: [R; LANES]) -> R {
 }
 
 impl Candidates<'_> {
-    /// What a column is to the row.
+    /// The relation of a column to the row.
     #[inline(always)]
     pub(crate) fn candidate<R: Real>(&self, column: usize, score: R) -> Candidate<R> {
         Candidate { score, is_own: column == self.row, is_positive: self.is_positive(column) }
     }
 
-    /// Whether a column is another of the row's label.
+    /// True if a column is another candidate with the row's label.
     #[inline(always)]
     pub(crate) fn is_positive(&self, column: usize) -> bool {
         (column != self.row) & (self.labels[column] == self.labels[self.row])
     }
 
-    /// Shows every candidate, with the lane of its sum.
+    /// Calls `show` with every candidate and the lane of its sum.
     #[inline(always)]
     fn each<R: Real>(&self, scores: &[R], mut show: impl FnMut(usize, Candidate<R>)) {
         let (chunks, rest) = scores.as_chunks::<LANES>();
@@ -339,14 +343,14 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
     }
 
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
-        // The directions of one column are ±1: their derivative is a difference that leaves nothing, and no relative error can
-        // be asked of it.
+        // Normalized embeddings of one column are ±1. Their derivative is a difference that cancels
+        // completely, so a relative error cannot be checked.
         let shape = [rows, columns.max(3)];
         let arguments = self.arguments.iter();
         arguments
             .map(|argument| {
                 let is_label = argument.role.is_integers();
-                // Some labels stand alone, most do not.
+                // Some labels are unique, most are not.
                 Example {
                     below: (rows / 3).max(2),
                     ..Example::of(argument.name, if is_label { &shape[..1] } else { &shape })
@@ -364,7 +368,7 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
             return Ok(Shares::default());
         }
         let labels = call.integers.first().map_or(&[][..], |array| &array.values[..]);
-        // Labels outside 32 bits arrive as the lowest number, and would all be one.
+        // Labels that do not fit 32 bits arrive as the lowest i32 and would all compare equal.
         if let Some(row) = labels.iter().position(|&label| label == i32::MIN) {
             return Err(Error::Input {
                 operation: self.name.into(),

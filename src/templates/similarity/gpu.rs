@@ -1,4 +1,5 @@
-//! The frame over similarities: lengths, scores chunk by chunk, their rows, and the products that make the gradients.
+//! Similarity template: embedding norms, scores chunk by chunk, the kernel over their rows, and the
+//! matrix products of the gradients.
 
 use crate::nn::ops::matmul::kind::Kind;
 use crate::nn::ops::matmul::product::product;
@@ -24,12 +25,14 @@ const UNIT_ROWS: File = crate::runtime::wgsl::shader!("templates/similarity/unit
 const UNIT_ROWS_BACKWARD: File =
     crate::runtime::wgsl::shader!("templates/similarity/unit_rows_backward.wgsl");
 
-/// The longest row that eight lanes take on software Vulkan: four passes of one cell a turn stay below the 65,535 turns
-/// after which its driver leaves the loops of an invocation without a word.
+/// The longest row that eight lanes process on software Vulkan. Four passes of one cell per
+/// iteration stay below 65,535 iterations, after which the driver ends the loops of an invocation
+/// without an error.
 const MOST_BY_EIGHT_LANES: usize = 1 << 16;
 
-/// The most rows of mined triplets on software Vulkan, for the same reason: one lane walks a row by itself, and with several
-/// pairs for each row (semi-hard) a lane walks it for every 256th positive, which may be all.
+/// Maximum number of rows of mined triplets on software Vulkan, for the same reason. One lane loops
+/// over a whole row. With several pairs per row (semi-hard) a lane loops over it for every 256th
+/// positive, which may be all of them.
 const MOST_MINED: usize = 1 << 15;
 const MOST_MINED_IN_PAIRS: usize = 3800;
 
@@ -54,7 +57,7 @@ struct UnitRowsParams {
     reserved: u32,
 }
 
-/// The row group for a row of this length, cell by cell.
+/// The row group for a row of this length, one cell at a time.
 fn threads_per_row(adapter: &Adapter, columns: usize) -> Variant {
     let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
     let lanes = match (adapter.software, columns) {
@@ -111,15 +114,16 @@ pub(crate) fn programs(loss: &dyn LossDefinition, comparison: Comparison) -> Vec
     programs
 }
 
-/// One matrix of embeddings: what the scores are products of, and where its gradient gathers.
+/// One matrix of embeddings: the factors of the scores, and the buffer that accumulates its
+/// gradient.
 struct Side {
     units: wgpu::Buffer,
-    /// Where the embeddings are divided by them.
+    /// The norms, if the embeddings are normalized.
     lengths: Option<wgpu::Buffer>,
     gradient: wgpu::Buffer,
 }
 
-/// What the commands of one call share.
+/// State shared by the commands of one call.
 struct Plan<'a> {
     gpu: &'a Gpu,
     loss: &'a dyn LossDefinition,
@@ -127,7 +131,7 @@ struct Plan<'a> {
     rows: usize,
     columns: usize,
     scores: wgpu::Buffer,
-    /// Of mined triplets, as many as there are scores.
+    /// For mined triplets: one mark per score.
     marks: Option<wgpu::Buffer>,
     values: wgpu::Buffer,
     dummy: wgpu::Buffer,
@@ -135,8 +139,9 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// Workgroups for so many rows, and the rows of each: on software Vulkan several, since starting one costs as much as a
-    /// short row, but no more than leave its loops below 65,535 turns: four passes, eight cells a turn.
+    /// Number of workgroups for `rows` rows, and number of rows in each. On software Vulkan several
+    /// rows, because starting a workgroup costs as much as a short row, but few enough to keep its
+    /// loops below 65,535 iterations: four passes, eight cells per iteration.
     fn blocks(&self, variant: &Variant, rows: usize, columns: usize) -> (u32, u32) {
         let block =
             variant.block(self.gpu.is_software(), rows).min((1 << 16) / columns.max(1)).max(1);
@@ -190,7 +195,8 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// All rows of one side against all of the other. `adds`: whether the gradients, of rows and of columns, are added to.
+    /// All rows of one side against all of the other. `adds` is true for gradients, of rows and of
+    /// columns, that are accumulated.
     fn direction(
         &mut self,
         [left, right]: [&Side; 2],
@@ -208,7 +214,8 @@ impl Plan<'_> {
             let params = Params { left_offset: offset, ..shape(count, rows, columns) };
             self.product(Layout::NT, params, [&left.units, &right.units, &scores])?;
             self.take_rows(begin, count, share, is_second)?;
-            // The columns' first: of one matrix it writes the gradient that the rows' is added to.
+            // The columns' gradient first: with a single matrix it writes the gradient that the
+            // rows' gradient is added to.
             let accumulate = u32::from(adds[1] || begin > 0);
             let params = Params { right_offset: offset, accumulate, ..shape(rows, columns, count) };
             self.product(Layout::TN, params, [&scores, &left.units, &right.gradient])?;
@@ -226,7 +233,7 @@ impl Plan<'_> {
         let job = self.job;
         let labels =
             job.arguments.iter().find(|bound| self.is_label(bound.name)).map(|bound| &bound.buffer);
-        // Many lanes where each has pairs of its own to look for.
+        // Many lanes if each has its own pairs to search.
         let variant = threads_per_row(
             &Adapter::of(self.gpu),
             if self.marks.is_some() { usize::MAX } else { self.rows },

@@ -5,33 +5,34 @@ use crate::cpu::real::Real;
 pub mod cpu;
 pub(crate) mod gpu;
 
-/// What the frame over similarities must know of its loss.
+/// Properties of a loss that the similarity template needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
-    /// Whether the embeddings are divided by their lengths first.
+    /// True if the embeddings are divided by their norms first.
     pub normalizes: bool,
-    /// Whether the columns are compared as the rows are, half and half.
+    /// True if the columns are compared in the same way as the rows, each direction with factor ½.
     pub is_symmetric: bool,
-    /// Whether single candidates are chosen, not pools of them.
+    /// True if single candidates are mined, false if they are pooled.
     pub is_mined: bool,
-    /// What a row counts for.
+    /// Contribution of a row to the mean.
     pub share: Share,
 }
 
-/// What a row of a similarity counts for in a mean, from how many candidates have its label and how many another one; what counts
-/// 0 is left out. Asked where there are labels. By default each row counts 1.
+/// Contribution of a row of a similarity to a mean, given the number of candidates with the same
+/// label and with another label. Rows with contribution 0 are excluded. Used if the loss has
+/// labels. By default each row counts 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Share {
-    /// Nothing without a candidate of its label.
+    /// If set, a row without a candidate of its label counts 0.
     pub needs_positives: bool,
-    /// Nothing without a candidate of another label.
+    /// If set, a row without a candidate of another label counts 0.
     pub needs_negatives: bool,
-    /// 1 for each candidate of its label, not for the row.
+    /// If set, a row counts 1 for each candidate of its label instead of 1.
     pub per_positive: bool,
 }
 
 impl Share {
-    /// What a row with so many positives and negatives counts for.
+    /// Contribution of a row with the given number of positives and negatives.
     pub fn of(self, positives: usize, negatives: usize) -> f64 {
         let is_out =
             self.needs_positives && positives == 0 || self.needs_negatives && negatives == 0;
@@ -43,37 +44,41 @@ impl Share {
     }
 }
 
-/// What the frame over similarities asks of its loss: the rows of scores, one by one. [`Similarity`] is the form of those that
-/// pool their candidates.
+/// A loss over rows of similarity scores, one row at a time. [`Similarity`] is the form of losses
+/// that pool their candidates.
 pub trait SimilarityRows: Clone + Send + Sync {
-    /// Whether the embeddings are divided by their lengths first.
+    /// True if the embeddings are divided by their norms first.
     fn normalizes(&self) -> bool {
         true
     }
 
-    /// Whether the columns are compared as the rows are, half and half.
+    /// True if the columns are compared in the same way as the rows, each direction with factor ½.
     fn is_symmetric(&self) -> bool {
         false
     }
 
-    /// Whether single candidates are chosen, not pools of them: `shaders/templates/similarity/triplets.wgsl`.
+    /// True if single candidates are mined, false if they are pooled:
+    /// `shaders/templates/similarity/triplets.wgsl`.
     fn is_mined(&self) -> bool {
         false
     }
 
-    /// Whether the gradients are the derivatives of the values: not where a part is held constant.
+    /// True if the gradients are the derivatives of the values. False if part of the loss is held
+    /// constant.
     fn derives_its_value(&self) -> bool {
         true
     }
 
-    /// What a row counts for in a mean.
+    /// Contribution of a row to the mean.
     fn share(&self) -> Share;
 
-    /// Turns the scores of a row into `scale` times the derivatives by them, and gives the row's value.
+    /// Replaces the scores of a row by the derivatives with respect to them, times `scale`. Returns
+    /// the value of the row.
     fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R;
 }
 
-/// CPU implementation of a shader over similarities whose candidates are pooled. Numbers in twos belong to the two pools.
+/// CPU implementation of a similarity shader whose candidates are pooled. Pairs of numbers belong
+/// to the two pools.
 pub trait Similarity: Clone + Send + Sync {
     /// As [`SimilarityRows::normalizes`].
     fn normalizes(&self) -> bool {
@@ -95,65 +100,69 @@ pub trait Similarity: Clone + Send + Sync {
         Share::default()
     }
 
-    /// What a candidate adds to the pools.
+    /// The contribution of a candidate to the pools.
     fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R>;
 
-    /// What a candidate adds to two sums besides, which may be made of the logarithms of the pools.
+    /// The contribution of a candidate to two further sums, which may depend on the logarithms of
+    /// the pools.
     #[inline(always)]
     fn extra<R: Real>(&self, _candidate: Candidate<R>, _lse: [R; 2]) -> [R; 2] {
         [R::ZERO; 2]
     }
 
-    /// The value of a row from the logarithms of its pools and its sums, and what its derivatives are made of.
+    /// The value of a row and the factors of its derivatives, computed from the logarithms of its
+    /// pools and its sums.
     fn finish<R: Real>(&self, lse: [R; 2], extras: [R; 2], positives: R) -> PoolOutcome<R>;
 
-    /// The derivative by a candidate's score besides that of the pools.
+    /// The derivative with respect to a candidate's score, excluding that of the pools.
     #[inline(always)]
     fn extra_derivative<R: Real>(&self, _candidate: Candidate<R>, _outcome: &PoolOutcome<R>) -> R {
         R::ZERO
     }
 }
 
-/// A row among its candidates.
+/// A row and its candidates.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
-    /// One for each row and column.
+    /// One label per row and column.
     pub labels: &'a [i32],
-    /// Its number.
+    /// Index of the row.
     pub row: usize,
 }
 
-/// What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
+/// Relation of a column to a row: its own (with two matrices the partner, with one matrix the row
+/// itself), same label, or neither.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<R> {
-    /// The product of the two embeddings.
+    /// The dot product of the two embeddings.
     pub score: R,
-    /// Whether it is the row's own.
+    /// True if it is the row's own.
     pub is_own: bool,
-    /// Whether it is another of the same label.
+    /// True if it is another candidate of the same label.
     pub is_positive: bool,
 }
 
-/// What a candidate adds to the pools, each of them the logarithm of a sum of exponentials.
+/// The contribution of a candidate to the pools. Each pool is the logarithm of a sum of
+/// exponentials.
 #[derive(Clone, Copy, Debug)]
 pub struct Term<R> {
     /// The exponent.
     pub exponent: R,
-    /// Its derivative by the score.
+    /// Its derivative with respect to the score.
     pub derivative: R,
-    /// Which pools it belongs to.
+    /// Membership in the two pools.
     pub inside: [bool; 2],
 }
 
-/// What a loss over similarities gives for a row.
+/// Result of a pooled similarity loss for one row.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolOutcome<R> {
     /// The value.
     pub value: R,
     /// The logarithms of the pools.
     pub lse: [R; 2],
-    /// The derivatives of the value by them.
+    /// The derivatives of the value with respect to them.
     pub pools: [R; 2],
-    /// What `extra_derivative` wants to know.
+    /// Input of `extra_derivative`.
     pub extra: R,
 }

@@ -1,6 +1,7 @@
-//! TwoInput on the CPU: two numbers for each value, and perhaps a truth. CPU implementation of `shaders/templates/two_input/two_input.wgsl`.
+//! Two-input losses on the CPU: two numbers per value, and an optional target. CPU implementation
+//! of `shaders/templates/two_input/two_input.wgsl`.
 //!
-//! The second numbers may be one for each row; their gradient is then the sum over the row.
+//! The second input may have one number per row. Its gradient is then the sum over the row.
 
 use rayon::prelude::*;
 
@@ -11,14 +12,14 @@ use crate::templates::argument::Argument;
 use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 use crate::templates::two_input::{TwoInput, TwoInputTerms};
 
-/// Rows of at least so many elements that one thread takes at a time.
+/// Minimum number of elements in the rows that one thread processes at a time.
 const PIECE: usize = 1 << 14;
 
-/// The frame around a loss.
+/// Kernel template around a loss.
 pub struct TwoInputTemplate<'a, L> {
-    /// The loss.
+    /// The loss function.
     pub loss: &'a L,
-    /// Its inputs.
+    /// The loss's inputs.
     pub arguments: &'static [Argument],
 }
 
@@ -27,7 +28,7 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
         let [firsts, seconds, truths @ ..] = &call.arrays[..] else { return };
         let [first_gradient, second_gradient] = gradients else { return };
         let width = firsts.values.len() / seconds.values.len().max(1);
-        // A piece is whole rows, so that each sum over a row belongs to one thread.
+        // A piece consists of whole rows, so that each row sum belongs to one thread.
         let rows = (PIECE / width.max(1)).max(1);
         let length = rows * width;
         let pieces =
@@ -75,7 +76,8 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
     }
 }
 
-/// TwoInput without a weight, each with a second number of its own; `scales` multiply values and derivatives.
+/// Pairs without weights, each with its own second number. `scales` multiply values and
+/// derivatives.
 #[inline(always)]
 fn plain<R: Real, L: TwoInput>(
     loss: &L,
@@ -84,7 +86,7 @@ fn plain<R: Real, L: TwoInput>(
     (value_scale, slope_scale): (R, R),
     (first_derivatives, second_derivatives, values): (&mut [R], &mut [R], &mut [R]),
 ) {
-    // A copy: behind a reference the options would be read again for each pair.
+    // A copy: options behind a reference would be read again for each pair.
     let loss = &loss.clone();
     let length = values.len();
     let (firsts, seconds) = (&firsts[..length], &seconds[..length]);
@@ -118,7 +120,7 @@ impl<L: TwoInput> MultiInputCpu for TwoInputTemplate<'_, L> {
         let shape = shapes.of(first).to_vec();
         let rows = &shape[..shape.len().saturating_sub(1)];
         let found = shapes.of(second);
-        // [rows, 1] says the same as [rows].
+        // [rows, 1] is equivalent to [rows].
         let is_per_row = self.loss.second_per_row()
             && shape.len() > 1
             && (found == rows || found == [rows, &[1]].concat());
@@ -133,7 +135,7 @@ impl<L: TwoInput> MultiInputCpu for TwoInputTemplate<'_, L> {
 
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
         let shape = |number: usize| {
-            // Odd rows: so that the judges see both forms.
+            // For odd numbers of rows, so that the tests cover both forms.
             let is_per_row =
                 number == 1 && self.loss.second_per_row() && rows % 2 == 1 && columns > 1;
             if is_per_row { vec![rows] } else { vec![rows, columns] }

@@ -1,4 +1,4 @@
-//! The frame over pairs: its parameters, its commands.
+//! Two-input template: its parameters and its commands.
 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
@@ -60,7 +60,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     programs
 }
 
-/// Lanes that sum a row: as few on software as the turns of their loop allow.
+/// Number of lanes that sum a row. On software the smallest number that the loop limit allows.
 fn row_sums_lanes(software: bool, width: usize) -> Result<usize> {
     if !software {
         return Ok(64);

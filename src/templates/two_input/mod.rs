@@ -7,22 +7,22 @@ pub(crate) mod gpu;
 
 /// CPU implementation of a shader over pairs.
 pub trait TwoInput: Clone + Send + Sync {
-    /// Value and both derivatives at one pair; `truth` is 0 where the loss has none.
+    /// Value and both derivatives of one pair; `truth` is 0 if the loss has no target.
     fn pair<R: Real>(&self, first: R, second: R, truth: R) -> TwoInputTerms<R>;
 
-    /// Whether the second numbers may be one for each row.
+    /// True if the second input may have one number per row.
     fn second_per_row(&self) -> bool {
         false
     }
 }
 
-/// What a loss over pairs gives for one.
+/// Result of a two-input loss for one pair.
 #[derive(Clone, Copy, Debug)]
 pub struct TwoInputTerms<R> {
     /// The value.
     pub value: R,
-    /// Its derivative by the first number.
+    /// Its derivative with respect to the first number.
     pub first: R,
-    /// Its derivative by the second.
+    /// Its derivative with respect to the second number.
     pub second: R,
 }

@@ -1,5 +1,6 @@
-//! The frame of losses fused with a linear layer: for each chunk of rows the products and, over the outputs, the row-wise kernel
-//! of the loss behind the layer. CPU implementation of `src/host/linear.rs`.
+//! Template of losses fused with a linear layer: for each chunk of rows the matrix products and,
+//! over the outputs, the row-wise kernel of the inner loss. CPU implementation:
+//! `src/templates/linear/cpu.rs`.
 
 use crate::Result;
 use crate::nn::activations::Identity;
@@ -21,7 +22,7 @@ use crate::templates::sum::sum;
 
 const COLUMN_SUMS: File = crate::runtime::wgsl::shader!("ops/reduce/column_sums.wgsl");
 
-/// Where every driver lets a binding begin, in bytes.
+/// Alignment in bytes of a binding offset that every driver accepts.
 const BINDING_START: u64 = 256;
 
 #[repr(C)]
@@ -42,19 +43,19 @@ fn column_sums_program(software: bool) -> Program {
     }
 }
 
-/// Those of the frame alone: the products are every layer's.
+/// The template's own programs. The matrix products are shared with all layers.
 pub(crate) fn own_programs() -> [Program; 2] {
     [true, false].map(column_sums_program)
 }
 
-/// Those of the loss behind the layer are its own.
+/// The programs of the inner loss belong to that loss.
 pub(crate) fn programs(loss: &dyn LossDefinition) -> Result<Vec<Program>> {
     let mut programs = own_programs().to_vec();
     programs.extend(crate::templates::launch::programs(loss.fused_inner()?)?);
     Ok(programs)
 }
 
-/// What all chunks of a call share.
+/// State shared by all chunks of a call.
 struct Layer<'a> {
     gpu: &'a Gpu,
     inner: &'a dyn LossDefinition,
@@ -65,16 +66,16 @@ struct Layer<'a> {
     weight: &'a wgpu::Buffer,
     bias: Option<&'a wgpu::Buffer>,
     targets: &'a wgpu::Buffer,
-    /// Of the classes, and behind them those of their positive sides if there are.
+    /// Class weights, followed by the positive-side weights if there are any.
     column_weights: Option<wgpu::Buffer>,
-    /// The targets of a chunk, where there is one for each output: the chunks take turns in it.
+    /// The targets of a chunk, if there is one per output. The chunks share this buffer.
     cells: Option<wgpu::Buffer>,
-    /// Of the rows of a chunk; their gradient takes their place.
+    /// The outputs of a chunk, overwritten by their gradient.
     outputs: wgpu::Buffer,
     dummy: wgpu::Buffer,
 }
 
-/// What the gradients go into.
+/// Output buffers of the gradients.
 struct Gradients {
     of_x: wgpu::Buffer,
     of_weight: wgpu::Buffer,
@@ -96,7 +97,7 @@ pub(crate) fn commands(
     commands_in_chunks(gpu, loss.fused_inner()?, job, chosen_rows(gpu, job))
 }
 
-/// The value of each row alone, of a job that asks for each, under this loss of the outputs.
+/// The value of each row under the loss `inner` of the outputs, for a job with reduction `none`.
 pub(crate) fn values(
     gpu: &Gpu,
     inner: &dyn LossDefinition,
@@ -115,7 +116,7 @@ pub(crate) fn values(
     Ok((before, values))
 }
 
-/// The gradients, under this loss of the outputs.
+/// The gradients under the loss `inner` of the outputs.
 pub(crate) fn gradients(
     gpu: &Gpu,
     inner: &dyn LossDefinition,
@@ -125,7 +126,7 @@ pub(crate) fn gradients(
     Ok((commands, results.gradients))
 }
 
-/// Rows that are taken at once.
+/// Number of rows per chunk.
 fn chosen_rows(gpu: &Gpu, job: &MultiInputJob) -> usize {
     let classes = job.get("linear_weight").map_or(1, |weight| weight.shape[0]);
     chunk_rows(job.length(), classes, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size))
@@ -135,7 +136,7 @@ fn chunks(rows: usize, most: usize) -> impl Iterator<Item = Chunk> {
     (0..rows).step_by(most).map(move |first| Chunk { first, rows: most.min(rows - first) })
 }
 
-/// Value and gradients in chunks of so many rows.
+/// Commands for value and gradients, in chunks of `chunk` rows.
 fn commands_in_chunks(
     gpu: &Gpu,
     inner: &dyn LossDefinition,
@@ -171,7 +172,8 @@ fn commands_in_chunks(
     Ok((before, MultiInputResults { gradients, values, result }, parts))
 }
 
-/// The weights of the classes; where their positive sides have some too, both in one buffer, one behind the other.
+/// The class weights. If there are positive-side weights, both are in one buffer, the class weights
+/// first.
 fn column_weights(
     gpu: &Gpu,
     job: &MultiInputJob,
@@ -191,7 +193,8 @@ fn column_weights(
 }
 
 impl<'a> Layer<'a> {
-    /// The layer of a job with room for the outputs of so many rows; `None` where an input is missing.
+    /// The layer of a job, with storage for the outputs of `chunk` rows. `None` if an input is
+    /// missing.
     fn of(
         gpu: &'a Gpu,
         inner: &'a dyn LossDefinition,
@@ -248,8 +251,9 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
-    /// The loss's own kernel over the outputs; what it sums goes into the place of the chunk. What it reads of each row is cut out
-    /// of the whole `before` all others, so that the chunks are one pass.
+    /// The kernel of the inner loss over the outputs. Its sum is written to the slot of the chunk.
+    /// The inputs of the chunk's rows are copied by commands in `before`, ahead of all others, so
+    /// that the chunks form a single pass.
     fn loss_of(
         &self,
         number: usize,
@@ -355,8 +359,9 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
-    /// The rows of a chunk of a matrix of so many features: a binding that begins with them where it may, else the whole and how
-    /// many elements lie before them.
+    /// The rows of a chunk of a matrix with `features` columns: a binding that begins at the first
+    /// row if the alignment allows it, otherwise the whole buffer and the number of elements before
+    /// the chunk.
     fn rows_of<'b>(&self, buffer: &'b wgpu::Buffer, chunk: &Chunk) -> (Slice<'b>, u32) {
         let first = chunk.first * self.features;
         let offset = 4 * first as u64;
@@ -366,7 +371,7 @@ impl<'a> Layer<'a> {
         (Slice { buffer, offset, size: Some(padded(chunk.rows * self.features)) }, 0)
     }
 
-    /// What belongs to the rows of a chunk, one 4-byte word for each.
+    /// The elements that belong to the rows of a chunk, one 4-byte word per row.
     fn cut(
         &self,
         whole: &wgpu::Buffer,
@@ -389,7 +394,7 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// The sizes of a product.
+/// The dimensions of a matrix product.
 fn products(m: usize, n: usize, k: usize) -> Params {
     Params { m: m as u32, n: n as u32, k: k as u32, ..Params::default() }
 }

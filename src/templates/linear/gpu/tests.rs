@@ -20,7 +20,8 @@ fn labels() -> Vec<i32> {
     (0..ROWS).map(|row| (row * 7919 % CLASSES) as i32).collect()
 }
 
-/// The median over rounds of what fused takes over what the whole takes, both run in each round.
+/// Median over several runs of the time of the fused loss divided by that of the unfused loss. Both
+/// are measured in each run.
 fn ratio(mut seconds: impl FnMut(usize) -> f64, chunk: usize) -> f64 {
     seconds(chunk);
     seconds(ROWS);

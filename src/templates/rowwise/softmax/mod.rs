@@ -3,7 +3,7 @@
 //!
 //! With m the row's maximum, S the sum of e^(x − m) over all classes but the label, l = e^(x_label
 //! − m) and T = S + l, the value is ln T − (x_label − m) and the gradient e^(x − m)/T, at the label
-//! −S/T, which keeps its digits where l/T goes to 1. Label smoothing and z-loss change the factors,
+//! −S/T, which stays accurate as l/T approaches 1. Label smoothing and z-loss change the factors,
 //! not the passes.
 //!
 //! A long row takes three passes (maximum; exponentials and their sum; the factor), the second and
@@ -144,7 +144,8 @@ fn padded(tail: &[f32], with: f32) -> [f32; CHUNK] {
 /// Writes e^(x − maximum), 0 at the label, and returns their sum.
 #[inline(always)]
 fn exponentials(logits: &[f32], maximum: f32, label: usize, output: &mut [f32]) -> f64 {
-    /// Number of values written before they are summed: the label's is zeroed in between.
+    /// Number of values written before they are summed. The value at the label is set to zero
+    /// before the sum.
     const BLOCK: usize = 512;
     let mut sums = [0.0; CHUNK];
     let blocks = logits.chunks(BLOCK).zip(output.chunks_mut(BLOCK));
@@ -214,7 +215,7 @@ fn sum_below(logits: &[f32], maximum: f32) -> f32 {
     fold(sums) as f32
 }
 
-/// The labels, if the targets are plain labels without further options.
+/// The labels, if the targets are labels and no class has a weight or a mask.
 pub(crate) fn plain_labels<'a>(rows: &Rows<'a, f32>) -> Option<&'a [i32]> {
     match rows.targets {
         Targets::Labels(labels) if rows.has_all_classes_alike() => Some(labels),

@@ -72,17 +72,17 @@ fn rows_of_every_width_and_kind_agree_with_the_reference() {
             );
             loss.run_f64(&rows(&problem, &wide, columns), &mut exact_gradient, &mut exact, &mut []);
             for (row, (&found, &exact)) in values.iter().zip(&exact).enumerate() {
-                // Logits within ±4: x − m below 8 is rounded at 2⁻²², ln T and lse² at their size,
-                // below 16 and 1.2; with 2 ulp for ln and exp each that is below 16·4 + 16 units of
-                // 2⁻²⁴.
+                // Logits are within ±4: x − m is below 8 and rounded at 2⁻²²; ln T and λ lse² are
+                // rounded at their size, below 16 and 1.2. With 2 ulp each for ln and exp, the
+                // total is below 16·4 + 16 units of 2⁻²⁴.
                 assert!(
                     close(found, exact, 80.0 * 2.0_f64.powi(-24)),
                     "{columns}, row {row}: {found} {exact}"
                 );
             }
             for (cell, (&found, &exact)) in gradient.iter().zip(&exact_gradient).enumerate() {
-                // A power has an error of |x − m| ≤ 8 half units of 2⁻²³ and 1 ulp, their sum no
-                // more, then four roundings; a cell is at most 1.2.
+                // A power has an error of |x − m| ≤ 8 half units of 2⁻²³ and 1 ulp, and their sum
+                // has no larger error. Four roundings follow. A cell is at most 1.2.
                 let place = (cell / columns, cell % columns);
                 assert!(
                     close(found, exact, 1.2 * 32.0 * 2.0_f64.powi(-24)),
