@@ -21,8 +21,7 @@ fused! {
     /// the mean over the tokens of each chosen completion.
     ///
     /// Liger `LigerFusedLinearORPOLoss`, whose likelihood is a mean over the tokens of all chosen
-    /// completions: for that omit it with `nll` 0 and add [`crate::losses::LinearCrossEntropy`] of
-    /// them.
+    /// completions; the equivalent is `nll` 0 plus [`crate::losses::LinearCrossEntropy`] of them.
     /// Sources: J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without
     /// reference model, 2024; P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM
     /// training, 2024 (chunks of rows).

@@ -20,7 +20,8 @@ fused! {
     /// [`Simpo`].
     ///
     /// Liger `LigerFusedLinearSimPOLoss`, whose `compute_nll_loss` adds the negative log-likelihood
-    /// of the chosen completions: for that add [`crate::losses::LinearCrossEntropy`] of them.
+    /// of the chosen completions; the equivalent is to add their
+    /// [`crate::losses::LinearCrossEntropy`].
     /// Sources: Y. Meng, M. Xia and D. Chen, SimPO: simple preference optimization with a
     /// reference-free reward, 2024; P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM
     /// training, 2024 (chunks of rows).
