@@ -155,8 +155,8 @@ impl Sequence for Ctc {
             for (s, &way) in ways.iter().enumerate() {
                 row[lattice.label(s)] -= way / whole;
             }
-            // If a probability and its counterpart are both near 1 their difference cancels; but
-            // the differences of a row sum to 0.
+            // If the softmax and the alignment probability of a class are both near 1 their
+            // difference cancels; but the differences of a row sum to 0.
             if let Some(class) = likeliest {
                 row[class] = R::ZERO;
                 row[class] = -row.iter().copied().sum::<R>();

@@ -47,7 +47,7 @@ macro_rules! fused {
                 Self { inner, $($average: $default)? }
             }
 
-            $(/// Whether an answer's log-probability is the mean over its tokens, not the sum.
+            $(/// If set, a completion's log-probability is the mean over its tokens instead of the sum.
             #[doc = concat!("\n\nDefault `", stringify!($default), "`.")]
             #[must_use]
             pub fn $average(mut self, $average: bool) -> Self {

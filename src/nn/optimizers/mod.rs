@@ -71,7 +71,7 @@ catalogue! {
 #[cfg(test)]
 mod tests;
 
-/// The list's line of that name.
+/// The catalogue entry with the given name.
 ///
 /// # Errors
 /// [`Error::Unknown`] with the available names.
@@ -79,8 +79,8 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Optimizer>> {
     catalogue::find("optimizer", CATALOGUE, name)
 }
 
-/// The optimizer of that name, with options from a JSON object (`null` for none); missing options
-/// take PyTorch's defaults.
+/// The optimizer with the given name, with options from a JSON object (`null` for none); missing
+/// options take PyTorch's defaults.
 ///
 /// # Errors
 /// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value

@@ -84,7 +84,7 @@ fn keep<R: Real>(states: &mut [&mut [R]], place: usize, state: &State<R>) {
     }
 }
 
-/// Factored second moment of a matrix as the rule sees it: row mean, column mean, mean of the row
+/// Factored second moment of a matrix as passed to the rule: row mean, column mean, mean of the row
 /// means.
 fn factors<R: Real>(states: &[&mut [R]], place: usize, columns: usize) -> State<R> {
     State {
