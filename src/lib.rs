@@ -16,36 +16,36 @@
 //!
 //! # Index
 //!
-//! | to | see |
+//! | task | API |
 //! |---|---|
-//! | choose where work runs | [`Device`]: [`Device::auto`], [`Device::gpu`], [`Device::cpu`], [`Device::reference`] (f64) |
+//! | select a device | [`Device`]: [`Device::auto`], [`Device::gpu`], [`Device::cpu`], [`Device::reference`] (f64) |
 //! | call a loss on arrays | [`losses`], [`Criterion`]; weights, masks and several inputs go through [`Inputs`] |
-//! | call a loss on data that lives on the device | [`Tensor`], [`Criterion::backward`], [`Criterion::evaluate_tensors`], [`Plan`] |
-//! | write a loss of your own | [`losses::custom`], [`testing::check`] |
+//! | call a loss on tensors on the device | [`Tensor`], [`Criterion::backward`], [`Criterion::evaluate_tensors`], [`Plan`] |
+//! | define a custom loss | [`losses::custom`], [`testing::check`] |
 //! | train a model | [`Sequential`], [`Model::fit`], [`Fit`], [`optimizers`], [`schedules`], [`activations`] |
-//! | train many models at once | [`Population`] |
+//! | train many models together | [`Population`] |
 //! | read files | [`data::read`], [`data::Table`] and [`data::Encoding`] |
-//! | order documents, recommend items | [`Targets::grouped`], [`metrics`]; [`recommend`] |
-//! | check and measure a device | [`testing`], or `gradus check` and `gradus bench` on the command line |
+//! | rank documents, recommend items | [`Targets::grouped`], [`metrics`]; [`recommend`] |
+//! | test and benchmark a device | [`testing`], or `gradus check` and `gradus bench` on the command line |
 //!
 //! # Losses by purpose
 //!
 //! `gradus losses NAME` prints formula, inputs, options and equivalents of one loss;
 //! `docs/losses.md` lists all of them in tables.
 //!
-//! | for | losses |
+//! | purpose | losses |
 //! |---|---|
 //! | regression | [`Mse`](losses::Mse), [`Mae`](losses::Mae), [`Huber`](losses::Huber), [`SmoothL1`](losses::SmoothL1), [`LogCosh`](losses::LogCosh), [`PseudoHuber`](losses::PseudoHuber), [`Cauchy`](losses::Cauchy), [`Lp`](losses::Lp) |
 //! | quantiles, tolerances, uncertainty | [`Quantile`](losses::Quantile), [`Expectile`](losses::Expectile), [`EpsilonInsensitive`](losses::EpsilonInsensitive), [`SquaredEpsilonInsensitive`](losses::SquaredEpsilonInsensitive), [`GaussianNll`](losses::GaussianNll) |
 //! | counts, amounts, ratios | [`PoissonNll`](losses::PoissonNll), [`GammaDeviance`](losses::GammaDeviance), [`Tweedie`](losses::Tweedie), [`Mape`](losses::Mape), [`Msle`](losses::Msle) |
-//! | two classes, or many labels at once | [`BceWithLogits`](losses::BceWithLogits), [`Bce`](losses::Bce), [`BinaryFocal`](losses::BinaryFocal), [`MultilabelSoftMargin`](losses::MultilabelSoftMargin), [`Hinge`](losses::Hinge) and its kin |
+//! | two classes, or many labels at once | [`BceWithLogits`](losses::BceWithLogits), [`Bce`](losses::Bce), [`BinaryFocal`](losses::BinaryFocal), [`MultilabelSoftMargin`](losses::MultilabelSoftMargin), [`Hinge`](losses::Hinge) and its variants |
 //! | one class of many | [`CrossEntropy`](losses::CrossEntropy), [`Nll`](losses::Nll), [`Focal`](losses::Focal), [`GeneralizedCrossEntropy`](losses::GeneralizedCrossEntropy), [`MultiMargin`](losses::MultiMargin), [`Ordinal`](losses::Ordinal), [`Sparsemax`](losses::Sparsemax), [`Entmax`](losses::Entmax) |
 //! | distributions, distillation, overlap of masks | [`KlDiv`](losses::KlDiv), [`Jsd`](losses::Jsd), [`Distillation`](losses::Distillation), [`TotalVariation`](losses::TotalVariation), [`Dice`](losses::Dice), [`Tversky`](losses::Tversky) |
 //! | ranking | [`LambdaRank`](losses::LambdaRank), [`ListNet`](losses::ListNet), [`ListMle`](losses::ListMle), [`ApproxNdcg`](losses::ApproxNdcg), [`PairwiseLogistic`](losses::PairwiseLogistic), [`Bpr`](losses::Bpr), [`MarginRanking`](losses::MarginRanking) |
 //! | embeddings and similarity | [`InfoNce`](losses::InfoNce), [`SupCon`](losses::SupCon), [`TripletMargin`](losses::TripletMargin), [`Contrastive`](losses::Contrastive), [`CosineEmbedding`](losses::CosineEmbedding), [`Circle`](losses::Circle) |
 //! | sequences | [`Ctc`](losses::Ctc) |
 //! | preferences between completions | [`Dpo`](losses::Dpo), [`Simpo`](losses::Simpo), [`Orpo`](losses::Orpo), [`Kto`](losses::Kto) |
-//! | large vocabularies: fused with the last layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo) |
+//! | large vocabularies: fused with the last linear layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo) |
 //!
 //! # Tensors on the device
 //!

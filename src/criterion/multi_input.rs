@@ -138,7 +138,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         Ok(MultiInputCall { criterion, frame, host, units, multi_input, factor, scale, count })
     }
 
-    /// Value and gradients on the CPU: in f32 on all cores, or single-threaded in f64.
+    /// Value and gradients on the CPU: in f32 on all cores, or in f64 with plain loops.
     pub fn on_host<R: CpuReal>(&self) -> Result<Evaluation<R>> {
         let call = MultiInput {
             arrays: self.multi_input.arrays.iter().map(of_precision::<R>).collect(),

@@ -14,7 +14,7 @@ fused! {
     /// for an ignored token (prompt, padding).
     ///
     /// The log-probability of a completion is the mean over its tokens (the sum with
-    /// `average_log_prob` false), 0 for a completion without tokens. One value for each pair;
+    /// `average_log_prob` false), 0 for a completion without tokens. One value per pair;
     /// gradients for predictions, weights and bias. Only the logits of one chunk of tokens, at most
     /// 32 MiB, are held at a time; they are computed twice. All other options are those of
     /// [`Simpo`].

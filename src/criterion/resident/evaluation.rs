@@ -92,7 +92,7 @@ impl DeviceEvaluation {
 
     /// Reads the number of included elements or rows, 0 if all were masked or ignored. Waits,
     /// unless the number does not depend on data on the device. The number of pairs of items
-    /// saturates at 2³².
+    /// saturates at 2³² − 1.
     ///
     /// # Errors
     /// As [`DeviceEvaluation::value`].

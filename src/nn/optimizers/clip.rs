@@ -38,7 +38,7 @@ impl Clip {
 pub enum Factors {
     /// One factor for all spans.
     One(f64),
-    /// One factor for each span.
+    /// One factor per span.
     Each(Vec<f64>),
 }
 

@@ -68,7 +68,7 @@ pub trait Optimizer: Debug + Send + Sync {
         factors: &Factors,
         slices: Slices<'_, f32>,
     );
-    /// One f64 step, single-threaded.
+    /// One f64 step, with plain loops.
     #[doc(hidden)]
     fn update_double(
         &self,

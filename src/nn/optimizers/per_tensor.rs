@@ -1,7 +1,7 @@
 //! Per-tensor rules on the CPU: CPU implementation of `shaders/kernels/per_tensor.wgsl` and related
 //! kernels.
 //!
-//! For each tensor: [row and column means] → a direction for each element → [orthogonalisation] →
+//! For each tensor: [row and column means] → a direction per element → [orthogonalisation] →
 //! norms → update.
 
 use crate::cpu::matmul::{Layout, matmul};

@@ -44,7 +44,7 @@ pub struct Watched {
     pub(super) learning_rate: Option<f64>,
 }
 
-/// A learning rate for each step.
+/// A learning rate per step.
 pub trait Schedule: Debug + Send + Sync {
     /// The schedule's catalogue entry.
     fn entry(&self) -> &'static Entry;

@@ -47,7 +47,8 @@ pub(crate) enum Epilogue {
     WeightGradient,
 }
 
-/// The uniform of the kernels (`Params` in shaders/ops/matmul/matmul_params.wgsl). Offsets count elements.
+/// The uniform of the kernels (`Params` in shaders/ops/matmul/matmul_params.wgsl). Offsets count
+/// elements.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct Params {
