@@ -1,6 +1,7 @@
-//! Loss functions with their gradients on any GPU, and the training of networks on it.
+//! Loss functions with gradients on any GPU, and neural network training.
 //!
-//! A loss is made ready on a device once and then called with arrays; it gives value and gradient from one pass over the data:
+//! A loss function is bound to a device once and then called with arrays. One pass over the data
+//! returns value and gradient:
 //!
 //! ```
 //! use gradus::{Device, Reduction, losses::{Huber, Loss}};
@@ -13,42 +14,44 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! # Where to find what
+//! # Index
 //!
-//! | to | see |
+//! | task | API |
 //! |---|---|
-//! | choose where work runs | [`Device`]: [`Device::auto`], [`Device::gpu`], [`Device::cpu`], [`Device::reference`] (f64) |
+//! | select a device | [`Device`]: [`Device::auto`], [`Device::gpu`], [`Device::cpu`], [`Device::reference`] (f64) |
 //! | call a loss on arrays | [`losses`], [`Criterion`]; weights, masks and several inputs go through [`Inputs`] |
-//! | call a loss on data that lives on the device | [`Tensor`], [`Criterion::backward`], [`Criterion::evaluate_tensors`], [`Plan`] |
-//! | write a loss of your own | [`losses::custom`], [`testing::check`] |
+//! | call a loss on tensors on the device | [`Tensor`], [`Criterion::backward`], [`Criterion::evaluate_tensors`], [`Plan`] |
+//! | define a custom loss | [`losses::custom`], [`testing::check`] |
 //! | train a model | [`Sequential`], [`Model::fit`], [`Fit`], [`optimizers`], [`schedules`], [`activations`] |
-//! | train many models at once | [`Population`] |
+//! | train many models together | [`Population`] |
 //! | read files | [`data::read`], [`data::Table`] and [`data::Encoding`] |
-//! | order documents, recommend items | [`Targets::grouped`], [`metrics`]; [`recommend`] |
-//! | check and measure a device | [`testing`], or `gradus check` and `gradus bench` on the command line |
+//! | rank documents, recommend items | [`Targets::grouped`], [`metrics`]; [`recommend`] |
+//! | test and benchmark a device | [`testing`], or `gradus check` and `gradus bench` on the command line |
 //!
-//! # Losses by what they are for
+//! # Losses by purpose
 //!
-//! `gradus losses NAME` shows one with its formula, inputs, options and equivalents; `docs/losses.md` has them all in tables.
+//! `gradus losses NAME` prints formula, inputs, options and equivalents of one loss;
+//! `docs/losses.md` lists all of them in tables.
 //!
-//! | for | losses |
+//! | purpose | losses |
 //! |---|---|
 //! | regression | [`Mse`](losses::Mse), [`Mae`](losses::Mae), [`Huber`](losses::Huber), [`SmoothL1`](losses::SmoothL1), [`LogCosh`](losses::LogCosh), [`PseudoHuber`](losses::PseudoHuber), [`Cauchy`](losses::Cauchy), [`Lp`](losses::Lp) |
 //! | quantiles, tolerances, uncertainty | [`Quantile`](losses::Quantile), [`Expectile`](losses::Expectile), [`EpsilonInsensitive`](losses::EpsilonInsensitive), [`SquaredEpsilonInsensitive`](losses::SquaredEpsilonInsensitive), [`GaussianNll`](losses::GaussianNll) |
 //! | counts, amounts, ratios | [`PoissonNll`](losses::PoissonNll), [`GammaDeviance`](losses::GammaDeviance), [`Tweedie`](losses::Tweedie), [`Mape`](losses::Mape), [`Msle`](losses::Msle) |
-//! | two classes, or many labels at once | [`BceWithLogits`](losses::BceWithLogits), [`Bce`](losses::Bce), [`BinaryFocal`](losses::BinaryFocal), [`MultilabelSoftMargin`](losses::MultilabelSoftMargin), [`Hinge`](losses::Hinge) and its kin |
+//! | two classes, or many labels at once | [`BceWithLogits`](losses::BceWithLogits), [`Bce`](losses::Bce), [`BinaryFocal`](losses::BinaryFocal), [`MultilabelSoftMargin`](losses::MultilabelSoftMargin), [`Hinge`](losses::Hinge) and its variants |
 //! | one class of many | [`CrossEntropy`](losses::CrossEntropy), [`Nll`](losses::Nll), [`Focal`](losses::Focal), [`GeneralizedCrossEntropy`](losses::GeneralizedCrossEntropy), [`MultiMargin`](losses::MultiMargin), [`Ordinal`](losses::Ordinal), [`Sparsemax`](losses::Sparsemax), [`Entmax`](losses::Entmax) |
 //! | distributions, distillation, overlap of masks | [`KlDiv`](losses::KlDiv), [`Jsd`](losses::Jsd), [`Distillation`](losses::Distillation), [`TotalVariation`](losses::TotalVariation), [`Dice`](losses::Dice), [`Tversky`](losses::Tversky) |
 //! | ranking | [`LambdaRank`](losses::LambdaRank), [`ListNet`](losses::ListNet), [`ListMle`](losses::ListMle), [`ApproxNdcg`](losses::ApproxNdcg), [`PairwiseLogistic`](losses::PairwiseLogistic), [`Bpr`](losses::Bpr), [`MarginRanking`](losses::MarginRanking) |
 //! | embeddings and similarity | [`InfoNce`](losses::InfoNce), [`SupCon`](losses::SupCon), [`TripletMargin`](losses::TripletMargin), [`Contrastive`](losses::Contrastive), [`CosineEmbedding`](losses::CosineEmbedding), [`Circle`](losses::Circle) |
 //! | sequences | [`Ctc`](losses::Ctc) |
 //! | preferences between completions | [`Dpo`](losses::Dpo), [`Simpo`](losses::Simpo), [`Orpo`](losses::Orpo), [`Kto`](losses::Kto) |
-//! | large vocabularies: fused with the last layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo) |
+//! | large vocabularies: fused with the last linear layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo) |
 //!
-//! # Data that lives on the device
+//! # Tensors on the device
 //!
-//! [`Criterion::backward`] and, with everything that a loss takes, [`Criterion::evaluate_tensors`] work on [`Tensor`]s and give
-//! tensors; neither waits. Reading a result waits, and reports a wrong label:
+//! [`Criterion::backward`] and [`Criterion::evaluate_tensors`], which accepts every input of a
+//! loss, take [`Tensor`]s and return tensors. Neither waits for the device. Reading a result waits,
+//! and reports an invalid label:
 //!
 //! ```
 //! use gradus::{Device, Tensor, TensorInputs, losses::{InfoNce, Loss}};
@@ -66,11 +69,11 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! # Half the memory
+//! # Half precision
 //!
-//! [`Tensor::from_half`] and [`Tensor::from_array_as_half`] hold numbers in f16. Pointwise and row-wise losses take them through
-//! [`Criterion::backward`] and similar calls: predictions, targets and gradient move half the bytes, all arithmetic is in f32, and no
-//! adapter needs a feature for it.
+//! [`Tensor::from_half`] and [`Tensor::from_array_as_half`] store numbers in f16. Pointwise and
+//! row-wise losses accept them in [`Criterion::backward`] and related calls. Predictions, targets
+//! and gradient then move half the bytes; all arithmetic is in f32. No adapter feature is required.
 //!
 //! ```
 //! use gradus::{Device, Reduction, Tensor, losses::{Huber, Loss}};
@@ -86,19 +89,21 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! The gradient is rounded once, to the nearest number of f16: what is below 3e-8 becomes 0, and from 65,520 on it is infinite. The mean over
-//! many elements has such small gradients: take [`Reduction::Sum`] or [`Criterion::backward_with_upstream`] there.
+//! The gradient is rounded once, to the nearest f16: magnitudes below 3e-8 become 0, magnitudes of
+//! 65,520 or more become infinite. A mean over many elements has gradients that small: use
+//! [`Reduction::Sum`] or [`Criterion::backward_with_upstream`] for it.
 //!
-//! # A model
+//! # Models
 //!
-//! [`Sequential`] describes layers, [`Sequential::on`] puts them on a device, [`Model::compile`] chooses loss and
-//! optimizer, [`Model::fit`] trains. See [`Sequential`] for an example that runs.
+//! [`Sequential`] describes the layers, [`Sequential::on`] creates them on a device,
+//! [`Model::compile`] sets loss and optimizer, [`Model::fit`] trains. See [`Sequential`] for a
+//! runnable example.
 //!
-//! # A population
+//! # Populations
 //!
-//! [`Population`] trains many models of one shape on the same rows: other seeds, learning rates, options of the
-//! optimizer or the loss. Each member comes out as it would alone; on a GPU small ones run side by side in the same
-//! dispatches.
+//! [`Population`] trains many models of one shape on the same rows, with different seeds, learning
+//! rates, or options of the optimizer or the loss. Each member gets the same result as when trained
+//! alone. On a GPU small members run in the same dispatches.
 //!
 //! ```
 //! use gradus::{Dense, Device, Fit, Member, Population, Sequential, losses::Mse, optimizers::Adam};
@@ -119,11 +124,12 @@
 //!
 //! # Data
 //!
-//! With the feature `data`, [`data::read`] reads a folder of IDX files (MNIST's names), CSV tables, `.npy`, `.npz` and SVMlight's lines, plain
-//! or gzip, by the end of the name. What is wrong in a file is an error with its line and column. A [`data::Dataset`] is an array of
-//! features and a [`data::Target`]: classes or numbers.
-//! Parquet and Arrow files join them with the feature `parquet`. A table that memory does not hold is a [`data::LargeTable`], and
-//! [`Model::fit_blocks`] trains on rows that come in blocks.
+//! With the feature `data`, [`data::read`] reads a folder of IDX files (with MNIST's names), CSV
+//! tables, `.npy`, `.npz` and SVMlight files, plain or gzip, selected by file extension. An invalid
+//! file is an error with line and column. A [`data::Dataset`] is an array of features and a
+//! [`data::Target`]: classes or numbers. The feature `parquet` adds Parquet and Arrow files. A
+//! table larger than memory is a [`data::LargeTable`], and [`Model::fit_blocks`] trains on rows
+//! that arrive in blocks.
 //!
 //! ```
 //! # #[cfg(feature = "data")] {
@@ -147,9 +153,10 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! Tables with words, blanks and targets of any size are read into a [`data::Table`] of columns. A [`data::Encoding`] is fitted on the
-//! training rows, turns them and every later table into numbers, and is saved with the model ([`Model::set_encoding`]). The command
-//! trains this way.
+//! Tables with text, blanks and targets of any size are read into a [`data::Table`] of columns. A
+//! [`data::Encoding`] is fitted on the training rows, encodes them and every later table as
+//! numbers, and is saved with the model ([`Model::set_encoding`]). The command line tool trains
+//! with encodings.
 //!
 //! ```
 //! # #[cfg(feature = "data")] {
@@ -170,8 +177,9 @@
 //!
 //! # Learning to rank
 //!
-//! A loss over lists (`lambda_rank`, `list_net`, `approx_ndcg` …) orders the rows of each query by one score each. [`Targets::grouped`] says
-//! which rows belong together; a batch is so many queries. [`metrics::ndcg`] and [`metrics::mrr`] measure the order.
+//! A list-wise loss (`lambda_rank`, `list_net`, `approx_ndcg` …) orders the rows of each query by
+//! one score per row. [`Targets::grouped`] defines the groups of rows; a batch is a number of
+//! queries. [`metrics::ndcg`] and [`metrics::mrr`] measure the order.
 //!
 //! ```
 //! use gradus::metrics::{NoneRelevant, ndcg};
@@ -192,10 +200,11 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! # A recommender
+//! # Recommenders
 //!
-//! [`recommend`] learns from who chose what. A [`recommend::Recommender`] describes it, [`recommend::Interactions`] are what it is trained on:
-//! pairs of rows, or the ratings of a file (`data::read_ratings`), whose ids [`recommend::Ids`] turns into rows and back.
+//! [`recommend`] learns from user–item interactions. A [`recommend::Recommender`] describes the
+//! model. It is trained on [`recommend::Interactions`]: pairs of rows, or the ratings of a file
+//! (`data::read_ratings`). [`recommend::Ids`] converts the ids of the file to rows and back.
 //!
 //! ```
 //! use gradus::Device;
@@ -218,10 +227,11 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! On the command line the same is `gradus recommend --interactions ratings.csv --out MODEL`, then `gradus recommend --model MODEL --user ID`
-//! or `--similar-to ITEM`, by the ids of the file.
+//! The equivalent on the command line is `gradus recommend --interactions ratings.csv --out MODEL`,
+//! then `gradus recommend --model MODEL --user ID` or `--similar-to ITEM`, with the ids of the
+//! file.
 //!
-//! # For those who come from elsewhere
+//! # Equivalents in other libraries
 //!
 //! | PyTorch | Keras | gradus |
 //! |---|---|---|
@@ -240,29 +250,35 @@
 //!
 //! # Errors
 //!
-//! All of them are one [`Error`]: what was asked, what was found, what is allowed. Nothing panics on what a user
-//! hands in, no device is swapped for another in silence, and a fault of the GPU (lost, out of memory, a refused
-//! shader) is an error and never wgpu's panic.
+//! All errors are one type, [`Error`], with the operation, the value found and the values allowed.
+//! Invalid input never panics. A device is never silently replaced by another. A GPU failure
+//! (device lost, out of memory, rejected shader) is an error, never a panic of wgpu.
 //!
-//! # What is kept on disk
+//! # Cache on disk
 //!
-//! In `GRADUS_CACHE_DIR`, else in `gradus` in the system's folder for caches (`$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`,
-//! `%LOCALAPPDATA%`), for the next process on the same adapter and driver; deleting it costs time and nothing else:
+//! Stored in `GRADUS_CACHE_DIR`, otherwise in `gradus` in the system's cache folder
+//! (`$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`), for later processes on
+//! the same adapter and driver. Deleting it only costs time. It holds:
 //!
-//! * the pipelines that the driver has compiled, where it hands them out (Vulkan); `GRADUS_PIPELINE_CACHE=off` keeps none;
-//! * the tile that a matrix product of a size is fastest with, found once by trying a few within half a second on
-//!   hardware; `GRADUS_AUTOTUNE=off` or [`Gpu::set_autotune`] takes the built-in rule. The choice changes no bit of a result.
+//! * pipelines compiled by the driver, if the driver exports them (Vulkan); disabled by
+//!   `GRADUS_PIPELINE_CACHE=off`;
+//! * the fastest tile per matrix product size, found once by timing a few candidates within half a
+//!   second on hardware; `GRADUS_AUTOTUNE=off` or [`Gpu::set_autotune`] selects the built-in rule.
+//!   The choice does not change a bit of any result.
 //!
 //! # Features
 //!
-//! `cli` (default) is the command and the progress bar; `data` the readers of .gz, CSV and .npz files. Without both there
-//! are left wgpu, ndarray, the matrix product of the CPU (gemm, pulp, rayon) and the model files (safetensors, serde).
+//! `cli` (default) adds the command line tool and the progress bar; `data` adds the readers of .gz,
+//! CSV and .npz files. Without both, the dependencies are wgpu, ndarray, the CPU matrix product
+//! (gemm, pulp, rayon) and model files (safetensors, serde).
 //!
-//! # How it is built
+//! # Architecture
 //!
-//! The loops over data are written once for each template (pointwise, row-wise, list-wise …), in WGSL and for the CPU. A loss, an activation or
-//! an optimizer is one short function in each, of the same stem; the Rust one runs as f64 for the reference and as vectorised f32 on the
-//! CPU. `ARCHITECTURE.md` has the folders, the way of a training step and where the tests stand; `CONTRIBUTING.md` says how to add a loss.
+//! Loops over data are written once per kernel template (pointwise, row-wise, list-wise …), in WGSL
+//! and for the CPU. A loss, an activation or an optimizer is one short function in each, in files
+//! with the same stem. The Rust function runs as f64 for the reference and as vectorised f32 on the
+//! CPU. `ARCHITECTURE.md` describes the folders, the sequence of a training step and the location
+//! of the tests; `CONTRIBUTING.md` describes adding a loss.
 #![warn(missing_docs)]
 
 #[doc(hidden)]

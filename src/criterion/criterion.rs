@@ -1,4 +1,4 @@
-//! A loss made ready on a device.
+//! A loss function bound to a device.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::criterion::reduction::{OnEmpty, Reduction};
 use crate::runtime::device::Device;
 use crate::templates::definition::LossDefinition;
 
-/// A loss made ready on a device. Made by [`Loss::on`]; cloning it is cheap.
+/// A loss function bound to a device. Created by [`Loss::on`]; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Criterion {
     pub(super) loss: Arc<dyn LossDefinition>,
@@ -27,7 +27,7 @@ impl Criterion {
         })
     }
 
-    /// A boxed loss made ready on a device, as [`Loss::on`].
+    /// Binds a boxed loss to a device, as [`Loss::on`].
     ///
     /// # Errors
     /// [`Error::Option`] for an option outside its domain.
@@ -35,13 +35,13 @@ impl Criterion {
         Self::new(Arc::from(loss), device)
     }
 
-    /// How the values become one (default [`Reduction::Mean`]).
+    /// Sets the reduction (default [`Reduction::Mean`]).
     pub fn reduction(mut self, reduction: Reduction) -> Self {
         self.reduction = reduction;
         self
     }
 
-    /// What the value is where nothing is left to average (default 0).
+    /// Sets the value of an empty reduction (default 0).
     pub fn on_empty(mut self, on_empty: OnEmpty) -> Self {
         self.on_empty = on_empty;
         self

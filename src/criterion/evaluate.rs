@@ -1,4 +1,4 @@
-//! Value and gradient of arrays.
+//! Value and gradient for arrays.
 
 use crate::criterion::call::Call;
 use crate::criterion::evaluation::Evaluation;
@@ -12,7 +12,8 @@ use crate::{Criterion, Result};
 impl Criterion {
     /// Value and gradient of predictions against targets: `jax.value_and_grad`.
     ///
-    /// Arrays of f64 are taken too, each number rounded to f32; labels are whole numbers of any type ([`crate::TargetElement`]).
+    /// f64 arrays are accepted; each number is rounded to f32. Labels may be of any integer type
+    /// ([`crate::TargetElement`]).
     ///
     /// ```
     /// use gradus::{Device, losses::{CrossEntropy, Loss, Mse}};
@@ -27,7 +28,8 @@ impl Criterion {
     /// ```
     ///
     /// # Errors
-    /// Shapes that do not fit, labels that are no class, targets of the wrong kind, numbers beyond f32; what the device reports.
+    /// Mismatched shapes, invalid labels, targets of the wrong kind, numbers beyond f32, device
+    /// errors.
     pub fn value_and_gradient<'a>(
         &self,
         predictions: impl Into<Targets<'a>>,
@@ -36,7 +38,7 @@ impl Criterion {
         self.evaluate(&Inputs::new(predictions, targets))
     }
 
-    /// Value and gradient with weights, masks and whatever else the loss takes.
+    /// Value and gradient with weights, masks and every other input of the loss.
     ///
     /// # Errors
     /// As [`Criterion::value_and_gradient`].
@@ -44,7 +46,7 @@ impl Criterion {
         inputs.narrowed(&*self.loss, |inputs| self.evaluate_narrow(inputs))
     }
 
-    /// As [`Criterion::evaluate`], of inputs without f64.
+    /// As [`Criterion::evaluate`], for inputs without f64.
     pub(super) fn evaluate_narrow(&self, inputs: &Inputs) -> Result<Evaluation> {
         match &self.device {
             Device::Gpu(gpu) => match self.loss.template() {
@@ -58,7 +60,8 @@ impl Criterion {
         }
     }
 
-    /// As [`Criterion::evaluate`] with the gradient in f64: all digits of the reference device.
+    /// As [`Criterion::evaluate`], with the gradient in f64: the full precision of the reference
+    /// device.
     ///
     /// # Errors
     /// As [`Criterion::evaluate`].

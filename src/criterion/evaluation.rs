@@ -2,34 +2,37 @@
 
 use ndarray::ArrayD;
 
-/// Value and gradient of a loss, on the host.
+/// Value and gradient of a loss, in host memory.
 #[derive(Clone, Debug)]
 pub struct Evaluation<R = f32> {
-    /// Of shape [] when reduced; one for each element or row with [`Reduction::None`].
+    /// Shape [] if reduced; one value per element or row with [`Reduction::None`].
     pub values: ArrayD<f64>,
-    /// The gradient with respect to the predictions, of their shape; with respect to the first of several inputs.
+    /// The gradient with respect to the predictions, with their shape; for a loss with several
+    /// inputs, with respect to the first.
     pub gradient: ArrayD<R>,
-    /// The gradients with respect to the other inputs of a loss of several, by name: the second number of a pair, the
-    /// positive and the negative of a triplet, the weight of a linear layer.
+    /// The gradients with respect to the other inputs of a loss with several inputs, by name: the
+    /// second number of a pair, the positive and the negative of a triplet, the weight of a linear
+    /// layer.
     pub others: Vec<(&'static str, ArrayD<R>)>,
-    /// How many elements or rows took part: 0 if all were masked or ignored.
+    /// Number of included elements or rows: 0 if all were masked or ignored.
     pub count: usize,
-    /// What was asked for with [`Inputs::auxiliary`].
+    /// The auxiliary outputs, if requested with [`Inputs::auxiliary`].
     pub auxiliaries: Option<Auxiliaries>,
-    /// What was asked for with [`Inputs::hessian`]: the second derivative by each prediction, of their shape.
+    /// The hessian diagonal, if requested with [`Inputs::hessian`]: the second derivative with
+    /// respect to each prediction, with their shape.
     pub hessian: Option<ArrayD<R>>,
-    /// The name of the input that `gradient` belongs to: `predictions`, or that of the first of several inputs.
+    /// The name of the input of `gradient`: `predictions`, or the first of several inputs.
     pub first: &'static str,
 }
 
 impl<R> Evaluation<R> {
-    /// The reduced value; the sum of the values where they are not reduced.
+    /// The reduced value, or the sum of unreduced values.
     pub fn value(&self) -> f64 {
         self.values.sum()
     }
 
-    /// The gradient with respect to an input, by its name: the predictions, the first of several inputs or one of
-    /// [`Evaluation::others`]. None for an input that the loss gives no gradient for.
+    /// The gradient with respect to a named input: the predictions, the first of several inputs or
+    /// one of [`Evaluation::others`]. `None` for an input without a gradient.
     pub fn gradient_of(&self, name: &str) -> Option<&ArrayD<R>> {
         if name == self.first {
             return Some(&self.gradient);
@@ -37,7 +40,7 @@ impl<R> Evaluation<R> {
         self.others.iter().find(|(other, _)| *other == name).map(|(_, gradient)| gradient)
     }
 
-    /// The same with all gradients taken to another precision.
+    /// The evaluation with all gradients converted to another precision.
     pub(super) fn map<S: Clone>(self, convert: impl Fn(R) -> S + Copy) -> Evaluation<S>
     where
         R: Clone,
@@ -58,16 +61,17 @@ impl<R> Evaluation<R> {
     }
 }
 
-/// What a class-axis loss hands back from the same pass, one for each row. Rows left out hold 0.
+/// The auxiliary outputs of a class-axis loss, computed in the same pass, one per row. Excluded
+/// rows hold 0.
 #[derive(Clone, Debug)]
 pub struct Auxiliaries {
-    /// The values before the reduction, times the reduction's factor.
+    /// The values before the reduction, multiplied by the reduction's factor.
     pub values: Vec<f64>,
     /// Log-sum-exp of the logits.
     pub lse: Vec<f64>,
-    /// The column of the largest logit, the first of several.
+    /// The column of the largest logit; ties resolve to the first.
     pub argmax: Vec<usize>,
-    /// Whether that is the label.
+    /// True if the argmax equals the label.
     pub correct: Vec<bool>,
     /// Entropy of the softmax, in nats.
     pub entropy: Vec<f64>,
@@ -76,7 +80,7 @@ pub struct Auxiliaries {
 }
 
 impl Auxiliaries {
-    /// From the planes of numbers that the row-wise kernel leaves.
+    /// Builds the outputs from the planes written by the row-wise kernel.
     pub(super) fn of_planes(planes: &[f32], rows: usize) -> Self {
         let wide = |n: usize| {
             planes[n * rows..][..rows].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>()

@@ -1,4 +1,4 @@
-//! What is handed to a loss, and the checks that it fits.
+//! The inputs of a loss, and their validation.
 
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, CowArray, Data, Dimension, IxDyn};
 
@@ -8,8 +8,8 @@ use crate::templates::argument::Domain;
 use crate::templates::definition::{LossDefinition, Mean};
 use crate::{Error, Result};
 
-/// The inputs of a loss, borrowed. Made with [`Inputs::new`] of predictions and targets, or with [`Inputs::named`] for a loss
-/// whose inputs have other names; what is not set is absent.
+/// The inputs of a loss, borrowed. Created by [`Inputs::new`] from predictions and targets, or by
+/// [`Inputs::named`] for a loss whose inputs have other names. All other inputs are optional.
 ///
 /// ```
 /// use gradus::{Device, Inputs, losses::{Loss, MarginRanking}};
@@ -25,9 +25,10 @@ use crate::{Error, Result};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Inputs<'a> {
-    /// `predictions`, `targets` and all others that hold numbers, whole or not.
+    /// `predictions`, `targets` and all other inputs of numbers, float or integer.
     pub(crate) arrays: Vec<(&'a str, Targets<'a>)>,
-    /// Inputs of f64, `weight` and `upstream` too, as long as they have not been rounded to f32 ([`Inputs::narrowed`]).
+    /// f64 inputs, including `weight` and `upstream`, before they are rounded to f32
+    /// ([`Inputs::narrowed`]).
     wide: Vec<(&'a str, ArrayViewD<'a, f64>)>,
     pub(crate) weight: Option<ArrayViewD<'a, f32>>,
     pub(crate) mask: Option<ArrayViewD<'a, bool>>,
@@ -37,31 +38,33 @@ pub struct Inputs<'a> {
     pub(crate) hessian: bool,
 }
 
-/// Targets: numbers, or the label of each row's class.
+/// Targets: numbers, or one class label per row.
 #[derive(Clone, Debug)]
 pub enum Targets<'a> {
-    /// As many as predictions.
+    /// One number per prediction.
     Dense(ArrayViewD<'a, f32>),
-    /// As `Dense`; each number is rounded to the nearest f32, and one beyond f32 is refused.
+    /// As `Dense`; each number is rounded to the nearest f32, and a number beyond f32 is an error.
     Wide(ArrayViewD<'a, f64>),
-    /// One for each row.
+    /// One label per row.
     Labels(CowArray<'a, i64, IxDyn>),
-    /// How relevant each item is, and how many items each list has: [`Targets::grouped`].
+    /// The relevance of each item and the number of items per list: [`Targets::grouped`].
     Grouped {
-        /// One for each item.
+        /// One number per item.
         relevance: CowArray<'a, f32, IxDyn>,
-        /// The number of items of each list, the lists one behind the other.
+        /// The number of items per list; the lists are stored consecutively.
         groups: &'a [usize],
     },
 }
 
 impl<'a> Targets<'a> {
-    /// Targets of items that belong together in lists, as the documents of a query do: what [`crate::Model::fit`] and
-    /// [`crate::Model::evaluate`] train and score a loss of lists with (`lambda_rank`, `list_net`, …). A row of features is then an item,
-    /// the model has one output, its score, and a batch is some lists.
+    /// Targets of items grouped in lists, for example the documents of a query.
+    /// [`crate::Model::fit`] and [`crate::Model::evaluate`] use them to train and score a list-wise
+    /// loss (`lambda_rank`, `list_net`, …). Each row of features is one item. The model has one
+    /// output per item, its score, and a batch holds whole lists.
     ///
-    /// `relevance` is `[items]` or [items, 1], from 0 on; an item below 0 takes no part. `groups` holds how many items each list has, in the
-    /// order of the rows; together they must be all rows, and none may be 0.
+    /// `relevance` has shape `[items]` or [items, 1], with values from 0; an item below 0 is
+    /// excluded. `groups` holds the number of items per list, in row order. The numbers must sum to
+    /// the number of rows, and each must be positive.
     ///
     /// ```
     /// use gradus::{Dense, Device, Fit, Sequential, Targets, losses::LambdaRank, metrics, optimizers::Adam};
@@ -91,7 +94,7 @@ impl<'a> Targets<'a> {
         Targets::Grouped { relevance, groups }
     }
 
-    /// The same for a shorter time.
+    /// A reborrow with a shorter lifetime.
     fn reborrowed(&self) -> Targets<'_> {
         match self {
             Targets::Dense(array) => Targets::Dense(array.view()),
@@ -104,9 +107,10 @@ impl<'a> Targets<'a> {
     }
 }
 
-/// The element types that targets come in: f32 or f64, and whole numbers (`i64`, `i32`, `u64`, `usize`, `u32`, `u8`) for labels.
+/// The element types of targets: f32 or f64, and integers (`i64`, `i32`, `u64`, `usize`, `u32`,
+/// `u8`) for labels.
 pub trait TargetElement: Sized {
-    /// An array of this type as targets.
+    /// The array as targets.
     fn targets<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Targets<'_>;
 }
 
@@ -128,7 +132,8 @@ impl TargetElement for i64 {
     }
 }
 
-/// Labels of other whole numbers. What no i64 holds becomes the largest of them, which names no class and is refused as that.
+/// Labels of other integer types. A label outside i64 becomes `i64::MAX`, which is rejected as an
+/// invalid class.
 macro_rules! labels {
     ($($whole:ty),+) => {$(
         impl TargetElement for $whole {
@@ -140,18 +145,18 @@ macro_rules! labels {
 }
 labels!(i32, u64, usize, u32, u8);
 
-/// The element types that predictions, weights and features come in: f32, and f64, which is rounded to f32.
+/// The element types of predictions, weights and features: f32, and f64, which is rounded to f32.
 pub trait FloatElement: Copy + Into<f64> {
-    /// The array as numbers of f32 or f64.
+    /// The array as f32 or f64 numbers.
     fn floats<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Floats<'_>;
 }
 
-/// Numbers of f32, or of f64, which are rounded to f32 where they are used.
+/// f32 numbers, or f64 numbers that are rounded to f32 on use.
 #[derive(Clone, Debug)]
 pub enum Floats<'a> {
-    /// As they are used.
+    /// f32, used unchanged.
     Narrow(ArrayViewD<'a, f32>),
-    /// To be rounded.
+    /// f64, to be rounded.
     Wide(ArrayViewD<'a, f64>),
 }
 
@@ -186,12 +191,12 @@ impl<'a> From<Floats<'a>> for Targets<'a> {
     }
 }
 
-/// Whether a finite number is beyond what f32 holds: it would become an infinity.
+/// True if a finite number is beyond the range of f32 and would become infinite.
 pub(crate) fn is_beyond_f32(x: f64) -> bool {
     x.is_finite() && !(x as f32).is_finite()
 }
 
-/// Numbers rounded to f32, or the element and the number that f32 cannot hold.
+/// The numbers rounded to f32, or the first element beyond f32 with its number.
 pub(crate) fn rounded(numbers: &ArrayViewD<f64>) -> std::result::Result<ArrayD<f32>, (usize, f64)> {
     match numbers.iter().position(|&x| is_beyond_f32(x)) {
         None => Ok(numbers.mapv(|x| x as f32)),
@@ -199,7 +204,7 @@ pub(crate) fn rounded(numbers: &ArrayViewD<f64>) -> std::result::Result<ArrayD<f
     }
 }
 
-/// What fits in place of a number that f32 cannot hold.
+/// The allowed range in the error for a number beyond f32.
 pub(crate) const WITHIN_F32: &str =
     "a number within f32, which ends at ±3.4e38; scale such numbers first";
 
@@ -217,12 +222,13 @@ impl<'a> Inputs<'a> {
         Inputs::named("predictions", predictions).input("targets", targets)
     }
 
-    /// The first input of a loss by its name; [`Inputs::input`] adds the others. `gradus losses NAME` lists them.
+    /// The first input of a loss, by name; [`Inputs::input`] adds the others. `gradus losses NAME`
+    /// lists them.
     pub fn named(name: &'a str, array: impl Into<Targets<'a>>) -> Self {
         Inputs::none().input(name, array)
     }
 
-    /// Nothing yet.
+    /// Empty inputs.
     pub(crate) fn none() -> Self {
         Inputs {
             arrays: Vec::new(),
@@ -236,7 +242,8 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Another input by its name, f32, f64 (rounded to f32) or whole numbers; one of the same name is replaced.
+    /// Adds an input by name: f32, f64 (rounded to f32) or integers. Replaces an input of the same
+    /// name.
     pub fn input(mut self, name: &'a str, array: impl Into<Targets<'a>>) -> Self {
         self.arrays.retain(|(given, _)| *given != name);
         self.wide.retain(|(given, _)| *given != name);
@@ -247,7 +254,7 @@ impl<'a> Inputs<'a> {
         self
     }
 
-    /// Sets `weight` or `upstream`, or keeps their f64 until they are rounded.
+    /// Sets `weight` or `upstream`, or keeps the f64 array for later rounding.
     fn with_floats(mut self, name: &'static str, floats: Floats<'a>) -> Self {
         self.wide.retain(|(given, _)| *given != name);
         let narrow = match floats {
@@ -261,7 +268,7 @@ impl<'a> Inputs<'a> {
         self
     }
 
-    /// The same for a shorter time: the type of an array's view fixes its lifetime.
+    /// A reborrow with a shorter lifetime: the type of an array view fixes its lifetime.
     fn reborrowed(&self) -> Inputs<'_> {
         Inputs {
             arrays: self.arrays.iter().map(|(name, array)| (*name, array.reborrowed())).collect(),
@@ -275,10 +282,10 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Calls `run` with all inputs of f64 rounded to f32.
+    /// Calls `run` with all f64 inputs rounded to f32.
     ///
     /// # Errors
-    /// [`Error::Input`] for a number that f32 cannot hold: as an infinity it would be a silent surprise.
+    /// [`Error::Input`] for a number beyond f32, which would otherwise silently become infinite.
     pub(crate) fn narrowed<T>(
         &self,
         loss: &dyn LossDefinition,
@@ -309,12 +316,12 @@ impl<'a> Inputs<'a> {
         run(&inputs)
     }
 
-    /// An input by its name.
+    /// The input with the given name.
     pub(crate) fn get(&self, name: &str) -> Option<&Targets<'a>> {
         self.arrays.iter().find(|(given, _)| *given == name).map(|(_, array)| array)
     }
 
-    /// The numbers of an input that must be there.
+    /// The numbers of a required input.
     pub(crate) fn numbers(
         &self,
         loss: &dyn LossDefinition,
@@ -330,7 +337,8 @@ impl<'a> Inputs<'a> {
         Err(input_error(loss, name, found, "it must be an array of f32 or f64"))
     }
 
-    /// Multiplies each value and its gradient: of the predictions' shape (pointwise losses), or one for each row.
+    /// Multiplies each value and its gradient. Shape: that of the predictions (pointwise losses),
+    /// or one number per row.
     pub fn weight<S: Data<Elem: FloatElement>, D: Dimension>(
         self,
         weight: &'a ArrayBase<S, D>,
@@ -338,13 +346,13 @@ impl<'a> Inputs<'a> {
         self.with_floats("weight", FloatElement::floats(weight))
     }
 
-    /// False takes an element or a row out, whatever stands there. Shapes as [`Inputs::weight`].
+    /// False excludes an element or a row, whatever it holds. Shapes as for [`Inputs::weight`].
     pub fn mask<S: Data<Elem = bool>, D: Dimension>(mut self, mask: &'a ArrayBase<S, D>) -> Self {
         self.mask = Some(mask.view().into_dyn());
         self
     }
 
-    /// One weight for each class, `[classes]`.
+    /// One weight per class, `[classes]`.
     pub fn class_weight<S: Data<Elem: FloatElement>, D: Dimension>(
         self,
         weight: &'a ArrayBase<S, D>,
@@ -352,7 +360,7 @@ impl<'a> Inputs<'a> {
         self.input("class_weight", FloatElement::floats(weight))
     }
 
-    /// False takes a class out of the softmax: `[classes]`, or of the predictions' shape.
+    /// False excludes a class from the softmax. Shape: `[classes]`, or that of the predictions.
     pub fn class_mask<S: Data<Elem = bool>, D: Dimension>(
         mut self,
         mask: &'a ArrayBase<S, D>,
@@ -361,7 +369,7 @@ impl<'a> Inputs<'a> {
         self
     }
 
-    /// The weight of the positive side of each column, `[columns]`.
+    /// The weight of positive examples per column, `[columns]`.
     pub fn pos_weight<S: Data<Elem: FloatElement>, D: Dimension>(
         self,
         weight: &'a ArrayBase<S, D>,
@@ -369,7 +377,7 @@ impl<'a> Inputs<'a> {
         self.input("pos_weight", FloatElement::floats(weight))
     }
 
-    /// dL/d(value), which the gradient is multiplied by: of the value's shape.
+    /// The upstream gradient dL/d(value), which multiplies the gradient. Shape: that of the value.
     pub fn upstream<S: Data<Elem: FloatElement>, D: Dimension>(
         self,
         upstream: &'a ArrayBase<S, D>,
@@ -377,17 +385,21 @@ impl<'a> Inputs<'a> {
         self.with_floats("upstream", FloatElement::floats(upstream))
     }
 
-    /// Asks for what a class-axis loss can hand back besides: [`crate::Auxiliaries`].
+    /// Requests the auxiliary outputs of a class-axis loss: [`crate::Auxiliaries`].
     pub fn auxiliary(mut self) -> Self {
         self.auxiliary = true;
         self
     }
 
-    /// Asks for the diagonal of the Hessian besides: the derivative of each number of the gradient by its own prediction, times
-    /// everything that the gradient is (factor, weight, mask, upstream). For gradient boosting take [`crate::Reduction::Sum`] or
-    /// `None`, so that no factor is in it. Losses have it whose predictions are those of a generalized linear model:
-    /// `mse`, `poisson_nll`, `gamma_deviance`, `tweedie`, `bce_with_logits`, `cross_entropy` (without `softcap` and
-    /// `target_logit_transform`); others refuse. A second pass over the data; nobody else pays for it.
+    /// Requests the hessian diagonal: the derivative of each element of the gradient with respect
+    /// to its own prediction, multiplied by the same factors as the gradient (reduction factor,
+    /// weight, mask, upstream). For gradient boosting use [`crate::Reduction::Sum`] or `None`,
+    /// which have no reduction factor.
+    ///
+    /// Available for losses whose predictions are those of a generalized linear model: `mse`,
+    /// `poisson_nll`, `gamma_deviance`, `tweedie`, `bce_with_logits`, `cross_entropy` (without
+    /// `softcap` and `target_logit_transform`). All others return an error. Costs a second pass
+    /// over the data, only when requested.
     ///
     /// ```
     /// use gradus::{Device, Inputs, Reduction, losses::{BceWithLogits, Loss}};
@@ -406,12 +418,12 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Sizes of a call whose shapes fit.
+/// Sizes of a call with valid shapes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sizes {
-    /// Rows of a row-wise loss; the leading axis of a pointwise one.
+    /// Rows of a row-wise loss; the leading axis of a pointwise loss.
     pub rows: usize,
-    /// Elements in a row.
+    /// Elements per row.
     pub row_length: usize,
     /// Length of the last axis.
     pub columns: usize,
@@ -420,7 +432,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// From the shapes of predictions and targets.
+    /// The sizes for the shapes of predictions and targets.
     pub fn of(
         loss: &dyn LossDefinition,
         predictions: &[usize],
@@ -480,12 +492,12 @@ impl Sizes {
         Ok(Sizes { rows, row_length: elements / rows, columns, value_shape })
     }
 
-    /// The shape of one number for each row.
+    /// The shape of one number per row.
     fn row_shape(&self, rowwise: bool) -> &[usize] {
         if rowwise { &self.value_shape } else { &self.value_shape[..self.value_shape.len().min(1)] }
     }
 
-    /// Whether a weight or mask has one number for each row (true) or for each element (false).
+    /// True if a weight or mask has one number per row, false if one per element.
     pub fn is_per_row(
         &self,
         loss: &dyn LossDefinition,
@@ -497,7 +509,7 @@ impl Sizes {
             return Ok(false);
         }
         let rows = self.row_shape(rowwise);
-        // [rows, 1] says the same as [rows].
+        // [rows, 1] is equivalent to [rows].
         let trimmed = if shape.len() == rows.len() + 1 && shape.last() == Some(&1) {
             &shape[..rows.len()]
         } else {
@@ -519,7 +531,7 @@ impl Sizes {
         ))
     }
 
-    /// Whether a class mask is for all rows (true) or for each cell (false).
+    /// True if a class mask is shared by all rows, false if it is per cell.
     pub fn is_per_column(
         &self,
         loss: &dyn LossDefinition,
@@ -538,7 +550,7 @@ impl Sizes {
     }
 }
 
-/// Refuses the Hessian of a loss that has none.
+/// Rejects a request for the hessian diagonal of a loss without one.
 pub(crate) fn check_hessian(loss: &dyn LossDefinition, asked: bool) -> Result<()> {
     if !asked || loss.spec().hessian_diagonal {
         return Ok(());
@@ -548,7 +560,7 @@ pub(crate) fn check_hessian(loss: &dyn LossDefinition, asked: bool) -> Result<()
     Err(input_error(loss, "the diagonal of the Hessian", "was asked for", allowed))
 }
 
-/// Refuses the auxiliary outputs of a loss that has none.
+/// Rejects a request for the auxiliary outputs of a loss without them.
 pub(crate) fn check_auxiliary(loss: &dyn LossDefinition, asked: bool) -> Result<()> {
     if !asked || loss.spec().auxiliary {
         return Ok(());
@@ -557,7 +569,7 @@ pub(crate) fn check_auxiliary(loss: &dyn LossDefinition, asked: bool) -> Result<
     Err(input_error(loss, "auxiliary outputs", "were asked for", allowed))
 }
 
-/// An [`Error::Input`].
+/// Builds an [`Error::Input`].
 pub(crate) fn input_error(
     loss: &dyn LossDefinition,
     name: &str,
@@ -568,13 +580,13 @@ pub(crate) fn input_error(
     Error::Input { operation, name: name.into(), found: found.into(), allowed: allowed.into() }
 }
 
-/// The refusal of targets in lists where an array is wanted.
+/// The error for grouped targets where an array is expected.
 pub(crate) fn no_lists(loss: &dyn LossDefinition, name: &str) -> Error {
     let allowed = "a criterion takes an array [lists, items], padded with numbers below 0; lists are what a model is trained on";
     input_error(loss, name, "are in lists", allowed)
 }
 
-/// The refusal of dense targets.
+/// The error for dense targets where labels are expected.
 fn wants_labels(operation: &str) -> Error {
     Error::Input {
         operation: operation.into(),
@@ -584,12 +596,12 @@ fn wants_labels(operation: &str) -> Error {
     }
 }
 
-/// An [`Error::Shape`].
+/// Builds an [`Error::Shape`].
 pub(crate) fn shape_error(operation: &str, found: String, allowed: &str) -> Error {
     Error::Shape { operation: operation.into(), found, allowed: allowed.into() }
 }
 
-/// The names of all inputs that a loss takes.
+/// The names of all inputs of a loss.
 pub(crate) fn known(loss: &dyn LossDefinition) -> Vec<&'static str> {
     let own: &[&str] = if loss.arguments().is_empty() { &["predictions", "targets"] } else { &[] };
     let arguments = loss.arguments().iter().map(|argument| argument.name);
@@ -597,7 +609,7 @@ pub(crate) fn known(loss: &dyn LossDefinition) -> Vec<&'static str> {
     own.iter().copied().chain(arguments).chain(["weight", "mask"]).chain(optional).collect()
 }
 
-/// Refuses an input that the loss does not know.
+/// Rejects an unknown input.
 pub(crate) fn check_known(loss: &dyn LossDefinition, name: &str) -> Result<()> {
     let known = known(loss);
     if known.contains(&name) {
@@ -606,12 +618,12 @@ pub(crate) fn check_known(loss: &dyn LossDefinition, name: &str) -> Result<()> {
     Err(Error::unknown(&format!("input of {}", loss.name()), name, known))
 }
 
-/// Refuses targets outside what the loss takes. NaN passes: it comes out as NaN.
+/// Rejects targets outside the loss's domain. NaN is accepted and propagates.
 pub(crate) fn check_dense(loss: &dyn LossDefinition, targets: &[f32]) -> Result<()> {
     check_domain(loss, "targets", loss.targets(), targets)
 }
 
-/// Refuses numbers of an input outside what the loss takes. NaN passes: it comes out as NaN.
+/// Rejects numbers of an input outside the given domain. NaN is accepted and propagates.
 pub(crate) fn check_domain(
     loss: &dyn LossDefinition,
     name: &str,
@@ -662,7 +674,7 @@ pub(crate) fn check_domain(
     ))
 }
 
-/// Refuses a class of a row's list that there is not; `keeps` says which rows count at all.
+/// Rejects an invalid class in a row's class list; `keeps` is true for the included rows.
 pub(crate) fn check_class_lists(
     loss: &dyn LossDefinition,
     targets: &[f32],
@@ -672,7 +684,8 @@ pub(crate) fn check_class_lists(
     for (row, list) in targets.chunks_exact(classes).enumerate().filter(|(row, _)| keeps(*row)) {
         let mut listed = list.iter().take_while(|&&class| class != -1.0);
         if let Some(&class) = listed.find(|&&class| class >= classes as f32) {
-            // Far from every class the message shows the number as it is in the file: as an i64 it would be another.
+            // Far from every class, the message shows the number as stored: a conversion to i64
+            // would change it.
             if class.abs() >= 1e9 {
                 let found = format!("name class {} in row {row}", exact(class.into()));
                 return Err(input_error(
@@ -688,9 +701,10 @@ pub(crate) fn check_class_lists(
     Ok(())
 }
 
-/// What `mean` counts in a list: the pairs of items whose targets differ, or 1 if there is an item at all.
+/// The contribution of one list to the divisor of `mean`: the number of item pairs with different
+/// targets, or 1 if the list has an item.
 pub(crate) fn list_units(loss: &dyn LossDefinition, targets: &[f32]) -> usize {
-    // NaN is no padding.
+    // NaN does not count as padding.
     let kept = || targets.iter().copied().filter(|&y| y.is_nan() || y >= 0.0);
     if loss.spec().mean != Mean::OverPairs {
         return usize::from(kept().next().is_some());
@@ -700,7 +714,7 @@ pub(crate) fn list_units(loss: &dyn LossDefinition, targets: &[f32]) -> usize {
     let mut pairs = 0;
     let mut lower = 0;
     for (place, truth) in truths.iter().enumerate() {
-        // As the device compares: nothing is above or below NaN.
+        // As on the device: NaN compares neither above nor below anything.
         if place > 0 && *truth != truths[place - 1] {
             lower = place;
         }
@@ -709,8 +723,8 @@ pub(crate) fn list_units(loss: &dyn LossDefinition, targets: &[f32]) -> usize {
     pairs
 }
 
-/// Where the first number stands that is refused and no NaN. On all cores and without a branch for each number: a search one by
-/// one took five times as long as the loss itself.
+/// The position of the first rejected number that is not NaN. Runs on all cores and without a
+/// branch per number: a sequential search took five times as long as the loss itself.
 fn first_refused(targets: &[f32], refused: impl Fn(f32) -> bool + Sync) -> Option<usize> {
     let is_bad = |y: f32| refused(y) & !y.is_nan();
     let bad = parallel::sum(targets.len(), parallel::PIECE, |range| {
@@ -723,7 +737,7 @@ fn first_refused(targets: &[f32], refused: impl Fn(f32) -> bool + Sync) -> Optio
     if bad == 0.0 { None } else { targets.iter().position(|&y| is_bad(y)) }
 }
 
-/// Refuses a label that is neither a class nor ignored; `keeps` says which rows count at all.
+/// Rejects a label that is neither a class nor ignored; `keeps` is true for the included rows.
 pub(crate) fn check_labels(
     loss: &dyn LossDefinition,
     labels: &[i64],
@@ -731,8 +745,8 @@ pub(crate) fn check_labels(
     keeps: impl Fn(usize) -> bool,
 ) -> Result<()> {
     let classes = loss.classes(columns);
-    // Mostly all of them are classes, which a loop without branches finds out sooner than one that asks for more. A negative label is
-    // a large one without its sign.
+    // Usually all labels are valid, which a branch-free loop confirms fastest. A negative label
+    // cast to unsigned is a large one.
     let others: usize =
         labels.iter().map(|&label| usize::from(label as u64 >= classes as u64)).sum();
     if others == 0 {
@@ -750,7 +764,7 @@ pub(crate) fn check_labels(
     }
 }
 
-/// An [`Error::Label`] that lists what is ignored.
+/// Builds an [`Error::Label`] that lists the ignored labels.
 pub(crate) fn label_error(
     loss: &dyn LossDefinition,
     row: usize,

@@ -1,4 +1,4 @@
-//! Losses as users call them.
+//! Loss functions as called by users.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use crate::templates::definition::LossDefinition;
 #[cfg(doc)]
 use crate::Error;
 
-/// A loss that can be made ready on a device. Every [`LossDefinition`] is one.
+/// A loss function that can be bound to a device. Implemented for every [`LossDefinition`].
 pub trait Loss: LossDefinition {
-    /// The loss made ready on a device, its options checked.
+    /// Checks the options and binds the loss to a device.
     ///
     /// # Errors
     /// [`Error::Option`] for an option outside its domain.

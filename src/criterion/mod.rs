@@ -1,4 +1,5 @@
-//! A loss made ready on a device: checked options, a reduction, and the calls that give value and gradient.
+//! A loss function bound to a device: checked options, a reduction, and the calls that return value
+//! and gradient.
 
 mod call;
 #[allow(clippy::module_inception)] // the file of `Criterion`

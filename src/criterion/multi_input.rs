@@ -1,4 +1,5 @@
-//! One call of a criterion whose loss has several inputs: checked and flat, then run on the host or on the GPU.
+//! One call of a criterion whose loss has several inputs: checked and flattened, then run on the
+//! CPU or on the GPU.
 
 use std::borrow::Cow;
 
@@ -21,21 +22,21 @@ use crate::templates::multi_input::{cpu as multi_input, gpu as kernel};
 use crate::templates::precision::CpuReal;
 use crate::{Error, Result};
 
-/// One call whose inputs fit.
+/// One call with checked inputs.
 pub(super) struct MultiInputCall<'c, 'a> {
     criterion: &'c Criterion,
     frame: SeveralInputs,
     host: Box<dyn MultiInputCpu + 'c>,
     units: Units,
     multi_input: MultiInput<'a, f32>,
-    /// In all digits: the reference's.
+    /// In f64, for the reference device.
     factor: f64,
-    /// What multiplies each value besides its weight; empty for 1 each.
+    /// A factor per value in addition to its weight; empty if all are 1.
     scale: Vec<f64>,
     count: usize,
 }
 
-/// What the arguments are given, the numbers checked.
+/// The arrays bound to the loss's arguments, with checked numbers.
 struct Arguments<'a> {
     arrays: Vec<Array<'a, f32>>,
     integers: Vec<Array<'a, i32>>,
@@ -137,7 +138,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         Ok(MultiInputCall { criterion, frame, host, units, multi_input, factor, scale, count })
     }
 
-    /// Value and gradients on the host, in f32 on all cores or plain in f64.
+    /// Value and gradients on the CPU: in f32 on all cores, or in f64 with plain loops.
     pub fn on_host<R: CpuReal>(&self) -> Result<Evaluation<R>> {
         let call = MultiInput {
             arrays: self.multi_input.arrays.iter().map(of_precision::<R>).collect(),
@@ -206,7 +207,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         self.evaluation(sum, values, gradients)
     }
 
-    /// The weight of each value; empty for none.
+    /// The weight of each value; empty if absent.
     fn weight<R: CpuReal>(&self) -> Cow<'_, [R]> {
         let weight = &self.multi_input.weight;
         if self.scale.is_empty() {
@@ -218,7 +219,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         self.scale.iter().enumerate().map(scaled).collect::<Vec<R>>().into()
     }
 
-    /// Weight and mask as one: the bits of [`MASKED`] where the mask is false.
+    /// Weight and mask combined: the bits of [`MASKED`] where the mask is false.
     fn packed_weights(&self) -> Option<Vec<u32>> {
         let (weight, mask) = (self.weight::<f32>(), &self.multi_input.mask);
         if weight.is_empty() && mask.is_empty() {
@@ -235,7 +236,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         self.criterion.reduction == Reduction::None
     }
 
-    /// The differentiated inputs that were given.
+    /// The inputs that are present and differentiated.
     fn differentiated(&self) -> Vec<&Array<'a, f32>> {
         let names = self.criterion.loss.differentiated();
         self.multi_input.arrays.iter().filter(|array| names.contains(&array.name)).collect()
@@ -281,7 +282,7 @@ fn of_precision<'b, R: CpuReal>(array: &'b Array<'_, f32>) -> Array<'b, R> {
     Array { name: array.name, shape: array.shape.clone(), values: R::from_f32s(&array.values) }
 }
 
-/// An input that was given, of the kind that its role wants.
+/// A present input, after a check that its kind matches its role.
 fn given<'b, 'a>(
     loss: &dyn LossDefinition,
     argument: &Argument,
@@ -308,7 +309,7 @@ fn given<'b, 'a>(
     }
 }
 
-/// How many values in a row each number of a weight or mask belongs to.
+/// Number of consecutive values per entry of a weight or mask.
 pub(super) fn repeats(
     loss: &dyn LossDefinition,
     name: &str,
@@ -342,7 +343,7 @@ where
     }
 }
 
-/// The upstream for all, and for each value where the reduction is `none`.
+/// The upstream gradient as a scalar, and per value if the reduction is `none`.
 fn upstream<'a>(
     criterion: &Criterion,
     inputs: &Inputs<'a>,
@@ -364,7 +365,7 @@ fn upstream<'a>(
     Ok(if each { (1.0, flat(upstream)) } else { (upstream.sum(), Cow::Borrowed(&[])) })
 }
 
-/// Takes what the frame leaves out into the mask, and gives the reduction's factor.
+/// Merges the kernel template's exclusions into the mask and returns the reduction's factor.
 fn reduction_factor(
     criterion: &Criterion,
     multi_input: &mut MultiInput<'_, f32>,
@@ -393,6 +394,6 @@ fn reduction_factor(
             (0..multi_input.units).filter(kept).map(|unit| of(&shares.mean, unit)).sum()
         }
     };
-    // Nothing to average: the values are all 0, and so is their mean.
+    // Nothing to average: all values are 0, so their mean is 0.
     Ok(if divisor == 0.0 { 0.0 } else { 1.0 / divisor })
 }

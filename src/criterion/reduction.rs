@@ -1,30 +1,33 @@
-//! How the values of all elements or rows become one.
+//! Reductions of the values of all elements or rows.
 
 use crate::{Error, Result};
 
-/// How the values of all elements or rows become one.
+/// The reduction of the values of all elements or rows to one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Reduction {
-    /// They stay as they are; the gradient takes an upstream of their shape.
+    /// No reduction; the upstream gradient has the shape of the values.
     None,
     /// Σ
     Sum,
-    /// Σ ÷ number of values; for class labels ÷ Σ of the class weights of the rows kept. As PyTorch.
+    /// Σ ÷ number of values; for class labels ÷ Σ of the class weights of the included rows. As in
+    /// PyTorch.
     #[default]
     Mean,
     /// Σ ÷ number of rows. PyTorch's `batchmean`.
     BatchMean,
     /// Σ ÷ Σ weight. Keras' `mean_with_sample_weight`.
     WeightedMean,
-    /// Σ ÷ a given number: for gradient accumulation and several devices, where the count is global.
+    /// Σ ÷ a given number: for gradient accumulation and multiple devices, where the count is
+    /// global.
     Divisor(f64),
 }
 
 impl Reduction {
-    /// The reduction of a name: `none`, `sum`, `mean`, `batch_mean`, `weighted_mean`, `divisor(8)`.
+    /// The reduction with the given name: `none`, `sum`, `mean`, `batch_mean`, `weighted_mean`,
+    /// `divisor(8)`.
     ///
     /// # Errors
-    /// [`Error::Option`] with the names there are.
+    /// [`Error::Option`] with the list of valid names.
     pub fn named(name: &str) -> Result<Self> {
         let divisor =
             name.strip_prefix("divisor(").and_then(|rest| rest.strip_suffix(')')?.parse().ok());
@@ -45,12 +48,12 @@ impl Reduction {
     }
 }
 
-/// What the value is where nothing is left to average.
+/// The value of an empty reduction.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum OnEmpty {
-    /// 0, and `count` says that it was nothing. As Keras and Liger.
+    /// 0, with a `count` of 0. As in Keras and Liger.
     #[default]
     Zero,
-    /// NaN, as PyTorch.
+    /// NaN, as in PyTorch.
     Nan,
 }

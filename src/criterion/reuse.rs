@@ -1,7 +1,8 @@
-//! Calls that write the gradient into an array of the caller's, which is used again from call to call.
+//! Calls that write the gradient into a caller's array, which can be reused between calls.
 //!
-//! A fresh gradient costs more than most losses: the system hands out its pages one by one, zeroed. On two cores of an AMD EPYC
-//! the squared error of 2²⁴ numbers takes 6 ms into an array that is there, and four times as long with a new one.
+//! A fresh gradient costs more than most losses, because the system maps its pages one by one,
+//! zeroed. On two cores of an AMD EPYC the squared error of 2²⁴ numbers takes 6 ms into an existing
+//! array, and four times as long with a new one.
 
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, ArrayViewMutD, DataMut, Dimension, Zip};
 
@@ -13,30 +14,31 @@ use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
 use crate::runtime::device::Device;
 use crate::templates::definition::Template;
 
-/// What a loss gives besides its gradient, which went into an array of the caller's.
+/// The results of a loss other than its gradient, which was written to a caller's array.
 #[derive(Clone, Debug)]
 pub struct Values {
-    /// Of shape [] when reduced; one for each element or row with [`crate::Reduction::None`].
+    /// Shape [] if reduced; one value per element or row with [`crate::Reduction::None`].
     pub values: ArrayD<f64>,
-    /// How many elements or rows took part: 0 if all were masked or ignored.
+    /// Number of included elements or rows: 0 if all were masked or ignored.
     pub count: usize,
-    /// What was asked for with [`Inputs::auxiliary`].
+    /// The auxiliary outputs, if requested with [`Inputs::auxiliary`].
     pub auxiliaries: Option<Auxiliaries>,
 }
 
 impl Values {
-    /// The reduced value; the sum of the values where they are not reduced.
+    /// The reduced value, or the sum of unreduced values.
     pub fn value(&self) -> f64 {
         self.values.sum()
     }
 }
 
 impl Criterion {
-    /// As [`Criterion::value_and_gradient`], with the gradient written into an array of the predictions' shape that is there.
+    /// As [`Criterion::value_and_gradient`], with the gradient written to an existing array of the
+    /// predictions' shape.
     ///
-    /// All of `gradient` is overwritten, whatever stood in it, with the bits that the other call gives; where the inputs are
-    /// refused it stays as it was. On the CPU nothing of its size is allocated if it lies in memory row-major; any
-    /// other order of axes, and the other devices, cost a copy.
+    /// `gradient` is overwritten completely with the same bits as the allocating call returns. If
+    /// the inputs are rejected it is left unchanged. On the CPU a row-major array needs no
+    /// allocation of its size; any other axis order, and the other devices, cost a copy.
     ///
     /// ```
     /// use gradus::{Device, losses::{Loss, Mse}};
@@ -53,7 +55,8 @@ impl Criterion {
     /// ```
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] if `gradient` has not the predictions' shape; else as [`Criterion::value_and_gradient`].
+    /// [`crate::Error::Shape`] if the shape of `gradient` differs from the predictions'; otherwise
+    /// as [`Criterion::value_and_gradient`].
     pub fn value_and_gradient_into<'a, T, E>(
         &self,
         predictions: impl Into<Targets<'a>>,
@@ -67,11 +70,12 @@ impl Criterion {
         self.evaluate_into(&Inputs::new(predictions, targets), gradient)
     }
 
-    /// As [`Criterion::evaluate`], with the gradient written into an array of the predictions' shape that is there, as
-    /// [`Criterion::value_and_gradient_into`] says.
+    /// As [`Criterion::evaluate`], with the gradient written to an existing array of the
+    /// predictions' shape, as in [`Criterion::value_and_gradient_into`].
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] if `gradient` has not the predictions' shape; else as [`Criterion::value_and_gradient`].
+    /// [`crate::Error::Shape`] if the shape of `gradient` differs from the predictions'; otherwise
+    /// as [`Criterion::value_and_gradient`].
     pub fn evaluate_into<T, E>(
         &self,
         inputs: &Inputs,
@@ -117,7 +121,7 @@ impl Criterion {
     }
 }
 
-/// Elements of two arrays of one shape, each in its own order.
+/// Copies elements between two arrays of one shape, each in its own order.
 fn copy(from: ArrayViewD<'_, f32>, to: ArrayViewMutD<'_, f32>) {
     Zip::from(to).and(from).for_each(|to, &from| *to = from);
 }
@@ -137,13 +141,13 @@ mod tests {
         Array2::from_shape_fn((rows, columns), number)
     }
 
-    /// A number between -2.01 and 2.01 taken to one that a loss takes.
+    /// Maps a number between -2.01 and 2.01 into the given domain.
     fn within(domain: Domain, x: f32) -> f32 {
         match domain {
             Domain::Real | Domain::Exponent | Domain::Logits | Domain::LogDistribution => x,
             Domain::Sign => x.signum(),
             Domain::ZeroOne => f32::from(u8::from(x > 0.0)),
-            // Every fourth item or so is padding.
+            // About every fourth item is padding.
             Domain::Relevance | Domain::Grade => (x + 1.0).round(),
             Domain::ClassList => x.trunc().max(-1.0),
             Domain::Positive => x.abs() + 0.5,
@@ -161,9 +165,9 @@ mod tests {
             for entry in crate::losses::CATALOGUE {
                 let loss = crate::losses::from_name(entry.name, &serde_json::Value::Null).unwrap();
                 if !loss.arguments().is_empty() {
-                    continue; // of several inputs: it has several gradients
+                    continue; // a loss with several inputs has several gradients
                 }
-                // More than one piece of work of the threads.
+                // More than one thread's piece of work.
                 let predictions = numbers(300, 70, 1).mapv(|x| within(loss.predictions(), x));
                 let targets = numbers(300, 70, 2).mapv(|x| within(loss.targets(), x));
                 let criterion = Criterion::from_boxed(loss, &device).unwrap();
@@ -196,7 +200,7 @@ mod tests {
         let mut columns_first = Array::zeros((5, 7).f());
         criterion.value_and_gradient_into(&predictions, &targets, &mut columns_first).unwrap();
         assert_eq!(columns_first.into_dyn(), fresh);
-        // Every second column of a wider array; the others stay.
+        // Every second column of a wider array; the other columns stay unchanged.
         let mut wide = Array3::<f32>::from_elem((5, 7, 2), 9.0);
         let mut part: ArrayViewMut2<f32> = wide.index_axis_mut(ndarray::Axis(2), 0);
         criterion.value_and_gradient_into(&predictions, &targets, &mut part).unwrap();
@@ -213,7 +217,7 @@ mod tests {
             .unwrap_err();
         let text = "mse: gradient is [3] but predictions are [2]; gradient must be [2] too";
         assert!(matches!(error, Error::Shape { .. }) && error.to_string() == text, "{error}");
-        // As many elements are not enough.
+        // An equal number of elements is not enough.
         let mut row = array![[7.0_f32, 7.0]];
         assert!(
             criterion

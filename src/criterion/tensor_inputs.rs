@@ -1,4 +1,4 @@
-//! What is handed to a loss of tensors that live on its device.
+//! The inputs of a loss as tensors on its device.
 
 use crate::criterion::inputs::{check_known, input_error, shape_error};
 use crate::runtime::device::Device;
@@ -6,10 +6,12 @@ use crate::runtime::tensor::Tensor;
 use crate::templates::definition::{LossDefinition, OneInput, Template};
 use crate::{Error, Result};
 
-/// The inputs of a loss as tensors on its device, borrowed: the counterpart of [`crate::Inputs`]. What is not set is absent.
+/// The inputs of a loss as tensors on its device, borrowed: the counterpart of [`crate::Inputs`].
+/// All inputs except the first are optional.
 ///
-/// Numbers are tensors of f32 ([`Tensor::from_array`]); labels, lists of classes, the lengths of sequences
-/// ([`Tensor::from_labels`], [`Tensor::from_integers`]) and masks ([`Tensor::from_mask`]) are tensors of whole numbers.
+/// Numbers are tensors of f32 ([`Tensor::from_array`]). Labels, class lists, sequence lengths
+/// ([`Tensor::from_labels`], [`Tensor::from_integers`]) and masks ([`Tensor::from_mask`]) are
+/// tensors of integers.
 ///
 /// ```
 /// use gradus::{Device, Tensor, TensorInputs, losses::{CrossEntropy, Loss}};
@@ -36,16 +38,16 @@ pub struct TensorInputs<'a> {
     pub(super) upstream: Option<Upstream<'a>>,
     pub(super) auxiliary: bool,
     pub(super) hessian: bool,
-    /// The gradient goes over the predictions.
+    /// The gradient is written over the predictions.
     pub(super) in_place: bool,
 }
 
-/// dL/d(value): a number, or a tensor of the value's shape.
+/// The upstream gradient dL/d(value): a number, or a tensor of the value's shape.
 #[derive(Clone, Copy, Debug)]
 pub enum Upstream<'a> {
-    /// One number for a reduced value.
+    /// One number, for a reduced value.
     Number(f32),
-    /// Of shape [] for a reduced value, else one for each value.
+    /// Shape [] for a reduced value, otherwise one number per value.
     Tensor(&'a Tensor),
 }
 
@@ -67,7 +69,8 @@ impl<'a> TensorInputs<'a> {
         TensorInputs::named("predictions", predictions).input("targets", targets)
     }
 
-    /// The first input of a loss by its name; [`TensorInputs::input`] adds the others. `gradus losses NAME` lists them.
+    /// The first input of a loss, by name; [`TensorInputs::input`] adds the others.
+    /// `gradus losses NAME` lists them.
     pub fn named(name: &'a str, tensor: &'a Tensor) -> Self {
         TensorInputs {
             tensors: vec![(name, tensor)],
@@ -81,78 +84,82 @@ impl<'a> TensorInputs<'a> {
         }
     }
 
-    /// Another input by its name; one of the same name is replaced.
+    /// Adds an input by name. Replaces an input of the same name.
     pub fn input(mut self, name: &'a str, tensor: &'a Tensor) -> Self {
         self.tensors.retain(|(given, _)| *given != name);
         self.tensors.push((name, tensor));
         self
     }
 
-    /// Multiplies value and gradient: of the predictions' shape (pointwise losses), or one for each row.
+    /// Multiplies value and gradient. Shape: that of the predictions (pointwise losses), or one
+    /// number per row.
     pub fn weight(mut self, weight: &'a Tensor) -> Self {
         self.weight = Some(weight);
         self
     }
 
-    /// 0 (false) takes an element or a row out, whatever stands there. Shapes as [`TensorInputs::weight`].
+    /// 0 (false) excludes an element or a row, whatever it holds. Shapes as for
+    /// [`TensorInputs::weight`].
     pub fn mask(mut self, mask: &'a Tensor) -> Self {
         self.mask = Some(mask);
         self
     }
 
-    /// One weight for each class, `[classes]`.
+    /// One weight per class, `[classes]`.
     pub fn class_weight(self, weight: &'a Tensor) -> Self {
         self.input("class_weight", weight)
     }
 
-    /// 0 (false) takes a class out of the softmax: `[classes]`, or of the predictions' shape.
+    /// 0 (false) excludes a class from the softmax. Shape: `[classes]`, or that of the predictions.
     pub fn class_mask(mut self, mask: &'a Tensor) -> Self {
         self.class_mask = Some(mask);
         self
     }
 
-    /// The weight of the positive side of each column, `[columns]`.
+    /// The weight of positive examples per column, `[columns]`.
     pub fn pos_weight(self, weight: &'a Tensor) -> Self {
         self.input("pos_weight", weight)
     }
 
-    /// dL/d(value), which the gradients are multiplied by: a number or a tensor of shape [], and with
-    /// [`crate::Reduction::None`] a tensor of the values' shape. A number costs nothing; a tensor of shape [] costs a pass over the
-    /// gradients, one rounding more, and what is 0 there keeps its sign.
+    /// The upstream gradient dL/d(value), which multiplies the gradients: a number or a tensor of
+    /// shape [], and with [`crate::Reduction::None`] a tensor of the values' shape. A number is
+    /// free. A tensor of shape [] costs a pass over the gradients and one more rounding; zeros
+    /// there keep their sign.
     pub fn upstream(mut self, upstream: impl Into<Upstream<'a>>) -> Self {
         self.upstream = Some(upstream.into());
         self
     }
 
-    /// Asks for what a class-axis loss can hand back besides: [`crate::DeviceEvaluation::auxiliaries`].
+    /// Requests the auxiliary outputs of a class-axis loss:
+    /// [`crate::DeviceEvaluation::auxiliaries`].
     pub fn auxiliary(mut self) -> Self {
         self.auxiliary = true;
         self
     }
 
-    /// Asks for the diagonal of the Hessian besides, as [`crate::Inputs::hessian`].
+    /// Requests the hessian diagonal, as [`crate::Inputs::hessian`].
     pub fn hessian(mut self) -> Self {
         self.hessian = true;
         self
     }
 
-    /// The gradient goes over the predictions.
+    /// Writes the gradient over the predictions.
     pub(super) fn in_place(mut self) -> Self {
         self.in_place = true;
         self
     }
 
-    /// An input by its name.
+    /// The input with the given name.
     pub(super) fn get(&self, name: &str) -> Option<&'a Tensor> {
         self.tensors.iter().find(|(given, _)| *given == name).map(|(_, tensor)| *tensor)
     }
 
-    /// The inputs by name, without those that have a place of their own.
+    /// The inputs by name, without those stored in fields of their own.
     pub(super) fn tensors(&self) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
         self.tensors.iter().copied()
     }
 
-    /// All that was given, by name.
+    /// All given inputs, by name.
     pub(super) fn given(&self) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
         let upstream = match self.upstream {
             Some(Upstream::Tensor(tensor)) => Some(tensor),
@@ -170,8 +177,8 @@ impl<'a> TensorInputs<'a> {
             .chain(others.into_iter().filter_map(|(name, tensor)| Some((name, tensor?))))
     }
 
-    /// Whether the loss knows each input, whether each lives on the device and holds what it must: all but `labels` hold
-    /// floats, masks whole numbers.
+    /// Checks that the loss knows each input, that each is on the device and that each has the
+    /// right element type: floats for all but `labels`, integers for masks.
     pub(super) fn check(
         &self,
         loss: &dyn LossDefinition,
@@ -211,7 +218,8 @@ impl<'a> TensorInputs<'a> {
         self.check_halves(loss)
     }
 
-    /// Whether tensors of f16 are predictions and, unless those are labels, their targets, in a frame that has them.
+    /// Checks that f16 tensors are used only for predictions and dense targets, both together, and
+    /// in a kernel template that supports them.
     fn check_halves(&self, loss: &dyn LossDefinition) -> Result<()> {
         let is_half = |name: &str| self.get(name).map(Tensor::is_half);
         if let Some((name, _)) = self
@@ -255,7 +263,8 @@ impl<'a> TensorInputs<'a> {
         }
     }
 
-    /// The upstream as a number for all and a tensor, which is of the values' shape where each value has its own.
+    /// The upstream gradient as a scalar, and as a tensor, which has the values' shape if the
+    /// values are not reduced.
     pub(super) fn upstreams(
         &self,
         loss: &dyn LossDefinition,
@@ -276,7 +285,7 @@ impl<'a> TensorInputs<'a> {
         Err(shape_error(loss.name(), format!("upstream is {found:?}"), &allowed))
     }
 
-    /// An input that must be there.
+    /// A required input.
     pub(super) fn required(&self, loss: &dyn LossDefinition, name: &str) -> Result<&'a Tensor> {
         self.get(name).ok_or_else(|| missing(loss, name))
     }

@@ -1,4 +1,4 @@
-//! What a file of data is read as, and with which options.
+//! Read options of a data file, and its content.
 
 use std::path::PathBuf;
 

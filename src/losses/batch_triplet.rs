@@ -9,11 +9,11 @@ use crate::templates::similarity::{Candidates, SimilarityRows};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mining {
-    /// For each row its farthest positive and its nearest negative.
+    /// The farthest positive and the nearest negative of each row.
     #[default]
     BatchHard,
-    /// For each row and positive the nearest negative farther than the positive, or the farthest
-    /// negative if none is.
+    /// For each row and positive, the nearest negative farther than the positive; otherwise the
+    /// farthest negative.
     SemiHard,
 }
 
@@ -23,11 +23,11 @@ options! {
     ///
     /// Σ [d_ip − d_in + m]₊ over the pairs (p, n) mined for row i, d_ij = ‖x̂_i − x̂_j‖ = √(2 − 2
     /// x̂_i·x̂_j) of the L2-normalised embeddings. `batch_hard`: one pair, the farthest p and the
-    /// nearest n; `semi_hard`: a pair for each p, whose n is the nearest one farther than p, or the
-    /// farthest of all if none is. The first of equal distances is taken. `mean` divides by the
-    /// number of pairs, including those of value 0; a row without a positive or without a negative
-    /// is skipped. The derivative is that of the chosen pairs, 0 where a sum or a distance is 0.
-    /// Two embeddings that differ only in the last digits of f32 have distance √10⁻⁷ or 0.
+    /// nearest n; `semi_hard`: a pair for each p, whose n is the nearest one farther than p,
+    /// otherwise the farthest of all. Ties resolve to the first. `mean` divides by the number of
+    /// pairs, including those of value 0; a row without a positive or without a negative is
+    /// skipped. The derivative is that of the chosen pairs, 0 where a sum or a distance is 0. Two
+    /// embeddings that differ only in the last digits of f32 have distance √10⁻⁷ or 0.
     /// `predictions` are [rows, columns], `targets` labels `[rows]`.
     ///
     /// A masked row has no value of its own but remains a candidate for all other rows and receives
@@ -89,7 +89,7 @@ impl LossDefinition for BatchTriplet {
     }
 }
 
-/// Column of the first lowest score of a row among the candidates.
+/// Column of the lowest score of a row among the candidates; ties resolve to the first.
 fn lowest<R: Real>(scores: &[R], counts: impl Fn(usize) -> bool) -> Option<usize> {
     let mut found: Option<usize> = None;
     for (column, &score) in scores.iter().enumerate() {
@@ -100,7 +100,7 @@ fn lowest<R: Real>(scores: &[R], counts: impl Fn(usize) -> bool) -> Option<usize
     found
 }
 
-/// Like [`lowest`], for the highest score.
+/// As [`lowest`], for the highest score.
 fn highest<R: Real>(scores: &[R], counts: impl Fn(usize) -> bool) -> Option<usize> {
     let mut found: Option<usize> = None;
     for (column, &score) in scores.iter().enumerate() {
@@ -115,7 +115,7 @@ fn distance<R: Real>(score: R) -> R {
     (R::new(2.0) - R::new(2.0) * score).max(R::ZERO).sqrt()
 }
 
-/// Derivative of the distance by the score.
+/// Derivative of the distance with respect to the score.
 fn derivative<R: Real>(score: R) -> R {
     let distance = distance(score);
     if distance > R::ZERO { -distance.recip() } else { R::ZERO }

@@ -5,7 +5,7 @@ use crate::losses::prelude::*;
 options! {
     /// Binary cross-entropy of a logit x against a probability y, overflow-free.
     ///
-    /// p y ln(1 + e^−x) + (1 − y) ln(1 + e^x), p the input `pos_weight` (one for each column, the
+    /// p y ln(1 + e^−x) + (1 − y) ln(1 + e^x), p the input `pos_weight` (one per column, the
     /// last axis; default 1). Derivative (1 − y)σ(x) − p y σ(−x), accurate in both tails.
     /// Predictions and targets have the same shape, targets are from 0 to 1. `label_smoothing` s
     /// replaces y by (1 − s)y + s/2.

@@ -6,10 +6,10 @@ options! {
     /// Circle loss: similarities within a label should exceed those between labels, each weighted
     /// by its distance from its optimum.
     ///
-    /// ln(1 + Σ_(n∈N_i) e^(γ αₙ (sₙ − m)) Σ_(p∈P_i) e^(−γ αₚ (sₚ − 1 + m))), αₙ = [sₙ + m]₊,
-    /// αₚ = [1 + m − sₚ]₊, s_ij = x̂_i·x̂_j. α is a constant in the derivative, as in the paper and
-    /// in pytorch-metric-learning, unless `detach` is false, as in Keras. A row without a positive
-    /// or without a negative is left out of value, gradient and mean. `predictions` are [rows,
+    /// ln(1 + Σ_(n∈N_i) e^(γ αₙ (sₙ − m)) Σ_(p∈P_i) e^(−γ αₚ (sₚ − 1 + m))), αₙ = [sₙ + m]₊, αₚ =
+    /// [1 + m − sₚ]₊, s_ij = x̂_i·x̂_j. α is a constant in the derivative, as in the paper and in
+    /// pytorch-metric-learning, unless `detach` is false, as in Keras. A row without a positive or
+    /// without a negative is excluded from value, gradient and mean. `predictions` are [rows,
     /// columns], `targets` labels `[rows]`; the values are `[rows]`.
     ///
     /// The embeddings are first L2-normalised (with a norm of at least 10⁻¹²). A masked row has no

@@ -138,7 +138,7 @@ impl Sequence for Ctc {
             Some(last) => {
                 last[states.saturating_sub(2)..].iter().fold(R::NEG_INFINITY, |sum, &x| add(sum, x))
             }
-            // Without rows there is only the empty alignment.
+            // Without rows the empty alignment is the only one.
             None => R::select(item.labels.is_empty(), R::ZERO, R::NEG_INFINITY),
         };
         let infeasible = total == R::NEG_INFINITY;
@@ -146,7 +146,8 @@ impl Sequence for Ctc {
             let places = t * states..(t + 1) * states;
             let ways: Vec<R> =
                 places.map(|place| (forward[place] + backward[place] - total).exp()).collect();
-            // They sum to 1 up to the roundings of logarithms in the hundreds, which they share.
+            // They sum to 1 up to the roundings of logarithms in the hundreds, which are common to
+            // all.
             let whole: R = ways.iter().copied().sum();
             let logs = &lattice.log_probabilities[t * item.classes..];
             row.iter_mut().zip(logs).for_each(|(slot, &log)| *slot = log.exp());
@@ -154,8 +155,8 @@ impl Sequence for Ctc {
             for (s, &way) in ways.iter().enumerate() {
                 row[lattice.label(s)] -= way / whole;
             }
-            // If both probabilities of a class are near 1 their difference cancels; but the
-            // differences of a row sum to 0.
+            // If the softmax and the alignment probability of a class are both near 1 their
+            // difference cancels; but the differences of a row sum to 0.
             if let Some(class) = likeliest {
                 row[class] = R::ZERO;
                 row[class] = -row.iter().copied().sum::<R>();
@@ -178,7 +179,7 @@ struct Lattice<'a, R> {
     /// Subtracted from the log-probabilities of each row to keep them small: the largest among
     /// those of the labels. Rounding at −1000 would be an error of 1e-4 in every probability.
     largest: Vec<R>,
-    /// Its sum.
+    /// The sum of `largest`.
     taken: R,
 }
 
@@ -216,7 +217,7 @@ impl<'a, R: Real> Lattice<'a, R> {
         if state.is_multiple_of(2) { self.blank } else { self.labels[state / 2] as usize }
     }
 
-    /// True if an alignment may enter a state from two states before: over a blank, between two
+    /// True if an alignment may enter a state from two states before: over a blank between two
     /// different labels.
     fn skips(&self, state: usize) -> bool {
         state % 2 == 1 && state >= 2 && self.label(state) != self.label(state - 2)

@@ -1,4 +1,4 @@
-//! A user's own loss: ten lines of WGSL and a closure, made while the program runs.
+//! User-defined losses: WGSL text and a CPU closure, created at runtime.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const STRUCT: &str = "struct Loss { value: f32, derivative: f32 }\n";
 const FRAME: &str =
     "struct Loss { value: f32, derivative: f32 }\nfn called() -> Loss { return loss(0.0, 0.0); }\n";
 
-/// A pointwise loss of the user's own; made by [`super::custom`].
+/// A user-defined pointwise loss; created by [`super::custom`].
 #[derive(Clone)]
 pub struct Custom {
     entry: &'static Entry<dyn LossDefinition>,
@@ -32,7 +32,7 @@ pub struct Custom {
 }
 
 impl Custom {
-    /// Compiles the text; [`super::custom`] says what it must hold.
+    /// Compiles the text; see [`super::custom`] for its required contents.
     pub(super) fn new(
         name: &str,
         text: &str,
@@ -40,7 +40,8 @@ impl Custom {
     ) -> Result<Self> {
         let name: &'static str = Box::leak(name.to_string().into_boxed_str());
         let shader = File::new(name, Box::leak(text.to_string().into_boxed_str()));
-        // What the frame has, and a call: a text that does not fit is refused here and not at the first use.
+        // The template's declarations and a call: an invalid text fails here instead of at the
+        // first use.
         wgsl::check_own(shader, &[NUMBERS], STRUCT)?;
         wgsl::validate(name, FRAME, &[NUMBERS, shader])?;
         let entry: Entry<dyn LossDefinition> = Entry {
@@ -67,13 +68,15 @@ impl Custom {
         })
     }
 
-    /// What the predictions are (default [`Domain::Real`]): what [`crate::testing::check`] draws.
+    /// Sets the domain of the predictions (default [`Domain::Real`]), from which
+    /// [`crate::testing::check`] draws.
     pub fn predictions(mut self, domain: Domain) -> Self {
         self.predictions = domain;
         self
     }
 
-    /// What the targets are (default [`Domain::Real`]): others are refused where the host sees them, and the checks draw these.
+    /// Sets the domain of the targets (default [`Domain::Real`]), from which the checks draw.
+    /// Targets outside it are rejected if they are arrays in host memory.
     pub fn targets(mut self, domain: Domain) -> Self {
         self.targets = domain;
         self
@@ -167,7 +170,7 @@ mod tests {
             "fn loss(prediction: f32, truth: f32) -> Loss {\n return Loss(nothing, 0.0);\n}",
         );
         assert!(message.starts_with("the WGSL of `broken`, line 2: "), "{message}");
-        // What the text lacks shows in the call of it.
+        // A missing function or parameter is reported at the call.
         for lacking in
             ["fn other() {}", "fn loss(prediction: f32) -> Loss { return Loss(0.0, 0.0); }"]
         {

@@ -161,9 +161,10 @@ impl LossDefinition for Dpo {
     }
 }
 
-/// σ′(x) − σ′(y) from x, y and their difference and sum, because the direct form cancels where |x|
-/// is near |y|: with e = e^−|x| and f = e^−|y| it is ∓ max(e, f)
-/// (1 − e^−|x − y|)(1 − e^−|x + y|)/((1 + e)²(1 + f)²), − where |x| is the larger.
+/// σ′(x) − σ′(y) from x, y and their difference and sum, because the direct form cancels if |x| is
+/// near |y|. With e = e^−|x| and f = e^−|y| it is
+/// ∓ max(e, f) (1 − e^−|x − y|)(1 − e^−|x + y|)/((1 + e)²(1 + f)²), with the sign − if |x| is the
+/// larger.
 fn difference_of_derivatives<R: Real>(x: R, y: R, apart: R, sum: R) -> R {
     let (near, far) = (Real::min(x.abs(), y.abs()), Real::max(x.abs(), y.abs()));
     let (e, f) = ((-near).exp(), (-far).exp());

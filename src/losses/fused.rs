@@ -1,4 +1,5 @@
-//! What the losses fused with the linear layer before them share: the struct, the inputs, and the loss of an answer's tokens.
+//! Shared parts of the losses fused with the preceding linear layer: the struct, the inputs, and
+//! the token loss of completions.
 
 use std::sync::LazyLock;
 
@@ -10,8 +11,9 @@ use crate::templates::definition::{LossDefinition, SeveralInputs, Spec};
 use crate::templates::linear::cpu::LinearTemplate;
 use crate::{Error, Result};
 
-/// A loss of the outputs of a linear layer (`pub struct LinearJsd of Jsd;`) or of the log-probabilities of answers under it
-/// (`of Dpo { average_log_prob: bool = false }`), and the inputs that it takes. All else is the loss's own.
+/// Defines a loss of the outputs of a linear layer (`pub struct LinearJsd of Jsd;`) or of the
+/// log-probabilities of completions under it (`of Dpo { average_log_prob: bool = false }`), with
+/// its inputs. Everything else comes from the inner loss.
 macro_rules! fused {
     (
         $(#[$meta:meta])*
@@ -45,7 +47,7 @@ macro_rules! fused {
                 Self { inner, $($average: $default)? }
             }
 
-            $(/// Whether an answer's log-probability is the mean over its tokens, not the sum.
+            $(/// If set, a completion's log-probability is the mean over its tokens instead of the sum.
             #[doc = concat!("\n\nDefault `", stringify!($default), "`.")]
             #[must_use]
             pub fn $average(mut self, $average: bool) -> Self {
@@ -119,7 +121,7 @@ pub(super) fn completions<'a>(
     }
 }
 
-/// What the loss behind a linear layer refuses, as the fused loss's own refusal.
+/// Converts an error of the inner loss into one with the fused loss's name.
 pub(super) fn in_the_name_of(fused: &Entry<dyn LossDefinition>, checked: Result<()>) -> Result<()> {
     checked.map_err(|error| match error {
         Error::Option { name, found, allowed, .. } => {
@@ -191,7 +193,7 @@ const AVERAGE_LOG_PROB: OptionDoc = OptionDoc {
     meaning: "whether an answer's log-probability is the mean over its tokens, not the sum",
 };
 
-/// The options of the loss inside and the one that all have.
+/// The options of the inner loss, followed by the common option.
 pub(super) const fn with_average<const N: usize>(inner: &[OptionDoc]) -> [OptionDoc; N] {
     let mut all = [AVERAGE_LOG_PROB; N];
     let mut i = 0;

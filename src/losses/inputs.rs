@@ -1,11 +1,11 @@
-//! What the inputs of a loss are: names, roles, and what their numbers may be.
+//! The inputs of losses: names, roles, and domains.
 
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::real::Real;
 use crate::templates::argument::{Argument, Domain, Input, Role};
 
-/// The row-wise kernel holds this many ignored labels in its uniform.
+/// Maximum number of ignored labels, which the row-wise kernel stores in its uniform.
 pub(super) const MOST_IGNORED: usize = 16;
 
 pub(super) const CLASS_WEIGHT: Input =
@@ -15,7 +15,7 @@ pub(super) const POS_WEIGHT: Input =
 pub(super) const CLASS_MASK: Input =
     Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 
-/// The inputs of the losses of one matrix of embeddings, each row of a label.
+/// The inputs of losses over one matrix of embeddings with a label per row.
 pub(super) const LABELLED_EMBEDDINGS: &[Argument] = &[
     Argument {
         name: "predictions",
@@ -31,14 +31,14 @@ pub(super) const LABELLED_EMBEDDINGS: &[Argument] = &[
     },
 ];
 
-/// How the targets of a two-class loss are written. Said by the caller, never guessed from the data.
+/// Encoding of the targets of a two-class loss. Set by the caller, never inferred from the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Labels {
     /// −1 and +1.
     #[default]
     Sign,
-    /// 0 and 1, taken to −1 and +1.
+    /// 0 and 1, mapped to −1 and +1.
     ZeroOne,
 }
 
@@ -53,7 +53,8 @@ impl Labels {
 
     #[inline(always)]
     pub(super) fn signed<R: Real>(self, truth: R) -> R {
-        // As numbers, not as a branch: with one in it the loop over the elements is not vectorised (16.6 against 6 ms for 2²⁴).
+        // Arithmetic instead of a branch, which would prevent vectorisation of the loop over
+        // elements (16.6 against 6 ms for 2²⁴).
         let (derivative, offset) = if self == Labels::ZeroOne { (2.0, 1.0) } else { (1.0, 0.0) };
         R::new(derivative) * truth - R::new(offset)
     }

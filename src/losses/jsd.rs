@@ -12,7 +12,7 @@ options! {
     /// β = 0 is KL(P‖Q) with derivative −P, β = 1 KL(Q‖P) with Q(ln(Q/P) + 1), as in Liger (the
     /// limits of the formula would be 0). Both are [rows, classes]; the input `class_weight`
     /// weights the terms of the classes. `mean` and `batch_mean` divide by the number of rows.
-    /// Where one of the two has probability 0, the class contributes the other's term with ln 1/β
+    /// If one of the two has probability 0, the class contributes the other's term with ln 1/β
     /// or ln 1/(1 − β).
     ///
     /// Liger `LigerJSD`. Source: J. Lin, Divergence measures based on the Shannon entropy, 1991.

@@ -16,12 +16,13 @@ fused! {
     /// to 0.
     ///
     /// The log-probability of a completion is the sum over its tokens (the mean with
-    /// `average_log_prob` true), 0 for a completion without tokens. One value for each pair;
+    /// `average_log_prob` true), 0 for a completion without tokens. One value per pair;
     /// gradients for predictions, weights and bias. Only the logits of one chunk of tokens, at most
     /// 32 MiB, are held at a time; they are computed twice. All other options are those of [`Dpo`].
     ///
     /// Liger `LigerFusedLinearDPOLoss`, whose `compute_nll_loss` adds the negative log-likelihood
-    /// of the chosen completions: for that add [`crate::losses::LinearCrossEntropy`] of them.
+    /// of the chosen completions; the equivalent is to add their
+    /// [`crate::losses::LinearCrossEntropy`].
     /// Sources: R. Rafailov et al., Direct preference optimization: your language model is secretly
     /// a reward model, 2023; P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM
     /// training, 2024 (chunks of rows).

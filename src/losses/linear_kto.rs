@@ -16,7 +16,7 @@ fused! {
     /// (optional).
     ///
     /// The log-probability of a completion is the sum over its tokens (the mean with
-    /// `average_log_prob` true), 0 for a completion without tokens. One value for each completion;
+    /// `average_log_prob` true), 0 for a completion without tokens. One value per completion;
     /// gradients for predictions, weights and bias. Only the logits of one chunk of tokens, at most
     /// 32 MiB, are held at a time; they are computed twice. All other options are those of [`Kto`].
     ///

@@ -15,14 +15,13 @@ fused! {
     ///
     /// The log-probability of a completion is the mean over its tokens (the sum with
     /// `average_log_prob` false); that of a completion without tokens is 0, with infinite odds: its
-    /// pair is skipped like a masked one. One value for each pair; gradients for predictions,
+    /// pair is skipped like a masked one. One value per pair; gradients for predictions,
     /// weights and bias. Only the logits of one chunk of tokens, at most 32 MiB, are held at a
     /// time; they are computed twice. All other options are those of [`Orpo`]: its likelihood is
     /// the mean over the tokens of each chosen completion.
     ///
     /// Liger `LigerFusedLinearORPOLoss`, whose likelihood is a mean over the tokens of all chosen
-    /// completions: for that omit it with `nll` 0 and add [`crate::losses::LinearCrossEntropy`] of
-    /// them.
+    /// completions; the equivalent is `nll` 0 plus [`crate::losses::LinearCrossEntropy`] of them.
     /// Sources: J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without
     /// reference model, 2024; P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM
     /// training, 2024 (chunks of rows).

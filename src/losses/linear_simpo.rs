@@ -14,13 +14,14 @@ fused! {
     /// for an ignored token (prompt, padding).
     ///
     /// The log-probability of a completion is the mean over its tokens (the sum with
-    /// `average_log_prob` false), 0 for a completion without tokens. One value for each pair;
+    /// `average_log_prob` false), 0 for a completion without tokens. One value per pair;
     /// gradients for predictions, weights and bias. Only the logits of one chunk of tokens, at most
     /// 32 MiB, are held at a time; they are computed twice. All other options are those of
     /// [`Simpo`].
     ///
     /// Liger `LigerFusedLinearSimPOLoss`, whose `compute_nll_loss` adds the negative log-likelihood
-    /// of the chosen completions: for that add [`crate::losses::LinearCrossEntropy`] of them.
+    /// of the chosen completions; the equivalent is to add their
+    /// [`crate::losses::LinearCrossEntropy`].
     /// Sources: Y. Meng, M. Xia and D. Chen, SimPO: simple preference optimization with a
     /// reference-free reward, 2024; P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM
     /// training, 2024 (chunks of rows).

@@ -1,11 +1,12 @@
-//! The losses: one file each, with the stem of its shader, and one line in the list below.
+//! Loss functions: one file each, with the stem of its shader, and one line in the list below.
 //!
-//! A loss says what it is (its [`Entry`]), what its options become in the shader ([`LossDefinition::constants`]) and how one
-//! element or one row is computed, once in WGSL and once here. Reductions, weights, masks, loops and chunks belong
-//! to the frames (`shaders/templates`, `src/templates`), the checks of what is handed in to [`crate::Criterion`].
+//! A loss file defines the [`Entry`] of the loss, the mapping of its options to shader constants
+//! ([`LossDefinition::constants`]) and the computation of one element or one row, once in WGSL and
+//! once in Rust. Reductions, weights, masks, loops and chunks belong to the kernel templates
+//! (`shaders/templates`, `src/templates`), input validation to [`crate::Criterion`].
 //!
-//! To add one: a shader in `shaders/losses`, a file here, a line in the list. The tests, `gradus losses`, `check`,
-//! `eval` and `bench` take it from there.
+//! A new loss needs a shader in `shaders/losses`, a file here and a line in the list. The tests,
+//! `gradus losses`, `check`, `eval` and `bench` read the list.
 
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use crate::catalogue::{Entry, catalogue};
 use crate::{Error, Result, catalogue};
 
 catalogue! {
-    /// Every loss there is.
+    /// Every loss, by name.
     pub static CATALOGUE: dyn LossDefinition =
         mse::Mse,
         mae::Mae,
@@ -131,10 +132,12 @@ pub use inputs::Labels;
 pub(crate) use outputs::check_outputs;
 pub(crate) use trainable::check_trainable;
 
-/// The loss of a name with options as a JSON object; options left out take their defaults.
+/// The loss with the given name, with options from a JSON object; missing options take their
+/// defaults.
 ///
 /// # Errors
-/// [`Error::Unknown`] for a name or an option that there is not, [`Error::Option`] for a value outside its domain.
+/// [`Error::Unknown`] for an unknown name or option, [`Error::Option`] for a value outside its
+/// domain.
 ///
 /// ```
 /// let loss = gradus::losses::from_name("huber", &serde_json::json!({ "delta": 0.5 }))?;
@@ -147,24 +150,27 @@ pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn LossDefinition>>
     Ok(loss)
 }
 
-/// The entry of a name.
+/// The entry with the given name.
 ///
 /// # Errors
-/// [`Error::Unknown`] with the names there are.
+/// [`Error::Unknown`] with the list of valid names.
 pub fn entry(name: &str) -> Result<&'static Entry<dyn LossDefinition>> {
     catalogue::find("loss", CATALOGUE, name)
 }
 
-/// A pointwise loss of your own: one WGSL function and its CPU implementation as a closure over f64.
+/// A user-defined pointwise loss: one WGSL function and its CPU implementation as a closure over
+/// f64.
 ///
-/// `text` holds `fn loss(prediction: f32, truth: f32) -> Loss`, which returns `Loss(value, derivative)`, and whatever functions and
-/// constants that needs; the functions of `shaders/lib/numbers.wgsl` (`softplus`, `ln_positive`, `is_nan`, …) are there. The closure computes
-/// the same on the devices `cpu` and `reference`. Reductions, weights, masks, NaN and chunks are the frame's, as for every
-/// loss of the catalogue; so are models, which can be trained with it. The text is compiled with wgpu's bounds and loop
-/// checks, always.
+/// `text` defines `fn loss(prediction: f32, truth: f32) -> Loss`, which returns
+/// `Loss(value, derivative)`, with any helper functions and constants. It may call the functions of
+/// `shaders/lib/numbers.wgsl` (`softplus`, `ln_positive`, `is_nan`, …). The closure computes the
+/// same on the devices `cpu` and `reference`. Reductions, weights, masks, NaN handling and chunks
+/// are provided by the kernel template, as for every loss in the catalogue. Models can be trained
+/// with the loss. The text is always compiled with wgpu's bounds and loop checks.
 ///
-/// [`crate::testing::check`] judges it as the catalogue is value: the derivative by central differences of the closure, the
-/// shader by the closure. Text and name stay in memory until the program ends, so make a loss once and clone it.
+/// [`crate::testing::check`] tests it like a catalogue loss: the derivative against central
+/// differences of the closure, the shader against the closure. Text and name stay in memory until
+/// the program ends, so create a loss once and clone it.
 ///
 /// ```
 /// use gradus::{Device, losses::{self, Loss}, testing};
@@ -183,8 +189,8 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn LossDefinition>> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Option`] for a name that the catalogue has; [`Error::Wgsl`] for a text that is no WGSL, with its
-/// line, or lacks the function, or holds entry points, bindings or private arrays of more than 16 KiB.
+/// [`Error::Option`] for a name in the catalogue. [`Error::Wgsl`] with the line for invalid WGSL, a
+/// missing function, entry points, bindings, or private arrays of more than 16 KiB.
 pub fn custom(
     name: &str,
     text: &str,

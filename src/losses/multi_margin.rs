@@ -80,8 +80,8 @@ impl Rowwise for MultiMargin {
 }
 
 impl MultiMargin {
-    /// `power` gives z^p and its derivative for z ≥ 0; a compile-time constant so that the loop is
-    /// vectorised.
+    /// `power` returns z^p and its derivative for z ≥ 0. It is a compile-time constant so that the
+    /// loop is vectorised.
     #[inline(always)]
     fn powers<R: Real>(
         &self,

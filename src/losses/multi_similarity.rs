@@ -6,9 +6,9 @@ options! {
     /// Multi-similarity loss: similarities within a label should be above a base, those between
     /// labels below it, each weighted relative to the others of its row.
     ///
-    /// ln(1 + Σ_(p∈P_i) e^(−α(s_ip − λ)))/α + ln(1 + Σ_(n∈N_i) e^(β(s_in − λ)))/β,
-    /// s_ij = x̂_i·x̂_j. Every row counts, including those without a positive or a negative. No
-    /// pairs are mined (nor in pytorch-metric-learning by default; the paper's mining is its
+    /// ln(1 + Σ_(p∈P_i) e^(−α(s_ip − λ)))/α + ln(1 + Σ_(n∈N_i) e^(β(s_in − λ)))/β, s_ij =
+    /// x̂_i·x̂_j. Every row is included, even without a positive or a negative. No pairs are mined
+    /// (nor in pytorch-metric-learning by default; the paper's mining is its
     /// `MultiSimilarityMiner`). `predictions` are [rows, columns], `targets` labels `[rows]`.
     ///
     /// The embeddings are first L2-normalised (with a norm of at least 10⁻¹²). A masked row has no

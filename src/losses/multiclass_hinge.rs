@@ -69,8 +69,8 @@ impl Rowwise for MulticlassHinge {
         gradient.copy_from_slice(row.logits);
         gradient[label] = R::NEG_INFINITY;
         let best = simd::maximum(gradient);
-        // With no class but the label there is no maximum: any finite number below all scores
-        // replaces it.
+        // If every class but the label is masked there is no maximum: any finite number below all
+        // scores replaces it.
         let excess =
             R::ONE + (R::select(best == R::NEG_INFINITY, R::new(-1e38), best) - row.logits[label]);
         let weight = row.class_weight(label);

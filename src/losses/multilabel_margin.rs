@@ -73,7 +73,7 @@ impl Rowwise for MultilabelMargin {
         for class in list.iter().take_while(|&&class| class >= R::ZERO) {
             match members.get_mut(class.to_f64() as usize) {
                 Some(member) => *member = R::ONE,
-                // Rejected on the host; NaN on the device too.
+                // Rejected by the CPU checks; NaN on the device too.
                 None => return R::NAN,
             }
         }

@@ -11,8 +11,8 @@ use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
 ///
 /// Predictions are log-probabilities [rows, classes] (more leading axes are more rows), targets
 /// labels `[rows]`, w the input `class_weight`. The derivative is −w_y at the label and 0
-/// elsewhere. `mean` divides by the sum of the class weights of the rows kept, as PyTorch; a row
-/// with an ignored label has value and gradient 0 and is not counted. −∞ at the label makes the
+/// elsewhere. `mean` divides by the sum of the class weights of the included rows, as PyTorch; a
+/// row with an ignored label has value and gradient 0 and is not counted. −∞ at the label makes the
 /// loss ∞. For logits use [`crate::losses::CrossEntropy`], which computes this from their
 /// log-softmax in one pass.
 ///

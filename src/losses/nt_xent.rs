@@ -9,8 +9,7 @@ options! {
     /// A row's value is Σ_(p∈P_i) ln(1 + e^(L_i − s_ip/T)), L_i = lse over the rows of other labels
     /// of s_ij/T, s_ij = x̂_i·x̂_j, P_i the other rows of label i: unlike `sup_con`, other
     /// positives are not in the denominator. `mean` divides by the number of pairs; a row without a
-    /// positive has none and is skipped. `predictions` are [rows, columns], `targets` labels
-    /// `[rows]`.
+    /// positive is skipped. `predictions` are [rows, columns], `targets` labels `[rows]`.
     ///
     /// The embeddings are first L2-normalised (with a norm of at least 10⁻¹²). A masked row has no
     /// value of its own but remains a candidate for all other rows and receives their gradients; a
@@ -80,7 +79,7 @@ impl Similarity for NtXent {
         }
     }
 
-    /// Value and derivative by L of a pair.
+    /// Value of a pair and its derivative with respect to L.
     #[inline(always)]
     fn extra<R: Real>(&self, candidate: Candidate<R>, lse: [R; 2]) -> [R; 2] {
         let lag = lse[0] - candidate.score / R::new(self.temperature);

@@ -7,12 +7,12 @@ options! {
     /// one; needs no reference model.
     ///
     /// Inputs of one shape, `[pairs]`: `policy_chosen` and `policy_rejected`, the log-probabilities
-    /// of the completions divided by their lengths, at most 0. With odds(x) = x − ln(1 − eˣ) and
-    /// o = odds(policy_chosen) − odds(policy_rejected) the loss is β
-    /// ln(1 + e^−o) − `nll` · policy_chosen: the second term is the negative log-likelihood of the
-    /// chosen completion, a mean over its tokens (TRL and Liger use the mean over the tokens of the
-    /// batch: for that omit it with `nll` 0 and add [`crate::losses::CrossEntropy`]). Derivatives:
-    /// −βσ(−o)/(1 − e^x) − `nll` for `policy_chosen`, βσ(−o)/(1 − e^x) for `policy_rejected`.
+    /// of the completions divided by their lengths, at most 0. With odds(x) = x − ln(1 − eˣ) and o
+    /// = odds(policy_chosen) − odds(policy_rejected) the loss is β ln(1 + e^−o) − `nll` ·
+    /// policy_chosen. The second term is the negative log-likelihood of the chosen completion, a
+    /// mean over its tokens. TRL and Liger use the mean over the tokens of the batch; the
+    /// equivalent is `nll` 0 plus [`crate::losses::CrossEntropy`]. Derivatives: −βσ(−o)/(1 − e^x) −
+    /// `nll` for `policy_chosen`, βσ(−o)/(1 − e^x) for `policy_rejected`.
     ///
     /// TRL `ORPOTrainer`, Liger `LigerFusedLinearORPOLoss`.
     /// Source: J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without

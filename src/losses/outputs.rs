@@ -1,19 +1,19 @@
-//! Whether the activation of a model's last layer and the loss fit each other.
+//! Compatibility check between the loss and the activation of a model's last layer.
 
 use crate::templates::argument::Domain;
 use crate::templates::definition::LossDefinition;
 use crate::{Error, Result};
 
-/// What a loss makes of the outputs of a model's last layer.
+/// The loss's interpretation of the outputs of a model's last layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outputs {
-    /// It takes the softmax or the sigmoid itself.
+    /// Logits: the loss applies softmax or sigmoid.
     Logits,
-    /// It compares them with each other or with a margin.
+    /// Scores, compared with each other or with a margin.
     Scores,
     /// Logarithms of probabilities.
     Logarithms,
-    /// It takes them as they are.
+    /// Numbers, used unchanged.
     Numbers,
 }
 
@@ -36,8 +36,8 @@ fn outputs(loss: &dyn LossDefinition) -> Outputs {
     }
 }
 
-/// Refuses a last layer whose activation spoils what the loss does: a softmax or sigmoid in front of a loss that takes one itself
-/// trains, slowly and to a worse model, and nothing shows why.
+/// Rejects a last layer with an activation that conflicts with the loss. A softmax or sigmoid
+/// before a loss that applies one itself trains slowly and to a worse model, without any error.
 pub(crate) fn check_outputs(loss: &dyn LossDefinition, activation: &str) -> Result<()> {
     let outputs = outputs(loss);
     let (is_softmax, is_sigmoid) = (activation == "softmax", activation == "sigmoid");

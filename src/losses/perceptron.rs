@@ -4,7 +4,7 @@ use crate::losses::inputs::Labels;
 use crate::losses::prelude::*;
 
 options! {
-    /// Perceptron loss, [−yx]₊ for labels y = −1 or +1: only misclassified predictions count.
+    /// Perceptron loss, [−yx]₊ for labels y = −1 or +1: nonzero only for misclassified predictions.
     ///
     /// Derivative: −y where yx < 0, 0 at 0 and above. Predictions and targets have the same shape.
     /// Targets of 0 and 1 need `labels(Labels::ZeroOne)`: the encoding is never inferred from the

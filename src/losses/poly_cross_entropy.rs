@@ -80,7 +80,7 @@ impl Default for PolyCrossEntropy {
 }
 
 impl PolyCrossEntropy {
-    /// With one ε of 2.
+    /// PolyLoss with one ε of 2.
     pub fn new() -> Self {
         Self::default()
     }

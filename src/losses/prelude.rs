@@ -1,4 +1,4 @@
-//! What every loss's file needs.
+//! Common imports and helpers of the loss files.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,8 @@ pub(super) use crate::templates::sequence::Sequence;
 pub(super) use crate::templates::similarity::{Candidate, PoolOutcome, Share, Similarity, Term};
 pub(super) use crate::templates::two_input::{TwoInput, TwoInputTerms};
 
-/// What each loss of the catalogue has alike: its entry, its options as JSON, and their check. A loss with a check of its own
-/// leaves the last one out.
+/// The methods common to all losses of the catalogue: entry, options as JSON, and their check. A
+/// loss with its own check omits the last.
 macro_rules! catalogued {
     (entry, options) => {
         fn entry(&self) -> &'static Entry<dyn LossDefinition> {
@@ -44,7 +44,7 @@ macro_rules! catalogued {
 }
 pub(super) use catalogued;
 
-/// The `make` of a loss's entry.
+/// Creates a loss from JSON options: the `make` of its entry.
 pub(super) fn make<T>(options: &Value) -> Result<Box<dyn LossDefinition>>
 where
     T: LossDefinition + Default + Serialize + DeserializeOwned + 'static,
@@ -53,7 +53,7 @@ where
     Ok(Box::new(catalogue::read::<T>(entry.name, entry.options, options)?))
 }
 
-/// Reads one label or a list of labels.
+/// Deserializes one label or a list of labels.
 pub(super) fn one_or_several<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<i64>, D::Error> {
@@ -69,7 +69,7 @@ pub(super) fn one_or_several<'de, D: serde::Deserializer<'de>>(
     })
 }
 
-/// Refuses an option whose value does not hold; written so that NaN is refused.
+/// Rejects an option unless `holds` is true; written so that NaN is rejected.
 pub(crate) fn require(
     holds: bool,
     owner: &Entry<dyn LossDefinition>,

@@ -7,8 +7,8 @@ options! {
     /// label than to all others.
     ///
     /// lse_(j≠i)(s_ij/T) − (1/|P_i|) Σ_(p∈P_i) s_ip/T, s_ij = x̂_i·x̂_j, P_i the other rows of
-    /// label i. A row without a positive is left out of value, gradient and mean. `predictions` are
-    /// [rows, columns], `targets` labels `[rows]`; the values are `[rows]`.
+    /// label i. A row without a positive is excluded from value, gradient and mean. `predictions`
+    /// are [rows, columns], `targets` labels `[rows]`; the values are `[rows]`.
     ///
     /// The embeddings are first L2-normalised (with a norm of at least 10⁻¹²). A masked row has no
     /// value of its own but remains a candidate for all other rows and receives their gradients; a

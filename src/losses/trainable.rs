@@ -1,11 +1,11 @@
-//! Which losses a model is trained with.
+//! Check that a model can be trained with a loss.
 
 use crate::templates::argument::Domain;
 use crate::templates::definition::LossDefinition;
 use crate::{Error, Result};
 
-/// Refuses a loss that no model is trained with: of lists of classes, whose padding a model's rows have no room for, and of other
-/// inputs than predictions and targets.
+/// Rejects a loss that models cannot be trained with: a loss over class lists, whose padding does
+/// not fit a model's rows, and a loss with inputs other than predictions and targets.
 pub(crate) fn check_trainable(loss: &dyn LossDefinition) -> Result<()> {
     let found = match loss.arguments() {
         [] if loss.targets() == Domain::ClassList => "is one of lists of classes".to_string(),

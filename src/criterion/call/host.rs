@@ -1,4 +1,4 @@
-//! A call on the host: value and gradient into a slice, which is fresh or the caller's.
+//! A call on the CPU: value and gradient, written to a fresh array or to the caller's slice.
 
 use crate::Result;
 use crate::cpu::real::Real;
@@ -15,7 +15,7 @@ use crate::templates::rowwise::RowwiseCpu;
 use crate::templates::rowwise::rows::{Auxiliary, Rows, Targets as RowTargets};
 
 impl Call<'_, '_> {
-    /// Value and gradient in an array of their own.
+    /// Value and gradient, in a freshly allocated array.
     pub fn on_host<R: CpuReal>(&self) -> Result<Evaluation<R>> {
         let mut gradient = vec![R::ZERO; self.predictions.len()];
         let Values { values, count, auxiliaries } = self.on_host_into(&mut gradient)?;
@@ -43,7 +43,8 @@ impl Call<'_, '_> {
         })
     }
 
-    /// The value; the gradient goes into `gradient`, as long as the predictions and row-major, all of it overwritten.
+    /// The value. The gradient is written to `gradient`, which is row-major, has the length of the
+    /// predictions and is overwritten completely.
     pub fn on_host_into<R: CpuReal>(&self, gradient: &mut [R]) -> Result<Values> {
         match self.criterion.loss.one_input()? {
             OneInput::Pointwise(cpu) => self.pointwise_on_host(cpu, gradient),
@@ -61,7 +62,7 @@ impl Call<'_, '_> {
         self.values(sum, &values, None)
     }
 
-    /// Hands on the inputs as a pointwise loss takes them.
+    /// Calls `run` with the inputs of a pointwise loss.
     fn with_points<R: CpuReal, T>(&self, run: impl FnOnce(&Points<R>) -> T) -> T {
         let (predictions, targets) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight = self.weight.as_ref().map(|(weight, per)| (R::from_f32s(weight), *per));
@@ -81,7 +82,7 @@ impl Call<'_, '_> {
         run(&points)
     }
 
-    /// Hands on the inputs as a row-wise loss takes them.
+    /// Calls `run` with the inputs of a row-wise loss.
     fn with_rows<R: CpuReal, T>(&self, run: impl FnOnce(&Rows<R>) -> T) -> T {
         let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight =

@@ -1,4 +1,5 @@
-//! One call of a criterion with arrays: the inputs checked and flat, then run on the host or on the GPU.
+//! One call of a criterion with arrays: the inputs are checked and flattened, then run on the CPU
+//! or on the GPU.
 
 mod host;
 
@@ -19,13 +20,13 @@ use crate::templates::job::{Buffers, Divisor, Job, MASKED, Per, RESULT_KINDS};
 use crate::templates::launch as kernel;
 use crate::{Error, Result};
 
-/// What a reduction multiplies by, and how many values took part.
+/// The reduction's factor and the number of included values.
 struct Share {
     factor: f64,
     count: usize,
 }
 
-/// One call whose inputs fit: everything flat, row-major, and the reduction's factor known.
+/// One call with checked inputs: all arrays flat and row-major, the reduction's factor computed.
 pub(super) struct Call<'c, 'a> {
     criterion: &'c Criterion,
     sizes: Sizes,
@@ -36,7 +37,7 @@ pub(super) struct Call<'c, 'a> {
     weight: Option<(Cow<'a, [f32]>, Per)>,
     mask: Option<(Cow<'a, [bool]>, Per)>,
     column_weight: Cow<'a, [f32]>,
-    /// Of the positive sides of a row-wise loss's classes; a pointwise loss has them as `column_weight`.
+    /// Positive class weights of a row-wise loss; a pointwise loss has them in `column_weight`.
     pos_weight: Cow<'a, [f32]>,
     class_mask: Option<(Cow<'a, [bool]>, Per)>,
     upstreams: Cow<'a, [f32]>,
@@ -46,7 +47,8 @@ pub(super) struct Call<'c, 'a> {
     hessian: bool,
 }
 
-/// The elements of a view in row-major order, borrowed where they lie so already.
+/// The elements of a view in row-major order, borrowed if the view is already contiguous in that
+/// order.
 pub(super) fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
     match view.to_slice() {
         Some(slice) => Cow::Borrowed(slice),
@@ -54,7 +56,7 @@ pub(super) fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
     }
 }
 
-/// The targets as numbers, or as labels; of a list of classes its numbers.
+/// The targets as numbers or as labels; class lists are returned as numbers.
 fn numbers_or_labels<'a, 't>(
     loss: &dyn LossDefinition,
     targets: &'t Targets<'a>,
@@ -125,7 +127,8 @@ impl<'c, 'a> Call<'c, 'a> {
             shape,
             predictions: flat(predictions),
             dense,
-            // A row that is masked out may hold any label; what does not fit 32 bits becomes one that is no class.
+            // A masked row may hold any label; a label outside 32 bits is replaced by an invalid
+            // one.
             labels: wide.as_ref().map(|wide| clamp_labels(wide)),
             weight,
             mask,
@@ -155,7 +158,7 @@ impl<'c, 'a> Call<'c, 'a> {
         Ok(Some((flat(mask), if per_column { Per::Column } else { Per::Element })))
     }
 
-    /// A number for each column; empty where the input is left out.
+    /// One number per column; empty if the input is absent.
     fn column_weight(
         loss: &dyn LossDefinition,
         inputs: &Inputs<'a>,
@@ -178,7 +181,8 @@ impl<'c, 'a> Call<'c, 'a> {
         Ok(flat(array))
     }
 
-    /// The weights of the columns as the kernels take them: behind those of the classes those of their positive sides, if there are.
+    /// The column weights in the layout of the kernels: class weights, followed by the positive
+    /// class weights if present.
     fn packed_column_weight(&self) -> Cow<'_, [f32]> {
         if self.pos_weight.is_empty() {
             return Cow::Borrowed(&self.column_weight);
@@ -188,7 +192,7 @@ impl<'c, 'a> Call<'c, 'a> {
         [classes, &self.pos_weight].concat().into()
     }
 
-    /// The upstream for all, and for each where the reduction is `none`.
+    /// The upstream gradient as a scalar, and per value if the reduction is `none`.
     fn upstream(
         criterion: &Criterion,
         inputs: &Inputs<'a>,
@@ -230,7 +234,7 @@ impl<'c, 'a> Call<'c, 'a> {
         }
     }
 
-    /// Count and factor of the reduction, from masks, weights and labels.
+    /// Count and factor of the reduction, computed from masks, weights and labels.
     fn share(&self, labels: Option<&[i64]>) -> Result<Share> {
         let loss = &*self.criterion.loss;
         if loss.targets().pads() {
@@ -238,7 +242,7 @@ impl<'c, 'a> Call<'c, 'a> {
         }
         let rowwise = !loss.is_pointwise();
         let elements = self.predictions.len();
-        // The first element of each unit that has a value of its own.
+        // The first element of each unit with its own value.
         let step = if rowwise { self.sizes.row_length } else { 1 };
         let ignored = loss.ignored();
         let kept = |unit: usize| {
@@ -247,7 +251,7 @@ impl<'c, 'a> Call<'c, 'a> {
         let units = elements / step;
         let count = match (&self.mask, labels, ignored) {
             (None, None, _) | (None, _, []) => units,
-            // The usual case, without a branch for each label.
+            // The common case, without a branch per label.
             (None, Some(labels), [ignored]) => {
                 labels.len()
                     - labels.iter().map(|label| usize::from(label == ignored)).sum::<usize>()
@@ -273,12 +277,13 @@ impl<'c, 'a> Call<'c, 'a> {
                 _ => count as f64,
             },
         };
-        // Nothing to average: the values are all 0, and so is their mean.
+        // Nothing to average: all values are 0, so their mean is 0.
         let factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
         Ok(Share { factor, count })
     }
 
-    /// As [`Call::share`] of lists: the mean divides by what the items are counted in, pairs or lists that are not empty.
+    /// As [`Call::share`], for list-wise losses: the mean divides by the number of pairs or of
+    /// non-empty lists.
     fn share_of_lists(&self) -> Result<Share> {
         let loss = &*self.criterion.loss;
         let items = self.sizes.row_length;
@@ -299,7 +304,7 @@ impl<'c, 'a> Call<'c, 'a> {
         Ok(Share { factor: if divisor == 0.0 { 0.0 } else { 1.0 / divisor }, count })
     }
 
-    /// The value that is reported: what was summed, unless there was nothing.
+    /// The reported value: the sum, or NaN for an empty average with [`OnEmpty::Nan`].
     fn reported(&self, value: f64) -> f64 {
         let averages = !matches!(
             self.criterion.reduction,
@@ -358,7 +363,7 @@ impl<'c, 'a> Call<'c, 'a> {
         }
     }
 
-    /// Everything on the device, and room for what it leaves there.
+    /// Uploads the inputs and allocates the output buffers.
     fn buffers(&self, gpu: &Gpu, job: &Job) -> Result<Buffers> {
         let upload = |values: &[f32]| gpu.upload("an input", values);
         let ones;
@@ -407,7 +412,8 @@ impl<'c, 'a> Call<'c, 'a> {
         let buffers = self.buffers(gpu, &job)?;
         let mut commands = kernel::commands(gpu, loss, &job, &buffers)?;
         let hessian = if self.hessian {
-            // The same kernel with the second derivative in the first one's place: it leaves the same values once more.
+            // The same kernel with the second derivative in place of the first; it writes the same
+            // values again.
             let gradient = gpu.buffer("a Hessian's diagonal", self.predictions.len())?;
             let (job, buffers) =
                 (Job { second: true, ..job }, Buffers { gradient, ..buffers.clone() });
@@ -446,7 +452,7 @@ impl<'c, 'a> Call<'c, 'a> {
         self.evaluation(sum, gradient, each, auxiliaries, hessian)
     }
 
-    /// Weight and mask as one: the bits of [`MASKED`] where the mask is false.
+    /// Weight and mask combined: the bits of [`MASKED`] where the mask is false.
     fn packed_weights(&self) -> Option<(Vec<u32>, Per)> {
         let pack = |count: usize, stride: usize| {
             (0..count).map(move |unit| match self.keeps(unit * stride) {
@@ -469,7 +475,7 @@ pub(super) fn clamp_labels(labels: &[i64]) -> Vec<i32> {
     labels.iter().map(|&label| if fits(label) { label as i32 } else { i32::MIN }).collect()
 }
 
-/// A given divisor, if it can divide.
+/// The given divisor, after a check that it is positive and finite.
 pub(super) fn check_divisor(loss: &dyn LossDefinition, divisor: f64) -> Result<f64> {
     if divisor > 0.0 && divisor.is_finite() {
         return Ok(divisor);

@@ -1,4 +1,4 @@
-//! Value and gradients on a device, and what is read of them.
+//! Value and gradients on a device, and the results read back from them.
 
 use std::sync::Arc;
 
@@ -13,58 +13,59 @@ use crate::templates::multi_input::cpu::{Array, MultiInput};
 use crate::templates::normalizer::NOTES;
 use crate::{Error, Result};
 
-/// Value and gradients of a loss on its device: nothing has been waited for. A label that is no class makes value and gradient
-/// of its row NaN, and is the error of whatever is read through a method here.
+/// Value and gradients of a loss on its device; nothing has been waited for. An invalid label makes
+/// the value and gradient of its row NaN. Every method that reads a result reports it as an error.
 #[derive(Clone, Debug)]
 pub struct DeviceEvaluation {
     pub(super) loss: Arc<dyn LossDefinition>,
     pub(super) outcome: Outcome,
-    /// The gradient with respect to the predictions, of their shape; with respect to the first of several inputs.
+    /// The gradient with respect to the predictions, with their shape; for a loss with several
+    /// inputs, with respect to the first.
     pub gradient: Tensor,
-    /// The gradients with respect to the other inputs of a loss of several, by name.
+    /// The gradients with respect to the other inputs of a loss with several inputs, by name.
     pub others: Vec<(&'static str, Tensor)>,
-    /// With [`Reduction::None`] the value of each element or row.
+    /// The value of each element or row, with [`Reduction::None`].
     pub values: Option<Tensor>,
-    /// What was asked for with [`TensorInputs::hessian`].
+    /// The hessian diagonal, if requested with [`TensorInputs::hessian`].
     pub hessian: Option<Tensor>,
 }
 
-/// What is read besides tensors.
+/// The results other than tensors.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     OnCpu { value: f64, count: usize, auxiliaries: Option<Auxiliaries> },
     OnGpu(Notes),
 }
 
-/// Where a GPU leaves what is read besides tensors.
+/// The GPU buffers of the results other than tensors.
 #[derive(Clone, Debug)]
 pub(super) struct Notes {
     pub(super) gpu: Gpu,
-    /// As `kernels::loss::shares` says: the value, the first wrong label, the divisor, the count.
+    /// The layout of `kernels::loss::shares`: value, first invalid label, divisor, count.
     pub(super) buffer: wgpu::Buffer,
-    /// How many values take part, where it does not depend on what the device holds.
+    /// Number of included values, if it does not depend on data on the device.
     pub(super) count: Option<usize>,
-    /// Nothing to average is NaN.
+    /// An empty reduction is NaN.
     pub(super) nan_if_empty: bool,
     pub(super) check: Check,
-    /// The auxiliary outputs of so many rows.
+    /// The auxiliary outputs and their number of rows.
     pub(super) planes: Option<(wgpu::Buffer, usize)>,
 }
 
-/// What the device has checked, and how the host says what is wrong.
+/// The checks run on the device, with the data needed to report a failure.
 #[derive(Clone, Debug)]
 pub(super) enum Check {
     Nothing,
-    /// One label for each row, of so many classes.
+    /// One label per row, with the number of classes.
     Labels {
         classes: usize,
     },
-    /// Lists of classes, looked at again by the host.
+    /// Class lists, checked again on the CPU to build the error.
     Lists {
         lists: Tensor,
         classes: usize,
     },
-    /// The inputs of sequences by name, looked at again by the host.
+    /// The inputs of sequences by name, checked again on the CPU to build the error.
     Sequences {
         inputs: Vec<(&'static str, Tensor)>,
         mask: Option<Tensor>,
@@ -72,10 +73,10 @@ pub(super) enum Check {
 }
 
 impl DeviceEvaluation {
-    /// Reads the value, the sum of the values where they are not reduced: a wait.
+    /// Reads the reduced value, or the sum of unreduced values. Waits for the device.
     ///
     /// # Errors
-    /// [`Error::Label`] for a label on the device that is no class; what the device reports.
+    /// [`Error::Label`] for an invalid label on the device; device errors.
     pub fn value(&self) -> Result<f64> {
         let notes = match &self.outcome {
             Outcome::OnCpu { value, .. } => return Ok(*value),
@@ -89,8 +90,9 @@ impl DeviceEvaluation {
         }
     }
 
-    /// Reads how many elements or rows took part, 0 if all were masked or ignored: a wait, unless it does not depend on what the
-    /// device holds. TwoInput of items beyond 2³² count as so many.
+    /// Reads the number of included elements or rows, 0 if all were masked or ignored. Waits,
+    /// unless the number does not depend on data on the device. The number of pairs of items
+    /// saturates at 2³² − 1.
     ///
     /// # Errors
     /// As [`DeviceEvaluation::value`].
@@ -102,7 +104,8 @@ impl DeviceEvaluation {
         }
     }
 
-    /// Reads what was asked for with [`TensorInputs::auxiliary`]: a wait.
+    /// Reads the auxiliary outputs requested with [`TensorInputs::auxiliary`]. Waits for the
+    /// device.
     ///
     /// # Errors
     /// As [`DeviceEvaluation::value`].
@@ -118,8 +121,8 @@ impl DeviceEvaluation {
         Ok(Some(Auxiliaries::of_planes(&planes, *rows)))
     }
 
-    /// The gradient with respect to an input, by its name: the predictions, the first of several inputs or one of
-    /// [`DeviceEvaluation::others`]. None for an input that the loss gives no gradient for.
+    /// The gradient with respect to a named input: the predictions, the first of several inputs or
+    /// one of [`DeviceEvaluation::others`]. `None` for an input without a gradient.
     pub fn gradient_of(&self, name: &str) -> Option<&Tensor> {
         if self.loss.differentiated().first() == Some(&name) {
             return Some(&self.gradient);
@@ -127,7 +130,7 @@ impl DeviceEvaluation {
         self.others.iter().find(|(other, _)| *other == name).map(|(_, gradient)| gradient)
     }
 
-    /// Value and count, if no label is wrong.
+    /// Value and count, or an error for an invalid label.
     pub(super) fn read(&self, notes: &Notes) -> Result<(f32, usize)> {
         let words: Vec<u32> = pollster::block_on(notes.gpu.download(&notes.buffer, 0, NOTES))?;
         if words[1] > 0 {
@@ -136,7 +139,7 @@ impl DeviceEvaluation {
         Ok((f32::from_bits(words[0]), notes.count.unwrap_or(words[3] as usize)))
     }
 
-    /// What is wrong with a row, as the host says it of arrays.
+    /// The error for a row, with the message of the array call.
     pub(super) fn refusal(&self, notes: &Notes, row: usize, label: i64) -> Error {
         let loss = &*self.loss;
         let again = match &notes.check {
@@ -152,7 +155,7 @@ impl DeviceEvaluation {
     }
 }
 
-/// What is wrong with a row's list of classes.
+/// The error for a row's class list.
 pub(super) fn check_list(
     loss: &dyn LossDefinition,
     lists: &Tensor,
@@ -175,7 +178,7 @@ pub(super) fn check_list(
     Err(inputs::label_error(loss, row, label, classes))
 }
 
-/// What is wrong with sequences: the host's own check over the same numbers.
+/// The error for sequences, from the CPU implementation's check of the same numbers.
 pub(super) fn check_sequences(
     loss: &dyn LossDefinition,
     inputs: &[(&'static str, Tensor)],
@@ -197,7 +200,7 @@ pub(super) fn check_sequences(
         if tensor.is_labels() {
             multi_input.integers.push(Array { name, shape, values: tensor.integers()?.into() });
         } else {
-            // Its shape alone is looked at.
+            // Only its shape is used.
             multi_input.arrays.push(Array { name, shape, values: Vec::new().into() });
         }
     }

@@ -1,4 +1,4 @@
-//! Tensors that live on the host: their numbers as arrays, and what the arrays' call gives as tensors again.
+//! Tensors in host memory: converted to arrays, evaluated by the array call, and converted back.
 
 use half::f16;
 use ndarray::{ArrayD, arr0};
@@ -12,7 +12,7 @@ use crate::criterion::resident::evaluation::{DeviceEvaluation, Outcome};
 use crate::criterion::tensor_inputs::{TensorInputs, Upstream};
 use crate::runtime::tensor::{Tensor, shaped};
 
-/// A tensor's numbers, whole or not.
+/// A tensor's numbers, f32 or integer.
 enum Numbers {
     Floats(ArrayD<f32>),
     Whole(ArrayD<i64>),

@@ -1,4 +1,4 @@
-//! Calls of a criterion with tensors that live on its device already: nothing is waited for until a number is read.
+//! Calls of a criterion with tensors on its device: nothing waits until a result is read.
 
 pub(super) mod evaluation;
 mod host;
@@ -21,14 +21,17 @@ use crate::templates::{normalizer, on_device as kernel};
 use crate::{Error, Result};
 
 impl Criterion {
-    /// Value and gradient of tensors that live on the device already. Never waits; a wrong label is reported when the
-    /// value is read. [`Criterion::evaluate_tensors`] takes weights, masks and losses of several inputs.
+    /// Value and gradient of tensors on the device. Never waits; an invalid label is reported when
+    /// the value is read. [`Criterion::evaluate_tensors`] accepts weights, masks and losses with
+    /// several inputs.
     ///
-    /// Tensors of f16 ([`Tensor::from_half`], predictions and dense targets both) move half the memory. Every calculation is in
-    /// f32, the value too, and the gradient is rounded once to f16: to the nearest, of two as near to the even one. What is below
-    /// 3e-8 becomes 0 and what is 65,520 or more infinite: with many elements take [`Reduction::Sum`] or an upstream
-    /// ([`Criterion::backward_with_upstream`]) rather than a mean. Pointwise and row-wise losses take f16, of any shape; the others
-    /// refuse. On the host the numbers are widened first.
+    /// Tensors of f16 ([`Tensor::from_half`], predictions and dense targets both) move half the
+    /// memory. All arithmetic, including the value, is in f32. The gradient is rounded once to f16,
+    /// to nearest even. Magnitudes below 3e-8 become 0 and magnitudes of 65,520 or more become
+    /// infinite: with many elements use [`Reduction::Sum`] or an upstream gradient
+    /// ([`Criterion::backward_with_upstream`]) instead of a mean. Pointwise and row-wise losses
+    /// accept f16 of any shape; all others return an error. On the CPU the numbers are first
+    /// converted to f32.
     ///
     /// # Errors
     /// As [`Criterion::evaluate_tensors`].
@@ -36,8 +39,8 @@ impl Criterion {
         self.evaluate_tensors(&TensorInputs::new(predictions, targets))
     }
 
-    /// As [`Criterion::backward`] with the gradient times an upstream, dL/d(value): the same pass, no second one to scale
-    /// it.
+    /// As [`Criterion::backward`], with the gradient multiplied by an upstream gradient,
+    /// dL/d(value). The scaling happens in the same pass.
     ///
     /// # Errors
     /// As [`Criterion::evaluate_tensors`].
@@ -50,9 +53,10 @@ impl Criterion {
         self.evaluate_tensors(&TensorInputs::new(predictions, targets).upstream(upstream))
     }
 
-    /// As [`Criterion::backward`] with the gradient written over the predictions: a third less memory moved for a
-    /// pointwise loss, and no buffer for the gradient. The same numbers, bit for bit. On a GPU clones of the predictions share
-    /// their memory and hold the gradient afterwards; on the host the gradient is a new tensor.
+    /// As [`Criterion::backward`], with the gradient written over the predictions. This moves a
+    /// third less memory for a pointwise loss and allocates no gradient buffer. The numbers are
+    /// bit-identical. On a GPU, clones of the predictions share their memory and hold the gradient
+    /// afterwards; on the CPU the gradient is a new tensor.
     ///
     /// ```
     /// use gradus::{Device, Tensor, losses::{Huber, Loss}};
@@ -67,7 +71,7 @@ impl Criterion {
     /// ```
     ///
     /// # Errors
-    /// As [`Criterion::evaluate_tensors`]; a loss of several inputs.
+    /// As [`Criterion::evaluate_tensors`]; a loss with several inputs.
     pub fn backward_in_place(
         &self,
         predictions: Tensor,
@@ -76,13 +80,14 @@ impl Criterion {
         self.evaluate_tensors(&TensorInputs::new(&predictions, targets).in_place())
     }
 
-    /// Value and gradients of tensors that live on the device: everything that [`Criterion::evaluate`] does with arrays. Never
-    /// waits for a GPU: what a mean divides by is counted there, and a wrong label is reported when a number is read
-    /// ([`DeviceEvaluation::value`]).
+    /// Value and gradients of tensors on the device: the counterpart of [`Criterion::evaluate`] for
+    /// arrays. Never waits for a GPU: the divisor of a mean is counted on the device, and an
+    /// invalid label is reported when a result is read ([`DeviceEvaluation::value`]).
     ///
-    /// On a GPU the numbers are those of the arrays' call, bit for bit, but where a mean divides by a sum of weights, which is
-    /// taken in f32. Labels, lists of classes and lengths are checked there; that targets of floats lie in the domain of the
-    /// loss is not: it would be a pass of its own.
+    /// On a GPU the numbers are bit-identical to those of the array call, except where a mean
+    /// divides by a sum of weights, which is computed in f32. Labels, class lists and lengths are
+    /// checked on the device. The domain of float targets is not checked, because that would take a
+    /// separate pass.
     ///
     /// ```
     /// use gradus::{Device, Tensor, TensorInputs, losses::{Loss, MarginRanking}};
@@ -100,7 +105,7 @@ impl Criterion {
     /// ```
     ///
     /// # Errors
-    /// Inputs that the loss does not know, that are missing or of the wrong kind; shapes that do not fit; tensors of another
+    /// Unknown or missing inputs, inputs of the wrong kind, mismatched shapes, tensors of another
     /// device; [`Error::OutOfMemory`].
     pub fn evaluate_tensors(&self, inputs: &TensorInputs) -> Result<DeviceEvaluation> {
         let Device::Gpu(gpu) = &self.device else {
@@ -111,7 +116,8 @@ impl Criterion {
         Ok(evaluation)
     }
 
-    /// The work of [`Criterion::evaluate_tensors`] and the GPU that can run it as often as wanted into the same gradients.
+    /// The work of [`Criterion::evaluate_tensors`] and the GPU to run it on, repeatable into the
+    /// same gradients.
     pub(crate) fn resolve(
         &self,
         inputs: &TensorInputs,
@@ -141,7 +147,8 @@ impl Criterion {
         Ok((commands, evaluation))
     }
 
-    /// The commands of [`Criterion::backward`], which may be submitted more than once, and the buffers they work on.
+    /// The commands of [`Criterion::backward`], which may be submitted repeatedly, and their
+    /// buffers.
     pub(crate) fn plan_on_gpu(
         &self,
         gpu: &Gpu,
@@ -153,7 +160,7 @@ impl Criterion {
         Ok((commands, buffers))
     }
 
-    /// The inputs that may hold whole numbers.
+    /// The inputs that may hold integers.
     fn whole(&self) -> Vec<&'static str> {
         match self.loss.arguments() {
             [] if self.loss.targets().takes_labels()
@@ -175,7 +182,8 @@ impl Criterion {
         !matches!(self.reduction, Reduction::None | Reduction::Sum | Reduction::Divisor(_))
     }
 
-    /// 1 over what the reduction divides by, where that is known: `means` are the divisors of `mean` and `weighted_mean`.
+    /// 1 over the reduction's divisor, if it is known: `means` are the divisors of `mean` and
+    /// `weighted_mean`.
     fn known_factor(&self, rows: usize, means: [usize; 2]) -> Result<f32> {
         let divisor = match self.reduction {
             Reduction::None | Reduction::Sum => 1.0,
@@ -187,7 +195,7 @@ impl Criterion {
         Ok((1.0 / divisor) as f32)
     }
 
-    /// dL/d(value) for each of so many values: what was given, or ones.
+    /// dL/d(value) per value: the given tensor, or ones.
     fn upstreams(
         &self,
         gpu: &Gpu,
@@ -206,7 +214,7 @@ impl Criterion {
         }
     }
 
-    /// A reduced value's upstream that lives on the device, taken into the gradients.
+    /// Multiplies the gradients by the upstream gradient of a reduced value, held on the device.
     fn scale(
         &self,
         gpu: &Gpu,

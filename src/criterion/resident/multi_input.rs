@@ -1,4 +1,4 @@
-//! A call with the tensors of a loss of several inputs on a GPU.
+//! A call with the tensors of a loss with several inputs on a GPU.
 
 use crate::criterion::criterion::Criterion;
 use crate::criterion::inputs;
@@ -21,17 +21,17 @@ use crate::templates::on_device::SequenceSizes;
 use crate::templates::{normalizer, on_device};
 use crate::{Error, Result};
 
-/// What is made of inputs on the device before the frame's own kernels.
+/// Buffers derived from the inputs on the device before the kernel template's own kernels run.
 #[derive(Default)]
 struct Made {
-    /// What is wrong with each item of a batch of sequences.
+    /// The check result of each item of a batch of sequences.
     verdicts: Option<wgpu::Buffer>,
-    /// What each row of a similarity counts for.
+    /// The share of each row of a similarity in the mean.
     shares: Option<wgpu::Buffer>,
     lengths: Option<wgpu::Buffer>,
 }
 
-/// One call whose inputs fit.
+/// One call with checked inputs.
 struct Call<'t> {
     criterion: &'t Criterion,
     gpu: &'t Gpu,
@@ -39,7 +39,7 @@ struct Call<'t> {
     units: Units,
     given: Vec<(&'static Argument, &'t Tensor)>,
     bounds: Vec<Bound>,
-    /// With the number of values that share one.
+    /// With the number of values per entry.
     weight: Option<(wgpu::Buffer, usize)>,
     mask: Option<(wgpu::Buffer, usize)>,
 }
@@ -99,7 +99,8 @@ impl Criterion {
     }
 }
 
-/// The tensors of the loss's arguments, in their order: all that must be there are.
+/// The tensors of the loss's arguments, in their order, after a check that all required ones are
+/// present.
 fn given<'t>(
     loss: &dyn LossDefinition,
     inputs: &TensorInputs<'t>,
@@ -157,7 +158,7 @@ impl<'t> Call<'t> {
                 buffer: gpu_buffer(tensor)?,
             })
         };
-        // The frames take numbers first.
+        // The kernel templates bind floats before integers.
         let whole = given.iter().filter(|(argument, _)| argument.role.is_integers());
         let bounds = floats.chain(whole).map(bound).collect::<Result<_>>()?;
         let call = Call { criterion, gpu, frame, units, given, bounds, weight, mask };
@@ -176,7 +177,7 @@ impl<'t> Call<'t> {
         Tensor::new(&self.criterion.device, shape, Storage::Gpu(buffer))
     }
 
-    /// The gradients in the order of their arguments, the first and the others by name.
+    /// The gradients in argument order: the first, and the others by name.
     fn gradients(
         &self,
         buffers: Vec<wgpu::Buffer>,
@@ -193,7 +194,7 @@ impl<'t> Call<'t> {
         Ok((gradient, gradients.collect()))
     }
 
-    /// How the value is read later, and what is checked then.
+    /// The location of the value and the checks to run when it is read.
     fn notes(&self, buffer: wgpu::Buffer, mask: Option<&Tensor>) -> Notes {
         let (criterion, depends) = (self.criterion, self.keeps_depend());
         Notes {
@@ -225,7 +226,7 @@ impl<'t> Call<'t> {
         Some(SequenceSizes { batch, time, length, classes, blank })
     }
 
-    /// The labels behind a linear layer, with the number of classes and those that are ignored.
+    /// The labels after a linear layer, with the number of classes and the ignored labels.
     fn linear_labels(&self) -> Option<(&'t Tensor, usize, &'t [i64])> {
         let inner = self.criterion.loss.inner().filter(|inner| inner.targets().takes_labels())?;
         let targets = self.tensor("targets").filter(|targets| targets.is_labels())?;
@@ -233,7 +234,7 @@ impl<'t> Call<'t> {
         Some((targets, classes, inner.ignored()))
     }
 
-    /// What the rows of a similarity over labels count for, where that is not 1 each.
+    /// The shares of the rows of a similarity over labels, unless each is 1.
     fn row_share(&self) -> Option<(crate::templates::similarity::Share, &'t Tensor)> {
         let SeveralInputs::Similarity(comparison) = self.frame else { return None };
         let labels = self.given.iter().find(|(argument, _)| argument.role.is_integers())?.1;
@@ -241,7 +242,7 @@ impl<'t> Call<'t> {
             .then_some((comparison.share, labels))
     }
 
-    /// Whether which values take part is known on the device alone.
+    /// True if the set of included values is known only on the device.
     fn keeps_depend(&self) -> bool {
         let ignores = self.linear_labels().is_some_and(|(_, _, ignored)| !ignored.is_empty());
         self.mask.is_some() || ignores || self.row_share().is_some()
@@ -255,7 +256,7 @@ impl<'t> Call<'t> {
         }
     }
 
-    /// The weights of the classes behind a linear layer, where each row has one.
+    /// The class weights after a linear layer, if present.
     fn class_weight(&self) -> Option<&'t Tensor> {
         self.linear_labels().and(self.tensor("class_weight"))
     }
@@ -275,7 +276,8 @@ impl<'t> Call<'t> {
         Check::Sequences { inputs, mask: mask.cloned() }
     }
 
-    /// What the frame needs in order before it runs; puts the lengths of sequences in the place of those that were given.
+    /// Prepares the kernel template's derived buffers; replaces the given sequence lengths with
+    /// checked ones.
     fn make(&mut self, commands: &mut Vec<Command>) -> Result<Made> {
         let mut made = Made::default();
         if let Some((share, labels)) = self.row_share() {
@@ -306,7 +308,7 @@ impl<'t> Call<'t> {
         Ok(made)
     }
 
-    /// The weights that the frame takes, and the factor on all of them.
+    /// The weights passed to the kernel template, and their common factor.
     fn reduction_factor(
         &mut self,
         notes: &wgpu::Buffer,
@@ -361,7 +363,8 @@ impl<'t> Call<'t> {
         Ok((Some(packed), factor))
     }
 
-    /// A masked row of the input of a linear layer may hold what a product by 0 would still see.
+    /// Zeroes masked rows of a linear layer's input: a NaN or infinity there would survive a
+    /// product with 0.
     fn clear(&mut self, packed: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<()> {
         let Some(x) = self.bounds.iter_mut().find(|bound| bound.name == "predictions") else {
             return Ok(());

@@ -1,4 +1,5 @@
-//! A call with tensors of predictions and targets on a GPU: what is known here, what the device counts, and the commands.
+//! A call with tensors of predictions and targets on a GPU: the known sizes, the counts taken on
+//! the device, and the commands.
 
 use crate::Result;
 use crate::criterion::criterion::Criterion;
@@ -18,7 +19,7 @@ use crate::templates::listwise::gpu::units_of_lists;
 use crate::templates::normalizer::{Labels, NOTES, Share, Values};
 use crate::templates::{launch as kernel, normalizer};
 
-/// One call whose inputs fit.
+/// One call with checked inputs.
 struct Call<'t> {
     criterion: &'t Criterion,
     gpu: &'t Gpu,
@@ -28,16 +29,16 @@ struct Call<'t> {
     weight: Option<(wgpu::Buffer, Per)>,
     mask: Option<(wgpu::Buffer, Per)>,
     column_weight: Option<wgpu::Buffer>,
-    /// Of the positive sides of a row-wise loss's classes.
+    /// Positive class weights of a row-wise loss.
     pos_weight: Option<wgpu::Buffer>,
     class_mask: Option<(wgpu::Buffer, Per)>,
-    /// dL/d(value) of all, and the tensor of it.
+    /// dL/d(value) as a scalar, and as a tensor if given.
     upstream: (f32, Option<&'t Tensor>),
     in_place: bool,
 }
 
 impl Criterion {
-    /// The commands, the buffers they work on and what is read of them.
+    /// The commands, their buffers and the results to read.
     pub(super) fn plain_on_gpu(
         &self,
         gpu: &Gpu,
@@ -61,7 +62,8 @@ impl Criterion {
             Tensor::new(&self.device, call.predictions.shape(), storage)
         };
         let hessian = if inputs.hessian {
-            // The same kernel with the second derivative in the first one's place: it leaves the same values once more.
+            // The same kernel with the second derivative in place of the first; it writes the same
+            // values again.
             let gradient = gpu.buffer("a Hessian's diagonal", call.words())?;
             let (job, buffers) =
                 (Job { second: true, ..job.clone() }, Buffers { gradient, ..buffers.clone() });
@@ -154,7 +156,8 @@ impl<'t> Call<'t> {
         })
     }
 
-    /// The weights of the columns as the kernels take them: behind those of the classes those of their positive sides, if there are.
+    /// The column weights in the layout of the kernels: class weights, followed by the positive
+    /// class weights if present.
     fn packed_column_weight(&self, commands: &mut Vec<Command>) -> Result<Option<wgpu::Buffer>> {
         let Some(positive) = &self.pos_weight else { return Ok(self.column_weight.clone()) };
         let columns = self.sizes.columns;
@@ -177,7 +180,7 @@ impl<'t> Call<'t> {
         self.criterion.loss.is_pointwise()
     }
 
-    /// Of memory, for as many numbers as there are predictions.
+    /// Number of memory words for one number per prediction.
     fn words(&self) -> usize {
         let elements = self.predictions.len();
         if self.predictions.is_half() { elements.div_ceil(2) } else { elements }
@@ -187,36 +190,36 @@ impl<'t> Call<'t> {
         self.targets.is_labels() && !self.has_lists()
     }
 
-    /// Whether the targets are lists of classes.
+    /// True if the targets are class lists.
     fn has_lists(&self) -> bool {
         self.criterion.loss.targets() == Domain::ClassList
     }
 
-    /// Whether the targets hold padding.
+    /// True if the targets hold padding.
     fn pads(&self) -> bool {
         self.criterion.loss.targets().pads()
     }
 
-    /// Values before the reduction.
+    /// Number of values before the reduction.
     fn units(&self) -> usize {
         self.sizes.value_shape.iter().product()
     }
 
-    /// Whether which values take part, or how much, is known on the device alone.
+    /// True if the set of included values or their weights is known only on the device.
     fn keeps_depend(&self) -> bool {
         self.mask.is_some()
             || self.pads()
             || self.has_labels() && !self.criterion.loss.ignored().is_empty()
     }
 
-    /// Whether a mean divides by the weights of the classes.
+    /// True if a mean divides by the class weights.
     fn has_class_weights(&self) -> bool {
         let is_mean = self.criterion.reduction == Reduction::Mean;
         let by_class = self.criterion.loss.spec().mean == Mean::OverClassWeights;
         is_mean && by_class && self.has_labels() && self.column_weight.is_some()
     }
 
-    /// Whether the divisor is.
+    /// True if the divisor is computed on the device.
     fn divides_on_device(&self) -> bool {
         match self.criterion.reduction {
             Reduction::Mean => self.keeps_depend() || self.has_class_weights(),
@@ -225,7 +228,7 @@ impl<'t> Call<'t> {
         }
     }
 
-    /// Whether weights and masks belong to elements, or all of them to rows.
+    /// True if weights or masks are per element; false if all are per row.
     fn is_per_element(&self) -> bool {
         [&self.weight, &self.mask].into_iter().flatten().any(|(_, per)| *per == Per::Element)
     }
@@ -239,7 +242,7 @@ impl<'t> Call<'t> {
         }
     }
 
-    /// What takes part, as the kernels that count take it.
+    /// The included values in the layout of the counting kernels.
     fn values<'v>(
         &'v self,
         targets: &'v wgpu::Buffer,
@@ -281,7 +284,8 @@ impl<'t> Call<'t> {
         }
     }
 
-    /// Parameters of the kernels. `on_device`: the divisor of a mean is counted there; `packs`: it goes into the weights.
+    /// Parameters of the kernels. `on_device`: the divisor of a mean is counted on the device;
+    /// `packs`: it is folded into the weights.
     fn job(&self, on_device: bool, packs: bool, auxiliary: bool) -> Result<Job> {
         let (criterion, sizes) = (self.criterion, &self.sizes);
         let by_element = self.is_pointwise() || criterion.loss.spec().mean == Mean::OverElements;
@@ -301,7 +305,7 @@ impl<'t> Call<'t> {
         })
     }
 
-    /// Everything before the loss's own kernels: what takes part counted, checked and packed.
+    /// The preparation before the loss's own kernels: counts, checks and packs the included values.
     fn prepare(&self, auxiliary: bool, commands: &mut Vec<Command>) -> Result<(Job, Buffers)> {
         let (gpu, criterion) = (self.gpu, self.criterion);
         let loss = &*criterion.loss;

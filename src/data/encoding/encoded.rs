@@ -1,4 +1,4 @@
-//! How a column becomes numbers.
+//! Numeric encodings of table columns.
 
 use serde::{Deserialize, Serialize};
 

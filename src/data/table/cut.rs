@@ -1,4 +1,4 @@
-//! Where the sample of a table was cut.
+//! Row boundaries of a sample cut from a table.
 
 use memchr::{memchr, memchr_iter, memrchr};
 

@@ -1,4 +1,4 @@
-//! How a text table is written, where it is not detected.
+//! Format options of a text table; unset options are detected.
 
 use std::fmt;
 

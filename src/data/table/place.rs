@@ -1,4 +1,4 @@
-//! Where a row or a cell stands in its file.
+//! Position of a row or a cell in its file.
 
 use std::path::PathBuf;
 

@@ -9,7 +9,7 @@ use crate::cpu::real::Real;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetLogitTransform {
-    /// cos(θ + m); cos θ − m sin m where θ + m is beyond π, so that it keeps decreasing, as in the
+    /// cos(θ + m), or cos θ − m sin m if θ + m is beyond π, so that it keeps decreasing, as in the
     /// authors' code.
     ///
     /// J. Deng, J. Guo, N. Xue and S. Zafeiriou, ArcFace: additive angular margin loss for deep
@@ -21,8 +21,8 @@ pub enum TargetLogitTransform {
     CosFace,
 }
 
-/// Smallest sine of a cosine below 1 in f32, √(2⁻²³): at |cos θ| = 1 the derivative of cos(θ + m)
-/// by cos θ is infinite, and that of the neighbouring cosine is used.
+/// Smallest sine of a cosine below 1 in f32, √(2⁻²³). At |cos θ| = 1 the derivative of cos(θ + m)
+/// with respect to cos θ is infinite, and that of the neighbouring cosine is used.
 const LEAST_SINE: f64 = 3.4526698300124393e-4;
 
 /// The transform with its margin.
@@ -49,7 +49,7 @@ impl Margin {
         }
     }
 
-    /// Its derivative: sin(θ + m)/sin θ = cos m + cos θ sin m/sin θ.
+    /// The derivative of `apply`: sin(θ + m)/sin θ = cos m + cos θ sin m/sin θ.
     #[inline(always)]
     pub fn derivative<R: Real>(self, cosine: R) -> R {
         match self.transform {

@@ -16,12 +16,12 @@ pub use margin::TargetLogitTransform;
 /// Predictions are logits [rows, classes] (more leading axes are more rows); targets are labels
 /// `[rows]` or dense [rows, classes]. With z the logits after `softcap` and `temperature`, lse = ln
 /// Σ e^z, p = e^(z − lse), q_c = w_c((1 − s)t_c + s/K), t one-hot for a label, w the input
-/// `class_weight`, s `label_smoothing`, K the classes kept by the input `class_mask` (all without
-/// it):
+/// `class_weight`, s `label_smoothing`, K the number of classes unmasked by the input `class_mask`
+/// (all without it):
 ///
 /// loss = Σ_c q_c (lse − z_c) + `z_loss` lse², derivative ∂/∂z_c = p_c(Σq + 2 `z_loss` lse) − q_c.
 ///
-/// `mean` divides by the sum of the class weights of the rows kept for labels, by the number of
+/// `mean` divides by the sum of the class weights of the included rows for labels, by the number of
 /// rows for dense targets, as PyTorch. A row with an ignored label has value and gradient 0 and is
 /// not counted. A logit of −∞ is a masked class (probability 0, gradient 0, excluded from
 /// smoothing) unless it is the target: then the loss is ∞.
@@ -142,12 +142,13 @@ impl CrossEntropy {
         },
     ];
 
-    /// Plain cross-entropy; rows with label −100 are ignored.
+    /// Cross-entropy with default options; rows with label −100 are ignored.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Fraction of the target spread over all classes, from 0 to 1 (default 0).
+    /// Label smoothing: the fraction of the target distributed over all classes, from 0 to 1
+    /// (default 0).
     pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
         self.label_smoothing = label_smoothing;
         self
@@ -281,7 +282,7 @@ impl LossDefinition for CrossEntropy {
                 self.target_logit_transform.map_or(0.0, |transform| f64::from(transform as u8 + 1)),
             ),
             ("MARGIN", margin),
-            // Computed here because a driver's functions may be off by 2^-11.
+            // Computed on the CPU because a driver's functions may be off by 2^-11.
             ("MARGIN_COSINE", margin.cos()),
             ("MARGIN_SINE", margin.sin()),
             ("SCALE", if self.target_logit_transform.is_some() { self.scale } else { 1.0 }),

@@ -52,11 +52,11 @@ impl Rowwise for CrossEntropy {
         let smoothing = R::new(self.label_smoothing);
         let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
         let mass = (R::ONE - smoothing) * hard + share * smooth.mass;
-        // 1 − p cancels where p is near 1, which only the maximum's can be: there it is the sum of
-        // the others divided by the total.
+        // 1 − p cancels if p is near 1, which is only possible for the maximum: there it is the sum
+        // of the others divided by the total.
         hessian[top] = R::NEG_INFINITY;
         let rest = simd::exp_in_place(hessian, maximum);
-        // e⁰, but NaN where the maximum is ∞.
+        // e⁰, but NaN if the maximum is ∞.
         hessian[top] = R::select(maximum.is_finite(), R::ONE, R::NAN);
         let total = hessian[top] + rest;
         let z_loss = R::new(2.0 * self.z_loss);
@@ -265,7 +265,7 @@ struct Sums<R> {
     label_is_open: bool,
     log_total: R,
     lse: R,
-    /// 1/total, 0 where the total is 0.
+    /// 1/total, or 0 if the total is 0.
     inverse: R,
     /// Σ e^(z − maximum)(z − maximum) over the others, if requested.
     below: R,

@@ -23,7 +23,8 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Both<'a, R, K> {
         R::select((self.keeps)(column), logit / self.temperature, R::NEG_INFINITY)
     }
 
-    /// Largest softened logit of one of the two. `softened` holds them afterwards.
+    /// Largest softened logit of the student or of the teacher. `softened` holds the softened
+    /// logits afterwards.
     #[inline(always)]
     pub(super) fn top(&self, logits: &[R], softened: &mut [R]) -> R {
         for (column, (cell, &x)) in softened.iter_mut().zip(logits).enumerate() {

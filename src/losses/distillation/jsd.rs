@@ -123,7 +123,7 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Mixture<'a, R, K> {
         [of_teacher, of_student].map(R::new)
     }
 
-    /// Most likely class of the student.
+    /// Class with the largest probability under the student.
     #[inline(always)]
     fn top(&self) -> usize {
         let mut best = (0, R::NEG_INFINITY);
@@ -179,9 +179,9 @@ impl<R: Real> Parting<R> {
     }
 }
 
-/// From both probabilities and d = ln(p/q). First selects the larger one: with e = e^−|d|, and a
-/// and b the weights in m of the smaller and the larger one, m is b + a e times the larger, without
-/// overflow or cancellation.
+/// Built from both probabilities and d = ln(p/q). First selects the larger probability. With e =
+/// e^−|d|, and a and b the weights in m of the smaller and the larger one, m is b + a e times the
+/// larger, without overflow or cancellation.
 #[inline(always)]
 fn parting<R: Real>(p: R, q: R, d: R, beta: f64) -> Parting<R> {
     let (of_teacher, of_student) = (R::new(beta), R::new(1.0 - beta));

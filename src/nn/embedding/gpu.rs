@@ -15,7 +15,7 @@ pub(crate) struct Table {
     dummy: wgpu::Buffer,
     /// (1 + position, id) of the first id out of range.
     found: wgpu::Buffer,
-    /// For the most recent number of ids.
+    /// The workspace and its number of ids, from the most recent update.
     workspace: Option<(usize, Workspace)>,
 }
 

@@ -124,7 +124,7 @@ pub(crate) struct RowStep<'a> {
     pub sizes: Sizes,
     pub optimizer: &'a dyn Optimizer,
     pub table: &'a wgpu::Buffer,
-    /// As many as the optimizer has, each of the table's size.
+    /// The optimizer's states, each of the table's size.
     pub states: &'a [wgpu::Buffer],
     /// Dummy binding for missing states: 256 bytes each.
     pub dummy: &'a wgpu::Buffer,
@@ -152,7 +152,7 @@ impl Workspace {
         Self::with_uniform(gpu, sizes, uniform)
     }
 
-    /// With the given buffer for [`RowsParams`].
+    /// Creates the workspace with the given buffer for [`RowsParams`].
     pub fn with_uniform(gpu: &Gpu, sizes: &Sizes, uniform: wgpu::Buffer) -> Result<Self> {
         let parts =
             gpu.buffer("parts of a row's gradient", sizes.ids.div_ceil(BLOCK) * sizes.width)?;

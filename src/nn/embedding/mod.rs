@@ -3,7 +3,7 @@
 //! A dense gradient of a table is almost all zeros, and a dense optimizer visits all of them.
 //! [`Embedding::update`] sums the gradients of equal ids instead, in the order of their positions,
 //! and updates only the rows that were hit. On a GPU the ids are sorted on the device, without
-//! atomics or host synchronization; two runs give the same bits, on the CPU with any number of
+//! atomics or CPU synchronization. Two runs give the same bits, on the CPU with any number of
 //! threads.
 
 pub(crate) mod kernels;

@@ -43,8 +43,8 @@ fn trained(device: &Device, sizes: [usize; 3], optimizer: &dyn Optimizer) -> Arr
     table.to_array().unwrap()
 }
 
-/// The same by a dense gradient and a dense step, in f64; with `lazy`, rows that are not hit keep
-/// their values.
+/// The same table by a dense gradient and a dense step, in f64; with `lazy`, rows that are not hit
+/// keep their values.
 fn dense([count, rows, width]: [usize; 3], optimizer: &dyn Optimizer, lazy: bool) -> Array2<f64> {
     let first = Embedding::uniform(&Device::reference(), [rows, width], 0.5, 3)
         .unwrap()

@@ -14,8 +14,8 @@ options! {
     ///
     /// As `torch.optim.Adafactor`, whose ε₁ is that of the dtype; here it is that of f64 on every
     /// device. optax and Keras factor large matrices only. On a GPU a step takes six dispatches and
-    /// is not supported by the fused small-model kernel; the means lie in buffers of the length of
-    /// the parameters.
+    /// is not supported by the fused small-model kernel; the means are stored in buffers of the
+    /// length of the parameters.
     /// Source: N. Shazeer, M. Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory
     /// Cost, 2018.
     pub struct Adafactor of "adafactor" {

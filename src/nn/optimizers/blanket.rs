@@ -1,4 +1,4 @@
-//! The loops that make an optimizer of a rule.
+//! The blanket implementation of [`Optimizer`] for rules.
 
 use serde_json::Value;
 

@@ -38,7 +38,7 @@ impl Clip {
 pub enum Factors {
     /// One factor for all spans.
     One(f64),
-    /// One factor for each span.
+    /// One factor per span.
     Each(Vec<f64>),
 }
 
@@ -51,7 +51,7 @@ impl Factors {
         }
     }
 
-    /// Factors of a clip, NaN where a norm is not finite.
+    /// Factors of a clip; NaN if a norm is not finite.
     pub(crate) fn new<R: Real>(
         clip: Option<Clip>,
         spans: &[ParameterSpan],

@@ -1,14 +1,14 @@
-//! An optimizer as a part of a GPU program.
+//! Links an optimizer into a GPU program.
 
 use crate::nn::optimizers::optimizer::Optimizer;
 use crate::runtime::adaptor::{adaptor, options};
 use crate::runtime::kernel::Program;
 
-/// What the kernel templates take from an optimizer.
+/// The function required from every optimizer by the kernel templates.
 pub(crate) const UPDATE: &str =
     "fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update";
 
-/// What they take besides from one that looks at whole tensors.
+/// The additional function required from a per-tensor rule.
 pub(super) const APPLY_UPDATE: &str =
     "fn apply_update(parameter: f32, direction: f32, layer: Layer, step: Step) -> f32";
 

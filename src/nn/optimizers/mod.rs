@@ -3,11 +3,11 @@
 //! A new optimizer needs a WGSL file in `shaders/optimizers/`, a Rust file of the same name here,
 //! and a line in the list below. The Rust file is the CPU implementation, written once over
 //! [`Real`]: at f64 it is the reference, at f32 the fast CPU path. One call updates all parameters
-//! of a model, which lie in one flat buffer; the [`ParameterSpan`]s are its tensors with their
+//! of a model, stored in one flat buffer; the [`ParameterSpan`]s are its tensors with their
 //! regularisation.
 //!
 //! Most rules update each element independently, and on a GPU the whole model in one dispatch.
-//! Per-tensor rules ([`Optimizer::per_tensor`]) compute a direction for each element; the kernel
+//! Per-tensor rules ([`Optimizer::per_tensor`]) compute a direction per element; the kernel
 //! template computes its norm and that of the parameters, and `apply_update` performs the update.
 //!
 //! ```
@@ -71,7 +71,7 @@ catalogue! {
 #[cfg(test)]
 mod tests;
 
-/// The list's line of that name.
+/// The catalogue entry with the given name.
 ///
 /// # Errors
 /// [`Error::Unknown`] with the available names.
@@ -79,8 +79,8 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Optimizer>> {
     catalogue::find("optimizer", CATALOGUE, name)
 }
 
-/// The optimizer of that name, with options from a JSON object (`null` for none); missing options
-/// take PyTorch's defaults.
+/// The optimizer with the given name, with options from a JSON object (`null` for none); missing
+/// options take PyTorch's defaults.
 ///
 /// # Errors
 /// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value

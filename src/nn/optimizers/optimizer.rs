@@ -1,4 +1,4 @@
-//! The trait of optimizers: what training holds them by.
+//! The optimizer trait, used by training.
 
 use std::fmt::Debug;
 
@@ -14,42 +14,43 @@ use crate::{Error, Result};
 
 /// An optimizer with its options.
 pub trait Optimizer: Debug + Send + Sync {
-    /// Entry in the catalogue: name, formula, shader.
+    /// The catalogue entry: name, formula, shader.
     fn entry(&self) -> &'static Entry<dyn Optimizer>;
 
-    /// Its name.
+    /// The optimizer's name.
     fn name(&self) -> &'static str {
         self.entry().name
     }
 
-    /// Its options as a JSON object.
+    /// The options as a JSON object.
     fn options(&self) -> Value;
 
-    /// Its options against their domains.
+    /// Checks the options against their domains.
     ///
     /// # Errors
-    /// [`Error::Option`] with the first one outside.
+    /// [`Error::Option`] with the first option outside its domain.
     fn check(&self) -> Result<()>;
 
-    /// Values of the `override`s of its shader.
+    /// Values of the shader's `override`s.
     fn constants(&self) -> Vec<(&'static str, f64)>;
 
-    /// How many numbers it remembers of each parameter, [`MOST_STATES`] at the most.
+    /// Number of states per parameter, at most [`MOST_STATES`].
     fn states(&self) -> usize;
 
-    /// What each state begins with.
+    /// The initial value of each state.
     fn initial_states(&self) -> [f64; MOST_STATES];
 
-    /// Which of the states holds the weights to predict with, where that is not the parameters themselves.
+    /// Index of the state that holds the weights used for prediction; `None` if the parameters are
+    /// used.
     fn averaged_state(&self) -> Option<usize>;
 
-    /// What it asks of whole tensors; none for a rule that moves each element by itself.
+    /// The requirements of a per-tensor rule; `None` for an elementwise rule.
     fn per_tensor(&self) -> Option<PerTensor>;
 
-    /// The learning rate of its options, which a schedule may change.
+    /// The learning rate in the options, which a schedule may change.
     fn initial_learning_rate(&self) -> f64;
 
-    /// Does it ask for the gradient of the whole data set in each step?
+    /// True if each step needs the gradient of the whole data set.
     fn whole_batch(&self) -> bool {
         false
     }
@@ -57,7 +58,8 @@ pub trait Optimizer: Debug + Send + Sync {
     /// The numbers of step `t`, counted from 1.
     fn step(&self, t: u64, learning_rate: f64) -> Step;
 
-    /// One step at f32, on all cores; see [`dyn Optimizer::update`](trait.Optimizer.html#method.update).
+    /// One f32 step, on all cores; see
+    /// [`dyn Optimizer::update`](trait.Optimizer.html#method.update).
     #[doc(hidden)]
     fn update_single(
         &self,
@@ -66,7 +68,7 @@ pub trait Optimizer: Debug + Send + Sync {
         factors: &Factors,
         slices: Slices<'_, f32>,
     );
-    /// The same at f64, plainly.
+    /// One f64 step, with plain loops.
     #[doc(hidden)]
     fn update_double(
         &self,
@@ -75,16 +77,16 @@ pub trait Optimizer: Debug + Send + Sync {
         factors: &Factors,
         slices: Slices<'_, f64>,
     );
-    /// One step at f32 on rows one after the other, by a rule that moves each element by itself.
+    /// One f32 step on successive rows, for elementwise rules.
     #[doc(hidden)]
     fn update_rows_single(&self, step: &Step, rows: &mut dyn Rows<f32>);
-    /// The same at f64.
+    /// One f64 step on successive rows.
     #[doc(hidden)]
     fn update_rows_double(&self, step: &Step, rows: &mut dyn Rows<f64>);
 }
 
 impl dyn Optimizer + '_ {
-    /// The states that training begins with, for so many parameters.
+    /// The initial states of a given number of parameters.
     pub fn first_states<R: Real>(&self, length: usize) -> Vec<Vec<R>> {
         self.initial_states()
             .iter()
@@ -93,11 +95,12 @@ impl dyn Optimizer + '_ {
             .collect()
     }
 
-    /// Moves all `parameters` by one step. `states` are [`Optimizer::states`] of them, or more. `spans` may be empty where
-    /// nothing is regularised and no tensor is looked at as a whole, else the last one ends with the parameters.
+    /// Applies one step to all `parameters`. `states` holds at least [`Optimizer::states`] vectors
+    /// of the same length. `spans` may be empty if nothing is regularised and the rule is
+    /// elementwise; otherwise the last span ends with the parameters.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a length does not fit the parameters.
+    /// [`Error::Shape`] if a length does not match the parameters.
     pub fn update<R: Real>(
         &self,
         step: &Step,
@@ -110,7 +113,8 @@ impl dyn Optimizer + '_ {
         self.update_transformed(step, &gradient_transform, parameters, gradients, states).map(drop)
     }
 
-    /// As [`update`](#method.update) with the gradient clipped; false where the step was skipped.
+    /// As [`update`](#method.update), with a gradient transform; returns false if the step was
+    /// skipped.
     ///
     /// # Errors
     /// As [`update`](#method.update).
@@ -151,7 +155,7 @@ impl dyn Optimizer + '_ {
         Ok(true)
     }
 
-    /// One step on rows one after the other, by a rule that moves each element by itself.
+    /// One step on successive rows, for elementwise rules.
     pub(crate) fn update_rows<R: Real>(&self, step: &Step, rows: &mut dyn Rows<R>) {
         match R::as_single(&[]) {
             Some(_) => self.update_rows_single(step, &mut InOnePrecision(rows)),

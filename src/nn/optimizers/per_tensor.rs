@@ -1,7 +1,7 @@
 //! Per-tensor rules on the CPU: CPU implementation of `shaders/kernels/per_tensor.wgsl` and related
 //! kernels.
 //!
-//! For each tensor: [row and column means] → a direction for each element → [orthogonalisation] →
+//! For each tensor: [row and column means] → a direction per element → [orthogonalisation] →
 //! norms → update.
 
 use crate::cpu::matmul::{Layout, matmul};
@@ -84,7 +84,7 @@ fn keep<R: Real>(states: &mut [&mut [R]], place: usize, state: &State<R>) {
     }
 }
 
-/// Factored second moment of a matrix as the rule sees it: row mean, column mean, mean of the row
+/// Factored second moment of a matrix as passed to the rule: row mean, column mean, mean of the row
 /// means.
 fn factors<R: Real>(states: &[&mut [R]], place: usize, columns: usize) -> State<R> {
     State {

@@ -1,4 +1,4 @@
-//! The [`Rule`] trait of an optimizer file, and the loops over all parameters derived from it.
+//! The [`Rule`] trait implemented by each optimizer file, and its loops over all parameters.
 
 use std::fmt::Debug;
 

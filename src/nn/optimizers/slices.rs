@@ -1,4 +1,4 @@
-//! Parameters, gradients and states of one step, cut alike.
+//! Parameters, gradients and states of one step, split at common indices.
 
 use std::fmt::Debug;
 
@@ -6,7 +6,7 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::nn::optimizers::span::ParameterSpan;
 
-/// The buffers of one step, all cut alike; a state that the optimizer has not is empty.
+/// The buffers of one step, split at common indices; unused states are empty.
 #[derive(Debug)]
 pub struct Slices<'a, R> {
     pub(crate) parameters: &'a mut [R],
@@ -14,13 +14,13 @@ pub struct Slices<'a, R> {
     pub(crate) states: [&'a mut [R]; MOST_STATES],
 }
 
-/// Rows of a table that a step moves, one after the other. Each is lent until the next is asked for.
+/// Successive rows of a table in a step. Each row is borrowed until the next call.
 pub trait Rows<R> {
     /// The next row with its gradient and states.
     fn next(&mut self) -> Option<Slices<'_, R>>;
 }
 
-/// Rows of any precision as those of the one that they are of.
+/// Converts rows of a generic precision to rows of its concrete precision.
 pub(crate) struct InOnePrecision<'a, R>(pub &'a mut dyn Rows<R>);
 
 impl<R: Real> Rows<f32> for InOnePrecision<'_, R> {
@@ -36,7 +36,7 @@ impl<R: Real> Rows<f64> for InOnePrecision<'_, R> {
 }
 
 impl<'a, R: Real> Slices<'a, R> {
-    /// Itself at f32 if that is what R is.
+    /// The slices at f32 if R is f32.
     pub(crate) fn into_single(self) -> Result<Slices<'a, f32>, Self> {
         if R::as_single(self.gradients).is_none() {
             return Err(self);
@@ -48,7 +48,7 @@ impl<'a, R: Real> Slices<'a, R> {
         })
     }
 
-    /// Itself at f64 if that is what R is.
+    /// The slices at f64 if R is f64.
     pub(crate) fn into_double(self) -> Option<Slices<'a, f64>> {
         Some(Slices {
             parameters: R::as_double_mut(self.parameters)?,
@@ -57,7 +57,7 @@ impl<'a, R: Real> Slices<'a, R> {
         })
     }
 
-    /// Cut at an index; a missing state is missing on both sides.
+    /// Splits at an index; an unused state is empty on both sides.
     pub(super) fn split_at(self, index: usize) -> (Self, Self) {
         let (parameters, parameters_behind) = self.parameters.split_at_mut(index);
         let (gradients, gradients_behind) = self.gradients.split_at(index);
@@ -75,7 +75,8 @@ impl<'a, R: Real> Slices<'a, R> {
         (Slices { parameters, gradients, states }, behind)
     }
 
-    /// `work` on each span with its number and what is true of it; on all at once where there is no span.
+    /// Calls `work` on each span with its number and properties; once on everything if there are no
+    /// spans.
     pub(crate) fn by_span(
         self,
         spans: &[ParameterSpan],
@@ -91,18 +92,19 @@ impl<'a, R: Real> Slices<'a, R> {
         }
     }
 
-    /// `work` on pieces of at most `length`, on all cores. The elements do not depend on each other, so neither do the bits on the cut.
+    /// Calls `work` on pieces of at most `length`, on all cores. Elements are independent, so the
+    /// bits do not depend on the split.
     pub(crate) fn in_pieces(self, length: usize, work: &(impl Fn(Slices<'_, R>) + Sync)) {
         let count = self.parameters.len();
         if count <= length {
             return work(self);
         }
-        // Rounded down to whole pieces; above one piece that leaves something on both sides.
+        // Rounded down to whole pieces; with more than one piece both sides are non-empty.
         let middle = (count.div_ceil(length) / 2) * length;
         let (left, right) = self.split_at(middle);
         rayon::join(|| left.in_pieces(length, work), || right.in_pieces(length, work));
     }
 }
 
-/// States of an optimizer at the most.
+/// Maximum number of states of an optimizer.
 pub const MOST_STATES: usize = 4;

@@ -1,29 +1,32 @@
 //! A tensor in the flat buffer of parameters, with its regularization.
 
-/// A tensor among the parameters, and its regularisation R(w) = `l1` Σ|w| + `l2` Σw² (no ½ before `l2`, as Keras).
+/// A tensor among the parameters, and its regularisation R(w) = `l1` Σ|w| + `l2` Σw² (without ½
+/// before `l2`, as in Keras).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ParameterSpan {
-    /// The index behind its last parameter; the first span starts at 0, each other where the one before ends.
+    /// The index after its last parameter; the first span starts at 0, each other span at the
+    /// previous end.
     pub end: usize,
     /// The factor of Σ|w|.
     pub l1: f64,
     /// The factor of Σw².
     pub l2: f64,
-    /// The factor λ of Σ|w| that is taken as a proximal step behind the update: w ← sign(w) max(|w| − lr λ, 0), with exact zeros.
+    /// Factor λ of Σ|w| applied as a proximal step after the update: w ← sign(w) max(|w| − lr λ,
+    /// 0), with exact zeros.
     pub proximal: f64,
-    /// Columns of the matrix that it is, row-major; 0 for a vector.
+    /// Number of columns of the row-major matrix; 0 for a vector.
     pub columns: usize,
-    /// Elements at its end that belong to no tensor.
+    /// Number of padding elements at its end, which belong to no tensor.
     pub padding: usize,
 }
 
 impl ParameterSpan {
-    /// Whether anything is added to its loss.
+    /// True if the span has a regularisation term.
     pub fn is_regularized(&self) -> bool {
         self.l1 != 0.0 || self.l2 != 0.0 || self.proximal != 0.0
     }
 
-    /// Rows and columns of so many elements; a vector is one column.
+    /// Rows and columns of a tensor with the given number of elements; a vector is one column.
     pub(crate) fn shape(&self, length: usize) -> [usize; 2] {
         let columns = self.columns.max(1);
         [length / columns, columns]

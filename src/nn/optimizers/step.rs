@@ -53,7 +53,7 @@ impl Step<f32> {
     }
 }
 
-/// What a rule asks of the frame besides the norms of each tensor.
+/// The requirements of a per-tensor rule in addition to the norms of each tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PerTensor {
     /// For a matrix, keeps means of the squares by row and by column instead of a state per

@@ -42,7 +42,7 @@ impl Frame {
         Frame { factor, limit, l1: span.l1, l2: span.l2, proximal: span.proximal }
     }
 
-    /// The gradient that the rule sees.
+    /// The gradient passed to the rule.
     #[inline(always)]
     pub fn gradient<R: Real>(&self, parameter: R, gradient: R) -> R {
         let penalized =
@@ -60,7 +60,7 @@ impl Frame {
 }
 
 impl<R: Real> Slices<'_, R> {
-    /// The step itself, one loop for each number of states so that each vectorises.
+    /// The step itself, with one loop per number of states so that each vectorises.
     #[inline(always)]
     pub(crate) fn update_all(self, rule: &impl Rule, step: &Step<R>, frame: &Frame) {
         // Cloned because options behind a reference would be reloaded for each parameter (possible

@@ -1,4 +1,4 @@
-//! The list of schedules, and the one that joins others of the list by their names.
+//! The list of schedules, and the schedule that joins others by name.
 
 use std::sync::Arc;
 
@@ -26,32 +26,33 @@ pub static CATALOGUE: &[&Entry] = &[
     &warmup::WARMUP_COSINE,
 ];
 
-/// Other names that the peers have for some of them.
+/// Alternative names from other libraries.
 const ALSO: &[(&str, &str)] =
     &[("sequential", "join"), ("plateau", "reduce_on_plateau"), ("warmup_constant", "warmup")];
 
-/// The list's line of that name.
+/// The entry with the given name.
 ///
 /// # Errors
-/// [`Error::Unknown`] with the names there are.
+/// [`Error::Unknown`] with the list of valid names.
 pub fn entry(name: &str) -> Result<&'static Entry> {
     let own = ALSO.iter().find(|(other, _)| *other == name).map_or(name, |(_, own)| own);
     let found = CATALOGUE.iter().copied().find(|entry| entry.name == own);
     found.ok_or_else(|| Error::unknown("schedule", name, CATALOGUE.iter().map(|entry| entry.name)))
 }
 
-/// The schedule of that name, with options from a JSON object (`null` for none).
+/// The schedule with the given name, with options from a JSON object (`null` for none).
 ///
 /// # Errors
-/// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value outside its domain.
+/// [`Error::Unknown`] for an unknown name or option, [`Error::Option`] for a value outside its
+/// domain.
 pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Schedule>> {
     let schedule = (entry(name)?.make)(options)?;
     schedule.check()?;
     Ok(schedule)
 }
 
-/// Schedules behind each other: each counts its steps from the milestone at which it begins. PyTorch `SequentialLR`, optax
-/// `join_schedules`.
+/// Consecutive schedules: each counts its steps from the milestone at which it starts. PyTorch
+/// `SequentialLR`, optax `join_schedules`.
 ///
 /// ```
 /// use gradus::schedules::{Constant, Exponential, Join, Schedule};

@@ -1,4 +1,4 @@
-//! The trait of schedules, their entries in the list, and what a schedule remembers.
+//! The schedule trait, its catalogue entries, and the state of monitored values.
 
 use std::fmt::Debug;
 
@@ -11,76 +11,77 @@ use crate::catalogue::OptionDoc;
 #[cfg(doc)]
 use crate::Error;
 
-/// One entry of the list.
+/// One entry of the catalogue.
 #[derive(Debug)]
 pub struct Entry {
     /// The name.
     pub name: &'static str,
-    /// What it is for, in one line.
+    /// Purpose, in one line.
     pub summary: &'static str,
     /// The rate η of step t, in one line; λ is the `learning_rate`.
     pub formula: &'static str,
     /// The options.
     pub options: &'static [OptionDoc],
-    /// The same in PyTorch.
+    /// The PyTorch equivalent.
     pub torch: &'static str,
-    /// The same in Keras.
+    /// The Keras equivalent.
     pub keras: &'static str,
-    /// The same in optax.
+    /// The optax equivalent.
     pub optax: &'static str,
-    /// Makes it from a JSON object of options; what is left out takes its default.
+    /// Creates the schedule from a JSON object of options; missing options take their defaults.
     pub make: fn(&Value) -> Result<Box<dyn Schedule>>,
 }
 
-/// What a schedule that watches a value remembers of it; saved with a model.
+/// The state of a schedule that monitors a value; saved with a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Watched {
     pub(super) best: Option<f64>,
-    /// How many values in a row were no better.
+    /// Number of consecutive values without improvement.
     pub(super) worse: u32,
-    /// How many values are still to be left alone.
+    /// Remaining number of values to ignore after a reduction.
     pub(super) cooldown: u32,
-    /// The rate after the reductions so far; none before the first.
+    /// The rate after the reductions so far; `None` before the first.
     pub(super) learning_rate: Option<f64>,
 }
 
-/// A learning rate for each step.
+/// A learning rate per step.
 pub trait Schedule: Debug + Send + Sync {
-    /// Its line in the list.
+    /// The schedule's catalogue entry.
     fn entry(&self) -> &'static Entry;
 
-    /// Its name.
+    /// The schedule's name.
     fn name(&self) -> &'static str {
         self.entry().name
     }
 
-    /// Its options as a JSON object.
+    /// The options as a JSON object.
     fn options(&self) -> Value;
 
-    /// Its options against their domains.
+    /// Checks the options against their domains.
     ///
     /// # Errors
-    /// [`Error::Option`] with the first one outside.
+    /// [`Error::Option`] with the first option outside its domain.
     fn check(&self) -> Result<()>;
 
     /// The learning rate of a step, counted from 0.
     fn rate(&self, step: u64) -> f64;
 
-    /// The same after what it has seen of the watched value.
+    /// The learning rate of a step, given the monitored values so far.
     fn rate_after(&self, step: u64, _watched: &Watched) -> f64 {
         self.rate(step)
     }
 
-    /// Takes in the watched value of an epoch: the validation loss, or the training loss where nothing is validated.
+    /// Records the monitored value of an epoch: the validation loss, or the training loss without
+    /// validation.
     fn observe(&self, _watched: &mut Watched, _value: f64) {}
 
-    /// Whether it goes by such a value.
+    /// True if the rate depends on a monitored value.
     fn monitors(&self) -> bool {
         false
     }
 }
 
-/// The line of an options struct in the list: name, words, and how it is made.
+/// The catalogue entry of an options struct: name, descriptions and constructor.
 macro_rules! line {
     ($name:literal, $kind:ident, $summary:literal, $formula:literal, [$torch:literal, $keras:literal, $optax:literal]) => {
         $crate::nn::schedules::schedule::Entry {
@@ -99,7 +100,8 @@ macro_rules! line {
 }
 pub(crate) use line;
 
-/// What is the same in every schedule: its entry, its options, their check. Some have a check of their own besides.
+/// The methods common to all schedules: entry, options and their check. Some schedules have an
+/// additional check.
 macro_rules! common {
     ($entry:ident) => {
         fn entry(&self) -> &'static $crate::nn::schedules::schedule::Entry {

@@ -24,7 +24,7 @@ use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
 use crate::runtime::files;
 use crate::{Error, Result, Targets};
 
-/// How often a bar is drawn anew.
+/// Redraw interval of a progress bar.
 const REDRAW: Duration = Duration::from_millis(150);
 
 /// Initial batches per group with a bar or callback, before the time of a batch is known.

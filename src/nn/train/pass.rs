@@ -1,19 +1,19 @@
-//! The batches of an epoch with what they have in common.
+//! The batches of an epoch with their common data.
 
 use crate::nn::train::callback::Callback;
 use crate::nn::train::engine::{Batch, Outcome, TrainingSpec};
 use crate::nn::train::options::StepReport;
 use crate::nn::train::progress::Bar;
 
-/// What the batches of an epoch have in common.
+/// The common data of the batches of an epoch.
 pub(crate) struct Pass<'p> {
     pub training_spec: &'p TrainingSpec,
-    /// All of the epoch.
+    /// All batches of the epoch.
     pub batches: &'p [Batch],
     pub(super) watcher: &'p Watcher<'p>,
 }
 
-/// Who watches an epoch.
+/// The observers of an epoch: progress bar and callback.
 pub(super) struct Watcher<'f> {
     pub(super) bar: Option<Bar>,
     pub(super) on_step: Option<&'f Callback<StepReport>>,
@@ -21,7 +21,7 @@ pub(super) struct Watcher<'f> {
 }
 
 impl Watcher<'_> {
-    /// Tells the callback the steps from `first` on; true where it asks for the end.
+    /// Passes the steps from `first` on to the callback; returns true if it requests the end.
     pub(super) fn asks(
         &self,
         training_spec: &TrainingSpec,

@@ -1,4 +1,4 @@
-//! What a measurement is asked for and what it gives.
+//! Settings and result of a measurement.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Where the data lies and how it is read.
+//! Location and format options of the data.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

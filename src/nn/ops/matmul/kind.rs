@@ -1,4 +1,4 @@
-//! A matrix product as it is asked for: layout, epilogue and options.
+//! The kind of a matrix product: layout, epilogue and options.
 
 use crate::nn::activations;
 use crate::nn::activations::activation::Activation;
@@ -11,24 +11,24 @@ use crate::runtime::wgsl::File;
 
 pub(super) const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");
 
-/// What a product's program is made of, but for the tile.
+/// Everything that determines a product's program, except the tile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind<'a> {
     pub layout: Layout,
     pub epilogue: Epilogue,
-    /// What the epilogue calls: none in a weight gradient.
+    /// The activation called by the epilogue; `None` for a weight gradient.
     pub activation: Option<&'a dyn Activation>,
     /// The epilogue's own `override`s.
     pub constants: &'a [(&'static str, f64)],
 }
 
 impl Kind<'_> {
-    /// The product as it is, stored or added to what is there.
+    /// The plain product, stored or added to the output.
     pub(crate) fn plain(layout: Layout) -> Kind<'static> {
         Kind { layout, epilogue: Epilogue::WeightGradient, activation: None, constants: &[] }
     }
 
-    /// The program that multiplies.
+    /// The program of the product.
     pub(crate) fn program(&self, variant: &Variant) -> Program {
         let files = variant.sources(self.layout, self.epilogue);
         self.linked(
@@ -38,7 +38,7 @@ impl Kind<'_> {
         )
     }
 
-    /// The program that sums the parts of a split k.
+    /// The program that adds the partial sums of a split k.
     pub(crate) fn join_program(&self, lanes: u32) -> Program {
         let mut program = self.linked(
             "matmul, its parts".into(),
@@ -62,7 +62,7 @@ impl Kind<'_> {
     }
 }
 
-/// What the choice of a product's variant must know of this device.
+/// The properties of this device that select a product's variant.
 pub(crate) fn adapter(gpu: &Gpu) -> Adapter {
     Adapter {
         software: gpu.is_software(),

@@ -23,7 +23,7 @@ use crate::runtime::wgsl::{File, shader};
 
 pub(crate) use crate::nn::ops::matmul::tile::*;
 
-/// How the two operands lie in memory.
+/// Memory layout of the two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Layout {
     /// left [m, k], right [k, n].
@@ -47,7 +47,8 @@ pub(crate) enum Epilogue {
     WeightGradient,
 }
 
-/// The uniform of the kernels (`Params` in shaders/ops/matmul/matmul_params.wgsl). Offsets count elements.
+/// The uniform of the kernels (`Params` in shaders/ops/matmul/matmul_params.wgsl). Offsets count
+/// elements.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct Params {
@@ -68,19 +69,20 @@ pub(crate) struct Params {
     pub padding: [u32; 2],
 }
 
-/// A tile, the memory access width and split k or not: with a layout and an epilogue, one shader.
+/// A tile, the memory access width, and whether k is split. With a layout and an epilogue it
+/// determines one shader.
 ///
-/// **Every variant sums in the same order**: an output has one accumulator, which runs over
-/// ascending k by fused multiply-adds from zero on (with split k: one per partial sum, added in
-/// order). So the choice of tile, by rule or by autotuning, changes no bit of a result; the number
-/// of partial sums, which would, depends only on the shape. Only the sign of a zero may differ:
-/// tiles pad k by products 0 · 0 to different lengths, and −0 + 0 is 0.
+/// **Every variant sums in the same order**: an output has one accumulator, which starts at zero
+/// and runs over ascending k by fused multiply-adds (with split k: one per partial sum, added in
+/// order). Therefore the choice of tile, by rule or by autotuning, changes no bit of a result. The
+/// number of partial sums, which would, depends only on the shape. Only the sign of a zero may
+/// differ: tiles pad k by products 0 · 0 to different lengths, and −0 + 0 is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variant {
     pub tile: Tile,
-    /// Four elements at a time: all lengths and offsets are multiples of four.
+    /// True to access four elements at a time: all lengths and offsets are multiples of four.
     pub vec4: bool,
-    /// Each workgroup sums a range of k; `matmul_join.wgsl` adds the partial sums.
+    /// True if each workgroup sums a range of k; `matmul_join.wgsl` adds the partial sums.
     pub split: bool,
 }
 

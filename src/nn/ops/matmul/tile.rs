@@ -5,9 +5,9 @@ use crate::nn::ops::matmul::shape::Shape;
 /// The adapter properties that select a variant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Adapter {
-    /// It runs on the CPU's own cores.
+    /// True for an adapter that runs on the CPU's own cores.
     pub software: bool,
-    /// Its smallest subgroup; 0 without subgroups.
+    /// The adapter's smallest subgroup; 0 without subgroups.
     pub subgroup: u32,
     /// Maximum threads per workgroup.
     pub lanes: u32,
@@ -33,9 +33,9 @@ pub(crate) struct Tile {
     /// Depth of the tiles in workgroup memory.
     pub k: u32,
     pub lanes: u32,
-    /// A thread computes 8 × 8 outputs instead of 4 × 4 (tiled), or `rows` × 4 (register).
+    /// True if a thread computes 8 × 8 outputs instead of 4 × 4 (tiled), or `rows` × 4 (register).
     pub eight_by_eight: bool,
-    /// Two alternating buffers per matrix in workgroup memory save a barrier.
+    /// Number of alternating buffers per matrix in workgroup memory; two save a barrier.
     pub buffers: u32,
 }
 
@@ -77,10 +77,11 @@ const fn tiled(side: u32, k: u32, lanes: u32, buffers: u32) -> Tile {
 /// | 64×64×32, 256 threads | | | hardware, medium products: a quarter of the registers, twice the workgroup memory |
 /// | 32×32×16, 64 threads | | | hardware, small products; software without subgroups of eight |
 ///
-/// No tile for hardware has been timed on hardware yet: the rules below are first guesses, which
-/// the tuner corrects. A variant in which each thread read its own operands from storage (8 × 16
+/// No hardware tile has been timed on hardware yet: the rules below are first guesses, which the
+/// tuner corrects. A variant in which each thread read its own operands from storage (8 × 16
 /// outputs each, no shuffles) took twice as long as 32×32. Register tiles for subgroups of four
-/// threads are not worthwhile: SwiftShader, which has those, did not finish compiling one.
+/// threads are not worthwhile: SwiftShader, which has subgroups of that size, did not finish
+/// compiling one.
 pub(crate) const REGISTER_LARGE: Tile = register(32);
 pub(crate) const REGISTER: Tile = register(16);
 pub(crate) const REGISTER_SMALL: Tile = register(8);
@@ -113,7 +114,7 @@ const SMALL_PRODUCT: u64 = 1 << 18;
 /// With fewer tiles than this some cores of a GPU are idle: a smaller tile is selected.
 const TILES_TO_FILL_A_CARD: u32 = 64;
 
-/// Number of 32 × 32 output tiles from which on a product fills a GPU without splitting k, and the
+/// Number of 32 × 32 output tiles from which a product fills a GPU without splitting k, and the
 /// target number of workgroups of a split.
 const TILES_WITHOUT_SPLIT: u32 = 128;
 const WORKGROUPS_OF_A_SPLIT: u32 = 256;

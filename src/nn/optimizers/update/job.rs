@@ -1,4 +1,4 @@
-//! An optimizer's step on a GPU: what is asked for and which buffers it works on.
+//! An optimizer step on a GPU: its description and its buffers.
 
 use crate::nn::optimizers::optimizer::Optimizer;
 use crate::nn::optimizers::span::ParameterSpan;
@@ -9,21 +9,22 @@ use crate::runtime::kernel::Command;
 /// Partial sums of a tensor (`BLOCKS` in the shaders).
 pub(super) const BLOCKS: usize = 64;
 
-/// Lanes of a workgroup where each has an element of its own.
+/// Lanes of a workgroup with one element per lane.
 pub(super) const EACH: u32 = 256;
 
-/// A step, but for its numbers.
+/// A step without its per-step numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Update<'a> {
     pub optimizer: &'a dyn Optimizer,
-    /// Of the flat buffer.
+    /// Length of the flat buffer.
     pub length: usize,
     pub gradient_transform: GradientTransform<'a>,
-    /// What part of the parameters goes into their running average, the state behind the optimizer's own.
+    /// Weight of the parameters in their running average, stored in the state after the optimizer's
+    /// own.
     pub average: Option<f64>,
 }
 
-/// What a step works on.
+/// The buffers of a step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Buffers<'a> {
     /// [`span_words`].
@@ -32,20 +33,20 @@ pub(crate) struct Buffers<'a> {
     pub gradients: &'a wgpu::Buffer,
     /// All states, [`state_stride`] numbers each.
     pub states: &'a wgpu::Buffer,
-    /// Counts the steps whose gradient was not finite, where somebody asks.
+    /// Counts the steps with a non-finite gradient, if requested.
     pub not_finite: &'a wgpu::Buffer,
     /// Holds [`OptimizerParams`].
     pub uniform: &'a wgpu::Buffer,
 }
 
-/// A command of a step, and whether it reads the uniform of the step.
+/// A command of a step, and whether it reads the step's uniform.
 #[derive(Clone, Debug)]
 pub(crate) struct Stepped {
     pub command: Command,
     pub reads_step: bool,
 }
 
-/// Numbers from state to state in their buffer: each begins where a binding may.
+/// Offset between states in their buffer, in numbers: each starts at a valid binding offset.
 pub(crate) fn state_stride(length: usize) -> usize {
     length.next_multiple_of(64)
 }
@@ -73,7 +74,7 @@ impl OptimizerParams {
     }
 }
 
-/// The spans as the kernels read them.
+/// The spans in the layout of the kernels.
 pub(crate) fn span_words(spans: &[ParameterSpan]) -> Vec<u32> {
     let (mut start, mut lines) = (0, 0);
     let mut words = Vec::with_capacity(8 * spans.len());
@@ -91,7 +92,7 @@ pub(crate) fn span_words(spans: &[ParameterSpan]) -> Vec<u32> {
     words
 }
 
-/// Lanes of a workgroup of the sums over a whole gradient.
+/// Lanes per workgroup of the sums over a whole gradient.
 pub(super) fn summing_lanes(gpu: &Gpu) -> u32 {
     if gpu.is_software() { 8 } else { 256 }
 }

@@ -1,4 +1,4 @@
-//! The commands of a step, one kernel after the other.
+//! The commands of an optimizer step, in order of execution.
 
 use crate::Result;
 use crate::nn::optimizers::clip::Clip;
@@ -11,7 +11,7 @@ use crate::nn::optimizers::update::programs::*;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 
-/// What stands for the limit of a norm that is asked for only to see whether it is finite.
+/// The limit of a norm that is computed only to check that it is finite.
 pub(super) const ANY: f64 = f32::MAX as f64;
 
 /// Parameters of the kernel that sums the squares of a gradient.
@@ -24,7 +24,7 @@ pub(crate) struct NormParams {
     pub reserved: u32,
 }
 
-/// Parameters of the kernel that joins those sums.
+/// Parameters of the kernel that adds those sums.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct ClipParams {
@@ -56,7 +56,8 @@ pub(crate) fn clip(gpu: &Gpu, norm: &GlobalNorm) -> Result<[Command; 2]> {
     let GlobalNorm { limit, epsilon, length, spans, .. } = *norm;
     let GlobalNorm { table, parameters, gradients, factor, not_finite, .. } = *norm;
     let lanes = summing_lanes(gpu);
-    // 4096 elements for a workgroup keep several loads of a lane in flight; a thousand partial sums at the most.
+    // 4096 elements per workgroup keep several loads of a lane in flight; at most a thousand
+    // partial sums.
     let block = length.div_ceil(1024).max(4096).next_multiple_of(lanes as usize);
     let workgroups = length.div_ceil(block);
     let partials = gpu.buffer("partial sums of a norm", 2 * workgroups)?;
@@ -75,17 +76,17 @@ pub(crate) fn clip(gpu: &Gpu, norm: &GlobalNorm) -> Result<[Command; 2]> {
     Ok([norm, gpu.dispatch(&gpu.kernel(&clip_program(lanes))?, &params, &storage, 1)?])
 }
 
-/// Makes the commands of one step.
+/// Builder of the commands of one step.
 pub(super) struct Maker<'a> {
     pub(super) gpu: &'a Gpu,
     pub(super) update: &'a Update<'a>,
     pub(super) buffers: &'a Buffers<'a>,
-    /// The factors of a clip.
+    /// The clipping factors.
     pub(super) factors: wgpu::Buffer,
     pub(super) commands: Vec<Stepped>,
 }
 
-/// The commands of an optimizer's step, in order.
+/// The commands of an optimizer step, in order.
 pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Vec<Stepped>> {
     let factors = gpu.buffer("factors of a clip", 4 + update.gradient_transform.spans.len())?;
     let mut maker = Maker { gpu, update, buffers, factors, commands: Vec::new() };
@@ -107,7 +108,7 @@ pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Ve
 }
 
 impl Maker<'_> {
-    /// A dispatch that reads the uniform of the step.
+    /// Adds a dispatch that reads the step's uniform.
     pub(super) fn stepped(
         &mut self,
         program: &Program,
@@ -177,7 +178,7 @@ impl Maker<'_> {
         self.stepped(&program, &storage, self.update.length.div_ceil(256))
     }
 
-    /// average += weight (parameters − average), in the state behind the optimizer's own.
+    /// average += weight (parameters − average), in the state after the optimizer's own.
     pub(super) fn average(&mut self, weight: f64) -> Result<()> {
         let number = self.update.optimizer.states();
         let params = AverageParams {
@@ -198,7 +199,7 @@ impl Maker<'_> {
     }
 }
 
-/// The states of the optimizer, and a place of its own for each that it has not.
+/// The bindings of the optimizer's states, and a separate dummy range for each unused state.
 pub(super) fn state_slices<'b>(
     buffers: &Buffers<'b>,
     update: &Update,

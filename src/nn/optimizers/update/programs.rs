@@ -70,7 +70,7 @@ pub(crate) fn transforms(gradient_transform: &GradientTransform) -> [(&'static s
     ]
 }
 
-/// Kernel templates with their common dependencies linked.
+/// Links kernel templates with their common dependencies.
 pub(crate) fn frame(
     label: &str,
     file: File,

@@ -1,6 +1,6 @@
 //! The chunked head: the last dense layer and the loss over a chunk of the batch's rows at a time,
-//! so that its outputs never exist all at once. As `through_chunked_head` of the CPU engine: the
-//! weight gradient is summed over the chunks in order.
+//! so that all outputs never exist at once. As `through_chunked_head` of the CPU engine: the weight
+//! gradient is summed over the chunks in order.
 
 use std::ops::Range;
 

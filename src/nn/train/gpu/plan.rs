@@ -63,7 +63,7 @@ impl Planning<'_> {
 }
 
 impl GpuEngine {
-    /// A uniform buffer with a slot for each batch of a submission.
+    /// A uniform buffer with a slot per batch of a submission.
     fn uniforms(&self) -> Result<wgpu::Buffer> {
         let size = UNIFORM_STRIDE * MOST_AT_ONCE as u64;
         let buffer = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {

@@ -22,7 +22,7 @@ pub(crate) struct SideBySide {
     /// Parameters per member.
     length: usize,
     parameters: wgpu::Buffer,
-    /// All states of each member, consecutively, and their number per member.
+    /// All states of each member, stored consecutively, and their number per member.
     states: wgpu::Buffer,
     state_count: usize,
     remembered: Option<[wgpu::Buffer; 2]>,

@@ -15,7 +15,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::runtime::recorder::{Recording, UNIFORM_STRIDE};
 
-/// Batches in one submission at the most; each has a place in the buffers of uniforms.
+/// Maximum batches per submission; each has a slot in the uniform buffers.
 pub(super) const MOST_AT_ONCE: usize = 64;
 
 /// Buffers of a model and its data on a GPU, and the plans that run on them.
@@ -23,30 +23,31 @@ pub(super) const MOST_AT_ONCE: usize = 64;
 pub(crate) struct GpuEngine {
     pub(super) gpu: Gpu,
     pub(super) graph: Graph,
-    /// The graph that plans walk over, and that of the chunked head.
+    /// The graph used by plans, and the graph of the chunked head.
     pub(super) fused: Graph,
     pub(super) chunked: Graph,
     pub(super) parameters: wgpu::Buffer,
     pub(super) gradients: wgpu::Buffer,
-    /// All states of the optimizer in one buffer, and how many there are.
+    /// All states of the optimizer in one buffer, and their number.
     pub(super) states: wgpu::Buffer,
     pub(super) state_count: usize,
-    /// What the model begins with, if it takes ids.
+    /// The embedding table, if the model takes ids.
     pub(super) table: Option<Table>,
-    /// Counts the steps that were left out.
+    /// Counts the skipped steps.
     pub(super) not_finite: wgpu::Buffer,
-    /// Those that whole models left out.
+    /// Number of steps skipped by the fused small-model kernel.
     pub(super) skipped_whole: usize,
     pub(super) spans: wgpu::Buffer,
-    /// Loss and right rows of each batch of two submissions: one runs while the other is read.
+    /// Loss and number of correct rows of each batch of two submissions: one runs while the other
+    /// is read.
     pub(super) ring: wgpu::Buffer,
     pub(super) remembered: Option<[wgpu::Buffer; 2]>,
     pub(super) data: HashMap<usize, Arc<Data>>,
     pub(super) next: usize,
     pub(super) plans: HashMap<Key, Plan>,
-    /// Takes small chains of dense layers whole; none where the graph is anything else.
+    /// The fused small-model kernel for small chains of dense layers; `None` for any other graph.
     pub(super) whole: Option<SmallModels>,
-    /// How many batches go into a submission, found by timing.
+    /// Number of batches per submission, adapted by timing.
     pub(super) at_once: usize,
 }
 
@@ -59,17 +60,18 @@ pub(crate) struct Data {
     pub(super) target_width: usize,
     pub(super) labels: bool,
     pub(super) has_ignored: bool,
-    /// Where the rows are items of lists, and where these begin.
+    /// The lists and the buffer of their offsets, if the rows are items of lists.
     pub(super) lists: Option<(Lists, wgpu::Buffer)>,
-    /// How much each row counts; nothing where all count alike.
+    /// Row weights; empty if all are 1.
     pub(super) weights: Vec<Part>,
-    /// Weights of the positive side of each output: as they are, and behind as many weights of classes, which are 1.
+    /// Positive-class weights per output: alone, and preceded by an equal number of class weights
+    /// of 1.
     pub(super) positive: Option<[wgpu::Buffer; 2]>,
 }
 
 impl Data {
-    /// Places that each list of a batch gets: enough for the longest, and few different numbers of them, since each asks for a plan and
-    /// its memory. 1 where the rows are no lists.
+    /// Number of positions per list of a batch: enough for the longest list. Few different values
+    /// are used, because each needs a plan and its memory. 1 if the rows are not lists.
     pub(super) fn places(&self, batch: &Batch) -> usize {
         let Some((lists, _)) = &self.lists else { return 1 };
         let longest = lists.of(batch).map(|list| lists.items(list).len()).max().unwrap_or(1);
@@ -80,13 +82,13 @@ impl Data {
 }
 
 impl Data {
-    /// The weights of columns as a loss's kernel takes them.
+    /// The column weights in the layout of a loss's kernel.
     pub(super) fn column_weights(&self, loss: &dyn LossDefinition) -> Option<wgpu::Buffer> {
         let [plain, behind_classes] = self.positive.as_ref()?;
         Some(if loss.is_pointwise() { plain } else { behind_classes }.clone())
     }
 
-    /// Whether those of the positive sides lie behind those of the classes.
+    /// True if the positive-class weights follow class weights.
     pub(super) fn has_positive_behind_classes(&self, loss: &dyn LossDefinition) -> bool {
         self.positive.is_some() && !loss.is_pointwise()
     }
@@ -99,18 +101,18 @@ pub(super) struct Part {
     pub(super) rows: usize,
 }
 
-/// What decides which dispatches a batch is made of.
+/// The key that determines the dispatches of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub data: usize,
-    /// Rows of the batch, or lists.
+    /// Number of rows in the batch, or of lists.
     pub rows: usize,
-    /// Places of each list; 1 where the rows are no lists.
+    /// Number of positions per list; 1 if the rows are not lists.
     pub places: usize,
     pub divisor_rows: Option<usize>,
     pub accumulate: bool,
     pub kind: Kind,
-    /// The loss and the optimizer with their options.
+    /// Description of the loss and the optimizer with their options.
     pub training_spec: Arc<str>,
 }
 
@@ -122,17 +124,17 @@ pub(crate) enum Kind {
     TrainAndUpdate,
 }
 
-/// A batch resolved into commands, and what changes from batch to batch.
+/// A batch resolved into commands, and the values that change per batch.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(super) recording: Recording,
-    /// Which rows are gathered.
+    /// The gathers of the batch's rows.
     pub(super) gathers: Vec<Gather>,
-    /// Where the outcome goes.
+    /// The buffer and parameters of the summary.
     pub(super) summary: Option<(wgpu::Buffer, SummaryParams)>,
-    /// Where the numbers of the optimizer's step go.
+    /// The uniform buffer of the optimizer's step.
     pub update: Option<wgpu::Buffer>,
-    /// Where the numbers of the step on the rows of a table go.
+    /// The uniform buffer of the step on the rows of a table, and its sizes.
     pub rows_moved: Option<(wgpu::Buffer, Sizes)>,
     pub predictions: wgpu::Buffer,
 }
@@ -146,7 +148,7 @@ pub(crate) struct Gather {
     pub(super) part_rows: usize,
 }
 
-/// What is to be written to buffers of uniforms before a submission, brought together so that each is written once.
+/// Pending writes to uniform buffers before a submission, merged into one write per buffer.
 #[derive(Default)]
 pub(crate) struct Uniforms {
     pub(super) pending: HashMap<wgpu::Buffer, Vec<u8>>,
@@ -169,7 +171,7 @@ impl Uniforms {
 }
 
 impl Plan {
-    /// Adds the commands of one batch, and its parameters at its place in the buffers of uniforms.
+    /// Adds the commands of one batch, and its parameters at its slot in the uniform buffers.
     pub fn encode(
         &self,
         place: usize,

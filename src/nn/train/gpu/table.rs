@@ -1,5 +1,4 @@
-//! The table of a model that begins with an embedding: its rows and states have buffers of their
-//! own.
+//! The table of a model that starts with an embedding: its rows and states have separate buffers.
 
 use crate::Result;
 use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace};
@@ -112,7 +111,7 @@ impl Table {
             .update(&self.gpu, &job, ids, gradients)
     }
 
-    /// For a batch of `rows` rows of ids.
+    /// The sizes for a batch of `rows` rows of ids.
     pub fn sizes(&self, rows: usize) -> Sizes {
         Sizes {
             ids: rows * self.embedding.ids,

@@ -18,7 +18,7 @@ use crate::nn::ops::matmul::{Epilogue, Layout, Params, Variant};
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Slice};
 
-/// Time limit per bucket. Nothing is started that is predicted to exceed it; tuning may take half a
+/// Time limit per bucket. No work that is predicted to exceed it is started. Tuning may take half a
 /// second in all, and the difference allows for one compilation slower than those before.
 const BUDGET: Duration = Duration::from_millis(350);
 
@@ -26,7 +26,7 @@ const BUDGET: Duration = Duration::from_millis(350);
 /// default.
 const LEAST_PRODUCT: u64 = 1 << 21;
 
-/// Longest matrix side in trials: larger products behave alike, and buffers are 64 MiB.
+/// Longest matrix side in trials: larger products behave the same, and buffers are 64 MiB.
 const LONGEST: u32 = 4096;
 
 /// The default tile is replaced only by one that takes less than this fraction of its time: smaller

@@ -55,7 +55,7 @@ pub(crate) const MARGIN: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held<'a> {
     pub parameters: &'a wgpu::Buffer,
-    /// All states of each member, consecutively, `state_stride` numbers each.
+    /// All states of each member, stored consecutively, `state_stride` numbers each.
     pub states: &'a wgpu::Buffer,
 }
 
@@ -138,7 +138,7 @@ impl SmallModels {
         }
     }
 
-    /// True if a single model is faster in one workgroup than in dispatches over all of them.
+    /// True if one workgroup trains a single model faster than separate dispatches.
     pub fn is_worth(&self, rows: usize) -> bool {
         let work = rows * self.chain.length;
         let most = if self.gpu.is_software() { WORTH_ON_SOFTWARE } else { WORTH };
@@ -477,8 +477,8 @@ impl Piece {
     }
 }
 
-/// The factor of a batch's loss. Ignored labels are counted on the host, which knows the row order
-/// too.
+/// The factor of a batch's loss. Ignored labels are counted on the CPU, which also knows the row
+/// order.
 fn factor(training_spec: &TrainingSpec, batch: &Batch, columns: usize, ignored: &[bool]) -> f32 {
     if ignored.is_empty() || batch.divisor_rows.is_some() {
         return training_spec.factor(batch.divisor_rows.unwrap_or(batch.rows), columns) as f32;
