@@ -61,7 +61,7 @@ const THREADED_PRODUCTS: usize = 1 << 21;
 ///
 /// # Example
 /// ```
-/// use gradus::host::matmul::{Layout, matmul};
+/// use gradus::cpu::matmul::{Layout, matmul};
 /// let mut output = [0.0_f32; 2];
 /// // [1 2 3] · [[1 2] [3 4] [5 6]]
 /// matmul(Layout::NN, 1, 2, 3, &[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &mut output, false)?;

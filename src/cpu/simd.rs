@@ -23,7 +23,7 @@ const BLOCK: usize = 256;
 /// calls `#[inline(always)]`, and put the whole loop inside, not one element.
 ///
 /// ```
-/// use gradus::host::simd;
+/// use gradus::cpu::simd;
 /// let mut values = vec![1.0_f32; 1000];
 /// simd::dispatch(
 ///     #[inline(always)]
@@ -56,7 +56,7 @@ pub fn sum<R: Real>(values: &[R]) -> f64 {
 /// pass. Call it inside [`dispatch`]; `fill` should be `#[inline(always)]`.
 ///
 /// ```
-/// use gradus::host::simd;
+/// use gradus::cpu::simd;
 /// let (predictions, targets) = ([1.0_f32, 2.0, 4.0], [0.0, 0.0, 1.0]);
 /// let total = simd::sum_blocks(3, |range, errors: &mut [f32]| {
 ///     let pairs = predictions[range.clone()].iter().zip(&targets[range]);

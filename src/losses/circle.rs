@@ -86,9 +86,9 @@ impl Similarity for Circle {
     fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
         let Candidate { score, is_own, is_positive } = candidate;
         let (margin, gamma) = (R::new(self.margin), R::new(self.gamma));
-        let d_logit = gamma * (R::ONE + margin - score).max(R::ZERO);
-        let push = gamma * (score + margin).max(R::ZERO);
-        let weight = R::select(is_positive, -d_logit, push);
+        let attraction = gamma * (R::ONE + margin - score).max(R::ZERO);
+        let repulsion = gamma * (score + margin).max(R::ZERO);
+        let weight = R::select(is_positive, -attraction, repulsion);
         let gap = score - R::select(is_positive, R::ONE - margin, margin);
         let exponent = weight * gap;
         // d(exponent)/ds is γ for both where α is not 0.

@@ -108,12 +108,12 @@ impl Distance for Contrastive {
         let scaled = square.sqrt();
         let short = (R::new(self.margin) - scaled / scale).max(R::ZERO);
         let apart = R::ONE - truth;
-        let push = R::select(scaled > R::ZERO, short / scaled, R::ZERO);
+        let repulsion = R::select(scaled > R::ZERO, short / scaled, R::ZERO);
         // A square beyond f32 must not affect the value where the target is 0.
-        let d_logits = R::select(truth == R::ZERO, R::ZERO, truth * (square / scale / scale));
+        let similar = R::select(truth == R::ZERO, R::ZERO, truth * (square / scale / scale));
         DistanceTerms {
-            value: d_logits + apart * short * short,
-            factors: [R::new(2.0) * truth, R::new(2.0) * (apart * push), R::ZERO, R::ZERO],
+            value: similar + apart * short * short,
+            factors: [R::new(2.0) * truth, R::new(2.0) * (apart * repulsion), R::ZERO, R::ZERO],
         }
     }
 
@@ -125,10 +125,10 @@ impl Distance for Contrastive {
         [x, y, _]: [R; 3],
     ) -> [R; 3] {
         let gap = (x - y) + R::new(self.epsilon);
-        let [d_logit, push, ..] = outcome.factors;
+        let [attraction, repulsion, ..] = outcome.factors;
         // A difference beyond f32 has derivative 0 if its factor is 0.
         let part = |factor: R, gap: R| R::select(factor == R::ZERO, R::ZERO, factor * gap);
-        let derivative = part(d_logit, gap) - part(push, scale * gap);
+        let derivative = part(attraction, gap) - part(repulsion, scale * gap);
         [derivative, -derivative, R::ZERO]
     }
 }

@@ -27,7 +27,7 @@ fused! {
     /// models, 2024.
     ///
     /// ```
-    /// use gradus::{Device, Inputs, losses::{self, LinearCrossEntropy, Loss}};
+    /// use gradus::{Device, Inputs, losses::{self, LinearCrossEntropy, Loss, LossDefinition}};
     /// use ndarray::array;
     ///
     /// let (states, weight) = (array![[1.0, 0.0]], array![[2.0, 1.0], [2.0, -1.0]]);

@@ -89,14 +89,14 @@ impl Preference for Orpo {
         let odds = [chosen, rejected].map(log_odds);
         // A completion of probability 1 has infinite odds; equal odds give a difference of 0.
         let o = R::select(chosen == rejected, R::ZERO, odds[0] - odds[1]);
-        let d_logit = beta * (-o).sigmoid();
+        let d_odds = beta * (-o).sigmoid();
         // σ(−o)/(1 − eˣ) is 0/0 for a chosen completion of probability near 1; computed as e^(odds
         // of the other − x)/(1 + e^−o).
         let near = -beta * (odds[1] - chosen).exp() / (R::ONE + (-o).exp());
-        let derivative = R::select(o > R::ZERO, near, d_logit / chosen.exp_m1());
+        let derivative = R::select(o > R::ZERO, near, d_odds / chosen.exp_m1());
         PreferenceTerms {
             value: beta * (-o).softplus() - nll * chosen,
-            derivatives: [derivative - nll, -d_logit / rejected.exp_m1()],
+            derivatives: [derivative - nll, -d_odds / rejected.exp_m1()],
         }
     }
 }

@@ -81,24 +81,24 @@ impl Pointwise for Tweedie {
         // y^a(e^(ad) − e^(bd)), a − b = 1.
         let derivative = scale * (b * distance).exp() * distance.exp_m1();
         let rise = (a * x).exp();
-        let d_logit = R::select(truth == R::ZERO, R::ZERO, truth * (b * x).exp());
+        let power_term = R::select(truth == R::ZERO, R::ZERO, truth * (b * x).exp());
         let far = if self.power == 1.0 {
             rise - R::select(truth == R::ZERO, R::ZERO, truth * (R::ONE + distance))
         } else if self.power == 2.0 {
-            distance + d_logit - R::ONE
+            distance + power_term - R::ONE
         } else {
-            rise / a - d_logit / b + scale / (a * b)
+            rise / a - power_term / b + scale / (a * b)
         };
         let is_near = truth > R::ZERO && distance.abs() * (a.abs() + b.abs()) < R::new(40.0);
-        (R::select(is_near, near, far), R::select(is_near, derivative, rise - d_logit))
+        (R::select(is_near, near, far), R::select(is_near, derivative, rise - power_term))
     }
     #[inline(always)]
     fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
         let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
         let x = prediction.clamp(R::new(-1e30), R::new(1e30));
         let rise = R::select(a == R::ZERO, R::ZERO, a * (a * x).exp());
-        let d_logit =
+        let power_term =
             R::select(b == R::ZERO || truth == R::ZERO, R::ZERO, b * (truth * (b * x).exp()));
-        rise - d_logit
+        rise - power_term
     }
 }

@@ -58,12 +58,12 @@ impl Margin {
             TargetLogitTransform::ArcFace => {
                 let sine = Real::max(square_of_sine(cosine).sqrt(), R::new(LEAST_SINE));
                 // Outside [-1, 1] the sine stays 0.
-                let iteration = R::select(
+                let sine_term = R::select(
                     cosine.abs() > R::ONE,
                     R::ZERO,
                     cosine * R::new(self.size.sin()) / sine,
                 );
-                R::new(self.size.cos()) + iteration
+                R::new(self.size.cos()) + sine_term
             }
         }
     }

@@ -24,15 +24,15 @@ impl Rowwise for CrossEntropy {
         // If every class is masked there is no maximum: any finite number avoids (-inf) - (-inf).
         let maximum = simd::maximum(gradient);
         let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
-        let d_logit = self.d_logit(row, gradient, maximum);
+        let target = self.target_sums(row, gradient, maximum);
         let sums = Sums::of(row, gradient, maximum, auxiliary.is_some());
         if let Some(auxiliary) = auxiliary {
             sums.report(row, auxiliary);
         }
         let z_loss = R::new(self.z_loss);
-        let z_d_logit = R::new(2.0) * z_loss * sums.lse;
-        self.write_derivatives(row, scale, gradient, &d_logit, &sums, z_d_logit);
-        d_logit.mass * sums.log_total - d_logit.dot
+        let d_lse = R::new(2.0) * z_loss * sums.lse;
+        self.write_derivatives(row, scale, gradient, &target, &sums, d_lse);
+        target.mass * sums.log_total - target.dot
             + R::select(self.z_loss != 0.0, z_loss * sums.lse * sums.lse, R::ZERO)
     }
 
@@ -60,13 +60,13 @@ impl Rowwise for CrossEntropy {
         hessian[top] = R::select(maximum.is_finite(), R::ONE, R::NAN);
         let total = hessian[top] + rest;
         let z_loss = R::new(2.0 * self.z_loss);
-        let d_logit = mass + z_loss * (maximum + rest.ln_1p());
+        let d_lse = mass + z_loss * (maximum + rest.ln_1p());
         let scale = scale / (temperature * temperature);
         for (column, e) in hessian.iter_mut().enumerate() {
             let p = *e / total;
             let others = R::select(column == top, rest / total, R::ONE - p);
             let is_open = row.keeps(column) && row.logits[column] != R::NEG_INFINITY;
-            *e = R::select(is_open, scale * (d_logit * p * others + z_loss * p * p), R::ZERO);
+            *e = R::select(is_open, scale * (d_lse * p * others + z_loss * p * p), R::ZERO);
         }
     }
 
@@ -166,14 +166,14 @@ impl CrossEntropy {
 
     /// The target after label smoothing.
     #[inline(always)]
-    fn d_logit<R: Real>(&self, row: &Row<'_, R>, z: &[R], maximum: R) -> DLogit<R> {
+    fn target_sums<R: Real>(&self, row: &Row<'_, R>, z: &[R], maximum: R) -> TargetSums<R> {
         let smooth = Mass::of_classes(row, z, maximum, self.label_smoothing != 0.0);
         let hard = Mass::of_target(row, z, maximum);
         let smoothing = R::new(self.label_smoothing);
         let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
         let mass = (R::ONE - smoothing) * hard.mass + share * smooth.mass;
         let dot = (R::ONE - smoothing) * hard.dot + share * smooth.dot;
-        DLogit { mass, dot, share }
+        TargetSums { mass, dot, share }
     }
 
     /// Replaces the exponentials in `gradient` by the scaled derivatives.
@@ -183,18 +183,18 @@ impl CrossEntropy {
         row: &Row<'_, R>,
         scale: R,
         gradient: &mut [R],
-        d_logit: &DLogit<R>,
+        target: &TargetSums<R>,
         sums: &Sums<R>,
-        z_d_logit: R,
+        d_lse: R,
     ) {
-        let (smoothing, share) = (R::new(self.label_smoothing), d_logit.share);
-        let factor = (d_logit.mass + z_d_logit) * sums.inverse;
+        let (smoothing, share) = (R::new(self.label_smoothing), target.share);
+        let factor = (target.mass + d_lse) * sums.inverse;
         match row.target {
             Target::Label(label) => {
                 let q = row.class_weight(label) * ((R::ONE - smoothing) + share);
                 // p_y - 1 = -others/total avoids cancellation when p_y approaches 1.
-                let own = (d_logit.mass - q) - d_logit.mass * sums.others * sums.inverse
-                    + z_d_logit * sums.label_exp * sums.inverse;
+                let own = (target.mass - q) - target.mass * sums.others * sums.inverse
+                    + d_lse * sums.label_exp * sums.inverse;
                 self.derivatives(row, scale, gradient, |column, e| {
                     factor * e - row.class_weight(column) * share
                 });
@@ -249,7 +249,7 @@ impl CrossEntropy {
 }
 
 /// Sums over the target: Σ q, Σ q (z − maximum), and the smoothing of each class.
-struct DLogit<R> {
+struct TargetSums<R> {
     mass: R,
     dot: R,
     share: R,

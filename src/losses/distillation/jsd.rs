@@ -25,7 +25,7 @@ pub(super) fn row<R: Real>(
     // of the difference of the log-sum-exps.
     let top = mixture.top();
     let at_top = mixture.parting(both.teacher[top], both.student[top], top);
-    let d_logit_of = |part: &Parting<R>, column: usize| {
+    let term_of = |part: &Parting<R>, column: usize| {
         if beta == 0.0 {
             return part.apart;
         }
@@ -41,20 +41,20 @@ pub(super) fn row<R: Real>(
         |range, values: &mut [R]| {
             let inputs = both.teacher[range.clone()].iter().zip(&both.student[range.clone()]);
             for ((column, value), (&y, &x)) in range.zip(values).zip(inputs) {
-                *value = d_logit_of(&mixture.parting(y, x, column), column);
+                *value = term_of(&mixture.parting(y, x, column), column);
             }
         },
     ));
     // At β = 1 the factor 1 − β, which would be 0, is replaced by 1; at β = 0 the derivative is
     // q − p.
     let share = R::new(if beta == 1.0 { 1.0 } else { 1.0 - beta });
-    let d_logit = scale * factor * share / both.temperature;
+    let chain_factor = scale * factor * share / both.temperature;
     both.write(
         gradient,
         #[inline(always)]
         |column, _, x, y| {
             let part = mixture.parting(y, x, column);
-            d_logit * (d_logit_of(&part, column) - part.q * mean)
+            chain_factor * (term_of(&part, column) - part.q * mean)
         },
     );
     // At the ends of β the mixture equals one of the two distributions, and the divergence is that

@@ -26,12 +26,12 @@ pub(super) fn row<R: Real>(
     // For a student without unmasked classes the divergence is infinite already.
     let log_student = R::select(student == R::ZERO, R::ZERO, student.ln());
     let inverse = R::select(student == R::ZERO, R::ZERO, R::ONE / student);
-    let d_logit = scale * factor / both.temperature;
+    let chain_factor = scale * factor / both.temperature;
     both.write(
         gradient,
         #[inline(always)]
         |column, power, _, y| {
-            d_logit * (power * inverse - (both.soften(y, column) - teacher_top).exp() / teacher)
+            chain_factor * (power * inverse - (both.soften(y, column) - teacher_top).exp() / teacher)
         },
     );
     factor * (dot / teacher + (log_student - teacher.ln()))

@@ -128,18 +128,18 @@ fn orthogonalize<R: Real>(
     let [a, b, c] = coefficients.map(R::new);
     let scale = R::new(1.0 / norm(matrix).max(epsilon));
     matrix.iter_mut().for_each(|value| *value *= scale);
-    let rows_per_thread = rows > columns;
+    let is_tall = rows > columns;
     let side = rows.min(columns);
     let (mut gram, mut squared) = (vec![R::ZERO; side * side], vec![R::ZERO; side * side]);
     let mut product = vec![R::ZERO; matrix.len()];
     for _ in 0..steps {
         // If X has more rows than columns its transpose is used: Aᵀ = Xᵀ X then multiplies from the
         // right. The shapes match by construction.
-        let outer = if rows_per_thread { Layout::TN } else { Layout::NT };
+        let outer = if is_tall { Layout::TN } else { Layout::NT };
         let _ = matmul(outer, side, side, rows.max(columns), matrix, matrix, &mut gram, false);
         let _ = matmul(Layout::NN, side, side, side, &gram, &gram, &mut squared, false);
         gram.iter_mut().zip(&squared).for_each(|(gram, &squared)| *gram = b * *gram + c * squared);
-        let _ = match rows_per_thread {
+        let _ = match is_tall {
             true => matmul(Layout::NN, rows, columns, side, matrix, &gram, &mut product, false),
             false => matmul(Layout::NN, rows, columns, side, &gram, matrix, &mut product, false),
         };

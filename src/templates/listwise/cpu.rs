@@ -175,7 +175,7 @@ fn gains<R: Real>(truths: &[R], by_truth: &[usize]) -> Vec<f64> {
 }
 
 /// Per-item terms of the pair weights, in the order of the targets.
-struct SoftmaxStatistics {
+struct PairWeights {
     lambda: Lambda,
     /// Gains divided by the ideal sum; the targets for label differences; empty if the pairs have
     /// no weights.
@@ -184,7 +184,7 @@ struct SoftmaxStatistics {
     discount: Vec<f64>,
 }
 
-impl SoftmaxStatistics {
+impl PairWeights {
     fn new<R: Real>(pairs: &Pairs, scores: &[R], truths: &[R], by_truth: &[usize]) -> Self {
         let (mut gain, mut discounts) = (Vec::new(), Vec::new());
         match pairs.lambda {
@@ -202,7 +202,7 @@ impl SoftmaxStatistics {
                 discounts.extend(by_truth.iter().map(|&item| of_item[item]));
             }
         }
-        SoftmaxStatistics { lambda: pairs.lambda, gain, discount: discounts }
+        PairWeights { lambda: pairs.lambda, gain, discount: discounts }
     }
 
     /// Writes the weights of the pairs of one item with a range of others.
@@ -246,7 +246,7 @@ pub fn over_pairs<R: Real>(
     pair: impl Fn(R) -> (R, R),
 ) -> R {
     let order = descending(truths);
-    let statistics = SoftmaxStatistics::new(pairs, scores, truths, &order);
+    let pair_weights = PairWeights::new(pairs, scores, truths, &order);
     if pairs.lambda == Lambda::None {
         over_weighted_pairs::<R, false>(
             pairs,
@@ -255,7 +255,7 @@ pub fn over_pairs<R: Real>(
             &order,
             derivatives,
             &pair,
-            &statistics,
+            &pair_weights,
         )
     } else {
         over_weighted_pairs::<R, true>(
@@ -265,7 +265,7 @@ pub fn over_pairs<R: Real>(
             &order,
             derivatives,
             &pair,
-            &statistics,
+            &pair_weights,
         )
     }
 }
@@ -279,10 +279,10 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
     order: &[usize],
     derivatives: &mut [R],
     pair: &impl Fn(R) -> (R, R),
-    statistics: &SoftmaxStatistics,
+    pair_weights: &PairWeights,
 ) -> R {
     let sorted: Vec<R> = order.iter().map(|&item| scores[item]).collect();
-    let (mut d_logits, mut totals) = (vec![R::ZERO; scores.len()], vec![0.0; scores.len()]);
+    let (mut lower_sums, mut totals) = (vec![R::ZERO; scores.len()], vec![0.0; scores.len()]);
     let inverse = R::new(1.0 / pairs.temperature);
     let mut total = 0.0;
     let mut below = scores.len();
@@ -301,11 +301,11 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
             if WEIGHTED {
                 // Computed for a whole block: a lookup per pair kept the loop below from
                 // vectorising (196 ms instead of 35 at 4096 lists of 100).
-                statistics.weigh(above, start..end, &mut weights[..end - start]);
+                pair_weights.weigh(above, start..end, &mut weights[..end - start]);
             }
             let outputs =
-                values.iter_mut().zip(&mut derivatives_of_block).zip(&mut d_logits[start..end]);
-            for ((((value, partial), d_logit), &other), &weight) in
+                values.iter_mut().zip(&mut derivatives_of_block).zip(&mut lower_sums[start..end]);
+            for ((((value, partial), lower_sum), &other), &weight) in
                 outputs.zip(&sorted[start..end]).zip(&weights)
             {
                 let weight = if WEIGHTED { weight } else { R::ONE };
@@ -313,7 +313,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
                 // A weight of 0 excludes the pair, even if its term is infinite.
                 *value = R::select(weight == R::ZERO, R::ZERO, weight * f);
                 *partial = R::select(weight == R::ZERO, R::ZERO, weight * derivative * inverse);
-                *d_logit -= *partial;
+                *lower_sum -= *partial;
             }
             simd::add_to_lanes(&values[..end - start], &mut value_lanes);
             simd::add_to_lanes(&derivatives_of_block[..end - start], &mut derivative_lanes);
@@ -322,9 +322,9 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
         total += simd::fold_lanes(value_lanes);
         totals[above] += simd::fold_lanes(derivative_lanes);
         if above.is_multiple_of(RUN) {
-            for (total, d_logit) in totals.iter_mut().zip(&mut d_logits) {
-                *total += d_logit.to_f64();
-                *d_logit = R::ZERO;
+            for (total, lower_sum) in totals.iter_mut().zip(&mut lower_sums) {
+                *total += lower_sum.to_f64();
+                *lower_sum = R::ZERO;
             }
         }
     }
@@ -353,7 +353,7 @@ pub fn over_smooth_ranks<R: Real>(
     }
     let inverse = R::new(1.0 / temperature);
     let mut value = 0.0;
-    let mut d_logits = Vec::with_capacity(scores.len());
+    let mut by_rank_terms = Vec::with_capacity(scores.len());
     for (item, &score) in scores.iter().enumerate() {
         let rank = 0.5
             + simd::sum_blocks(
@@ -367,19 +367,19 @@ pub fn over_smooth_ranks<R: Real>(
             );
         let (own, by_rank) = term(item, rank);
         value -= own / total;
-        d_logits.push(R::new(-by_rank / (total * temperature)));
+        by_rank_terms.push(R::new(-by_rank / (total * temperature)));
     }
-    for ((&score, &own), partial) in scores.iter().zip(&d_logits).zip(derivatives) {
+    for ((&score, &own), partial) in scores.iter().zip(&by_rank_terms).zip(derivatives) {
         // dr_j/ds_i = σ′((s_i − s_j)/T)/T, and dr_i/ds_i is minus the sum of these over j.
         let sum = simd::sum_blocks(
             scores.len(),
             #[inline(always)]
             |range, steps: &mut [R]| {
-                for ((slot, &other), &d_logit) in
-                    steps.iter_mut().zip(&scores[range.clone()]).zip(&d_logits[range])
+                for ((slot, &other), &other_term) in
+                    steps.iter_mut().zip(&scores[range.clone()]).zip(&by_rank_terms[range])
                 {
                     let (_, high, low) = (difference(score, other) * inverse).logistic();
-                    *slot = (d_logit - own) * (high * low);
+                    *slot = (other_term - own) * (high * low);
                 }
             },
         );

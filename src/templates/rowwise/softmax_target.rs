@@ -73,12 +73,12 @@ fn of_label<R: Real>(
         SoftmaxStatistics { cross: log_total - below, probability: label_exp * inverse, rest };
     let found = check(statistics);
     let weight = row.class_weight(label);
-    let d_logit = scale * weight * d_logit(&statistics, &found);
-    let factor = d_logit * inverse;
+    let derivative = scale * weight * combined_derivative(&statistics, &found);
+    let factor = derivative * inverse;
     for cell in gradient.iter_mut() {
         *cell = factor * *cell;
     }
-    gradient[label] = R::select(is_open, -d_logit * rest, R::ZERO);
+    gradient[label] = R::select(is_open, -derivative * rest, R::ZERO);
     close(row, gradient);
     R::select(weight == R::ZERO, R::ZERO, weight * found.loss)
 }
@@ -130,7 +130,7 @@ fn of_dense<R: Real>(
 /// cross_derivative + rest_derivative P, written so that no digits are lost for a label probability
 /// P near 0 or 1.
 #[inline(always)]
-fn d_logit<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
+fn combined_derivative<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
     let near =
         (found.cross_derivative + found.rest_derivative) - found.rest_derivative * statistics.rest;
     let far = found.cross_derivative + found.rest_derivative * statistics.probability;

@@ -111,9 +111,9 @@ impl Maker<'_> {
         let command = gpu.dispatch(&kernel, &scaled, &storage, length.div_ceil(64) as u32)?;
         self.fixed([command]);
         let (m, k) = (side as u32, rows.max(columns) as u32);
-        let (offset, has_rows_per_thread) = (start as u32, rows > columns);
+        let (offset, is_tall) = (start as u32, rows > columns);
         for _ in 0..newton_schulz.steps {
-            let outer = if has_rows_per_thread { Layout::TN } else { Layout::NT };
+            let outer = if is_tall { Layout::TN } else { Layout::NT };
             let params = Params {
                 m,
                 n: m,
@@ -129,7 +129,7 @@ impl Maker<'_> {
             self.fixed(product(gpu, &Kind::plain(Layout::NN), &params, &storage)?);
             self.fixed([combine(&gram, 0, &squared, side * side, [b, c])?]);
             let params = Params { m: rows as u32, n: columns as u32, k: m, ..Params::default() };
-            let (params, storage) = match has_rows_per_thread {
+            let (params, storage) = match is_tall {
                 true => (
                     Params { left_offset: offset, ..params },
                     [matrix.into(), (&gram).into(), (&next).into()],

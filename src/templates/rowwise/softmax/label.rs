@@ -48,15 +48,15 @@ impl LabelRow {
         let log_total =
             f32::select(label_exp == 1.0, single::ln_1p(self.others), single::ln(total));
         let lse = self.maximum + log_total;
-        let d_logit = 2.0 * options.z_loss * lse;
+        let d_lse = 2.0 * options.z_loss * lse;
         let value = log_total - (1.0 - options.smoothing) * self.below - share * self.spread
             + f32::select(options.z_loss != 0.0, options.z_loss * lse * lse, 0.0);
         let inverse = 1.0 / total;
         let others_smoothed = options.smoothing - share;
-        let label = (others_smoothed - self.others * inverse) + d_logit * label_exp * inverse;
+        let label = (others_smoothed - self.others * inverse) + d_lse * label_exp * inverse;
         Derivatives {
             value,
-            factor: scale * ((1.0 + d_logit) * inverse),
+            factor: scale * ((1.0 + d_lse) * inverse),
             share: scale * share,
             label: scale * label,
         }
