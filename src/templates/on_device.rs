@@ -141,7 +141,8 @@ fn too_many(gpu: &Gpu, name: &str, count: usize) -> Error {
 fn elementwise<'a>(
     gpu: &Gpu,
     program: &Program,
-    [length, columns]: [usize; 2],
+    length: usize,
+    columns: usize,
     storage: impl Fn(&Part) -> Vec<Slice<'a>>,
 ) -> Result<Vec<Command>> {
     let command = |part: Part| {
@@ -160,11 +161,12 @@ pub(crate) fn clear_rows(
     gpu: &Gpu,
     rows: &wgpu::Buffer,
     weights: &wgpu::Buffer,
-    sizes: [usize; 2],
+    length: usize,
+    columns: usize,
 ) -> Result<(Vec<Command>, wgpu::Buffer)> {
-    let cleared = gpu.buffer("rows", sizes[0])?;
+    let cleared = gpu.buffer("rows", length)?;
     let program = program_of(CLEAR_ROWS, gpu.is_software(), &[]);
-    let commands = elementwise(gpu, &program, sizes, |part| {
+    let commands = elementwise(gpu, &program, length, columns, |part| {
         vec![along(rows, part, 1, true), weights.into(), along(&cleared, part, 1, true)]
     })?;
     Ok((commands, cleared))
@@ -178,7 +180,7 @@ pub(crate) fn multiply_by_upstream(
     upstream: &wgpu::Buffer,
 ) -> Result<Vec<Command>> {
     let program = program_of(UPSTREAM, gpu.is_software(), &[]);
-    elementwise(gpu, &program, [length, 1], |part| {
+    elementwise(gpu, &program, length, 1, |part| {
         vec![upstream.into(), along(numbers, part, 1, true)]
     })
 }
@@ -191,7 +193,7 @@ pub(crate) fn floats_of(
 ) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let floats = gpu.buffer("floats", length)?;
     let program = program_of(INTEGERS_TO_FLOATS, gpu.is_software(), &[]);
-    let commands = elementwise(gpu, &program, [length, 1], |part| {
+    let commands = elementwise(gpu, &program, length, 1, |part| {
         vec![along(integers, part, 1, true), along(&floats, part, 1, true)]
     })?;
     Ok((commands, floats))

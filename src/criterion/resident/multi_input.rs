@@ -371,7 +371,7 @@ impl<'t> Call<'t> {
         };
         let (elements, columns) = (x.shape.iter().product(), x.shape.last().copied().unwrap_or(1));
         let (clearing, cleared) =
-            on_device::clear_rows(self.gpu, &x.buffer, packed, [elements, columns])?;
+            on_device::clear_rows(self.gpu, &x.buffer, packed, elements, columns)?;
         commands.extend(clearing);
         x.buffer = cleared;
         Ok(())

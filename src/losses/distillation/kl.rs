@@ -31,7 +31,8 @@ pub(super) fn row<R: Real>(
         gradient,
         #[inline(always)]
         |column, power, _, y| {
-            chain_factor * (power * inverse - (both.soften(y, column) - teacher_top).exp() / teacher)
+            chain_factor
+                * (power * inverse - (both.soften(y, column) - teacher_top).exp() / teacher)
         },
     );
     factor * (dot / teacher + (log_student - teacher.ln()))

@@ -162,7 +162,8 @@ fn frame(
 
 fn units_program(
     layout: &Layout,
-    [over_pairs, half]: [bool; 2],
+    over_pairs: bool,
+    half: bool,
     constants: Vec<(&'static str, f64)>,
 ) -> Program {
     let mut constants = with_constants(layout, constants);
@@ -196,7 +197,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
                 given(&["HAS_WEIGHT", "REDUCTION_NONE", "DIVISOR_ON_DEVICE"]),
             ));
             for half in [false, true] {
-                programs.push(units_program(&layout, [on != 0.0, half], given(&["IN_PLACE"])));
+                programs.push(units_program(&layout, on != 0.0, half, given(&["IN_PLACE"])));
             }
         }
         programs.push(values_program(&layout));
@@ -269,7 +270,7 @@ pub(crate) fn commands(
         let params = layout.params(job, &part, length);
         let workgroups = layout.workgroups(items, part.length) as u32;
         let values = each.as_ref().unwrap_or(&buffers.values);
-        let storage = storage(job, buffers, upstreams, &part, [values, &kept]);
+        let storage = storage(job, buffers, upstreams, &part, values, &kept);
         commands.push(gpu.dispatch(&records, &params, &storage, workgroups)?);
         commands.push(gpu.dispatch(&listwise, &params, &storage, workgroups)?);
         if let Some(each) = &each {
@@ -298,7 +299,8 @@ fn storage<'a>(
     buffers: &'a Buffers,
     upstreams: Option<&'a wgpu::Buffer>,
     part: &Part,
-    [values, records]: [&'a wgpu::Buffer; 2],
+    values: &'a wgpu::Buffer,
+    records: &'a wgpu::Buffer,
 ) -> [Slice<'a>; 7] {
     let weights = buffers.weights.as_ref().map(|(buffer, _)| buffer);
     [
@@ -325,7 +327,8 @@ pub(crate) fn units_of_lists(
     let constants = vec![("IN_PLACE", flag(buffers.in_place()))];
     let kernel = gpu.kernel(&units_program(
         &layout,
-        [loss.spec().mean == Mean::OverPairs, job.half],
+        loss.spec().mean == Mean::OverPairs,
+        job.half,
         constants,
     ))?;
     let join = gpu.kernel(&values_program(&layout))?;
@@ -337,7 +340,7 @@ pub(crate) fn units_of_lists(
     let buffers = Buffers { weights: None, ..buffers.clone() };
     let mut commands = Vec::new();
     for part in parts(job.rows, most_lists(gpu, job)) {
-        let storage = storage(&plain, &buffers, None, &part, [&each, &buffers.result]);
+        let storage = storage(&plain, &buffers, None, &part, &each, &buffers.result);
         let workgroups = layout.workgroups(items, part.length) as u32;
         commands.push(gpu.dispatch(
             &kernel,

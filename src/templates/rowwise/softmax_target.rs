@@ -130,7 +130,10 @@ fn of_dense<R: Real>(
 /// cross_derivative + rest_derivative P, written so that no digits are lost for a label probability
 /// P near 0 or 1.
 #[inline(always)]
-fn combined_derivative<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
+fn combined_derivative<R: Real>(
+    statistics: &SoftmaxStatistics<R>,
+    found: &ValueWithPartials<R>,
+) -> R {
     let near =
         (found.cross_derivative + found.rest_derivative) - found.rest_derivative * statistics.rest;
     let far = found.cross_derivative + found.rest_derivative * statistics.probability;

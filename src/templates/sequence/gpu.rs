@@ -63,13 +63,20 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
 
 const LANE_COUNTS: [usize; 3] = [8, 64, 256];
 
+/// The sizes of a lattice of label states over time.
+struct Lattice {
+    time: usize,
+    states: usize,
+    classes: usize,
+}
+
 /// Number of lanes for loops of `iterations(lanes)` iterations. On software the smallest number
 /// that the loop limit allows, because each barrier across subgroups is expensive. On hardware
 /// `usual`.
 fn lanes(
     gpu: &Gpu,
     usual: usize,
-    [time, states, classes]: [usize; 3],
+    &Lattice { time, states, classes }: &Lattice,
     iterations: impl Fn(usize) -> usize,
 ) -> Result<usize> {
     if !gpu.is_software() {
@@ -129,13 +136,13 @@ pub(crate) fn commands(
     let values = scratch("values", 2 * batch)?;
     let gradient = scratch("a gradient", elements)?;
     let (logits, targets) = (bound("predictions"), bound("targets"));
-    let sizes = [time, states, classes];
+    let sizes = Lattice { time, states, classes };
     let short = lanes_of(gpu.is_software()) as usize;
     // On hardware one lane for each of 64 states, because most label sequences are shorter than 32.
-    let across = lanes(gpu, 64, sizes, |lanes| 2 * time * (1 + states.div_ceil(lanes)))?;
+    let across = lanes(gpu, 64, &sizes, |lanes| 2 * time * (1 + states.div_ceil(lanes)))?;
     // The gradient kernel loops over the classes three times. Its first lane loops over the
     // positions of the blank, and a single lane may have all labels in its chain.
-    let along_classes = lanes(gpu, short, sizes, |lanes| {
+    let along_classes = lanes(gpu, short, &sizes, |lanes| {
         3 * classes.div_ceil(lanes) + states.div_ceil(lanes) + 2 * length
     })?;
     let run = |program: Program, storage: &[&wgpu::Buffer], workgroups: usize| {

@@ -107,6 +107,12 @@ impl<R: Real> Side<R> {
     }
 }
 
+/// The rows of one side, normalized if the loss normalizes, and the gradient by them.
+struct Matrix<'a, R> {
+    units: &'a [R],
+    gradient: &'a mut [R],
+}
+
 impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
     fn has_labels(&self) -> bool {
         self.arguments.iter().any(|argument| argument.role.is_integers())
@@ -126,27 +132,20 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
         match (seconds, gradients) {
             ([second, ..], [left_gradient, right_gradient]) => {
                 let right = side(second);
-                self.direction(
-                    &setting,
-                    [&left.units[..], &right.units],
-                    [left_gradient, right_gradient],
-                    values,
-                );
+                let mut rows = Matrix { units: &left.units, gradient: left_gradient };
+                let mut candidates = Matrix { units: &right.units, gradient: right_gradient };
+                self.direction(&setting, &mut rows, &mut candidates, values);
                 if both {
-                    self.direction(
-                        &setting,
-                        [&right.units[..], &left.units],
-                        [right_gradient, left_gradient],
-                        values,
-                    );
+                    self.direction(&setting, &mut candidates, &mut rows, values);
                 }
                 left.backward(left_gradient, columns);
                 right.backward(right_gradient, columns);
             }
             ([], [gradient]) => {
                 let mut columns_gradient = vec![R::ZERO; gradient.len()];
-                let sides = [&left.units[..], &left.units[..]];
-                self.direction(&setting, sides, [gradient, &mut columns_gradient], values);
+                let mut rows = Matrix { units: &left.units, gradient };
+                let mut candidates = Matrix { units: &left.units, gradient: &mut columns_gradient };
+                self.direction(&setting, &mut rows, &mut candidates, values);
                 gradient.iter_mut().zip(&columns_gradient).for_each(|(slot, &more)| *slot += more);
                 left.backward(gradient, columns);
             }
@@ -158,10 +157,12 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
     fn direction<R: Real>(
         &self,
         setting: &Setting<'_, R>,
-        [left, right]: [&[R]; 2],
-        [left_gradient, right_gradient]: [&mut Vec<R>; 2],
+        rows: &mut Matrix<R>,
+        candidates: &mut Matrix<R>,
         values: &mut [R],
     ) {
+        let (left, right) = (rows.units, candidates.units);
+        let (left_gradient, right_gradient) = (&mut *rows.gradient, &mut *candidates.gradient);
         let rows = values.len();
         let columns = left.len() / rows.max(1);
         let at_a_time = rows_at_a_time(rows);
@@ -170,7 +171,7 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
             let begin = chunk * at_a_time;
             let (count, range) = (values.len(), begin * columns..(begin + values.len()) * columns);
             let (scores, left) = (&mut scores[..count * rows], &left[range.clone()]);
-            product(Layout::NT, [count, rows, columns], [left, right], scores, false);
+            product(Layout::NT, count, rows, columns, left, right, scores, false);
             scores.par_chunks_mut(rows).zip(values.par_iter_mut()).enumerate().for_each(
                 |(index, (scores, value))| {
                     *value += simd::dispatch(
@@ -179,14 +180,9 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
                     );
                 },
             );
-            product(
-                Layout::NN,
-                [count, columns, rows],
-                [scores, right],
-                &mut left_gradient[range],
-                true,
-            );
-            product(Layout::TN, [rows, columns, count], [scores, left], right_gradient, true);
+            let of_rows = &mut left_gradient[range];
+            product(Layout::NN, count, columns, rows, scores, right, of_rows, true);
+            product(Layout::TN, rows, columns, count, scores, left, right_gradient, true);
         }
     }
 }
@@ -198,10 +194,14 @@ fn dot<R: Real>(left: &[R], right: &[R]) -> R {
     )
 }
 
+#[expect(clippy::too_many_arguments, reason = "those of `matmul`")]
 fn product<R: Real>(
     layout: Layout,
-    [m, n, k]: [usize; 3],
-    [left, right]: [&[R]; 2],
+    m: usize,
+    n: usize,
+    k: usize,
+    left: &[R],
+    right: &[R],
     output: &mut [R],
     adds: bool,
 ) {

@@ -39,16 +39,20 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
             |(piece, ((firsts_out, seconds_out), values))| {
                 if is_plain {
                     let range = piece * length..piece * length + values.len();
-                    let inputs = (&firsts.values[range.clone()], &seconds.values[range.clone()]);
-                    let scales = (call.factor, call.factor * call.upstream);
-                    let outputs = (firsts_out, seconds_out, values);
+                    let pairs = PlainPairs {
+                        firsts: &firsts.values[range.clone()],
+                        seconds: &seconds.values[range.clone()],
+                        value_scale: call.factor,
+                        derivative_scale: call.factor * call.upstream,
+                        first_derivatives: firsts_out,
+                        second_derivatives: seconds_out,
+                        values,
+                    };
                     simd::dispatch(
                         #[inline(always)]
                         || match truths.map(|truths| &truths[range]) {
-                            Some(truths) => {
-                                plain(self.loss, inputs, |k| truths[k], scales, outputs)
-                            }
-                            None => plain(self.loss, inputs, |_| R::ZERO, scales, outputs),
+                            Some(truths) => plain(self.loss, pairs, |k| truths[k]),
+                            None => plain(self.loss, pairs, |_| R::ZERO),
                         },
                     );
                     return;
@@ -76,16 +80,24 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
     }
 }
 
-/// Pairs without weights, each with its own second number. `scales` multiply values and
-/// derivatives.
+/// Pairs of unweighted numbers, and where their derivatives and values are written.
+struct PlainPairs<'a, R> {
+    firsts: &'a [R],
+    seconds: &'a [R],
+    /// Multiplies the values.
+    value_scale: R,
+    /// Multiplies the derivatives.
+    derivative_scale: R,
+    first_derivatives: &'a mut [R],
+    second_derivatives: &'a mut [R],
+    values: &'a mut [R],
+}
+
+/// Values and derivatives of unweighted pairs, each with its own second number.
 #[inline(always)]
-fn plain<R: Real, L: TwoInput>(
-    loss: &L,
-    (firsts, seconds): (&[R], &[R]),
-    truth_of: impl Fn(usize) -> R,
-    (value_scale, slope_scale): (R, R),
-    (first_derivatives, second_derivatives, values): (&mut [R], &mut [R], &mut [R]),
-) {
+fn plain<R: Real, L: TwoInput>(loss: &L, pairs: PlainPairs<R>, truth_of: impl Fn(usize) -> R) {
+    let PlainPairs { firsts, seconds, value_scale, derivative_scale, values, .. } = pairs;
+    let PlainPairs { first_derivatives, second_derivatives, .. } = pairs;
     // A copy: options behind a reference would be read again for each pair.
     let loss = &loss.clone();
     let length = values.len();
@@ -95,8 +107,8 @@ fn plain<R: Real, L: TwoInput>(
     for k in 0..length {
         let pair = guarded(loss, firsts[k], seconds[k], truth_of(k));
         values[k] = value_scale * pair.value;
-        first_derivatives[k] = slope_scale * pair.first;
-        second_derivatives[k] = slope_scale * pair.second;
+        first_derivatives[k] = derivative_scale * pair.first;
+        second_derivatives[k] = derivative_scale * pair.second;
     }
 }
 
