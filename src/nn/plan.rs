@@ -103,7 +103,16 @@ impl Plan<Tensor> {
         let dummy = gpu.buffer("nothing", 4)?;
         let params = Params { m: axis(m)?, n: axis(n)?, k: axis(k)?, ..Params::default() };
         let commands = Recorder::commands_of(&gpu, |recorder| {
-            forward(recorder, params, [&left, &right, &output, &dummy], false)
+            let layer = Forward {
+                activation: &Identity,
+                bias: false,
+                params,
+                x: &left,
+                parameters: &right,
+                y: &output,
+                sums: &dummy,
+            };
+            kernels::forward(recorder, &layer)
         })?;
         let result = result(&gpu, &[m, n], output);
         Ok(Plan::new(&gpu, commands, result))
@@ -166,18 +175,6 @@ impl Plan<DensePass> {
         };
         Ok(Plan::new(&gpu, commands, pass))
     }
-}
-
-fn forward(
-    recorder: &mut Recorder,
-    params: Params,
-    [x, parameters, y, sums]: [&wgpu::Buffer; 4],
-    bias: bool,
-) -> Result<()> {
-    kernels::forward(
-        recorder,
-        &Forward { activation: &Identity, bias, params, x, parameters, y, sums },
-    )
 }
 
 fn result(gpu: &Gpu, shape: &[usize], buffer: wgpu::Buffer) -> Tensor {

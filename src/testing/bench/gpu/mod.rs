@@ -175,10 +175,23 @@ fn product_of(
 ) -> Result<Vec<Command>> {
     let dummy = gpu.buffer("nothing", 4)?;
     match layout {
-        Layout::NN => forward(gpu, params, [left, right, output, &dummy], false),
+        Layout::NN => {
+            let (activation, bias) = (&Identity, false);
+            let (x, parameters, y, sums) = (left, right, output, &dummy);
+            let layer = Forward { activation, bias, params, x, parameters, y, sums };
+            Recorder::commands_of(gpu, |recorder| dense::forward(recorder, &layer))
+        }
         Layout::NT => {
-            let y = gpu.buffer("an output", (params.m * params.n) as usize)?;
-            input_gradient(gpu, params, [left, right, output, &dummy, &y])
+            let layer = InputGradient {
+                activation: None,
+                params,
+                grad_sums: left,
+                parameters: right,
+                grad_input: output,
+                sums_of_input: &dummy,
+                x: &dummy,
+            };
+            Recorder::commands_of(gpu, |recorder| dense::input_gradient(recorder, &layer))
         }
         Layout::TN => Recorder::commands_of(gpu, |recorder| {
             dense::weight_gradient(recorder, &params, left, right, output)
@@ -200,35 +213,33 @@ fn dense(case: &Case, gpu: &Gpu) -> Result<Made> {
     let dummy = gpu.buffer("nothing", 4)?;
     let [m, k, n] = [batch, inputs, units].map(|axis| axis as u32);
     let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
-    let mut commands = forward(gpu, params, [&x, &parameters, &y, &dummy], true)?;
+    let layer = Forward {
+        activation: &Identity,
+        bias: true,
+        params,
+        x: &x,
+        parameters: &parameters,
+        y: &y,
+        sums: &dummy,
+    };
+    let mut commands = Recorder::commands_of(gpu, |recorder| dense::forward(recorder, &layer))?;
     let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
     commands.extend(Recorder::commands_of(gpu, |recorder| {
         dense::weight_gradient(recorder, &params, &x, &upstream, &gradients)
     })?);
     let params = Params { m, n: k, k: n, ..Params::default() };
-    commands.extend(input_gradient(gpu, params, [&upstream, &parameters, &below, &dummy, &x])?);
+    let layer = InputGradient {
+        activation: None,
+        params,
+        grad_sums: &upstream,
+        parameters: &parameters,
+        grad_input: &below,
+        sums_of_input: &dummy,
+        x: &dummy,
+    };
+    commands
+        .extend(Recorder::commands_of(gpu, |recorder| dense::input_gradient(recorder, &layer))?);
     Ok(Made { start, commands, inner: 1, pair: None })
-}
-
-fn forward(
-    gpu: &Gpu,
-    params: Params,
-    [x, parameters, y, sums]: [&wgpu::Buffer; 4],
-    bias: bool,
-) -> Result<Vec<Command>> {
-    let layer = Forward { activation: &Identity, bias, params, x, parameters, y, sums };
-    Recorder::commands_of(gpu, |recorder| dense::forward(recorder, &layer))
-}
-
-fn input_gradient(
-    gpu: &Gpu,
-    params: Params,
-    [grad_sums, parameters, grad_input, sums_of_input, x]: [&wgpu::Buffer; 5],
-) -> Result<Vec<Command>> {
-    let activation = None;
-    let layer =
-        InputGradient { activation, params, grad_sums, parameters, grad_input, sums_of_input, x };
-    Recorder::commands_of(gpu, |recorder| dense::input_gradient(recorder, &layer))
 }
 
 /// An Adam step over all parameters in one buffer; the ceilings copy the gradients.
