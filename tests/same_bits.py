@@ -23,6 +23,7 @@ HOUSING = ["--data", str(ROOT / "tests/field/table/housing_like.csv"), "--target
 IMAGES = ["--data", str(ROOT / "data/fashion-mnist-12k")]
 TRAININGS = {
     "classes": [*PASSENGERS, "--loss", "cross_entropy", "--epochs", "20", "--seed", "3"],
+    "classes, 1,400 steps": [*PASSENGERS, "--loss", "cross_entropy", "--epochs", "50", "--batch-size", "32", "--hidden", "32,16"],
     "classes, weights": [*PASSENGERS, "--loss", "cross_entropy", "--epochs", "5", "--class-weight", "balanced"],
     "regression": [*HOUSING, "--loss", "huber", "--epochs", "10", "--hidden", "64,32", "--seed", "5"],
     "regression, relu, sgd": [*HOUSING, "--loss", "mse", "--epochs", "5", "--optimizer", "sgd", "--activation", "relu"],

@@ -10,7 +10,7 @@ struct Params {
     items: u32,         // per list
     blocks: u32,        // per list
     block: u32,         // items per block
-    turns: u32,         // units per workgroup
+    iterations: u32,    // units per workgroup
     first_partial: u32, // offset of this chunk's partial sums
     factor: f32,        // of the reduction
     upstream: f32,      // dL/d(value)
@@ -62,8 +62,8 @@ fn unit_of(index: u32) -> Unit {
 
 // Range of units of a workgroup: from x (inclusive) to y (exclusive).
 fn units_of(workgroup: u32) -> vec2<u32> {
-    let begin = workgroup * params.turns;
-    return vec2<u32>(begin, min(begin + params.turns, params.lists * params.blocks));
+    let begin = workgroup * params.iterations;
+    return vec2<u32>(begin, min(begin + params.iterations, params.lists * params.blocks));
 }
 
 fn is_left_out(list: u32) -> bool {

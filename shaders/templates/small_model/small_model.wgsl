@@ -55,7 +55,7 @@ struct Params {
 
 // A member step in `table`: its member, the limit of the gradient's norm (0: none), and the
 // options, followed by the batches.
-const TURN: u32 = 2u;
+const MEMBER_STEP: u32 = 2u;
 
 // A batch in `table`.
 const START: u32 = 0u;
@@ -309,9 +309,9 @@ fn whole(
     own = table[header] * params.stride;
     own_states = table[header] * ALL_STATES * STATE_STRIDE;
     scratch = turn * params.work;
-    load_options(header + TURN);
+    load_options(header + MEMBER_STEP);
     for (var step = 0u; step < params.steps; step += 1u) {
-        let batch = header + TURN + OPTIONS + step * BATCH;
+        let batch = header + MEMBER_STEP + OPTIONS + step * BATCH;
         run(batch, bitcast<f32>(table[header + 1u]), turn * params.steps + step);
         // The next batch overwrites the sums and reads the parameters.
         workgroupBarrier();

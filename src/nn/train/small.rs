@@ -27,7 +27,7 @@ const NUMBERS: File = shader!("lib/numbers.wgsl");
 const RANDOM: File = shader!("lib/random.wgsl");
 const CLIP: File = shader!("templates/optimizer/clip.wgsl");
 
-/// Words of a member step in the table before its options, and of a batch (`TURN` and `BATCH` in
+/// Words of a member step in the table before its options, and of a batch (`MEMBER_STEP` and `BATCH` in
 /// the shader).
 pub(crate) const ITERATION: usize = 2;
 pub(crate) const BATCH: usize = 24;
