@@ -1,0 +1,189 @@
+"""Random inputs for new cases: functions of a generator, a shape and the options, one for each kind of loss."""
+
+import numpy as np
+
+
+def normal(rng, shape, size=2.0):
+    return size * rng.standard_normal(shape)
+
+
+def softmax(scores):
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def signs(rng, shape):
+    return np.where(rng.random(shape) < 0.5, -1, 1)
+
+
+def labels_of(rng, rows, classes):
+    return rng.integers(0, classes, rows)
+
+
+# Elementwise: predictions and targets of one shape.
+
+
+def real(rng, shape, options):
+    return {"predictions": normal(rng, shape), "targets": normal(rng, shape)}
+
+
+def positive(rng, shape, options):
+    return {"predictions": rng.gamma(2.0, 1.0, shape) + 0.05, "targets": rng.gamma(2.0, 1.0, shape) + 0.05}
+
+
+def log_mean(rng, shape, options):
+    return {"predictions": normal(rng, shape, 1.0), "targets": rng.gamma(2.0, 1.0, shape) + 0.05}
+
+
+def counts(rng, shape, options):
+    drawn = normal(rng, shape, 1.0)
+    predictions = drawn if options.get("log_input", True) else np.exp(drawn)
+    return {"predictions": predictions, "targets": rng.poisson(2.0, shape)}
+
+
+def mean_and_variance(rng, shape, options):
+    return {**real(rng, shape, options), "variance": rng.gamma(2.0, 0.5, shape) + 0.05}
+
+
+def logits_and_shares(rng, shape, options):
+    return {"predictions": normal(rng, shape), "targets": rng.random(shape)}
+
+
+def shares(rng, shape, options):
+    return {"predictions": 0.02 + 0.96 * rng.random(shape), "targets": rng.random(shape)}
+
+
+def scores_and_signs(rng, shape, options):
+    return {"predictions": normal(rng, shape), "targets": signs(rng, shape)}
+
+
+def distances_and_signs(rng, shape, options):
+    return {"predictions": np.abs(normal(rng, shape, 1.0)), "targets": signs(rng, shape)}
+
+
+# Rows of classes.
+
+
+def scores_and_labels(rng, shape, options):
+    return {"predictions": normal(rng, shape), "targets": labels_of(rng, shape[:-1], shape[-1])}
+
+
+def cosines_or_scores_and_labels(rng, shape, options):
+    drawn = scores_and_labels(rng, shape, options)
+    if "target_logit_transform" in options:  # the predictions are cosines
+        drawn["predictions"] = np.tanh(drawn["predictions"] / 2)
+    return drawn
+
+
+def log_probabilities_and_labels(rng, shape, options):
+    drawn = scores_and_labels(rng, shape, options)
+    return {**drawn, "predictions": np.log(softmax(drawn["predictions"]))}
+
+
+def ordered_labels(rng, shape, options):
+    return {"predictions": normal(rng, shape), "targets": labels_of(rng, shape[:-1], shape[-1] + 1)}
+
+
+def label_sets(rng, shape, options):
+    """Rows of different classes, ended by -1."""
+    targets = np.full(shape, -1)
+    for row in targets:
+        count = rng.integers(0, len(row) + 1)
+        row[:count] = rng.permutation(len(row))[:count]
+    return {"predictions": normal(rng, shape), "targets": targets}
+
+
+def logarithms(rng, shape, options):
+    targets = softmax(normal(rng, shape))
+    as_logarithm = options.get("log_target", False)
+    return {"predictions": np.log(softmax(normal(rng, shape))), "targets": np.log(targets) if as_logarithm else targets}
+
+
+def two_logarithms(rng, shape, options):
+    return logarithms(rng, shape, {"log_target": True})
+
+
+def two_distributions(rng, shape, options):
+    return {"predictions": softmax(normal(rng, shape)), "targets": softmax(normal(rng, shape))}
+
+
+def masks(rng, shape, options):
+    return {"predictions": rng.random(shape), "targets": rng.integers(0, 2, shape)}
+
+
+# Lists, pairs, embeddings.
+
+
+def lists(rng, shape, options):
+    """Grades 0 to 3; from the second list on, the last item is padding."""
+    targets = rng.integers(0, 4, shape)
+    targets[1:, -1] = -1
+    return {"predictions": normal(rng, shape), "targets": targets}
+
+
+def two_scores(rng, shape, options):
+    return {"positive": normal(rng, shape), "negative": normal(rng, shape)}
+
+
+def two_scores_and_signs(rng, shape, options):
+    return {"first": normal(rng, shape), "second": normal(rng, shape), "targets": signs(rng, shape)}
+
+
+def two_vectors(rng, shape, options):
+    return {"first": normal(rng, shape), "second": normal(rng, shape)}
+
+
+def two_vectors_and_signs(rng, shape, options):
+    return {**two_vectors(rng, shape, options), "targets": signs(rng, shape[:1])}
+
+
+def two_vectors_and_bits(rng, shape, options):
+    return {**two_vectors(rng, shape, options), "targets": rng.integers(0, 2, shape[:1])}
+
+
+def three_vectors(rng, shape, options):
+    return {name: normal(rng, shape) for name in ["anchor", "positive", "negative"]}
+
+
+def vectors_and_labels(rng, shape, options):
+    return {"predictions": normal(rng, shape), "targets": labels_of(rng, shape[:1], max(2, shape[0] // 3))}
+
+
+def log_likelihoods(*names):
+    def draw(rng, shape, options):
+        return {name: -10 * rng.random(shape) - 0.1 for name in names}
+
+    return draw
+
+
+def completions(rng, shape, options):
+    return {**log_likelihoods("policy", "reference")(rng, shape, options), "targets": signs(rng, shape)}
+
+
+# A linear layer: the shape is [rows, features, classes], or [completions, tokens, features, classes].
+
+
+def layer(rng, shape, options):
+    *rows, features, classes = shape
+    return {
+        "predictions": normal(rng, [*rows, features], 1.0),
+        "linear_weight": normal(rng, [classes, features], 0.5),
+        "linear_bias": normal(rng, [classes], 0.5),
+    }
+
+
+def layer_and_labels(rng, shape, options):
+    return {**layer(rng, shape, options), "targets": labels_of(rng, shape[:-2], shape[-1])}
+
+
+def layer_and_logits(rng, shape, options):
+    return {**layer(rng, shape, options), "targets": normal(rng, [*shape[:-2], shape[-1]])}
+
+
+def layer_and_shares(rng, shape, options):
+    return {**layer(rng, shape, options), "targets": rng.random([*shape[:-2], shape[-1]])}
+
+
+def layer_and_completions(rng, shape, options):
+    drawn = layer_and_labels(rng, shape, options)
+    return {**drawn, "reference": -10 * rng.random(shape[0]), "desirable": signs(rng, shape[0])}

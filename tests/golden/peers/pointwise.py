@@ -1,0 +1,130 @@
+"""Regression losses of single elements. p is the prediction, t the target."""
+
+import optax
+import torch
+import torch.nn.functional as F
+
+import draw
+from peer import by_jax, by_torch, keras
+
+
+@by_torch("mse", "F.mse_loss", draw=draw.real)
+def mse(case):
+    return case.reduced_by(F.mse_loss, case.predictions, case.targets)
+
+
+@by_torch("mae", "F.l1_loss", draw=draw.real)
+def mae(case):
+    return case.reduced_by(F.l1_loss, case.predictions, case.targets)
+
+
+@by_torch("huber", "F.huber_loss", draw=draw.real)
+def huber(case):
+    return case.reduced_by(F.huber_loss, case.predictions, case.targets, delta=case.option("delta", 1.0))
+
+
+@by_torch("smooth_l1", "F.smooth_l1_loss", draw=draw.real)
+def smooth_l1(case):
+    return case.reduced_by(F.smooth_l1_loss, case.predictions, case.targets, beta=case.option("beta", 1.0))
+
+
+@by_torch("quantile", "float64 autograd of max(q(t-p),(q-1)(t-p)); scikit-learn PinballLoss", draw=draw.real)
+def quantile(case):
+    q, error = case.option("quantile", 0.5), case.targets - case.predictions
+    return case.reduce(torch.maximum(q * error, (q - 1) * error))
+
+
+def outside(case):
+    """The part of the absolute error beyond epsilon."""
+    return F.relu((case.predictions - case.targets).abs() - case.option("epsilon", 0.1))
+
+
+@by_torch("epsilon_insensitive", "float64 autograd of max(|p-t|-e,0)", draw=draw.real)
+def epsilon_insensitive(case):
+    return case.reduce(outside(case))
+
+
+@by_torch("squared_epsilon_insensitive", "float64 autograd of max(|p-t|-e,0)^2", draw=draw.real)
+def squared_epsilon_insensitive(case):
+    return case.reduce(outside(case) ** 2)
+
+
+@by_torch("pseudo_huber", "float64 autograd of d^2(sqrt(1+(e/d)^2)-1)", draw=draw.real)
+def pseudo_huber(case):
+    delta, error = case.option("delta", 1.0), case.predictions - case.targets
+    return case.reduce(delta**2 * ((1 + (error / delta) ** 2).sqrt() - 1))
+
+
+@by_torch("cauchy", "float64 autograd of c^2/2 ln(1+(e/c)^2)", draw=draw.real)
+def cauchy(case):
+    scale, error = case.option("scale", 1.0), case.predictions - case.targets
+    return case.reduce(scale**2 / 2 * ((error / scale) ** 2).log1p())
+
+
+@by_torch("lp", "float64 autograd of |p-t|^p", draw=draw.real)
+def lp(case):
+    return case.reduce((case.predictions - case.targets).abs() ** case.option("p", 2.0))
+
+
+@by_torch(
+    "expectile",
+    "float64 autograd of |tau-[t<p]|(t-p)^2",
+    draw=draw.real,
+    note="the factor |tau-[t<p]| in f32, as src/losses/expectile.rs has it: 1.5e-8 from the formula in f64",
+)
+def expectile(case):
+    error = case.targets - case.predictions
+    side = (error < 0).float()  # in f32, and so the factor; double() would be the formula in f64
+    return case.reduce((case.option("expectile", 0.5) - side).abs() * error**2)
+
+
+@by_torch("poisson_nll", "F.poisson_nll_loss(eps=1e-8)", draw=draw.counts)
+def poisson_nll(case):
+    options = {"log_input": case.option("log_input", True), "full": case.option("full", False)}
+    options["eps"] = case.option("epsilon", 1e-8)
+    return case.reduced_by(F.poisson_nll_loss, case.predictions, case.targets, **options)
+
+
+@by_torch(
+    "gamma_deviance",
+    "float64 autograd of p + t exp(-p), p = log of the mean (scikit-learn HalfGammaLoss without its constant)",
+    draw=draw.log_mean,
+)
+def gamma_deviance(case):
+    return case.reduce(case.predictions + case.targets * (-case.predictions).exp())
+
+
+@by_torch(
+    "tweedie", "float64 autograd of the half Tweedie deviance, log link (scikit-learn HalfTweedieLoss)", draw=draw.log_mean
+)
+def tweedie(case):
+    power = case.option("power", 1.5)
+    a, b = 2 - power, 1 - power
+    p, t = case.predictions, case.targets
+    return case.reduce((a * p).exp() / a - t * (b * p).exp() / b + t**a / (a * b))
+
+
+@by_torch("gaussian_nll", "F.gaussian_nll_loss", gradients=("predictions", "variance"), draw=draw.mean_and_variance)
+def gaussian_nll(case):
+    options = {"full": case.option("full", False), "eps": case.option("epsilon", 1e-6)}
+    return case.reduced_by(F.gaussian_nll_loss, case.predictions, case.targets, case.variance, **options)
+
+
+@by_jax("log_cosh", "log_cosh", draw=draw.real)
+def log_cosh(case):
+    return case.reduce(optax.log_cosh(case.predictions, case.targets))
+
+
+def elementwise(function, case):
+    """A loss of Keras takes the mean over the last axis: with a new last axis of 1 it is elementwise."""
+    return case.reduce(function(case.targets[..., None], case.predictions[..., None]))
+
+
+@by_jax("mape", "MeanAbsolutePercentageError (elementwise form)", peer="keras", draw=draw.positive)
+def mape(case):
+    return elementwise(keras.losses.mean_absolute_percentage_error, case)
+
+
+@by_jax("msle", "MeanSquaredLogarithmicError (elementwise form)", peer="keras", draw=draw.positive)
+def msle(case):
+    return elementwise(keras.losses.mean_squared_logarithmic_error, case)
