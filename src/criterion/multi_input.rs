@@ -130,7 +130,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         let shares = host.shares(&multi_input)?;
         let factor = reduction_factor(criterion, &mut multi_input, &shares, &units)?;
         multi_input.factor = factor as f32;
-        host.clear(&mut multi_input);
+        host.clear(&mut multi_input)?;
         let scale = if criterion.reduction == Reduction::Mean { shares.scale } else { Vec::new() };
         let count = (0..count)
             .filter(|&unit| multi_input.mask.is_empty() || multi_input.mask[unit])
@@ -154,7 +154,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         let mut gradients: Vec<Vec<R>> =
             differentiated.iter().map(|array| vec![R::ZERO; array.values.len()]).collect();
         let mut values = vec![R::ZERO; self.multi_input.units];
-        R::multi_input(&*self.host, &call, &mut gradients, &mut values);
+        R::multi_input(&*self.host, &call, &mut gradients, &mut values)?;
         let each = values.iter().map(|value| value.to_f64()).collect();
         self.evaluation(multi_input::sum(&values), each, gradients)
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::Result;
 use crate::cpu::real::Real;
 use crate::templates::multi_input::cpu::{MultiInput, MultiInputCpu};
 use crate::templates::pointwise::{Points, PointwiseCpu};
@@ -29,7 +30,7 @@ pub(crate) trait CpuReal: Real + Default {
         call: &MultiInput<Self>,
         gradients: &mut [Vec<Self>],
         values: &mut [Self],
-    );
+    ) -> Result<()>;
     fn pointwise_curvature(cpu: &dyn PointwiseCpu, points: &Points<Self>, hessian: &mut [Self]);
     fn rowwise_curvature(cpu: &dyn RowwiseCpu, rows: &Rows<Self>, hessian: &mut [Self]);
 }
@@ -63,8 +64,8 @@ impl CpuReal for f32 {
         call: &MultiInput<f32>,
         gradients: &mut [Vec<f32>],
         values: &mut [f32],
-    ) {
-        host.run_f32(call, gradients, values);
+    ) -> Result<()> {
+        host.run_f32(call, gradients, values)
     }
 
     fn pointwise_curvature(cpu: &dyn PointwiseCpu, points: &Points<f32>, hessian: &mut [f32]) {
@@ -105,8 +106,8 @@ impl CpuReal for f64 {
         call: &MultiInput<f64>,
         gradients: &mut [Vec<f64>],
         values: &mut [f64],
-    ) {
-        host.run_f64(call, gradients, values);
+    ) -> Result<()> {
+        host.run_f64(call, gradients, values)
     }
 
     fn pointwise_curvature(cpu: &dyn PointwiseCpu, points: &Points<f64>, hessian: &mut [f64]) {

@@ -27,7 +27,7 @@ pub fn central_differences(entry: &'static Entry<dyn LossDefinition>) -> Result<
             if !host.derives_its_value() {
                 continue;
             }
-            reports.push(multi_input::differentiate(&*loss, &*host, title(entry.name, options)));
+            reports.push(multi_input::differentiate(&*loss, &*host, title(entry.name, options))?);
             continue;
         }
         reports.push(differentiated(&*loss, title(entry.name, options))?);

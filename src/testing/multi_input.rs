@@ -269,13 +269,13 @@ fn run(
     loss: &dyn LossDefinition,
     host: &dyn MultiInputCpu,
     multi_input: &MultiInput<'_, f64>,
-) -> Exact {
+) -> Result<Exact> {
     let names = loss.differentiated();
     let named = multi_input.arrays.iter().filter(|array| names.contains(&array.name));
     let mut gradients: Vec<Vec<f64>> = named.map(|array| vec![0.0; array.values.len()]).collect();
     let mut values = vec![0.0; multi_input.units];
-    host.run_f64(multi_input, &mut gradients, &mut values);
-    Exact { values, gradients }
+    host.run_f64(multi_input, &mut gradients, &mut values)?;
+    Ok(Exact { values, gradients })
 }
 
 /// The same with the numbers of one input perturbed, with random signs.
@@ -285,7 +285,7 @@ fn moved(
     multi_input: &MultiInput<'static, f64>,
     which: usize,
     share: f64,
-) -> Exact {
+) -> Result<Exact> {
     let mut multi_input = multi_input.clone();
     for (index, x) in multi_input.arrays[which].values.to_mut().iter_mut().enumerate() {
         let words = crate::cpu::random::philox([index as u32, which as u32, 0, 0], [17, 0]);
@@ -308,7 +308,7 @@ pub(super) fn check(
     for (number, case_generator) in CASE_GENERATORS.iter().enumerate() {
         let case = draw(criterion.loss(), host, case_generator, number)?;
         let multi_input = case.multi_input(criterion.loss(), host)?;
-        let exact = run(criterion.loss(), host, &multi_input);
+        let exact = run(criterion.loss(), host, &multi_input)?;
         // A score or a layer's output is a sum over the columns: its rounding acts like a
         // perturbation of its inputs, and a temperature or γ amplifies it as it does the inputs'
         // own.
@@ -319,7 +319,7 @@ pub(super) fn check(
                 [shares, -shares]
                     .map(|share| moved(criterion.loss(), host, &multi_input, which, share))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         for (criterion, is_device) in [(&reference, false), (&criterion, true)] {
             let found = criterion.clone().reduction(case.reduction).evaluate_f64(&case.inputs())?;
             let (value, gradients) = bounds(
@@ -474,11 +474,14 @@ fn bounds(
 }
 
 /// Compares the derivatives with central differences of the sum of all values, number by number.
+///
+/// # Errors
+/// [`crate::Error::Input`] for a call without a required input.
 pub(super) fn differentiate(
     loss: &dyn LossDefinition,
     host: &dyn MultiInputCpu,
     title: String,
-) -> Report {
+) -> Result<Report> {
     const STEP: f64 = 1.0 / 1024.0;
     let mut report = Report::new(title);
     for (number, (rows, columns)) in
@@ -494,7 +497,7 @@ pub(super) fn differentiate(
                 continue;
             }
         };
-        let exact = run(loss, host, &multi_input);
+        let exact = run(loss, host, &multi_input)?;
         let names = loss.differentiated();
         let places = (0..multi_input.arrays.len())
             .filter(|&which| names.contains(&multi_input.arrays[which].name));
@@ -506,9 +509,10 @@ pub(super) fn differentiate(
                 let at = |steps: f64| {
                     let mut moved = multi_input.clone();
                     moved.arrays[which].values.to_mut()[i] += steps * STEP;
-                    run(loss, host, &moved).values.iter().sum::<f64>()
+                    Ok::<f64, crate::Error>(run(loss, host, &moved)?.values.iter().sum())
                 };
-                let [a, b, c, d, e, f] = [-4.0, -2.0, -1.0, 1.0, 2.0, 4.0].map(at);
+                let [a, b, c] = [at(-4.0)?, at(-2.0)?, at(-1.0)?];
+                let [d, e, f] = [at(1.0)?, at(2.0)?, at(4.0)?];
                 let fine = (b - 8.0 * c + 8.0 * d - e) / (12.0 * STEP);
                 let coarse = (a - 8.0 * b + 8.0 * e - f) / (24.0 * STEP);
                 let size: f64 = exact.values.iter().map(|&v| finite(v)).sum();
@@ -540,5 +544,5 @@ pub(super) fn differentiate(
         }
         report.cases += 1;
     }
-    report
+    Ok(report)
 }

@@ -58,9 +58,9 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn of<R: Real>(call: &MultiInput<'_, R>, ignored: &[i64]) -> Self {
-        let labels = call.integer("targets").unwrap_or_default();
-        let length = call.array("predictions").map_or(1, |x| x.shape[1]);
+    fn of<R: Real>(call: &MultiInput<'_, R>, ignored: &[i64]) -> Result<Self> {
+        let labels = call.required_integers("targets")?;
+        let length = call.required("predictions")?.shape[1];
         let values = call.units;
         let value_counts =
             |token: usize| call.mask.get(token / length % values).copied().unwrap_or(true);
@@ -68,7 +68,7 @@ impl Tokens {
             .iter()
             .enumerate()
             .map(|(token, &label)| value_counts(token) && !is_ignored(ignored, label));
-        Tokens { length, values, kept: kept.collect() }
+        Ok(Tokens { length, values, kept: kept.collect() })
     }
 
     /// Number of kept tokens of each completion.
@@ -125,7 +125,7 @@ impl CompletionsTemplate<'_> {
         };
         let mut derivatives = vec![vec![R::ZERO; call.units]; policies.len()];
         let (_, host) = self.inner.several()?;
-        R::multi_input(&*host, &inner, &mut derivatives, values);
+        R::multi_input(&*host, &inner, &mut derivatives, values)?;
         Ok(derivatives.concat())
     }
 
@@ -135,8 +135,8 @@ impl CompletionsTemplate<'_> {
         gradients: &mut [Vec<R>],
         values: &mut [R],
     ) -> Result<()> {
-        let Some(weight) = call.array("linear_weight") else { return Ok(()) };
-        let of_tokens = Tokens::of(call, self.tokens.ignored());
+        let weight = call.required("linear_weight")?;
+        let of_tokens = Tokens::of(call, self.tokens.ignored())?;
         let rows = of_tokens.kept.len();
         let chunk = chunk_rows(rows, weight.shape[0], MOST_BYTES_ON_CPU);
         let frame = LinearTemplate { name: self.name, inner: self.tokens };
@@ -168,18 +168,6 @@ impl CompletionsTemplate<'_> {
             .into();
         frame.run(&layer, chunk, gradients, &mut costs)
     }
-
-    /// Error handling as in `LinearTemplate`.
-    fn run_or_say_so<R: CpuReal>(
-        &self,
-        call: &MultiInput<'_, R>,
-        gradients: &mut [Vec<R>],
-        values: &mut [R],
-    ) {
-        if self.run(call, gradients, values).is_err() {
-            values.fill(R::NAN);
-        }
-    }
 }
 
 /// Limits an infinite derivative to the largest finite number: the cross-entropy of a token with
@@ -190,12 +178,12 @@ fn limited<R: Real>(derivative: R) -> R {
 
 impl MultiInputCpu for CompletionsTemplate<'_> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
-        let &[completions, tokens, features] = shapes.of("predictions") else {
-            shapes.require_axes("predictions", 3, "[answers, tokens, features]")?;
-            return Ok(Units::default());
+        let given = shapes.of("predictions")?;
+        let &[completions, tokens, features] = given else {
+            return Err(shapes.unfit("predictions", given, "[answers, tokens, features]"));
         };
         shapes.require_axes("linear_weight", 2, "[classes, features]")?;
-        let classes = shapes.of("linear_weight")[0];
+        let classes = shapes.of("linear_weight")?[0];
         shapes.require("linear_weight", &[classes, features], "predictions")?;
         shapes.require("linear_bias", &[classes], "linear_weight")?;
         shapes.require("targets", &[completions, tokens], "predictions")?;
@@ -203,7 +191,7 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
         if !completions.is_multiple_of(per_value) {
             return Err(Error::Shape {
                 operation: self.name.into(),
-                found: format!("predictions is {:?}", shapes.of("predictions")),
+                found: format!("predictions is {:?}", shapes.of("predictions")?),
                 allowed: "its first axis must be even: all chosen answers, then all rejected ones"
                     .into(),
             });
@@ -240,9 +228,9 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
     }
 
     fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
-        let of_tokens = Tokens::of(call, self.tokens.ignored());
-        let labels = call.integer("targets").unwrap_or_default();
-        let classes = call.array("linear_weight").map_or(0, |weight| weight.shape[0]);
+        let of_tokens = Tokens::of(call, self.tokens.ignored())?;
+        let labels = call.required_integers("targets")?;
+        let classes = call.required("linear_weight")?.shape[0];
         check_labels(self.name, labels, classes, self.tokens.ignored(), |token| {
             of_tokens.kept[token]
         })?;
@@ -257,16 +245,26 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
         Ok(Shares { kept, ..Shares::default() })
     }
 
-    fn clear(&self, call: &mut MultiInput<'_, f32>) {
-        let of_tokens = Tokens::of(call, self.tokens.ignored());
-        clear_rows(call, |token| of_tokens.kept[token]);
+    fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {
+        let of_tokens = Tokens::of(call, self.tokens.ignored())?;
+        clear_rows(call, |token| of_tokens.kept[token])
     }
 
-    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
-        self.run_or_say_so(call, gradients, values);
+    fn run_f32(
+        &self,
+        call: &MultiInput<'_, f32>,
+        gradients: &mut [Vec<f32>],
+        values: &mut [f32],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 
-    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
-        self.run_or_say_so(call, gradients, values);
+    fn run_f64(
+        &self,
+        call: &MultiInput<'_, f64>,
+        gradients: &mut [Vec<f64>],
+        values: &mut [f64],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 }

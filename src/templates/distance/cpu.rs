@@ -29,9 +29,14 @@ struct Piece<'a, R> {
 }
 
 impl<L: Distance> DistanceTemplate<'_, L> {
-    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
-        let [firsts, ..] = &call.arrays[..] else { return };
-        let columns = firsts.shape.last().copied().unwrap_or(1);
+    fn run<R: Real>(
+        &self,
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
+    ) -> Result<()> {
+        let firsts = call.required(self.arguments[0].name)?;
+        let columns = firsts.values.len() / call.units.max(1);
         let rows = parallel::rows_per_piece(columns);
         let mut pieces: Vec<Piece<'_, R>> =
             values.chunks_mut(rows).map(|values| Piece { values, gradients: Vec::new() }).collect();
@@ -45,6 +50,7 @@ impl<L: Distance> DistanceTemplate<'_, L> {
                 || take(self.loss, call, index * rows, columns, piece),
             );
         });
+        Ok(())
     }
 
     fn truth_name(&self) -> Option<&'static str> {
@@ -206,11 +212,11 @@ impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let first = self.arguments[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: a vector in each row")?;
-        let shape = shapes.of(first).to_vec();
+        let shape = shapes.of(first)?.to_vec();
         for argument in &self.arguments[1..] {
             let is_truth = self.truth_name() == Some(argument.name);
             // [rows, 1] is equivalent to [rows].
-            if is_truth && shapes.of(argument.name) == [shape[0], 1] {
+            if is_truth && shapes.of(argument.name)? == [shape[0], 1] {
                 continue;
             }
             shapes.require(argument.name, if is_truth { &shape[..1] } else { &shape }, first)?;
@@ -234,11 +240,21 @@ impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
             .collect()
     }
 
-    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
-        self.run(call, gradients, values);
+    fn run_f32(
+        &self,
+        call: &MultiInput<'_, f32>,
+        gradients: &mut [Vec<f32>],
+        values: &mut [f32],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 
-    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
-        self.run(call, gradients, values);
+    fn run_f64(
+        &self,
+        call: &MultiInput<'_, f64>,
+        gradients: &mut [Vec<f64>],
+        values: &mut [f64],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 }

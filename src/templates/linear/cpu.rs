@@ -17,7 +17,7 @@ use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
 use crate::templates::definition::LossDefinition;
 use crate::templates::multi_input::cpu::{
-    Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+    Example, MultiInput, MultiInputCpu, Shapes, Shares, Units, missing,
 };
 use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::rows::{Rows, Targets, is_ignored};
@@ -99,10 +99,16 @@ struct Layer<'a, R> {
 }
 
 impl<'a, R: Real> Layer<'a, R> {
-    fn of(call: &'a MultiInput<'_, R>) -> Option<Self> {
-        let (x, weight) = (call.array("predictions")?, call.array("linear_weight")?);
-        let &[classes, features] = &weight.shape[..] else { return None };
-        Some(Layer {
+    fn of(call: &'a MultiInput<'_, R>) -> Result<Self> {
+        let (x, weight) = (call.required("predictions")?, call.required("linear_weight")?);
+        let &[classes, features] = &weight.shape[..] else {
+            return Err(Error::Shape {
+                operation: "a loss of a linear layer's outputs".into(),
+                found: format!("linear_weight is {:?}", weight.shape),
+                allowed: "it must be [classes, features]".into(),
+            });
+        };
+        Ok(Layer {
             features,
             classes,
             x: &x.values,
@@ -112,7 +118,7 @@ impl<'a, R: Real> Layer<'a, R> {
             pos_weight: call.array("pos_weight").map_or(&[], |weights| &*weights.values),
             targets: match call.integer("targets") {
                 Some(labels) => Targets::Labels(labels),
-                None => Targets::Dense(&call.array("targets")?.values),
+                None => Targets::Dense(&call.required("targets")?.values),
             },
         })
     }
@@ -127,8 +133,9 @@ impl LinearTemplate<'_> {
         gradients: &mut [Vec<R>],
         values: &mut [R],
     ) -> Result<()> {
-        let (Some(layer), [of_x, of_weight, of_bias @ ..]) = (Layer::of(call), gradients) else {
-            return Ok(());
+        let layer = Layer::of(call)?;
+        let [of_x, of_weight, of_bias @ ..] = gradients else {
+            return Err(missing("a gradient"));
         };
         let Layer { features, classes, weight, .. } = layer;
         let mut space = Space::of(chunk * classes);
@@ -148,6 +155,12 @@ impl LinearTemplate<'_> {
         Ok(())
     }
 
+    /// The number of rows of a chunk.
+    fn chunk_of<R: Real>(&self, call: &MultiInput<'_, R>) -> Result<usize> {
+        let classes = call.required("linear_weight")?.shape[0];
+        Ok(chunk_rows(call.units, classes, MOST_BYTES_ON_CPU))
+    }
+
     /// Writes the values only.
     pub(crate) fn values<R: CpuReal>(
         &self,
@@ -155,7 +168,7 @@ impl LinearTemplate<'_> {
         chunk: usize,
         values: &mut [R],
     ) -> Result<()> {
-        let Some(layer) = Layer::of(call) else { return Ok(()) };
+        let layer = Layer::of(call)?;
         let mut space = Space::of(chunk * layer.classes);
         for first in (0..call.units).step_by(chunk) {
             let rows = chunk.min(call.units - first);
@@ -268,8 +281,12 @@ pub(crate) fn check_labels(
 }
 
 /// Replaces non-finite numbers in masked rows, where a product with 0 would still be NaN.
-pub(crate) fn clear_rows(call: &mut MultiInput<'_, f32>, counts: impl Fn(usize) -> bool) {
-    let Some(x) = call.arrays.iter_mut().find(|array| array.name == "predictions") else { return };
+pub(crate) fn clear_rows(
+    call: &mut MultiInput<'_, f32>,
+    counts: impl Fn(usize) -> bool,
+) -> Result<()> {
+    let x = call.arrays.iter_mut().find(|array| array.name == "predictions");
+    let x = x.ok_or_else(|| missing("predictions"))?;
     let features = x.shape.last().copied().unwrap_or(1);
     let is_off = |row: &[f32]| row.iter().any(|x| !x.is_finite());
     let starts =
@@ -278,16 +295,17 @@ pub(crate) fn clear_rows(call: &mut MultiInput<'_, f32>, counts: impl Fn(usize) 
     for start in off {
         x.values.to_mut()[start..][..features].fill(0.0);
     }
+    Ok(())
 }
 
 impl MultiInputCpu for LinearTemplate<'_> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
-        let Some((&features, leading)) = shapes.of("predictions").split_last() else {
-            shapes.require_axes("predictions", 2, "[rows, features]")?;
-            return Ok(Units::default());
+        let given = shapes.of("predictions")?;
+        let Some((&features, leading)) = given.split_last() else {
+            return Err(shapes.unfit("predictions", given, "[rows, features]"));
         };
         shapes.require_axes("linear_weight", 2, "[classes, features]")?;
-        let classes = shapes.of("linear_weight")[0];
+        let classes = shapes.of("linear_weight")?[0];
         shapes.require("linear_weight", &[classes, features], "predictions")?;
         shapes.require("linear_bias", &[classes], "linear_weight")?;
         shapes.require("class_weight", &[classes], "linear_weight")?;
@@ -324,7 +342,7 @@ impl MultiInputCpu for LinearTemplate<'_> {
     }
 
     fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
-        let Some(layer) = Layer::of(call) else { return Ok(Shares::default()) };
+        let layer = Layer::of(call)?;
         let Targets::Labels(labels) = layer.targets else { return Ok(Shares::default()) };
         let ignored = self.inner.ignored();
         let kept = labels.iter().map(|&label| !is_ignored(ignored, label)).collect::<Vec<bool>>();
@@ -345,33 +363,26 @@ impl MultiInputCpu for LinearTemplate<'_> {
         Ok(Shares { kept, mean, scale: Vec::new() })
     }
 
-    fn clear(&self, call: &mut MultiInput<'_, f32>) {
+    fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {
         let mask = call.mask.clone();
-        clear_rows(call, |row| mask.get(row).copied().unwrap_or(true));
+        clear_rows(call, |row| mask.get(row).copied().unwrap_or(true))
     }
 
-    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
-        self.run_or_say_so(call, gradients, values);
-    }
-
-    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
-        self.run_or_say_so(call, gradients, values);
-    }
-}
-
-impl LinearTemplate<'_> {
-    /// No product rejects slices whose lengths follow from shapes that fit. If one did, the values
-    /// would be NaN.
-    fn run_or_say_so<R: CpuReal>(
+    fn run_f32(
         &self,
-        call: &MultiInput<'_, R>,
-        gradients: &mut [Vec<R>],
-        values: &mut [R],
-    ) {
-        let classes = call.array("linear_weight").map_or(1, |weight| weight.shape[0]);
-        let chunk = chunk_rows(call.units, classes, MOST_BYTES_ON_CPU);
-        if self.run(call, chunk, gradients, values).is_err() {
-            values.fill(R::NAN);
-        }
+        call: &MultiInput<'_, f32>,
+        gradients: &mut [Vec<f32>],
+        values: &mut [f32],
+    ) -> Result<()> {
+        self.run(call, self.chunk_of(call)?, gradients, values)
+    }
+
+    fn run_f64(
+        &self,
+        call: &MultiInput<'_, f64>,
+        gradients: &mut [Vec<f64>],
+        values: &mut [f64],
+    ) -> Result<()> {
+        self.run(call, self.chunk_of(call)?, gradients, values)
     }
 }

@@ -128,20 +128,57 @@ pub trait MultiInputCpu {
 
     /// Clears the inputs of masked values, where a product with 0 would still be NaN. The mask is
     /// final.
-    fn clear(&self, _call: &mut MultiInput<'_, f32>) {}
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a required input that was not passed.
+    fn clear(&self, _call: &mut MultiInput<'_, f32>) -> Result<()> {
+        Ok(())
+    }
 
     /// Writes the gradients of the differentiated inputs that were passed, in order, and the value
     /// of each unit, all multiplied by weight and factor. In f32 on all cores.
-    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]);
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a required input that was not passed.
+    fn run_f32(
+        &self,
+        call: &MultiInput<'_, f32>,
+        gradients: &mut [Vec<f32>],
+        values: &mut [f32],
+    ) -> Result<()>;
 
     /// As `run_f32`, in f64.
-    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]);
+    ///
+    /// # Errors
+    /// As `run_f32`.
+    fn run_f64(
+        &self,
+        call: &MultiInput<'_, f64>,
+        gradients: &mut [Vec<f64>],
+        values: &mut [f64],
+    ) -> Result<()>;
 }
 
 impl<R: Real> MultiInput<'_, R> {
     /// The numbers of an input, if it was passed.
     pub fn array(&self, name: &str) -> Option<&Array<'_, R>> {
         self.arrays.iter().find(|array| array.name == name)
+    }
+
+    /// The numbers of a required input.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it was not passed.
+    pub fn required(&self, name: &str) -> Result<&Array<'_, R>> {
+        self.array(name).ok_or_else(|| missing(name))
+    }
+
+    /// The integers of a required input.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it was not passed.
+    pub fn required_integers(&self, name: &str) -> Result<&[i32]> {
+        self.integer(name).ok_or_else(|| missing(name))
     }
 
     /// The integers of an input, if it was passed.
@@ -177,15 +214,28 @@ impl<R: Real> MultiInput<'_, R> {
     }
 }
 
+/// The error for an input or a gradient that a call does not have.
+pub(crate) fn missing(name: &str) -> Error {
+    Error::Input {
+        operation: "a loss of several inputs".into(),
+        name: name.into(),
+        found: "is missing".into(),
+        allowed: "it is required".into(),
+    }
+}
+
 impl Shapes {
     /// The shape of an input, if it was passed.
     pub fn get(&self, name: &str) -> Option<&[usize]> {
         self.given.iter().find(|(given, _)| *given == name).map(|(_, shape)| &shape[..])
     }
 
-    /// The shape of a required input. The caller has checked that it was passed.
-    pub fn of(&self, name: &str) -> &[usize] {
-        self.get(name).unwrap_or_default()
+    /// The shape of a required input.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it was not passed.
+    pub fn of(&self, name: &str) -> Result<&[usize]> {
+        self.get(name).ok_or_else(|| missing(name))
     }
 
     /// Returns an error if an input was passed with a shape other than `wanted`.
@@ -195,7 +245,7 @@ impl Shapes {
     pub fn require(&self, name: &str, wanted: &[usize], against: &str) -> Result<()> {
         match self.get(name) {
             Some(found) if found != wanted => {
-                let (loss, first) = (self.loss, self.of(against));
+                let (loss, first) = (self.loss, self.of(against)?);
                 Err(Error::Shape {
                     operation: loss.into(),
                     found: format!("{against} is {first:?} but {name} is {found:?}"),
@@ -211,15 +261,20 @@ impl Shapes {
     /// # Errors
     /// [`Error::Shape`] with the expected shape in words.
     pub fn require_axes(&self, name: &str, axes: usize, words: &str) -> Result<()> {
-        let found = self.of(name);
+        let found = self.of(name)?;
         if found.len() == axes {
             return Ok(());
         }
-        Err(Error::Shape {
+        Err(self.unfit(name, found, words))
+    }
+
+    /// The error for an input whose shape is not the one in words.
+    pub fn unfit(&self, name: &str, found: &[usize], words: &str) -> Error {
+        Error::Shape {
             operation: self.loss.into(),
             found: format!("{name} is {found:?}"),
             allowed: format!("it must be {words}"),
-        })
+        }
     }
 }
 

@@ -17,7 +17,12 @@ pub struct PreferenceTemplate<'a, L> {
 
 impl<L: Preference> PreferenceTemplate<'_, L> {
     /// Single-threaded: the number of values is the number of sequence pairs in a batch.
-    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run<R: Real>(
+        &self,
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
+    ) -> Result<()> {
         let arguments = self.arguments;
         let arrays: Vec<Option<&[R]>> = arguments
             .iter()
@@ -42,6 +47,7 @@ impl<L: Preference> PreferenceTemplate<'_, L> {
                 gradient[i] = partial;
             }
         }
+        Ok(())
     }
 }
 
@@ -57,7 +63,7 @@ impl<L: Preference> MultiInputCpu for PreferenceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let arguments = self.arguments;
         let first = arguments[0].name;
-        let shape = shapes.of(first).to_vec();
+        let shape = shapes.of(first)?.to_vec();
         for argument in &arguments[1..] {
             shapes.require(argument.name, &shape, first)?;
         }
@@ -72,11 +78,21 @@ impl<L: Preference> MultiInputCpu for PreferenceTemplate<'_, L> {
         arguments.map(|argument| Example::of(argument.name, &[rows, columns])).collect()
     }
 
-    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
-        self.run(call, gradients, values);
+    fn run_f32(
+        &self,
+        call: &MultiInput<'_, f32>,
+        gradients: &mut [Vec<f32>],
+        values: &mut [f32],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 
-    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
-        self.run(call, gradients, values);
+    fn run_f64(
+        &self,
+        call: &MultiInput<'_, f64>,
+        gradients: &mut [Vec<f64>],
+        values: &mut [f64],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 }

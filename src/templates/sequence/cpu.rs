@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::cpu::real::Real;
 use crate::templates::multi_input::cpu::{
-    Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+    Example, MultiInput, MultiInputCpu, Shapes, Shares, Units, missing,
 };
 use crate::templates::sequence::{Item, Sequence};
 use crate::{Error, Result};
@@ -27,29 +27,31 @@ struct Axes {
 }
 
 impl Axes {
-    fn of<R: Real>(call: &MultiInput<'_, R>) -> Self {
-        let shape =
-            |name: &str| call.array(name).map(|array| array.shape.clone()).unwrap_or_default();
-        let [time, batch, classes] = shape("predictions")[..] else {
-            return Axes { time: 0, batch: 0, classes: 0, length: 0 };
+    fn of<R: Real>(call: &MultiInput<'_, R>) -> Result<Self> {
+        let shape = &call.required("predictions")?.shape;
+        let &[time, batch, classes] = &shape[..] else {
+            return Err(Error::Shape {
+                operation: "a loss of sequences".into(),
+                found: format!("predictions is {shape:?}"),
+                allowed: "it must be [time, batch, classes]".into(),
+            });
         };
-        let length = call.integer("targets").map_or(0, |targets| targets.len() / batch.max(1));
-        Axes { time, batch, classes, length }
+        let length = call.required_integers("targets")?.len() / batch.max(1);
+        Ok(Axes { time, batch, classes, length })
     }
 }
 
 impl<L: Sequence> SequenceTemplate<'_, L> {
-    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
-        let Axes { batch, classes, length, .. } = Axes::of(call);
-        let (Some(logits), Some(targets)) = (call.array("predictions"), call.integer("targets"))
-        else {
-            return;
-        };
-        let (Some(times), Some(lengths)) =
-            (call.integer("input_lengths"), call.integer("target_lengths"))
-        else {
-            return;
-        };
+    fn run<R: Real>(
+        &self,
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
+    ) -> Result<()> {
+        let Axes { batch, classes, length, .. } = Axes::of(call)?;
+        let (logits, targets) = (call.required("predictions")?, call.required_integers("targets")?);
+        let times = call.required_integers("input_lengths")?;
+        let lengths = call.required_integers("target_lengths")?;
         let found: Vec<(R, Vec<R>)> = (0..batch)
             .into_par_iter()
             .map(|b| {
@@ -65,7 +67,7 @@ impl<L: Sequence> SequenceTemplate<'_, L> {
                 (weight * value, gradient)
             })
             .collect();
-        let Some(gradient) = gradients.first_mut() else { return };
+        let gradient = gradients.first_mut().ok_or_else(|| missing("a gradient"))?;
         gradient.fill(R::ZERO);
         for (b, (value, own)) in found.iter().enumerate() {
             values[b] = *value;
@@ -73,6 +75,7 @@ impl<L: Sequence> SequenceTemplate<'_, L> {
                 gradient[(t * batch + b) * classes..][..classes].copy_from_slice(row);
             }
         }
+        Ok(())
     }
 }
 
@@ -80,8 +83,8 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         shapes.require_axes("predictions", 3, "[time, batch, classes]")?;
         shapes.require_axes("targets", 2, "[batch, length], padded")?;
-        let batch = shapes.of("predictions")[1];
-        shapes.require("targets", &[batch, shapes.of("targets")[1]], "predictions")?;
+        let batch = shapes.of("predictions")?[1];
+        shapes.require("targets", &[batch, shapes.of("targets")?[1]], "predictions")?;
         shapes.require("input_lengths", &[batch], "predictions")?;
         shapes.require("target_lengths", &[batch], "predictions")?;
         Ok(Units { shape: vec![batch], rows: batch })
@@ -101,20 +104,20 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
     }
 
     fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
-        let Axes { time, batch, classes, length } = Axes::of(call);
-        let whole = |name: &str| call.integer(name).unwrap_or_default();
-        let (targets, lengths) = (whole("targets"), whole("target_lengths"));
+        let Axes { time, batch, classes, length } = Axes::of(call)?;
+        let targets = call.required_integers("targets")?;
+        let lengths = call.required_integers("target_lengths")?;
         let name = self.name;
         for (input, most, of) in
             [("input_lengths", time, "rows"), ("target_lengths", length, "places of targets")]
         {
-            let bad =
-                whole(input).iter().position(|&n| usize::try_from(n).is_err() || n as usize > most);
+            let given = call.required_integers(input)?;
+            let bad = given.iter().position(|&n| usize::try_from(n).is_err() || n as usize > most);
             if let Some(item) = bad {
                 return Err(Error::Input {
                     operation: name.into(),
                     name: input.into(),
-                    found: format!("holds {} at item {item}", whole(input)[item]),
+                    found: format!("holds {} at item {item}", given[item]),
                     allowed: format!("it must be from 0 to {most}, the {of}"),
                 });
             }
@@ -138,12 +141,11 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
         Ok(Shares { scale, ..Shares::default() })
     }
 
-    fn clear(&self, call: &mut MultiInput<'_, f32>) {
-        let Axes { classes, length, .. } = Axes::of(call);
+    fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {
+        let Axes { classes, length, .. } = Axes::of(call)?;
         let mask = &call.mask;
-        let Some(targets) = call.integers.iter_mut().find(|array| array.name == "targets") else {
-            return;
-        };
+        let targets = call.integers.iter_mut().find(|array| array.name == "targets");
+        let targets = targets.ok_or_else(|| missing("targets"))?;
         let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < classes);
         // The device looks up the logit of each label, even of masked items.
         for item in (0..mask.len()).filter(|&item| !mask[item]) {
@@ -155,13 +157,24 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
                     .for_each(|label| *label = 0);
             }
         }
+        Ok(())
     }
 
-    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
-        self.run(call, gradients, values);
+    fn run_f32(
+        &self,
+        call: &MultiInput<'_, f32>,
+        gradients: &mut [Vec<f32>],
+        values: &mut [f32],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 
-    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
-        self.run(call, gradients, values);
+    fn run_f64(
+        &self,
+        call: &MultiInput<'_, f64>,
+        gradients: &mut [Vec<f64>],
+        values: &mut [f64],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 }

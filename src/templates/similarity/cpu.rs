@@ -13,7 +13,7 @@ use crate::cpu::simd;
 use crate::cpu::simd::LANES;
 use crate::templates::argument::Argument;
 use crate::templates::multi_input::cpu::{
-    Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+    Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units, missing,
 };
 use crate::templates::similarity::{
     Candidate, Candidates, Share, Similarity, SimilarityRows, cpu as similarity,
@@ -118,9 +118,15 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
         self.arguments.iter().any(|argument| argument.role.is_integers())
     }
 
-    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
-        let [first, seconds @ ..] = &call.arrays[..] else { return };
-        let columns = first.shape.last().copied().unwrap_or(1);
+    fn run<R: Real>(
+        &self,
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
+    ) -> Result<()> {
+        let first = call.required(self.arguments[0].name)?;
+        let seconds = &call.arrays[1..];
+        let columns = first.values.len() / call.units.max(1);
         let numbers: Vec<i32> = (0..values.len() as i32).collect();
         let labels = call.integers.first().map_or(&numbers[..], |array| &array.values[..]);
         values.fill(R::ZERO);
@@ -149,8 +155,9 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
                 gradient.iter_mut().zip(&columns_gradient).for_each(|(slot, &more)| *slot += more);
                 left.backward(gradient, columns);
             }
-            _ => {}
+            _ => return Err(missing("a gradient")),
         }
+        Ok(())
     }
 
     /// Adds value and gradients of all rows of the left side against all of the right side.
@@ -331,7 +338,7 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let first = self.arguments[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: an embedding in each row")?;
-        let shape = shapes.of(first).to_vec();
+        let shape = shapes.of(first)?.to_vec();
         for argument in &self.arguments[1..] {
             shapes.require(
                 argument.name,
@@ -367,7 +374,7 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
         if !self.has_labels() {
             return Ok(Shares::default());
         }
-        let labels = call.integers.first().map_or(&[][..], |array| &array.values[..]);
+        let labels = call.required_integers("targets")?;
         // Labels that do not fit 32 bits arrive as the lowest i32 and would all compare equal.
         if let Some(row) = labels.iter().position(|&label| label == i32::MIN) {
             return Err(Error::Input {
@@ -391,12 +398,22 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
         })
     }
 
-    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
-        self.run(call, gradients, values);
+    fn run_f32(
+        &self,
+        call: &MultiInput<'_, f32>,
+        gradients: &mut [Vec<f32>],
+        values: &mut [f32],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 
-    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
-        self.run(call, gradients, values);
+    fn run_f64(
+        &self,
+        call: &MultiInput<'_, f64>,
+        gradients: &mut [Vec<f64>],
+        values: &mut [f64],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 }
 

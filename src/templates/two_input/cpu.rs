@@ -9,7 +9,9 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::simd;
 use crate::templates::argument::Argument;
-use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
+use crate::templates::multi_input::cpu::{
+    Example, MultiInput, MultiInputCpu, Shapes, Units, missing,
+};
 use crate::templates::two_input::{TwoInput, TwoInputTerms};
 
 /// Minimum number of elements in the rows that one thread processes at a time.
@@ -24,9 +26,18 @@ pub struct TwoInputTemplate<'a, L> {
 }
 
 impl<L: TwoInput> TwoInputTemplate<'_, L> {
-    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
-        let [firsts, seconds, truths @ ..] = &call.arrays[..] else { return };
-        let [first_gradient, second_gradient] = gradients else { return };
+    fn run<R: Real>(
+        &self,
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
+    ) -> Result<()> {
+        let (first, second) = (self.arguments[0].name, self.arguments[1].name);
+        let (firsts, seconds) = (call.required(first)?, call.required(second)?);
+        let truths = call.arrays.get(2);
+        let [first_gradient, second_gradient] = gradients else {
+            return Err(missing("a gradient"));
+        };
         let width = firsts.values.len() / seconds.values.len().max(1);
         // A piece consists of whole rows, so that each row sum belongs to one thread.
         let rows = (PIECE / width.max(1)).max(1);
@@ -34,7 +45,7 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
         let pieces =
             first_gradient.par_chunks_mut(length).zip(second_gradient.par_chunks_mut(rows));
         let is_plain = width == 1 && call.is_plain();
-        let truths = truths.first().map(|truths| &truths.values[..]);
+        let truths = truths.map(|truths| &truths.values[..]);
         pieces.zip(values.par_chunks_mut(length)).enumerate().for_each(
             |(piece, ((firsts_out, seconds_out), values))| {
                 if is_plain {
@@ -77,6 +88,7 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
                 }
             },
         );
+        Ok(())
     }
 }
 
@@ -129,9 +141,9 @@ impl<L: TwoInput> MultiInputCpu for TwoInputTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let arguments = self.arguments;
         let (first, second) = (arguments[0].name, arguments[1].name);
-        let shape = shapes.of(first).to_vec();
+        let shape = shapes.of(first)?.to_vec();
         let rows = &shape[..shape.len().saturating_sub(1)];
-        let found = shapes.of(second);
+        let found = shapes.of(second)?;
         // [rows, 1] is equivalent to [rows].
         let is_per_row = self.loss.second_per_row()
             && shape.len() > 1
@@ -156,11 +168,21 @@ impl<L: TwoInput> MultiInputCpu for TwoInputTemplate<'_, L> {
         arguments.map(|(number, argument)| Example::of(argument.name, &shape(number))).collect()
     }
 
-    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
-        self.run(call, gradients, values);
+    fn run_f32(
+        &self,
+        call: &MultiInput<'_, f32>,
+        gradients: &mut [Vec<f32>],
+        values: &mut [f32],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 
-    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
-        self.run(call, gradients, values);
+    fn run_f64(
+        &self,
+        call: &MultiInput<'_, f64>,
+        gradients: &mut [Vec<f64>],
+        values: &mut [f64],
+    ) -> Result<()> {
+        self.run(call, gradients, values)
     }
 }

@@ -147,7 +147,7 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn LossDefinition>) -> (Run, Rc
     let run = move |repeats| {
         let (_, host) = loss.several()?;
         timed(repeats, || {
-            R::multi_input(&*host, &call, &mut gradients, &mut values);
+            R::multi_input(&*host, &call, &mut gradients, &mut values)?;
             black_box(multi_input::sum(&values));
             Ok(())
         })
