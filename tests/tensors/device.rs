@@ -1,11 +1,8 @@
 //! Device tensors: over the binding limit, over 65,535 workgroups, labels checked on the device,
 //! and device errors.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use gradus::losses::{self, CrossEntropy, Loss, Mse};
+use gradus::losses::{CrossEntropy, Loss, Mse};
 use gradus::{Device, Error, Gpu, GpuOptions, Inputs, Reduction, Tensor};
 use ndarray::{Array1, Array2, array};
 
@@ -322,57 +319,4 @@ fn a_wait_ends_with_the_name_of_what_was_running() {
         matches!(&error, Error::DeviceLost { reason, .. } if reason.contains("mse")),
         "{error}"
     );
-}
-
-/// Child process of the test below: a loss that takes half a minute, with a limit of two seconds.
-#[test]
-#[ignore = "run by `a_shader_that_does_not_end_is_given_up` in a process of its own"]
-fn child_with_a_shader_that_does_not_end() {
-    let gpu = Gpu::open_with(GpuOptions::default().timeout(Some(Duration::from_secs(2)))).unwrap();
-    // Mesa's software driver counts the iterations of all loops of an invocation and leaves them
-    // after 65,535: only many elements make a dispatch long. A longer body takes the compiler
-    // longer than the device.
-    let body = "x = fract(sin(x) * 1.7 + exp(cos(x)) + atan(x + truth)); ".repeat(2);
-    let wgsl = format!(
-        "fn loss(prediction: f32, truth: f32) -> Loss {{
-        var x = prediction;
-        for (var i = 0u; i < 60000u; i++) {{ {body} }}
-        return Loss(x, 1.0);
-    }}"
-    );
-    let endless = losses::custom("endless", &wgsl, |x, _| (x, 1.0)).unwrap();
-    let values = ndarray::Array1::from_elem(1 << 24, 0.5_f32);
-    let error =
-        endless.on(&Device::Gpu(gpu)).unwrap().value_and_gradient(&values, &values).unwrap_err();
-    println!("\nGIVEN UP: {error}");
-    std::io::Write::flush(&mut std::io::stdout()).unwrap();
-}
-
-#[test]
-fn a_shader_that_does_not_end_is_given_up() {
-    let Some(Device::Gpu(gpu)) = crate::support::gpu() else { return };
-    if !gpu.is_software() {
-        println!("IGNORED: on hardware a shader that does not end takes the display with it");
-        return;
-    }
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "device::child_with_a_shader_that_does_not_end",
-            "--ignored",
-            "--nocapture",
-        ])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let start = Instant::now();
-    let error = lines.map_while(Result::ok).find(|line| line.starts_with("GIVEN UP"));
-    let seconds = start.elapsed().as_secs_f64();
-    // The driver's thread continues, so the process cannot end on its own.
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let error = error.expect("the child says how it was given up");
-    assert!(error.contains("endless") && error.contains("within 2 s"), "{error}");
-    assert!(seconds < 60.0, "given up after {seconds:.1} s");
 }
