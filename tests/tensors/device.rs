@@ -1,7 +1,6 @@
 //! Device tensors: over the binding limit, over 65,535 workgroups, labels checked on the device,
 //! and device errors.
 
-
 use gradus::losses::{CrossEntropy, Loss, Mse};
 use gradus::{Device, Error, Gpu, GpuOptions, Inputs, Reduction, Tensor};
 use ndarray::{Array1, Array2, array};
