@@ -85,7 +85,7 @@ pub(crate) struct Choice {
     /// Workgroup size.
     pub lanes: u32,
     /// True if a group of threads samples an interaction.
-    pub threads_per_row: bool,
+    pub uses_row_group: bool,
 }
 
 impl Choice {
@@ -101,15 +101,15 @@ impl Choice {
 
     /// The sampling program.
     pub fn sample(&self) -> Program {
-        let threads_per_row = if self.threads_per_row { ROW_GROUP } else { LANE };
+        let row_group = if self.uses_row_group { ROW_GROUP } else { LANE };
         let shared = [HELPERS, DRAWS, RANDOM, NUMBERS];
         let mut program = match self.exact_rank {
             true => self.program("exact ranks", &[&[EXACT][..], &shared].concat()),
-            false => self.program("samples", &[&[SAMPLE, threads_per_row][..], &shared].concat()),
+            false => self.program("samples", &[&[SAMPLE, row_group][..], &shared].concat()),
         };
         if self.exact_rank {
             program.constants.retain(|(name, _)| *name != "WORKGROUP");
-        } else if self.threads_per_row {
+        } else if self.uses_row_group {
             program.constants[0].1 = 64.0;
         }
         program
@@ -118,7 +118,7 @@ impl Choice {
     /// Its number of workgroups for `places` interactions.
     pub fn sample_workgroups(&self, places: usize) -> u32 {
         let places = places as u32;
-        match (self.exact_rank, self.threads_per_row) {
+        match (self.exact_rank, self.uses_row_group) {
             (true, _) => places,
             (_, true) => places.div_ceil(64 / ROW_GROUP_THREADS),
             (_, false) => places.div_ceil(self.lanes),
@@ -204,7 +204,7 @@ pub(crate) fn best_program() -> Program {
 
 /// Iterations per invocation of the top-n selection among `items`: four counts, two passes over its
 /// range, the exclusions; and the digits.
-pub(crate) fn best_turns(items: usize) -> usize {
+pub(crate) fn best_iterations(items: usize) -> usize {
     7 * items.div_ceil(64) + 4 * (256 + 4 + 1) + 64
 }
 
@@ -221,7 +221,7 @@ pub(crate) fn sample_iterations(choice: &Choice, params: &BatchParams) -> u64 {
     let search = 32;
     let scored = cells / 2 + search;
     let positives = if choice.loss == 1 { n * (cells / 2 + 12) + n * n } else { 0 };
-    let own = match (choice.exact_rank, choice.threads_per_row) {
+    let own = match (choice.exact_rank, choice.uses_row_group) {
         (true, _) => 2 * items.div_ceil(64) * (1 + scored) + 64,
         (_, true) => {
             draws.div_ceil(ROW_GROUP_THREADS.into()) * (scored + 12 + u64::from(ROW_GROUP_THREADS))
@@ -240,12 +240,11 @@ pub(crate) fn programs() -> Vec<Program> {
         programs.extend([measure_program(false, lanes), measure_program(true, lanes)]);
         programs.extend([share_program(lanes), sums_program(lanes), similar_program(lanes)]);
         for loss in 0..4 {
-            for (exact_rank, threads_per_row, adagrad) in
+            for (exact_rank, uses_row_group, adagrad) in
                 [(false, false, true), (false, true, false), (true, false, true)]
             {
                 let user_bias = if loss == 3 { -1.0 } else { 0.0 };
-                let choice =
-                    Choice { loss, exact_rank, adagrad, user_bias, lanes, threads_per_row };
+                let choice = Choice { loss, exact_rank, adagrad, user_bias, lanes, uses_row_group };
                 programs.push(choice.sample());
                 for most in [None, Some(3)] {
                     programs.extend([choice.users(most), choice.items(most)]);

@@ -56,7 +56,7 @@ const SIMILARITY: &[&str] = &[
 const TRIPLETS: &[&str] =
     &["fn distance(score: f32) -> f32", "override MARGIN: f32", "override SEMI_HARD: bool"];
 
-/// Names required by the files that several losses share ([`LossDefinition::helpers`]).
+/// Names required by the files that several losses share (`Spec::helpers`).
 const HELPERS: &[(&str, &[&str])] = &[
     (
         "templates/rowwise/softmax_target.wgsl",

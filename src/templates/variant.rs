@@ -32,7 +32,7 @@ const MOST_BY_EIGHT_LANES: usize = 1 << 18;
 
 /// The lanes that process one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Team {
+pub(crate) enum RowGroup {
     /// One lane. On hardware the workgroup adds the values of its rows in a tree.
     Lane { tree: bool },
     /// A workgroup of one or more subgroups.
@@ -44,7 +44,7 @@ pub(crate) enum Team {
 /// The kernel variant for rows of a given length.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Variant {
-    pub threads_per_row: Team,
+    pub row_group: RowGroup,
     /// Number of lanes in the workgroup.
     pub lanes: usize,
     /// Number of four-cell groups that a lane keeps in registers between the two passes; 0 if the
@@ -102,20 +102,13 @@ impl Variant {
             // A power of two: the tree of `rowwise_memory` halves it, and a device may allow 384.
             _ => 1 << adapter.lanes.clamp(256, 1024).ilog2(),
         };
-        let threads_per_row = match adapter.subgroups {
-            Some([smallest, _]) => Team::Subgroups { one: lanes <= smallest as usize },
-            None => Team::Memory,
+        let row_group = match adapter.subgroups {
+            Some([smallest, _]) => RowGroup::Subgroups { one: lanes <= smallest as usize },
+            None => RowGroup::Memory,
         };
         let groups = columns.div_ceil(4 * lanes).next_power_of_two();
         let held = if adapter.software || groups > 8 { 0 } else { groups };
-        Variant {
-            threads_per_row,
-            lanes,
-            held,
-            columns: 0,
-            vec4: columns.is_multiple_of(4),
-            half: false,
-        }
+        Variant { row_group, lanes, held, columns: 0, vec4: columns.is_multiple_of(4), half: false }
     }
 
     /// The variant with one lane per row.
@@ -123,7 +116,7 @@ impl Variant {
         let lanes = lanes_of(software) as usize;
         let vec4 = columns.is_multiple_of(4);
         Variant {
-            threads_per_row: Team::Lane { tree: !software },
+            row_group: RowGroup::Lane { tree: !software },
             lanes,
             held: columns.div_ceil(4),
             columns,
@@ -157,8 +150,8 @@ impl Variant {
     /// as much as a short row.
     pub fn block(&self, software: bool, rows: usize) -> usize {
         let iterations = |units: usize| if software { (units / 512).clamp(1, 32) } else { 1 };
-        match self.threads_per_row {
-            Team::Lane { .. } => {
+        match self.row_group {
+            RowGroup::Lane { .. } => {
                 self.lanes * iterations(rows / self.lanes).next_multiple_of(self.together())
             }
             _ => iterations(rows).next_multiple_of(self.together()),
@@ -168,7 +161,7 @@ impl Variant {
     /// Number of partial sums for `rows` rows.
     pub fn partials(&self, software: bool, rows: usize) -> usize {
         let workgroups = rows.div_ceil(self.block(software, rows));
-        if self.threads_per_row == (Team::Lane { tree: false }) {
+        if self.row_group == (RowGroup::Lane { tree: false }) {
             workgroups * self.lanes
         } else {
             workgroups
@@ -185,7 +178,7 @@ impl Variant {
     ) -> Program {
         let mut files = vec![ROWWISE, ROWS, NUMBERS];
         files.extend(self.cells());
-        let header = self.threads_per_row(&mut files, &mut constants);
+        let header = self.add_row_group(&mut files, &mut constants);
         constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
         let at_once = loss.spec().separable && !second;
         let header = format!(
@@ -196,7 +189,7 @@ impl Variant {
     }
 
     /// Adds the files and constants of the row group, and returns its header.
-    pub fn threads_per_row(
+    pub fn add_row_group(
         &self,
         files: &mut Vec<File>,
         constants: &mut Vec<(&'static str, f64)>,
@@ -206,15 +199,15 @@ impl Variant {
             ("COLUMNS", self.columns as f64),
             ("ROW_IN_REGISTERS", flag(self.held > 0)),
         ]);
-        match self.threads_per_row {
-            Team::Lane { tree } => {
+        match self.row_group {
+            RowGroup::Lane { tree } => {
                 files.extend([LANE, if tree { PARTIALS_TREE } else { PARTIALS_LANE }])
             }
-            Team::Subgroups { one } => {
+            RowGroup::Subgroups { one } => {
                 files.push(SUBGROUPS);
                 constants.push(("ONE_SUBGROUP", flag(one)));
             }
-            Team::Memory => files.push(MEMORY),
+            RowGroup::Memory => files.push(MEMORY),
         }
         format!(
             "const VEC4S_PER_THREAD: u32 = {}u;\nconst ROWS_PER_THREAD: u32 = {}u;\n",

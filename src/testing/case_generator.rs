@@ -9,7 +9,7 @@ use crate::losses::{LossDefinition, OneInput, Template};
 
 /// Granularity of a weight or mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum ValueRange {
+pub(super) enum Granularity {
     #[default]
     None,
     Element,
@@ -34,10 +34,10 @@ pub(super) enum Size {
 pub(super) struct CaseGenerator {
     pub shape: &'static [usize],
     pub reduction: Reduction,
-    pub weight: ValueRange,
-    pub mask: ValueRange,
+    pub weight: Granularity,
+    pub mask: Granularity,
     pub column_weight: bool,
-    pub class_mask: ValueRange,
+    pub class_mask: Granularity,
     pub upstream: bool,
     pub size: Size,
     /// True for labels rather than dense targets, for losses that accept both.
@@ -54,10 +54,10 @@ pub(super) struct CaseGenerator {
 const PLAIN: CaseGenerator = CaseGenerator {
     shape: &[7, 13],
     reduction: Reduction::Mean,
-    weight: ValueRange::None,
-    mask: ValueRange::None,
+    weight: Granularity::None,
+    mask: Granularity::None,
     column_weight: false,
-    class_mask: ValueRange::None,
+    class_mask: Granularity::None,
     upstream: false,
     size: Size::Usual,
     labels: true,
@@ -79,15 +79,15 @@ const POINTWISE_SHORT: &[CaseGenerator] = &[
     CaseGenerator { shape: &[1023], size: Size::Large(300.0), ..PLAIN },
     CaseGenerator { shape: &[1023], size: Size::Large(1e4), ..PLAIN },
     CaseGenerator {
-        weight: ValueRange::Element,
-        mask: ValueRange::Element,
+        weight: Granularity::Element,
+        mask: Granularity::Element,
         column_weight: true,
         ..NONE
     },
     CaseGenerator {
         shape: &[33, 31],
         size: Size::Special,
-        weight: ValueRange::Element,
+        weight: Granularity::Element,
         column_weight: true,
         ..NONE
     },
@@ -103,20 +103,20 @@ const POINTWISE_LONG: &[CaseGenerator] = &[
     CaseGenerator { size: Size::Special, ..PLAIN },
     CaseGenerator {
         shape: &[41, 29],
-        weight: ValueRange::Row,
+        weight: Granularity::Row,
         reduction: Reduction::WeightedMean,
         ..PLAIN
     },
     CaseGenerator {
         shape: &[3, 4, 5],
-        weight: ValueRange::Row,
-        mask: ValueRange::Row,
+        weight: Granularity::Row,
+        mask: Granularity::Row,
         reduction: Reduction::Sum,
         ..PLAIN
     },
-    CaseGenerator { shape: &[9, 3, 7], mask: ValueRange::Row, upstream: true, ..PLAIN },
+    CaseGenerator { shape: &[9, 3, 7], mask: Granularity::Row, upstream: true, ..PLAIN },
     CaseGenerator { shape: &[2, 3, 4, 5], ..NONE },
-    CaseGenerator { shape: &[19], weight: ValueRange::Element, ..NONE },
+    CaseGenerator { shape: &[19], weight: Granularity::Element, ..NONE },
 ];
 
 /// Pointwise losses that take column weights.
@@ -140,22 +140,22 @@ const DENSE_SHORT: &[CaseGenerator] = &[
     CaseGenerator {
         shape: &[45, 10],
         column_weight: true,
-        class_mask: ValueRange::Element,
-        weight: ValueRange::Row,
+        class_mask: Granularity::Element,
+        weight: Granularity::Row,
         ..DENSE
     },
     CaseGenerator {
         shape: &[13, 131],
         column_weight: true,
-        class_mask: ValueRange::Element,
-        weight: ValueRange::Row,
+        class_mask: Granularity::Element,
+        weight: Granularity::Row,
         ..DENSE
     },
     CaseGenerator {
         shape: &[37, 2],
         column_weight: true,
-        class_mask: ValueRange::Element,
-        weight: ValueRange::Row,
+        class_mask: Granularity::Element,
+        weight: Granularity::Row,
         ..DENSE
     },
 ];
@@ -170,20 +170,20 @@ const LABELS_LONG: &[CaseGenerator] = &[
     // Unreduced, with every input.
     CaseGenerator {
         shape: &[60, 10],
-        weight: ValueRange::Row,
-        mask: ValueRange::Row,
+        weight: Granularity::Row,
+        mask: Granularity::Row,
         column_weight: true,
-        class_mask: ValueRange::Column,
+        class_mask: Granularity::Column,
         auxiliary: true,
         ignored: 0.2,
         ..NONE
     },
     CaseGenerator {
         shape: &[31, 67],
-        weight: ValueRange::Row,
-        mask: ValueRange::Row,
+        weight: Granularity::Row,
+        mask: Granularity::Row,
         column_weight: true,
-        class_mask: ValueRange::Column,
+        class_mask: Granularity::Column,
         auxiliary: true,
         ignored: 0.2,
         ..NONE
@@ -199,17 +199,17 @@ const LABELS_LONG: &[CaseGenerator] = &[
     },
     CaseGenerator {
         shape: &[40, 9],
-        weight: ValueRange::Row,
+        weight: Granularity::Row,
         reduction: Reduction::WeightedMean,
         ..LABELS
     },
     CaseGenerator {
         shape: &[40, 90],
-        weight: ValueRange::Row,
+        weight: Granularity::Row,
         reduction: Reduction::WeightedMean,
         ..LABELS
     },
-    CaseGenerator { shape: &[40, 90], mask: ValueRange::Row, ..LABELS },
+    CaseGenerator { shape: &[40, 90], mask: Granularity::Row, ..LABELS },
     CaseGenerator { shape: &[30, 12], size: Size::Special, ..NONE },
     CaseGenerator { shape: &[30, 120], size: Size::Special, ..NONE },
     CaseGenerator { shape: &[300, 10], resident: true, ..LABELS },
@@ -240,14 +240,14 @@ const DENSE_LONG: &[CaseGenerator] = &[
     CaseGenerator { shape: &[30, 120], size: Size::Special, labels: false, ..NONE },
     CaseGenerator {
         shape: &[25, 11],
-        mask: ValueRange::Row,
+        mask: Granularity::Row,
         reduction: Reduction::WeightedMean,
         ..DENSE
     },
     CaseGenerator {
         shape: &[25, 110],
-        mask: ValueRange::Row,
-        weight: ValueRange::Row,
+        mask: Granularity::Row,
+        weight: Granularity::Row,
         reduction: Reduction::WeightedMean,
         ..DENSE
     },
@@ -304,7 +304,7 @@ pub(super) fn case_generators(kind: Kind) -> Vec<CaseGenerator> {
     chosen
         .map(|&case_generator| CaseGenerator {
             column_weight: case_generator.column_weight && kind.column_weight,
-            class_mask: if kind.class_mask { case_generator.class_mask } else { ValueRange::None },
+            class_mask: if kind.class_mask { case_generator.class_mask } else { Granularity::None },
             auxiliary: case_generator.auxiliary && kind.has_auxiliary,
             ..case_generator
         })

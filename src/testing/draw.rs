@@ -5,7 +5,7 @@ use ndarray::{Array1, ArrayD, IxDyn};
 
 use crate::cpu::random::Random;
 use crate::losses::{Domain, LossDefinition};
-use crate::testing::case_generator::{CaseGenerator, Size, ValueRange, column_weight_name};
+use crate::testing::case_generator::{CaseGenerator, Granularity, Size, column_weight_name};
 use crate::{Inputs, Reduction, Targets};
 
 /// The inputs of one evaluation, owned.
@@ -92,20 +92,21 @@ pub(super) fn draw(
         (!has_labels).then(|| numbers(&mut random, loss.targets(), elements, columns, Size::Usual));
     let mut labels =
         has_labels.then(|| draw_labels(&mut random, loss, rows, columns, case_generator.ignored));
-    let element_shape = |spread| if spread == ValueRange::Element { shape } else { leading };
-    let weight = (case_generator.weight != ValueRange::None)
+    let element_shape =
+        |granularity| if granularity == Granularity::Element { shape } else { leading };
+    let weight = (case_generator.weight != Granularity::None)
         .then(|| weights(&mut random, element_shape(case_generator.weight)));
-    let mask = (case_generator.mask != ValueRange::None)
+    let mask = (case_generator.mask != Granularity::None)
         .then(|| flags(&mut random, element_shape(case_generator.mask), elements, 0.7));
     let class_mask = match case_generator.class_mask {
-        ValueRange::None => None,
-        ValueRange::Column => Some(flags(&mut random, &[columns], columns, 0.8)),
+        Granularity::None => None,
+        Granularity::Column => Some(flags(&mut random, &[columns], columns, 0.8)),
         _ => Some(flags(&mut random, shape, columns, 0.8)),
     };
     if case_generator.size == Size::Special {
         sprinkle(&mut random, rowwise, columns, &mut predictions, dense.as_deref_mut());
     }
-    nan_value(
+    hide_nan_behind_masks(
         &mut predictions,
         dense.as_deref_mut(),
         labels.as_deref_mut(),
@@ -160,7 +161,7 @@ fn rounded(x: f32) -> f32 {
 }
 
 /// Writes NaN and invalid labels wherever a mask excludes an element.
-fn nan_value(
+fn hide_nan_behind_masks(
     predictions: &mut [f32],
     mut dense: Option<&mut [f32]>,
     mut labels: Option<&mut [i64]>,
@@ -205,10 +206,10 @@ fn name(case_generator: &CaseGenerator, labels: bool) -> String {
     let mut words = vec![format!("{:?} {:?}", case_generator.shape, case_generator.reduction)];
     let switches = [
         ("labels", labels),
-        ("weight", case_generator.weight != ValueRange::None),
-        ("mask", case_generator.mask != ValueRange::None),
+        ("weight", case_generator.weight != Granularity::None),
+        ("mask", case_generator.mask != Granularity::None),
         ("column weight", case_generator.column_weight),
-        ("class mask", case_generator.class_mask != ValueRange::None),
+        ("class mask", case_generator.class_mask != Granularity::None),
         ("upstream", case_generator.upstream),
         ("on the device", case_generator.resident),
         ("f16", case_generator.half),

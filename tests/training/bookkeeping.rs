@@ -41,9 +41,9 @@ fn an_epoch_that_was_not_finite_is_as_if_it_had_never_been() {
                 .compile(Mse::new(), Adam::new().learning_rate(0.01))
                 .unwrap()
         };
-        let (mut stopped, mut cpu) = (new(), new());
+        let (mut stopped, mut expected) = (new(), new());
         stopped.fit(&x, &y, fit()).unwrap();
-        cpu.fit(&x, &y, fit()).unwrap();
+        expected.fit(&x, &y, fit()).unwrap();
         // Overflows f64 within the epoch, for any normalization of the update rule.
         let wild = stopped.fit(&x, &y, fit().learning_rate(1e300)).unwrap();
         assert!(
@@ -52,13 +52,13 @@ fn an_epoch_that_was_not_finite_is_as_if_it_had_never_been() {
             device.describe()
         );
         assert!(wild.epochs.is_empty());
-        assert_eq!((stopped.steps(), cpu.steps()), (32, 32), "{}", device.describe());
+        assert_eq!((stopped.steps(), expected.steps()), (32, 32), "{}", device.describe());
         // The next epoch depends on the epoch number (the order of the rows) and the step number
         // (Adam's correction).
         let [one, other] =
-            [&mut stopped, &mut cpu].map(|model| model.fit(&x, &y, fit()).unwrap().steps);
+            [&mut stopped, &mut expected].map(|model| model.fit(&x, &y, fit()).unwrap().steps);
         assert_eq!(one, other, "{}", device.describe());
-        assert_eq!(bits(&stopped), bits(&cpu), "{}", device.describe());
+        assert_eq!(bits(&stopped), bits(&expected), "{}", device.describe());
     }
 }
 
@@ -80,15 +80,15 @@ fn a_model_that_went_back_to_its_best_epoch_goes_on_from_there() {
         let Some(Stop::Early { best_epoch, .. }) = history.stopped else {
             panic!("{:?}", history.stopped)
         };
-        let mut cpu = new();
-        cpu.fit(&x, &y, fit(best_epoch)).unwrap();
+        let mut expected = new();
+        expected.fit(&x, &y, fit(best_epoch)).unwrap();
         assert_eq!(
             (back.steps(), bits(&back)),
-            (9 * best_epoch as u64, bits(&cpu)),
+            (9 * best_epoch as u64, bits(&expected)),
             "{}",
             device.describe()
         );
-        for model in [&mut back, &mut cpu] {
+        for model in [&mut back, &mut expected] {
             model.fit(&x, &y, fit(2)).unwrap();
         }
         assert_eq!(bits(&back), bits(&cpu), "{}", device.describe());

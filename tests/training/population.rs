@@ -237,22 +237,22 @@ fn two_thousand_steps_go_as_far_in_long_dispatches_as_alone() {
 #[test]
 fn ignored_labels_and_validation_count_for_each_member() {
     let (x, y, _) = clouds(150, 7);
-    let mut aborted = y.clone();
-    aborted.iter_mut().step_by(4).for_each(|label| *label = -100);
+    let mut with_ignored = y.clone();
+    with_ignored.iter_mut().step_by(4).for_each(|label| *label = -100);
     for device in each_device() {
         let fit = || Fit::new().epochs(3).batch_size(16).validation_split(0.2);
         let mut population = population(3, &device);
-        let histories = population.fit(&x, &aborted, fit()).unwrap();
-        let scores = population.evaluate(&x, &aborted).unwrap();
+        let histories = population.fit(&x, &with_ignored, fit()).unwrap();
+        let scores = population.evaluate(&x, &with_ignored).unwrap();
         for member in 0..3 {
             let mut model = alone(member, &device);
-            let expected = model.fit(&x, &aborted, fit()).unwrap();
+            let expected = model.fit(&x, &with_ignored, fit()).unwrap();
             let (e, f) = (
                 expected.epochs[2].val_loss.unwrap(),
                 histories[member].epochs[2].val_loss.unwrap(),
             );
             assert!((e - f).abs() <= 1e-4 * e, "{}: {f} instead of {e}", device.describe());
-            let score = model.evaluate(&x, &aborted).unwrap();
+            let score = model.evaluate(&x, &with_ignored).unwrap();
             assert!(
                 (score.loss - scores[member].loss).abs() <= 1e-4 * score.loss,
                 "{}",

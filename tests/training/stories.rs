@@ -300,12 +300,12 @@ fn hinge_takes_labels_as_signs() {
 #[test]
 fn an_ignored_label_leaves_its_row_out() {
     let (x, y, _) = clouds(90, 8);
-    let mut aborted = y.clone();
-    aborted.iter_mut().step_by(3).for_each(|label| *label = -100);
+    let mut with_ignored = y.clone();
+    with_ignored.iter_mut().step_by(3).for_each(|label| *label = -100);
     let kept: Vec<usize> = (0..90).filter(|row| row % 3 != 0).collect();
     for device in each_device() {
         let mut model = classifier(&device);
-        let score = model.evaluate(&x, &aborted).unwrap();
+        let score = model.evaluate(&x, &with_ignored).unwrap();
         let expected = model
             .evaluate(&x.select(ndarray::Axis(0), &kept), &y.select(ndarray::Axis(0), &kept))
             .unwrap();
@@ -315,7 +315,7 @@ fn an_ignored_label_leaves_its_row_out() {
             device.describe()
         );
         assert_eq!(score.accuracy, expected.accuracy, "{}", device.describe());
-        let history = model.fit(&x, &aborted, Fit::new().epochs(2)).unwrap();
+        let history = model.fit(&x, &with_ignored, Fit::new().epochs(2)).unwrap();
         assert!(history.epochs.iter().all(|epoch| epoch.loss.is_finite()));
     }
 }
@@ -508,13 +508,13 @@ fn the_documents_network_learns_fashion() {
 fn a_mean_over_many_batches_does_not_depend_on_a_batch_being_as_long_as_what_is_kept() {
     // 1100 rows, 76 of them ignored: the rest is exactly one batch of `evaluate`.
     let (x, y, _) = clouds(1100, 13);
-    let mut aborted = y.clone();
-    aborted.iter_mut().step_by(14).take(76).for_each(|label| *label = -100);
-    let kept: Vec<usize> = (0..1100).filter(|&row| aborted[row] != -100).collect();
+    let mut with_ignored = y.clone();
+    with_ignored.iter_mut().step_by(14).take(76).for_each(|label| *label = -100);
+    let kept: Vec<usize> = (0..1100).filter(|&row| with_ignored[row] != -100).collect();
     assert_eq!(kept.len(), 1024);
     for device in each_device() {
         let mut model = classifier(&device);
-        let found = model.evaluate(&x, &aborted).unwrap();
+        let found = model.evaluate(&x, &with_ignored).unwrap();
         let expected = model
             .evaluate(&x.select(ndarray::Axis(0), &kept), &y.select(ndarray::Axis(0), &kept))
             .unwrap();

@@ -41,7 +41,8 @@ pub(super) enum Outcome {
 #[derive(Clone, Debug)]
 pub(super) struct Notes {
     pub(super) gpu: Gpu,
-    /// The layout of `kernels::loss::shares`: value, first invalid label, divisor, count.
+    /// The [`NOTES`] words of `templates::normalizer`: value, 1 + position of the first invalid
+    /// label, divisor, count, that label.
     pub(super) buffer: wgpu::Buffer,
     /// Number of included values, if it does not depend on data on the device.
     pub(super) count: Option<usize>,

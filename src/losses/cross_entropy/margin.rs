@@ -1,5 +1,5 @@
-//! ArcFace and CosFace margins on the label's cosine: CPU implementation of `with_margin` and
-//! `margin_slope` in the shader.
+//! ArcFace and CosFace margins on the label's cosine: CPU implementation of
+//! `cross_entropy_with_margin` and `cross_entropy_margin_gradient` in the shader.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! One row of cross-entropy: CPU implementation of `shaders/losses/cross_entropy.wgsl`.
+//! One row of cross-entropy: CPU implementation of `shaders/losses/cross_entropy.wgsl`. f32 rows
+//! with plain labels take the fast path in `templates/rowwise/softmax` (`plain_rows`).
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;

@@ -33,7 +33,7 @@ fn derivatives_equal_central_differences() {
         let mut gradient = upstream.clone();
         activation.backward(width, &INPUTS, &output, &mut gradient).unwrap();
         for index in 0..INPUTS.len() {
-            let training_spec = |step: f64| {
+            let objective = |step: f64| {
                 let mut moved = INPUTS;
                 moved[index] += step;
                 let output = forward(&*activation, width, &moved);
@@ -42,8 +42,8 @@ fn derivatives_equal_central_differences() {
             // Fourth-order differences: the truncation error step⁴·f⁽⁵⁾/30 is below 1e-12; rounding
             // is at most 1.4e-14 for values below 60, divided by the step.
             let h = 5e-4;
-            let difference = (8.0 * (training_spec(h) - training_spec(-h))
-                - (training_spec(2.0 * h) - training_spec(-2.0 * h)))
+            let difference = (8.0 * (objective(h) - objective(-h))
+                - (objective(2.0 * h) - objective(-2.0 * h)))
                 / (12.0 * h);
             let error = (gradient[index] - difference).abs();
             assert!(

@@ -66,7 +66,7 @@ impl<R: Precision> CpuWalk<R> {
 
     /// Fills all memory with NaN to expose reads of unwritten memory.
     #[cfg(test)]
-    pub fn nan_value(&mut self) {
+    pub fn fill_with_nan(&mut self) {
         self.slots.iter_mut().for_each(|memory| memory.fill(R::new(f64::NAN)));
     }
 

@@ -1,5 +1,4 @@
-//! Per-tensor rules on the CPU: CPU implementation of `shaders/kernels/per_tensor.wgsl` and related
-//! kernels.
+//! Per-tensor rules on the CPU: CPU implementation of `shaders/templates/optimizer/tensor_*.wgsl`.
 //!
 //! For each tensor: [row and column means] → a direction per element → [orthogonalisation] →
 //! norms → update.

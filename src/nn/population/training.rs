@@ -7,7 +7,7 @@ use ndarray::{ArrayBase, Data, Ix2};
 use crate::criterion::inputs::FloatElement;
 use crate::nn::optimizers::Clip;
 use crate::nn::population::Population;
-use crate::nn::train::batched_engine::MemberStep;
+use crate::nn::train::batched_engine::MemberBatches;
 use crate::nn::train::engine::{Metric, Samples, StepOptions, TrainingSpec};
 use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::training::{EarlyStoppingMonitor, Snapshot};
@@ -140,7 +140,7 @@ impl Population {
         loaded: Loaded,
     ) -> Result<Vec<Score>> {
         let member_step =
-            |&member: &usize| MemberStep { member, batches: training_run::scoring(loaded) };
+            |&member: &usize| MemberBatches { member, batches: training_run::scoring(loaded) };
         let outcomes = self.batched_engine.evaluate(
             loaded.data,
             training_specs,
@@ -206,7 +206,7 @@ impl Population {
                 seed,
                 &mut self.progress[member],
             );
-            member_steps.push(MemberStep { member, batches });
+            member_steps.push(MemberBatches { member, batches });
         }
         let outcomes = match self.batched_engine.train(training.data, training_specs, &member_steps)
         {

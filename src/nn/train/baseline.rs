@@ -26,7 +26,7 @@ pub(crate) struct Yardstick {
     /// validation rows.
     spread: [f64; 2],
     /// The targets to predict for R² if it does not follow from the loss.
-    checked: Vec<f32>,
+    targets: Vec<f32>,
     /// Their rows' weights; empty if all are 1.
     weights: Vec<f32>,
 }
@@ -51,46 +51,46 @@ impl Yardstick {
         let squared = loss.name() == "mse";
         let spread =
             [training, validation.unwrap_or_default()].map(|targets| spread(targets, outputs));
-        let checked = if squared { Weighed::default() } else { validation.unwrap_or(training) };
-        let (checked, weights) = (checked.targets.to_vec(), checked.weights.to_vec());
+        let rows = if squared { Weighed::default() } else { validation.unwrap_or(training) };
+        let (targets, weights) = (rows.targets.to_vec(), rows.weights.to_vec());
         let logarithms = loss.predictions() == Domain::Exponent;
-        Some(Yardstick { baseline, squared, outputs, logarithms, spread, checked, weights })
+        Some(Yardstick { baseline, squared, outputs, logarithms, spread, targets, weights })
     }
 
     /// Adds R² to an epoch's report: that of training and validation if it follows from their
     /// losses, else that of the validation rows, or of all rows without validation, from the
     /// predictions of `predict`.
-    pub fn report(
+    pub fn add_r2(
         &self,
-        report: &mut Epoch,
+        epoch: &mut Epoch,
         predict: impl FnOnce() -> crate::Result<Vec<f64>>,
     ) -> crate::Result<()> {
         let r2 = |loss: f64, spread: f64| (spread > 0.0).then_some(1.0 - loss / spread);
         if self.squared {
-            report.r2 = r2(report.loss, self.spread[0]);
-            report.val_r2 = report.val_loss.and_then(|loss| r2(loss, self.spread[1]));
+            epoch.r2 = r2(epoch.loss, self.spread[0]);
+            epoch.val_r2 = epoch.val_loss.and_then(|loss| r2(loss, self.spread[1]));
             return Ok(());
         }
-        let is_validated = report.val_loss.is_some();
+        let is_validated = epoch.val_loss.is_some();
         let spread = self.spread[usize::from(is_validated)];
         let found = predict()?;
         let number = |output: f64| if self.logarithms { output.exp() } else { output };
-        let checked = Weighed { targets: &self.checked, weights: &self.weights };
+        let rows = Weighed { targets: &self.targets, weights: &self.weights };
         let outputs = self.outputs;
-        let pairs = found.iter().zip(&self.checked).enumerate();
+        let pairs = found.iter().zip(&self.targets).enumerate();
         let error = |(place, (&f, &y)): (usize, (&f64, &f32))| {
-            checked.weight(place, outputs) * (number(f) - f64::from(y)).powi(2)
+            rows.weight(place, outputs) * (number(f) - f64::from(y)).powi(2)
         };
         let errors = pairs.map(error).sum::<f64>();
-        let r2 = r2(errors / self.checked.len() as f64, spread);
-        *(if is_validated { &mut report.val_r2 } else { &mut report.r2 }) = r2;
+        let r2 = r2(errors / self.targets.len() as f64, spread);
+        *(if is_validated { &mut epoch.val_r2 } else { &mut epoch.r2 }) = r2;
         Ok(())
     }
 
-    /// As [`Yardstick::report`] if R² follows from the loss alone.
-    pub fn report_squared(&self, report: &mut Epoch) {
+    /// As [`Yardstick::add_r2`] if R² follows from the loss alone.
+    pub fn add_r2_of_loss(&self, epoch: &mut Epoch) {
         if self.squared {
-            let _ = self.report(report, || Ok(Vec::new()));
+            let _ = self.add_r2(epoch, || Ok(Vec::new()));
         }
     }
 }
@@ -103,7 +103,7 @@ fn is_of_numbers(loss: &dyn LossDefinition) -> bool {
 }
 
 /// R² of targets in blocks, accumulated from their distances to their means and to the predictions:
-/// as [`Yardstick::report`].
+/// as [`Yardstick::add_r2`].
 #[derive(Clone, Debug)]
 pub(crate) struct RunningR2 {
     /// The loss is the squared error, from which R² follows.

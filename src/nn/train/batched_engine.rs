@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use crate::nn::train::engine::{Batch, Engine, Outcome, Samples, TrainingSpec};
 use crate::{Error, Result};
 
-/// One member's work in a call.
+/// The batches of one member in a call.
 #[derive(Debug)]
-pub(crate) struct MemberStep {
+pub(crate) struct MemberBatches {
     pub member: usize,
     pub batches: Vec<Batch>,
 }
@@ -44,13 +44,13 @@ pub(crate) trait BatchedEngine: Debug + Send {
         &mut self,
         data: usize,
         training_specs: &[TrainingSpec],
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
     ) -> Result<Vec<Vec<Outcome>>>;
     fn evaluate(
         &mut self,
         data: usize,
         training_specs: &[TrainingSpec],
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
     ) -> Result<Vec<Vec<Outcome>>>;
     /// Predictions of each member for all rows in order.
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<Vec<f64>>>;
@@ -90,10 +90,11 @@ impl<E: Shares> Several<E> {
     /// do not depend on the number of threads.
     fn each<T: Send>(
         &mut self,
-        member_steps: &[MemberStep],
-        work: impl Fn(&mut E, &MemberStep) -> Result<T> + Send + Sync,
+        member_steps: &[MemberBatches],
+        work: impl Fn(&mut E, &MemberBatches) -> Result<T> + Send + Sync,
     ) -> Result<Vec<T>> {
-        let mut chosen: Vec<(usize, &mut E, &MemberStep)> = Vec::with_capacity(member_steps.len());
+        let mut chosen: Vec<(usize, &mut E, &MemberBatches)> =
+            Vec::with_capacity(member_steps.len());
         for (member, engine) in self.0.iter_mut().enumerate() {
             if let Some(place) =
                 member_steps.iter().position(|member_step| member_step.member == member)
@@ -173,7 +174,7 @@ impl<E: Shares> BatchedEngine for Several<E> {
         &mut self,
         data: usize,
         training_specs: &[TrainingSpec],
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
     ) -> Result<Vec<Vec<Outcome>>> {
         self.each(member_steps, |engine, member_step| {
             engine.train(data, &training_specs[member_step.member], &member_step.batches)
@@ -184,7 +185,7 @@ impl<E: Shares> BatchedEngine for Several<E> {
         &mut self,
         data: usize,
         training_specs: &[TrainingSpec],
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
     ) -> Result<Vec<Vec<Outcome>>> {
         self.each(member_steps, |engine, member_step| {
             engine.evaluate(data, &training_specs[member_step.member], &member_step.batches)

@@ -476,7 +476,7 @@ impl Model {
             training_run.validation.unwrap_or(training_run.training).data,
             self.graph.prediction_batch(),
         );
-        yardstick.report(report, || self.engine.predict(data, batch))
+        yardstick.add_r2(report, || self.engine.predict(data, batch))
     }
 
     /// Number of steps skipped since the last call.

@@ -29,7 +29,7 @@ const CLIP: File = shader!("templates/optimizer/clip.wgsl");
 
 /// Words of a member step in the table before its options, and of a batch (`MEMBER_STEP` and `BATCH` in
 /// the shader).
-pub(crate) const ITERATION: usize = 2;
+pub(crate) const MEMBER_STEP: usize = 2;
 pub(crate) const BATCH: usize = 24;
 
 /// Purpose of a batch: the shader's `MODE`.
@@ -127,7 +127,7 @@ impl ActivationBuffers {
             [take(layer.units), take(kept), take(layer.units)]
         };
         let layers: Vec<[usize; 3]> = chain.layers.iter().map(layer).collect();
-        let outputs = layers.last().map_or(0, |activation_buffers| activation_buffers[0]);
+        let outputs = layers.last().map_or(0, |offsets| offsets[0]);
         ActivationBuffers { layers, width, outputs }
     }
 }
@@ -252,8 +252,8 @@ fn add(
 /// with the same activation become variables, set before each call.
 fn add_layers(program: &mut Program, chain: &DenseChain, activation_buffers: &ActivationBuffers) {
     let mut files: Vec<File> = Vec::new();
-    for (index, placed) in chain.layers.iter().enumerate() {
-        let activation = pointwise(placed);
+    for (index, chain_layer) in chain.layers.iter().enumerate() {
+        let activation = pointwise(chain_layer);
         let shader = activation.entry().shader;
         let same =
             || chain.layers.iter().map(pointwise).filter(|other| other.entry().shader == shader);
@@ -306,12 +306,12 @@ fn constants(
 }
 
 fn of_metric(metric: Option<Metric>) -> String {
-    let report = metric.unwrap_or(Metric { threshold: 0.0, truth_threshold: 0.0 });
+    let metric = metric.unwrap_or(Metric { threshold: 0.0, truth_threshold: 0.0 });
     format!(
         "const COUNTS_CORRECT: bool = {};\nconst THRESHOLD: f32 = {:?}f;\nconst TRUTH_THRESHOLD: f32 = {:?}f;\n",
         metric.is_some(),
-        report.threshold,
-        report.truth_threshold
+        metric.threshold,
+        metric.truth_threshold
     )
 }
 
@@ -393,27 +393,27 @@ fn layer(
     index: usize,
     options: &[(&'static str, f64)],
 ) -> String {
-    let placed = &chain.layers[index];
-    let activation = pointwise(placed);
+    let layer = &chain.layers[index];
+    let activation = pointwise(layer);
     let [output, saved_input, gradient] = activation_buffers.layers[index];
     let below =
         index.checked_sub(1).map(|below| (activation_buffers.layers[below], &chain.layers[below]));
-    let input = below.map_or(0, |(activation_buffers, _)| activation_buffers[0]);
+    let input = below.map_or(0, |(offsets, _)| offsets[0]);
     let mut text = String::new();
     for (name, value) in [
-        ("INPUTS", placed.inputs),
-        ("UNITS", placed.units),
-        ("WEIGHTS", placed.offset),
-        ("BIASES", placed.biases().start),
+        ("INPUTS", layer.inputs),
+        ("UNITS", layer.units),
+        ("WEIGHTS", layer.offset),
+        ("BIASES", layer.biases().start),
         ("INPUT_PLANE", input),
         ("OUTPUT_PLANE", output),
         ("SAVED_INPUT_PLANE", saved_input),
         ("GRADIENT_PLANE", gradient),
-        ("GRADIENT_BELOW_PLANE", below.map_or(0, |(activation_buffers, _)| activation_buffers[2])),
+        ("GRADIENT_BELOW_PLANE", below.map_or(0, |(offsets, _)| offsets[2])),
     ] {
         let _ = writeln!(text, "const LAYER_N_{name}: u32 = {value}u;");
     }
-    for (name, value) in [("HAS_BIAS", placed.bias), ("KEEP_INPUT", activation.needs_input())] {
+    for (name, value) in [("HAS_BIAS", layer.bias), ("KEEP_INPUT", activation.needs_input())] {
         let _ = writeln!(text, "const LAYER_N_{name}: bool = {value};");
     }
     text += match index {

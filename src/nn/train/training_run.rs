@@ -217,6 +217,6 @@ pub(crate) fn first_not_finite(
     if let Some(batch) = outcomes.iter().position(|outcome| ends && !outcome.loss.is_finite()) {
         return Ok(Some((batch, outcomes[batch].loss)));
     }
-    let aborted = parameters()?.into_iter().find(|parameter| !parameter.is_finite());
-    Ok(aborted.map(|parameter| (outcomes.len().saturating_sub(1), parameter)))
+    let not_finite = parameters()?.into_iter().find(|parameter| !parameter.is_finite());
+    Ok(not_finite.map(|parameter| (outcomes.len().saturating_sub(1), parameter)))
 }

@@ -110,13 +110,13 @@ fn choose(
         adagrad,
         user_bias,
         lanes: lanes_of(gpu.is_software()),
-        threads_per_row: !gpu.is_software() && loss < 3,
+        uses_row_group: !gpu.is_software() && loss < 3,
     };
     if !gpu.is_software() {
         return Ok(choice);
     }
     if sample_iterations(&choice, params) > MAX_LOOP_ITERATIONS as u64 {
-        choice.threads_per_row = true;
+        choice.uses_row_group = true;
     }
     let refused = |name: &str, found: String| {
         let allowed =

@@ -5,7 +5,7 @@ use crate::recommend::best::{Scored, best, in_order};
 use crate::recommend::gpu::ranking::Scorer;
 use crate::recommend::gpu::state::GpuEngine;
 use crate::recommend::interactions::Interactions;
-use crate::recommend::kernels::{best_program, best_turns, similar_program};
+use crate::recommend::kernels::{best_iterations, best_program, similar_program};
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
@@ -13,7 +13,7 @@ use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 /// True if selecting on the device moves fewer bytes than reading the scores, and fits its
 /// counters.
 fn is_worth(gpu: &Gpu, items: usize, n: usize) -> bool {
-    4 * n <= items && !(gpu.is_software() && best_turns(items) > MAX_LOOP_ITERATIONS)
+    4 * n <= items && !(gpu.is_software() && best_iterations(items) > MAX_LOOP_ITERATIONS)
 }
 
 /// Top-n selection from rows of scores.

@@ -164,7 +164,7 @@ fn folded<R: Real, L: Distance>(
 ) -> ([R; 3], bool) {
     let mut lanes = [[R::ZERO; LANES]; 3];
     // Not a sum of the numbers themselves: ∞ − ∞ is NaN without a NaN in the input.
-    let mut nan_value = [R::ZERO; LANES];
+    let mut has_nan = [R::ZERO; LANES];
     let (firsts, last_firsts) = first.as_chunks::<LANES>();
     let (seconds, last_seconds) = second.as_chunks::<LANES>();
     let (thirds, last_thirds) = third.as_chunks::<LANES>();
@@ -175,7 +175,7 @@ fn folded<R: Real, L: Distance>(
             for k in 0..3 {
                 lanes[k][lane] += more[k];
             }
-            nan_value[lane] = R::select(any_nan(cells), R::ONE, nan_value[lane]);
+            has_nan[lane] = R::select(any_nan(cells), R::ONE, has_nan[lane]);
         }
     }
     for lane in 0..last_firsts.len() {
@@ -184,9 +184,9 @@ fn folded<R: Real, L: Distance>(
         for k in 0..3 {
             lanes[k][lane] += more[k];
         }
-        nan_value[lane] = R::select(any_nan(cells), R::ONE, nan_value[lane]);
+        has_nan[lane] = R::select(any_nan(cells), R::ONE, has_nan[lane]);
     }
-    let broken = nan_value.iter().any(|&found| found > R::ZERO);
+    let broken = has_nan.iter().any(|&found| found > R::ZERO);
     (lanes.map(halved), broken)
 }
 

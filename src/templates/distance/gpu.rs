@@ -1,4 +1,4 @@
-//! Vector template: its variants by row length, its parameters and its commands.
+//! Distance template: its variants by row length, its parameters and its commands.
 
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
@@ -52,7 +52,7 @@ fn frame(loss: &dyn LossDefinition, variant: &Variant, has_weights: bool, each: 
         ("GRADIENTS", gradients as f64),
     ];
     let mut files = vec![VECTORS, if variant.vec4 { VEC4 } else { SCALAR }, NUMBERS, SCALE];
-    let header = variant.threads_per_row(&mut files, &mut constants);
+    let header = variant.add_row_group(&mut files, &mut constants);
     program(loss, &files, constants).with_header(&header)
 }
 

@@ -10,7 +10,7 @@ use crate::templates::job::{
 use crate::templates::parts::{Part, along, binding_elements, cells, parts};
 use crate::templates::program::{NUMBERS, PARTIALS_LANE, PARTIALS_TREE};
 use crate::templates::sum::sum;
-use crate::templates::variant::{Adapter, ROWS, Team, Variant};
+use crate::templates::variant::{Adapter, ROWS, RowGroup, Variant};
 use crate::{Error, Result};
 
 const ROW_DIVISOR: File = crate::runtime::wgsl::shader!("templates/rowwise/row_divisor.wgsl");
@@ -244,7 +244,7 @@ fn divisor_program(
     by_row_weight: bool,
 ) -> Program {
     constants.extend([("WORKGROUP", variant.lanes as f64), ("BY_ROW_WEIGHT", flag(by_row_weight))]);
-    let partials = if variant.threads_per_row == (Team::Lane { tree: true }) {
+    let partials = if variant.row_group == (RowGroup::Lane { tree: true }) {
         PARTIALS_TREE
     } else {
         PARTIALS_LANE

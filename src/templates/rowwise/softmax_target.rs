@@ -33,7 +33,7 @@ pub(crate) fn row<R: Real>(
     row: &Row<'_, R>,
     scale: R,
     gradient: &mut [R],
-    check: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
+    loss: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
     let gradient = &mut gradient[..row.logits.len()];
     gradient.copy_from_slice(row.logits);
@@ -46,8 +46,8 @@ pub(crate) fn row<R: Real>(
     let maximum = simd::maximum(gradient);
     let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
     match row.target {
-        Target::Label(label) => of_label(row, label, maximum, scale, gradient, check),
-        Target::Dense(dense) => of_dense(row, dense, maximum, scale, gradient, check),
+        Target::Label(label) => of_label(row, label, maximum, scale, gradient, loss),
+        Target::Dense(dense) => of_dense(row, dense, maximum, scale, gradient, loss),
     }
 }
 
@@ -58,7 +58,7 @@ fn of_label<R: Real>(
     maximum: R,
     scale: R,
     gradient: &mut [R],
-    check: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
+    loss: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
     let is_open = gradient[label] != R::NEG_INFINITY;
     let below = gradient[label] - maximum;
@@ -71,7 +71,7 @@ fn of_label<R: Real>(
     let rest = R::select(total == R::ZERO, R::ONE, others * inverse);
     let statistics =
         SoftmaxStatistics { cross: log_total - below, probability: label_exp * inverse, rest };
-    let found = check(statistics);
+    let found = loss(statistics);
     let weight = row.class_weight(label);
     let derivative = scale * weight * combined_derivative(&statistics, &found);
     let factor = derivative * inverse;
@@ -90,7 +90,7 @@ fn of_dense<R: Real>(
     maximum: R,
     scale: R,
     gradient: &mut [R],
-    check: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
+    loss: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
     let dense = &dense[..gradient.len()];
     let mass = R::new(simd::sum(dense));
@@ -107,7 +107,7 @@ fn of_dense<R: Real>(
     let rest = R::select(total == R::ZERO, R::ONE, outside * inverse);
     let statistics =
         SoftmaxStatistics { cross: mass * log_total - dot, probability: inside * inverse, rest };
-    let found = check(statistics);
+    let found = loss(statistics);
     let weight = if row.has_class_weight() && mass != R::ZERO {
         R::new(simd::sum_of(dense.len(), |column| row.class_weight(column) * dense[column])) / mass
     } else {

@@ -15,7 +15,7 @@ use crate::templates::multi_input::job::{Bound, MultiInputJob, MultiInputResults
 use crate::templates::program::{NUMBERS, program};
 use crate::templates::similarity::Comparison;
 use crate::templates::similarity::cpu::rows_at_a_time;
-use crate::templates::variant::{Adapter, Team, Variant};
+use crate::templates::variant::{Adapter, RowGroup, Variant};
 use crate::{Error, Result};
 
 const SIMILARITY: File = crate::runtime::wgsl::shader!("templates/similarity/similarity.wgsl");
@@ -58,18 +58,18 @@ struct UnitRowsParams {
 }
 
 /// The row group for a row of this length, one cell at a time.
-fn threads_per_row(adapter: &Adapter, columns: usize) -> Variant {
+fn row_group_variant(adapter: &Adapter, columns: usize) -> Variant {
     let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
     let lanes = match (adapter.software, columns) {
         (true, ..=MOST_BY_EIGHT_LANES) => 8,
         (false, ..=1024) => subgroup,
         _ => 256,
     };
-    let threads_per_row = match adapter.subgroups {
-        Some([smallest, _]) => Team::Subgroups { one: lanes <= smallest as usize },
-        None => Team::Memory,
+    let row_group = match adapter.subgroups {
+        Some([smallest, _]) => RowGroup::Subgroups { one: lanes <= smallest as usize },
+        None => RowGroup::Memory,
     };
-    Variant { threads_per_row, lanes, held: 0, columns: 0, vec4: false, half: false }
+    Variant { row_group, lanes, held: 0, columns: 0, vec4: false, half: false }
 }
 
 fn scores_program(
@@ -79,13 +79,13 @@ fn scores_program(
     mut constants: Vec<(&'static str, f64)>,
 ) -> Program {
     let mut files = vec![if is_mined { TRIPLETS } else { SIMILARITY }, SCORE_ROWS, NUMBERS];
-    let header = variant.threads_per_row(&mut files, &mut constants);
+    let header = variant.add_row_group(&mut files, &mut constants);
     program(loss, &files, constants).with_header(&header)
 }
 
 fn unit_program(file: File, variant: &Variant) -> Program {
     let (mut files, mut constants) = (vec![file, SCALE], Vec::new());
-    let header = variant.threads_per_row(&mut files, &mut constants);
+    let header = variant.add_row_group(&mut files, &mut constants);
     Program { label: file.name.into(), header, files, constants }
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition, comparison: Comparison) -> Vec
         for subgroups in [None, Some(if software { [8, 8] } else { [32, 32] }), Some([8, 32])] {
             for columns in [128, 2000, 100_000] {
                 let variant =
-                    threads_per_row(&Adapter { software, subgroups, lanes: 1024 }, columns);
+                    row_group_variant(&Adapter { software, subgroups, lanes: 1024 }, columns);
                 if !variants.contains(&variant) {
                     variants.push(variant);
                 }
@@ -149,7 +149,7 @@ impl Plan<'_> {
     }
 
     fn unit_rows(&mut self, file: File, storage: &[Slice]) -> Result<()> {
-        let variant = threads_per_row(&Adapter::of(self.gpu), self.columns);
+        let variant = row_group_variant(&Adapter::of(self.gpu), self.columns);
         let (workgroups, block) = self.blocks(&variant, self.rows, self.columns);
         let params = UnitRowsParams {
             rows: self.rows as u32,
@@ -234,7 +234,7 @@ impl Plan<'_> {
         let labels =
             job.arguments.iter().find(|bound| self.is_label(bound.name)).map(|bound| &bound.buffer);
         // Many lanes if each has its own pairs to search.
-        let variant = threads_per_row(
+        let variant = row_group_variant(
             &Adapter::of(self.gpu),
             if self.marks.is_some() { usize::MAX } else { self.rows },
         );

@@ -88,7 +88,7 @@ impl Case {
         let weights = Weights { all: own, table, ids: &self.ids };
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, false));
         walk.begin(graph, request, BatchRows { rows: ROWS, chunk });
-        walk.nan_value();
+        walk.fill_with_nan();
         let x = walk
             .tensor_mut(Tensor::Value(0), if request.input_elsewhere { 0 } else { self.x.len() });
         x.iter_mut().zip(real(&self.x)).for_each(|(slot, x)| *slot = x);

@@ -392,12 +392,12 @@ fn cases() -> Vec<Params> {
 /// software compiler minutes.
 fn compare(gpu: &Gpu, tiles: &[Tile]) {
     for p in cases() {
-        for (iteration, &tile) in tiles.iter().enumerate() {
+        for (index, &tile) in tiles.iter().enumerate() {
             for (place, layout) in LAYOUTS.into_iter().enumerate() {
                 if p.ones == 1 && layout != Layout::TN {
                     continue;
                 }
-                let epilogue = EPILOGUES[(place + iteration) % 3];
+                let epilogue = EPILOGUES[(place + index) % 3];
                 let variant = Variant { tile, vec4: p.is_aligned(layout), split: false };
                 let operands = Operands::new(&p, layout);
                 let output = run(gpu, &p, &variant, layout, epilogue, &operands);
@@ -493,7 +493,7 @@ fn a_split_k_gives_the_product_in_f64_in_every_layout_and_epilogue() {
     for (m, n, k, part_k) in
         [(5, 7, 33, 32), (36, 12, 500, 64), (13, 10, 256, 32), (1, 1, 1025, 64)]
     {
-        for (iteration, tile) in [REGISTER_SMALL, TILED_SMALL].into_iter().enumerate() {
+        for (index, tile) in [REGISTER_SMALL, TILED_SMALL].into_iter().enumerate() {
             for (place, layout) in LAYOUTS.into_iter().enumerate() {
                 let plain = Params { part_k, ..Params::new(shape(m, n, k)) };
                 let odd = Params {
@@ -508,7 +508,7 @@ fn a_split_k_gives_the_product_in_f64_in_every_layout_and_epilogue() {
                     if p.ones == 1 && layout != Layout::TN {
                         continue;
                     }
-                    let epilogue = EPILOGUES[(place + iteration + n as usize) % 3];
+                    let epilogue = EPILOGUES[(place + index + n as usize) % 3];
                     let operands = Operands::new(&p, layout);
                     let variant = Variant { tile, vec4: p.is_aligned(layout), split: true };
                     let gpu = if p.left_offset == 1 { &checked } else { &gpu };

@@ -19,7 +19,7 @@ use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::job::{OptimizerParams, state_stride};
-use crate::nn::train::batched_engine::{MemberStep, Shares};
+use crate::nn::train::batched_engine::{MemberBatches, Shares};
 use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
 };
@@ -172,7 +172,7 @@ impl GpuEngine {
             (data.features[0].buffer.clone(), data.targets[0].buffer.clone(), data.labels);
         let rows = RowsOnDevice { features: &features, targets: &targets, labels, ignored: &[] };
         let held = Held { parameters: &self.parameters, states: &self.states };
-        let member_step = MemberStep { member: 0, batches: batches.to_vec() };
+        let member_step = MemberBatches { member: 0, batches: batches.to_vec() };
         let Some(whole) = &mut self.whole else {
             return self.run(data_number, training_spec, batches, Kind::Train);
         };

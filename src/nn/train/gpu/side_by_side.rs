@@ -7,7 +7,7 @@ use crate::losses::Mse;
 use crate::nn::graph::chain::DenseChain;
 use crate::nn::optimizers::GradientDescent;
 use crate::nn::optimizers::update::job::state_stride;
-use crate::nn::train::batched_engine::{BatchedEngine, MemberStep, no_member};
+use crate::nn::train::batched_engine::{BatchedEngine, MemberBatches, no_member};
 use crate::nn::train::engine::{Outcome, SampleTargets, Samples, StepOptions, TrainingSpec};
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
 use crate::runtime::device::Gpu;
@@ -245,7 +245,7 @@ impl BatchedEngine for SideBySide {
         &mut self,
         data: usize,
         training_specs: &[TrainingSpec],
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
     ) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         let ignored = ignored(data, &training_specs[0]);
@@ -262,7 +262,7 @@ impl BatchedEngine for SideBySide {
         &mut self,
         data: usize,
         training_specs: &[TrainingSpec],
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
     ) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         let ignored = ignored(data, &training_specs[0]);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::nn::graph::chain::DenseChain;
-use crate::nn::train::batched_engine::MemberStep;
+use crate::nn::train::batched_engine::MemberBatches;
 use crate::nn::train::engine::{Batch, Outcome, TrainingSpec};
 use crate::nn::train::small::{
-    ActivationBuffers, BATCH, ITERATION, LaunchConfig, Mode, Params, whole,
+    ActivationBuffers, BATCH, LaunchConfig, MEMBER_STEP, Mode, Params, whole,
 };
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Kernel, Slice};
@@ -185,7 +185,7 @@ impl SmallModels {
         held: Held,
         rows: RowsOnDevice,
         training_specs: &[TrainingSpec],
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
     ) -> Result<Vec<Vec<Outcome>>> {
         let size = self.piece_rows;
         let mode = |batch: &Batch, is_last: bool| match batch.update {
@@ -206,7 +206,7 @@ impl SmallModels {
         held: Held,
         rows: RowsOnDevice,
         training_specs: &[TrainingSpec],
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
     ) -> Result<Vec<Vec<Outcome>>> {
         let size =
             self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
@@ -219,7 +219,7 @@ impl SmallModels {
         held: Held,
         rows: RowsOnDevice,
         training_specs: &[TrainingSpec],
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
         size: usize,
         mode: impl Fn(&Batch, bool) -> Mode,
     ) -> Result<Vec<Vec<Outcome>>> {
@@ -247,7 +247,7 @@ impl SmallModels {
         let skipped =
             |found: &Vec<Outcome>| found.iter().filter(|outcome| outcome.correct < 0.0).count();
         self.skipped = found.iter().map(skipped).collect();
-        let joined = |(member_step, found): (&MemberStep, Vec<Outcome>)| {
+        let joined = |(member_step, found): (&MemberBatches, Vec<Outcome>)| {
             let mut found = found.into_iter();
             // A negative number encodes −1 − the correct rows of a skipped step.
             let right = |correct: f64| if correct < 0.0 { -1.0 - correct } else { correct };
@@ -289,8 +289,8 @@ impl SmallModels {
             let mut member = 0;
             while member < members {
                 let wave = self.reserve(size, members - member)?;
-                let member_steps: Vec<MemberStep> = (member..member + wave)
-                    .map(|member| MemberStep { member, batches: Vec::new() })
+                let member_steps: Vec<MemberBatches> = (member..member + wave)
+                    .map(|member| MemberBatches { member, batches: Vec::new() })
                     .collect();
                 let piece = Piece { batch, mode: Mode::Predict, factor: 0.0 };
                 self.submit(&linked, &member_steps, &vec![vec![piece]; wave], 0..1)?;
@@ -324,7 +324,7 @@ impl SmallModels {
     fn run(
         &mut self,
         linked: &Linked,
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
         pieces: &[Vec<Piece>],
     ) -> Result<Vec<Vec<Outcome>>> {
         let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
@@ -344,7 +344,7 @@ impl SmallModels {
     fn run_wave(
         &mut self,
         linked: &Linked,
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
         pieces: &[Vec<Piece>],
     ) -> Result<Vec<Vec<Outcome>>> {
         let steps = pieces[0].len();
@@ -419,7 +419,7 @@ impl SmallModels {
     fn submit(
         &self,
         linked: &Linked,
-        member_steps: &[MemberStep],
+        member_steps: &[MemberBatches],
         pieces: &[Vec<Piece>],
         range: std::ops::Range<usize>,
     ) -> Result<wgpu::Buffer> {
@@ -435,7 +435,7 @@ impl SmallModels {
         let params = Params {
             member_steps: member_steps.len() as u32,
             steps: range.len() as u32,
-            member_step_words: (ITERATION + linked.options[0].len() + range.len() * BATCH) as u32,
+            member_step_words: (MEMBER_STEP + linked.options[0].len() + range.len() * BATCH) as u32,
             stride: self.chain.length as u32,
             work: self.work(scratch.capacity) as u32,
             capacity: scratch.capacity as u32,

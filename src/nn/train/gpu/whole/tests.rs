@@ -95,7 +95,7 @@ fn train(
     let rows =
         RowsOnDevice { features: &features, targets: &targets, labels: by_label, ignored: &[] };
     let found = whole
-        .train(held, rows, &[training_spec], &[MemberStep { member: 0, batches }])
+        .train(held, rows, &[training_spec], &[MemberBatches { member: 0, batches }])
         .unwrap()
         .remove(0);
     let behind: Vec<f32> = pollster::block_on(gpu.download(&parameters, 0, graph.length)).unwrap();
