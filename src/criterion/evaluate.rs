@@ -50,8 +50,8 @@ impl Criterion {
     pub(super) fn evaluate_narrow(&self, inputs: &Inputs) -> Result<Evaluation> {
         match &self.device {
             Device::Gpu(gpu) => match self.loss.template() {
-                Template::Several(frame, host) => {
-                    MultiInputCall::check(self, frame, host, inputs)?.on_gpu(gpu)
+                Template::Several(kernel, cpu) => {
+                    MultiInputCall::check(self, kernel, cpu, inputs)?.on_gpu(gpu)
                 }
                 _ => Call::check(self, inputs)?.on_gpu(gpu),
             },
@@ -74,8 +74,8 @@ impl Criterion {
 
     pub(super) fn on_host<R: CpuReal>(&self, inputs: &Inputs) -> Result<Evaluation<R>> {
         match self.loss.template() {
-            Template::Several(frame, host) => {
-                MultiInputCall::check(self, frame, host, inputs)?.on_host()
+            Template::Several(kernel, cpu) => {
+                MultiInputCall::check(self, kernel, cpu, inputs)?.on_host()
             }
             _ => Call::check(self, inputs)?.on_host(),
         }

@@ -25,8 +25,8 @@ use crate::{Error, Result};
 /// One call with checked inputs.
 pub(super) struct MultiInputCall<'c, 'a> {
     criterion: &'c Criterion,
-    frame: SeveralInputs,
-    host: Box<dyn MultiInputCpu + 'c>,
+    kernel: SeveralInputs,
+    cpu: Box<dyn MultiInputCpu + 'c>,
     units: Units,
     multi_input: MultiInput<'a, f32>,
     /// In f64, for the reference device.
@@ -84,8 +84,8 @@ impl<'a> Arguments<'a> {
 impl<'c, 'a> MultiInputCall<'c, 'a> {
     pub fn check(
         criterion: &'c Criterion,
-        frame: SeveralInputs,
-        host: Box<dyn MultiInputCpu + 'c>,
+        kernel: SeveralInputs,
+        cpu: Box<dyn MultiInputCpu + 'c>,
         inputs: &Inputs<'a>,
     ) -> Result<Self> {
         let loss = &*criterion.loss;
@@ -98,7 +98,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         inputs::check_hessian(loss, inputs.hessian)?;
         inputs::check_auxiliary(loss, inputs.auxiliary)?;
         let Arguments { arrays, integers, shapes } = Arguments::of(loss, inputs)?;
-        let units = host.units(&shapes)?;
+        let units = cpu.units(&shapes)?;
         let count: usize = units.shape.iter().product();
         if count == 0 || arrays.iter().any(|array| array.values.is_empty()) {
             let (name, shape) = &shapes.given[0];
@@ -127,15 +127,15 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             upstream,
             upstreams,
         };
-        let shares = host.shares(&multi_input)?;
+        let shares = cpu.shares(&multi_input)?;
         let factor = reduction_factor(criterion, &mut multi_input, &shares, &units)?;
         multi_input.factor = factor as f32;
-        host.clear(&mut multi_input)?;
+        cpu.clear(&mut multi_input)?;
         let scale = if criterion.reduction == Reduction::Mean { shares.scale } else { Vec::new() };
         let count = (0..count)
             .filter(|&unit| multi_input.mask.is_empty() || multi_input.mask[unit])
             .count();
-        Ok(MultiInputCall { criterion, frame, host, units, multi_input, factor, scale, count })
+        Ok(MultiInputCall { criterion, kernel, cpu, units, multi_input, factor, scale, count })
     }
 
     /// Value and gradients on the CPU: in f32 on all cores, or in f64 with plain loops.
@@ -154,7 +154,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         let mut gradients: Vec<Vec<R>> =
             differentiated.iter().map(|array| vec![R::ZERO; array.values.len()]).collect();
         let mut values = vec![R::ZERO; self.multi_input.units];
-        R::multi_input(&*self.host, &call, &mut gradients, &mut values)?;
+        R::multi_input(&*self.cpu, &call, &mut gradients, &mut values)?;
         let each = values.iter().map(|value| value.to_f64()).collect();
         self.evaluation(multi_input::sum(&values), each, gradients)
     }
@@ -187,7 +187,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             factor: self.multi_input.factor,
             upstream: self.multi_input.upstream,
         };
-        let (commands, results) = kernel::commands(gpu, loss, self.frame, &job)?;
+        let (commands, results) = kernel::commands(gpu, loss, self.kernel, &job)?;
         gpu.submit(&commands)?;
         let read = |buffer: &wgpu::Buffer, length: usize| -> Result<Vec<f32>> {
             pollster::block_on(gpu.download(buffer, 0, length))

@@ -18,24 +18,29 @@ pub(super) const PARTIALS_TREE: File = crate::runtime::wgsl::shader!("lib/partia
 /// The kernel of a loss: the template's files, the loss function and the constants of both.
 pub(super) fn program(
     loss: &dyn LossDefinition,
-    frame: &[File],
+    template_files: &[File],
     constants: Vec<(&'static str, f64)>,
 ) -> Program {
-    program_of(loss, false, frame, constants)
+    program_of(loss, false, template_files, constants)
 }
 
 /// As [`program`], for the gradient or for the hessian diagonal.
 pub(super) fn program_of(
     loss: &dyn LossDefinition,
     hessian: bool,
-    frame: &[File],
+    template_files: &[File],
     mut constants: Vec<(&'static str, f64)>,
 ) -> Program {
-    let mut files = frame.to_vec();
+    let mut files = template_files.to_vec();
     let shader = loss.entry().shader;
     files.push(shader);
     files.extend(loss.spec().helpers);
     constants.extend(crate::runtime::adaptor::options(&shader, loss.constants()));
     let header = adaptor::adaptor(loss, hessian);
-    Program { label: format!("{} ({})", loss.name(), frame[0].name), header, files, constants }
+    Program {
+        label: format!("{} ({})", loss.name(), template_files[0].name),
+        header,
+        files,
+        constants,
+    }
 }

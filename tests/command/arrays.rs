@@ -64,7 +64,7 @@ fn whole_numbers_are_quantities_to_a_loss_of_numbers() {
             found["validation"]
         );
         // The saved model evaluates the same file in the same unit.
-        let checked = json_of(&[
+        let evaluated = json_of(&[
             "evaluate",
             text(&model),
             "--data",
@@ -74,8 +74,8 @@ fn whole_numbers_are_quantities_to_a_loss_of_numbers() {
             "--json",
         ]);
         assert!(
-            checked["r2"].as_f64().unwrap() > 0.5 && checked["mae"].as_f64().unwrap() < 5.0,
-            "{loss}: {checked}"
+            evaluated["r2"].as_f64().unwrap() > 0.5 && evaluated["mae"].as_f64().unwrap() < 5.0,
+            "{loss}: {evaluated}"
         );
     }
     let found = trained(&data, "cross_entropy", &[]);

@@ -34,7 +34,7 @@ fn checked(reports: Result<Vec<Report>>) -> Result<(), Failed> {
     };
     let wrong: Vec<String> = reports.iter().filter(is_wrong).map(line).collect();
     if reports.is_empty() {
-        return Err("nothing was judged".into());
+        return Err("nothing was checked".into());
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }

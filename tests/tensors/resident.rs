@@ -29,12 +29,11 @@ fn walk(device: &Device, is_chosen: impl Fn(&dyn LossDefinition) -> bool) -> Vec
         if !is_chosen(&*loss()) {
             continue;
         }
-        for (iteration, reduction) in REDUCTIONS.into_iter().enumerate() {
+        for (index, reduction) in REDUCTIONS.into_iter().enumerate() {
             let criterion = Criterion::from_boxed(loss(), device).unwrap().reduction(reduction);
-            let mut random = Random::new(77, (10 * number + iteration) as u64);
-            let all =
-                With { weight: true, mask: true, per_row: iteration % 2 == 0, upstream: true };
-            let mask = With { mask: true, per_row: iteration % 2 == 1, ..With::default() };
+            let mut random = Random::new(77, (10 * number + index) as u64);
+            let all = With { weight: true, mask: true, per_row: index % 2 == 0, upstream: true };
+            let mask = With { mask: true, per_row: index % 2 == 1, ..With::default() };
             for (with, rows, columns) in [(With::default(), 12, 9), (all, 13, 8), (mask, 9, 5)] {
                 let data = draw(&mut random, criterion.loss(), rows, columns).with(
                     &mut random,

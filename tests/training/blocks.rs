@@ -24,11 +24,11 @@ fn rows() -> (Array2<f32>, Array1<i64>) {
 struct Cut {
     sizes: Vec<usize>,
     says: usize,
-    iterations: bool,
+    rotates: bool,
 }
 
 fn cut(sizes: &[usize]) -> Cut {
-    Cut { sizes: sizes.to_vec(), says: ROWS, iterations: false }
+    Cut { sizes: sizes.to_vec(), says: ROWS, rotates: false }
 }
 
 impl Blocks for Cut {
@@ -49,9 +49,9 @@ impl Blocks for Cut {
             blocks.push(Dataset::new(x.slice(s![first..first + size, ..]).to_owned(), target)?);
             first += size;
         }
-        if self.iterations {
-            let iteration = epoch as usize % blocks.len();
-            blocks.rotate_left(iteration);
+        if self.rotates {
+            let by = epoch as usize % blocks.len();
+            blocks.rotate_left(by);
         }
         Ok(Box::new(blocks.into_iter().map(Ok)))
     }
@@ -205,7 +205,7 @@ fn one_step_of_all_blocks_is_one_step_of_all_rows() {
 fn a_training_in_blocks_that_was_cut_goes_on_bit_by_bit() {
     for device in each_device() {
         let sizes = [100, 7, 60, 63];
-        let blocks = || Cut { iterations: true, ..cut(&sizes) };
+        let blocks = || Cut { rotates: true, ..cut(&sizes) };
         let fit = || Fit::new().epochs(4).batch_size(9);
         let mut whole = model(&device);
         whole.fit_blocks(&mut blocks(), Some(&mut cut(&[230])), fit()).unwrap();

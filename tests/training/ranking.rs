@@ -63,7 +63,7 @@ impl Queries {
     }
 
     /// Value and gradient for each item's score, from the criterion over the padded array in f64.
-    fn checked(&self, loss: &str, scores: &[f32]) -> (f64, Vec<f64>) {
+    fn value_and_gradient(&self, loss: &str, scores: &[f32]) -> (f64, Vec<f64>) {
         let criterion = Criterion::from_boxed(
             losses::from_name(loss, &Value::Null).unwrap(),
             &Device::reference(),
@@ -116,7 +116,7 @@ fn a_step_is_the_features_times_the_gradient_of_the_padded_criterion() {
             model = model.compile_boxed(loss, Box::new(Sgd::new().learning_rate(0.5))).unwrap();
             let before = model.weights().unwrap()[0].0.clone();
             let scores = model.predict(&queries.features).unwrap().into_raw_vec_and_offset().0;
-            let (value, gradient) = queries.checked(name, &scores);
+            let (value, gradient) = queries.value_and_gradient(name, &scores);
             let fit = Fit::new().batch_size(7).shuffle(false);
             let history = model.fit(&queries.features, queries.targets(), fit).unwrap();
             // f32 scores and sums of some forty terms: 40 · 6e-8 of the largest, plus exp and log
@@ -216,7 +216,7 @@ fn evaluate_is_the_criterions_mean_over_all_lists_however_many_there_are() {
         for name in ["lambda_rank", "pairwise_logistic", "list_net"] {
             let mut model = ranker(&device, name);
             let scores = model.predict(&queries.features).unwrap().into_raw_vec_and_offset().0;
-            let (expected, _) = queries.checked(name, &scores);
+            let (expected, _) = queries.value_and_gradient(name, &scores);
             let found = model.evaluate(&queries.features, queries.targets()).unwrap();
             assert_eq!(found.accuracy, None);
             assert!(

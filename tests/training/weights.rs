@@ -65,19 +65,19 @@ fn weighed_and_repeated<'a, L, T>(
     let (y, many): (&'a T, &'a T) =
         (Box::leak(Box::new(pick(&all))), Box::leak(Box::new(pick(&repeated))));
     for device in each_device() {
-        let (mut weighed, mut cpu) =
+        let (mut weighed, mut repeated_rows) =
             (model(&device, make(), outputs), model(&device, make(), outputs));
         let fit = Fit::new().epochs(30).batch_size(8);
         let report =
             weighed.fit(&x, Targets::from(y), fit.clone().sample_weight(&weights)).unwrap();
-        let of_twin = cpu.fit(&more, Targets::from(many), fit).unwrap();
+        let expected = repeated_rows.fit(&more, Targets::from(many), fit).unwrap();
         let losses = |history: &gradus::History| {
             history.epochs.iter().map(|epoch| epoch.loss).collect::<Vec<_>>()
         };
-        assert_close(&losses(&report), &losses(&of_twin), &device);
-        assert_close(&flat(&weighed), &flat(&cpu), &device);
+        assert_close(&losses(&report), &losses(&expected), &device);
+        assert_close(&flat(&weighed), &flat(&repeated_rows), &device);
         let baselines =
-            [report.baseline, of_twin.baseline].map(|found| found.map_or(0.0, |found| found.loss));
+            [report.baseline, expected.baseline].map(|found| found.map_or(0.0, |found| found.loss));
         assert!((baselines[0] - baselines[1]).abs() < 1e-5 * (1.0 + baselines[1]), "{baselines:?}");
         // Not vacuous: without weights the loss differs.
         let mut plain = model(&device, make(), outputs);

@@ -72,12 +72,12 @@ impl Bench {
         }
         match ended {
             Ended::Interrupted => {
-                let report = format!(
+                let message = format!(
                     "{} of {} cases were measured and printed",
                     report.measured(),
                     cases.len()
                 );
-                Err(Failure::Interrupted(report))
+                Err(Failure::Interrupted(message))
             }
             Ended::Whole => Ok(()),
         }

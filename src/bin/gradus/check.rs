@@ -102,7 +102,7 @@ impl Check {
         for (_, report) in &failed {
             output::error(&format!("{}: {}", report.name, report.place));
         }
-        if failed.is_empty() { Ok(()) } else { Err(Failure::Told) }
+        if failed.is_empty() { Ok(()) } else { Err(Failure::Printed) }
     }
 
     fn subjects(&self) -> Outcome<Vec<Subject>> {

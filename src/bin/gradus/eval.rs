@@ -35,7 +35,7 @@ impl Eval {
                 output::error(&format!("case {index} {}: {message}", answer["name"]));
             }
         }
-        if failed { Err(Failure::Told) } else { Ok(()) }
+        if failed { Err(Failure::Printed) } else { Ok(()) }
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Log {
     shared: Arc<Mutex<Shared>>,
     path: Option<PathBuf>,
     /// Print lines on stderr; a terminal shows the progress bar instead.
-    reports: bool,
+    prints: bool,
     /// True for the final training on all rows, after the test.
     is_refit: bool,
 }
@@ -43,7 +43,7 @@ impl Log {
         Log {
             shared: Arc::new(Mutex::new(shared)),
             path,
-            reports: !io::stderr().is_terminal(),
+            prints: !io::stderr().is_terminal(),
             is_refit: false,
         }
     }
@@ -100,16 +100,16 @@ impl Log {
         numbers: Vec<(&'static str, f64)>,
         seconds: f64,
     ) {
-        if self.reports {
-            let report = numbers
+        if self.prints {
+            let figures = numbers
                 .iter()
                 .map(|(name, value)| format!("{name} {}", text::significant(*value, 5)));
-            let (report, word) = (
-                report.collect::<Vec<_>>().join(", "),
+            let (figures, word) = (
+                figures.collect::<Vec<_>>().join(", "),
                 if self.is_refit { "refit epoch" } else { "epoch" },
             );
             output::note(&format!(
-                "{word} {number} of {planned}: {report} ({})",
+                "{word} {number} of {planned}: {figures} ({})",
                 text::seconds(seconds)
             ));
         }

@@ -34,8 +34,8 @@ pub enum Failure {
     Failed(String),
     /// The user interrupted it; completed work is saved.
     Interrupted(String),
-    /// Errors that were already reported.
-    Told,
+    /// Errors that were already printed.
+    Printed,
     /// Stdout was closed by its reader.
     Closed,
 }
@@ -76,7 +76,7 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
     let (code, message) = match outcome {
         // A reader like `head` that closes the pipe early is not an error.
         Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
-        Err(Failure::Told) => return ExitCode::from(1),
+        Err(Failure::Printed) => return ExitCode::from(1),
         Err(Failure::Interrupted(message)) => {
             note(&format!("interrupted: {message}"));
             return ExitCode::from(EXIT_CODE);

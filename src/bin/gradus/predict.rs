@@ -62,7 +62,7 @@ fn output_kind(text: &str) -> Result<Output, String> {
 }
 
 /// Named columns, and the cells of the rows as text or JSON.
-struct Told {
+struct Predictions {
     names: Vec<String>,
     rows: Vec<Vec<Value>>,
     /// True if each row is a single value, without column names.
@@ -91,25 +91,25 @@ impl Predict {
                 rows.dataset.rows()
             ));
         }
-        let report = self.report(&model, rows.encoding.as_ref(), &outputs)?;
+        let predictions = self.predictions(&model, rows.encoding.as_ref(), &outputs)?;
         if self.json {
             return output::print_json(&json!({
-                "device": device.name(), "predictions": report.as_json(), "accuracy": accuracy,
+                "device": device.name(), "predictions": predictions.as_json(), "accuracy": accuracy,
             }));
         }
-        output::print(&if report.is_plain && !self.csv {
-            report.as_lines()
+        output::print(&if predictions.is_plain && !self.csv {
+            predictions.as_lines()
         } else {
-            report.as_csv()
+            predictions.as_csv()
         })
     }
 
-    fn report(
+    fn predictions(
         &self,
         model: &Model,
         encoding: Option<&Encoding>,
         outputs: &Array2<f32>,
-    ) -> Outcome<Told> {
+    ) -> Outcome<Predictions> {
         let is_labels =
             matches!(encoding.map(Encoding::target), Some(TargetEncoding::Flags { .. }));
         let is_classes = model.predicts_classes() && !is_labels;
@@ -120,9 +120,9 @@ impl Predict {
         match self.output {
             None | Some(Output::Class) if is_classes => {
                 let rows = largest(outputs).into_iter().map(|class| vec![class_value(&names, class)]).collect();
-                Ok(Told { names: vec![target_name(encoding, "class")], rows, is_plain: true })
+                Ok(Predictions { names: vec![target_name(encoding, "class")], rows, is_plain: true })
             }
-            None if is_labels => Ok(Told {
+            None if is_labels => Ok(Predictions {
                 names: label_names(encoding, outputs.ncols()),
                 rows: outputs.rows().into_iter().map(|row| row.iter().map(|&x| json!(u8::from(x > threshold(model)))).collect()).collect(),
                 is_plain: false,
@@ -143,16 +143,16 @@ impl Predict {
                     row.iter().zip(gaps).map(|(&number, &gap)| within(number, gap / 2.0)).collect()
                 };
                 let rows = decoded.rows().into_iter().zip(gaps.rows()).map(cells).collect();
-                Ok(Told { names: output_names(encoding, outputs.ncols()), rows, is_plain: true })
+                Ok(Predictions { names: output_names(encoding, outputs.ncols()), rows, is_plain: true })
             }
             Some(Output::Raw) => {
                 let columns = if is_classes { names } else { output_names(encoding, outputs.ncols()) };
-                Ok(Told { names: columns, rows: numbers(&outputs.mapv(f64::from)), is_plain: false })
+                Ok(Predictions { names: columns, rows: numbers(&outputs.mapv(f64::from)), is_plain: false })
             }
             Some(Output::Probabilities) if is_classes || is_labels => {
                 let found = probabilities::of(model, outputs, is_classes)?;
                 let columns = if is_labels { label_names(encoding, outputs.ncols()) } else { names };
-                Ok(Told { names: columns, rows: numbers(&found), is_plain: false })
+                Ok(Predictions { names: columns, rows: numbers(&found), is_plain: false })
             }
             Some(Output::Top(count)) if is_classes => {
                 Ok(top(&names, &probabilities::of(model, outputs, true)?, count))
@@ -164,7 +164,7 @@ impl Predict {
     }
 }
 
-impl Told {
+impl Predictions {
     fn as_lines(&self) -> String {
         let line = |row: &Vec<Value>| row.iter().map(plain).collect::<Vec<_>>().join(" ") + "\n";
         self.rows.iter().map(line).collect()
@@ -193,7 +193,7 @@ impl Told {
 }
 
 /// The most likely classes of each row with their probabilities.
-fn top(names: &[String], probabilities: &Array2<f64>, count: usize) -> Told {
+fn top(names: &[String], probabilities: &Array2<f64>, count: usize) -> Predictions {
     let count = count.min(probabilities.ncols());
     let row = |row: ndarray::ArrayView1<f64>| {
         let mut order: Vec<usize> = (0..row.len()).collect();
@@ -207,7 +207,7 @@ fn top(names: &[String], probabilities: &Array2<f64>, count: usize) -> Told {
     let headings = (1..=count)
         .flat_map(|place| [format!("class {place}"), format!("probability {place}")])
         .collect();
-    Told {
+    Predictions {
         names: headings,
         rows: probabilities.rows().into_iter().map(row).collect(),
         is_plain: false,

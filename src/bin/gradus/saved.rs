@@ -74,7 +74,7 @@ pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome
             ));
         }
     }
-    if path.is_file() && is_told_to(path) {
+    if path.is_file() && is_output_stream(path) {
         return refused("stdout or stderr goes into it; name another file".into());
     }
     let is_read = |stdin: Handle| Handle::from_path(path).is_ok_and(|file| file == stdin);
@@ -122,7 +122,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// True if the command's own output goes into this file.
-fn is_told_to(path: &Path) -> bool {
+fn is_output_stream(path: &Path) -> bool {
     let Ok(handle) = Handle::from_path(path) else { return false };
     [Handle::stdout(), Handle::stderr()].into_iter().flatten().any(|stream| stream == handle)
 }

@@ -106,10 +106,10 @@ pub fn which_command(command: &clap::Command) -> Outcome {
 fn one_line(message: &str) -> String {
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let lines = message.lines().map(str::trim);
-    let report = lines.take_while(|line| {
+    let kept = lines.take_while(|line| {
         !line.starts_with("Usage:") && !line.starts_with("For more information")
     });
-    report.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    kept.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

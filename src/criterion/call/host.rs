@@ -71,8 +71,10 @@ impl Call<'_, '_> {
         let points = Points {
             predictions: &predictions,
             targets: &targets,
-            weight: weight.as_ref().map_or(Broadcast::None, |(weight, per)| spread(weight, *per)),
-            mask: self.mask.as_ref().map_or(Broadcast::None, |(mask, per)| spread(mask, *per)),
+            weight: weight
+                .as_ref()
+                .map_or(Broadcast::None, |(weight, per)| broadcast(weight, *per)),
+            mask: self.mask.as_ref().map_or(Broadcast::None, |(mask, per)| broadcast(mask, *per)),
             column_weight: &column_weight,
             row_length: self.sizes.row_length,
             factor: R::new(self.share.factor),
@@ -149,6 +151,6 @@ fn doubles<R: Real>(values: &[R]) -> Vec<f64> {
     values.iter().map(|value| value.to_f64()).collect()
 }
 
-fn spread<T>(values: &[T], per: Per) -> Broadcast<'_, T> {
+fn broadcast<T>(values: &[T], per: Per) -> Broadcast<'_, T> {
     if per == Per::Element { Broadcast::Element(values) } else { Broadcast::Row(values) }
 }

@@ -185,7 +185,7 @@ pub(super) fn check_sequences(
     inputs: &[(&'static str, Tensor)],
     mask: Option<&Tensor>,
 ) -> Result<()> {
-    let Template::Several(_, host) = loss.template() else { return Ok(()) };
+    let Template::Several(_, cpu) = loss.template() else { return Ok(()) };
     let mut multi_input = MultiInput::<f32> {
         arrays: Vec::new(),
         integers: Vec::new(),
@@ -209,5 +209,5 @@ pub(super) fn check_sequences(
         multi_input.mask =
             mask.integers()?.into_iter().map(|keep| keep != 0).collect::<Vec<bool>>().into();
     }
-    host.shares(&multi_input).map(|_| ())
+    cpu.shares(&multi_input).map(|_| ())
 }

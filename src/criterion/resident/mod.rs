@@ -140,8 +140,8 @@ impl Criterion {
         inputs: &TensorInputs,
     ) -> Result<(Vec<Command>, DeviceEvaluation)> {
         inputs.check(&*self.loss, &self.device, &self.whole())?;
-        if let Template::Several(frame, host) = self.loss.template() {
-            return self.several_on_gpu(gpu, frame, &*host, inputs);
+        if let Template::Several(kernel, cpu) = self.loss.template() {
+            return self.several_on_gpu(gpu, kernel, &*cpu, inputs);
         }
         let (commands, _, evaluation) = self.plain_on_gpu(gpu, inputs)?;
         Ok((commands, evaluation))

@@ -35,7 +35,7 @@ struct Made {
 struct Call<'t> {
     criterion: &'t Criterion,
     gpu: &'t Gpu,
-    frame: SeveralInputs,
+    kernel: SeveralInputs,
     units: Units,
     given: Vec<(&'static Argument, &'t Tensor)>,
     bounds: Vec<Bound>,
@@ -48,8 +48,8 @@ impl Criterion {
     pub(super) fn several_on_gpu(
         &self,
         gpu: &Gpu,
-        frame: SeveralInputs,
-        host: &dyn MultiInputCpu,
+        kernel: SeveralInputs,
+        cpu: &dyn MultiInputCpu,
         inputs: &TensorInputs,
     ) -> Result<(Vec<Command>, DeviceEvaluation)> {
         let loss = &*self.loss;
@@ -64,7 +64,7 @@ impl Criterion {
                 allowed,
             ));
         }
-        let mut call = Call::check(self, gpu, frame, host, inputs)?;
+        let mut call = Call::check(self, gpu, kernel, cpu, inputs)?;
         let (upstream, upstreams) = inputs.upstreams(loss, self.each(), &call.units.shape)?;
         let (notes, mut commands) = (gpu.buffer("a loss", NOTES)?, Vec::new());
         let (weights, factor) = call.reduction_factor(&notes, &mut commands)?;
@@ -77,7 +77,7 @@ impl Criterion {
             upstream,
             arguments: std::mem::take(&mut call.bounds),
         };
-        let (own, results) = kernel::commands(gpu, loss, frame, &job)?;
+        let (own, results) = kernel::commands(gpu, loss, kernel, &job)?;
         commands.extend(own);
         if !self.each() {
             let (from, to) = (results.result, notes.clone());
@@ -125,8 +125,8 @@ impl<'t> Call<'t> {
     fn check(
         criterion: &'t Criterion,
         gpu: &'t Gpu,
-        frame: SeveralInputs,
-        host: &dyn MultiInputCpu,
+        kernel: SeveralInputs,
+        cpu: &dyn MultiInputCpu,
         inputs: &TensorInputs<'t>,
     ) -> Result<Self> {
         let loss = &*criterion.loss;
@@ -136,7 +136,7 @@ impl<'t> Call<'t> {
             .map(|(argument, tensor)| (argument.name, tensor.shape().to_vec()))
             .collect();
         let shapes = Shapes { loss: loss.name(), given: shapes };
-        let units = host.units(&shapes)?;
+        let units = cpu.units(&shapes)?;
         let floats = given.iter().filter(|(argument, _)| !argument.role.is_integers());
         if units.shape.contains(&0) || floats.clone().any(|(_, tensor)| tensor.is_empty()) {
             let (name, shape) = &shapes.given[0];
@@ -161,7 +161,7 @@ impl<'t> Call<'t> {
         // The kernel templates bind floats before integers.
         let whole = given.iter().filter(|(argument, _)| argument.role.is_integers());
         let bounds = floats.chain(whole).map(bound).collect::<Result<_>>()?;
-        let call = Call { criterion, gpu, frame, units, given, bounds, weight, mask };
+        let call = Call { criterion, gpu, kernel, units, given, bounds, weight, mask };
         if let Some(sizes) = call.sequence_sizes().filter(|sizes| sizes.blank >= sizes.classes) {
             let allowed = format!("a class, 0 to {}", sizes.classes - 1);
             return Err(Error::option(loss.name(), "blank", sizes.blank, &allowed));
@@ -216,7 +216,7 @@ impl<'t> Call<'t> {
     }
 
     fn sequence_sizes(&self) -> Option<SequenceSizes> {
-        let SeveralInputs::Sequence { blank } = self.frame else { return None };
+        let SeveralInputs::Sequence { blank } = self.kernel else { return None };
         let shape = |name: &str| self.tensor(name).map_or(&[][..], Tensor::shape);
         let ([time, batch, classes], [_, length]) = (shape("predictions"), shape("targets")) else {
             return None;
@@ -236,7 +236,7 @@ impl<'t> Call<'t> {
 
     /// The shares of the rows of a similarity over labels, unless each is 1.
     fn row_share(&self) -> Option<(crate::templates::similarity::Share, &'t Tensor)> {
-        let SeveralInputs::Similarity(comparison) = self.frame else { return None };
+        let SeveralInputs::Similarity(comparison) = self.kernel else { return None };
         let labels = self.given.iter().find(|(argument, _)| argument.role.is_integers())?.1;
         (comparison.share != crate::templates::similarity::Share::default())
             .then_some((comparison.share, labels))
@@ -294,10 +294,10 @@ impl<'t> Call<'t> {
             return Ok(made);
         };
         let mask = self.mask.as_ref().map(|(mask, _)| mask);
-        let (command, [inputs, checked, verdicts]) =
+        let (command, [inputs, targets, verdicts]) =
             on_device::check_sequences(self.gpu, sizes, [&inputs, &lengths, &targets], mask)?;
         commands.push(command);
-        for (name, buffer) in [("input_lengths", inputs), ("target_lengths", checked)] {
+        for (name, buffer) in [("input_lengths", inputs), ("target_lengths", targets)] {
             self.bounds
                 .iter_mut()
                 .filter(|bound| bound.name == name)
@@ -324,8 +324,7 @@ impl<'t> Call<'t> {
         };
         let labels = self.linear_labels().map(|(labels, ..)| gpu_buffer(labels)).transpose()?;
         let class_weight = self.class_weight().map(gpu_buffer).transpose()?;
-        let spread = |input: &'_ Option<(wgpu::Buffer, usize)>| input.clone();
-        let (weight, mask) = (spread(&self.weight), spread(&self.mask));
+        let (weight, mask) = (self.weight.clone(), self.mask.clone());
         let values = Values {
             weight: weight.as_ref().map(|(buffer, width)| (buffer, *width)),
             mask: mask.as_ref().map(|(buffer, width)| (buffer, *width)),
@@ -357,7 +356,7 @@ impl<'t> Call<'t> {
         }
         let (packing, packed) = normalizer::pack(gpu, &values, on_device.then_some(notes))?;
         commands.extend(packing);
-        if matches!(self.frame, SeveralInputs::Linear) && self.keeps_depend() {
+        if matches!(self.kernel, SeveralInputs::Linear) && self.keeps_depend() {
             self.clear(&packed, commands)?;
         }
         Ok((Some(packed), factor))

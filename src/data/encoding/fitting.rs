@@ -98,12 +98,14 @@ fn made(
     if encoding.width() > 0 {
         return Ok(encoding);
     }
-    let report = encoding.in_words();
+    let columns = encoding.in_words();
     Err(Error::Input {
         operation: "encoding".into(),
         name: "the table".into(),
         found: "has no column left to learn from".into(),
-        allowed: format!("at least one besides the target must hold more than one value: {report}"),
+        allowed: format!(
+            "at least one besides the target must hold more than one value: {columns}"
+        ),
     })
 }
 

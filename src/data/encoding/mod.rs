@@ -191,9 +191,9 @@ impl Encoding {
     }
 
     fn in_words(&self) -> String {
-        let report: Vec<String> =
+        let columns: Vec<String> =
             self.features.iter().flatten().map(|feature| feature.report().to_string()).collect();
-        report.join("; ")
+        columns.join("; ")
     }
 
     /// The target columns, if the table has all of them.

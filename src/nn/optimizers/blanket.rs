@@ -10,7 +10,7 @@ use crate::nn::optimizers::per_tensor;
 use crate::nn::optimizers::rule::Rule;
 use crate::nn::optimizers::slices::{MOST_STATES, Rows, Slices};
 use crate::nn::optimizers::step::{GradientTransform, PerTensor, Step};
-use crate::nn::optimizers::sweep::{Frame, update_rows};
+use crate::nn::optimizers::sweep::{SpanTransform, update_rows};
 use crate::{Result, catalogue};
 
 impl<T: Rule> Optimizer for T {
@@ -77,14 +77,14 @@ impl<T: Rule> Optimizer for T {
     ) {
         let (step, limit) = (step.cast(), value_limit(gradient_transform.clip));
         slices.by_span(gradient_transform.spans, |number, span, slices| {
-            let frame = Frame::of(span, factors.of(number), limit);
+            let transform = SpanTransform::of(span, factors.of(number), limit);
             if Rule::per_tensor(self).is_some() {
-                return per_tensor::update(self, &step, &frame, span, slices);
+                return per_tensor::update(self, &step, &transform, span, slices);
             }
             slices.in_pieces(parallel::PIECE, &|slices: Slices<'_, f32>| {
                 simd::dispatch(
                     #[inline(always)]
-                    || slices.update_all(self, &step, &frame),
+                    || slices.update_all(self, &step, &transform),
                 );
             });
         });
@@ -99,10 +99,10 @@ impl<T: Rule> Optimizer for T {
     ) {
         let limit = value_limit(gradient_transform.clip);
         slices.by_span(gradient_transform.spans, |number, span, slices| {
-            let frame = Frame::of(span, factors.of(number), limit);
+            let transform = SpanTransform::of(span, factors.of(number), limit);
             match Rule::per_tensor(self) {
-                Some(_) => per_tensor::update(self, step, &frame, span, slices),
-                None => slices.update_all(self, step, &frame),
+                Some(_) => per_tensor::update(self, step, &transform, span, slices),
+                None => slices.update_all(self, step, &transform),
             }
         });
     }

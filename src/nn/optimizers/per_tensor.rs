@@ -10,13 +10,13 @@ use crate::nn::optimizers::rule::{Layer, Rule, State};
 use crate::nn::optimizers::slices::Slices;
 use crate::nn::optimizers::span::ParameterSpan;
 use crate::nn::optimizers::step::{NewtonSchulz, Step};
-use crate::nn::optimizers::sweep::Frame;
+use crate::nn::optimizers::sweep::SpanTransform;
 
 /// One step of one tensor.
 pub(crate) fn update<R: Real, T: Rule>(
     rule: &T,
     step: &Step<R>,
-    frame: &Frame,
+    transform: &SpanTransform,
     span: &ParameterSpan,
     mut slices: Slices<'_, R>,
 ) {
@@ -26,7 +26,7 @@ pub(crate) fn update<R: Real, T: Rule>(
     }
     let [rows, columns] = span.shape(length);
     let step = Step { is_matrix: R::new(f64::from(u8::from(span.columns > 0))), ..*step };
-    let gradient = |(&w, &g): (&R, &R)| frame.gradient(w, g);
+    let gradient = |(&w, &g): (&R, &R)| transform.gradient(w, g);
     let gradients: Vec<R> =
         slices.parameters[..length].iter().zip(&slices.gradients[..length]).map(gradient).collect();
     let kind = rule.per_tensor().unwrap_or_default();
@@ -56,7 +56,7 @@ pub(crate) fn update<R: Real, T: Rule>(
         columns: R::new(columns as f64),
     };
     for (parameter, &direction) in slices.parameters.iter_mut().zip(&direction) {
-        *parameter = frame
+        *parameter = transform
             .shrunk(rule.apply_update(*parameter, direction, &layer, &step), step.learning_rate);
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn update_rows<R: Real>(rows: &mut dyn Rows<R>, rule: &impl Rule, ste
 /// Operations around a rule: g ← factor · clip(g + l1 sign w + 2 l2 w), then w shrunk by
 /// `proximal` · lr.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Frame {
+pub(crate) struct SpanTransform {
     /// Factor of the whole gradient; 1 leaves its bits unchanged.
     pub factor: f64,
     /// Largest |g|; infinite without clipping by value.
@@ -33,13 +33,13 @@ pub(crate) struct Frame {
     pub proximal: f64,
 }
 
-impl Frame {
+impl SpanTransform {
     /// Passes the gradient through unchanged.
-    const PLAIN: Frame =
-        Frame { factor: 1.0, limit: f64::INFINITY, l1: 0.0, l2: 0.0, proximal: 0.0 };
+    const PLAIN: SpanTransform =
+        SpanTransform { factor: 1.0, limit: f64::INFINITY, l1: 0.0, l2: 0.0, proximal: 0.0 };
 
     pub fn of(span: &ParameterSpan, factor: f64, limit: f64) -> Self {
-        Frame { factor, limit, l1: span.l1, l2: span.l2, proximal: span.proximal }
+        SpanTransform { factor, limit, l1: span.l1, l2: span.l2, proximal: span.proximal }
     }
 
     /// The gradient passed to the rule.
@@ -62,11 +62,11 @@ impl Frame {
 impl<R: Real> Slices<'_, R> {
     /// The step itself, with one loop per number of states so that each vectorises.
     #[inline(always)]
-    pub(crate) fn update_all(self, rule: &impl Rule, step: &Step<R>, frame: &Frame) {
+    pub(crate) fn update_all(self, rule: &impl Rule, step: &Step<R>, transform: &SpanTransform) {
         // Cloned because options behind a reference would be reloaded for each parameter (possible
         // aliasing).
-        let (rule, step, frame) = (&rule.clone(), &step.clone(), &frame.clone());
-        if *frame == Frame::PLAIN {
+        let (rule, step, transform) = (&rule.clone(), &step.clone(), &transform.clone());
+        if *transform == SpanTransform::PLAIN {
             return self.update_each(
                 rule.states(),
                 #[inline(always)]
@@ -78,8 +78,8 @@ impl<R: Real> Slices<'_, R> {
             #[inline(always)]
             |parameter, gradient, state| {
                 let mut update =
-                    rule.update(parameter, frame.gradient(parameter, gradient), state, step);
-                update.parameter = frame.shrunk(update.parameter, step.learning_rate);
+                    rule.update(parameter, transform.gradient(parameter, gradient), state, step);
+                update.parameter = transform.shrunk(update.parameter, step.learning_rate);
                 update
             },
         );

@@ -180,7 +180,7 @@ fn corrections_stay_exact_for_any_step() {
 fn each_filling_with_the_frame_is_valid_wgsl() {
     for entry in CATALOGUE {
         let per_tensor = from_name(entry.name, &Value::Null).unwrap().per_tensor().is_some();
-        let (frame, expected): (_, &[&str]) = match per_tensor {
+        let (template, expected): (_, &[&str]) = match per_tensor {
             true => (
                 crate::runtime::wgsl::shader!("templates/optimizer/tensor_apply_update.wgsl"),
                 &["params", "spans", "parameters", "gradients", "norms", "clip"],
@@ -207,7 +207,7 @@ fn each_filling_with_the_frame_is_valid_wgsl() {
             crate::runtime::wgsl::shader!("templates/optimizer/gradient_transform.wgsl"),
             crate::runtime::wgsl::shader!("lib/numbers.wgsl"),
         ];
-        let files: Vec<_> = [frame].into_iter().chain(linked).chain([entry.shader]).collect();
+        let files: Vec<_> = [template].into_iter().chain(linked).chain([entry.shader]).collect();
         let interface: &[&str] = if per_tensor { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
         let header = adaptor(&entry.shader, interface);
         let module = crate::runtime::wgsl::parse(entry.name, &header, &files).unwrap();

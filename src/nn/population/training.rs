@@ -218,7 +218,7 @@ impl Population {
                 return Err(error);
             }
         };
-        let mut report = Vec::with_capacity(active.len());
+        let mut epochs = Vec::with_capacity(active.len());
         for (member_step, outcomes) in member_steps.iter().zip(&outcomes) {
             let (member, monitor) = (member_step.member, &mut monitors[member_step.member]);
             if let Some((batch, loss)) =
@@ -246,24 +246,24 @@ impl Population {
                 let averaged = &mut self.progress[member].averaged;
                 *averaged = averaged.saturating_sub(epoch.skipped as u64);
             }
-            report.push(epoch);
+            epochs.push(epoch);
         }
         if let Some(validation) = training_run.validation {
             let scores = self.scores_of(&active, training_specs, validation)?;
-            for (report, score) in report.iter_mut().zip(scores) {
-                (report.val_loss, report.val_accuracy) = (Some(score.loss), score.accuracy);
+            for (epoch, score) in epochs.iter_mut().zip(scores) {
+                (epoch.val_loss, epoch.val_accuracy) = (Some(score.loss), score.accuracy);
             }
         }
         let seconds = begun.elapsed().as_secs_f64();
         let mut going_on = Vec::with_capacity(active.len());
-        for (member, mut report) in active.into_iter().zip(report) {
-            report.seconds = seconds;
+        for (member, mut epoch) in active.into_iter().zip(epochs) {
+            epoch.seconds = seconds;
             if let Some(yardstick) = &training_run.yardstick {
-                yardstick.report_squared(&mut report);
+                yardstick.add_r2_of_loss(&mut epoch);
             }
-            training_run::observe(fit, &mut self.progress[member], &mut report);
+            training_run::observe(fit, &mut self.progress[member], &mut epoch);
             if !monitors[member]
-                .add(report, fit.early_stopping.as_ref(), || self.snapshot(member))?
+                .add(epoch, fit.early_stopping.as_ref(), || self.snapshot(member))?
             {
                 going_on.push(member);
             }

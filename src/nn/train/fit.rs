@@ -225,9 +225,13 @@ impl Model {
         }
         let done = training.done();
         let history = self.finish(fit, training)?;
-        let is_told = matches!(history.stopped, Some(Stop::Asked { .. } | Stop::NotFinite { .. }));
-        if let Some((call, last)) =
-            fit.on_epoch.as_ref().zip(history.epochs.last()).filter(|_| done > before && !is_told)
+        let is_reported =
+            matches!(history.stopped, Some(Stop::Asked { .. } | Stop::NotFinite { .. }));
+        if let Some((call, last)) = fit
+            .on_epoch
+            .as_ref()
+            .zip(history.epochs.last())
+            .filter(|_| done > before && !is_reported)
         {
             call.ends(done, last);
         }

@@ -139,7 +139,7 @@ impl CompletionsTemplate<'_> {
         let of_tokens = Tokens::of(call, self.tokens.ignored())?;
         let rows = of_tokens.kept.len();
         let chunk = chunk_rows(rows, weight.shape[0], MOST_BYTES_ON_CPU);
-        let frame = LinearTemplate { name: self.name, inner: self.tokens };
+        let template = LinearTemplate { name: self.name, inner: self.tokens };
         let mut layer = MultiInput {
             arrays: call.arrays.iter().map(Array::lent).collect(),
             integers: call.integers.iter().map(Array::lent).collect(),
@@ -151,7 +151,7 @@ impl CompletionsTemplate<'_> {
             upstreams: Vec::new().into(),
         };
         let mut costs = vec![R::ZERO; rows];
-        frame.values(&layer, chunk, &mut costs)?;
+        template.values(&layer, chunk, &mut costs)?;
         let shares: Vec<R> = self.shares(&of_tokens);
         // Rounding may leave a probability slightly above 1.
         let sums = costs.chunks(of_tokens.length).map(|costs| R::new(-pairwise(costs)));
@@ -166,7 +166,7 @@ impl CompletionsTemplate<'_> {
             .flat_map(|derivative| std::iter::repeat_n(derivative, of_tokens.length))
             .collect::<Vec<R>>()
             .into();
-        frame.run(&layer, chunk, gradients, &mut costs)
+        template.run(&layer, chunk, gradients, &mut costs)
     }
 }
 

@@ -40,7 +40,12 @@ fn variant(adapter: &Adapter, columns: usize) -> Variant {
     Variant { held, ..variant }
 }
 
-fn frame(loss: &dyn LossDefinition, variant: &Variant, has_weights: bool, each: bool) -> Program {
+fn template_program(
+    loss: &dyn LossDefinition,
+    variant: &Variant,
+    has_weights: bool,
+    each: bool,
+) -> Program {
     let gradients = loss.differentiated().len();
     let third = loss.arguments().get(2);
     let has_third = third.is_some_and(|argument| argument.role.is_differentiated());
@@ -70,7 +75,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     }
     variants
         .iter()
-        .flat_map(|variant| [false, true].map(|on| frame(loss, variant, on, on)))
+        .flat_map(|variant| [false, true].map(|on| template_program(loss, variant, on, on)))
         .collect()
 }
 
@@ -112,7 +117,7 @@ pub(crate) fn commands(
             size,
         });
     }
-    let kernel = gpu.kernel(&frame(loss, &variant, job.weights.is_some(), job.each))?;
+    let kernel = gpu.kernel(&template_program(loss, &variant, job.weights.is_some(), job.each))?;
     let third_width = if count > 2 { columns } else { 1 };
     let mut length = 0;
     for part in parts(rows, most) {

@@ -145,7 +145,7 @@ fn partials(layout: &Layout) -> File {
     if layout.software { PARTIALS_LANE } else { PARTIALS_TREE }
 }
 
-fn frame(
+fn template_program(
     loss: &dyn LossDefinition,
     kernel: File,
     layout: &Layout,
@@ -189,8 +189,8 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
         for on in [0.0, 1.0] {
             let given =
                 |names: &[&'static str]| names.iter().map(|&name| (name, on)).collect::<Vec<_>>();
-            programs.push(frame(loss, RECORDS, &layout, given(&["IN_PLACE"])));
-            programs.push(frame(
+            programs.push(template_program(loss, RECORDS, &layout, given(&["IN_PLACE"])));
+            programs.push(template_program(
                 loss,
                 LISTWISE,
                 &layout,
@@ -250,14 +250,18 @@ pub(crate) fn commands(
     let on_device = job.divisor != crate::templates::job::Divisor::Known;
     let upstreams = if on_device { Some(&buffers.result) } else { buffers.upstreams.as_ref() };
     let (layout, items) = (Layout::of(gpu, job), job.row_length);
-    let records =
-        gpu.kernel(&frame(loss, RECORDS, &layout, vec![("IN_PLACE", flag(buffers.in_place()))]))?;
+    let records = gpu.kernel(&template_program(
+        loss,
+        RECORDS,
+        &layout,
+        vec![("IN_PLACE", flag(buffers.in_place()))],
+    ))?;
     let switches = vec![
         ("HAS_WEIGHT", flag(buffers.weights.is_some())),
         ("REDUCTION_NONE", flag(job.each)),
         ("DIVISOR_ON_DEVICE", flag(on_device)),
     ];
-    let listwise = gpu.kernel(&frame(loss, LISTWISE, &layout, switches))?;
+    let listwise = gpu.kernel(&template_program(loss, LISTWISE, &layout, switches))?;
     let longest = parts(job.rows, most_lists(gpu, job)).map(|part| part.length).max().unwrap_or(0);
     let kept = gpu.buffer("records of lists", 4 * longest * items)?;
     let each = if job.each {

@@ -19,10 +19,10 @@ use crate::templates::two_input::gpu as two_input;
 pub(crate) fn commands(
     gpu: &Gpu,
     loss: &dyn LossDefinition,
-    frame: SeveralInputs,
+    kernel: SeveralInputs,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults)> {
-    let (mut commands, results, length) = match frame {
+    let (mut commands, results, length) = match kernel {
         SeveralInputs::TwoInput => two_input::commands(gpu, loss, job)?,
         SeveralInputs::Sequence { blank } => sequence::commands(gpu, loss, blank, job)?,
         SeveralInputs::Distance => distance::commands(gpu, loss, job)?,

@@ -59,7 +59,7 @@ pub(crate) fn values_length(gpu: &Gpu, job: &Job) -> usize {
     parts(elements, most(gpu, job)).map(|part| partials(gpu, part.length)).sum()
 }
 
-fn frame(
+fn template_program(
     loss: &dyn LossDefinition,
     partials: File,
     hessian: bool,
@@ -82,10 +82,10 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
                 ("IN_PLACE", on),
             ];
             let constants: Vec<_> = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
-            programs.push(frame(loss, partials, false, false, constants.clone()));
-            programs.push(frame(loss, partials, false, true, constants.clone()));
+            programs.push(template_program(loss, partials, false, false, constants.clone()));
+            programs.push(template_program(loss, partials, false, true, constants.clone()));
             if loss.spec().hessian_diagonal {
-                programs.push(frame(loss, partials, true, false, constants));
+                programs.push(template_program(loss, partials, true, false, constants));
             }
         }
     }
@@ -118,7 +118,8 @@ pub(crate) fn commands(
             ("IN_PLACE", flag(buffers.in_place())),
         ];
         let partials_of = if gpu.is_software() { PARTIALS_LANE } else { PARTIALS_TREE };
-        let kernel = gpu.kernel(&frame(loss, partials_of, job.second, job.half, constants))?;
+        let kernel =
+            gpu.kernel(&template_program(loss, partials_of, job.second, job.half, constants))?;
         let params = PointwiseParams {
             length: part.length as u32,
             first: part.first as u32,

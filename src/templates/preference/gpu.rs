@@ -24,7 +24,12 @@ struct PreferenceParams {
     reserved: [u32; 2],
 }
 
-fn frame(loss: &dyn LossDefinition, software: bool, has_weight: bool, each: bool) -> Program {
+fn template_program(
+    loss: &dyn LossDefinition,
+    software: bool,
+    has_weight: bool,
+    each: bool,
+) -> Program {
     let constants = vec![
         ("WORKGROUP", lanes_of(software).into()),
         ("HAS_WEIGHT", flag(has_weight)),
@@ -36,7 +41,7 @@ fn frame(loss: &dyn LossDefinition, software: bool, has_weight: bool, each: bool
 pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let sets =
         [true, false].into_iter().flat_map(|software| [true, false].map(|on| (software, on)));
-    sets.map(|(software, on)| frame(loss, software, on, on)).collect()
+    sets.map(|(software, on)| template_program(loss, software, on, on)).collect()
 }
 
 pub(crate) fn commands(
@@ -78,7 +83,7 @@ pub(crate) fn commands(
         reserved: [0; 2],
     };
     let software = gpu.is_software();
-    let kernel = gpu.kernel(&frame(loss, software, job.weights.is_some(), job.each))?;
+    let kernel = gpu.kernel(&template_program(loss, software, job.weights.is_some(), job.each))?;
     let (weights, upstreams) =
         (job.weights.as_ref().unwrap_or(&dummy), job.upstreams.as_ref().unwrap_or(&dummy));
     let storage = [&numbers, weights, upstreams, &packed, &values].map(Into::into);

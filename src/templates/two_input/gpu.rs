@@ -36,7 +36,7 @@ struct RowSumsParams {
     reserved: [u32; 2],
 }
 
-fn frame(loss: &dyn LossDefinition, software: bool, switches: [f64; 4]) -> Program {
+fn template_program(loss: &dyn LossDefinition, software: bool, switches: [f64; 4]) -> Program {
     let [has_weights, each, has_truth, second_per_row] = switches;
     let constants = vec![
         ("WORKGROUP", if software { 8.0 } else { 256.0 }),
@@ -55,7 +55,7 @@ fn frame(loss: &dyn LossDefinition, software: bool, switches: [f64; 4]) -> Progr
 pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     let sets = [true, false].into_iter().flat_map(|software| [0.0, 1.0].map(|on| (software, on)));
     let mut programs: Vec<Program> =
-        sets.map(|(software, on)| frame(loss, software, [on; 4])).collect();
+        sets.map(|(software, on)| template_program(loss, software, [on; 4])).collect();
     programs.extend([8, 64, 256].map(row_sums_program));
     programs
 }
@@ -106,7 +106,7 @@ pub(crate) fn commands(
     let partials: usize = lengths.iter().map(|&length| pointwise::partials(gpu, length)).sum();
     let values = gpu.buffer("values", if job.each { elements } else { partials })?;
     let gradients = [gpu.buffer("a gradient", elements)?, gpu.buffer("a gradient", elements)?];
-    let kernel = gpu.kernel(&frame(
+    let kernel = gpu.kernel(&template_program(
         loss,
         software,
         [job.weights.is_some(), job.each, named(2).is_some(), width > 1].map(flag),

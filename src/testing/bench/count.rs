@@ -121,13 +121,13 @@ impl Case {
     /// Each of several inputs read, the gradients of the differentiable ones written.
     fn several_bytes(&self) -> Option<u64> {
         let loss = self.loss().ok()?;
-        let Template::Several(_, host) = loss.template() else { return None };
+        let Template::Several(_, cpu) = loss.template() else { return None };
         let gradients = loss.differentiated();
         let moved = |example: &Example| {
             let length = example.shape.iter().product::<usize>() as u64;
             if gradients.contains(&example.name) { 8 * length } else { 4 * length }
         };
-        Some(host.example(self.elements() / self.columns(), self.columns()).iter().map(moved).sum())
+        Some(cpu.example(self.elements() / self.columns(), self.columns()).iter().map(moved).sum())
     }
 
     /// Operations of a loss over pairs of items or over matrix products, which grow faster than its
@@ -138,8 +138,8 @@ impl Case {
             return Some(each * rows * columns * (columns - 1) / 2);
         }
         let loss = self.loss().ok()?;
-        let Template::Several(frame, host) = loss.template() else { return None };
-        match frame {
+        let Template::Several(kernel, cpu) = loss.template() else { return None };
+        match kernel {
             // All similarities, and the gradient of each side: for a single set of embeddings the
             // two sides are the same sum.
             SeveralInputs::Similarity(_) => {
@@ -147,7 +147,7 @@ impl Case {
             }
             // Logits, and the gradients of the inputs and of the weights.
             SeveralInputs::Linear | SeveralInputs::Completions { .. } => {
-                let inputs = host.example(rows as usize, columns as usize);
+                let inputs = cpu.example(rows as usize, columns as usize);
                 let weights = inputs.iter().find(|input| input.name == "linear_weight")?;
                 Some(6 * rows * weights.shape.iter().product::<usize>() as u64)
             }

@@ -84,14 +84,14 @@ fn head(report: &Report) -> String {
     );
     let headings = ["device", "", "copy, GB/s", "read, GB/s", "FMA, GFLOP/s"];
     let rows = report.devices.iter().map(|device| {
-        let report = |value: Option<f64>| value.map_or(String::new(), quantities::rate);
+        let rate = |value: Option<f64>| value.map_or(String::new(), quantities::rate);
         let ceilings = device.ceilings;
         [
             device.device.to_string(),
             device.description.clone(),
-            report(ceilings.copy_gb_per_s),
-            report(ceilings.read_gb_per_s),
-            report(ceilings.fma_gflop_per_s),
+            rate(ceilings.copy_gb_per_s),
+            rate(ceilings.read_gb_per_s),
+            rate(ceilings.fma_gflop_per_s),
         ]
     });
     text.push_str(&html_table(&headings, 2.., rows));

@@ -105,8 +105,8 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
             );
             area.draw(&bar).map_err(failed)?;
             // In a separate column, where no line crosses the text.
-            let report = format!("{:.0} % · {}", 100.0 * share, quantities::time(row.seconds));
-            put(report, 12, (place(end) + 10, y + BAR / 2), HPos::Left)?;
+            let label = format!("{:.0} % · {}", 100.0 * share, quantities::time(row.seconds));
+            put(label, 12, (place(end) + 10, y + BAR / 2), HPos::Left)?;
             y += BAR;
         }
         Ok(())
@@ -196,9 +196,9 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
         chart.draw_series(dots).map_err(failed)?;
         let at = |x: f64, y: f64| chart.backend_coord(&(x, y));
         let (x, y) = at(right, fma);
-        let report = format!("FMA kernel: {} GFLOP/s", quantities::rate(fma));
-        area.draw(&Text::new(report, (x - 4, y - 10), style(12, HPos::Right))).map_err(failed)?;
-        let report = match device.ceilings.read_gb_per_s {
+        let label = format!("FMA kernel: {} GFLOP/s", quantities::rate(fma));
+        area.draw(&Text::new(label, (x - 4, y - 10), style(12, HPos::Right))).map_err(failed)?;
+        let label = match device.ceilings.read_gb_per_s {
             Some(read) => format!(
                 "copy: {} GB/s, read (dashed): {} GB/s",
                 quantities::rate(copy),
@@ -208,7 +208,7 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
         };
         // In the corner that lies above every roof.
         let (x, y) = at(left, high);
-        area.draw(&Text::new(report, (x + 8, y + 10), style(12, HPos::Left))).map_err(failed)?;
+        area.draw(&Text::new(label, (x + 8, y + 10), style(12, HPos::Left))).map_err(failed)?;
         let places: Vec<(i32, i32)> = points.iter().map(|point| at(point.x, point.y)).collect();
         labels(area, &points, &places)
     })

@@ -57,12 +57,10 @@ pub fn rate(value: f64) -> String {
 
 /// Fraction of its ceiling that a case reaches, and the name of that ceiling.
 pub fn of_ceiling(row: &Measurement) -> String {
-    let report = |fraction: Option<f64>, ceiling| {
+    let of = |fraction: Option<f64>, ceiling| {
         fraction.map(|share| format!("{:.0} % of {ceiling}", 100.0 * share))
     };
-    report(row.copy_fraction, "copy")
-        .or_else(|| report(row.fma_fraction, "fma"))
-        .unwrap_or_default()
+    of(row.copy_fraction, "copy").or_else(|| of(row.fma_fraction, "fma")).unwrap_or_default()
 }
 
 /// Fraction of its ceiling that a row reaches: of the copy bandwidth if memory-bound, of the

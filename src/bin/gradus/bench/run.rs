@@ -62,11 +62,11 @@ pub fn measure(
         let measured = bench::measure(case, &devices, effort(device, left, cases.len() - index))?;
         for skipped in &measured.skipped {
             let shape = quantities::shape(skipped.name, &skipped.shape);
-            let report = format!(
+            let message = format!(
                 "skipped: {} {shape} on {}: {}",
                 skipped.name, skipped.device, skipped.reason
             );
-            bar.suspend(|| output::note(&report));
+            bar.suspend(|| output::note(&message));
         }
         let new = measured.rows.len();
         report.add(measured);

@@ -73,17 +73,17 @@ impl Answer {
 
     pub fn as_json(&self, model: &Path, device: &str) -> Value {
         let item = |(item, number): &(String, f32)| {
-            let mut report = json!({ "item": id_as_json(item), self.measure: number });
+            let mut row = json!({ "item": id_as_json(item), self.measure: number });
             if self.is_count() {
-                report[self.measure] = json!(*number as u32);
+                row[self.measure] = json!(*number as u32);
             }
             if let Some(titles) = &self.titles {
-                report["title"] = json!(titles.get(item));
+                row["title"] = json!(titles.get(item));
             }
             if let Some(new) = &self.new {
-                report["known_by"] = json!(known_by(new, item));
+                row["known_by"] = json!(known_by(new, item));
             }
-            report
+            row
         };
         let items: Vec<Value> = self.items.iter().map(item).collect();
         let excluded = self.excluded.as_ref().map(|excluded| {

@@ -138,12 +138,12 @@ impl Recommend {
         let kind = if kind == EntityKind::Users { "users" } else { "items" };
         let (all, new) = (known.raw().len(), side.new_ids().len());
         let missing = all - (entities.ids.len() - new);
-        let mut report =
+        let mut message =
             format!("note: {}: features of {} of the {all} {kind}", path.display(), all - missing);
         if new > 0 {
-            report += &format!("; {new} more are known by their features alone");
+            message += &format!("; {new} more are known by their features alone");
         }
-        output::note(&report);
+        output::note(&message);
         Ok(side)
     }
 
@@ -229,7 +229,7 @@ const LIKED_STARS: f32 = 4.0;
 
 /// Default threshold from which a rating counts as liked: 4 if the highest rating is from 4 to 5,
 /// else the same fraction of the highest, which is reported.
-fn liked(path: &Path, ratings: &Ratings, reports: bool) -> f32 {
+fn liked(path: &Path, ratings: &Ratings, prints: bool) -> f32 {
     let ends = ratings
         .ratings
         .iter()
@@ -241,7 +241,7 @@ fn liked(path: &Path, ratings: &Ratings, reports: bool) -> f32 {
         return LIKED_STARS;
     }
     let liked = (f64::from(most) * 0.8) as f32;
-    if reports {
+    if prints {
         output::note(&format!(
             "note: {}: the ratings go from {least} to {most}: those of {liked} or more count as liked; --min-rating says otherwise",
             path.display()

@@ -119,7 +119,7 @@ impl Source {
             .surprises(&table)
             .map_err(failed)?
             .iter()
-            .for_each(|report| output::note(&format!("note: --test: {report}")));
+            .for_each(|surprise| output::note(&format!("note: --test: {surprise}")));
         for column in encoding.target().columns() {
             table.column(column).map_err(failed)?;
         }
@@ -539,7 +539,7 @@ fn of_table(table: &Table, encoding: &Encoding, answered: bool) -> Outcome<Rows>
         .surprises(table)
         .map_err(failed)?
         .iter()
-        .for_each(|report| output::note(&format!("note: {report}")));
+        .for_each(|surprise| output::note(&format!("note: {surprise}")));
     let all: Vec<usize> = (0..table.rows()).collect();
     let rows = if answered { encoding.rows_with_target(table) } else { all };
     if rows.len() < table.rows() {

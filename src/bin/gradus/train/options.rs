@@ -185,7 +185,7 @@ pub struct Before {
     pub updates: usize,
     pub epochs: usize,
     /// Completed epochs of the resumed run, as numbered in reports.
-    pub report: usize,
+    pub numbered: usize,
 }
 
 /// The description in a model file; null if it cannot be read, which the reader will report.

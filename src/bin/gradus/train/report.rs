@@ -98,14 +98,14 @@ pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
 }
 
 /// Table of the epochs: all of them, or the last one if they were reported as they ended.
-fn epochs(history: &History, are_told: bool) -> comfy_table::Table {
+fn epochs(history: &History, are_printed: bool) -> comfy_table::Table {
     let columns = history.columns();
     let headings: Vec<&str> =
         ["epoch"].into_iter().chain(columns.iter().map(|(name, _)| *name)).collect();
     let mut table = output::table(&headings);
     let count = history.epochs.len();
     for epoch in
-        (0..count).filter(|epoch| !are_told || *epoch < history.before || epoch + 1 == count)
+        (0..count).filter(|epoch| !are_printed || *epoch < history.before || epoch + 1 == count)
     {
         let shown = |name: &str, x: f64| match name {
             // Fractions of 1, aligned for comparison down the column.

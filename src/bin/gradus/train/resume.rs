@@ -80,11 +80,11 @@ impl Earlier {
             found.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
         };
         let [updates, epochs] = ["steps", "epochs"].map(|name| number(&self.0["progress"][name]));
-        let [report, _] = self.epochs();
+        let [numbered, _] = self.epochs();
         Before {
             updates: updates.saturating_sub(number(&self.0["training"]["cut"]["batches"])),
             epochs,
-            report,
+            numbered,
         }
     }
 

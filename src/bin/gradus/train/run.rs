@@ -35,7 +35,7 @@ impl Train {
             model.history().len(),
             model.history().iter().map(|epoch| numbers(epoch, unit)).collect(),
         );
-        fit = report(fit, &log, chosen.before.report, chosen.epochs, unit);
+        fit = report(fit, &log, chosen.before.numbered, chosen.epochs, unit);
         if let Some(path) = &self.out {
             fit = fit.checkpoint(path);
         }
@@ -72,18 +72,18 @@ impl Train {
                 in_pieces,
             });
         }
-        if let Some(report) = worse_than_the_mean(&history) {
-            output::note(&report);
+        if let Some(warning) = worse_than_the_mean(&history) {
+            output::note(&warning);
         }
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
-        let checked = averaged.as_mut().unwrap_or(&mut model);
+        let scored = averaged.as_mut().unwrap_or(&mut model);
         let encoding = &parts.encoding;
-        let mut scores = |rows: &Dataset| Scores::of(checked, task, rows, Some(encoding));
+        let mut scores = |rows: &Dataset| Scores::of(scored, task, rows, Some(encoding));
         let mut test = parts.test.as_ref().map(&mut scores).transpose()?;
         let mut validation = parts.validation.as_ref().map(&mut scores).transpose()?;
         if let Some(large) = &mut parts.large {
             let mut scores =
-                |rows: &mut dyn Blocks| Scores::of_blocks(checked, task, rows, Some(encoding));
+                |rows: &mut dyn Blocks| Scores::of_blocks(scored, task, rows, Some(encoding));
             test = large.test.as_mut().map(|rows| scores(rows)).transpose()?.or(test);
             validation = large.validation.as_mut().map(|rows| scores(rows)).transpose()?;
         }

@@ -71,7 +71,7 @@ pub(crate) fn transforms(gradient_transform: &GradientTransform) -> [(&'static s
 }
 
 /// Links kernel templates with their common dependencies.
-pub(crate) fn frame(
+pub(crate) fn template_program(
     label: &str,
     file: File,
     more: &[(&'static str, f64)],
@@ -87,7 +87,7 @@ pub(crate) fn optimizer_program(
     optimizer: &dyn Optimizer,
     gradient_transform: &GradientTransform,
 ) -> Program {
-    let mut program = frame(
+    let mut program = template_program(
         optimizer.name(),
         OPTIMIZER,
         &[("STATES", optimizer.states() as f64)],
@@ -108,7 +108,8 @@ pub(crate) fn direction_program(
         ("STATES", optimizer.states() as f64),
         ("FACTORED", flag(factored)),
     ];
-    let mut program = frame(optimizer.name(), TENSOR_DIRECTION, &own, gradient_transform);
+    let mut program =
+        template_program(optimizer.name(), TENSOR_DIRECTION, &own, gradient_transform);
     link(&mut program, optimizer);
     program
 }
@@ -118,7 +119,7 @@ pub(crate) fn apply_update_program(
     gradient_transform: &GradientTransform,
     lanes: u32,
 ) -> Program {
-    let mut program = frame(
+    let mut program = template_program(
         optimizer.name(),
         TENSOR_APPLY_UPDATE,
         &[("WORKGROUP", lanes.into())],
@@ -154,11 +155,16 @@ pub(crate) fn means_program(
     gradient_transform: &GradientTransform,
     lanes: u32,
 ) -> Program {
-    frame("means of rows and columns", file, &[("WORKGROUP", lanes.into())], gradient_transform)
+    template_program(
+        "means of rows and columns",
+        file,
+        &[("WORKGROUP", lanes.into())],
+        gradient_transform,
+    )
 }
 
 pub(crate) fn transform_program(gradient_transform: &GradientTransform, lanes: u32) -> Program {
-    frame(
+    template_program(
         "transformed gradient",
         TENSOR_TRANSFORM,
         &[("WORKGROUP", lanes.into())],

@@ -70,8 +70,8 @@ impl GpuEngine {
             );
             at += length;
         }
-        let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
-        Ok(Joined { values, parts, judged, rows: key.rows })
+        let counted = if training_spec.metric.is_some() { key.rows } else { 0 };
+        Ok(Joined { values, parts, counted, rows: key.rows })
     }
 
     /// The targets and weights of each chunk. All are copied first: a copy ends the compute pass of

@@ -42,7 +42,7 @@ pub(crate) struct Joined {
     pub values: wgpu::Buffer,
     pub parts: usize,
     /// Rows with a metric; 0 without one.
-    pub judged: usize,
+    pub counted: usize,
     pub rows: usize,
 }
 
@@ -231,16 +231,16 @@ impl GpuEngine {
             };
             planning.recorder.extend([metrics::correct(gpu, &job)?]);
         }
-        let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
-        Ok(Joined { values: buffers.values, parts: parts.length, judged, rows: key.rows })
+        let counted = if training_spec.metric.is_some() { key.rows } else { 0 };
+        Ok(Joined { values: buffers.values, parts: parts.length, counted, rows: key.rows })
     }
 
     /// Writes the batch's loss and number of correct rows to their slot of the ring.
     fn summarize(&self, planning: &mut Planning, joined: &Joined) -> Result<()> {
-        let Joined { values, parts, judged, rows } = joined;
+        let Joined { values, parts, counted, rows } = joined;
         let uniforms = self.uniforms()?;
         let summary =
-            SummaryParams { length: *parts as u32, rows: *judged as u32, slot: 0, reserved: 0 };
+            SummaryParams { length: *parts as u32, rows: *counted as u32, slot: 0, reserved: 0 };
         let (kernel, storage) =
             (metrics::summary(&self.gpu, parts + rows)?, [values.into(), (&self.ring).into()]);
         planning.recorder.dispatch_stepped::<SummaryParams>(&kernel, &uniforms, &storage, 1)?;

@@ -111,12 +111,12 @@ fn chunks_take_little_longer_than_products_and_loss_of_all_rows_at_once_on_the_c
         upstreams: Vec::new().into(),
     };
     let inner = CrossEntropy::new();
-    let frame = LinearTemplate { name: "linear_cross_entropy", inner: &inner };
+    let template = LinearTemplate { name: "linear_cross_entropy", inner: &inner };
     let mut gradients = vec![vec![0.0; ROWS * FEATURES], vec![0.0; CLASSES * FEATURES]];
     let mut values = vec![0.0; ROWS];
     let mut seconds = |chunk: usize| {
         let start = Instant::now();
-        frame.run(&call, chunk, &mut gradients, &mut values).unwrap();
+        template.run(&call, chunk, &mut gradients, &mut values).unwrap();
         start.elapsed().as_secs_f64()
     };
     for chunk in [32, 128, 256] {

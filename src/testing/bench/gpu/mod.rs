@@ -95,8 +95,8 @@ fn read(case: &Case, gpu: &Gpu) -> Result<Made> {
 fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
     let device = Device::Gpu(gpu.clone());
     let loss = case.loss()?;
-    if let Template::Several(frame, host) = loss.template() {
-        return several(case, &*loss, frame, &*host, gpu);
+    if let Template::Several(kernel, cpu) = loss.template() {
+        return several(case, &*loss, kernel, &*cpu, gpu);
     }
     let predictions = shaped(&case.shape, case.predictions(&*loss))?;
     let predictions = Tensor::from_array(&device, predictions.view())?;
@@ -115,8 +115,8 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
 fn several(
     case: &Case,
     loss: &dyn LossDefinition,
-    frame: SeveralInputs,
-    host: &dyn MultiInputCpu,
+    kernel: SeveralInputs,
+    cpu: &dyn MultiInputCpu,
     gpu: &Gpu,
 ) -> Result<Made> {
     let [numbers, whole] = case.arguments(loss);
@@ -137,7 +137,7 @@ fn several(
         });
     }
     let given = arguments.iter().map(|bound| (bound.name, bound.shape.clone())).collect();
-    let units = host.units(&Shapes { loss: loss.name(), given })?;
+    let units = cpu.units(&Shapes { loss: loss.name(), given })?;
     let length: usize = units.shape.iter().product();
     let job = MultiInputJob {
         arguments,
@@ -149,7 +149,7 @@ fn several(
         upstream: 1.0,
     };
     let start = arrived(gpu)?;
-    let (commands, results) = multi_input::commands(gpu, loss, frame, &job)?;
+    let (commands, results) = multi_input::commands(gpu, loss, kernel, &job)?;
     let pair = [job.arguments[0].buffer.clone(), results.gradients[0].clone()];
     Ok(Made { start, commands, inner: 1, pair: Some(pair) })
 }
