@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_rows_and_auxiliaries_come_with_it() {
+    fn a_reused_gradient_comes_with_the_values_of_rows_and_auxiliaries() {
         let criterion = CrossEntropy::new().on(&Device::Cpu).unwrap().reduction(Reduction::None);
         let (logits, labels) = (numbers(4, 6, 1), array![0_i64, 5, -100, 2]);
         let inputs = Inputs::new(&logits, &labels).auxiliary();

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn nan_comes_out_and_what_does_not_fit_is_refused() {
+    fn nan_comes_out_and_inputs_of_other_sizes_are_refused() {
         for (scores, relevance) in [([f32::NAN, 1.0], [1.0, 0.0]), ([0.0, 1.0], [0.0, f32::NAN])] {
             assert!(ndcg(&scores, &relevance, &[2], 3, NoneRelevant::One).unwrap().is_nan());
             assert!(mrr(&scores, &relevance, &[2], NoneRelevant::Zero).unwrap().is_nan());

@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_by_name() {
+    fn invalid_operands_of_a_plan_are_refused_by_name() {
         crate::runtime::device::test_adapter::needs_gpu!();
         let device = gpu();
         let (square, flat) =

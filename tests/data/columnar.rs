@@ -18,7 +18,7 @@ fn read(path: &Path) -> gradus::Result<Table> {
 }
 
 #[test]
-fn such_files_are_tables_by_name_and_by_content() {
+fn columnar_files_are_tables_by_name_and_by_content() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("no-ending");
     for name in FILES {
@@ -93,7 +93,7 @@ mod with_the_feature {
     }
 
     #[test]
-    fn they_are_encoded_as_tables_of_text_are() {
+    fn columnar_files_are_encoded_as_tables_of_text_are() {
         let table = read(&fixture("snappy.parquet")).unwrap();
         let options = EncodingOptions::default().target("price").kind(TargetKind::Standardized);
         let encoding = Encoding::fit(&table, &(0..10).collect::<Vec<_>>(), &options).unwrap();

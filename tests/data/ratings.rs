@@ -14,7 +14,7 @@ fn file(folder: &TempDir, content: impl AsRef<[u8]>) -> PathBuf {
 }
 
 #[test]
-fn all_three_forms_are_read() {
+fn ratings_are_read_with_any_known_separator() {
     let folder = tempfile::tempdir().unwrap();
     let forms = [
         "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n7,10,4.0,1260759179\n",
@@ -82,7 +82,7 @@ const REFUSED: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn what_is_wrong_is_named_with_its_line() {
+fn invalid_ratings_are_named_with_their_line() {
     let folder = tempfile::tempdir().unwrap();
     for (content, words) in REFUSED {
         let message = read_ratings(file(&folder, content)).unwrap_err().to_string();

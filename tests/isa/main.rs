@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Trial::test("a_group_that_became_worse_or_better_is_told", changes_of_a_group_are_told),
         Trial::test("a_kernel_that_spills_on_purpose_is_refused", spilling_kernel_is_refused)
             .with_ignored_flag(ignored),
-        Trial::test("a_kernel_with_a_private_array_is_refused", array_is_refused)
+        Trial::test("a_kernel_with_a_private_array_is_refused", private_array_is_refused)
             .with_ignored_flag(ignored),
         Trial::test("a_kernel_that_fills_the_workgroup_memory_is_refused", few_waves_are_refused)
             .with_ignored_flag(ignored),
@@ -204,7 +204,7 @@ fn spilling_kernel_is_refused() -> Result<(), Failed> {
     Ok(())
 }
 
-fn array_is_refused() -> Result<(), Failed> {
+fn private_array_is_refused() -> Result<(), Failed> {
     let body = "var own: array<f32, 512>;\nfor (var i = 0u; i < 512u; i++) { own[(i * id.x) % 512u] = data[i]; }\n\
                 data[id.x] = own[id.x % 512u];\n}";
     let found = limits_broken_by(&format!("{HEAD}{body}"))?;

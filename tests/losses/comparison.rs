@@ -20,13 +20,13 @@ fn against(found: &Array2<f64>) -> Comparison {
 }
 
 #[test]
-fn what_is_right_passes() {
+fn matching_results_pass() {
     assert!(against(&expected()).passed());
     assert!(against(&expected().mapv(|x| x * (1.0 + 9e-7))).passed());
 }
 
 #[test]
-fn one_percent_off_is_refused() {
+fn results_one_percent_off_are_refused() {
     let found = against(&expected().mapv(|x| 1.01 * x));
     assert!(!found.passed());
     assert!((found.error - 0.01).abs() < 1e-9, "{found:?}");
@@ -42,7 +42,7 @@ fn one_element_off_is_refused_and_named() {
 }
 
 #[test]
-fn zeros_are_refused() {
+fn results_of_zero_are_refused() {
     assert!(!against(&Array2::zeros((5, 4))).passed());
 }
 

@@ -249,7 +249,7 @@ fn certain_answers_give_numbers() {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn odd_pairs_labels_out_of_range_and_a_negative_beta_are_named() {
     let refused = |completions: &Completions| {
         LinearDpo::new()
             .on(&Device::reference())

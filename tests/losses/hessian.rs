@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayD, array};
 use serde_json::{Value, from_str};
 
 /// Every loss that has a hessian diagonal, with each set of its options.
-fn those_that_have_it() -> Vec<(String, Value)> {
+fn losses_with_a_hessian_diagonal() -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for entry in losses::CATALOGUE {
         for options in std::iter::once("{}").chain(entry.variants.iter().copied()) {
@@ -108,9 +108,9 @@ fn slice<T: Clone>(array: &ArrayD<T>) -> Vec<T> {
 /// (g(x − 2h) − 8g(x − h) + 8g(x + h) − g(x + 2h))/12h with h = 2⁻⁸: the truncation error is h⁴/30
 /// = 8e-12 of the sixth derivative, rounding adds 1.5 ε/h = 9e-14 of the gradient.
 #[test]
-fn it_is_the_derivative_of_the_gradient() {
+fn the_hessian_diagonal_is_the_derivative_of_the_gradient() {
     const STEP: f32 = 1.0 / 256.0;
-    for (name, options) in those_that_have_it() {
+    for (name, options) in losses_with_a_hessian_diagonal() {
         let loss = losses::from_name(&name, &options).unwrap();
         for (labels, plain) in [(true, true), (true, false), (false, true), (false, false)] {
             let case = Case::new(&*loss, [6, 9], labels, plain, false);
@@ -147,8 +147,8 @@ fn it_is_the_derivative_of_the_gradient() {
 /// Within the 1e-4 allowed for a device's gradient, over the variants of both templates: a thread,
 /// a subgroup or a workgroup per row, columns by four or not.
 #[test]
-fn every_device_gives_that_of_the_reference() {
-    for (name, options) in those_that_have_it() {
+fn every_device_gives_the_hessian_diagonal_of_the_reference() {
+    for (name, options) in losses_with_a_hessian_diagonal() {
         let loss = losses::from_name(&name, &options).unwrap();
         let on = |device: &Device| {
             Criterion::from_boxed(losses::from_name(&name, &options).unwrap(), device).unwrap()
@@ -210,7 +210,7 @@ fn a_sure_class_keeps_its_digits() {
 
 #[test]
 fn nan_stays_nan_and_what_is_masked_is_zero() {
-    for (name, options) in those_that_have_it() {
+    for (name, options) in losses_with_a_hessian_diagonal() {
         for device in each_device() {
             let loss = losses::from_name(&name, &options).unwrap();
             let rowwise = matches!(loss.template(), Template::OneInput(OneInput::Rowwise(_)));
@@ -233,7 +233,7 @@ fn nan_stays_nan_and_what_is_masked_is_zero() {
 }
 
 #[test]
-fn a_loss_without_it_refuses_by_name() {
+fn a_loss_without_a_hessian_diagonal_refuses_by_name() {
     for entry in losses::CATALOGUE {
         let loss = (entry.make)(&Value::Null).unwrap();
         let has_it =

@@ -49,7 +49,7 @@ fn a_saved_recommender_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn invalid_interactions_features_and_options_are_named() {
     says(Interactions::new(3, 4, &[(0, 0), (0, 4)]), &["item of number 1", "is 4", "0 to 3"]);
     says(Interactions::new(3, 4, &[(3, 0)]), &["user of number 0", "0 to 2"]);
     says(

@@ -338,7 +338,7 @@ fn a_second_fit_goes_on_and_a_member_leaves_as_a_model() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_by_name() {
+fn invalid_members_and_fit_options_are_refused_by_name() {
     let (x, y, _) = clouds(12, 10);
     let device = Device::cpu();
     let made =

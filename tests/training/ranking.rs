@@ -332,7 +332,7 @@ fn members_of_a_population_learn_to_rank_as_they_would_alone() {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn targets_that_are_no_lists_of_the_rows_are_named() {
     let queries = Queries::new(3, 1);
     let device = Device::cpu();
     let rows = queries.features.nrows();

@@ -386,7 +386,7 @@ fn predictions_are_the_rows_own_whatever_the_batch() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_by_name() {
+fn invalid_rows_labels_and_options_are_refused_by_name() {
     let (x, y, _) = clouds(12, 12);
     let mut model = classifier(&Device::cpu());
     let mut message =

@@ -460,7 +460,7 @@ fn parameters_have_paths_and_lie_where_vectors_may_be_read() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn unknown_values_and_wrong_shapes_are_refused_by_name() {
     let mut graph = Graph::new(vec![3]);
     let error = graph.add("sum", Sum, &[Value(0), Value(4)]).unwrap_err().to_string();
     assert!(error.contains("sum (sum)") && error.contains("Value(4)"), "{error}");
