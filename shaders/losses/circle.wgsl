@@ -9,13 +9,13 @@ const CIRCLE_STAGED: bool = false;
 
 fn circle_term(candidate: Candidate) -> Term {
     let s = candidate.score;
-    let pull = CIRCLE_GAMMA * max(1.0 + CIRCLE_MARGIN - s, 0.0);
-    let push = CIRCLE_GAMMA * max(s + CIRCLE_MARGIN, 0.0);
-    let pace = select(push, -pull, candidate.is_positive);
+    let attraction = CIRCLE_GAMMA * max(1.0 + CIRCLE_MARGIN - s, 0.0);
+    let repulsion = CIRCLE_GAMMA * max(s + CIRCLE_MARGIN, 0.0);
+    let weight = select(repulsion, -attraction, candidate.is_positive);
     let gap = s - select(CIRCLE_MARGIN, 1.0 - CIRCLE_MARGIN, candidate.is_positive);
-    // `pace`, where not 0, grows by GAMMA per unit of score, for positives and negatives alike.
-    let through = select(0.0, CIRCLE_GAMMA * gap, !CIRCLE_DETACH && pace != 0.0);
-    return Term(pace * gap, pace + through, candidate.is_positive, !candidate.is_own && !candidate.is_positive);
+    // `weight`, where not 0, grows by GAMMA per unit of score, for positives and negatives alike.
+    let through = select(0.0, CIRCLE_GAMMA * gap, !CIRCLE_DETACH && weight != 0.0);
+    return Term(weight * gap, weight + through, candidate.is_positive, !candidate.is_own && !candidate.is_positive);
 }
 
 fn circle_extra(candidate: Candidate, lse: vec2<f32>) -> vec2<f32> {

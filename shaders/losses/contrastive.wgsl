@@ -29,10 +29,10 @@ fn contrastive_finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome
     let scaled = sqrt(sums.x);
     let short = max(CONTRASTIVE_MARGIN - scaled / scales.x, 0.0);
     let apart = 1.0 - truth;
-    let push = select(0.0, short / scaled, scaled > 0.0);
+    let repulsion = select(0.0, short / scaled, scaled > 0.0);
     // For a dissimilar pair the squared distance, which may overflow, does not enter the value.
-    let pulled = select(truth * (sums.x / scales.x / scales.x), 0.0, truth == 0.0);
-    return Outcome(pulled + apart * short * short, vec4<f32>(2.0 * truth, 2.0 * (apart * push), 0.0, 0.0));
+    let similar = select(truth * (sums.x / scales.x / scales.x), 0.0, truth == 0.0);
+    return Outcome(similar + apart * short * short, vec4<f32>(2.0 * truth, 2.0 * (apart * repulsion), 0.0, 0.0));
 }
 
 fn contrastive_gradients(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {

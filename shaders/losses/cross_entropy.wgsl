@@ -40,7 +40,7 @@ struct CrossEntropySums {
 struct CrossEntropyOutcome {
     loss: f32,
     maximum: f32,
-    pull: f32,        // (Q + 2 Z_LOSS lse) / sum of all e^below
+    factor: f32,      // (Q + 2 Z_LOSS lse) / sum of all e^below
     smoothing: f32,   // s / K
     label_gradient: f32, // derivative at the label
     lse: f32,
@@ -83,8 +83,8 @@ fn cross_entropy_margin_gradient(cosine: vec4<f32>) -> vec4<f32> {
         return vec4<f32>(1.0);
     }
     let sine = max(sqrt(max((1.0 - cosine) * (1.0 + cosine), vec4<f32>())), vec4<f32>(3.4526698e-4));
-    let turn = select(CROSS_ENTROPY_MARGIN_SINE * cosine / sine, vec4<f32>(), abs(cosine) > vec4<f32>(1.0));
-    return select(CROSS_ENTROPY_MARGIN_COSINE + turn, vec4<f32>(1.0), cosine <= vec4<f32>(-CROSS_ENTROPY_MARGIN_COSINE));
+    let sine_term = select(CROSS_ENTROPY_MARGIN_SINE * cosine / sine, vec4<f32>(), abs(cosine) > vec4<f32>(1.0));
+    return select(CROSS_ENTROPY_MARGIN_COSINE + sine_term, vec4<f32>(1.0), cosine <= vec4<f32>(-CROSS_ENTROPY_MARGIN_COSINE));
 }
 
 fn cross_entropy_scaled_gradient(x: vec4<f32>) -> vec4<f32> {
@@ -242,19 +242,19 @@ fn cross_entropy_finish(row: Row, joined_sums: CrossEntropySums) -> CrossEntropy
     let lse = sums.maximum + log_total;
     let smoothing = select(CROSS_ENTROPY_LABEL_SMOOTHING / sums.classes, 0.0, sums.classes == 0.0);
     let mass = (1.0 - CROSS_ENTROPY_LABEL_SMOOTHING) * sums.hard + smoothing * sums.spread;
-    let z_pull = 2.0 * CROSS_ENTROPY_Z_LOSS * lse;
+    let d_lse = 2.0 * CROSS_ENTROPY_Z_LOSS * lse;
     var outcome: CrossEntropyOutcome;
     outcome.loss = mass * log_total - ((1.0 - CROSS_ENTROPY_LABEL_SMOOTHING) * sums.hard_dot + smoothing * sums.spread_dot);
     if CROSS_ENTROPY_Z_LOSS != 0.0 {
         outcome.loss += CROSS_ENTROPY_Z_LOSS * lse * lse;
     }
     outcome.maximum = sums.maximum;
-    outcome.pull = (mass + z_pull) * inverse;
+    outcome.factor = (mass + d_lse) * inverse;
     outcome.smoothing = smoothing;
     outcome.probability = label_exp * inverse;
     // The total mass minus that of the label's own class: the mass smoothed over the other classes.
     let apart = mass - sums.hard * (1.0 - CROSS_ENTROPY_LABEL_SMOOTHING + smoothing);
-    outcome.label_gradient = apart - mass * sums.others * inverse + z_pull * outcome.probability;
+    outcome.label_gradient = apart - mass * sums.others * inverse + d_lse * outcome.probability;
     outcome.lse = lse;
     outcome.entropy = log_total - (sums.others_dot + select(0.0, label_exp * label_below, label_is_open)) * inverse;
     outcome.best = sums.best;
@@ -265,7 +265,7 @@ fn cross_entropy_finish(row: Row, joined_sums: CrossEntropySums) -> CrossEntropy
 
 fn cross_entropy_gradient(row: Row, outcome: CrossEntropyOutcome, cells: Cells) -> vec4<f32> {
     let z = cross_entropy_scaled_logits(cells);
-    var d_logits = outcome.pull * exp(z - outcome.maximum);
+    var d_logits = outcome.factor * exp(z - outcome.maximum);
     if !HAS_LABELS {
         d_logits -= cells.class_weights * ((1.0 - CROSS_ENTROPY_LABEL_SMOOTHING) * cells.truths + outcome.smoothing);
     } else if CROSS_ENTROPY_LABEL_SMOOTHING != 0.0 {
@@ -285,7 +285,7 @@ fn cross_entropy_hessian_diagonal(row: Row, outcome: CrossEntropyOutcome, cells:
     let e = exp(z - outcome.maximum);
     let p = e * outcome.inverse;
     let others = select(1.0 - p, vec4<f32>(outcome.rest), z == vec4<f32>(outcome.maximum));
-    let second = outcome.pull * e * others + 2.0 * CROSS_ENTROPY_Z_LOSS * p * p;
+    let second = outcome.factor * e * others + 2.0 * CROSS_ENTROPY_Z_LOSS * p * p;
     return select(vec4<f32>(), second / (CROSS_ENTROPY_TEMPERATURE * CROSS_ENTROPY_TEMPERATURE), z >= vec4<f32>(LOWEST));
 }
 

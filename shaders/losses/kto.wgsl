@@ -1,5 +1,5 @@
-// KTO of a log-probability x = (policy, reference, y, kl), y = 1 for a desirable answer, else -1: w
-// sigma(-y z) with z = BETA (policy - reference - max(kl, 0)) and w the weight of its class
+// KTO of a log-probability x = (policy, reference, y, kl), y = 1 for a desirable completion, else
+// -1: w sigma(-y z) with z = BETA (policy - reference - max(kl, 0)) and w the weight of its class
 // (desirable or not); derivative -y w BETA sigma(z) sigma(-z).
 override KTO_BETA: f32 = 0.1;
 override KTO_DESIRABLE_WEIGHT: f32 = 1.0;

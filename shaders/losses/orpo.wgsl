@@ -13,10 +13,10 @@ fn orpo_loss(x: vec4<f32>) -> PreferenceTerms {
     let odds = vec2<f32>(orpo_log_odds(x.x), orpo_log_odds(x.y));
     // A probability of 1 has infinite odds; two of them are equal, so their difference is 0.
     let o = select(odds.x - odds.y, 0.0, x.x == x.y);
-    let pull = ORPO_BETA * sigmoid(-o);
-    // For a chosen answer of probability near 1, sigma(-o)/(1 - e^x) is 0/0; it equals e^(odds of
-    // the other - x)/(1 + e^-o).
+    let d_odds = -ORPO_BETA * sigmoid(-o);
+    // For a chosen completion of probability near 1, sigma(-o)/(1 - e^x) is 0/0; it equals
+    // e^(odds of the other - x)/(1 + e^-o).
     let near = -ORPO_BETA * exp_any(odds.y - x.x) / (1.0 + exp(-o));
-    let gradients = vec2<f32>(select(pull / exp_m1(x.x), near, o > 0.0) - ORPO_NLL, -pull / exp_m1(x.y));
+    let gradients = vec2<f32>(select(-d_odds / exp_m1(x.x), near, o > 0.0) - ORPO_NLL, d_odds / exp_m1(x.y));
     return PreferenceTerms(ORPO_BETA * softplus(-o) - ORPO_NLL * x.x, gradients);
 }

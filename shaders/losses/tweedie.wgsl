@@ -20,20 +20,20 @@ fn tweedie_loss(prediction: f32, truth: f32) -> Loss {
         // (e^(kd) - 1)/k is d for k = 0; the divisor is never a constant 0, since compilers reject
         // such a division.
         let rise = select(grown[1].x / select(TWEEDIE_TO_TWO, 1.0, TWEEDIE_TO_TWO == 0.0), distance, TWEEDIE_TO_TWO == 0.0);
-        let pull = select(grown[1].y / select(TWEEDIE_TO_ONE, 1.0, TWEEDIE_TO_ONE == 0.0), distance, TWEEDIE_TO_ONE == 0.0);
-        return Loss(scale * (rise - pull), scale * grown[0].y * grown[1].z);
+        let power_term = select(grown[1].y / select(TWEEDIE_TO_ONE, 1.0, TWEEDIE_TO_ONE == 0.0), distance, TWEEDIE_TO_ONE == 0.0);
+        return Loss(scale * (rise - power_term), scale * grown[0].y * grown[1].z);
     }
     let rise = grown[0].x;
-    let pull = select(truth * grown[0].y, 0.0, truth == 0.0);
+    let power_term = select(truth * grown[0].y, 0.0, truth == 0.0);
     var value = 0.0;
     if TWEEDIE_TO_ONE == 0.0 {
         value = rise - select(truth * (1.0 + distance), 0.0, truth == 0.0);
     } else if TWEEDIE_TO_TWO == 0.0 {
-        value = distance + pull - 1.0;
+        value = distance + power_term - 1.0;
     } else {
-        value = rise / TWEEDIE_TO_TWO - pull / TWEEDIE_TO_ONE + scale / (TWEEDIE_TO_TWO * TWEEDIE_TO_ONE);
+        value = rise / TWEEDIE_TO_TWO - power_term / TWEEDIE_TO_ONE + scale / (TWEEDIE_TO_TWO * TWEEDIE_TO_ONE);
     }
-    return Loss(value, rise - pull);
+    return Loss(value, rise - power_term);
 }
 
 // a e^(ax) - b y e^(bx): nonnegative for p from 1 to 2.
@@ -43,9 +43,9 @@ fn tweedie_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> 
     if TWEEDIE_TO_TWO != 0.0 {
         rise = TWEEDIE_TO_TWO * exp_any(TWEEDIE_TO_TWO * x);
     }
-    var pull = 0.0;
+    var power_term = 0.0;
     if TWEEDIE_TO_ONE != 0.0 && truth != 0.0 {
-        pull = TWEEDIE_TO_ONE * (truth * exp_any(TWEEDIE_TO_ONE * x));
+        power_term = TWEEDIE_TO_ONE * (truth * exp_any(TWEEDIE_TO_ONE * x));
     }
-    return rise - pull;
+    return rise - power_term;
 }

@@ -55,9 +55,9 @@ fn choose(
     // Key of the last item taken, and the number taken of exactly this key.
     var threshold = 0u;
     var ties = wanted;
-    for (var turn = 0u; turn < 4u; turn++) {
-        let shift = 24u - 8u * turn;
-        let known = ~(0xffffffffu >> (8u * turn));
+    for (var digit_number = 0u; digit_number < 4u; digit_number++) {
+        let shift = 24u - 8u * digit_number;
+        let known = ~(0xffffffffu >> (8u * digit_number));
         for (var digit = local_index; digit < 256u; digit += LANES) {
             atomicStore(&digits[digit], 0u);
         }

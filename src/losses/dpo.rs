@@ -72,7 +72,7 @@ options! {
 
 pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "dpo",
-    summary: "language models from preferences: the chosen answer above the rejected one",
+    summary: "language models from preferences: the chosen completion above the rejected one",
     formula: "ln(1 + e^−β((x⁺ − r⁺) − (x⁻ − r⁻)))",
     options: Dpo::OPTIONS,
     torch: "",

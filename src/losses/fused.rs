@@ -147,7 +147,7 @@ pub(super) const WEIGHT_OF_CLASSES: Argument = Argument {
 
 pub(super) const ANSWERS: Argument = Argument {
     name: "predictions",
-    shape: "[answers, tokens, features]: what goes into the layer; of pairs all chosen answers, then all rejected ones",
+    shape: "[completions, tokens, features]: the input of the layer; for pairs, all chosen completions first, then all rejected ones",
     role: Role::Differentiated,
     domain: Domain::Real,
 };
@@ -168,7 +168,7 @@ pub(super) const LINEAR_BIAS: Argument = Argument {
 
 pub(super) const COMPLETION_LABELS: Argument = Argument {
     name: "targets",
-    shape: "[answers, tokens]: labels, -100 for a token that is left out",
+    shape: "[completions, tokens]: labels, -100 for an ignored token",
     role: Role::Integers,
     domain: Domain::Label,
 };
@@ -190,7 +190,7 @@ pub(super) const REFERENCE_REJECTED: Argument = Argument {
 const AVERAGE_LOG_PROB: OptionDoc = OptionDoc {
     name: "average_log_prob",
     domain: "true or false",
-    meaning: "whether an answer's log-probability is the mean over its tokens, not the sum",
+    meaning: "whether a completion's log-probability is the mean over its tokens, not the sum",
 };
 
 /// The options of the inner loss, followed by the common option.

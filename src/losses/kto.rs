@@ -41,7 +41,7 @@ options! {
 
 pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "kto",
-    summary: "language models from answers that are good or bad, without pairs",
+    summary: "language models from completions that are good or bad, without pairs",
     formula: "w σ(−yβ(x − r − kl))",
     options: Kto::OPTIONS,
     torch: "",
@@ -56,7 +56,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
 const ARGUMENTS: &[Argument] = &[
     Argument {
         name: "policy",
-        shape: "[answers]: log-probabilities",
+        shape: "[completions]: log-probabilities",
         role: Role::Differentiated,
         domain: Domain::Real,
     },
@@ -68,7 +68,7 @@ const ARGUMENTS: &[Argument] = &[
     },
     Argument {
         name: "targets",
-        shape: "of the same shape: +1 for a desirable answer, else -1",
+        shape: "of the same shape: +1 for a desirable completion, else -1",
         role: Role::Fixed,
         domain: Domain::Sign,
     },

@@ -31,12 +31,13 @@ fused! {
     /// use gradus::{Device, Inputs, losses::{LinearDpo, Loss}};
     /// use ndarray::array;
     ///
-    /// // One pair of answers of two tokens, of which the rejected one's second is padding. Each token has probability ½.
+    /// // One pair of completions of two tokens each. The second token of the rejected one is
+    /// // padding. Each token has probability ½.
     /// let (states, weight) = (array![[[1.0], [2.0]], [[1.0], [0.0]]], array![[0.0], [0.0]]);
     /// let targets = array![[0_i64, 1], [1, -100]];
     /// let inputs = Inputs::new(&states, &targets).input("linear_weight", &weight);
     /// let step = LinearDpo::new().on(&Device::reference())?.evaluate(&inputs)?;
-    /// // The chosen answer has one factor of ½ more: h = β ln ½.
+    /// // The chosen completion has one factor of ½ more: h = β ln ½.
     /// assert!((step.value() - (1.0 + 2.0_f64.powf(0.1)).ln()).abs() < 1e-15);
     /// # Ok::<(), gradus::Error>(())
     /// ```
@@ -46,7 +47,7 @@ fused! {
 
 pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "linear_dpo",
-    summary: "language models from preferences: without holding the logits of the answers",
+    summary: "language models from preferences: without holding the logits of the completions",
     formula: "dpo(Σ ln softmax(X Wᵀ + b)_y)",
     options: LinearDpo::OPTIONS,
     torch: "",

@@ -44,20 +44,20 @@ fused! {
         LINEAR_WEIGHT,
         LINEAR_BIAS,
         COMPLETION_LABELS,
-        Argument { name: "reference", shape: "[answers]: log-probabilities", role: Role::Fixed, domain: Domain::Real },
+        Argument { name: "reference", shape: "[completions]: log-probabilities", role: Role::Fixed, domain: Domain::Real },
         Argument {
             name: "desirable",
-            shape: "[answers]: +1 for a desirable answer, else -1",
+            shape: "[completions]: +1 for a desirable completion, else -1",
             role: Role::Fixed,
             domain: Domain::Sign,
         },
-        Argument { name: "kl", shape: "[answers]", role: Role::Optional, domain: Domain::Real },
+        Argument { name: "kl", shape: "[completions]", role: Role::Optional, domain: Domain::Real },
     ];
 }
 
 pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "linear_kto",
-    summary: "language models from answers that are good or bad: without holding their logits",
+    summary: "language models from completions that are good or bad: without holding their logits",
     formula: "kto(Σ ln softmax(X Wᵀ + b)_y)",
     options: LinearKto::OPTIONS,
     torch: "",

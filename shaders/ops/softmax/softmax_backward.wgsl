@@ -23,11 +23,11 @@ fn softmax_backward(
     }
     let first = row * params.columns;
     let end = first + params.columns;
-    var pull = 0.0;
+    var dot_product = 0.0;
     for (var i = first; i < end; i += 1u) {
-        pull += gradients[i] * outputs[i];
+        dot_product += gradients[i] * outputs[i];
     }
     for (var i = first; i < end; i += 1u) {
-        gradients[i] = outputs[i] * (gradients[i] - pull);
+        gradients[i] = outputs[i] * (gradients[i] - dot_product);
     }
 }

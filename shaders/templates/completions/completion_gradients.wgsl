@@ -1,5 +1,5 @@
-// Upstream gradient of each token's -ln p: upstreams[token] = -log_gradients[a] * normalizers[a] of
-// its completion a. One thread per token.
+// Upstream gradient of each token's -ln p: upstreams[token] = -log_gradients[c] * normalizers[c] of
+// its completion c. One thread per token.
 
 struct Params {
     tokens: u32, // in all completions

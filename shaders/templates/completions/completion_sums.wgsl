@@ -1,8 +1,8 @@
 // The log-probability of each completion from the losses of its tokens, -ln p each and 0 for
 // ignored tokens:
 //
-//     normalizers[a] = 1 for the sum, 1/(unmasked tokens) for the mean, 0 without tokens
-//     logs[a]   = -normalizers[a] * sum over the tokens of costs, at most 0
+//     normalizers[c] = 1 for the sum, 1/(unmasked tokens) for the mean, 0 without tokens
+//     logs[c]        = -normalizers[c] * sum over the tokens of costs, at most 0
 //
 // One workgroup per completion.
 

@@ -9,7 +9,7 @@
 
 // Values of one class: ln(q/m); 1 if p is below q; e^-|ln(p/q)|; the same minus 1; the ratio of m
 // to the larger of p and q.
-struct Place {
+struct ClassValues {
     ratio: f32,
     is_below: f32,
     e: f32,
@@ -18,7 +18,7 @@ struct Place {
 }
 
 struct Sums {
-    turn: u32,
+    pass_number: u32,
     teacher_maximum: f32,
     student_maximum: f32,
     teacher: f32,
@@ -30,7 +30,7 @@ struct Sums {
     top: f32,            // column of the student's largest logit, followed by its values
     truth_at_top: f32,
     logit_at_top: f32,
-    at_top: Place,
+    at_top: ClassValues,
     mean: f32,           // mean of ln(q/m) under q, minus ln(q/m) at the top
 }
 
@@ -42,7 +42,7 @@ struct Outcome {
     log_teacher: f32,
     log_student: f32,
     top: f32,
-    at_top: Place,
+    at_top: ClassValues,
     mean: f32,
 }
 
@@ -113,12 +113,12 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
     return Parting(teacher, student, ratios, less, q, is_below, grown[0], grown[1], part);
 }
 
-// Term of the derivatives: q (ln(q/m) - that at the top). The mean of the difference under q is
+// Terms of the derivatives: q (ln(q/m) - that at the top). The mean of the difference under q is
 // subtracted. If the student's probability is near 1, the other classes are too small relative to
 // the top to be resolved. If q is the larger of the two, m/q is 1 - BETA + BETA p/q: the difference
 // of the small weights has digits that the logarithms have lost. At BETA 0 the term is q - p, whose
 // mean is 0, so that an error of ln(p/q) common to all classes cancels.
-fn pulls(found: Parting, columns: vec4<u32>, top: f32, at_top: Place) -> vec4<f32> {
+fn terms(found: Parting, columns: vec4<u32>, top: f32, at_top: ClassValues) -> vec4<f32> {
     if DISTILLATION_BETA == 0.0 {
         return found.apart;
     }
@@ -134,12 +134,12 @@ fn pulls(found: Parting, columns: vec4<u32>, top: f32, at_top: Place) -> vec4<f3
 }
 
 fn empty_sums() -> Sums {
-    return Sums(0u, LOWEST, LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, DISTILLATION_CLOSED, DISTILLATION_CLOSED, Place(0.0, 0.0, 1.0, 0.0, 1.0), 0.0);
+    return Sums(0u, LOWEST, LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, DISTILLATION_CLOSED, DISTILLATION_CLOSED, ClassValues(0.0, 0.0, 1.0, 0.0, 1.0), 0.0);
 }
 
 fn fold(sums: Sums, cells: Cells) -> Sums {
     var next = sums;
-    if sums.turn == 0u {
+    if sums.pass_number == 0u {
         let y = distillation_tempered(cells.truths, cells.kept);
         let x = distillation_tempered(cells.logits, cells.kept);
         next.teacher_maximum = max(sums.teacher_maximum, max(max(y.x, y.y), max(y.z, y.w)));
@@ -161,7 +161,7 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     let found = parting(cells.truths, cells.logits, cells.kept, ends);
     next.teacher_excess += sum4(found.teacher_excess);
     next.student_excess += sum4(found.student_excess);
-    next.mean += sum4(pulls(found, cells.columns, sums.top, sums.at_top));
+    next.mean += sum4(terms(found, cells.columns, sums.top, sums.at_top));
     return next;
 }
 
@@ -185,7 +185,7 @@ fn join(sums: Sums) -> Sums {
 
 fn restart(sums: Sums) -> Sums {
     var next = empty_sums();
-    next.turn = 1u;
+    next.pass_number = 1u;
     next.teacher_maximum = sums.teacher_maximum;
     next.student_maximum = sums.student_maximum;
     next.top = sums.top;
@@ -201,7 +201,7 @@ fn restart(sums: Sums) -> Sums {
     let truths = vec4<f32>(sums.truth_at_top);
     let found = parting(truths, vec4<f32>(sums.logit_at_top), vec4<bool>(sums.top >= 0.0), ends);
     let is_below = select(0.0, 1.0, found.is_below.x);
-    next.at_top = Place(found.ratios.x, is_below, found.e.x, found.w.x, found.part.x);
+    next.at_top = ClassValues(found.ratios.x, is_below, found.e.x, found.w.x, found.part.x);
     return next;
 }
 
@@ -238,7 +238,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
 fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let ends = Ends(outcome.teacher_maximum, outcome.student_maximum, outcome.log_teacher, outcome.log_student);
     let found = parting(cells.truths, cells.logits, cells.kept, ends);
-    let d_logits = pulls(found, cells.columns, outcome.top, outcome.at_top) - found.q * outcome.mean;
+    let d_logits = terms(found, cells.columns, outcome.top, outcome.at_top) - found.q * outcome.mean;
     let has_q = distillation_tempered(cells.logits, cells.kept) >= vec4<f32>(LOWEST);
     return select(vec4<f32>(), outcome.factor * d_logits, has_q & vec4<bool>(outcome.factor != 0.0));
 }

@@ -10,7 +10,7 @@
 // classes of eight distributions, fourteen are used.
 
 struct Sums {
-    turn: u32,
+    pass_number: u32,
     maximum: f32,
     low: f32,
     high: f32,
@@ -69,7 +69,7 @@ fn empty_sums() -> Sums {
 fn fold(sums: Sums, cells: Cells) -> Sums {
     let scores = scores_of(cells);
     var next = sums;
-    if sums.turn == 0u {
+    if sums.pass_number == 0u {
         next.maximum = max(sums.maximum, max(max(scores.x, scores.y), max(scores.z, scores.w)));
         return next;
     }
@@ -112,8 +112,8 @@ fn highest() -> f32 {
 }
 
 fn restart(sums: Sums) -> Sums {
-    var next = Sums(sums.turn + 1u, sums.maximum, sums.low, sums.high, 0.0, 0.0, 0.0, 0.0, 0.0);
-    if sums.turn == 0u {
+    var next = Sums(sums.pass_number + 1u, sums.maximum, sums.low, sums.high, 0.0, 0.0, 0.0, 0.0, 0.0);
+    if sums.pass_number == 0u {
         next.high = highest();
         return next;
     }
@@ -123,7 +123,7 @@ fn restart(sums: Sums) -> Sums {
     }
     next.low = clamp(sums.theta + excess / max(sums.falling, 1.0e-30), sums.low, next.high);
     // The last two steps are Newton steps.
-    let halves = sums.turn % 2u == 0u && sums.turn + 3u < PASSES;
+    let halves = sums.pass_number % 2u == 0u && sums.pass_number + 3u < PASSES;
     next.theta = select(next.low, 0.5 * (next.low + next.high), halves);
     return next;
 }

@@ -15,7 +15,7 @@ struct Sums {
 struct Outcome {
     loss: f32,
     maximum: f32,
-    pull: f32, // Q / total
+    factor: f32, // Q / total
 }
 
 // Placeholder for a masked score, below all scores.
@@ -88,7 +88,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
 
 fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let scores = scores_of(cells);
-    let d_logits = outcome.pull * exp(scores - outcome.maximum) - weights_of(cells);
+    let d_logits = outcome.factor * exp(scores - outcome.maximum) - weights_of(cells);
     return select(vec4<f32>(), d_logits, scores >= vec4<f32>(LOWEST));
 }
 

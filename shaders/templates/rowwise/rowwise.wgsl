@@ -102,7 +102,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
             }
         }
     }
-    for (var turn = 1u; turn < PASSES; turn += 1u) {
+    for (var pass_number = 1u; pass_number < PASSES; pass_number += 1u) {
         sums = restart(join(sums));
         for (var group = 0u; group < select(0u, groups, row.state == KEPT); group += 1u) {
             let columns = columns_of(row, group, local_index);

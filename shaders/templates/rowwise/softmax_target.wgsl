@@ -4,10 +4,10 @@
 //
 // t is the target, one-hot for a label, p = e^(z - lse), w the class weights:
 //     statistics.cross = sum t (lse - z),  statistics.rest = sum p (1 - t),
-//     statistics.probability = 1 - rest
+//     statistics.probability = sum t p
 //     loss = W loss(statistics).loss,     W = sum w t / sum t
 //     d/dz = W (d_cross (p sum t - t) + d_rest p (1 - rest - t))
-// for a label: W p pull, minus W pull at the label itself,     pull = d_cross + d_rest (1 - rest)
+// for a label: p factor, minus factor at the label itself,     factor = W (d_cross + d_rest (1 - rest))
 // The label's own e^z is excluded from the sums: rest = others / (others + e^z_y) stays accurate as
 // p_y approaches 1.
 
@@ -43,7 +43,7 @@ struct Outcome {
     mass: f32,
     d_cross: f32, // times W, as is d_rest
     d_rest: f32,
-    pull: f32,
+    factor: f32,
 }
 
 // Placeholder for a masked logit, below all logits.
@@ -150,21 +150,21 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     // Written so that no digits are lost for a probability near 0 or 1.
     let near = (found.d_cross + found.d_rest) - found.d_rest * statistics.rest;
     let far = found.d_cross + found.d_rest * statistics.probability;
-    let pull = weight * select(far, near, statistics.probability > 0.5);
+    let factor = weight * select(far, near, statistics.probability > 0.5);
     var loss = select(weight * found.loss, 0.0, weight == 0.0);
     if is_infinite {
         loss = log_total;
     }
     let partials = weight * vec2<f32>(found.d_cross, found.d_rest);
-    return Outcome(loss, sums.maximum, inverse, statistics.probability, statistics.rest, mass, partials.x, partials.y, pull);
+    return Outcome(loss, sums.maximum, inverse, statistics.probability, statistics.rest, mass, partials.x, partials.y, factor);
 }
 
 fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let z = open_logits(cells);
     let p = outcome.inverse * exp(z - outcome.maximum);
-    var d_logits = outcome.pull * p;
+    var d_logits = outcome.factor * p;
     if HAS_LABELS {
-        d_logits = select(d_logits, vec4<f32>(-outcome.pull * outcome.rest), cells.is_label);
+        d_logits = select(d_logits, vec4<f32>(-outcome.factor * outcome.rest), cells.is_label);
     } else {
         // Both differences are of equal numbers if there is only one class. Differences of larger
         // sums would leave rounding errors.

@@ -3,8 +3,7 @@
 // the embeddings then yield the embeddings' gradients.
 //
 //     lse     = ln of the sum of e^exponent over each of two pools of candidates
-//     extras  = sums of two further terms over the candidates; with STAGED they may depend on the
-// lse
+//     extras  = sums of two further terms over the candidates; with STAGED they may depend on lse
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
 // Requires from shaders/losses/*.wgsl, through an adaptor, STAGED, `term`, `extra`, `finish` and

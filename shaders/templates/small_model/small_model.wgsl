@@ -299,20 +299,20 @@ fn whole(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
-    let turn = workgroup.y * count.x + workgroup.x;
+    let member_number = workgroup.y * count.x + workgroup.x;
     // The whole workgroup returns together, so that the barriers stay in uniform control flow.
-    if turn >= params.member_steps {
+    if member_number >= params.member_steps {
         return;
     }
     local_index = index;
-    let header = turn * params.member_step_words;
+    let header = member_number * params.member_step_words;
     own = table[header] * params.stride;
     own_states = table[header] * ALL_STATES * STATE_STRIDE;
-    scratch = turn * params.work;
+    scratch = member_number * params.work;
     load_options(header + MEMBER_STEP);
     for (var step = 0u; step < params.steps; step += 1u) {
         let batch = header + MEMBER_STEP + OPTIONS + step * BATCH;
-        run(batch, bitcast<f32>(table[header + 1u]), turn * params.steps + step);
+        run(batch, bitcast<f32>(table[header + 1u]), member_number * params.steps + step);
         // The next batch overwrites the sums and reads the parameters.
         workgroupBarrier();
         sync();

@@ -11,8 +11,8 @@
 //     layer_N_derivative_below(row, k): the derivative of the previous layer's activation
 //
 // A thread processes four adjacent columns of one row or, on software adapters, of four rows
-// (TALL), because each load costs far more than the arithmetic there. Columns past the last are
-// read but not written. Every buffer has room for them.
+// (ROWS_PER_THREAD), because each load costs far more than the arithmetic there. Columns past the
+// last are read but not written. Every buffer has room for them.
 
 // An activation buffer holds `width` numbers per row.
 fn layer_N_cell(activation_buffer: u32, row: u32, width: u32, column: u32) -> u32 {
@@ -184,12 +184,12 @@ fn layer_N_softmax_row(row: u32) {
 fn layer_N_softmax_backward_row(row: u32) {
     let y = layer_N_cell(LAYER_N_OUTPUT_PLANE, row, LAYER_N_UNITS, 0u);
     let g = layer_N_cell(LAYER_N_GRADIENT_PLANE, row, LAYER_N_UNITS, 0u);
-    var pull = 0.0;
+    var dot_product = 0.0;
     for (var i = 0u; i < LAYER_N_UNITS; i += 1u) {
-        pull += work[g + i] * work[y + i];
+        dot_product += work[g + i] * work[y + i];
     }
     for (var i = 0u; i < LAYER_N_UNITS; i += 1u) {
-        work[g + i] = work[y + i] * (work[g + i] - pull);
+        work[g + i] = work[y + i] * (work[g + i] - dot_product);
     }
 }
 

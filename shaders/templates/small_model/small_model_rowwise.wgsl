@@ -110,7 +110,7 @@ fn score(index: u32, factor: f32) -> f32 {
             sums = fold(sums, cells);
         }
     }
-    for (var turn = 1u; turn < PASSES; turn += 1u) {
+    for (var pass_number = 1u; pass_number < PASSES; pass_number += 1u) {
         sums = restart(join(sums));
         for (var column = 0u; column < select(0u, OUTPUTS, row.state == KEPT); column += 4u) {
             sums = fold(sums, cells_of(row, first_target, column));

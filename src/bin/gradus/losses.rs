@@ -230,8 +230,10 @@ fn in_full(entry: &Value) -> String {
     if let Some(inputs) = entry["inputs"].as_object() {
         text += "\ninputs\n";
         for (name, meaning) in inputs {
-            text +=
-                &output::folded(&format!("  {name:<16}{}\n", meaning.as_str().unwrap_or_default()));
+            text += &output::folded(&format!(
+                "  {name:<18} {}\n",
+                meaning.as_str().unwrap_or_default()
+            ));
         }
     }
     let Some(options) = entry["options"].as_array().filter(|options| !options.is_empty()) else {
