@@ -111,7 +111,7 @@ def main(paths):
     gpu = next(row["gpu"] for row in rows.values() if "gpu" in row)
     print("# Time of every loss\n")
     print("Value and gradient in one call, inputs on the device; the median of repeated calls. A share is that of the rate at which")
-    print("the same device copies, measured in turns with it, by the bytes that the loss cannot but read and write once.")
+    print("the same device copies, measured in turns with it, by the bytes that the loss has to read and write once.")
     print("The shares are the figures to compare: the times are of several runs, some beside other work on the machine.")
     print(f"Goal on software Vulkan: {POINTWISE} pointwise, {ROWWISE} of rows of 1,000; what is below says why.\n")
     print(f"{gpu['date'][:10]}, {gpu['processor']}, {gpu['threads']} threads; GPU: {gpu['adapter']}, {gpu['driver']}; CPU: f32.")

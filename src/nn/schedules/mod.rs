@@ -1,8 +1,8 @@
 //! Schedules: the learning rate of each step.
 //!
-//! A new schedule needs an options struct with its rule in a file here, and a line in the list
-//! below. Steps count from 0: updates, or epochs with [`crate::Fit::schedule_by_epoch`]. The rate
-//! is uploaded with each step; changing it compiles nothing.
+//! A new schedule needs an options struct with its rule in a file here, and a line in `list.rs`.
+//! Steps count from 0: updates, or epochs with [`crate::Fit::schedule_by_epoch`]. The rate is
+//! uploaded with each step; changing it compiles nothing.
 //!
 //! ```
 //! use gradus::schedules::{self, Cosine, Schedule};

@@ -306,12 +306,12 @@ fn constants(
 }
 
 fn of_metric(metric: Option<Metric>) -> String {
-    let metric = metric.unwrap_or(Metric { threshold: 0.0, truth_threshold: 0.0 });
+    let thresholds = metric.unwrap_or(Metric { threshold: 0.0, truth_threshold: 0.0 });
     format!(
         "const COUNTS_CORRECT: bool = {};\nconst THRESHOLD: f32 = {:?}f;\nconst TRUTH_THRESHOLD: f32 = {:?}f;\n",
         metric.is_some(),
-        metric.threshold,
-        metric.truth_threshold
+        thresholds.threshold,
+        thresholds.truth_threshold
     )
 }
 

@@ -192,8 +192,9 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
             return Err(Error::Shape {
                 operation: self.name.into(),
                 found: format!("predictions is {:?}", shapes.of("predictions")?),
-                allowed: "its first axis must be even: all chosen answers, then all rejected ones"
-                    .into(),
+                allowed:
+                    "its first axis must be even: all chosen completions, then all rejected ones"
+                        .into(),
             });
         }
         let values = completions / per_value;
