@@ -9,11 +9,11 @@ use crate::data::Fingerprint;
 use crate::error::text;
 use crate::nn::model::Model;
 use crate::nn::train::engine::{
-    Batch, Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec,
+    Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec,
 };
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::Fit;
-use crate::nn::train::pass::{Pass, Watcher};
+use crate::nn::train::pass::{LoadedBatches, Pass, Watcher};
 use crate::nn::train::progress::Bar;
 use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::score::Score;
@@ -29,14 +29,6 @@ const REDRAW: Duration = Duration::from_millis(150);
 
 /// Initial batches per group with a bar or callback, before the time of a batch is known.
 const FIRST_PIECE: usize = 8;
-
-/// Batches of the loaded rows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LoadedBatches<'a> {
-    pub batches: &'a [Batch],
-    /// Number of the epoch's batches before them.
-    pub before: usize,
-}
 
 impl Model {
     /// Trains the model: Keras' `fit`. Continues from the current state, so that two calls, or a

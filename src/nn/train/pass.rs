@@ -5,6 +5,14 @@ use crate::nn::train::engine::{Batch, Outcome, TrainingSpec};
 use crate::nn::train::options::StepReport;
 use crate::nn::train::progress::Bar;
 
+/// Batches of the loaded rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoadedBatches<'a> {
+    pub batches: &'a [Batch],
+    /// Number of the epoch's batches before them.
+    pub before: usize,
+}
+
 /// The common data of the batches of an epoch.
 pub(crate) struct Pass<'p> {
     pub training_spec: &'p TrainingSpec,
