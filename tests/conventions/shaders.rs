@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use gradus::testing::{Joined, all_programs};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -70,15 +71,64 @@ fn translate(module: &naga::Module, info: &ModuleInfo) -> Result<(), String> {
     Ok(())
 }
 
+/// The facts about a program that the tests below look at.
+struct Facts {
+    name: String,
+    entry_points: usize,
+    storage_buffers: usize,
+    lanes: u32,
+    /// Bytes of workgroup memory.
+    shared: u32,
+    translated: Result<(), String>,
+}
+
+fn facts(program: &Joined) -> Result<Facts, String> {
+    let named = |error: String| format!("{}: {error}", program.name);
+    let (module, info) = resolved(program).map_err(named)?;
+    let of = |space: fn(&naga::AddressSpace) -> bool| {
+        module.global_variables.iter().map(|(_, v)| v).filter(move |v| space(&v.space))
+    };
+    let shared = of(|space| *space == naga::AddressSpace::WorkGroup);
+    Ok(Facts {
+        name: program.name.clone(),
+        entry_points: module.entry_points.len(),
+        storage_buffers: of(|space| matches!(space, naga::AddressSpace::Storage { .. })).count(),
+        lanes: module.entry_points.iter().flat_map(|entry| entry.workgroup_size).product(),
+        shared: shared.map(|v| module.types[v.ty].inner.size(module.to_ctx())).sum(),
+        translated: translate(&module, &info).map_err(named),
+    })
+}
+
+/// All programs, compiled once for all tests on all cores: a minute and a half on two.
+fn all_facts() -> &'static [Result<Facts, String>] {
+    static FACTS: LazyLock<Vec<Result<Facts, String>>> = LazyLock::new(|| {
+        let programs = programs();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let part = programs.len().div_ceil(threads);
+        std::thread::scope(|scope| {
+            let parts: Vec<_> = programs
+                .chunks(part)
+                .map(|part| scope.spawn(|| part.iter().map(facts).collect::<Vec<_>>()))
+                .collect();
+            parts.into_iter().flat_map(|part| part.join().expect("no check panics")).collect()
+        })
+    });
+    &FACTS
+}
+
+fn valid() -> impl Iterator<Item = &'static Facts> {
+    all_facts().iter().map(|facts| facts.as_ref().unwrap_or_else(|error| panic!("{error}")))
+}
+
 #[test]
 fn every_program_is_valid_and_translates_to_all_four_languages() {
-    let mut failures = Vec::new();
-    for program in programs() {
-        if let Err(error) = resolved(&program).and_then(|(module, info)| translate(&module, &info))
-        {
-            failures.push(format!("{}: {error}", program.name));
-        }
-    }
+    let failures: Vec<&str> = all_facts()
+        .iter()
+        .filter_map(|facts| match facts {
+            Err(error) => Some(&**error),
+            Ok(facts) => facts.translated.as_ref().err().map(|error| &**error),
+        })
+        .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -86,39 +136,28 @@ fn every_program_is_valid_and_translates_to_all_four_languages() {
 fn a_program_that_is_not_valid_is_refused() {
     let mut program = programs().remove(0);
     program.text.push_str("fn broken() -> f32 { return 1u; }\n");
-    assert!(resolved(&program).is_err());
+    assert!(facts(&program).is_err());
 }
 
 #[test]
 fn every_program_has_one_entry_point_and_few_enough_bindings() {
-    for program in programs() {
-        let (module, _) = resolved(&program).expect("it is valid");
-        assert_eq!(module.entry_points.len(), 1, "{}", program.name);
-        let storage = module.global_variables.iter();
-        let storage =
-            storage.filter(|(_, v)| matches!(v.space, naga::AddressSpace::Storage { .. })).count();
+    for Facts { name, entry_points, storage_buffers, lanes, .. } in valid() {
+        assert_eq!(*entry_points, 1, "{name}");
         // WebGPU's guaranteed `maxStorageBuffersPerShaderStage`.
-        assert!(storage <= 8, "{}: {storage} storage buffers", program.name);
-        let lanes: u32 = module.entry_points[0].workgroup_size.iter().product();
+        assert!(*storage_buffers <= 8, "{name}: {storage_buffers} storage buffers");
         // Rows of more than 8192 columns use the adapter's maximum (`rowwise::Variant`).
-        let most = if program.name.contains("WORKGROUP=1024") { 1024 } else { 256 };
-        assert!((1..=most).contains(&lanes), "{}: {lanes} lanes", program.name);
+        let most = if name.contains("WORKGROUP=1024") { 1024 } else { 256 };
+        assert!((1..=most).contains(lanes), "{name}: {lanes} lanes");
     }
 }
 
 /// wgpu does not check it, and only some drivers reject it.
 #[test]
 fn every_program_fits_the_workgroup_memory_of_every_device() {
-    for program in programs() {
-        let (module, _) = resolved(&program).expect("it is valid");
-        let shared = module
-            .global_variables
-            .iter()
-            .filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
-        let bytes: u32 = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx())).sum();
+    for Facts { name, shared, .. } in valid() {
         // The largest matmul tile is only used if the adapter has room for it (`best_tile`).
-        let limit = if program.name.contains("256u 128u 128u") { 32 << 10 } else { 16 << 10 };
-        assert!(bytes <= limit, "{}: {bytes} bytes", program.name);
+        let limit = if name.contains("256u 128u 128u") { 32 << 10 } else { 16 << 10 };
+        assert!(*shared <= limit, "{name}: {shared} bytes");
     }
 }
 
