@@ -7,7 +7,7 @@ use crate::criterion::reduction::{OnEmpty, Reduction};
 use crate::runtime::device::Device;
 use crate::templates::definition::LossDefinition;
 
-/// A loss function bound to a device. Created by [`Loss::on`]; cheap to clone.
+/// A loss function bound to a device. Created by [`Loss::on`](crate::losses::Loss::on); cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Criterion {
     pub(super) loss: Arc<dyn LossDefinition>,
@@ -27,10 +27,10 @@ impl Criterion {
         })
     }
 
-    /// Binds a boxed loss to a device, as [`Loss::on`].
+    /// Binds a boxed loss to a device, as [`Loss::on`](crate::losses::Loss::on).
     ///
     /// # Errors
-    /// [`Error::Option`] for an option outside its domain.
+    /// [`Error::Option`](crate::Error::Option) for an option outside its domain.
     pub fn from_boxed(loss: Box<dyn LossDefinition>, device: &Device) -> Result<Self> {
         Self::new(Arc::from(loss), device)
     }

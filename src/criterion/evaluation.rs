@@ -5,7 +5,7 @@ use ndarray::ArrayD;
 /// Value and gradient of a loss, in host memory.
 #[derive(Clone, Debug)]
 pub struct Evaluation<R = f32> {
-    /// Shape [] if reduced; one value per element or row with [`Reduction::None`].
+    /// Shape [] if reduced; one value per element or row with [`Reduction::None`](crate::Reduction::None).
     pub values: ArrayD<f64>,
     /// The gradient with respect to the predictions, with their shape; for a loss with several
     /// inputs, with respect to the first.
@@ -16,9 +16,9 @@ pub struct Evaluation<R = f32> {
     pub others: Vec<(&'static str, ArrayD<R>)>,
     /// Number of included elements or rows: 0 if all were masked or ignored.
     pub count: usize,
-    /// The auxiliary outputs, if requested with [`Inputs::auxiliary`].
+    /// The auxiliary outputs, if requested with [`Inputs::auxiliary`](crate::Inputs::auxiliary).
     pub auxiliaries: Option<Auxiliaries>,
-    /// The hessian diagonal, if requested with [`Inputs::hessian`]: the second derivative with
+    /// The hessian diagonal, if requested with [`Inputs::hessian`](crate::Inputs::hessian): the second derivative with
     /// respect to each prediction, with their shape.
     pub hessian: Option<ArrayD<R>>,
     /// The name of the input of `gradient`: `predictions`, or the first of several inputs.

@@ -3,7 +3,7 @@
 use crate::cpu::random::Permutation;
 use crate::{Error, Result};
 
-/// Shuffled row indices: `Permutation::new(rows, seed, 0)`, as in [`Dataset::shuffled`].
+/// Shuffled row indices: `Permutation::new(rows, seed, 0)`, as in [`Dataset::shuffled`](crate::data::Dataset::shuffled).
 ///
 /// # Errors
 /// [`Error::TooLarge`] beyond 2³² rows.

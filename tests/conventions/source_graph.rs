@@ -457,7 +457,7 @@ pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
             if reference.imported_as.is_some() && deepest == path {
                 continue;
             }
-            if deepest.is_empty() && **file != root && file.first().is_some() {
+            if deepest.is_empty() && **file != root && !file.is_empty() {
                 let text = reference.words.join("::");
                 graph.unresolved.push(format!("{}:{}: {text}", file.join("/"), reference.line));
             }

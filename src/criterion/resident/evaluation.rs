@@ -24,9 +24,9 @@ pub struct DeviceEvaluation {
     pub gradient: Tensor,
     /// The gradients with respect to the other inputs of a loss with several inputs, by name.
     pub others: Vec<(&'static str, Tensor)>,
-    /// The value of each element or row, with [`Reduction::None`].
+    /// The value of each element or row, with [`Reduction::None`](crate::Reduction::None).
     pub values: Option<Tensor>,
-    /// The hessian diagonal, if requested with [`TensorInputs::hessian`].
+    /// The hessian diagonal, if requested with [`TensorInputs::hessian`](crate::TensorInputs::hessian).
     pub hessian: Option<Tensor>,
 }
 
@@ -105,7 +105,7 @@ impl DeviceEvaluation {
         }
     }
 
-    /// Reads the auxiliary outputs requested with [`TensorInputs::auxiliary`]. Waits for the
+    /// Reads the auxiliary outputs requested with [`TensorInputs::auxiliary`](crate::TensorInputs::auxiliary). Waits for the
     /// device.
     ///
     /// # Errors

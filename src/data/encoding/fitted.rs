@@ -11,13 +11,13 @@ use crate::data::encoding::target::kind::TargetEncoding;
 /// * Numbers: (x − mean) / standard deviation, computed in f64 and rounded to f32 once; blanks are
 ///   filled with the median.
 /// * `True` and `False`: 1 and 0; blanks are filled with the more frequent one.
-/// * Words: one-hot, one column per word; beyond [`EncodingOptions::categories`] the most frequent
+/// * Words: one-hot, one column per word; beyond [`EncodingOptions::categories`](crate::data::EncodingOptions::categories) the most frequent
 ///   words have a column each and the others share one.
 /// * Words that differ in nearly every row: left out.
 /// * A single value in all rows, only blanks, or an unnamed row index: left out.
 ///
 /// A column with blanks is followed by one that is 1 where a blank was filled. [`Encoding::report`]
-/// describes the encoding of each column. Targets: [`TargetKind`].
+/// describes the encoding of each column. Targets: [`TargetKind`](crate::data::TargetKind).
 ///
 /// ```
 /// use gradus::data::{Column, Encoding, EncodingOptions, Table};

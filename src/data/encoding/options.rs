@@ -1,6 +1,6 @@
 //! Options of an encoding.
 
-/// Options for fitting an [`Encoding`].
+/// Options for fitting an [`Encoding`](crate::data::Encoding).
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodingOptions {
     /// Target columns; empty if there are no targets.

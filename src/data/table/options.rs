@@ -29,7 +29,7 @@ impl fmt::Display for Delimiter {
 /// Presence of a header row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Header {
-    /// Detected from the first rows: see [`Table::read`].
+    /// Detected from the first rows: see [`Table::read`](crate::data::Table::read).
     #[default]
     Auto,
     /// The first row names the columns.

@@ -5,6 +5,7 @@ use ndarray::{Array1, Array2};
 use crate::Result;
 use crate::data::dataset::{Dataset, Target};
 use crate::data::table::column::{Cells, Column};
+#[cfg(feature = "data")]
 use crate::data::table::options::TableOptions;
 use crate::data::table::table::Table;
 

@@ -277,6 +277,21 @@ impl<R: Read> Read for Utf16Reader<R> {
     }
 }
 
+/// Replaces `\r\n` and a lone `\r` by `\n`.
+pub(super) fn with_plain_ends(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for at in memchr_iter(b'\r', bytes) {
+        plain.extend_from_slice(&bytes[from..at]);
+        if bytes.get(at + 1) != Some(&b'\n') {
+            plain.push(b'\n');
+        }
+        from = at + 1;
+    }
+    plain.extend_from_slice(&bytes[from..]);
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,19 +348,4 @@ mod tests {
         let long: Vec<u8> = "é".repeat(100_001).encode_utf16().flat_map(u16::to_be_bytes).collect();
         assert!(place(&long[..200_001]).contains("byte 200000"));
     }
-}
-
-/// Replaces `\r\n` and a lone `\r` by `\n`.
-pub(super) fn with_plain_ends(bytes: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut from = 0;
-    for at in memchr_iter(b'\r', bytes) {
-        plain.extend_from_slice(&bytes[from..at]);
-        if bytes.get(at + 1) != Some(&b'\n') {
-            plain.push(b'\n');
-        }
-        from = at + 1;
-    }
-    plain.extend_from_slice(&bytes[from..]);
-    plain
 }

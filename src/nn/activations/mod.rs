@@ -2,7 +2,7 @@
 //!
 //! A new activation needs a WGSL file in `shaders/activations/`, a Rust file of the same name here,
 //! and a line in the list below. The Rust file is the CPU implementation, written once over
-//! [`Real`]: at f64 it is the reference, at f32 the fast CPU path.
+//! [`Real`](crate::Real): at f64 it is the reference, at f32 the fast CPU path.
 //!
 //! ```
 //! use gradus::activations::{self, Activation, Gelu};
@@ -57,7 +57,7 @@ pub(crate) fn link(program: &mut Program, activation: &dyn Activation) {
 /// The list's line of that name.
 ///
 /// # Errors
-/// [`Error::Unknown`] with the available names.
+/// [`Error::Unknown`](crate::Error::Unknown) with the available names.
 pub fn entry(name: &str) -> Result<&'static Entry<dyn Activation>> {
     catalogue::find("activation", CATALOGUE, name)
 }
@@ -66,7 +66,7 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Activation>> {
 /// take their defaults.
 ///
 /// # Errors
-/// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value
+/// [`Error::Unknown`](crate::Error::Unknown) for a name or an option that does not exist, [`Error::Option`](crate::Error::Option) for a value
 /// outside its domain.
 pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Activation>> {
     let activation = (entry(name)?.make)(options)?;

@@ -2,7 +2,7 @@
 //!
 //! A new optimizer needs a WGSL file in `shaders/optimizers/`, a Rust file of the same name here,
 //! and a line in the list below. The Rust file is the CPU implementation, written once over
-//! [`Real`]: at f64 it is the reference, at f32 the fast CPU path. One call updates all parameters
+//! [`Real`](crate::Real): at f64 it is the reference, at f32 the fast CPU path. One call updates all parameters
 //! of a model, stored in one flat buffer; the [`ParameterSpan`]s are its tensors with their
 //! regularisation.
 //!
@@ -74,7 +74,7 @@ mod tests;
 /// The catalogue entry with the given name.
 ///
 /// # Errors
-/// [`Error::Unknown`] with the available names.
+/// [`Error::Unknown`](crate::Error::Unknown) with the available names.
 pub fn entry(name: &str) -> Result<&'static Entry<dyn Optimizer>> {
     catalogue::find("optimizer", CATALOGUE, name)
 }
@@ -83,7 +83,7 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Optimizer>> {
 /// options take PyTorch's defaults.
 ///
 /// # Errors
-/// [`Error::Unknown`] for a name or an option that does not exist, [`Error::Option`] for a value
+/// [`Error::Unknown`](crate::Error::Unknown) for a name or an option that does not exist, [`Error::Option`](crate::Error::Option) for a value
 /// outside its domain.
 pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Optimizer>> {
     let optimizer = (entry(name)?.make)(options)?;

@@ -19,6 +19,7 @@ use crate::nn::train::weights::{ClassWeight, InBlocks, Sums, Weighed, Weighting,
 use crate::{Error, Result, Targets};
 
 /// Source of an epoch's rows.
+#[expect(clippy::large_enum_variant, reason = "one exists per training, on the stack")]
 pub(crate) enum Feed<'f> {
     /// Already on the device.
     Loaded,

@@ -119,6 +119,23 @@ pub(crate) fn choose() -> Result<wgpu::Adapter> {
     })
 }
 
+/// True for a null device, which compiles shaders but executes nothing: Mesa's RADV opens one for
+/// developers if `RADV_FORCE_FAMILY` is set. Its results would be uninitialized memory.
+pub(super) fn is_null(info: &wgpu::AdapterInfo) -> bool {
+    info.name.starts_with("Null hardware")
+}
+
+pub(super) fn rank(info: &wgpu::AdapterInfo) -> u8 {
+    match info.device_type {
+        _ if is_null(info) => 5,
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,22 +158,5 @@ mod tests {
                 "the environment: WGPU_BACKEND is `metal,dx12`; it must be vulkan on this system"
             );
         }
-    }
-}
-
-/// True for a null device, which compiles shaders but executes nothing: Mesa's RADV opens one for
-/// developers if `RADV_FORCE_FAMILY` is set. Its results would be uninitialized memory.
-pub(super) fn is_null(info: &wgpu::AdapterInfo) -> bool {
-    info.name.starts_with("Null hardware")
-}
-
-pub(super) fn rank(info: &wgpu::AdapterInfo) -> u8 {
-    match info.device_type {
-        _ if is_null(info) => 5,
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
     }
 }

@@ -21,15 +21,15 @@ impl Default for Effort {
 /// Result of a case on a device: one of the `rows` of `gradus bench --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measurement {
-    /// Name of the loss or of another benchmark, as in [`cases`].
+    /// Name of the loss or of another benchmark, as in [`cases`](crate::testing::bench::cases).
     pub name: &'static str,
-    /// The group, as [`Case::group`].
+    /// The group, as [`Case::group`](crate::testing::bench::Case::group).
     pub group: &'static str,
     /// `gpu`, `cpu` or `reference`.
     pub device: &'static str,
     /// The adapter, or the CPU with its threads.
     pub adapter: String,
-    /// The shape, as [`Case::shape`].
+    /// The shape, as [`Case::shape`](crate::testing::bench::Case::shape).
     pub shape: Vec<usize>,
     /// Number type: `f32`, on `reference` `f64`.
     pub dtype: &'static str,

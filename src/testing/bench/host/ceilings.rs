@@ -160,6 +160,11 @@ fn piece_of_mse(predictions: &[f32], targets: &[f32], gradient: &mut [f32], scal
     sum
 }
 
+/// Fused multiply-adds as a ceiling.
+pub(crate) fn fma_beside() -> (Ceiling, Run) {
+    (Ceiling::Fma, fma())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,9 +203,4 @@ mod tests {
         copy_on_all(&values, &mut found);
         assert!(found == values);
     }
-}
-
-/// Fused multiply-adds as a ceiling.
-pub(crate) fn fma_beside() -> (Ceiling, Run) {
-    (Ceiling::Fma, fma())
 }
