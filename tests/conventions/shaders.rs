@@ -99,7 +99,7 @@ fn facts(program: &Joined) -> Result<Facts, String> {
     })
 }
 
-/// All programs, compiled once for all tests on all cores: a minute and a half on two.
+/// All programs, compiled once for all tests on all cores.
 fn all_facts() -> &'static [Result<Facts, String>] {
     static FACTS: LazyLock<Vec<Result<Facts, String>>> = LazyLock::new(|| {
         let programs = programs();
