@@ -15,9 +15,8 @@ use crate::templates::definition::LossDefinition;
 use crate::templates::linear::cpu::{
     LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows,
 };
-use crate::templates::multi_input::cpu::{
-    Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
-};
+use crate::templates::multi_input::cpu::{Array, Example, MultiInput, Shapes, Shares, Units};
+use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::rows::is_ignored;
 use crate::{Error, Result};
@@ -128,46 +127,6 @@ impl CompletionsTemplate<'_> {
         R::multi_input(&*host, &inner, &mut derivatives, values)?;
         Ok(derivatives.concat())
     }
-
-    fn run<R: CpuReal>(
-        &self,
-        call: &MultiInput<'_, R>,
-        gradients: &mut [Vec<R>],
-        values: &mut [R],
-    ) -> Result<()> {
-        let weight = call.required("linear_weight")?;
-        let of_tokens = Tokens::of(call, self.tokens.ignored())?;
-        let rows = of_tokens.kept.len();
-        let chunk = chunk_rows(rows, weight.shape[0], MOST_BYTES_ON_CPU);
-        let template = LinearTemplate { name: self.name, inner: self.tokens };
-        let mut layer = MultiInput {
-            arrays: call.arrays.iter().map(Array::lent).collect(),
-            integers: call.integers.iter().map(Array::lent).collect(),
-            units: rows,
-            weight: Vec::new().into(),
-            mask: of_tokens.kept.as_slice().into(),
-            factor: R::ONE,
-            upstream: R::ONE,
-            upstreams: Vec::new().into(),
-        };
-        let mut costs = vec![R::ZERO; rows];
-        template.values(&layer, chunk, &mut costs)?;
-        let shares: Vec<R> = self.shares(&of_tokens);
-        // Rounding may leave a probability slightly above 1.
-        let sums = costs.chunks(of_tokens.length).map(|costs| R::new(-pairwise(costs)));
-        let logs: Vec<R> =
-            sums.zip(&shares).map(|(sum, &share)| Real::min(share * sum, R::ZERO)).collect();
-        let derivatives = self.of_completions(call, &logs, values)?;
-        let of_answer = derivatives
-            .iter()
-            .zip(&shares)
-            .map(|(&derivative, &share)| limited(-derivative) * share);
-        layer.upstreams = of_answer
-            .flat_map(|derivative| std::iter::repeat_n(derivative, of_tokens.length))
-            .collect::<Vec<R>>()
-            .into();
-        template.run(&layer, chunk, gradients, &mut costs)
-    }
 }
 
 /// Limits an infinite derivative to the largest finite number: the cross-entropy of a token with
@@ -176,7 +135,7 @@ fn limited<R: Real>(derivative: R) -> R {
     Real::clamp(derivative, R::LOWEST, -R::LOWEST)
 }
 
-impl MultiInputCpu for CompletionsTemplate<'_> {
+impl MultiInputTemplate for CompletionsTemplate<'_> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let given = shapes.of("predictions")?;
         let &[completions, tokens, features] = given else {
@@ -251,21 +210,43 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
         clear_rows(call, |token| of_tokens.kept[token])
     }
 
-    fn run_f32(
+    fn run<R: CpuReal>(
         &self,
-        call: &MultiInput<'_, f32>,
-        gradients: &mut [Vec<f32>],
-        values: &mut [f32],
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
     ) -> Result<()> {
-        self.run(call, gradients, values)
-    }
-
-    fn run_f64(
-        &self,
-        call: &MultiInput<'_, f64>,
-        gradients: &mut [Vec<f64>],
-        values: &mut [f64],
-    ) -> Result<()> {
-        self.run(call, gradients, values)
+        let weight = call.required("linear_weight")?;
+        let of_tokens = Tokens::of(call, self.tokens.ignored())?;
+        let rows = of_tokens.kept.len();
+        let chunk = chunk_rows(rows, weight.shape[0], MOST_BYTES_ON_CPU);
+        let template = LinearTemplate { name: self.name, inner: self.tokens };
+        let mut layer = MultiInput {
+            arrays: call.arrays.iter().map(Array::lent).collect(),
+            integers: call.integers.iter().map(Array::lent).collect(),
+            units: rows,
+            weight: Vec::new().into(),
+            mask: of_tokens.kept.as_slice().into(),
+            factor: R::ONE,
+            upstream: R::ONE,
+            upstreams: Vec::new().into(),
+        };
+        let mut costs = vec![R::ZERO; rows];
+        template.values(&layer, chunk, &mut costs)?;
+        let shares: Vec<R> = self.shares(&of_tokens);
+        // Rounding may leave a probability slightly above 1.
+        let sums = costs.chunks(of_tokens.length).map(|costs| R::new(-pairwise(costs)));
+        let logs: Vec<R> =
+            sums.zip(&shares).map(|(sum, &share)| Real::min(share * sum, R::ZERO)).collect();
+        let derivatives = self.of_completions(call, &logs, values)?;
+        let of_answer = derivatives
+            .iter()
+            .zip(&shares)
+            .map(|(&derivative, &share)| limited(-derivative) * share);
+        layer.upstreams = of_answer
+            .flat_map(|derivative| std::iter::repeat_n(derivative, of_tokens.length))
+            .collect::<Vec<R>>()
+            .into();
+        template.run_in_chunks(&layer, chunk, gradients, &mut costs)
     }
 }

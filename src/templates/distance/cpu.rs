@@ -9,7 +9,9 @@ use crate::cpu::simd::LANES;
 use crate::cpu::{parallel, simd};
 use crate::templates::argument::Argument;
 use crate::templates::distance::{Distance, DistanceTerms};
-use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
+use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Units};
+use crate::templates::multi_input::template::MultiInputTemplate;
+use crate::templates::precision::CpuReal;
 
 /// Kernel template around a loss.
 pub struct DistanceTemplate<'a, L> {
@@ -29,30 +31,6 @@ struct Piece<'a, R> {
 }
 
 impl<L: Distance> DistanceTemplate<'_, L> {
-    fn run<R: Real>(
-        &self,
-        call: &MultiInput<'_, R>,
-        gradients: &mut [Vec<R>],
-        values: &mut [R],
-    ) -> Result<()> {
-        let firsts = call.required(self.arguments[0].name)?;
-        let columns = firsts.values.len() / call.units.max(1);
-        let rows = parallel::rows_per_piece(columns);
-        let mut pieces: Vec<Piece<'_, R>> =
-            values.chunks_mut(rows).map(|values| Piece { values, gradients: Vec::new() }).collect();
-        for gradient in gradients {
-            let parts = gradient.chunks_mut(rows * columns);
-            pieces.iter_mut().zip(parts).for_each(|(piece, part)| piece.gradients.push(part));
-        }
-        pieces.into_par_iter().enumerate().for_each(|(index, piece)| {
-            simd::dispatch(
-                #[inline(always)]
-                || take(self.loss, call, index * rows, columns, piece),
-            );
-        });
-        Ok(())
-    }
-
     fn truth_name(&self) -> Option<&'static str> {
         self.arguments
             .get(2)
@@ -208,7 +186,7 @@ fn halved<R: Real>(mut lanes: [R; LANES]) -> R {
     lanes[0]
 }
 
-impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
+impl<L: Distance> MultiInputTemplate for DistanceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let first = self.arguments[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: a vector in each row")?;
@@ -240,21 +218,27 @@ impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
             .collect()
     }
 
-    fn run_f32(
+    fn run<R: CpuReal>(
         &self,
-        call: &MultiInput<'_, f32>,
-        gradients: &mut [Vec<f32>],
-        values: &mut [f32],
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
     ) -> Result<()> {
-        self.run(call, gradients, values)
-    }
-
-    fn run_f64(
-        &self,
-        call: &MultiInput<'_, f64>,
-        gradients: &mut [Vec<f64>],
-        values: &mut [f64],
-    ) -> Result<()> {
-        self.run(call, gradients, values)
+        let firsts = call.required(self.arguments[0].name)?;
+        let columns = firsts.values.len() / call.units.max(1);
+        let rows = parallel::rows_per_piece(columns);
+        let mut pieces: Vec<Piece<'_, R>> =
+            values.chunks_mut(rows).map(|values| Piece { values, gradients: Vec::new() }).collect();
+        for gradient in gradients {
+            let parts = gradient.chunks_mut(rows * columns);
+            pieces.iter_mut().zip(parts).for_each(|(piece, part)| piece.gradients.push(part));
+        }
+        pieces.into_par_iter().enumerate().for_each(|(index, piece)| {
+            simd::dispatch(
+                #[inline(always)]
+                || take(self.loss, call, index * rows, columns, piece),
+            );
+        });
+        Ok(())
     }
 }

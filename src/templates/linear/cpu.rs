@@ -16,9 +16,8 @@ use rayon::prelude::*;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
 use crate::templates::definition::LossDefinition;
-use crate::templates::multi_input::cpu::{
-    Example, MultiInput, MultiInputCpu, Shapes, Shares, Units, missing,
-};
+use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Shares, Units, missing};
+use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::rows::{Rows, Targets, is_ignored};
 use crate::{Error, Result};
@@ -126,7 +125,7 @@ impl<'a, R: Real> Layer<'a, R> {
 
 impl LinearTemplate<'_> {
     /// Writes values and gradients, in chunks of `chunk` rows.
-    pub(crate) fn run<R: CpuReal>(
+    pub(crate) fn run_in_chunks<R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,
         chunk: usize,
@@ -298,7 +297,7 @@ pub(crate) fn clear_rows(
     Ok(())
 }
 
-impl MultiInputCpu for LinearTemplate<'_> {
+impl MultiInputTemplate for LinearTemplate<'_> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let given = shapes.of("predictions")?;
         let Some((&features, leading)) = given.split_last() else {
@@ -368,21 +367,12 @@ impl MultiInputCpu for LinearTemplate<'_> {
         clear_rows(call, |row| mask.get(row).copied().unwrap_or(true))
     }
 
-    fn run_f32(
+    fn run<R: CpuReal>(
         &self,
-        call: &MultiInput<'_, f32>,
-        gradients: &mut [Vec<f32>],
-        values: &mut [f32],
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
     ) -> Result<()> {
-        self.run(call, self.chunk_of(call)?, gradients, values)
-    }
-
-    fn run_f64(
-        &self,
-        call: &MultiInput<'_, f64>,
-        gradients: &mut [Vec<f64>],
-        values: &mut [f64],
-    ) -> Result<()> {
-        self.run(call, self.chunk_of(call)?, gradients, values)
+        self.run_in_chunks(call, self.chunk_of(call)?, gradients, values)
     }
 }

@@ -3,3 +3,4 @@
 pub mod cpu;
 pub(crate) mod gpu;
 pub(crate) mod job;
+pub(crate) mod template;

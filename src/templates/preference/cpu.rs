@@ -4,7 +4,9 @@
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::templates::argument::Argument;
-use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
+use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Units};
+use crate::templates::multi_input::template::MultiInputTemplate;
+use crate::templates::precision::CpuReal;
 use crate::templates::preference::{Preference, PreferenceTerms};
 
 /// Kernel template around a loss.
@@ -15,9 +17,35 @@ pub struct PreferenceTemplate<'a, L> {
     pub arguments: &'static [Argument],
 }
 
-impl<L: Preference> PreferenceTemplate<'_, L> {
+/// NaN in, NaN out: a comparison in the loss function would hide it.
+fn guarded<R: Real, L: Preference>(loss: &L, numbers: [R; 4]) -> PreferenceTerms<R> {
+    if numbers.iter().any(|x| x.is_nan()) {
+        return PreferenceTerms { value: R::NAN, derivatives: [R::NAN; 2] };
+    }
+    loss.terms(numbers)
+}
+
+impl<L: Preference> MultiInputTemplate for PreferenceTemplate<'_, L> {
+    fn units(&self, shapes: &Shapes) -> Result<Units> {
+        let arguments = self.arguments;
+        let first = arguments[0].name;
+        let shape = shapes.of(first)?.to_vec();
+        for argument in &arguments[1..] {
+            shapes.require(argument.name, &shape, first)?;
+        }
+        Ok(Units { rows: shape.first().copied().unwrap_or(1), shape })
+    }
+
+    fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
+        // Optional inputs are omitted in some of the examples.
+        let is_given = |optional: bool| !optional || !rows.is_multiple_of(3);
+        let arguments =
+            self.arguments.iter().filter(|argument| is_given(argument.role.is_optional()));
+        arguments.map(|argument| Example::of(argument.name, &[rows, columns])).collect()
+    }
+
     /// Single-threaded: the number of values is the number of sequence pairs in a batch.
-    fn run<R: Real>(
+    fn run<R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,
         gradients: &mut [Vec<R>],
@@ -48,51 +76,5 @@ impl<L: Preference> PreferenceTemplate<'_, L> {
             }
         }
         Ok(())
-    }
-}
-
-/// NaN in, NaN out: a comparison in the loss function would hide it.
-fn guarded<R: Real, L: Preference>(loss: &L, numbers: [R; 4]) -> PreferenceTerms<R> {
-    if numbers.iter().any(|x| x.is_nan()) {
-        return PreferenceTerms { value: R::NAN, derivatives: [R::NAN; 2] };
-    }
-    loss.terms(numbers)
-}
-
-impl<L: Preference> MultiInputCpu for PreferenceTemplate<'_, L> {
-    fn units(&self, shapes: &Shapes) -> Result<Units> {
-        let arguments = self.arguments;
-        let first = arguments[0].name;
-        let shape = shapes.of(first)?.to_vec();
-        for argument in &arguments[1..] {
-            shapes.require(argument.name, &shape, first)?;
-        }
-        Ok(Units { rows: shape.first().copied().unwrap_or(1), shape })
-    }
-
-    fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
-        // Optional inputs are omitted in some of the examples.
-        let is_given = |optional: bool| !optional || !rows.is_multiple_of(3);
-        let arguments =
-            self.arguments.iter().filter(|argument| is_given(argument.role.is_optional()));
-        arguments.map(|argument| Example::of(argument.name, &[rows, columns])).collect()
-    }
-
-    fn run_f32(
-        &self,
-        call: &MultiInput<'_, f32>,
-        gradients: &mut [Vec<f32>],
-        values: &mut [f32],
-    ) -> Result<()> {
-        self.run(call, gradients, values)
-    }
-
-    fn run_f64(
-        &self,
-        call: &MultiInput<'_, f64>,
-        gradients: &mut [Vec<f64>],
-        values: &mut [f64],
-    ) -> Result<()> {
-        self.run(call, gradients, values)
     }
 }

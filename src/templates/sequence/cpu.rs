@@ -4,9 +4,9 @@
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
-use crate::templates::multi_input::cpu::{
-    Example, MultiInput, MultiInputCpu, Shapes, Shares, Units, missing,
-};
+use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Shares, Units, missing};
+use crate::templates::multi_input::template::MultiInputTemplate;
+use crate::templates::precision::CpuReal;
 use crate::templates::sequence::{Item, Sequence};
 use crate::{Error, Result};
 
@@ -41,45 +41,7 @@ impl Axes {
     }
 }
 
-impl<L: Sequence> SequenceTemplate<'_, L> {
-    fn run<R: Real>(
-        &self,
-        call: &MultiInput<'_, R>,
-        gradients: &mut [Vec<R>],
-        values: &mut [R],
-    ) -> Result<()> {
-        let Axes { batch, classes, length, .. } = Axes::of(call)?;
-        let (logits, targets) = (call.required("predictions")?, call.required_integers("targets")?);
-        let times = call.required_integers("input_lengths")?;
-        let lengths = call.required_integers("target_lengths")?;
-        let found: Vec<(R, Vec<R>)> = (0..batch)
-            .into_par_iter()
-            .map(|b| {
-                let Some(weight) = call.weight_of(b) else { return (R::ZERO, Vec::new()) };
-                let rows = (0..times[b] as usize)
-                    .map(|t| &logits.values[(t * batch + b) * classes..][..classes]);
-                let own: Vec<R> = rows.flatten().copied().collect();
-                let labels = &targets[b * length..][..lengths[b] as usize];
-                let mut gradient = vec![R::ZERO; own.len()];
-                let value = self.loss.item(&Item { logits: own, classes, labels }, &mut gradient);
-                let derivative = weight * call.upstream_of(b);
-                gradient.iter_mut().for_each(|g| *g *= derivative);
-                (weight * value, gradient)
-            })
-            .collect();
-        let gradient = gradients.first_mut().ok_or_else(|| missing("a gradient"))?;
-        gradient.fill(R::ZERO);
-        for (b, (value, own)) in found.iter().enumerate() {
-            values[b] = *value;
-            for (t, row) in own.chunks_exact(classes).enumerate() {
-                gradient[(t * batch + b) * classes..][..classes].copy_from_slice(row);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
+impl<L: Sequence> MultiInputTemplate for SequenceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         shapes.require_axes("predictions", 3, "[time, batch, classes]")?;
         shapes.require_axes("targets", 2, "[batch, length], padded")?;
@@ -160,21 +122,39 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
         Ok(())
     }
 
-    fn run_f32(
+    fn run<R: CpuReal>(
         &self,
-        call: &MultiInput<'_, f32>,
-        gradients: &mut [Vec<f32>],
-        values: &mut [f32],
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
     ) -> Result<()> {
-        self.run(call, gradients, values)
-    }
-
-    fn run_f64(
-        &self,
-        call: &MultiInput<'_, f64>,
-        gradients: &mut [Vec<f64>],
-        values: &mut [f64],
-    ) -> Result<()> {
-        self.run(call, gradients, values)
+        let Axes { batch, classes, length, .. } = Axes::of(call)?;
+        let (logits, targets) = (call.required("predictions")?, call.required_integers("targets")?);
+        let times = call.required_integers("input_lengths")?;
+        let lengths = call.required_integers("target_lengths")?;
+        let found: Vec<(R, Vec<R>)> = (0..batch)
+            .into_par_iter()
+            .map(|b| {
+                let Some(weight) = call.weight_of(b) else { return (R::ZERO, Vec::new()) };
+                let rows = (0..times[b] as usize)
+                    .map(|t| &logits.values[(t * batch + b) * classes..][..classes]);
+                let own: Vec<R> = rows.flatten().copied().collect();
+                let labels = &targets[b * length..][..lengths[b] as usize];
+                let mut gradient = vec![R::ZERO; own.len()];
+                let value = self.loss.item(&Item { logits: own, classes, labels }, &mut gradient);
+                let derivative = weight * call.upstream_of(b);
+                gradient.iter_mut().for_each(|g| *g *= derivative);
+                (weight * value, gradient)
+            })
+            .collect();
+        let gradient = gradients.first_mut().ok_or_else(|| missing("a gradient"))?;
+        gradient.fill(R::ZERO);
+        for (b, (value, own)) in found.iter().enumerate() {
+            values[b] = *value;
+            for (t, row) in own.chunks_exact(classes).enumerate() {
+                gradient[(t * batch + b) * classes..][..classes].copy_from_slice(row);
+            }
+        }
+        Ok(())
     }
 }

@@ -13,8 +13,10 @@ use crate::cpu::simd;
 use crate::cpu::simd::LANES;
 use crate::templates::argument::Argument;
 use crate::templates::multi_input::cpu::{
-    Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units, missing,
+    Array, Example, MultiInput, Shapes, Shares, Units, missing,
 };
+use crate::templates::multi_input::template::MultiInputTemplate;
+use crate::templates::precision::CpuReal;
 use crate::templates::similarity::{
     Candidate, Candidates, Share, Similarity, SimilarityRows, cpu as similarity,
 };
@@ -116,48 +118,6 @@ struct Matrix<'a, R> {
 impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
     fn has_labels(&self) -> bool {
         self.arguments.iter().any(|argument| argument.role.is_integers())
-    }
-
-    fn run<R: Real>(
-        &self,
-        call: &MultiInput<'_, R>,
-        gradients: &mut [Vec<R>],
-        values: &mut [R],
-    ) -> Result<()> {
-        let first = call.required(self.arguments[0].name)?;
-        let seconds = &call.arrays[1..];
-        let columns = first.values.len() / call.units.max(1);
-        let numbers: Vec<i32> = (0..values.len() as i32).collect();
-        let labels = call.integers.first().map_or(&numbers[..], |array| &array.values[..]);
-        values.fill(R::ZERO);
-        gradients.iter_mut().for_each(|gradient| gradient.fill(R::ZERO));
-        let side = |array: &Array<'_, R>| Side::new(&array.values, columns, self.loss.normalizes());
-        let left = side(first);
-        let both = self.loss.is_symmetric();
-        let setting = Setting { call, labels, share: R::new(if both { 0.5 } else { 1.0 }) };
-        match (seconds, gradients) {
-            ([second, ..], [left_gradient, right_gradient]) => {
-                let right = side(second);
-                let mut rows = Matrix { units: &left.units, gradient: left_gradient };
-                let mut candidates = Matrix { units: &right.units, gradient: right_gradient };
-                self.direction(&setting, &mut rows, &mut candidates, values);
-                if both {
-                    self.direction(&setting, &mut candidates, &mut rows, values);
-                }
-                left.backward(left_gradient, columns);
-                right.backward(right_gradient, columns);
-            }
-            ([], [gradient]) => {
-                let mut columns_gradient = vec![R::ZERO; gradient.len()];
-                let mut rows = Matrix { units: &left.units, gradient };
-                let mut candidates = Matrix { units: &left.units, gradient: &mut columns_gradient };
-                self.direction(&setting, &mut rows, &mut candidates, values);
-                gradient.iter_mut().zip(&columns_gradient).for_each(|(slot, &more)| *slot += more);
-                left.backward(gradient, columns);
-            }
-            _ => return Err(missing("a gradient")),
-        }
-        Ok(())
     }
 
     /// Adds value and gradients of all rows of the left side against all of the right side.
@@ -334,7 +294,7 @@ impl Candidates<'_> {
     }
 }
 
-impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
+impl<L: SimilarityRows> MultiInputTemplate for SimilarityTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let first = self.arguments[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: an embedding in each row")?;
@@ -398,22 +358,46 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
         })
     }
 
-    fn run_f32(
+    fn run<R: CpuReal>(
         &self,
-        call: &MultiInput<'_, f32>,
-        gradients: &mut [Vec<f32>],
-        values: &mut [f32],
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
     ) -> Result<()> {
-        self.run(call, gradients, values)
-    }
-
-    fn run_f64(
-        &self,
-        call: &MultiInput<'_, f64>,
-        gradients: &mut [Vec<f64>],
-        values: &mut [f64],
-    ) -> Result<()> {
-        self.run(call, gradients, values)
+        let first = call.required(self.arguments[0].name)?;
+        let seconds = &call.arrays[1..];
+        let columns = first.values.len() / call.units.max(1);
+        let numbers: Vec<i32> = (0..values.len() as i32).collect();
+        let labels = call.integers.first().map_or(&numbers[..], |array| &array.values[..]);
+        values.fill(R::ZERO);
+        gradients.iter_mut().for_each(|gradient| gradient.fill(R::ZERO));
+        let side = |array: &Array<'_, R>| Side::new(&array.values, columns, self.loss.normalizes());
+        let left = side(first);
+        let both = self.loss.is_symmetric();
+        let setting = Setting { call, labels, share: R::new(if both { 0.5 } else { 1.0 }) };
+        match (seconds, gradients) {
+            ([second, ..], [left_gradient, right_gradient]) => {
+                let right = side(second);
+                let mut rows = Matrix { units: &left.units, gradient: left_gradient };
+                let mut candidates = Matrix { units: &right.units, gradient: right_gradient };
+                self.direction(&setting, &mut rows, &mut candidates, values);
+                if both {
+                    self.direction(&setting, &mut candidates, &mut rows, values);
+                }
+                left.backward(left_gradient, columns);
+                right.backward(right_gradient, columns);
+            }
+            ([], [gradient]) => {
+                let mut columns_gradient = vec![R::ZERO; gradient.len()];
+                let mut rows = Matrix { units: &left.units, gradient };
+                let mut candidates = Matrix { units: &left.units, gradient: &mut columns_gradient };
+                self.direction(&setting, &mut rows, &mut candidates, values);
+                gradient.iter_mut().zip(&columns_gradient).for_each(|(slot, &more)| *slot += more);
+                left.backward(gradient, columns);
+            }
+            _ => return Err(missing("a gradient")),
+        }
+        Ok(())
     }
 }
 

@@ -9,9 +9,9 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::simd;
 use crate::templates::argument::Argument;
-use crate::templates::multi_input::cpu::{
-    Example, MultiInput, MultiInputCpu, Shapes, Units, missing,
-};
+use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Units, missing};
+use crate::templates::multi_input::template::MultiInputTemplate;
+use crate::templates::precision::CpuReal;
 use crate::templates::two_input::{TwoInput, TwoInputTerms};
 
 /// Minimum number of elements in the rows that one thread processes at a time.
@@ -25,8 +25,83 @@ pub struct TwoInputTemplate<'a, L> {
     pub arguments: &'static [Argument],
 }
 
-impl<L: TwoInput> TwoInputTemplate<'_, L> {
-    fn run<R: Real>(
+/// Pairs of unweighted numbers, and where their derivatives and values are written.
+struct PlainPairs<'a, R> {
+    firsts: &'a [R],
+    seconds: &'a [R],
+    /// Multiplies the values.
+    value_scale: R,
+    /// Multiplies the derivatives.
+    derivative_scale: R,
+    first_derivatives: &'a mut [R],
+    second_derivatives: &'a mut [R],
+    values: &'a mut [R],
+}
+
+/// Values and derivatives of unweighted pairs, each with its own second number.
+#[inline(always)]
+fn plain<R: Real, L: TwoInput>(loss: &L, pairs: PlainPairs<R>, truth_of: impl Fn(usize) -> R) {
+    let PlainPairs { firsts, seconds, value_scale, derivative_scale, values, .. } = pairs;
+    let PlainPairs { first_derivatives, second_derivatives, .. } = pairs;
+    // A copy: options behind a reference would be read again for each pair.
+    let loss = &loss.clone();
+    let length = values.len();
+    let (firsts, seconds) = (&firsts[..length], &seconds[..length]);
+    let (first_derivatives, second_derivatives) =
+        (&mut first_derivatives[..length], &mut second_derivatives[..length]);
+    for k in 0..length {
+        let pair = guarded(loss, firsts[k], seconds[k], truth_of(k));
+        values[k] = value_scale * pair.value;
+        first_derivatives[k] = derivative_scale * pair.first;
+        second_derivatives[k] = derivative_scale * pair.second;
+    }
+}
+
+/// NaN in, NaN out: a comparison in the loss function would hide it.
+#[inline(always)]
+fn guarded<R: Real, L: TwoInput>(loss: &L, first: R, second: R, truth: R) -> TwoInputTerms<R> {
+    let pair = loss.pair(first, second, truth);
+    let broken = first.is_nan() || second.is_nan() || truth.is_nan();
+    let nan_value = first + second + truth;
+    TwoInputTerms {
+        value: R::select(broken, nan_value, pair.value),
+        first: R::select(broken, nan_value, pair.first),
+        second: R::select(broken, nan_value, pair.second),
+    }
+}
+
+impl<L: TwoInput> MultiInputTemplate for TwoInputTemplate<'_, L> {
+    fn units(&self, shapes: &Shapes) -> Result<Units> {
+        let arguments = self.arguments;
+        let (first, second) = (arguments[0].name, arguments[1].name);
+        let shape = shapes.of(first)?.to_vec();
+        let rows = &shape[..shape.len().saturating_sub(1)];
+        let found = shapes.of(second)?;
+        // [rows, 1] is equivalent to [rows].
+        let is_per_row = self.loss.second_per_row()
+            && shape.len() > 1
+            && (found == rows || found == [rows, &[1]].concat());
+        if !is_per_row {
+            shapes.require(second, &shape, first)?;
+        }
+        for argument in &arguments[2..] {
+            shapes.require(argument.name, &shape, first)?;
+        }
+        Ok(Units { rows: shape.first().copied().unwrap_or(1), shape })
+    }
+
+    fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
+        let shape = |number: usize| {
+            // For odd numbers of rows, so that the tests cover both forms.
+            let is_per_row =
+                number == 1 && self.loss.second_per_row() && rows % 2 == 1 && columns > 1;
+            if is_per_row { vec![rows] } else { vec![rows, columns] }
+        };
+        let arguments = self.arguments.iter().enumerate();
+        arguments.map(|(number, argument)| Example::of(argument.name, &shape(number))).collect()
+    }
+
+    fn run<R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,
         gradients: &mut [Vec<R>],
@@ -89,100 +164,5 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
             },
         );
         Ok(())
-    }
-}
-
-/// Pairs of unweighted numbers, and where their derivatives and values are written.
-struct PlainPairs<'a, R> {
-    firsts: &'a [R],
-    seconds: &'a [R],
-    /// Multiplies the values.
-    value_scale: R,
-    /// Multiplies the derivatives.
-    derivative_scale: R,
-    first_derivatives: &'a mut [R],
-    second_derivatives: &'a mut [R],
-    values: &'a mut [R],
-}
-
-/// Values and derivatives of unweighted pairs, each with its own second number.
-#[inline(always)]
-fn plain<R: Real, L: TwoInput>(loss: &L, pairs: PlainPairs<R>, truth_of: impl Fn(usize) -> R) {
-    let PlainPairs { firsts, seconds, value_scale, derivative_scale, values, .. } = pairs;
-    let PlainPairs { first_derivatives, second_derivatives, .. } = pairs;
-    // A copy: options behind a reference would be read again for each pair.
-    let loss = &loss.clone();
-    let length = values.len();
-    let (firsts, seconds) = (&firsts[..length], &seconds[..length]);
-    let (first_derivatives, second_derivatives) =
-        (&mut first_derivatives[..length], &mut second_derivatives[..length]);
-    for k in 0..length {
-        let pair = guarded(loss, firsts[k], seconds[k], truth_of(k));
-        values[k] = value_scale * pair.value;
-        first_derivatives[k] = derivative_scale * pair.first;
-        second_derivatives[k] = derivative_scale * pair.second;
-    }
-}
-
-/// NaN in, NaN out: a comparison in the loss function would hide it.
-#[inline(always)]
-fn guarded<R: Real, L: TwoInput>(loss: &L, first: R, second: R, truth: R) -> TwoInputTerms<R> {
-    let pair = loss.pair(first, second, truth);
-    let broken = first.is_nan() || second.is_nan() || truth.is_nan();
-    let nan_value = first + second + truth;
-    TwoInputTerms {
-        value: R::select(broken, nan_value, pair.value),
-        first: R::select(broken, nan_value, pair.first),
-        second: R::select(broken, nan_value, pair.second),
-    }
-}
-
-impl<L: TwoInput> MultiInputCpu for TwoInputTemplate<'_, L> {
-    fn units(&self, shapes: &Shapes) -> Result<Units> {
-        let arguments = self.arguments;
-        let (first, second) = (arguments[0].name, arguments[1].name);
-        let shape = shapes.of(first)?.to_vec();
-        let rows = &shape[..shape.len().saturating_sub(1)];
-        let found = shapes.of(second)?;
-        // [rows, 1] is equivalent to [rows].
-        let is_per_row = self.loss.second_per_row()
-            && shape.len() > 1
-            && (found == rows || found == [rows, &[1]].concat());
-        if !is_per_row {
-            shapes.require(second, &shape, first)?;
-        }
-        for argument in &arguments[2..] {
-            shapes.require(argument.name, &shape, first)?;
-        }
-        Ok(Units { rows: shape.first().copied().unwrap_or(1), shape })
-    }
-
-    fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
-        let shape = |number: usize| {
-            // For odd numbers of rows, so that the tests cover both forms.
-            let is_per_row =
-                number == 1 && self.loss.second_per_row() && rows % 2 == 1 && columns > 1;
-            if is_per_row { vec![rows] } else { vec![rows, columns] }
-        };
-        let arguments = self.arguments.iter().enumerate();
-        arguments.map(|(number, argument)| Example::of(argument.name, &shape(number))).collect()
-    }
-
-    fn run_f32(
-        &self,
-        call: &MultiInput<'_, f32>,
-        gradients: &mut [Vec<f32>],
-        values: &mut [f32],
-    ) -> Result<()> {
-        self.run(call, gradients, values)
-    }
-
-    fn run_f64(
-        &self,
-        call: &MultiInput<'_, f64>,
-        gradients: &mut [Vec<f64>],
-        values: &mut [f64],
-    ) -> Result<()> {
-        self.run(call, gradients, values)
     }
 }
