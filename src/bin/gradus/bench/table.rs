@@ -93,17 +93,24 @@ fn ratio_in_digits(ratio: f64) -> String {
 /// Two lines per device: its name and ceilings, and the fraction of them that the losses and
 /// products reach.
 fn headlines(report: &Report) -> String {
-    let with_unit = |value: Option<f64>, unit: &str| {
-        value.map_or("?".into(), |value| format!("{} {unit}", rate(value)))
+    let with_unit = |name: &str, value: Option<f64>, unit: &str| {
+        value.map(|value| format!("{name} {} {unit}", rate(value)))
     };
     let lines = report.devices.iter().map(|device| {
         let found = device.ceilings;
-        let most = format!(
-            "at most: copy {}, read {}, multiply-add {}",
-            with_unit(found.copy_gb_per_s, "GB/s"),
-            with_unit(found.read_gb_per_s, "GB/s"),
-            with_unit(found.fma_gflop_per_s, "GFLOP/s")
-        );
+        // The demo measures no ceilings of their own.
+        let ceilings: Vec<String> = [
+            with_unit("copy", found.copy_gb_per_s, "GB/s"),
+            with_unit("read", found.read_gb_per_s, "GB/s"),
+            with_unit("multiply-add", found.fma_gflop_per_s, "GFLOP/s"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let most = match &ceilings[..] {
+            [] => String::new(),
+            ceilings => format!("     at most: {}\n", ceilings.join(", ")),
+        };
         let reached = |bound: &str, what: &str| {
             let of = |row: &&Measurement| {
                 row.device == device.device && row.bound == bound && row.group != "ceilings"
@@ -128,7 +135,7 @@ fn headlines(report: &Report) -> String {
             }
             _ => device.description.clone(),
         };
-        format!("\n{}: {description}\n     {most}\n{shares}", device.device)
+        format!("\n{}: {description}\n{most}{shares}", device.device)
     });
     lines.collect()
 }

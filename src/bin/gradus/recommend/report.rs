@@ -14,7 +14,7 @@ use crate::{output, saved};
 
 impl Recommend {
     pub(super) fn as_json(&self, path: &Path, data: &Read, trained: &Trained) -> Value {
-        let metrics = |metrics: Metrics| {
+        let as_json = |metrics: Metrics| {
             json!({
                 "precision_at_10": metrics.precision_at_k,
                 "recall_at_10": metrics.recall_at_k,
@@ -23,7 +23,7 @@ impl Recommend {
                 "ndcg_at_10": metrics.ndcg_at_k,
             })
         };
-        let (test, popularity) = (trained.test.map(metrics), trained.popularity.map(metrics));
+        let (test, popularity) = (trained.test.map(as_json), trained.popularity.map(as_json));
         let losses = |epochs: &[Epoch]| epochs.iter().map(|epoch| epoch.loss).collect::<Vec<f64>>();
         let preparation = &data.preparation;
         let refit = trained
