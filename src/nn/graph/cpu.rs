@@ -6,7 +6,9 @@ use std::ops::Range;
 
 use crate::Result;
 use crate::nn::graph::nodes::{Graph, Node, Value};
-use crate::nn::graph::op::{Backward, Forward, Gradients, MOST_INPUTS, Parameters, Precision};
+use crate::nn::graph::op::{
+    Backward, Forward, MOST_INPUTS, Mode, Noise, Parameters, Precision, Segments,
+};
 use crate::nn::graph::plan::{BatchRows, Contribution, Plan, Request, Tensor};
 
 /// The memory of a walk, reused between batches to avoid allocation.
@@ -30,12 +32,13 @@ struct Target {
     in_place: bool,
 }
 
-/// Parameters and ids read by a walk.
+/// Parameters, ids and random numbers read by a walk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights<'a, R> {
     pub all: &'a [R],
     pub table: &'a [R],
     pub ids: &'a [i32],
+    pub noise: Noise,
 }
 
 impl<'a, R> Weights<'a, R> {
@@ -109,9 +112,13 @@ impl<R: Precision> CpuWalk<R> {
         &mut self,
         graph: &Graph,
         weights: Weights<R>,
+        statistics: &mut [R],
         nodes: Range<usize>,
     ) -> Result<()> {
-        nodes.into_iter().try_for_each(|node| self.forward_rows(graph, weights, node, 0..self.rows))
+        for node in nodes {
+            self.forward_rows(graph, weights, statistics, node, 0..self.rows)?;
+        }
+        Ok(())
     }
 
     /// Forward pass of some rows through a node; its output holds only these rows.
@@ -119,6 +126,7 @@ impl<R: Precision> CpuWalk<R> {
         &mut self,
         graph: &Graph,
         weights: Weights<R>,
+        statistics: &mut [R],
         node: usize,
         rows: Range<usize>,
     ) -> Result<()> {
@@ -137,6 +145,8 @@ impl<R: Precision> CpuWalk<R> {
             parameters: weights.of(of),
             output: &mut output[..count * width],
             saved: &mut saved[..count * own],
+            statistics: Segments { all: statistics, ranges: &of.statistics },
+            mode: self.mode(weights.noise, node),
         });
         output_slot.into_iter().for_each(|slot| self.slots[slot] = take(&mut output));
         saved_slot.into_iter().for_each(|slot| self.slots[slot] = take(&mut saved));
@@ -206,12 +216,20 @@ impl<R: Precision> CpuWalk<R> {
             parameters: weights.of(of),
             grad_output: &mut grad_output[..count * width],
             grad_inputs: &mut grad_inputs[..of.inputs.len()],
-            grad_parameters: Gradients { all: gradients, ranges: &of.ranges },
+            grad_parameters: Segments { all: gradients, ranges: &of.ranges },
             accumulate,
+            ids: weights.ids,
+            mode: self.mode(weights.noise, node),
         });
         self.put_back(targets, memory, &grad_output);
         self.slots[slot] = grad_output;
         done
+    }
+
+    /// The pass that a node runs in.
+    fn mode(&self, noise: Noise, node: usize) -> Mode {
+        let training = self.plans[self.current].request.learns;
+        Mode { training, noise, node: node as u32 }
     }
 
     /// Destinations of the gradients of a node's inputs.

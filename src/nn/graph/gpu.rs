@@ -3,18 +3,23 @@
 use std::ops::Range;
 
 use crate::nn::graph::nodes::{Graph, Node, Value};
-use crate::nn::graph::op::{GpuBackward, GpuForward, GpuParameters, Operand};
+use crate::nn::graph::op::{
+    GpuBackward, GpuForward, GpuMode, GpuParameters, GpuStatistics, Operand,
+};
 use crate::nn::graph::plan::{BatchRows, Contribution, Plan, Request, Slot, Tensor};
 use crate::nn::ops::add;
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
 
-/// Locations of a graph's parameters and their gradients.
+/// Locations of a graph's parameters, their gradients and its running statistics.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights<'a> {
     pub all: &'a wgpu::Buffer,
     pub gradients: &'a wgpu::Buffer,
     pub table: Option<&'a wgpu::Buffer>,
+    pub statistics: &'a wgpu::Buffer,
+    /// A `Noise` per batch of a submission.
+    pub noise: &'a wgpu::Buffer,
 }
 
 impl<'a> Weights<'a> {
@@ -101,6 +106,8 @@ impl<'a> GpuWalk<'a> {
             parameters: self.weights.of(of),
             output,
             saved: self.saved(Some(node)),
+            statistics: GpuStatistics { all: self.weights.statistics, ranges: &of.statistics },
+            mode: self.mode(node),
         };
         recorder.scope(|recorder| of.op.forward_gpu(recorder, &io))
     }
@@ -183,11 +190,18 @@ impl<'a> GpuWalk<'a> {
             grad_output,
             grad_inputs: &written.iter().map(Option::as_ref).collect::<Vec<_>>(),
             accumulate,
+            mode: self.mode(node),
         };
         of.op.backward_gpu(recorder, &io)?;
         added
             .into_iter()
             .try_for_each(|(sum, addend, elements)| add::add_to(recorder, sum, &addend, elements))
+    }
+
+    /// The pass that a node runs in.
+    fn mode(&self, node: usize) -> GpuMode<'_> {
+        let training = self.plan.request.learns;
+        GpuMode { training, noise: self.weights.noise, node: node as u32 }
     }
 
     /// A node's saved buffer, or the dummy binding.

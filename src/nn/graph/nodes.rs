@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cpu::random::Random;
-use crate::nn::graph::op::{GradientKind, Initial, MOST_INPUTS, Op, Shape};
+use crate::nn::graph::op::{FileOrder, GradientKind, Initial, MOST_INPUTS, Op, Shape};
 use crate::nn::layers::embedding::Embedding;
 use crate::nn::optimizers::{Clip, Optimizer, ParameterSpan};
 use crate::{Error, Result};
@@ -24,6 +24,8 @@ pub(crate) struct Node {
     pub inputs: Vec<Value>,
     /// The ranges of its parameters in the flat buffer, in order.
     pub ranges: Vec<Range<usize>>,
+    /// The ranges of its running statistics in their buffer, in order.
+    pub statistics: Vec<Range<usize>>,
 }
 
 /// A parameter and its location.
@@ -34,6 +36,7 @@ pub(crate) struct Parameter {
     pub shape: Shape,
     pub initial: Initial,
     pub gradient: GradientKind,
+    pub file_order: FileOrder,
     /// Offset in the flat buffer, or among the tables after it.
     offset: usize,
 }
@@ -45,11 +48,21 @@ impl Parameter {
     }
 }
 
+/// A running statistic and its location.
+#[derive(Clone, Debug)]
+pub(crate) struct Statistic {
+    /// The path of its node and its name: `layers.1.running_mean`.
+    pub path: String,
+    pub initial: f64,
+    pub range: Range<usize>,
+}
+
 /// The ops of a model. A node reads values created before it.
 #[derive(Clone, Debug)]
 pub(crate) struct Graph {
     pub nodes: Vec<Node>,
     pub parameters: Vec<Parameter>,
+    pub statistics: Vec<Statistic>,
     /// Shapes of the input and of each node's output.
     shapes: Vec<Shape>,
     /// Elements of the flat buffer. The parameters of a node are consecutive and begin at a
@@ -66,8 +79,15 @@ pub(crate) struct Graph {
 impl Graph {
     /// An empty graph with an input of the given shape.
     pub fn new(input: Shape) -> Self {
-        let (nodes, parameters, spans) = (Vec::new(), Vec::new(), Vec::new());
-        Graph { nodes, parameters, shapes: vec![input], length: 0, table_length: 0, spans }
+        Graph {
+            nodes: Vec::new(),
+            parameters: Vec::new(),
+            statistics: Vec::new(),
+            shapes: vec![input],
+            length: 0,
+            table_length: 0,
+            spans: Vec::new(),
+        }
     }
 
     pub fn input(&self) -> Value {
@@ -96,6 +116,7 @@ impl Graph {
         let shapes: Vec<&Shape> = inputs.iter().map(|value| &self.shapes[value.0]).collect();
         let output = op.output(&shapes)?;
         let specs = op.parameters(&shapes);
+        let statistics = self.add_statistics(path, &*op, inputs);
         let mut ranges = Vec::new();
         for spec in specs {
             let length: usize = spec.shape.iter().product();
@@ -103,10 +124,18 @@ impl Graph {
                 GradientKind::Dense => &mut self.length,
                 GradientKind::Rows => &mut self.table_length,
             };
-            let path = format!("{path}.{}", spec.name);
+            let path = join(path, spec.name);
             let (shape, initial, gradient) = (spec.shape, spec.initial, spec.gradient);
             let columns = if shape.len() > 1 { shape.last().copied().unwrap_or(0) } else { 0 };
-            self.parameters.push(Parameter { path, shape, initial, gradient, offset: *offset });
+            let file_order = spec.file_order;
+            self.parameters.push(Parameter {
+                path,
+                shape,
+                initial,
+                gradient,
+                file_order,
+                offset: *offset,
+            });
             *offset += length;
             if gradient == GradientKind::Dense {
                 ranges.push(self.length - length..self.length);
@@ -134,8 +163,28 @@ impl Graph {
             });
         }
         self.shapes.push(output);
-        self.nodes.push(Node { path: path.into(), op, inputs: inputs.to_vec(), ranges });
+        self.nodes.push(Node {
+            path: path.into(),
+            op,
+            inputs: inputs.to_vec(),
+            ranges,
+            statistics,
+        });
         Ok(Value(self.nodes.len()))
+    }
+
+    /// Appends the running statistics of an op; returns their ranges.
+    fn add_statistics(&mut self, path: &str, op: &dyn Op, inputs: &[Value]) -> Vec<Range<usize>> {
+        let shapes: Vec<&Shape> = inputs.iter().map(|value| &self.shapes[value.0]).collect();
+        let mut ranges = Vec::new();
+        for spec in op.statistics(&shapes) {
+            let start = self.statistic_length();
+            let range = start..start + spec.length;
+            let (path, initial) = (join(path, spec.name), spec.initial);
+            self.statistics.push(Statistic { path, initial, range: range.clone() });
+            ranges.push(range);
+        }
+        ranges
     }
 
     /// Moves the end of the flat buffer to a multiple of four. The gap joins the last tensor, or
@@ -239,6 +288,16 @@ impl Graph {
         self.length + self.table_length
     }
 
+    /// Elements of the running statistics, which follow the tables in serialized form.
+    pub fn statistic_length(&self) -> usize {
+        self.statistics.last().map_or(0, |last| last.range.end)
+    }
+
+    /// True if the graph's input holds ids.
+    pub fn takes_ids(&self) -> bool {
+        self.nodes.iter().any(|node| node.op.takes_ids())
+    }
+
     /// Number of parameters, without gaps.
     pub fn parameter_count(&self) -> usize {
         self.parameters.iter().map(Parameter::length).sum()
@@ -265,15 +324,19 @@ impl Graph {
         if needed { &self.spans } else { &[] }
     }
 
-    /// The initial parameters of a seed: the n-th matrix uses the n-th stream of random numbers.
+    /// The initial parameters of a seed, followed by the running statistics: the n-th matrix uses
+    /// the n-th stream of random numbers.
     pub fn initial_parameters(&self, seed: u64) -> Vec<f64> {
         let (mut all, mut stream) = (vec![0.0; self.all_length()], 0);
         for parameter in &self.parameters {
             let values: Vec<f32> = match (parameter.initial, &parameter.shape[..]) {
-                (Initial::Weights(initializer), &[inputs, outputs]) => {
+                (Initial::Weights(initializer), &[ref window @ .., inputs, outputs]) => {
                     stream += 1;
-                    initializer.fill(inputs, outputs, seed, stream - 1)
+                    let taps: usize = window.iter().product();
+                    let fans = [taps * inputs, taps * outputs];
+                    initializer.draw(parameter.length(), fans, seed, stream - 1)
                 }
+                (Initial::Ones, _) => vec![1.0; parameter.length()],
                 (Initial::Uniform(limit), _) => {
                     let mut random = Random::new(seed, TABLE_STREAM);
                     (0..parameter.length())
@@ -285,6 +348,14 @@ impl Graph {
             let place = all[self.range(parameter)].iter_mut();
             place.zip(values).for_each(|(slot, value)| *slot = f64::from(value));
         }
+        for statistic in &self.statistics {
+            all.extend(statistic.range.clone().map(|_| statistic.initial));
+        }
         all
     }
+}
+
+/// A path and a name behind it.
+fn join(path: &str, name: &str) -> String {
+    format!("{path}.{name}")
 }

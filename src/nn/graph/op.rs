@@ -59,7 +59,8 @@ pub(crate) struct Penalties {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Initial {
     Zeros,
-    /// A matrix [inputs, outputs].
+    Ones,
+    /// A matrix [inputs, outputs], or a kernel [height, width, inputs, outputs].
     Weights(Initializer),
     /// Uniform in [−limit, limit).
     Uniform(f64),
@@ -75,6 +76,17 @@ pub(crate) enum GradientKind {
     Rows,
 }
 
+/// Order of a parameter's axes in PyTorch's files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum FileOrder {
+    #[default]
+    Same,
+    /// [inputs, outputs] here, [outputs, inputs] in the file.
+    Transposed,
+    /// [height, width, inputs, outputs] here, [outputs, inputs, height, width] in the file.
+    Kernel,
+}
+
 /// A parameter of an op.
 #[derive(Clone, Debug)]
 pub(crate) struct ParameterSpec {
@@ -84,6 +96,18 @@ pub(crate) struct ParameterSpec {
     pub initial: Initial,
     pub penalties: Penalties,
     pub gradient: GradientKind,
+    pub file_order: FileOrder,
+}
+
+/// Numbers of an op that are kept from step to step and not optimized, as the running mean of batch
+/// norm; PyTorch's buffers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StatisticSpec {
+    /// The last component of its path: `running_mean`.
+    pub name: &'static str,
+    pub length: usize,
+    /// Each of its numbers at the beginning.
+    pub initial: f64,
 }
 
 /// Values of the forward pass that an op's backward reads.
@@ -120,6 +144,16 @@ pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
     /// Its parameters, in memory order.
     fn parameters(&self, _inputs: &[&Shape]) -> Vec<ParameterSpec> {
         Vec::new()
+    }
+
+    /// Its running statistics, in memory order.
+    fn statistics(&self, _inputs: &[&Shape]) -> Vec<StatisticSpec> {
+        Vec::new()
+    }
+
+    /// True if its first input is the graph's input and holds ids instead of numbers.
+    fn takes_ids(&self) -> bool {
+        false
     }
 
     fn saves(&self, inputs: &[&Shape]) -> Saves;
@@ -171,21 +205,46 @@ impl<'a, R> Parameters<'a, R> {
     }
 }
 
-/// Gradients of a node's parameters in the flat buffer.
+/// Numbers of a node in a flat buffer of all nodes: gradients of its parameters, or its running
+/// statistics.
 #[derive(Debug)]
-pub(crate) struct Gradients<'a, R> {
+pub(crate) struct Segments<'a, R> {
     pub all: &'a mut [R],
     pub ranges: &'a [Range<usize>],
 }
 
-impl<R> Gradients<'_, R> {
-    /// The gradient of the parameter at an index; empty if the node does not have it.
+impl<R> Segments<'_, R> {
+    /// The segment at an index; empty if the node does not have it.
     pub fn get(&mut self, number: usize) -> &mut [R] {
         match self.ranges.get(number) {
             Some(range) => &mut self.all[range.clone()],
             None => &mut [],
         }
     }
+}
+
+/// Source of random numbers of a batch: seed of the model and number of the batch, in halves. An op
+/// uses the first two words as the key of [`philox`](crate::cpu::random::philox), the last two and
+/// its own [`Mode::node`] in the counter.
+pub(crate) type Noise = [u32; 4];
+
+/// The pass that an op runs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mode {
+    /// Parameters are trained: dropout drops, batch norm reads the batch and moves its statistics.
+    pub training: bool,
+    pub noise: Noise,
+    /// The index of the node.
+    pub node: u32,
+}
+
+/// As [`Mode`], on a GPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GpuMode<'a> {
+    pub training: bool,
+    /// A [`Noise`] per batch of a submission, for `Recorder::dispatch_stepped`.
+    pub noise: &'a wgpu::Buffer,
+    pub node: u32,
 }
 
 /// Arguments of forward on the CPU.
@@ -199,6 +258,9 @@ pub(crate) struct Forward<'a, R> {
     pub output: &'a mut [R],
     /// [`Saves::own`] numbers per sample.
     pub saved: &'a mut [R],
+    /// Running statistics. An op moves them only if [`Mode::training`].
+    pub statistics: Segments<'a, R>,
+    pub mode: Mode,
 }
 
 /// Arguments of backward on the CPU.
@@ -216,9 +278,12 @@ pub(crate) struct Backward<'a, R> {
     pub grad_output: &'a mut [R],
     /// Outputs; `None` if not needed, and for an in-place op.
     pub grad_inputs: &'a mut [Option<&'a mut [R]>],
-    pub grad_parameters: Gradients<'a, R>,
+    pub grad_parameters: Segments<'a, R>,
     /// Add to the gradients of the parameters instead of overwriting them.
     pub accumulate: bool,
+    /// The batch's ids, for a graph of ids.
+    pub ids: &'a [i32],
+    pub mode: Mode,
 }
 
 /// Numbers on a GPU, a fixed count per sample.
@@ -239,6 +304,13 @@ pub(crate) struct GpuParameters<'a> {
     pub table: Option<&'a wgpu::Buffer>,
 }
 
+/// Locations of a node's running statistics on a GPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GpuStatistics<'a> {
+    pub all: &'a wgpu::Buffer,
+    pub ranges: &'a [Range<usize>],
+}
+
 /// Arguments of forward on a GPU.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GpuForward<'a> {
@@ -250,6 +322,8 @@ pub(crate) struct GpuForward<'a> {
     pub output: Operand<'a>,
     /// [`Saves::own`] numbers per sample, or a dummy binding.
     pub saved: &'a wgpu::Buffer,
+    pub statistics: GpuStatistics<'a>,
+    pub mode: GpuMode<'a>,
 }
 
 /// Arguments of backward on a GPU.
@@ -271,4 +345,5 @@ pub(crate) struct GpuBackward<'a> {
     pub grad_inputs: &'a [Option<&'a wgpu::Buffer>],
     /// Add to the gradients of the parameters instead of overwriting them.
     pub accumulate: bool,
+    pub mode: GpuMode<'a>,
 }

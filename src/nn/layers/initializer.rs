@@ -52,6 +52,18 @@ impl Initializer {
     /// The `inputs · outputs` weights of a layer, row-major; `stream` differs for each layer of a
     /// model.
     pub fn fill(self, inputs: usize, outputs: usize, seed: u64, stream: u64) -> Vec<f32> {
+        self.draw(inputs * outputs, [inputs, outputs], seed, stream)
+    }
+
+    /// As [`Initializer::fill`], for a number of weights that differs from the product of the
+    /// inputs and the outputs of a unit, as in a kernel.
+    pub(crate) fn draw(
+        self,
+        length: usize,
+        [inputs, outputs]: [usize; 2],
+        seed: u64,
+        stream: u64,
+    ) -> Vec<f32> {
         let deviation = self.variance(inputs, outputs).sqrt();
         let mut random = Random::new(seed, stream);
         let weight = |_| match self {
@@ -64,7 +76,7 @@ impl Initializer {
                 (3f64.sqrt() * deviation * (2.0 * random.uniform() - 1.0)) as f32
             }
         };
-        (0..inputs * outputs).map(weight).collect()
+        (0..length).map(weight).collect()
     }
 
     fn variance(self, inputs: usize, outputs: usize) -> f64 {

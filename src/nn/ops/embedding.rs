@@ -8,8 +8,8 @@ use crate::cpu::real::Real;
 use crate::nn::embedding::host::gather_rows;
 use crate::nn::embedding::kernels::{Sizes, gather};
 use crate::nn::graph::op::{
-    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, GradientKind, Initial, Op,
-    ParameterSpec, Penalties, Saves, Shape,
+    Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
+    Initial, Op, ParameterSpec, Penalties, Saves, Shape,
 };
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
@@ -52,7 +52,18 @@ impl Op for Embedding {
     fn parameters(&self, _: &[&Shape]) -> Vec<ParameterSpec> {
         let (shape, initial) = (vec![self.rows, self.width], Initial::Uniform(LIMIT));
         let (penalties, gradient) = (Penalties::default(), GradientKind::Rows);
-        vec![ParameterSpec { name: "weight", shape, initial, penalties, gradient }]
+        vec![ParameterSpec {
+            name: "weight",
+            shape,
+            initial,
+            penalties,
+            gradient,
+            file_order: FileOrder::Same,
+        }]
+    }
+
+    fn takes_ids(&self) -> bool {
+        true
     }
 
     fn saves(&self, _: &[&Shape]) -> Saves {

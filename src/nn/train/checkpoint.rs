@@ -15,7 +15,7 @@ use crate::nn::model::{HeldOut, Model, Names, Sequential};
 use crate::nn::train::average::Average;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::record;
-use crate::nn::train::record::Record;
+use crate::nn::train::record::{Record, SnapshotLengths};
 use crate::nn::train::samples::Scaling;
 use crate::nn::train::training::{Progress, Training};
 use crate::nn::{activations, optimizers, schedules};
@@ -152,6 +152,11 @@ impl Model {
         for parameter in &self.graph.parameters {
             let values = &parameters[self.graph.range(parameter)];
             add(parameter.path.clone(), parameter.shape.clone(), values, exact);
+        }
+        let statistics = &parameters[self.graph.all_length()..];
+        for statistic in &self.graph.statistics {
+            let values = &statistics[statistic.range.clone()];
+            add(statistic.path.clone(), vec![values.len()], values, exact);
         }
         if self.compiled.is_some() {
             for (name, state) in STATES.into_iter().zip(&states) {
@@ -300,6 +305,9 @@ fn build(
     for (place, numbers) in found {
         parameters[place].copy_from_slice(&numbers);
     }
+    for statistic in &graph.statistics {
+        parameters.extend(read(&statistic.path, &[statistic.range.len()])?);
+    }
     let mut model = sequential.on(device)?;
     if let (Some(loss), Some(optimizer)) = (description.loss, description.optimizer) {
         let loss = losses::from_name(&loss.name, &loss.options)?;
@@ -320,7 +328,9 @@ fn build(
     if let Some(record) = description.training {
         let states = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
         let states = states + usize::from(model.average.is_some());
-        model.training = Some(record.training(model.graph.all_length(), states, &read)?);
+        let length = model.graph.all_length();
+        let lengths = SnapshotLengths { parameters: parameters.len(), states: length };
+        model.training = Some(record.training(lengths, states, &read)?);
     }
     if let Some(Scheduled { name, options, by_epoch }) = description.schedule {
         model.schedule = Some(LearningRatePolicy {

@@ -8,6 +8,7 @@ use crate::Result;
 use crate::cpu::random::Permutation;
 use crate::losses::{Domain, LossDefinition, Mean};
 use crate::nn::graph::nodes::Graph;
+use crate::nn::graph::op::Noise;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::weights::Weights;
 
@@ -159,6 +160,7 @@ pub(crate) struct Batch {
     pub accumulate: bool,
     /// Updates the parameters afterwards.
     pub update: Option<Step>,
+    pub noise: Noise,
 }
 
 impl Batch {
@@ -178,7 +180,7 @@ pub(crate) struct Outcome {
 
 /// A device that trains one model.
 pub(crate) trait Engine: Debug + Send {
-    /// The flat parameters.
+    /// The flat parameters, followed by the running statistics.
     fn parameters(&self) -> Result<Vec<f64>>;
     fn set_parameters(&mut self, values: &[f64]) -> Result<()>;
     /// The optimizer's states, each as long as the parameters, followed by their running average,

@@ -45,6 +45,14 @@ struct CutEpoch {
     progress: Progress,
 }
 
+/// Numbers of each tensor of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SnapshotLengths {
+    /// With the running statistics.
+    pub parameters: usize,
+    pub states: usize,
+}
+
 impl Record {
     pub fn of(training: &Training) -> Self {
         let best = |best: &Best| BestEpoch { epoch: best.epoch, progress: best.snapshot.progress };
@@ -65,11 +73,11 @@ impl Record {
         }
     }
 
-    /// The training, for a model with the given numbers of parameters and states; `read` returns a
+    /// The training, for a model with the given number of states; `read` returns a
     /// tensor of a shape.
     pub fn training(
         self,
-        length: usize,
+        lengths: SnapshotLengths,
         states: usize,
         read: impl Fn(&str, &[usize]) -> Result<Vec<f64>>,
     ) -> Result<Training> {
@@ -81,7 +89,11 @@ impl Record {
             }
         };
         let snapshot = |name: &str, progress: Progress| {
-            let part = |part: &&str| read(&format!("training.{name}.{part}"), &[length]);
+            let part = |part: &&str| {
+                let is_parameters = *part == PARTS[0];
+                let length = if is_parameters { lengths.parameters } else { lengths.states };
+                read(&format!("training.{name}.{part}"), &[length])
+            };
             let mut parts = PARTS.iter().take(1 + states).map(part).collect::<Result<Vec<_>>>()?;
             Ok::<_, crate::Error>(Snapshot { parameters: parts.remove(0), states: parts, progress })
         };

@@ -135,7 +135,10 @@ pub(crate) fn batches(
             });
             // A full batch is accumulated over micro-batches: each is a term of one mean.
             let divisor_rows = whole.then(|| training.kept.max(1));
-            Batch { start, rows, order, divisor_rows, accumulate: whole && start > 0, update }
+            let accumulate = whole && start > 0;
+            // The epoch and the first row number a batch, also in a resumed training.
+            let noise = [seed as u32, (seed >> 32) as u32, progress.epochs, start as u32];
+            Batch { start, rows, order, divisor_rows, accumulate, update, noise }
         })
         .collect()
 }
@@ -159,6 +162,7 @@ pub(crate) fn scoring(loaded: Loaded) -> Vec<Batch> {
             divisor_rows: Some(loaded.kept.max(1)),
             accumulate: false,
             update: None,
+            noise: [0; 4],
         })
         .collect()
 }

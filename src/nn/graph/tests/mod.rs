@@ -10,7 +10,7 @@ use crate::nn::graph::cpu::{CpuWalk, Weights};
 use crate::nn::graph::fuse;
 use crate::nn::graph::gpu;
 use crate::nn::graph::nodes::{Graph, Value};
-use crate::nn::graph::op::{Entry, Example, Precision};
+use crate::nn::graph::op::{Entry, Example, Noise, Precision};
 use crate::nn::graph::plan::{BatchRows, Plan, Request, Tensor};
 use crate::nn::graph::tests::scale::Scale;
 use crate::nn::graph::tests::sum::Sum;
@@ -18,9 +18,12 @@ use crate::nn::layers::{Dense, Layer};
 use crate::nn::ops;
 use crate::nn::ops::OPS;
 use crate::runtime::device::Gpu;
-use crate::runtime::recorder::Recorder;
+use crate::runtime::recorder::{Recorder, UNIFORM_STRIDE};
 
 const ROWS: usize = 6;
+
+/// The random numbers of every walk.
+const NOISE: Noise = [7, 0, 3, 64];
 
 /// The inputs of a walk.
 struct Case {
@@ -58,8 +61,26 @@ impl Case {
         Case { x, ids, parameters, upstream, graph }
     }
 
+    /// The running statistics at the beginning.
+    fn statistics(&self) -> Vec<f64> {
+        let of = self.graph.statistics.iter();
+        of.flat_map(|statistic| statistic.range.clone().map(|_| statistic.initial)).collect()
+    }
+
+    /// The uniform buffer of the random numbers.
+    fn noise(&self, device: &Gpu) -> wgpu::Buffer {
+        let buffer = device.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("random numbers"),
+            size: UNIFORM_STRIDE,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        device.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(&NOISE));
+        buffer
+    }
+
     fn request(&self, chunked: bool, shares: bool, is_gpu: bool) -> Request {
-        let input_elsewhere = !is_gpu && self.graph.embedding().is_some();
+        let input_elsewhere = !is_gpu && self.graph.takes_ids();
         Request {
             scores: true,
             learns: true,
@@ -85,7 +106,8 @@ impl Case {
         let real = |values: &[f64]| values.iter().map(|&x| R::new(x)).collect::<Vec<R>>();
         let (all, mut walk) = (real(&self.parameters), CpuWalk::<R>::default());
         let (own, table) = all.split_at(graph.length);
-        let weights = Weights { all: own, table, ids: &self.ids };
+        let weights = Weights { all: own, table, ids: &self.ids, noise: NOISE };
+        let mut statistics = real(&self.statistics());
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, false));
         walk.begin(graph, request, BatchRows { rows: ROWS, chunk });
         walk.fill_with_nan();
@@ -93,13 +115,13 @@ impl Case {
             .tensor_mut(Tensor::Value(0), if request.input_elsewhere { 0 } else { self.x.len() });
         x.iter_mut().zip(real(&self.x)).for_each(|(slot, x)| *slot = x);
         let ahead = last - usize::from(chunk < ROWS);
-        walk.forward(graph, weights, 0..ahead).unwrap();
+        walk.forward(graph, weights, &mut statistics, 0..ahead).unwrap();
         let (width, mut output) = (graph.outputs(), Vec::new());
         let mut gradients = vec![R::new(f64::NAN); graph.length];
         for first in (0..ROWS).step_by(chunk) {
             let rows = first..ROWS.min(first + chunk);
             if chunk < ROWS {
-                walk.forward_rows(graph, weights, ahead, rows.clone()).unwrap();
+                walk.forward_rows(graph, weights, &mut statistics, ahead, rows.clone()).unwrap();
             }
             let found = walk.tensor(Tensor::Value(last), rows.len() * width);
             output.extend(found.iter().map(|y| y.to_f64()));
@@ -131,7 +153,16 @@ impl Case {
             (device.upload("parameters", &[single(own), vec![0.0; 4]].concat()), nan(graph.length));
         let (all, table_rows) =
             (all.unwrap(), device.upload("a table", &[single(table), vec![0.0]].concat()).unwrap());
-        let weights = gpu::Weights { all: &all, gradients: &gradients, table: Some(&table_rows) };
+        let statistics =
+            device.upload("statistics", &[single(&self.statistics()), vec![0.0]].concat());
+        let (statistics, noise) = (statistics.unwrap(), self.noise(device));
+        let weights = gpu::Weights {
+            all: &all,
+            gradients: &gradients,
+            table: Some(&table_rows),
+            statistics: &statistics,
+            noise: &noise,
+        };
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, true));
         let mut recorder = Recorder::new(device);
         let walk = gpu::GpuWalk::new(

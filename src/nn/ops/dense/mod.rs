@@ -18,8 +18,8 @@ use crate::cpu::real::Real;
 use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
 use crate::nn::graph::op::{
-    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, GradientKind, Initial, Op,
-    ParameterSpec, Penalties, Saves, Shape,
+    Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
+    Initial, Op, ParameterSpec, Penalties, Saves, Shape,
 };
 use crate::nn::layers::initializer::Initializer;
 use crate::nn::ops::activation::{ActivationBuffers, backward_in_place};
@@ -106,11 +106,25 @@ impl Op for Dense {
         let (penalties, gradient) = (self.penalties, GradientKind::Dense);
         let (shape, initial) =
             (vec![width(inputs), self.units], Initial::Weights(self.initializer));
-        let mut all = vec![ParameterSpec { name: "weight", shape, initial, penalties, gradient }];
+        let mut all = vec![ParameterSpec {
+            name: "weight",
+            shape,
+            initial,
+            penalties,
+            gradient,
+            file_order: FileOrder::Transposed,
+        }];
         if self.bias {
             let (shape, initial, penalties) =
                 (vec![self.units], Initial::Zeros, Penalties::default());
-            all.push(ParameterSpec { name: "bias", shape, initial, penalties, gradient });
+            all.push(ParameterSpec {
+                name: "bias",
+                shape,
+                initial,
+                penalties,
+                gradient,
+                file_order: FileOrder::Same,
+            });
         }
         all
     }

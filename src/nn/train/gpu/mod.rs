@@ -50,6 +50,7 @@ impl GpuEngine {
             gpu: gpu.clone(),
             parameters: gpu.buffer("parameters", length + MARGIN)?,
             gradients: gpu.buffer("gradients", length)?,
+            statistics: gpu.buffer("running statistics", graph.statistic_length())?,
             states: gpu.buffer("no optimizer state", state_stride(length))?,
             state_count: 0,
             table: graph.embedding().map(|embedding| Table::new(gpu, embedding)).transpose()?,
@@ -241,10 +242,11 @@ impl GpuEngine {
     }
 
     /// Copies whole buffers on the device.
-    fn copy(&self, from: [&wgpu::Buffer; 2], to: [&wgpu::Buffer; 2]) -> Result<()> {
+    fn copy(&self, from: [&wgpu::Buffer; 3], to: [&wgpu::Buffer; 3]) -> Result<()> {
         let sizes = [
             padded(self.graph.length),
             4 * (self.state_count * state_stride(self.graph.length)) as u64,
+            4 * self.graph.statistic_length() as u64,
         ];
         let commands: Vec<Command> = from
             .into_iter()
@@ -263,8 +265,14 @@ impl GpuEngine {
     }
 
     fn read(&self, buffer: &wgpu::Buffer, at: usize) -> Result<Vec<f64>> {
-        let values: Vec<f32> =
-            pollster::block_on(self.gpu.download(buffer, at, self.graph.length))?;
+        self.read_elements(buffer, at, self.graph.length)
+    }
+
+    fn read_elements(&self, buffer: &wgpu::Buffer, at: usize, length: usize) -> Result<Vec<f64>> {
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, at, length))?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 
@@ -290,12 +298,12 @@ impl Shares for GpuEngine {
 
     fn prepare(&self, samples: &Samples) -> Result<Arc<Data>> {
         let outputs = self.graph.outputs();
-        let features = match self.table {
-            Some(_) => {
+        let features = match self.graph.takes_ids() {
+            true => {
                 let ids: Vec<u32> = samples.features.iter().map(|&id| id as u32).collect();
                 self.parts("ids", &ids, self.graph.inputs())?
             }
-            None => self.parts("features", samples.features, self.graph.inputs())?,
+            false => self.parts("features", samples.features, self.graph.inputs())?,
         };
         let (targets, target_width, labels) = match samples.targets {
             SampleTargets::None => (Vec::new(), 0, false),
@@ -341,12 +349,16 @@ impl Engine for GpuEngine {
         if let Some(table) = &self.table {
             all.extend(table.read()?);
         }
+        all.extend(self.read_elements(&self.statistics, 0, self.graph.statistic_length())?);
         Ok(all)
     }
 
     fn set_parameters(&mut self, values: &[f64]) -> Result<()> {
-        let (own, rows) = values.split_at(self.graph.length.min(values.len()));
+        let (own, rest) = values.split_at(self.graph.length.min(values.len()));
+        let rows = self.graph.all_length() - self.graph.length;
+        let (rows, statistics) = rest.split_at(rows.min(rest.len()));
         self.write(&self.parameters, 0, own);
+        self.write(&self.statistics, 0, statistics);
         if let Some(table) = &self.table {
             table.write(rows);
         }
@@ -400,10 +412,11 @@ impl Engine for GpuEngine {
             self.remembered = Some([
                 self.gpu.buffer("a copy of the parameters", length)?,
                 self.gpu.buffer("a copy of the states", states)?,
+                self.gpu.buffer("a copy of the statistics", self.graph.statistic_length())?,
             ]);
         }
-        if let Some([a, b]) = &self.remembered {
-            self.copy([&self.parameters, &self.states], [a, b])?;
+        if let Some([a, b, c]) = &self.remembered {
+            self.copy([&self.parameters, &self.states, &self.statistics], [a, b, c])?;
         }
         if let Some(table) = &mut self.table {
             table.remember()?;
@@ -412,8 +425,8 @@ impl Engine for GpuEngine {
     }
 
     fn recall(&mut self) -> Result<()> {
-        if let Some([a, b]) = &self.remembered {
-            self.copy([a, b], [&self.parameters, &self.states])?;
+        if let Some([a, b, c]) = &self.remembered {
+            self.copy([a, b, c], [&self.parameters, &self.states, &self.statistics])?;
         }
         if let Some(table) = &self.table {
             table.recall()?;
@@ -477,6 +490,7 @@ impl Engine for GpuEngine {
                 divisor_rows: None,
                 accumulate: false,
                 update: None,
+                noise: [0; 4],
             };
             let training_spec = Arc::from("");
             let (places, kind) = (1, Kind::Predict);

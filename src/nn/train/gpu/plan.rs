@@ -87,7 +87,8 @@ impl GpuEngine {
             Some(_) => chunk_rows(rows, self.graph.outputs(), MOST_BYTES.min(binding)),
             None => rows,
         };
-        let mut planning = self.begin(key, BatchRows { rows, chunk })?;
+        let noise = self.uniforms()?;
+        let mut planning = self.begin(key, BatchRows { rows, chunk }, &noise)?;
         self.gather_batch(&mut planning)?;
         let ahead = planning.nodes - usize::from(chunk < rows);
         planning.walk.forward(&mut planning.recorder, 0..ahead)?;
@@ -108,11 +109,17 @@ impl GpuEngine {
         }
         let predictions = planning.predictions()?;
         let Planning { recorder, gathers, summary, .. } = planning;
-        Ok(Plan { recording: recorder.finish(), gathers, summary, update, rows_moved, predictions })
+        let recording = recorder.finish();
+        Ok(Plan { recording, gathers, summary, noise, update, rows_moved, predictions })
     }
 
     /// Allocates the buffers for a batch of `rows` rows, and `chunk` rows at a time in the head.
-    fn begin<'a>(&'a self, key: &'a Key, batch: BatchRows) -> Result<Planning<'a>> {
+    fn begin<'a>(
+        &'a self,
+        key: &'a Key,
+        batch: BatchRows,
+        noise: &'a wgpu::Buffer,
+    ) -> Result<Planning<'a>> {
         let BatchRows { rows, chunk } = batch;
         let data = self.known(key.data)?;
         let mut recorder = Recorder::new(&self.gpu);
@@ -126,7 +133,13 @@ impl GpuEngine {
         };
         let graph = if request.chunked { &self.chunked } else { &self.fused };
         let table = self.table.as_ref().map(Table::rows);
-        let weights = Weights { all: &self.parameters, gradients: &self.gradients, table };
+        let weights = Weights {
+            all: &self.parameters,
+            gradients: &self.gradients,
+            table,
+            statistics: &self.statistics,
+            noise,
+        };
         let walk = GpuWalk::new(&mut recorder, graph, weights, request, batch)?;
         let targets = recorder.buffer("targets of a batch", rows * data.target_width.max(1))?;
         let has_weights = request.scores && !data.weights.is_empty();

@@ -28,6 +28,8 @@ pub(crate) struct GpuEngine {
     pub(super) chunked: Graph,
     pub(super) parameters: wgpu::Buffer,
     pub(super) gradients: wgpu::Buffer,
+    /// Running statistics of the ops.
+    pub(super) statistics: wgpu::Buffer,
     /// All states of the optimizer in one buffer, and their number.
     pub(super) states: wgpu::Buffer,
     pub(super) state_count: usize,
@@ -41,7 +43,8 @@ pub(crate) struct GpuEngine {
     /// Loss and number of correct rows of each batch of two submissions: one runs while the other
     /// is read.
     pub(super) ring: wgpu::Buffer,
-    pub(super) remembered: Option<[wgpu::Buffer; 2]>,
+    /// Copies of parameters, states and statistics.
+    pub(super) remembered: Option<[wgpu::Buffer; 3]>,
     pub(super) data: HashMap<usize, Arc<Data>>,
     pub(super) next: usize,
     pub(super) plans: HashMap<Key, Plan>,
@@ -132,6 +135,8 @@ pub(crate) struct Plan {
     pub(super) gathers: Vec<Gather>,
     /// The buffer and parameters of the summary.
     pub(super) summary: Option<(wgpu::Buffer, SummaryParams)>,
+    /// The uniform buffer of the batch's random numbers.
+    pub(super) noise: wgpu::Buffer,
     /// The uniform buffer of the optimizer's step.
     pub update: Option<wgpu::Buffer>,
     /// The uniform buffer of the step on the rows of a table, and its sizes.
@@ -182,6 +187,7 @@ impl Plan {
     ) {
         let first = commands.len();
         commands.extend(self.recording.commands.iter().cloned());
+        uniforms.write(&self.noise, place, &batch.noise);
         for gather in &self.gathers {
             uniforms.write(&gather.uniforms, place, &gather.params(batch));
         }

@@ -14,7 +14,7 @@ use crate::nn::embedding::host::Table;
 use crate::nn::graph::cpu::{CpuWalk, Weights};
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
-use crate::nn::graph::op::Precision;
+use crate::nn::graph::op::{Noise, Precision};
 use crate::nn::graph::plan::{BatchRows, Request, Tensor};
 use crate::nn::train::batched_engine::Shares;
 use crate::nn::train::engine::{
@@ -30,6 +30,8 @@ pub(crate) struct CpuEngine<R> {
     graph: Arc<Graph>,
     parameters: Vec<R>,
     gradients: Vec<R>,
+    /// Running statistics of the ops.
+    statistics: Vec<R>,
     states: Vec<Vec<R>>,
     /// The embedding table, if the model takes ids.
     table: Option<Table<R>>,
@@ -44,8 +46,14 @@ pub(crate) struct CpuEngine<R> {
     head: Option<Arc<Graph>>,
 }
 
-/// Snapshot of parameters, states and table.
-type Remembered<R> = (Vec<R>, Vec<Vec<R>>, Option<Table<R>>);
+/// Snapshot of a model's numbers.
+#[derive(Debug)]
+struct Remembered<R> {
+    parameters: Vec<R>,
+    states: Vec<Vec<R>>,
+    table: Option<Table<R>>,
+    statistics: Vec<R>,
+}
 
 /// A data set in the engine's precision.
 #[derive(Debug)]
@@ -70,6 +78,7 @@ struct ChunkedHead<'a, R> {
     graph: &'a Graph,
     walk: &'a mut CpuWalk<R>,
     gradients: &'a mut [R],
+    statistics: &'a mut [R],
     sizes: BatchRows,
 }
 
@@ -79,6 +88,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         CpuEngine {
             parameters: zeros(),
             gradients: zeros(),
+            statistics: vec![R::ZERO; graph.statistic_length()],
             states: Vec::new(),
             table: graph
                 .embedding()
@@ -104,6 +114,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
     /// Gathers the batch's rows, in the batch's order, in a walk that has begun.
     fn gather(&mut self, data: &Data<R>, batch: &Batch, rows: usize) {
         let (inputs, outputs) = (self.graph.inputs(), self.graph.outputs());
+        let takes_ids = self.graph.takes_ids();
         let HostBatch { ids, labels, dense, weights, .. } = &mut self.batch;
         ids.clear();
         labels.clear();
@@ -113,9 +124,11 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let mut at = 0;
         let mut add = |rows: Range<usize>| {
             let from = rows.start * inputs..rows.end * inputs;
-            match self.table {
-                Some(_) => ids.extend_from_slice(&data.ids[from.clone()]),
-                None => features[at..at + from.len()].copy_from_slice(&data.features[from.clone()]),
+            match takes_ids {
+                true => ids.extend_from_slice(&data.ids[from.clone()]),
+                false => {
+                    features[at..at + from.len()].copy_from_slice(&data.features[from.clone()]);
+                }
             }
             at += from.len();
             if !data.weights.is_empty() {
@@ -138,14 +151,14 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
 
     /// The request for a walk over the graph.
     fn request(&self, scores: bool, learns: bool, chunked: bool) -> Request {
-        let input_elsewhere = self.table.is_some();
+        let input_elsewhere = self.graph.takes_ids();
         Request { scores, learns, chunked, in_place_forward: false, input_elsewhere, shares: true }
     }
 
     /// The parameters read by the nodes.
-    fn weights(&self) -> Weights<'_, R> {
+    fn weights(&self, noise: Noise) -> Weights<'_, R> {
         let table = self.table.as_ref().map_or(&[][..], Table::parameters);
-        Weights { all: &self.parameters, table, ids: &self.batch.ids }
+        Weights { all: &self.parameters, table, ids: &self.batch.ids, noise }
     }
 
     /// Runs a batch forward to its loss and, if requested, back to the gradients of all parameters
@@ -169,7 +182,10 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         self.gather(&data, batch, rows);
         let (nodes, columns) = (0..self.graph.nodes.len(), self.graph.outputs());
         let mut walk = take(&mut self.walk);
-        let done = walk.forward(&self.graph, self.weights(), nodes.clone());
+        let mut statistics = take(&mut self.statistics);
+        let weights = self.weights(batch.noise);
+        let done = walk.forward(&self.graph, weights, &mut statistics, nodes.clone());
+        self.statistics = statistics;
         let (read, written) = (Tensor::Value(nodes.end), Tensor::Gradient(nodes.end));
         let outcome = walk.with_both(read, written, rows * columns, |predictions, gradient| {
             if let Some(lists) = &data.lists {
@@ -190,7 +206,8 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let mut gradients = take(&mut self.gradients);
         let back = done.and_then(|()| match learns {
             true => {
-                walk.backward(&self.graph, self.weights(), &mut gradients, nodes, batch.accumulate)
+                let weights = self.weights(batch.noise);
+                walk.backward(&self.graph, weights, &mut gradients, nodes, batch.accumulate)
             }
             false => Ok(()),
         });
@@ -217,9 +234,16 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         self.gather(data, batch, sizes.rows);
         let graph = self.head.as_ref().unwrap_or(&self.graph).clone();
         let (mut walk, mut gradients) = (take(&mut self.walk), take(&mut self.gradients));
-        let head = ChunkedHead { graph: &graph, walk: &mut walk, gradients: &mut gradients, sizes };
+        let mut statistics = take(&mut self.statistics);
+        let head = ChunkedHead {
+            graph: &graph,
+            walk: &mut walk,
+            gradients: &mut gradients,
+            statistics: &mut statistics,
+            sizes,
+        };
         let outcome = self.chunks(training_spec, batch, data, head, learns);
-        (self.walk, self.gradients) = (walk, gradients);
+        (self.walk, self.gradients, self.statistics) = (walk, gradients, statistics);
         outcome
     }
 
@@ -231,13 +255,15 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         head: ChunkedHead<'_, R>,
         learns: bool,
     ) -> Result<Outcome> {
-        let ChunkedHead { graph, walk, gradients, sizes: BatchRows { rows, chunk } } = head;
+        let ChunkedHead { graph, walk, gradients, statistics, sizes } = head;
+        let BatchRows { rows, chunk } = sizes;
         let (last, columns, mut all) = (graph.nodes.len() - 1, graph.outputs(), Outcome::default());
-        walk.forward(graph, self.weights(), 0..last)?;
+        walk.forward(graph, self.weights(batch.noise), statistics, 0..last)?;
         let factor = self.batch.factor(training_spec, batch, data.has_ignored, columns);
         for first in (0..rows).step_by(chunk) {
             let part = first..rows.min(first + chunk);
-            walk.forward_rows(graph, self.weights(), last, part.clone())?;
+            let weights = self.weights(batch.noise);
+            walk.forward_rows(graph, weights, statistics, last, part.clone())?;
             let (read, written) = (Tensor::Value(last + 1), Tensor::Gradient(last + 1));
             let elements = part.len() * columns;
             let found = walk.with_both(read, written, elements, |predictions, gradient| {
@@ -257,11 +283,13 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
                 let adds = batch.accumulate || first > 0;
-                walk.backward_rows(graph, self.weights(), gradients, last, part, adds)?;
+                let weights = self.weights(batch.noise);
+                walk.backward_rows(graph, weights, gradients, last, part, adds)?;
             }
         }
         if learns {
-            walk.backward(graph, self.weights(), gradients, 0..last, batch.accumulate)?;
+            let weights = self.weights(batch.noise);
+            walk.backward(graph, weights, gradients, 0..last, batch.accumulate)?;
         }
         Ok(all)
     }
@@ -281,9 +309,9 @@ impl<R: CpuReal + Precision> Shares for CpuEngine<R> {
 
     fn prepare(&self, samples: &Samples) -> Result<Arc<Data<R>>> {
         let convert = |values: &[f32]| values.iter().map(|&value| R::from_f32(value)).collect();
-        let (features, ids) = match self.table {
-            Some(_) => (Vec::new(), samples.features.iter().map(|&id| id as i32).collect()),
-            None => (convert(samples.features), Vec::new()),
+        let (features, ids) = match self.graph.takes_ids() {
+            true => (Vec::new(), samples.features.iter().map(|&id| id as i32).collect()),
+            false => (convert(samples.features), Vec::new()),
         };
         let mut data = Data {
             rows: samples.rows,
@@ -319,12 +347,15 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
     fn parameters(&self) -> Result<Vec<f64>> {
         let mut all = to_doubles(&self.parameters);
         all.extend(self.table.iter().flat_map(|table| to_doubles(table.parameters())));
+        all.extend(to_doubles(&self.statistics));
         Ok(all)
     }
 
     fn set_parameters(&mut self, values: &[f64]) -> Result<()> {
-        let (own, rows) = values.split_at(self.graph.length.min(values.len()));
-        self.parameters = to_reals(own);
+        let (own, rest) = values.split_at(self.graph.length.min(values.len()));
+        let rows = self.graph.all_length() - self.graph.length;
+        let (rows, statistics) = rest.split_at(rows.min(rest.len()));
+        (self.parameters, self.statistics) = (to_reals(own), to_reals(statistics));
         if let Some(table) = &mut self.table {
             table.set_parameters(to_reals(rows));
         }
@@ -356,15 +387,21 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
     }
 
     fn remember(&mut self) -> Result<()> {
-        self.remembered = Some((self.parameters.clone(), self.states.clone(), self.table.clone()));
+        self.remembered = Some(Remembered {
+            parameters: self.parameters.clone(),
+            states: self.states.clone(),
+            table: self.table.clone(),
+            statistics: self.statistics.clone(),
+        });
         Ok(())
     }
 
     fn recall(&mut self) -> Result<()> {
-        if let Some((parameters, states, table)) = &self.remembered {
-            self.parameters.clone_from(parameters);
-            self.states.clone_from(states);
-            self.table.clone_from(table);
+        if let Some(remembered) = &self.remembered {
+            self.parameters.clone_from(&remembered.parameters);
+            self.states.clone_from(&remembered.states);
+            self.table.clone_from(&remembered.table);
+            self.statistics.clone_from(&remembered.statistics);
         }
         Ok(())
     }
@@ -481,12 +518,16 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                 divisor_rows: None,
                 accumulate: false,
                 update: None,
+                noise: [0; 4],
             };
             let request = self.request(false, false, false);
             self.walk.begin(&self.graph, request, BatchRows::whole(rows));
             self.gather(&data, &batch, rows);
             let mut walk = take(&mut self.walk);
-            let done = walk.forward(&self.graph, self.weights(), nodes.clone());
+            let mut statistics = take(&mut self.statistics);
+            let weights = self.weights(batch.noise);
+            let done = walk.forward(&self.graph, weights, &mut statistics, nodes.clone());
+            self.statistics = statistics;
             predictions.extend(
                 walk.tensor(Tensor::Value(nodes.end), rows * outputs)
                     .iter()

@@ -285,6 +285,7 @@ impl SmallModels {
                 divisor_rows: None,
                 accumulate: false,
                 update: None,
+                noise: [0; 4],
             };
             let mut member = 0;
             while member < members {

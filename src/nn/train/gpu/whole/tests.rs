@@ -49,6 +49,7 @@ fn train(
     let batches: Vec<Batch> = (0..40)
         .map(|step| Batch {
             start: step % 3 * 33,
+            noise: [0; 4],
             rows: if step % 3 == 2 { 24 } else { 33 },
             order,
             divisor_rows: None,
