@@ -320,7 +320,8 @@ pub use error::{Error, Result};
 pub use half::f16;
 pub use nn::embedding::Embedding;
 pub use nn::layers::{Dense, Initializer};
-pub use nn::model::{HeldOut, Model, Names, Sequential};
+pub use nn::layers::sequential::Sequential;
+pub use nn::model::{HeldOut, Model, Names};
 pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
 pub use nn::train::{

@@ -1,20 +1,21 @@
 //! Models: a sequence of layers on a device.
 
+use std::any::Any;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayBase, ArrayD, Data, Ix2};
+use ndarray::{Array2, ArrayBase, ArrayD, Data, Dimension};
 
 use crate::criterion::inputs::{FloatElement, shape_error};
 use crate::data::Encoding;
 use crate::error::text;
 use crate::losses::{Domain, LossDefinition, SeveralInputs, Template};
-use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
+use crate::nn::activations::{Identity, Softmax};
 use crate::nn::embedding::kernels::takes_rows;
-use crate::nn::graph::nodes::Graph;
-use crate::nn::graph::op::Penalties;
-use crate::nn::layers::{Dense, Embedding, Layer};
+use crate::nn::graph::nodes::{Graph, Value};
+use crate::nn::layers::Dense;
+use crate::nn::layers::sequential::Sequential;
 use crate::nn::optimizers::Optimizer;
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
@@ -31,144 +32,7 @@ use crate::nn::train::weights::Weights;
 use crate::runtime::device::Device;
 use crate::{Error, Result};
 
-/// A description of a model: the length of its input, then dense layers.
-///
-/// ```
-/// use gradus::{Dense, Device, Fit, Sequential, activations::{Relu, Softmax}, losses::Mse,
-/// optimizers::Adam}; use ndarray::array;
-///
-/// let x = array![[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.8, 0.3]];
-/// let y = array![[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]];
-/// let mut model = Sequential::new(2)
-///     .then(Dense::new(10).activation(Relu))
-///     .then(Dense::new(2).activation(Softmax))
-///     .on(&Device::cpu())?
-///     .compile(Mse::new(), Adam::new().learning_rate(0.01))?;
-/// let history = model.fit(&x, &y, Fit::new().epochs(50).batch_size(2))?;
-/// assert!(history.epochs[49].loss < history.epochs[0].loss);
-/// assert_eq!(model.evaluate(&x, &y)?.accuracy, Some(1.0));
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Sequential {
-    pub(crate) inputs: usize,
-    pub(crate) embedding: Option<Embedding>,
-    pub(crate) layers: Vec<Dense>,
-    pub(crate) l1: f64,
-    pub(crate) l2: f64,
-    pub(crate) proximal_l1: f64,
-    pub(crate) seed: u64,
-}
-
 impl Sequential {
-    /// A model with `inputs` features per row.
-    pub fn new(inputs: usize) -> Self {
-        Sequential {
-            inputs,
-            embedding: None,
-            layers: Vec::new(),
-            l1: 0.0,
-            l2: 0.0,
-            proximal_l1: 0.0,
-            seed: 7,
-        }
-    }
-
-    /// A model that begins with an embedding: a row of features is `ids` whole numbers from 0 to
-    /// `rows` − 1, and the input of the first layer is their vectors of `width` numbers,
-    /// concatenated: `ids` · `width` numbers. Keras `Embedding` followed by `Flatten`. The table is
-    /// initialized uniformly in [−0.05, 0.05).
-    ///
-    /// A step updates only the table rows in the batch, with the optimizer of [`Model::compile`];
-    /// the limits are those of [`crate::Embedding::update`]. Penalties apply to the layers only.
-    /// Ids are ordinary features in f32, which holds whole numbers up to 2²⁴. Options that need all
-    /// gradients or weights at once are rejected: clips, `skip_non_finite` and averages of
-    /// [`crate::Fit`], and populations.
-    ///
-    /// With [`crate::losses::LinearCrossEntropy`] the last layer, which then must not have an
-    /// activation, is fused with the loss: its outputs, one per class, exist only for a chunk of
-    /// rows at a time.
-    ///
-    /// ```
-    /// use gradus::{Dense, Device, Fit, Sequential, losses::LinearCrossEntropy, optimizers::Adam};
-    /// use ndarray::array;
-    ///
-    /// // Which of four words comes next: 0 1 2 3 0 1 2 3 …
-    /// let words = array![[0.0], [1.0], [2.0], [3.0]];
-    /// let next = array![1_i64, 2, 3, 0];
-    /// let mut model = Sequential::of_ids(1, [4, 8])
-    ///     .then(Dense::new(4))
-    ///     .on(&Device::cpu())?
-    ///     .compile(LinearCrossEntropy::new(), Adam::new().learning_rate(0.1))?;
-    /// model.fit(&words, &next, Fit::new().epochs(30))?;
-    /// assert_eq!(model.evaluate(&words, &next)?.accuracy, Some(1.0));
-    /// # Ok::<(), gradus::Error>(())
-    /// ```
-    pub fn of_ids(ids: usize, [rows, width]: [usize; 2]) -> Self {
-        Sequential { embedding: Some(Embedding { ids, rows, width }), ..Sequential::new(ids) }
-    }
-
-    /// Appends a layer.
-    pub fn then(mut self, layer: Dense) -> Self {
-        self.layers.push(layer);
-        self
-    }
-
-    /// Adds l1 Σ|w| over the weights of every layer without its own l1 (default 0).
-    pub fn l1(mut self, l1: f64) -> Self {
-        self.l1 = l1;
-        self
-    }
-
-    /// Adds l2 Σw² over the weights of every layer without its own l2 (default 0).
-    pub fn l2(mut self, l2: f64) -> Self {
-        self.l2 = l2;
-        self
-    }
-
-    /// Both penalties: λ(ρ Σ|w| + (1 − ρ) Σw²) over the weights of every layer without its own,
-    /// with λ ≥ 0 and the l1 ratio ρ in [0, 1]; see [`Dense::elastic_net`].
-    pub fn elastic_net(self, factor: f64, l1_ratio: f64) -> Self {
-        self.l1(factor * l1_ratio).l2(factor * (1.0 - l1_ratio))
-    }
-
-    /// l1 Σ|w| as a proximal step after each update, which gives exact zeros, over the weights of
-    /// every layer without its own (default 0); see [`Dense::proximal_l1`].
-    pub fn proximal_l1(mut self, l1: f64) -> Self {
-        self.proximal_l1 = l1;
-        self
-    }
-
-    /// Seed of the initial weights and of the order of batches (default 7). The results are equal
-    /// on every device.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// The layers as a graph: `embedding`, then `layers.0`, `layers.1` and so on.
-    pub(crate) fn graph(&self) -> Result<Graph> {
-        if self.layers.is_empty() {
-            return Err(Error::Empty { operation: "a model".into(), name: "its layers".into() });
-        }
-        let Sequential { l1, l2, proximal_l1, .. } = *self;
-        let penalties = Penalties { l1, l2, proximal_l1 };
-        let mut graph = Graph::new(vec![self.inputs]);
-        let mut x = graph.input();
-        if let Some(embedding) = &self.embedding {
-            x = embedding.build(&mut graph, "embedding", x, penalties)?;
-        }
-        for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.build(&mut graph, &format!("layers.{index}"), x, penalties)?;
-        }
-        Ok(graph)
-    }
-
-    /// The name of the last layer's activation.
-    pub(crate) fn output_activation(&self) -> &'static str {
-        self.layers.last().map_or("identity", |layer| layer.activation.name())
-    }
-
     /// Creates the model with its initial weights on a device.
     ///
     /// # Errors
@@ -254,19 +118,19 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    /// The loss and optimizer of a single model.
-    pub fn of_model(
-        model: &Sequential,
+    /// The loss and optimizer of a model.
+    pub fn of_graph(
+        graph: &Graph,
         loss: Box<dyn LossDefinition>,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self> {
         loss.check()?;
-        let fused_head = fused_head(model, &*loss)?;
+        let fused_head = fused_head(graph, &*loss)?;
         if fused_head.is_none() {
             crate::losses::check_trainable(&*loss)?;
         }
         optimizer.check()?;
-        if model.embedding.is_some() && !takes_rows(&*optimizer) {
+        if graph.embedding().is_some() && !takes_rows(&*optimizer) {
             let allowed = "one that moves each element by itself, keeps no averaged weights and takes batches";
             return Err(Error::option("embedding", "optimizer", optimizer.name(), allowed));
         }
@@ -276,7 +140,7 @@ impl Compiled {
 
 /// The loss on the last layer's outputs, for a loss that takes that layer's weights and labels.
 fn fused_head(
-    model: &Sequential,
+    graph: &Graph,
     loss: &dyn LossDefinition,
 ) -> Result<Option<Arc<dyn LossDefinition>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
@@ -284,7 +148,7 @@ fn fused_head(
     else {
         return Ok(None);
     };
-    match model.output_activation() {
+    match graph.output_activation() {
         name if name != Identity.name() => Err(Error::Input {
             operation: loss.name().into(),
             name: "the last layer".into(),
@@ -327,7 +191,7 @@ impl Model {
         loss: Box<dyn LossDefinition>,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self> {
-        crate::losses::check_outputs(&*loss, self.description.output_activation())?;
+        crate::losses::check_outputs(&*loss, self.graph.output_activation())?;
         self.compile_known(loss, optimizer)
     }
 
@@ -337,7 +201,7 @@ impl Model {
         loss: Box<dyn LossDefinition>,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self> {
-        let compiled = Compiled::of_model(&self.description, loss, optimizer)?;
+        let compiled = Compiled::of_graph(&self.graph, loss, optimizer)?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         (self.average, self.training) = (None, None);
         self.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
@@ -352,7 +216,7 @@ impl Model {
     /// [`crate::Error::Shape`] if there is not one number per feature, [`crate::Error::Option`] for
     /// a scale of 0.
     pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
-        if self.description.embedding.is_some() {
+        if self.graph.takes_ids() {
             return Err(Error::Input {
                 operation: "input scaling".into(),
                 name: "the model".into(),
@@ -401,16 +265,18 @@ impl Model {
         self.encoding = Some(encoding);
     }
 
-    /// Predictions for rows of features: [rows, units of the last layer].
+    /// Predictions for rows of features: [rows, units of the last layer]. Features are [rows,
+    /// features], or [rows, height, width, channels] for a model of images. An output with more than
+    /// one axis is flat: [rows, tokens · units] for a model of sequences.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] if the number of features differs from the model's,
     /// [`crate::Error::Empty`] without rows, [`crate::Error::NonFinite`] for NaN or infinities.
-    pub fn predict<S: Data<Elem: FloatElement>>(
+    pub fn predict<S: Data<Elem: FloatElement>, D: Dimension>(
         &mut self,
-        features: &ArrayBase<S, Ix2>,
+        features: &ArrayBase<S, D>,
     ) -> Result<Array2<f32>> {
-        let rows = features.nrows();
+        let rows = features.shape().first().copied().unwrap_or(0);
         let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
@@ -455,8 +321,7 @@ impl Model {
                 Domain::Real | Domain::Positive | Domain::NonNegative
             )
         });
-        let softmax =
-            self.description.layers.last().is_some_and(|layer| layer.activation.rowwise());
+        let softmax = self.graph.output_activation() == Softmax.name();
         self.outputs() > 1 && (takes_classes || softmax)
     }
 
@@ -473,7 +338,7 @@ impl Model {
     /// The name of the last layer's activation; with the loss it determines the meaning of the
     /// outputs.
     pub fn output_activation(&self) -> &'static str {
-        self.description.output_activation()
+        self.graph.output_activation()
     }
 
     /// The schedule of the last training, and true if it counts epochs: to continue with it
@@ -599,7 +464,8 @@ impl Model {
     /// Device errors.
     pub fn embedding(&self) -> Result<Option<Array2<f64>>> {
         let Some(embedding) = self.graph.embedding() else { return Ok(None) };
-        let table = self.engine.parameters()?.split_off(self.graph.length);
+        let mut table = self.engine.parameters()?.split_off(self.graph.length);
+        table.truncate(embedding.length());
         let array = Array2::from_shape_vec((embedding.rows, embedding.width), table);
         array
             .map(Some)
@@ -614,17 +480,27 @@ impl Model {
             let (name, shape) = (format!("embedding of {ids} ids"), format!("[rows, {outputs}]"));
             let _ = writeln!(text, "{name:<24} {shape:<16} {:>12}", embedding.length());
         }
-        for (index, layer) in self.description.layers.iter().enumerate() {
-            let (name, path) =
-                (format!("{index} dense, {}", layer.activation.name()), format!("layers.{index}."));
-            let own =
-                self.graph.parameters.iter().filter(|parameter| parameter.path.starts_with(&path));
+        let mut last = 0;
+        let layers = self.description.paths("layers.");
+        for (index, (path, layer)) in layers.enumerate() {
+            let dense = (layer as &dyn Any).downcast_ref::<Dense>();
+            let name = match dense {
+                Some(dense) if path == format!("layers.{index}") => {
+                    format!("{index} dense, {}", dense.activation.name())
+                }
+                _ => format!("{} {}", path.trim_start_matches("layers."), layer.name()),
+            };
+            let is_own = |of: &str| {
+                of.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            let own = self.graph.parameters.iter().filter(|parameter| is_own(&parameter.path));
             let parameters: usize = own.map(|parameter| parameter.length()).sum();
-            let _ = writeln!(
-                text,
-                "{name:<24} {:<16} {parameters:>12}",
-                format!("[rows, {}]", layer.units)
-            );
+            // A layer without a node, as an identity, has the output of the layer before it.
+            last = self.graph.nodes.iter().rposition(|node| is_own(&node.path)).unwrap_or(last);
+            let axes: Vec<String> =
+                self.graph.shape(Value(last + 1)).iter().map(ToString::to_string).collect();
+            let shape = format!("[rows, {}]", axes.join(", "));
+            let _ = writeln!(text, "{name:<24} {shape:<16} {parameters:>12}");
         }
         let parameters = self.parameters();
         let _ = write!(

@@ -62,6 +62,11 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Activation>> {
     catalogue::find("activation", CATALOGUE, name)
 }
 
+/// An activation as it stands in files: name and options.
+pub(crate) fn described(activation: &dyn Activation) -> Value {
+    serde_json::json!({ "name": activation.name(), "options": activation.options() })
+}
+
 /// The activation of that name, with options from a JSON object (`null` for none); missing options
 /// take their defaults.
 ///

@@ -56,6 +56,9 @@ impl Graph {
     pub fn as_dense_chain(&self) -> Option<DenseChain> {
         let mut layers: Vec<ChainLayer> = Vec::new();
         let mut has_activation = true;
+        if self.shape(self.input()).len() != 1 {
+            return None;
+        }
         for (number, node) in self.nodes.iter().enumerate() {
             if node.inputs.len() != 1 || node.inputs[0].0 != number {
                 return None;

@@ -1,20 +1,23 @@
 //! Graph: nodes in topological order, and their parameters by path.
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cpu::random::Random;
 use crate::nn::graph::op::{FileOrder, GradientKind, Initial, MOST_INPUTS, Op, Shape};
 use crate::nn::layers::embedding::Embedding;
+use crate::nn::ops::activation::Activate;
+use crate::nn::ops::softmax::Softmax;
 use crate::nn::optimizers::{Clip, Optimizer, ParameterSpan};
 use crate::{Error, Result};
 
 /// First random stream of embedding tables; streams below it are for weights.
 const TABLE_STREAM: u64 = 1 << 32;
 
-/// The input of the graph, or the output of a node.
+/// The input of a graph, or the output of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Value(pub usize);
+pub struct Value(pub(crate) usize);
 
 /// An op with its inputs. Its output is the value of the node's index + 1.
 #[derive(Clone, Debug)]
@@ -249,6 +252,21 @@ impl Graph {
         self.width(self.last())
     }
 
+    /// The last axis of a prediction: what a row of the loss has.
+    pub fn columns(&self) -> usize {
+        self.shape(self.last()).last().copied().unwrap_or(1)
+    }
+
+    /// Rows of the loss per row of features: the leading axes of a prediction.
+    pub fn positions(&self) -> usize {
+        self.outputs() / self.columns().max(1)
+    }
+
+    /// The number of ids that the input may hold, for a graph of ids.
+    pub fn ids_below(&self) -> Option<usize> {
+        self.nodes.iter().find_map(|node| node.op.takes_ids())
+    }
+
     /// Range of a parameter in the flat buffer followed by the tables.
     pub fn range(&self, parameter: &Parameter) -> Range<usize> {
         let start = match parameter.gradient {
@@ -288,6 +306,17 @@ impl Graph {
         self.length + self.table_length
     }
 
+    /// The name of the activation that the last node is; `identity` if it is another op.
+    pub fn output_activation(&self) -> &'static str {
+        let last = self.nodes.last().map(|node| &*node.op as &dyn Any);
+        let activation = last.and_then(|op| {
+            op.downcast_ref::<Activate>()
+                .map(|op| op.activation.name())
+                .or_else(|| op.is::<Softmax>().then_some("softmax"))
+        });
+        activation.unwrap_or("identity")
+    }
+
     /// Elements of the running statistics, which follow the tables in serialized form.
     pub fn statistic_length(&self) -> usize {
         self.statistics.last().map_or(0, |last| last.range.end)
@@ -295,7 +324,7 @@ impl Graph {
 
     /// True if the graph's input holds ids.
     pub fn takes_ids(&self) -> bool {
-        self.nodes.iter().any(|node| node.op.takes_ids())
+        self.ids_below().is_some()
     }
 
     /// Number of parameters, without gaps.
@@ -303,12 +332,15 @@ impl Graph {
         self.parameters.iter().map(Parameter::length).sum()
     }
 
-    /// Rows per prediction batch: reduced if the embedded ids of a batch would exceed 32 MiB, or
-    /// the embedding kernels' limit.
+    /// Rows per prediction batch: reduced if the embedded ids of a batch, or a value of images or
+    /// sequences, would exceed 32 MiB, or the embedding kernels' limit.
     pub fn prediction_batch(&self) -> usize {
         const USUAL: usize = 1024;
         const MOST_NUMBERS: usize = 8 << 20;
-        self.embedding().map_or(USUAL, |table| (MOST_NUMBERS / table.outputs()).clamp(1, USUAL))
+        let of_ids = self.embedding().map_or(0, |table| table.outputs());
+        let widest = self.shapes.iter().filter(|shape| shape.len() > 1);
+        let widest = widest.map(|shape| shape.iter().product()).max().unwrap_or(0);
+        (MOST_NUMBERS / of_ids.max(widest).max(1)).clamp(1, USUAL)
     }
 
     /// True if any penalty is added to the loss.

@@ -151,9 +151,9 @@ pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
         Vec::new()
     }
 
-    /// True if its first input is the graph's input and holds ids instead of numbers.
-    fn takes_ids(&self) -> bool {
-        false
+    /// If its input is the graph's and holds ids instead of numbers: how many different ids.
+    fn takes_ids(&self) -> Option<usize> {
+        None
     }
 
     fn saves(&self, inputs: &[&Shape]) -> Saves;

@@ -47,24 +47,4 @@ impl Embedding {
     pub fn outputs(&self) -> usize {
         self.ids.saturating_mul(self.width)
     }
-
-    /// Rejects features that are not valid row ids.
-    pub fn check_ids(&self, operation: &str, features: &[f32]) -> Result<()> {
-        let is_id = |id: f32| id >= 0.0 && id < self.rows as f32 && id.fract() == 0.0;
-        let Some(at) = features.iter().position(|&id| !is_id(id)) else { return Ok(()) };
-        Err(Error::Input {
-            operation: operation.into(),
-            name: "features".into(),
-            found: format!(
-                "hold {} in row {}, column {}",
-                features[at],
-                at / self.ids,
-                at % self.ids
-            ),
-            allowed: format!(
-                "ids of the embedding's rows: whole numbers from 0 to {}",
-                self.rows - 1
-            ),
-        })
-    }
 }

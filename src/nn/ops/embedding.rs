@@ -62,8 +62,8 @@ impl Op for Embedding {
         }]
     }
 
-    fn takes_ids(&self) -> bool {
-        true
+    fn takes_ids(&self) -> Option<usize> {
+        Some(self.rows)
     }
 
     fn saves(&self, _: &[&Shape]) -> Saves {

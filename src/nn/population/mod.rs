@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use crate::criterion::inputs::FloatElement;
 use crate::losses::{LossDefinition, Mean};
 use crate::nn::graph::nodes::Graph;
-use crate::nn::model::{Compiled, Model, Sequential};
+use crate::nn::layers::sequential::Sequential;
+use crate::nn::model::{Compiled, Model};
 use crate::nn::optimizers::Optimizer;
 use crate::nn::train::average::Average;
 use crate::nn::train::batched_engine::{BatchedEngine, Several, no_member};
@@ -119,7 +120,7 @@ impl Population {
             });
         }
         let graph = description.graph()?;
-        if description.embedding.is_some() {
+        if graph.embedding().is_some() {
             return Err(Error::Input {
                 operation: "a population".into(),
                 name: "the model".into(),
@@ -197,7 +198,7 @@ impl Population {
             (Arc::from(loss), Arc::from(optimizer));
         loss.check()?;
         crate::losses::check_trainable(&*loss)?;
-        crate::losses::check_outputs(&*loss, self.description.output_activation())?;
+        crate::losses::check_outputs(&*loss, self.graph.output_activation())?;
         optimizer.check()?;
         let compiled: Vec<Compiled> = self
             .members

@@ -42,7 +42,9 @@ impl Model {
         if let Some(compiled) = &self.compiled {
             model.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
         }
-        model.engine.set_parameters(&weights)?;
+        let mut parameters = self.engine.parameters()?;
+        let statistics = parameters.split_off(self.graph.all_length());
+        model.engine.set_parameters(&[weights, statistics].concat())?;
         model.compiled = self.compiled.clone();
         (model.scaling, model.names) = (self.scaling.clone(), self.names.clone());
         // Without them a table would be read without the encoding of its columns.
@@ -59,7 +61,8 @@ impl Model {
         let mut states = self.engine.states()?;
         states.truncate(own);
         if let Some(average) = &average {
-            states.push(average.start(&self.engine.parameters()?));
+            let parameters = self.engine.parameters()?;
+            states.push(average.start(&parameters[..self.graph.all_length()]));
         }
         self.engine.set_states(&states)?;
         (self.average, self.progress.averaged) = (average, 0);

@@ -10,15 +10,17 @@ use serde_json::Value;
 
 use crate::data::Encoding;
 use crate::nn::graph::nodes::Parameter;
-use crate::nn::layers::{Dense, Embedding, Initializer};
-use crate::nn::model::{HeldOut, Model, Names, Sequential};
+use crate::nn::layers::embedding::Embedding;
+use crate::nn::layers::list::LayerForm;
+use crate::nn::layers::sequential::Sequential;
+use crate::nn::model::{HeldOut, Model, Names};
 use crate::nn::train::average::Average;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::record;
 use crate::nn::train::record::{Record, SnapshotLengths};
 use crate::nn::train::samples::Scaling;
 use crate::nn::train::training::{Progress, Training};
-use crate::nn::{activations, optimizers, schedules};
+use crate::nn::{optimizers, schedules};
 use crate::runtime::files;
 use crate::{Device, Error, Result, losses};
 
@@ -29,8 +31,8 @@ const KEY: &str = "gradus";
 const STATES: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
 
 /// The highest known version of the description; a file with a higher one is rejected. Version 2
-/// adds embeddings.
-const VERSION: u32 = 2;
+/// adds embeddings, version 3 layers other than dense ones and inputs of several axes.
+const VERSION: u32 = 3;
 
 /// The field common to all versions of the description.
 #[derive(Deserialize)]
@@ -42,6 +44,9 @@ struct Form {
 struct Description {
     version: u32,
     inputs: usize,
+    /// The shape of a sample, if it has more axes than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shape: Option<Vec<usize>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     embedding: Option<Embedding>,
     seed: u64,
@@ -49,7 +54,7 @@ struct Description {
     l2: f64,
     #[serde(default)]
     proximal_l1: f64,
-    layers: Vec<Layer>,
+    layers: Vec<LayerForm>,
     loss: Option<Named>,
     optimizer: Option<Named>,
     progress: Progress,
@@ -65,18 +70,6 @@ struct Description {
     held_out: Option<HeldOut>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<Record>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Layer {
-    units: usize,
-    activation: Named,
-    bias: bool,
-    initializer: Initializer,
-    l1: Option<f64>,
-    l2: Option<f64>,
-    #[serde(default)]
-    proximal_l1: Option<f64>,
 }
 
 /// A schedule by name, and its unit.
@@ -174,29 +167,25 @@ impl Model {
     }
 
     fn describe(&self) -> Description {
-        let Sequential { inputs, embedding, layers, l1, l2, proximal_l1, seed } = &self.description;
-        let layer = |layer: &Dense| Layer {
-            units: layer.units,
-            activation: Named {
-                name: layer.activation.name().into(),
-                options: layer.activation.options(),
-            },
-            bias: layer.bias,
-            initializer: layer.initializer,
-            l1: layer.l1,
-            l2: layer.l2,
-            proximal_l1: layer.proximal_l1,
+        let Sequential { embedding, layers, l1, l2, proximal_l1, seed, .. } = &self.description;
+        let layers: Vec<LayerForm> = layers.iter().map(LayerForm::of).collect();
+        let shape = self.description.input.clone().filter(|shape| shape.len() > 1);
+        let version = match (shape.is_some() || !layers.iter().all(LayerForm::is_dense), embedding) {
+            (true, _) => VERSION,
+            (false, Some(_)) => 2,
+            (false, None) => 1,
         };
         let compiled = self.compiled.as_ref();
         Description {
-            version: if embedding.is_some() { VERSION } else { 1 },
-            inputs: *inputs,
+            version,
+            inputs: self.graph.inputs(),
+            shape,
             embedding: *embedding,
             seed: *seed,
             l1: *l1,
             l2: *l2,
             proximal_l1: *proximal_l1,
-            layers: layers.iter().map(layer).collect(),
+            layers,
             loss: compiled.map(|c| Named { name: c.loss.name().into(), options: c.loss.options() }),
             optimizer: compiled
                 .map(|c| Named { name: c.optimizer.name().into(), options: c.optimizer.options() }),
@@ -284,14 +273,11 @@ fn build(
         .l2(description.l2);
     sequential = sequential.proximal_l1(description.proximal_l1);
     sequential.embedding = description.embedding;
+    if let Some(shape) = description.shape {
+        sequential.input = Some(shape);
+    }
     for layer in description.layers {
-        let activation = activations::from_name(&layer.activation.name, &layer.activation.options)?;
-        let mut dense = Dense::new(layer.units)
-            .boxed_activation(activation)
-            .bias(layer.bias)
-            .initializer(layer.initializer);
-        (dense.l1, dense.l2, dense.proximal_l1) = (layer.l1, layer.l2, layer.proximal_l1);
-        sequential = sequential.then(dense);
+        sequential.layers.push(layer.layer()?);
     }
     // Sizes without matching tensors must not allocate memory: the tensors are read before a model
     // of the description's sizes is created.

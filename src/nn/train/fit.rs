@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ndarray::{ArrayBase, Data, Ix2};
+use ndarray::{ArrayBase, Data, Dimension};
 
 use crate::criterion::inputs::FloatElement;
 use crate::data::Fingerprint;
@@ -47,9 +47,9 @@ impl Model {
     /// Shapes, labels and values that do not fit, options outside their domains, a model that was
     /// not compiled, and device errors. A loss that is not finite is not an error: it ends the
     /// training ([`History::stopped`]).
-    pub fn fit<'a, S: Data<Elem: FloatElement>>(
+    pub fn fit<'a, S: Data<Elem: FloatElement>, D: Dimension>(
         &mut self,
-        features: &ArrayBase<S, Ix2>,
+        features: &ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
         fit: Fit,
     ) -> Result<History> {
@@ -77,7 +77,7 @@ impl Model {
     /// Rejects options that exclude each other, and files that cannot be written.
     pub(crate) fn check(&self, fit: &Fit) -> Result<()> {
         fit.check()?;
-        if self.description.embedding.is_some() {
+        if self.graph.embedding().is_some() {
             fit.check_for_embedding()?;
         }
         // Epochs index the row orders in 32 bits; a file may claim nearly as many.
@@ -118,9 +118,9 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::fit`].
-    pub fn evaluate<'a, S: Data<Elem: FloatElement>>(
+    pub fn evaluate<'a, S: Data<Elem: FloatElement>, D: Dimension>(
         &mut self,
-        features: &ArrayBase<S, Ix2>,
+        features: &ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Score> {
         let mut training_spec = self.training_spec("evaluate")?;
@@ -131,7 +131,7 @@ impl Model {
             FloatElement::floats(features),
             &targets.into(),
         )?;
-        training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.outputs());
+        training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.columns());
         let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
         let score = self.score(&training_spec, loaded);
         self.engine.unload(loaded.data);

@@ -165,9 +165,9 @@ impl Fit {
     }
 
     /// Separate validation rows; `validation_split` is then ignored.
-    pub fn validation_data<'a, S: Data<Elem: FloatElement>>(
+    pub fn validation_data<'a, S: Data<Elem: FloatElement>, D: Dimension>(
         mut self,
-        features: &ArrayBase<S, Ix2>,
+        features: &ArrayBase<S, D>,
         targets: impl Into<crate::Targets<'a>>,
     ) -> Self {
         let targets = match targets.into() {

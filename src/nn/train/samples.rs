@@ -57,13 +57,16 @@ pub(crate) struct Rows<'a> {
     dense: Vec<f32>,
     labels: Vec<i32>,
     has_labels: bool,
-    /// Rows whose label is not ignored; for lists, the count that the loss's mean divides by.
+    /// Targets that are not ignored, of which a row of a sequence has several; for lists, the count that the loss's mean divides by.
     pub kept: usize,
     /// Each row of targets names one class.
     pub one_hot: bool,
     lists: Option<Lists>,
     weights: Held,
+    /// Numbers per row of features, and of a prediction.
     widths: [usize; 2],
+    /// Targets per row: 1, or the tokens of a sequence.
+    positions: usize,
     /// Number of plain rows scored at a time.
     batch: usize,
 }
@@ -77,8 +80,9 @@ impl<'a> Rows<'a> {
         features: Floats<'a>,
         targets: &Targets,
     ) -> Result<Self> {
-        let rows = features.shape()[0];
-        let outputs = model.graph.outputs();
+        let rows = features.shape().first().copied().unwrap_or(0);
+        let (outputs, positions) = (model.graph.outputs(), model.graph.positions());
+        let columns = model.graph.columns();
         let features = crate::nn::train::samples::features(model, operation, features)?;
         let mut found = Rows {
             rows,
@@ -86,11 +90,12 @@ impl<'a> Rows<'a> {
             dense: Vec::new(),
             labels: Vec::new(),
             has_labels: false,
-            kept: rows,
+            kept: rows * positions,
             one_hot: false,
             lists: None,
             weights: Held::default(),
             widths: [model.graph.inputs(), outputs],
+            positions,
             batch: model.graph.prediction_batch(),
         };
         let is_grouped = matches!(targets, Targets::Grouped { .. });
@@ -103,11 +108,11 @@ impl<'a> Rows<'a> {
             }
             Targets::Labels(labels) => {
                 let labels: Vec<i64> = labels.iter().copied().collect();
-                check_rows(operation, rows, labels.len())?;
+                check_labels(operation, [rows, positions], labels.len())?;
                 // One column distinguishes two classes.
-                let classes = outputs.max(2);
+                let classes = columns.max(2);
                 let takes_labels = loss.targets().takes_labels();
-                let classes = if takes_labels { outputs } else { classes };
+                let classes = if takes_labels { columns } else { classes };
                 inputs::check_labels(loss, &labels, classes, |_| true)?;
                 if takes_labels {
                     let ignored = loss.ignored();
@@ -115,7 +120,7 @@ impl<'a> Rows<'a> {
                     found.labels = narrow_labels(&labels)?;
                     found.has_labels = true;
                 } else {
-                    found.dense = one_hot(&labels, outputs, loss.targets() == Domain::Sign);
+                    found.dense = one_hot(&labels, columns, loss.targets() == Domain::Sign);
                 }
                 found.one_hot = true;
             }
@@ -141,7 +146,7 @@ impl<'a> Rows<'a> {
         let (rows, [inputs, outputs]) = (self.rows, self.widths);
         let fits = dense.len() == rows * outputs
             && dense.shape().first() == Some(&rows)
-            && dense.ndim() <= 2;
+            && (dense.ndim() <= 2 || self.positions > 1);
         if !fits {
             let text =
                 format!("features are [{rows}, {inputs}] but targets are {:?}", dense.shape());
@@ -154,7 +159,8 @@ impl<'a> Rows<'a> {
         self.dense = dense.iter().copied().collect();
         check_finite(operation, "targets", &self.dense, outputs)?;
         inputs::check_dense(loss, &self.dense)?;
-        self.one_hot = outputs > 1 && self.dense.chunks_exact(outputs).all(names_one_class);
+        let columns = outputs / self.positions;
+        self.one_hot = columns > 1 && self.dense.chunks_exact(columns).all(names_one_class);
         Ok(())
     }
 
@@ -215,6 +221,10 @@ impl<'a> Rows<'a> {
             let allowed = "left out: a loss of lists weighs the items of a list against each other";
             return Err(inputs::input_error(loss, "weights", "were given", allowed));
         }
+        if self.positions > 1 {
+            let allowed = "left out: a row has several targets";
+            return Err(inputs::input_error(loss, "weights", "were given", allowed));
+        }
         let outputs = self.widths[1];
         let classes = self.classes(loss);
         let rows = asked.rows(loss, classes.as_ref(), self.rows, training)?;
@@ -224,7 +234,7 @@ impl<'a> Rows<'a> {
 
     /// The classes of the rows; `None` if their targets are not classes.
     pub fn classes(&self, loss: &dyn LossDefinition) -> Option<Classes> {
-        let outputs = self.widths[1];
+        let outputs = self.widths[1] / self.positions;
         if self.has_labels {
             Some(Classes::of_labels(&self.labels, loss.ignored(), loss.classes(outputs)))
         } else {
@@ -271,12 +281,13 @@ impl<'a> Rows<'a> {
             (start, end - start)
         });
         let targets = if self.has_labels {
-            SampleTargets::Labels(&self.labels[first..first + rows])
+            let positions = self.positions;
+            SampleTargets::Labels(&self.labels[first * positions..(first + rows) * positions])
         } else {
             SampleTargets::Dense(&self.dense[first * outputs..(first + rows) * outputs])
         };
         let features = &self.features[first * inputs..(first + rows) * inputs];
-        let has_ignored = lists.is_none() && self.kept < self.rows;
+        let has_ignored = lists.is_none() && self.kept < self.rows * self.positions;
         let weights =
             if lists.is_some() { Weights::default() } else { self.weights.part(first, rows) };
         Samples { rows, features, targets, has_ignored, lists, weights }
@@ -291,16 +302,17 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Number of rows in a range whose label is not ignored.
+    /// Number of targets in a range of rows that are not ignored.
     pub fn kept_of(&self, loss: &dyn LossDefinition, first: usize, rows: usize) -> usize {
         if let Some(lists) = &self.lists {
             return lists.units[first..first + rows].iter().sum();
         }
-        if self.kept == self.rows {
-            return rows;
+        let positions = self.positions;
+        if self.kept == self.rows * positions {
+            return rows * positions;
         }
         let ignored = loss.ignored();
-        self.labels[first..first + rows]
+        self.labels[first * positions..(first + rows) * positions]
             .iter()
             .filter(|&&label| !ignored.contains(&i64::from(label)))
             .count()
@@ -365,11 +377,15 @@ pub(crate) fn features<'a>(
     operation: &str,
     features: Floats<'a>,
 ) -> Result<Cow<'a, [f32]>> {
-    let width = model.graph.inputs();
-    let (rows, columns) = (features.shape()[0], features.shape()[1]);
-    if columns != width {
+    let (width, shape) = (model.graph.inputs(), model.graph.shape(model.graph.input()));
+    let Some((&rows, of_row)) = features.shape().split_first() else {
+        return Err(shape_error(operation, "features are one number".into(), "rows of them"));
+    };
+    if of_row != [width] && of_row != shape {
+        let axes: Vec<String> = shape.iter().map(ToString::to_string).collect();
         let found = format!("features are {:?}", features.shape());
-        return Err(shape_error(operation, found, &format!("the model takes [rows, {width}]")));
+        let allowed = format!("the model takes [rows, {}]", axes.join(", "));
+        return Err(shape_error(operation, found, &allowed));
     }
     if rows == 0 {
         return Err(Error::Empty { operation: operation.into(), name: "features".into() });
@@ -389,8 +405,8 @@ pub(crate) fn features<'a>(
         },
     };
     check_finite(operation, "features", &flat, width)?;
-    if let Some(embedding) = model.graph.embedding() {
-        embedding.check_ids(operation, &flat)?;
+    if let Some(rows) = model.graph.ids_below() {
+        check_ids(operation, &flat, [rows, width])?;
     }
     if let Some(scaling) = model.scaling {
         for row in flat.to_mut().chunks_exact_mut(width) {
@@ -416,10 +432,23 @@ fn narrow(model: InputSpec, operation: &str, wide: &ArrayViewD<f64>) -> Result<V
     }
     let flat: Vec<f32> = numbers.into_iter().map(|x| x as f32).collect();
     check_finite(operation, "features", &flat, width)?;
-    if let Some(embedding) = model.graph.embedding() {
-        embedding.check_ids(operation, &flat)?;
+    if let Some(rows) = model.graph.ids_below() {
+        check_ids(operation, &flat, [rows, width])?;
     }
     Ok(flat)
+}
+
+/// Rejects features that are not ids of a table.
+fn check_ids(operation: &str, features: &[f32], [rows, width]: [usize; 2]) -> Result<()> {
+    let is_id = |id: f32| id >= 0.0 && id < rows as f32 && id.fract() == 0.0;
+    let Some(at) = features.iter().position(|&id| !is_id(id)) else { return Ok(()) };
+    let (row, column) = (at / width, at % width);
+    Err(Error::Input {
+        operation: operation.into(),
+        name: "features".into(),
+        found: format!("hold {} in row {row}, column {column}", features[at]),
+        allowed: format!("ids of the embedding's rows: whole numbers from 0 to {}", rows - 1),
+    })
 }
 
 /// The error for a number that would become an infinity in f32.
@@ -439,9 +468,17 @@ pub(crate) fn predictions(rows: usize, outputs: usize, flat: Vec<f64>) -> Result
         .map_err(|error| shape_error("predict", error.to_string(), "one prediction for each row"))
 }
 
-fn check_rows(operation: &str, rows: usize, targets: usize) -> Result<()> {
-    if rows == targets {
+fn check_labels(
+    operation: &str,
+    [rows, positions]: [usize; 2],
+    targets: usize,
+) -> Result<()> {
+    if rows * positions == targets {
         return Ok(());
+    }
+    if positions > 1 {
+        let found = format!("features have {rows} rows but targets {targets} numbers");
+        return Err(shape_error(operation, found, &format!("they must be [{rows}, {positions}]")));
     }
     let found = format!("features have {rows} rows but targets {targets}");
     Err(shape_error(operation, found, "there must be one target for each row"))

@@ -9,6 +9,7 @@ use crate::nn::activations::activation::Activation;
 use crate::nn::graph::chain::{ChainLayer, DenseChain};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Penalties;
+use crate::nn::layers::layer::Builder;
 use crate::nn::layers::Layer;
 use crate::nn::optimizers;
 use crate::nn::optimizers::update::job::state_stride;
@@ -576,7 +577,8 @@ fn chain_of(
     let mut graph = Graph::new(vec![inputs]);
     let mut x = graph.input();
     for (index, layer) in layers.iter().enumerate() {
-        x = layer.build(&mut graph, &format!("layers.{index}"), x, penalties)?;
+        let path = format!("layers.{index}");
+        x = layer.build(&mut Builder::new(&mut graph, &path, penalties), x)?;
     }
     let found = format!("are {} nodes", graph.nodes.len());
     let (operation, name, allowed) =

@@ -73,7 +73,7 @@ impl TrainingRun {
         let mut training_run = TrainingRun {
             training: part(0, training)?,
             validation: None,
-            metric: Metric::of(&**loss, rows.one_hot, input_spec.graph.outputs()),
+            metric: Metric::of(&**loss, rows.one_hot, input_spec.graph.columns()),
             yardstick: None,
             reach: Reach::of(&rows.features, rows.dense(0, rows.rows)),
         };

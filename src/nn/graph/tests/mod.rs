@@ -14,7 +14,7 @@ use crate::nn::graph::op::{Entry, Example, Noise, Precision};
 use crate::nn::graph::plan::{BatchRows, Plan, Request, Tensor};
 use crate::nn::graph::tests::scale::Scale;
 use crate::nn::graph::tests::sum::Sum;
-use crate::nn::layers::{Dense, Layer};
+use crate::nn::layers::{Builder, Dense, Layer};
 use crate::nn::ops;
 use crate::nn::ops::OPS;
 use crate::runtime::device::Gpu;
@@ -281,7 +281,8 @@ fn in_the_middle(entry: &Entry, example: Example) -> Graph {
 fn model(inputs: usize, layers: &[Dense]) -> Graph {
     let mut graph = Graph::new(vec![inputs]);
     let build = |x: Value, (index, layer): (usize, &Dense)| {
-        layer.build(&mut graph, &format!("layers.{index}"), x, Default::default()).unwrap()
+        let path = format!("layers.{index}");
+        layer.build(&mut Builder::new(&mut graph, &path, Default::default()), x).unwrap()
     };
     layers.iter().enumerate().fold(Value(0), build);
     graph

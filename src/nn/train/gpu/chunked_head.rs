@@ -33,13 +33,15 @@ impl GpuEngine {
         chunk: usize,
     ) -> Result<Joined> {
         let (key, last) = (planning.key, planning.nodes - 1);
+        let positions = self.graph.positions();
+        let units = key.rows * positions;
         let result = planning.recorder.buffer("a divisor", NOTES)?;
         let mut job = self.job(key, training_spec, planning.data);
         if job.divisor == Divisor::OfLabels {
             // Over the whole batch, not over the chunk that a kernel sees.
-            let (classes, ignored) = (self.graph.outputs(), training_spec.loss.ignored());
+            let (classes, ignored) = (self.graph.columns(), training_spec.loss.ignored());
             let labels = Labels::Classes { labels: &planning.targets, classes, ignored };
-            let values = Values { labels, ..Values::plain(key.rows) };
+            let values = Values { labels, ..Values::plain(units) };
             planning.recorder.extend(normalizer::count(&self.gpu, &values, &result)?);
             job.divisor = Divisor::Ready;
         }
@@ -59,19 +61,19 @@ impl GpuEngine {
             }
         }
         let parts = found.iter().map(|(_, parts)| parts).sum();
-        let values = planning.recorder.buffer("values of a batch", parts + key.rows)?;
+        let values = planning.recorder.buffer("values of a batch", parts + units)?;
         let mut at = 0;
         for (chunk, (own, length)) in chunks.iter().zip(&found) {
             planning.recorder.copy((own, 0), (&values, at), *length);
             planning.recorder.copy(
                 (own, *length),
-                (&values, parts + chunk.rows.start),
-                chunk.rows.len(),
+                (&values, parts + chunk.rows.start * positions),
+                chunk.rows.len() * positions,
             );
             at += length;
         }
-        let counted = if training_spec.metric.is_some() { key.rows } else { 0 };
-        Ok(Joined { values, parts, counted, rows: key.rows })
+        let counted = if training_spec.metric.is_some() { units } else { 0 };
+        Ok(Joined { values, parts, counted, rows: units })
     }
 
     /// The targets and weights of each chunk. All are copied first: a copy ends the compute pass of
@@ -107,8 +109,9 @@ impl GpuEngine {
         result: &wgpu::Buffer,
     ) -> Result<Found> {
         let (gpu, loss, data) = (&self.gpu, &*training_spec.loss, planning.data);
-        let job = Job { rows: chunk.rows.len(), ..job.clone() };
-        let values_length = templates::launch::values_length(gpu, loss, &job)? + chunk.rows.len();
+        let units = chunk.rows.len() * self.graph.positions();
+        let job = Job { rows: units, ..job.clone() };
+        let values_length = templates::launch::values_length(gpu, loss, &job)? + units;
         let buffers = Buffers {
             predictions: planning.predictions()?,
             targets: chunk.targets.clone(),
@@ -126,8 +129,8 @@ impl GpuEngine {
         planning.recorder.extend(kernel);
         if let Some(metric) = training_spec.metric {
             let job = metrics::Correctness {
-                rows: chunk.rows.len(),
-                columns: self.graph.outputs(),
+                rows: units,
+                columns: self.graph.columns(),
                 offset: parts.length,
                 labels: data.labels,
                 ignored: loss.ignored(),

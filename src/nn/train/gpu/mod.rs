@@ -307,7 +307,10 @@ impl Shares for GpuEngine {
         };
         let (targets, target_width, labels) = match samples.targets {
             SampleTargets::None => (Vec::new(), 0, false),
-            SampleTargets::Labels(values) => (self.parts("labels", values, 1)?, 1, true),
+            SampleTargets::Labels(values) => {
+                let positions = self.graph.positions();
+                (self.parts("labels", values, positions)?, positions, true)
+            }
             SampleTargets::Dense(values) => {
                 (self.parts("targets", values, outputs)?, outputs, false)
             }

@@ -205,6 +205,7 @@ impl GpuEngine {
     fn loss(&self, planning: &mut Planning, training_spec: &TrainingSpec) -> Result<Joined> {
         let (gpu, key, data) = (&self.gpu, planning.key, planning.data);
         let (loss, predictions) = (&*training_spec.loss, planning.predictions()?);
+        let units = key.rows * self.graph.positions();
         let job = self.job(key, training_spec, data);
         let values_length = templates::launch::values_length(gpu, loss, &job)?;
         let buffers = Buffers {
@@ -216,7 +217,7 @@ impl GpuEngine {
             class_mask: None,
             upstreams: None,
             gradient: planning.gradient()?,
-            values: planning.recorder.buffer("values of a batch", values_length + key.rows)?,
+            values: planning.recorder.buffer("values of a batch", values_length + units)?,
             result: planning.recorder.buffer("a divisor", NOTES)?,
             dummy: planning.recorder.dummy()?,
         };
@@ -231,8 +232,8 @@ impl GpuEngine {
         planning.recorder.extend(kernel);
         if let Some(metric) = training_spec.metric {
             let job = metrics::Correctness {
-                rows: key.rows,
-                columns: self.graph.outputs(),
+                rows: units,
+                columns: self.graph.columns(),
                 offset: parts.length,
                 labels: data.labels,
                 ignored: loss.ignored(),
@@ -244,8 +245,8 @@ impl GpuEngine {
             };
             planning.recorder.extend([metrics::correct(gpu, &job)?]);
         }
-        let counted = if training_spec.metric.is_some() { key.rows } else { 0 };
-        Ok(Joined { values: buffers.values, parts: parts.length, counted, rows: key.rows })
+        let counted = if training_spec.metric.is_some() { units } else { 0 };
+        Ok(Joined { values: buffers.values, parts: parts.length, counted, rows: units })
     }
 
     /// Writes the batch's loss and number of correct rows to their slot of the ring.
@@ -312,7 +313,8 @@ impl GpuEngine {
     }
 
     pub(crate) fn job(&self, key: &Key, training_spec: &TrainingSpec, data: &Data) -> Job {
-        let columns = if data.lists.is_some() { key.places } else { self.graph.outputs() };
+        let columns = if data.lists.is_some() { key.places } else { self.graph.columns() };
+        let rows = key.rows * self.graph.positions();
         let divisor = match key.divisor_rows {
             Some(_) => Divisor::Known,
             None if data.lists.is_some() => Divisor::Ready,
@@ -320,13 +322,13 @@ impl GpuEngine {
             None => Divisor::Known,
         };
         Job {
-            rows: key.rows,
+            rows,
             row_length: columns,
             columns,
             labels: data.labels,
             each: false,
             factor: if divisor == Divisor::Known {
-                training_spec.factor(key.divisor_rows.unwrap_or(key.rows), columns) as f32
+                training_spec.factor(key.divisor_rows.unwrap_or(rows), columns) as f32
             } else {
                 1.0
             },

@@ -49,16 +49,16 @@ pub(crate) struct LossRows<'a, R> {
 }
 
 impl<R: CpuReal> HostBatch<R> {
-    /// 1 ÷ the divisor of the mean over the batch.
+    /// 1 ÷ the divisor of the mean over the batch, which has so many rows and columns of targets.
     pub fn factor(
         &self,
         training_spec: &TrainingSpec,
         batch: &Batch,
         has_ignored: bool,
-        columns: usize,
+        [rows, columns]: [usize; 2],
     ) -> f64 {
         if !has_ignored || batch.divisor_rows.is_some() {
-            return training_spec.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
+            return training_spec.factor(batch.divisor_rows.unwrap_or(rows), columns);
         }
         let ignored = training_spec.loss.ignored();
         let kept = self.labels.iter().filter(|&&label| !is_ignored(ignored, label)).count();

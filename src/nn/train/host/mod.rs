@@ -114,6 +114,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
     /// Gathers the batch's rows, in the batch's order, in a walk that has begun.
     fn gather(&mut self, data: &Data<R>, batch: &Batch, rows: usize) {
         let (inputs, outputs) = (self.graph.inputs(), self.graph.outputs());
+        let positions = self.graph.positions();
         let takes_ids = self.graph.takes_ids();
         let HostBatch { ids, labels, dense, weights, .. } = &mut self.batch;
         ids.clear();
@@ -135,7 +136,8 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                 weights.extend_from_slice(&data.weights[rows.clone()]);
             }
             if data.has_labels {
-                labels.extend_from_slice(&data.labels[rows]);
+                let targets = rows.start * positions..rows.end * positions;
+                labels.extend_from_slice(&data.labels[targets]);
             } else if !data.dense.is_empty() {
                 dense.extend_from_slice(&data.dense[rows.start * outputs..rows.end * outputs]);
             }
@@ -180,20 +182,21 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let request = self.request(true, learns, false);
         self.walk.begin(&self.graph, request, BatchRows::whole(rows));
         self.gather(&data, batch, rows);
-        let (nodes, columns) = (0..self.graph.nodes.len(), self.graph.outputs());
+        let (nodes, columns) = (0..self.graph.nodes.len(), self.graph.columns());
         let mut walk = take(&mut self.walk);
         let mut statistics = take(&mut self.statistics);
         let weights = self.weights(batch.noise);
         let done = walk.forward(&self.graph, weights, &mut statistics, nodes.clone());
         self.statistics = statistics;
         let (read, written) = (Tensor::Value(nodes.end), Tensor::Gradient(nodes.end));
-        let outcome = walk.with_both(read, written, rows * columns, |predictions, gradient| {
+        let (elements, units) = (rows * self.graph.outputs(), rows * self.graph.positions());
+        let outcome = walk.with_both(read, written, elements, |predictions, gradient| {
             if let Some(lists) = &data.lists {
                 let all = &mut self.batch;
                 return all.loss_of_lists(training_spec, batch, lists, predictions, gradient);
             }
             let rows = LossRows {
-                factor: self.batch.factor(training_spec, batch, data.has_ignored, columns),
+                factor: self.batch.factor(training_spec, batch, data.has_ignored, [units, columns]),
                 first: 0,
                 has_labels: data.has_labels,
                 columns,
@@ -257,21 +260,23 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
     ) -> Result<Outcome> {
         let ChunkedHead { graph, walk, gradients, statistics, sizes } = head;
         let BatchRows { rows, chunk } = sizes;
-        let (last, columns, mut all) = (graph.nodes.len() - 1, graph.outputs(), Outcome::default());
+        let (last, columns, mut all) = (graph.nodes.len() - 1, graph.columns(), Outcome::default());
+        let positions = graph.positions();
         walk.forward(graph, self.weights(batch.noise), statistics, 0..last)?;
-        let factor = self.batch.factor(training_spec, batch, data.has_ignored, columns);
+        let units = [rows * positions, columns];
+        let factor = self.batch.factor(training_spec, batch, data.has_ignored, units);
         for first in (0..rows).step_by(chunk) {
             let part = first..rows.min(first + chunk);
             let weights = self.weights(batch.noise);
             walk.forward_rows(graph, weights, statistics, last, part.clone())?;
             let (read, written) = (Tensor::Value(last + 1), Tensor::Gradient(last + 1));
-            let elements = part.len() * columns;
+            let elements = part.len() * positions * columns;
             let found = walk.with_both(read, written, elements, |predictions, gradient| {
                 self.batch.loss_of_rows(
                     training_spec,
                     LossRows {
                         factor,
-                        first,
+                        first: first * positions,
                         has_labels: data.has_labels,
                         columns,
                         positive: &data.positive,

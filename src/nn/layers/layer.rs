@@ -1,0 +1,89 @@
+//! Layer: what models are built from. A layer adds ops to the graph of a model.
+
+use std::any::Any;
+
+use crate::Result;
+use crate::nn::graph::nodes::Graph;
+use crate::nn::graph::op::{Op, Penalties};
+
+pub use crate::nn::graph::nodes::Value;
+
+/// A building block of models.
+///
+/// A layer is a description: it holds options, and adds ops to a graph when the model is built. Any
+/// layer may contain others, so blocks nest; a function of a [`Builder`] and a [`Value`] is one too
+/// ([`closure`](crate::layers::closure)).
+pub trait Layer: Any + Send + Sync {
+    /// Its name in files: `conv2d`.
+    fn name(&self) -> &str;
+
+    /// Its options as JSON, by which [`from_name`](crate::layers::from_name) makes it again.
+    fn options(&self) -> serde_json::Value;
+
+    /// Adds the layer on top of a value; returns its output.
+    ///
+    /// # Errors
+    /// An option or a shape outside its domain.
+    fn build(&self, builder: &mut Builder, x: Value) -> Result<Value>;
+}
+
+/// Adds layers to the graph of a model, under a path: `layer1.0.conv1`.
+#[derive(Debug)]
+pub struct Builder<'g> {
+    pub(crate) graph: &'g mut Graph,
+    pub(crate) path: String,
+    /// Penalties of the model, for layers without their own.
+    pub(crate) penalties: Penalties,
+}
+
+impl<'g> Builder<'g> {
+    pub(crate) fn new(graph: &'g mut Graph, path: &str, penalties: Penalties) -> Self {
+        Builder { graph, path: path.into(), penalties }
+    }
+
+    /// The shape of a value without its batch axis: [height, width, channels] of images, [tokens,
+    /// width] of sequences, [features] of rows.
+    pub fn shape(&self, x: Value) -> &[usize] {
+        self.graph.shape(x)
+    }
+
+    /// The path of the layer that is built; its parameters are `path.weight` and so on.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Adds a layer whose path is this one's followed by `name`; an empty name adds nothing to the
+    /// path.
+    ///
+    /// # Errors
+    /// Those of the layer.
+    pub fn layer(&mut self, name: &str, layer: &dyn Layer, x: Value) -> Result<Value> {
+        let path = self.join(name);
+        layer.build(&mut Builder { graph: self.graph, path, penalties: self.penalties }, x)
+    }
+
+    /// Adds an op at the builder's path.
+    pub(crate) fn op(&mut self, op: impl Op, inputs: &[Value]) -> Result<Value> {
+        self.graph.add(&self.path, op, inputs)
+    }
+
+    /// Adds an op at a path below the builder's.
+    pub(crate) fn op_at(&mut self, name: &str, op: impl Op, inputs: &[Value]) -> Result<Value> {
+        let path = self.join(name);
+        self.graph.add(&path, op, inputs)
+    }
+
+    /// The builder's path followed by a name.
+    pub(crate) fn join(&self, name: &str) -> String {
+        match (self.path.is_empty(), name.is_empty()) {
+            (true, _) => name.into(),
+            (_, true) => self.path.clone(),
+            _ => format!("{}.{name}", self.path),
+        }
+    }
+
+    /// The name of the layer in errors: `layer 0`, or its path.
+    pub(crate) fn owner(&self) -> String {
+        self.path.replacen("layers.", "layer ", 1)
+    }
+}
