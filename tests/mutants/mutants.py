@@ -187,7 +187,7 @@ def instead(mutant, number, old):
     return f"(if {on} {{ {new} }} else {{ {old} }})"
 
 
-RUNTIME = """
+RUNTIME = r"""
 #[doc(hidden)]
 pub mod mutants {
     static ON: std::sync::LazyLock<usize> =
