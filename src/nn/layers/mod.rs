@@ -131,7 +131,8 @@ impl Layer for Dense {
         x: Value,
         penalties: Penalties,
     ) -> Result<Value> {
-        let (owner, inputs) = (path.replacen("layers.", "layer ", 1), graph.width(x));
+        let owner = path.replacen("layers.", "layer ", 1);
+        let inputs = graph.shape(x).last().copied().unwrap_or(0);
         self.check_sizes(&owner, inputs, graph.length)?;
         self.activation.check()?;
         let penalties = Penalties {
@@ -149,7 +150,9 @@ impl Layer for Dense {
         let sums = graph.add(path, ops::dense::Dense { initializer, penalties, ..op }, &[x])?;
         let (path, activation) = (format!("{path}.activation"), self.activation.clone());
         match &*activation {
-            softmax if softmax.rowwise() => graph.add(&path, ops::softmax::Softmax, &[sums]),
+            softmax if softmax.rowwise() => {
+                graph.add(&path, ops::softmax::Softmax { width: self.units }, &[sums])
+            }
             identity if identity.name() == Identity.name() => Ok(sums),
             _ => graph.add(&path, Activate { activation }, &[sums]),
         }
