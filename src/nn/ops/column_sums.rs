@@ -66,3 +66,40 @@ pub(crate) fn column_sums(recorder: &mut Recorder, job: &ColumnSums) -> Result<(
         [rows as u32, cells, rows.max(1) as u32, 1, offset, u32::from(job.accumulate), 0, 0];
     recorder.dispatch(&kernel, &params, &[(&from).into(), job.sums.into()], cells.div_ceil(lanes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::device::Gpu;
+
+    #[test]
+    fn sums_of_any_number_of_rows_are_written_or_added_at_their_place() {
+        crate::runtime::device::test_adapter::needs_gpu!();
+        let gpu = Gpu::open().expect("these tests need an adapter, a software one will do");
+        for (rows, columns) in [(1, 1), (64, 3), (65, 4), (4096, 8), (5000, 2)] {
+            // Whole numbers: the sums are exact in any order.
+            let number = |place: usize| (place * 7919 % 23) as f32 - 11.0;
+            let numbers: Vec<f32> = (0..rows * columns).map(number).collect();
+            let from = gpu.upload("numbers", &numbers).unwrap();
+            for accumulate in [false, true] {
+                let sums = gpu.upload("sums", &vec![0.5_f32; columns + 8]).unwrap();
+                let commands = Recorder::commands_of(&gpu, |recorder| {
+                    let (numbers, sums, offset) = (&from, &sums, 4);
+                    column_sums(
+                        recorder,
+                        &ColumnSums { rows, columns, numbers, sums, offset, accumulate },
+                    )
+                });
+                gpu.submit(&commands.unwrap()).unwrap();
+                let found: Vec<f32> =
+                    pollster::block_on(gpu.download(&sums, 0, columns + 8)).unwrap();
+                let mut expected = vec![0.5_f32; columns + 8];
+                for column in 0..columns {
+                    let sum: f32 = numbers.iter().skip(column).step_by(columns).sum();
+                    expected[4 + column] = sum + if accumulate { 0.5 } else { 0.0 };
+                }
+                assert_eq!(found, expected, "{rows} x {columns}, {accumulate}");
+            }
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 mod branch;
 mod scale;
+mod shared;
 mod sum;
 
 use crate::cpu::random::Random;
@@ -53,7 +54,7 @@ fn drawn(count: usize, stream: u64) -> Vec<f64> {
 
 impl Case {
     fn new(graph: Graph) -> Case {
-        let rows_of_table = graph.embedding().map_or(1, |table| table.rows);
+        let rows_of_table = graph.ids_below().unwrap_or(1);
         let ids = drawn(ROWS * graph.inputs(), 1)
             .into_iter()
             .map(|x| ((x + 1.0) / 2.0 * rows_of_table as f64) as i32);
@@ -183,9 +184,9 @@ impl Case {
             );
         }
         let input = walk.tensor(Tensor::Value(0)).unwrap();
-        match graph.embedding() {
-            Some(_) => device.queue().write_buffer(input, 0, bytemuck::cast_slice(&self.ids)),
-            None => device.queue().write_buffer(input, 0, bytemuck::cast_slice(&single(&self.x))),
+        match graph.takes_ids() {
+            true => device.queue().write_buffer(input, 0, bytemuck::cast_slice(&self.ids)),
+            false => device.queue().write_buffer(input, 0, bytemuck::cast_slice(&single(&self.x))),
         }
         let ahead = last - usize::from(chunk < ROWS);
         walk.forward(&mut recorder, 0..ahead).unwrap();
@@ -289,7 +290,12 @@ fn in_the_middle(example: Example) -> Graph {
 
 /// A model of layers.
 fn model(inputs: usize, layers: &[Dense]) -> Graph {
-    let mut graph = Graph::new(vec![inputs]);
+    model_of(vec![inputs], layers)
+}
+
+/// As [`model`], for inputs of any shape.
+fn model_of(input: Shape, layers: &[Dense]) -> Graph {
+    let mut graph = Graph::new(input);
     let build = |x: Value, (index, layer): (usize, &Dense)| {
         layer.build(&mut graph, &format!("layers.{index}"), x, Default::default()).unwrap()
     };
@@ -297,7 +303,7 @@ fn model(inputs: usize, layers: &[Dense]) -> Graph {
     graph
 }
 
-fn models() -> [Graph; 3] {
+fn models() -> [Graph; 4] {
     [
         model(
             5,
@@ -315,6 +321,15 @@ fn models() -> [Graph; 3] {
             &[
                 Dense::new(8).activation(Gelu::new()).bias(false),
                 Dense::new(8).activation(Tanh),
+                Dense::new(5),
+            ],
+        ),
+        model_of(
+            vec![2, 4],
+            &[
+                Dense::new(8).activation(Gelu::new()),
+                Dense::new(3).activation(crate::activations::Softmax),
+                Dense::new(4).activation(Tanh),
                 Dense::new(5),
             ],
         ),
@@ -435,7 +450,9 @@ fn derivatives_are_fused_only_where_nobody_else_reads_the_activation() {
 
 #[test]
 fn a_head_in_chunks_gives_what_all_rows_at_once_give() {
-    for graph in [model(4, &[Dense::new(5)]), models()[0].clone(), models()[2].clone()] {
+    for graph in
+        [model(4, &[Dense::new(5)]), models()[0].clone(), models()[2].clone(), models()[3].clone()]
+    {
         let case = Case::new(graph);
         let expected = case.on_cpu::<f64>(&case.graph, ROWS, true);
         let head = fuse::chunked_head(&case.graph).unwrap().expect("it ends in a dense layer");
