@@ -26,13 +26,20 @@ use crate::{Result, catalogue};
 catalogue! {
     /// Every activation, by name.
     pub static CATALOGUE: dyn Activation =
+        elu::Elu,
         gelu::Gelu,
+        hard_sigmoid::HardSigmoid,
+        hard_swish::HardSwish,
         identity::Identity,
         leaky_relu::LeakyRelu,
+        mish::Mish,
         relu::Relu,
+        relu6::Relu6,
+        selu::Selu,
         sigmoid::Sigmoid,
         silu::Silu,
         softmax::Softmax,
+        softplus::Softplus,
         tanh::Tanh;
 }
 

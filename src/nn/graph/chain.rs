@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
-use crate::nn::graph::nodes::Graph;
+use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::graph::op::Op;
 use crate::nn::ops::activation::Activate;
 use crate::nn::ops::dense::Dense;
@@ -60,7 +60,8 @@ impl Graph {
             return None;
         }
         for (number, node) in self.nodes.iter().enumerate() {
-            if node.inputs.len() != 1 || node.inputs[0].0 != number {
+            let is_row = |value: &Value| self.shape(*value).len() == 1;
+            if node.inputs.len() != 1 || node.inputs[0].0 != number || !is_row(&node.inputs[0]) {
                 return None;
             }
             let op: &dyn Op = &*node.op;

@@ -184,6 +184,7 @@ impl<R: Precision> CpuWalk<R> {
             return Ok(());
         };
         let (saves, targets) = (plan.saves[node], self.targets(graph, node, &rows));
+        let accumulate = accumulate || plan.adds_to_parameters[node];
         let mut grad_output = take(&mut self.slots[slot]);
         let mut memory = self.take_out(&targets);
         let mut grad_inputs: [Option<&mut [R]>; MOST_INPUTS] = [const { None }; MOST_INPUTS];

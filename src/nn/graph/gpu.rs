@@ -189,7 +189,7 @@ impl<'a> GpuWalk<'a> {
             parameters: self.weights.of(of),
             grad_output,
             grad_inputs: &written.iter().map(Option::as_ref).collect::<Vec<_>>(),
-            accumulate,
+            accumulate: accumulate || self.plan.adds_to_parameters[node],
             mode: self.mode(node),
         };
         of.op.backward_gpu(recorder, &io)?;

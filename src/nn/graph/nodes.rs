@@ -107,6 +107,48 @@ impl Graph {
 
     /// As [`Graph::add`], for a type-erased op.
     pub fn add_boxed(&mut self, path: &str, op: Arc<dyn Op>, inputs: &[Value]) -> Result<Value> {
+        self.check_inputs(path, &*op, inputs)?;
+        let ranges = self.add_parameters(path, &*op, inputs)?;
+        self.push(path, op, inputs, ranges)
+    }
+
+    /// As [`Graph::add`], for an op whose parameters are those of the node `from`: it adds none.
+    /// The gradient is the sum over all nodes that share them.
+    ///
+    /// # Errors
+    /// As [`Graph::add`]; [`Error::Shape`] if the op's parameters are not of the node's shapes.
+    pub fn add_shared(
+        &mut self,
+        path: &str,
+        op: impl Op,
+        inputs: &[Value],
+        from: usize,
+    ) -> Result<Value> {
+        self.check_inputs(path, &op, inputs)?;
+        let shapes: Vec<&Shape> = inputs.iter().map(|value| &self.shapes[value.0]).collect();
+        op.output(&shapes)?;
+        let wanted: Vec<Shape> =
+            op.parameters(&shapes).into_iter().map(|spec| spec.shape).collect();
+        let owner = self.nodes.get(from);
+        let ranges = owner.map_or_else(Vec::new, |node| node.ranges.clone());
+        let of_range = |range: &Range<usize>| {
+            self.parameters.iter().find(|parameter| self.range(parameter) == *range)
+        };
+        let found: Vec<Shape> =
+            ranges.iter().filter_map(of_range).map(|parameter| parameter.shape.clone()).collect();
+        if found != wanted {
+            let owner = owner.map_or_else(|| format!("node {from}"), |node| node.path.clone());
+            return Err(Error::Shape {
+                operation: format!("{path} ({})", op.entry().name),
+                found: format!("shares the parameters of {owner}, of shapes {found:?}"),
+                allowed: format!("shapes {wanted:?}"),
+            });
+        }
+        self.push(path, Arc::new(op), inputs, ranges)
+    }
+
+    /// Rejects values that the graph does not have.
+    fn check_inputs(&self, path: &str, op: &dyn Op, inputs: &[Value]) -> Result<()> {
         let unknown = inputs.iter().find(|value| value.0 >= self.shapes.len());
         if inputs.is_empty() || inputs.len() > MOST_INPUTS || unknown.is_some() {
             return Err(Error::Input {
@@ -116,10 +158,19 @@ impl Graph {
                 allowed: format!("one to {MOST_INPUTS} values that were made before"),
             });
         }
+        Ok(())
+    }
+
+    /// Appends the parameters of an op; returns their ranges.
+    fn add_parameters(
+        &mut self,
+        path: &str,
+        op: &dyn Op,
+        inputs: &[Value],
+    ) -> Result<Vec<Range<usize>>> {
         let shapes: Vec<&Shape> = inputs.iter().map(|value| &self.shapes[value.0]).collect();
-        let output = op.output(&shapes)?;
+        op.output(&shapes)?;
         let specs = op.parameters(&shapes);
-        let statistics = self.add_statistics(path, &*op, inputs);
         let mut ranges = Vec::new();
         for spec in specs {
             let length: usize = spec.shape.iter().product();
@@ -165,6 +216,20 @@ impl Graph {
                 advice: "use fewer units".into(),
             });
         }
+        Ok(ranges)
+    }
+
+    /// Appends a node with the given parameters.
+    fn push(
+        &mut self,
+        path: &str,
+        op: Arc<dyn Op>,
+        inputs: &[Value],
+        ranges: Vec<Range<usize>>,
+    ) -> Result<Value> {
+        let shapes: Vec<&Shape> = inputs.iter().map(|value| &self.shapes[value.0]).collect();
+        let output = op.output(&shapes)?;
+        let statistics = self.add_statistics(path, &*op, inputs);
         self.shapes.push(output);
         self.nodes.push(Node {
             path: path.into(),
@@ -327,7 +392,14 @@ impl Graph {
         self.ids_below().is_some()
     }
 
-    /// Number of parameters, without gaps.
+    /// The number that ids are below: rows of the smallest table that is read by them.
+    pub fn ids_below(&self) -> Option<usize> {
+        let readers = self.nodes.iter().filter(|node| node.op.takes_ids());
+        let table = |node: &Node| self.parameter(&join(&node.path, "weight"));
+        readers.filter_map(table).filter_map(|table| table.shape.first().copied()).min()
+    }
+
+    /// Number of parameters, without gaps; shared ones count once.
     pub fn parameter_count(&self) -> usize {
         self.parameters.iter().map(Parameter::length).sum()
     }
@@ -368,7 +440,13 @@ impl Graph {
                     let fans = [taps * inputs, taps * outputs];
                     initializer.draw(parameter.length(), fans, seed, stream - 1)
                 }
+                (Initial::Normal(deviation), _) => {
+                    stream += 1;
+                    let mut random = Random::new(seed, stream - 1);
+                    (0..parameter.length()).map(|_| (deviation * random.normal()) as f32).collect()
+                }
                 (Initial::Ones, _) => vec![1.0; parameter.length()],
+                (Initial::Constant(value), _) => vec![value as f32; parameter.length()],
                 (Initial::Uniform(limit), _) => {
                     let mut random = Random::new(seed, TABLE_STREAM);
                     (0..parameter.length())

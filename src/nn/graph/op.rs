@@ -64,6 +64,10 @@ pub(crate) enum Initial {
     Weights(Initializer),
     /// Uniform in [−limit, limit).
     Uniform(f64),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
+    /// Each number this one.
+    Constant(f64),
 }
 
 /// Layout of a parameter's gradient.

@@ -75,6 +75,9 @@ pub(crate) struct Plan {
     pub contributions: Vec<Vec<Contribution>>,
     /// True for nodes with work in the backward pass.
     pub goes_back: Vec<bool>,
+    /// True for nodes whose parameters have a contribution to their gradient from a later node,
+    /// which shares them: the first one in the backward pass writes, the others add.
+    pub adds_to_parameters: Vec<bool>,
     pub slots: Vec<Slot>,
 }
 
@@ -143,6 +146,7 @@ impl Plan {
             saves: walk.saves.clone(),
             contributions: walk.contributions.clone(),
             goes_back: walk.goes_back(),
+            adds_to_parameters: walk.adds_to_parameters(),
             slots,
         };
         for (span, place) in spans.iter().zip(places) {
@@ -237,6 +241,18 @@ impl<'g> Walk<'g> {
 
     fn goes_back(&self) -> Vec<bool> {
         self.wanted[1..].to_vec()
+    }
+
+    fn adds_to_parameters(&self) -> Vec<bool> {
+        let nodes = &self.graph.nodes;
+        let shares = |node: usize, later: usize| {
+            self.wanted[later + 1] && nodes[later].ranges == nodes[node].ranges
+        };
+        let of_node = |node: usize| {
+            let mut later = node + 1..nodes.len();
+            !nodes[node].ranges.is_empty() && later.any(|later| shares(node, later))
+        };
+        (0..nodes.len()).map(of_node).collect()
     }
 
     /// The value whose memory a node's output reuses.

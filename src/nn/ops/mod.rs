@@ -7,20 +7,35 @@
 
 pub(crate) mod activation;
 pub(crate) mod add;
+pub(crate) mod column_sums;
 pub(crate) mod dense;
+pub(crate) mod dropout;
 pub(crate) mod embedding;
 pub(crate) mod gather;
 pub(crate) mod matmul;
 pub(crate) mod metrics;
+pub(crate) mod positions;
+pub(crate) mod prelu;
 pub(crate) mod softmax;
+pub(crate) mod tied_dense;
+pub(crate) mod token_embedding;
 
 use crate::nn::activations::activation::Activation;
 use crate::nn::graph::op::Entry;
 use crate::runtime::kernel::Program;
 
 /// Every op, by name.
-pub(crate) static OPS: &[&Entry] =
-    &[&activation::ENTRY, &dense::ENTRY, &embedding::ENTRY, &softmax::ENTRY];
+pub(crate) static OPS: &[&Entry] = &[
+    &activation::ENTRY,
+    &dense::ENTRY,
+    &dropout::ENTRY,
+    &embedding::ENTRY,
+    &positions::ENTRY,
+    &prelu::ENTRY,
+    &softmax::ENTRY,
+    &tied_dense::ENTRY,
+    &token_embedding::ENTRY,
+];
 
 /// The programs of a stand-alone activation, forward and backward.
 pub(crate) fn activation_programs(activation: &dyn Activation) -> Vec<Program> {

@@ -1,5 +1,5 @@
-//! Softmax over a row: yₖ = e^(xₖ − max x)/Σⱼ e^(xⱼ − max x), dL/dxₖ = yₖ (gₖ − Σⱼ gⱼ yⱼ) with g =
-//! dL/dy. On a GPU both are in place.
+//! Softmax over the last axis: yₖ = e^(xₖ − max x)/Σⱼ e^(xⱼ − max x), dL/dxₖ = yₖ (gₖ − Σⱼ gⱼ yⱼ)
+//! with g = dL/dy. On a GPU both are in place.
 
 use crate::cpu::real::Real;
 use crate::nn::activations;
@@ -21,14 +21,21 @@ const BACKWARD: File = shader!("ops/softmax/softmax_backward.wgsl");
 pub(crate) static ENTRY: Entry = Entry {
     name: "softmax",
     examples: || {
-        [1, 5].map(|width| Example { op: Box::new(Softmax), inputs: vec![vec![width]] }).into()
+        let example = |shape: Shape| Example {
+            op: Box::new(Softmax { width: shape.last().copied().unwrap_or(0) }),
+            inputs: vec![shape],
+        };
+        [vec![1], vec![5], vec![3, 4], vec![2, 1, 3]].map(example).into()
     },
     programs: || [8.0, 64.0].map(programs_of).concat(),
 };
 
 /// Softmax as a node.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Softmax;
+pub(crate) struct Softmax {
+    /// The length of the last axis.
+    pub width: usize,
+}
 
 fn forward_program(lanes: f64) -> Program {
     Program::plain("softmax", &[FORWARD, NUMBERS], vec![("WORKGROUP", lanes)])
@@ -105,11 +112,11 @@ impl Op for Softmax {
 
     fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
         match inputs {
-            [shape] if shape.len() == 1 => Ok((*shape).clone()),
+            [shape] if shape.last() == Some(&self.width) => Ok((*shape).clone()),
             _ => Err(Error::Shape {
                 operation: ENTRY.name.into(),
                 found: format!("inputs of shapes {inputs:?}"),
-                allowed: "one input of shape [numbers]".into(),
+                allowed: format!("one input of shape [..., {}]", self.width),
             }),
         }
     }
@@ -123,13 +130,14 @@ impl Op for Softmax {
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
-        forward_in_place(recorder, io.rows, io.output.width, io.output.buffer)
+        let rows = io.rows * io.output.width / self.width.max(1);
+        forward_in_place(recorder, rows, self.width, io.output.buffer)
     }
 
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
         let backward = SoftmaxBackward {
-            rows: io.rows,
-            width: io.output.width,
+            rows: io.rows * io.output.width / self.width.max(1),
+            width: self.width,
             y: io.output.buffer,
             gradient: io.grad_output,
         };
@@ -140,11 +148,11 @@ impl Op for Softmax {
 impl<R: Real> Cpu<R> for Softmax {
     fn forward(&self, io: Forward<R>) -> Result<()> {
         let softmax: &dyn Activation = &activations::Softmax;
-        softmax.forward(io.output.len() / io.rows.max(1), io.inputs[0], io.output)
+        softmax.forward(self.width, io.inputs[0], io.output)
     }
 
     fn backward(&self, io: Backward<R>) -> Result<()> {
         let softmax: &dyn Activation = &activations::Softmax;
-        softmax.backward(io.output.len() / io.rows.max(1), &[], io.output, io.grad_output)
+        softmax.backward(self.width, &[], io.output, io.grad_output)
     }
 }

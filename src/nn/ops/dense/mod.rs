@@ -1,4 +1,6 @@
-//! Dense: y = x W + b. PyTorch `Linear`, whose weight is Wᵀ; Keras `Dense`.
+//! Dense: y = x W + b over the last axis, [..., inputs] → [..., units]. PyTorch `Linear`, whose
+//! weight is Wᵀ; Keras `Dense`. The products have a row for each position on the other axes of each
+//! sample.
 //!
 //! dL/dW = Xᵀ dY and dL/db = Σ dY over the rows, in one product with a row of ones below Xᵀ. dL/dX
 //! = dY Wᵀ. W is [inputs, units], row-major, followed directly by b.
@@ -8,15 +10,17 @@
 
 pub(crate) mod kernels;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::Result;
 use crate::cpu::matmul::{Layout, matmul};
+use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
+use crate::nn::activations::{Gelu, Identity};
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
     Initial, Op, ParameterSpec, Penalties, Saves, Shape,
@@ -74,16 +78,25 @@ impl Dense {
 
 fn examples() -> Vec<Example> {
     let example =
-        |op: Dense, inputs: usize| Example { op: Box::new(op), inputs: vec![vec![inputs]] };
+        |op: Dense, shape: &[usize]| Example { op: Box::new(op), inputs: vec![shape.to_vec()] };
+    let kept = Dense { activation: Some(Arc::new(Gelu::new())), ..Dense::new(3, true) };
     vec![
-        example(Dense::new(3, true), 5),
-        example(Dense::new(8, false), 4),
-        example(Dense::new(1, true), 1),
+        example(Dense::new(3, true), &[5]),
+        example(Dense::new(8, false), &[4]),
+        example(Dense::new(1, true), &[1]),
+        example(Dense::new(4, true), &[3, 4]),
+        example(kept, &[2, 1, 5]),
     ]
 }
 
-fn width(inputs: &[&Shape]) -> usize {
-    inputs.iter().flat_map(|shape| shape.iter()).product()
+/// Numbers on the last axis, which a row of the products has.
+fn last_axis(inputs: &[&Shape]) -> usize {
+    inputs.first().and_then(|shape| shape.last()).copied().unwrap_or(0)
+}
+
+/// Positions on the other axes, each of which is a row of the products.
+fn positions(inputs: &[&Shape]) -> usize {
+    inputs.first().map_or(0, |shape| shape.iter().rev().skip(1).product())
 }
 
 impl Op for Dense {
@@ -93,11 +106,13 @@ impl Op for Dense {
 
     fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
         match inputs {
-            [shape] if shape.len() == 1 => Ok(vec![self.units]),
+            [shape] if !shape.is_empty() => {
+                Ok(shape[..shape.len() - 1].iter().copied().chain([self.units]).collect())
+            }
             _ => Err(crate::Error::Shape {
                 operation: ENTRY.name.into(),
                 found: format!("inputs of shapes {inputs:?}"),
-                allowed: "one input of shape [numbers]".into(),
+                allowed: "one input of shape [..., numbers]".into(),
             }),
         }
     }
@@ -105,7 +120,7 @@ impl Op for Dense {
     fn parameters(&self, inputs: &[&Shape]) -> Vec<ParameterSpec> {
         let (penalties, gradient) = (self.penalties, GradientKind::Dense);
         let (shape, initial) =
-            (vec![width(inputs), self.units], Initial::Weights(self.initializer));
+            (vec![last_axis(inputs), self.units], Initial::Weights(self.initializer));
         let mut all = vec![ParameterSpec {
             name: "weight",
             shape,
@@ -129,24 +144,25 @@ impl Op for Dense {
         all
     }
 
-    fn saves(&self, _: &[&Shape]) -> Saves {
+    fn saves(&self, inputs: &[&Shape]) -> Saves {
         let needs_input = |activation: &Option<Arc<dyn Activation>>| {
             activation.as_ref().is_some_and(|activation| activation.needs_input())
         };
         Saves {
             input: true,
             output: self.own_derivative().is_some(),
-            own: if needs_input(&self.activation) { self.units } else { 0 },
+            own: if needs_input(&self.activation) { positions(inputs) * self.units } else { 0 },
             own_of_input: needs_input(&self.input_activation),
         }
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
         let (x, weight) = (io.inputs[0], &io.parameters.ranges[0]);
+        let inputs = self.inputs(weight);
         let params = Params {
-            m: io.rows as u32,
+            m: (io.rows * (x.width / inputs.max(1))) as u32,
             n: self.units as u32,
-            k: x.width as u32,
+            k: inputs as u32,
             left_offset: (io.first_row * x.width) as u32,
             right_offset: weight.start as u32,
             bias_offset: weight.end as u32,
@@ -163,8 +179,10 @@ impl Op for Dense {
 
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
         let (x, weight, grad_sums) = (io.inputs[0], &io.parameters.ranges[0], io.grad_output);
+        let row_inputs = self.inputs(weight);
+        let all_rows = io.rows * (x.width / row_inputs.max(1));
         if let Some(activation) = self.own_derivative() {
-            let elements = io.rows * self.units;
+            let elements = all_rows * self.units;
             let buffers = ActivationBuffers {
                 input: io.saved,
                 output: io.output.buffer,
@@ -173,7 +191,7 @@ impl Op for Dense {
             backward_in_place(recorder, activation, elements, buffers)?;
         }
         let (rows, units, inputs, ones) =
-            (io.rows as u32, self.units as u32, x.width as u32, u32::from(self.bias));
+            (all_rows as u32, self.units as u32, row_inputs as u32, u32::from(self.bias));
         let of_batch = (io.first_row * x.width) as u32;
         let params = Params {
             m: inputs + ones,
@@ -214,7 +232,7 @@ impl<R: Real> Cpu<R> for Dense {
             self.activation.as_ref().is_some_and(|activation| activation.needs_input());
         let mut copy = Vec::new();
         let sums = if needs_input { &mut *io.saved } else { &mut *io.output };
-        self.sums(io.rows, x, weight, bias, sums)?;
+        self.sums(x, weight, bias, sums)?;
         let Some(activation) = &self.activation else { return Ok(()) };
         if !needs_input {
             copy.extend_from_slice(sums);
@@ -228,7 +246,8 @@ impl<R: Real> Cpu<R> for Dense {
         if let Some(activation) = self.own_derivative() {
             activation.backward(self.units, io.saved, io.output, grad_sums)?;
         }
-        let (rows, inputs, mut gradients) = (io.rows, x.len() / io.rows.max(1), io.grad_parameters);
+        let (inputs, mut gradients) = (weight.len() / self.units.max(1), io.grad_parameters);
+        let rows = x.len() / inputs.max(1);
         matmul(
             Layout::TN,
             inputs,
@@ -250,36 +269,42 @@ impl<R: Real> Cpu<R> for Dense {
 }
 
 impl Dense {
+    /// Numbers of a row of the input.
+    fn inputs(&self, weight: &Range<usize>) -> usize {
+        weight.len() / self.units.max(1)
+    }
+
     /// x W + b.
-    fn sums<R: Real>(
-        &self,
-        rows: usize,
-        x: &[R],
-        weight: &[R],
-        bias: &[R],
-        sums: &mut [R],
-    ) -> Result<()> {
-        let inputs = x.len() / rows.max(1);
+    fn sums<R: Real>(&self, x: &[R], weight: &[R], bias: &[R], sums: &mut [R]) -> Result<()> {
+        let inputs = weight.len() / self.units.max(1);
+        let rows = x.len() / inputs.max(1);
         let adds = self.bias_first && self.bias;
         if adds {
             sums.par_chunks_mut(self.units).for_each(|row| row.copy_from_slice(bias));
         }
         matmul(Layout::NN, rows, self.units, inputs, x, weight, sums, adds)?;
         if self.bias && !adds {
-            for row in sums.chunks_exact_mut(self.units) {
-                row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
-            }
+            let piece = parallel::rows_per_piece(self.units) * self.units;
+            parallel::fill(sums, piece, |_, sums| {
+                for row in sums.chunks_exact_mut(self.units) {
+                    row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+                }
+            });
         }
         Ok(())
     }
 }
 
-/// db: the sum of the gradient over the rows.
+/// db: the sum of the gradient over the rows, in order.
 fn bias_gradient<R: Real>(units: usize, grad_sums: &[R], bias: &mut [R], accumulate: bool) {
-    if !accumulate {
-        bias.fill(R::ZERO);
-    }
-    for row in grad_sums.chunks_exact(units) {
-        bias.iter_mut().zip(row).for_each(|(sum, &g)| *sum += g);
-    }
+    // Many rows: pieces of the columns in parallel. Each column's sum is the same.
+    let piece = if grad_sums.len() <= parallel::PIECE { units } else { 128 };
+    parallel::fill(bias, piece, |start, sums| {
+        if !accumulate {
+            sums.fill(R::ZERO);
+        }
+        for row in grad_sums.chunks_exact(units) {
+            sums.iter_mut().zip(&row[start..]).for_each(|(sum, &g)| *sum += g);
+        }
+    });
 }

@@ -1,0 +1,144 @@
+//! Learned positions: y = x + P for each sample, P of the sample's shape [positions, width]. The
+//! `Embedding` of the positions 0, 1, … in GPT-2 and BERT (`wpe.weight`,
+//! `position_embeddings.weight`), added to the tokens'.
+//!
+//! dL/dx = dL/dy; dL/dP is the sum of dL/dy over the samples. On a GPU forward is in place.
+
+use crate::cpu::parallel;
+use crate::cpu::real::Real;
+use crate::nn::graph::op::{
+    Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
+    InPlace, Initial, Op, ParameterSpec, Penalties, Saves, Shape,
+};
+use crate::nn::ops::column_sums::{self, ColumnSums, cells_file, column_sums};
+use crate::runtime::kernel::Program;
+use crate::runtime::launch::lanes_of;
+use crate::runtime::recorder::Recorder;
+use crate::runtime::wgsl::{File, shader};
+use crate::{Error, Result};
+
+const ADD: File = shader!("ops/positions/positions.wgsl");
+
+pub(crate) static ENTRY: Entry = Entry { name: "positions", examples, programs };
+
+/// y = x + P.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Positions {
+    pub initial: Initial,
+}
+
+impl Positions {
+    /// Normal with deviation 0.02, as GPT-2 and BERT.
+    pub fn new() -> Self {
+        Positions { initial: Initial::Normal(0.02) }
+    }
+}
+
+fn examples() -> Vec<Example> {
+    let example =
+        |shape: [usize; 2]| Example { op: Box::new(Positions::new()), inputs: vec![shape.into()] };
+    [[3, 4], [2, 3], [1, 1]].map(example).into()
+}
+
+fn program(vec4: bool, lanes: f64) -> Program {
+    Program::plain("positions", &[ADD, cells_file(vec4)], vec![("WORKGROUP", lanes)])
+}
+
+fn programs() -> Vec<Program> {
+    let own = [(false, 8.0), (true, 8.0), (false, 64.0), (true, 64.0)];
+    own.map(|(vec4, lanes)| program(vec4, lanes))
+        .into_iter()
+        .chain(column_sums::programs())
+        .collect()
+}
+
+impl Op for Positions {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
+        match inputs {
+            [shape] if shape.len() == 2 => Ok((*shape).clone()),
+            _ => Err(Error::Shape {
+                operation: ENTRY.name.into(),
+                found: format!("inputs of shapes {inputs:?}"),
+                allowed: "one input of shape [positions, width]".into(),
+            }),
+        }
+    }
+
+    fn parameters(&self, inputs: &[&Shape]) -> Vec<ParameterSpec> {
+        vec![ParameterSpec {
+            name: "weight",
+            shape: inputs.first().map_or_else(Vec::new, |shape| (*shape).clone()),
+            initial: self.initial,
+            penalties: Penalties::default(),
+            gradient: GradientKind::Dense,
+            file_order: FileOrder::Same,
+        }]
+    }
+
+    fn saves(&self, _: &[&Shape]) -> Saves {
+        Saves::default()
+    }
+
+    fn in_place(&self) -> InPlace {
+        InPlace { forward_gpu: true, backward: true }
+    }
+
+    fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
+        let (gpu, weight) = (recorder.gpu(), &io.parameters.ranges[0]);
+        let lanes = lanes_of(gpu.is_software());
+        let vec4 = io.output.width.is_multiple_of(4);
+        let kernel = gpu.kernel(&program(vec4, lanes.into()))?;
+        let numbers = if vec4 { 4 } else { 1 };
+        let [length, cells, offset] = [io.rows * io.output.width, io.output.width, weight.start]
+            .map(|n| (n / numbers) as u32);
+        let storage = [io.parameters.all.into(), io.output.buffer.into()];
+        recorder.dispatch(&kernel, &[length, cells, offset, 0], &storage, length.div_ceil(lanes))
+    }
+
+    fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
+        let job = ColumnSums {
+            rows: io.rows,
+            columns: io.output.width,
+            numbers: io.grad_output,
+            sums: io.parameters.gradients,
+            offset: io.parameters.ranges[0].start,
+            accumulate: io.accumulate,
+        };
+        column_sums(recorder, &job)
+    }
+}
+
+impl<R: Real> Cpu<R> for Positions {
+    fn forward(&self, io: Forward<R>) -> Result<()> {
+        let (x, weight) = (io.inputs[0], io.parameters.get(0));
+        let width = weight.len().max(1);
+        parallel::fill(io.output, parallel::rows_per_piece(width) * width, |start, output| {
+            let rows = output.chunks_exact_mut(width).zip(x[start..].chunks_exact(width));
+            for (y, x) in rows {
+                y.iter_mut().zip(x).zip(weight).for_each(|((y, &x), &p)| *y = x + p);
+            }
+        });
+        Ok(())
+    }
+
+    fn backward(&self, io: Backward<R>) -> Result<()> {
+        let (grad_output, mut gradients) = (&*io.grad_output, io.grad_parameters);
+        let gradient = gradients.get(0);
+        let width = gradient.len().max(1);
+        // Pieces of the columns in parallel, each over the rows in order.
+        let piece = if grad_output.len() <= parallel::PIECE { width } else { 1024 };
+        parallel::fill(gradient, piece, |start, sums| {
+            if !io.accumulate {
+                sums.fill(R::ZERO);
+            }
+            for row in grad_output.chunks_exact(width) {
+                sums.iter_mut().zip(&row[start..]).for_each(|(sum, &g)| *sum += g);
+            }
+        });
+        Ok(())
+    }
+}
