@@ -7,11 +7,16 @@
 
 pub(crate) mod activation;
 pub(crate) mod add;
+pub(crate) mod batch_norm;
 pub(crate) mod dense;
 pub(crate) mod embedding;
 pub(crate) mod gather;
+pub(crate) mod group_norm;
+pub(crate) mod layer_norm;
 pub(crate) mod matmul;
 pub(crate) mod metrics;
+mod norm;
+pub(crate) mod rms_norm;
 pub(crate) mod softmax;
 
 use crate::nn::activations::activation::Activation;
@@ -19,8 +24,16 @@ use crate::nn::graph::op::Entry;
 use crate::runtime::kernel::Program;
 
 /// Every op, by name.
-pub(crate) static OPS: &[&Entry] =
-    &[&activation::ENTRY, &dense::ENTRY, &embedding::ENTRY, &softmax::ENTRY];
+pub(crate) static OPS: &[&Entry] = &[
+    &activation::ENTRY,
+    &batch_norm::ENTRY,
+    &dense::ENTRY,
+    &embedding::ENTRY,
+    &group_norm::ENTRY,
+    &layer_norm::ENTRY,
+    &rms_norm::ENTRY,
+    &softmax::ENTRY,
+];
 
 /// The programs of a stand-alone activation, forward and backward.
 pub(crate) fn activation_programs(activation: &dyn Activation) -> Vec<Program> {

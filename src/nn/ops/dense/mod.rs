@@ -138,6 +138,7 @@ impl Op for Dense {
             output: self.own_derivative().is_some(),
             own: if needs_input(&self.activation) { self.units } else { 0 },
             own_of_input: needs_input(&self.input_activation),
+            ..Saves::default()
         }
     }
 
