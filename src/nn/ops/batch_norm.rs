@@ -198,7 +198,8 @@ impl<R: Real> Cpu<R> for BatchNorm {
         let weight = norm::or_constant(io.parameters.get(0), self.channels, R::ONE);
         let count = (x.len() / self.channels) as f64;
         let (mut scale, mut offset, mut slope) = (Vec::new(), Vec::new(), Vec::new());
-        for (((&r, &w), of_g), of_weight) in reciprocal.iter().zip(&weight).zip(of_g).zip(&of_weight)
+        for (((&r, &w), of_g), of_weight) in
+            reciprocal.iter().zip(&weight).zip(of_g).zip(&of_weight)
         {
             let (r, w) = (r.to_f64(), w.to_f64());
             scale.push(R::new(w * r));

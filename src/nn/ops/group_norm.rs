@@ -15,9 +15,7 @@ use crate::nn::graph::op::{
     Shape,
 };
 use crate::nn::ops::norm;
-use crate::nn::ops::norm::channels::{
-    Apply, InputGradient, Moments, gradient_sums, moments, sum,
-};
+use crate::nn::ops::norm::channels::{Apply, InputGradient, Moments, gradient_sums, moments, sum};
 use crate::nn::ops::norm::channels_gpu::{Channels, programs};
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
@@ -81,17 +79,18 @@ impl GroupNorm {
             offset.resize(group.end, R::new(of_g));
             slope.resize(group.end, R::new(of_x));
         }
-        InputGradient { mean, scale: &scale, offset: &offset, slope: &slope }
-            .run(grad_output, x, grad_input);
+        InputGradient { mean, scale: &scale, offset: &offset, slope: &slope }.run(
+            grad_output,
+            x,
+            grad_input,
+        );
         sums
     }
 }
 
 fn examples() -> Vec<Example> {
-    let of = |op: GroupNorm, shape: &[usize]| Example {
-        op: Box::new(op),
-        inputs: vec![shape.to_vec()],
-    };
+    let of =
+        |op: GroupNorm, shape: &[usize]| Example { op: Box::new(op), inputs: vec![shape.to_vec()] };
     vec![
         of(GroupNorm::new(2, 4), &[2, 2, 4]),
         of(GroupNorm::new(1, 5), &[3, 5]),
@@ -150,8 +149,7 @@ impl<R: Real> Cpu<R> for GroupNorm {
                 reciprocal.fill(R::new(1.0 / (group.variance() + self.epsilon).sqrt()));
             }
             let scale: Vec<R> = reciprocal.iter().zip(&weight).map(|(&r, &w)| r * w).collect();
-            let apply =
-                Apply { mean, scale: &scale, shift: &shift, residual: None, relu: false };
+            let apply = Apply { mean, scale: &scale, shift: &shift, residual: None, relu: false };
             apply.run(x, y);
         });
         Ok(())

@@ -48,10 +48,8 @@ impl LayerNorm {
 }
 
 fn examples() -> Vec<Example> {
-    let of = |op: LayerNorm, shape: &[usize]| Example {
-        op: Box::new(op),
-        inputs: vec![shape.to_vec()],
-    };
+    let of =
+        |op: LayerNorm, shape: &[usize]| Example { op: Box::new(op), inputs: vec![shape.to_vec()] };
     let plain = LayerNorm::new;
     vec![
         of(plain(5), &[5]),

@@ -20,7 +20,7 @@ const MOST_COLUMNS: usize = 4096;
 
 /// Mean of a channel, and the sum of the squared distances from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Moments {
+pub(in crate::nn::ops) struct Moments {
     pub count: f64,
     pub mean: f64,
     pub squares: f64,
@@ -121,8 +121,7 @@ fn slab_sums<R: Real, const N: usize>(
     let channels = shift.len();
     let shifts = repeated(shift);
     let whole = matrices[0].len() / shifts.len().max(1) * shifts.len();
-    let (mut sums, mut rest) =
-        (vec![R::ZERO; 2 * shifts.len()], vec![R::ZERO; 2 * channels]);
+    let (mut sums, mut rest) = (vec![R::ZERO; 2 * shifts.len()], vec![R::ZERO; 2 * channels]);
     dispatch(
         #[inline(always)]
         || {
@@ -143,7 +142,7 @@ fn slab_sums<R: Real, const N: usize>(
 
 /// Mean and squares of each channel. The sums of a slab are of the distances from its first pixel,
 /// so that a mean far from 0 costs no digits.
-pub(super) fn moments<R: Real>(x: &[R], channels: usize) -> Vec<Moments> {
+pub(in crate::nn::ops) fn moments<R: Real>(x: &[R], channels: usize) -> Vec<Moments> {
     let of_slab = |x: &[R]| -> Vec<Moments> {
         let origin = &x[..channels];
         let sums = slab_sums([x], origin, |[x], origin| {
@@ -170,7 +169,7 @@ pub(super) fn moments<R: Real>(x: &[R], channels: usize) -> Vec<Moments> {
 
 /// y = (x − mean) scale + shift, then + residual and ReLU if there are any.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Apply<'a, R> {
+pub(in crate::nn::ops) struct Apply<'a, R> {
     /// Per channel.
     pub mean: &'a [R],
     pub scale: &'a [R],
@@ -226,7 +225,7 @@ fn add<R: Real>(sum: &mut [R], addend: &[R]) {
 ///
 /// With `output`, that of a ReLU, `gradient` is first replaced by g, its product with the ReLU's
 /// derivative.
-pub(super) fn gradient_sums<R: Real>(
+pub(in crate::nn::ops) fn gradient_sums<R: Real>(
     gradient: &mut [R],
     x: &[R],
     output: Option<&[R]>,
@@ -243,17 +242,13 @@ pub(super) fn gradient_sums<R: Real>(
         }
         slab_sums([&*gradient, x], mean, |[g, x], mean| [g * (x - mean), g])
     };
-    let slabs: Vec<Vec<f64>> = gradient
-        .par_chunks_mut(slab)
-        .zip(x.par_chunks(slab))
-        .enumerate()
-        .map(of_slab)
-        .collect();
+    let slabs: Vec<Vec<f64>> =
+        gradient.par_chunks_mut(slab).zip(x.par_chunks(slab)).enumerate().map(of_slab).collect();
     sum(&slabs, 2 * mean.len())
 }
 
 /// The sum of lists of the same length, in order.
-pub(super) fn sum(lists: &[Vec<f64>], length: usize) -> Vec<f64> {
+pub(in crate::nn::ops) fn sum(lists: &[Vec<f64>], length: usize) -> Vec<f64> {
     let mut total = vec![0.0; length];
     for list in lists {
         total.iter_mut().zip(list).for_each(|(total, part)| *total += part);
@@ -271,7 +266,7 @@ fn through_relu<R: Real>(gradient: &mut [R], output: &[R]) {
 
 /// dL/dx = g scale − offset − (x − mean) slope, each number per channel.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct InputGradient<'a, R> {
+pub(in crate::nn::ops) struct InputGradient<'a, R> {
     pub mean: &'a [R],
     pub scale: &'a [R],
     pub offset: &'a [R],
@@ -283,7 +278,8 @@ impl<R: Real> InputGradient<'_, R> {
         let [mean, scale, offset, slope] =
             [self.mean, self.scale, self.offset, self.slope].map(repeated);
         let (width, slab) = (mean.len(), slab(self.mean.len()));
-        let parts = output.par_chunks_mut(slab).zip(gradient.par_chunks(slab).zip(x.par_chunks(slab)));
+        let parts =
+            output.par_chunks_mut(slab).zip(gradient.par_chunks(slab).zip(x.par_chunks(slab)));
         parts.for_each(|(output, (gradient, x))| {
             dispatch(
                 #[inline(always)]

@@ -159,8 +159,7 @@ impl Channels {
         let (software, cell) = (gpu.is_software(), cell(self.channels));
         let reads_batch = io.mode.training || self.momentum.is_none();
         let moves = io.mode.training && self.momentum.is_some();
-        let flags =
-            if reads_batch { TRAINING } else { 0 } | if moves { MOVES } else { 0 };
+        let flags = if reads_batch { TRAINING } else { 0 } | if moves { MOVES } else { 0 };
         let weight = io.parameters.ranges.first().map(|range| range.start);
         let mut params = self.params(recorder, weight, flags)?;
         let mut running = recorder.dummy()?;

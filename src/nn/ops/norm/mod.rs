@@ -8,6 +8,8 @@ pub(super) mod channels;
 pub(super) mod channels_gpu;
 pub(super) mod rows;
 pub(super) mod rows_gpu;
+#[cfg(test)]
+pub(super) mod tests;
 
 use crate::cpu::real::Real;
 use crate::nn::graph::op::{
@@ -43,13 +45,8 @@ pub(super) fn parameters(width: usize, weight: bool, bias: bool) -> Vec<Paramete
 }
 
 /// The common shape of the inputs, if there are as many as expected and the last axis is `width`.
-pub(super) fn shape_of(
-    name: &str,
-    inputs: &[&Shape],
-    count: usize,
-    width: usize,
-) -> Result<Shape> {
-    let is_right = |shape: &&Shape| shape.last() == Some(&width) && **shape == inputs[0];
+pub(super) fn shape_of(name: &str, inputs: &[&Shape], count: usize, width: usize) -> Result<Shape> {
+    let is_right = |shape: &&Shape| shape.last() == Some(&width) && **shape == *inputs[0];
     if inputs.len() == count && inputs.iter().all(is_right) && !inputs[0].contains(&0) {
         return Ok(inputs[0].clone());
     }
@@ -121,8 +118,7 @@ fn lane_program(files: &[File], software: bool) -> Program {
 
 /// A program whose threads join parts of a unit.
 fn frame_program(files: &[File], software: bool, lanes: u32) -> Program {
-    let (frame, lanes) =
-        if software { (FRAME_LANE, lanes_of(true)) } else { (FRAME_TREE, lanes) };
+    let (frame, lanes) = if software { (FRAME_LANE, lanes_of(true)) } else { (FRAME_TREE, lanes) };
     let files = [files, &[frame]].concat();
     Program::plain(files[0].stem(), &files, vec![("WORKGROUP", lanes.into())])
 }

@@ -17,7 +17,7 @@ const SLABS: usize = 64;
 
 /// Normalisation of rows of `weight.len()` numbers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rows<'a, R> {
+pub(in crate::nn::ops) struct Rows<'a, R> {
     /// γ; ones if there are none.
     pub weight: &'a [R],
     pub epsilon: f64,

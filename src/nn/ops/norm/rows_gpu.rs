@@ -125,8 +125,7 @@ impl Rows {
             let workgroups = (threads as u32).div_ceil(lanes_of(software));
             recorder.dispatch(&kernel, &params, &storage, workgroups)?;
             let columns = if self.bias { 2 * self.width } else { self.width };
-            let parts =
-                Parts { buffer: &partials, rows: slabs, stride: 2 * self.width, columns };
+            let parts = Parts { buffer: &partials, rows: slabs, stride: 2 * self.width, columns };
             sum_parts(recorder, parts, (io.parameters.gradients, offset), io.accumulate)?;
         }
         let Some(dx) = io.grad_inputs[0] else { return Ok(()) };
