@@ -136,15 +136,14 @@ impl<R: Precision> CpuWalk<R> {
         let mut saved = saved_slot.map_or_else(Vec::new, |slot| take(&mut self.slots[slot]));
         let (of, inputs) = (&graph.nodes[node], self.inputs(graph, node, &rows));
         let count = rows.len();
-        let [width, own] =
-            [Tensor::Value(node + 1), Tensor::Saved(node)].map(|tensor| self.width(graph, tensor));
+        let (width, own) = (self.width(graph, node + 1), self.own(node, count));
         let done = R::of(&*of.op).forward(Forward {
             rows: count,
             inputs: &inputs[..of.inputs.len()],
             ids: weights.ids,
             parameters: weights.of(of),
             output: &mut output[..count * width],
-            saved: &mut saved[..count * own],
+            saved: &mut saved[..own],
             statistics: Segments { all: statistics, ranges: &of.statistics },
             mode: self.mode(weights.noise, node),
         });
@@ -201,9 +200,7 @@ impl<R: Precision> CpuWalk<R> {
             if saves.input { self.inputs(graph, node, &rows) } else { [&[][..]; MOST_INPUTS] };
         let width = graph.width(Value(node + 1));
         let maker = of.inputs[0].0.checked_sub(1).filter(|_| saves.own_of_input);
-        let own = |node: usize| {
-            self.tensor(Tensor::Saved(node), count * self.width(graph, Tensor::Saved(node)))
-        };
+        let own = |node: usize| self.tensor(Tensor::Saved(node), self.own(node, count));
         let done = R::of(&*of.op).backward(Backward {
             rows: count,
             inputs: &inputs[..of.inputs.len()],
@@ -299,13 +296,15 @@ impl<R: Precision> CpuWalk<R> {
         })
     }
 
-    /// Elements per row of a tensor; 0 if the walk does not have it.
-    fn width(&self, graph: &Graph, tensor: Tensor) -> usize {
-        match (self.slot(tensor), tensor) {
-            (None, _) => 0,
-            (_, Tensor::Saved(node)) => self.plans[self.current].saves[node].own,
-            (_, Tensor::Value(value) | Tensor::Gradient(value)) => graph.width(Value(value)),
-        }
+    /// Elements per row of a value; 0 if the walk does not have it.
+    fn width(&self, graph: &Graph, value: usize) -> usize {
+        self.slot(Tensor::Value(value)).map_or(0, |_| graph.width(Value(value)))
+    }
+
+    /// Elements that a node saves of `rows` rows.
+    fn own(&self, node: usize, rows: usize) -> usize {
+        let saves = self.plans[self.current].saves[node];
+        rows * saves.own + saves.per_batch
     }
 }
 

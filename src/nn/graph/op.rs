@@ -121,6 +121,8 @@ pub(crate) struct Saves {
     pub output: bool,
     /// Numbers per sample that forward writes only for backward.
     pub own: usize,
+    /// Numbers per batch, behind those of the samples: the mean of a batch.
+    pub per_batch: usize,
     /// `own` numbers of the op that produced the input.
     pub own_of_input: bool,
 }
@@ -260,7 +262,7 @@ pub(crate) struct Forward<'a, R> {
     pub ids: &'a [i32],
     pub parameters: Parameters<'a, R>,
     pub output: &'a mut [R],
-    /// [`Saves::own`] numbers per sample.
+    /// [`Saves::own`] numbers per sample, then [`Saves::per_batch`] numbers.
     pub saved: &'a mut [R],
     /// Running statistics. An op moves them only if [`Mode::training`].
     pub statistics: Segments<'a, R>,
@@ -324,7 +326,7 @@ pub(crate) struct GpuForward<'a> {
     pub inputs: &'a [Operand<'a>],
     pub parameters: GpuParameters<'a>,
     pub output: Operand<'a>,
-    /// [`Saves::own`] numbers per sample, or a dummy binding.
+    /// [`Saves::own`] numbers per sample, then [`Saves::per_batch`] numbers; or a dummy binding.
     pub saved: &'a wgpu::Buffer,
     pub statistics: GpuStatistics<'a>,
     pub mode: GpuMode<'a>,

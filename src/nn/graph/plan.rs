@@ -81,17 +81,19 @@ pub(crate) struct Plan {
     pub slots: Vec<Slot>,
 }
 
-/// A memory slot: the maximum elements per row, of tensors over all rows and of those over a chunk.
+/// A memory slot: the maximum elements per row, of tensors over all rows and of those over a chunk,
+/// and of those that a batch has once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slot {
     pub of_rows: usize,
     pub of_chunk: usize,
+    pub of_batch: usize,
 }
 
 impl Slot {
     /// Elements for `rows` rows, and `chunk` rows per chunk.
     pub fn elements(&self, rows: usize, chunk: usize) -> usize {
-        (self.of_rows * rows).max(self.of_chunk * chunk)
+        (self.of_rows * rows).max(self.of_chunk * chunk) + self.of_batch
     }
 }
 
@@ -101,6 +103,8 @@ impl Slot {
 struct Span {
     tensor: Tensor,
     width: usize,
+    /// Elements of a batch behind those of its rows.
+    of_batch: usize,
     in_chunk: bool,
     first: usize,
     last: usize,
@@ -287,13 +291,15 @@ impl<'g> Walk<'g> {
                 spans.push(Span {
                     tensor: Tensor::Value(value),
                     width,
+                    of_batch: 0,
                     in_chunk: chunk(value),
                     first,
                     last,
                 });
             }
         }
-        for (node, saves) in self.saves.iter().enumerate().filter(|(_, saves)| saves.own > 0) {
+        let keeps = |saves: &Saves| saves.own + saves.per_batch > 0;
+        for (node, saves) in self.saves.iter().enumerate().filter(|(_, saves)| keeps(saves)) {
             let readers =
                 graph.readers(Value(node + 1)).filter(|&reader| self.saves[reader].own_of_input);
             let last = readers
@@ -306,6 +312,7 @@ impl<'g> Walk<'g> {
             spans.push(Span {
                 tensor: Tensor::Saved(node),
                 width: saves.own,
+                of_batch: saves.per_batch,
                 in_chunk,
                 first,
                 last,
@@ -325,6 +332,7 @@ impl<'g> Walk<'g> {
             spans.push(Span {
                 tensor: Tensor::Gradient(value),
                 width,
+                of_batch: 0,
                 in_chunk: chunk(value),
                 first,
                 last,
@@ -420,6 +428,7 @@ fn colour(spans: &[Span], shares: bool) -> (Vec<Slot>, Vec<usize>) {
         let slot = &mut slots[place];
         let size = if span.in_chunk { &mut slot.of_chunk } else { &mut slot.of_rows };
         *size = (*size).max(span.width);
+        slot.of_batch = slot.of_batch.max(span.of_batch);
         (ends[place], places[number]) = (span.last, place);
     }
     (slots, places)

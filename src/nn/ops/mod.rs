@@ -7,15 +7,20 @@
 
 pub(crate) mod activation;
 pub(crate) mod add;
+pub(crate) mod batch_norm;
 pub(crate) mod column_sums;
 pub(crate) mod dense;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
 pub(crate) mod gather;
+pub(crate) mod group_norm;
+pub(crate) mod layer_norm;
 pub(crate) mod matmul;
 pub(crate) mod metrics;
+pub(crate) mod norm;
 pub(crate) mod positions;
 pub(crate) mod prelu;
+pub(crate) mod rms_norm;
 pub(crate) mod softmax;
 pub(crate) mod tied_dense;
 pub(crate) mod token_embedding;
@@ -27,11 +32,15 @@ use crate::runtime::kernel::Program;
 /// Every op, by name.
 pub(crate) static OPS: &[&Entry] = &[
     &activation::ENTRY,
+    &batch_norm::ENTRY,
     &dense::ENTRY,
     &dropout::ENTRY,
     &embedding::ENTRY,
+    &group_norm::ENTRY,
+    &layer_norm::ENTRY,
     &positions::ENTRY,
     &prelu::ENTRY,
+    &rms_norm::ENTRY,
     &softmax::ENTRY,
     &tied_dense::ENTRY,
     &token_embedding::ENTRY,

@@ -153,6 +153,7 @@ impl Op for Dense {
             output: self.own_derivative().is_some(),
             own: if needs_input(&self.activation) { positions(inputs) * self.units } else { 0 },
             own_of_input: needs_input(&self.input_activation),
+            ..Saves::default()
         }
     }
 

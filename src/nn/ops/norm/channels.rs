@@ -1,0 +1,362 @@
+//! Normalisation by channel on the CPU: batch norm (all pixels of the batch) and group norm (the
+//! pixels of a sample).
+//!
+//! A matrix of pixels × channels is read in slabs of whole pixels. So that few channels use whole
+//! vectors too, `k` consecutive pixels are one row of k · channels columns; the k sums of a channel
+//! are added at the end of a slab. Within a slab sums are in the precision of the values, the slabs
+//! are merged in f64, in order.
+
+use rayon::prelude::*;
+
+use crate::cpu::parallel::PIECE;
+use crate::cpu::real::Real;
+use crate::cpu::simd::dispatch;
+
+/// Columns whose two sums are in registers at once.
+const BLOCK: usize = 32;
+
+/// Columns of a row at most, if pixels are joined.
+const MOST_COLUMNS: usize = 4096;
+
+/// Mean of a channel, and the sum of the squared distances from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::nn::ops) struct Moments {
+    pub count: f64,
+    pub mean: f64,
+    pub squares: f64,
+}
+
+impl Moments {
+    /// Of both parts together (T. Chan, G. Golub, R. LeVeque, 1979).
+    pub fn merged(self, other: Moments) -> Moments {
+        if self.count == 0.0 {
+            return other;
+        }
+        let count = self.count + other.count;
+        let (distance, share) = (other.mean - self.mean, other.count / count);
+        Moments {
+            count,
+            mean: self.mean + distance * share,
+            squares: self.squares + other.squares + distance * distance * self.count * share,
+        }
+    }
+
+    /// The biased variance.
+    pub fn variance(self) -> f64 {
+        self.squares / self.count
+    }
+}
+
+/// Consecutive pixels that are one row of whole blocks; 1 if they were too many.
+fn joined_pixels(channels: usize) -> usize {
+    let (mut a, mut b) = (channels, BLOCK);
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    let pixels = BLOCK / a.max(1);
+    if pixels * channels <= MOST_COLUMNS { pixels } else { 1 }
+}
+
+/// Elements of a slab: whole rows of joined pixels.
+fn slab(channels: usize) -> usize {
+    let row = joined_pixels(channels) * channels;
+    (PIECE / row.max(1)).max(1) * row.max(1)
+}
+
+/// Numbers per channel, repeated for joined pixels.
+fn repeated<R: Real>(numbers: &[R]) -> Vec<R> {
+    numbers.repeat(joined_pixels(numbers.len()))
+}
+
+/// Two sums per column over the rows of some matrices of `shift.len()` columns: added to `sums`,
+/// first all of the first sum, then all of the second.
+#[inline(always)]
+fn add_columns<R: Real, const N: usize>(
+    matrices: [&[R]; N],
+    shift: &[R],
+    sums: &mut [R],
+    terms: impl Fn([R; N], R) -> [R; 2] + Copy,
+) {
+    let width = shift.len();
+    let (first, second) = sums.split_at_mut(width);
+    let ((blocks, rest), (firsts, _), (seconds, _)) = (
+        shift.as_chunks::<BLOCK>(),
+        first.as_chunks_mut::<BLOCK>(),
+        second.as_chunks_mut::<BLOCK>(),
+    );
+    let rows = matrices[0].len() / width.max(1);
+    for (place, ((shift, first), second)) in blocks.iter().zip(firsts).zip(seconds).enumerate() {
+        // Local copies stay in registers.
+        let (mut a, mut b) = ([R::ZERO; BLOCK], [R::ZERO; BLOCK]);
+        for row in 0..rows {
+            let start = row * width + place * BLOCK;
+            let parts = matrices.map(|matrix| matrix[start..].first_chunk::<BLOCK>());
+            for lane in 0..BLOCK {
+                let values = parts.map(|part| part.map_or(R::ZERO, |part| part[lane]));
+                let [x, y] = terms(values, shift[lane]);
+                a[lane] += x;
+                b[lane] += y;
+            }
+        }
+        first.iter_mut().zip(a).for_each(|(sum, part)| *sum += part);
+        second.iter_mut().zip(b).for_each(|(sum, part)| *sum += part);
+    }
+    let start = width - rest.len();
+    for row in 0..rows {
+        for (column, &shift) in (start..).zip(rest) {
+            let values = matrices.map(|matrix| matrix[row * width + column]);
+            let [x, y] = terms(values, shift);
+            sums[column] += x;
+            sums[width + column] += y;
+        }
+    }
+}
+
+/// Two sums per channel over the pixels of a slab.
+fn slab_sums<R: Real, const N: usize>(
+    matrices: [&[R]; N],
+    shift: &[R],
+    terms: impl Fn([R; N], R) -> [R; 2] + Copy,
+) -> Vec<f64> {
+    let channels = shift.len();
+    let shifts = repeated(shift);
+    let whole = matrices[0].len() / shifts.len().max(1) * shifts.len();
+    let (mut sums, mut rest) = (vec![R::ZERO; 2 * shifts.len()], vec![R::ZERO; 2 * channels]);
+    dispatch(
+        #[inline(always)]
+        || {
+            add_columns(matrices.map(|matrix| &matrix[..whole]), &shifts, &mut sums, terms);
+            add_columns(matrices.map(|matrix| &matrix[whole..]), shift, &mut rest, terms);
+        },
+    );
+    let mut total: Vec<f64> = rest.iter().map(|sum| sum.to_f64()).collect();
+    let (of_first, of_second) = total.split_at_mut(channels);
+    let (first, second) = sums.split_at(shifts.len());
+    for (total, sums) in [(of_first, first), (of_second, second)] {
+        for sums in sums.chunks_exact(channels) {
+            total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum.to_f64());
+        }
+    }
+    total
+}
+
+/// Mean and squares of each channel. The sums of a slab are of the distances from its first pixel,
+/// so that a mean far from 0 costs no digits.
+pub(in crate::nn::ops) fn moments<R: Real>(x: &[R], channels: usize) -> Vec<Moments> {
+    let of_slab = |x: &[R]| -> Vec<Moments> {
+        let origin = &x[..channels];
+        let sums = slab_sums([x], origin, |[x], origin| {
+            let distance = x - origin;
+            [distance, distance * distance]
+        });
+        let count = (x.len() / channels) as f64;
+        let of_channel = origin.iter().zip(&sums[..channels]).zip(&sums[channels..]);
+        of_channel
+            .map(|((origin, sum), squares)| Moments {
+                count,
+                mean: origin.to_f64() + sum / count,
+                squares: Real::max(squares - sum * sum / count, 0.0),
+            })
+            .collect()
+    };
+    let slabs: Vec<Vec<Moments>> = x.par_chunks(slab(channels)).map(of_slab).collect();
+    let mut total = vec![Moments::default(); channels];
+    for slab in slabs {
+        total.iter_mut().zip(slab).for_each(|(total, part)| *total = total.merged(part));
+    }
+    total
+}
+
+/// y = (x − mean) scale + shift, then + residual and ReLU if there are any.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::nn::ops) struct Apply<'a, R> {
+    /// Per channel.
+    pub mean: &'a [R],
+    pub scale: &'a [R],
+    pub shift: &'a [R],
+    pub residual: Option<&'a [R]>,
+    pub relu: bool,
+}
+
+impl<R: Real> Apply<'_, R> {
+    pub fn run(&self, x: &[R], output: &mut [R]) {
+        let [mean, scale, shift] = [self.mean, self.scale, self.shift].map(repeated);
+        let (width, slab) = (mean.len(), slab(self.mean.len()));
+        output.par_chunks_mut(slab).zip(x.par_chunks(slab)).enumerate().for_each(
+            |(place, (output, x))| {
+                let start = place * slab;
+                let residual = self.residual.map(|r| &r[start..start + output.len()]);
+                dispatch(
+                    #[inline(always)]
+                    || {
+                        for (row, (y, x)) in
+                            output.chunks_mut(width).zip(x.chunks(width)).enumerate()
+                        {
+                            apply_row(x, &mean, &scale, &shift, y);
+                            if let Some(residual) = residual {
+                                let at = row * width;
+                                add(y, &residual[at..at + y.len()]);
+                            }
+                            if self.relu {
+                                y.iter_mut().for_each(|y| *y = Real::max(*y, R::ZERO));
+                            }
+                        }
+                    },
+                );
+            },
+        );
+    }
+}
+
+#[inline(always)]
+fn apply_row<R: Real>(x: &[R], mean: &[R], scale: &[R], shift: &[R], y: &mut [R]) {
+    let coefficients = mean.iter().zip(scale).zip(shift);
+    for ((y, &x), ((&mean, &scale), &shift)) in y.iter_mut().zip(x).zip(coefficients) {
+        *y = (x - mean) * scale + shift;
+    }
+}
+
+#[inline(always)]
+fn add<R: Real>(sum: &mut [R], addend: &[R]) {
+    sum.iter_mut().zip(addend).for_each(|(sum, &x)| *sum += x);
+}
+
+/// Σ g (x − mean) of each channel, then Σ g of each.
+///
+/// With `output`, that of a ReLU, `gradient` is first replaced by g, its product with the ReLU's
+/// derivative.
+pub(in crate::nn::ops) fn gradient_sums<R: Real>(
+    gradient: &mut [R],
+    x: &[R],
+    output: Option<&[R]>,
+    mean: &[R],
+) -> Vec<f64> {
+    let slab = slab(mean.len());
+    let of_slab = |(place, (gradient, x)): (usize, (&mut [R], &[R]))| {
+        if let Some(output) = output {
+            let output = &output[place * slab..][..gradient.len()];
+            dispatch(
+                #[inline(always)]
+                || through_relu(gradient, output),
+            );
+        }
+        slab_sums([&*gradient, x], mean, |[g, x], mean| [g * (x - mean), g])
+    };
+    let slabs: Vec<Vec<f64>> =
+        gradient.par_chunks_mut(slab).zip(x.par_chunks(slab)).enumerate().map(of_slab).collect();
+    sum(&slabs, 2 * mean.len())
+}
+
+/// The sum of lists of the same length, in order.
+pub(in crate::nn::ops) fn sum(lists: &[Vec<f64>], length: usize) -> Vec<f64> {
+    let mut total = vec![0.0; length];
+    for list in lists {
+        total.iter_mut().zip(list).for_each(|(total, part)| *total += part);
+    }
+    total
+}
+
+#[inline(always)]
+fn through_relu<R: Real>(gradient: &mut [R], output: &[R]) {
+    for (g, &y) in gradient.iter_mut().zip(output) {
+        let inside = R::select(y > R::ZERO, *g, R::ZERO);
+        *g = R::select(y.is_nan(), y, inside);
+    }
+}
+
+/// dL/dx = g scale − offset − (x − mean) slope, each number per channel.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::nn::ops) struct InputGradient<'a, R> {
+    pub mean: &'a [R],
+    pub scale: &'a [R],
+    pub offset: &'a [R],
+    pub slope: &'a [R],
+}
+
+impl<R: Real> InputGradient<'_, R> {
+    pub fn run(&self, gradient: &[R], x: &[R], output: &mut [R]) {
+        let [mean, scale, offset, slope] =
+            [self.mean, self.scale, self.offset, self.slope].map(repeated);
+        let (width, slab) = (mean.len(), slab(self.mean.len()));
+        let parts =
+            output.par_chunks_mut(slab).zip(gradient.par_chunks(slab).zip(x.par_chunks(slab)));
+        parts.for_each(|(output, (gradient, x))| {
+            dispatch(
+                #[inline(always)]
+                || {
+                    let rows = gradient.chunks(width).zip(x.chunks(width));
+                    for (dx, (g, x)) in output.chunks_mut(width).zip(rows) {
+                        gradient_row(g, x, [&mean, &scale, &offset, &slope], dx);
+                    }
+                },
+            );
+        });
+    }
+}
+
+#[inline(always)]
+fn gradient_row<R: Real>(
+    g: &[R],
+    x: &[R],
+    [mean, scale, offset, slope]: [&[R]; 4],
+    output: &mut [R],
+) {
+    let values = output.iter_mut().zip(g).zip(x);
+    let coefficients = mean.iter().zip(scale).zip(offset).zip(slope);
+    for (((dx, &g), &x), (((&mean, &scale), &offset), &slope)) in values.zip(coefficients) {
+        *dx = (g * scale - offset) - (x - mean) * slope;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::random::Random;
+
+    fn drawn(count: usize, stream: u64) -> Vec<f32> {
+        let mut random = Random::new(5, stream);
+        (0..count).map(|_| (2.0 * random.uniform() - 1.0) as f32).collect()
+    }
+
+    #[test]
+    fn moments_and_gradients_are_those_of_plain_loops() {
+        // Channels that fill, split and exceed a block, and several slabs with a shorter last one.
+        for (channels, pixels) in [(1, 20_001), (3, 7_003), (16, 1_100), (33, 71), (5_000, 9)] {
+            let (x, g) = (drawn(channels * pixels, 1), drawn(channels * pixels, 2));
+            let found = moments(&x, channels);
+            let mean: Vec<f32> = found.iter().map(|m| m.mean as f32).collect();
+            let y: Vec<f32> = x.iter().map(|x| x + 0.25).collect();
+            let sums = gradient_sums(&mut g.clone(), &x, Some(&y), &mean);
+            for channel in [0, channels / 2, channels - 1] {
+                let of = |list: &[f32]| -> Vec<f64> {
+                    list[channel..].iter().step_by(channels).map(|&x| f64::from(x)).collect()
+                };
+                let (x, g, y) = (of(&x), of(&g), of(&y));
+                let count = pixels as f64;
+                let expected = x.iter().sum::<f64>() / count;
+                let variance = x.iter().map(|x| (x - expected).powi(2)).sum::<f64>() / count;
+                // Some 500 additions of order one in a row, each rounded to 6e-8, divided by their
+                // number.
+                assert!((found[channel].mean - expected).abs() <= 1e-6, "{channels}");
+                assert!((found[channel].variance() - variance).abs() <= 1e-6, "{channels}");
+                let masked = || g.iter().zip(&y).map(|(g, &y)| if y > 0.0 { *g } else { 0.0 });
+                let mean = f64::from(mean[channel]);
+                let of_x: f64 = masked().zip(&x).map(|(g, x)| g * (x - mean)).sum();
+                let of_one: f64 = masked().sum();
+                assert!((sums[channel] - of_x).abs() <= 1e-6 * count, "{channels}");
+                assert!((sums[channels + channel] - of_one).abs() <= 1e-6 * count, "{channels}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mean_far_from_zero_costs_no_digits_of_the_variance() {
+        let x: Vec<f32> = drawn(30_000, 3).iter().map(|x| 1e4 + x).collect();
+        let exact = {
+            let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / 1e4 / 3.0;
+            x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / 3e4
+        };
+        let found = moments(&x, 1)[0];
+        assert!((found.variance() / exact - 1.0).abs() <= 1e-5, "{found:?}, {exact}");
+    }
+}
