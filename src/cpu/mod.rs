@@ -10,6 +10,7 @@ pub mod real;
 pub mod matmul;
 pub mod parallel;
 pub mod simd;
+pub(crate) mod strided;
 
 /// A value per element, per row, or none.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,7 @@ pub(crate) mod activation;
 pub(crate) mod add;
 pub(crate) mod batch_norm;
 pub(crate) mod column_sums;
+pub(crate) mod conv2d;
 pub(crate) mod dense;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
@@ -33,6 +34,7 @@ use crate::runtime::kernel::Program;
 pub(crate) static OPS: &[&Entry] = &[
     &activation::ENTRY,
     &batch_norm::ENTRY,
+    &conv2d::ENTRY,
     &dense::ENTRY,
     &dropout::ENTRY,
     &embedding::ENTRY,

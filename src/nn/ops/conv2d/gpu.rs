@@ -1,0 +1,370 @@
+//! Convolution on a GPU: the tiled matrix products, whose loaders read the matrix of patches from
+//! the images. Groups have direct kernels.
+
+use crate::nn::activations::{Identity, link};
+use crate::nn::graph::op::{GpuBackward, GpuForward};
+use crate::nn::ops::conv2d::{Conv2d, ENTRY, MOST_ELEMENTS};
+use crate::nn::ops::matmul;
+use crate::nn::ops::matmul::kind::{Kind, adapter};
+use crate::nn::ops::matmul::tile::TILES;
+use crate::nn::ops::matmul::{Epilogue, Layout, Variant};
+use crate::runtime::kernel::{Program, Slice};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
+use crate::runtime::recorder::Recorder;
+use crate::runtime::wgsl::{File, shader};
+use crate::{Error, Result};
+
+const PARAMS: File = shader!("ops/conv2d/conv2d_params.wgsl");
+const VEC4: File = shader!("ops/conv2d/conv2d_vec4.wgsl");
+const SCALAR: File = shader!("ops/conv2d/conv2d_scalar.wgsl");
+const NUMBERS: File = shader!("lib/numbers.wgsl");
+
+/// Images of a batch: a quotient in conv2d_params.wgsl is below 2²².
+const MOST_ROWS: usize = 1 << 22;
+
+/// Threads that fill a device, and least pixels of a thread, in the gradient of the weights of
+/// groups.
+const THREADS: usize = 1 << 14;
+const THREADS_OF_SOFTWARE: usize = 1 << 6;
+const LEAST_PIXELS: usize = 64;
+
+/// What is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    Forward,
+    InputGradient,
+    WeightGradient,
+}
+
+/// The uniform of the kernels (`Params` in shaders/ops/conv2d/conv2d_params.wgsl).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    ones: u32,
+    accumulate: u32,
+    left_offset: u32,
+    right_offset: u32,
+    bias_offset: u32,
+    output_offset: u32,
+    part_k: u32,
+    image: [i32; 3],
+    grid: [i32; 2],
+    kernel: [i32; 2],
+    step: [i32; 2],
+    tap: [i32; 2],
+    start: [i32; 2],
+    divide: [i32; 2],
+    group_channels: u32,
+    group_filters: u32,
+    has_bias: u32,
+    per_image: f32,
+    per_line: f32,
+    per_channels: f32,
+    per_kernel_width: f32,
+    per_divide: [f32; 2],
+    unused: [u32; 2],
+}
+
+/// Offsets of the matrices, in elements.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offsets {
+    left: usize,
+    right: usize,
+    bias: usize,
+    output: usize,
+}
+
+impl Pass {
+    fn layout(self) -> Layout {
+        match self {
+            Pass::Forward => Layout::NN,
+            Pass::InputGradient => Layout::NT,
+            Pass::WeightGradient => Layout::TN,
+        }
+    }
+
+    /// The epilogue of its product. The gradient of the input is stored as it is.
+    fn epilogue(self) -> Epilogue {
+        if self == Pass::Forward { Epilogue::Forward } else { Epilogue::WeightGradient }
+    }
+
+    fn loader(self) -> File {
+        match self {
+            Pass::Forward => shader!("ops/conv2d/conv2d_forward.wgsl"),
+            Pass::InputGradient => shader!("ops/conv2d/conv2d_input_gradient.wgsl"),
+            Pass::WeightGradient => shader!("ops/conv2d/conv2d_weight_gradient.wgsl"),
+        }
+    }
+
+    /// The direct kernel for groups.
+    fn direct(self) -> File {
+        match self {
+            Pass::Forward => shader!("ops/conv2d/conv2d_groups_forward.wgsl"),
+            Pass::InputGradient => shader!("ops/conv2d/conv2d_groups_input_gradient.wgsl"),
+            Pass::WeightGradient => shader!("ops/conv2d/conv2d_groups_weight_gradient.wgsl"),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Pass::Forward => "conv2d",
+            Pass::InputGradient => "conv2d, gradient of the input",
+            Pass::WeightGradient => "conv2d, gradient of the weights",
+        }
+    }
+
+    /// The product of a pass with a tile.
+    fn program(self, variant: &Variant, epilogue: Epilogue, bias: bool) -> Program {
+        // The files of a matrix product, but for its uniform and its layout.
+        let sources = variant.sources(self.layout(), epilogue);
+        let mut files: Vec<File> = sources
+            .into_iter()
+            .filter(|file| {
+                !["matmul_params", "matmul_nn", "matmul_nt", "matmul_tn"].contains(&file.stem())
+            })
+            .collect();
+        files.extend([PARAMS, if variant.vec4 { VEC4 } else { SCALAR }, self.loader()]);
+        let label = format!("{}, {}", self.name(), variant.tile.name());
+        let mut program = Program { label, header: variant.header(), files, constants: Vec::new() };
+        if epilogue == Epilogue::Forward {
+            program.files.push(NUMBERS);
+            program.constants.push(("HAS_BIAS", f64::from(u8::from(bias))));
+            link(&mut program, &Identity);
+        }
+        program
+    }
+
+    fn direct_program(self, lanes: u32) -> Program {
+        let constants = vec![("WORKGROUP", lanes.into())];
+        Program::plain(&format!("{}, groups", self.name()), &[self.direct(), PARAMS], constants)
+    }
+}
+
+/// All programs, for the shader checks.
+pub(super) fn programs() -> Vec<Program> {
+    let passes = [Pass::Forward, Pass::InputGradient, Pass::WeightGradient];
+    let mut all: Vec<Program> =
+        passes.iter().flat_map(|pass| [8, 64].map(|lanes| pass.direct_program(lanes))).collect();
+    for (tile, vec4) in TILES.into_iter().flat_map(|tile| [false, true].map(|vec4| (tile, vec4))) {
+        for pass in passes {
+            let variant = Variant { tile, vec4, split: false };
+            all.push(pass.program(&variant, pass.epilogue(), true));
+            let part = Variant { split: true, ..variant };
+            all.push(pass.program(&part, Epilogue::WeightGradient, false));
+        }
+    }
+    all
+}
+
+impl Params {
+    /// The sizes of a pass over a batch.
+    fn new(op: &Conv2d, pass: Pass, rows: usize, offsets: Offsets) -> Result<Self> {
+        let ([height, width, channels], output) = (op.input, op.output_size());
+        let (inputs, outputs) = (rows * height * width, rows * output[0] * output[1]);
+        let most = (inputs * channels).max(outputs * op.filters);
+        if rows > MOST_ROWS || most > MOST_ELEMENTS {
+            return Err(Error::Shape {
+                operation: ENTRY.name.into(),
+                found: format!("a batch of {rows} images, {most} numbers"),
+                allowed: format!("up to {MOST_ROWS} images and {MOST_ELEMENTS} numbers on a GPU"),
+            });
+        }
+        let depth = op.taps() * op.group_channels();
+        let ones = usize::from(op.bias && pass == Pass::WeightGradient);
+        let (m, n, k) = match pass {
+            Pass::Forward => (outputs, op.filters, depth),
+            Pass::InputGradient => (inputs, channels, op.taps() * op.group_filters()),
+            Pass::WeightGradient => (depth + ones, op.filters, outputs),
+        };
+        let axes = [0, 1].map(|axis| {
+            let sizes = [op.stride[axis], op.dilation[axis], op.padding[2 * axis]];
+            sizes.map(|size| size as i32)
+        });
+        let signed = |sides: [usize; 2]| sides.map(|side| side as i32);
+        let gathers_output = pass == Pass::InputGradient;
+        let (image, grid) = if gathers_output {
+            ([output[0], output[1], op.filters], [height, width])
+        } else {
+            (op.input, output)
+        };
+        let params = Params {
+            m: m as u32,
+            n: n as u32,
+            k: k as u32,
+            ones: ones as u32,
+            left_offset: offsets.left as u32,
+            right_offset: offsets.right as u32,
+            bias_offset: offsets.bias as u32,
+            output_offset: offsets.output as u32,
+            image: image.map(|side| side as i32),
+            grid: signed(grid),
+            kernel: signed(op.kernel),
+            step: axes.map(|[stride, ..]| if gathers_output { 1 } else { stride }),
+            tap: axes.map(|[_, dilation, _]| if gathers_output { -dilation } else { dilation }),
+            start: axes.map(|[.., before]| if gathers_output { before } else { -before }),
+            divide: axes.map(|[stride, ..]| if gathers_output { stride } else { 1 }),
+            group_channels: op.group_channels() as u32,
+            group_filters: op.group_filters() as u32,
+            has_bias: u32::from(op.bias),
+            per_image: 1.0 / (grid[0] * grid[1]) as f32,
+            per_line: 1.0 / grid[1] as f32,
+            per_channels: 1.0 / image[2] as f32,
+            per_kernel_width: 1.0 / op.kernel[1] as f32,
+            ..Params::default()
+        };
+        Ok(Params { per_divide: params.divide.map(|divide| 1.0 / divide as f32), ..params })
+    }
+
+    /// The sizes of the product alone.
+    fn product(&self) -> matmul::Params {
+        let Params { m, n, k, ones, accumulate, part_k, .. } = *self;
+        matmul::Params {
+            m,
+            n,
+            k,
+            ones,
+            accumulate,
+            left_offset: self.left_offset,
+            right_offset: self.right_offset,
+            bias_offset: self.bias_offset,
+            output_offset: self.output_offset,
+            part_k,
+            ..matmul::Params::default()
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.m as usize * self.n as usize
+    }
+}
+
+/// Records a pass. `storage` holds the operands, then the buffers of the epilogue's bindings.
+fn record(
+    op: &Conv2d,
+    pass: Pass,
+    recorder: &mut Recorder,
+    params: &Params,
+    storage: &[Slice],
+) -> Result<()> {
+    if op.groups > 1 {
+        return record_groups(pass, recorder, params, storage);
+    }
+    let (gpu, product) = (recorder.gpu(), params.product());
+    let adapter = adapter(&gpu);
+    let vec4 = product.is_aligned(pass.layout()) && params.image[2] % 4 == 0;
+    let variant = Variant { vec4, ..matmul::variant(&product, pass.layout(), &adapter) };
+    let Some(part_k) = matmul::split(product.shape(), &adapter) else {
+        let kernel = gpu.kernel(&pass.program(&variant, pass.epilogue(), op.bias))?;
+        return recorder.dispatch(&kernel, params, storage, variant.workgroups(product.shape()));
+    };
+    let parts = product.k.div_ceil(part_k);
+    recorder.scope(|recorder| {
+        let sums =
+            recorder.scratch("the parts of a convolution", parts as usize * params.size())?;
+        let variant = Variant { split: true, ..variant };
+        let kernel = gpu.kernel(&pass.program(&variant, Epilogue::WeightGradient, false))?;
+        let each = Params { accumulate: 0, output_offset: 0, part_k, ..*params };
+        let operands = [storage[0], storage[1], (&sums).into()];
+        let workgroups = parts * variant.workgroups(product.shape());
+        recorder.dispatch(&kernel, &each, &operands, workgroups)?;
+        join(pass, op.bias, recorder, &Params { part_k, ..*params }, &sums, &storage[2..])
+    })
+}
+
+/// Records the sum of partial products.
+fn join(
+    pass: Pass,
+    bias: bool,
+    recorder: &mut Recorder,
+    params: &Params,
+    sums: &wgpu::Buffer,
+    outputs: &[Slice],
+) -> Result<()> {
+    let gpu = recorder.gpu();
+    let lanes = lanes_of(gpu.is_software());
+    let constants = [("HAS_BIAS", f64::from(u8::from(bias)))];
+    let kind = match pass {
+        Pass::Forward => Kind {
+            layout: Layout::NN,
+            epilogue: Epilogue::Forward,
+            activation: Some(&Identity),
+            constants: &constants,
+        },
+        _ => Kind::plain(pass.layout()),
+    };
+    let kernel = gpu.kernel(&kind.join_program(lanes))?;
+    let storage: Vec<Slice> = std::iter::once(sums.into()).chain(outputs.iter().copied()).collect();
+    let workgroups = (params.size() as u32).div_ceil(lanes);
+    recorder.dispatch(&kernel, &params.product(), &storage, workgroups)
+}
+
+/// Records a pass with groups: an element per thread.
+fn record_groups(
+    pass: Pass,
+    recorder: &mut Recorder,
+    params: &Params,
+    storage: &[Slice],
+) -> Result<()> {
+    let gpu = recorder.gpu();
+    let lanes = lanes_of(gpu.is_software());
+    let taps = params.kernel[0] as usize * params.kernel[1] as usize;
+    let most = if pass == Pass::WeightGradient { 1 } else { taps + params.k as usize };
+    if gpu.is_software() && most > MAX_LOOP_ITERATIONS {
+        return Err(Error::Shape {
+            operation: ENTRY.name.into(),
+            found: format!("{most} iterations per element on a software adapter"),
+            allowed: format!("up to {MAX_LOOP_ITERATIONS} there; or the device `cpu`"),
+        });
+    }
+    let kernel = gpu.kernel(&pass.direct_program(lanes))?;
+    let workgroups = |elements: usize| (elements as u32).div_ceil(lanes);
+    if pass != Pass::WeightGradient {
+        // The bias is among the parameters, which are bound once.
+        let storage = [storage[0], storage[1], storage[if pass == Pass::Forward { 3 } else { 2 }]];
+        return recorder.dispatch(&kernel, params, &storage, workgroups(params.size()));
+    }
+    let threads = if gpu.is_software() { THREADS_OF_SOFTWARE } else { THREADS };
+    let (pixels, size) = (params.k as usize, params.size());
+    let parts = (threads / size).min(pixels / LEAST_PIXELS).max(pixels.div_ceil(1 << 15)).max(1);
+    let part_k = pixels.div_ceil(parts).max(1);
+    let parts = pixels.div_ceil(part_k);
+    recorder.scope(|recorder| {
+        let sums = recorder.scratch("the parts of a convolution", parts * size)?;
+        let params = Params { part_k: part_k as u32, ..*params };
+        let operands = [storage[0], storage[1], (&sums).into()];
+        recorder.dispatch(&kernel, &params, &operands, workgroups(parts * size))?;
+        join(pass, false, recorder, &params, &sums, &storage[2..])
+    })
+}
+
+/// Records y.
+pub(super) fn forward(op: &Conv2d, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
+    let (x, weight) = (io.inputs[0], &io.parameters.ranges[0]);
+    let (left, right, bias) = (io.first_row * x.width, weight.start, weight.end);
+    let offsets = Offsets { left, right, bias, output: 0 };
+    let params = Params::new(op, Pass::Forward, io.rows, offsets)?;
+    let parameters = io.parameters.all;
+    let storage = [x.buffer, parameters, parameters, io.output.buffer, io.saved].map(Slice::from);
+    record(op, Pass::Forward, recorder, &params, &storage)
+}
+
+/// Records dL/dW, dL/db and dL/dX.
+pub(super) fn backward(op: &Conv2d, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
+    let (x, weight) = (io.inputs[0], &io.parameters.ranges[0]);
+    let of_batch = io.first_row * x.width;
+    let offsets = Offsets { left: of_batch, output: weight.start, ..Offsets::default() };
+    let params = Params {
+        accumulate: u32::from(io.accumulate),
+        ..Params::new(op, Pass::WeightGradient, io.rows, offsets)?
+    };
+    let storage = [x.buffer, io.grad_output, io.parameters.gradients].map(Slice::from);
+    record(op, Pass::WeightGradient, recorder, &params, &storage)?;
+    let Some(grad_input) = io.grad_inputs[0] else { return Ok(()) };
+    let offsets = Offsets { right: weight.start, output: of_batch, ..Offsets::default() };
+    let params = Params::new(op, Pass::InputGradient, io.rows, offsets)?;
+    let storage = [io.grad_output, io.parameters.all, grad_input].map(Slice::from);
+    record(op, Pass::InputGradient, recorder, &params, &storage)
+}

@@ -1,0 +1,284 @@
+//! Convolution of images: y[n, oy, ox, o] = b[o] + Σ over (ky, kx, c) of x[n, oy·s − p + ky·d,
+//! ox·s − p + kx·d, c] · w[ky, kx, c, o], where x is 0 outside of the image. PyTorch `Conv2d`
+//! (cross-correlation: the kernel is not flipped), whose weight is [O, C/groups, kh, kw]; Keras
+//! `Conv2D`, which has this weight's order.
+//!
+//! OH = ⌊(H + top + bottom − d(kh − 1) − 1) / s⌋ + 1. With `groups` = g the channels and the filters
+//! are in g parts, and a filter of part i reads the channels of part i; g = C is the depthwise
+//! convolution.
+//!
+//! All three passes are products with the matrix of patches P [pixels, kh·kw·C], which is never
+//! stored as a whole: y = P W + b; dL/dW = Pᵀ dY; and dL/dX is the product of the patches of dY with
+//! W, of which each pixel takes the taps that read it. Sources: K. Chellapilla, S. Puri, P. Simard,
+//! *High Performance Convolutional Neural Networks for Document Processing*, 2006; S. Chetlur et
+//! al., *cuDNN: Efficient Primitives for Deep Learning*, 2014.
+
+mod cpu;
+mod gpu;
+
+use crate::cpu::real::Real;
+use crate::nn::graph::op::{
+    Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
+    Initial, Op, ParameterSpec, Penalties, Saves, Shape,
+};
+use crate::nn::layers::initializer::Initializer;
+use crate::runtime::recorder::Recorder;
+use crate::{Error, Result};
+
+pub(crate) static ENTRY: Entry = Entry { name: "conv2d", examples, programs: gpu::programs };
+
+/// Elements of a sample that are indexed on a GPU.
+const MOST_ELEMENTS: usize = i32::MAX as usize;
+
+/// Longest side, stride, dilation: their sums and products of two stay far inside i64 and, with
+/// [`MOST_ELEMENTS`], inside i32.
+const LONGEST: usize = 1 << 15;
+
+/// The convolution of an image [height, width, channels].
+#[derive(Clone, Debug)]
+pub(crate) struct Conv2d {
+    pub input: [usize; 3],
+    pub filters: usize,
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    /// Top, bottom, left, right.
+    pub padding: [usize; 4],
+    pub dilation: [usize; 2],
+    pub groups: usize,
+    pub bias: bool,
+    pub initializer: Initializer,
+    pub penalties: Penalties,
+}
+
+/// The padding before and behind an axis whose output has ⌈size / stride⌉ elements: TensorFlow's and
+/// Keras's `same`; with stride 1 PyTorch's too. An odd rest is behind.
+pub(crate) fn same_padding(
+    size: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+) -> (usize, usize) {
+    let stride = stride.max(1);
+    let extent = dilation * kernel.saturating_sub(1) + 1;
+    let reach = size.div_ceil(stride).saturating_sub(1) * stride + extent;
+    let total = reach.saturating_sub(size);
+    (total / 2, total - total / 2)
+}
+
+impl Conv2d {
+    /// Stride 1, no padding, no dilation, one group, a bias.
+    pub fn new(input: [usize; 3], filters: usize, kernel: [usize; 2]) -> Self {
+        Conv2d {
+            input,
+            filters,
+            kernel,
+            stride: [1; 2],
+            padding: [0; 4],
+            dilation: [1; 2],
+            groups: 1,
+            bias: true,
+            initializer: Initializer::default(),
+            penalties: Penalties::default(),
+        }
+    }
+
+    /// Pixels that the taps of an axis span.
+    fn extent(&self, axis: usize) -> usize {
+        self.dilation[axis] * (self.kernel[axis] - 1) + 1
+    }
+
+    /// Height and width of the output. The op has been checked.
+    fn output_size(&self) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            let padded = self.input[axis] + self.padding[2 * axis] + self.padding[2 * axis + 1];
+            (padded - self.extent(axis)) / self.stride[axis] + 1
+        })
+    }
+
+    fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Channels that a filter reads.
+    fn group_channels(&self) -> usize {
+        self.input[2] / self.groups
+    }
+
+    /// Filters of a group.
+    fn group_filters(&self) -> usize {
+        self.filters / self.groups
+    }
+
+    /// Each channel has filters of its own.
+    fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.input[2]
+    }
+
+    /// The patches are the pixels themselves.
+    fn is_pointwise(&self) -> bool {
+        self.taps() == 1 && self.stride == [1; 2] && self.padding == [0; 4] && self.groups == 1
+    }
+
+    fn check(&self) -> Result<()> {
+        let refuse = |name: &str, found: String, allowed: &str| {
+            Err(Error::option(ENTRY.name, name, found, allowed))
+        };
+        let numbers = [
+            ("input", &self.input[..]),
+            ("filters", &[self.filters]),
+            ("kernel", &self.kernel),
+            ("stride", &self.stride),
+            ("dilation", &self.dilation),
+            ("groups", &[self.groups]),
+        ];
+        for (name, values) in numbers {
+            if values.iter().any(|value| !(1..=LONGEST).contains(value)) {
+                return refuse(name, format!("{values:?}"), "from 1 to 32768");
+            }
+        }
+        let [channels, filters] = [self.input[2], self.filters];
+        if channels % self.groups != 0 || filters % self.groups != 0 {
+            let allowed = format!("a divisor of the {channels} channels and {filters} filters");
+            return refuse("groups", self.groups.to_string(), &allowed);
+        }
+        for axis in [0, 1] {
+            let (sides, extent) = (&self.padding[2 * axis..][..2], self.extent(axis));
+            if sides.iter().any(|&side| side >= extent) {
+                let allowed = format!(
+                    "below {extent}, the extent of the kernel: behind that it sees only padding"
+                );
+                return refuse("padding", format!("{:?}", self.padding), &allowed);
+            }
+            let padded = self.input[axis] + sides[0] + sides[1];
+            if extent > padded {
+                let name = ["height", "width"][axis];
+                let allowed = format!("an extent up to the padded {name}, {padded}");
+                return refuse("kernel", format!("{:?} of extent {extent}", self.kernel), &allowed);
+            }
+        }
+        let [height, width] = self.output_size();
+        let weights = [self.taps(), self.group_channels(), self.filters];
+        let sizes = [&self.input[..], &[height, width, self.filters], &weights];
+        for sides in sizes {
+            let size = sides.iter().try_fold(1_usize, |size, &side| size.checked_mul(side));
+            if size.is_none_or(|size| size > MOST_ELEMENTS) {
+                return Err(Error::Shape {
+                    operation: ENTRY.name.into(),
+                    found: format!("an image or kernel of {sides:?} numbers"),
+                    allowed: format!("up to {MOST_ELEMENTS}"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Small ones with each awkward property: the tests differentiate every parameter.
+fn examples() -> Vec<Example> {
+    let new = Conv2d::new;
+    let all = [
+        // A single channel and tap.
+        new([2, 2, 1], 1, [1, 1]),
+        // 1×1: the product itself; four by four elements at a time.
+        new([2, 3, 4], 4, [1, 1]),
+        Conv2d { padding: [1; 4], ..new([4, 4, 1], 2, [3, 3]) },
+        Conv2d { padding: [1; 4], ..new([3, 4, 3], 4, [3, 3]) },
+        Conv2d { padding: [1; 4], ..new([3, 3, 4], 4, [3, 3]) },
+        // The last row and column are read by no patch.
+        Conv2d { stride: [2, 2], ..new([6, 6, 2], 3, [3, 3]) },
+        Conv2d { stride: [2, 3], padding: [1, 0, 1, 1], ..new([5, 6, 2], 2, [2, 3]) },
+        // Pixels between the strides are read by no tap.
+        Conv2d { stride: [3, 3], ..new([5, 5, 2], 2, [2, 2]) },
+        Conv2d { padding: [2; 4], bias: false, ..new([3, 4, 1], 2, [5, 5]) },
+        Conv2d { dilation: [2, 2], padding: [2, 2, 1, 1], ..new([5, 5, 2], 2, [3, 3]) },
+        Conv2d { padding: [2, 0, 1, 0], ..new([3, 5, 2], 3, [3, 2]) },
+        Conv2d { groups: 2, padding: [1; 4], ..new([3, 4, 4], 6, [3, 3]) },
+        Conv2d { groups: 3, padding: [1; 4], ..new([4, 3, 3], 3, [3, 3]) },
+        Conv2d { groups: 4, stride: [2, 2], bias: false, ..new([4, 5, 4], 8, [2, 2]) },
+        // Primes everywhere; more channels than filters.
+        Conv2d { padding: [1, 0, 0, 1], ..new([5, 3, 5], 1, [3, 2]) },
+        Conv2d { bias: false, ..new([7, 1, 3], 7, [5, 1]) },
+    ];
+    all.into_iter()
+        .map(|op| Example { inputs: vec![op.input.to_vec()], op: Box::new(op) })
+        .collect()
+}
+
+impl Op for Conv2d {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
+        match inputs {
+            [shape] if shape[..] == self.input => {}
+            _ => {
+                let [height, width, channels] = self.input;
+                return Err(Error::Shape {
+                    operation: ENTRY.name.into(),
+                    found: format!("inputs of shapes {inputs:?}"),
+                    allowed: format!("one image of shape [{height}, {width}, {channels}]"),
+                });
+            }
+        }
+        self.check()?;
+        let [height, width] = self.output_size();
+        Ok(vec![height, width, self.filters])
+    }
+
+    fn parameters(&self, _: &[&Shape]) -> Vec<ParameterSpec> {
+        let [height, width] = self.kernel;
+        let gradient = GradientKind::Dense;
+        let mut all = vec![ParameterSpec {
+            name: "weight",
+            shape: vec![height, width, self.group_channels(), self.filters],
+            initial: Initial::Weights(self.initializer),
+            penalties: self.penalties,
+            gradient,
+            file_order: FileOrder::Kernel,
+        }];
+        if self.bias {
+            all.push(ParameterSpec {
+                name: "bias",
+                shape: vec![self.filters],
+                initial: Initial::Zeros,
+                penalties: Penalties::default(),
+                gradient,
+                file_order: FileOrder::Same,
+            });
+        }
+        all
+    }
+
+    fn saves(&self, _: &[&Shape]) -> Saves {
+        Saves { input: true, ..Saves::default() }
+    }
+
+    fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
+        gpu::forward(self, recorder, io)
+    }
+
+    fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
+        gpu::backward(self, recorder, io)
+    }
+}
+
+impl<R: Real> Cpu<R> for Conv2d {
+    fn forward(&self, io: Forward<R>) -> Result<()> {
+        let (weight, bias) = (io.parameters.get(0), io.parameters.get(1));
+        cpu::forward(self, io.inputs[0], weight, bias, io.output)
+    }
+
+    fn backward(&self, mut io: Backward<R>) -> Result<()> {
+        let (x, grad_output) = (io.inputs[0], &*io.grad_output);
+        let sums = cpu::parameter_sums(self, io.rows, x, grad_output)?;
+        let accumulate = io.accumulate;
+        cpu::weight_gradient(self, &sums, io.grad_parameters.get(0), accumulate);
+        cpu::bias_gradient(self, &sums, io.grad_parameters.get(1), accumulate);
+        let Some(grad_input) = &mut io.grad_inputs[0] else { return Ok(()) };
+        cpu::input_gradient(self, grad_output, io.parameters.get(0), grad_input)
+    }
+}
+
+#[cfg(test)]
+mod tests;
