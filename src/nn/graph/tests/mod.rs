@@ -1,6 +1,7 @@
 //! Every op of the list inside a graph: central differences, a value used twice, each device
 //! against the reference; and fused against unfused, shared memory against separate memory.
 
+mod branch;
 mod scale;
 mod sum;
 
@@ -10,8 +11,9 @@ use crate::nn::graph::cpu::{CpuWalk, Weights};
 use crate::nn::graph::fuse;
 use crate::nn::graph::gpu;
 use crate::nn::graph::nodes::{Graph, Value};
-use crate::nn::graph::op::{Entry, Example, Noise, Precision};
+use crate::nn::graph::op::{Example, MOST_INPUTS, Noise, Precision, Shape};
 use crate::nn::graph::plan::{BatchRows, Plan, Request, Tensor};
+use crate::nn::graph::tests::branch::Branch;
 use crate::nn::graph::tests::scale::Scale;
 use crate::nn::graph::tests::sum::Sum;
 use crate::nn::layers::{Dense, Layer};
@@ -254,24 +256,32 @@ impl Case {
 }
 
 /// Examples of each op: those of the list and of this module.
-fn examples() -> Vec<(&'static Entry, Example)> {
+fn examples() -> Vec<Example> {
     let entries = OPS.iter().copied().chain([&scale::ENTRY]);
-    entries
-        .flat_map(|entry| (entry.examples)().into_iter().map(move |example| (entry, example)))
-        .collect()
+    entries.flat_map(|entry| (entry.examples)()).collect()
 }
 
-/// An op with one input, preceded by a dense layer and a scale, followed by a scale, with its
-/// output used twice.
-fn in_the_middle(entry: &Entry, example: Example) -> Graph {
-    let mut graph = Graph::new(example.inputs[0].clone());
-    let mut x = graph.input();
+/// An op with each of its inputs made by a branch of the graph's input and a scale, followed by a
+/// scale, with its output used twice.
+fn in_the_middle(example: Example) -> Graph {
     // Ids are not numbers and cannot be scaled.
-    if entry.name != "embedding" {
-        x = graph.add("before", ops::dense::Dense::new(graph.inputs(), true), &[x]).unwrap();
-        x = graph.add("factor", Scale(0.7), &[x]).unwrap();
-    }
-    let y = graph.add_boxed("op", example.op.into(), &[x]).unwrap();
+    let mut graph;
+    let inputs = if example.op.takes_ids() {
+        graph = Graph::new(example.inputs[0].clone());
+        vec![graph.input()]
+    } else {
+        let widths = example.inputs.iter().map(|shape| shape.iter().product::<usize>());
+        graph = Graph::new(vec![widths.sum()]);
+        let mut start = 0;
+        let mut branch = |(number, shape): (usize, &Shape)| {
+            let op = Branch { start, shape: shape.clone() };
+            start += shape.iter().product::<usize>();
+            let x = graph.add(&format!("before.{number}"), op, &[Value(0)]).unwrap();
+            graph.add(&format!("factor.{number}"), Scale(0.7), &[x]).unwrap()
+        };
+        example.inputs.iter().enumerate().map(&mut branch).collect()
+    };
+    let y = graph.add_boxed("op", example.op.into(), &inputs).unwrap();
     let z = graph.add("behind", Scale(-1.3), &[y]).unwrap();
     graph.add("twice", Sum, &[z, y]).unwrap();
     graph
@@ -318,9 +328,9 @@ fn device() -> Gpu {
 
 #[test]
 fn the_gradients_of_every_op_in_a_graph_are_those_of_central_differences() {
-    for (entry, example) in examples() {
+    for example in examples() {
         let name = format!("{example:?}");
-        let case = Case::new(in_the_middle(entry, example));
+        let case = Case::new(in_the_middle(example));
         let found = case.on_cpu::<f64>(&case.graph, ROWS, true);
         for place in (0..case.parameters.len()).filter(|&place| case.is_parameter(place)) {
             let h = 1e-6;
@@ -364,9 +374,9 @@ fn a_value_that_is_used_twice_has_the_sum_of_both_gradients() {
 fn every_op_gives_on_each_device_what_the_reference_gives() {
     crate::runtime::device::test_adapter::needs_gpu!();
     let device = device();
-    for (entry, example) in examples() {
+    for example in examples() {
         let name = format!("{example:?}");
-        let case = Case::new(in_the_middle(entry, example));
+        let case = Case::new(in_the_middle(example));
         let expected = case.on_cpu::<f64>(&case.graph, ROWS, true);
         // Sums of some ten products of order one, rounded to 6e-8 each, and functions of error
         // 2e-7.
@@ -452,7 +462,7 @@ fn a_head_in_chunks_gives_what_all_rows_at_once_give() {
 /// overwrites.
 #[test]
 fn tensors_that_share_memory_give_the_bits_of_tensors_that_do_not() {
-    let of_examples = examples().into_iter().map(|(entry, example)| in_the_middle(entry, example));
+    let of_examples = examples().into_iter().map(in_the_middle);
     for graph in models().into_iter().chain(of_examples) {
         let case = Case::new(graph);
         let own = case.on_cpu::<f64>(&case.graph, ROWS, false);
@@ -497,8 +507,12 @@ fn unknown_values_and_wrong_shapes_are_refused_by_name() {
     assert!(error.contains("sum (sum)") && error.contains("Value(4)"), "{error}");
     for entry in OPS.iter().filter(|entry| entry.name != "activation") {
         let op = (entry.examples)().remove(0).op;
-        let error = op.output(&[&vec![2, 3]]).unwrap_err().to_string();
-        assert!(error.contains(entry.name) && error.contains("[2, 3]"), "{error}");
+        // No op has so many inputs. One of this shape is refused or understood.
+        let too_many = op.output(&[&vec![2, 3]; MOST_INPUTS + 1]).expect_err(entry.name);
+        for error in [Some(too_many), op.output(&[&vec![2, 3]]).err()].into_iter().flatten() {
+            let error = error.to_string();
+            assert!(error.contains(entry.name) && error.contains("[2, 3]"), "{error}");
+        }
     }
     let x = graph.add("factor", Scale(2.0), &[Value(0)]).unwrap();
     graph.add("sum", Sum, &[x, Value(0)]).unwrap();
