@@ -11,3 +11,5 @@ pub(crate) mod plan;
 pub(crate) mod population;
 pub mod schedules;
 pub(crate) mod train;
+pub(crate) mod weight_file;
+pub mod zoo;

@@ -458,6 +458,22 @@ impl Model {
         self.graph.parameters.iter().map(named).collect()
     }
 
+    /// Running statistics by path, as `bn1.running_mean`; empty for a model without batch norm.
+    /// PyTorch's `named_buffers`.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn named_statistics(&self) -> Result<Vec<(String, Vec<f64>)>> {
+        if self.graph.statistics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all = self.engine.parameters()?.split_off(self.graph.all_length());
+        let named = |statistic: &crate::nn::graph::nodes::Statistic| {
+            (statistic.path.clone(), all[statistic.range.clone()].to_vec())
+        };
+        Ok(self.graph.statistics.iter().map(named).collect())
+    }
+
     /// The table of a model that begins with an embedding, [rows, width].
     ///
     /// # Errors

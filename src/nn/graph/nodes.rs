@@ -329,7 +329,7 @@ impl Graph {
 
     /// The number of ids that the input may hold, for a graph of ids.
     pub fn ids_below(&self) -> Option<usize> {
-        self.nodes.iter().find_map(|node| node.op.takes_ids())
+        self.nodes.iter().filter_map(|node| node.op.takes_ids()).min()
     }
 
     /// Range of a parameter in the flat buffer followed by the tables.
@@ -390,13 +390,6 @@ impl Graph {
     /// True if the graph's input holds ids.
     pub fn takes_ids(&self) -> bool {
         self.ids_below().is_some()
-    }
-
-    /// The number that ids are below: rows of the smallest table that is read by them.
-    pub fn ids_below(&self) -> Option<usize> {
-        let readers = self.nodes.iter().filter(|node| node.op.takes_ids());
-        let table = |node: &Node| self.parameter(&join(&node.path, "weight"));
-        readers.filter_map(table).filter_map(|table| table.shape.first().copied()).min()
     }
 
     /// Number of parameters, without gaps; shared ones count once.

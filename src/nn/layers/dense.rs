@@ -8,7 +8,6 @@ use crate::nn::activations;
 use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
 use crate::nn::graph::nodes::Value;
-use crate::nn::graph::op::Penalties;
 use crate::nn::layers::initializer::Initializer;
 use crate::nn::layers::layer::{Builder, Layer};
 use crate::nn::ops;
@@ -126,17 +125,8 @@ impl Layer for Dense {
         let inputs = builder.shape(x).last().copied().unwrap_or(0);
         self.check_sizes(&owner, inputs, builder.graph.length)?;
         self.activation.check()?;
-        let penalties = Penalties {
-            l1: self.l1.unwrap_or(penalties.l1),
-            l2: self.l2.unwrap_or(penalties.l2),
-            proximal_l1: self.proximal_l1.unwrap_or(penalties.proximal_l1),
-        };
-        let Penalties { l1, l2, proximal_l1 } = penalties;
-        for (name, value) in [("l1", l1), ("l2", l2), ("proximal_l1", proximal_l1)] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(Error::option(&owner, name, value, ">= 0"));
-            }
-        }
+        let own = [self.l1, self.l2, self.proximal_l1];
+        let penalties = penalties.of_layer(&owner, own)?;
         let (initializer, op) = (self.initializer, ops::dense::Dense::new(self.units, self.bias));
         let sums = builder.op(ops::dense::Dense { initializer, penalties, ..op }, &[x])?;
         activate(builder, "activation", &self.activation, sums)
@@ -151,7 +141,10 @@ pub(crate) fn activate(
     x: Value,
 ) -> Result<Value> {
     match &**activation {
-        softmax if softmax.rowwise() => builder.op_at(name, ops::softmax::Softmax, &[x]),
+        softmax if softmax.rowwise() => {
+            let width = builder.shape(x).last().copied().unwrap_or(0);
+            builder.op_at(name, ops::softmax::Softmax { width }, &[x])
+        }
         identity if identity.name() == Identity.name() => Ok(x),
         _ => builder.op_at(name, Activate { activation: activation.clone() }, &[x]),
     }

@@ -2,9 +2,10 @@
 
 use std::any::Any;
 
-use crate::Result;
+use crate::criterion::inputs::shape_error;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::{Op, Penalties};
+use crate::{Error, Result};
 
 pub use crate::nn::graph::nodes::Value;
 
@@ -85,5 +86,49 @@ impl<'g> Builder<'g> {
     /// The name of the layer in errors: `layer 0`, or its path.
     pub(crate) fn owner(&self) -> String {
         self.path.replacen("layers.", "layer ", 1)
+    }
+}
+
+/// The axes of images.
+///
+/// # Errors
+/// [`Error::Shape`] for any other value.
+pub(crate) fn image(builder: &Builder, x: Value) -> Result<[usize; 3]> {
+    axes(builder, x, "images [height, width, channels]")
+}
+
+/// The axes of sequences.
+///
+/// # Errors
+/// [`Error::Shape`] for any other value.
+pub(crate) fn sequence(builder: &Builder, x: Value) -> Result<[usize; 2]> {
+    axes(builder, x, "sequences [tokens, width]")
+}
+
+fn axes<const N: usize>(builder: &Builder, x: Value, allowed: &str) -> Result<[usize; N]> {
+    let shape = builder.shape(x);
+    shape
+        .try_into()
+        .map_err(|_| shape_error(&builder.owner(), format!("an input of shape {shape:?}"), allowed))
+}
+
+impl Penalties {
+    /// A layer's own factors in place of the model's.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a negative one.
+    pub(crate) fn of_layer(self, owner: &str, own: [Option<f64>; 3]) -> Result<Self> {
+        let [l1, l2, proximal_l1] = own;
+        let all = Penalties {
+            l1: l1.unwrap_or(self.l1),
+            l2: l2.unwrap_or(self.l2),
+            proximal_l1: proximal_l1.unwrap_or(self.proximal_l1),
+        };
+        for (name, value) in [("l1", all.l1), ("l2", all.l2), ("proximal_l1", all.proximal_l1)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(Error::option(owner, name, value, ">= 0"));
+            }
+        }
+        Ok(all)
     }
 }

@@ -8,11 +8,20 @@ use serde_json::Value as Json;
 
 use crate::nn::activations;
 use crate::nn::activations::activation::Activation;
+use crate::nn::graph::nodes::Value;
 use crate::nn::layers::activate::Activate;
-use crate::nn::layers::dense::Dense;
+use crate::nn::layers::attention::SelfAttention;
+use crate::nn::layers::conv2d::Conv2d;
+use crate::nn::layers::dense::{Dense, activate};
+use crate::nn::layers::dropout::Dropout;
+use crate::nn::layers::flatten::Flatten;
 use crate::nn::layers::initializer::Initializer;
-use crate::nn::layers::layer::Layer;
+use crate::nn::layers::layer::{Builder, Layer};
+use crate::nn::layers::normalization::{BatchNorm, GroupNorm, LayerNorm, RmsNorm};
+use crate::nn::layers::pooling::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
+use crate::nn::layers::residual::Residual;
 use crate::nn::layers::sequential::{NamedLayer, Sequential};
+use crate::nn::layers::tokens::{PositionEmbedding, TiedDense, TokenEmbedding};
 use crate::{Error, Result};
 
 /// A layer of the list.
@@ -47,6 +56,25 @@ pub static LAYERS: &[LayerEntry] = &[
             Ok(Arc::new(Activate::boxed(of.activation.activation()?)))
         },
     },
+    of_options::<AdaptiveAvgPool2d>(
+        "adaptive_avg_pool2d",
+        "means over a grid of cells",
+        "nn.AdaptiveAvgPool2d",
+        "",
+    ),
+    of_options::<AvgPool2d>("avg_pool2d", "means of windows", "nn.AvgPool2d", "AveragePooling2D"),
+    of_options::<BatchNorm>(
+        "batch_norm",
+        "normalization by the batch's mean and variance per channel",
+        "nn.BatchNorm2d, nn.BatchNorm1d",
+        "BatchNormalization",
+    ),
+    of_options::<Conv2d>(
+        "conv2d",
+        "a convolution of images",
+        "nn.Conv2d",
+        "Conv2D, DepthwiseConv2D",
+    ),
     LayerEntry {
         name: "dense",
         summary: "y = activation(x W + b) over the last axis",
@@ -54,6 +82,62 @@ pub static LAYERS: &[LayerEntry] = &[
         keras: "Dense",
         make: |options| Ok(Arc::new(parse::<DenseForm>("dense", options)?.dense()?)),
     },
+    of_options::<Dropout>(
+        "dropout",
+        "zeros at random places while training",
+        "nn.Dropout",
+        "Dropout",
+    ),
+    of_options::<Flatten>("flatten", "all axes as one", "nn.Flatten", "Flatten"),
+    of_options::<GlobalAvgPool2d>(
+        "global_avg_pool2d",
+        "the mean of each channel",
+        "nn.AdaptiveAvgPool2d(1), nn.Flatten",
+        "GlobalAveragePooling2D",
+    ),
+    of_options::<GroupNorm>(
+        "group_norm",
+        "normalization by mean and variance of groups of channels",
+        "nn.GroupNorm",
+        "GroupNormalization",
+    ),
+    of_options::<LayerNorm>(
+        "layer_norm",
+        "normalization by mean and variance of each row",
+        "nn.LayerNorm",
+        "LayerNormalization",
+    ),
+    of_options::<MaxPool2d>("max_pool2d", "maxima of windows", "nn.MaxPool2d", "MaxPooling2D"),
+    of_options::<PositionEmbedding>(
+        "position_embedding",
+        "a learned vector for each position",
+        "nn.Embedding of positions, added",
+        "",
+    ),
+    LayerEntry {
+        name: "residual",
+        summary: "y = activation(f(x) + x)",
+        torch: "y + x in a forward method",
+        keras: "Add",
+        make: |options| {
+            let of: ResidualForm = parse("residual", options)?;
+            let activation = of.activation.map(|named| named.activation()).transpose()?;
+            let shortcut = of.shortcut.map(LayerForm::layer).transpose()?;
+            Ok(Arc::new(Residual::of_parts(of.inner.layer()?.layer, shortcut, activation)))
+        },
+    },
+    of_options::<RmsNorm>(
+        "rms_norm",
+        "normalization by the root mean square of each row",
+        "nn.RMSNorm",
+        "RMSNormalization",
+    ),
+    of_options::<SelfAttention>(
+        "self_attention",
+        "multi-head self-attention with its projections",
+        "nn.MultiheadAttention",
+        "MultiHeadAttention",
+    ),
     LayerEntry {
         name: "sequential",
         summary: "layers one behind the other",
@@ -65,7 +149,30 @@ pub static LAYERS: &[LayerEntry] = &[
             Ok(Arc::new(Sequential { layers, ..Sequential::block() }))
         },
     },
+    of_options::<TiedDense>(
+        "tied_dense",
+        "logits by the table of a token embedding",
+        "F.linear(x, embedding.weight)",
+        "",
+    ),
+    of_options::<TokenEmbedding>("token_embedding", "vectors of ids", "nn.Embedding", "Embedding"),
 ];
+
+/// The entry of a layer whose options are its fields.
+const fn of_options<T: Layer + for<'de> Deserialize<'de>>(
+    name: &'static str,
+    summary: &'static str,
+    torch: &'static str,
+    keras: &'static str,
+) -> LayerEntry {
+    LayerEntry {
+        name,
+        summary,
+        torch,
+        keras,
+        make: |options| Ok(Arc::new(parse::<T>("layer", options)?)),
+    }
+}
 
 /// The layer of that name with its options.
 ///
@@ -96,9 +203,34 @@ pub(crate) struct NamedActivation {
 }
 
 impl NamedActivation {
+    pub fn of(activation: &dyn Activation) -> Self {
+        NamedActivation { name: activation.name().into(), options: activation.options() }
+    }
+
+    pub fn is_relu(&self) -> bool {
+        self.name == "relu"
+    }
+
     pub fn activation(&self) -> Result<Arc<dyn Activation>> {
         activations::from_name(&self.name, &self.options).map(Arc::from)
     }
+}
+
+/// Adds an activation at a path below the builder's, if there is one.
+pub(crate) fn activate_named(
+    builder: &mut Builder,
+    named: Option<&NamedActivation>,
+    x: Value,
+) -> Result<Value> {
+    match named {
+        Some(named) => activate(builder, "activation", &named.activation()?, x),
+        None => Ok(x),
+    }
+}
+
+/// The options of a layer as JSON; a layer of numbers and names always has them.
+pub(crate) fn to_json<T: Serialize>(layer: &T) -> Json {
+    serde_json::to_value(layer).unwrap_or(Json::Null)
 }
 
 #[derive(Deserialize)]

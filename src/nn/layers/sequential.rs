@@ -177,9 +177,10 @@ impl Sequential {
                 operation: "a model".into(),
                 name: "the input".into(),
                 found: "is that of a block".into(),
-                allowed: "Sequential::new(inputs), Sequential::images([height, width, channels]) or \
+                allowed:
+                    "Sequential::new(inputs), Sequential::images([height, width, channels]) or \
                           Sequential::tokens(count)"
-                    .into(),
+                        .into(),
             });
         };
         let sizes = input.iter().try_fold(1_usize, |all, &axis| all.checked_mul(axis));

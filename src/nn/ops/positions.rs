@@ -25,12 +25,15 @@ pub(crate) static ENTRY: Entry = Entry { name: "positions", examples, programs }
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Positions {
     pub initial: Initial,
+    /// Rows of P, if it has more than a sequence has positions: the rest is not used, and its
+    /// gradient is 0.
+    pub rows: Option<usize>,
 }
 
 impl Positions {
     /// Normal with deviation 0.02, as GPT-2 and BERT.
     pub fn new() -> Self {
-        Positions { initial: Initial::Normal(0.02) }
+        Positions { initial: Initial::Normal(0.02), rows: None }
     }
 }
 
@@ -59,11 +62,16 @@ impl Op for Positions {
 
     fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
         match inputs {
-            [shape] if shape.len() == 2 => Ok((*shape).clone()),
+            [shape] if shape.len() == 2 && self.rows.is_none_or(|rows| rows >= shape[0]) => {
+                Ok((*shape).clone())
+            }
             _ => Err(Error::Shape {
                 operation: ENTRY.name.into(),
                 found: format!("inputs of shapes {inputs:?}"),
-                allowed: "one input of shape [positions, width]".into(),
+                allowed: match self.rows {
+                    Some(rows) => format!("one input of shape [1 to {rows} positions, width]"),
+                    None => "one input of shape [positions, width]".into(),
+                },
             }),
         }
     }
@@ -71,7 +79,9 @@ impl Op for Positions {
     fn parameters(&self, inputs: &[&Shape]) -> Vec<ParameterSpec> {
         vec![ParameterSpec {
             name: "weight",
-            shape: inputs.first().map_or_else(Vec::new, |shape| (*shape).clone()),
+            shape: inputs
+                .first()
+                .map_or_else(Vec::new, |shape| [self.rows.unwrap_or(shape[0]), shape[1]].into()),
             initial: self.initial,
             penalties: Penalties::default(),
             gradient: GradientKind::Dense,
@@ -100,6 +110,7 @@ impl Op for Positions {
     }
 
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
+        // The gradients of rows that are not used are never written: a buffer begins with zeros.
         let job = ColumnSums {
             rows: io.rows,
             columns: io.output.width,
@@ -115,7 +126,8 @@ impl Op for Positions {
 impl<R: Real> Cpu<R> for Positions {
     fn forward(&self, io: Forward<R>) -> Result<()> {
         let (x, weight) = (io.inputs[0], io.parameters.get(0));
-        let width = weight.len().max(1);
+        let width = (x.len() / io.rows.max(1)).max(1);
+        let weight = &weight[..width.min(weight.len())];
         parallel::fill(io.output, parallel::rows_per_piece(width) * width, |start, output| {
             let rows = output.chunks_exact_mut(width).zip(x[start..].chunks_exact(width));
             for (y, x) in rows {
@@ -127,8 +139,11 @@ impl<R: Real> Cpu<R> for Positions {
 
     fn backward(&self, io: Backward<R>) -> Result<()> {
         let (grad_output, mut gradients) = (&*io.grad_output, io.grad_parameters);
-        let gradient = gradients.get(0);
-        let width = gradient.len().max(1);
+        let width = (grad_output.len() / io.rows.max(1)).max(1);
+        let (gradient, unused) = gradients.get(0).split_at_mut(width);
+        if !io.accumulate {
+            unused.fill(R::ZERO);
+        }
         // Pieces of the columns in parallel, each over the rows in order.
         let piece = if grad_output.len() <= parallel::PIECE { width } else { 1024 };
         parallel::fill(gradient, piece, |start, sums| {

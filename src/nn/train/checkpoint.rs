@@ -20,6 +20,7 @@ use crate::nn::train::record;
 use crate::nn::train::record::{Record, SnapshotLengths};
 use crate::nn::train::samples::Scaling;
 use crate::nn::train::training::{Progress, Training};
+use crate::nn::weight_file::numbers;
 use crate::nn::{optimizers, schedules};
 use crate::runtime::files;
 use crate::{Device, Error, Result, losses};
@@ -170,7 +171,8 @@ impl Model {
         let Sequential { embedding, layers, l1, l2, proximal_l1, seed, .. } = &self.description;
         let layers: Vec<LayerForm> = layers.iter().map(LayerForm::of).collect();
         let shape = self.description.input.clone().filter(|shape| shape.len() > 1);
-        let version = match (shape.is_some() || !layers.iter().all(LayerForm::is_dense), embedding) {
+        let version = match (shape.is_some() || !layers.iter().all(LayerForm::is_dense), embedding)
+        {
             (true, _) => VERSION,
             (false, Some(_)) => 2,
             (false, None) => 1,
@@ -331,20 +333,6 @@ fn build(
         model.set_input_scaling(read("input.mean", &width)?, read("input.scale", &width)?)?;
     }
     Ok(model)
-}
-
-fn numbers(view: &TensorView) -> Option<Vec<f64>> {
-    match view.dtype() {
-        Dtype::F32 => {
-            let (words, _) = view.data().as_chunks::<4>();
-            Some(words.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect())
-        }
-        Dtype::F64 => {
-            let (words, _) = view.data().as_chunks::<8>();
-            Some(words.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
-        }
-        _ => None,
-    }
 }
 
 fn io_error(path: &Path, message: String) -> Error {

@@ -205,6 +205,8 @@ pub(crate) trait Engine: Debug + Send {
         training_spec: &TrainingSpec,
         batches: &[Batch],
     ) -> Result<Vec<Outcome>>;
+    /// The gradients of all parameters but those of a table, by the last batch that was trained on.
+    fn gradients(&self) -> Result<Vec<f64>>;
     /// Losses of batches without training.
     fn evaluate(
         &mut self,

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use ndarray::{ArrayBase, Data, Dimension};
+use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 
-use crate::criterion::inputs::FloatElement;
+use crate::criterion::inputs::{FloatElement, shape_error};
 use crate::data::Fingerprint;
 use crate::error::text;
+use crate::nn::graph::nodes::Parameter;
 use crate::nn::model::Model;
 use crate::nn::train::engine::{
-    Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec,
+    Batch, Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec,
 };
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::Fit;
@@ -136,6 +137,75 @@ impl Model {
         let score = self.score(&training_spec, loaded);
         self.engine.unload(loaded.data);
         score
+    }
+
+    /// The loss of one batch in training and its gradient by every parameter, by path: PyTorch's
+    /// `loss.backward()` without a step. Penalties are part of neither. Batch norm moves its
+    /// running statistics, as in training.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential, losses::Mse, optimizers::Adam};
+    /// use ndarray::array;
+    /// let mut model = Sequential::new(1)
+    ///     .then(Dense::new(1).bias(false))
+    ///     .on(&Device::reference())?
+    ///     .compile(Mse::new(), Adam::new())?;
+    /// let (loss, gradients) = model.gradients(&array![[1.0]], &array![[0.0]])?;
+    /// let w = model.named_parameters()?[0].1[[0, 0]];
+    /// assert_eq!((loss, gradients[0].1[[0, 0]]), (w * w, 2.0 * w));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::fit`]; [`Error::Input`] for a model that begins with an embedding whose rows
+    /// alone are moved ([`Sequential::of_ids`](crate::Sequential::of_ids)).
+    pub fn gradients<'a, S: Data<Elem: FloatElement>, D: Dimension>(
+        &mut self,
+        features: &ArrayBase<S, D>,
+        targets: impl Into<Targets<'a>>,
+    ) -> Result<(f64, Vec<(String, ArrayD<f64>)>)> {
+        if self.graph.embedding().is_some() {
+            return Err(Error::Input {
+                operation: "gradients".into(),
+                name: "the model".into(),
+                found: "begins with an embedding of which only the rows of a batch are moved"
+                    .into(),
+                allowed: "Sequential::tokens with a TokenEmbedding".into(),
+            });
+        }
+        let training_spec = self.training_spec("gradients")?;
+        let rows = Rows::new(
+            self.input_spec(),
+            &*training_spec.loss,
+            "gradients",
+            FloatElement::floats(features),
+            &targets.into(),
+        )?;
+        let batch = Batch {
+            start: 0,
+            rows: rows.rows,
+            order: None,
+            divisor_rows: None,
+            accumulate: false,
+            update: None,
+            noise: [0; 4],
+        };
+        let data = self.engine.load(&rows.all())?;
+        let outcome = self.engine.train(data, &training_spec, &[batch]);
+        self.engine.unload(data);
+        let loss = outcome?.first().map_or(f64::NAN, |outcome| outcome.loss);
+        let flat = self.engine.gradients()?;
+        let named = |parameter: &Parameter| {
+            let values = flat[self.graph.range(parameter)].to_vec();
+            let array = ArrayD::from_shape_vec(&parameter.shape[..], values);
+            Ok((
+                parameter.path.clone(),
+                array.map_err(|error| {
+                    shape_error(&parameter.path, error.to_string(), "its shape")
+                })?,
+            ))
+        };
+        Ok((loss, self.graph.parameters.iter().map(named).collect::<Result<_>>()?))
     }
 
     pub(crate) fn training_spec(&self, operation: &str) -> Result<TrainingSpec> {

@@ -468,11 +468,7 @@ pub(crate) fn predictions(rows: usize, outputs: usize, flat: Vec<f64>) -> Result
         .map_err(|error| shape_error("predict", error.to_string(), "one prediction for each row"))
 }
 
-fn check_labels(
-    operation: &str,
-    [rows, positions]: [usize; 2],
-    targets: usize,
-) -> Result<()> {
+fn check_labels(operation: &str, [rows, positions]: [usize; 2], targets: usize) -> Result<()> {
     if rows * positions == targets {
         return Ok(());
     }

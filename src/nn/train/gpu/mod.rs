@@ -472,6 +472,10 @@ impl Engine for GpuEngine {
         Ok(outcomes)
     }
 
+    fn gradients(&self) -> Result<Vec<f64>> {
+        self.read(&self.gradients, 0)
+    }
+
     fn evaluate(
         &mut self,
         data: usize,

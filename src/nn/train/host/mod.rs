@@ -429,6 +429,10 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
         among_the_threads(|| self.train_here(data, training_spec, batches))
     }
 
+    fn gradients(&self) -> Result<Vec<f64>> {
+        Ok(to_doubles(&self.gradients))
+    }
+
     fn evaluate(
         &mut self,
         data: usize,

@@ -1,0 +1,115 @@
+//! Self-attention with its projections.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::nn::graph::nodes::Value;
+use crate::nn::layers::dense::Dense;
+use crate::nn::layers::initializer::Initializer;
+use crate::nn::layers::layer::{Builder, Layer, sequence};
+use crate::nn::layers::list::to_json;
+use crate::nn::ops;
+use crate::nn::ops::attention::{Pairs, Rotary};
+use crate::{Error, Result};
+
+/// Multi-head self-attention over sequences [tokens, width]: queries, keys and values by one dense
+/// layer (`c_attn`), softmax(q kᵀ/√d) v per head, then a dense layer (`c_proj`). nanoGPT's
+/// `CausalSelfAttention`; PyTorch `nn.MultiheadAttention` with `need_weights=False`.
+///
+/// No matrix of tokens × tokens is stored: the kernels run over keys with a running maximum and sum.
+///
+/// Sources: A. Vaswani et al., *Attention is all you need* (2017); T. Dao et al., *FlashAttention*
+/// (2022).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SelfAttention {
+    heads: usize,
+    causal: bool,
+    bias: bool,
+    /// Base of the rotary angles.
+    rotary: Option<f64>,
+    interleaved: bool,
+    initializer: Initializer,
+    names: [String; 2],
+}
+
+impl SelfAttention {
+    /// `heads` must divide the width. Every token sees every other, with biases.
+    pub fn new(heads: usize) -> Self {
+        SelfAttention {
+            heads,
+            causal: false,
+            bias: true,
+            rotary: None,
+            interleaved: false,
+            initializer: Initializer::default(),
+            names: ["c_attn".into(), "c_proj".into()],
+        }
+    }
+
+    /// A token sees itself and those before it (default false).
+    pub fn causal(mut self, causal: bool) -> Self {
+        self.causal = causal;
+        self
+    }
+
+    /// The dense layers have a bias (default true).
+    pub fn bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// Rotary position embedding of queries and keys (default none), with its base, 10000 for the
+    /// most part. Halves of a head are rotated together, as in Llama and Hugging Face.
+    ///
+    /// Source: J. Su et al., *RoFormer* (2021).
+    pub fn rotary(mut self, base: f64) -> Self {
+        (self.rotary, self.interleaved) = (Some(base), false);
+        self
+    }
+
+    /// As [`SelfAttention::rotary`], rotating neighbours together, as in GPT-J.
+    pub fn rotary_interleaved(mut self, base: f64) -> Self {
+        (self.rotary, self.interleaved) = (Some(base), true);
+        self
+    }
+
+    /// Initializer of the dense layers.
+    pub fn initializer(mut self, initializer: Initializer) -> Self {
+        self.initializer = initializer;
+        self
+    }
+
+    /// Names of the two dense layers in files (default `c_attn` and `c_proj`).
+    pub fn names(mut self, qkv: &str, output: &str) -> Self {
+        self.names = [qkv.into(), output.into()];
+        self
+    }
+}
+
+impl Layer for SelfAttention {
+    fn name(&self) -> &str {
+        "self_attention"
+    }
+
+    fn options(&self) -> Json {
+        to_json(self)
+    }
+
+    fn build(&self, builder: &mut Builder, x: Value) -> Result<Value> {
+        let [tokens, width] = sequence(builder, x)?;
+        if self.heads == 0 || !width.is_multiple_of(self.heads) {
+            let allowed = format!("a divisor of the width {width}");
+            return Err(Error::option(&builder.owner(), "heads", self.heads, &allowed));
+        }
+        let dense = |units| Dense::new(units).bias(self.bias).initializer(self.initializer);
+        let packed = builder.layer(&self.names[0], &dense(3 * width), x)?;
+        let pairs = if self.interleaved { Pairs::Interleaved } else { Pairs::Halves };
+        let op = ops::attention::Attention {
+            causal: self.causal,
+            rotary: self.rotary.map(|base| Rotary { base, pairs }),
+            ..ops::attention::Attention::new(tokens, width, self.heads)
+        };
+        let y = builder.op_at("attention", op, &[packed])?;
+        builder.layer(&self.names[1], &dense(width), y)
+    }
+}

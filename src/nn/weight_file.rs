@@ -1,0 +1,288 @@
+//! Weights in PyTorch's names and order of axes: safetensors files of a `state_dict`.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use ndarray::{ArrayD, Axis, IxDyn};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::nn::graph::nodes::{Graph, Node, Value};
+use crate::nn::graph::op::{FileOrder, Op};
+use crate::nn::model::Model;
+use crate::nn::ops;
+use crate::runtime::files;
+use crate::{Error, Result};
+
+/// Order of the axes of a dense layer's weights in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightOrder {
+    /// [outputs, inputs]: PyTorch's `nn.Linear`.
+    #[default]
+    Linear,
+    /// [inputs, outputs]: Hugging Face's `Conv1D`, in GPT-2's files.
+    Conv1d,
+}
+
+/// PyTorch's count of batch norm's steps, which changes nothing with a constant momentum.
+const COUNTER: &str = "num_batches_tracked";
+
+/// A tensor of a model and where it is: a parameter or a running statistic.
+struct Place {
+    range: std::ops::Range<usize>,
+    shape: Vec<usize>,
+    order: FileOrder,
+    /// The image that the first axis was flattened from, if any.
+    image: Option<[usize; 3]>,
+}
+
+impl Place {
+    /// The shape in a file.
+    fn file_shape(&self) -> Vec<usize> {
+        match (self.order, &self.shape[..]) {
+            (FileOrder::Transposed, &[inputs, outputs]) => vec![outputs, inputs],
+            (FileOrder::Kernel, &[height, width, inputs, outputs]) => {
+                vec![outputs, inputs, height, width]
+            }
+            _ => self.shape.clone(),
+        }
+    }
+
+    /// The permutation of axes from a file to the model.
+    fn axes(&self) -> Vec<usize> {
+        match (self.order, self.shape.len()) {
+            (FileOrder::Transposed, 2) => vec![1, 0],
+            (FileOrder::Kernel, 4) => vec![2, 3, 1, 0],
+            (_, axes) => (0..axes).collect(),
+        }
+    }
+
+    /// A file's numbers in the model's order.
+    fn from_file(&self, values: Vec<f64>) -> Option<Vec<f64>> {
+        let array = ArrayD::from_shape_vec(IxDyn(&self.file_shape()), values).ok()?;
+        let array = array.permuted_axes(self.axes());
+        let Some([height, width, channels]) = self.image else {
+            return Some(array.iter().copied().collect());
+        };
+        // Channels are outermost in a file.
+        let rows = (0..height * width * channels)
+            .map(|at| at % channels * height * width + at / channels)
+            .collect::<Vec<_>>();
+        Some(array.select(Axis(0), &rows).iter().copied().collect())
+    }
+
+    /// The model's numbers in a file's order.
+    fn to_file(&self, values: &[f64]) -> Option<Vec<f64>> {
+        let mut array = ArrayD::from_shape_vec(IxDyn(&self.shape), values.to_vec()).ok()?;
+        if let Some([height, width, channels]) = self.image {
+            let area = height * width;
+            let rows = (0..area * channels).map(|at| at % area * channels + at / area);
+            array = array.select(Axis(0), &rows.collect::<Vec<_>>());
+        }
+        let mut inverse = vec![0; self.shape.len()];
+        self.axes().into_iter().enumerate().for_each(|(to, from)| inverse[from] = to);
+        Some(array.permuted_axes(inverse).iter().copied().collect())
+    }
+}
+
+/// The image that a value was flattened from, if its numbers are still those.
+fn flattened(graph: &Graph, value: Value) -> Option<[usize; 3]> {
+    let node = &graph.nodes[value.0.checked_sub(1)?];
+    let op: &dyn Op = &*node.op;
+    let below = *node.inputs.first()?;
+    if (op as &dyn Any).is::<ops::flatten::Flatten>() {
+        return graph.shape(below)[..].try_into().ok();
+    }
+    let keeps = node.inputs.len() == 1 && graph.shape(below) == graph.shape(value);
+    let mixes = (op as &dyn Any).is::<ops::dense::Dense>();
+    (keeps && !mixes).then(|| flattened(graph, below)).flatten()
+}
+
+/// The tensors of a model by their names in files.
+fn places(graph: &Graph, order: WeightOrder) -> BTreeMap<String, Place> {
+    let mut all = BTreeMap::new();
+    let owner = |path: &str| -> Option<&Node> {
+        let (node, _) = path.rsplit_once('.')?;
+        graph.nodes.iter().find(|candidate| candidate.path == node)
+    };
+    // The image behind a parameter along whose first axis the features of its node's input lie.
+    let image = |path: &str, shape: &[usize]| {
+        let node = owner(path)?;
+        let op: &dyn Op = &*node.op;
+        let is_dense = (op as &dyn Any).is::<ops::dense::Dense>();
+        let image = flattened(graph, *node.inputs.first()?)?;
+        let along = if is_dense { shape.len() == 2 } else { shape.len() == 1 };
+        (along && shape[0] == image.iter().product::<usize>()).then_some(image)
+    };
+    for parameter in &graph.parameters {
+        let transposed = parameter.file_order == FileOrder::Transposed;
+        let is_plain = transposed && order == WeightOrder::Conv1d;
+        let place = Place {
+            range: graph.range(parameter),
+            shape: parameter.shape.clone(),
+            order: if is_plain { FileOrder::Same } else { parameter.file_order },
+            image: image(&parameter.path, &parameter.shape),
+        };
+        all.insert(parameter.path.clone(), place);
+    }
+    for statistic in &graph.statistics {
+        let first = graph.all_length();
+        let shape = vec![statistic.range.len()];
+        let place = Place {
+            range: first + statistic.range.start..first + statistic.range.end,
+            image: image(&statistic.path, &shape),
+            shape,
+            order: FileOrder::Same,
+        };
+        all.insert(statistic.path.clone(), place);
+    }
+    all
+}
+
+/// The numbers of a tensor; `None` for another type.
+pub(crate) fn numbers(view: &TensorView) -> Option<Vec<f64>> {
+    fn read<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        data.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)).collect()
+    }
+    let data = view.data();
+    Some(match view.dtype() {
+        Dtype::F64 => read(data, f64::from_le_bytes),
+        Dtype::F32 => read(data, |bytes| f64::from(f32::from_le_bytes(bytes))),
+        Dtype::F16 => read(data, |bytes| half::f16::from_le_bytes(bytes).to_f64()),
+        Dtype::BF16 => read(data, |bytes| half::bf16::from_le_bytes(bytes).to_f64()),
+        _ => return None,
+    })
+}
+
+impl Model {
+    /// Sets all weights from a safetensors file of PyTorch's `state_dict`: names are the paths of
+    /// [`Model::named_parameters`], kernels are [outputs, inputs, height, width], dense weights
+    /// [outputs, inputs]; f64, f32, f16 or bf16. Nothing else of the model changes.
+    ///
+    /// The file must have exactly the model's tensors; `num_batches_tracked` is ignored, and so is a
+    /// second copy of a shared table that equals it.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Data`] for a file that is damaged, and for one of another model: it
+    /// lists which tensors are missing, unexpected and of another shape.
+    pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        self.load_weights_as(path, WeightOrder::Linear)
+    }
+
+    /// As [`Model::load_weights`], with another order of the axes of dense weights.
+    ///
+    /// # Errors
+    /// As [`Model::load_weights`].
+    pub fn load_weights_as(&mut self, path: impl AsRef<Path>, order: WeightOrder) -> Result<()> {
+        let path = path.as_ref();
+        let bytes =
+            std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let refused = |position: &str, found: String, expected: &str| Error::Data {
+            path: path.into(),
+            position: position.into(),
+            found,
+            expected: expected.into(),
+        };
+        let tensors = SafeTensors::deserialize(&bytes)
+            .map_err(|error| refused("the header", error.to_string(), "a safetensors file"))?;
+        let places = places(&self.graph, order);
+        let mut missing: Vec<&str> = Vec::new();
+        let mut shapes = Vec::new();
+        let mut parameters = self.engine.parameters()?;
+        for (name, place) in &places {
+            let Ok(view) = tensors.tensor(name) else {
+                missing.push(name);
+                continue;
+            };
+            let expected = place.file_shape();
+            if view.shape() != expected {
+                shapes.push(format!("{name} is {:?}, not {expected:?}", view.shape()));
+                continue;
+            }
+            let position = format!("tensor `{name}`");
+            let values = numbers(&view).and_then(|values| place.from_file(values));
+            let values = values.ok_or_else(|| {
+                refused(&position, format!("{:?}", view.dtype()), "F64, F32, F16 or BF16")
+            })?;
+            parameters[place.range.clone()].copy_from_slice(&values);
+        }
+        let mut unexpected: Vec<String> = Vec::new();
+        for name in tensors.names() {
+            let is_known = places.contains_key(name) || name.rsplit('.').next() == Some(COUNTER);
+            if !is_known && !self.is_shared_copy(&tensors, name) {
+                unexpected.push(name.to_string());
+            }
+        }
+        unexpected.sort_unstable();
+        if missing.is_empty() && unexpected.is_empty() && shapes.is_empty() {
+            return self.engine.set_parameters(&parameters);
+        }
+        let mut lists = Vec::new();
+        for (what, names) in [
+            ("missing", missing.join(", ")),
+            ("unexpected", unexpected.join(", ")),
+            ("of another shape", shapes.join(", ")),
+        ] {
+            if !names.is_empty() {
+                lists.push(format!("{what}: {names}"));
+            }
+        }
+        Err(refused("the tensors", lists.join("; "), "the weights of this model"))
+    }
+
+    /// True for the weights of a layer that shares those of another, if they are a copy of them.
+    fn is_shared_copy(&self, tensors: &SafeTensors, name: &str) -> bool {
+        let Some((path, "weight")) = name.rsplit_once('.') else { return false };
+        let Some(node) = self.graph.nodes.iter().find(|node| node.path == path) else {
+            return false;
+        };
+        let shares = |parameter: &&crate::nn::graph::nodes::Parameter| {
+            node.ranges.first() == Some(&self.graph.range(parameter))
+        };
+        let owner = self.graph.parameters.iter().find(shares);
+        let pair = owner.map(|owner| (tensors.tensor(&owner.path), tensors.tensor(name)));
+        match pair {
+            Some((Ok(owner), Ok(copy))) => {
+                owner.shape() == copy.shape() && owner.data() == copy.data()
+            }
+            _ => false,
+        }
+    }
+
+    /// Writes all weights as [`Model::load_weights`] reads them, in f32:
+    /// `torch.nn.Module.load_state_dict(safetensors.torch.load_file(path))` takes them. The file is
+    /// replaced as a whole.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path; device errors.
+    pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let failed =
+            |error: String| Error::Io { path: path.into(), source: std::io::Error::other(error) };
+        let (parameters, mut entries) = (self.engine.parameters()?, Vec::new());
+        for (name, place) in places(&self.graph, WeightOrder::Linear) {
+            let values = place.to_file(&parameters[place.range.clone()]);
+            let values = values.ok_or_else(|| failed(format!("`{name}` has no order of axes")))?;
+            let bytes: Vec<u8> =
+                values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect();
+            entries.push((name, Dtype::F32, place.file_shape(), bytes));
+        }
+        for statistic in &self.graph.statistics {
+            if let Some(layer) = statistic.path.strip_suffix("running_mean") {
+                let count = self.progress.steps.to_le_bytes().to_vec();
+                entries.push((format!("{layer}{COUNTER}"), Dtype::I64, Vec::new(), count));
+            }
+        }
+        let views = entries
+            .iter()
+            .map(|(name, dtype, shape, bytes)| {
+                Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
+            })
+            .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
+            .map_err(|error| failed(error.to_string()))?;
+        let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|error| failed(error.to_string()))?;
+        files::write(path, &bytes)
+    }
+}

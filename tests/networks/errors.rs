@@ -1,0 +1,99 @@
+//! What does not fit is refused, with what was asked, found and allowed.
+
+use gradus::layers::{
+    BatchNorm, Conv2d, Flatten, GroupNorm, MaxPool2d, Residual, SelfAttention, TokenEmbedding,
+};
+use gradus::losses::CrossEntropy;
+use gradus::optimizers::Adam;
+use gradus::{Dense, Device, Fit, Sequential};
+use ndarray::{Array1, Array2, Array4};
+
+fn refused(model: Sequential) -> String {
+    model.on(&Device::cpu()).map(|_| ()).unwrap_err().to_string()
+}
+
+#[test]
+fn layers_that_do_not_fit_their_input() {
+    let image = || Sequential::images([8, 6, 4]);
+    for (model, parts) in [
+        (image().then(Conv2d::new(6, 3).groups(4)), ["groups", "4"]),
+        (image().then(Conv2d::new(6, 3).groups(0)), ["groups", "0"]),
+        (image().then(Conv2d::new(6, 9)), ["kernel", "9"]),
+        (image().then(Conv2d::new(6, 3).padding(3)), ["padding", "3"]),
+        (image().then(Conv2d::new(6, 3).stride(0)), ["stride", "0"]),
+        (image().then(Conv2d::new(0, 3)), ["filters", "0"]),
+        (image().then(MaxPool2d::new(2).padding(2)), ["padding", "2"]),
+        (image().then(MaxPool2d::new(0)), ["kernel", "0"]),
+        (image().then(GroupNorm::new(3)), ["groups", "3"]),
+        (image().then(Residual::new(Conv2d::new(5, 3).padding(1))), ["[8, 6, 5]", "[8, 6, 4]"]),
+        (Sequential::new(12).then(Conv2d::new(3, 3)), ["[12]", "[height, width, channels]"]),
+        (Sequential::new(12).then(SelfAttention::new(3)), ["[12]", "[tokens, width]"]),
+        (
+            Sequential::tokens(4).then(TokenEmbedding::new(9, 10)).then(SelfAttention::new(3)),
+            ["heads", "10"],
+        ),
+        (image().then(Dense::new(3)).then(TokenEmbedding::new(9, 10)), ["first layer", "ids"]),
+        (Sequential::block().then(Dense::new(3)), ["block", "Sequential::new"]),
+        (Sequential::images([0, 6, 4]).then(Flatten::new()), ["[0, 6, 4]", "at least 1"]),
+    ] {
+        let message = refused(model);
+        for part in parts {
+            assert!(message.contains(part), "{message}: no {part}");
+        }
+    }
+}
+
+#[test]
+fn rows_that_do_not_fit_the_model() {
+    let mut model = Sequential::images([4, 4, 1])
+        .then(Flatten::new())
+        .then(Dense::new(2))
+        .on(&Device::cpu())
+        .unwrap()
+        .compile(CrossEntropy::new(), Adam::new())
+        .unwrap();
+    let labels = Array1::from(vec![0_i64, 1]);
+    let images = Array4::<f32>::zeros((2, 4, 5, 1));
+    let message = model.fit(&images, &labels, Fit::new()).unwrap_err().to_string();
+    assert!(message.contains("[2, 4, 5, 1]") && message.contains("[rows, 4, 4, 1]"), "{message}");
+    // Flat rows are the same images.
+    model.fit(&Array2::<f32>::zeros((2, 16)), &labels, Fit::new()).unwrap();
+    model.fit(&Array4::<f32>::zeros((2, 4, 4, 1)), &labels, Fit::new()).unwrap();
+}
+
+#[test]
+fn tokens_out_of_range_and_labels_of_another_shape() {
+    let mut model = Sequential::tokens(3)
+        .then(TokenEmbedding::new(5, 4))
+        .then(Dense::new(5))
+        .on(&Device::cpu())
+        .unwrap()
+        .compile(CrossEntropy::new(), Adam::new())
+        .unwrap();
+    let mut ids = Array2::<f32>::zeros((2, 3));
+    let labels = Array2::<i64>::zeros((2, 3));
+    model.fit(&ids, &labels, Fit::new()).unwrap();
+    let short = Array1::<i64>::zeros(2);
+    let message = model.fit(&ids, &short, Fit::new()).unwrap_err().to_string();
+    assert!(message.contains("[2, 3]"), "{message}");
+    ids[[1, 2]] = 5.0;
+    let message = model.fit(&ids, &labels, Fit::new()).unwrap_err().to_string();
+    assert!(message.contains("row 1, column 2") && message.contains("0 to 4"), "{message}");
+}
+
+#[test]
+fn batch_norm_over_one_value_per_channel() {
+    for (name, device) in crate::devices() {
+        let mut model = Sequential::new(3)
+            .then(BatchNorm::new())
+            .then(Dense::new(2))
+            .on(&device)
+            .unwrap()
+            .compile(CrossEntropy::new(), Adam::new())
+            .unwrap();
+        let (x, y) = (Array2::<f32>::ones((1, 3)), Array1::<i64>::zeros(1));
+        let message = model.fit(&x, &y, Fit::new()).unwrap_err().to_string();
+        assert!(message.contains("batch_norm") && message.contains("1"), "{name}: {message}");
+        model.predict(&x).unwrap();
+    }
+}
