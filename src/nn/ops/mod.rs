@@ -7,6 +7,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod add;
+pub(crate) mod attention;
 pub(crate) mod dense;
 pub(crate) mod embedding;
 pub(crate) mod gather;
@@ -20,7 +21,7 @@ use crate::runtime::kernel::Program;
 
 /// Every op, by name.
 pub(crate) static OPS: &[&Entry] =
-    &[&activation::ENTRY, &dense::ENTRY, &embedding::ENTRY, &softmax::ENTRY];
+    &[&activation::ENTRY, &attention::ENTRY, &dense::ENTRY, &embedding::ENTRY, &softmax::ENTRY];
 
 /// The programs of a stand-alone activation, forward and backward.
 pub(crate) fn activation_programs(activation: &dyn Activation) -> Vec<Program> {
