@@ -7,6 +7,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod add;
+pub(crate) mod attention;
 pub(crate) mod batch_norm;
 pub(crate) mod column_sums;
 pub(crate) mod conv2d;
@@ -33,6 +34,7 @@ use crate::runtime::kernel::Program;
 /// Every op, by name.
 pub(crate) static OPS: &[&Entry] = &[
     &activation::ENTRY,
+    &attention::ENTRY,
     &batch_norm::ENTRY,
     &conv2d::ENTRY,
     &dense::ENTRY,
