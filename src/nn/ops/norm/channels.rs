@@ -145,10 +145,15 @@ fn slab_sums<R: Real, const N: usize>(
 pub(in crate::nn::ops) fn moments<R: Real>(x: &[R], channels: usize) -> Vec<Moments> {
     let of_slab = |x: &[R]| -> Vec<Moments> {
         let origin = &x[..channels];
-        let sums = slab_sums([x], origin, |[x], origin| {
-            let distance = x - origin;
-            [distance, distance * distance]
-        });
+        let sums = slab_sums(
+            [x],
+            origin,
+            #[inline(always)]
+            |[x], origin| {
+                let distance = x - origin;
+                [distance, distance * distance]
+            },
+        );
         let count = (x.len() / channels) as f64;
         let of_channel = origin.iter().zip(&sums[..channels]).zip(&sums[channels..]);
         of_channel
@@ -179,26 +184,24 @@ pub(in crate::nn::ops) struct Apply<'a, R> {
 }
 
 impl<R: Real> Apply<'_, R> {
-    pub fn run(&self, x: &[R], output: &mut [R]) {
+    pub(in crate::nn::ops) fn run(&self, x: &[R], output: &mut [R]) {
         let [mean, scale, shift] = [self.mean, self.scale, self.shift].map(repeated);
         let (width, slab) = (mean.len(), slab(self.mean.len()));
         output.par_chunks_mut(slab).zip(x.par_chunks(slab)).enumerate().for_each(
             |(place, (output, x))| {
-                let start = place * slab;
-                let residual = self.residual.map(|r| &r[start..start + output.len()]);
+                let residual = self.residual.map(|r| &r[place * slab..][..output.len()]);
                 dispatch(
                     #[inline(always)]
                     || {
-                        for (row, (y, x)) in
-                            output.chunks_mut(width).zip(x.chunks(width)).enumerate()
-                        {
-                            apply_row(x, &mean, &scale, &shift, y);
-                            if let Some(residual) = residual {
-                                let at = row * width;
-                                add(y, &residual[at..at + y.len()]);
-                            }
-                            if self.relu {
-                                y.iter_mut().for_each(|y| *y = Real::max(*y, R::ZERO));
+                        let rows = output.chunks_mut(width).zip(x.chunks(width));
+                        for (row, (y, x)) in rows.enumerate() {
+                            let coefficients = [&mean[..], &scale, &shift];
+                            match residual {
+                                Some(r) => {
+                                    let r = &r[row * width..][..y.len()];
+                                    apply_and_add(x, coefficients, r, self.relu, y);
+                                }
+                                None => apply(x, coefficients, self.relu, y),
                             }
                         }
                     },
@@ -209,16 +212,29 @@ impl<R: Real> Apply<'_, R> {
 }
 
 #[inline(always)]
-fn apply_row<R: Real>(x: &[R], mean: &[R], scale: &[R], shift: &[R], y: &mut [R]) {
+fn apply<R: Real>(x: &[R], [mean, scale, shift]: [&[R]; 3], relu: bool, y: &mut [R]) {
+    // −∞ keeps every number, NaN too.
+    let least = if relu { R::ZERO } else { R::NEG_INFINITY };
     let coefficients = mean.iter().zip(scale).zip(shift);
     for ((y, &x), ((&mean, &scale), &shift)) in y.iter_mut().zip(x).zip(coefficients) {
-        *y = (x - mean) * scale + shift;
+        *y = Real::max((x - mean) * scale + shift, least);
     }
 }
 
 #[inline(always)]
-fn add<R: Real>(sum: &mut [R], addend: &[R]) {
-    sum.iter_mut().zip(addend).for_each(|(sum, &x)| *sum += x);
+fn apply_and_add<R: Real>(
+    x: &[R],
+    [mean, scale, shift]: [&[R]; 3],
+    residual: &[R],
+    relu: bool,
+    y: &mut [R],
+) {
+    let least = if relu { R::ZERO } else { R::NEG_INFINITY };
+    let coefficients = mean.iter().zip(scale).zip(shift);
+    let values = y.iter_mut().zip(x).zip(residual);
+    for (((y, &x), &r), ((&mean, &scale), &shift)) in values.zip(coefficients) {
+        *y = Real::max((x - mean) * scale + shift + r, least);
+    }
 }
 
 /// Σ g (x − mean) of each channel, then Σ g of each.
@@ -240,7 +256,12 @@ pub(in crate::nn::ops) fn gradient_sums<R: Real>(
                 || through_relu(gradient, output),
             );
         }
-        slab_sums([&*gradient, x], mean, |[g, x], mean| [g * (x - mean), g])
+        slab_sums(
+            [&*gradient, x],
+            mean,
+            #[inline(always)]
+            |[g, x], mean| [g * (x - mean), g],
+        )
     };
     let slabs: Vec<Vec<f64>> =
         gradient.par_chunks_mut(slab).zip(x.par_chunks(slab)).enumerate().map(of_slab).collect();

@@ -25,41 +25,67 @@ pub(in crate::nn::ops) struct Rows<'a, R> {
     pub centred: bool,
 }
 
-/// Σ of `T` terms of each element of rows, in [`LANES`] accumulators each.
+/// Two sums over the elements of rows, in [`LANES`] accumulators each.
 #[inline(always)]
-fn sums<R: Real, const N: usize, const T: usize>(
+fn two_sums<R: Real, const N: usize>(
     rows: [&[R]; N],
-    terms: impl Fn([R; N]) -> [R; T],
-) -> [f64; T] {
+    terms: impl Fn([R; N]) -> [R; 2] + Copy,
+) -> [f64; 2] {
     let length = rows[0].len();
-    let rows = rows.map(|row| &row[..length]);
-    let mut lanes = [[R::ZERO; LANES]; T];
+    let (mut a, mut b) = ([R::ZERO; LANES], [R::ZERO; LANES]);
     let whole = length / LANES * LANES;
     for start in (0..whole).step_by(LANES) {
         let parts = rows.map(|row| row[start..].first_chunk::<LANES>());
         for lane in 0..LANES {
-            let found = terms(parts.map(|part| part.map_or(R::ZERO, |part| part[lane])));
-            for (lanes, found) in lanes.iter_mut().zip(found) {
-                lanes[lane] += found;
-            }
+            let [x, y] = terms(parts.map(|part| part.map_or(R::ZERO, |part| part[lane])));
+            a[lane] += x;
+            b[lane] += y;
         }
     }
-    let mut total = [R::ZERO; T];
+    let (mut first, mut second) = (R::ZERO, R::ZERO);
     for place in whole..length {
-        let found = terms(rows.map(|row| row[place]));
-        total.iter_mut().zip(found).for_each(|(total, found)| *total += found);
+        let [x, y] = terms(rows.map(|row| row[place]));
+        first += x;
+        second += y;
     }
-    let mut width = if whole > 0 { LANES / 2 } else { 0 };
+    if whole > 0 {
+        first += folded(a);
+        second += folded(b);
+    }
+    [first.to_f64(), second.to_f64()]
+}
+
+/// As [`two_sums`], one sum over one row.
+#[inline(always)]
+fn one_sum<R: Real>(row: &[R], term: impl Fn(R) -> R + Copy) -> f64 {
+    let (blocks, rest) = row.as_chunks::<LANES>();
+    let mut a = [R::ZERO; LANES];
+    for block in blocks {
+        for lane in 0..LANES {
+            a[lane] += term(block[lane]);
+        }
+    }
+    let mut sum = R::ZERO;
+    for &x in rest {
+        sum += term(x);
+    }
+    if !blocks.is_empty() {
+        sum += folded(a);
+    }
+    sum.to_f64()
+}
+
+#[inline(always)]
+fn folded<R: Real>(mut lanes: [R; LANES]) -> R {
+    let mut width = LANES / 2;
     while width > 0 {
-        for lanes in &mut lanes {
-            for lane in 0..width {
-                let other = lanes[lane + width];
-                lanes[lane] += other;
-            }
+        for lane in 0..width {
+            let other = lanes[lane + width];
+            lanes[lane] += other;
         }
         width /= 2;
     }
-    std::array::from_fn(|term| (total[term] + lanes[term][0]).to_f64())
+    lanes[0]
 }
 
 impl<R: Real> Rows<'_, R> {
@@ -79,10 +105,7 @@ impl<R: Real> Rows<'_, R> {
                         for ((y, x), of_row) in rows.zip(statistics.chunks_exact_mut(2)) {
                             let [mean, scale] = self.statistics_of(x);
                             of_row.copy_from_slice(&[mean, scale]);
-                            let parameters = self.weight.iter().zip(bias);
-                            for ((y, &x), (&w, &b)) in y.iter_mut().zip(x).zip(parameters) {
-                                *y = (x - mean) * scale * w + b;
-                            }
+                            normalise(x, [mean, scale], [self.weight, bias], y);
                         }
                     },
                 );
@@ -95,15 +118,20 @@ impl<R: Real> Rows<'_, R> {
     fn statistics_of(&self, x: &[R]) -> [R; 2] {
         let (count, origin) = (x.len() as f64, x[0]);
         let mean = if self.centred {
-            let [sum] = sums([x], |[x]| [x - origin]);
+            let sum = one_sum(
+                x,
+                #[inline(always)]
+                |x| x - origin,
+            );
             R::new(origin.to_f64() + sum / count)
         } else {
             R::ZERO
         };
-        let [squares] = sums([x], |[x]| {
-            let distance = x - mean;
-            [distance * distance]
-        });
+        let squares = one_sum(
+            x,
+            #[inline(always)]
+            |x| (x - mean) * (x - mean),
+        );
         [mean, R::new(1.0 / (squares / count + self.epsilon).sqrt())]
     }
 
@@ -170,10 +198,14 @@ impl<R: Real> Rows<'_, R> {
 
     #[inline(always)]
     fn row_gradient(&self, x: &[R], dy: &[R], [mean, scale]: [R; 2], dx: &mut [R]) {
-        let [of_g, of_x] = sums([x, dy, self.weight], |[x, dy, w]| {
-            let g = dy * w;
-            [g, g * (x - mean)]
-        });
+        let [of_g, of_x] = two_sums(
+            [x, dy, self.weight],
+            #[inline(always)]
+            |[x, dy, w]| {
+                let g = dy * w;
+                [g, g * (x - mean)]
+            },
+        );
         let (count, scale) = (x.len() as f64, scale.to_f64());
         let offset = if self.centred { R::new(scale * of_g / count) } else { R::ZERO };
         let (slope, scale) = (R::new(scale * scale * scale * of_x / count), R::new(scale));
@@ -184,6 +216,15 @@ impl<R: Real> Rows<'_, R> {
 }
 
 #[inline(always)]
+fn normalise<R: Real>(x: &[R], [mean, scale]: [R; 2], parameters: [&[R]; 2], y: &mut [R]) {
+    let parameters = parameters[0].iter().zip(parameters[1]);
+    for ((y, &x), (&w, &b)) in y.iter_mut().zip(x).zip(parameters) {
+        *y = (x - mean) * scale * w + b;
+    }
+}
+
+/// Adds dL/dy x̂ and dL/dy of a row.
+#[inline(always)]
 fn add_parameter_gradients<R: Real>(
     x: &[R],
     dy: &[R],
@@ -191,8 +232,20 @@ fn add_parameter_gradients<R: Real>(
     of_weight: &mut [R],
     of_bias: &mut [R],
 ) {
-    let sums = of_weight.iter_mut().zip(of_bias);
-    for (((of_weight, of_bias), &x), &dy) in sums.zip(x).zip(dy) {
+    let ((weights, weight_rest), (biases, bias_rest)) =
+        (of_weight.as_chunks_mut::<LANES>(), of_bias.as_chunks_mut::<LANES>());
+    let ((xs, x_rest), (dys, dy_rest)) = (x.as_chunks::<LANES>(), dy.as_chunks::<LANES>());
+    for (((of_weight, of_bias), x), dy) in weights.iter_mut().zip(biases).zip(xs).zip(dys) {
+        // Local copies: the compiler need not ask whether the outputs overlap.
+        let (mut sums, mut plain) = (*of_weight, *of_bias);
+        for lane in 0..LANES {
+            sums[lane] += dy[lane] * ((x[lane] - mean) * scale);
+            plain[lane] += dy[lane];
+        }
+        (*of_weight, *of_bias) = (sums, plain);
+    }
+    let sums = weight_rest.iter_mut().zip(bias_rest);
+    for (((of_weight, of_bias), &x), &dy) in sums.zip(x_rest).zip(dy_rest) {
         *of_weight += dy * ((x - mean) * scale);
         *of_bias += dy;
     }
