@@ -7,11 +7,14 @@
 
 pub(crate) mod activation;
 pub(crate) mod add;
+pub(crate) mod concat;
 pub(crate) mod dense;
 pub(crate) mod embedding;
+pub(crate) mod flatten;
 pub(crate) mod gather;
 pub(crate) mod matmul;
 pub(crate) mod metrics;
+pub(crate) mod pool;
 pub(crate) mod softmax;
 
 use crate::nn::activations::activation::Activation;
@@ -19,8 +22,20 @@ use crate::nn::graph::op::Entry;
 use crate::runtime::kernel::Program;
 
 /// Every op, by name.
-pub(crate) static OPS: &[&Entry] =
-    &[&activation::ENTRY, &dense::ENTRY, &embedding::ENTRY, &softmax::ENTRY];
+pub(crate) static OPS: &[&Entry] = &[
+    &activation::ENTRY,
+    &pool::average::ADAPTIVE_ENTRY,
+    &add::ENTRY,
+    &pool::average::ENTRY,
+    &concat::ENTRY,
+    &dense::ENTRY,
+    &embedding::ENTRY,
+    &flatten::ENTRY,
+    &pool::global::AVERAGE_ENTRY,
+    &pool::global::MAX_ENTRY,
+    &pool::max::ENTRY,
+    &softmax::ENTRY,
+];
 
 /// The programs of a stand-alone activation, forward and backward.
 pub(crate) fn activation_programs(activation: &dyn Activation) -> Vec<Program> {
