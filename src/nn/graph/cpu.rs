@@ -132,6 +132,10 @@ impl<R: Precision> CpuWalk<R> {
     ) -> Result<()> {
         let [output_slot, saved_slot] =
             [Tensor::Value(node + 1), Tensor::Saved(node)].map(|tensor| self.slot(tensor));
+        // The output of a view is already there.
+        if self.slot(Tensor::Value(graph.nodes[node].inputs[0].0)) == output_slot {
+            return Ok(());
+        }
         let mut output = output_slot.map_or_else(Vec::new, |slot| take(&mut self.slots[slot]));
         let mut saved = saved_slot.map_or_else(Vec::new, |slot| take(&mut self.slots[slot]));
         let (of, inputs) = (&graph.nodes[node], self.inputs(graph, node, &rows));

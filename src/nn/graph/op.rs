@@ -134,6 +134,9 @@ pub(crate) struct InPlace {
     pub forward_gpu: bool,
     /// Backward transforms `grad_output` in place into the gradient of the input.
     pub backward: bool,
+    /// The output is the input in another shape: it lies in the input's memory where it may, on a
+    /// GPU and on the CPU, and forward is not called there.
+    pub view: bool,
 }
 
 /// The function of a node and its derivative.

@@ -262,12 +262,26 @@ impl<'g> Walk<'g> {
     /// The value whose memory a node's output reuses.
     fn taken_over(&self, node: usize) -> Option<usize> {
         let op = &self.graph.nodes[node];
-        let source = *op.inputs.first()?;
-        // The batch itself must not be overwritten, nor a value read by another node or a backward.
-        let is_alone = source.0 > 0 && self.graph.readers(source).count() == 1;
-        let is_saved = self.saves[node].input || source.0 > 0 && self.saves[source.0 - 1].output;
-        let may = self.request.in_place_forward && op.op.in_place().forward_gpu && is_alone;
-        (may && !(is_saved && self.request.learns)).then_some(source.0)
+        let (source, in_place) = (*op.inputs.first()?, op.op.in_place());
+        // A view overwrites nothing; the input may have no memory in the walk.
+        if in_place.view && !(source.0 == 0 && self.request.input_elsewhere) {
+            return Some(source.0);
+        }
+        let overwrites = self.request.in_place_forward && in_place.forward_gpu;
+        let is_saved = self.saves[node].input && self.request.learns;
+        (overwrites && !is_saved && self.may_be_overwritten(source)).then_some(source.0)
+    }
+
+    /// False for the batch itself, for a value that another node or a backward reads, and for a
+    /// view of such a value.
+    fn may_be_overwritten(&self, value: Value) -> bool {
+        let Some(maker) = value.0.checked_sub(1) else { return false };
+        let is_alone = self.graph.readers(value).count() == 1;
+        let is_saved = self.saves[maker].output && self.request.learns;
+        let is_view = self.graph.nodes[maker].op.in_place().view;
+        let of_view = |source: usize| self.may_be_overwritten(Value(source));
+        let source = self.taken_over(maker).filter(|_| is_view);
+        is_alone && !is_saved && source.is_none_or(of_view)
     }
 
     /// The gradient that a node's backward transforms in place into that of its input.

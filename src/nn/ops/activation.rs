@@ -119,7 +119,7 @@ impl Op for Activate {
     }
 
     fn in_place(&self) -> InPlace {
-        InPlace { forward_gpu: false, backward: true }
+        InPlace { backward: true, ..InPlace::default() }
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

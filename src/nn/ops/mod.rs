@@ -10,16 +10,19 @@ pub(crate) mod add;
 pub(crate) mod attention;
 pub(crate) mod batch_norm;
 pub(crate) mod column_sums;
+pub(crate) mod concat;
 pub(crate) mod conv2d;
 pub(crate) mod dense;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
+pub(crate) mod flatten;
 pub(crate) mod gather;
 pub(crate) mod group_norm;
 pub(crate) mod layer_norm;
 pub(crate) mod matmul;
 pub(crate) mod metrics;
 pub(crate) mod norm;
+pub(crate) mod pool;
 pub(crate) mod positions;
 pub(crate) mod prelu;
 pub(crate) mod rms_norm;
@@ -34,14 +37,22 @@ use crate::runtime::kernel::Program;
 /// Every op, by name.
 pub(crate) static OPS: &[&Entry] = &[
     &activation::ENTRY,
+    &pool::average::ADAPTIVE_ENTRY,
+    &add::ENTRY,
     &attention::ENTRY,
+    &pool::average::ENTRY,
     &batch_norm::ENTRY,
+    &concat::ENTRY,
     &conv2d::ENTRY,
     &dense::ENTRY,
     &dropout::ENTRY,
     &embedding::ENTRY,
+    &flatten::ENTRY,
+    &pool::global::AVERAGE_ENTRY,
+    &pool::global::MAX_ENTRY,
     &group_norm::ENTRY,
     &layer_norm::ENTRY,
+    &pool::max::ENTRY,
     &positions::ENTRY,
     &prelu::ENTRY,
     &rms_norm::ENTRY,

@@ -126,7 +126,7 @@ impl Op for Softmax {
     }
 
     fn in_place(&self) -> InPlace {
-        InPlace { forward_gpu: true, backward: true }
+        InPlace { forward_gpu: true, backward: true, view: false }
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

@@ -4,7 +4,6 @@
 mod branch;
 mod scale;
 mod shared;
-mod sum;
 
 use crate::cpu::random::Random;
 use crate::nn::activations::{Gelu, Relu, Tanh};
@@ -16,10 +15,10 @@ use crate::nn::graph::op::{Example, MOST_INPUTS, Noise, Precision, Shape};
 use crate::nn::graph::plan::{BatchRows, Plan, Request, Tensor};
 use crate::nn::graph::tests::branch::Branch;
 use crate::nn::graph::tests::scale::Scale;
-use crate::nn::graph::tests::sum::Sum;
 use crate::nn::layers::{Builder, Dense, Layer};
 use crate::nn::ops;
 use crate::nn::ops::OPS;
+use crate::nn::ops::add::Add;
 use crate::runtime::device::Gpu;
 use crate::runtime::recorder::{Recorder, UNIFORM_STRIDE};
 
@@ -27,6 +26,8 @@ const ROWS: usize = 6;
 
 /// The random numbers of every walk.
 const NOISE: Noise = [7, 0, 3, 64];
+
+const SUM: Add = Add { relu: false };
 
 /// The inputs of a walk.
 struct Case {
@@ -284,7 +285,7 @@ fn in_the_middle(example: Example) -> Graph {
     };
     let y = graph.add_boxed("op", example.op.into(), &inputs).unwrap();
     let z = graph.add("behind", Scale(-1.3), &[y]).unwrap();
-    graph.add("twice", Sum, &[z, y]).unwrap();
+    graph.add("twice", SUM, &[z, y]).unwrap();
     graph
 }
 
@@ -371,8 +372,8 @@ fn a_value_that_is_used_twice_has_the_sum_of_both_gradients() {
     let mut graph = Graph::new(vec![2]);
     let x = graph.add("before", ops::dense::Dense::new(2, false), &[graph.input()]).unwrap();
     let y = graph.add("factor", Scale(3.0), &[x]).unwrap();
-    let z = graph.add("self", Sum, &[y, y]).unwrap();
-    graph.add("last", Sum, &[z, x]).unwrap();
+    let z = graph.add("self", SUM, &[y, y]).unwrap();
+    graph.add("last", SUM, &[z, x]).unwrap();
     let mut alone = Graph::new(vec![2]);
     let x = alone.add("before", ops::dense::Dense::new(2, false), &[alone.input()]).unwrap();
     alone.add("factor", Scale(7.0), &[x]).unwrap();
@@ -439,7 +440,7 @@ fn derivatives_are_fused_only_where_nobody_else_reads_the_activation() {
     let mut graph = model(3, &[Dense::new(4).activation(Relu)]);
     let a = graph.last();
     let y = graph.add("next", ops::dense::Dense::new(4, true), &[a]).unwrap();
-    graph.add("residual", Sum, &[y, a]).unwrap();
+    graph.add("residual", SUM, &[y, a]).unwrap();
     let case = Case::new(graph);
     let fused = fuse::derivatives(&fuse::epilogues(&case.graph).unwrap(), false).unwrap();
     assert_eq!(fused.nodes.len(), case.graph.nodes.len() - 1);
@@ -521,8 +522,8 @@ fn parameters_have_paths_and_lie_where_vectors_may_be_read() {
 #[test]
 fn unknown_values_and_wrong_shapes_are_refused_by_name() {
     let mut graph = Graph::new(vec![3]);
-    let error = graph.add("sum", Sum, &[Value(0), Value(4)]).unwrap_err().to_string();
-    assert!(error.contains("sum (sum)") && error.contains("Value(4)"), "{error}");
+    let error = graph.add("sum", SUM, &[Value(0), Value(4)]).unwrap_err().to_string();
+    assert!(error.contains("sum (add)") && error.contains("Value(4)"), "{error}");
     for entry in OPS.iter().filter(|entry| entry.name != "activation") {
         let op = (entry.examples)().remove(0).op;
         // No op has so many inputs. One of this shape is refused or understood.
@@ -533,7 +534,7 @@ fn unknown_values_and_wrong_shapes_are_refused_by_name() {
         }
     }
     let x = graph.add("factor", Scale(2.0), &[Value(0)]).unwrap();
-    graph.add("sum", Sum, &[x, Value(0)]).unwrap();
+    graph.add("sum", SUM, &[x, Value(0)]).unwrap();
     assert!(graph.as_dense_chain().is_none());
 }
 

@@ -1,0 +1,3 @@
+// A cell of four numbers: runs in multiples of four.
+
+alias Cell = vec4<f32>;

@@ -1,0 +1,32 @@
+// The gradient of each input: dL/dy of the windows whose maximum it is, in order. Linked with pool
+// and a cell. One thread per input cell.
+
+@group(0) @binding(1) var<storage, read> winners: array<u32>;
+@group(0) @binding(2) var<storage, read> upstream: array<Cell>;
+@group(0) @binding(3) var<storage, read_write> gradients: array<Cell>;
+
+@compute @workgroup_size(WORKGROUP)
+fn max_backward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) local_index: u32,
+) {
+    let cell = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
+    if cell >= params.cells {
+        return;
+    }
+    let place = place_of(cell, params.input_height, params.input_width);
+    let rows = windows_of(vertical(), place.y);
+    let columns = windows_of(horizontal(), place.x);
+    var sum = Cell(0.0);
+    for (var y = rows.first; y < rows.end; y += 1u) {
+        let tap_row = tap_of(vertical(), y, place.y) * params.kernel_width;
+        for (var x = columns.first; x < columns.end; x += 1u) {
+            let tap = tap_row + tap_of(horizontal(), x, place.x);
+            let source = output_cell(place.row, y, x, place.channel);
+            let is_winner = unpack(winners[source]) == Taps(tap);
+            sum += select(Cell(0.0), upstream[source], is_winner);
+        }
+    }
+    gradients[cell] = sum;
+}
