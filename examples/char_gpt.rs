@@ -79,7 +79,7 @@ fn main() -> gradus::Result<()> {
             .batch_size(BATCH)
             .shuffle(false)
             .clip_norm(1.0)
-            .schedule(schedule);
+            .schedule(schedule.clone());
         let history = model.fit(&batch_x, &batch_y, fit)?;
         done += now;
         let (loss, seconds) = (history.epochs[0].loss, history.epochs[0].seconds);

@@ -65,7 +65,7 @@ impl Layer for MaxPool2d {
         let input = image(builder, x)?;
         let (Size(kernel), Size(stride), Size(padding)) = (self.kernel, self.stride, self.padding);
         let ceil_mode = self.ceil_mode;
-        builder.op(ops::max_pool2d::MaxPool2d { input, kernel, stride, padding, ceil_mode }, &[x])
+        builder.op(ops::pool::max::MaxPool2d { input, kernel, stride, padding, ceil_mode }, &[x])
     }
 }
 
@@ -128,7 +128,7 @@ impl Layer for AvgPool2d {
     }
 
     fn build(&self, builder: &mut Builder, x: Value) -> Result<Value> {
-        let op = ops::avg_pool2d::AvgPool2d {
+        let op = ops::pool::average::AvgPool2d {
             input: image(builder, x)?,
             kernel: self.kernel.0,
             stride: self.stride.0,
@@ -170,7 +170,7 @@ impl Layer for AdaptiveAvgPool2d {
 
     fn build(&self, builder: &mut Builder, x: Value) -> Result<Value> {
         let (input, Size(output)) = (image(builder, x)?, self.output);
-        builder.op(ops::adaptive_avg_pool2d::AdaptiveAvgPool2d { input, output }, &[x])
+        builder.op(ops::pool::average::AdaptiveAvgPool2d { input, output }, &[x])
     }
 }
 
@@ -197,6 +197,6 @@ impl Layer for GlobalAvgPool2d {
 
     fn build(&self, builder: &mut Builder, x: Value) -> Result<Value> {
         let input = image(builder, x)?;
-        builder.op(ops::global_avg_pool::GlobalAvgPool { input }, &[x])
+        builder.op(ops::pool::global::GlobalAvgPool { input }, &[x])
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::Result;
 use crate::nn::activations;
+use crate::nn::activations::Relu;
 use crate::nn::activations::activation::Activation;
 use crate::nn::graph::nodes::Value;
 use crate::nn::layers::dense::activate;
@@ -89,10 +90,12 @@ impl Layer for Residual {
             }
             None => x,
         };
-        let sum = builder.op_at("add", Add::default(), &[y, short])?;
+        // Relu runs in the kernel of the sum.
+        let relu = self.activation.as_ref().is_some_and(|of| of.name() == Relu.name());
+        let sum = builder.op_at("add", Add { relu }, &[y, short])?;
         match &self.activation {
-            Some(activation) => activate(builder, "activation", activation, sum),
-            None => Ok(sum),
+            Some(activation) if !relu => activate(builder, "activation", activation, sum),
+            _ => Ok(sum),
         }
     }
 }

@@ -94,7 +94,7 @@ impl Op for Positions {
     }
 
     fn in_place(&self) -> InPlace {
-        InPlace { forward_gpu: true, backward: true }
+        InPlace { forward_gpu: true, backward: true, ..InPlace::default() }
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

@@ -174,7 +174,7 @@ impl Op for Prelu {
     }
 
     fn in_place(&self) -> InPlace {
-        InPlace { forward_gpu: false, backward: true }
+        InPlace { forward_gpu: false, backward: true, ..InPlace::default() }
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ndarray::{ArrayBase, Data, Dimension, Ix1, Ix2};
+use ndarray::{ArrayBase, Data, Dimension, Ix1};
 
 use crate::criterion::inputs::{FloatElement, Floats};
 use crate::nn::optimizers::Clip;

@@ -268,7 +268,7 @@ fn examples() -> Vec<Example> {
 fn in_the_middle(example: Example) -> Graph {
     // Ids are not numbers and cannot be scaled.
     let mut graph;
-    let inputs = if example.op.takes_ids() {
+    let inputs = if example.op.takes_ids().is_some() {
         graph = Graph::new(example.inputs[0].clone());
         vec![graph.input()]
     } else {
