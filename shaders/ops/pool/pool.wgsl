@@ -61,7 +61,8 @@ fn inputs_of(axis: Axis, i: u32) -> Span {
     let padded_end = min(padded_first + axis.kernel, axis.input + 2u * axis.padding);
     let first = max(padded_first, axis.padding) - axis.padding;
     let end = min(padded_end, axis.input + axis.padding) - axis.padding;
-    return Span(first, end, select(end - first, padded_end - padded_first, params.counts_padding != 0u));
+    let places = padded_end - padded_first;
+    return Span(first, end, select(end - first, places, params.counts_padding != 0u));
 }
 
 // The windows with input i, from `first` to before `end`.

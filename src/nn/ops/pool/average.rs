@@ -13,7 +13,7 @@ use crate::cpu::simd;
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, Op, Saves, Shape,
 };
-use crate::nn::ops::pool::{Cell, LANES, Launch, Pool, Strided, program, programs};
+use crate::nn::ops::pool::{Axis, Cell, LANES, Launch, Pool, Strided, program, programs};
 use crate::runtime::kernel::Program;
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::recorder::Recorder;
@@ -147,19 +147,28 @@ impl Average {
     ) -> Result<()> {
         let (pool, cell) = (&self.0, self.cell());
         let (elements, storage) = (rows * pool.output_length(), buffers.map(Into::into));
-        let gpu = recorder.gpu();
-        if pool.axes.iter().all(|axis| axis.output == 1 && axis.count(0) == axis.input)
-            && !gpu.is_software()
-        {
-            let kernel = gpu.kernel(&program(LABELS[2], GLOBAL, cell, lanes_of(false).into()))?;
-            let groups = (pool.channels / cell.size()).div_ceil(CELLS_PER_GROUP) * rows;
-            let params = pool.params(cell, elements);
-            return recorder.dispatch(&kernel, &params, &storage, groups as u32);
+        let is_whole = |axis: &Axis| axis.output == 1 && axis.count(0) == axis.input;
+        if pool.axes.iter().all(is_whole) && !recorder.gpu().is_software() {
+            return self.record_global(recorder, rows, buffers);
         }
         let [height, width] = pool.axes.map(|axis| axis.longest());
         let turns = height * (width + 1);
         let launch = Launch { label: LABELS[0], text: FORWARD, cell, elements, turns };
         pool.record(recorder, launch, &storage)
+    }
+
+    /// Records the average of all pixels with threads that share one.
+    pub fn record_global(
+        &self,
+        recorder: &mut Recorder,
+        rows: usize,
+        buffers: [&wgpu::Buffer; 2],
+    ) -> Result<()> {
+        let (pool, cell, gpu) = (&self.0, self.cell(), recorder.gpu());
+        let kernel = gpu.kernel(&program(LABELS[2], GLOBAL, cell, lanes_of(false).into()))?;
+        let groups = (pool.channels / cell.size()).div_ceil(CELLS_PER_GROUP) * rows;
+        let params = pool.params(cell, rows * pool.output_length());
+        recorder.dispatch(&kernel, &params, &buffers.map(Into::into), groups as u32)
     }
 
     pub fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {

@@ -162,6 +162,7 @@ impl Axis {
     fn longest(&self) -> usize {
         match self.windows {
             Windows::Strided { kernel, .. } => kernel.min(self.input),
+            Windows::Adaptive if self.is_disjoint() => self.input / self.output,
             Windows::Adaptive => (self.input / self.output + 2).min(self.input),
         }
     }
@@ -170,6 +171,7 @@ impl Axis {
     fn most_windows(&self) -> usize {
         match self.windows {
             Windows::Strided { kernel, stride, .. } => kernel.div_ceil(stride).min(self.output),
+            Windows::Adaptive if self.is_disjoint() => 1,
             Windows::Adaptive => (self.output / self.input + 2).min(self.output),
         }
     }

@@ -6,7 +6,8 @@ use crate::nn::graph::op::{
     Backward, Forward, GpuBackward, GpuForward, GpuMode, GpuParameters, GpuStatistics, Mode, Op,
     Operand, Parameters, Precision, Segments,
 };
-use crate::nn::ops::pool::average::{AdaptiveAvgPool2d, AvgPool2d};
+use crate::nn::ops::pool::Pool;
+use crate::nn::ops::pool::average::{AdaptiveAvgPool2d, Average, AvgPool2d};
 use crate::nn::ops::pool::global::{GlobalAvgPool, GlobalMaxPool};
 use crate::nn::ops::pool::max::MaxPool2d;
 use crate::runtime::device::{Gpu, test_adapter};
@@ -298,6 +299,27 @@ fn a_global_average_is_the_mean_of_many_pixels() {
                 assert!((dx - expected).abs() <= 3e-7 * expected.abs(), "{dx}, {expected}");
             }
         }
+    }
+}
+
+/// The kernel of hardware, on any adapter.
+#[test]
+fn a_global_average_by_slices_of_pixels_is_the_same() {
+    let Some(device) = DEVICE.as_ref() else { return };
+    for (rows, channels) in [(3, 3), (2, 4), (3, 21), (2, 24)] {
+        let input = [7, 9, channels];
+        let x: Vec<f32> =
+            (0..rows * 63 * channels).map(|i| ((i * 7919) % 1009) as f32 / 1009.0).collect();
+        let expected = on_cpu::<f64>(&GlobalAvgPool { input }, input, &x).y;
+        let [from, to] = [&x, &vec![f32::NAN; rows * channels]]
+            .map(|values| device.upload("numbers", values).unwrap());
+        let pool = Pool::adaptive("global", input, [1, 1]).unwrap();
+        let mut recorder = Recorder::new(device);
+        Average(pool).record_global(&mut recorder, rows, [&from, &to]).unwrap();
+        device.submit(&recorder.finish().commands).unwrap();
+        let found = pollster::block_on(device.download(&to, 0, rows * channels)).unwrap();
+        let mut pairs = found.iter().zip(&expected);
+        assert!(pairs.all(|(f, e): (&f32, &f32)| (f - e).abs() <= 1e-6), "{found:?}");
     }
 }
 
