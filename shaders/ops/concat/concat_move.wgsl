@@ -1,5 +1,5 @@
-// Copies runs of adjacent cells that lie at equal distances, between an input of a concatenation and
-// its output. Linked with a cell: one number, or four. One thread per cell.
+// Copies runs of adjacent cells that lie at equal distances, between an input of a concatenation
+// and its output. Linked with a cell: one number, or four. One thread per cell.
 
 struct Params {
     cells: u32,

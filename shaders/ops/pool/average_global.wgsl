@@ -1,5 +1,5 @@
-// The average of all pixels by channel, on hardware: a workgroup per row and four cells of channels,
-// in slices of pixels whose sums are added in order. Linked with pool and a cell.
+// The average of all pixels by channel, on hardware: a workgroup per row and four cells of
+// channels, in slices of pixels whose sums are added in order. Linked with pool and a cell.
 
 @group(0) @binding(1) var<storage, read> inputs: array<Cell>;
 @group(0) @binding(2) var<storage, read_write> outputs: array<Cell>;

@@ -1,5 +1,5 @@
-//! Add: y = a + b of equal shapes, up to four, with ReLU if asked for: y = max(a + b, 0), the end of
-//! a residual block. PyTorch `a + b`, Keras `Add`.
+//! Add: y = a + b of equal shapes, up to four, with ReLU if asked for: y = max(a + b, 0), the end
+//! of a residual block. PyTorch `a + b`, Keras `Add`.
 //!
 //! Each input's gradient is dL/dy, with ReLU where y > 0.
 

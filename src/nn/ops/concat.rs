@@ -1,5 +1,5 @@
-//! Concatenation along an axis of the sample: PyTorch `cat`, Keras `Concatenate`. The channels of an
-//! image are its last axis here.
+//! Concatenation along an axis of the sample: PyTorch `cat`, Keras `Concatenate`. The channels of
+//! an image are its last axis here.
 //!
 //! In memory each input is runs of adjacent numbers, from its axis on, and the output has one of
 //! each input in turn. Backward cuts them out again.
