@@ -256,21 +256,34 @@ fn record(
     let adapter = adapter(&gpu);
     let vec4 = product.is_aligned(pass.layout()) && params.image[2] % 4 == 0;
     let variant = Variant { vec4, ..matmul::variant(&product, pass.layout(), &adapter) };
-    let Some(part_k) = matmul::split(product.shape(), &adapter) else {
-        let kernel = gpu.kernel(&pass.program(&variant, pass.epilogue(), op.bias))?;
-        return recorder.dispatch(&kernel, params, storage, variant.workgroups(product.shape()));
+    let part_k = matmul::split(product.shape(), &adapter);
+    record_product(op.bias, pass, recorder, (&variant, part_k), params, storage)
+}
+
+/// Records a product with a tile, with k split into ranges of the given depth or whole.
+fn record_product(
+    bias: bool,
+    pass: Pass,
+    recorder: &mut Recorder,
+    (variant, part_k): (&Variant, Option<u32>),
+    params: &Params,
+    storage: &[Slice],
+) -> Result<()> {
+    let (gpu, shape) = (recorder.gpu(), params.product().shape());
+    let Some(part_k) = part_k else {
+        let kernel = gpu.kernel(&pass.program(variant, pass.epilogue(), bias))?;
+        return recorder.dispatch(&kernel, params, storage, variant.workgroups(shape));
     };
-    let parts = product.k.div_ceil(part_k);
+    let parts = shape.k.div_ceil(part_k);
     recorder.scope(|recorder| {
         let sums =
             recorder.scratch("the parts of a convolution", parts as usize * params.size())?;
-        let variant = Variant { split: true, ..variant };
+        let variant = Variant { split: true, ..*variant };
         let kernel = gpu.kernel(&pass.program(&variant, Epilogue::WeightGradient, false))?;
         let each = Params { accumulate: 0, output_offset: 0, part_k, ..*params };
         let operands = [storage[0], storage[1], (&sums).into()];
-        let workgroups = parts * variant.workgroups(product.shape());
-        recorder.dispatch(&kernel, &each, &operands, workgroups)?;
-        join(pass, op.bias, recorder, &Params { part_k, ..*params }, &sums, &storage[2..])
+        recorder.dispatch(&kernel, &each, &operands, parts * variant.workgroups(shape))?;
+        join(pass, bias, recorder, &Params { part_k, ..*params }, &sums, &storage[2..])
     })
 }
 
@@ -367,4 +380,65 @@ pub(super) fn backward(op: &Conv2d, recorder: &mut Recorder, io: &GpuBackward) -
     let params = Params::new(op, Pass::InputGradient, io.rows, offsets)?;
     let storage = [io.grad_output, io.parameters.all, grad_input].map(Slice::from);
     record(op, Pass::InputGradient, recorder, &params, &storage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ops::conv2d::tests::{Case, Found, OnGpu, difference};
+    use crate::nn::ops::matmul::{
+        REGISTER_LARGE, REGISTER_SMALL, TILED, TILED_MANY_LANES, TILED_SMALL,
+    };
+    use crate::runtime::device::Gpu;
+
+    /// All passes with a tile.
+    fn found(case: &Case, gpu: &Gpu, variant: &Variant, part_k: Option<u32>) -> Found {
+        let (run, op, rows) = (OnGpu::new(case, gpu), &case.op, case.rows);
+        let bias = case.ranges[0].end;
+        let mut recorder = Recorder::new(gpu);
+        let passes: [(Pass, Vec<&wgpu::Buffer>); 3] = [
+            (
+                Pass::Forward,
+                vec![&run.x, &run.parameters, &run.parameters, &run.output, &run.unused[0]],
+            ),
+            (Pass::WeightGradient, vec![&run.x, &run.grad_output, &run.gradients]),
+            (Pass::InputGradient, vec![&run.grad_output, &run.parameters, &run.grad_input]),
+        ];
+        for (pass, buffers) in passes {
+            let params =
+                Params::new(op, pass, rows, Offsets { bias, ..Offsets::default() }).unwrap();
+            let storage: Vec<Slice> = buffers.into_iter().map(Slice::from).collect();
+            record_product(op.bias, pass, &mut recorder, (variant, part_k), &params, &storage)
+                .unwrap();
+        }
+        gpu.submit(&recorder.finish().commands).unwrap();
+        run.read(case, gpu)
+    }
+
+    #[test]
+    fn every_tile_gives_the_same_bits_and_parts_give_the_same_sums() {
+        crate::runtime::device::test_adapter::needs_gpu!();
+        let gpu = Gpu::open().unwrap();
+        let padding = [1; 4];
+        let cases = [
+            (true, Case::new(Conv2d { padding, ..Conv2d::new([8, 6, 4], 8, [3, 3]) }, 2)),
+            (false, Case::new(Conv2d { stride: [2, 1], ..Conv2d::new([9, 7, 3], 5, [3, 2]) }, 3)),
+        ];
+        for (vec4, case) in cases {
+            let expected = case.expected();
+            let mut first = None;
+            let registers = [REGISTER_LARGE, REGISTER_SMALL];
+            let registers = registers.into_iter().filter(|_| gpu.subgroup() >= 8);
+            for tile in [TILED_SMALL, TILED, TILED_MANY_LANES].into_iter().chain(registers) {
+                let variant = Variant { tile, vec4, split: false };
+                let whole = found(&case, &gpu, &variant, None);
+                let most = difference(&whole, &expected, &case);
+                assert!(most <= 6e-8, "{}, {vec4}: {most}", tile.name());
+                assert!(first.get_or_insert(whole.clone()) == &whole, "{}", tile.name());
+            }
+            let variant = Variant { tile: TILED_SMALL, vec4, split: false };
+            let most = difference(&found(&case, &gpu, &variant, Some(32)), &expected, &case);
+            assert!(most <= 6e-8, "in parts, {vec4}: {most}");
+        }
+    }
 }

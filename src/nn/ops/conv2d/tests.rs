@@ -9,24 +9,28 @@ use crate::nn::graph::op::{
     Backward, Cpu, Forward, GpuBackward, GpuForward, GpuMode, GpuParameters, GpuStatistics, Mode,
     Op, Operand, Parameters, Precision, Segments, Shape,
 };
-use crate::nn::ops::conv2d::{Conv2d, same_padding};
+use crate::nn::ops::conv2d::{Conv2d, cpu, same_padding};
+use crate::nn::ops::matmul;
+use crate::nn::ops::matmul::kind::Kind;
+use crate::nn::ops::matmul::product;
 use crate::runtime::device::Gpu;
+use crate::runtime::kernel::Slice;
 use crate::runtime::recorder::Recorder;
 
 /// Numbers of a pass over a batch.
-struct Case {
-    op: Conv2d,
-    rows: usize,
+pub(super) struct Case {
+    pub(super) op: Conv2d,
+    pub(super) rows: usize,
     x: Vec<f64>,
     /// Weights, then bias.
     parameters: Vec<f64>,
-    ranges: Vec<Range<usize>>,
+    pub(super) ranges: Vec<Range<usize>>,
     grad_output: Vec<f64>,
 }
 
 /// Results of a pass: y, dL/dX, and the gradients of weights and bias.
 #[derive(Clone, Debug, PartialEq)]
-struct Found {
+pub(super) struct Found {
     output: Vec<f64>,
     grad_input: Vec<f64>,
     gradients: Vec<f64>,
@@ -42,7 +46,7 @@ fn single(values: &[f64]) -> Vec<f32> {
 }
 
 impl Case {
-    fn new(op: Conv2d, rows: usize) -> Case {
+    pub(super) fn new(op: Conv2d, rows: usize) -> Case {
         let shape: Shape = op.input.to_vec();
         let output: usize = op.output(&[&shape]).unwrap().iter().product();
         let (mut ranges, mut end) = (Vec::new(), 0);
@@ -57,7 +61,7 @@ impl Case {
     }
 
     /// The definition.
-    fn expected(&self) -> Found {
+    pub(super) fn expected(&self) -> Found {
         let Case { op, rows, x, parameters, grad_output, .. } = self;
         let ([height, width, channels], [out_height, out_width]) = (op.input, op.output_size());
         let (of_group, filters) = (op.group_channels(), op.filters);
@@ -142,31 +146,23 @@ impl Case {
         run.forward(self, &mut recorder);
         run.backward(self, &mut recorder);
         gpu.submit(&recorder.finish().commands).unwrap();
-        let read = |buffer: &wgpu::Buffer, length: usize| -> Vec<f64> {
-            let found: Vec<f32> = pollster::block_on(gpu.download(buffer, 0, length)).unwrap();
-            found.into_iter().map(f64::from).collect()
-        };
-        Found {
-            output: read(&run.output, self.grad_output.len()),
-            grad_input: read(&run.grad_input, self.x.len()),
-            gradients: read(&run.gradients, self.parameters.len()),
-        }
+        run.read(self, gpu)
     }
 }
 
 /// The buffers of a case.
-struct OnGpu {
-    x: wgpu::Buffer,
-    parameters: wgpu::Buffer,
-    grad_output: wgpu::Buffer,
-    output: wgpu::Buffer,
-    grad_input: wgpu::Buffer,
-    gradients: wgpu::Buffer,
-    unused: [wgpu::Buffer; 3],
+pub(super) struct OnGpu {
+    pub(super) x: wgpu::Buffer,
+    pub(super) parameters: wgpu::Buffer,
+    pub(super) grad_output: wgpu::Buffer,
+    pub(super) output: wgpu::Buffer,
+    pub(super) grad_input: wgpu::Buffer,
+    pub(super) gradients: wgpu::Buffer,
+    pub(super) unused: [wgpu::Buffer; 3],
 }
 
 impl OnGpu {
-    fn new(case: &Case, gpu: &Gpu) -> OnGpu {
+    pub(super) fn new(case: &Case, gpu: &Gpu) -> OnGpu {
         let upload = |values: &[f64]| gpu.upload("a test", &single(values)).unwrap();
         let nan = |length: usize| gpu.upload("NaN", &vec![f32::NAN; length]).unwrap();
         OnGpu {
@@ -177,6 +173,18 @@ impl OnGpu {
             grad_input: nan(case.x.len()),
             gradients: nan(case.parameters.len()),
             unused: [nan(4), nan(4), nan(4)],
+        }
+    }
+
+    pub(super) fn read(&self, case: &Case, gpu: &Gpu) -> Found {
+        let read = |buffer: &wgpu::Buffer, length: usize| -> Vec<f64> {
+            let found: Vec<f32> = pollster::block_on(gpu.download(buffer, 0, length)).unwrap();
+            found.into_iter().map(f64::from).collect()
+        };
+        Found {
+            output: read(&self.output, case.grad_output.len()),
+            grad_input: read(&self.grad_input, case.x.len()),
+            gradients: read(&self.gradients, case.parameters.len()),
         }
     }
 
@@ -258,7 +266,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// The largest difference, relative to the number of products in a sum.
-fn difference(found: &Found, expected: &Found, case: &Case) -> f64 {
+pub(super) fn difference(found: &Found, expected: &Found, case: &Case) -> f64 {
     let depth = (case.op.taps() * case.op.group_channels().max(case.op.group_filters())) as f64;
     let [height, width] = case.op.output_size();
     let pixels = (case.rows * height * width) as f64;
@@ -381,66 +389,87 @@ fn what_is_no_convolution_is_refused_by_name() {
     assert_eq!(base().output(&[&vec![5, 6, 4]]).unwrap(), [3, 4, 6]);
 }
 
+/// A 3×3 convolution of 28² images.
+fn timed(rows: usize, channels: usize, filters: usize) -> Case {
+    let op = Conv2d { padding: [1; 4], ..Conv2d::new([28, 28, channels], filters, [3, 3]) };
+    Case::new(op, rows)
+}
+
+/// Prints the best time of some runs and the speed of a number of the case's products.
+fn report(case: &Case, name: &str, products: usize, mut work: impl FnMut()) -> f64 {
+    let time = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    };
+    let seconds = (0..15).map(time).fold(f64::INFINITY, f64::min);
+    let [height, width, channels] = case.op.input;
+    let flops = 2 * products * case.rows * height * width * 9 * channels * case.op.filters;
+    println!(
+        "{channels} → {}, {height}², batch {}, {name}: {:.2} ms, {:.1} GFLOP/s",
+        case.op.filters,
+        case.rows,
+        1e3 * seconds,
+        1e-9 * flops as f64 / seconds
+    );
+    seconds
+}
+
 /// Times to compare with PyTorch's on two cores: 9.0 ms (8.1 channels last) forward and 27.7 (25.6)
 /// forward and backward for 64 → 64 filters over 32 images of 28².
 #[test]
 #[ignore = "prints times; in release"]
-fn speed() {
-    let gpu = Gpu::open().ok();
+fn speed_on_the_cpu() {
     for (rows, channels, filters) in [(32, 64, 64), (64, 1, 32), (64, 16, 16), (64, 32, 32)] {
-        let op = Conv2d { padding: [1; 4], ..Conv2d::new([28, 28, channels], filters, [3, 3]) };
-        let case = Case::new(op, rows);
-        let gigaflops = 2e-9 * (rows * 28 * 28 * 9 * channels * filters) as f64;
-        let report = |name: &str, products: f64, seconds: f64| {
-            println!(
-                "{channels} → {filters}, 28², batch {rows}, {name}: {:.2} ms, {:.1} GFLOP/s",
-                1e3 * seconds,
-                products * gigaflops / seconds
-            );
-        };
-        let best = |work: &mut dyn FnMut()| {
-            let time = |_| {
-                let start = Instant::now();
-                work();
-                start.elapsed().as_secs_f64()
-            };
-            (0..15).map(time).fold(f64::INFINITY, f64::min)
-        };
+        let case = timed(rows, channels, filters);
         let (x, all, grad_output) =
             (single(&case.x), single(&case.parameters), single(&case.grad_output));
         let (weight, bias) = all.split_at(case.ranges[0].end);
         let (mut output, mut grad_input) = (vec![0.0; grad_output.len()], vec![0.0; x.len()]);
         let mut gradient = vec![0.0; weight.len()];
-        use crate::nn::ops::conv2d::cpu;
         // Inside the pool, as training runs.
         rayon::scope(|_| {
-            let forward = best(&mut || {
+            let forward = report(&case, "forward", 1, || {
                 cpu::forward(&case.op, &x, weight, bias, &mut output).unwrap();
             });
-            report("cpu, forward", 1.0, forward);
-            let of_weight = best(&mut || {
+            let of_weight = report(&case, "gradient of the weights", 1, || {
                 let sums = cpu::parameter_sums(&case.op, rows, &x, &grad_output).unwrap();
                 cpu::weight_gradient(&case.op, &sums, &mut gradient, false);
             });
-            report("cpu, gradient of the weights", 1.0, of_weight);
-            let of_input = best(&mut || {
+            let of_input = report(&case, "gradient of the input", 1, || {
                 cpu::input_gradient(&case.op, &grad_output, weight, &mut grad_input).unwrap();
             });
-            report("cpu, gradient of the input", 1.0, of_input);
-            report("cpu, forward and backward", 3.0, forward + of_weight + of_input);
+            println!("together {:.2} ms", 1e3 * (forward + of_weight + of_input));
         });
-        let Some(gpu) = &gpu else { continue };
-        let run = OnGpu::new(&case, gpu);
-        let time = |record: &dyn Fn(&mut Recorder)| {
-            let mut recorder = Recorder::new(gpu);
+    }
+}
+
+/// Times beside those of the plain product of the same sizes.
+#[test]
+#[ignore = "prints times"]
+fn speed_on_the_gpu() {
+    let Ok(gpu) = Gpu::open() else { return };
+    for (rows, channels, filters) in [(8, 64, 64), (64, 1, 32), (64, 16, 16)] {
+        let case = timed(rows, channels, filters);
+        let run = OnGpu::new(&case, &gpu);
+        let time = |name: &str, products: usize, record: &dyn Fn(&mut Recorder)| {
+            let mut recorder = Recorder::new(&gpu);
             record(&mut recorder);
             let commands = recorder.finish().commands;
-            best(&mut || {
+            report(&case, name, products, || {
                 gpu.submit(&commands).unwrap();
                 gpu.wait().unwrap();
-            })
+            });
         };
-        report("gpu, forward", 1.0, time(&|recorder| run.forward(&case, recorder)));
-        report("gpu, backward", 2.0, time(&|recorder| run.backward(&case, recorder)));
+        let (m, k) = ((rows * 28 * 28) as u32, (9 * channels) as u32);
+        let params = matmul::Params { m, n: filters as u32, k, ..matmul::Params::default() };
+        let left = gpu.upload("patches", &vec![0.5_f32; (m * k) as usize]).unwrap();
+        time("a plain product", 1, &|recorder| {
+            let storage = [&left, &run.parameters, &run.output].map(Slice::from);
+            let kind = Kind::plain(matmul::Layout::NN);
+            product::record(recorder, &kind, &params, &storage).unwrap();
+        });
+        time("forward", 1, &|recorder| run.forward(&case, recorder));
+        time("backward", 2, &|recorder| run.backward(&case, recorder));
     }
 }
