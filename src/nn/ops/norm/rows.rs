@@ -35,9 +35,9 @@ fn two_sums<R: Real, const N: usize>(
     let (mut a, mut b) = ([R::ZERO; LANES], [R::ZERO; LANES]);
     let whole = length / LANES * LANES;
     for start in (0..whole).step_by(LANES) {
-        let parts = rows.map(|row| row[start..].first_chunk::<LANES>());
+        let parts = rows.map(|row| &row[start..start + LANES]);
         for lane in 0..LANES {
-            let [x, y] = terms(parts.map(|part| part.map_or(R::ZERO, |part| part[lane])));
+            let [x, y] = terms(parts.map(|part| part[lane]));
             a[lane] += x;
             b[lane] += y;
         }
