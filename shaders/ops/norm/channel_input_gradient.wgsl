@@ -34,6 +34,7 @@ fn channel_input_gradient(
         }
         let scale = statistics[of_segment + cells];
         let x = (inputs[index] - statistics[of_segment]) * scale;
-        input_gradients[index] = scale * ((g - totals[of_segment]) - x * totals[of_segment + cells]);
+        let rest = (g - totals[of_segment]) - x * totals[of_segment + cells];
+        input_gradients[index] = scale * rest;
     }
 }

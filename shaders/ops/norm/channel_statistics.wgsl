@@ -55,10 +55,12 @@ fn channel_statistics(
         variance = running[params.running_var + unit];
     }
     if has(MOVES) && first_of(local_index) == 0u {
-        let before = vec2<f32>(running[params.running_mean + unit], running[params.running_var + unit]);
-        let after = before + params.momentum * (vec2<f32>(mean, variance * params.unbiased) - before);
-        running[params.running_mean + unit] = after.x;
-        running[params.running_var + unit] = after.y;
+        let old_mean = running[params.running_mean + unit];
+        let old_var = running[params.running_var + unit];
+        let of_mean = params.momentum * (mean - old_mean);
+        let of_var = params.momentum * (variance * params.unbiased - old_var);
+        running[params.running_mean + unit] = old_mean + of_mean;
+        running[params.running_var + unit] = old_var + of_var;
     }
     let scale = 1.0 / sqrt(variance + params.epsilon);
     for (var i = first_of(local_index); i < of_group; i += stride()) {

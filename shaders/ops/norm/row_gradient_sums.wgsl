@@ -25,8 +25,8 @@ fn row_gradient_sums(
     var sum = Cell();
     for (var row = slab * params.slab; row < end; row += 1u) {
         let g = gradients[row * cells + cell];
-        let x = (inputs[row * cells + cell] - Cell(statistics[2u * row])) * statistics[2u * row + 1u];
-        products += g * x;
+        let distance = inputs[row * cells + cell] - Cell(statistics[2u * row]);
+        products += g * (distance * statistics[2u * row + 1u]);
         sum += g;
     }
     partials[2u * slab * cells + cell] = products;

@@ -1,10 +1,11 @@
-//! Batch norm over the last axis of [..., C]: y = γ (x − μ)/√(σ² + ε) + β per channel, with mean and
-//! variance over all rows and pixels of the batch; then, as options, a second input is added (the
-//! residual) and ReLU applied. PyTorch `BatchNorm1d`, `BatchNorm2d`; Keras `BatchNormalization`,
-//! whose momentum is 1 − ours.
+//! Batch norm over the last axis of [..., C]: y = γ (x − μ)/√(σ² + ε) + β per channel, with mean
+//! and variance over all rows and pixels of the batch; then, as options, a second input is added
+//! (the residual) and ReLU applied. PyTorch `BatchNorm1d`, `BatchNorm2d`; Keras
+//! `BatchNormalization`, whose momentum is 1 − ours.
 //!
 //! With n values per channel, x̂ = (x − μ) r, r = 1/√(σ² + ε) and g = dL/dy behind the ReLU:
-//! dL/dγ = Σ g x̂, dL/dβ = Σ g, dL/dx = γ r (g − Σ g/n − x̂ Σ g x̂/n); the residual's gradient is g.
+//! dL/dγ = Σ g x̂, dL/dβ = Σ g, dL/dx = γ r (g − Σ g/n − x̂ Σ g x̂/n); the residual's gradient is
+//! g.
 //!
 //! As in PyTorch, training normalises by the biased variance and moves `running_var` by the
 //! unbiased one; `momentum` is the weight of the new value. Outside of training the running

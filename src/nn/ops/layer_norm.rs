@@ -1,5 +1,5 @@
-//! Layer norm over the last axis E of [..., E]: y = γ (x − μ)/√(σ² + ε) + β per row, with the biased
-//! variance. PyTorch `LayerNorm(E)`, Keras `LayerNormalization` (ε 1e-3), Flax `LayerNorm`.
+//! Layer norm over the last axis E of [..., E]: y = γ (x − μ)/√(σ² + ε) + β per row, with the
+//! biased variance. PyTorch `LayerNorm(E)`, Keras `LayerNormalization` (ε 1e-3), Flax `LayerNorm`.
 //!
 //! With x̂ = (x − μ) r, r = 1/√(σ² + ε) and g = γ dL/dy: dL/dx = r (g − mean g − x̂ mean(g x̂)),
 //! dL/dγ = Σ dL/dy x̂ and dL/dβ = Σ dL/dy over the rows.

@@ -1,5 +1,5 @@
-//! RMS norm over the last axis E of [..., E]: y = γ x/√(mean x² + ε) per row: layer norm without the
-//! mean and without β. PyTorch `RMSNorm(E)`, whose default ε is that of f32, 1.19e-7; Keras
+//! RMS norm over the last axis E of [..., E]: y = γ x/√(mean x² + ε) per row: layer norm without
+//! the mean and without β. PyTorch `RMSNorm(E)`, whose default ε is that of f32, 1.19e-7; Keras
 //! `RMSNormalization` (1e-6).
 //!
 //! With r = 1/√(mean x² + ε), x̂ = x r and g = γ dL/dy: dL/dx = r (g − x̂ mean(g x̂)),

@@ -90,10 +90,9 @@ fn add_columns<R: Real, const N: usize>(
         let (mut a, mut b) = ([R::ZERO; BLOCK], [R::ZERO; BLOCK]);
         for row in 0..rows {
             let start = row * width + place * BLOCK;
-            let parts = matrices.map(|matrix| matrix[start..].first_chunk::<BLOCK>());
+            let parts = matrices.map(|matrix| &matrix[start..start + BLOCK]);
             for lane in 0..BLOCK {
-                let values = parts.map(|part| part.map_or(R::ZERO, |part| part[lane]));
-                let [x, y] = terms(values, shift[lane]);
+                let [x, y] = terms(parts.map(|part| part[lane]), shift[lane]);
                 a[lane] += x;
                 b[lane] += y;
             }

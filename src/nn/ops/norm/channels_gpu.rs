@@ -1,5 +1,6 @@
-//! Normalisation by channel on a GPU: partial sums of slabs of pixels, which one thread or workgroup
-//! per group of channels joins in order, then one pass over all numbers; the same backward.
+//! Normalisation by channel on a GPU: partial sums of slabs of pixels, which one thread or
+//! workgroup per group of channels joins in order, then one pass over all numbers; the same
+//! backward.
 
 use crate::nn::graph::op::{GpuBackward, GpuForward};
 use crate::nn::ops::norm::{

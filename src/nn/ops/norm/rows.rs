@@ -35,9 +35,9 @@ fn two_sums<R: Real, const N: usize>(
     let (mut a, mut b) = ([R::ZERO; LANES], [R::ZERO; LANES]);
     let whole = length / LANES * LANES;
     for start in (0..whole).step_by(LANES) {
-        let parts = rows.map(|row| row[start..].first_chunk::<LANES>());
+        let parts = rows.map(|row| &row[start..start + LANES]);
         for lane in 0..LANES {
-            let [x, y] = terms(parts.map(|part| part.map_or(R::ZERO, |part| part[lane])));
+            let [x, y] = terms(parts.map(|part| part[lane]));
             a[lane] += x;
             b[lane] += y;
         }
@@ -49,8 +49,8 @@ fn two_sums<R: Real, const N: usize>(
         second += y;
     }
     if whole > 0 {
-        first += folded(a);
-        second += folded(b);
+        first += folded(&a);
+        second += folded(&b);
     }
     [first.to_f64(), second.to_f64()]
 }
@@ -70,14 +70,16 @@ fn one_sum<R: Real>(row: &[R], term: impl Fn(R) -> R + Copy) -> f64 {
         sum += term(x);
     }
     if !blocks.is_empty() {
-        sum += folded(a);
+        sum += folded(&a);
     }
     sum.to_f64()
 }
 
-#[inline(always)]
-fn folded<R: Real>(mut lanes: [R; LANES]) -> R {
-    let mut width = LANES / 2;
+/// The sum of accumulators, pairwise. Not inlined: its pairs would otherwise decide how the loops
+/// above it are vectorized, two numbers at a time (4 times slower).
+#[inline(never)]
+fn folded<R: Real>(lanes: &[R; LANES]) -> R {
+    let (mut lanes, mut width) = (*lanes, LANES / 2);
     while width > 0 {
         for lane in 0..width {
             let other = lanes[lane + width];
