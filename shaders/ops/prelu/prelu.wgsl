@@ -4,9 +4,9 @@
 struct Params {
     length: u32,   // elements
     channels: u32,
-    slopes: u32,   // 1 or as many as channels
-    offset: u32,   // of the slopes
-    slab: u32,     // rows per partial sum of the slopes' gradient
+    weights: u32,  // 1 or as many as channels
+    offset: u32,   // of the weight
+    slab: u32,     // rows per partial sum of the weight's gradient
     reserved: u32,
     unused: vec2<u32>,
 }

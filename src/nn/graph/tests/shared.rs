@@ -78,12 +78,12 @@ fn tables_begin_with_normal_numbers_of_their_deviation() {
     graph.add("wte", TokenEmbedding::new(1000, 16), &[Value(0)]).unwrap();
     graph.add("prelu", Prelu { channels: 16, shared: false }, &[Value(1)]).unwrap();
     let all = graph.initial_parameters(7);
-    let (table, slopes) = all.split_at(16_000);
+    let (table, weights) = all.split_at(16_000);
     let mean = table.iter().sum::<f64>() / 16_000.0;
     let variance = table.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 16_000.0;
     // Five standard deviations of the mean, σ/√n, and of σ, σ/√(2n).
     assert!(mean.abs() <= 8e-4 && (variance.sqrt() - 0.02).abs() <= 5.6e-4, "{mean} {variance}");
-    assert_eq!(slopes, [0.25; 16]);
+    assert_eq!(weights, [0.25; 16]);
     assert_ne!(graph.initial_parameters(8)[..16_000], *table);
 }
 
