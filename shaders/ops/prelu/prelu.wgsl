@@ -1,5 +1,5 @@
-// Shared by the kernels of prelu: y = x above 0, a x below and at 0, with a slope a for each channel
-// (the last axis) or one for all. Linked with lib/numbers.
+// Shared by the kernels of prelu: y = x above 0, a x below and at 0, with a slope a for each
+// channel (the last axis) or one for all. Linked with lib/numbers.
 
 struct Params {
     length: u32,   // elements

@@ -70,6 +70,11 @@ fn shared_parameters_count_once_and_must_have_the_shapes_of_the_op() {
     assert!(error.contains("wte") && error.contains("[[5, 3]]"), "{error}");
     assert!(error.contains("[[3, 5]]"), "{error}");
     assert!(other.add_shared("head", wrong, &[graph.last()], 99).is_err());
+    let mut twice = Graph::new(vec![3]);
+    let x = twice.add("first", ops::dense::Dense::new(3, true), &[Value(0)]).unwrap();
+    assert!(twice.as_dense_chain().is_some());
+    twice.add_shared("again", ops::dense::Dense::new(3, true), &[x], 0).unwrap();
+    assert!(twice.as_dense_chain().is_none());
 }
 
 #[test]
