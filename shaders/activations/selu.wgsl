@@ -1,5 +1,5 @@
-// SELU: y = LAMBDA x above 0, LIMIT (e^x - 1) below; dy/dx = LAMBDA above, y + LIMIT below and at 0,
-// LIMIT = LAMBDA 1.6732632. y has the sign of x.
+// SELU: y = LAMBDA x above 0, LIMIT (e^x - 1) below; dy/dx = LAMBDA above, y + LIMIT below and at
+// 0, LIMIT = LAMBDA 1.6732632. y has the sign of x.
 const SELU_LAMBDA: f32 = 1.0507009873554805;
 const SELU_LIMIT: f32 = 1.7580993408473766;
 

@@ -1,4 +1,5 @@
-// Dropout in place, of an output or of its gradient: x <- scale x where the element is kept, else 0.
+// Dropout in place, of an output or of its gradient: x <- scale x where the element is kept, else
+// 0.
 //
 // Element i is kept if word i % 4 of philox([i / 4, node, noise.zw], noise.xy) is above
 // `last_dropped`. The comparison is of integers, so that every device drops the same elements.

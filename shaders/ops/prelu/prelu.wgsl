@@ -1,12 +1,12 @@
-// Shared by the kernels of prelu: y = x above 0, a x below and at 0, with a slope a for each channel
-// (the last axis) or one for all. Linked with lib/numbers.
+// Shared by the kernels of prelu: y = x above 0, a x below and at 0, with a slope a for each
+// channel (the last axis) or one for all. Linked with lib/numbers.
 
 struct Params {
     length: u32,   // elements
     channels: u32,
-    slopes: u32,   // 1 or as many as channels
-    offset: u32,   // of the slopes
-    slab: u32,     // rows per partial sum of the slopes' gradient
+    weights: u32,  // 1 or as many as channels
+    offset: u32,   // of the weight
+    slab: u32,     // rows per partial sum of the weight's gradient
     reserved: u32,
     unused: vec2<u32>,
 }

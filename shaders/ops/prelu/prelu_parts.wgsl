@@ -1,4 +1,4 @@
-// Partial sums of the gradient of prelu's slopes: dL/da = sum of x dL/dy where x is not above 0.
+// Partial sums of the gradient of prelu's weight: dL/da = sum of x dL/dy where x is not above 0.
 //
 //     parts[s * channels + c] = that sum over the rows of slab s, in order
 //

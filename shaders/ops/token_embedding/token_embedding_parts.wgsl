@@ -1,6 +1,6 @@
 // Partial sums of long runs: for each block that begins inside a run, the sum to the end of the run
-// or block, whichever comes first. Linked with ops/token_embedding/token_embedding_runs and an alias
-// of Cell. One thread per block, except the first, and cell.
+// or block, whichever comes first. Linked with ops/token_embedding/token_embedding_runs and an
+// alias of Cell. One thread per block, except the first, and cell.
 
 @group(0) @binding(4) var<storage, read_write> parts: array<Cell>;
 

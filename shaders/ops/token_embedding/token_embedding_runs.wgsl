@@ -2,10 +2,10 @@
 // ops/token_embedding/token_embedding_gradient.
 //
 // `sorted` holds (id, position) by id and, for equal ids, by position; the places of row r are
-// starts[r] ... starts[r + 1]. A run is split at the end of each block of BLOCK places: the gradient
-// of a row is the sum of its partial sums in order, each summed in the order of positions. The order
-// depends only on the ids, and an id that occurs everywhere does not become a chain of millions of
-// additions in one thread.
+// starts[r] ... starts[r + 1]. A run is split at the end of each block of BLOCK places: the
+// gradient of a row is the sum of its partial sums in order, each summed in the order of positions.
+// The order depends only on the ids, and an id that occurs everywhere does not become a chain of
+// millions of additions in one thread.
 
 const BLOCK: u32 = 256u;
 override WORKGROUP: u32 = 64u;

@@ -10,8 +10,8 @@ options! {
     /// below and at 0.
     ///
     /// Equivalents: `torch.nn.ELU`, `keras.activations.elu`, `jax.nn.elu`.
-    /// Source: D. Clevert, T. Unterthiner, S. Hochreiter, Fast and Accurate Deep Network Learning by
-    /// Exponential Linear Units (ELUs), 2015.
+    /// Source: D. Clevert, T. Unterthiner, S. Hochreiter, Fast and Accurate Deep Network Learning
+    /// by Exponential Linear Units (ELUs), 2015.
     ///
     /// ```
     /// use gradus::activations::{Activation, Elu};

@@ -8,8 +8,8 @@ use crate::cpu::real::Real;
 use crate::nn::activations::activation::{Activation, Pointwise};
 
 /// t = tanh(ln(1 + eˣ)) and dt/dx = (1 − t²) σ(x), from one exponential that is at most 1. With e =
-/// eˣ, t = (e² + 2e)/(e² + 2e + 2) and dt/dx = 4e (1 + e)/(e² + 2e + 2)²; above 0 both are written in
-/// w = e⁻ˣ.
+/// eˣ, t = (e² + 2e)/(e² + 2e + 2) and dt/dx = 4e (1 + e)/(e² + 2e + 2)²; above 0 both are written
+/// in e⁻ˣ.
 #[inline(always)]
 fn factors<R: Real>(x: R) -> (R, R) {
     let (one, two) = (R::ONE, R::new(2.0));

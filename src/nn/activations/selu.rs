@@ -13,8 +13,8 @@ const LAMBDA: f64 = 1.050_700_987_355_480_5;
 /// λα.
 const LIMIT: f64 = 1.758_099_340_847_376_6;
 
-/// Scaled exponential linear unit: y = λ x above 0, λα (eˣ − 1) below; dy/dx = λ above, y + λα below
-/// and at 0, with α = 1.6732632423543772 and λ = 1.0507009873554805.
+/// Scaled exponential linear unit: y = λ x above 0, λα (eˣ − 1) below; dy/dx = λ above, y + λα
+/// below and at 0, with α = 1.6732632423543772 and λ = 1.0507009873554805.
 ///
 /// Equivalents: `torch.nn.SELU`, `keras.activations.selu`, `jax.nn.selu`.
 /// Source: G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, Self-Normalizing Neural Networks,

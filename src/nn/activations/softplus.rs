@@ -6,11 +6,11 @@ use crate::cpu::real::Real;
 use crate::nn::activations::activation::{Activation, Pointwise};
 
 options! {
-    /// Softplus: y = ln(1 + e^(`beta` x))/`beta`, dy/dx = σ(`beta` x); y = x and dy/dx = 1 where `beta` x
-    /// is above `threshold`.
+    /// Softplus: y = ln(1 + e^(`beta` x))/`beta`, dy/dx = σ(`beta` x); y = x and dy/dx = 1 where
+    /// `beta` x is above `threshold`.
     ///
-    /// Equivalents: `torch.nn.Softplus`; `keras.activations.softplus` and `jax.nn.softplus`, which have
-    /// no options.
+    /// Equivalents: `torch.nn.Softplus`; `keras.activations.softplus` and `jax.nn.softplus`, which
+    /// have no options.
     /// Source: C. Dugas, Y. Bengio, F. Bélisle, C. Nadeau, R. Garcia, Incorporating Second-Order
     /// Functional Knowledge for Better Option Pricing, 2000.
     ///

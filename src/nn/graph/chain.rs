@@ -67,6 +67,10 @@ impl Graph {
             let op: &dyn Op = &*node.op;
             if let Some(dense) = (op as &dyn std::any::Any).downcast_ref::<Dense>() {
                 let (inputs, offset) = (self.width(node.inputs[0]), node.ranges[0].start);
+                // The kernels of chains write each layer's gradient once.
+                if layers.iter().any(|layer| layer.offset == offset) {
+                    return None;
+                }
                 let activation = Arc::new(Identity);
                 layers.push(ChainLayer {
                     inputs,

@@ -3,8 +3,8 @@
 //! Sutskever, R. Salakhutdinov, Dropout: a simple way to prevent neural networks from overfitting,
 //! 2014.
 //!
-//! No mask is stored: backward draws the same one again. Element i of a batch [samples × numbers] is
-//! kept if u ≥ p, u = word i mod 4 of philox([i/4, node, noise₂, noise₃], [noise₀, noise₁]) · 2⁻³².
+//! No mask is stored: backward draws the same one again. Element i of a batch [samples × numbers]
+//! is kept if u ≥ p, u = word i mod 4 of philox([i/4, node, noise₂, noise₃], [noise₀, noise₁]) · 2⁻³².
 //! The comparison is of integers, so each device keeps the same elements. On a GPU forward is in
 //! place; p = 1 gives zeros, also from infinite numbers.
 

@@ -3,13 +3,13 @@
 //! with `shared_axes` of all axes but the last.
 //!
 //! dL/dx = dL/dy (1 above 0, else a); dL/da = Σ x dL/dy over the elements of the channel where x is
-//! not above 0. Slopes begin at 0.25. Source: K. He, X. Zhang, S. Ren, J. Sun, Delving Deep into
+//! not above 0. They begin at 0.25. Source: K. He, X. Zhang, S. Ren, J. Sun, Delving Deep into
 //! Rectifiers, 2015.
 
 use rayon::prelude::*;
 
-use crate::cpu::parallel;
 use crate::cpu::real::Real;
+use crate::cpu::{parallel, simd};
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
     InPlace, Initial, Op, ParameterSpec, Penalties, Saves, Shape,
@@ -66,7 +66,7 @@ fn backward_program(lanes: f64) -> Program {
 }
 
 fn parts_program(lanes: f64) -> Program {
-    Program::plain("prelu, its slopes' parts", &[PARTS, SHARED], vec![("WORKGROUP", lanes)])
+    Program::plain("prelu, its weight's parts", &[PARTS, SHARED], vec![("WORKGROUP", lanes)])
 }
 
 fn programs() -> Vec<Program> {
@@ -76,18 +76,18 @@ fn programs() -> Vec<Program> {
 }
 
 impl Prelu {
-    fn slopes(&self) -> usize {
+    fn weights(&self) -> usize {
         if self.shared { 1 } else { self.channels }
     }
 
     fn params(&self, length: usize, offset: usize) -> [u32; 8] {
-        let [length, channels, slopes, offset, slab] =
-            [length, self.channels, self.slopes(), offset, SLAB].map(|number| number as u32);
-        [length, channels, slopes, offset, slab, 0, 0, 0]
+        let [length, channels, weights, offset, slab] =
+            [length, self.channels, self.weights(), offset, SLAB].map(|number| number as u32);
+        [length, channels, weights, offset, slab, 0, 0, 0]
     }
 
     /// Adds dL/da of some rows to the sums of their channels.
-    fn add_slopes<R: Real>(&self, x: &[R], grad_output: &[R], sums: &mut [R]) {
+    fn add_to_sums<R: Real>(&self, x: &[R], grad_output: &[R], sums: &mut [R]) {
         let rows = x.chunks_exact(self.channels).zip(grad_output.chunks_exact(self.channels));
         for (x, g) in rows {
             for ((sum, &x), &g) in sums.iter_mut().zip(x).zip(g) {
@@ -97,14 +97,14 @@ impl Prelu {
     }
 
     /// dL/da: partial sums over rows, added in order.
-    fn slope_gradient<R: Real>(&self, x: &[R], grad_output: &[R]) -> Vec<R> {
+    fn weight_gradient<R: Real>(&self, x: &[R], grad_output: &[R]) -> Vec<R> {
         let length = ROWS_OF_A_PART * self.channels;
         let parts: Vec<Vec<R>> = x
             .par_chunks(length)
             .zip(grad_output.par_chunks(length))
             .map(|(x, g)| {
                 let mut sums = vec![R::ZERO; self.channels];
-                self.add_slopes(x, g, &mut sums);
+                self.add_to_sums(x, g, &mut sums);
                 sums
             })
             .collect();
@@ -116,27 +116,33 @@ impl Prelu {
     }
 }
 
-/// Calls `each(values, x, slopes)` with the rows of `values` and of `x`, in parallel.
-fn of_rows<R: Real>(
+/// Calls `each(value, x, weight)` with each element of `values` and of `x`, in parallel.
+fn of_all<R: Real>(
     channels: usize,
-    slopes: &[R],
+    weights: &[R],
     x: &[R],
     values: &mut [R],
     each: impl Fn(&mut R, R, R) + Sync,
 ) {
     let length = parallel::rows_per_piece(channels) * channels;
     parallel::fill(values, length, |start, values| {
-        let rows = values.chunks_exact_mut(channels).zip(x[start..].chunks_exact(channels));
-        for (values, x) in rows {
-            match slopes {
-                &[slope] => values.iter_mut().zip(x).for_each(|(value, &x)| each(value, x, slope)),
+        let x = &x[start..start + values.len()];
+        simd::dispatch(
+            #[inline(always)]
+            || match weights {
+                &[weight] => {
+                    values.iter_mut().zip(x).for_each(|(value, &x)| each(value, x, weight))
+                }
                 _ => {
-                    for ((value, &x), &slope) in values.iter_mut().zip(x).zip(slopes) {
-                        each(value, x, slope);
+                    let rows = values.chunks_exact_mut(channels).zip(x.chunks_exact(channels));
+                    for (values, x) in rows {
+                        for ((value, &x), &weight) in values.iter_mut().zip(x).zip(weights) {
+                            each(value, x, weight);
+                        }
                     }
                 }
-            }
-        }
+            },
+        );
     });
 }
 
@@ -161,7 +167,7 @@ impl Op for Prelu {
     fn parameters(&self, _: &[&Shape]) -> Vec<ParameterSpec> {
         vec![ParameterSpec {
             name: "weight",
-            shape: vec![self.slopes()],
+            shape: vec![self.weights()],
             initial: Initial::Constant(0.25),
             penalties: Penalties::default(),
             gradient: GradientKind::Dense,
@@ -193,7 +199,7 @@ impl Op for Prelu {
         let length = io.rows * x.width;
         let params = self.params(length, offset);
         let slabs = (length / self.channels).div_ceil(SLAB);
-        let parts = recorder.scratch("parts of slopes", slabs * self.channels)?;
+        let parts = recorder.scratch("parts of a gradient", slabs * self.channels)?;
         let kernel = gpu.kernel(&parts_program(lanes.into()))?;
         let storage = [x.buffer, io.grad_output, &parts].map(Into::into);
         let workgroups = ((slabs * self.channels) as u32).div_ceil(lanes);
@@ -207,7 +213,7 @@ impl Op for Prelu {
             accumulate: io.accumulate,
         };
         if self.shared {
-            let of_channels = recorder.scratch("slopes of channels", self.channels)?;
+            let of_channels = recorder.scratch("sums of channels", self.channels)?;
             let each = ColumnSums { sums: &of_channels, offset: 0, accumulate: false, ..sums };
             column_sums(recorder, &each)?;
             let (rows, numbers) = (self.channels, &of_channels);
@@ -223,20 +229,20 @@ impl Op for Prelu {
 
 impl<R: Real> Cpu<R> for Prelu {
     fn forward(&self, io: Forward<R>) -> Result<()> {
-        let (x, slopes) = (io.inputs[0], io.parameters.get(0));
-        of_rows(self.channels, slopes, x, io.output, |y, x, slope| {
+        let (x, weights) = (io.inputs[0], io.parameters.get(0));
+        of_all(self.channels, weights, x, io.output, |y, x, slope| {
             *y = x * R::select(x > R::ZERO, R::ONE, slope);
         });
         Ok(())
     }
 
     fn backward(&self, io: Backward<R>) -> Result<()> {
-        let (x, slopes, mut gradients) = (io.inputs[0], io.parameters.get(0), io.grad_parameters);
-        let found = self.slope_gradient(x, io.grad_output);
+        let (x, weights, mut gradients) = (io.inputs[0], io.parameters.get(0), io.grad_parameters);
+        let found = self.weight_gradient(x, io.grad_output);
         for (slot, slope) in gradients.get(0).iter_mut().zip(found) {
             *slot = if io.accumulate { *slot + slope } else { slope };
         }
-        of_rows(self.channels, slopes, x, io.grad_output, |g, x, slope| {
+        of_all(self.channels, weights, x, io.grad_output, |g, x, slope| {
             let factor = R::select(x > R::ZERO, R::ONE, slope);
             *g *= R::select(x.is_nan(), x, factor);
         });

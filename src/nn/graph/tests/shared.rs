@@ -70,6 +70,11 @@ fn shared_parameters_count_once_and_must_have_the_shapes_of_the_op() {
     assert!(error.contains("wte") && error.contains("[[5, 3]]"), "{error}");
     assert!(error.contains("[[3, 5]]"), "{error}");
     assert!(other.add_shared("head", wrong, &[graph.last()], 99).is_err());
+    let mut twice = Graph::new(vec![3]);
+    let x = twice.add("first", ops::dense::Dense::new(3, true), &[Value(0)]).unwrap();
+    assert!(twice.as_dense_chain().is_some());
+    twice.add_shared("again", ops::dense::Dense::new(3, true), &[x], 0).unwrap();
+    assert!(twice.as_dense_chain().is_none());
 }
 
 #[test]
@@ -78,12 +83,12 @@ fn tables_begin_with_normal_numbers_of_their_deviation() {
     graph.add("wte", TokenEmbedding::new(1000, 16), &[Value(0)]).unwrap();
     graph.add("prelu", Prelu { channels: 16, shared: false }, &[Value(1)]).unwrap();
     let all = graph.initial_parameters(7);
-    let (table, slopes) = all.split_at(16_000);
+    let (table, weights) = all.split_at(16_000);
     let mean = table.iter().sum::<f64>() / 16_000.0;
     let variance = table.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 16_000.0;
     // Five standard deviations of the mean, σ/√n, and of σ, σ/√(2n).
     assert!(mean.abs() <= 8e-4 && (variance.sqrt() - 0.02).abs() <= 5.6e-4, "{mean} {variance}");
-    assert_eq!(slopes, [0.25; 16]);
+    assert_eq!(weights, [0.25; 16]);
     assert_ne!(graph.initial_parameters(8)[..16_000], *table);
 }
 
