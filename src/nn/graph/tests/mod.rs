@@ -5,6 +5,8 @@ mod branch;
 mod scale;
 mod shared;
 
+use std::sync::Arc;
+
 use crate::cpu::random::Random;
 use crate::nn::activations::{Gelu, Relu, Tanh};
 use crate::nn::graph::cpu::{CpuWalk, Weights};
@@ -19,6 +21,7 @@ use crate::nn::layers::{Builder, Dense, Layer};
 use crate::nn::ops;
 use crate::nn::ops::OPS;
 use crate::nn::ops::add::Add;
+use crate::nn::ops::flatten::Flatten;
 use crate::runtime::device::Gpu;
 use crate::runtime::recorder::{Recorder, UNIFORM_STRIDE};
 
@@ -499,6 +502,50 @@ fn tensors_that_share_memory_give_the_bits_of_tensors_that_do_not() {
                 (case.on_gpu(&device, graph, ROWS, true), case.on_gpu(&device, graph, ROWS, false));
             assert_eq!(case.difference(&shared, &own), 0.0);
         }
+    }
+}
+
+/// Softmax runs in place on a GPU, and the derivative of tanh reads the output of tanh.
+#[test]
+fn a_view_of_a_value_that_is_read_again_is_not_overwritten() {
+    let graph = |reads_twice: bool, of_input: bool| {
+        let mut graph = Graph::new(vec![5]);
+        let mut x = graph.input();
+        if !of_input {
+            x = graph.add("before", ops::dense::Dense::new(5, true), &[x]).unwrap();
+            let activation = ops::activation::Activate { activation: Arc::new(Tanh) };
+            x = graph.add("activation", activation, &[x]).unwrap();
+        }
+        let view = graph.add("flatten", Flatten, &[x]).unwrap();
+        let again = graph.add("flatten again", Flatten, &[view]).unwrap();
+        let y = graph.add("softmax", ops::softmax::Softmax, &[again]).unwrap();
+        let y = graph.add("next", ops::dense::Dense::new(5, true), &[y]).unwrap();
+        if reads_twice {
+            graph.add("sum", SUM, &[y, x]).unwrap();
+        }
+        graph
+    };
+    for (reads_twice, of_input) in [(false, false), (true, false), (false, true), (true, true)] {
+        let case = Case::new(graph(reads_twice, of_input));
+        let plan = Plan::new(&case.graph, case.request(false, true, true));
+        let first = case.graph.nodes.iter().position(|node| node.path == "flatten").unwrap();
+        let slot = |value: usize| plan.slot(Tensor::Value(value));
+        assert_eq!(slot(first + 1), slot(first));
+        assert_eq!(slot(first + 2), slot(first));
+        assert_ne!(slot(first + 3), slot(first));
+        let expected = case.on_cpu::<f64>(&case.graph, ROWS, true);
+        for place in (0..case.parameters.len()).filter(|&place| case.is_parameter(place)) {
+            let at = |step: f64| {
+                let mut moved = case.parameters.clone();
+                moved[place] += step;
+                case.loss(moved)
+            };
+            let central = (at(1e-6) - at(-1e-6)) / 2e-6;
+            assert!((expected.gradients[place] - central).abs() <= 1e-8, "{place}: {central}");
+        }
+        crate::runtime::device::test_adapter::needs_gpu!();
+        let found = case.on_gpu(&device(), &case.graph, ROWS, true);
+        assert!(case.difference(&found, &expected) <= 4e-6);
     }
 }
 
