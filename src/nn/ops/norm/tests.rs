@@ -25,6 +25,8 @@ pub(in crate::nn::ops) struct Call {
     pub statistics: Vec<f64>,
     pub upstream: Vec<f64>,
     pub training: bool,
+    /// Adds the gradients of the parameters to ones.
+    pub accumulate: bool,
 }
 
 /// Its results. The gradients are empty outside of training.
@@ -74,6 +76,7 @@ impl Call {
             statistics: Vec::new(),
             upstream: drawn(rows * width, 8),
             training: true,
+            accumulate: false,
         };
         let shapes = call.shapes();
         let (parameters, statistics) = (call.op.parameters(&shapes), call.op.statistics(&shapes));
@@ -131,7 +134,7 @@ impl Call {
         let mut gradients: Vec<Vec<R>> = inputs.iter().map(|input| nan(input.len())).collect();
         let mut grad_inputs: Vec<Option<&mut [R]>> =
             gradients.iter_mut().map(|gradient| Some(&mut gradient[..])).collect();
-        let mut grad_parameters = nan(all.len());
+        let mut grad_parameters = vec![if self.accumulate { R::ONE } else { R::NAN }; all.len()];
         op.backward(Backward {
             rows: self.rows,
             inputs: &inputs,
@@ -142,7 +145,7 @@ impl Call {
             grad_output: &mut real(&self.upstream),
             grad_inputs: &mut grad_inputs,
             grad_parameters: Segments { all: &mut grad_parameters, ranges: &of_parameters },
-            accumulate: false,
+            accumulate: self.accumulate,
             ids: &[],
             mode,
         })?;
@@ -159,7 +162,9 @@ impl Call {
         let inputs = self.inputs.iter().map(|x| upload(x)).collect::<Result<Vec<_>>>()?;
         let operands: Vec<Operand> =
             inputs.iter().map(|buffer| Operand { buffer, width }).collect();
-        let (all, gradients) = (upload(&self.parameters)?, nan(self.parameters.len())?);
+        let before = if self.accumulate { 1.0 } else { f64::NAN };
+        let gradients = upload(&vec![before; self.parameters.len()])?;
+        let all = upload(&self.parameters)?;
         let statistics = upload(&self.statistics)?;
         let (output, saved) = (nan(rows * width)?, nan(self.saved_length())?);
         let (of_parameters, of_statistics) = (self.parameter_ranges(), self.statistic_ranges());
@@ -193,7 +198,7 @@ impl Call {
                 parameters,
                 grad_output: &grad_output,
                 grad_inputs: &grads.iter().map(Some).collect::<Vec<_>>(),
-                accumulate: false,
+                accumulate: self.accumulate,
                 mode,
             };
             recorder.scope(|recorder| self.op.backward_gpu(recorder, &io))?;
@@ -276,6 +281,23 @@ fn large_batches_give_on_each_device_what_the_reference_gives() {
             for (found, expected) in found.grad_inputs.iter().zip(&expected.grad_inputs) {
                 of(found, expected);
             }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_parameters_are_added_to_those_of_earlier_batches() {
+    for mut call in [
+        Call::new(BatchNorm::new(4), &[3, 4], 1, 9),
+        Call::new(GroupNorm::new(2, 4), &[3, 4], 1, 9),
+        Call::new(LayerNorm::new(5), &[5], 1, 9),
+        Call::new(RmsNorm::new(8), &[8], 1, 9),
+    ] {
+        let alone = call.everywhere();
+        call.accumulate = true;
+        for (found, alone) in call.everywhere().iter().zip(alone) {
+            let expected: Vec<f64> = alone.grad_parameters.iter().map(|g| g + 1.0).collect();
+            assert!(difference(&found.grad_parameters, &expected) <= 1e-6, "{:?}", call.op);
         }
     }
 }
