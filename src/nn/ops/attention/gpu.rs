@@ -9,7 +9,7 @@
 //! place: two passes over T instead of one per pair of tokens.
 
 use crate::nn::graph::op::{GpuBackward, GpuForward};
-use crate::nn::ops::attention::{Attention, ENTRY, Pairs};
+use crate::nn::ops::attention::options::{Attention, NAME, Pairs};
 use crate::runtime::kernel::Program;
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::recorder::Recorder;
@@ -190,7 +190,7 @@ impl Attention {
             return Ok(());
         }
         Err(Error::Shape {
-            operation: ENTRY.name.into(),
+            operation: NAME.into(),
             found: format!(
                 "{} tokens in heads of {} numbers on a software adapter",
                 self.tokens,

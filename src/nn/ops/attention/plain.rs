@@ -2,7 +2,7 @@
 //! with NaN or infinity, since it reads nothing that a query does not see.
 
 use crate::cpu::real::Real;
-use crate::nn::ops::attention::cpu::{Gradient, Head, Third};
+use crate::nn::ops::attention::head::{Gradient, Head, Third};
 
 /// q, k and v of a head, [T, D] each; q and k rotated, q scaled.
 fn gathered<R: Real>(head: &Head<R>) -> [Vec<R>; 3] {

@@ -17,7 +17,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::cpu::real::single::exp_below;
 use crate::cpu::simd;
-use crate::nn::ops::attention::cpu::{Gradient, Head, Third};
+use crate::nn::ops::attention::head::{Gradient, Head, Third};
 
 /// Queries per block.
 const QUERIES: usize = 32;
