@@ -54,8 +54,7 @@ fn main() -> gradus::Result<()> {
     };
     let steps: usize = arguments.get(2).and_then(|text| text.parse().ok()).unwrap_or(2000);
     let seed: u64 = arguments.get(3).and_then(|text| text.parse().ok()).unwrap_or(1);
-    let optimizer =
-        AdamW::new().learning_rate(1e-3).beta2(0.99).weight_decay(0.1);
+    let optimizer = AdamW::new().learning_rate(1e-3).beta2(0.99).weight_decay(0.1);
     let mut model = Gpt::new(characters.len(), CONTEXT)
         .bias(false)
         .build()

@@ -48,11 +48,12 @@ fn main() -> gradus::Result<()> {
         "reference" => Device::reference(),
         _ => Device::auto(),
     };
-    let (epochs, seed) = (argument(3, "5").parse().unwrap_or(5), argument(4, "1").parse().unwrap_or(1));
-    let mut model = network.seed(seed).on(&device)?.compile(
-        CrossEntropy::new(),
-        Adam::new().learning_rate(1e-3),
-    )?;
+    let (epochs, seed) =
+        (argument(3, "5").parse().unwrap_or(5), argument(4, "1").parse().unwrap_or(1));
+    let mut model = network
+        .seed(seed)
+        .on(&device)?
+        .compile(CrossEntropy::new(), Adam::new().learning_rate(1e-3))?;
     println!("{}", model.summary());
     let (x, y) = (shaped(&train.features)?, train.labels()?);
     let (test_x, test_y) = (shaped(&test.features)?, test.labels()?);
