@@ -454,6 +454,44 @@ fn derivatives_are_fused_only_where_nobody_else_reads_the_activation() {
 }
 
 #[test]
+fn relu_behind_max_pooling_gives_the_bits_of_relu_before_it() {
+    let mut graph = Graph::new(vec![4, 6, 2]);
+    let convolution =
+        ops::conv2d::Conv2d { padding: [1; 4], ..ops::conv2d::Conv2d::new([4, 6, 2], 3, [3, 3]) };
+    let x = graph.add("convolution", convolution, &[Value(0)]).unwrap();
+    let relu = ops::activation::Activate { activation: std::sync::Arc::new(Relu) };
+    let y = graph.add("relu", relu.clone(), &[x]).unwrap();
+    let pooling = ops::pool::max::MaxPool2d {
+        input: [4, 6, 3],
+        kernel: [3, 2],
+        stride: [2, 2],
+        padding: [1, 0],
+        ceil_mode: false,
+    };
+    let pooled = graph.add("pooling", pooling, &[y]).unwrap();
+    graph.add("scale", Scale(1.5), &[pooled]).unwrap();
+    let case = Case::new(graph);
+    let swapped = fuse::relu_behind_pooling(&case.graph).unwrap();
+    let names: Vec<&str> = swapped.nodes.iter().map(|node| node.path.as_str()).collect();
+    assert_eq!(names, ["convolution", "pooling", "relu", "scale"]);
+    let (double, single) =
+        (case.on_cpu::<f64>(&case.graph, ROWS, true), case.on_cpu::<f32>(&case.graph, ROWS, true));
+    assert!(double.output.contains(&0.0) && double.output.iter().any(|&y| y > 0.0));
+    assert_eq!(case.difference(&case.on_cpu::<f64>(&swapped, ROWS, true), &double), 0.0);
+    assert_eq!(case.difference(&case.on_cpu::<f32>(&swapped, ROWS, true), &single), 0.0);
+    // A relu that is read twice stays where it is.
+    let mut twice = Graph::new(vec![4, 6, 3]);
+    let y = twice.add("relu", relu, &[Value(0)]).unwrap();
+    twice.add("pooling", pooling, &[y]).unwrap();
+    twice.add("again", Scale(1.0), &[y]).unwrap();
+    assert_eq!(fuse::relu_behind_pooling(&twice).unwrap().nodes[0].path, "relu");
+    crate::runtime::device::test_adapter::needs_gpu!();
+    let device = device();
+    let before = case.on_gpu(&device, &case.graph, ROWS, true);
+    assert_eq!(case.difference(&case.on_gpu(&device, &swapped, ROWS, true), &before), 0.0);
+}
+
+#[test]
 fn a_head_in_chunks_gives_what_all_rows_at_once_give() {
     for graph in
         [model(4, &[Dense::new(5)]), models()[0].clone(), models()[2].clone(), models()[3].clone()]
@@ -518,7 +556,7 @@ fn a_view_of_a_value_that_is_read_again_is_not_overwritten() {
         }
         let view = graph.add("flatten", Flatten, &[x]).unwrap();
         let again = graph.add("flatten again", Flatten, &[view]).unwrap();
-        let y = graph.add("softmax", ops::softmax::Softmax, &[again]).unwrap();
+        let y = graph.add("softmax", ops::softmax::Softmax { width: graph.width(again) }, &[again]).unwrap();
         let y = graph.add("next", ops::dense::Dense::new(5, true), &[y]).unwrap();
         if reads_twice {
             graph.add("sum", SUM, &[y, x]).unwrap();
