@@ -317,7 +317,7 @@
 //! | `nn.Conv2d(3, 16, 3, padding=1)`, images [rows, channels, height, width] | `Conv2D(16, 3, padding="same")` | `Conv2d::new(16, 3).padding(1)`, images [rows, height, width, channels]: [`layers`] |
 //! | `model.train()`, `model.eval()` | `training=True` | [`Model::fit`] trains, [`Model::evaluate`] and [`Model::predict`] do not |
 //! | `state_dict`, `torch.save` | `model.save` | [`Model::save`], [`Model::load`]: safetensors with the optimizer's state |
-//! | `safetensors.torch.save_model`, `load_model` | | [`Model::save_weights`], [`Model::load_weights`] |
+//! | `safetensors.torch.save_file` of the `state_dict`, `load_model` | | [`Model::save_weights`], [`Model::load_weights`] |
 //! | `lr_scheduler.CosineAnnealingLR` | `schedules.CosineDecay` | `Fit::new().schedule(Cosine::new().steps(1000_u64))`: [`schedules`] |
 //! | `clip_grad_norm_`, `clip_grad_value_` | `global_clipnorm`, `clipvalue` | [`Fit::clip_norm`], [`Fit::clip_value`] |
 //! | `swa_utils.AveragedModel` | `use_ema` | [`Fit::average`], [`Model::averaged`] |
@@ -396,8 +396,8 @@ pub use error::{Error, Result};
 /// A 16-bit float: 11 significant bits, up to 65,504.
 pub use half::f16;
 pub use nn::embedding::Embedding;
-pub use nn::layers::{Dense, Initializer};
 pub use nn::layers::sequential::Sequential;
+pub use nn::layers::{Dense, Initializer};
 pub use nn::model::{HeldOut, Model, Names};
 pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};

@@ -139,10 +139,7 @@ impl Compiled {
 }
 
 /// The loss on the last layer's outputs, for a loss that takes that layer's weights and labels.
-fn fused_head(
-    graph: &Graph,
-    loss: &dyn LossDefinition,
-) -> Result<Option<Arc<dyn LossDefinition>>> {
+fn fused_head(graph: &Graph, loss: &dyn LossDefinition) -> Result<Option<Arc<dyn LossDefinition>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
     let (Template::Several(SeveralInputs::Linear, _), Some(inner)) = (loss.template(), inner)
     else {

@@ -157,10 +157,13 @@ pub(crate) fn numbers(view: &TensorView) -> Option<Vec<f64>> {
 impl Model {
     /// Sets all weights from a safetensors file of PyTorch's `state_dict`: names are the paths of
     /// [`Model::named_parameters`], kernels are [outputs, inputs, height, width], dense weights
-    /// [outputs, inputs]; f64, f32, f16 or bf16. Nothing else of the model changes.
+    /// [outputs, inputs] (behind a flatten of images with the inputs in PyTorch's order); f64, f32, f16
+    /// or bf16. Running statistics are weights too; nothing else of the model changes.
     ///
     /// The file must have exactly the model's tensors; `num_batches_tracked` is ignored, and so is a
-    /// second copy of a shared table that equals it.
+    /// second copy of a shared table that equals it. In PyTorch such a file is
+    /// `safetensors.torch.save_file({k: v.clone().contiguous() for k, v in
+    /// model.state_dict().items()}, path)`.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Data`] for a file that is damaged, and for one of another model: it
@@ -249,9 +252,10 @@ impl Model {
         }
     }
 
-    /// Writes all weights as [`Model::load_weights`] reads them, in f32:
-    /// `torch.nn.Module.load_state_dict(safetensors.torch.load_file(path))` takes them. The file is
-    /// replaced as a whole.
+    /// Writes all weights as [`Model::load_weights`] reads them, in f32; a table that layers share is
+    /// written once. `safetensors.torch.load_model(model, path)` takes them, and where nothing is
+    /// shared `model.load_state_dict(safetensors.torch.load_file(path))`. The file is replaced as a
+    /// whole.
     ///
     /// # Errors
     /// [`Error::Io`] with the path; device errors.
