@@ -1,4 +1,5 @@
-//! Loss functions with gradients on any GPU, and neural network training.
+//! Loss functions with gradients on any GPU, and the training of networks: dense, convolutional and
+//! transformers.
 //!
 //! A loss function is bound to a device once and then called with arrays. One pass over the data
 //! returns value and gradient:
@@ -23,6 +24,8 @@
 //! | call a loss on tensors on the device | [`Tensor`], [`Criterion::backward`], [`Criterion::evaluate_tensors`], [`Plan`] |
 //! | define a custom loss | [`losses::custom`], [`testing::check`] |
 //! | train a model | [`Sequential`], [`Model::fit`], [`Fit`], [`optimizers`], [`schedules`], [`activations`] |
+//! | networks of images and sequences | [`layers`], [`zoo`], [`Sequential::images`], [`Sequential::tokens`] |
+//! | read and write PyTorch's weights | [`Model::load_weights`], [`Model::save_weights`], [`WeightOrder`] |
 //! | train many models together | [`Population`] |
 //! | read files | [`data::read`], [`data::Table`] and [`data::Encoding`] |
 //! | rank documents, recommend items | [`Targets::grouped`], [`metrics`]; [`recommend`] |
@@ -98,6 +101,75 @@
 //! [`Sequential`] describes the layers, [`Sequential::on`] creates them on a device,
 //! [`Model::compile`] sets loss and optimizer, [`Model::fit`] trains. See [`Sequential`] for a
 //! runnable example.
+//!
+//! # Networks
+//!
+//! [`layers`] has convolutions, pooling, norms, attention, embeddings and dropout; [`zoo`] has
+//! LeNet, VGG, ResNet and GPT. A sample is a row of features ([`Sequential::new`]), an image [height,
+//! width, channels] ([`Sequential::images`]) or a sequence of ids ([`Sequential::tokens`]). Layers
+//! nest: [`Sequential::block`], [`Residual`](layers::Residual) and [`closure`](layers::closure) are
+//! layers, and so is any type with the trait [`Layer`](layers::Layer).
+//!
+//! ```
+//! use gradus::layers::{BatchNorm, Builder, Conv2d, GlobalAvgPool2d, Residual, Value, closure};
+//! use gradus::{Dense, Device, Fit, Sequential, activations::Relu, losses::CrossEntropy, optimizers::Adam};
+//! use ndarray::{Array1, Array4};
+//!
+//! let network = || {
+//!     let branch = Sequential::block()
+//!         .named("conv", Conv2d::new(4, 3).padding(1).bias(false))
+//!         .named("bn", BatchNorm::new());
+//!     let head = closure(|builder: &mut Builder, x: Value| {
+//!         let channels = builder.shape(x)[2]; // of [height, width, channels]
+//!         let x = builder.layer("pool", &GlobalAvgPool2d::new(), x)?;
+//!         builder.layer("fc", &Dense::new(channels / 2), x)
+//!     });
+//!     Sequential::images([6, 6, 1])
+//!         .named("stem", Conv2d::new(4, 3).padding(1).activation(Relu))
+//!         .named("block", Residual::new(branch).activation(Relu)) // relu(branch(x) + x)
+//!         .named("head", head)
+//! };
+//! // Stripes that lie (class 0) or stand (class 1).
+//! let stripe = |(row, y, x, _): (usize, usize, usize, usize)| (if row % 2 == 0 { y } else { x } % 2) as f32;
+//! let images = Array4::from_shape_fn((8, 6, 6, 1), stripe);
+//! let labels = Array1::from_shape_fn(8, |row| (row % 2) as i64);
+//! let mut model = network().on(&Device::cpu())?.compile(CrossEntropy::new(), Adam::new().learning_rate(0.03))?;
+//! model.fit(&images, &labels, Fit::new().epochs(40).batch_size(8))?;
+//! assert_eq!(model.evaluate(&images, &labels)?.accuracy, Some(1.0));
+//!
+//! // Weights in a safetensors file with the names and axes of PyTorch's `state_dict`.
+//! let path = std::env::temp_dir().join(format!("gradus-network-{}.safetensors", std::process::id()));
+//! model.save_weights(&path)?;
+//! let mut again = network().seed(99).on(&Device::cpu())?;
+//! again.load_weights(&path)?;
+//! assert_eq!(again.predict(&images)?, model.predict(&images)?);
+//! assert_eq!(again.named_parameters()?[2].0, "block.conv.weight");
+//! # std::fs::remove_file(&path).unwrap();
+//! # Ok::<(), gradus::Error>(())
+//! ```
+//!
+//! A model of sequences has an output for each token; labels are [rows, tokens]:
+//!
+//! ```
+//! use gradus::layers::{LayerNorm, PositionEmbedding, Residual, SelfAttention, TokenEmbedding};
+//! use gradus::{Dense, Device, Fit, Sequential, losses::CrossEntropy, optimizers::Adam};
+//! use ndarray::Array2;
+//!
+//! let attention = Sequential::block().then(LayerNorm::new()).then(SelfAttention::new(2).causal(true));
+//! let mut model = Sequential::tokens(4)
+//!     .then(TokenEmbedding::new(5, 8))
+//!     .then(PositionEmbedding::new())
+//!     .then(Residual::new(attention))
+//!     .then(Dense::new(5))
+//!     .on(&Device::cpu())?
+//!     .compile(CrossEntropy::new(), Adam::new().learning_rate(0.03))?;
+//! let ids = Array2::from_shape_fn((5, 4), |(row, token)| ((row + token) % 5) as f32);
+//! let next = ids.mapv(|id| (id as i64 + 1) % 5);
+//! model.fit(&ids, &next, Fit::new().epochs(60).batch_size(5))?;
+//! assert_eq!(model.evaluate(&ids, &next)?.accuracy, Some(1.0));
+//! assert_eq!(model.predict(&ids)?.shape(), [5, 4 * 5]);
+//! # Ok::<(), gradus::Error>(())
+//! ```
 //!
 //! # Populations
 //!
@@ -242,7 +314,10 @@
 //! | `loss.backward()` | | the gradient is in the [`Evaluation`] |
 //! | `nn.Sequential(nn.Linear(784, 10), nn.ReLU())` | `Sequential([Dense(10, "relu")])` | `Sequential::new(784).then(Dense::new(10).activation(Relu))` |
 //! | | `model.compile`, `fit`, `evaluate`, `predict`, `summary` | the same names on [`Model`] |
+//! | `nn.Conv2d(3, 16, 3, padding=1)`, images [rows, channels, height, width] | `Conv2D(16, 3, padding="same")` | `Conv2d::new(16, 3).padding(1)`, images [rows, height, width, channels]: [`layers`] |
+//! | `model.train()`, `model.eval()` | `training=True` | [`Model::fit`] trains, [`Model::evaluate`] and [`Model::predict`] do not |
 //! | `state_dict`, `torch.save` | `model.save` | [`Model::save`], [`Model::load`]: safetensors with the optimizer's state |
+//! | `safetensors.torch.save_file` of the `state_dict`, `load_model` | | [`Model::save_weights`], [`Model::load_weights`] |
 //! | `lr_scheduler.CosineAnnealingLR` | `schedules.CosineDecay` | `Fit::new().schedule(Cosine::new().steps(1000_u64))`: [`schedules`] |
 //! | `clip_grad_norm_`, `clip_grad_value_` | `global_clipnorm`, `clipvalue` | [`Fit::clip_norm`], [`Fit::clip_value`] |
 //! | `swa_utils.AveragedModel` | `use_ema` | [`Fit::average`], [`Model::averaged`] |
@@ -277,8 +352,9 @@
 //! Loops over data are written once per kernel template (pointwise, row-wise, list-wise …), in WGSL
 //! and for the CPU. A loss, an activation or an optimizer is one short function in each, in files
 //! with the same stem. The Rust function runs as f64 for the reference and as vectorised f32 on the
-//! CPU. `ARCHITECTURE.md` describes the folders, the sequence of a training step and the location
-//! of the tests; `CONTRIBUTING.md` describes adding a loss.
+//! CPU. A network is a static graph of ops; a layer adds ops to it. `ARCHITECTURE.md` describes the
+//! folders, the sequence of a training step and the location of the tests; `CONTRIBUTING.md`
+//! describes adding a loss, an optimizer, a layer, an op.
 #![warn(missing_docs)]
 
 #[doc(hidden)]
@@ -320,8 +396,8 @@ pub use error::{Error, Result};
 /// A 16-bit float: 11 significant bits, up to 65,504.
 pub use half::f16;
 pub use nn::embedding::Embedding;
-pub use nn::layers::{Dense, Initializer};
 pub use nn::layers::sequential::Sequential;
+pub use nn::layers::{Dense, Initializer};
 pub use nn::model::{HeldOut, Model, Names};
 pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
@@ -335,6 +411,11 @@ pub use runtime::tensor::Tensor;
 #[cfg(all(doctest, feature = "data"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples of docs/networks.md.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/networks.md")]
+struct Networks;
 
 /// The examples of docs/library.md.
 #[cfg(all(doctest, feature = "data"))]

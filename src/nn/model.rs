@@ -139,10 +139,7 @@ impl Compiled {
 }
 
 /// The loss on the last layer's outputs, for a loss that takes that layer's weights and labels.
-fn fused_head(
-    graph: &Graph,
-    loss: &dyn LossDefinition,
-) -> Result<Option<Arc<dyn LossDefinition>>> {
+fn fused_head(graph: &Graph, loss: &dyn LossDefinition) -> Result<Option<Arc<dyn LossDefinition>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
     let (Template::Several(SeveralInputs::Linear, _), Some(inner)) = (loss.template(), inner)
     else {
@@ -409,7 +406,16 @@ impl Model {
         self.progress.steps
     }
 
-    /// Weights [inputs, units] and bias (empty if none) of each layer.
+    /// Weights [inputs, units] and bias (empty if none) of each dense layer without a name; those of
+    /// any layer by path: [`Model::named_parameters`].
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential, layers::LayerNorm};
+    /// let model = Sequential::new(3).then(LayerNorm::new()).then(Dense::new(2)).on(&Device::cpu())?;
+    /// let weights = model.weights()?;
+    /// assert_eq!((weights.len(), weights[0].0.dim(), weights[0].1.len()), (1, (3, 2), 2));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Device errors.
@@ -421,7 +427,9 @@ impl Model {
         };
         let layer = |index: usize| {
             let (shape, weight) = of(format!("layers.{index}.weight"))?;
-            let weight = Array2::from_shape_vec((shape[0], shape[1]), weight.to_vec()).ok()?;
+            // Norms have one axis, convolutions four.
+            let [inputs, units] = shape[..] else { return None };
+            let weight = Array2::from_shape_vec((inputs, units), weight.to_vec()).ok()?;
             Some((
                 weight,
                 of(format!("layers.{index}.bias")).map_or_else(Vec::new, |(_, bias)| bias.to_vec()),

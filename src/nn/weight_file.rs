@@ -11,6 +11,7 @@ use crate::nn::graph::nodes::{Graph, Node, Value};
 use crate::nn::graph::op::{FileOrder, Op};
 use crate::nn::model::Model;
 use crate::nn::ops;
+use crate::runtime::file_tensors::numbers;
 use crate::runtime::files;
 use crate::{Error, Result};
 
@@ -139,28 +140,16 @@ fn places(graph: &Graph, order: WeightOrder) -> BTreeMap<String, Place> {
     all
 }
 
-/// The numbers of a tensor; `None` for another type.
-pub(crate) fn numbers(view: &TensorView) -> Option<Vec<f64>> {
-    fn read<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-        data.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)).collect()
-    }
-    let data = view.data();
-    Some(match view.dtype() {
-        Dtype::F64 => read(data, f64::from_le_bytes),
-        Dtype::F32 => read(data, |bytes| f64::from(f32::from_le_bytes(bytes))),
-        Dtype::F16 => read(data, |bytes| half::f16::from_le_bytes(bytes).to_f64()),
-        Dtype::BF16 => read(data, |bytes| half::bf16::from_le_bytes(bytes).to_f64()),
-        _ => return None,
-    })
-}
-
 impl Model {
     /// Sets all weights from a safetensors file of PyTorch's `state_dict`: names are the paths of
     /// [`Model::named_parameters`], kernels are [outputs, inputs, height, width], dense weights
-    /// [outputs, inputs]; f64, f32, f16 or bf16. Nothing else of the model changes.
+    /// [outputs, inputs] (behind a flatten of images with the inputs in PyTorch's order); f64, f32, f16
+    /// or bf16. Running statistics are weights too; nothing else of the model changes.
     ///
     /// The file must have exactly the model's tensors; `num_batches_tracked` is ignored, and so is a
-    /// second copy of a shared table that equals it.
+    /// second copy of a shared table that equals it. In PyTorch such a file is
+    /// `safetensors.torch.save_file({k: v.clone().contiguous() for k, v in
+    /// model.state_dict().items()}, path)`.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Data`] for a file that is damaged, and for one of another model: it
@@ -249,9 +238,10 @@ impl Model {
         }
     }
 
-    /// Writes all weights as [`Model::load_weights`] reads them, in f32:
-    /// `torch.nn.Module.load_state_dict(safetensors.torch.load_file(path))` takes them. The file is
-    /// replaced as a whole.
+    /// Writes all weights as [`Model::load_weights`] reads them, in f32; a table that layers share is
+    /// written once. `safetensors.torch.load_model(model, path)` takes them, and where nothing is
+    /// shared `model.load_state_dict(safetensors.torch.load_file(path))`. The file is replaced as a
+    /// whole.
     ///
     /// # Errors
     /// [`Error::Io`] with the path; device errors.

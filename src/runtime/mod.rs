@@ -3,6 +3,7 @@
 pub(crate) mod adaptor;
 pub(crate) mod cache;
 pub(crate) mod device;
+pub(crate) mod file_tensors;
 pub mod files;
 pub(crate) mod kernel;
 pub(crate) mod launch;

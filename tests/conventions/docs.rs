@@ -1,9 +1,16 @@
-//! The generated documentation pages (losses, equivalents) match the catalogues.
+//! The generated documentation pages (losses, layers, equivalents) match the catalogues.
 //! `GRADUS_WRITE_DOCS=1 cargo test --release --test conventions docs` writes them.
 
 use std::path::{Path, PathBuf};
 
-use gradus::{activations, losses, optimizers, schedules};
+use gradus::activations::Relu;
+use gradus::layers::{
+    self, Activate, AdaptiveAvgPool2d, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten,
+    GlobalAvgPool2d, GroupNorm, Layer, LayerNorm, MaxPool2d, PositionEmbedding, Residual, RmsNorm,
+    SelfAttention, TiedDense, TokenEmbedding,
+};
+use gradus::{Dense, Sequential, activations, losses, optimizers, schedules};
+use serde_json::Value as Json;
 
 /// Groups of losses by purpose, in the order of docs/losses.md.
 const GROUPS: [(&str, &[&str]); 11] = [
@@ -149,6 +156,189 @@ fn page_of_losses() -> String {
     text
 }
 
+/// A layer of docs/layers.md.
+struct LayerLine {
+    layer: Box<dyn Layer>,
+    /// Its name in Rust.
+    rust: &'static str,
+    /// Options without a default.
+    required: &'static [&'static str],
+    differences: &'static str,
+}
+
+fn layer_line<L: Layer>(
+    layer: L,
+    required: &'static [&'static str],
+    differences: &'static str,
+) -> LayerLine {
+    let path = std::any::type_name::<L>();
+    let rust = path.rsplit("::").next().unwrap_or(path);
+    LayerLine { layer: Box::new(layer), rust, required, differences }
+}
+
+/// Every layer with its defaults, and how it differs from PyTorch's and Keras's, in the order of
+/// the list.
+fn layer_lines() -> Vec<LayerLine> {
+    vec![
+        layer_line(
+            Activate::new(Relu),
+            &["activation"],
+            "softmax is over the last axis; `Gelu` is exact, as in PyTorch and Keras, and with `approximate` the one by tanh",
+        ),
+        layer_line(
+            AdaptiveAvgPool2d::new(2),
+            &["output"],
+            "cells of PyTorch's sizes, which may overlap",
+        ),
+        layer_line(
+            AvgPool2d::new(2),
+            &["kernel"],
+            "zeros of the padding count, as in PyTorch; in Keras they do not: \
+             `count_include_pad(false)`",
+        ),
+        layer_line(
+            BatchNorm::new(),
+            &[],
+            "PyTorch's momentum and ε. Keras: momentum 0.99, which is 1 − 0.99 = 0.01 here, and ε 1e-3. `running_var` \
+             moves by the unbiased variance, as in PyTorch. Channels are the last axis",
+        ),
+        layer_line(
+            Conv2d::new(1, 3),
+            &["filters", "kernel"],
+            "Keras's weights and initializer; PyTorch draws weight and bias from U(−a, a), a = 1/√inputs. \
+             `Padding::Same` works with any stride, as in Keras; PyTorch's with stride 1 alone. Padding is of zeros",
+        ),
+        layer_line(
+            Dense::new(1),
+            &["units"],
+            "Keras's weights [inputs, units] and initializer; PyTorch's weight is [units, inputs], drawn from U(−a, a), \
+             a = 1/√inputs, and so is its bias",
+        ),
+        layer_line(
+            Dropout::new(0.5),
+            &["rate"],
+            "the same places on every device and in a resumed training. NaN at a place that is dropped becomes 0; \
+             PyTorch multiplies it by 0 and keeps it",
+        ),
+        layer_line(
+            Flatten::new(),
+            &[],
+            "the order is height, width, channels, as in Keras; in PyTorch channels, height, width",
+        ),
+        layer_line(GlobalAvgPool2d::new(), &[], "the output is [channels], as in Keras"),
+        layer_line(GroupNorm::new(1), &["groups"], "for images. Keras: ε 1e-3"),
+        layer_line(
+            LayerNorm::new(),
+            &[],
+            "over the last axis; PyTorch may take several. Keras: ε 1e-3",
+        ),
+        layer_line(
+            MaxPool2d::new(2),
+            &["kernel"],
+            "PyTorch's rules: of equal numbers the first in a window, row by row, gets \
+             the gradient; NaN wins; padding never does. No dilation",
+        ),
+        layer_line(
+            PositionEmbedding::new(),
+            &[],
+            "`rows` is by default the tokens. Drawn from N(0, 0.02²), as GPT-2; PyTorch's embedding from N(0, 1)",
+        ),
+        layer_line(
+            Residual::new(Flatten::new()),
+            &["inner"],
+            "parameters of the inner layer have the path of this one; relu runs in the kernel of the sum",
+        ),
+        layer_line(RmsNorm::new(), &[], "PyTorch's ε, that of f32. Keras: ε 1e-6"),
+        layer_line(
+            SelfAttention::new(1),
+            &["heads"],
+            "nanoGPT's names and order: q, k and v are one weight `c_attn`. `rotary(base)` rotates halves, \
+             `rotary_interleaved(base)` neighbours. No dropout of the attention's weights, no mask of padding",
+        ),
+        layer_line(
+            Sequential::block(),
+            &["layers"],
+            "`then` numbers a layer, `named` names it; `Sequential::new`, `images` and `tokens` begin a model",
+        ),
+        layer_line(
+            TiedDense::new("wte"),
+            &["path"],
+            "no bias; the gradients of both uses are added",
+        ),
+        layer_line(
+            TokenEmbedding::new(1, 1),
+            &["vocabulary", "width"],
+            "drawn from N(0, 0.02²), as GPT-2; PyTorch from N(0, 1), Keras from U(−0.05, 0.05). The first layer of a model",
+        ),
+    ]
+}
+
+/// The default of an option in words.
+fn default_of(value: &Json) -> String {
+    match value {
+        Json::Null => "none".into(),
+        Json::Number(number) => match number.as_f64() {
+            Some(small) if number.is_f64() && small.abs() < 1e-3 && small != 0.0 => {
+                let exact = format!("{small:e}");
+                if exact.len() > 6 { format!("{small:.2e}") } else { exact }
+            }
+            _ => number.to_string(),
+        },
+        Json::String(text) => format!("`{text}`"),
+        Json::Array(values) if values.windows(2).all(|pair| pair[0] == pair[1]) => {
+            values.first().map_or_else(String::new, default_of)
+        }
+        Json::Array(values) => values.iter().map(default_of).collect::<Vec<_>>().join(", "),
+        Json::Object(fields) => match fields.get("name") {
+            Some(name) if *name == "identity" => "none".into(),
+            Some(name) => default_of(name),
+            None => fields.values().map(default_of).collect::<Vec<_>>().join(", "),
+        },
+        Json::Bool(is) => is.to_string(),
+    }
+}
+
+/// The options of a layer with their defaults.
+fn options_of(line: &LayerLine) -> String {
+    let options = line.layer.options();
+    let options = options.as_object().expect("a layer's options are an object");
+    let of = |(name, value): (&String, &Json)| {
+        if line.required.contains(&name.as_str()) {
+            format!("`{name}`")
+        } else if name == "stride" && options.get("kernel") == Some(value) {
+            format!("`{name}` the kernel")
+        } else {
+            format!("`{name}` {}", default_of(value))
+        }
+    };
+    // `rotary_interleaved` sets it together with `rotary`.
+    let shown = options.iter().filter(|(name, _)| *name != "interleaved");
+    shown.map(of).collect::<Vec<_>>().join("; ")
+}
+
+fn page_of_layers() -> String {
+    let mut text = String::from(
+        "# Layers\n\nEvery layer, with the name of it in files. Options without a value must be given; the others have the default behind \
+         them. Sizes are one number for both axes, or [height, width]. `l1`, `l2` and `proximal_l1` are penalties; none is the model's. \
+         [networks.md](networks.md) says how layers become a network. Written from the list by `tests/conventions/docs.rs`.\n\n\
+         | layer | what it computes | options | PyTorch | Keras | what differs |\n|---|---|---|---|---|---|\n",
+    );
+    for line_of in layer_lines() {
+        let name = line_of.layer.name().to_string();
+        let entry = layers::LAYERS.iter().find(|entry| entry.name == name);
+        let entry = entry.unwrap_or_else(|| panic!("{name} is not in the list"));
+        text += &line(&[
+            &format!("`{}`, `{name}`", line_of.rust),
+            entry.summary,
+            &options_of(&line_of),
+            entry.torch,
+            entry.keras,
+            line_of.differences,
+        ]);
+    }
+    text
+}
+
 fn equivalents() -> String {
     let mut text = String::from(
         "# Equivalents\n\nThe same in PyTorch, Keras, optax or jax and gradus; a cell is empty where there is none. Written from the lists by \
@@ -171,6 +361,10 @@ fn equivalents() -> String {
     section!("Optimizers", optimizers::CATALOGUE);
     section!("Schedules", schedules::CATALOGUE);
     section!("Activations", activations::CATALOGUE);
+    text += "\n## Layers\n\nWhat differs, and the options: [layers.md](layers.md).\n\n| PyTorch | Keras | gradus |\n|---|---|---|\n";
+    for entry in layers::LAYERS {
+        text += &line(&[entry.torch, entry.keras, &format!("`{}`", entry.name)]);
+    }
     text
 }
 
@@ -199,6 +393,29 @@ fn the_page_of_losses_says_what_the_lists_say() {
 }
 
 #[test]
+fn the_page_of_layers_says_what_the_list_says() {
+    holds("docs/layers.md", &page_of_layers());
+}
+
+#[test]
+fn every_layer_has_a_line_whose_required_options_are_options() {
+    let lines = layer_lines();
+    let found: Vec<&str> = lines.iter().map(|line| line.layer.name()).collect();
+    let listed: Vec<&str> = layers::LAYERS.iter().map(|entry| entry.name).collect();
+    assert_eq!(found, listed, "layer_lines() in this file has each layer once, in order");
+    for line in &lines {
+        let options = line.layer.options();
+        for required in line.required {
+            assert!(options.get(required).is_some(), "{} has no {required}", line.rust);
+        }
+        // What a layer writes into a file makes it again.
+        let again = layers::from_name(line.layer.name(), options.clone())
+            .unwrap_or_else(|error| panic!("{}: {error}", line.rust));
+        assert_eq!(again.options(), options, "{}", line.rust);
+    }
+}
+
+#[test]
 fn every_loss_is_in_one_group() {
     let mut grouped: Vec<&str> =
         GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
@@ -209,7 +426,7 @@ fn every_loss_is_in_one_group() {
 }
 
 /// The documentation pages, relative to the repository root.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 16] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -217,9 +434,11 @@ const PAGES: [&str; 14] = [
     "docs/correctness.md",
     "docs/data.md",
     "docs/equivalents.md",
+    "docs/layers.md",
     "docs/library.md",
     "docs/limits.md",
     "docs/losses.md",
+    "docs/networks.md",
     "docs/performance.md",
     "docs/ranking.md",
     "docs/recommenders.md",

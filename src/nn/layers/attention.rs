@@ -5,9 +5,9 @@ use serde_json::Value as Json;
 
 use crate::nn::graph::nodes::Value;
 use crate::nn::layers::dense::Dense;
+use crate::nn::layers::form::to_json;
 use crate::nn::layers::initializer::Initializer;
 use crate::nn::layers::layer::{Builder, Layer, sequence};
-use crate::nn::layers::list::to_json;
 use crate::nn::ops;
 use crate::nn::ops::attention::{Pairs, Rotary};
 use crate::{Error, Result};
@@ -20,6 +20,19 @@ use crate::{Error, Result};
 ///
 /// Sources: A. Vaswani et al., *Attention is all you need* (2017); T. Dao et al., *FlashAttention*
 /// (2022).
+///
+/// ```
+/// use gradus::layers::{SelfAttention, TokenEmbedding};
+/// use gradus::{Device, Sequential};
+/// let model = Sequential::tokens(5)
+///     .named("wte", TokenEmbedding::new(9, 8))
+///     .named("attn", SelfAttention::new(2).causal(true).rotary(10_000.0))
+///     .on(&Device::cpu())?;
+/// let names: Vec<_> = model.named_parameters()?.into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names[1..3], ["attn.c_attn.weight", "attn.c_attn.bias"]);
+/// assert_eq!(model.parameters(), 9 * 8 + (8 * 24 + 24) + (8 * 8 + 8));
+/// # Ok::<(), gradus::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SelfAttention {
     heads: usize,

@@ -13,12 +13,16 @@ pub use crate::nn::graph::nodes::Value;
 ///
 /// A layer is a description: it holds options, and adds ops to a graph when the model is built. Any
 /// layer may contain others, so blocks nest; a function of a [`Builder`] and a [`Value`] is one too
-/// ([`closure`](crate::layers::closure)).
+/// ([`closure`](crate::layers::closure)). `examples/own_layer.rs` is a layer outside of the crate.
+///
+/// A layer is made of the public layers; an op with a kernel of its own is not public.
 pub trait Layer: Any + Send + Sync {
     /// Its name in files: `conv2d`.
     fn name(&self) -> &str;
 
-    /// Its options as JSON, by which [`from_name`](crate::layers::from_name) makes it again.
+    /// Its options as JSON, by which [`from_name`](crate::layers::from_name) makes a layer of gradus
+    /// again. [`Model::load`](crate::Model::load) does not know a layer of your own: build the model
+    /// again and call [`Model::load_weights`](crate::Model::load_weights).
     fn options(&self) -> serde_json::Value;
 
     /// Adds the layer on top of a value; returns its output.

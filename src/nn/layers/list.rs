@@ -3,24 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::nn::activations;
-use crate::nn::activations::activation::Activation;
-use crate::nn::graph::nodes::Value;
 use crate::nn::layers::activate::Activate;
 use crate::nn::layers::attention::SelfAttention;
 use crate::nn::layers::conv2d::Conv2d;
-use crate::nn::layers::dense::{Dense, activate};
 use crate::nn::layers::dropout::Dropout;
 use crate::nn::layers::flatten::Flatten;
-use crate::nn::layers::initializer::Initializer;
-use crate::nn::layers::layer::{Builder, Layer};
+use crate::nn::layers::form::{LayerForm, NamedActivation, NamedLayer};
+use crate::nn::layers::layer::Layer;
 use crate::nn::layers::normalization::{BatchNorm, GroupNorm, LayerNorm, RmsNorm};
 use crate::nn::layers::pooling::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 use crate::nn::layers::residual::Residual;
-use crate::nn::layers::sequential::{NamedLayer, Sequential};
+use crate::nn::layers::sequential::Sequential;
 use crate::nn::layers::tokens::{PositionEmbedding, TiedDense, TokenEmbedding};
 use crate::{Error, Result};
 
@@ -122,8 +118,8 @@ pub static LAYERS: &[LayerEntry] = &[
         make: |options| {
             let of: ResidualForm = parse("residual", options)?;
             let activation = of.activation.map(|named| named.activation()).transpose()?;
-            let shortcut = of.shortcut.map(LayerForm::layer).transpose()?;
-            Ok(Arc::new(Residual::of_parts(of.inner.layer()?.layer, shortcut, activation)))
+            let shortcut = of.shortcut.map(layer_of).transpose()?;
+            Ok(Arc::new(Residual::of_parts(layer_of(of.inner)?.layer, shortcut, activation)))
         },
     },
     of_options::<RmsNorm>(
@@ -145,7 +141,7 @@ pub static LAYERS: &[LayerEntry] = &[
         keras: "Sequential",
         make: |options| {
             let of: SequentialForm = parse("sequential", options)?;
-            let layers = of.layers.into_iter().map(LayerForm::layer).collect::<Result<_>>()?;
+            let layers = of.layers.into_iter().map(layer_of).collect::<Result<_>>()?;
             Ok(Arc::new(Sequential { layers, ..Sequential::block() }))
         },
     },
@@ -195,44 +191,6 @@ pub(crate) fn parse<T: for<'de> Deserialize<'de>>(name: &str, options: Json) -> 
         .map_err(|error| Error::option(name, "options", options, &error.to_string()))
 }
 
-/// An activation in a file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct NamedActivation {
-    name: String,
-    options: Json,
-}
-
-impl NamedActivation {
-    pub fn of(activation: &dyn Activation) -> Self {
-        NamedActivation { name: activation.name().into(), options: activation.options() }
-    }
-
-    pub fn is_relu(&self) -> bool {
-        self.name == "relu"
-    }
-
-    pub fn activation(&self) -> Result<Arc<dyn Activation>> {
-        activations::from_name(&self.name, &self.options).map(Arc::from)
-    }
-}
-
-/// Adds an activation at a path below the builder's, if there is one.
-pub(crate) fn activate_named(
-    builder: &mut Builder,
-    named: Option<&NamedActivation>,
-    x: Value,
-) -> Result<Value> {
-    match named {
-        Some(named) => activate(builder, "activation", &named.activation()?, x),
-        None => Ok(x),
-    }
-}
-
-/// The options of a layer as JSON; a layer of numbers and names always has them.
-pub(crate) fn to_json<T: Serialize>(layer: &T) -> Json {
-    serde_json::to_value(layer).unwrap_or(Json::Null)
-}
-
 #[derive(Deserialize)]
 struct ActivationOnly {
     activation: NamedActivation,
@@ -250,65 +208,12 @@ struct ResidualForm {
     activation: Option<NamedActivation>,
 }
 
-/// A dense layer in a file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct DenseForm {
-    units: usize,
-    activation: NamedActivation,
-    bias: bool,
-    initializer: Initializer,
-    l1: Option<f64>,
-    l2: Option<f64>,
-    #[serde(default)]
-    proximal_l1: Option<f64>,
-}
-
-impl DenseForm {
-    fn dense(self) -> Result<Dense> {
-        let activation = self.activation.activation()?;
-        let dense = Dense::new(self.units).bias(self.bias).initializer(self.initializer);
-        let (l1, l2, proximal_l1) = (self.l1, self.l2, self.proximal_l1);
-        Ok(Dense { activation, l1, l2, proximal_l1, ..dense })
-    }
-}
-
-/// A layer in a file. A dense layer without a name is written without its kind, as in files of
-/// version 1.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum LayerForm {
-    Any {
-        layer: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        name: Option<String>,
-        #[serde(default)]
-        options: Json,
-    },
-    Dense(DenseForm),
-}
-
-impl LayerForm {
-    pub fn of(of: &NamedLayer) -> Self {
-        let options = of.layer.options();
-        if let ("dense", None) = (of.layer.name(), &of.name)
-            && let Ok(dense) = serde_json::from_value(options.clone())
-        {
-            return LayerForm::Dense(dense);
+/// The layer of a form.
+pub(crate) fn layer_of(form: LayerForm) -> Result<NamedLayer> {
+    Ok(match form {
+        LayerForm::Dense(dense) => NamedLayer { name: None, layer: Arc::new(dense.dense()?) },
+        LayerForm::Any { layer, name, options } => {
+            NamedLayer { name, layer: from_name(&layer, options)? }
         }
-        LayerForm::Any { layer: of.layer.name().into(), name: of.name.clone(), options }
-    }
-
-    /// True for a layer that files of version 1 and 2 have.
-    pub fn is_dense(&self) -> bool {
-        matches!(self, LayerForm::Dense(_))
-    }
-
-    pub fn layer(self) -> Result<NamedLayer> {
-        Ok(match self {
-            LayerForm::Dense(dense) => NamedLayer { name: None, layer: Arc::new(dense.dense()?) },
-            LayerForm::Any { layer, name, options } => {
-                NamedLayer { name, layer: from_name(&layer, options)? }
-            }
-        })
-    }
+    })
 }

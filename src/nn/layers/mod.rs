@@ -11,6 +11,7 @@ pub(crate) mod dense;
 mod dropout;
 pub(crate) mod embedding;
 mod flatten;
+pub(crate) mod form;
 pub mod initializer;
 pub(crate) mod layer;
 pub(crate) mod list;

@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 use crate::Result;
 use crate::nn::activations::activation::Activation;
 use crate::nn::graph::nodes::Value;
+use crate::nn::layers::form::{NamedActivation, activate_named, to_json};
 use crate::nn::layers::layer::{Builder, Layer, image};
-use crate::nn::layers::list::{NamedActivation, activate_named, to_json};
 use crate::nn::ops;
 
 /// Batch normalization over the last axis (channels): y = weight (x − μ)/√(σ² + ε) + bias, then an
@@ -20,6 +20,15 @@ use crate::nn::ops;
 ///
 /// Source: S. Ioffe, C. Szegedy, *Batch normalization: accelerating deep network training by
 /// reducing internal covariate shift* (2015).
+///
+/// ```
+/// use gradus::{Device, Sequential, layers::BatchNorm};
+/// let model = Sequential::images([4, 4, 3]).named("bn", BatchNorm::new()).on(&Device::cpu())?;
+/// let statistics = model.named_statistics()?;
+/// assert_eq!(statistics[0], ("bn.running_mean".to_string(), vec![0.0; 3]));
+/// assert_eq!(statistics[1], ("bn.running_var".to_string(), vec![1.0; 3]));
+/// # Ok::<(), gradus::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BatchNorm {
     momentum: f64,
@@ -94,6 +103,15 @@ impl Layer for BatchNorm {
 /// (biased) variance of each row. PyTorch `nn.LayerNorm`, Keras `LayerNormalization` (ε 1e-3).
 ///
 /// Source: J. Ba, J. Kiros, G. Hinton, *Layer normalization* (2016).
+///
+/// ```
+/// use gradus::{Device, Sequential, layers::LayerNorm};
+/// use ndarray::array;
+/// let mut model = Sequential::new(2).then(LayerNorm::new()).on(&Device::reference())?;
+/// let y = model.predict(&array![[1.0, 3.0]])?; // mean 2, variance 1
+/// assert!((y[[0, 0]] + 1.0).abs() < 1e-5 && (y[[0, 1]] - 1.0).abs() < 1e-5);
+/// # Ok::<(), gradus::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LayerNorm {
     epsilon: f64,
@@ -149,9 +167,18 @@ impl Layer for LayerNorm {
 }
 
 /// Root mean square normalization over the last axis: y = weight x/√(mean x² + ε). PyTorch
-/// `nn.RMSNorm`.
+/// `nn.RMSNorm`, Keras `RMSNormalization` (ε 1e-6).
 ///
 /// Source: B. Zhang, R. Sennrich, *Root mean square layer normalization* (2019).
+///
+/// ```
+/// use gradus::{Device, Sequential, layers::RmsNorm};
+/// use ndarray::array;
+/// let mut model = Sequential::new(2).then(RmsNorm::new()).on(&Device::reference())?;
+/// let y = model.predict(&array![[1.0, 7.0]])?; // mean square 25
+/// assert!((y[[0, 0]] - 0.2).abs() < 1e-6 && (y[[0, 1]] - 1.4).abs() < 1e-6);
+/// # Ok::<(), gradus::Error>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RmsNorm {
     epsilon: f64,
@@ -203,6 +230,11 @@ impl Layer for RmsNorm {
 /// sample. PyTorch `nn.GroupNorm`, Keras `GroupNormalization` (ε 1e-3).
 ///
 /// Source: Y. Wu, K. He, *Group normalization* (2018).
+///
+/// ```
+/// use gradus::{Sequential, layers::{Conv2d, GroupNorm}};
+/// let model = Sequential::images([8, 8, 3]).then(Conv2d::new(16, 3)).then(GroupNorm::new(4));
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GroupNorm {
     groups: usize,

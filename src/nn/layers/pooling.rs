@@ -5,14 +5,16 @@ use serde_json::Value as Json;
 
 use crate::Result;
 use crate::nn::graph::nodes::Value;
+use crate::nn::layers::form::to_json;
 use crate::nn::layers::layer::{Builder, Layer, image};
-use crate::nn::layers::list::to_json;
 use crate::nn::layers::size::Size;
 use crate::nn::ops;
 
 /// The largest number of each window of an image, per channel. PyTorch `nn.MaxPool2d`, Keras
 /// `MaxPooling2D`. Of equal numbers the first in row-major order gets the gradient; padding never
 /// wins, NaN always does.
+///
+/// The output has ⌊(size + 2 padding − kernel) / stride⌋ + 1 rows and columns.
 ///
 /// ```
 /// use gradus::{Sequential, layers::MaxPool2d};
@@ -141,7 +143,8 @@ impl Layer for AvgPool2d {
 }
 
 /// The mean of each cell of a grid laid over an image, per channel: an output of a given size from
-/// any input. PyTorch `nn.AdaptiveAvgPool2d`.
+/// any input. PyTorch `nn.AdaptiveAvgPool2d`. Cell i of n along an axis of s pixels has those from
+/// ⌊i s / n⌋ to ⌈(i + 1) s / n⌉, so cells overlap where n does not divide s.
 ///
 /// ```
 /// use gradus::{Sequential, layers::AdaptiveAvgPool2d};
@@ -176,6 +179,14 @@ impl Layer for AdaptiveAvgPool2d {
 
 /// The mean of each channel over the whole image: [height, width, channels] → [channels]. Keras
 /// `GlobalAveragePooling2D`; in PyTorch `adaptive_avg_pool2d(x, 1).flatten(1)`.
+///
+/// ```
+/// use gradus::{Device, Sequential, layers::GlobalAvgPool2d};
+/// use ndarray::array;
+/// let mut model = Sequential::images([1, 2, 1]).then(GlobalAvgPool2d::new()).on(&Device::cpu())?;
+/// assert_eq!(model.predict(&array![[1.0, 4.0]])?, array![[2.5]]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct GlobalAvgPool2d {}
 

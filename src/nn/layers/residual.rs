@@ -10,9 +10,8 @@ use crate::nn::activations::Relu;
 use crate::nn::activations::activation::Activation;
 use crate::nn::graph::nodes::Value;
 use crate::nn::layers::dense::activate;
+use crate::nn::layers::form::{LayerForm, NamedLayer};
 use crate::nn::layers::layer::{Builder, Layer};
-use crate::nn::layers::list::LayerForm;
-use crate::nn::layers::sequential::NamedLayer;
 use crate::nn::ops::add::Add;
 
 /// y = activation(f(x) + x), or activation(f(x) + shortcut(x)).

@@ -9,24 +9,18 @@ use crate::criterion::inputs::shape_error;
 use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::graph::op::{Penalties, Shape};
 use crate::nn::layers::embedding::Embedding;
+use crate::nn::layers::form::{LayerForm, NamedLayer};
 use crate::nn::layers::layer::{Builder, Layer};
-use crate::nn::layers::list::LayerForm;
 use crate::nn::ops;
 use crate::{Error, Result};
-
-/// A layer of a sequence, and its name if it has one.
-#[derive(Clone)]
-pub(crate) struct NamedLayer {
-    pub name: Option<String>,
-    pub layer: Arc<dyn Layer>,
-}
 
 /// A description of a model: the shape of its input, then layers. Without an input it is a block:
 /// a layer inside of another ([`Sequential::block`]).
 ///
 /// ```
-/// use gradus::{Dense, Device, Fit, Sequential, activations::{Relu, Softmax}, losses::Mse,
-/// optimizers::Adam}; use ndarray::array;
+/// use gradus::{Dense, Device, Fit, Sequential, losses::Mse, optimizers::Adam};
+/// use gradus::activations::{Relu, Softmax};
+/// use ndarray::array;
 ///
 /// let x = array![[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.8, 0.3]];
 /// let y = array![[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]];
@@ -92,8 +86,8 @@ impl Sequential {
     /// concatenated: `ids` · `width` numbers. Keras `Embedding` followed by `Flatten`. The table is
     /// initialized uniformly in [−0.05, 0.05).
     ///
-    /// A step updates only the table rows in the batch, with the optimizer of [`Model::compile`];
-    /// the limits are those of [`crate::Embedding::update`]. Penalties apply to the layers only.
+    /// A step updates only the table rows in the batch, with the optimizer of
+    /// [`Model::compile`](crate::Model::compile); the limits are those of [`crate::Embedding::update`]. Penalties apply to the layers only.
     /// Ids are ordinary features in f32, which holds whole numbers up to 2²⁴. Options that need all
     /// gradients or weights at once are rejected: clips, `skip_non_finite` and averages of
     /// [`crate::Fit`], and populations.
@@ -148,13 +142,15 @@ impl Sequential {
     }
 
     /// Both penalties: λ(ρ Σ|w| + (1 − ρ) Σw²) over the weights of every layer without its own,
-    /// with λ ≥ 0 and the l1 ratio ρ in [0, 1]; see [`Dense::elastic_net`].
+    /// with λ ≥ 0 and the l1 ratio ρ in [0, 1]; see
+    /// [`Dense::elastic_net`](crate::Dense::elastic_net).
     pub fn elastic_net(self, factor: f64, l1_ratio: f64) -> Self {
         self.l1(factor * l1_ratio).l2(factor * (1.0 - l1_ratio))
     }
 
     /// l1 Σ|w| as a proximal step after each update, which gives exact zeros, over the weights of
-    /// every layer without its own (default 0); see [`Dense::proximal_l1`].
+    /// every layer without its own (default 0); see
+    /// [`Dense::proximal_l1`](crate::Dense::proximal_l1).
     pub fn proximal_l1(mut self, l1: f64) -> Self {
         self.proximal_l1 = l1;
         self

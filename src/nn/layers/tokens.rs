@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::nn::graph::nodes::Value;
+use crate::nn::layers::form::to_json;
 use crate::nn::layers::layer::{Builder, Layer};
-use crate::nn::layers::list::to_json;
 use crate::nn::ops;
 use crate::{Error, Result};
 
@@ -14,6 +14,18 @@ use crate::{Error, Result};
 ///
 /// The gradient of the table is as large as the table: with Adam every row moves in each step, as
 /// in PyTorch. [`Sequential::of_ids`](crate::Sequential::of_ids) moves the rows of the batch alone.
+///
+/// ```
+/// use gradus::{Device, Sequential, layers::{PositionEmbedding, TiedDense, TokenEmbedding}};
+/// let model = Sequential::tokens(6)
+///     .named("wte", TokenEmbedding::new(9, 4))
+///     .named("wpe", PositionEmbedding::new())
+///     .named("head", TiedDense::new("wte"))
+///     .on(&Device::cpu())?;
+/// assert_eq!(model.outputs(), 6 * 9); // logits [tokens, vocabulary]
+/// assert_eq!(model.parameters(), 9 * 4 + 6 * 4); // the head shares the table
+/// # Ok::<(), gradus::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct TokenEmbedding {
     vocabulary: usize,

@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::data::Encoding;
 use crate::nn::graph::nodes::Parameter;
 use crate::nn::layers::embedding::Embedding;
-use crate::nn::layers::list::LayerForm;
+use crate::nn::layers::form::LayerForm;
+use crate::nn::layers::list::layer_of;
 use crate::nn::layers::sequential::Sequential;
 use crate::nn::model::{HeldOut, Model, Names};
 use crate::nn::train::average::Average;
@@ -20,8 +21,8 @@ use crate::nn::train::record;
 use crate::nn::train::record::{Record, SnapshotLengths};
 use crate::nn::train::samples::Scaling;
 use crate::nn::train::training::{Progress, Training};
-use crate::nn::weight_file::numbers;
 use crate::nn::{optimizers, schedules};
+use crate::runtime::file_tensors::numbers;
 use crate::runtime::files;
 use crate::{Device, Error, Result, losses};
 
@@ -279,7 +280,7 @@ fn build(
         sequential.input = Some(shape);
     }
     for layer in description.layers {
-        sequential.layers.push(layer.layer()?);
+        sequential.layers.push(layer_of(layer)?);
     }
     // Sizes without matching tensors must not allocate memory: the tensors are read before a model
     // of the description's sizes is created.

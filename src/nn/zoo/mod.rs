@@ -7,9 +7,9 @@
 //! |---|---|---|---|
 //! | LeNet-5 with relu and max pooling | [`lenet5`] | 61,706 for 28 × 28 × 1 and 10 classes | Y. LeCun et al. (1998) |
 //! | small CNN, 32 and 64 filters, 128 units | [`small_cnn`] | 421,642 for 28 × 28 × 1 and 10 classes | |
-//! | VGG-11 with batch norm | [`Vgg11`] | 9.2 million for 32 × 32 × 3 | K. Simonyan, A. Zisserman (2014) |
+//! | VGG-11 with batch norm | [`Vgg11`] | 28.1 million for 32 × 32 × 3, 9.2 million of them convolutions | K. Simonyan, A. Zisserman (2014) |
 //! | ResNet-8, -20, … for small images | [`resnet`] | 77,754 and 272,186 for 28 × 28 × 1 | K. He et al. (2015), section 4.2 |
-//! | ResNet-18 | [`resnet18`] | 11.2 million | K. He et al. (2015) |
+//! | ResNet-18 | [`resnet18`] | 11.7 million for 1,000 classes | K. He et al. (2015) |
 //! | GPT | [`Gpt`] | 804,096 in small | A. Radford et al. (2019); A. Karpathy, nanoGPT |
 
 mod gpt;

@@ -36,7 +36,11 @@ fn stage(inputs: usize, filters: usize, stride: usize, blocks: usize) -> Sequent
 }
 
 /// The ResNet for small images (CIFAR, Fashion-MNIST): 16, 32 and 64 filters in three stages of
-/// `blocks` blocks: 1 makes ResNet-8, 3 ResNet-20, 9 ResNet-56.
+/// `blocks` blocks: 1 makes ResNet-8, 3 ResNet-20, 9 ResNet-56. Where the shape changes the input is
+/// projected by a 1 × 1 convolution with batch norm, as in torchvision; the paper pads with zeros.
+///
+/// Source: K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition* (2015),
+/// section 4.2.
 ///
 /// ```
 /// let model = gradus::zoo::resnet(1, [28, 28, 1], 10).on(&gradus::Device::cpu())?;
@@ -55,6 +59,9 @@ pub fn resnet(blocks: usize, image: [usize; 3], classes: usize) -> Sequential {
 }
 
 /// ResNet-18 with torchvision's names; `filters` of the first stage, 64 in the paper.
+///
+/// Source: K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition* (2015),
+/// table 1.
 ///
 /// ```
 /// let model = gradus::zoo::resnet18([64, 64, 3], 1000, 64).on(&gradus::Device::cpu())?;

@@ -4,12 +4,17 @@ use crate::activations::Relu;
 use crate::layers::{BatchNorm, Conv2d, Dropout, Flatten, Initializer, MaxPool2d};
 use crate::{Dense, Sequential};
 
-/// VGG-11 with batch norm, with torchvision's names.
+/// VGG-11 with batch norm, with torchvision's names: eight convolutions, hidden dense layers, an
+/// output per class. Images of 32 × 32 × 3 and 10 classes make 28,149,514 parameters, and 9,231,114
+/// without hidden layers.
+///
+/// Source: K. Simonyan, A. Zisserman, *Very deep convolutional networks for large-scale image
+/// recognition* (2014), configuration A.
 ///
 /// ```
 /// use gradus::{Device, zoo::Vgg11};
 /// let model = Vgg11::new().filters(8).hidden(&[32]).build([32, 32, 3], 10);
-/// assert_eq!(model.on(&Device::cpu())?.parameters(), 146_890);
+/// assert_eq!(model.on(&Device::cpu())?.parameters(), 147_658);
 /// # Ok::<(), gradus::Error>(())
 /// ```
 #[derive(Clone, Debug)]

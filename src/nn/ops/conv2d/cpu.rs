@@ -11,7 +11,7 @@ use crate::cpu::parallel::rows_per_piece;
 use crate::cpu::real::Real;
 use crate::cpu::simd;
 use crate::cpu::strided::{View, ViewMut, product};
-use crate::nn::ops::conv2d::Conv2d;
+use crate::nn::ops::conv2d::options::Conv2d;
 
 /// Elements of a block of patches: 512 KiB of f32, which leaves room for weights and outputs in a
 /// second-level cache of 1 MiB.

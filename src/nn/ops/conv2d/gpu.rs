@@ -3,7 +3,7 @@
 
 use crate::nn::activations::{Identity, link};
 use crate::nn::graph::op::{GpuBackward, GpuForward};
-use crate::nn::ops::conv2d::{Conv2d, ENTRY, MOST_ELEMENTS};
+use crate::nn::ops::conv2d::options::{Conv2d, MOST_ELEMENTS, NAME};
 use crate::nn::ops::matmul;
 use crate::nn::ops::matmul::kind::{Kind, adapter};
 use crate::nn::ops::matmul::tile::TILES;
@@ -167,7 +167,7 @@ impl Params {
         let most = (inputs * channels).max(outputs * op.filters);
         if rows > MOST_ROWS || most > MOST_ELEMENTS {
             return Err(Error::Shape {
-                operation: ENTRY.name.into(),
+                operation: NAME.into(),
                 found: format!("a batch of {rows} images, {most} numbers"),
                 allowed: format!("up to {MOST_ROWS} images and {MOST_ELEMENTS} numbers on a GPU"),
             });
@@ -327,7 +327,7 @@ fn record_groups(
     let most = if pass == Pass::WeightGradient { 1 } else { taps + params.k as usize };
     if gpu.is_software() && most > MAX_LOOP_ITERATIONS {
         return Err(Error::Shape {
-            operation: ENTRY.name.into(),
+            operation: NAME.into(),
             found: format!("{most} iterations per element on a software adapter"),
             allowed: format!("up to {MAX_LOOP_ITERATIONS} there; or the device `cpu`"),
         });
