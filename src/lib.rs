@@ -378,7 +378,7 @@ pub use cpu::random;
 pub use error::text;
 #[doc(hidden)]
 pub use nn::embedding;
-pub use nn::weight_file::WeightOrder;
+pub use nn::weight_file::{LoadWeights, WeightOrder};
 pub use nn::{activations, layers, optimizers, schedules, zoo};
 #[doc(hidden)]
 pub use runtime::{files, wgsl};

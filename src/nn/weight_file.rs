@@ -25,6 +25,66 @@ pub enum WeightOrder {
     Conv1d,
 }
 
+/// How [`Model::load_weights_with`] reads a file: what it leaves out, and how names differ.
+///
+/// ```
+/// use gradus::{LoadWeights, WeightOrder};
+/// // A Hugging Face BERT with a head, into a model of the encoder alone.
+/// let encoder = LoadWeights::new().prefix("bert.").ignore("bert.pooler.").ignore("cls.");
+/// // A network with a new last layer, which keeps its initial weights.
+/// let other_classes = LoadWeights::new().ignore("fc.").keep("fc.");
+/// let gpt2 = LoadWeights::new().order(WeightOrder::Conv1d);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct LoadWeights {
+    order: WeightOrder,
+    prefix: String,
+    ignored: Vec<String>,
+    kept: Vec<String>,
+}
+
+impl LoadWeights {
+    /// The file has exactly the model's tensors, by their names.
+    pub fn new() -> Self {
+        LoadWeights::default()
+    }
+
+    /// Order of the axes of dense weights in the file (default [`WeightOrder::Linear`]).
+    pub fn order(mut self, order: WeightOrder) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Begin of the names of the model's tensors in the file (default: nothing): `bert.` for a file
+    /// that has `bert.encoder.…` where the model has `encoder.…`.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Leaves out the file's tensors whose names begin with this; each call adds to the last ones.
+    /// A tensor that the model has is missing then, unless it is kept.
+    pub fn ignore(mut self, names: &str) -> Self {
+        self.ignored.push(names.into());
+        self
+    }
+
+    /// The model's tensors whose paths begin with this keep their values if the file does not have
+    /// them, or if they are ignored there; each call adds to the last ones.
+    pub fn keep(mut self, paths: &str) -> Self {
+        self.kept.push(paths.into());
+        self
+    }
+
+    fn ignores(&self, name: &str) -> bool {
+        self.ignored.iter().any(|ignored| name.starts_with(ignored))
+    }
+
+    fn keeps(&self, path: &str) -> bool {
+        self.kept.iter().any(|kept| path.starts_with(kept))
+    }
+}
+
 /// PyTorch's count of batch norm's steps, which changes nothing with a constant momentum.
 const COUNTER: &str = "num_batches_tracked";
 
@@ -155,14 +215,19 @@ impl Model {
     /// [`Error::Io`]; [`Error::Data`] for a file that is damaged, and for one of another model: it
     /// lists which tensors are missing, unexpected and of another shape.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        self.load_weights_as(path, WeightOrder::Linear)
+        self.load_weights_with(path, &LoadWeights::new())
     }
 
-    /// As [`Model::load_weights`], with another order of the axes of dense weights.
+    /// As [`Model::load_weights`], for a file with more tensors, other names or another order of
+    /// axes.
     ///
     /// # Errors
-    /// As [`Model::load_weights`].
-    pub fn load_weights_as(&mut self, path: impl AsRef<Path>, order: WeightOrder) -> Result<()> {
+    /// As [`Model::load_weights`]; the lists have the names of the file.
+    pub fn load_weights_with(
+        &mut self,
+        path: impl AsRef<Path>,
+        options: &LoadWeights,
+    ) -> Result<()> {
         let path = path.as_ref();
         let bytes =
             std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
@@ -174,13 +239,16 @@ impl Model {
         };
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|error| refused("the header", error.to_string(), "a safetensors file"))?;
-        let places = places(&self.graph, order);
+        let in_file = |(path, place)| (format!("{}{path}", options.prefix), (path, place));
+        let places = places(&self.graph, options.order).into_iter().map(in_file);
+        let places: BTreeMap<String, (String, Place)> = places.collect();
         let mut missing: Vec<&str> = Vec::new();
         let mut shapes = Vec::new();
         let mut parameters = self.engine.parameters()?;
-        for (name, place) in &places {
-            let Ok(view) = tensors.tensor(name) else {
-                missing.push(name);
+        for (name, (path, place)) in &places {
+            let found = tensors.tensor(name).ok().filter(|_| !options.ignores(name));
+            let Some(view) = found else {
+                missing.extend((!options.keeps(path)).then_some(name.as_str()));
                 continue;
             };
             let expected = place.file_shape();
@@ -196,9 +264,9 @@ impl Model {
             parameters[place.range.clone()].copy_from_slice(&values);
         }
         let mut unexpected: Vec<String> = Vec::new();
-        for name in tensors.names() {
+        for name in tensors.names().into_iter().filter(|name| !options.ignores(name)) {
             let is_known = places.contains_key(name) || name.rsplit('.').next() == Some(COUNTER);
-            if !is_known && !self.is_shared_copy(&tensors, name) {
+            if !is_known && !self.is_shared_copy(&tensors, name, &options.prefix) {
                 unexpected.push(name.to_string());
             }
         }
@@ -220,8 +288,9 @@ impl Model {
     }
 
     /// True for the weights of a layer that shares those of another, if they are a copy of them.
-    fn is_shared_copy(&self, tensors: &SafeTensors, name: &str) -> bool {
-        let Some((path, "weight")) = name.rsplit_once('.') else { return false };
+    fn is_shared_copy(&self, tensors: &SafeTensors, name: &str, prefix: &str) -> bool {
+        let path = name.strip_prefix(prefix).and_then(|path| path.rsplit_once('.'));
+        let Some((path, "weight")) = path else { return false };
         let Some(node) = self.graph.nodes.iter().find(|node| node.path == path) else {
             return false;
         };
@@ -229,7 +298,8 @@ impl Model {
             node.ranges.first() == Some(&self.graph.range(parameter))
         };
         let owner = self.graph.parameters.iter().find(shares);
-        let pair = owner.map(|owner| (tensors.tensor(&owner.path), tensors.tensor(name)));
+        let owner = owner.map(|owner| tensors.tensor(&format!("{prefix}{}", owner.path)));
+        let pair = owner.map(|owner| (owner, tensors.tensor(name)));
         match pair {
             Some((Ok(owner), Ok(copy))) => {
                 owner.shape() == copy.shape() && owner.data() == copy.data()

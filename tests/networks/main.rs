@@ -1,6 +1,8 @@
 //! Networks of convolutions, norms and attention: parity with PyTorch, training, files, errors.
 
+mod bert;
 mod errors;
+mod minilm;
 mod parity;
 mod training;
 

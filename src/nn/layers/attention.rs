@@ -8,6 +8,7 @@ use crate::nn::layers::dense::Dense;
 use crate::nn::layers::form::to_json;
 use crate::nn::layers::initializer::Initializer;
 use crate::nn::layers::layer::{Builder, Layer, sequence};
+use crate::nn::layers::lengths::lengths;
 use crate::nn::ops;
 use crate::nn::ops::attention::{Pairs, Rotary};
 use crate::{Error, Result};
@@ -15,6 +16,9 @@ use crate::{Error, Result};
 /// Multi-head self-attention over sequences [tokens, width]: queries, keys and values by one dense
 /// layer (`c_attn`), softmax(q kᵀ/√d) v per head, then a dense layer (`c_proj`). nanoGPT's
 /// `CausalSelfAttention`; PyTorch `nn.MultiheadAttention` with `need_weights=False`.
+///
+/// [`SelfAttention::separate`] makes queries, keys and values by a dense layer each;
+/// [`SelfAttention::padding`] leaves out the padding of rows of ids.
 ///
 /// No matrix of tokens × tokens is stored: the kernels run over keys with a running maximum and sum.
 ///
@@ -43,6 +47,9 @@ pub struct SelfAttention {
     interleaved: bool,
     initializer: Initializer,
     names: [String; 2],
+    /// Names of three dense layers in place of the first one.
+    separate: Option<[String; 3]>,
+    padding: Option<usize>,
 }
 
 impl SelfAttention {
@@ -56,6 +63,8 @@ impl SelfAttention {
             interleaved: false,
             initializer: Initializer::default(),
             names: ["c_attn".into(), "c_proj".into()],
+            separate: None,
+            padding: None,
         }
     }
 
@@ -97,6 +106,44 @@ impl SelfAttention {
         self.names = [qkv.into(), output.into()];
         self
     }
+
+    /// Queries, keys and values by a dense layer each, with these names, in place of one for all
+    /// three, as in BERT's files.
+    pub fn separate(mut self, query: &str, key: &str, value: &str) -> Self {
+        self.separate = Some([query.into(), key.into(), value.into()]);
+        self
+    }
+
+    /// Name of the dense layer of the output (default `c_proj`).
+    pub fn output(mut self, name: &str) -> Self {
+        self.names[1] = name.into();
+        self
+    }
+
+    /// No token sees the ids at the end of a row that are `padding` (default: every token is seen).
+    /// The outputs at those places themselves are computed, and mean nothing. The model must take
+    /// ids: [`Sequential::tokens`](crate::Sequential::tokens). PyTorch's `key_padding_mask`,
+    /// Hugging Face's `attention_mask`.
+    pub fn padding(mut self, padding: usize) -> Self {
+        self.padding = Some(padding);
+        self
+    }
+
+    /// Queries, keys and values one behind the other: [tokens, 3 width].
+    fn packed(&self, builder: &mut Builder, x: Value, width: usize) -> Result<Value> {
+        let Some(names) = &self.separate else {
+            return builder.layer(&self.names[0], &self.dense(3 * width), x);
+        };
+        let dense = self.dense(width);
+        let parts = names.iter().map(|name| builder.layer(name, &dense, x));
+        let parts = parts.collect::<Result<Vec<Value>>>()?;
+        let shapes = parts.iter().map(|&part| builder.shape(part).to_vec()).collect();
+        builder.op_at("concat", ops::concat::Concat::last_axis(shapes), &parts)
+    }
+
+    fn dense(&self, units: usize) -> Dense {
+        Dense::new(units).bias(self.bias).initializer(self.initializer)
+    }
 }
 
 impl Layer for SelfAttention {
@@ -114,15 +161,18 @@ impl Layer for SelfAttention {
             let allowed = format!("a divisor of the width {width}");
             return Err(Error::option(&builder.owner(), "heads", self.heads, &allowed));
         }
-        let dense = |units| Dense::new(units).bias(self.bias).initializer(self.initializer);
-        let packed = builder.layer(&self.names[0], &dense(3 * width), x)?;
+        let mut inputs = vec![self.packed(builder, x, width)?];
+        if let Some(padding) = self.padding {
+            inputs.push(lengths(builder, padding, tokens)?);
+        }
         let pairs = if self.interleaved { Pairs::Interleaved } else { Pairs::Halves };
         let op = ops::attention::Attention {
             causal: self.causal,
+            has_lengths: self.padding.is_some(),
             rotary: self.rotary.map(|base| Rotary { base, pairs }),
             ..ops::attention::Attention::new(tokens, width, self.heads)
         };
-        let y = builder.op_at("attention", op, &[packed])?;
-        builder.layer(&self.names[1], &dense(width), y)
+        let y = builder.op_at("attention", op, &inputs)?;
+        builder.layer(&self.names[1], &self.dense(width), y)
     }
 }

@@ -13,11 +13,12 @@ use crate::nn::layers::dropout::Dropout;
 use crate::nn::layers::flatten::Flatten;
 use crate::nn::layers::form::{LayerForm, NamedActivation, NamedLayer};
 use crate::nn::layers::layer::Layer;
+use crate::nn::layers::lengths::MaskedMean;
 use crate::nn::layers::normalization::{BatchNorm, GroupNorm, LayerNorm, RmsNorm};
 use crate::nn::layers::pooling::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 use crate::nn::layers::residual::Residual;
 use crate::nn::layers::sequential::Sequential;
-use crate::nn::layers::tokens::{PositionEmbedding, TiedDense, TokenEmbedding};
+use crate::nn::layers::tokens::{PositionEmbedding, TiedDense, TokenEmbedding, TokenTypeEmbedding};
 use crate::{Error, Result};
 
 /// A layer of the list.
@@ -103,6 +104,12 @@ pub static LAYERS: &[LayerEntry] = &[
         "nn.LayerNorm",
         "LayerNormalization",
     ),
+    of_options::<MaskedMean>(
+        "masked_mean",
+        "the mean of a row's tokens without its padding",
+        "(x * mask).sum(1) / mask.sum(1)",
+        "GlobalAveragePooling1D with a mask",
+    ),
     of_options::<MaxPool2d>("max_pool2d", "maxima of windows", "nn.MaxPool2d", "MaxPooling2D"),
     of_options::<PositionEmbedding>(
         "position_embedding",
@@ -152,6 +159,12 @@ pub static LAYERS: &[LayerEntry] = &[
         "",
     ),
     of_options::<TokenEmbedding>("token_embedding", "vectors of ids", "nn.Embedding", "Embedding"),
+    of_options::<TokenTypeEmbedding>(
+        "token_type_embedding",
+        "a learned vector for the tokens of a single sentence",
+        "nn.Embedding of types 0, added",
+        "",
+    ),
 ];
 
 /// The entry of a layer whose options are its fields.

@@ -102,6 +102,35 @@ impl Layer for PositionEmbedding {
     }
 }
 
+/// Adds the first row of a table [types, width] to each token of [tokens, width]: BERT's token type
+/// embedding of a single sentence, whose tokens all have type 0. The other rows are those of
+/// weights that were trained with pairs of sentences; their gradient is 0.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct TokenTypeEmbedding {
+    types: usize,
+}
+
+impl TokenTypeEmbedding {
+    /// A table of `types` rows, at least 1, drawn from N(0, 0.02); BERT has 2.
+    pub fn new(types: usize) -> Self {
+        TokenTypeEmbedding { types }
+    }
+}
+
+impl Layer for TokenTypeEmbedding {
+    fn name(&self) -> &str {
+        "token_type_embedding"
+    }
+
+    fn options(&self) -> Json {
+        to_json(self)
+    }
+
+    fn build(&self, builder: &mut Builder, x: Value) -> Result<Value> {
+        builder.op(ops::token_types::TokenTypes { types: self.types }, &[x])
+    }
+}
+
 /// A dense layer without a bias whose weights are the table of a [`TokenEmbedding`]: logits over
 /// the vocabulary from [tokens, width]. The gradients of both uses are added.
 ///

@@ -19,6 +19,8 @@ pub(crate) mod flatten;
 pub(crate) mod gather;
 pub(crate) mod group_norm;
 pub(crate) mod layer_norm;
+pub(crate) mod lengths;
+pub(crate) mod masked_mean;
 pub(crate) mod matmul;
 pub(crate) mod metrics;
 pub(crate) mod norm;
@@ -29,6 +31,7 @@ pub(crate) mod rms_norm;
 pub(crate) mod softmax;
 pub(crate) mod tied_dense;
 pub(crate) mod token_embedding;
+pub(crate) mod token_types;
 
 use crate::nn::activations::activation::Activation;
 use crate::nn::graph::op::Entry;
@@ -52,6 +55,8 @@ pub(crate) static OPS: &[&Entry] = &[
     &pool::global::MAX_ENTRY,
     &group_norm::ENTRY,
     &layer_norm::ENTRY,
+    &lengths::ENTRY,
+    &masked_mean::ENTRY,
     &pool::max::ENTRY,
     &positions::ENTRY,
     &prelu::ENTRY,
@@ -59,6 +64,7 @@ pub(crate) static OPS: &[&Entry] = &[
     &softmax::ENTRY,
     &tied_dense::ENTRY,
     &token_embedding::ENTRY,
+    &token_types::ENTRY,
 ];
 
 /// The programs of a stand-alone activation, forward and backward.

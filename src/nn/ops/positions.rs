@@ -55,6 +55,23 @@ fn programs() -> Vec<Program> {
         .collect()
 }
 
+/// Adds the `width` parameters from an offset on to each run of as many numbers of the output, in
+/// place.
+pub(crate) fn add_to_rows(
+    recorder: &mut Recorder,
+    io: &GpuForward,
+    [offset, width]: [usize; 2],
+) -> Result<()> {
+    let gpu = recorder.gpu();
+    let (lanes, vec4) = (lanes_of(gpu.is_software()), width.is_multiple_of(4));
+    let kernel = gpu.kernel(&program(vec4, lanes.into()))?;
+    let numbers = if vec4 { 4 } else { 1 };
+    let [length, cells, offset] =
+        [io.rows * io.output.width, width, offset].map(|n| (n / numbers) as u32);
+    let storage = [io.parameters.all.into(), io.output.buffer.into()];
+    recorder.dispatch(&kernel, &[length, cells, offset, 0], &storage, length.div_ceil(lanes))
+}
+
 impl Op for Positions {
     fn entry(&self) -> &'static Entry {
         &ENTRY
@@ -98,15 +115,7 @@ impl Op for Positions {
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
-        let (gpu, weight) = (recorder.gpu(), &io.parameters.ranges[0]);
-        let lanes = lanes_of(gpu.is_software());
-        let vec4 = io.output.width.is_multiple_of(4);
-        let kernel = gpu.kernel(&program(vec4, lanes.into()))?;
-        let numbers = if vec4 { 4 } else { 1 };
-        let [length, cells, offset] = [io.rows * io.output.width, io.output.width, weight.start]
-            .map(|n| (n / numbers) as u32);
-        let storage = [io.parameters.all.into(), io.output.buffer.into()];
-        recorder.dispatch(&kernel, &[length, cells, offset, 0], &storage, length.div_ceil(lanes))
+        add_to_rows(recorder, io, [io.parameters.ranges[0].start, io.output.width])
     }
 
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {

@@ -11,12 +11,15 @@
 //! | ResNet-8, -20, … for small images | [`resnet`] | 77,754 and 272,186 for 28 × 28 × 1 | K. He et al. (2015), section 4.2 |
 //! | ResNet-18 | [`resnet18`] | 11.7 million for 1,000 classes | K. He et al. (2015) |
 //! | GPT | [`Gpt`] | 804,096 in small | A. Radford et al. (2019); A. Karpathy, nanoGPT |
+//! | BERT's encoder | [`Bert`] | 22.6 million as all-MiniLM-L6-v2 | J. Devlin et al. (2018) |
 
+mod bert;
 mod gpt;
 mod lenet;
 mod resnet;
 mod vgg;
 
+pub use bert::Bert;
 pub use gpt::Gpt;
 pub use lenet::{lenet5, small_cnn};
 pub use resnet::{resnet, resnet18};

@@ -3,6 +3,7 @@
 
 mod branch;
 mod scale;
+mod sequences;
 mod shared;
 
 use std::sync::Arc;
