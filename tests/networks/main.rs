@@ -1,5 +1,6 @@
-//! Networks of convolutions, norms and attention: parity with PyTorch, training, files, errors.
+//! Networks of convolutions, norms and attention: parity with PyTorch, training, augmentation, files, errors.
 
+mod augment;
 mod errors;
 mod parity;
 mod training;
