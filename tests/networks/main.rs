@@ -1,5 +1,6 @@
 //! Networks of convolutions, norms and attention: parity with PyTorch, training, files, errors.
 
+mod augment;
 mod bert;
 mod errors;
 mod minilm;

@@ -9,6 +9,7 @@ use crate::cpu::random::Permutation;
 use crate::losses::{Domain, LossDefinition, Mean};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Noise;
+use crate::nn::ops::gather::augment::Augment;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::weights::Weights;
 
@@ -31,6 +32,8 @@ pub(crate) struct StepOptions {
     pub skip_non_finite: bool,
     /// Weight of the parameters in their running average after each step.
     pub average: Option<f64>,
+    /// Random changes of the images of training batches.
+    pub augment: Option<Augment>,
 }
 
 /// Metric that decides if a row is predicted right.
@@ -167,6 +170,13 @@ impl Batch {
     /// The row, or list, at a position of the order.
     pub fn row(&self, place: usize) -> usize {
         self.order.map_or(place, |order| order.at(place as u32) as usize)
+    }
+
+    /// The noise of numbers drawn by row: in the last word the number of the data set's first row,
+    /// 0 unless the data set is a block.
+    pub fn noise_of_rows(&self) -> Noise {
+        let [low, high, epoch, first] = self.noise;
+        [low, high, epoch, first.wrapping_sub(self.start as u32)]
     }
 }
 

@@ -81,6 +81,13 @@ impl Model {
         if self.graph.embedding().is_some() {
             fit.check_for_embedding()?;
         }
+        fit.augment.check(self.graph.shape(self.graph.input()))?;
+        let has_lists =
+            self.compiled.as_ref().is_some_and(|compiled| compiled.loss.targets().pads());
+        if fit.augment.changes() && has_lists {
+            let allowed = "left out: the loss is one of lists";
+            return Err(Error::option("fit", "augment", "given", allowed));
+        }
         // Epochs index the row orders in 32 bits; a file may claim nearly as many.
         let left = u32::MAX - self.progress.epochs;
         if u32::try_from(fit.epochs).map_or(true, |epochs| epochs > left) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ndarray::{ArrayBase, Data, Dimension, Ix1};
 
 use crate::criterion::inputs::{FloatElement, Floats};
+use crate::nn::ops::gather::augment::Augment;
 use crate::nn::optimizers::Clip;
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
@@ -39,6 +40,7 @@ pub struct Fit {
     pub(crate) clip_value: Option<f64>,
     pub(crate) skip_non_finite: bool,
     pub(crate) average: Option<Average>,
+    pub(crate) augment: Augment,
     pub(crate) weighting: Weighting,
     pub(crate) checkpoint: Option<PathBuf>,
     pub(crate) resume: bool,
@@ -122,6 +124,7 @@ impl Default for Fit {
             clip_value: None,
             skip_non_finite: false,
             average: None,
+            augment: Augment::default(),
             weighting: Weighting::default(),
             checkpoint: None,
             resume: false,
@@ -264,6 +267,17 @@ impl Fit {
         self
     }
 
+    /// Changes the images of the training batches at random, on the device; validation and
+    /// evaluation see them as they are (default none). [`Augment::new`] removes it from a `Fit` of
+    /// [`crate::Model::fit_to_resume`].
+    ///
+    /// `fit` returns [`Error::Option`] for a model whose input is not [height, width, channels],
+    /// for a change larger than the images, for a loss of lists, and in a [`crate::Population`].
+    pub fn augment(mut self, augment: Augment) -> Self {
+        self.augment = augment;
+        self
+    }
+
     /// Weights of the classes' rows, in training and in validation: [`ClassWeight::Balanced`] if
     /// some classes are rare. Keras' `class_weight`; for a loss of labels also PyTorch's `weight`.
     ///
@@ -348,6 +362,7 @@ impl Fit {
             clip: clip.or(self.clip_value.map(Clip::Value)),
             skip_non_finite: self.skip_non_finite,
             average: self.average.map(|average| average.weight()),
+            augment: Some(self.augment).filter(Augment::changes),
         }
     }
 

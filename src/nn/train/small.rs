@@ -518,7 +518,12 @@ pub(crate) fn programs(
         optimizers.iter().filter(|optimizer| optimizer.per_tensor().is_none()).collect();
     let global = Some(Clip::GlobalNorm { limit: 1.0, epsilon: 1e-6 });
     let all_step_options = [
-        StepOptions { clip: global, skip_non_finite: true, average: Some(0.01) },
+        StepOptions {
+            clip: global,
+            skip_non_finite: true,
+            average: Some(0.01),
+            ..StepOptions::default()
+        },
         StepOptions { clip: Some(Clip::Value(1.0)), ..StepOptions::default() },
         StepOptions::default(),
     ];

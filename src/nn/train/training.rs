@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::nn::ops::gather::augment::Augment;
 use crate::nn::schedules::Watched;
 use crate::nn::train::engine::Outcome;
 use crate::nn::train::history::{Epoch, History, Stop};
@@ -106,6 +107,8 @@ pub(crate) struct Options {
     skip_non_finite: bool,
     early_stopping: Option<EarlyStopping>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    augment: Option<Augment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     class_weight: Option<ClassWeight>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pos_weight: Option<Vec<f64>>,
@@ -130,6 +133,7 @@ impl Options {
             clip_value: fit.clip_value,
             skip_non_finite: fit.skip_non_finite,
             early_stopping: fit.early_stopping.clone(),
+            augment: Some(fit.augment).filter(Augment::changes),
             class_weight: fit.weighting.classes.clone(),
             pos_weight: fit.weighting.positive.clone(),
             sample_weight: fit.weighting.rows.is_some(),
@@ -147,6 +151,7 @@ impl Options {
             clip_value: self.clip_value,
             skip_non_finite: self.skip_non_finite,
             early_stopping: self.early_stopping.clone(),
+            augment: self.augment.unwrap_or_default(),
             weighting: Weighting {
                 classes: self.class_weight.clone(),
                 rows: None,

@@ -1,8 +1,12 @@
-//! Gather: the rows of a batch, or the items of its lists, in the batch's order.
+//! Gather: the rows of a batch, or the items of its lists, in the batch's order. Images may be
+//! changed at random on the way ([`augment`]).
+
+pub(crate) mod augment;
 
 use std::sync::Arc;
 
 use crate::Result;
+use crate::nn::ops::gather::augment::AugmentParams;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Kernel, Program};
 use crate::runtime::launch::lanes_of;
@@ -10,6 +14,7 @@ use crate::runtime::wgsl::{File, shader};
 
 const RANDOM: File = shader!("lib/random.wgsl");
 const GATHER: File = shader!("ops/gather/gather.wgsl");
+const GATHER_IMAGES: File = shader!("ops/gather/gather_images.wgsl");
 const GATHER_LISTS: File = shader!("ops/gather/gather_lists.wgsl");
 
 /// Parameters of the gather kernels.
@@ -28,6 +33,14 @@ pub(crate) struct GatherParams {
     pub keys: [u32; 8],
 }
 
+/// Parameters of the gather kernel of augmented images.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct GatherImagesParams {
+    pub rows: GatherParams,
+    pub augment: AugmentParams,
+}
+
 /// The gather kernel; a workgroup per row of the batch.
 pub(crate) fn gather(gpu: &Gpu) -> Result<Arc<Kernel>> {
     gpu.kernel(&gather_program(lanes_of(gpu.is_software()).into()))
@@ -39,8 +52,18 @@ pub(crate) fn gather_lists(gpu: &Gpu, padding: f32) -> Result<Arc<Kernel>> {
     gpu.kernel(&gather_lists_program(lanes_of(gpu.is_software()).into(), padding))
 }
 
+/// The gather kernel of augmented images; a workgroup per image of the batch.
+pub(crate) fn gather_images(gpu: &Gpu) -> Result<Arc<Kernel>> {
+    gpu.kernel(&gather_images_program(lanes_of(gpu.is_software()).into()))
+}
+
 fn gather_program(lanes: f64) -> Program {
     Program::plain("gather", &[GATHER, RANDOM], vec![("WORKGROUP", lanes)])
+}
+
+fn gather_images_program(lanes: f64) -> Program {
+    let constants = vec![("WORKGROUP", lanes)];
+    Program::plain("gather of images", &[GATHER_IMAGES, RANDOM], constants)
 }
 
 fn gather_lists_program(lanes: f64, padding: f32) -> Program {
@@ -52,7 +75,10 @@ fn gather_lists_program(lanes: f64, padding: f32) -> Program {
 pub(crate) fn programs() -> Vec<Program> {
     [8.0, 64.0]
         .into_iter()
-        .flat_map(|lanes| [gather_program(lanes), gather_lists_program(lanes, -1.0)])
+        .flat_map(|lanes| {
+            let images = gather_images_program(lanes);
+            [gather_program(lanes), images, gather_lists_program(lanes, -1.0)]
+        })
         .collect()
 }
 

@@ -1,7 +1,9 @@
-//! The uniform of the gather kernels, and gathered lists.
+//! The uniform of the gather kernels, gathered lists, and images changed on the way.
 
 use std::mem::offset_of;
 
+use crate::cpu::random::Permutation;
+use crate::nn::ops::gather::augment::{Augment, ImageAugment};
 use crate::nn::ops::gather::*;
 use crate::runtime::wgsl;
 
@@ -35,6 +37,83 @@ fn the_gathers_uniform_is_that_of_both_shaders() {
                 ("last_keys", offset_of!(GatherParams, keys) + 16),
             ],
         );
+    }
+}
+
+#[test]
+fn the_image_gathers_uniform_is_that_of_its_shader() {
+    let own = |field: usize| offset_of!(GatherImagesParams, augment) + field;
+    asks(
+        &gather_images_program(8.0),
+        size_of::<GatherImagesParams>(),
+        &[
+            ("rows", offset_of!(GatherParams, rows)),
+            ("width", offset_of!(GatherParams, width)),
+            ("part_first", offset_of!(GatherParams, part_first)),
+            ("part_rows", offset_of!(GatherParams, part_rows)),
+            ("start", offset_of!(GatherParams, start)),
+            ("length", offset_of!(GatherParams, length)),
+            ("shuffled", offset_of!(GatherParams, shuffled)),
+            ("places", offset_of!(GatherParams, places)),
+            ("first_keys", offset_of!(GatherParams, keys)),
+            ("last_keys", offset_of!(GatherParams, keys) + 16),
+            ("height", own(offset_of!(AugmentParams, height))),
+            ("columns", own(offset_of!(AugmentParams, columns))),
+            ("channels", own(offset_of!(AugmentParams, channels))),
+            ("crop", own(offset_of!(AugmentParams, crop))),
+            ("flip", own(offset_of!(AugmentParams, flip))),
+            ("cutout", own(offset_of!(AugmentParams, cutout))),
+            ("reserved", own(offset_of!(AugmentParams, reserved))),
+            ("noise", own(offset_of!(AugmentParams, noise))),
+        ],
+    );
+}
+
+#[test]
+fn images_are_changed_to_the_same_bits_as_on_the_host() {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    let gpu = Gpu::open_with(crate::GpuOptions::default()).unwrap();
+    let kernel = gather_images(&gpu).unwrap();
+    let (rows, shape, noise) = (60, [5, 4, 3], [9, 1, 3, u32::MAX - 20]);
+    let width: usize = shape.iter().product();
+    let images: Vec<f32> = (1..=rows * width).map(|number| number as f32).collect();
+    let order = Permutation::new(rows as u32, 2, 3);
+    let all = Augment::new().crop(3).flip(true).cutout(3);
+    for augment in
+        [all, Augment::new().crop(2), Augment::new().flip(true), Augment::new().cutout(4)]
+    {
+        let image_augment = ImageAugment::new(Some(augment), &shape).unwrap();
+        let batch = gpu.upload("a batch", &vec![-7.0_f32; rows * width]).unwrap();
+        // The data set is bound in two chunks.
+        for [first, count] in [[0, 25], [25, 35]] {
+            let part = &images[first * width..(first + count) * width];
+            let part = gpu.upload("a part", part).unwrap();
+            let params = GatherImagesParams {
+                rows: GatherParams {
+                    rows: rows as u32,
+                    width: width as u32,
+                    part_first: first as u32,
+                    part_rows: count as u32,
+                    start: 0,
+                    length: order.length(),
+                    shuffled: 1,
+                    places: 1,
+                    keys: order.keys(),
+                },
+                augment: image_augment.params(noise),
+            };
+            let storage = [(&part).into(), (&batch).into()];
+            let command = gpu.dispatch(&kernel, &params, &storage, rows as u32).unwrap();
+            gpu.submit(&[command]).unwrap();
+        }
+        let found: Vec<f32> = pollster::block_on(gpu.download(&batch, 0, rows * width)).unwrap();
+        for (place, found) in found.chunks(width).enumerate() {
+            let row = order.at(place as u32) as usize;
+            let mut expected = vec![0.0_f32; width];
+            let change = image_augment.change(noise, row);
+            image_augment.copy(&change, &images[row * width..][..width], &mut expected);
+            assert_eq!(found, expected, "{augment:?}, row {row}: {change:?}");
+        }
     }
 }
 

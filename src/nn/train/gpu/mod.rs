@@ -157,6 +157,7 @@ impl GpuEngine {
         is_plain
             && !training_spec.chunked_head
             && training_spec.is_elementwise()
+            && training_spec.step_options.augment.is_none()
             && self.whole.as_ref().is_some_and(|whole| whole.is_worth(batch.rows))
             && self.data.get(&data).is_some_and(fits)
     }

@@ -3,7 +3,8 @@
 use crate::nn::embedding::kernels::Sizes;
 use crate::nn::graph::gpu::{GpuWalk, Weights};
 use crate::nn::graph::plan::{BatchRows, Request, Tensor};
-use crate::nn::ops::gather::GatherParams;
+use crate::nn::ops::gather::augment::{Augment, ImageAugment};
+use crate::nn::ops::gather::{GatherImagesParams, GatherParams};
 use crate::nn::ops::metrics::SummaryParams;
 use crate::nn::ops::{gather, metrics};
 use crate::nn::optimizers::update;
@@ -35,6 +36,16 @@ pub(crate) struct Planning<'a> {
     pub weights: Option<wgpu::Buffer>,
     gathers: Vec<Gather>,
     summary: Option<(wgpu::Buffer, SummaryParams)>,
+}
+
+/// Rows to gather from a data set.
+struct Rows<'a> {
+    parts: &'a [Part],
+    /// Numbers per row.
+    width: usize,
+    /// The value behind a list's end.
+    padding: f32,
+    augment: Option<ImageAugment>,
 }
 
 /// A batch's values: partial sums of its loss, followed by the per-row correctness.
@@ -89,7 +100,9 @@ impl GpuEngine {
         };
         let noise = self.uniforms()?;
         let mut planning = self.begin(key, BatchRows { rows, chunk }, &noise)?;
-        self.gather_batch(&mut planning)?;
+        let learns = matches!(key.kind, Kind::Train | Kind::TrainAndUpdate);
+        let augment = training_spec.and_then(|training_spec| training_spec.step_options.augment);
+        self.gather_batch(&mut planning, augment.filter(|_| learns))?;
         let ahead = planning.nodes - usize::from(chunk < rows);
         planning.walk.forward(&mut planning.recorder, 0..ahead)?;
         let (mut update, mut rows_moved) = (None, None);
@@ -150,53 +163,58 @@ impl GpuEngine {
     }
 
     /// Features, targets and weights of the batch, in its order.
-    fn gather_batch(&self, planning: &mut Planning) -> Result<()> {
+    fn gather_batch(&self, planning: &mut Planning, augment: Option<Augment>) -> Result<()> {
         let (data, scores) = (planning.data, planning.key.kind != Kind::Predict);
+        let augment = ImageAugment::new(augment, self.graph.shape(self.graph.input()));
         let x = planning.tensor(Tensor::Value(0))?;
-        self.gather(planning, &data.features, self.graph.inputs(), 0.0, &x)?;
+        let rows =
+            Rows { parts: &data.features, width: self.graph.inputs(), padding: 0.0, augment };
+        self.gather(planning, rows, &x)?;
         if scores {
-            let targets = planning.targets.clone();
-            self.gather(planning, &data.targets, data.target_width, -1.0, &targets)?;
+            let (parts, targets) = (&data.targets, planning.targets.clone());
+            let rows = Rows { parts, width: data.target_width, padding: -1.0, augment: None };
+            self.gather(planning, rows, &targets)?;
         }
         match planning.weights.clone() {
-            Some(weights) => self.gather(planning, &data.weights, 1, 0.0, &weights),
+            Some(weights) => {
+                let rows = Rows { parts: &data.weights, width: 1, padding: 0.0, augment: None };
+                self.gather(planning, rows, &weights)
+            }
             None => Ok(()),
         }
     }
 
-    /// Gathers rows of a given width, or lists followed by padding.
-    fn gather(
-        &self,
-        planning: &mut Planning,
-        parts: &[Part],
-        width: usize,
-        padding: f32,
-        batch: &wgpu::Buffer,
-    ) -> Result<()> {
+    /// Gathers rows, or lists followed by padding.
+    fn gather(&self, planning: &mut Planning, rows: Rows, batch: &wgpu::Buffer) -> Result<()> {
         let (gpu, key) = (&self.gpu, planning.key);
+        let Rows { parts, width, padding, augment } = rows;
         let lists = planning
             .data
             .lists
             .as_ref()
             .filter(|_| key.kind != Kind::Predict)
             .map(|(_, offsets)| offsets);
-        let kernel = if lists.is_some() {
-            gather::gather_lists(gpu, padding)?
-        } else {
-            gather::gather(gpu)?
+        let kernel = match (lists, augment) {
+            (Some(_), _) => gather::gather_lists(gpu, padding)?,
+            (None, Some(_)) => gather::gather_images(gpu)?,
+            (None, None) => gather::gather(gpu)?,
         };
+        // A loss of lists is refused beside an augmentation.
+        let augment = augment.filter(|_| lists.is_none());
         for part in parts {
             let uniforms = self.uniforms()?;
             let storage: Vec<Slice> =
                 [&part.buffer, batch].into_iter().chain(lists).map(Slice::from).collect();
-            planning.recorder.dispatch_stepped::<GatherParams>(
-                &kernel,
-                &uniforms,
-                &storage,
-                planning.rows as u32,
-            )?;
+            let (recorder, count) = (&mut planning.recorder, planning.rows as u32);
+            match augment {
+                Some(_) => recorder
+                    .dispatch_stepped::<GatherImagesParams>(&kernel, &uniforms, &storage, count)?,
+                None => recorder
+                    .dispatch_stepped::<GatherParams>(&kernel, &uniforms, &storage, count)?,
+            }
             let (part_first, part_rows, places) = (part.first, part.rows, key.places);
-            planning.gathers.push(Gather { uniforms, width, places, part_first, part_rows });
+            let gather = Gather { uniforms, width, places, part_first, part_rows, augment };
+            planning.gathers.push(gather);
         }
         Ok(())
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::losses::LossDefinition;
 use crate::nn::embedding::kernels::Sizes;
 use crate::nn::graph::nodes::Graph;
-use crate::nn::ops::gather::GatherParams;
+use crate::nn::ops::gather::augment::ImageAugment;
+use crate::nn::ops::gather::{GatherImagesParams, GatherParams};
 use crate::nn::ops::metrics::SummaryParams;
 use crate::nn::train::engine::{Batch, Lists};
 use crate::nn::train::gpu::table::Table;
@@ -151,6 +152,8 @@ pub(crate) struct Gather {
     pub(super) places: usize,
     pub(super) part_first: usize,
     pub(super) part_rows: usize,
+    /// Set if the rows are images that are changed.
+    pub(super) augment: Option<ImageAugment>,
 }
 
 /// Pending writes to uniform buffers before a submission, merged into one write per buffer.
@@ -189,7 +192,15 @@ impl Plan {
         commands.extend(self.recording.commands.iter().cloned());
         uniforms.write(&self.noise, place, &batch.noise);
         for gather in &self.gathers {
-            uniforms.write(&gather.uniforms, place, &gather.params(batch));
+            let rows = gather.params(batch);
+            match &gather.augment {
+                Some(images) => {
+                    let augment = images.params(batch.noise_of_rows());
+                    let params = GatherImagesParams { rows, augment };
+                    uniforms.write(&gather.uniforms, place, &params);
+                }
+                None => uniforms.write(&gather.uniforms, place, &rows),
+            }
         }
         if let Some((buffer, summary)) = &self.summary {
             uniforms.write(buffer, place, &SummaryParams { slot: slot as u32, ..*summary });

@@ -16,6 +16,7 @@ use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::{Noise, Precision};
 use crate::nn::graph::plan::{BatchRows, Request, Tensor};
+use crate::nn::ops::gather::augment::{Augment, ImageAugment};
 use crate::nn::train::batched_engine::Shares;
 use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
@@ -113,8 +114,11 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             .map_or(batch.rows, |lists| lists.of(batch).map(|list| lists.items(list).len()).sum())
     }
 
-    /// Gathers the batch's rows, in the batch's order, in a walk that has begun.
-    fn gather(&mut self, data: &Data<R>, batch: &Batch, rows: usize) {
+    /// Gathers the batch's rows, in the batch's order, in a walk that has begun. Rows of images
+    /// are augmented, if asked.
+    fn gather(&mut self, data: &Data<R>, batch: &Batch, rows: usize, augment: Option<Augment>) {
+        let augment = ImageAugment::new(augment, self.graph.shape(self.graph.input()));
+        let noise = batch.noise_of_rows();
         let (inputs, outputs) = (self.graph.inputs(), self.graph.outputs());
         let positions = self.graph.positions();
         let takes_ids = self.graph.takes_ids();
@@ -130,7 +134,12 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             match takes_ids {
                 true => ids.extend_from_slice(&data.ids[from.clone()]),
                 false => {
-                    features[at..at + from.len()].copy_from_slice(&data.features[from.clone()]);
+                    let to = &mut features[at..at + from.len()];
+                    let from = &data.features[from.clone()];
+                    match &augment {
+                        Some(images) => images.copy(&images.change(noise, rows.start), from, to),
+                        None => to.copy_from_slice(from),
+                    }
                 }
             }
             at += from.len();
@@ -183,7 +192,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         }
         let request = self.request(true, learns, false);
         self.walk.begin(&self.graph, request, BatchRows::whole(rows));
-        self.gather(&data, batch, rows);
+        self.gather(&data, batch, rows, training_spec.step_options.augment.filter(|_| learns));
         let (nodes, columns) = (0..self.graph.nodes.len(), self.graph.columns());
         let mut walk = take(&mut self.walk);
         let mut statistics = take(&mut self.statistics);
@@ -236,7 +245,8 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         }
         let request = self.request(true, learns, true);
         self.walk.begin(&self.graph, request, sizes);
-        self.gather(data, batch, sizes.rows);
+        let augment = training_spec.step_options.augment.filter(|_| learns);
+        self.gather(data, batch, sizes.rows, augment);
         let graph = self.head.as_ref().unwrap_or(&self.graph).clone();
         let (mut walk, mut gradients) = (take(&mut self.walk), take(&mut self.gradients));
         let mut statistics = take(&mut self.statistics);
@@ -533,7 +543,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             };
             let request = self.request(false, false, false);
             self.walk.begin(&self.graph, request, BatchRows::whole(rows));
-            self.gather(&data, &batch, rows);
+            self.gather(&data, &batch, rows, None);
             let mut walk = take(&mut self.walk);
             let mut statistics = take(&mut self.statistics);
             let weights = self.weights(batch.noise);
