@@ -1,6 +1,7 @@
 //! Networks of convolutions, norms and attention: parity with PyTorch, training, files, errors.
 
 mod errors;
+mod generation;
 mod parity;
 mod training;
 
