@@ -8,24 +8,25 @@
 //! batch, AdamW (0.9, 0.99), a warm-up of 100 steps to 1e-3 and a cosine to 1e-4, gradients clipped
 //! at norm 1. The last tenth of the text is held out.
 
+use gradus::data::text::Characters;
 use gradus::losses::CrossEntropy;
 use gradus::optimizers::AdamW;
 use gradus::random::Random;
 use gradus::schedules::WarmupCosine;
-use gradus::{Device, Fit, zoo::Gpt};
+use gradus::{Device, Fit, Generate, zoo::Gpt};
 use ndarray::Array2;
 
 const CONTEXT: usize = 64;
 const BATCH: usize = 12;
 
 /// Sequences at random places, and the characters that follow.
-fn sequences(text: &[usize], count: usize, random: &mut Random) -> (Array2<f32>, Array2<i64>) {
+fn sequences(text: &[i64], count: usize, random: &mut Random) -> (Array2<f32>, Array2<i64>) {
     let (mut x, mut y) = (Array2::zeros((count, CONTEXT)), Array2::zeros((count, CONTEXT)));
     for row in 0..count {
         let start = (random.uniform() * (text.len() - CONTEXT - 1) as f64) as usize;
         for token in 0..CONTEXT {
             x[[row, token]] = text[start + token] as f32;
-            y[[row, token]] = text[start + token + 1] as i64;
+            y[[row, token]] = text[start + token + 1];
         }
     }
     (x, y)
@@ -39,12 +40,8 @@ fn main() -> gradus::Result<()> {
     };
     let text = std::fs::read_to_string(path)
         .map_err(|source| gradus::Error::Io { path: path.into(), source })?;
-    let mut characters: Vec<char> = text.chars().collect();
-    let all: Vec<char> = characters.clone();
-    characters.sort_unstable();
-    characters.dedup();
-    let ids: Vec<usize> =
-        all.iter().map(|c| characters.binary_search(c).unwrap_or_default()).collect();
+    let characters = Characters::of(&text)?;
+    let ids = characters.ids(&text)?;
     let (train, held_back) = ids.split_at(ids.len() * 9 / 10);
     let device = match arguments.get(1).map_or("auto", String::as_str) {
         "gpu" => Device::gpu()?,
@@ -88,5 +85,8 @@ fn main() -> gradus::Result<()> {
             1e3 * seconds / now as f64
         );
     }
+    let options = Generate::new().tokens(300).temperature(0.8).seed(seed);
+    let written = model.generate(&ids[..1], &options)?;
+    println!("{}", characters.text(&written)?);
     Ok(())
 }

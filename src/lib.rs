@@ -396,6 +396,7 @@ pub use error::{Error, Result};
 /// A 16-bit float: 11 significant bits, up to 65,504.
 pub use half::f16;
 pub use nn::embedding::Embedding;
+pub use nn::generate::Generate;
 pub use nn::layers::sequential::Sequential;
 pub use nn::layers::{Dense, Initializer};
 pub use nn::model::{HeldOut, Model, Names};

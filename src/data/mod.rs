@@ -49,6 +49,7 @@ mod source;
 mod standardization;
 mod svmlight;
 mod table;
+pub mod text;
 #[cfg(feature = "data")]
 mod titles;
 

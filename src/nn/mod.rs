@@ -2,6 +2,7 @@
 
 pub mod activations;
 pub mod embedding;
+pub(crate) mod generate;
 pub(crate) mod graph;
 pub mod layers;
 pub(crate) mod model;

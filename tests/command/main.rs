@@ -8,6 +8,7 @@ mod cases;
 mod field;
 mod interrupts;
 mod kills;
+mod networks;
 mod recommend;
 mod recommend_counts;
 mod recommend_features;

@@ -24,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["nn/plan", "nn/train"],
     &["nn/model"],
     // What users call on a model.
-    &["nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
+    &["nn/generate", "nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
     &["nn/train/fit"],
     &["nn/population", "recommend"],
     &["testing"],

@@ -3,6 +3,7 @@
 mod augment;
 mod bert;
 mod errors;
+mod generation;
 mod minilm;
 mod parity;
 mod training;

@@ -1,6 +1,6 @@
 //! `gradus evaluate`: metrics of a saved model on labelled rows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gradus::Model;
@@ -11,7 +11,7 @@ use crate::output::{DeviceChoice, Failure, Outcome};
 use crate::samples::Task;
 use crate::samples::source::Source;
 use crate::scores::Scores;
-use crate::{output, saved};
+use crate::{language, output, saved};
 
 /// Measures a saved model on rows with targets: metrics in the target's unit, confusion matrix,
 /// precision and recall per class
@@ -37,6 +37,10 @@ impl Evaluate {
         if model.keeps_average() {
             model = model.averaged()?;
         }
+        if let Some(text) = self.source.text() {
+            return self.of_text(&mut model, text);
+        }
+        language::refuse(&model, &self.model, "--text FILE measures it on a text")?;
         let rows = self.source.answered_for(&model)?;
         if rows.dataset.target == Target::None {
             return Err(Failure::Failed(rows.no_targets.unwrap_or_else(|| {
@@ -65,5 +69,14 @@ impl Evaluate {
             scores.in_words(),
             scores.details_in_words()
         ))
+    }
+
+    /// Loss, accuracy and perplexity on a text.
+    fn of_text(&self, model: &mut Model, path: &Path) -> Outcome {
+        let found = language::measure(model, &self.model, path)?;
+        if self.json {
+            return output::print_json(&found.as_json(model));
+        }
+        output::print(&format!("{} sequences: {}\n", found.sequences, found.in_words()))
     }
 }

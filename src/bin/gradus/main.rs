@@ -9,7 +9,9 @@ mod demo;
 mod devices;
 mod eval;
 mod evaluate;
+mod generate;
 mod interrupt;
+mod language;
 mod log;
 mod losses;
 mod names;
@@ -31,7 +33,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::output::Outcome;
 
-/// Loss functions with their gradients on any GPU, and the training of dense models on it.
+/// Loss functions with their gradients on any GPU, and the training of models on it.
 #[derive(Parser)]
 #[command(name = "gradus", version, arg_required_else_help = false)]
 struct Cli {
@@ -53,12 +55,14 @@ enum Command {
     /// Measures losses, products, training steps and epochs, relative to the device's ceilings and
     /// to the CPU
     Bench(bench::Bench),
-    /// Trains a dense network on a data set
+    /// Trains a network on a data set: dense, or of images, or of text
     Train(Box<train::options::Train>),
     /// Measures a saved model on rows with targets
     Evaluate(evaluate::Evaluate),
     /// Predicts the rows of a data set with a saved model
     Predict(predict::Predict),
+    /// Writes text with a saved model of text, from a prompt on
+    Generate(generate::Generate),
     /// Trains a recommender on a file of ratings and tests it on held-out ones, or queries a saved
     /// one
     Recommend(recommend::Recommend),
@@ -86,6 +90,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Train(train)) => train.run(),
         Some(Command::Evaluate(evaluate)) => evaluate.run(),
         Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::Generate(generate)) => generate.run(),
         Some(Command::Recommend(recommend)) => recommend.run(),
         Some(Command::Demo(demo)) => demo.run(),
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::output::{DeviceChoice, Failure, Outcome};
 use crate::samples::source::Source;
 use crate::scores::{in_unit, label_names, largest, output_names, threshold};
-use crate::{output, probabilities, saved};
+use crate::{language, output, probabilities, saved};
 
 /// Predicts the rows of a data set with a saved model
 #[derive(Args)]
@@ -72,12 +72,21 @@ struct Predictions {
 impl Predict {
     pub fn run(&self) -> Outcome {
         saved::check_kind("MODEL", &self.model, saved::Kind::Network)?;
+        if self.source.text().is_some() {
+            let name = self.model.display();
+            return Err(Failure::Usage(format!(
+                "--text: `gradus generate {name} --prompt TEXT` goes on from a text; leave --text out"
+            )));
+        }
         let device = self.device.open(false)?;
         let mut model =
             Model::load(&self.model, &device).map_err(|error| Failure::from(error).of("MODEL"))?;
         if model.keeps_average() {
             model = model.averaged()?;
         }
+        let name = self.model.display();
+        let advice = format!("`gradus generate {name} --prompt TEXT` asks it");
+        language::refuse(&model, &self.model, &advice)?;
         let rows = self.source.read_for(&model)?;
         if let Some(reason) = &rows.no_targets {
             output::note(&format!("note: predictions are compared with no targets: {reason}"));

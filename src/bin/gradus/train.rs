@@ -1,17 +1,21 @@
-//! `gradus train`: trains a dense network on a data set.
+//! `gradus train`: trains a network on a data set or a text.
 
+mod images;
+mod network;
 pub(crate) mod options;
 mod report;
 mod resume;
 mod run;
 mod settings;
 mod surprises;
+mod text;
 pub(crate) mod trained;
 mod weights;
 
 use std::path::{Path, PathBuf};
 
-use gradus::data::{Standardization, TargetKind};
+use gradus::data::{Dataset, Standardization, TargetKind};
+use gradus::losses::LossDefinition;
 use gradus::{Dense, Device, HeldOut, Model, Sequential, Stop, activations, losses, optimizers};
 use serde_json::{Map, Value, json};
 
@@ -19,12 +23,15 @@ use crate::interrupt::Interrupt;
 use crate::output::{Failure, Outcome};
 use crate::samples::{Asked, Prepared, Task, target_kind, unfit};
 use crate::saved::Kind;
+use crate::train::images::scale_pixels;
+use crate::train::network::Network;
 use crate::train::options::{Earlier, Plan, Settings, Train, named};
 use crate::train::trained::Trained;
-use crate::{output, saved};
+use crate::{language, output, saved};
 
 impl Train {
     pub fn run(&self) -> Outcome {
+        self.check_network()?;
         let plan = self.plan()?;
         if let Some(path) = &self.out {
             saved::check_out("--out", path, &self.inputs())?;
@@ -37,15 +44,19 @@ impl Train {
         }
         let earlier = self.resume.as_deref().map(Earlier::of);
         let held_out = self.held_out(earlier.as_ref());
+        if let Some(text) = self.source.text() {
+            return self.run_text(text, plan, held_out, earlier.as_ref());
+        }
         let (mut model, task, settings, mut parts) = match plan {
             Some(plan) => {
                 let parts = self.parts(target_kind(&*plan.loss), held_out, None)?;
                 let task = Task::of(&*plan.loss, &parts.train)?;
                 self.refuse_quantities(&parts, &task)?;
                 self.weights.check(&parts, &*plan.loss)?;
+                let layers = self.layers(&parts.train, &task)?;
                 let device = self.device.open_and_report()?;
                 let settings = self.settings(task.ranks, None).with(&plan);
-                (self.new_model(plan, &task, &parts, &device)?, task, settings, parts)
+                (self.new_model(plan, layers, &parts, &device)?, task, settings, parts)
             }
             None => self.resumed(held_out, &self.device.open_and_report()?, earlier.as_ref())?,
         };
@@ -113,7 +124,7 @@ impl Train {
             return Ok(None);
         }
         let options: Map<String, Value> = self.settings.iter().cloned().collect();
-        let name = self.loss.as_deref().unwrap_or_default();
+        let name = self.loss.as_deref().unwrap_or("cross_entropy");
         let loss = losses::from_name(name, &Value::Object(options))
             .map_err(|error| named(error, "--loss", "--set"))?;
         if let Some(why) = unfit(&*loss) {
@@ -151,23 +162,20 @@ impl Train {
     fn new_model(
         &self,
         plan: Plan,
-        task: &Task,
+        layers: Sequential,
         parts: &Prepared,
         device: &Device,
     ) -> Outcome<Model> {
-        let train = &parts.train;
-        let settings = self.settings(task.ranks, None);
-        let mut layers =
-            Sequential::new(train.features.ncols()).seed(self.seed).l1(self.l1).l2(settings.l2);
-        layers = layers.proximal_l1(self.proximal_l1);
-        for units in settings.hidden {
-            let activation = activations::from_name(&self.activation, &Value::Null)?;
-            layers = layers.then(Dense::new(units).boxed_activation(activation));
-        }
-        let last = activations::from_name(task.activation, &Value::Null)?;
-        layers = layers.then(Dense::new(task.outputs).boxed_activation(last));
-        let mut model = layers.on(device)?.compile_boxed(plan.loss, plan.optimizer)?;
-        if !self.no_standardize && !self.source.is_images() && !parts.encoding.takes_tables() {
+        let (train, network) = (&parts.train, self.network());
+        let model = layers.on(device).map_err(|error| match network {
+            Network::Dense => error.into(),
+            _ => Failure::from(error).of(&format!("--model {}", network.name())),
+        })?;
+        let mut model = model.compile_boxed(plan.loss, plan.optimizer)?;
+        let is_unscaled = !self.source.is_images() && !parts.encoding.takes_tables();
+        if !self.no_standardize && is_unscaled && network.takes_images() {
+            scale_pixels(&mut model, train)?;
+        } else if !self.no_standardize && is_unscaled {
             let learned = Standardization::fit(&train.features)?;
             model.set_input_scaling(learned.mean, learned.scale)?;
         }
@@ -177,6 +185,39 @@ impl Train {
         }
         model.set_encoding(parts.encoding.clone());
         Ok(model)
+    }
+
+    /// The layers of a new model.
+    fn layers(&self, train: &Dataset, task: &Task) -> Outcome<Sequential> {
+        let settings = self.settings(task.ranks, None);
+        let layers = match self.network() {
+            Network::Dense => self.dense(&settings, train, task)?,
+            network => self.of_images(network, train, task)?,
+        };
+        let layers = layers.seed(self.seed).l1(self.l1).l2(settings.l2);
+        Ok(layers.proximal_l1(self.proximal_l1))
+    }
+
+    fn dense(&self, settings: &Settings, train: &Dataset, task: &Task) -> Outcome<Sequential> {
+        let mut layers = Sequential::new(train.features.ncols());
+        for &units in &settings.hidden {
+            let activation = activations::from_name(&self.activation, &Value::Null)?;
+            layers = layers.then(Dense::new(units).boxed_activation(activation));
+        }
+        let last = activations::from_name(task.activation, &Value::Null)?;
+        Ok(layers.then(Dense::new(task.outputs).boxed_activation(last)))
+    }
+
+    /// Rejects another loss than that of a saved model.
+    fn check_same_loss(&self, loss: &dyn LossDefinition) -> Outcome {
+        let (name, path) = (loss.name(), self.resume.as_deref());
+        match (self.loss.as_deref().filter(|asked| *asked != name), path) {
+            (Some(asked), Some(path)) => Err(Failure::Usage(format!(
+                "--loss is {asked} but {} goes on with {name}; leave --loss out",
+                path.display()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn resumed(
@@ -194,14 +235,9 @@ impl Train {
                 path.display()
             )));
         };
-        let name = loss.name();
-        if let Some(asked) = self.loss.as_deref().filter(|asked| *asked != name) {
-            let message = format!(
-                "--loss is {asked} but {} goes on with {name}; leave --loss out",
-                path.display()
-            );
-            return Err(Failure::Usage(message));
-        }
+        language::refuse(&model, path, "--text FILE trains it further")
+            .map_err(|failure| failure.of("--resume"))?;
+        self.check_same_loss(loss)?;
         saved::check_resumed(Some(path), self.out.as_deref())?;
         let parts = self.parts(target_kind(loss), held_out, Some(&model))?;
         let task = Task::of(loss, &parts.train)?;

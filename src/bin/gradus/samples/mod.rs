@@ -63,7 +63,7 @@ impl Source {
 
     /// The input files, each with the flag that names it.
     pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
-        let pair = [("--images", &self.images), ("--labels", &self.labels)];
+        let pair = [("--images", &self.images), ("--labels", &self.labels), ("--text", &self.text)];
         let pair = pair.into_iter().filter_map(|(flag, path)| Some((flag, path.clone()?)));
         let data = self
             .data
@@ -140,7 +140,34 @@ impl Source {
 
     /// The file or folder of the rows.
     pub fn path(&self) -> &Path {
-        self.data.as_deref().or(self.images.as_deref()).unwrap_or(Path::new(""))
+        let path = self.data.as_deref().or(self.images.as_deref()).or(self.text.as_deref());
+        path.unwrap_or(Path::new(""))
+    }
+
+    /// The text, for a model of characters.
+    pub fn text(&self) -> Option<&Path> {
+        self.text.as_deref()
+    }
+
+    /// The shape of the images in IDX files: height, width and channels; `None` for other sources.
+    pub fn image(&self) -> Outcome<Option<[usize; 3]>> {
+        let is_images = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+            name.contains("images")
+        };
+        let path = match &self.images {
+            Some(path) => Some(path.clone()),
+            None if self.is_images() => {
+                data::sources(self.path(), &self.array_options()).into_iter().find(is_images)
+            }
+            None => None,
+        };
+        let Some(path) = path else { return Ok(None) };
+        Ok(match data::read_idx(&path)?.shape() {
+            &[_, height, width] => Some([height, width, 1]),
+            &[_, height, width, channels] => Some([height, width, channels]),
+            _ => None,
+        })
     }
 
     /// The source and its options as JSON.

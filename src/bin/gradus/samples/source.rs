@@ -17,7 +17,7 @@ pub struct Source {
     #[arg(
         long,
         value_name = "PATH",
-        required_unless_present = "images",
+        required_unless_present_any = ["images", "text"],
         conflicts_with = "images"
     )]
     pub(super) data: Option<PathBuf>,
@@ -27,6 +27,16 @@ pub struct Source {
     /// The IDX file of labels for --images
     #[arg(long, value_name = "FILE", requires = "images")]
     pub(super) labels: Option<PathBuf>,
+    /// A text in UTF-8, for a model of characters (`gradus train --model gpt`)
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "data", "images", "labels", "target", "drop", "columns", "header", "delimiter",
+            "decimal", "targets", "groups", "features", "zero_based",
+        ]
+    )]
+    pub(super) text: Option<PathBuf>,
     /// The target's column in a table: its name, or its index if there is no header; may be
     /// repeated
     #[arg(long, value_name = "COLUMN")]

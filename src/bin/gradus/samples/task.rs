@@ -180,6 +180,12 @@ impl Task {
         }
     }
 
+    /// The task of a model of text: the class of each next character.
+    pub fn of_tokens(vocabulary: usize) -> Self {
+        let (ranks, classes, labels) = (false, true, false);
+        Task { outputs: vocabulary, activation: "identity", ranks, classes, labels }
+    }
+
     /// Name of the predicted quantity.
     pub fn predicts(&self) -> &'static str {
         match (self.ranks, self.classes) {

@@ -12,15 +12,18 @@ use serde_json::{Map, Value};
 use crate::numbers;
 use crate::output::{DeviceChoice, Failure};
 use crate::samples::source::Source;
+use crate::train::network::NetworkOptions;
 use crate::train::weights::WeightOptions;
 
-/// Trains a dense network on a data set
+/// Trains a network on a data set: dense, or of images, or of text
 #[derive(Args)]
 pub struct Train {
     #[command(flatten)]
     pub(super) source: Source,
-    /// The loss; `gradus losses` lists them
-    #[arg(long, value_name = "NAME", required_unless_present = "resume")]
+    #[command(flatten)]
+    pub(super) network: NetworkOptions,
+    /// The loss; `gradus losses` lists them [default with --model lenet5 … gpt: cross_entropy]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["resume", "model", "text"])]
     pub(super) loss: Option<String>,
     /// Units of the hidden layers, or `none` [default: 128,64; for a listwise loss 32]
     #[arg(long, value_name = "UNITS", value_parser = hidden, conflicts_with = "resume")]
@@ -87,7 +90,7 @@ pub struct Train {
     #[arg(long, value_name = "SHARE", value_parser = numbers::share, allow_negative_numbers = true)]
     pub(super) validation: Option<f64>,
     /// Test rows for the end of the training run, in the format of --data
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "text")]
     pub(super) test: Option<PathBuf>,
     /// Stops after this many epochs in a row without a lower validation loss (training loss without
     /// validation rows)
@@ -100,7 +103,7 @@ pub struct Train {
     pub(super) settings: Vec<(String, Value)>,
     /// Reads a table in chunks, anew in each epoch; automatic if its numbers would not fit into
     /// memory (on Linux)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "text")]
     pub(super) stream: bool,
     /// Leaves the features of a table unscaled
     #[arg(long)]

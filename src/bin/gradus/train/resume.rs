@@ -22,10 +22,13 @@ impl Earlier {
         }
         let layers = described["layers"].as_array().map_or(&[][..], Vec::as_slice);
         let hidden = &layers[..layers.len().saturating_sub(1)];
-        compiled
-            .insert("hidden".into(), hidden.iter().map(|layer| layer["units"].clone()).collect());
+        // A network of other layers has no list of hidden units.
+        let is_dense = layers.iter().all(|layer| layer["units"].is_u64());
+        let units = || hidden.iter().map(|layer| layer["units"].clone()).collect();
+        compiled.insert("hidden".into(), if is_dense { units() } else { Value::Null });
+        let activation = hidden.first().filter(|_| is_dense);
         let activation =
-            hidden.first().map_or(Value::Null, |layer| layer["activation"]["name"].clone());
+            activation.map_or(Value::Null, |layer| layer["activation"]["name"].clone());
         compiled.insert("activation".into(), activation);
         for name in ["l1", "l2", "proximal_l1", "seed"] {
             compiled.insert(name.into(), described[name].clone());

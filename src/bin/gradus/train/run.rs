@@ -35,7 +35,9 @@ impl Train {
             model.history().len(),
             model.history().iter().map(|epoch| numbers(epoch, unit)).collect(),
         );
-        fit = report(fit, &log, chosen.before.numbered, chosen.epochs, unit);
+        fit = report(fit, &log, chosen.before.numbered, chosen.epochs, move |epoch| {
+            numbers(epoch, unit)
+        });
         if let Some(path) = &self.out {
             fit = fit.checkpoint(path);
         }
@@ -92,7 +94,7 @@ impl Train {
     }
 
     /// The requested options, on top of those a saved model was trained with.
-    fn asked(&self, model: &Model, updates: usize, chosen: &Settings) -> Outcome<Fit> {
+    pub(super) fn asked(&self, model: &Model, updates: usize, chosen: &Settings) -> Outcome<Fit> {
         let saved = self.resume.as_ref().and_then(|_| model.fit_to_resume());
         let mut fit = saved.unwrap_or_default().resume(self.resume.is_some());
         fit = fit
@@ -141,20 +143,26 @@ impl Train {
     }
 }
 
-/// Reports each epoch as it ends, numbered after those before; losses in the unit of the targets,
-/// where `unit` is the size of one encoded unit.
-fn report(fit: Fit, log: &Log, before: usize, epochs: usize, unit: f64) -> Fit {
+/// Reports the figures of each epoch as it ends, numbered after those before.
+pub(super) fn report(
+    fit: Fit,
+    log: &Log,
+    before: usize,
+    epochs: usize,
+    figures: impl Fn(&Epoch) -> Vec<(&'static str, f64)> + Send + Sync + 'static,
+) -> Fit {
     let log = log.clone();
     fit.on_epoch(move |number, epoch| {
         // On other rows a new training run begins and counts from 1.
         let planned = if number > before { before + epochs } else { epochs };
-        log.report(number, planned, numbers(epoch, unit), epoch.seconds);
+        log.report(number, planned, figures(epoch), epoch.seconds);
         ControlFlow::Continue(())
     })
 }
 
-/// The metrics of an epoch by name; losses in the unit of the targets.
-fn numbers(epoch: &Epoch, unit: f64) -> Vec<(&'static str, f64)> {
+/// The metrics of an epoch by name; losses in the unit of the targets, where `unit` is the size of
+/// one encoded unit.
+pub(super) fn numbers(epoch: &Epoch, unit: f64) -> Vec<(&'static str, f64)> {
     let all = [
         ("loss", Some(epoch.loss * unit)),
         ("accuracy", epoch.accuracy),

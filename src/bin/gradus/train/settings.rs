@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::output;
 use crate::output::{Failure, Outcome};
 use crate::samples::{Prepared, Task, columns_as_json, columns_in_words};
+use crate::train::network::Network;
 use crate::train::options::{Before, Earlier, Hidden, Plan, Settings, Train, named};
 
 /// Adam's default learning rate for a listwise loss.
@@ -96,7 +97,12 @@ impl Train {
         )
     }
 
-    fn chosen_in_words(&self, settings: &Settings, task: &Task, model: &Model) -> String {
+    pub(super) fn chosen_in_words(
+        &self,
+        settings: &Settings,
+        task: &Task,
+        model: &Model,
+    ) -> String {
         let of = |name: &str| {
             settings.compiled.get(name).and_then(Value::as_str).unwrap_or_default().to_string()
         };
@@ -104,8 +110,11 @@ impl Train {
         if self.resume.is_none() {
             let hidden: Vec<String> = settings.hidden.iter().map(ToString::to_string).collect();
             let with = format!("{} with {}", hidden.join(","), self.activation);
-            parts
-                .push(format!("hidden {}", if hidden.is_empty() { "none" } else { with.as_str() }));
+            parts.push(match self.network() {
+                Network::Dense if hidden.is_empty() => "hidden none".into(),
+                Network::Dense => format!("hidden {with}"),
+                network => network.name().into(),
+            });
             parts.push(format!("l1 {}, l2 {}", self.l1, settings.l2));
         }
         let rate = settings.learning_rate.map_or("the saved one".into(), |rate| rate.to_string());
@@ -127,10 +136,12 @@ impl Train {
         parts.extend(settings.average.map(|decay| format!("average {decay}")));
         parts.extend(settings.patience.map(|epochs| format!("patience {epochs}")));
         parts.extend(self.weights.in_words(model));
-        parts.push(format!(
-            "features {}",
-            if is_standardized(model) { "standardized" } else { "as they are" }
-        ));
+        if self.network() != Network::Gpt {
+            parts.push(format!(
+                "features {}",
+                if is_standardized(model) { "standardized" } else { "as they are" }
+            ));
+        }
         parts.push(format!("seed {}", settings.compiled.get("seed").unwrap_or(&json!(self.seed))));
         parts.join(", ")
     }
@@ -146,7 +157,7 @@ impl Train {
         let Settings { hidden, learning_rate, epochs, batch_size, l2, .. } = chosen;
         let Settings { average, patience, skip_non_finite, compiled, .. } = chosen;
         let clip = |name: &str| chosen.clip.filter(|(own, _)| *own == name).map(|(_, limit)| limit);
-        let held_out = model.held_out();
+        let (held_out, is_dense) = (model.held_out(), self.network() == Network::Dense);
         let schedule = model.schedule().map(|(schedule, by_epoch)| {
             json!({ "name": schedule.name(), "options": schedule.options(), "by_epoch": by_epoch })
         });
@@ -159,8 +170,9 @@ impl Train {
             "outputs": task.outputs,
             "loss": null,
             "loss_options": null,
-            "hidden": hidden,
-            "activation": self.activation,
+            "model": self.resume.is_none().then(|| self.network().name()),
+            "hidden": if is_dense { json!(hidden) } else { Value::Null },
+            "activation": if is_dense { json!(self.activation) } else { Value::Null },
             "output_activation": task.activation,
             "optimizer": null,
             "optimizer_options": null,

@@ -18,14 +18,14 @@ use crate::samples::Prepared;
 pub struct WeightOptions {
     /// Class weights: `balanced`, so that all classes count equally, or a CSV file of classes and
     /// weights; `none` removes them with --resume
-    #[arg(long, value_name = "balanced|FILE", value_parser = class_weight)]
+    #[arg(long, value_name = "balanced|FILE", value_parser = class_weight, conflicts_with = "text")]
     class_weight: Option<ClassWeights>,
     /// The column of a table with the weight of each row; it is not a feature
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "COLUMN", conflicts_with = "text")]
     pub sample_weight: Option<String>,
     /// Weight of the positive side, the second of two classes, or of each label (4,1,2); for
     /// bce_with_logits and multilabel_soft_margin
-    #[arg(long, value_name = "WEIGHT", conflicts_with = "class_weight", value_delimiter = ',', value_parser = numbers::not_negative, allow_negative_numbers = true)]
+    #[arg(long, value_name = "WEIGHT", conflicts_with_all = ["class_weight", "text"], value_delimiter = ',', value_parser = numbers::not_negative, allow_negative_numbers = true)]
     pos_weight: Option<Vec<f64>>,
     /// Content of the --class-weight file: it may be a pipe, which can be read only once.
     #[arg(skip)]

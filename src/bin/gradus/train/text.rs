@@ -1,0 +1,239 @@
+//! `gradus train --model gpt --text FILE`: trains a model of characters.
+
+use std::path::Path;
+use std::time::Instant;
+
+use gradus::data::text::{Characters, sequences};
+use gradus::losses::{Domain, LossDefinition};
+use gradus::{Device, Epoch, HeldOut, Model, Stop, cases, text};
+use ndarray::Array2;
+use serde_json::Value;
+
+use crate::interrupt::Interrupt;
+use crate::language::Measured;
+use crate::log::Log;
+use crate::output::{Failure, Outcome};
+use crate::samples::Task;
+use crate::train::options::{Earlier, Plan, Settings, Train};
+use crate::train::report::as_text;
+use crate::train::run::{numbers, report};
+use crate::train::trained::Trained;
+use crate::{language, output, saved};
+
+/// A GPT's gradient is clipped at this norm unless another clip is requested: nanoGPT's.
+const CLIP: (&str, f64) = ("clip_norm", 1.0);
+
+/// Sequences of a text, each with the next characters.
+struct Part {
+    x: Array2<f32>,
+    y: Array2<i64>,
+}
+
+/// What is trained and validated on.
+struct Parts {
+    train: Part,
+    validation: Option<Part>,
+}
+
+impl Train {
+    pub(super) fn run_text(
+        &self,
+        path: &Path,
+        plan: Option<Plan>,
+        held_out: HeldOut,
+        earlier: Option<&Earlier>,
+    ) -> Outcome {
+        if let Some(plan) = &plan {
+            check_loss(&*plan.loss)?;
+        }
+        let content = language::read(path)?;
+        let (mut model, characters, context, mut settings) = match plan {
+            Some(plan) => {
+                let characters = Characters::of(&content)?;
+                if characters.len() < 2 {
+                    return Err(Failure::Failed(format!(
+                        "--text: {}: it has one character over and over; at least 2 are needed",
+                        path.display()
+                    )));
+                }
+                let context = self.network.tokens();
+                // A text that is too short is an error before a device is opened.
+                parts(&characters, &content, context, held_out.share, path)?;
+                let mut settings = self.settings(false, None).with(&plan);
+                settings.clip = settings.clip.or(Some(CLIP));
+                let model = self.new_gpt(plan, &characters, &self.device.open_and_report()?)?;
+                (model, characters, context, settings)
+            }
+            None => {
+                let from = self.resume.as_deref().unwrap_or(Path::new(""));
+                let model = Model::load(from, &self.device.open_and_report()?)
+                    .map_err(|error| Failure::from(error).of("--resume"))?;
+                saved::check_resumed(Some(from), self.out.as_deref())?;
+                let (characters, context) =
+                    language::characters(&model, from).map_err(|failure| failure.of("--resume"))?;
+                (model, characters, context, self.settings(false, earlier))
+            }
+        };
+        settings.hidden.clear();
+        let Some(loss) = model.loss() else {
+            return Err(Failure::Failed("--resume: the model was saved without a loss".into()));
+        };
+        self.check_same_loss(loss)?;
+        let parts = parts(&characters, &content, context, held_out.share, path)?;
+        let task = Task::of_tokens(characters.len());
+        model.set_held_out(held_out);
+        if let Some(done) = earlier.filter(|_| self.epochs.is_none()).and_then(Earlier::in_words) {
+            output::note(&format!("resumed: {done}"));
+        }
+        let interrupt = Interrupt::listen()?;
+        if !self.json {
+            let rows = |part: &Part| text::count(part.x.nrows() as u64);
+            let held = parts.validation.as_ref().map_or(String::new(), |part| {
+                format!(", {} of the end to validate on", rows(part))
+            });
+            let chosen = format!(
+                "{} characters, {} different ones; {} sequences of {context} to train on{held}\n{}\n",
+                text::count(content.chars().count() as u64),
+                characters.len(),
+                rows(&parts.train),
+                self.chosen_in_words(&settings, &task, &model)
+            );
+            let summary = format!("{}\n{chosen}", model.summary());
+            output::print_beside(self.out.as_deref(), &output::folded(&summary))?;
+        }
+        let (mut trained, validated) = self.fit_text(model, &parts, settings, &interrupt)?;
+        let report = if self.json {
+            output::document(&self.text_as_json(&trained, &task, validated.as_ref()))
+        } else {
+            let in_words = |found: Measured| format!("validation: {}\n", found.in_words());
+            as_text(&trained, false) + &validated.map_or(String::new(), in_words)
+        };
+        output::print_beside(self.out.as_deref(), &report)?;
+        let logged = std::mem::replace(&mut trained.logged, Ok(()));
+        self.ended(&trained, interrupt.is_asked()).and(logged)
+    }
+
+    fn new_gpt(&self, plan: Plan, characters: &Characters, device: &Device) -> Outcome<Model> {
+        let l2 = self.l2.unwrap_or(0.0);
+        let layers = self.network.gpt(characters.len()).seed(self.seed).l1(self.l1).l2(l2);
+        let model = layers.proximal_l1(self.proximal_l1).on(device);
+        let mut model = model
+            .map_err(|error| Failure::from(error).of("--model gpt"))?
+            .compile_boxed(plan.loss, plan.optimizer)?;
+        model.set_names(Vec::new(), characters.names(), None);
+        Ok(model)
+    }
+
+    fn fit_text(
+        &self,
+        mut model: Model,
+        parts: &Parts,
+        chosen: Settings,
+        interrupt: &Interrupt,
+    ) -> Outcome<(Trained, Option<Measured>)> {
+        let Part { x, y } = &parts.train;
+        let fit = self.asked(&model, x.nrows().div_ceil(chosen.batch_size), &chosen)?;
+        let has_perplexity =
+            model.loss().and_then(|loss| language::perplexity(loss, 0.0)).is_some();
+        let figures = move |epoch: &Epoch| {
+            let mut figures = numbers(epoch, 1.0);
+            let perplexity = epoch.val_loss.filter(|_| has_perplexity).map(f64::exp);
+            figures.extend(perplexity.map(|value| ("perplexity", value)));
+            figures
+        };
+        let log = Log::new(self.log.as_deref(), self.resume.is_some());
+        log.behind(model.history().len(), model.history().iter().map(figures).collect());
+        let mut fit = report(fit, &log, chosen.before.numbered, chosen.epochs, figures);
+        if let Some(path) = &self.out {
+            fit = fit.checkpoint(path);
+        }
+        if let Some(Part { x, y }) = &parts.validation {
+            fit = fit.validation_data(x, y);
+        }
+        let (start, step) = (Instant::now(), interrupt.clone());
+        let history = model.fit(x, y, fit.on_step(move |_, _| step.flow()))?;
+        let seconds = start.elapsed().as_secs_f64();
+        if history.before > 0 {
+            log.catch_up();
+        }
+        let logged = log.close();
+        interrupt.end_at_once();
+        let is_asked = matches!(history.stopped, Some(Stop::Asked { .. }));
+        let validated = match parts.validation.as_ref().filter(|_| !is_asked) {
+            Some(part) => Some(measured(&mut model, part)?),
+            None => None,
+        };
+        let trained = Trained {
+            model,
+            history,
+            chosen,
+            validation: None,
+            test: None,
+            seconds,
+            logged,
+            in_pieces: false,
+        };
+        Ok((trained, validated))
+    }
+
+    fn text_as_json(&self, trained: &Trained, task: &Task, found: Option<&Measured>) -> Value {
+        let mut document = self.as_json(trained, task);
+        let number = cases::number_to_json;
+        if let Some(found) = found {
+            document["validation"] = found.as_json(&trained.model);
+            if found.perplexity.is_some() {
+                let of = |epoch: &Epoch| epoch.val_loss.map(|loss| number(loss.exp()));
+                document["history"]["perplexity"] = trained.history.epochs.iter().map(of).collect();
+            }
+        }
+        if self.resume.is_none() {
+            document["settings"]["gpt"] = self.network.gpt_as_json();
+        }
+        document
+    }
+}
+
+/// Rejects a loss that does not take the class of each character.
+fn check_loss(loss: &dyn LossDefinition) -> Outcome {
+    match loss.targets() {
+        Domain::Class | Domain::Label if loss.inner().is_none() => Ok(()),
+        _ => Err(Failure::Usage(format!(
+            "--loss is {}; a model of text takes a loss of classes, such as cross_entropy",
+            loss.name()
+        ))),
+    }
+}
+
+/// Measures a part by the averaged weights, if there are some.
+fn measured(model: &mut Model, Part { x, y }: &Part) -> Outcome<Measured> {
+    match model.keeps_average() {
+        true => Measured::of(&mut model.averaged()?, x, y),
+        false => Measured::of(model, x, y),
+    }
+}
+
+/// The sequences of a text: those of its last characters are held out.
+fn parts(
+    characters: &Characters,
+    content: &str,
+    context: usize,
+    share: f64,
+    path: &Path,
+) -> Outcome<Parts> {
+    let ids = characters.ids(content).map_err(|error| Failure::from(error).of("--text"))?;
+    let held = (ids.len() as f64 * share).round() as usize;
+    let (train, end) = ids.split_at(ids.len() - held.min(ids.len()));
+    let part = |ids: &[i64], purpose: &str| {
+        sequences(ids, context, context).map(|(x, y)| Part { x, y }).map_err(|_| {
+            Failure::Failed(format!(
+                "--text: {}: {} characters are left to {purpose} on, and --context {context} needs {}; take a longer text, a shorter context or \
+                 another --validation (0 validates on nothing)",
+                path.display(),
+                ids.len(),
+                context.saturating_add(1)
+            ))
+        })
+    };
+    let validation = if share > 0.0 { Some(part(end, "validate")?) } else { None };
+    Ok(Parts { train: part(train, "train")?, validation })
+}

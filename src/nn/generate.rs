@@ -1,0 +1,230 @@
+//! Generation: a next-token model writes ids, one after the other.
+
+use std::any::Any;
+
+use ndarray::Array2;
+
+use crate::cpu::random::Random;
+use crate::nn::graph::nodes::{Graph, Value};
+use crate::nn::model::Model;
+use crate::nn::ops::attention::Attention;
+use crate::{Error, Result};
+
+/// Its name in messages.
+const NAME: &str = "generate";
+
+/// Stream of the noise, apart from the streams of initial weights.
+const NOISE_STREAM: u64 = 1 << 33;
+
+/// Options of [`Model::generate`].
+///
+/// ```
+/// use gradus::{Device, Generate, zoo::Gpt};
+///
+/// let mut model = Gpt::new(5, 8).layers(1).heads(1).width(8).build().on(&Device::cpu())?;
+/// let options = Generate::new().tokens(12).temperature(0.8).top_k(3).seed(1);
+/// let ids = model.generate(&[0, 1], &options)?;
+/// assert_eq!(ids.len(), 12);
+/// assert_eq!(ids, model.generate(&[0, 1], &options)?);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Generate {
+    tokens: usize,
+    temperature: f64,
+    top_k: Option<usize>,
+    seed: u64,
+}
+
+impl Default for Generate {
+    fn default() -> Self {
+        Generate::new()
+    }
+}
+
+impl Generate {
+    /// 100 tokens at temperature 1, drawn from the whole vocabulary, with seed 7.
+    pub fn new() -> Self {
+        Generate { tokens: 100, temperature: 1.0, top_k: None, seed: 7 }
+    }
+
+    /// Number of tokens to write (default 100).
+    pub fn tokens(mut self, tokens: usize) -> Self {
+        self.tokens = tokens;
+        self
+    }
+
+    /// Divisor τ of the logits, ≥ 0 (default 1). Below 1 likely tokens become likelier; at 0 the
+    /// most likely token is always taken, the first one of equals.
+    pub fn temperature(mut self, temperature: f64) -> Self {
+        self.temperature = temperature;
+        self
+    }
+
+    /// Draws from the k most likely tokens alone, k ≥ 1 (default: from all). Tokens as likely as
+    /// the k-th count among them.
+    pub fn top_k(mut self, tokens: usize) -> Self {
+        self.top_k = Some(tokens);
+        self
+    }
+
+    /// Seed of the drawing (default 7): the same seed, model and device give the same tokens.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    fn check(&self) -> Result<()> {
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            return Err(Error::option(NAME, "temperature", self.temperature, "finite and >= 0"));
+        }
+        if self.top_k == Some(0) {
+            return Err(Error::option(NAME, "top_k", 0, "at least 1"));
+        }
+        Ok(())
+    }
+
+    /// The next token: argmax(logits / τ + g) with Gumbel noise g is a draw from
+    /// softmax(logits / τ).
+    fn next(&self, logits: &[f32], random: &mut Random) -> usize {
+        let least = self.top_k.filter(|&count| count < logits.len()).map(|count| {
+            let mut sorted = logits.to_vec();
+            sorted.sort_unstable_by(|one, other| other.total_cmp(one));
+            sorted[count - 1]
+        });
+        let (mut best, mut highest) = (0, f64::NEG_INFINITY);
+        for (token, &logit) in logits.iter().enumerate() {
+            // Every token takes its noise, so that a draw does not depend on top_k.
+            let score = if self.temperature == 0.0 {
+                f64::from(logit)
+            } else {
+                f64::from(logit) / self.temperature + gumbel(random)
+            };
+            if score > highest && least.is_none_or(|least| logit >= least) {
+                (best, highest) = (token, score);
+            }
+        }
+        best
+    }
+}
+
+/// −ln(−ln u), with u in (0, 1).
+fn gumbel(random: &mut Random) -> f64 {
+    let u = random.uniform().max(f64::MIN_POSITIVE);
+    -(-u.ln()).ln()
+}
+
+/// The sequence length and the vocabulary of a next-token model; else what is in the way.
+fn next_token(graph: &Graph) -> std::result::Result<[usize; 2], String> {
+    let (input, output) = (graph.shape(Value(0)), graph.shape(graph.last()));
+    let Some(ids) = graph.ids_below() else {
+        return Err(format!("takes numbers of shape {input:?} and no ids"));
+    };
+    let (&[tokens], &[rows, vocabulary]) = (&input[..], &output[..]) else {
+        return Err(format!("maps {input:?} to {output:?}"));
+    };
+    if (rows, vocabulary) != (tokens, ids) {
+        return Err(format!("maps {input:?}, ids below {ids}, to {output:?}"));
+    }
+    let looks_ahead = |op: &dyn Any| op.downcast_ref::<Attention>().is_some_and(|op| !op.causal);
+    match graph.nodes.iter().find(|node| looks_ahead(&*node.op)) {
+        Some(node) => Err(format!("attends to later tokens in `{}`", node.path)),
+        None => Ok([tokens, vocabulary]),
+    }
+}
+
+impl Model {
+    /// The number of tokens that a next-token model sees at once; `None` for another model.
+    pub fn context(&self) -> Option<usize> {
+        next_token(&self.graph).ok().map(|[tokens, _]| tokens)
+    }
+
+    /// The ids that follow a prompt, drawn one by one from the probabilities of a next-token model:
+    /// ids [T] in, logits [T, vocabulary] out, no attention to later tokens
+    /// ([`crate::zoo::Gpt`]). The prompt may be longer than T: the model sees the last T tokens.
+    ///
+    /// Each token is a full forward pass over T tokens: there is no cache of keys and values yet.
+    /// A prompt shorter than T is padded behind, where causal attention does not look.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a model of another shape, an empty prompt, and ids outside of the
+    /// vocabulary; [`Error::Option`] for a temperature below 0 and a top_k of 0;
+    /// [`Error::NonFinite`] if the model's logits are NaN; device errors.
+    pub fn generate(&mut self, prompt: &[i64], options: &Generate) -> Result<Vec<i64>> {
+        options.check()?;
+        let refused = |name: &str, found: String, allowed: String| {
+            Err(Error::Input { operation: NAME.into(), name: name.into(), found, allowed })
+        };
+        let [tokens, vocabulary] = match next_token(&self.graph) {
+            Ok(sizes) => sizes,
+            Err(found) => {
+                let allowed = "a causal model of tokens is needed: ids [T] in, logits \
+                               [T, vocabulary] out";
+                return refused("the model", found, allowed.into());
+            }
+        };
+        if prompt.is_empty() {
+            return refused("the prompt", "is empty".into(), "it needs a token at least".into());
+        }
+        let is_known = |id: i64| usize::try_from(id).is_ok_and(|id| id < vocabulary);
+        if let Some(place) = prompt.iter().position(|&id| !is_known(id)) {
+            let found = format!("has the id {} at position {place}", prompt[place]);
+            return refused("the prompt", found, format!("ids are 0 to {}", vocabulary - 1));
+        }
+        let (mut all, mut random) = (prompt.to_vec(), Random::new(options.seed, NOISE_STREAM));
+        for _ in 0..options.tokens {
+            let window = &all[all.len().saturating_sub(tokens)..];
+            let mut row = Array2::<f32>::zeros((1, tokens));
+            row.iter_mut().zip(window).for_each(|(place, &id)| *place = id as f32);
+            let last = window.len() - 1;
+            let outputs = self.predict(&row)?;
+            let logits = outputs.iter().skip(last * vocabulary).take(vocabulary);
+            let logits: Vec<f32> = logits.copied().collect();
+            if let Some(token) = logits.iter().position(|logit| logit.is_nan()) {
+                return Err(Error::NonFinite {
+                    operation: NAME.into(),
+                    name: "the logits".into(),
+                    found: "NaN".into(),
+                    position: format!("token {token} of position {last}"),
+                    count: logits.iter().filter(|logit| logit.is_nan()).count(),
+                });
+            }
+            all.push(options.next(&logits, &mut random) as i64);
+        }
+        Ok(all.split_off(prompt.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draws(options: &Generate, logits: &[f32], count: usize) -> Vec<usize> {
+        let mut random = Random::new(3, NOISE_STREAM);
+        (0..count).map(|_| options.next(logits, &mut random)).collect()
+    }
+
+    #[test]
+    fn draws_follow_the_softmax() {
+        // Probabilities 0.5, 0.25, 0.25 at temperature 1; 0.66, 0.17, 0.17 at one half.
+        let logits = [4.0_f32.ln(), 2.0_f32.ln(), 2.0_f32.ln()];
+        for (temperature, expected) in [(1.0, 0.5), (0.5, 2.0 / 3.0)] {
+            let found = draws(&Generate::new().temperature(temperature), &logits, 4000);
+            let share = found.iter().filter(|&&token| token == 0).count() as f64 / 4000.0;
+            // Five standard deviations of a share are 0.04.
+            assert!((share - expected).abs() < 0.04, "{temperature}: {share}");
+        }
+    }
+
+    #[test]
+    fn top_k_leaves_out_the_unlikely_and_0_takes_the_most_likely() {
+        let logits = [0.0, 0.3, 0.1, 0.2];
+        let options = Generate::new().top_k(2);
+        let found = draws(&options, &logits, 200);
+        assert!(found.iter().all(|token| [1, 3].contains(token)));
+        assert!(found.contains(&1) && found.contains(&3));
+        assert_eq!(draws(&options.temperature(0.0), &logits, 3), [1, 1, 1]);
+        let equal = Generate::new().temperature(0.0);
+        assert_eq!(draws(&equal, &[0.5, 0.5], 2), [0, 0]);
+    }
+}
