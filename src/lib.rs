@@ -323,6 +323,7 @@ pub use nn::embedding::Embedding;
 pub use nn::layers::{Dense, Initializer};
 pub use nn::layers::sequential::Sequential;
 pub use nn::model::{HeldOut, Model, Names};
+pub use nn::optimizers::ParameterGroups;
 pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
 pub use nn::train::{
