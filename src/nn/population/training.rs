@@ -23,7 +23,7 @@ impl Population {
     ///
     /// # Errors
     /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which holds a single model,
-    /// and for `resume` and callbacks.
+    /// and for `accumulate`, `resume` and callbacks.
     pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -36,6 +36,7 @@ impl Population {
             return Err(Error::option("population", "checkpoint", path.display(), allowed));
         }
         for (name, given) in [
+            ("accumulate", fit.accumulate > 1),
             ("resume", fit.resume),
             ("on_step", fit.on_step.is_some()),
             ("on_epoch", fit.on_epoch.is_some()),
