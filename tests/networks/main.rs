@@ -1,6 +1,9 @@
 //! Networks of convolutions, norms and attention: parity with PyTorch, training, files, errors.
 
+mod accumulation;
 mod errors;
+mod groups;
+mod metrics;
 mod parity;
 mod training;
 
