@@ -401,6 +401,7 @@ pub use nn::layers::sequential::Sequential;
 pub use nn::layers::{Dense, Initializer};
 pub use nn::model::{HeldOut, Model, Names};
 pub use nn::ops::gather::augment::Augment;
+pub use nn::optimizers::ParameterGroups;
 pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
 pub use nn::train::{

@@ -1,14 +1,18 @@
-//! Metrics of predictions: regression errors, confusion matrices, and NDCG and mean reciprocal rank
-//! for rankings.
+//! Metrics of predictions: regression errors, confusion matrices, those that
+//! [`Model::evaluate_with`](crate::Model::evaluate_with) takes by name, and NDCG and mean reciprocal
+//! rank for rankings.
 //!
 //! Items of a group are contiguous, as in [`crate::Targets::grouped`]. They are ranked by
 //! descending score, ties in input order; an item with negative relevance is ignored. Everything is
 //! computed in f64 on the host.
 
 mod confusion;
+mod measure;
 mod regression;
 
 pub use confusion::Confusion;
+pub use measure::Metric;
+pub(crate) use measure::{Truth, measure};
 pub use regression::{Regression, regression};
 
 use crate::templates::listwise::cpu::{descending, discount, gain, ideal};

@@ -16,7 +16,7 @@ use crate::nn::embedding::kernels::takes_rows;
 use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::layers::Dense;
 use crate::nn::layers::sequential::Sequential;
-use crate::nn::optimizers::Optimizer;
+use crate::nn::optimizers::{Optimizer, ParameterGroups};
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::engine::{Engine, SampleTargets, Samples};
@@ -60,6 +60,7 @@ impl Sequential {
             encoding: None,
             held_out: None,
             training: None,
+            groups: ParameterGroups::default(),
         })
     }
 }
@@ -82,6 +83,7 @@ pub struct Model {
     pub(crate) held_out: Option<HeldOut>,
     /// The current or last training.
     pub(crate) training: Option<Training>,
+    pub(crate) groups: ParameterGroups,
 }
 
 /// The validation split of a model's training data: saved with the model, so that those rows stay
@@ -135,6 +137,19 @@ impl Compiled {
             return Err(Error::option("embedding", "optimizer", optimizer.name(), allowed));
         }
         Ok(Compiled { loss: Arc::from(loss), fused_head, optimizer: Arc::from(optimizer) })
+    }
+}
+
+/// Rejects frozen parameters whose averages, which predictions use, would stay at their start.
+fn check_freezing(groups: &ParameterGroups, optimizer: Option<&dyn Optimizer>) -> Result<()> {
+    match optimizer.filter(|optimizer| groups.freezes() && optimizer.averaged_state().is_some()) {
+        None => Ok(()),
+        Some(optimizer) => Err(Error::option(
+            "parameter groups",
+            "freeze",
+            format!("used with {}", optimizer.name()),
+            "an optimizer that predicts with the parameters themselves",
+        )),
     }
 }
 
@@ -199,11 +214,41 @@ impl Model {
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self> {
         let compiled = Compiled::of_graph(&self.graph, loss, optimizer)?;
+        check_freezing(&self.groups, Some(&*compiled.optimizer))?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         (self.average, self.training) = (None, None);
         self.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
         self.compiled = Some(compiled);
         Ok(self)
+    }
+
+    /// Puts the parameters into groups: learning rates, frozen layers and weight decay by path.
+    /// Replaces earlier groups; saved with the model, so that a resumed training keeps them. The
+    /// optimizer's state stays; a rule as Adam's counts its steps for all parameters together, so
+    /// [`Model::compile`] again before layers that were frozen from the beginning are trained.
+    ///
+    /// The gradient of a frozen layer is computed all the same, since layers before it may need
+    /// it. On a GPU a small network of dense layers in groups is trained by separate kernels, as
+    /// a large one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Option`] for a factor that is negative or not finite;
+    /// [`crate::Error::Unknown`] with the known paths for one that names no parameter;
+    /// [`crate::Error::Option`] for frozen parameters of an optimizer that predicts with averages
+    /// that it keeps as states, such as [`crate::optimizers::ScheduleFreeAdamW`].
+    pub fn set_parameter_groups(&mut self, groups: ParameterGroups) -> Result<()> {
+        let optimizer = self.compiled.as_ref().map(|compiled| &*compiled.optimizer);
+        check_freezing(&groups, optimizer)?;
+        let mut graph = self.graph.clone();
+        graph.set_groups(&groups)?;
+        self.engine.set_groups(&graph)?;
+        (self.graph, self.groups) = (graph, groups);
+        Ok(())
+    }
+
+    /// The groups of the parameters.
+    pub fn parameter_groups(&self) -> &ParameterGroups {
+        &self.groups
     }
 
     /// Subtracts `mean` from each feature and divides by `scale` before the first layer; saved with

@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     // What users call on a model.
     &["nn/generate", "nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
     &["nn/train/fit"],
-    &["nn/population", "recommend"],
+    &["nn/population", "nn/train/measured", "recommend"],
     &["testing"],
     &["nn"],
 ];

@@ -1,9 +1,12 @@
 //! Networks of convolutions, norms and attention: parity with PyTorch, training, files, errors.
 
+mod accumulation;
 mod augment;
 mod bert;
 mod errors;
 mod generation;
+mod groups;
+mod metrics;
 mod minilm;
 mod parity;
 mod training;

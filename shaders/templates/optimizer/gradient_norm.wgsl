@@ -34,7 +34,13 @@ fn gradient_norm(
     let end = min(begin + params.block, params.length);
     var total = vec2<f32>();
     for (var i = begin + local_index; i < end; i += WORKGROUP) {
-        let gradient = gradients[i] + regularization(i, parameters[i]);
+        var gradient = gradients[i];
+        if params.spans > 0u {
+            // A frozen tensor does not count.
+            let span = span_of(i);
+            let full = gradient + regularization_in(span, parameters[i]);
+            gradient = select(full, 0.0, is_frozen(span));
+        }
         let small = gradient * 7.8886090522e-31;
         total += vec2(gradient * gradient, small * small);
     }

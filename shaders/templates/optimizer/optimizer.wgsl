@@ -67,12 +67,19 @@ fn optimizer(
         return;
     }
     let span = span_of(index);
+    if is_frozen(span) {
+        return;
+    }
+    var step = params.step;
+    if params.spans > 0u {
+        step.learning_rate *= spans[span].rate;
+    }
     let parameter = parameters[index];
     let gradient = transformed(span, parameter, gradients[index], params.limit);
-    let result = update(parameter, gradient, state_at(index), params.step);
+    let result = update(parameter, gradient, state_at(index), step);
     var moved = result.parameter;
     if params.spans > 0u {
-        moved = shrunk(span, moved, params.step.learning_rate);
+        moved = shrunk(span, moved, step.learning_rate);
     }
     parameters[index] = moved;
     keep(index, result.state);

@@ -9,6 +9,7 @@ struct ParameterSpan {
     l1: f32,
     l2: f32,
     proximal: f32,
+    rate: f32,    // factor of the learning rate; 0 for a frozen tensor
     start: u32,
     rows: u32,
     columns: u32, // 0 for a vector
@@ -32,16 +33,14 @@ fn span_of(index: u32) -> u32 {
     return low;
 }
 
+// True if the parameters and states of a tensor stay as they are.
+fn is_frozen(span: u32) -> bool {
+    return params.spans > 0u && spans[span].rate == 0.0;
+}
+
 // dR/dw of one parameter.
 fn regularization_in(span: u32, parameter: f32) -> f32 {
     return spans[span].l1 * sign(parameter) + 2.0 * spans[span].l2 * parameter;
-}
-
-fn regularization(index: u32, parameter: f32) -> f32 {
-    if params.spans == 0u {
-        return 0.0;
-    }
-    return regularization_in(span_of(index), parameter);
 }
 
 // sign(w) max(|w| - rate proximal, 0): the proximal step of l1, which produces exact zeros.

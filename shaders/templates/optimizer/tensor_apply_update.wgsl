@@ -24,12 +24,18 @@ fn tensor_apply_update(
         return;
     }
     let number = span_of(index);
+    if is_frozen(number) {
+        return;
+    }
     let tensor = spans[number];
     let columns = max(tensor.columns, 1u);
     if index - tensor.start >= tensor.rows * columns {
         return;
     }
     var step = params.step;
+    step.learning_rate *= tensor.rate;
+    // A rate too, of Adafactor; no other per-tensor rule reads it.
+    step.own.y *= tensor.rate;
     step.is_matrix = select(0.0, 1.0, tensor.columns > 0u);
     let layer = Layer(norms[number].x, norms[number].y, f32(tensor.rows), f32(columns));
     let moved = apply_update(parameters[index], gradients[index], layer, step);

@@ -31,10 +31,12 @@ fn tensor_direction(
     }
     let tensor = spans[span_of(index)];
     let place = index - tensor.start;
-    if place >= tensor.rows * max(tensor.columns, 1u) {
+    if tensor.rate == 0.0 || place >= tensor.rows * max(tensor.columns, 1u) {
         return;
     }
     var step = params.step;
+    step.learning_rate *= tensor.rate;
+    step.own.y *= tensor.rate;
     step.is_matrix = select(0.0, 1.0, tensor.columns > 0u);
     if FACTORED && tensor.columns > 0u {
         let of_row = first_states[tensor.start + place / tensor.columns];

@@ -18,7 +18,7 @@ fn tensor_mean_of_rows(
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let number = workgroup.y * count.x + workgroup.x;
-    if number >= params.spans || is_skipped(clip[0]) {
+    if number >= params.spans || is_skipped(clip[0]) || is_frozen(number) {
         return;
     }
     let matrix = spans[number];

@@ -30,7 +30,7 @@ fn tensor_means(
         before = spans[number].lines;
         number += 1u;
     }
-    if number >= params.spans || is_skipped(clip[0]) {
+    if number >= params.spans || is_skipped(clip[0]) || is_frozen(number) {
         return;
     }
     let matrix = spans[number];

@@ -18,7 +18,12 @@ fn tensor_transform(
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
-    if index < params.length {
-        gradients[index] = transformed(span_of(index), parameters[index], gradients[index], params.limit);
+    if index >= params.length {
+        return;
+    }
+    // A frozen tensor may be that of a second pass, which transforms it then.
+    let span = span_of(index);
+    if !is_frozen(span) {
+        gradients[index] = transformed(span, parameters[index], gradients[index], params.limit);
     }
 }

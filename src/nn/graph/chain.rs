@@ -52,11 +52,12 @@ impl DenseChain {
 
 impl Graph {
     /// The graph as a chain of dense layers, each with at most one activation; `None` for any other
-    /// graph.
+    /// graph, and for one whose parameters are in groups, which only the optimizers' own kernels
+    /// know.
     pub fn as_dense_chain(&self) -> Option<DenseChain> {
         let mut layers: Vec<ChainLayer> = Vec::new();
         let mut has_activation = true;
-        if self.shape(self.input()).len() != 1 {
+        if self.shape(self.input()).len() != 1 || self.is_grouped() {
             return None;
         }
         for (number, node) in self.nodes.iter().enumerate() {

@@ -9,7 +9,7 @@ use crate::nn::graph::op::{FileOrder, GradientKind, Initial, MOST_INPUTS, Op, Sh
 use crate::nn::layers::embedding::Embedding;
 use crate::nn::ops::activation::Activate;
 use crate::nn::ops::softmax::Softmax;
-use crate::nn::optimizers::{Clip, Optimizer, ParameterSpan};
+use crate::nn::optimizers::{Clip, Optimizer, ParameterGroups, ParameterSpan};
 use crate::{Error, Result};
 
 /// First random stream of embedding tables; streams below it are for weights.
@@ -77,6 +77,8 @@ pub(crate) struct Graph {
     table_length: usize,
     /// The flat buffer's tensors in order; a gap belongs to a tensor without columns.
     pub spans: Vec<ParameterSpan>,
+    /// The learning-rate factor of the tables; 0 if they are frozen.
+    pub table_rate: f64,
 }
 
 impl Graph {
@@ -90,6 +92,7 @@ impl Graph {
             length: 0,
             table_length: 0,
             spans: Vec::new(),
+            table_rate: 1.0,
         }
     }
 
@@ -201,7 +204,7 @@ impl Graph {
                     l2,
                     proximal,
                     columns,
-                    padding: 0,
+                    ..ParameterSpan::default()
                 });
             }
         }
@@ -413,9 +416,35 @@ impl Graph {
         self.spans.iter().any(ParameterSpan::is_regularized)
     }
 
+    /// Gives the parameters the options of their groups.
+    ///
+    /// # Errors
+    /// Those of [`ParameterGroups`] for a factor or a path.
+    pub fn set_groups(&mut self, groups: &ParameterGroups) -> Result<()> {
+        groups.check(self.parameters.iter().map(|parameter| parameter.path.as_str()))?;
+        for parameter in &self.parameters {
+            let (rate, start) = (groups.rate_of(&parameter.path), parameter.offset);
+            if parameter.gradient == GradientKind::Rows {
+                self.table_rate = rate;
+                continue;
+            }
+            let number = self.spans.partition_point(|span| span.end <= start);
+            if let Some(span) = self.spans.get_mut(number).filter(|_| parameter.length() > 0) {
+                (span.rate, span.decays) = (rate, groups.decays(parameter.shape.len()));
+            }
+        }
+        Ok(())
+    }
+
+    /// True if some parameters have options of their own.
+    pub fn is_grouped(&self) -> bool {
+        self.spans.iter().any(ParameterSpan::is_grouped) || self.table_rate != 1.0
+    }
+
     /// The parameter spans, if a step depends on them; else empty.
     pub fn spans_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[ParameterSpan] {
         let needed = self.is_regularized()
+            || self.is_grouped()
             || optimizer.per_tensor().is_some()
             || matches!(clip, Some(Clip::Norm(_)));
         if needed { &self.spans } else { &[] }

@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 
 use crate::nn::graph::nodes::{Node, Value};
 use crate::nn::graph::op::Op;
-use crate::nn::layers::layer::{Builder, Layer, sequence};
 use crate::nn::layers::form::to_json;
+use crate::nn::layers::layer::{Builder, Layer, sequence};
 use crate::nn::ops;
 use crate::nn::ops::lengths::Lengths;
 use crate::{Error, Result};

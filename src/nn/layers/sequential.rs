@@ -179,6 +179,8 @@ impl Sequential {
                         .into(),
             });
         };
+        // Its errors name the embedding's sizes.
+        self.embedding.as_ref().map_or(Ok(()), Embedding::check)?;
         let sizes = input.iter().try_fold(1_usize, |all, &axis| all.checked_mul(axis));
         if sizes.is_none_or(|size| size == 0 || size > u32::MAX as usize) {
             let found = format!("an input of shape {input:?}");
@@ -189,7 +191,6 @@ impl Sequential {
         let mut graph = Graph::new(input);
         let mut x = graph.input();
         if let Some(embedding) = &self.embedding {
-            embedding.check()?;
             let table = ops::embedding::Embedding { rows: embedding.rows, width: embedding.width };
             x = graph.add("embedding", table, &[x])?;
         }

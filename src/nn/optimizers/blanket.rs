@@ -75,9 +75,13 @@ impl<T: Rule> Optimizer for T {
         factors: &Factors,
         slices: Slices<'_, f32>,
     ) {
-        let (step, limit) = (step.cast(), value_limit(gradient_transform.clip));
+        let (step, limit) = (step.cast::<f32>(), value_limit(gradient_transform.clip));
         slices.by_span(gradient_transform.spans, |number, span, slices| {
+            if span.is_frozen() {
+                return;
+            }
             let transform = SpanTransform::of(span, factors.of(number), limit);
+            let step = step.at_rate(span.rate);
             if Rule::per_tensor(self).is_some() {
                 return per_tensor::update(self, &step, &transform, span, slices);
             }
@@ -99,10 +103,14 @@ impl<T: Rule> Optimizer for T {
     ) {
         let limit = value_limit(gradient_transform.clip);
         slices.by_span(gradient_transform.spans, |number, span, slices| {
+            if span.is_frozen() {
+                return;
+            }
             let transform = SpanTransform::of(span, factors.of(number), limit);
+            let step = step.at_rate(span.rate);
             match Rule::per_tensor(self) {
-                Some(_) => per_tensor::update(self, step, &transform, span, slices),
-                None => slices.update_all(self, step, &transform),
+                Some(_) => per_tensor::update(self, &step, &transform, span, slices),
+                None => slices.update_all(self, &step, &transform),
             }
         });
     }

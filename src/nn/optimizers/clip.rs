@@ -86,8 +86,8 @@ fn factor(limit: f64, epsilon: f64, sum: f64) -> f64 {
 /// Factor that clips the norm of a gradient to `limit`: min(1, `limit` / (‖g‖ + 1e-6)), with g the
 /// gradient of the loss and of the penalties, over all parameters.
 ///
-/// The squares are summed in f64 in an order that depends only on the length. A norm that is not
-/// finite gives NaN.
+/// Frozen spans do not count. The squares are summed in f64 in an order that depends only on the
+/// length. A norm that is not finite gives NaN.
 /// PyTorch: the coefficient of `clip_grad_norm_`.
 ///
 /// ```
@@ -104,7 +104,7 @@ pub fn clip_factor<R: Real>(
     factor(limit, 1e-6, sums_of_squares(spans, parameters, gradients).into_iter().sum())
 }
 
-/// Σ g² of each span, or of everything if there are no spans.
+/// Σ g² of each span, or of everything if there are no spans; 0 for a frozen span.
 fn sums_of_squares<R: Real>(
     spans: &[ParameterSpan],
     parameters: &[R],
@@ -115,7 +115,9 @@ fn sums_of_squares<R: Real>(
     let whole = [ParameterSpan { end: gradients.len(), ..ParameterSpan::default() }];
     for span in spans.iter().chain(&whole) {
         let end = span.end.min(gradients.len());
-        if let (Some(parameters), Some(gradients)) =
+        if span.is_frozen() {
+            sums.push(0.0);
+        } else if let (Some(parameters), Some(gradients)) =
             (parameters.get(start..end), gradients.get(start..end))
         {
             sums.push(parallel::sum(gradients.len(), parallel::PIECE, |range| {

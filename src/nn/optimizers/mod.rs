@@ -21,6 +21,7 @@
 
 mod blanket;
 mod clip;
+mod groups;
 mod link;
 mod optimizer;
 mod per_tensor;
@@ -37,6 +38,7 @@ use crate::catalogue::{Entry, catalogue};
 use crate::{Result, catalogue};
 
 pub use clip::{Clip, Factors, clip_factor};
+pub use groups::ParameterGroups;
 pub(crate) use link::{UPDATE, link};
 pub use optimizer::Optimizer;
 pub use slices::MOST_STATES;

@@ -50,6 +50,18 @@ pub trait Optimizer: Debug + Send + Sync {
     /// The learning rate in the options, which a schedule may change.
     fn initial_learning_rate(&self) -> f64;
 
+    /// The same rule without weight decay; `None` if it has none.
+    ///
+    /// # Errors
+    /// As the rule's options; none for a rule of the catalogue.
+    fn without_decay(&self) -> Result<Option<Box<dyn Optimizer>>> {
+        let mut options = self.options();
+        let decay = options.get_mut("weight_decay").filter(|decay| decay.as_f64() != Some(0.0));
+        let Some(decay) = decay else { return Ok(None) };
+        *decay = Value::from(0.0);
+        (self.entry().make)(&options).map(Some)
+    }
+
     /// True if each step needs the gradient of the whole data set.
     fn whole_batch(&self) -> bool {
         false
@@ -83,6 +95,24 @@ pub trait Optimizer: Debug + Send + Sync {
     /// One f64 step on successive rows.
     #[doc(hidden)]
     fn update_rows_double(&self, step: &Step, rows: &mut dyn Rows<f64>);
+}
+
+/// A rule without weight decay; spans for the rule with it and for the one without.
+pub(crate) type Passes = (Box<dyn Optimizer>, [Vec<ParameterSpan>; 2]);
+
+/// True if all gradients are finite; those of frozen spans are not read.
+fn is_finite<R: Real>(spans: &[ParameterSpan], gradients: &[R]) -> bool {
+    let mut start = 0;
+    let frozen = spans.iter().map(|span| {
+        let range = start..span.end;
+        start = span.end;
+        (range, span.is_frozen())
+    });
+    let rest = spans.last().map_or(0, |span| span.end)..gradients.len();
+    frozen
+        .chain([(rest, false)])
+        .filter(|(_, is_frozen)| !is_frozen)
+        .all(|(range, _)| gradients[range].iter().all(|gradient| gradient.is_finite()))
 }
 
 impl dyn Optimizer + '_ {
@@ -136,9 +166,7 @@ impl dyn Optimizer + '_ {
         let ordered = spans.is_sorted_by_key(|span| span.end);
         let end = spans.last().map_or(length, |span| span.end);
         self.check_length("the segments", length, if ordered { end } else { usize::MAX })?;
-        if gradient_transform.skip_non_finite
-            && !gradients.iter().all(|gradient| gradient.is_finite())
-        {
+        if gradient_transform.skip_non_finite && !is_finite(spans, gradients) {
             return Ok(false);
         }
         let factors = Factors::new(gradient_transform.clip, spans, parameters, gradients);
@@ -146,13 +174,34 @@ impl dyn Optimizer + '_ {
         for (slot, state) in slices.iter_mut().zip(states).take(self.states()) {
             *slot = state.as_mut_slice();
         }
-        self.update_slices(
-            step,
-            gradient_transform,
-            &factors,
-            Slices { parameters, gradients, states: slices },
-        );
+        let Some((without, [decaying, plain])) = self.passes(spans)? else {
+            let slices = Slices { parameters, gradients, states: slices };
+            self.update_slices(step, gradient_transform, &factors, slices);
+            return Ok(true);
+        };
+        let [first, second, third, fourth] = &mut slices;
+        let states: [&mut [R]; MOST_STATES] = [first, second, third, fourth];
+        let slices_of_decaying = Slices { parameters: &mut *parameters, gradients, states };
+        let transform = GradientTransform { spans: &decaying, ..*gradient_transform };
+        self.update_slices(step, &transform, &factors, slices_of_decaying);
+        let transform = GradientTransform { spans: &plain, ..*gradient_transform };
+        let slices = Slices { parameters, gradients, states: slices };
+        without.update_slices(step, &transform, &factors, slices);
         Ok(true)
+    }
+
+    /// If weight decay leaves out some spans: the rule without it, and the spans of two passes. In
+    /// the first, of this rule, the spans without decay are frozen; in the second the others are.
+    pub(crate) fn passes(&self, spans: &[ParameterSpan]) -> Result<Option<Passes>> {
+        if spans.iter().all(|span| span.decays) {
+            return Ok(None);
+        }
+        let Some(without) = self.without_decay()? else { return Ok(None) };
+        let of = |decays: bool| {
+            let rate = |span: &ParameterSpan| if span.decays == decays { span.rate } else { 0.0 };
+            spans.iter().map(|span| ParameterSpan { rate: rate(span), ..*span }).collect()
+        };
+        Ok(Some((without, [of(true), of(false)])))
     }
 
     /// One step on successive rows, for elementwise rules.

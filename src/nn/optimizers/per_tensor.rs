@@ -25,7 +25,10 @@ pub(crate) fn update<R: Real, T: Rule>(
         return;
     }
     let [rows, columns] = span.shape(length);
-    let step = Step { is_matrix: R::new(f64::from(u8::from(span.columns > 0))), ..*step };
+    let [weight, largest, third] = step.own;
+    // The second number is a rate too, of Adafactor; no other per-tensor rule reads it.
+    let own = [weight, largest * R::new(span.rate), third];
+    let step = Step { is_matrix: R::new(f64::from(u8::from(span.columns > 0))), own, ..*step };
     let gradient = |(&w, &g): (&R, &R)| transform.gradient(w, g);
     let gradients: Vec<R> =
         slices.parameters[..length].iter().zip(&slices.gradients[..length]).map(gradient).collect();

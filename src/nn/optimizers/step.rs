@@ -36,6 +36,14 @@ impl Step {
     }
 }
 
+impl<R: Real> Step<R> {
+    /// The step at a multiple of the learning rate.
+    #[inline(always)]
+    pub(crate) fn at_rate(&self, rate: f64) -> Self {
+        Step { learning_rate: self.learning_rate * R::new(rate), ..*self }
+    }
+}
+
 impl Step<f32> {
     /// Layout of the shader's uniform.
     pub(crate) fn words(&self) -> [f32; 8] {

@@ -23,7 +23,7 @@ impl Population {
     ///
     /// # Errors
     /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which holds a single model,
-    /// and for `resume`, `augment` and callbacks.
+    /// and for `accumulate`, `augment`, `resume` and callbacks.
     pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -36,6 +36,7 @@ impl Population {
             return Err(Error::option("population", "checkpoint", path.display(), allowed));
         }
         for (name, given) in [
+            ("accumulate", fit.accumulate > 1),
             ("resume", fit.resume),
             ("augment", fit.augment.changes()),
             ("on_step", fit.on_step.is_some()),

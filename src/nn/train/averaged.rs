@@ -47,6 +47,7 @@ impl Model {
         model.engine.set_parameters(&[weights, statistics].concat())?;
         model.compiled = self.compiled.clone();
         (model.scaling, model.names) = (self.scaling.clone(), self.names.clone());
+        model.set_parameter_groups(self.groups.clone())?;
         // Without them a table would be read without the encoding of its columns.
         (model.encoding, model.held_out) = (self.encoding.clone(), self.held_out);
         Ok(model)

@@ -15,6 +15,7 @@ use crate::nn::layers::form::LayerForm;
 use crate::nn::layers::list::layer_of;
 use crate::nn::layers::sequential::Sequential;
 use crate::nn::model::{HeldOut, Model, Names};
+use crate::nn::optimizers::ParameterGroups;
 use crate::nn::train::average::Average;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::record;
@@ -70,6 +71,8 @@ struct Description {
     encoding: Option<Encoding>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     held_out: Option<HeldOut>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    groups: ParameterGroups,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<Record>,
 }
@@ -202,6 +205,7 @@ impl Model {
             names: self.names.clone(),
             encoding: self.encoding.clone(),
             held_out: self.held_out,
+            groups: self.groups.clone(),
             training: None,
         }
     }
@@ -298,6 +302,7 @@ fn build(
         parameters.extend(read(&statistic.path, &[statistic.range.len()])?);
     }
     let mut model = sequential.on(device)?;
+    model.set_parameter_groups(description.groups)?;
     if let (Some(loss), Some(optimizer)) = (description.loss, description.optimizer) {
         let loss = losses::from_name(&loss.name, &loss.options)?;
         let optimizer = optimizers::from_name(&optimizer.name, &optimizer.options)?;
@@ -334,6 +339,11 @@ fn build(
         model.set_input_scaling(read("input.mean", &width)?, read("input.scale", &width)?)?;
     }
     Ok(model)
+}
+
+/// True for one group of all parameters, which needs no line in a file.
+fn is_default(groups: &ParameterGroups) -> bool {
+    *groups == ParameterGroups::default()
 }
 
 fn io_error(path: &Path, message: String) -> Error {

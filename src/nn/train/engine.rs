@@ -198,6 +198,8 @@ pub(crate) trait Engine: Debug + Send {
     fn states(&self) -> Result<Vec<Vec<f64>>>;
     /// Sets the states, and their number.
     fn set_states(&mut self, states: &[Vec<f64>]) -> Result<()>;
+    /// Takes the options of the graph's parameter groups; the graph is otherwise the engine's own.
+    fn set_groups(&mut self, graph: &Graph) -> Result<()>;
     /// Number of steps skipped since the last call.
     fn take_skipped(&mut self) -> Result<usize>;
     /// Saves parameters and states for [`Engine::recall`].

@@ -110,6 +110,22 @@ impl Model {
         feed: &mut Feed,
         rows: u64,
     ) -> Result<History> {
+        let accumulates = match feed {
+            Feed::Blocks(_) if fit.accumulate > 1 => {
+                let allowed = "1: the rows come in blocks";
+                Err(Error::option("fit", "accumulate", fit.accumulate, allowed))
+            }
+            _ => training_run::check_accumulation(
+                training_spec,
+                fit,
+                training_run.training,
+                self.graph.positions(),
+            ),
+        };
+        if let Err(error) = accumulates {
+            training_run.data().for_each(|data| self.engine.unload(data));
+            return Err(error);
+        }
         let mut training = self.begin(fit, rows, feed)?;
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
@@ -382,8 +398,7 @@ impl Model {
         }
         skipped += self.skipped(training_spec)?;
         if is_asked {
-            let counted =
-                if training_spec.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
+            let counted = updates_of(&batches[..outcomes.len()]) as u64;
             let averaged = if training_spec.step_options.average.is_some() {
                 counted.saturating_sub(skipped as u64)
             } else {
@@ -402,7 +417,11 @@ impl Model {
         let mut steps = Vec::new();
         let mut report =
             summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
-        training.monitor.history.steps.extend(steps.into_iter().skip(earlier));
+        training
+            .monitor
+            .history
+            .steps
+            .extend(steps.into_iter().skip(updates_of(&batches[..earlier])));
         let score = match (training_run.validation, &mut *feed) {
             (Some(validation), _) => Some((self.score(training_spec, validation)?, None)),
             (
@@ -523,7 +542,14 @@ impl Model {
         }
         while outcomes.len() < end {
             let (begun, first) = (Instant::now(), outcomes.len());
-            let now = &batches[first - before..(first - before + *at_once).min(batches.len())];
+            let mut until = (first - before + *at_once).min(batches.len());
+            if !training_spec.optimizer.whole_batch() {
+                // A training that is cut within an update would lose the gradients so far.
+                let ends = |batch: &Batch| batch.update.is_some();
+                let ahead = batches[until - 1..].iter().position(ends);
+                until = ahead.map_or(batches.len(), |ahead| until + ahead);
+            }
+            let now = &batches[first - before..until];
             outcomes.extend(self.engine.train(data, training_spec, now)?);
             if let Some(bar) = &watcher.bar {
                 let done = &pass.batches[..outcomes.len()];
@@ -568,6 +594,11 @@ impl Model {
         self.progress = snapshot.progress;
         Ok(())
     }
+}
+
+/// Number of updates.
+fn updates_of(batches: &[Batch]) -> usize {
+    batches.iter().filter(|batch| batch.update.is_some()).count()
 }
 
 /// Adds what is trained or validated on.

@@ -16,6 +16,7 @@ pub(crate) mod gpu;
 pub(crate) mod history;
 pub(crate) mod host;
 pub(crate) mod learning_rate_policy;
+mod measured;
 pub(crate) mod options;
 mod progress;
 mod record;

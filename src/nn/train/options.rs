@@ -29,6 +29,7 @@ use crate::{Error, Result};
 pub struct Fit {
     pub(crate) epochs: usize,
     pub(crate) batch_size: usize,
+    pub(crate) accumulate: usize,
     pub(crate) shuffle: bool,
     pub(crate) validation_split: f64,
     pub(crate) validation: Option<Arc<(OwnedFloats, ValidationTargets)>>,
@@ -77,7 +78,8 @@ impl OwnedFloats {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StepReport {
-    /// The number of the batch in its epoch, counted from 1.
+    /// The number of the batch in its epoch, counted from 1; the last of those of an update
+    /// ([`Fit::accumulate`]).
     pub batch: usize,
     /// Number of batches in the epoch.
     pub batches: usize,
@@ -113,6 +115,7 @@ impl Default for Fit {
         Fit {
             epochs: 1,
             batch_size: 32,
+            accumulate: 1,
             shuffle: true,
             validation_split: 0.0,
             validation: None,
@@ -151,6 +154,21 @@ impl Fit {
     /// updates once per epoch, the rows per micro-batch.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
+        self
+    }
+
+    /// Batches per update (default 1): their gradients are added up, and the update is by the mean
+    /// over all their rows, as from one batch of `accumulate` · `batch_size` rows. Only one batch of
+    /// activations is in memory at a time. The last update of an epoch may be of fewer batches.
+    ///
+    /// Steps, schedules and [`crate::History::steps`] count updates. A batch norm takes its
+    /// statistics from each batch alone, as in PyTorch. `fit` returns [`Error::Option`] for
+    /// 0, for a population, for rows in blocks or in lists, for ignored labels, for a model that
+    /// begins with an embedding, and with `gradient_descent`, which adds up all batches.
+    ///
+    /// PyTorch: `loss / n` and `backward` for n batches, then `step`; optax `MultiSteps`.
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.accumulate = batches;
         self
     }
 
@@ -431,6 +449,7 @@ impl Fit {
     /// updates.
     pub(crate) fn check_for_embedding(&self) -> Result<()> {
         let asked = [
+            ("accumulate", self.accumulate > 1),
             ("clip_norm", self.clip_norm.is_some()),
             ("clip_tensor_norm", self.clip_tensor_norm.is_some()),
             ("clip_value", self.clip_value.is_some()),
@@ -449,6 +468,9 @@ impl Fit {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
+        if self.accumulate == 0 {
+            return Err(Error::option("fit", "accumulate", 0, "at least 1"));
+        }
         if self.epochs == 0 && !self.resume {
             return Err(Error::option("fit", "epochs", 0, "at least 1"));
         }

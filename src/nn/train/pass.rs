@@ -38,23 +38,21 @@ impl Watcher<'_> {
         first: usize,
     ) -> bool {
         let Some(call) = self.on_step else { return false };
-        let batches = batches.len();
+        let (all, batches) = (batches, batches.len());
         if training_spec.optimizer.whole_batch() {
             // All batches are one step.
             let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
             return outcomes.len() == batches
                 && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });
         }
-        let steps = outcomes.iter().enumerate().skip(first);
-        let reports = steps.map(|(place, outcome)| StepReport {
-            batch: place + 1,
-            batches,
-            loss: outcome.loss,
-        });
-        // Each is reported, also after one that would end the training.
-        let mut ends = false;
-        for report in reports {
-            ends |= call.ends(self.epoch, &report);
+        // Each is reported, also after one that would end the training. `first` begins an update.
+        let (mut ends, mut loss) = (false, 0.0);
+        for (place, outcome) in outcomes.iter().enumerate().skip(first) {
+            loss += outcome.loss;
+            if all[place].update.is_some() {
+                ends |= call.ends(self.epoch, &StepReport { batch: place + 1, batches, loss });
+                loss = 0.0;
+            }
         }
         ends
     }

@@ -61,7 +61,7 @@ pub(crate) struct Rows<'a> {
     pub kept: usize,
     /// Each row of targets names one class.
     pub one_hot: bool,
-    lists: Option<Lists>,
+    pub lists: Option<Lists>,
     weights: Held,
     /// Numbers per row of features, and of a prediction.
     widths: [usize; 2],

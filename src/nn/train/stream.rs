@@ -232,8 +232,13 @@ impl Model {
             }
         };
         let count = training.rows();
-        let training =
-            Loaded { data: usize::MAX, rows: count, kept: count, at_once: rows.at_once() };
+        let training = Loaded {
+            data: usize::MAX,
+            rows: count,
+            kept: count,
+            lists: false,
+            at_once: rows.at_once(),
+        };
         Ok(TrainingRun { training, validation, metric, yardstick: None, reach })
     }
 

@@ -98,6 +98,8 @@ impl EarlyStoppingMonitor {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Options {
     batch_size: usize,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    accumulate: usize,
     shuffle: bool,
     validation_split: f64,
     learning_rate: Option<f64>,
@@ -125,6 +127,7 @@ impl Options {
         Options {
             in_blocks,
             batch_size: fit.batch_size,
+            accumulate: fit.accumulate,
             shuffle: fit.shuffle,
             validation_split: fit.validation_split,
             learning_rate: fit.learning_rate,
@@ -143,6 +146,7 @@ impl Options {
     pub fn fit(&self) -> Fit {
         Fit {
             batch_size: self.batch_size,
+            accumulate: self.accumulate,
             shuffle: self.shuffle,
             validation_split: self.validation_split,
             learning_rate: self.learning_rate,
@@ -165,9 +169,19 @@ impl Options {
 
     /// True if an epoch has the same batches.
     pub fn same_batches(&self, other: &Self) -> bool {
-        (self.batch_size, self.shuffle, self.in_blocks)
-            == (other.batch_size, other.shuffle, other.in_blocks)
+        let of = |options: &Self| {
+            (options.batch_size, options.accumulate, options.shuffle, options.in_blocks)
+        };
+        of(self) == of(other)
     }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(batches: &usize) -> bool {
+    *batches == 1
 }
 
 /// An epoch that a callback ended midway.

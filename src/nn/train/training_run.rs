@@ -21,6 +21,8 @@ pub(crate) struct Loaded {
     pub data: usize,
     pub rows: usize,
     pub kept: usize,
+    /// True if the rows are lists.
+    pub lists: bool,
     /// Rows scored at a time.
     pub at_once: usize,
 }
@@ -28,7 +30,8 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// All of `rows`, loaded under the handle `data`.
     pub fn new(rows: &Rows, data: usize) -> Self {
-        Loaded { data, rows: rows.rows, kept: rows.kept, at_once: rows.at_once() }
+        let lists = rows.lists.is_some();
+        Loaded { data, rows: rows.rows, kept: rows.kept, lists, at_once: rows.at_once() }
     }
 }
 
@@ -110,6 +113,30 @@ impl TrainingRun {
     }
 }
 
+/// Rejects an accumulation over batches whose common divisor is not known from their rows:
+/// `positions` is the number of targets of a row.
+pub(crate) fn check_accumulation(
+    training_spec: &TrainingSpec,
+    fit: &Fit,
+    training: Loaded,
+    positions: usize,
+) -> Result<()> {
+    if fit.accumulate == 1 {
+        return Ok(());
+    }
+    let reason = if training_spec.optimizer.whole_batch() {
+        "its optimizer adds up the gradients of all batches"
+    } else if training.lists {
+        "the rows are lists"
+    } else if training.kept != training.rows * positions {
+        "some labels are ignored"
+    } else {
+        return Ok(());
+    };
+    let allowed = format!("1: {reason}");
+    Err(Error::option("fit", "accumulate", fit.accumulate, &allowed))
+}
+
 /// The batches of the next epoch. Counts their updates as done.
 pub(crate) fn batches(
     training_spec: &TrainingSpec,
@@ -122,10 +149,16 @@ pub(crate) fn batches(
     let whole = training_spec.optimizer.whole_batch();
     let own = fit.learning_rate.unwrap_or_else(|| training_spec.optimizer.initial_learning_rate());
     let size = fit.batch_size.min(training.rows);
+    // Batches per update, and targets per row where several are added up.
+    let each = if whole { usize::MAX } else { fit.accumulate };
+    let positions = training.kept / training.rows.max(1);
     pieces(training.rows, size)
-        .map(|(start, rows)| {
+        .enumerate()
+        .map(|(number, (start, rows))| {
+            let first = number - number % each;
             let is_last = start + rows == training.rows;
-            let update = (!whole || is_last).then(|| {
+            let ends = is_last || (number + 1) % each == 0;
+            let update = ends.then(|| {
                 let rate = fit.schedule.as_ref().map_or(own, |learning_rate_policy| {
                     learning_rate_policy.rate(progress.steps, progress.epochs, &progress.watched)
                 });
@@ -133,9 +166,14 @@ pub(crate) fn batches(
                 progress.averaged += u64::from(training_spec.step_options.average.is_some());
                 training_spec.optimizer.step(progress.steps, rate)
             });
-            // A full batch is accumulated over micro-batches: each is a term of one mean.
-            let divisor_rows = whole.then(|| training.kept.max(1));
-            let accumulate = whole && start > 0;
+            // Each batch of an update is a term of one mean.
+            let of_update = || (training.rows - first * size).min(size.saturating_mul(each));
+            let divisor_rows = match (whole, each) {
+                (true, _) => Some(training.kept.max(1)),
+                (false, 1) => None,
+                (false, _) => Some(of_update() * positions),
+            };
+            let accumulate = number > first;
             // The epoch and the first row number a batch, also in a resumed training.
             let noise = [seed as u32, (seed >> 32) as u32, progress.epochs, start as u32];
             Batch { start, rows, order, divisor_rows, accumulate, update, noise }
@@ -196,17 +234,33 @@ pub(crate) fn summarize(
         loss = outcomes.iter().map(|outcome| outcome.loss).sum();
         steps.push(loss);
     } else {
-        // Skipped batches are excluded from the mean.
-        let counts = |outcome: &Outcome| {
-            !training_spec.step_options.skip_non_finite || outcome.loss.is_finite()
-        };
-        let counted = batches.iter().zip(outcomes).filter(|(_, outcome)| counts(outcome));
-        let rows: usize = counted.clone().map(|(batch, _)| batch.rows).sum();
-        loss = counted.map(|(batch, outcome)| outcome.loss * batch.rows as f64 / rows as f64).sum();
-        steps.extend(outcomes.iter().map(|outcome| outcome.loss));
+        let updates = updates(batches, outcomes);
+        // Skipped updates are excluded from the mean.
+        let counts = |loss: f64| !training_spec.step_options.skip_non_finite || loss.is_finite();
+        let counted = updates.iter().filter(|(loss, _)| counts(*loss));
+        let all: usize = counted.clone().map(|(_, rows)| rows).sum();
+        loss = counted.map(|&(loss, rows)| loss * rows as f64 / all as f64).sum();
+        steps.extend(updates.iter().map(|(loss, _)| loss));
     }
     let accuracy = training_spec.metric.map(|_| correct / kept.max(1) as f64);
     Epoch { loss, accuracy, ..Epoch::default() }
+}
+
+/// The loss and the rows of each update: the losses of its batches are terms of one mean.
+fn updates(batches: &[Batch], outcomes: &[Outcome]) -> Vec<(f64, usize)> {
+    let (mut updates, mut open) = (Vec::with_capacity(outcomes.len()), None);
+    for (batch, outcome) in batches.iter().zip(outcomes) {
+        let now = match open.take() {
+            Some((loss, rows)) => (loss + outcome.loss, rows + batch.rows),
+            None => (outcome.loss, batch.rows),
+        };
+        match batch.update {
+            Some(_) => updates.push(now),
+            None => open = Some(now),
+        }
+    }
+    updates.extend(open);
+    updates
 }
 
 /// The first batch whose loss is not finite; the last one if the parameters are not finite, which

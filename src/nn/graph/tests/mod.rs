@@ -557,7 +557,9 @@ fn a_view_of_a_value_that_is_read_again_is_not_overwritten() {
         }
         let view = graph.add("flatten", Flatten, &[x]).unwrap();
         let again = graph.add("flatten again", Flatten, &[view]).unwrap();
-        let y = graph.add("softmax", ops::softmax::Softmax { width: graph.width(again) }, &[again]).unwrap();
+        let y = graph
+            .add("softmax", ops::softmax::Softmax { width: graph.width(again) }, &[again])
+            .unwrap();
         let y = graph.add("next", ops::dense::Dense::new(5, true), &[y]).unwrap();
         if reads_twice {
             graph.add("sum", SUM, &[y, x]).unwrap();

@@ -23,11 +23,6 @@ pub(crate) struct Rotary {
 }
 
 impl Rotary {
-    /// Base 10,000.
-    pub fn new(pairs: Pairs) -> Self {
-        Rotary { base: 10_000.0, pairs }
-    }
-
     /// The two numbers of a pair, in a head of `depth` numbers.
     pub(super) fn pair(&self, number: usize, depth: usize) -> [usize; 2] {
         match self.pairs {

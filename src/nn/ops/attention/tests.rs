@@ -273,7 +273,7 @@ fn difference(found: &Found, expected: &Found) -> f64 {
 
 /// Tokens off the blocks and tiles, each option, depths of one block, of several and of none.
 fn cases() -> Vec<Case> {
-    let rotary = |pairs| Some(Rotary { base: 50.0, ..Rotary::new(pairs) });
+    let rotary = |pairs| Some(Rotary { base: 50.0, pairs });
     let lengths = |tokens: usize| [0.0, tokens as f64, 1.0, 20.7, f64::NAN];
     let mut cases = Vec::new();
     for (tokens, causal) in [(33, false), (65, true)] {

@@ -74,16 +74,20 @@ impl OptimizerParams {
     }
 }
 
+/// Words of a span.
+pub(crate) const SPAN_WORDS: usize = 9;
+
 /// The spans in the layout of the kernels.
 pub(crate) fn span_words(spans: &[ParameterSpan]) -> Vec<u32> {
     let (mut start, mut lines) = (0, 0);
-    let mut words = Vec::with_capacity(8 * spans.len());
+    let mut words = Vec::with_capacity(SPAN_WORDS * spans.len());
     for span in spans {
         let [rows, columns] = span.shape((span.end - start).saturating_sub(span.padding));
         if span.columns > 0 {
             lines += rows + columns;
         }
-        let factors = [span.l1, span.l2, span.proximal].map(|factor| (factor as f32).to_bits());
+        let factors = [span.l1, span.l2, span.proximal, span.rate];
+        let factors = factors.map(|factor| (factor as f32).to_bits());
         words.push(span.end as u32);
         words.extend(factors);
         words.extend([start, rows, span.columns, lines].map(|number| number as u32));

@@ -5,7 +5,7 @@ use crate::nn::optimizers::clip::Clip;
 use crate::nn::optimizers::slices::MOST_STATES;
 use crate::nn::optimizers::step::GradientTransform;
 use crate::nn::optimizers::update::job::{
-    Buffers, OptimizerParams, Stepped, Update, state_stride, summing_lanes,
+    Buffers, OptimizerParams, Stepped, Update, span_words, state_stride, summing_lanes,
 };
 use crate::nn::optimizers::update::programs::*;
 use crate::runtime::device::Gpu;
@@ -88,17 +88,24 @@ pub(super) struct Maker<'a> {
 
 /// The commands of an optimizer step, in order.
 pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Vec<Stepped>> {
-    let factors = gpu.buffer("factors of a clip", 4 + update.gradient_transform.spans.len())?;
+    let gradient_transform = update.gradient_transform;
+    let factors = gpu.buffer("factors of a clip", 4 + gradient_transform.spans.len())?;
     let mut maker = Maker { gpu, update, buffers, factors, commands: Vec::new() };
     maker.clip()?;
-    match update.optimizer.per_tensor() {
-        None => maker.elementwise()?,
-        Some(per_tensor) => {
-            maker.tensor_directions(per_tensor.factored)?;
-            if let Some(newton_schulz) = per_tensor.orthogonal {
-                maker.orthogonalize(&newton_schulz)?;
+    match update.optimizer.passes(gradient_transform.spans)? {
+        None => maker.rule()?,
+        Some((without, [decaying, plain])) => {
+            for (optimizer, spans) in [(update.optimizer, &decaying), (&*without, &plain)] {
+                let table = gpu.upload("spans of a pass", &span_words(spans))?;
+                let buffers = Buffers { spans: &table, ..*buffers };
+                let transform = GradientTransform { spans, ..gradient_transform };
+                let update = Update { optimizer, gradient_transform: transform, ..*update };
+                let commands = std::mem::take(&mut maker.commands);
+                let factors = maker.factors.clone();
+                let mut pass = Maker { gpu, update: &update, buffers: &buffers, factors, commands };
+                pass.rule()?;
+                maker.commands = pass.commands;
             }
-            maker.tensor_apply_update()?;
         }
     }
     if let Some(weight) = update.average {
@@ -108,6 +115,18 @@ pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Ve
 }
 
 impl Maker<'_> {
+    /// The optimizer's rule on all spans that are not frozen.
+    fn rule(&mut self) -> Result<()> {
+        let Some(per_tensor) = self.update.optimizer.per_tensor() else {
+            return self.elementwise();
+        };
+        self.tensor_directions(per_tensor.factored)?;
+        if let Some(newton_schulz) = per_tensor.orthogonal {
+            self.orthogonalize(&newton_schulz)?;
+        }
+        self.tensor_apply_update()
+    }
+
     /// Adds a dispatch that reads the step's uniform.
     pub(super) fn stepped(
         &mut self,

@@ -69,7 +69,7 @@ impl Maker<'_> {
         self.tensor_norms(false, &norms)?;
         let mut start = 0;
         for (number, span) in self.update.gradient_transform.spans.iter().enumerate() {
-            if span.columns > 0 {
+            if span.columns > 0 && !span.is_frozen() {
                 let [rows, columns] = span.shape(span.end - start - span.padding);
                 let matrix = Matrix { rows, columns, start, number };
                 self.orthogonalize_one(newton_schulz, &matrix, &norms)?;

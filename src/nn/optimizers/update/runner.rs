@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::update::job::{
-    Buffers, OptimizerParams, Update, span_words, state_stride,
+    Buffers, OptimizerParams, SPAN_WORDS, Update, span_words, state_stride,
 };
 use crate::nn::optimizers::update::maker::update;
 use crate::runtime::device::Gpu;
@@ -32,7 +32,8 @@ impl Runner {
     ) -> Result<Self> {
         let states = first_states(gpu, job)?;
         let words = span_words(job.gradient_transform.spans);
-        let spans = gpu.upload("segments", if words.is_empty() { &[0; 8] } else { &words[..] })?;
+        let spans =
+            gpu.upload("segments", if words.is_empty() { &[0; SPAN_WORDS] } else { &words[..] })?;
         let not_finite = gpu.buffer("steps that were skipped", 4)?;
         let uniform = gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("a step"),

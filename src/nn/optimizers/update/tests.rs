@@ -7,7 +7,7 @@ use crate::nn::optimizers;
 use crate::nn::optimizers::clip::Clip;
 use crate::nn::optimizers::span::ParameterSpan;
 use crate::nn::optimizers::step::GradientTransform;
-use crate::nn::optimizers::update::job::{OptimizerParams, Update};
+use crate::nn::optimizers::update::job::{OptimizerParams, SPAN_WORDS, Update};
 use crate::nn::optimizers::update::maker::{
     AverageParams, ClipParams, GlobalNorm, NormParams, clip,
 };
@@ -114,7 +114,8 @@ fn counted_factor_on(
     not_finite: &wgpu::Buffer,
 ) -> f32 {
     let words = span_words(spans);
-    let table = gpu.upload("spans", if words.is_empty() { &[0; 8] } else { &words[..] }).unwrap();
+    let table =
+        gpu.upload("spans", if words.is_empty() { &[0; SPAN_WORDS] } else { &words[..] }).unwrap();
     let [w, g] = values.map(|values| gpu.upload("values", values).unwrap());
     let factor = gpu.buffer("factor", 4).unwrap();
     let norm = GlobalNorm {
@@ -233,4 +234,110 @@ fn neither_a_clip_nor_a_proximal_step_hides_a_gradient_that_is_nan() {
             assert_eq!(found, expected, "{gradient_transform:?}");
         }
     }
+}
+
+/// A matrix at twice the rate, a frozen vector, and a vector and padding without weight decay.
+fn grouped() -> [ParameterSpan; 3] {
+    [
+        ParameterSpan { end: 12, columns: 4, rate: 2.0, ..ParameterSpan::default() },
+        ParameterSpan { end: 17, rate: 0.0, l2: 0.1, ..ParameterSpan::default() },
+        ParameterSpan { end: 24, padding: 2, decays: false, ..ParameterSpan::default() },
+    ]
+}
+
+/// Numbers without a pattern in [-1, 1].
+fn scattered(length: usize, seed: usize) -> Vec<f32> {
+    (0..length).map(|i| ((i * 37 + seed * 11) % 41) as f32 / 20.0 - 1.0).collect()
+}
+
+#[test]
+fn every_optimizer_leaves_frozen_spans_and_its_devices_agree_on_groups() {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    let gpu = Gpu::open_with(GpuOptions::default()).unwrap();
+    let (spans, length) = (grouped(), 24);
+    let mut parameters = scattered(length, 1);
+    parameters[22..].fill(0.0);
+    let clips = [None, Some(Clip::GlobalNorm { limit: 0.5, epsilon: 1e-6 }), Some(Clip::Norm(0.5))];
+    for entry in optimizers::CATALOGUE {
+        let options = serde_json::json!({"weight_decay": 0.1});
+        let has_decay = entry.options.iter().any(|option| option.name == "weight_decay");
+        let options = if has_decay { options } else { serde_json::Value::Null };
+        let optimizer = optimizers::from_name(entry.name, &options).unwrap();
+        for clip in clips {
+            let gradient_transform =
+                GradientTransform { spans: &spans, clip, skip_non_finite: false };
+            let update =
+                Update { optimizer: &*optimizer, length, gradient_transform, average: None };
+            let gradients = gpu.upload("gradients", &vec![0.0_f32; length]).unwrap();
+            let w = gpu.upload("values", &parameters).unwrap();
+            let runner = Runner::new(&gpu, &update, &w, &gradients).unwrap();
+            let mut host: Vec<f64> = parameters.iter().map(|&w| f64::from(w)).collect();
+            let mut states = optimizer.first_states(length);
+            for t in 1..=3 {
+                let mut gradient = scattered(length, 2 + t);
+                // A frozen gradient is not read.
+                gradient[14] = f32::INFINITY;
+                gradient[22..].fill(0.0);
+                gpu.queue().write_buffer(&gradients, 0, bytemuck::cast_slice(&gradient));
+                let step = optimizer.step(t as u64, 0.01);
+                runner.run(&step).unwrap();
+                let gradient: Vec<f64> = gradient.iter().map(|&g| f64::from(g)).collect();
+                let found = optimizer.update_transformed(
+                    &step,
+                    &gradient_transform,
+                    &mut host,
+                    &gradient,
+                    &mut states,
+                );
+                assert!(found.unwrap());
+            }
+            let found: Vec<f32> = pollster::block_on(gpu.download(&w, 0, length)).unwrap();
+            let name = format!("{} {clip:?}", entry.name);
+            assert_eq!(found[12..17], parameters[12..17], "{name}");
+            assert_ne!(found[..12], parameters[..12], "{name}");
+            assert_ne!(found[17..22], parameters[17..22], "{name}");
+            for (place, state) in states.iter().enumerate() {
+                let first = optimizer.initial_states()[place];
+                assert!(state[12..17].iter().all(|&kept| kept == first), "{name}: {state:?}");
+                let on_device = runner.state(place).unwrap();
+                let is_first = |&kept: &f32| kept == first as f32;
+                assert!(on_device[12..17].iter().all(is_first), "{name}: {on_device:?}");
+            }
+            // Three steps of some ten roundings each, of numbers below 2; Newton-Schulz multiplies
+            // those of a matrix by up to 3.4 in each of its five iterations.
+            let tolerance = if entry.name == "muon" { 1e-4 } else { 1e-5 };
+            for (place, (&found, &expected)) in found.iter().zip(&host).enumerate() {
+                let off = (f64::from(found) - expected).abs();
+                assert!(off < tolerance, "{name}: {found} instead of {expected} at {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_group_without_decay_has_the_bits_of_a_rule_without_it() {
+    let options = serde_json::json!({"weight_decay": 0.1});
+    let adamw = optimizers::from_name("adamw", &options).unwrap();
+    let without = adamw.without_decay().unwrap().unwrap();
+    assert_eq!(without.options()["weight_decay"], 0.0);
+    assert!(without.without_decay().unwrap().is_none());
+    let spans = [
+        ParameterSpan { end: 3, ..ParameterSpan::default() },
+        ParameterSpan { end: 6, decays: false, ..ParameterSpan::default() },
+    ];
+    let run = |optimizer: &dyn optimizers::Optimizer, spans: &[ParameterSpan], gradient: f32| {
+        let (mut parameters, gradients) = (scattered(6, 1), vec![gradient; 6]);
+        let mut states = optimizer.first_states(6);
+        let step = optimizer.step(1, 0.01);
+        optimizer.update(&step, spans, &mut parameters, &gradients, &mut states).unwrap();
+        (parameters, states)
+    };
+    let (mixed, states) = run(&*adamw, &spans, 0.25);
+    let [all, none] = [&*adamw, &*without].map(|optimizer| run(optimizer, &[], 0.25));
+    assert_eq!((&mixed[..3], &mixed[3..]), (&all.0[..3], &none.0[3..]));
+    assert_eq!(states, all.1);
+    // With a gradient of 0 only what decays moves.
+    let (moved, start) = (run(&*adamw, &spans, 0.0).0, scattered(6, 1));
+    assert_eq!(moved[3..], start[3..]);
+    assert!(moved[..3].iter().zip(&start).all(|(moved, start)| moved.abs() < start.abs()));
 }

@@ -203,7 +203,7 @@ impl GpuEngine {
     ) -> Result<()> {
         let mut uniforms = Uniforms::default();
         let mut commands = Vec::new();
-        let gpu = self.gpu.clone();
+        let (gpu, table_rate) = (self.gpu.clone(), self.graph.table_rate);
         for (place, batch) in batches.iter().enumerate() {
             let key = Key {
                 data,
@@ -224,7 +224,8 @@ impl GpuEngine {
                 uniforms.write(buffer, place, step);
             }
             if let (Some((buffer, sizes)), Some(step)) = (&plan.rows_moved, &batch.update) {
-                uniforms.write(buffer, place, &RowsParams::new(&gpu, sizes, step));
+                let step = step.at_rate(table_rate);
+                uniforms.write(buffer, place, &RowsParams::new(&gpu, sizes, &step));
             }
         }
         uniforms.upload(&self.gpu);
@@ -401,6 +402,15 @@ impl Engine for GpuEngine {
             }
         }
         self.gpu.check("optimizer states", padded(states.len() * stride))
+    }
+
+    fn set_groups(&mut self, graph: &Graph) -> Result<()> {
+        self.spans = self.gpu.upload("tensors", &update::span_words(&graph.spans))?;
+        self.whole = graph.as_dense_chain().map(|chain| SmallModels::new(&self.gpu, &chain));
+        self.graph = graph.clone();
+        // The plans are made for the previous groups.
+        self.plans.clear();
+        Ok(())
     }
 
     fn take_skipped(&mut self) -> Result<usize> {

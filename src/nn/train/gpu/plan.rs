@@ -319,6 +319,9 @@ impl GpuEngine {
         let (Some(table), Some((node, _))) = (&self.table, self.graph.table()) else {
             return Ok(None);
         };
+        if self.graph.table_rate == 0.0 {
+            return Ok(None);
+        }
         let (ids, gradient) =
             (planning.tensor(Tensor::Value(0))?, planning.tensor(Tensor::Gradient(node + 1))?);
         let (uniforms, rows) = (self.uniforms()?, planning.rows);

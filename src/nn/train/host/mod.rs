@@ -399,6 +399,11 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
         Ok(())
     }
 
+    fn set_groups(&mut self, graph: &Graph) -> Result<()> {
+        self.graph = Arc::new(graph.clone());
+        Ok(())
+    }
+
     fn take_skipped(&mut self) -> Result<usize> {
         Ok(std::mem::take(&mut self.skipped))
     }
@@ -488,12 +493,13 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                     states,
                 )?;
                 self.skipped += usize::from(!moved);
-                if let (Some(table), Some((node, embedding))) =
-                    (&mut self.table, self.graph.table())
+                let rate = self.graph.table_rate;
+                if let (Some(table), Some((node, embedding)), true) =
+                    (&mut self.table, self.graph.table(), rate != 0.0)
                 {
                     let (ids, output) = (&self.batch.ids, Tensor::Gradient(node + 1));
                     let gradient = self.walk.tensor(output, ids.len() * embedding.width);
-                    table.update(ids, gradient, &*training_spec.optimizer, step);
+                    table.update(ids, gradient, &*training_spec.optimizer, &step.at_rate(rate));
                 }
                 if let Some(weight) = training_spec.step_options.average.filter(|_| moved) {
                     self.average(training_spec.optimizer.states(), R::new(weight));
