@@ -11,7 +11,7 @@ use crate::nn::layers::attention::SelfAttention;
 use crate::nn::layers::conv2d::Conv2d;
 use crate::nn::layers::dropout::Dropout;
 use crate::nn::layers::flatten::Flatten;
-use crate::nn::layers::form::{LayerForm, NamedActivation, NamedLayer};
+use crate::nn::layers::form::{DenseForm, LayerForm, NamedActivation, NamedLayer};
 use crate::nn::layers::layer::Layer;
 use crate::nn::layers::lengths::MaskedMean;
 use crate::nn::layers::normalization::{BatchNorm, GroupNorm, LayerNorm, RmsNorm};
