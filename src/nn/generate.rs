@@ -95,7 +95,8 @@ impl Generate {
         let (mut best, mut highest) = (0, f64::NEG_INFINITY);
         for (token, &logit) in logits.iter().enumerate() {
             // Every token takes its noise, so that a draw does not depend on top_k.
-            let score = if self.temperature == 0.0 {
+            // Below this a quotient may be infinite, and several would be equal.
+            let score = if self.temperature < 1e-30 {
                 f64::from(logit)
             } else {
                 f64::from(logit) / self.temperature + gumbel(random)
@@ -127,6 +128,11 @@ fn next_token(graph: &Graph) -> std::result::Result<[usize; 2], String> {
         return Err(format!("maps {input:?}, ids below {ids}, to {output:?}"));
     }
     let looks_ahead = |op: &dyn Any| op.downcast_ref::<Attention>().is_some_and(|op| !op.causal);
+    let has_lengths =
+        |op: &dyn Any| op.downcast_ref::<Attention>().is_some_and(|op| op.has_lengths);
+    if let Some(node) = graph.nodes.iter().find(|node| has_lengths(&*node.op)) {
+        return Err(format!("masks padding in `{}`, which a prompt is padded with", node.path));
+    }
     match graph.nodes.iter().find(|node| looks_ahead(&*node.op)) {
         Some(node) => Err(format!("attends to later tokens in `{}`", node.path)),
         None => Ok([tokens, vocabulary]),

@@ -167,6 +167,13 @@ fn fused_head(graph: &Graph, loss: &dyn LossDefinition) -> Result<Option<Arc<dyn
             found: format!("has the activation {name}"),
             allowed: "it must have none: the loss takes it for its own linear layer".into(),
         }),
+        _ if !graph.ends_in_dense() => Err(Error::Input {
+            operation: loss.name().into(),
+            name: "the last layer".into(),
+            found: "is not a dense one".into(),
+            allowed: "it must be Dense or TiedDense: the loss takes it for its own linear layer"
+                .into(),
+        }),
         _ => Ok(Some(Arc::from(crate::losses::from_name(inner.name(), &inner.options())?))),
     }
 }

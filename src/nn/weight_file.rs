@@ -119,7 +119,7 @@ impl Place {
     }
 
     /// A file's numbers in the model's order.
-    fn from_file(&self, values: Vec<f64>) -> Option<Vec<f64>> {
+    fn in_model_order(&self, values: Vec<f64>) -> Option<Vec<f64>> {
         let array = ArrayD::from_shape_vec(IxDyn(&self.file_shape()), values).ok()?;
         let array = array.permuted_axes(self.axes());
         let Some([height, width, channels]) = self.image else {
@@ -133,7 +133,7 @@ impl Place {
     }
 
     /// The model's numbers in a file's order.
-    fn to_file(&self, values: &[f64]) -> Option<Vec<f64>> {
+    fn in_file_order(&self, values: &[f64]) -> Option<Vec<f64>> {
         let mut array = ArrayD::from_shape_vec(IxDyn(&self.shape), values.to_vec()).ok()?;
         if let Some([height, width, channels]) = self.image {
             let area = height * width;
@@ -157,6 +157,16 @@ fn flattened(graph: &Graph, value: Value) -> Option<[usize; 3]> {
     let keeps = node.inputs.len() == 1 && graph.shape(below) == graph.shape(value);
     let mixes = (op as &dyn Any).is::<ops::dense::Dense>();
     (keeps && !mixes).then(|| flattened(graph, below)).flatten()
+}
+
+/// The first node that joins a flattened image with other numbers: their order cannot be PyTorch's
+/// for both, since what comes from elsewhere has no channels.
+fn joins_flattened(graph: &Graph) -> Option<&Node> {
+    let is_reordered = |value: &Value| {
+        flattened(graph, *value)
+            .is_some_and(|[height, width, channels]| height * width > 1 && channels > 1)
+    };
+    graph.nodes.iter().find(|node| node.inputs.len() > 1 && node.inputs.iter().any(is_reordered))
 }
 
 /// The tensors of a model by their names in files.
@@ -239,6 +249,7 @@ impl Model {
         };
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|error| refused("the header", error.to_string(), "a safetensors file"))?;
+        self.check_order()?;
         let in_file = |(path, place)| (format!("{}{path}", options.prefix), (path, place));
         let places = places(&self.graph, options.order).into_iter().map(in_file);
         let places: BTreeMap<String, (String, Place)> = places.collect();
@@ -257,7 +268,7 @@ impl Model {
                 continue;
             }
             let position = format!("tensor `{name}`");
-            let values = numbers(&view).and_then(|values| place.from_file(values));
+            let values = numbers(&view).and_then(|values| place.in_model_order(values));
             let values = values.ok_or_else(|| {
                 refused(&position, format!("{:?}", view.dtype()), "F64, F32, F16 or BF16")
             })?;
@@ -272,7 +283,8 @@ impl Model {
         }
         unexpected.sort_unstable();
         if missing.is_empty() && unexpected.is_empty() && shapes.is_empty() {
-            return self.engine.set_parameters(&parameters);
+            self.engine.set_parameters(&parameters)?;
+            return self.forget_training();
         }
         let mut lists = Vec::new();
         for (what, names) in [
@@ -285,6 +297,29 @@ impl Model {
             }
         }
         Err(refused("the tensors", lists.join("; "), "the weights of this model"))
+    }
+
+    /// Rejects models whose features have no order in PyTorch's files.
+    fn check_order(&self) -> Result<()> {
+        match joins_flattened(&self.graph) {
+            None => Ok(()),
+            Some(node) => Err(Error::Input {
+                operation: "PyTorch's weight files".into(),
+                name: "the model".into(),
+                found: format!("adds other numbers to a flattened image in `{}`", node.path),
+                allowed: "pool the image to one pixel, or put a dense layer behind the flatten"
+                    .into(),
+            }),
+        }
+    }
+
+    /// Drops what belongs to the weights before: the snapshots of a training, and averages, which
+    /// begin again at these weights.
+    fn forget_training(&mut self) -> Result<()> {
+        self.training = None;
+        let average = self.average;
+        self.keep_average(None)?;
+        self.keep_average(average)
     }
 
     /// True for the weights of a layer that shares those of another, if they are a copy of them.
@@ -319,9 +354,10 @@ impl Model {
         let path = path.as_ref();
         let failed =
             |error: String| Error::Io { path: path.into(), source: std::io::Error::other(error) };
+        self.check_order()?;
         let (parameters, mut entries) = (self.engine.parameters()?, Vec::new());
         for (name, place) in places(&self.graph, WeightOrder::Linear) {
-            let values = place.to_file(&parameters[place.range.clone()]);
+            let values = place.in_file_order(&parameters[place.range.clone()]);
             let values = values.ok_or_else(|| failed(format!("`{name}` has no order of axes")))?;
             let bytes: Vec<u8> =
                 values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect();

@@ -129,7 +129,7 @@ fn every_file_of_a_list_is_a_line_in_it() {
         (
             "optimizers",
             "src/nn/optimizers",
-            "blanket clip link optimizer per_tensor rule slices span step sweep update",
+            "blanket clip groups link optimizer per_tensor rule slices span step sweep update",
         ),
     ];
     for (list, folder, shared) in folders {

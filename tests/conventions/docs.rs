@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use gradus::activations::Relu;
 use gradus::layers::{
     self, Activate, AdaptiveAvgPool2d, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten,
-    GlobalAvgPool2d, GroupNorm, Layer, LayerNorm, MaxPool2d, PositionEmbedding, Residual, RmsNorm,
-    SelfAttention, TiedDense, TokenEmbedding,
+    GlobalAvgPool2d, GroupNorm, Layer, LayerNorm, MaskedMean, MaxPool2d, PositionEmbedding,
+    Residual, RmsNorm, SelfAttention, TiedDense, TokenEmbedding, TokenTypeEmbedding,
 };
 use gradus::{Dense, Sequential, activations, losses, optimizers, schedules};
 use serde_json::Value as Json;
@@ -233,6 +233,11 @@ fn layer_lines() -> Vec<LayerLine> {
             "over the last axis; PyTorch may take several. Keras: ε 1e-3",
         ),
         layer_line(
+            MaskedMean::new(0),
+            &["padding"],
+            "tokens in front of the trailing padding count, and padding between others too",
+        ),
+        layer_line(
             MaxPool2d::new(2),
             &["kernel"],
             "PyTorch's rules: of equal numbers the first in a window, row by row, gets \
@@ -253,7 +258,8 @@ fn layer_lines() -> Vec<LayerLine> {
             SelfAttention::new(1),
             &["heads"],
             "nanoGPT's names and order: q, k and v are one weight `c_attn`. `rotary(base)` rotates halves, \
-             `rotary_interleaved(base)` neighbours. No dropout of the attention's weights, no mask of padding",
+             `rotary_interleaved(base)` neighbours. `separate` has three weights, `padding(id)` masks trailing padding. \
+             No dropout of the attention's weights",
         ),
         layer_line(
             Sequential::block(),
@@ -269,6 +275,11 @@ fn layer_lines() -> Vec<LayerLine> {
             TokenEmbedding::new(1, 1),
             &["vocabulary", "width"],
             "drawn from N(0, 0.02²), as GPT-2; PyTorch from N(0, 1), Keras from U(−0.05, 0.05). The first layer of a model",
+        ),
+        layer_line(
+            TokenTypeEmbedding::new(2),
+            &["types"],
+            "type 0 for every token, as BERT without a second sentence",
         ),
     ]
 }

@@ -126,7 +126,8 @@ fn an_image_changes_alike_in_any_order_and_any_batch() {
         let mut found = places(&mut model, 90, Fit::new().augment(all()));
         assert_ne!(found, expected, "{name}: they are shuffled");
         let mut sorted = expected.clone();
-        (found.sort_unstable(), sorted.sort_unstable());
+        found.sort_unstable();
+        sorted.sort_unstable();
         assert_eq!(found, sorted, "{name}");
         for size in [7, 90] {
             let mut model = linear(&device, &folder);

@@ -189,7 +189,8 @@ fn targets() -> Array2<f64> {
 fn loss_and_gradients_are_those_of_the_formula_and_its_central_differences() {
     let folder = tempfile::tempdir().unwrap();
     let (path, targets) = (random_file(folder.path()), targets());
-    let mut exact: Option<(f64, Vec<(String, ArrayD<f64>)>)> = None;
+    type Named = Vec<(String, ArrayD<f64>)>;
+    let mut exact: Option<(f64, Named)> = None;
     for (name, device) in devices() {
         let mut model = loaded(bert(5).mean_pooling().build(), &device, &path);
         let (value, gradients) = model.gradients(&ids(), &targets).unwrap();

@@ -97,3 +97,60 @@ fn batch_norm_over_one_value_per_channel() {
         model.predict(&x).unwrap();
     }
 }
+
+#[test]
+fn graphs_that_would_not_train_as_they_read() {
+    use gradus::layers::{Activate, closure};
+    let chain = || Sequential::new(4).then(Dense::new(4));
+    let dead = closure(|builder, x| {
+        builder.layer("aux", &Dense::new(4), x)?;
+        builder.layer("out", &Dense::new(1), x)
+    });
+    let message = refused(chain().named("head", dead));
+    assert!(message.contains("`head.aux`") && message.contains("nothing reads"), "{message}");
+    let first = closure(|builder, x| {
+        let y = builder.layer("out", &Dense::new(1), x)?;
+        builder.layer("aux", &Dense::new(4), x)?;
+        Ok(y)
+    });
+    let message = refused(chain().named("head", first));
+    assert!(message.contains("`head.aux`"), "{message}");
+    let message = refused(Sequential::new(2).then(Activate::new(gradus::activations::Identity)));
+    assert!(message.contains("compute nothing"), "{message}");
+    for twice in [
+        chain().named("fc", Dense::new(2)).named("fc", Dense::new(2)),
+        chain().named("layers.0", Dense::new(2)),
+        chain().named("bn", BatchNorm::new()).named("bn", BatchNorm::new()),
+    ] {
+        let message = refused(twice);
+        assert!(message.contains("two parameters `") && message.contains("name"), "{message}");
+    }
+    let ids = Residual::new(Sequential::block().then(TokenEmbedding::new(10, 4)));
+    let message = refused(Sequential::tokens(4).then(ids.shortcut("s", Dense::new(4))));
+    assert!(message.contains("s") && message.contains("[4]"), "{message}");
+}
+
+#[test]
+fn a_fused_head_is_a_dense_layer() {
+    let model = Sequential::new(4).then(Dense::new(6)).then(gradus::layers::LayerNorm::new());
+    let model = model.on(&Device::cpu()).unwrap();
+    let loss = gradus::losses::LinearCrossEntropy::new();
+    let message = model.compile(loss, Adam::new()).unwrap_err().to_string();
+    assert!(message.contains("the last layer") && message.contains("Dense"), "{message}");
+}
+
+#[test]
+fn targets_of_sequences_by_their_shape() {
+    let mut model = Sequential::tokens(3)
+        .then(TokenEmbedding::new(5, 4))
+        .then(Dense::new(5))
+        .on(&Device::cpu())
+        .unwrap()
+        .compile(CrossEntropy::new(), Adam::new())
+        .unwrap();
+    let ids = Array2::<f32>::zeros((2, 3));
+    let transposed = Array2::<i64>::zeros((3, 2));
+    let message = model.fit(&ids, &transposed, Fit::new()).unwrap_err().to_string();
+    assert!(message.contains("[3, 2]") && message.contains("[2, 3]"), "{message}");
+    model.fit(&ids, &Array1::<i64>::zeros(6), Fit::new()).unwrap();
+}

@@ -195,3 +195,26 @@ fn the_summary_has_a_line_for_each_layer() {
         assert!(summary.contains(line), "{summary}");
     }
 }
+
+/// An activation is part of the product before it on a GPU, and a node of its own on the CPU: the
+/// places that dropout draws must not depend on it.
+#[test]
+fn dropout_draws_the_same_places_on_every_device() {
+    let (x, y) = corners(48);
+    let losses = |device: &Device| {
+        let model = Sequential::images([8, 8, 1])
+            .then(Flatten::new())
+            .then(Dense::new(24).activation(Relu))
+            .then(Dropout::new(0.5))
+            .then(Dense::new(4));
+        let mut model = ready(model, device);
+        model.fit(&x, &y, Fit::new().epochs(2).batch_size(16)).unwrap().steps
+    };
+    let expected = losses(&Device::reference());
+    for (name, device) in devices() {
+        for (step, (found, expected)) in losses(&device).iter().zip(&expected).enumerate() {
+            let off = (found - expected).abs();
+            assert!(off <= 1e-4 * expected, "{name}, step {step}: {found}, {expected}");
+        }
+    }
+}

@@ -149,7 +149,7 @@ impl<R: Precision> CpuWalk<R> {
             output: &mut output[..count * width],
             saved: &mut saved[..own],
             statistics: Segments { all: statistics, ranges: &of.statistics },
-            mode: self.mode(weights.noise, node),
+            mode: self.mode(weights.noise, of),
         });
         output_slot.into_iter().for_each(|slot| self.slots[slot] = take(&mut output));
         saved_slot.into_iter().for_each(|slot| self.slots[slot] = take(&mut saved));
@@ -221,7 +221,7 @@ impl<R: Precision> CpuWalk<R> {
             grad_parameters: Segments { all: gradients, ranges: &of.ranges },
             accumulate,
             ids: weights.ids,
-            mode: self.mode(weights.noise, node),
+            mode: self.mode(weights.noise, of),
         });
         self.put_back(targets, memory, &grad_output);
         self.slots[slot] = grad_output;
@@ -229,9 +229,9 @@ impl<R: Precision> CpuWalk<R> {
     }
 
     /// The pass that a node runs in.
-    fn mode(&self, noise: Noise, node: usize) -> Mode {
+    fn mode(&self, noise: Noise, node: &Node) -> Mode {
         let training = self.plans[self.current].request.learns;
-        Mode { training, noise, node: node as u32 }
+        Mode { training, noise, node: node.number }
     }
 
     /// Destinations of the gradients of a node's inputs.

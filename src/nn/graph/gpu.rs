@@ -107,7 +107,7 @@ impl<'a> GpuWalk<'a> {
             output,
             saved: self.saved(Some(node)),
             statistics: GpuStatistics { all: self.weights.statistics, ranges: &of.statistics },
-            mode: self.mode(node),
+            mode: self.mode(of),
         };
         recorder.scope(|recorder| of.op.forward_gpu(recorder, &io))
     }
@@ -190,7 +190,7 @@ impl<'a> GpuWalk<'a> {
             grad_output,
             grad_inputs: &written.iter().map(Option::as_ref).collect::<Vec<_>>(),
             accumulate: accumulate || self.plan.adds_to_parameters[node],
-            mode: self.mode(node),
+            mode: self.mode(of),
         };
         of.op.backward_gpu(recorder, &io)?;
         added
@@ -199,9 +199,9 @@ impl<'a> GpuWalk<'a> {
     }
 
     /// The pass that a node runs in.
-    fn mode(&self, node: usize) -> GpuMode<'_> {
+    fn mode(&self, node: &Node) -> GpuMode<'_> {
         let training = self.plan.request.learns;
-        GpuMode { training, noise: self.weights.noise, node: node as u32 }
+        GpuMode { training, noise: self.weights.noise, node: node.number }
     }
 
     /// A node's saved buffer, or the dummy binding.

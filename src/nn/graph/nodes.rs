@@ -8,7 +8,9 @@ use crate::cpu::random::Random;
 use crate::nn::graph::op::{FileOrder, GradientKind, Initial, MOST_INPUTS, Op, Shape};
 use crate::nn::layers::embedding::Embedding;
 use crate::nn::ops::activation::Activate;
+use crate::nn::ops::dense::Dense;
 use crate::nn::ops::softmax::Softmax;
+use crate::nn::ops::tied_dense::TiedDense;
 use crate::nn::optimizers::{Clip, Optimizer, ParameterGroups, ParameterSpan};
 use crate::{Error, Result};
 
@@ -25,6 +27,8 @@ pub(crate) struct Node {
     pub path: String,
     pub op: Arc<dyn Op>,
     pub inputs: Vec<Value>,
+    /// Its number in the graph that was built, which rewrites keep: random numbers depend on it.
+    pub number: u32,
     /// The ranges of its parameters in the flat buffer, in order.
     pub ranges: Vec<Range<usize>>,
     /// The ranges of its running statistics in their buffer, in order.
@@ -175,6 +179,12 @@ impl Graph {
         op.output(&shapes)?;
         let specs = op.parameters(&shapes);
         let mut ranges = Vec::new();
+        for spec in &specs {
+            self.check_path(&join(path, spec.name))?;
+        }
+        for spec in op.statistics(&shapes) {
+            self.check_path(&join(path, spec.name))?;
+        }
         for spec in specs {
             let length: usize = spec.shape.iter().product();
             let offset = match spec.gradient {
@@ -222,6 +232,58 @@ impl Graph {
         Ok(ranges)
     }
 
+    /// Rejects a second parameter or statistic of one path: files and users know them by it.
+    fn check_path(&self, path: &str) -> Result<()> {
+        let is_taken = self.parameter(path).is_some()
+            || self.statistics.iter().any(|statistic| statistic.path == path);
+        if !is_taken {
+            return Ok(());
+        }
+        Err(Error::Input {
+            operation: "a model".into(),
+            name: "its layers".into(),
+            found: format!("has two parameters `{path}`"),
+            allowed: "give each layer a name of its own".into(),
+        })
+    }
+
+    /// Checks a finished graph whose output is a value: it is that of the last node, every other
+    /// value is read, and only ops that look ids up read ids.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the path of the node.
+    pub fn check_output(&self, output: Value) -> Result<()> {
+        let refused = |found: String, allowed: &str| {
+            Err(Error::Input {
+                operation: "a model".into(),
+                name: "its layers".into(),
+                found,
+                allowed: allowed.into(),
+            })
+        };
+        if self.nodes.is_empty() {
+            return refused("compute nothing".into(), "add a layer that does, as Dense");
+        }
+        let unread = |number: &usize| self.readers(Value(number + 1)).next().is_none();
+        let dead = (0..self.nodes.len()).filter(|&number| Value(number + 1) != output).find(unread);
+        if let Some(dead) = dead {
+            let found = format!("compute `{}`, which nothing reads", self.nodes[dead].path);
+            return refused(found, "leave it out, or add or concatenate it to another value");
+        }
+        if output != self.last() {
+            return refused("end in another value than the last one made".into(), "return it last");
+        }
+        let reads_ids =
+            |node: &&Node| node.inputs.contains(&self.input()) && node.op.takes_ids().is_none();
+        match self.nodes.iter().find(reads_ids).filter(|_| self.takes_ids()) {
+            Some(node) => refused(
+                format!("read ids as numbers in `{}`", node.path),
+                "only a TokenEmbedding reads ids",
+            ),
+            None => Ok(()),
+        }
+    }
+
     /// Appends a node with the given parameters.
     fn push(
         &mut self,
@@ -238,6 +300,7 @@ impl Graph {
             path: path.into(),
             op,
             inputs: inputs.to_vec(),
+            number: self.nodes.len() as u32,
             ranges,
             statistics,
         });
@@ -372,6 +435,12 @@ impl Graph {
     /// Elements of the flat buffer and of the tables after it.
     pub fn all_length(&self) -> usize {
         self.length + self.table_length
+    }
+
+    /// True if the last node is a dense layer, which may run over rows in chunks.
+    pub fn ends_in_dense(&self) -> bool {
+        let last = self.nodes.last().map(|node| &*node.op as &dyn Any);
+        last.is_some_and(|op| op.is::<Dense>() || op.is::<TiedDense>())
     }
 
     /// The name of the activation that the last node is; `identity` if it is another op.

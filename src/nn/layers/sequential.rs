@@ -197,6 +197,7 @@ impl Sequential {
         for (name, layer) in self.paths("layers.") {
             x = layer.build(&mut Builder::new(&mut graph, &name, penalties), x)?;
         }
+        graph.check_output(x)?;
         Ok(graph)
     }
 

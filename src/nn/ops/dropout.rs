@@ -199,7 +199,7 @@ mod tests {
         let mut output = vec![R::NAN; LENGTH];
         let io = Forward {
             rows: 1,
-            inputs: &[&vec![R::ONE; LENGTH]],
+            inputs: &[&[R::ONE; LENGTH]],
             ids: &[],
             parameters: Parameters { all: &[], ranges: &[], table: &[] },
             output: &mut output,

@@ -131,7 +131,7 @@ impl<R: Real> Cpu<R> for MaskedMean {
                 output.iter_mut().zip(token).for_each(|(sum, &x)| *sum += x);
             }
             let count = R::new(length.max(1) as f64);
-            output.iter_mut().for_each(|y| *y = *y / count);
+            output.iter_mut().for_each(|y| *y /= count);
         });
         Ok(())
     }

@@ -321,6 +321,14 @@ impl Population {
     /// # Errors
     /// As [`Model::set_input_scaling`].
     pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
+        if self.graph.takes_ids() {
+            return Err(Error::Input {
+                operation: "input scaling".into(),
+                name: "the model".into(),
+                found: "takes ids".into(),
+                allowed: "only numbers can be scaled".into(),
+            });
+        }
         self.scaling = Some(Scaling::new(mean, scale, self.graph.inputs())?);
         Ok(())
     }

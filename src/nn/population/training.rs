@@ -106,7 +106,7 @@ impl Population {
         )?;
         for training_spec in &mut training_specs {
             training_spec.metric =
-                Metric::of(&*training_spec.loss, rows.one_hot, self.graph.outputs());
+                Metric::of(&*training_spec.loss, rows.one_hot, self.graph.columns());
         }
         let loaded = Loaded::new(&rows, self.batched_engine.load(&rows.all())?);
         let all: Vec<usize> = (0..self.len()).collect();

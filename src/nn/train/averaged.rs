@@ -15,7 +15,8 @@ impl Model {
 
     /// A copy of the model with averaged weights, to predict, evaluate or save: those of
     /// [`crate::Fit::average`], or else those kept by a schedule-free optimizer. This model is
-    /// unchanged.
+    /// unchanged. Running statistics of batch norm are those of this model: they are not measured
+    /// anew for the averaged weights, as PyTorch's `swa_utils.update_bn` does.
     ///
     /// # Errors
     /// [`Error::Input`] for a model that has neither, or is untrained; device errors.

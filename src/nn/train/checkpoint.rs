@@ -175,8 +175,10 @@ impl Model {
         let Sequential { embedding, layers, l1, l2, proximal_l1, seed, .. } = &self.description;
         let layers: Vec<LayerForm> = layers.iter().map(LayerForm::of).collect();
         let shape = self.description.input.clone().filter(|shape| shape.len() > 1);
-        let version = match (shape.is_some() || !layers.iter().all(LayerForm::is_dense), embedding)
-        {
+        // An older gradus would train frozen layers without a word.
+        let is_new =
+            shape.is_some() || !layers.iter().all(LayerForm::is_dense) || !is_default(&self.groups);
+        let version = match (is_new, embedding) {
             (true, _) => VERSION,
             (false, Some(_)) => 2,
             (false, None) => 1,

@@ -182,6 +182,7 @@ impl Model {
     /// # Errors
     /// As [`Model::fit`]; [`Error::Input`] for a model that begins with an embedding whose rows
     /// alone are moved ([`Sequential::of_ids`](crate::Sequential::of_ids)).
+    #[expect(clippy::type_complexity, reason = "the pairs of `named_parameters`")]
     pub fn gradients<'a, S: Data<Elem: FloatElement>, D: Dimension>(
         &mut self,
         features: &ArrayBase<S, D>,
@@ -554,9 +555,10 @@ impl Model {
             if let Some(bar) = &watcher.bar {
                 let done = &pass.batches[..outcomes.len()];
                 let rows: usize = done.iter().map(|batch| batch.rows).sum();
+                let targets = rows * self.graph.positions();
                 bar.update(
                     rows,
-                    line(&summarize(training_spec, done, outcomes, rows, &mut Vec::new())),
+                    line(&summarize(training_spec, done, outcomes, targets, &mut Vec::new())),
                 );
             }
             let each = begun.elapsed().as_secs_f64() / now.len() as f64;

@@ -107,8 +107,8 @@ impl<'a> Rows<'a> {
                 found.group(operation, loss, &relevance.view(), groups)?
             }
             Targets::Labels(labels) => {
+                check_labels(operation, [rows, positions], labels.shape())?;
                 let labels: Vec<i64> = labels.iter().copied().collect();
-                check_labels(operation, [rows, positions], labels.len())?;
                 // One column distinguishes two classes.
                 let classes = columns.max(2);
                 let takes_labels = loss.targets().takes_labels();
@@ -144,9 +144,10 @@ impl<'a> Rows<'a> {
         dense: &ArrayViewD<f32>,
     ) -> Result<()> {
         let (rows, [inputs, outputs]) = (self.rows, self.widths);
+        let columns = outputs / self.positions;
         let fits = dense.len() == rows * outputs
             && dense.shape().first() == Some(&rows)
-            && (dense.ndim() <= 2 || self.positions > 1);
+            && (dense.ndim() <= 2 || dense.shape()[1..] == [self.positions, columns]);
         if !fits {
             let text =
                 format!("features are [{rows}, {inputs}] but targets are {:?}", dense.shape());
@@ -159,7 +160,6 @@ impl<'a> Rows<'a> {
         self.dense = dense.iter().copied().collect();
         check_finite(operation, "targets", &self.dense, outputs)?;
         inputs::check_dense(loss, &self.dense)?;
-        let columns = outputs / self.positions;
         self.one_hot = columns > 1 && self.dense.chunks_exact(columns).all(names_one_class);
         Ok(())
     }
@@ -468,13 +468,18 @@ pub(crate) fn predictions(rows: usize, outputs: usize, flat: Vec<f64>) -> Result
         .map_err(|error| shape_error("predict", error.to_string(), "one prediction for each row"))
 }
 
-fn check_labels(operation: &str, [rows, positions]: [usize; 2], targets: usize) -> Result<()> {
-    if rows * positions == targets {
-        return Ok(());
-    }
+fn check_labels(operation: &str, [rows, positions]: [usize; 2], shape: &[usize]) -> Result<()> {
     if positions > 1 {
-        let found = format!("features have {rows} rows but targets {targets} numbers");
+        // The shape and not the count: the targets of [tokens, rows] would be those of others.
+        if shape == [rows, positions] || shape == [rows * positions] {
+            return Ok(());
+        }
+        let found = format!("features have {rows} rows but targets are {shape:?}");
         return Err(shape_error(operation, found, &format!("they must be [{rows}, {positions}]")));
+    }
+    let targets: usize = shape.iter().product();
+    if rows == targets {
+        return Ok(());
     }
     let found = format!("features have {rows} rows but targets {targets}");
     Err(shape_error(operation, found, "there must be one target for each row"))

@@ -119,6 +119,13 @@ impl Model {
                 "rows that stand for themselves; hand lists to fit",
             ));
         }
+        if self.graph.positions() > 1 {
+            return Err(refused(
+                "the model",
+                "has several targets a row",
+                "one row of outputs; hand sequences to fit",
+            ));
+        }
         if fit.validation_split > 0.0 {
             let allowed = "0: hold rows out of the blocks, and hand them over beside them";
             return Err(Error::option(

@@ -163,9 +163,9 @@ impl Source {
             None => None,
         };
         let Some(path) = path else { return Ok(None) };
-        Ok(match data::read_idx(&path)?.shape() {
-            &[_, height, width] => Some([height, width, 1]),
-            &[_, height, width, channels] => Some([height, width, channels]),
+        Ok(match *data::read_idx(&path)?.shape() {
+            [_, height, width] => Some([height, width, 1]),
+            [_, height, width, channels] => Some([height, width, channels]),
             _ => None,
         })
     }

@@ -162,7 +162,7 @@ impl Block {
     }
 
     /// output of each query (+)= Σ over keys of weight times the key's row.
-    fn to_queries(
+    fn add_over_keys(
         &self,
         sizes: Sizes,
         weights: &[f32],
@@ -186,7 +186,7 @@ impl Block {
     }
 
     /// output of each key += Σ over queries of weight times the query's row.
-    fn to_keys(&self, sizes: Sizes, weights: &[f32], rows: &[f32], output: &mut [f32]) {
+    fn add_over_queries(&self, sizes: Sizes, weights: &[f32], rows: &[f32], output: &mut [f32]) {
         product(Product {
             is_transposed: true,
             rows: self.keys,
@@ -243,7 +243,7 @@ pub(super) fn forward(head: &Head<f32>, output: &mut [&mut [f32]], lse: &mut [f3
                         }
                     },
                 );
-                block.to_queries(sizes, memory, v, o, block.key > 0);
+                block.add_over_keys(sizes, memory, v, o, block.key > 0);
             }
             let rows = o.chunks_exact_mut(sizes.width).zip(&mut lse[query..]);
             for ((o, lse), (maximum, sum)) in rows.zip(maxima.into_iter().zip(sums)) {
@@ -351,9 +351,9 @@ pub(super) fn backward(of: &Gradient<f32>, gradients: [&mut [&mut [f32]]; 3]) ->
                     }
                 },
             );
-            block.to_keys(sizes, p, g, dv);
-            block.to_keys(sizes, ds, q, dk);
-            block.to_queries(sizes, ds, k, &mut dq[block.query * sizes.width..], true);
+            block.add_over_queries(sizes, p, g, dv);
+            block.add_over_queries(sizes, ds, q, dk);
+            block.add_over_keys(sizes, ds, k, &mut dq[block.query * sizes.width..], true);
         }
         let factor = head.attention.factor() as f32;
         let found = [&*dq, &*dk, &*dv].map(|found| found.chunks_exact(sizes.width));

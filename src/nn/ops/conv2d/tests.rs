@@ -62,7 +62,7 @@ impl Case {
 
     /// The definition.
     pub(super) fn expected(&self) -> Found {
-        let Case { op, rows, x, parameters, grad_output, .. } = self;
+        let Case { op, x, parameters, grad_output, .. } = self;
         let ([height, width, channels], [out_height, out_width]) = (op.input, op.output_size());
         let (of_group, filters) = (op.group_channels(), op.filters);
         let mut found = Found {
@@ -71,14 +71,14 @@ impl Case {
             gradients: vec![0.0; parameters.len()],
         };
         let bias = op.taps() * of_group * filters;
-        for index in 0..rows * out_height * out_width * filters {
+        for (index, &upstream) in grad_output.iter().enumerate() {
             let (filter, pixel) = (index % filters, index / filters);
             let (out_x, line) = (pixel % out_width, pixel / out_width);
             let (out_y, image) = (line % out_height, line / out_height);
             let group = filter / op.group_filters();
             if op.bias {
                 found.output[index] += parameters[bias + filter];
-                found.gradients[bias + filter] += grad_output[index];
+                found.gradients[bias + filter] += upstream;
             }
             for tap in 0..op.taps() * of_group {
                 let (channel, tap_x) = (tap % of_group, tap / of_group % op.kernel[1]);
@@ -93,8 +93,8 @@ impl Case {
                 let place = place + group * of_group + channel;
                 let weight = tap * filters + filter;
                 found.output[index] += x[place] * parameters[weight];
-                found.grad_input[place] += grad_output[index] * parameters[weight];
-                found.gradients[weight] += grad_output[index] * x[place];
+                found.grad_input[place] += upstream * parameters[weight];
+                found.gradients[weight] += upstream * x[place];
             }
         }
         found

@@ -172,18 +172,15 @@ fn winners<R: Real, T: Tap, const N: usize>(
     best.copy_from_slice(&sample[at(rows[0], columns[0])..][..N]);
     let mut places = [window.first_tap; N];
     for row in rows[0]..rows[1] {
-        let mut tap = window.first_tap + (row - rows[0]) as u32 * window.taps_of_row;
-        let mut start = at(row, columns[0]);
-        for _ in columns[0]..columns[1] {
-            let values = &sample[start..][..N];
+        let first_tap = window.first_tap + (row - rows[0]) as u32 * window.taps_of_row;
+        for (tap, column) in (first_tap..).zip(columns[0]..columns[1]) {
+            let values = &sample[at(row, column)..][..N];
             for lane in 0..N {
                 let value = values[lane];
                 let wins = (value > best[lane]) | value.is_nan();
                 best[lane] = R::select(wins, value, best[lane]);
                 places[lane] = if wins { tap } else { places[lane] };
             }
-            tap += 1;
-            start += channels;
         }
     }
     *y = best;

@@ -307,13 +307,13 @@ impl Pool {
                             for window_x in 0..width.output {
                                 let (at, columns) =
                                     ((line_at + window_x) * channels, width.inputs(window_x));
-                                let mut tap = tap_row + width.tap(window_x, columns.start);
+                                let first_tap = tap_row + width.tap(window_x, columns.start);
                                 let pixels =
                                     &mut line_of[columns.start * channels..columns.end * channels];
-                                for pixel in pixels.chunks_exact_mut(channels) {
+                                let pixels = pixels.chunks_exact_mut(channels);
+                                for (tap, pixel) in (first_tap..).zip(pixels) {
                                     let window = [window_y, window_x];
                                     contribute(Contribution { at, window, tap, first }, pixel);
-                                    tap += 1;
                                 }
                             }
                         }

@@ -400,7 +400,9 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
     }
 
     fn set_groups(&mut self, graph: &Graph) -> Result<()> {
-        self.graph = Arc::new(graph.clone());
+        // Plans belong to the graph that they were made of.
+        let graph = fuse::relu_behind_pooling(graph)?;
+        (self.graph, self.walk, self.head) = (Arc::new(graph), CpuWalk::default(), None);
         Ok(())
     }
 
