@@ -146,7 +146,7 @@ impl Model {
     }
 
     /// The ids that follow a prompt, drawn one by one from the probabilities of a next-token model:
-    /// ids [T] in, logits [T, vocabulary] out, no attention to later tokens
+    /// ids `[T]` in, logits [T, vocabulary] out, no attention to later tokens
     /// ([`crate::zoo::Gpt`]). The prompt may be longer than T: the model sees the last T tokens.
     ///
     /// Each token is a full forward pass over T tokens: there is no cache of keys and values yet.

@@ -47,7 +47,7 @@ impl<'g> Builder<'g> {
     }
 
     /// The shape of a value without its batch axis: [height, width, channels] of images, [tokens,
-    /// width] of sequences, [features] of rows.
+    /// width] of sequences, `[features]` of rows.
     pub fn shape(&self, x: Value) -> &[usize] {
         self.graph.shape(x)
     }

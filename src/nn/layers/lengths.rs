@@ -49,7 +49,7 @@ pub(crate) fn lengths(builder: &mut Builder, padding: usize, tokens: usize) -> R
     }
 }
 
-/// The mean of the vectors of a row's ids without its padding: [tokens, width] → [width]. The mean
+/// The mean of the vectors of a row's ids without its padding: [tokens, width] → `[width]`. The mean
 /// pooling of sentence embeddings; the mean of a row of nothing but padding is 0.
 ///
 /// ```

@@ -177,7 +177,7 @@ impl Layer for AdaptiveAvgPool2d {
     }
 }
 
-/// The mean of each channel over the whole image: [height, width, channels] → [channels]. Keras
+/// The mean of each channel over the whole image: [height, width, channels] → `[channels]`. Keras
 /// `GlobalAveragePooling2D`; in PyTorch `adaptive_avg_pool2d(x, 1).flatten(1)`.
 ///
 /// ```

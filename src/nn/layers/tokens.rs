@@ -9,7 +9,7 @@ use crate::nn::layers::layer::{Builder, Layer};
 use crate::nn::ops;
 use crate::{Error, Result};
 
-/// The vectors of ids from a table: [tokens] → [tokens, width]. PyTorch `nn.Embedding`, Keras
+/// The vectors of ids from a table: `[tokens]` → [tokens, width]. PyTorch `nn.Embedding`, Keras
 /// `Embedding`. It is the first layer of a model of [`Sequential::tokens`](crate::Sequential::tokens).
 ///
 /// The gradient of the table is as large as the table: with Adam every row moves in each step, as

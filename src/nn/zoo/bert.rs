@@ -12,7 +12,7 @@ use crate::{Dense, Sequential};
 /// residual and a layer norm behind it.
 ///
 /// Its outputs are the vectors of the tokens [tokens, width], or with [`Bert::mean_pooling`] their
-/// mean [width]. Rows of ids are padded at their end; no token sees the padding, and what the
+/// mean `[width]`. Rows of ids are padded at their end; no token sees the padding, and what the
 /// network gives at its places means nothing. All tokens have type 0: a single sentence. Hugging
 /// Face's `pooler` is no part of it: more layers go behind [`Bert::build`] by
 /// [`Sequential::named`], and [`Model::load_weights_with`](crate::Model::load_weights_with) leaves
