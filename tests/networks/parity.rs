@@ -168,6 +168,10 @@ struct Movement {
 /// layers add up to less than √20 of one for the most part.
 const LAYERS_ROUND: f64 = 8.0;
 
+/// Relative error of the numbers before the loss in f32: sums of up to 576 products, √576 roundings of 2⁻²⁴ each for the
+/// most part, in up to 20 layers: √576 · √20 · 6e-8.
+const OF_LOSS: f64 = 6.4e-6;
+
 /// Batch norm over as few as four values, as at the end of these networks, makes roundings larger:
 /// by how much is measured and not guessed.
 fn movement(
@@ -235,7 +239,7 @@ fn outputs_losses_gradients_and_statistics_are_those_of_pytorch() {
             let (loss, gradients) = model.gradients(&x, &labels).unwrap();
             let expected = all["train.loss"].sum();
             let off = (loss - expected).abs() / expected;
-            let allowed = tolerance(1e-6, moves.loss);
+            let allowed = tolerance(OF_LOSS, moves.loss);
             assert!(off <= allowed, "{name}: the loss is off by {off:e}, allowed {allowed:e}");
             let expected: Vec<(String, ArrayD<f64>)> = gradients
                 .iter()
@@ -259,7 +263,8 @@ fn outputs_losses_gradients_and_statistics_are_those_of_pytorch() {
             let statistics = model.named_statistics().unwrap();
             for (path, found) in &statistics {
                 let off = difference(found, &all[&format!("after.{path}")], 1e-30);
-                assert!(off <= tolerance(1e-6, 0.0), "{name}: {path} is off by {off:e}");
+                // A tenth of the batch's variance, which is off by twice what its numbers are.
+                assert!(off <= tolerance(0.2 * OF_LOSS, 0.0), "{name}: {path} is off by {off:e}");
             }
             let given = all
                 .keys()
