@@ -26,6 +26,7 @@
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
+use crate::cpu::scratch::with_scratch;
 use crate::{Error, Result};
 
 /// Operand layout: which one is stored transposed.
@@ -142,10 +143,12 @@ fn single(
     let threaded = products >= THREADED_PRODUCTS;
     let (left_strides, right_strides) = (layout.left_strides(m, k), layout.right_strides(k, n));
     if layout == Layout::NT && m >= ROWS_WORTH_A_TRANSPOSE && threaded {
-        let right = transposed(right, n, k);
-        let operands =
-            Operands { n, k, left, left_strides, right: &right, right_strides: (n, 1), accumulate };
-        return halves(m, &operands, output);
+        return with_scratch(n * k, |scratch| {
+            transpose(right, n, k, scratch);
+            let (right, right_strides) = (&*scratch, (n, 1));
+            let operands = Operands { n, k, left, left_strides, right, right_strides, accumulate };
+            halves(m, &operands, output);
+        });
     }
     let operands = Operands { n, k, left, left_strides, right, right_strides, accumulate };
     if threaded {
@@ -165,9 +168,8 @@ const SMALLEST_HALVED: usize = 256;
 /// Transposes [n, k] to [k, n] in blocks of 16 × 16. Each cache line is read and written as a
 /// whole: rows of 4 KiB map to one set of the first-level cache, which holds 8 of them, so a line
 /// visited again would have been evicted.
-fn transposed(values: &[f32], n: usize, k: usize) -> Vec<f32> {
+fn transpose(values: &[f32], n: usize, k: usize, output: &mut [f32]) {
     const SIDE: usize = 16;
-    let mut output = vec![0.0; n * k];
     output.par_chunks_mut(SIDE * n).enumerate().for_each(|(block, output)| {
         let deep = output.len() / n;
         for start in (0..n).step_by(SIDE) {
@@ -182,7 +184,6 @@ fn transposed(values: &[f32], n: usize, k: usize) -> Vec<f32> {
             }
         }
     });
-    output
 }
 
 /// On two threads each takes half of the rows, up to 4 % faster than `gemm`'s own parallelism; on

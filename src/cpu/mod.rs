@@ -9,8 +9,8 @@ pub mod real;
 
 pub mod matmul;
 pub mod parallel;
+pub(crate) mod scratch;
 pub mod simd;
-pub(crate) mod strided;
 
 /// A value per element, per row, or none.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@
 //!
 //! * **An op only ever writes.** A value that is used twice has two contributions to its gradient.
 //!   The first is written to the gradient's memory; a later one is written to scratch memory and
-//!   added by the graph's executor. Parameter gradients are the exception: a batch may be a
+//!   added by the graph's executor, or added by the op itself if it says that it can. Parameter gradients are the exception: a batch may be a
 //!   micro-batch, so an op adds to them if `accumulate` is set.
 //! * **`grad_output` may be overwritten.** Nothing reads it after the backward of the op that made
 //!   the value.
@@ -171,6 +171,12 @@ pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
         InPlace::default()
     }
 
+    /// On the CPU backward can add its contribution to the gradient of its only input, instead of
+    /// writing it: [`Backward::adds`].
+    fn adds_on_cpu(&self) -> bool {
+        false
+    }
+
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()>;
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()>;
 }
@@ -230,6 +236,14 @@ impl<R> Segments<'_, R> {
             None => &mut [],
         }
     }
+
+    /// The first two segments, which follow one another; empty if the node does not have them.
+    pub fn two(&mut self) -> [&mut [R]; 2] {
+        let Some(first) = self.ranges.first() else { return [&mut [], &mut []] };
+        let second = self.ranges.get(1).filter(|second| second.start == first.end);
+        let end = second.map_or(first.end, |second| second.end);
+        self.all[first.start..end].split_at_mut(first.len()).into()
+    }
 }
 
 /// Source of random numbers of a batch: seed of the model and number of the batch, in halves. An op
@@ -287,6 +301,8 @@ pub(crate) struct Backward<'a, R> {
     pub grad_output: &'a mut [R],
     /// Outputs; `None` if not needed, and for an in-place op.
     pub grad_inputs: &'a mut [Option<&'a mut [R]>],
+    /// Add to `grad_inputs` instead of overwriting it; only for [`Op::adds_on_cpu`].
+    pub adds: bool,
     pub grad_parameters: Segments<'a, R>,
     /// Add to the gradients of the parameters instead of overwriting them.
     pub accumulate: bool,

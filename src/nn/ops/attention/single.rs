@@ -11,11 +11,10 @@
 //! An output is a sum in an order that depends only on the shape: vector lanes run over outputs,
 //! never over the terms of a sum, except for the sum of the exponentials with its fixed lanes.
 
-use std::cell::Cell;
-
 use pulp::{Simd, WithSimd};
 
 use crate::cpu::real::single::exp_below;
+use crate::cpu::scratch::with_scratch;
 use crate::cpu::simd;
 use crate::nn::ops::attention::head::{Gradient, Head, Third};
 
@@ -30,22 +29,6 @@ const PANEL: usize = 32;
 
 /// Numbers of the longest vector.
 const VECTOR: usize = 16;
-
-thread_local! {
-    /// Memory of a head, kept per thread: a step allocates nothing.
-    static MEMORY: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-}
-
-/// Runs `work` on `length` numbers of this thread's memory.
-fn with_memory<T>(length: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
-    let mut memory = MEMORY.take();
-    if memory.len() < length {
-        memory.resize(length, 0.0);
-    }
-    let found = work(&mut memory[..length]);
-    MEMORY.set(memory);
-    found
-}
 
 /// Takes `length` numbers off the front.
 fn split<'a>(memory: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
@@ -212,7 +195,7 @@ impl Block {
 pub(super) fn forward(head: &Head<f32>, output: &mut [&mut [f32]], lse: &mut [f32]) -> bool {
     let sizes = Sizes::new(head);
     let length = 4 * sizes.rows() + sizes.panels() + QUERIES * KEYS;
-    with_memory(length, |mut memory| {
+    with_scratch(length, |mut memory| {
         let [q, k, v, o] = [(); 4].map(|()| split(&mut memory, sizes.rows()));
         let panels = split(&mut memory, sizes.panels());
         let value = |token, values: &mut [f32]| {
@@ -309,7 +292,7 @@ fn powers(scores: &mut [f32], visible: usize, maximum: &mut f32, sum: &mut f32) 
 pub(super) fn backward(of: &Gradient<f32>, gradients: [&mut [&mut [f32]]; 3]) -> bool {
     let (head, sizes) = (&of.head, Sizes::new(&of.head));
     let length = 7 * sizes.rows() + 2 * sizes.panels() + 2 * QUERIES * KEYS + sizes.tokens;
-    with_memory(length, |mut memory| {
+    with_scratch(length, |mut memory| {
         let [q, k, v, g, dq, dk, dv] = [(); 7].map(|()| split(&mut memory, sizes.rows()));
         let [k_panels, v_panels] = [(); 2].map(|()| split(&mut memory, sizes.panels()));
         let [p, ds] = [(); 2].map(|()| split(&mut memory, QUERIES * KEYS));

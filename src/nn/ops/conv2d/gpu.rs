@@ -1,8 +1,10 @@
 //! Convolution on a GPU: the tiled matrix products, whose loaders read the matrix of patches from
 //! the images. Groups have direct kernels.
 
+use crate::nn::activations::activation::Activation;
 use crate::nn::activations::{Identity, link};
 use crate::nn::graph::op::{GpuBackward, GpuForward};
+use crate::nn::ops::activation::{ActivationBuffers, backward_in_place};
 use crate::nn::ops::conv2d::options::{Conv2d, MOST_ELEMENTS, NAME};
 use crate::nn::ops::matmul;
 use crate::nn::ops::matmul::kind::{Kind, adapter};
@@ -27,6 +29,25 @@ const MOST_ROWS: usize = 1 << 22;
 const THREADS: usize = 1 << 14;
 const THREADS_OF_SOFTWARE: usize = 1 << 6;
 const LEAST_PIXELS: usize = 64;
+
+/// What follows the sum in a forward pass.
+#[derive(Clone, Copy, Debug)]
+struct End<'a> {
+    bias: bool,
+    activation: &'a dyn Activation,
+}
+
+impl End<'_> {
+    fn of(op: &Conv2d) -> End<'_> {
+        End { bias: op.bias, activation: op.activation.as_deref().unwrap_or(&Identity) }
+    }
+
+    /// The `override`s of the epilogue.
+    fn constants(&self) -> [(&'static str, f64); 2] {
+        let flag = |is_set: bool| f64::from(u8::from(is_set));
+        [("HAS_BIAS", flag(self.bias)), ("KEEP_INPUT", flag(self.activation.needs_input()))]
+    }
+}
 
 /// What is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +138,7 @@ impl Pass {
     }
 
     /// The product of a pass with a tile.
-    fn program(self, variant: &Variant, epilogue: Epilogue, bias: bool) -> Program {
+    fn program(self, variant: &Variant, epilogue: Epilogue, end: End) -> Program {
         // The files of a matrix product, but for its uniform and its layout.
         let sources = variant.sources(self.layout(), epilogue);
         let mut files: Vec<File> = sources
@@ -131,8 +152,8 @@ impl Pass {
         let mut program = Program { label, header: variant.header(), files, constants: Vec::new() };
         if epilogue == Epilogue::Forward {
             program.files.push(NUMBERS);
-            program.constants.push(("HAS_BIAS", f64::from(u8::from(bias))));
-            link(&mut program, &Identity);
+            program.constants.extend(end.constants());
+            link(&mut program, end.activation);
         }
         program
     }
@@ -151,9 +172,10 @@ pub(super) fn programs() -> Vec<Program> {
     for (tile, vec4) in TILES.into_iter().flat_map(|tile| [false, true].map(|vec4| (tile, vec4))) {
         for pass in passes {
             let variant = Variant { tile, vec4, split: false };
-            all.push(pass.program(&variant, pass.epilogue(), true));
+            let end = End { bias: true, activation: &Identity };
+            all.push(pass.program(&variant, pass.epilogue(), end));
             let part = Variant { split: true, ..variant };
-            all.push(pass.program(&part, Epilogue::WeightGradient, false));
+            all.push(pass.program(&part, Epilogue::WeightGradient, end));
         }
     }
     all
@@ -250,19 +272,19 @@ fn record(
     storage: &[Slice],
 ) -> Result<()> {
     if op.groups > 1 {
-        return record_groups(pass, recorder, params, storage);
+        return record_groups(End::of(op), pass, recorder, params, storage);
     }
     let (gpu, product) = (recorder.gpu(), params.product());
     let adapter = adapter(&gpu);
     let vec4 = product.is_aligned(pass.layout()) && params.image[2] % 4 == 0;
     let variant = Variant { vec4, ..matmul::variant(&product, pass.layout(), &adapter) };
     let part_k = matmul::split(product.shape(), &adapter);
-    record_product(op.bias, pass, recorder, (&variant, part_k), params, storage)
+    record_product(End::of(op), pass, recorder, (&variant, part_k), params, storage)
 }
 
 /// Records a product with a tile, with k split into ranges of the given depth or whole.
 fn record_product(
-    bias: bool,
+    end: End,
     pass: Pass,
     recorder: &mut Recorder,
     (variant, part_k): (&Variant, Option<u32>),
@@ -271,7 +293,7 @@ fn record_product(
 ) -> Result<()> {
     let (gpu, shape) = (recorder.gpu(), params.product().shape());
     let Some(part_k) = part_k else {
-        let kernel = gpu.kernel(&pass.program(variant, pass.epilogue(), bias))?;
+        let kernel = gpu.kernel(&pass.program(variant, pass.epilogue(), end))?;
         return recorder.dispatch(&kernel, params, storage, variant.workgroups(shape));
     };
     let parts = shape.k.div_ceil(part_k);
@@ -279,18 +301,18 @@ fn record_product(
         let sums =
             recorder.scratch("the parts of a convolution", parts as usize * params.size())?;
         let variant = Variant { split: true, ..*variant };
-        let kernel = gpu.kernel(&pass.program(&variant, Epilogue::WeightGradient, false))?;
+        let kernel = gpu.kernel(&pass.program(&variant, Epilogue::WeightGradient, end))?;
         let each = Params { accumulate: 0, output_offset: 0, part_k, ..*params };
         let operands = [storage[0], storage[1], (&sums).into()];
         recorder.dispatch(&kernel, &each, &operands, parts * variant.workgroups(shape))?;
-        join(pass, bias, recorder, &Params { part_k, ..*params }, &sums, &storage[2..])
+        join(pass, end, recorder, &Params { part_k, ..*params }, &sums, &storage[2..])
     })
 }
 
 /// Records the sum of partial products.
 fn join(
     pass: Pass,
-    bias: bool,
+    end: End,
     recorder: &mut Recorder,
     params: &Params,
     sums: &wgpu::Buffer,
@@ -298,12 +320,12 @@ fn join(
 ) -> Result<()> {
     let gpu = recorder.gpu();
     let lanes = lanes_of(gpu.is_software());
-    let constants = [("HAS_BIAS", f64::from(u8::from(bias)))];
+    let constants = end.constants();
     let kind = match pass {
         Pass::Forward => Kind {
             layout: Layout::NN,
             epilogue: Epilogue::Forward,
-            activation: Some(&Identity),
+            activation: Some(end.activation),
             constants: &constants,
         },
         _ => Kind::plain(pass.layout()),
@@ -316,6 +338,7 @@ fn join(
 
 /// Records a pass with groups: an element per thread.
 fn record_groups(
+    end: End,
     pass: Pass,
     recorder: &mut Recorder,
     params: &Params,
@@ -349,7 +372,7 @@ fn record_groups(
         let params = Params { part_k: part_k as u32, ..*params };
         let operands = [storage[0], storage[1], (&sums).into()];
         recorder.dispatch(&kernel, &params, &operands, workgroups(parts * size))?;
-        join(pass, false, recorder, &params, &sums, &storage[2..])
+        join(pass, end, recorder, &params, &sums, &storage[2..])
     })
 }
 
@@ -367,6 +390,15 @@ pub(super) fn forward(op: &Conv2d, recorder: &mut Recorder, io: &GpuForward) -> 
 /// Records dL/dW, dL/db and dL/dX.
 pub(super) fn backward(op: &Conv2d, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
     let (x, weight) = (io.inputs[0], &io.parameters.ranges[0]);
+    if let Some(activation) = &op.activation {
+        let buffers = ActivationBuffers {
+            input: io.saved,
+            output: io.output.buffer,
+            gradient: io.grad_output,
+        };
+        let elements = io.rows * io.output.width;
+        backward_in_place(recorder, &**activation, elements, buffers)?;
+    }
     let of_batch = io.first_row * x.width;
     let offsets = Offsets { left: of_batch, output: weight.start, ..Offsets::default() };
     let params = Params {
@@ -406,7 +438,7 @@ mod tests {
             let params =
                 Params::new(op, pass, rows, Offsets { bias, ..Offsets::default() }).unwrap();
             let storage: Vec<Slice> = buffers.into_iter().map(Slice::from).collect();
-            record_product(op.bias, pass, &mut recorder, (variant, part_k), &params, &storage)
+            record_product(End::of(op), pass, &mut recorder, (variant, part_k), &params, &storage)
                 .unwrap();
         }
         gpu.submit(&recorder.finish().commands).unwrap();

@@ -8,20 +8,27 @@
 //! convolution.
 //!
 //! All three passes are products with the matrix of patches P [pixels, kh·kw·C], which is never
-//! stored as a whole: y = P W + b; dL/dW = Pᵀ dY; and dL/dX is the product of the patches of dY with
-//! W, of which each pixel takes the taps that read it. Sources: K. Chellapilla, S. Puri, P. Simard,
+//! stored: y = P W + b; dL/dW = Pᵀ dY; and dL/dX is the product of the patches of dY with W, of
+//! which each pixel takes the taps that read it. Sources: K. Chellapilla, S. Puri, P. Simard,
 //! *High Performance Convolutional Neural Networks for Document Processing*, 2006; S. Chetlur et
 //! al., *cuDNN: Efficient Primitives for Deep Learning*, 2014.
 
 mod cpu;
+mod depthwise;
+mod direct;
 mod gpu;
 mod options;
+mod tiles;
+
+use std::sync::Arc;
 
 use crate::cpu::real::Real;
+use crate::nn::activations::{Gelu, Tanh};
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
     Initial, Op, ParameterSpec, Penalties, Saves, Shape,
 };
+use crate::nn::ops::activation::forward_in_place;
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
 
@@ -35,6 +42,8 @@ fn examples() -> Vec<Example> {
     let all = [
         // A single channel and tap.
         new([2, 2, 1], 1, [1, 1]),
+        Conv2d { activation: Some(Arc::new(Tanh)), ..new([3, 2, 2], 3, [2, 2]) },
+        Conv2d { activation: Some(Arc::new(Gelu::new())), ..new([2, 3, 4], 4, [1, 1]) },
         // 1×1: the product itself; four by four elements at a time.
         new([2, 3, 4], 4, [1, 1]),
         Conv2d { padding: [1; 4], ..new([4, 4, 1], 2, [3, 3]) },
@@ -107,7 +116,13 @@ impl Op for Conv2d {
     }
 
     fn saves(&self, _: &[&Shape]) -> Saves {
-        Saves { input: true, ..Saves::default() }
+        let outputs = self.filters * self.output_size().iter().product::<usize>();
+        let own = if self.keeps_sums() { outputs } else { 0 };
+        Saves { input: true, output: self.activation.is_some(), own, ..Saves::default() }
+    }
+
+    fn adds_on_cpu(&self) -> bool {
+        true
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
@@ -122,17 +137,27 @@ impl Op for Conv2d {
 impl<R: Real> Cpu<R> for Conv2d {
     fn forward(&self, io: Forward<R>) -> Result<()> {
         let (weight, bias) = (io.parameters.get(0), io.parameters.get(1));
-        cpu::forward(self, io.inputs[0], weight, bias, io.output)
+        let sums = if self.keeps_sums() { &mut *io.saved } else { &mut *io.output };
+        cpu::forward(self, io.inputs[0], weight, bias, sums);
+        match &self.activation {
+            Some(activation) if self.keeps_sums() => {
+                activation.forward(self.filters, io.saved, io.output)
+            }
+            Some(activation) => forward_in_place(&**activation, io.output),
+            None => Ok(()),
+        }
     }
 
     fn backward(&self, mut io: Backward<R>) -> Result<()> {
+        if let Some(activation) = &self.activation {
+            activation.backward(self.filters, io.saved, io.output, io.grad_output)?;
+        }
         let (x, grad_output) = (io.inputs[0], &*io.grad_output);
-        let sums = cpu::parameter_sums(self, io.rows, x, grad_output)?;
-        let accumulate = io.accumulate;
-        cpu::weight_gradient(self, &sums, io.grad_parameters.get(0), accumulate);
-        cpu::bias_gradient(self, &sums, io.grad_parameters.get(1), accumulate);
+        let [weight, bias] = io.grad_parameters.two();
+        cpu::parameter_gradients(self, [x, grad_output], [weight, bias], io.accumulate);
         let Some(grad_input) = &mut io.grad_inputs[0] else { return Ok(()) };
-        cpu::input_gradient(self, grad_output, io.parameters.get(0), grad_input)
+        cpu::input_gradient(self, grad_output, io.parameters.get(0), grad_input, io.adds);
+        Ok(())
     }
 }
 

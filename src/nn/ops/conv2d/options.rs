@@ -1,5 +1,8 @@
 //! Options and sizes of a convolution.
 
+use std::sync::Arc;
+
+use crate::nn::activations::activation::Activation;
 use crate::nn::graph::op::Penalties;
 use crate::nn::layers::initializer::Initializer;
 use crate::{Error, Result};
@@ -27,6 +30,8 @@ pub(crate) struct Conv2d {
     pub bias: bool,
     pub initializer: Initializer,
     pub penalties: Penalties,
+    /// Elementwise activation of the output, without groups: `fuse::epilogues`.
+    pub activation: Option<Arc<dyn Activation>>,
 }
 
 /// The padding before and behind an axis whose output has ⌈size / stride⌉ elements: TensorFlow's and
@@ -58,7 +63,13 @@ impl Conv2d {
             bias: true,
             initializer: Initializer::default(),
             penalties: Penalties::default(),
+            activation: None,
         }
+    }
+
+    /// The activation whose derivative reads its input, which forward keeps.
+    pub(super) fn keeps_sums(&self) -> bool {
+        self.activation.as_ref().is_some_and(|activation| activation.needs_input())
     }
 
     /// Pixels that the taps of an axis span.
@@ -91,11 +102,6 @@ impl Conv2d {
     /// Each channel has filters of its own.
     pub(super) fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.input[2]
-    }
-
-    /// The patches are the pixels themselves.
-    pub(super) fn is_pointwise(&self) -> bool {
-        self.taps() == 1 && self.stride == [1; 2] && self.padding == [0; 4] && self.groups == 1
     }
 
     pub(super) fn check(&self) -> Result<()> {

@@ -130,6 +130,7 @@ impl Case {
             parameters: parameters(),
             grad_output: &mut grad_output,
             grad_inputs: &mut [Some(&mut grad_input)],
+            adds: false,
             grad_parameters: Segments { all: &mut gradients, ranges: &self.ranges },
             accumulate: false,
             ids: &[],
@@ -430,14 +431,14 @@ fn speed_on_the_cpu() {
         // Inside the pool, as training runs.
         rayon::scope(|_| {
             let forward = report(&case, "forward", 1, || {
-                cpu::forward(&case.op, &x, weight, bias, &mut output).unwrap();
+                cpu::forward(&case.op, &x, weight, bias, &mut output);
             });
             let of_weight = report(&case, "gradient of the weights", 1, || {
-                let sums = cpu::parameter_sums(&case.op, rows, &x, &grad_output).unwrap();
-                cpu::weight_gradient(&case.op, &sums, &mut gradient, false);
+                let gradients = [&mut gradient[..], &mut []];
+                cpu::parameter_gradients(&case.op, [&x, &grad_output], gradients, false);
             });
             let of_input = report(&case, "gradient of the input", 1, || {
-                cpu::input_gradient(&case.op, &grad_output, weight, &mut grad_input).unwrap();
+                cpu::input_gradient(&case.op, &grad_output, weight, &mut grad_input, false);
             });
             println!("together {:.2} ms", 1e3 * (forward + of_weight + of_input));
         });
