@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use gradus::activations::Relu;
 use gradus::layers::{
     self, Activate, AdaptiveAvgPool2d, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten,
-    GlobalAvgPool2d, GroupNorm, Layer, LayerNorm, MaskedMean, MaxPool2d, PositionEmbedding,
-    Residual, RmsNorm, SelfAttention, TiedDense, TokenEmbedding, TokenTypeEmbedding,
+    GlobalAvgPool2d, GroupNorm, Layer, LayerNorm, MaskedMean, MaxPool2d, Parallel,
+    PositionEmbedding, Residual, RmsNorm, SelfAttention, TiedDense, TokenEmbedding,
+    TokenTypeEmbedding,
 };
 use gradus::{Dense, Sequential, activations, losses, optimizers, schedules};
 use serde_json::Value as Json;
@@ -242,6 +243,11 @@ fn layer_lines() -> Vec<LayerLine> {
             &["kernel"],
             "PyTorch's rules: of equal numbers the first in a window, row by row, gets \
              the gradient; NaN wins; padding never does. No dilation",
+        ),
+        layer_line(
+            Parallel::concat(),
+            &["join", "branches"],
+            "`Parallel::add()` or `Parallel::concat()`, which joins the last axis: the channels of images",
         ),
         layer_line(
             PositionEmbedding::new(),

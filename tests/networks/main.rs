@@ -8,6 +8,7 @@ mod generation;
 mod groups;
 mod metrics;
 mod minilm;
+mod parallel;
 mod parity;
 mod training;
 

@@ -5,6 +5,7 @@ use std::mem::take;
 use std::ops::Range;
 
 use crate::Result;
+use crate::cpu::{parallel, simd};
 use crate::nn::graph::nodes::{Graph, Node, Value};
 use crate::nn::graph::op::{
     Backward, Forward, MOST_INPUTS, Mode, Noise, Parameters, Precision, Segments,
@@ -30,6 +31,15 @@ struct Target {
     /// The rows' elements in the slot.
     span: Range<usize>,
     in_place: bool,
+    /// The op adds its contribution itself.
+    adds: bool,
+}
+
+impl Target {
+    /// The op gets the memory of the gradient itself.
+    fn is_direct(&self) -> bool {
+        !self.in_place && (self.way == Contribution::Write || self.adds)
+    }
 }
 
 /// Parameters, ids and random numbers read by a walk.
@@ -193,9 +203,7 @@ impl<R: Precision> CpuWalk<R> {
         let mut grad_inputs: [Option<&mut [R]>; MOST_INPUTS] = [const { None }; MOST_INPUTS];
         for ((gradient, memory), target) in grad_inputs.iter_mut().zip(&mut memory).zip(&targets) {
             *gradient = match target {
-                Some(Target { in_place: false, way: Contribution::Write, span, .. }) => {
-                    Some(&mut memory[span.clone()])
-                }
+                Some(target) if target.is_direct() => Some(&mut memory[target.span.clone()]),
                 Some(Target { in_place: false, span, .. }) => Some(&mut memory[..span.len()]),
                 _ => None,
             };
@@ -218,6 +226,7 @@ impl<R: Precision> CpuWalk<R> {
             parameters: weights.of(of),
             grad_output: &mut grad_output[..count * width],
             grad_inputs: &mut grad_inputs[..of.inputs.len()],
+            adds: targets.iter().flatten().any(|target| target.adds),
             grad_parameters: Segments { all: gradients, ranges: &of.ranges },
             accumulate,
             ids: weights.ids,
@@ -247,7 +256,8 @@ impl<R: Precision> CpuWalk<R> {
             let slot =
                 plan.slot(Tensor::Gradient(value.0)).filter(|_| way != Contribution::None)?;
             let (width, in_place) = (graph.width(value), of.op.in_place().backward);
-            Some(Target { way, slot, span: rows.start * width..rows.end * width, in_place })
+            let adds = way == Contribution::Add && of.op.adds_on_cpu();
+            Some(Target { way, slot, span: rows.start * width..rows.end * width, in_place, adds })
         })
     }
 
@@ -255,9 +265,7 @@ impl<R: Precision> CpuWalk<R> {
     /// meanwhile.
     fn take_out(&mut self, targets: &[Option<Target>; MOST_INPUTS]) -> [Vec<R>; MOST_INPUTS] {
         array::from_fn(|number| match &targets[number] {
-            Some(Target { in_place: false, way: Contribution::Write, slot, .. }) => {
-                take(&mut self.slots[*slot])
-            }
+            Some(target) if target.is_direct() => take(&mut self.slots[target.slot]),
             Some(Target { in_place: false, span, .. }) => {
                 let mut scratch = take(&mut self.scratch[number]);
                 scratch.resize(scratch.len().max(span.len()), R::ZERO);
@@ -276,15 +284,17 @@ impl<R: Precision> CpuWalk<R> {
         grad_output: &[R],
     ) {
         for ((number, target), memory) in targets.into_iter().enumerate().zip(memory) {
-            let Some(Target { way, slot, span, in_place }) = target else { continue };
+            let Some(target) = target else { continue };
+            let is_direct = target.is_direct();
+            let Target { way, slot, span, in_place, .. } = target;
             match way {
+                _ if is_direct => self.slots[slot] = memory,
                 Contribution::Add if in_place => add(&mut self.slots[slot][span], grad_output),
                 Contribution::Add => {
                     add(&mut self.slots[slot][span], &memory);
                     self.scratch[number] = memory;
                 }
-                _ if in_place => {}
-                _ => self.slots[slot] = memory,
+                _ => {}
             }
         }
     }
@@ -314,5 +324,10 @@ impl<R: Precision> CpuWalk<R> {
 
 /// sum += addend.
 fn add<R: Precision>(sum: &mut [R], addend: &[R]) {
-    sum.iter_mut().zip(addend).for_each(|(sum, &x)| *sum += x);
+    parallel::fill(sum, parallel::PIECE, |start, sum| {
+        simd::dispatch(
+            #[inline(always)]
+            || sum.iter_mut().zip(&addend[start..]).for_each(|(sum, &x)| *sum += x),
+        );
+    });
 }

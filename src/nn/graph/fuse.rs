@@ -2,10 +2,11 @@
 //!
 //! | rule | before | after |
 //! |---|---|---|
-//! | `epilogues` | dense, then an elementwise activation | the activation in the epilogue of the dense layer's product |
+//! | `epilogues` | dense or a convolution, then an elementwise activation | the activation in the epilogue of the product |
 //! | `derivatives` | a dense layer's input gradient, then the derivative of the previous activation | the derivative in the epilogue of that product |
 //! | `chunked_head` | the last dense layer over all rows, then the loss | both over a chunk of the rows at a time |
 //! | `relu_behind_pooling` | relu, then max pooling | max pooling, then relu of what is left of it |
+//! | `residual_norm` | batch norm, then a residual sum | the sum and its relu in the pass of batch norm |
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,23 +17,77 @@ use crate::nn::activations::activation::Activation;
 use crate::nn::graph::nodes::{Graph, Node, Value};
 use crate::nn::graph::op::Op;
 use crate::nn::ops::activation::Activate;
+use crate::nn::ops::add::Add;
+use crate::nn::ops::batch_norm::BatchNorm;
+use crate::nn::ops::conv2d::Conv2d;
 use crate::nn::ops::dense::Dense;
 use crate::nn::ops::pool::max::MaxPool2d;
 
-fn as_dense(node: &Node) -> Option<&Dense> {
+fn as_op<T: Op>(node: &Node) -> Option<&T> {
     let op: &dyn Op = &*node.op;
     (op as &dyn Any).downcast_ref()
 }
 
+fn as_dense(node: &Node) -> Option<&Dense> {
+    as_op(node)
+}
+
 fn as_activation(node: &Node) -> Option<Arc<dyn Activation>> {
-    let op: &dyn Op = &*node.op;
-    (op as &dyn Any).downcast_ref::<Activate>().map(|op| op.activation.clone())
+    as_op::<Activate>(node).map(|op| op.activation.clone())
 }
 
 /// The only node that reads a value.
 fn only_reader(graph: &Graph, value: Value) -> Option<usize> {
     let mut readers = graph.readers(value);
     readers.next().filter(|_| readers.next().is_none())
+}
+
+/// The rules that hold on every device.
+pub(crate) fn everywhere(graph: &Graph) -> Result<Graph> {
+    residual_norm(&relu_behind_pooling(graph)?)
+}
+
+/// Fuses a sum of two values and its relu into the batch norm that makes one of them, if nothing
+/// else reads that: two passes over the tensor fewer in each direction.
+pub(crate) fn residual_norm(graph: &Graph) -> Result<Graph> {
+    // For each node the batch norm that it takes in, and its place among the node's inputs.
+    let taken: Vec<Option<(usize, usize)>> = (0..graph.nodes.len())
+        .map(|number| {
+            let node = &graph.nodes[number];
+            as_op::<Add>(node).filter(|_| node.inputs.len() == 2)?;
+            [0, 1].into_iter().find_map(|side| {
+                let maker = node.inputs[side].0.checked_sub(1)?;
+                let norm: &BatchNorm = as_op(&graph.nodes[maker])?;
+                let is_plain = !norm.relu && !norm.residual;
+                let is_alone = only_reader(graph, node.inputs[side]) == Some(number)
+                    && node.inputs[0] != node.inputs[1];
+                (is_plain && is_alone).then_some((maker, side))
+            })
+        })
+        .collect();
+    let mut nodes: Vec<Node> = Vec::new();
+    // The new value of each value of the old graph; that of a batch norm which is taken in is not
+    // read.
+    let mut renamed = vec![Value(0)];
+    for (number, node) in graph.nodes.iter().enumerate() {
+        if taken.iter().flatten().any(|&(maker, _)| maker == number) {
+            renamed.push(Value(nodes.len()));
+            continue;
+        }
+        let of_node = |node: &Node| node.inputs.iter().map(|value| renamed[value.0]).collect();
+        let fused = taken[number].and_then(|(maker, side)| {
+            let norm = &graph.nodes[maker];
+            let op: &BatchNorm = as_op(norm)?;
+            let relu = as_op::<Add>(node)?.relu;
+            let op = Arc::new(BatchNorm { relu, residual: true, ..*op });
+            let inputs = vec![renamed[norm.inputs[0].0], renamed[node.inputs[1 - side].0]];
+            Some(Node { op, inputs, ..norm.clone() })
+        });
+        let kept = fused.unwrap_or_else(|| Node { inputs: of_node(node), ..node.clone() });
+        nodes.push(kept);
+        renamed.push(Value(nodes.len()));
+    }
+    graph.with_nodes(nodes)
 }
 
 /// Swaps relu and the max pooling behind it, if nothing else reads the relu: of the largest numbers
@@ -45,8 +100,7 @@ pub(crate) fn relu_behind_pooling(graph: &Graph) -> Result<Graph> {
         let Some(reader) = only_reader(graph, Value(number + 1)).filter(|_| is_relu) else {
             continue;
         };
-        let op: &dyn Op = &*nodes[reader].op;
-        if !(op as &dyn Any).is::<MaxPool2d>() {
+        if as_op::<MaxPool2d>(&nodes[reader]).is_none() {
             continue;
         }
         let (relu, pooling) = (nodes[number].clone(), nodes[reader].clone());
@@ -56,7 +110,7 @@ pub(crate) fn relu_behind_pooling(graph: &Graph) -> Result<Graph> {
     graph.with_nodes(nodes)
 }
 
-/// Fuses bias and activation into the epilogue of the product, if no other node reads its output.
+/// Fuses the activation behind a product into its epilogue, if no other node reads its output.
 pub(crate) fn epilogues(graph: &Graph) -> Result<Graph> {
     let mut nodes: Vec<Node> = Vec::new();
     // The new value of each value of the old graph.
@@ -64,11 +118,13 @@ pub(crate) fn epilogues(graph: &Graph) -> Result<Graph> {
     for (number, node) in graph.nodes.iter().enumerate() {
         let inputs: Vec<Value> = node.inputs.iter().map(|value| renamed[value.0]).collect();
         let below = node.inputs[0].0.checked_sub(1);
-        let dense = below.and_then(|below| as_dense(&graph.nodes[below]));
         let is_alone = only_reader(graph, node.inputs[0]) == Some(number);
-        if let (Some(activation), Some(dense), true) = (as_activation(node), dense, is_alone) {
-            let fused = Dense { activation: Some(activation), ..dense.clone() };
-            nodes[inputs[0].0 - 1].op = Arc::new(fused);
+        let activation = as_activation(node).filter(|_| is_alone);
+        let fused = below
+            .zip(activation)
+            .and_then(|(below, activation)| with_activation(&graph.nodes[below], activation));
+        if let Some(op) = fused {
+            nodes[inputs[0].0 - 1].op = op;
             renamed.push(inputs[0]);
             continue;
         }
@@ -76,6 +132,18 @@ pub(crate) fn epilogues(graph: &Graph) -> Result<Graph> {
         renamed.push(Value(nodes.len()));
     }
     graph.with_nodes(nodes)
+}
+
+/// The op of a product with an activation in its epilogue; none for other ops. The kernels of
+/// groups have no epilogue.
+fn with_activation(node: &Node, activation: Arc<dyn Activation>) -> Option<Arc<dyn Op>> {
+    let activation = Some(activation);
+    if let Some(dense) = as_dense(node) {
+        return Some(Arc::new(Dense { activation, ..dense.clone() }));
+    }
+    let convolution: &Conv2d = as_op(node)?;
+    let fused = || Conv2d { activation, ..convolution.clone() };
+    (convolution.groups == 1).then(|| Arc::new(fused()) as Arc<dyn Op>)
 }
 
 /// Fuses the derivative of an activation into the epilogue of the next layer's input gradient, if

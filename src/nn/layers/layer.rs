@@ -4,7 +4,9 @@ use std::any::Any;
 
 use crate::criterion::inputs::shape_error;
 use crate::nn::graph::nodes::Graph;
-use crate::nn::graph::op::{Op, Penalties};
+use crate::nn::graph::op::{MOST_INPUTS, Op, Penalties};
+use crate::nn::ops::add::Add;
+use crate::nn::ops::concat::Concat;
 use crate::{Error, Result};
 
 pub use crate::nn::graph::nodes::Value;
@@ -65,6 +67,50 @@ impl<'g> Builder<'g> {
     pub fn layer(&mut self, name: &str, layer: &dyn Layer, x: Value) -> Result<Value> {
         let path = self.join(name);
         layer.build(&mut Builder { graph: self.graph, path, penalties: self.penalties }, x)
+    }
+
+    /// The sum of values of one shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the shapes differ, [`Error::Input`] for no value at all.
+    pub fn add(&mut self, values: &[Value]) -> Result<Value> {
+        self.joined("add", values, |builder, few| builder.op_at("add", Add { relu: false }, few))
+    }
+
+    /// Values one behind the other along an axis of their shapes, 0 the first one behind the batch.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if another axis differs or the axis does not exist, [`Error::Input`] for no
+    /// value at all.
+    pub fn concat(&mut self, values: &[Value], axis: usize) -> Result<Value> {
+        self.joined("concat", values, |builder, few| {
+            let inputs = few.iter().map(|&value| builder.shape(value).to_vec()).collect();
+            builder.op_at("concat", Concat { inputs, axis }, few)
+        })
+    }
+
+    /// Joins values by an op that takes a few of them at a time.
+    fn joined(
+        &mut self,
+        name: &str,
+        values: &[Value],
+        mut join: impl FnMut(&mut Self, &[Value]) -> Result<Value>,
+    ) -> Result<Value> {
+        let Some((&first, mut rest)) = values.split_first() else {
+            return Err(Error::Input {
+                operation: self.owner(),
+                name: format!("the values of {name}"),
+                found: "are none".into(),
+                allowed: "one or more".into(),
+            });
+        };
+        let mut joined = first;
+        while !rest.is_empty() {
+            let (few, behind) = rest.split_at(rest.len().min(MOST_INPUTS - 1));
+            joined = join(self, &[&[joined], few].concat())?;
+            rest = behind;
+        }
+        Ok(joined)
     }
 
     /// Adds an op at the builder's path.

@@ -15,6 +15,7 @@ use crate::nn::layers::form::{DenseForm, LayerForm, NamedActivation, NamedLayer}
 use crate::nn::layers::layer::Layer;
 use crate::nn::layers::lengths::MaskedMean;
 use crate::nn::layers::normalization::{BatchNorm, GroupNorm, LayerNorm, RmsNorm};
+use crate::nn::layers::parallel::{Join, Parallel};
 use crate::nn::layers::pooling::{AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d};
 use crate::nn::layers::residual::Residual;
 use crate::nn::layers::sequential::Sequential;
@@ -111,6 +112,17 @@ pub static LAYERS: &[LayerEntry] = &[
         "GlobalAveragePooling1D with a mask",
     ),
     of_options::<MaxPool2d>("max_pool2d", "maxima of windows", "nn.MaxPool2d", "MaxPooling2D"),
+    LayerEntry {
+        name: "parallel",
+        summary: "branches on one input, added or concatenated",
+        torch: "f(x) + g(x) or torch.cat in a forward method",
+        keras: "Add, Concatenate",
+        make: |options| {
+            let of: ParallelForm = parse("parallel", options)?;
+            let branches = of.branches.into_iter().map(layer_of).collect::<Result<_>>()?;
+            Ok(Arc::new(Parallel::of_parts(of.join, branches)))
+        },
+    },
     of_options::<PositionEmbedding>(
         "position_embedding",
         "a learned vector for each position",
@@ -212,6 +224,12 @@ struct ActivationOnly {
 #[derive(Deserialize)]
 struct SequentialForm {
     layers: Vec<LayerForm>,
+}
+
+#[derive(Deserialize)]
+struct ParallelForm {
+    join: Join,
+    branches: Vec<LayerForm>,
 }
 
 #[derive(Deserialize)]

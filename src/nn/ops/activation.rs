@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
+use crate::cpu::parallel::PIECE;
 use crate::cpu::real::Real;
+use crate::cpu::scratch::with_scratch;
 use crate::nn::activations::activation::Activation;
 use crate::nn::activations::{CATALOGUE, link};
 use crate::nn::graph::op::{
@@ -70,6 +74,23 @@ fn backward_program(activation: &dyn Activation, lanes: f64) -> Program {
     let mut program = Program::plain(activation.name(), &[BACKWARD, NUMBERS], constants);
     link(&mut program, activation);
     program
+}
+
+/// Replaces each number of `values` by its activation, on the CPU.
+pub(crate) fn forward_in_place<R: Real>(
+    activation: &dyn Activation,
+    values: &mut [R],
+) -> Result<()> {
+    let Some(values) = R::as_single_mut(values) else {
+        let copy = values.to_vec();
+        return activation.forward(1, &copy, values);
+    };
+    values.par_chunks_mut(PIECE).try_for_each(|values| {
+        with_scratch(values.len(), |copy| {
+            copy.copy_from_slice(values);
+            activation.forward(1, copy, values)
+        })
+    })
 }
 
 /// The buffers of an elementwise activation's backward pass.

@@ -227,6 +227,7 @@ mod tests {
             parameters: parameters(),
             grad_output: &mut dy,
             grad_inputs: &mut [Some(&mut da[..]), Some(&mut db[..])],
+            adds: false,
             grad_parameters: Segments { all: &mut [], ranges: &[] },
             accumulate: false,
             ids: &[],

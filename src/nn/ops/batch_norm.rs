@@ -12,6 +12,7 @@
 //! statistics are used. PyTorch's `num_batches_tracked` is not kept: only its cumulative mean reads
 //! it. Source: S. Ioffe, C. Szegedy, Batch Normalization, 2015.
 
+use crate::cpu::parallel::{PIECE, fill};
 use crate::cpu::real::Real;
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, Op, ParameterSpec, Saves,
@@ -193,7 +194,9 @@ impl<R: Real> Cpu<R> for BatchNorm {
         norm::write_gradients(io.grad_parameters, [&of_weight, of_g], io.accumulate);
         let g = &*io.grad_output;
         if let [_, Some(residual)] = io.grad_inputs {
-            residual.copy_from_slice(g);
+            fill(residual, PIECE, |start, part| {
+                part.copy_from_slice(&g[start..start + part.len()]);
+            });
         }
         let Some(grad_input) = &mut io.grad_inputs[0] else { return Ok(()) };
         let weight = norm::or_constant(io.parameters.get(0), self.channels, R::ONE);

@@ -9,6 +9,7 @@ mod shared;
 use std::sync::Arc;
 
 use crate::cpu::random::Random;
+use crate::nn::activations::activation::Activation;
 use crate::nn::activations::{Gelu, Relu, Tanh};
 use crate::nn::graph::cpu::{CpuWalk, Weights};
 use crate::nn::graph::fuse;
@@ -490,6 +491,55 @@ fn relu_behind_max_pooling_gives_the_bits_of_relu_before_it() {
     let device = device();
     let before = case.on_gpu(&device, &case.graph, ROWS, true);
     assert_eq!(case.difference(&case.on_gpu(&device, &swapped, ROWS, true), &before), 0.0);
+}
+
+#[test]
+fn a_residual_sum_in_batch_norm_gives_the_bits_of_both_ops() {
+    let norm = ops::batch_norm::BatchNorm::new(3);
+    for relu in [false, true] {
+        let mut graph = Graph::new(vec![4, 3]);
+        let x = graph.add("scale", Scale(1.5), &[Value(0)]).unwrap();
+        let a = graph.add("norm1", norm, &[x]).unwrap();
+        let b = graph.add("norm2", norm, &[a]).unwrap();
+        let y = graph.add("sum", ops::add::Add { relu }, &[a, b]).unwrap();
+        graph.add("end", Scale(-0.5), &[y]).unwrap();
+        let case = Case::new(graph);
+        let fused = fuse::residual_norm(&case.graph).unwrap();
+        // The first batch norm is read twice; the second one takes in the sum.
+        let names: Vec<&str> = fused.nodes.iter().map(|node| node.path.as_str()).collect();
+        assert_eq!(names, ["scale", "norm1", "norm2", "end"]);
+        assert_eq!(fused.nodes[2].inputs, [Value(2), Value(2)]);
+        let double = case.on_cpu::<f64>(&case.graph, ROWS, true);
+        let single = case.on_cpu::<f32>(&case.graph, ROWS, true);
+        assert_eq!(case.difference(&case.on_cpu::<f64>(&fused, ROWS, true), &double), 0.0);
+        assert_eq!(case.difference(&case.on_cpu::<f32>(&fused, ROWS, true), &single), 0.0);
+        crate::runtime::device::test_adapter::needs_gpu!();
+        let device = device();
+        assert!(case.difference(&case.on_gpu(&device, &fused, ROWS, true), &double) <= 1e-5);
+    }
+}
+
+#[test]
+fn an_activation_in_a_convolution_gives_what_both_ops_give() {
+    for activation in [Arc::new(Relu) as Arc<dyn Activation>, Arc::new(Gelu::new())] {
+        let mut graph = Graph::new(vec![4, 6, 2]);
+        let convolution = ops::conv2d::Conv2d {
+            padding: [1; 4],
+            ..ops::conv2d::Conv2d::new([4, 6, 2], 3, [3, 3])
+        };
+        let x = graph.add("convolution", convolution, &[Value(0)]).unwrap();
+        let y = graph.add("f", ops::activation::Activate { activation }, &[x]).unwrap();
+        graph.add("scale", Scale(1.5), &[y]).unwrap();
+        let case = Case::new(graph);
+        let fused = fuse::epilogues(&case.graph).unwrap();
+        assert_eq!(fused.nodes.len(), 2);
+        let double = case.on_cpu::<f64>(&case.graph, ROWS, true);
+        let single = case.on_cpu::<f32>(&case.graph, ROWS, true);
+        assert_eq!(case.difference(&case.on_cpu::<f64>(&fused, ROWS, true), &double), 0.0);
+        assert_eq!(case.difference(&case.on_cpu::<f32>(&fused, ROWS, true), &single), 0.0);
+        crate::runtime::device::test_adapter::needs_gpu!();
+        assert!(case.difference(&case.on_gpu(&device(), &fused, ROWS, true), &double) <= 4e-6);
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ use crate::nn::graph::op::{
     Initial, Op, ParameterSpec, Penalties, Saves, Shape,
 };
 use crate::nn::layers::initializer::Initializer;
-use crate::nn::ops::activation::{ActivationBuffers, backward_in_place};
+use crate::nn::ops::activation::{ActivationBuffers, backward_in_place, forward_in_place};
 use crate::nn::ops::matmul::Params;
 use crate::runtime::recorder::Recorder;
 
@@ -231,15 +231,13 @@ impl<R: Real> Cpu<R> for Dense {
         let (x, weight, bias) = (io.inputs[0], io.parameters.get(0), io.parameters.get(1));
         let needs_input =
             self.activation.as_ref().is_some_and(|activation| activation.needs_input());
-        let mut copy = Vec::new();
         let sums = if needs_input { &mut *io.saved } else { &mut *io.output };
         self.sums(x, weight, bias, sums)?;
-        let Some(activation) = &self.activation else { return Ok(()) };
-        if !needs_input {
-            copy.extend_from_slice(sums);
+        match &self.activation {
+            Some(activation) if needs_input => activation.forward(self.units, io.saved, io.output),
+            Some(activation) => forward_in_place(&**activation, io.output),
+            None => Ok(()),
         }
-        let sums = if needs_input { &*io.saved } else { &copy[..] };
-        activation.forward(self.units, sums, io.output)
     }
 
     fn backward(&self, io: Backward<R>) -> Result<()> {

@@ -59,6 +59,7 @@ fn on_cpu<R: Precision>(op: &dyn Op, input: [usize; 3], x: &[f32]) -> Found {
             parameters: parameters(),
             grad_output: &mut dy,
             grad_inputs: &mut [Some(&mut dx)],
+            adds: false,
             grad_parameters: Segments { all: &mut [], ranges: &[] },
             accumulate: false,
             ids: &[],

@@ -43,7 +43,7 @@ const SUBMISSION: Duration = Duration::from_millis(40);
 impl GpuEngine {
     pub fn new(gpu: &Gpu, graph: Graph) -> Result<Self> {
         let length = graph.length;
-        let epilogues = fuse::epilogues(&fuse::relu_behind_pooling(&graph)?)?;
+        let epilogues = fuse::epilogues(&fuse::everywhere(&graph)?)?;
         let head = fuse::chunked_head(&epilogues)?;
         let spans = gpu.upload("tensors", &update::span_words(&graph.spans))?;
         Ok(GpuEngine {

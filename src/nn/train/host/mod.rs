@@ -86,7 +86,7 @@ struct ChunkedHead<'a, R> {
 impl<R: CpuReal + Precision> CpuEngine<R> {
     pub fn new(graph: Graph) -> Self {
         // The shapes of the rewrite are those of the graph.
-        let graph = fuse::relu_behind_pooling(&graph).unwrap_or(graph);
+        let graph = fuse::everywhere(&graph).unwrap_or(graph);
         let zeros = || vec![R::ZERO; graph.length];
         CpuEngine {
             parameters: zeros(),
@@ -401,7 +401,7 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
 
     fn set_groups(&mut self, graph: &Graph) -> Result<()> {
         // Plans belong to the graph that they were made of.
-        let graph = fuse::relu_behind_pooling(graph)?;
+        let graph = fuse::everywhere(graph)?;
         (self.graph, self.walk, self.head) = (Arc::new(graph), CpuWalk::default(), None);
         Ok(())
     }
