@@ -2,6 +2,7 @@
 //! call each.
 
 mod batch;
+mod decode;
 
 use std::collections::HashMap;
 use std::mem::take;
@@ -22,6 +23,7 @@ use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
 };
 use crate::nn::train::host::batch::{HostBatch, LossRows};
+use crate::nn::train::host::decode::Decoder;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 use crate::templates::precision::CpuReal;
 
@@ -45,6 +47,8 @@ pub(crate) struct CpuEngine<R> {
     walk: CpuWalk<R>,
     /// The graph with a chunked head, created on first use.
     head: Option<Arc<Graph>>,
+    /// The sequence that is decoded, created on first use.
+    decoder: Option<Decoder<R>>,
 }
 
 /// Snapshot of a model's numbers.
@@ -103,6 +107,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             batch: HostBatch::default(),
             walk: CpuWalk::default(),
             head: None,
+            decoder: None,
             graph: Arc::new(graph),
         }
     }
@@ -171,7 +176,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
     /// The parameters read by the nodes.
     fn weights(&self, noise: Noise) -> Weights<'_, R> {
         let table = self.table.as_ref().map_or(&[][..], Table::parameters);
-        Weights { all: &self.parameters, table, ids: &self.batch.ids, noise }
+        Weights { all: &self.parameters, table, ids: &self.batch.ids, noise, place: 0 }
     }
 
     /// Runs a batch forward to its loss and, if requested, back to the gradients of all parameters
@@ -402,7 +407,8 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
     fn set_groups(&mut self, graph: &Graph) -> Result<()> {
         // Plans belong to the graph that they were made of.
         let graph = fuse::relu_behind_pooling(graph)?;
-        (self.graph, self.walk, self.head) = (Arc::new(graph), CpuWalk::default(), None);
+        (self.graph, self.walk) = (Arc::new(graph), CpuWalk::default());
+        (self.head, self.decoder) = (None, None);
         Ok(())
     }
 
@@ -463,6 +469,10 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
         among_the_threads(|| self.predict_here(data, batch_size))
+    }
+
+    fn decode(&mut self, ids: &[i32], place: usize) -> Result<Option<Vec<f64>>> {
+        among_the_threads(|| self.decode_here(ids, place))
     }
 }
 
@@ -566,5 +576,15 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             done?;
         }
         Ok(predictions)
+    }
+
+    fn decode_here(&mut self, ids: &[i32], place: usize) -> Result<Option<Vec<f64>>> {
+        if self.decoder.is_none() {
+            self.decoder = Decoder::new(&self.graph)?;
+        }
+        match &mut self.decoder {
+            Some(decoder) => decoder.decode(&self.graph, &self.parameters, ids, place),
+            None => Ok(None),
+        }
     }
 }
