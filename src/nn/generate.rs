@@ -285,35 +285,4 @@ impl NextToken {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn draws(options: &Generate, logits: &[f32], count: usize) -> Vec<usize> {
-        let mut random = Random::new(3, NOISE_STREAM);
-        (0..count).map(|_| options.next(logits, &mut random)).collect()
-    }
-
-    #[test]
-    fn draws_follow_the_softmax() {
-        // Probabilities 0.5, 0.25, 0.25 at temperature 1; 0.66, 0.17, 0.17 at one half.
-        let logits = [4.0_f32.ln(), 2.0_f32.ln(), 2.0_f32.ln()];
-        for (temperature, expected) in [(1.0, 0.5), (0.5, 2.0 / 3.0)] {
-            let found = draws(&Generate::new().temperature(temperature), &logits, 4000);
-            let share = found.iter().filter(|&&token| token == 0).count() as f64 / 4000.0;
-            // Five standard deviations of a share are 0.04.
-            assert!((share - expected).abs() < 0.04, "{temperature}: {share}");
-        }
-    }
-
-    #[test]
-    fn top_k_leaves_out_the_unlikely_and_0_takes_the_most_likely() {
-        let logits = [0.0, 0.3, 0.1, 0.2];
-        let options = Generate::new().top_k(2);
-        let found = draws(&options, &logits, 200);
-        assert!(found.iter().all(|token| [1, 3].contains(token)));
-        assert!(found.contains(&1) && found.contains(&3));
-        assert_eq!(draws(&options.temperature(0.0), &logits, 3), [1, 1, 1]);
-        let equal = Generate::new().temperature(0.0);
-        assert_eq!(draws(&equal, &[0.5, 0.5], 2), [0, 0]);
-    }
-}
+mod tests;

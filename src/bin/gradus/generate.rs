@@ -29,7 +29,7 @@ pub struct Generate {
     top_k: Option<NonZeroUsize>,
     /// Draws from the fewest most likely characters whose probabilities sum up to P [default: from
     /// all]
-    #[arg(long, value_name = "P", value_parser = numbers::not_negative, allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", value_parser = numbers::probability, allow_negative_numbers = true)]
     top_p: Option<f64>,
     /// Seed of the drawing
     #[arg(long, value_name = "SEED", default_value_t = 7, value_parser = numbers::seed, allow_negative_numbers = true)]

@@ -5,8 +5,8 @@
 //! attention its keys and values. So a token of generation costs a pass over one token. Each op
 //! says by [`Op::decoder`](crate::nn::graph::op::Op::decoder) how, or that it cannot.
 
-use crate::Result;
 use crate::nn::graph::nodes::{Graph, Node, Value};
+use crate::{Error, Result};
 
 /// The graph over `tokens` consecutive tokens of a sequence, with the parameters of the whole
 /// one. What its ops keep lies in its running statistics, the same for any number of tokens.
@@ -22,4 +22,19 @@ pub(crate) fn decoder(graph: &Graph, tokens: usize) -> Result<Option<Graph>> {
         nodes.push(Node { op, ..node.clone() });
     }
     graph.with_input(vec![tokens], nodes).map(Some)
+}
+
+/// Rejects tokens that do not fit a context of `context` tokens from their place on, and several
+/// that are not the first ones.
+pub(crate) fn check_next(context: usize, tokens: usize, place: usize) -> Result<()> {
+    let fits = tokens > 0 && tokens <= context && place <= context - tokens;
+    if fits && (tokens == 1 || place == 0) {
+        return Ok(());
+    }
+    Err(Error::Input {
+        operation: "decoding".into(),
+        name: "the next tokens".into(),
+        found: format!("are {tokens} from place {place} on"),
+        allowed: format!("the first ones, or one, of up to {context}"),
+    })
 }

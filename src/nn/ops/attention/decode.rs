@@ -275,3 +275,6 @@ impl<R: Precision> Cpu<R> for AttentionDecoder {
         Err(decodes_only(NAME))
     }
 }
+
+#[cfg(test)]
+mod tests;

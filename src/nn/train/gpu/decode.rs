@@ -2,28 +2,21 @@
 
 use std::collections::HashMap;
 
-use crate::nn::graph::decode::decoder;
+use crate::Result;
+use crate::nn::graph::decode::{check_next, decoder};
 use crate::nn::graph::gpu::{GpuWalk, Weights};
 use crate::nn::graph::plan::{BatchRows, Request, Tensor};
 use crate::nn::train::gpu::state::{DecodePass, Decoder, GpuEngine};
 use crate::runtime::recorder::Recorder;
-use crate::{Error, Result};
 
 impl GpuEngine {
     /// As `Engine::decode`.
     pub(super) fn decode_here(&mut self, ids: &[i32], place: usize) -> Result<Option<Vec<f64>>> {
+        check_next(self.graph.inputs(), ids.len(), place)?;
         // Few lengths, as each has commands and memory of its own. What stands behind a prompt is
         // not seen by it, and kept where later tokens will be.
         let (context, columns) = (self.graph.inputs(), self.graph.columns());
         let tokens = ids.len().next_power_of_two().min(context);
-        if place + ids.len() > context || ids.len() > 1 && place > 0 {
-            return Err(Error::Input {
-                operation: "decoding".into(),
-                name: "the next tokens".into(),
-                found: format!("are {} from place {place} on", ids.len()),
-                allowed: format!("the first ones, or one, of up to {context}"),
-            });
-        }
         if !self.prepare_pass(tokens)? {
             return Ok(None);
         }

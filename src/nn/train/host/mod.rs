@@ -13,6 +13,7 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::nn::embedding::host::Table;
 use crate::nn::graph::cpu::{CpuWalk, Weights};
+use crate::nn::graph::decode::check_next;
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::{Noise, Precision};
@@ -579,6 +580,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
     }
 
     fn decode_here(&mut self, ids: &[i32], place: usize) -> Result<Option<Vec<f64>>> {
+        check_next(self.graph.inputs(), ids.len(), place)?;
         if self.decoder.is_none() {
             self.decoder = Decoder::new(&self.graph)?;
         }
