@@ -190,16 +190,16 @@ impl Model {
     /// ([`crate::zoo::Gpt`]). The prompt may be longer than T: the model sees the last T tokens.
     ///
     /// The prompt is one pass, and each token then a pass over this token alone: attention keeps
-    /// the keys and values of earlier tokens, until the end of this call. Two cases run all T
+    /// the keys and values of earlier tokens, until the end of this call. Three cases run all T
     /// tokens again for each new one: text longer than T, whose window moves, so that each token
-    /// has another position; and a model with a layer that mixes tokens in another way than causal
-    /// attention (its padding stands behind, where causal attention does not look).
+    /// has another position; a model with a layer that has no pass over one token, as batch norm;
+    /// on a GPU, keys and values over the binding limit. A window shorter than T is padded behind,
+    /// where causal attention does not look.
     ///
     /// # Errors
     /// [`Error::Input`] for a model of another shape, an empty prompt, and ids outside of the
-    /// vocabulary; [`Error::Option`] for a temperature below 0, a top_k of 0 and a top_p outside
-    /// of (0, 1];
-    /// [`Error::NonFinite`] if the model's logits are NaN; device errors.
+    /// vocabulary; [`Error::Option`] for a temperature below 0, a top_k of 0 and a top_p outside of
+    /// (0, 1]; [`Error::NonFinite`] if the model's logits are NaN; device errors.
     pub fn generate(&mut self, prompt: &[i64], options: &Generate) -> Result<Vec<i64>> {
         options.check()?;
         let refused = |name: &str, found: String, allowed: String| {

@@ -300,3 +300,22 @@ fn tokens_that_do_not_follow_are_refused() {
         }
     }
 }
+
+#[test]
+fn keys_and_values_over_the_binding_limit_are_not_kept() {
+    const TOKENS: usize = 140_000;
+    for device in devices() {
+        let Device::Gpu(gpu) = &device else { continue };
+        let bytes = 2 * 4 * 128 * TOKENS as u64;
+        if bytes <= gpu.limits().max_storage_buffer_binding_size {
+            eprintln!("ignored: the binding limit of {} is above {bytes} bytes", device.name());
+            continue;
+        }
+        let description = Sequential::tokens(TOKENS)
+            .then(TokenEmbedding::new(VOCABULARY, 128))
+            .then(SelfAttention::new(1).causal(true))
+            .then(Dense::new(VOCABULARY));
+        let mut model = description.on(&device).unwrap();
+        assert_eq!(model.engine.decode(&[1], 0).unwrap(), None);
+    }
+}

@@ -8,6 +8,7 @@ use crate::nn::graph::gpu::{GpuWalk, Weights};
 use crate::nn::graph::plan::{BatchRows, Request, Tensor};
 use crate::nn::train::gpu::state::{DecodePass, Decoder, GpuEngine};
 use crate::runtime::recorder::Recorder;
+use crate::runtime::tensor::padded;
 
 impl GpuEngine {
     /// As `Engine::decode`.
@@ -32,12 +33,16 @@ impl GpuEngine {
         Ok(Some(found.into_iter().map(f64::from).collect()))
     }
 
-    /// Records the pass over so many tokens, on first use; false if the graph has none.
+    /// Records the pass over so many tokens, on first use; false if the graph has none, or what its
+    /// ops keep does not fit a binding.
     fn prepare_pass(&mut self, tokens: usize) -> Result<bool> {
         if self.decoder.as_ref().is_some_and(|found| found.passes.contains_key(&tokens)) {
             return Ok(true);
         }
         let Some(graph) = decoder(&self.fused, tokens)? else { return Ok(false) };
+        if padded(graph.statistic_length()) > self.gpu.limits().max_storage_buffer_binding_size {
+            return Ok(false);
+        }
         let mut decoding = match self.decoder.take() {
             Some(decoding) => decoding,
             None => Decoder {
