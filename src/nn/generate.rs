@@ -33,6 +33,7 @@ pub struct Generate {
     tokens: usize,
     temperature: f64,
     top_k: Option<usize>,
+    top_p: Option<f64>,
     seed: u64,
 }
 
@@ -45,7 +46,7 @@ impl Default for Generate {
 impl Generate {
     /// 100 tokens at temperature 1, drawn from the whole vocabulary, with seed 7.
     pub fn new() -> Self {
-        Generate { tokens: 100, temperature: 1.0, top_k: None, seed: 7 }
+        Generate { tokens: 100, temperature: 1.0, top_k: None, top_p: None, seed: 7 }
     }
 
     /// Number of tokens to write (default 100).
@@ -68,6 +69,16 @@ impl Generate {
         self
     }
 
+    /// Draws from the fewest most likely tokens whose probabilities sum up to `share` of 1 at least
+    /// (nucleus sampling), 0 < share ≤ 1 (default: from all); with [`Generate::top_k`] from the
+    /// fewest of those. Tokens as likely as the last one count among them.
+    ///
+    /// Source: A. Holtzman et al., *The curious case of neural text degeneration* (2020).
+    pub fn top_p(mut self, share: f64) -> Self {
+        self.top_p = Some(share);
+        self
+    }
+
     /// Seed of the drawing (default 7): the same seed, model and device give the same tokens.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -81,20 +92,49 @@ impl Generate {
         if self.top_k == Some(0) {
             return Err(Error::option(NAME, "top_k", 0, "at least 1"));
         }
-        Ok(())
+        match self.top_p {
+            Some(share) if !(share > 0.0 && share <= 1.0) => {
+                Err(Error::option(NAME, "top_p", share, "above 0 and at most 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The lowest logit to draw from; `None`: from all.
+    fn least(&self, logits: &[f32]) -> Option<f32> {
+        if self.top_k.is_none_or(|count| count >= logits.len()) && self.top_p.is_none() {
+            return None;
+        }
+        let mut sorted = logits.to_vec();
+        sorted.sort_unstable_by(|one, other| other.total_cmp(one));
+        let count = self.top_k.unwrap_or(sorted.len()).clamp(1, sorted.len().max(1));
+        let (&highest, mut least) = (sorted.first()?, *sorted.get(count - 1)?);
+        if let Some(share) = self.top_p {
+            let of_top = sorted.iter().take_while(|&&logit| logit >= least);
+            // Equal ones have no difference to divide by a temperature of 0.
+            let weight = |&logit: &f32| match logit == highest {
+                true => 1.0,
+                false => ((f64::from(logit) - f64::from(highest)) / self.temperature).exp(),
+            };
+            let weights: Vec<f64> = of_top.map(weight).collect();
+            let (total, mut sum) = (weights.iter().sum::<f64>(), 0.0);
+            let reached = weights.iter().position(|weight| {
+                sum += weight;
+                sum >= share * total
+            });
+            least = sorted[reached.unwrap_or(count - 1)];
+        }
+        Some(least)
     }
 
     /// The next token: argmax(logits / τ + g) with Gumbel noise g is a draw from
     /// softmax(logits / τ).
     fn next(&self, logits: &[f32], random: &mut Random) -> usize {
-        let least = self.top_k.filter(|&count| count < logits.len()).map(|count| {
-            let mut sorted = logits.to_vec();
-            sorted.sort_unstable_by(|one, other| other.total_cmp(one));
-            sorted[count - 1]
-        });
+        let least = self.least(logits);
         let (mut best, mut highest) = (0, f64::NEG_INFINITY);
         for (token, &logit) in logits.iter().enumerate() {
-            // Every token takes its noise, so that a draw does not depend on top_k.
+            // Every token takes its noise, so that a draw does not depend on top_k
+            // or top_p.
             // Below this a quotient may be infinite, and several would be equal.
             let score = if self.temperature < 1e-30 {
                 f64::from(logit)
@@ -149,13 +189,17 @@ impl Model {
     /// ids `[T]` in, logits [T, vocabulary] out, no attention to later tokens
     /// ([`crate::zoo::Gpt`]). The prompt may be longer than T: the model sees the last T tokens.
     ///
-    /// Each token is a full forward pass over T tokens: there is no cache of keys and values yet.
-    /// A prompt shorter than T is padded behind, where causal attention does not look.
+    /// The prompt is one pass, and each token then a pass over this token alone: attention keeps
+    /// the keys and values of earlier tokens, until the end of this call. Three cases run all T
+    /// tokens again for each new one: text longer than T, whose window moves, so that each token
+    /// has another position; a model with a layer that has no pass over one token, as batch norm;
+    /// on a GPU, keys and values over the binding limit. A window shorter than T is padded behind,
+    /// where causal attention does not look.
     ///
     /// # Errors
     /// [`Error::Input`] for a model of another shape, an empty prompt, and ids outside of the
-    /// vocabulary; [`Error::Option`] for a temperature below 0 and a top_k of 0;
-    /// [`Error::NonFinite`] if the model's logits are NaN; device errors.
+    /// vocabulary; [`Error::Option`] for a temperature below 0, a top_k of 0 and a top_p outside of
+    /// (0, 1]; [`Error::NonFinite`] if the model's logits are NaN; device errors.
     pub fn generate(&mut self, prompt: &[i64], options: &Generate) -> Result<Vec<i64>> {
         options.check()?;
         let refused = |name: &str, found: String, allowed: String| {
@@ -177,21 +221,29 @@ impl Model {
             let found = format!("has the id {} at position {place}", prompt[place]);
             return refused("the prompt", found, format!("ids are 0 to {}", vocabulary - 1));
         }
+        let next = NextToken { tokens, vocabulary, kept: Some(0) };
+        self.write(prompt, options, next)
+    }
+
+    /// Draws the tokens behind a checked prompt.
+    fn write(
+        &mut self,
+        prompt: &[i64],
+        options: &Generate,
+        mut next: NextToken,
+    ) -> Result<Vec<i64>> {
         let (mut all, mut random) = (prompt.to_vec(), Random::new(options.seed, NOISE_STREAM));
         for _ in 0..options.tokens {
-            let window = &all[all.len().saturating_sub(tokens)..];
-            let mut row = Array2::<f32>::zeros((1, tokens));
-            row.iter_mut().zip(window).for_each(|(place, &id)| *place = id as f32);
-            let last = window.len() - 1;
-            let outputs = self.predict(&row)?;
-            let logits = outputs.iter().skip(last * vocabulary).take(vocabulary);
-            let logits: Vec<f32> = logits.copied().collect();
+            let logits = next.logits(self, &all)?;
             if let Some(token) = logits.iter().position(|logit| logit.is_nan()) {
                 return Err(Error::NonFinite {
                     operation: NAME.into(),
                     name: "the logits".into(),
                     found: "NaN".into(),
-                    position: format!("token {token} of position {last}"),
+                    position: format!(
+                        "token {token} of position {}",
+                        all.len().min(next.tokens) - 1
+                    ),
                     count: logits.iter().filter(|logit| logit.is_nan()).count(),
                 });
             }
@@ -201,36 +253,36 @@ impl Model {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How the logits of the next token are found.
+#[derive(Clone, Copy, Debug)]
+struct NextToken {
+    /// The context.
+    tokens: usize,
+    vocabulary: usize,
+    /// Tokens that the model has read and keeps; `None`: it runs over the whole window each time.
+    kept: Option<usize>,
+}
 
-    fn draws(options: &Generate, logits: &[f32], count: usize) -> Vec<usize> {
-        let mut random = Random::new(3, NOISE_STREAM);
-        (0..count).map(|_| options.next(logits, &mut random)).collect()
-    }
-
-    #[test]
-    fn draws_follow_the_softmax() {
-        // Probabilities 0.5, 0.25, 0.25 at temperature 1; 0.66, 0.17, 0.17 at one half.
-        let logits = [4.0_f32.ln(), 2.0_f32.ln(), 2.0_f32.ln()];
-        for (temperature, expected) in [(1.0, 0.5), (0.5, 2.0 / 3.0)] {
-            let found = draws(&Generate::new().temperature(temperature), &logits, 4000);
-            let share = found.iter().filter(|&&token| token == 0).count() as f64 / 4000.0;
-            // Five standard deviations of a share are 0.04.
-            assert!((share - expected).abs() < 0.04, "{temperature}: {share}");
+impl NextToken {
+    /// The logits behind all tokens so far.
+    fn logits(&mut self, model: &mut Model, all: &[i64]) -> Result<Vec<f32>> {
+        // Behind the context the window moves, and with it the place of each token.
+        if let Some(kept) = self.kept.take_if(|_| all.len() <= self.tokens) {
+            let ids: Vec<i32> = all[kept..].iter().map(|&id| id as i32).collect();
+            if let Some(logits) = model.engine.decode(&ids, kept)? {
+                self.kept = Some(all.len());
+                return Ok(logits.into_iter().map(|logit| logit as f32).collect());
+            }
         }
-    }
-
-    #[test]
-    fn top_k_leaves_out_the_unlikely_and_0_takes_the_most_likely() {
-        let logits = [0.0, 0.3, 0.1, 0.2];
-        let options = Generate::new().top_k(2);
-        let found = draws(&options, &logits, 200);
-        assert!(found.iter().all(|token| [1, 3].contains(token)));
-        assert!(found.contains(&1) && found.contains(&3));
-        assert_eq!(draws(&options.temperature(0.0), &logits, 3), [1, 1, 1]);
-        let equal = Generate::new().temperature(0.0);
-        assert_eq!(draws(&equal, &[0.5, 0.5], 2), [0, 0]);
+        self.kept = None;
+        let window = &all[all.len().saturating_sub(self.tokens)..];
+        let mut row = Array2::<f32>::zeros((1, self.tokens));
+        row.iter_mut().zip(window).for_each(|(place, &id)| *place = id as f32);
+        let outputs = model.predict(&row)?;
+        let last = (window.len() - 1) * self.vocabulary;
+        Ok(outputs.iter().skip(last).take(self.vocabulary).copied().collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,6 +198,8 @@ fn a_text_is_learned_and_written_on() {
     let seeded = |seed: &str| write(&[&drawn[..], &["--seed", seed]].concat());
     assert_eq!(seeded("1"), seeded("1"));
     assert_ne!(seeded("1"), seeded("2"));
+    let likely = write(&["--prompt", "so it ", "--temperature", "3", "--top-p", "1e-9"]);
+    assert_eq!(likely, greedy);
     let found = write(&["--prompt", "so it ", "--temperature", "0", "--json"]);
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!((&found["prompt"], &found["text"]), (&json!("so it "), &json!(content[6..36])));
@@ -212,6 +214,11 @@ fn a_text_is_learned_and_written_on() {
         ),
         (vec!["generate", text(&model), "--prompt", ""], 2, vec!["--prompt is empty"]),
         (vec!["generate", text(&model), "--prompt", "o", "--top-k", "0"], 2, vec!["--top-k is 0"]),
+        (
+            vec!["generate", text(&model), "--prompt", "o", "--top-p", "1.2"],
+            2,
+            vec!["--top-p is 1.2", "(0, 1]"],
+        ),
         (
             vec!["generate", text(&model), "--prompt", "o", "--temperature", "-1"],
             2,

@@ -1,5 +1,7 @@
 //! Next-token models write: greedily as `predict` says, the same for a seed, and past their context.
 
+use std::time::Instant;
+
 use gradus::data::text::{Characters, sequences};
 use gradus::layers::{SelfAttention, TokenEmbedding};
 use gradus::losses::CrossEntropy;
@@ -54,6 +56,7 @@ fn a_seed_makes_the_same_text_and_another_seed_another() {
         // One token to draw from is the most likely one.
         let greedy = model.generate(&[0], &options.temperature(0.0)).unwrap();
         assert_eq!(model.generate(&[0], &options.top_k(1)).unwrap(), greedy, "{name}");
+        assert_eq!(model.generate(&[0], &options.top_p(1e-9)).unwrap(), greedy, "{name}");
         assert!(model.generate(&[0], &options.tokens(0)).unwrap().is_empty());
     }
 }
@@ -92,6 +95,9 @@ fn what_is_no_next_token_model_and_bad_options_are_refused() {
         (&[1][..], Generate::new().temperature(-0.5), ["temperature is -0.5", ">= 0"]),
         (&[1][..], Generate::new().temperature(f64::NAN), ["temperature is NaN", ">= 0"]),
         (&[1][..], Generate::new().top_k(0), ["top_k is 0", "at least 1"]),
+        (&[1][..], Generate::new().top_p(0.0), ["top_p is 0", "at most 1"]),
+        (&[1][..], Generate::new().top_p(1.5), ["top_p is 1.5", "at most 1"]),
+        (&[1][..], Generate::new().top_p(f64::NAN), ["top_p is NaN", "above 0"]),
     ] {
         let message = model.generate(prompt, &options).unwrap_err().to_string();
         for part in parts {
@@ -108,5 +114,29 @@ fn what_is_no_next_token_model_and_bad_options_are_refused() {
         assert_eq!(model.context(), None);
         let message = model.generate(&[0], &Generate::new()).unwrap_err().to_string();
         assert!(message.contains(part) && message.contains("causal"), "{message}: no {part}");
+    }
+}
+
+/// Milliseconds per token, with the keys and values of earlier tokens kept and by a pass over all
+/// 256 tokens for each.
+#[test]
+#[ignore = "measures: cargo test --release --test networks speed_of_generation -- --ignored --nocapture"]
+fn speed_of_generation() {
+    const PASSES: usize = 10;
+    for (name, device) in devices() {
+        let mut model = Gpt::new(65, 256).build().on(&device).unwrap();
+        let tokens = |count| Generate::new().tokens(count).temperature(0.0);
+        // Compiles what is compiled once.
+        let first = model.generate(&[1, 2], &tokens(3)).unwrap();
+        let start = Instant::now();
+        let found = model.generate(&[1], &tokens(200)).unwrap();
+        let kept = start.elapsed().as_secs_f64() * 1e3 / found.len() as f64;
+        let x = Array2::<f32>::zeros((1, 256));
+        let start = Instant::now();
+        let outputs = (0..PASSES).map(|_| model.predict(&x).unwrap().len()).sum::<usize>();
+        let whole = start.elapsed().as_secs_f64() * 1e3 / PASSES as f64;
+        eprintln!("{name}: {kept:.2} ms a token, by whole passes {whole:.2} ms");
+        assert_eq!((first.len(), found.len(), outputs), (3, 200, PASSES * 256 * 65));
+        assert!(kept < whole, "{name}: keeping keys and values costs {kept} ms, not {whole}");
     }
 }

@@ -27,6 +27,10 @@ pub struct Generate {
     /// Draws from the N most likely characters alone [default: from all]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     top_k: Option<NonZeroUsize>,
+    /// Draws from the fewest most likely characters whose probabilities sum up to P [default: from
+    /// all]
+    #[arg(long, value_name = "P", value_parser = numbers::probability, allow_negative_numbers = true)]
+    top_p: Option<f64>,
     /// Seed of the drawing
     #[arg(long, value_name = "SEED", default_value_t = 7, value_parser = numbers::seed, allow_negative_numbers = true)]
     seed: u64,
@@ -56,6 +60,9 @@ impl Generate {
             Options::new().tokens(self.tokens).temperature(self.temperature).seed(self.seed);
         if let Some(count) = self.top_k {
             options = options.top_k(count.get());
+        }
+        if let Some(share) = self.top_p {
+            options = options.top_p(share);
         }
         let text = characters.text(&model.generate(&prompt, &options)?)?;
         if self.json {

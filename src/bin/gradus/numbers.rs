@@ -35,6 +35,11 @@ pub fn share(text: &str) -> Result<f64, String> {
     real(text, |share: f64| (0.0..1.0).contains(&share), "in [0, 1)")
 }
 
+/// A sum of probabilities to draw from, more than 0.
+pub fn probability(text: &str) -> Result<f64, String> {
+    real(text, |share: f64| share > 0.0 && share <= 1.0, "in (0, 1]")
+}
+
 /// A positive limit or rate.
 pub fn positive(text: &str) -> Result<f64, String> {
     real(text, |value: f64| value > 0.0 && value.is_finite(), "finite and > 0")

@@ -49,6 +49,8 @@ pub(crate) struct Weights<'a, R> {
     pub table: &'a [R],
     pub ids: &'a [i32],
     pub noise: Noise,
+    /// As [`Mode::place`].
+    pub place: usize,
 }
 
 impl<'a, R> Weights<'a, R> {
@@ -159,7 +161,7 @@ impl<R: Precision> CpuWalk<R> {
             output: &mut output[..count * width],
             saved: &mut saved[..own],
             statistics: Segments { all: statistics, ranges: &of.statistics },
-            mode: self.mode(weights.noise, of),
+            mode: self.mode(weights, of),
         });
         output_slot.into_iter().for_each(|slot| self.slots[slot] = take(&mut output));
         saved_slot.into_iter().for_each(|slot| self.slots[slot] = take(&mut saved));
@@ -230,7 +232,7 @@ impl<R: Precision> CpuWalk<R> {
             grad_parameters: Segments { all: gradients, ranges: &of.ranges },
             accumulate,
             ids: weights.ids,
-            mode: self.mode(weights.noise, of),
+            mode: self.mode(weights, of),
         });
         self.put_back(targets, memory, &grad_output);
         self.slots[slot] = grad_output;
@@ -238,9 +240,10 @@ impl<R: Precision> CpuWalk<R> {
     }
 
     /// The pass that a node runs in.
-    fn mode(&self, noise: Noise, node: &Node) -> Mode {
+    fn mode(&self, weights: Weights<R>, node: &Node) -> Mode {
         let training = self.plans[self.current].request.learns;
-        Mode { training, noise, node: node.number }
+        let (noise, place) = (weights.noise, weights.place);
+        Mode { training, noise, node: node.number, place }
     }
 
     /// Destinations of the gradients of a node's inputs.

@@ -20,6 +20,8 @@ pub(crate) struct Weights<'a> {
     pub statistics: &'a wgpu::Buffer,
     /// A `Noise` per batch of a submission.
     pub noise: &'a wgpu::Buffer,
+    /// As [`GpuMode::place`].
+    pub place: Option<&'a wgpu::Buffer>,
 }
 
 impl<'a> Weights<'a> {
@@ -201,7 +203,8 @@ impl<'a> GpuWalk<'a> {
     /// The pass that a node runs in.
     fn mode(&self, node: &Node) -> GpuMode<'_> {
         let training = self.plan.request.learns;
-        GpuMode { training, noise: self.weights.noise, node: node.number }
+        let (noise, place) = (self.weights.noise, self.weights.place);
+        GpuMode { training, noise, node: node.number, place }
     }
 
     /// A node's saved buffer, or the dummy binding.

@@ -7,6 +7,7 @@
 //! | `fuse.rs` | rewrites that fuse ops into one kernel |
 //! | `plan.rs` | the order of forward, loss and backward, and memory sharing between values |
 //! | `cpu.rs`, `gpu.rs` | execution on each device |
+//! | `decode.rs` | a graph over a sequence as one over its next tokens, for generation |
 //! | `chain.rs` | chains of dense layers, for the fused small-model kernel |
 //!
 //! There is no tape: the walk of a batch depends only on its size, not on its contents. A
@@ -15,6 +16,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod cpu;
+pub(crate) mod decode;
 pub(crate) mod fuse;
 pub(crate) mod gpu;
 pub(crate) mod nodes;

@@ -344,6 +344,25 @@ impl Graph {
         Ok(Graph { nodes, shapes, ..self.clone() })
     }
 
+    /// A graph with the same parameters and an input of another shape; shapes and running
+    /// statistics are those of its nodes.
+    pub fn with_input(&self, input: Shape, nodes: Vec<Node>) -> Result<Graph> {
+        let mut graph = Graph {
+            nodes: Vec::with_capacity(nodes.len()),
+            shapes: vec![input],
+            statistics: Vec::new(),
+            ..self.clone()
+        };
+        for node in nodes {
+            let inputs: Vec<&Shape> = node.inputs.iter().map(|&value| graph.shape(value)).collect();
+            let output = node.op.output(&inputs)?;
+            let statistics = graph.add_statistics(&node.path, &*node.op, &node.inputs);
+            graph.shapes.push(output);
+            graph.nodes.push(Node { statistics, ..node });
+        }
+        Ok(graph)
+    }
+
     /// The shape of a sample.
     pub fn shape(&self, value: Value) -> &Shape {
         &self.shapes[value.0]

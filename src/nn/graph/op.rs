@@ -15,12 +15,13 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::Result;
 use crate::cpu::real::Real;
 use crate::nn::layers::initializer::Initializer;
 use crate::runtime::kernel::Program;
 use crate::runtime::recorder::Recorder;
+use crate::{Error, Result};
 
 /// Maximum inputs of an op.
 pub(crate) const MOST_INPUTS: usize = 4;
@@ -177,6 +178,17 @@ pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
         false
     }
 
+    /// The op that decodes a sequence a few tokens at a time (`graph::decode`): from `tokens`
+    /// consecutive tokens of the inputs, whose first axis is the tokens, the same tokens of the
+    /// output. [`Mode::place`] says where they stand, and what it needs of earlier tokens it keeps
+    /// in its [`Op::statistics`]. An op whose tokens do not depend on each other is its own.
+    ///
+    /// `None`, the default: its output needs the whole sequence, which is then run again for each
+    /// token.
+    fn decoder(&self, _inputs: &[&Shape], _tokens: usize) -> Option<Arc<dyn Op>> {
+        None
+    }
+
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()>;
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()>;
 }
@@ -185,6 +197,16 @@ pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
 pub(crate) trait Cpu<R> {
     fn forward(&self, io: Forward<R>) -> Result<()>;
     fn backward(&self, io: Backward<R>) -> Result<()>;
+}
+
+/// The error of a decoder that is asked for gradients: it runs in generation alone.
+pub(crate) fn decodes_only(name: &str) -> Error {
+    Error::Input {
+        operation: name.into(),
+        name: "a pass over the next tokens".into(),
+        found: "asks for gradients".into(),
+        allowed: "gradients are those of a pass over the whole sequence".into(),
+    }
 }
 
 /// A precision that ops run in.
@@ -259,6 +281,8 @@ pub(crate) struct Mode {
     pub noise: Noise,
     /// The index of the node.
     pub node: u32,
+    /// The place of the pass's first token in its sequence: 0 except in decoding.
+    pub place: usize,
 }
 
 /// As [`Mode`], on a GPU.
@@ -268,6 +292,23 @@ pub(crate) struct GpuMode<'a> {
     /// A [`Noise`] per batch of a submission, for `Recorder::dispatch_stepped`.
     pub noise: &'a wgpu::Buffer,
     pub node: u32,
+    /// In decoding: a storage buffer of [`Mode::place`] as u32, written before each submission.
+    pub place: Option<&'a wgpu::Buffer>,
+}
+
+impl<'a> GpuMode<'a> {
+    /// The place of a pass that decodes.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for another pass.
+    pub fn decoding(&self) -> Result<&'a wgpu::Buffer> {
+        self.place.ok_or_else(|| Error::Input {
+            operation: "decoding".into(),
+            name: "the pass".into(),
+            found: "has no place in a sequence".into(),
+            allowed: "a pass over the next tokens".into(),
+        })
+    }
 }
 
 /// Arguments of forward on the CPU.

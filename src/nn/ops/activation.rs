@@ -143,6 +143,11 @@ impl Op for Activate {
         InPlace { backward: true, ..InPlace::default() }
     }
 
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(self.clone()))
+    }
+
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
         let gpu = recorder.gpu();
         let lanes = lanes_of(gpu.is_software());

@@ -3,6 +3,8 @@
 //!
 //! Each input's gradient is dL/dy, with ReLU where y > 0.
 
+use std::sync::Arc;
+
 use crate::cpu::parallel::{PIECE, fill};
 use crate::cpu::real::Real;
 use crate::cpu::simd;
@@ -109,6 +111,11 @@ impl Op for Add {
 
     fn saves(&self, _: &[&Shape]) -> Saves {
         Saves { output: self.relu, ..Saves::default() }
+    }
+
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(*self))
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

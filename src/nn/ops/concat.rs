@@ -4,6 +4,8 @@
 //! In memory each input is runs of adjacent numbers, from its axis on, and the output has one of
 //! each input in turn. Backward cuts them out again.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::cpu::parallel::rows_per_piece;
@@ -143,6 +145,13 @@ impl Op for Concat {
 
     fn saves(&self, _: &[&Shape]) -> Saves {
         Saves::default()
+    }
+
+    /// Each token by itself, unless tokens of several sequences are joined.
+    fn decoder(&self, _: &[&Shape], tokens: usize) -> Option<Arc<dyn Op>> {
+        let of_tokens = |shape: &Shape| [&[tokens], shape.get(1..).unwrap_or_default()].concat();
+        let inputs = self.inputs.iter().map(of_tokens).collect();
+        (self.axis > 0).then(|| Arc::new(Concat { inputs, axis: self.axis }) as Arc<dyn Op>)
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

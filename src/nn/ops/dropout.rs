@@ -8,6 +8,8 @@
 //! The comparison is of integers, so each device keeps the same elements. On a GPU forward is in
 //! place; p = 1 gives zeros, also from infinite numbers.
 
+use std::sync::Arc;
+
 use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};
 use crate::nn::graph::op::{
@@ -156,6 +158,11 @@ impl Op for Dropout {
         InPlace { forward_gpu: true, backward: true, ..InPlace::default() }
     }
 
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(*self))
+    }
+
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
         self.record(recorder, &io.mode, io.rows * io.output.width, io.output.buffer)
     }
@@ -191,7 +198,7 @@ mod tests {
     const LENGTH: usize = 40_003;
 
     fn mode(noise: Noise, node: u32) -> Mode {
-        Mode { training: true, noise, node }
+        Mode { training: true, noise, node, place: 0 }
     }
 
     /// Dropout of ones on the CPU.
@@ -232,7 +239,7 @@ mod tests {
             output: numbers,
             saved: &dummy,
             statistics: GpuStatistics { all: &dummy, ranges: &[] },
-            mode: GpuMode { training: true, noise: &noise, node: mode.node },
+            mode: GpuMode { training: true, noise: &noise, node: mode.node, place: None },
         };
         op.forward_gpu(&mut recorder, &io).unwrap();
         gpu.submit(&recorder.finish().commands).unwrap();

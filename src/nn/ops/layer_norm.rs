@@ -5,6 +5,8 @@
 //! dL/dγ = Σ dL/dy x̂ and dL/dβ = Σ dL/dy over the rows.
 //! Source: J. L. Ba, J. R. Kiros, G. E. Hinton, Layer Normalization, 2016.
 
+use std::sync::Arc;
+
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::nn::graph::op::{
@@ -77,6 +79,11 @@ impl Op for LayerNorm {
 
     fn saves(&self, inputs: &[&Shape]) -> Saves {
         norm::saves_of_rows(inputs, self.width)
+    }
+
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(*self))
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

@@ -4,11 +4,13 @@
 //!
 //! dL/dx = dL/dy; dL/dP is the sum of dL/dy over the samples. On a GPU forward is in place.
 
+use std::sync::Arc;
+
 use crate::cpu::parallel;
 use crate::cpu::real::Real;
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
-    InPlace, Initial, Op, ParameterSpec, Penalties, Saves, Shape,
+    InPlace, Initial, Op, ParameterSpec, Penalties, Saves, Shape, decodes_only,
 };
 use crate::nn::ops::column_sums::{self, ColumnSums, cells_file, column_sums};
 use crate::runtime::kernel::Program;
@@ -18,6 +20,7 @@ use crate::runtime::wgsl::{File, shader};
 use crate::{Error, Result};
 
 const ADD: File = shader!("ops/positions/positions.wgsl");
+const DECODE: File = shader!("ops/positions/positions_decode.wgsl");
 
 pub(crate) static ENTRY: Entry = Entry { name: "positions", examples, programs };
 
@@ -47,10 +50,16 @@ fn program(vec4: bool, lanes: f64) -> Program {
     Program::plain("positions", &[ADD, cells_file(vec4)], vec![("WORKGROUP", lanes)])
 }
 
+fn decode_program(vec4: bool, lanes: f64) -> Program {
+    let files = [DECODE, cells_file(vec4)];
+    Program::plain("positions (decoding)", &files, vec![("WORKGROUP", lanes)])
+}
+
 fn programs() -> Vec<Program> {
     let own = [(false, 8.0), (true, 8.0), (false, 64.0), (true, 64.0)];
-    own.map(|(vec4, lanes)| program(vec4, lanes))
+    own.map(|(vec4, lanes)| [program(vec4, lanes), decode_program(vec4, lanes)])
         .into_iter()
+        .flatten()
         .chain(column_sums::programs())
         .collect()
 }
@@ -114,6 +123,11 @@ impl Op for Positions {
         InPlace { forward_gpu: true, backward: true, ..InPlace::default() }
     }
 
+    fn decoder(&self, inputs: &[&Shape], tokens: usize) -> Option<Arc<dyn Op>> {
+        let width = inputs.first().and_then(|shape| shape.last()).copied()?;
+        Some(Arc::new(PositionsDecoder { tokens, width }))
+    }
+
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
         add_to_rows(recorder, io, [io.parameters.ranges[0].start, io.output.width])
     }
@@ -164,5 +178,77 @@ impl<R: Real> Cpu<R> for Positions {
             }
         });
         Ok(())
+    }
+}
+
+/// y = x + the rows of P from the pass's place on.
+#[derive(Clone, Copy, Debug)]
+struct PositionsDecoder {
+    tokens: usize,
+    width: usize,
+}
+
+impl Op for PositionsDecoder {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
+        let allowed = vec![self.tokens, self.width];
+        match inputs {
+            [shape] if **shape == allowed => Ok(allowed),
+            _ => Err(Error::Shape {
+                operation: ENTRY.name.into(),
+                found: format!("inputs of shapes {inputs:?}"),
+                allowed: format!("one input of shape {allowed:?}"),
+            }),
+        }
+    }
+
+    fn saves(&self, _: &[&Shape]) -> Saves {
+        Saves::default()
+    }
+
+    fn in_place(&self) -> InPlace {
+        InPlace { forward_gpu: true, ..InPlace::default() }
+    }
+
+    fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
+        let (gpu, range, place) = (recorder.gpu(), &io.parameters.ranges[0], io.mode.decoding()?);
+        let (lanes, vec4) = (lanes_of(gpu.is_software()), self.width.is_multiple_of(4));
+        let kernel = gpu.kernel(&decode_program(vec4, lanes.into()))?;
+        let numbers = if vec4 { 4 } else { 1 };
+        let [length, cells, offset, table] =
+            [self.tokens * self.width, self.width, range.start, range.len()]
+                .map(|count| (count / numbers) as u32);
+        let storage = [place, io.parameters.all, io.output.buffer].map(Into::into);
+        let params = [length, cells, offset, table];
+        recorder.dispatch(&kernel, &params, &storage, length.div_ceil(lanes))
+    }
+
+    fn backward_gpu(&self, _: &mut Recorder, _: &GpuBackward) -> Result<()> {
+        Err(decodes_only(ENTRY.name))
+    }
+}
+
+impl<R: Real> Cpu<R> for PositionsDecoder {
+    fn forward(&self, io: Forward<R>) -> Result<()> {
+        let (weight, first) = (io.parameters.get(0), io.mode.place * self.width);
+        let Some(rows) = weight.get(first..first + self.tokens * self.width) else {
+            return Err(Error::Input {
+                operation: ENTRY.name.into(),
+                name: "the next tokens".into(),
+                found: format!("are {} from position {} on", self.tokens, io.mode.place),
+                allowed: format!("up to {} positions", weight.len() / self.width.max(1)),
+            });
+        };
+        for ((y, &x), &p) in io.output.iter_mut().zip(io.inputs[0]).zip(rows) {
+            *y = x + p;
+        }
+        Ok(())
+    }
+
+    fn backward(&self, _: Backward<R>) -> Result<()> {
+        Err(decodes_only(ENTRY.name))
     }
 }

@@ -6,6 +6,8 @@
 //! not above 0. They begin at 0.25. Source: K. He, X. Zhang, S. Ren, J. Sun, Delving Deep into
 //! Rectifiers, 2015.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
@@ -181,6 +183,11 @@ impl Op for Prelu {
 
     fn in_place(&self) -> InPlace {
         InPlace { forward_gpu: false, backward: true, ..InPlace::default() }
+    }
+
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(*self))
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

@@ -6,6 +6,8 @@
 //! dL/dγ = Σ dL/dy x̂ over the rows.
 //! Source: B. Zhang, R. Sennrich, Root Mean Square Layer Normalization, 2019.
 
+use std::sync::Arc;
+
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::nn::graph::op::{
@@ -71,6 +73,11 @@ impl Op for RmsNorm {
 
     fn saves(&self, inputs: &[&Shape]) -> Saves {
         norm::saves_of_rows(inputs, self.width)
+    }
+
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(*self))
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

@@ -1,6 +1,8 @@
 //! Softmax over the last axis: yₖ = e^(xₖ − max x)/Σⱼ e^(xⱼ − max x), dL/dxₖ = yₖ (gₖ − Σⱼ gⱼ yⱼ)
 //! with g = dL/dy. On a GPU both are in place.
 
+use std::sync::Arc;
+
 use crate::cpu::real::Real;
 use crate::nn::activations;
 use crate::nn::activations::activation::Activation;
@@ -127,6 +129,11 @@ impl Op for Softmax {
 
     fn in_place(&self) -> InPlace {
         InPlace { forward_gpu: true, backward: true, view: false }
+    }
+
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(*self))
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

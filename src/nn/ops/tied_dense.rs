@@ -5,6 +5,8 @@
 //! Added by `Graph::add_shared` it has no parameters of its own; by `Graph::add` it is not tied.
 //! dL/dx = dY W, dL/dW = dYᵀ X over all positions of all samples.
 
+use std::sync::Arc;
+
 use crate::cpu::matmul::{self, matmul};
 use crate::cpu::real::Real;
 use crate::nn::graph::op::{
@@ -79,6 +81,11 @@ impl Op for TiedDense {
 
     fn saves(&self, _: &[&Shape]) -> Saves {
         Saves { input: true, ..Saves::default() }
+    }
+
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(*self))
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

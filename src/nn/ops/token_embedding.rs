@@ -9,6 +9,8 @@
 //! The ids of a batch are sorted, and the places of each row summed in order, in the blocks of
 //! `shaders/ops/token_embedding/token_embedding_runs.wgsl`.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
@@ -140,6 +142,11 @@ impl Op for TokenEmbedding {
     /// On a GPU the ids are the graph's input, which backward reads again.
     fn saves(&self, _: &[&Shape]) -> Saves {
         Saves { input: true, ..Saves::default() }
+    }
+
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(*self))
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

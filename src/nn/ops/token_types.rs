@@ -4,6 +4,8 @@
 //! dL/dx = dL/dy; the gradient of the first row is the sum of dL/dy over samples and tokens, that of
 //! the others is 0. On a GPU forward is in place.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::cpu::parallel;
@@ -73,6 +75,11 @@ impl Op for TokenTypes {
 
     fn in_place(&self) -> InPlace {
         InPlace { forward_gpu: true, backward: true, ..InPlace::default() }
+    }
+
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(*self))
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

@@ -228,4 +228,9 @@ pub(crate) trait Engine: Debug + Send {
     ) -> Result<Vec<Outcome>>;
     /// Predictions for all rows in order, [rows, outputs].
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
+    /// The outputs of the last of `ids`, the next tokens of a sequence of ids, of which the first
+    /// one stands at `place`: one token, or the first ones. What the ops need of earlier tokens is
+    /// kept from one call to the next, by the weights of that call. `None` if the graph cannot be
+    /// decoded token by token.
+    fn decode(&mut self, ids: &[i32], place: usize) -> Result<Option<Vec<f64>>>;
 }

@@ -115,7 +115,7 @@ impl Case {
         let real = |values: &[f64]| values.iter().map(|&x| R::new(x)).collect::<Vec<R>>();
         let (all, mut walk) = (real(&self.parameters), CpuWalk::<R>::default());
         let (own, table) = all.split_at(graph.length);
-        let weights = Weights { all: own, table, ids: &self.ids, noise: NOISE };
+        let weights = Weights { all: own, table, ids: &self.ids, noise: NOISE, place: 0 };
         let mut statistics = real(&self.statistics());
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, false));
         walk.begin(graph, request, BatchRows { rows: ROWS, chunk });
@@ -171,6 +171,7 @@ impl Case {
             table: Some(&table_rows),
             statistics: &statistics,
             noise: &noise,
+            place: None,
         };
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, true));
         let mut recorder = Recorder::new(device);

@@ -182,7 +182,7 @@ impl Attention {
 
     /// Mesa's software Vulkan silently exits the loops of an invocation after 65,535 iterations in
     /// total.
-    fn check_iterations(&self, pass: Pass) -> Result<()> {
+    pub(super) fn check_iterations(&self, pass: Pass) -> Result<()> {
         let blocks = self.depth().div_ceil(BLOCK);
         let per_token = 1 + pass.loops_per_pair() * blocks;
         let most = (MAX_LOOP_ITERATIONS - 64 * blocks) / per_token;

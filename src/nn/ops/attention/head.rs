@@ -46,13 +46,9 @@ impl<'a, R: Real> Head<'a, R> {
 
     /// Rotates q or k of a token by its angles: forward with `sign` 1, back with −1.
     pub fn rotate(&self, token: usize, values: &mut [R], sign: R) {
-        let Some(rotary) = self.attention.rotary else { return };
-        let half = self.depth() / 2;
-        for (number, &[cos, sin]) in self.angles[token * half..][..half].iter().enumerate() {
-            let [first, second] = rotary.pair(number, 2 * half);
-            let (x, y, sin) = (values[first], values[second], sign * sin);
-            values[first] = x * cos - y * sin;
-            values[second] = x * sin + y * cos;
+        if self.attention.rotary.is_some() {
+            let half = self.depth() / 2;
+            self.attention.rotate_values(&self.angles[token * half..][..half], values, sign);
         }
     }
 }

@@ -23,6 +23,7 @@
 //! by the angle t base^(−2m/D). The table of angles is computed in f64 for every device.
 
 mod cpu;
+mod decode;
 mod gpu;
 mod head;
 mod options;
@@ -31,13 +32,21 @@ mod single;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::nn::graph::op::{Entry, Example, GpuBackward, GpuForward, Op, Saves, Shape};
+use crate::nn::ops::attention::decode::AttentionDecoder;
+use crate::runtime::kernel::Program;
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
 
 pub(crate) use crate::nn::ops::attention::options::{Attention, Pairs, Rotary};
 
-pub(crate) static ENTRY: Entry = Entry { name: options::NAME, examples, programs: gpu::programs };
+pub(crate) static ENTRY: Entry = Entry { name: options::NAME, examples, programs };
+
+fn programs() -> Vec<Program> {
+    gpu::programs().into_iter().chain(decode::programs()).collect()
+}
 
 fn examples() -> Vec<Example> {
     let example = |attention: Attention| {
@@ -90,6 +99,10 @@ impl Op for Attention {
     fn saves(&self, _: &[&Shape]) -> Saves {
         let own = self.tokens * self.heads;
         Saves { input: true, output: true, own, ..Saves::default() }
+    }
+
+    fn decoder(&self, _: &[&Shape], tokens: usize) -> Option<Arc<dyn Op>> {
+        AttentionDecoder::of(self, tokens).map(|decoder| Arc::new(decoder) as Arc<dyn Op>)
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {

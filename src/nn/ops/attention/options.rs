@@ -1,5 +1,7 @@
 //! The options of attention and what follows from them.
 
+use std::ops::Range;
+
 use crate::cpu::real::Real;
 use crate::{Error, Result};
 
@@ -66,6 +68,11 @@ impl Attention {
 
     /// The cosine and sine of each angle, [T, D/2]; empty without a rotation.
     pub(super) fn angles<R: Real>(&self) -> Vec<[R; 2]> {
+        self.angles_of(0..self.tokens)
+    }
+
+    /// As [`Attention::angles`], of some tokens.
+    pub(super) fn angles_of<R: Real>(&self, tokens: Range<usize>) -> Vec<[R; 2]> {
         let Some(rotary) = self.rotary else { return Vec::new() };
         let depth = self.depth();
         let frequencies: Vec<f64> = (0..depth / 2)
@@ -76,7 +83,18 @@ impl Attention {
             [R::new(cos), R::new(sin)]
         };
         let of_token = |token| frequencies.iter().map(move |&frequency| angle(token, frequency));
-        (0..self.tokens).flat_map(of_token).collect()
+        tokens.flat_map(of_token).collect()
+    }
+
+    /// Rotates q or k of a token by its angles: forward with `sign` 1, back with −1.
+    pub(super) fn rotate_values<R: Real>(&self, angles: &[[R; 2]], values: &mut [R], sign: R) {
+        let Some(rotary) = self.rotary else { return };
+        for (number, &[cos, sin]) in angles.iter().enumerate() {
+            let [first, second] = rotary.pair(number, self.depth());
+            let (x, y, sin) = (values[first], values[second], sign * sin);
+            values[first] = x * cos - y * sin;
+            values[second] = x * sin + y * cos;
+        }
     }
 
     pub(super) fn check(&self) -> Result<()> {

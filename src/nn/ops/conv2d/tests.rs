@@ -199,7 +199,11 @@ impl OnGpu {
         let operand = |buffer, length: usize| Operand { buffer, width: length / case.rows };
         let operands =
             [operand(&self.x, case.x.len()), operand(&self.output, case.grad_output.len())];
-        (parameters, operands, GpuMode { training: true, noise: &self.unused[2], node: 0 })
+        (
+            parameters,
+            operands,
+            GpuMode { training: true, noise: &self.unused[2], node: 0, place: None },
+        )
     }
 
     fn forward(&self, case: &Case, recorder: &mut Recorder) {

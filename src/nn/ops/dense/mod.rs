@@ -157,6 +157,11 @@ impl Op for Dense {
         }
     }
 
+    /// Each token by itself.
+    fn decoder(&self, _: &[&Shape], _: usize) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(self.clone()))
+    }
+
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
         let (x, weight) = (io.inputs[0], &io.parameters.ranges[0]);
         let inputs = self.inputs(weight);

@@ -173,7 +173,7 @@ impl Call {
             GpuParameters { all: &all, gradients: &gradients, ranges: &of_parameters, table: None };
         let mut recorder = Recorder::new(device);
         let noise = recorder.dummy()?;
-        let mode = GpuMode { training: self.training, noise: &noise, node: 0 };
+        let mode = GpuMode { training: self.training, noise: &noise, node: 0, place: None };
         let output = Operand { buffer: &output, width };
         let io = GpuForward {
             rows,

@@ -4,6 +4,7 @@
 //! done.
 
 mod chunked_head;
+mod decode;
 mod plan;
 mod side_by_side;
 pub(crate) mod state;
@@ -63,6 +64,7 @@ impl GpuEngine {
             data: HashMap::new(),
             next: 0,
             plans: HashMap::new(),
+            decoder: None,
             at_once: 1,
             fused: fuse::derivatives(&epilogues, false)?,
             chunked: fuse::derivatives(head.as_ref().unwrap_or(&epilogues), true)?,
@@ -410,6 +412,7 @@ impl Engine for GpuEngine {
         self.graph = graph.clone();
         // The plans are made for the previous groups.
         self.plans.clear();
+        self.decoder = None;
         Ok(())
     }
 
@@ -532,5 +535,9 @@ impl Engine for GpuEngine {
             predictions.extend(values.into_iter().map(f64::from));
         }
         Ok(predictions)
+    }
+
+    fn decode(&mut self, ids: &[i32], place: usize) -> Result<Option<Vec<f64>>> {
+        self.decode_here(ids, place)
     }
 }

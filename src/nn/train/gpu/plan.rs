@@ -75,7 +75,7 @@ impl Planning<'_> {
 
 impl GpuEngine {
     /// A uniform buffer with a slot per batch of a submission.
-    fn uniforms(&self) -> Result<wgpu::Buffer> {
+    pub(super) fn uniforms(&self) -> Result<wgpu::Buffer> {
         let size = UNIFORM_STRIDE * MOST_AT_ONCE as u64;
         let buffer = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("parameters of the batches"),
@@ -152,6 +152,7 @@ impl GpuEngine {
             table,
             statistics: &self.statistics,
             noise,
+            place: None,
         };
         let walk = GpuWalk::new(&mut recorder, graph, weights, request, batch)?;
         let targets = recorder.buffer("targets of a batch", rows * data.target_width.max(1))?;

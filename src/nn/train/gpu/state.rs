@@ -49,10 +49,32 @@ pub(crate) struct GpuEngine {
     pub(super) data: HashMap<usize, Arc<Data>>,
     pub(super) next: usize,
     pub(super) plans: HashMap<Key, Plan>,
+    /// The sequence that is decoded, created on first use.
+    pub(super) decoder: Option<Decoder>,
     /// The fused small-model kernel for small chains of dense layers; `None` for any other graph.
     pub(super) whole: Option<SmallModels>,
     /// Number of batches per submission, adapted by timing.
     pub(super) at_once: usize,
+}
+
+/// A sequence that is decoded.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    /// What the ops keep of earlier tokens.
+    pub(super) cache: wgpu::Buffer,
+    /// The place of a pass's first token.
+    pub(super) place: wgpu::Buffer,
+    /// By the number of tokens.
+    pub(super) passes: HashMap<usize, DecodePass>,
+}
+
+/// A recorded pass over the next tokens.
+#[derive(Debug)]
+pub(super) struct DecodePass {
+    pub(super) commands: Vec<Command>,
+    pub(super) ids: wgpu::Buffer,
+    /// [tokens, columns]
+    pub(super) outputs: wgpu::Buffer,
 }
 
 /// A data set on the device, in parts that each fit a binding.

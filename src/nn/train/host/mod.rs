@@ -2,6 +2,7 @@
 //! call each.
 
 mod batch;
+mod decode;
 
 use std::collections::HashMap;
 use std::mem::take;
@@ -12,6 +13,7 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::nn::embedding::host::Table;
 use crate::nn::graph::cpu::{CpuWalk, Weights};
+use crate::nn::graph::decode::check_next;
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::{Noise, Precision};
@@ -22,6 +24,7 @@ use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
 };
 use crate::nn::train::host::batch::{HostBatch, LossRows};
+use crate::nn::train::host::decode::Decoder;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 use crate::templates::precision::CpuReal;
 
@@ -45,6 +48,8 @@ pub(crate) struct CpuEngine<R> {
     walk: CpuWalk<R>,
     /// The graph with a chunked head, created on first use.
     head: Option<Arc<Graph>>,
+    /// The sequence that is decoded, created on first use.
+    decoder: Option<Decoder<R>>,
 }
 
 /// Snapshot of a model's numbers.
@@ -103,6 +108,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             batch: HostBatch::default(),
             walk: CpuWalk::default(),
             head: None,
+            decoder: None,
             graph: Arc::new(graph),
         }
     }
@@ -171,7 +177,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
     /// The parameters read by the nodes.
     fn weights(&self, noise: Noise) -> Weights<'_, R> {
         let table = self.table.as_ref().map_or(&[][..], Table::parameters);
-        Weights { all: &self.parameters, table, ids: &self.batch.ids, noise }
+        Weights { all: &self.parameters, table, ids: &self.batch.ids, noise, place: 0 }
     }
 
     /// Runs a batch forward to its loss and, if requested, back to the gradients of all parameters
@@ -402,7 +408,8 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
     fn set_groups(&mut self, graph: &Graph) -> Result<()> {
         // Plans belong to the graph that they were made of.
         let graph = fuse::everywhere(graph)?;
-        (self.graph, self.walk, self.head) = (Arc::new(graph), CpuWalk::default(), None);
+        (self.graph, self.walk) = (Arc::new(graph), CpuWalk::default());
+        (self.head, self.decoder) = (None, None);
         Ok(())
     }
 
@@ -463,6 +470,10 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
         among_the_threads(|| self.predict_here(data, batch_size))
+    }
+
+    fn decode(&mut self, ids: &[i32], place: usize) -> Result<Option<Vec<f64>>> {
+        among_the_threads(|| self.decode_here(ids, place))
     }
 }
 
@@ -566,5 +577,16 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             done?;
         }
         Ok(predictions)
+    }
+
+    fn decode_here(&mut self, ids: &[i32], place: usize) -> Result<Option<Vec<f64>>> {
+        check_next(self.graph.inputs(), ids.len(), place)?;
+        if self.decoder.is_none() {
+            self.decoder = Decoder::new(&self.graph)?;
+        }
+        match &mut self.decoder {
+            Some(decoder) => decoder.decode(&self.graph, &self.parameters, ids, place),
+            None => Ok(None),
+        }
     }
 }
