@@ -47,14 +47,16 @@ fn branches_train_alike_on_every_device() {
         // Sixty steps, each rounded to 6e-8 of numbers of order one, their errors at most doubled
         // every ten steps.
         for (found, exact) in found.iter().zip(exact) {
-            assert!((found - exact).abs() <= 60.0 * 64.0 * 6e-8, "{name}: {found} {exact}");
+            assert!((*found - *exact).abs() <= 60.0 * 64.0 * 6e-8, "{name}: {found} {exact}");
         }
     }
 }
 
 #[test]
 fn a_sum_of_branches_is_what_a_closure_computes() {
-    let branches = || [Dense::new(3).activation(Tanh), Dense::new(3)];
+    fn branches() -> [Dense; 2] {
+        [Dense::new(3).activation(Tanh), Dense::new(3)]
+    }
     let [a, b] = branches();
     let parallel = Parallel::add().named("a", a).named("b", b).then(Sequential::block());
     let by_hand = closure(|builder, x| {
