@@ -96,6 +96,7 @@ impl Case {
             in_place_forward: is_gpu,
             input_elsewhere,
             shares,
+            input_gradient: false,
         }
     }
 
