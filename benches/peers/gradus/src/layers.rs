@@ -111,7 +111,7 @@ impl Prepared for Layer {
                 let width = output.shape().last().copied().unwrap_or_default();
                 for (part, name) in ["query", "key", "value"].into_iter().enumerate() {
                     let range = Slice::from(part * width..(part + 1) * width);
-                    tensors.push((name, narrow(&gradients.input.slice_axis(Axis(2), range))));
+                    tensors.push((name, narrow(gradients.input.slice_axis(Axis(2), range))));
                 }
             }
             false => tensors.push(("input", narrow(&gradients.input))),
