@@ -25,6 +25,7 @@
 //! | define a custom loss | [`losses::custom`], [`testing::check`] |
 //! | train a model | [`Sequential`], [`Model::fit`], [`Fit`], [`optimizers`], [`schedules`], [`activations`] |
 //! | networks of images and sequences | [`layers`], [`zoo`], [`Sequential::images`], [`Sequential::tokens`] |
+//! | test and measure a layer | [`testing::check_layer`], [`testing::LayerPass`] |
 //! | read and write PyTorch's weights | [`Model::load_weights`], [`Model::save_weights`], [`WeightOrder`] |
 //! | train many models together | [`Population`] |
 //! | read files | [`data::read`], [`data::Table`] and [`data::Encoding`] |

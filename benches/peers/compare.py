@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import math
 import os
 import pathlib
 import platform
@@ -62,6 +63,10 @@ SAMPLE_MILLISECONDS = 30.0
 VALUE_TOLERANCE = 1e-3
 # Entries against the larger of themselves and the tensor's root mean square. f32 gives some 1e-6; TF32 would give 3e-4.
 ENTRY_TOLERANCE = 1e-4
+# Losses of the steps of a network: sums in other orders make the first differ by some 1e-6, and Adam's first steps, which
+# depend on the sign of a gradient alone, carry that on. The deeper a network, the faster: PyTorch and JAX are 1e-3 apart
+# in the fifth loss of `resnet20`, which is therefore compared over three.
+LOSSES_TOLERANCE = 1e-3
 # Weights after some steps of Adam, whose first steps are of the size lr = 1e-3 whatever the gradient: a sign that
 # flips in the last bit moves a weight by 2e-3, a twentieth of the root mean square.
 TRAINED_TOLERANCE = 5e-2
@@ -80,8 +85,16 @@ class Case:
     def request(self, what, folder):
         return {"do": what, "case": self.name, "shape": list(self.shape), "steps": self.steps, "inputs": str(folder)}
 
+    def has_value(self):
+        """Whether a call gives a loss: products and single layers do not."""
+        return self.name not in ("matmul", "dense", *LAYERS)
+
     def lengths(self):
         """The tensors that a worker must report, and how many entries each has."""
+        if self.name in LAYERS:
+            return layer_lengths(self.name, self.shape)
+        if self.name in NETWORKS:
+            return {"losses": self.steps, "weight0": compared_length(self.name, self.shape)}
         if self.name == "matmul":
             return {"product": self.shape[0] * self.shape[1]}
         if self.name == "dense":
@@ -96,7 +109,35 @@ class Case:
 
     def per_call(self):
         """What a time is divided by: `train_step` is the time of one step, `epoch` as a whole."""
-        return self.steps if self.name == "train_step" else 1
+        return self.steps if self.name == "train_step" or self.name in NETWORKS else 1
+
+
+LAYERS = ("conv2d", "attention", "max_pool2d", "layer_norm", "batch_norm")
+# Window of the first convolution and its filters; `gpt` is compared by the queries, keys and values of its first block.
+NETWORKS = {"lenet5": (5, 6), "small_cnn": (3, 32), "resnet8": (3, 16), "resnet20": (3, 16), "gpt": None}
+
+
+def layer_lengths(name, shape):
+    """Output and gradients of a layer: how many entries each has."""
+    count = math.prod(shape)
+    if name == "conv2d":
+        rows, height, width, channels, filters, kernel = shape
+        pixels = rows * height * width
+        return {"output": pixels * filters, "input": pixels * channels, "weight": kernel * kernel * channels * filters}
+    if name == "attention":
+        return dict.fromkeys(("output", "query", "key", "value"), count)
+    if name == "max_pool2d":
+        rows, height, width, channels, kernel = shape
+        return {"output": rows * (height // kernel) * (width // kernel) * channels, "input": count // kernel}
+    return {"output": count, "input": count, "weight": shape[-1], "bias": shape[-1]}
+
+
+def compared_length(name, shape):
+    """Entries of the weight that is compared after the steps of a network."""
+    if name == "gpt":
+        return 3 * shape[-1] ** 2
+    kernel, filters = NETWORKS[name]
+    return kernel * kernel * shape[3] * filters
 
 
 STANDARD = [
@@ -114,6 +155,16 @@ STANDARD = [
     Case("train_step", (64, 784, 128, 10), 20),
     Case("train_step", (512, 784, 128, 10), 20),
     Case("epoch", (64, 784, 10, 10), 157),
+    Case("conv2d", (32, 28, 28, 64, 64, 3)),
+    Case("attention", (16, 256, 4, 32)),
+    Case("max_pool2d", (64, 28, 28, 64, 2)),
+    Case("layer_norm", (4096, 512)),
+    Case("batch_norm", (64, 28, 28, 16)),
+    Case("lenet5", (64, 28, 28, 1, 10), 10),
+    Case("small_cnn", (64, 28, 28, 1, 10), 10),
+    Case("resnet8", (64, 28, 28, 1, 10), 3),
+    Case("resnet20", (64, 28, 28, 1, 10), 3),
+    Case("gpt", (12, 64, 65, 4, 4, 128), 5),
 ]
 # For cards with tens of gigabytes.
 LARGE = [
@@ -231,13 +282,13 @@ def compare(case, at, ours, theirs):
     sides = ("gradus", ours), ("the peer", theirs)
     worst = {}
     values = [answer.get("value") for _, answer in sides]
-    if case.name not in ("matmul", "dense"):
+    if case.has_value():
         if None in values:
             raise Refused(f"{case.title()}: no value ({values[0]}, {values[1]})")
         worst["value"] = distance(float(values[0]), float(values[1]), 0.0)
         check(case, "value", worst["value"], VALUE_TOLERANCE, *values)
-    tolerance = TRAINED_TOLERANCE if case.steps else ENTRY_TOLERANCE
     for name, length in case.lengths().items():
+        tolerance = {"losses": LOSSES_TOLERANCE}.get(name, TRAINED_TOLERANCE if case.steps else ENTRY_TOLERANCE)
         for side, answer in sides:
             tensor = answer["tensors"].get(name)
             if tensor is None or tensor["length"] != length or len(tensor["entries"]) != len(at[name]):
@@ -382,7 +433,7 @@ class Results:
             "processor": processor(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "versions": before.get("versions", {}),
-            "note": "milliseconds of one call, of train_step of one step; a ratio above 1 says that gradus is faster",
+            "note": "milliseconds of one call, of train_step and networks of one step; a ratio above 1 says that gradus is faster",
             "cases": before.get("cases", []),
         }
 

@@ -1,5 +1,5 @@
 //! Checks: results of each loss, activation, optimizer and matrix product on a device, compared
-//! with the f64 reference.
+//! with the f64 reference; a layer outside of a model ([`LayerPass`], [`check_layer`]).
 //!
 //! `gradus check` prints these reports, and the tests require each to pass. Everything is driven by
 //! the catalogues: a new entry is drawn for, run and compared without a line here.
@@ -27,6 +27,8 @@ mod case_generator;
 mod differences;
 mod draw;
 mod exact;
+mod layer;
+mod layer_pass;
 mod loss;
 mod matmul;
 mod multi_input;
@@ -37,6 +39,8 @@ pub(crate) mod report;
 pub use crate::testing::report::{Comparison, Report, compare};
 pub use activation::check_activation;
 pub use differences::central_differences;
+pub use layer::check_layer;
+pub use layer_pass::{LayerGradients, LayerPass};
 pub use loss::{Checked, check, check_loss};
 pub use matmul::check_matmul;
 pub use optimizer::check_optimizer;

@@ -265,7 +265,7 @@ fn layer_lines() -> Vec<LayerLine> {
             &["heads"],
             "nanoGPT's names and order: q, k and v are one weight `c_attn`. `rotary(base)` rotates halves, \
              `rotary_interleaved(base)` neighbours. `separate` has three weights, `padding(id)` masks trailing padding. \
-             No dropout of the attention's weights",
+             `projections(false)` is `scaled_dot_product_attention` of packed q, k and v. No dropout of the attention's weights",
         ),
         layer_line(
             Sequential::block(),

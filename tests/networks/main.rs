@@ -6,6 +6,7 @@ mod bert;
 mod errors;
 mod generation;
 mod groups;
+mod layer_pass;
 mod metrics;
 mod minilm;
 mod parallel;

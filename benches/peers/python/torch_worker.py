@@ -2,6 +2,7 @@
 
 import argparse
 
+import networks
 import numpy
 import protocol
 
@@ -26,7 +27,15 @@ def start():
 
     def make(request):
         case = request["case"]
-        kinds = {**{loss: Loss for loss in LOSSES}, "matmul": Matmul, "dense": Dense, "train_step": Training, "epoch": Training}
+        kinds = {
+            **{loss: Loss for loss in LOSSES},
+            **{layer: Layer for layer in LAYERS},
+            **{name: Network for name in networks.NAMES},
+            "matmul": Matmul,
+            "dense": Dense,
+            "train_step": Training,
+            "epoch": Training,
+        }
         return kinds[case](request, torch, arguments.device, arguments.mode)
 
     protocol.serve(f"torch {arguments.mode}, {name}", f"torch {torch.__version__}", make)
@@ -149,6 +158,90 @@ def linear(work, weight, bias):
     return layer
 
 
+def channels_last(array, torch):
+    """Images [rows, height, width, channels] as PyTorch's [rows, channels, height, width], in the same memory."""
+    return torch.from_numpy(numpy.ascontiguousarray(array)).permute(0, 3, 1, 2)
+
+
+def conv2d(request, torch):
+    rows, height, width, channels, filters, kernel = request["shape"]
+    x = channels_last(protocol.floats(request, "input", (rows, height, width, channels)), torch)
+    weight = torch.from_numpy(protocol.floats(request, "weight", (kernel, kernel, channels, filters)))
+    weight = weight.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+    upstream = channels_last(protocol.floats(request, "upstream", (rows, height, width, filters)), torch)
+    function = lambda input, weight: torch.nn.functional.conv2d(input, weight, padding=kernel // 2)
+    back = lambda y: y.permute(0, 2, 3, 1)
+    return function, {"input": x, "weight": weight}, upstream, {"weight": lambda w: w.permute(2, 3, 1, 0)}, back
+
+
+def attention(request, torch):
+    rows, tokens, heads, width = request["shape"]
+    of_heads = lambda part: torch.from_numpy(part).permute(0, 2, 1, 3).contiguous()
+    packed = protocol.floats(request, "input", (rows, tokens, 3, heads, width))
+    parts = {name: of_heads(packed[:, :, i]) for i, name in enumerate(("query", "key", "value"))}
+    upstream = of_heads(protocol.floats(request, "upstream", (rows, tokens, heads, width)))
+    function = lambda query, key, value: torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    return function, parts, upstream, {}, lambda y: y.permute(0, 2, 1, 3)
+
+
+def max_pool2d(request, torch):
+    rows, height, width, channels, kernel = request["shape"]
+    x = channels_last(protocol.floats(request, "input", (rows, height, width, channels)), torch)
+    upstream = protocol.floats(request, "upstream", (rows, height // kernel, width // kernel, channels))
+    function = lambda input: torch.nn.functional.max_pool2d(input, kernel)
+    return function, {"input": x}, channels_last(upstream, torch), {}, lambda y: y.permute(0, 2, 3, 1)
+
+
+def affine(request, torch):
+    """Weight and bias of a norm."""
+    return {name: torch.from_numpy(protocol.floats(request, name)) for name in ("weight", "bias")}
+
+
+def layer_norm(request, torch):
+    shape = request["shape"]
+    x, upstream = (torch.from_numpy(protocol.floats(request, name, shape)) for name in ("input", "upstream"))
+    function = lambda input, weight, bias: torch.nn.functional.layer_norm(input, shape[-1:], weight, bias, 1e-5)
+    return function, {"input": x, **affine(request, torch)}, upstream, {}, lambda y: y
+
+
+def batch_norm(request, torch):
+    shape = request["shape"]
+    x, upstream = (channels_last(protocol.floats(request, name, shape), torch) for name in ("input", "upstream"))
+    norm = torch.nn.functional.batch_norm
+    buffers = {"running_mean": torch.zeros(shape[-1]), "running_var": torch.ones(shape[-1])}
+    function = lambda input, weight, bias: norm(input, weight=weight, bias=bias, training=True, **buffers)
+    return function, {"input": x, **affine(request, torch)}, upstream, {}, lambda y: y.permute(0, 2, 3, 1)
+
+
+# A function of tensors by name, its arguments, the gradient of its output, and what brings gradients and the output into
+# gradus's order of axes.
+LAYERS = {"conv2d": conv2d, "attention": attention, "max_pool2d": max_pool2d, "layer_norm": layer_norm, "batch_norm": batch_norm}
+
+
+class Layer(Work):
+    """A layer: forward, and backward from a given gradient of its output to its input and its parameters."""
+
+    def __init__(self, request, torch, device, mode):
+        super().__init__(torch, device, mode)
+        with torch.device(device):
+            function, leaves, upstream, self.orders, self.order = LAYERS[request["case"]](request, torch)
+        self.leaves = {name: leaf.to(device).requires_grad_() for name, leaf in leaves.items()}
+        self.upstream = upstream.to(device)
+        self.function = self.compiled(function)
+
+    def call(self):
+        for leaf in self.leaves.values():
+            leaf.grad = None
+        self.output = self.function(**self.leaves)
+        self.output.backward(self.upstream)
+
+    def found(self):
+        orders = {"input": self.order, "query": self.order, "key": self.order, "value": self.order, **self.orders}
+        found = {name: orders.get(name, lambda x: x)(leaf.grad) for name, leaf in self.leaves.items()}
+        found["output"] = self.order(self.output.detach())
+        return None, {name: tensor.cpu().numpy() for name, tensor in found.items()}
+
+
 class Training(Work):
     """So many steps of Adam, a batch each; the batches are on the device before the clock starts."""
 
@@ -183,12 +276,15 @@ class Training(Work):
         self.optimizer.zero_grad(set_to_none=self.mode != "graph")
         self.value = self.loss(features, truth)
         self.value.backward()
+        self.update()
+
+    def update(self):
         self.optimizer.step()
 
     def prepare_graph(self):
         """A graph of one step over a batch in a fixed place; the runs that capturing needs are undone."""
         torch = self.torch
-        parameters = list(self.network.parameters())
+        parameters = [*self.network.parameters(), *self.network.buffers()]
         saved = [parameter.detach().clone() for parameter in parameters]
         self.place = tuple(tensor.clone() for tensor in self.batches[0])
         self.capture(lambda: self.step(*self.place))
@@ -199,14 +295,18 @@ class Training(Work):
                 for tensor in state.values():
                     tensor.zero_()
 
+    def one(self, features, truth):
+        """A step, from the graph if there is one of the batch's size."""
+        if self.graph and len(features) == len(self.place[0]):
+            self.place[0].copy_(features)
+            self.place[1].copy_(truth)
+            self.graph.replay()
+        else:
+            self.step(features, truth)
+
     def call(self):
         for features, truth in self.batches:
-            if self.graph and len(features) == len(self.place[0]):
-                self.place[0].copy_(features)
-                self.place[1].copy_(truth)
-                self.graph.replay()
-            else:
-                self.step(features, truth)
+            self.one(features, truth)
 
     def run(self, times):
         for _ in range(times):
@@ -216,6 +316,51 @@ class Training(Work):
 
     def found(self):
         return self.value.item(), {"weight0": self.network[0].weight.detach().T.cpu().numpy()}
+
+
+class Network(Training):
+    """So many steps of a network, a batch each, from the weights of a file."""
+
+    def __init__(self, request, torch, device, mode):
+        Work.__init__(self, torch, device, mode)
+        import torch_networks
+
+        case = request["case"]
+        self.compared, self.clips, self.losses = networks.compared(case), case == "gpt", []
+        network = torch_networks.make(request)
+        # The faster order for convolutions on a CPU, and that of the inputs.
+        self.network = (network if case == "gpt" else network.to(memory_format=torch.channels_last)).to(device)
+        make = torch.optim.AdamW if case == "gpt" else torch.optim.Adam
+        options = {"lr": networks.LEARNING_RATE, "betas": networks.BETAS[case], "weight_decay": networks.DECAY[case]}
+        self.optimizer = make(self.network.parameters(), fused=True, capturable=device == "cuda", **options)
+        features = lambda rows: self.tensor(rows.astype("i8")) if case == "gpt" else channels_last(rows, torch).to(device)
+        self.batches = [(features(rows), self.tensor(labels.astype("i8"))) for rows, labels in networks.batches(request)]
+        functional = torch.nn.functional
+
+        def loss(features, labels):
+            output = self.network(features)
+            return functional.cross_entropy(output.view(-1, output.shape[-1]), labels.view(-1))
+
+        self.loss = self.compiled(loss)
+        if mode == "graph":
+            self.prepare_graph()
+
+    def update(self):
+        if self.clips:
+            self.torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+
+    def call(self):
+        first = not self.losses
+        for batch in self.batches:
+            self.one(*batch)
+            if first:
+                self.losses.append(self.value.detach().clone())
+
+    def found(self):
+        weight = self.network.get_parameter(self.compared).detach().cpu().numpy()
+        losses = numpy.array([loss.item() for loss in self.losses])
+        return losses[-1], {"losses": losses, "weight0": networks.in_gradus_order(weight)}
 
 
 if __name__ == "__main__":

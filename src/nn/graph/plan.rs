@@ -24,6 +24,8 @@ pub(crate) struct Request {
     pub input_elsewhere: bool,
     /// Tensors share memory. If false, each has its own: the tests compare the two.
     pub shares: bool,
+    /// Backward also gives the gradient of the graph's input, as of a layer outside of a model.
+    pub input_gradient: bool,
 }
 
 /// The number of rows of a batch, and per chunk of a chunked head.
@@ -198,9 +200,11 @@ impl<'g> Walk<'g> {
         walk
     }
 
-    /// A gradient is needed if the value depends on parameters.
+    /// A gradient is needed if the value depends on parameters, or on an input whose gradient is
+    /// asked for.
     fn wanted(&self) -> Vec<bool> {
         let mut wanted = vec![false; self.graph.nodes.len() + 1];
+        wanted[0] = self.request.learns && self.request.input_gradient;
         for (number, node) in self.graph.nodes.iter().enumerate() {
             let has_table = self.graph.table().is_some_and(|(owner, _)| owner == number);
             let upstream = node.inputs.iter().any(|value| wanted[value.0]);
@@ -333,7 +337,7 @@ impl<'g> Walk<'g> {
             });
         }
         // Loss kernels write a gradient in evaluation too.
-        for value in 1..=count {
+        for value in 0..=count {
             let is_last = value == count;
             let turned = graph.readers(Value(value)).any(|node| self.turned(node) == Some(value));
             if !(is_last && self.request.scores || self.wanted[value] && !turned) {
@@ -392,17 +396,16 @@ impl<'g> Walk<'g> {
 
     /// The last step that reads a gradient, or the gradient it is transformed into in place.
     fn end_of_gradient(&self, value: usize) -> usize {
-        let node = value - 1;
         if !self.request.learns {
             return self.steps.loss();
         }
+        // That of the graph's input is read after the walk.
+        let Some(node) = value.checked_sub(1) else { return self.steps.end() };
         if self.graph.table().is_some_and(|(owner, _)| owner == node) {
             return self.steps.end();
         }
         let own = if self.wanted[value] { self.steps.backward(node) } else { self.steps.loss() };
-        self.turned(node).map_or(own, |source| {
-            own.max(if source == 0 { own } else { self.end_of_gradient(source) })
-        })
+        self.turned(node).map_or(own, |source| own.max(self.end_of_gradient(source)))
     }
 
     /// Assigns tensors that reuse memory the slot of their source.

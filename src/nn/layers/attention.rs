@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::criterion::inputs::shape_error;
 use crate::nn::graph::nodes::Value;
 use crate::nn::layers::dense::Dense;
 use crate::nn::layers::form::to_json;
@@ -50,6 +51,13 @@ pub struct SelfAttention {
     /// Names of three dense layers in place of the first one.
     separate: Option<[String; 3]>,
     padding: Option<usize>,
+    /// Files of models from before it do not have it.
+    #[serde(default = "has_projections")]
+    projections: bool,
+}
+
+fn has_projections() -> bool {
+    true
 }
 
 impl SelfAttention {
@@ -65,6 +73,7 @@ impl SelfAttention {
             names: ["c_attn".into(), "c_proj".into()],
             separate: None,
             padding: None,
+            projections: has_projections(),
         }
     }
 
@@ -129,6 +138,26 @@ impl SelfAttention {
         self
     }
 
+    /// Without dense layers around it (default with them): the input is queries, keys and values,
+    /// one behind the other, [tokens, 3 width], the output [tokens, width], and there are no
+    /// parameters. PyTorch's `scaled_dot_product_attention`, with the numbers of all heads of a token
+    /// side by side.
+    ///
+    /// ```
+    /// use gradus::{Device, layers::SelfAttention, testing::LayerPass};
+    /// use ndarray::array;
+    /// let attention = SelfAttention::new(1).causal(true).projections(false);
+    /// let mut pass = LayerPass::new(&attention, &[2, 3], 1, &Device::cpu())?;
+    /// // The first token sees itself alone; to the query 0 of the second both keys are equal.
+    /// let y = pass.forward(&array![[[1.0, 1.0, 4.0], [0.0, 2.0, 6.0]]])?;
+    /// assert_eq!(y, array![[[4.0], [5.0]]].into_dyn());
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn projections(mut self, projections: bool) -> Self {
+        self.projections = projections;
+        self
+    }
+
     /// Queries, keys and values one behind the other: [tokens, 3 width].
     fn packed(&self, builder: &mut Builder, x: Value, width: usize) -> Result<Value> {
         let Some(names) = &self.separate else {
@@ -156,12 +185,27 @@ impl Layer for SelfAttention {
     }
 
     fn build(&self, builder: &mut Builder, x: Value) -> Result<Value> {
-        let [tokens, width] = sequence(builder, x)?;
+        let [tokens, mut width] = sequence(builder, x)?;
+        if !self.projections {
+            if self.separate.is_some() {
+                let allowed = "projections, or no `separate`";
+                return Err(Error::option(&builder.owner(), "projections", false, allowed));
+            }
+            if !width.is_multiple_of(3) {
+                let allowed = "queries, keys and values, [tokens, 3 width]";
+                let found = format!("an input of shape {:?}", builder.shape(x));
+                return Err(shape_error(&builder.owner(), found, allowed));
+            }
+            width /= 3;
+        }
         if self.heads == 0 || !width.is_multiple_of(self.heads) {
             let allowed = format!("a divisor of the width {width}");
             return Err(Error::option(&builder.owner(), "heads", self.heads, &allowed));
         }
-        let mut inputs = vec![self.packed(builder, x, width)?];
+        let mut inputs = match self.projections {
+            true => vec![self.packed(builder, x, width)?],
+            false => vec![x],
+        };
         if let Some(padding) = self.padding {
             inputs.push(lengths(builder, padding, tokens)?);
         }
@@ -173,6 +217,9 @@ impl Layer for SelfAttention {
             ..ops::attention::Attention::new(tokens, width, self.heads)
         };
         let y = builder.op_at("attention", op, &inputs)?;
+        if !self.projections {
+            return Ok(y);
+        }
         builder.layer(&self.names[1], &self.dense(width), y)
     }
 }

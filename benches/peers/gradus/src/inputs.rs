@@ -6,6 +6,7 @@ use gradus::random::Random;
 use gradus::{Dense, Device, Sequential};
 
 use crate::protocol::{Request, Result};
+use crate::{layers, networks};
 
 /// Period of the repeated numbers, a prime: rows of common lengths are not identical, and 2²⁸ draws
 /// would take minutes.
@@ -22,6 +23,28 @@ pub fn write(request: &Request) -> Result<()> {
         let drawn = labels(seed, rows, classes);
         save(&request.inputs, "labels", "i32", drawn.iter().map(|label| label.to_le_bytes()))
     };
+    if let Some(spec) = layers::spec(request)? {
+        let count = |shape: &[usize]| shape.iter().product::<usize>();
+        floats("input", normal(4, count(&spec.input)))?;
+        floats("upstream", normal(5, count(&spec.output)))?;
+        for (number, (name, shape)) in spec.parameters.iter().enumerate() {
+            let drawn = normal(6 + number as u64, count(shape)).into_iter();
+            // He's initial weights; of a norm, factors around 1 and offsets around 0.
+            let values = match (*name, shape.split_last()) {
+                ("weight", Some((_, fan_in @ [_, ..]))) => {
+                    let scale = (2.0 / count(fan_in) as f32).sqrt();
+                    drawn.map(|x| scale * x).collect()
+                }
+                ("weight", _) => drawn.map(|x| 1.0 + 0.1 * x).collect(),
+                _ => drawn.map(|x| 0.1 * x).collect(),
+            };
+            floats(name, values)?;
+        }
+        return Ok(());
+    }
+    if let Some(network) = networks::network(request)? {
+        return training_data(request, network);
+    }
     match request.case.as_str() {
         "mse" | "mae" | "huber" | "bce_with_logits" => {
             floats("predictions", normal(1, elements))?;
@@ -71,6 +94,29 @@ fn save<const N: usize>(
 ) -> Result<()> {
     let bytes: Vec<u8> = words.flatten().collect();
     Ok(std::fs::write(folder.join(format!("{name}.{kind}")), bytes)?)
+}
+
+/// Batches for a network, one for each step, and its initial weights.
+fn training_data(request: &Request, network: Sequential) -> Result<()> {
+    let words = |name: &str, values: &[i32]| {
+        save(&request.inputs, name, "i32", values.iter().map(|x| x.to_le_bytes()))
+    };
+    if request.case == "gpt" {
+        let [batch, context, vocabulary, ..] = request.sizes::<6>()?;
+        let text = labels(3, batch * request.steps * (context + 1), vocabulary);
+        // The targets are the next tokens.
+        let rows = || text.chunks_exact(context + 1);
+        words("ids", &rows().flat_map(|row| &row[..context]).copied().collect::<Vec<_>>())?;
+        words("labels", &rows().flat_map(|row| &row[1..]).copied().collect::<Vec<_>>())?;
+    } else {
+        let [batch, height, width, channels, classes] = request.sizes()?;
+        let rows = batch * request.steps;
+        let pixels = uniform(4, rows * height * width * channels);
+        save(&request.inputs, "features", "f32", pixels.iter().map(|x| x.to_le_bytes()))?;
+        words("labels", &labels(3, rows, classes))?;
+    }
+    let model = network.seed(1).on(&Device::reference())?;
+    Ok(model.save_weights(request.inputs.join(networks::WEIGHTS))?)
 }
 
 /// The initial weights of a gradus model.

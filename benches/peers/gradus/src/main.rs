@@ -7,6 +7,8 @@ mod protocol;
 mod cpu;
 mod gpu;
 mod inputs;
+mod layers;
+mod networks;
 mod training;
 
 use gradus::Device;
@@ -31,6 +33,12 @@ fn main() {
         if request.what == "inputs" {
             inputs::write(request)?;
             return Ok(None);
+        }
+        if let Some(spec) = layers::spec(request)? {
+            return Ok(Some(Box::new(layers::Layer::new(request, spec, &device)?)));
+        }
+        if let Some(network) = networks::network(request)? {
+            return Ok(Some(Box::new(networks::Network::new(request, network, &device)?)));
         }
         let is_host = matches!(device, Device::Cpu);
         Ok(Some(match request.case.as_str() {

@@ -97,6 +97,7 @@ impl Case {
             in_place_forward: is_gpu,
             input_elsewhere,
             shares,
+            input_gradient: false,
         }
     }
 

@@ -143,6 +143,7 @@ impl GpuEngine {
             in_place_forward: true,
             input_elsewhere: false,
             shares: true,
+            input_gradient: false,
         };
         let graph = if request.chunked { &self.chunked } else { &self.fused };
         let table = self.table.as_ref().map(Table::rows);

@@ -171,7 +171,15 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
     /// The request for a walk over the graph.
     fn request(&self, scores: bool, learns: bool, chunked: bool) -> Request {
         let input_elsewhere = self.graph.takes_ids();
-        Request { scores, learns, chunked, in_place_forward: false, input_elsewhere, shares: true }
+        Request {
+            scores,
+            learns,
+            chunked,
+            in_place_forward: false,
+            input_elsewhere,
+            shares: true,
+            input_gradient: false,
+        }
     }
 
     /// The parameters read by the nodes.
