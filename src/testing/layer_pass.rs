@@ -342,7 +342,7 @@ fn wide<R: Precision>(values: &[R]) -> Vec<f64> {
 
 impl<R: Precision> OnCpu<R> {
     fn new(graph: &Graph, statistics: &[f64], rows: usize) -> Result<Self> {
-        let graph = fuse::relu_behind_pooling(graph)?;
+        let graph = fuse::everywhere(graph)?;
         let mut walk = CpuWalk::default();
         walk.begin(&graph, request(false), BatchRows::whole(rows));
         Ok(OnCpu {
@@ -362,13 +362,15 @@ impl<R: Precision> OnCpu<R> {
 
     fn walk_forward(&mut self) -> Result<()> {
         let graph = &self.graph;
-        let weights = cpu::Weights { all: &self.parameters, table: &[], ids: &[], noise: NOISE };
+        let weights =
+            cpu::Weights { all: &self.parameters, table: &[], ids: &[], noise: NOISE, place: 0 };
         self.walk.forward(graph, weights, &mut self.statistics, 0..graph.nodes.len())
     }
 
     fn walk_backward(&mut self) -> Result<()> {
         let graph = &self.graph;
-        let weights = cpu::Weights { all: &self.parameters, table: &[], ids: &[], noise: NOISE };
+        let weights =
+            cpu::Weights { all: &self.parameters, table: &[], ids: &[], noise: NOISE, place: 0 };
         let nodes = 0..graph.nodes.len();
         self.walk.backward(graph, weights, &mut self.gradients, nodes, false)
     }
@@ -446,7 +448,7 @@ fn narrow(values: &[f64]) -> Vec<f32> {
 impl OnGpu {
     fn new(gpu: &Gpu, graph: &Graph, statistics: &[f64], rows: usize) -> Result<Self> {
         // As the GPU engine of a model rewrites it.
-        let graph = fuse::epilogues(&fuse::relu_behind_pooling(graph)?)?;
+        let graph = fuse::epilogues(&fuse::everywhere(graph)?)?;
         let graph = fuse::derivatives(&graph, false)?;
         let sizes = [rows * graph.inputs(), rows * graph.outputs(), graph.length];
         let [_, outputs, length] = sizes;
@@ -463,6 +465,7 @@ impl OnGpu {
             table: None,
             statistics: &statistics,
             noise: &noise,
+            place: None,
         };
         let mut recorder = Recorder::new(gpu);
         let batch = BatchRows::whole(rows);

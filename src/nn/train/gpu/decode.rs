@@ -67,6 +67,7 @@ impl GpuEngine {
             in_place_forward: true,
             input_elsewhere: false,
             shares: true,
+            input_gradient: false,
         };
         let nodes = graph.nodes.len();
         let walk = GpuWalk::new(&mut recorder, &graph, weights, request, BatchRows::whole(1))?;

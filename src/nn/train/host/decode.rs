@@ -61,6 +61,7 @@ fn pass<R: Precision>(
         in_place_forward: false,
         input_elsewhere: true,
         shares: true,
+        input_gradient: false,
     };
     walk.begin(graph, request, BatchRows::whole(1));
     let nodes = graph.nodes.len();
