@@ -6,6 +6,7 @@
 //! | `derivatives` | a dense layer's input gradient, then the derivative of the previous activation | the derivative in the epilogue of that product |
 //! | `chunked_head` | the last dense layer over all rows, then the loss | both over a chunk of the rows at a time |
 //! | `relu_behind_pooling` | relu, then max pooling | max pooling, then relu of what is left of it |
+//! | `folded_norms` | a convolution, then batch norm, when predicting | a convolution with other weights |
 //! | `residual_norm` | batch norm, then a residual sum | the sum and its relu in the pass of batch norm |
 
 use std::any::Any;
@@ -19,7 +20,7 @@ use crate::nn::graph::op::Op;
 use crate::nn::ops::activation::Activate;
 use crate::nn::ops::add::Add;
 use crate::nn::ops::batch_norm::BatchNorm;
-use crate::nn::ops::conv2d::Conv2d;
+use crate::nn::ops::conv2d::{Conv2d, FoldedNorm};
 use crate::nn::ops::dense::Dense;
 use crate::nn::ops::pool::max::MaxPool2d;
 
@@ -45,6 +46,57 @@ fn only_reader(graph: &Graph, value: Value) -> Option<usize> {
 /// The rules that hold on every device.
 pub(crate) fn everywhere(graph: &Graph) -> Result<Graph> {
     residual_norm(&relu_behind_pooling(graph)?)
+}
+
+/// The graph that predicts: each batch norm behind a convolution that nothing else reads is folded
+/// into its weights, and activations into the epilogues of the products. Not for training, whose
+/// statistics are those of the batch. `None` if there is nothing to fold.
+pub(crate) fn predicting(graph: &Graph) -> Result<Option<Graph>> {
+    match folded_norms(graph)? {
+        Some(folded) => epilogues(&folded).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn folded_norms(graph: &Graph) -> Result<Option<Graph>> {
+    let mut nodes: Vec<Node> = Vec::new();
+    // The new value of each value of the old graph.
+    let mut renamed = vec![Value(0)];
+    let mut is_folded = false;
+    for (number, node) in graph.nodes.iter().enumerate() {
+        let inputs: Vec<Value> = node.inputs.iter().map(|value| renamed[value.0]).collect();
+        let below = node.inputs[0].0.checked_sub(1);
+        let is_alone = only_reader(graph, node.inputs[0]) == Some(number);
+        let norm: Option<&BatchNorm> = as_op(node).filter(|_| is_alone);
+        let convolution: Option<&Conv2d> = below.and_then(|below| as_op(&graph.nodes[below]));
+        let (Some(norm), Some(convolution)) = (norm, convolution) else {
+            nodes.push(Node { inputs, ..node.clone() });
+            renamed.push(Value(nodes.len()));
+            continue;
+        };
+        is_folded = true;
+        let of_norm = FoldedNorm { epsilon: norm.epsilon, affine: norm.affine };
+        let folded = Conv2d { norm: Some(of_norm), ..convolution.clone() };
+        let product = &mut nodes[inputs[0].0 - 1];
+        product.op = Arc::new(folded);
+        product.ranges.extend(node.ranges.iter().cloned());
+        product.statistics.extend(node.statistics.iter().cloned());
+        // What else batch norm did.
+        let rest: Option<Arc<dyn Op>> = match (norm.residual, norm.relu) {
+            (true, relu) => Some(Arc::new(Add { relu })),
+            (false, true) => Some(Arc::new(Activate { activation: Arc::new(Relu) })),
+            (false, false) => None,
+        };
+        match rest {
+            Some(op) => {
+                let (ranges, statistics) = (Vec::new(), Vec::new());
+                nodes.push(Node { op, inputs, ranges, statistics, ..node.clone() });
+                renamed.push(Value(nodes.len()));
+            }
+            None => renamed.push(inputs[0]),
+        }
+    }
+    is_folded.then(|| graph.with_nodes(nodes)).transpose()
 }
 
 /// Fuses a sum of two values and its relu into the batch norm that makes one of them, if nothing

@@ -4,8 +4,35 @@
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
-use crate::nn::ops::conv2d::options::Conv2d;
+use crate::nn::graph::op::Forward;
+use crate::nn::ops::conv2d::options::{Conv2d, FoldedNorm};
 use crate::nn::ops::conv2d::{depthwise, direct};
+
+/// Weights and bias with a batch norm folded in.
+pub(super) fn folded<R: Real>(op: &Conv2d, norm: FoldedNorm, io: &Forward<R>) -> (Vec<R>, Vec<R>) {
+    let statistic = |number: usize| &io.statistics.all[io.statistics.ranges[number].clone()];
+    let (mean, variance, first) = (statistic(0), statistic(1), 1 + usize::from(op.bias));
+    let of = |values: &[R], filter: usize, default: f64| {
+        values.get(filter).map_or(default, |value| value.to_f64())
+    };
+    let bias = if op.bias { io.parameters.get(1) } else { &[] };
+    let (gamma, beta) = match norm.affine {
+        true => (io.parameters.get(first), io.parameters.get(first + 1)),
+        false => (&[][..], &[][..]),
+    };
+    let scale: Vec<f64> = (0..op.filters)
+        .map(|filter| of(gamma, filter, 1.0) / (variance[filter].to_f64() + norm.epsilon).sqrt())
+        .collect();
+    let rows = io.parameters.get(0).chunks_exact(op.filters);
+    let weight = rows
+        .flat_map(|row| row.iter().zip(&scale).map(|(&w, &scale)| R::new(w.to_f64() * scale)))
+        .collect();
+    let bias = (0..op.filters).map(|filter| {
+        let centred = of(bias, filter, 0.0) - mean[filter].to_f64();
+        R::new(centred * scale[filter] + of(beta, filter, 0.0))
+    });
+    (weight, bias.collect())
+}
 
 /// y.
 pub(super) fn forward<R: Real>(op: &Conv2d, x: &[R], weight: &[R], bias: &[R], y: &mut [R]) {

@@ -5,7 +5,7 @@ use crate::nn::activations::activation::Activation;
 use crate::nn::activations::{Identity, link};
 use crate::nn::graph::op::{GpuBackward, GpuForward};
 use crate::nn::ops::activation::{ActivationBuffers, backward_in_place};
-use crate::nn::ops::conv2d::options::{Conv2d, MOST_ELEMENTS, NAME};
+use crate::nn::ops::conv2d::options::{Conv2d, FoldedNorm, MOST_ELEMENTS, NAME};
 use crate::nn::ops::matmul;
 use crate::nn::ops::matmul::kind::{Kind, adapter};
 use crate::nn::ops::matmul::tile::TILES;
@@ -19,6 +19,7 @@ use crate::{Error, Result};
 const PARAMS: File = shader!("ops/conv2d/conv2d_params.wgsl");
 const VEC4: File = shader!("ops/conv2d/conv2d_vec4.wgsl");
 const SCALAR: File = shader!("ops/conv2d/conv2d_scalar.wgsl");
+const FOLD: File = shader!("ops/conv2d/conv2d_fold.wgsl");
 const NUMBERS: File = shader!("lib/numbers.wgsl");
 
 /// Images of a batch: a quotient in conv2d_params.wgsl is below 2²².
@@ -87,6 +88,28 @@ struct Params {
     per_kernel_width: f32,
     per_divide: [f32; 2],
     unused: [u32; 2],
+}
+
+/// The uniform of conv2d_fold.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+struct FoldParams {
+    weights: u32,
+    filters: u32,
+    weight: u32,
+    bias: u32,
+    gamma: u32,
+    beta: u32,
+    mean: u32,
+    variance: u32,
+    has_bias: u32,
+    is_affine: u32,
+    epsilon: f32,
+    reserved: u32,
+}
+
+fn fold_program(lanes: u32) -> Program {
+    Program::plain("conv2d, batch norm folded in", &[FOLD], vec![("WORKGROUP", lanes.into())])
 }
 
 /// Offsets of the matrices, in elements.
@@ -169,6 +192,7 @@ pub(super) fn programs() -> Vec<Program> {
     let passes = [Pass::Forward, Pass::InputGradient, Pass::WeightGradient];
     let mut all: Vec<Program> =
         passes.iter().flat_map(|pass| [8, 64].map(|lanes| pass.direct_program(lanes))).collect();
+    all.extend([8, 64].map(fold_program));
     for (tile, vec4) in TILES.into_iter().flat_map(|tile| [false, true].map(|vec4| (tile, vec4))) {
         for pass in passes {
             let variant = Variant { tile, vec4, split: false };
@@ -378,11 +402,62 @@ fn record_groups(
 
 /// Records y.
 pub(super) fn forward(op: &Conv2d, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
+    let weight = &io.parameters.ranges[0];
+    let Some(norm) = op.norm else {
+        return forward_with(op, recorder, io, (io.parameters.all, weight.start));
+    };
+    let plain = Conv2d { bias: true, norm: None, ..op.clone() };
+    recorder.scope(|recorder| {
+        let folded = fold(op, norm, recorder, io)?;
+        forward_with(&plain, recorder, io, (&folded, 0))
+    })
+}
+
+/// Records weights and bias with a batch norm folded in.
+fn fold(
+    op: &Conv2d,
+    norm: FoldedNorm,
+    recorder: &mut Recorder,
+    io: &GpuForward,
+) -> Result<wgpu::Buffer> {
+    let (gpu, ranges) = (recorder.gpu(), io.parameters.ranges);
+    let lanes = lanes_of(gpu.is_software());
+    let start = |number: usize| ranges.get(number).map_or(0, |range| range.start as u32);
+    let [mean, variance] = [0, 1].map(|number| io.statistics.ranges[number].start as u32);
+    let first = 1 + usize::from(op.bias);
+    let length = ranges[0].len() + op.filters;
+    let params = FoldParams {
+        weights: ranges[0].len() as u32,
+        filters: op.filters as u32,
+        weight: start(0),
+        bias: start(1),
+        gamma: start(first),
+        beta: start(first + 1),
+        mean,
+        variance,
+        has_bias: op.bias.into(),
+        is_affine: norm.affine.into(),
+        epsilon: norm.epsilon as f32,
+        reserved: 0,
+    };
+    let folded = recorder.scratch("folded weights", length)?;
+    let kernel = gpu.kernel(&fold_program(lanes))?;
+    let storage = [io.parameters.all, io.statistics.all, &folded].map(Slice::from);
+    recorder.dispatch(&kernel, &params, &storage, (length as u32).div_ceil(lanes))?;
+    Ok(folded)
+}
+
+/// Records y with weights, and the bias behind them, that begin at a place of a buffer.
+fn forward_with(
+    op: &Conv2d,
+    recorder: &mut Recorder,
+    io: &GpuForward,
+    (parameters, right): (&wgpu::Buffer, usize),
+) -> Result<()> {
     let (x, weight) = (io.inputs[0], &io.parameters.ranges[0]);
-    let (left, right, bias) = (io.first_row * x.width, weight.start, weight.end);
+    let (left, bias) = (io.first_row * x.width, right + weight.len());
     let offsets = Offsets { left, right, bias, output: 0 };
     let params = Params::new(op, Pass::Forward, io.rows, offsets)?;
-    let parameters = io.parameters.all;
     let storage = [x.buffer, parameters, parameters, io.output.buffer, io.saved].map(Slice::from);
     record(op, Pass::Forward, recorder, &params, &storage)
 }

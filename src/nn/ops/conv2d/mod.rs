@@ -32,7 +32,7 @@ use crate::nn::ops::activation::forward_in_place;
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
 
-pub(crate) use options::{Conv2d, same_padding};
+pub(crate) use options::{Conv2d, FoldedNorm, same_padding};
 
 pub(crate) static ENTRY: Entry = Entry { name: options::NAME, examples, programs: gpu::programs };
 
@@ -136,7 +136,11 @@ impl Op for Conv2d {
 
 impl<R: Real> Cpu<R> for Conv2d {
     fn forward(&self, io: Forward<R>) -> Result<()> {
-        let (weight, bias) = (io.parameters.get(0), io.parameters.get(1));
+        let folded = self.norm.map(|norm| cpu::folded(self, norm, &io));
+        let (weight, bias) = match &folded {
+            Some((weight, bias)) => (&weight[..], &bias[..]),
+            None => (io.parameters.get(0), io.parameters.get(1)),
+        };
         let sums = if self.keeps_sums() { &mut *io.saved } else { &mut *io.output };
         cpu::forward(self, io.inputs[0], weight, bias, sums);
         match &self.activation {

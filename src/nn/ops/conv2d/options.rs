@@ -32,6 +32,17 @@ pub(crate) struct Conv2d {
     pub penalties: Penalties,
     /// Elementwise activation of the output, without groups: `fuse::epilogues`.
     pub activation: Option<Arc<dyn Activation>>,
+    /// The batch norm behind it, folded into weights and bias: only in a graph that predicts, whose
+    /// node has its parameters and statistics too. `fuse::folded_norms`.
+    pub norm: Option<FoldedNorm>,
+}
+
+/// A batch norm by its running statistics: y = (x − mean) s + β with s = γ/√(var + ε).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FoldedNorm {
+    pub epsilon: f64,
+    /// Has γ and β.
+    pub affine: bool,
 }
 
 /// The padding before and behind an axis whose output has ⌈size / stride⌉ elements: TensorFlow's and
@@ -64,6 +75,7 @@ impl Conv2d {
             initializer: Initializer::default(),
             penalties: Penalties::default(),
             activation: None,
+            norm: None,
         }
     }
 

@@ -44,7 +44,8 @@ const SUBMISSION: Duration = Duration::from_millis(40);
 impl GpuEngine {
     pub fn new(gpu: &Gpu, graph: Graph) -> Result<Self> {
         let length = graph.length;
-        let epilogues = fuse::epilogues(&fuse::everywhere(&graph)?)?;
+        let everywhere = fuse::everywhere(&graph)?;
+        let epilogues = fuse::epilogues(&everywhere)?;
         let head = fuse::chunked_head(&epilogues)?;
         let spans = gpu.upload("tensors", &update::span_words(&graph.spans))?;
         Ok(GpuEngine {
@@ -68,6 +69,7 @@ impl GpuEngine {
             at_once: 1,
             fused: fuse::derivatives(&epilogues, false)?,
             chunked: fuse::derivatives(head.as_ref().unwrap_or(&epilogues), true)?,
+            predicting: fuse::predicting(&everywhere)?,
             graph,
         })
     }

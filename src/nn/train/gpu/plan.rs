@@ -145,7 +145,11 @@ impl GpuEngine {
             shares: true,
             input_gradient: false,
         };
-        let graph = if request.chunked { &self.chunked } else { &self.fused };
+        let graph = match (request.chunked, &self.predicting) {
+            (true, _) => &self.chunked,
+            (false, Some(predicting)) if !request.learns => predicting,
+            _ => &self.fused,
+        };
         let table = self.table.as_ref().map(Table::rows);
         let weights = Weights {
             all: &self.parameters,

@@ -27,6 +27,8 @@ pub(crate) struct GpuEngine {
     /// The graph used by plans, and the graph of the chunked head.
     pub(super) fused: Graph,
     pub(super) chunked: Graph,
+    /// The graph that predicts, if it is another one.
+    pub(super) predicting: Option<Graph>,
     pub(super) parameters: wgpu::Buffer,
     pub(super) gradients: wgpu::Buffer,
     /// Running statistics of the ops.

@@ -32,6 +32,8 @@ use crate::templates::precision::CpuReal;
 #[derive(Debug)]
 pub(crate) struct CpuEngine<R> {
     graph: Arc<Graph>,
+    /// The graph that predicts, if it is another one.
+    predicting: Option<Arc<Graph>>,
     parameters: Vec<R>,
     gradients: Vec<R>,
     /// Running statistics of the ops.
@@ -109,8 +111,14 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             walk: CpuWalk::default(),
             head: None,
             decoder: None,
+            predicting: predicting::<R>(&graph),
             graph: Arc::new(graph),
         }
+    }
+
+    /// The graph that a pass runs.
+    fn graph_of(&self, learns: bool) -> Arc<Graph> {
+        self.predicting.as_ref().filter(|_| !learns).unwrap_or(&self.graph).clone()
     }
 
     /// Rows of a batch: items for a batch of lists.
@@ -204,14 +212,14 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             let sizes = BatchRows { rows, chunk };
             return self.through_chunked_head(training_spec, batch, &data, sizes, learns);
         }
-        let request = self.request(true, learns, false);
-        self.walk.begin(&self.graph, request, BatchRows::whole(rows));
+        let (request, graph) = (self.request(true, learns, false), self.graph_of(learns));
+        self.walk.begin(&graph, request, BatchRows::whole(rows));
         self.gather(&data, batch, rows, training_spec.step_options.augment.filter(|_| learns));
-        let (nodes, columns) = (0..self.graph.nodes.len(), self.graph.columns());
+        let (nodes, columns) = (0..graph.nodes.len(), graph.columns());
         let mut walk = take(&mut self.walk);
         let mut statistics = take(&mut self.statistics);
         let weights = self.weights(batch.noise);
-        let done = walk.forward(&self.graph, weights, &mut statistics, nodes.clone());
+        let done = walk.forward(&graph, weights, &mut statistics, nodes.clone());
         self.statistics = statistics;
         let (read, written) = (Tensor::Value(nodes.end), Tensor::Gradient(nodes.end));
         let (elements, units) = (rows * self.graph.outputs(), rows * self.graph.positions());
@@ -235,7 +243,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let back = done.and_then(|()| match learns {
             true => {
                 let weights = self.weights(batch.noise);
-                walk.backward(&self.graph, weights, &mut gradients, nodes, batch.accumulate)
+                walk.backward(&graph, weights, &mut gradients, nodes, batch.accumulate)
             }
             false => Ok(()),
         });
@@ -324,6 +332,13 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         }
         Ok(all)
     }
+}
+
+/// The graph that predicts, if it is another one. The reference runs the ops as they are defined.
+fn predicting<R: Real>(graph: &Graph) -> Option<Arc<Graph>> {
+    R::as_single(&[])?;
+    // The shapes of the rewrite are those of the graph.
+    fuse::predicting(graph).ok().flatten().map(Arc::new)
 }
 
 fn to_reals<R: Real>(values: &[f64]) -> Vec<R> {
@@ -416,6 +431,7 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
     fn set_groups(&mut self, graph: &Graph) -> Result<()> {
         // Plans belong to the graph that they were made of.
         let graph = fuse::everywhere(graph)?;
+        self.predicting = predicting::<R>(&graph);
         (self.graph, self.walk) = (Arc::new(graph), CpuWalk::default());
         (self.head, self.decoder) = (None, None);
         Ok(())
@@ -555,7 +571,8 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
 
     fn predict_here(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
         let Some(data) = self.data.get(&data).cloned() else { return Ok(Vec::new()) };
-        let (rows, outputs, nodes) = (data.rows, self.graph.outputs(), 0..self.graph.nodes.len());
+        let graph = self.graph_of(false);
+        let (rows, outputs, nodes) = (data.rows, graph.outputs(), 0..graph.nodes.len());
         let mut predictions = Vec::with_capacity(rows * outputs);
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);
@@ -569,12 +586,12 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                 noise: [0; 4],
             };
             let request = self.request(false, false, false);
-            self.walk.begin(&self.graph, request, BatchRows::whole(rows));
+            self.walk.begin(&graph, request, BatchRows::whole(rows));
             self.gather(&data, &batch, rows, None);
             let mut walk = take(&mut self.walk);
             let mut statistics = take(&mut self.statistics);
             let weights = self.weights(batch.noise);
-            let done = walk.forward(&self.graph, weights, &mut statistics, nodes.clone());
+            let done = walk.forward(&graph, weights, &mut statistics, nodes.clone());
             self.statistics = statistics;
             predictions.extend(
                 walk.tensor(Tensor::Value(nodes.end), rows * outputs)
