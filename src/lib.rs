@@ -381,7 +381,7 @@ pub use nn::embedding;
 pub use nn::weight_file::{LoadWeights, WeightOrder};
 pub use nn::{activations, layers, optimizers, schedules, zoo};
 #[doc(hidden)]
-pub use runtime::{files, wgsl};
+pub use runtime::{files, memory, wgsl};
 #[doc(hidden)]
 pub use testing::{bench, cases};
 
@@ -399,6 +399,7 @@ pub use nn::embedding::Embedding;
 pub use nn::generate::Generate;
 pub use nn::layers::sequential::Sequential;
 pub use nn::layers::{Dense, Initializer};
+pub use nn::memory::Memory;
 pub use nn::model::{HeldOut, Model, Names};
 pub use nn::ops::gather::augment::Augment;
 pub use nn::optimizers::ParameterGroups;

@@ -16,6 +16,7 @@ use crate::nn::embedding::kernels::takes_rows;
 use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::layers::Dense;
 use crate::nn::layers::sequential::Sequential;
+use crate::nn::memory::{Kept, Memory, Walks};
 use crate::nn::optimizers::{Optimizer, ParameterGroups};
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
@@ -37,9 +38,11 @@ impl Sequential {
     ///
     /// # Errors
     /// [`crate::Error::Option`] for a size of 0 or a negative penalty, [`crate::Error::Empty`]
-    /// without layers, and device errors.
+    /// without layers, [`crate::Error::TooLarge`] for more parameters than the device can hold, and
+    /// device errors.
     pub fn on(self, device: &Device) -> Result<Model> {
         let graph = self.graph()?;
+        Memory::new(device, Kept::of(&graph, 0), None).check()?;
         let mut engine: Box<dyn Engine> = match device {
             Device::Gpu(gpu) => Box::new(GpuEngine::new(gpu, graph.clone())?),
             Device::Cpu => Box::new(CpuEngine::<f32>::new(graph.clone())),
@@ -222,6 +225,8 @@ impl Model {
     ) -> Result<Self> {
         let compiled = Compiled::of_graph(&self.graph, loss, optimizer)?;
         check_freezing(&self.groups, Some(&*compiled.optimizer))?;
+        Memory::new(&self.device, Kept::of(&self.graph, compiled.optimizer.states()), None)
+            .check()?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         (self.average, self.training) = (None, None);
         self.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
@@ -548,8 +553,63 @@ impl Model {
             .map_err(|error| shape_error("embedding", error.to_string(), "[rows, width]"))
     }
 
-    /// A table of the layers, their shapes and parameter counts: Keras' `summary`.
+    /// Memory of the model on its device, in bytes: of parameters, gradients and optimizer, of a
+    /// training step of `batch_size` rows, and of a prediction. From the shapes alone: nothing is
+    /// allocated or run. Rows are those that run through the network: for a loss of lists, the items
+    /// of a batch.
+    ///
+    /// [`Model::fit`] refuses a step that does not fit before it begins.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential, losses::Mse, optimizers::Adam};
+    /// let model = Sequential::new(100)
+    ///     .then(Dense::new(50))
+    ///     .then(Dense::new(1))
+    ///     .on(&Device::cpu())?
+    ///     .compile(Mse::new(), Adam::new())?;
+    /// let memory = model.memory(64)?;
+    /// // 100 · 50 + 50 and 50 + 1 numbers, each layer's padded to a multiple of four.
+    /// assert_eq!((memory.parameters, memory.gradients), (4 * (5052 + 52), 4 * (5052 + 52)));
+    /// // The input and the first layer's output are read again in the backward pass.
+    /// assert_eq!(memory.activations, 4 * 64 * (100 + 50));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Option`] for a batch size of 0.
+    pub fn memory(&self, batch_size: usize) -> Result<Memory> {
+        self.memory_with(batch_size, self.average.is_some())
+    }
+
+    /// As [`Model::memory`], with a running average or without.
+    pub(crate) fn memory_with(&self, batch_size: usize, averages: bool) -> Result<Memory> {
+        if batch_size == 0 {
+            return Err(Error::option("memory", "batch_size", batch_size, "at least 1"));
+        }
+        let compiled = self.compiled.as_ref();
+        let states = compiled.map_or(0, |compiled| compiled.optimizer.states());
+        let chunked_head = compiled.is_some_and(|compiled| compiled.fused_head.is_some());
+        let of_outputs = |compiled: &Compiled| {
+            compiled.fused_head.as_ref().unwrap_or(&compiled.loss).targets().takes_labels()
+        };
+        let takes_labels = compiled.is_some_and(of_outputs);
+        let graph = &self.graph;
+        let targets = if takes_labels { graph.positions() } else { graph.outputs() };
+        let prediction = self.engine.batch_plan(graph.prediction_batch(), false, false);
+        let training = self.engine.batch_plan(batch_size, true, chunked_head);
+        let walks = Walks { training, prediction, targets: batch_size.saturating_mul(targets) };
+        let kept = Kept::of(graph, states + usize::from(averages));
+        Ok(Memory::new(&self.device, kept, Some(&walks)))
+    }
+
+    /// A table of the layers, their shapes and parameter counts, and the memory of a training step
+    /// of 32 rows, the default of [`Fit::batch_size`]: Keras' `summary`.
     pub fn summary(&self) -> String {
+        self.summary_for(32)
+    }
+
+    /// As [`Model::summary`], with the memory of a training step of `batch_size` rows.
+    pub fn summary_for(&self, batch_size: usize) -> String {
         let mut text = format!("{:<24} {:<16} {:>12}\n", "layer", "output", "parameters");
         if let Some(embedding) = self.graph.embedding() {
             let (ids, outputs) = (embedding.ids, embedding.outputs());
@@ -585,6 +645,9 @@ impl Model {
             text::bytes(4.0 * parameters as f64),
             self.device.describe()
         );
+        if let Ok(memory) = self.memory(batch_size.max(1)) {
+            let _ = write!(text, "\n{memory}");
+        }
         text
     }
 }

@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["losses", "nn/graph/op"],
     &["nn/ops"],
     &["nn/graph"],
-    &["nn/layers"],
+    &["nn/layers", "nn/memory"],
     &["nn/plan", "nn/train"],
     &["nn/model"],
     // What users call on a model.

@@ -6,6 +6,7 @@ mod bert;
 mod errors;
 mod generation;
 mod groups;
+mod memory;
 mod metrics;
 mod minilm;
 mod parity;

@@ -73,7 +73,7 @@ impl Train {
         let interrupt = Interrupt::listen()?;
         if !self.json {
             let chosen = output::folded(&self.in_words(&parts, &settings, &task, &model));
-            let summary = output::folded(&model.summary());
+            let summary = output::folded(&model.summary_for(settings.batch_size));
             output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
         }
         let mut trained = self.fit(model, &task, &mut parts, settings, &interrupt)?;

@@ -9,6 +9,7 @@ use crate::cpu::random::Permutation;
 use crate::losses::{Domain, LossDefinition, Mean};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Noise;
+use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::weights::Weights;
@@ -226,6 +227,8 @@ pub(crate) trait Engine: Debug + Send {
         training_spec: &TrainingSpec,
         batches: &[Batch],
     ) -> Result<Vec<Outcome>>;
+    /// The plan of a batch of `rows` rows that trains, or predicts; nothing is allocated.
+    fn batch_plan(&self, rows: usize, learns: bool, chunked_head: bool) -> BatchPlan;
     /// Predictions for all rows in order, [rows, outputs].
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
 }

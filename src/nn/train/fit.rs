@@ -46,7 +46,8 @@ impl Model {
     ///
     /// # Errors
     /// Shapes, labels and values that do not fit, options outside their domains, a model that was
-    /// not compiled, and device errors. A loss that is not finite is not an error: it ends the
+    /// not compiled, a step that the device cannot hold ([`Error::TooLarge`], before anything is
+    /// allocated: [`Model::memory`]), and device errors. A loss that is not finite is not an error: it ends the
     /// training ([`History::stopped`]).
     pub fn fit<'a, S: Data<Elem: FloatElement>, D: Dimension>(
         &mut self,
@@ -56,6 +57,7 @@ impl Model {
     ) -> Result<History> {
         self.check(&fit)?;
         let mut training_spec = self.training_spec("fit")?;
+        self.check_memory(&fit, features.shape().first().copied().unwrap_or(0))?;
         let input_spec = InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() };
         let mut rows = Fingerprint::new();
         let load = |samples: &Samples| {
@@ -73,6 +75,16 @@ impl Model {
         (training_spec.metric, training_spec.step_options) =
             (training_run.metric, fit.step_options());
         self.trained(&training_spec, &fit, training_run, &mut Feed::Loaded, rows.value())
+    }
+
+    /// Rejects a step on `rows` rows of training data that the device cannot hold.
+    pub(crate) fn check_memory(&self, fit: &Fit, rows: usize) -> Result<()> {
+        // A batch of lists has at least an item; how many is known only with the data.
+        let has_lists = self.loss().is_some_and(|loss| loss.targets().pads());
+        let held_out = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
+        let training = rows - (rows as f64 * held_out) as usize;
+        let batch = if has_lists { 1 } else { fit.batch_size.min(training).max(1) };
+        self.memory_with(batch, fit.average.is_some())?.check()
     }
 
     /// Rejects options that exclude each other, and files that cannot be written.

@@ -146,6 +146,7 @@ impl Model {
         if rows > u32::MAX as usize {
             return Err(refused("the blocks", &format!("have {rows} rows"), "at most 4294967295"));
         }
+        self.check_memory(&fit, rows)?;
         let of_training = self.weights_of(&training_spec, training, &fit.weighting)?;
         let for_validation = Weighting {
             classes: of_training.of_class.clone().map(ClassWeight::Each),

@@ -98,7 +98,7 @@ impl Train {
                 rows(&parts.train),
                 self.chosen_in_words(&settings, &task, &model)
             );
-            let summary = format!("{}\n{chosen}", model.summary());
+            let summary = format!("{}\n{chosen}", model.summary_for(settings.batch_size));
             output::print_beside(self.out.as_deref(), &output::folded(&summary))?;
         }
         let (mut trained, validated) = self.fit_text(model, &parts, settings, &interrupt)?;

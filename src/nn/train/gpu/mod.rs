@@ -15,14 +15,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::nn::embedding::kernels::RowsParams;
+use crate::nn::graph;
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
+use crate::nn::graph::plan::BatchRows;
+use crate::nn::memory::BatchPlan;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::job::{OptimizerParams, state_stride};
 use crate::nn::train::batched_engine::{MemberBatches, Shares};
 use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
 };
+use crate::nn::train::gpu::plan::request;
 use crate::nn::train::gpu::state::{
     Data, GpuEngine, Key, Kind, MOST_AT_ONCE, Part, Plan, Uniforms,
 };
@@ -494,6 +498,13 @@ impl Engine for GpuEngine {
         batches: &[Batch],
     ) -> Result<Vec<Outcome>> {
         self.run(data, training_spec, batches, Kind::Evaluate)
+    }
+
+    fn batch_plan(&self, rows: usize, learns: bool, chunked_head: bool) -> BatchPlan {
+        let chunk = if chunked_head { self.chunk(rows) } else { rows };
+        let request = request(learns, learns, chunk < rows);
+        let plan = graph::plan::Plan::new(self.graph_of(request), request);
+        BatchPlan { plan, sizes: BatchRows { rows, chunk } }
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {

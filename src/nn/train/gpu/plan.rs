@@ -2,6 +2,7 @@
 
 use crate::nn::embedding::kernels::Sizes;
 use crate::nn::graph::gpu::{GpuWalk, Weights};
+use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::plan::{BatchRows, Request, Tensor};
 use crate::nn::ops::gather::augment::{Augment, ImageAugment};
 use crate::nn::ops::gather::{GatherImagesParams, GatherParams};
@@ -73,6 +74,18 @@ impl Planning<'_> {
     }
 }
 
+/// The request for a walk over the graph.
+pub(super) fn request(scores: bool, learns: bool, chunked: bool) -> Request {
+    Request {
+        scores,
+        learns,
+        chunked,
+        in_place_forward: true,
+        input_elsewhere: false,
+        shares: true,
+    }
+}
+
 impl GpuEngine {
     /// A uniform buffer with a slot per batch of a submission.
     fn uniforms(&self) -> Result<wgpu::Buffer> {
@@ -93,9 +106,8 @@ impl GpuEngine {
         // Padding runs through the graph with the items: its scores are ignored and its gradient is
         // 0.
         let rows = key.rows * key.places;
-        let binding = self.gpu.limits().max_storage_buffer_binding_size;
         let chunk = match training_spec.filter(|training_spec| training_spec.chunked_head) {
-            Some(_) => chunk_rows(rows, self.graph.outputs(), MOST_BYTES.min(binding)),
+            Some(_) => self.chunk(rows),
             None => rows,
         };
         let noise = self.uniforms()?;
@@ -126,6 +138,17 @@ impl GpuEngine {
         Ok(Plan { recording, gathers, summary, noise, update, rows_moved, predictions })
     }
 
+    /// Rows per chunk of a chunked head.
+    pub(super) fn chunk(&self, rows: usize) -> usize {
+        let binding = self.gpu.limits().max_storage_buffer_binding_size;
+        chunk_rows(rows, self.graph.outputs(), MOST_BYTES.min(binding))
+    }
+
+    /// The graph that a walk runs through.
+    pub(super) fn graph_of(&self, request: Request) -> &Graph {
+        if request.chunked { &self.chunked } else { &self.fused }
+    }
+
     /// Allocates the buffers for a batch of `rows` rows, and `chunk` rows at a time in the head.
     fn begin<'a>(
         &'a self,
@@ -136,15 +159,9 @@ impl GpuEngine {
         let BatchRows { rows, chunk } = batch;
         let data = self.known(key.data)?;
         let mut recorder = Recorder::new(&self.gpu);
-        let request = Request {
-            scores: key.kind != Kind::Predict,
-            learns: matches!(key.kind, Kind::Train | Kind::TrainAndUpdate),
-            chunked: chunk < rows,
-            in_place_forward: true,
-            input_elsewhere: false,
-            shares: true,
-        };
-        let graph = if request.chunked { &self.chunked } else { &self.fused };
+        let learns = matches!(key.kind, Kind::Train | Kind::TrainAndUpdate);
+        let request = request(key.kind != Kind::Predict, learns, chunk < rows);
+        let graph = self.graph_of(request);
         let table = self.table.as_ref().map(Table::rows);
         let weights = Weights {
             all: &self.parameters,

@@ -15,7 +15,8 @@ use crate::nn::graph::cpu::{CpuWalk, Weights};
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::{Noise, Precision};
-use crate::nn::graph::plan::{BatchRows, Request, Tensor};
+use crate::nn::graph::plan::{BatchRows, Plan, Request, Tensor};
+use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::{Augment, ImageAugment};
 use crate::nn::train::batched_engine::Shares;
 use crate::nn::train::engine::{
@@ -459,6 +460,15 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
         batches: &[Batch],
     ) -> Result<Vec<Outcome>> {
         among_the_threads(|| self.evaluate_here(data, training_spec, batches))
+    }
+
+    fn batch_plan(&self, rows: usize, learns: bool, chunked_head: bool) -> BatchPlan {
+        let chunk = match chunked_head {
+            true => chunk_rows(rows, self.graph.outputs(), MOST_BYTES_ON_CPU),
+            false => rows,
+        };
+        let plan = Plan::new(&self.graph, self.request(learns, learns, chunk < rows));
+        BatchPlan { plan, sizes: BatchRows { rows, chunk } }
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
