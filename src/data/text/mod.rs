@@ -1,9 +1,13 @@
-//! Text for language models: characters as ids, and sequences of ids with the tokens that follow.
+//! Text for language models: characters as ids, sequences of ids with the tokens that follow, and
+//! the targets of masked language models.
+
+mod masked;
 
 use std::collections::HashMap;
 
 use ndarray::Array2;
 
+pub use crate::data::text::masked::MaskedTokens;
 use crate::{Error, Result};
 
 /// Its name in messages.
