@@ -407,6 +407,7 @@ pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
 pub use nn::train::{
     Average, Baseline, ClassWeight, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop,
+    TensorBoard,
 };
 pub use runtime::device::{Device, Gpu, GpuOptions, adapters, describe};
 pub use runtime::tensor::Tensor;

@@ -7,6 +7,7 @@ mod population;
 mod ranking;
 mod resuming;
 mod stories;
+mod tensorboard;
 #[path = "../support/mod.rs"]
 mod support;
 mod weights;

@@ -22,6 +22,7 @@ mod progress;
 mod record;
 pub(crate) mod samples;
 mod stream;
+mod tensorboard;
 pub(crate) mod training;
 pub(crate) mod training_run;
 pub(crate) mod weights;
@@ -30,6 +31,7 @@ pub use average::Average;
 pub use history::{Baseline, Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit, StepReport};
 pub use score::Score;
+pub use tensorboard::TensorBoard;
 pub use weights::ClassWeight;
 
 #[cfg(test)]
