@@ -449,6 +449,7 @@ impl Model {
         let training = self.training.as_ref()?;
         let mut fit = training.options.fit().epochs(training.left()).resume(true);
         (fit.schedule, fit.average) = (self.schedule.clone(), self.average);
+        fit.steps_until = training.options.until;
         Some(fit)
     }
 

@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["nn/model"],
     // What users call on a model.
     &["nn/generate", "nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
-    &["nn/train/fit"],
+    &["nn/train/epochs", "nn/train/fit"],
     &["nn/population", "nn/train/measured", "recommend"],
     &["testing"],
     &["nn"],

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod bookkeeping;
+mod lengths;
 mod optimizers;
 mod population;
 mod ranking;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::cpu::random::Permutation;
+use crate::data::Fingerprint;
 use crate::losses::{Domain, LossDefinition, Mean};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Noise;
@@ -98,6 +99,21 @@ pub(crate) struct Samples<'a> {
     /// Set if the rows are items of lists: batches are then counted in lists.
     pub lists: Option<Lists>,
     pub weights: Weights<'a>,
+}
+
+impl Samples<'_> {
+    /// Adds what is trained or validated on.
+    pub fn add_to(&self, rows: &mut Fingerprint) {
+        rows.add_all(self.features);
+        match self.targets {
+            SampleTargets::None => {}
+            SampleTargets::Labels(labels) => rows.add_all(labels),
+            SampleTargets::Dense(dense) => rows.add_all(dense),
+        }
+        if let Some(lists) = &self.lists {
+            rows.add_all(&lists.offsets);
+        }
+    }
 }
 
 /// Rows grouped into consecutive lists.

@@ -9,9 +9,7 @@ use crate::data::Fingerprint;
 use crate::error::text;
 use crate::nn::graph::nodes::Parameter;
 use crate::nn::model::Model;
-use crate::nn::train::engine::{
-    Batch, Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec,
-};
+use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, StepOptions, TrainingSpec};
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::Fit;
 use crate::nn::train::pass::{LoadedBatches, Pass, Watcher};
@@ -61,7 +59,7 @@ impl Model {
         let input_spec = InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() };
         let mut rows = Fingerprint::new();
         let load = |samples: &Samples| {
-            add_to(&mut rows, samples);
+            samples.add_to(&mut rows);
             self.engine.load(samples)
         };
         let training_run = TrainingRun::new(
@@ -127,6 +125,9 @@ impl Model {
                 let allowed = "1: the rows come in blocks";
                 Err(Error::option("fit", "accumulate", fit.accumulate, allowed))
             }
+            Feed::Blocks(_) if fit.steps.is_some() => {
+                Err(Error::option("fit", "steps", "given", "left out: the rows come in blocks"))
+            }
             _ => training_run::check_accumulation(
                 training_spec,
                 fit,
@@ -142,7 +143,7 @@ impl Model {
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
         let history = self.epochs(training_spec, fit, &training_run, feed, &mut training);
-        training_run.data().for_each(|data| self.engine.unload(data));
+        training_run.data().chain(feed.data()).for_each(|data| self.engine.unload(data));
         self.training = Some(training);
         let mut history = history?;
         history.baseline = training_run.yardstick.as_ref().map(|yardstick| yardstick.baseline);
@@ -268,7 +269,7 @@ impl Model {
 
     /// The training to resume, or a new one.
     fn begin(&mut self, fit: &Fit, rows: u64, feed: &Feed) -> Result<Training> {
-        let mut options = Options::of(fit, matches!(feed, Feed::Blocks(_)));
+        let mut options = Options::of(fit, matches!(feed, Feed::Blocks(_)), self.progress.steps);
         options.sample_weight |= feed.weighs();
         let found = self
             .training
@@ -318,6 +319,11 @@ impl Model {
         // A training may have been interrupted when early stopping had just waited long enough.
         let mut ends = early.is_some_and(|early| training.monitor.ends(early));
         let before = training.done();
+        // An epoch that was cut behind its last step is still to be reported.
+        let is_over = |until: u64| training.cut.is_none() && until <= self.progress.steps;
+        if training.options.until.is_some_and(is_over) {
+            training.planned = training.done();
+        }
         while !ends && training.left() > 0 {
             ends = self.epoch(training_spec, fit, training_run, feed, training, &mut at_once)?;
         }
@@ -362,13 +368,20 @@ impl Model {
             }
         }
         let before = self.progress;
-        let batches = training_run::batches(
+        let mut batches = training_run::batches(
             training_spec,
             fit,
             loaded,
             self.description.seed,
             &mut self.progress,
         );
+        let all = batches.len();
+        if let Some(until) = training.options.until {
+            let left = until.saturating_sub(before.steps);
+            if training_run::limit(&mut batches, left, &mut self.progress, before) {
+                training.planned = training.done() + 1;
+            }
+        }
         if outcomes.len() > batches.len() {
             // Only an edited file gets here.
             self.engine.recall()?;
@@ -388,6 +401,11 @@ impl Model {
             }
             Feed::Blocks(blocks) => {
                 self.train_blocks(blocks, &pass, fit, before.epochs, &mut outcomes, at_once)
+            }
+            Feed::Made(made) => {
+                let part = LoadedBatches { batches: &batches, before: 0 };
+                self.load_epoch(made, training_spec, fit, loaded, before.epochs)
+                    .and_then(|data| self.train(data, &pass, part, &mut outcomes, at_once))
             }
         };
         let is_asked = match is_asked {
@@ -428,8 +446,15 @@ impl Model {
         self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
         self.progress.epochs += 1;
         let mut steps = Vec::new();
+        let kept = feed.kept(loaded.kept);
+        // Of an epoch that is cut short the labels that count are known if all do.
+        let of_rows = match batches.len() == all {
+            true => Some(kept),
+            false => training_run::counted(&batches, loaded.rows, kept, self.graph.positions()),
+        };
         let mut report =
-            summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
+            summarize(training_spec, &batches, &outcomes, of_rows.unwrap_or(kept), &mut steps);
+        report.accuracy = report.accuracy.filter(|_| of_rows.is_some());
         training
             .monitor
             .history
@@ -613,19 +638,6 @@ impl Model {
 /// Number of updates.
 fn updates_of(batches: &[Batch]) -> usize {
     batches.iter().filter(|batch| batch.update.is_some()).count()
-}
-
-/// Adds what is trained or validated on.
-fn add_to(rows: &mut Fingerprint, samples: &Samples) {
-    rows.add_all(samples.features);
-    match samples.targets {
-        SampleTargets::None => {}
-        SampleTargets::Labels(labels) => rows.add_all(labels),
-        SampleTargets::Dense(dense) => rows.add_all(dense),
-    }
-    if let Some(lists) = &samples.lists {
-        rows.add_all(&lists.offsets);
-    }
 }
 
 fn line(epoch: &Epoch) -> String {

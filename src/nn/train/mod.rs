@@ -11,6 +11,7 @@ pub(crate) mod batched_engine;
 pub(crate) mod callback;
 mod checkpoint;
 pub(crate) mod engine;
+mod epochs;
 mod fit;
 pub(crate) mod gpu;
 pub(crate) mod history;

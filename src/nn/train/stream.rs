@@ -1,6 +1,6 @@
 //! Training on rows in blocks: data sets larger than memory or the device.
 
-use ndarray::{Axis, concatenate};
+use ndarray::{Array2, Axis, concatenate};
 
 use crate::cpu::random::Permutation;
 use crate::criterion::inputs::FloatElement;
@@ -25,6 +25,21 @@ pub(crate) enum Feed<'f> {
     Loaded,
     /// Streamed in blocks.
     Blocks(Streamed<'f>),
+    /// Made anew in each epoch.
+    Made(Made<'f>),
+}
+
+/// Makes the rows of an epoch: features and labels.
+pub(crate) type RowsOfEpoch<'f> = dyn FnMut(u32) -> Result<(Array2<f32>, Array2<i64>)> + 'f;
+
+/// Rows that are made anew in each epoch.
+pub(crate) struct Made<'f> {
+    pub rows: &'f mut RowsOfEpoch<'f>,
+    /// The handle of those on the device, and their epoch.
+    pub data: usize,
+    pub epoch: u32,
+    /// Labels of that epoch that count.
+    pub kept: usize,
 }
 
 /// Rows in blocks, and statistics of those seen.
@@ -64,6 +79,15 @@ impl Feed<'_> {
         match self {
             Feed::Loaded => loaded,
             Feed::Blocks(blocks) => blocks.seen.kept,
+            Feed::Made(made) => made.kept,
+        }
+    }
+
+    /// The handle of rows that the feed has loaded itself.
+    pub fn data(&self) -> Option<usize> {
+        match self {
+            Feed::Made(made) => Some(made.data),
+            Feed::Loaded | Feed::Blocks(_) => None,
         }
     }
 
@@ -81,7 +105,7 @@ impl Feed<'_> {
 
     pub fn reach(&self, loaded: Reach) -> Reach {
         match self {
-            Feed::Loaded => loaded,
+            Feed::Loaded | Feed::Made(_) => loaded,
             Feed::Blocks(blocks) => blocks.seen.reach,
         }
     }

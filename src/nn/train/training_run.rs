@@ -181,6 +181,43 @@ pub(crate) fn batches(
         .collect()
 }
 
+/// Keeps the batches of the first `left` updates of an epoch that began at `before`; true if the
+/// last of them is that of the epoch or an earlier one.
+pub(crate) fn limit(
+    batches: &mut Vec<Batch>,
+    left: u64,
+    progress: &mut Progress,
+    before: Progress,
+) -> bool {
+    let all = progress.steps - before.steps;
+    if all < left {
+        return false;
+    }
+    let mut updates = 0;
+    let ends = |batch: &Batch| {
+        updates += u64::from(batch.update.is_some());
+        updates == left
+    };
+    if let Some(last) = batches.iter().position(ends) {
+        batches.truncate(last + 1);
+    }
+    progress.steps -= all - left;
+    progress.averaged -= progress.averaged.saturating_sub(before.averaged).min(all - left);
+    true
+}
+
+/// The number of labels in an epoch's first batches, with `positions` to a row; none if some of its
+/// `kept` labels are ignored, since these are counted over all rows only.
+pub(crate) fn counted(
+    batches: &[Batch],
+    rows: usize,
+    kept: usize,
+    positions: usize,
+) -> Option<usize> {
+    let here: usize = batches.iter().map(|batch| batch.rows).sum();
+    (kept == rows * positions).then_some(here * positions)
+}
+
 /// Sets the rate of the last update in an epoch's report, and passes the epoch to the schedule.
 pub(crate) fn observe(fit: &Fit, progress: &mut Progress, report: &mut Epoch) {
     let Some(learning_rate_policy) = &fit.schedule else { return };
