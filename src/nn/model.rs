@@ -14,8 +14,8 @@ use crate::nn::activations::activation::Activation;
 use crate::nn::activations::{Identity, Softmax};
 use crate::nn::embedding::kernels::takes_rows;
 use crate::nn::graph::nodes::{Graph, Value};
-use crate::nn::layers::Dense;
 use crate::nn::layers::sequential::Sequential;
+use crate::nn::layers::{Dense, Layer};
 use crate::nn::memory::{Kept, Memory, Walks};
 use crate::nn::optimizers::{Optimizer, ParameterGroups};
 use crate::nn::schedules::Schedule;
@@ -603,7 +603,8 @@ impl Model {
         Ok(Memory::new(&self.device, kept, Some(&walks)))
     }
 
-    /// A table of the layers, their shapes and parameter counts, and the memory of a training step
+    /// A table of the layers, their shapes and parameter counts, those inside of named blocks too (a
+    /// block of a deep network is one line), and the memory of a training step
     /// of 32 rows, the default of [`Fit::batch_size`]: Keras' `summary`.
     pub fn summary(&self) -> String {
         self.summary_for(32)
@@ -611,22 +612,15 @@ impl Model {
 
     /// As [`Model::summary`], with the memory of a training step of `batch_size` rows.
     pub fn summary_for(&self, batch_size: usize) -> String {
-        let mut text = format!("{:<24} {:<16} {:>12}\n", "layer", "output", "parameters");
+        let mut lines = Vec::new();
         if let Some(embedding) = self.graph.embedding() {
             let (ids, outputs) = (embedding.ids, embedding.outputs());
             let (name, shape) = (format!("embedding of {ids} ids"), format!("[rows, {outputs}]"));
-            let _ = writeln!(text, "{name:<24} {shape:<16} {:>12}", embedding.length());
+            lines.push((name, shape, embedding.length()));
         }
         let mut last = 0;
-        let layers = self.description.paths("layers.");
-        for (index, (path, layer)) in layers.enumerate() {
-            let dense = (layer as &dyn Any).downcast_ref::<Dense>();
-            let name = match dense {
-                Some(dense) if path == format!("layers.{index}") => {
-                    format!("{index} dense, {}", dense.activation.name())
-                }
-                _ => format!("{} {}", path.trim_start_matches("layers."), layer.name()),
-            };
+        for (path, layer) in self.description.lines() {
+            let name = line_name(&path, layer);
             let is_own = |of: &str| {
                 of.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             };
@@ -637,7 +631,15 @@ impl Model {
             let axes: Vec<String> =
                 self.graph.shape(Value(last + 1)).iter().map(ToString::to_string).collect();
             let shape = format!("[rows, {}]", axes.join(", "));
-            let _ = writeln!(text, "{name:<24} {shape:<16} {parameters:>12}");
+            lines.push((name, shape, parameters));
+        }
+        let wide = |least: usize, column: fn(&(String, String, usize)) -> &String| {
+            lines.iter().map(|line| column(line).chars().count()).fold(least, usize::max)
+        };
+        let [names, shapes] = [wide(24, |line| &line.0), wide(16, |line| &line.1)];
+        let mut text = format!("{:<names$} {:<shapes$} {:>12}\n", "layer", "output", "parameters");
+        for (name, shape, parameters) in &lines {
+            let _ = writeln!(text, "{name:<names$} {shape:<shapes$} {parameters:>12}");
         }
         let parameters = self.parameters();
         let _ = write!(
@@ -650,5 +652,19 @@ impl Model {
             let _ = write!(text, "\n{memory}");
         }
         text
+    }
+}
+
+/// The name of a layer in a summary: its path, then what it is.
+fn line_name(path: &str, layer: &dyn Layer) -> String {
+    let path = path.trim_start_matches("layers.");
+    let any = layer as &dyn Any;
+    match any.downcast_ref::<Dense>() {
+        // A layer that is numbered says its activation.
+        Some(dense) if path.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{path} dense, {}", dense.activation.name())
+        }
+        _ if any.is::<Sequential>() => format!("{path} block"),
+        _ => format!("{path} {}", layer.name()),
     }
 }
