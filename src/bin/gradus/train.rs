@@ -61,8 +61,10 @@ impl Train {
             None => self.resumed(held_out, &self.device.open_and_report()?, earlier.as_ref())?,
         };
         model.set_held_out(held_out);
-        if let Some(done) =
-            earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words)
+        if let Some(done) = earlier
+            .as_ref()
+            .filter(|_| self.epochs.is_none() && self.steps.is_none())
+            .and_then(Earlier::in_words)
         {
             output::note(&format!("resumed: {done}"));
         }
