@@ -52,7 +52,7 @@ pub struct Memory {
     /// Bytes that a buffer of the device may have; `None` on the CPU.
     pub buffer_limit: Option<u64>,
     /// Memory of the device: on the CPU, and on a GPU that shares it, the machine's physical memory
-    /// where the system tells it; `None` where it is not known.
+    /// where the system reports it; `None` where it is not known.
     pub available: Option<u64>,
 }
 

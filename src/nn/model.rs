@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayBase, ArrayD, Data, Dimension};
 
-use crate::criterion::inputs::{FloatElement, shape_error};
+use crate::criterion::inputs::shape_error;
 use crate::data::Encoding;
 use crate::error::text;
 use crate::losses::{Domain, LossDefinition, SeveralInputs, Template};
@@ -21,6 +21,7 @@ use crate::nn::optimizers::{Optimizer, ParameterGroups};
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::engine::{Engine, SampleTargets, Samples};
+use crate::nn::train::features::FeatureElement;
 use crate::nn::train::gpu::state::GpuEngine;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::host::CpuEngine;
@@ -326,16 +327,23 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Shape`] if the number of features differs from the model's,
     /// [`crate::Error::Empty`] without rows, [`crate::Error::NonFinite`] for NaN or infinities.
-    pub fn predict<S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn predict<S: Data<Elem: FeatureElement>, D: Dimension>(
         &mut self,
         features: &ArrayBase<S, D>,
     ) -> Result<Array2<f32>> {
         let rows = features.shape().first().copied().unwrap_or(0);
-        let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
+        let flat =
+            samples::features(self.input_spec(), "predict", FeatureElement::features(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
-        let samples =
-            Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
+        let samples = Samples {
+            rows,
+            features: flat.all(),
+            targets,
+            has_ignored: false,
+            lists: None,
+            weights,
+        };
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, self.graph.prediction_batch());
         self.engine.unload(data);

@@ -314,7 +314,7 @@ fn a_text_begins_at_other_places_in_each_epoch() {
     let small =
         ["--context", "8", "--layers", "1", "--heads", "2", "--width", "8", "--batch-size", "8"];
     let train = ["train", "--text", text(&words), "--device", "cpu", "--json", "--step-losses"];
-    // At a learning rate of 0 the loss tells the rows: those of an epoch are no others' rows.
+    // At a learning rate of 0 the loss depends on the rows alone: each epoch has others.
     let still = [&train[..], &small, &["--learning-rate", "0", "--epochs", "4"]].concat();
     let losses = numbers(&json_of(&still)["history"]["loss"]);
     let differ = |one: f64, other: f64| (one - other).abs() > 1e-9;

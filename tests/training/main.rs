@@ -4,6 +4,7 @@ mod blocks;
 mod bookkeeping;
 mod lengths;
 mod optimizers;
+mod pixels;
 mod population;
 mod ranking;
 mod resuming;

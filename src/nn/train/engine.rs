@@ -13,6 +13,7 @@ use crate::nn::graph::op::Noise;
 use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
+use crate::nn::train::features::FlatView;
 use crate::nn::train::weights::Weights;
 
 /// Training spec: loss, optimizer and options of a model's steps.
@@ -92,7 +93,7 @@ impl Metric {
 #[derive(Debug)]
 pub(crate) struct Samples<'a> {
     pub rows: usize,
-    pub features: &'a [f32],
+    pub features: FlatView<'a>,
     pub targets: SampleTargets<'a>,
     /// Some labels are ignored, so that a batch's divisor depends on its labels.
     pub has_ignored: bool,
@@ -104,7 +105,7 @@ pub(crate) struct Samples<'a> {
 impl Samples<'_> {
     /// Adds what is trained or validated on.
     pub fn add_to(&self, rows: &mut Fingerprint) {
-        rows.add_all(self.features);
+        self.features.add_to(rows);
         match self.targets {
             SampleTargets::None => {}
             SampleTargets::Labels(labels) => rows.add_all(labels),

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 
-use crate::criterion::inputs::{FloatElement, shape_error};
+use crate::criterion::inputs::shape_error;
 use crate::data::Fingerprint;
 use crate::error::text;
 use crate::nn::graph::nodes::Parameter;
 use crate::nn::model::Model;
 use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, StepOptions, TrainingSpec};
+use crate::nn::train::features::FeatureElement;
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::Fit;
 use crate::nn::train::pass::{LoadedBatches, Pass, Watcher};
@@ -47,7 +48,7 @@ impl Model {
     /// not compiled, a step that the device cannot hold ([`Error::TooLarge`], before anything is
     /// allocated: [`Model::memory`]), and device errors. A loss that is not finite is not an error: it ends the
     /// training ([`History::stopped`]).
-    pub fn fit<'a, S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn fit<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         &mut self,
         features: &ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
@@ -65,7 +66,7 @@ impl Model {
         let training_run = TrainingRun::new(
             input_spec,
             &training_spec.loss,
-            FloatElement::floats(features),
+            FeatureElement::features(features),
             &targets.into(),
             &fit,
             load,
@@ -155,7 +156,7 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::fit`].
-    pub fn evaluate<'a, S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn evaluate<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         &mut self,
         features: &ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
@@ -165,7 +166,7 @@ impl Model {
             self.input_spec(),
             &*training_spec.loss,
             "evaluate",
-            FloatElement::floats(features),
+            FeatureElement::features(features),
             &targets.into(),
         )?;
         training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.columns());
@@ -196,7 +197,7 @@ impl Model {
     /// As [`Model::fit`]; [`Error::Input`] for a model that begins with an embedding whose rows
     /// alone are moved ([`Sequential::of_ids`](crate::Sequential::of_ids)).
     #[expect(clippy::type_complexity, reason = "the pairs of `named_parameters`")]
-    pub fn gradients<'a, S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn gradients<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         &mut self,
         features: &ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
@@ -215,7 +216,7 @@ impl Model {
             self.input_spec(),
             &*training_spec.loss,
             "gradients",
-            FloatElement::floats(features),
+            FeatureElement::features(features),
             &targets.into(),
         )?;
         let batch = Batch {

@@ -12,6 +12,7 @@ pub(crate) mod callback;
 mod checkpoint;
 pub(crate) mod engine;
 mod epochs;
+pub(crate) mod features;
 mod fit;
 pub(crate) mod gpu;
 pub(crate) mod history;
@@ -29,6 +30,7 @@ pub(crate) mod training_run;
 pub(crate) mod weights;
 
 pub use average::Average;
+pub use features::{FeatureElement, Features};
 pub use history::{Baseline, Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit, StepReport};
 pub use score::Score;

@@ -13,6 +13,7 @@ use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::callback::Callback;
 use crate::nn::train::engine::StepOptions;
+use crate::nn::train::features::{FeatureElement, Features};
 use crate::nn::train::history::Epoch;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::weights::{ClassWeight, Weighting};
@@ -36,7 +37,7 @@ pub struct Fit {
     pub(crate) accumulate: usize,
     pub(crate) shuffle: bool,
     pub(crate) validation_split: f64,
-    pub(crate) validation: Option<Arc<(OwnedFloats, ValidationTargets)>>,
+    pub(crate) validation: Option<Arc<(OwnedFeatures, ValidationTargets)>>,
     pub(crate) early_stopping: Option<EarlyStopping>,
     pub(crate) learning_rate: Option<f64>,
     pub(crate) schedule: Option<LearningRatePolicy>,
@@ -56,24 +57,27 @@ pub struct Fit {
 
 /// Owned features of the validation rows.
 #[derive(Clone, Debug)]
-pub(crate) enum OwnedFloats {
+pub(crate) enum OwnedFeatures {
     Narrow(ndarray::ArrayD<f32>),
     Wide(ndarray::ArrayD<f64>),
+    Pixels(ndarray::ArrayD<u8>),
 }
 
-impl OwnedFloats {
-    fn of<S: Data<Elem: FloatElement>, D: Dimension>(array: &ArrayBase<S, D>) -> Self {
-        match FloatElement::floats(array) {
-            Floats::Narrow(array) => OwnedFloats::Narrow(array.to_owned()),
-            Floats::Wide(array) => OwnedFloats::Wide(array.to_owned()),
+impl OwnedFeatures {
+    fn of<S: Data<Elem: FeatureElement>, D: Dimension>(array: &ArrayBase<S, D>) -> Self {
+        match FeatureElement::features(array) {
+            Features::Floats(Floats::Narrow(array)) => OwnedFeatures::Narrow(array.to_owned()),
+            Features::Floats(Floats::Wide(array)) => OwnedFeatures::Wide(array.to_owned()),
+            Features::Pixels(array) => OwnedFeatures::Pixels(array.to_owned()),
         }
     }
 
-    /// The features in their original precision.
-    pub fn floats(&self) -> Floats<'_> {
+    /// The features in their original type.
+    pub fn features(&self) -> Features<'_> {
         match self {
-            OwnedFloats::Narrow(array) => Floats::Narrow(array.view()),
-            OwnedFloats::Wide(array) => Floats::Wide(array.view()),
+            OwnedFeatures::Narrow(array) => Floats::Narrow(array.view()).into(),
+            OwnedFeatures::Wide(array) => Floats::Wide(array.view()).into(),
+            OwnedFeatures::Pixels(array) => Features::Pixels(array.view()),
         }
     }
 }
@@ -218,7 +222,7 @@ impl Fit {
     }
 
     /// Separate validation rows; `validation_split` is then ignored.
-    pub fn validation_data<'a, S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn validation_data<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         mut self,
         features: &ArrayBase<S, D>,
         targets: impl Into<crate::Targets<'a>>,
@@ -231,7 +235,7 @@ impl Fit {
                 ValidationTargets::Grouped(relevance.into_owned(), groups.to_vec())
             }
         };
-        self.validation = Some(Arc::new((OwnedFloats::of(features), targets)));
+        self.validation = Some(Arc::new((OwnedFeatures::of(features), targets)));
         self
     }
 

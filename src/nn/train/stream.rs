@@ -19,7 +19,6 @@ use crate::nn::train::weights::{ClassWeight, InBlocks, Sums, Weighed, Weighting,
 use crate::{Error, Result, Targets};
 
 /// Source of an epoch's rows.
-#[expect(clippy::large_enum_variant, reason = "one exists per training, on the stack")]
 pub(crate) enum Feed<'f> {
     /// Already on the device.
     Loaded,
@@ -246,7 +245,7 @@ impl Model {
         let first = first_of(training)?;
         let rows = self.rows_of(training_spec, &first)?;
         let metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.outputs());
-        let reach = Reach::of(&rows.features, rows.dense(0, rows.rows));
+        let reach = Reach::of(rows.features.all().values(), rows.dense(0, rows.rows));
         let validation = match &fit.validation {
             None => None,
             Some(given) => {
@@ -255,7 +254,7 @@ impl Model {
                     input_spec,
                     loss,
                     "fit (validation)",
-                    given.0.floats(),
+                    given.0.features(),
                     &given.1.targets(),
                 )?;
                 let all = rows.rows;
@@ -345,7 +344,8 @@ impl Model {
                     "an optimizer that moves with each batch",
                 ));
             }
-            seen.reach = seen.reach.max(Reach::of(&rows.features, rows.dense(0, rows.rows)));
+            seen.reach =
+                seen.reach.max(Reach::of(rows.features.all().values(), rows.dense(0, rows.rows)));
             let is_new = outcomes.len() < done + here;
             let data = if is_new { Some(self.engine.load(&rows.all())?) } else { None };
             drop(rows);

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::cpu::random::Permutation;
-use crate::criterion::inputs::Floats;
 use crate::losses::LossDefinition;
 use crate::nn::train::baseline::{Reach, Yardstick};
 use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, TrainingSpec};
+use crate::nn::train::features::Features;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
 use crate::nn::train::samples::{InputSpec, Rows};
@@ -48,10 +48,10 @@ pub(crate) struct TrainingRun {
 
 impl TrainingRun {
     /// Checks the rows, splits them by `fit` and passes them to `load`.
-    pub fn new(
+    pub fn new<'a>(
         input_spec: InputSpec,
         loss: &Arc<dyn LossDefinition>,
-        features: Floats,
+        features: impl Into<Features<'a>>,
         targets: &Targets,
         fit: &Fit,
         mut load: impl FnMut(&Samples) -> Result<usize>,
@@ -78,7 +78,7 @@ impl TrainingRun {
             validation: None,
             metric: Metric::of(&**loss, rows.one_hot, input_spec.graph.columns()),
             yardstick: None,
-            reach: Reach::of(&rows.features, rows.dense(0, rows.rows)),
+            reach: Reach::of(rows.features.all().values(), rows.dense(0, rows.rows)),
         };
         let outputs = input_spec.graph.outputs();
         if held_back > 0 {
@@ -89,7 +89,7 @@ impl TrainingRun {
         if let Some(given) = &fit.validation {
             let targets = given.1.targets();
             let mut validation =
-                Rows::new(input_spec, &**loss, "fit (validation)", given.0.floats(), &targets)?;
+                Rows::new(input_spec, &**loss, "fit (validation)", given.0.features(), &targets)?;
             let all = validation.rows;
             validation.weigh(&**loss, &weighting, all)?;
             training_run.validation = Some(Loaded::new(&validation, load(&validation.all())?));

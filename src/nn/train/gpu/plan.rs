@@ -5,7 +5,7 @@ use crate::nn::graph::gpu::{GpuWalk, Weights};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::plan::{BatchRows, Request, Tensor};
 use crate::nn::ops::gather::augment::{Augment, ImageAugment};
-use crate::nn::ops::gather::{GatherImagesParams, GatherParams};
+use crate::nn::ops::gather::{GatherImagesParams, GatherParams, Source};
 use crate::nn::ops::metrics::SummaryParams;
 use crate::nn::ops::{gather, metrics};
 use crate::nn::optimizers::update;
@@ -47,6 +47,8 @@ struct Rows<'a> {
     /// The value behind a list's end.
     padding: f32,
     augment: Option<ImageAugment>,
+    /// The number of each byte, if the rows are bytes.
+    palette: Option<&'a wgpu::Buffer>,
 }
 
 /// A batch's values: partial sums of its loss, followed by the per-row correctness.
@@ -184,17 +186,34 @@ impl GpuEngine {
         let (data, scores) = (planning.data, planning.key.kind != Kind::Predict);
         let augment = ImageAugment::new(augment, self.graph.shape(self.graph.input()));
         let x = planning.tensor(Tensor::Value(0))?;
-        let rows =
-            Rows { parts: &data.features, width: self.graph.inputs(), padding: 0.0, augment };
+        let rows = Rows {
+            parts: &data.features,
+            width: self.graph.inputs(),
+            padding: 0.0,
+            augment,
+            palette: data.palette.as_ref(),
+        };
         self.gather(planning, rows, &x)?;
         if scores {
             let (parts, targets) = (&data.targets, planning.targets.clone());
-            let rows = Rows { parts, width: data.target_width, padding: -1.0, augment: None };
+            let rows = Rows {
+                parts,
+                width: data.target_width,
+                padding: -1.0,
+                augment: None,
+                palette: None,
+            };
             self.gather(planning, rows, &targets)?;
         }
         match planning.weights.clone() {
             Some(weights) => {
-                let rows = Rows { parts: &data.weights, width: 1, padding: 0.0, augment: None };
+                let rows = Rows {
+                    parts: &data.weights,
+                    width: 1,
+                    padding: 0.0,
+                    augment: None,
+                    palette: None,
+                };
                 self.gather(planning, rows, &weights)
             }
             None => Ok(()),
@@ -204,24 +223,29 @@ impl GpuEngine {
     /// Gathers rows, or lists followed by padding.
     fn gather(&self, planning: &mut Planning, rows: Rows, batch: &wgpu::Buffer) -> Result<()> {
         let (gpu, key) = (&self.gpu, planning.key);
-        let Rows { parts, width, padding, augment } = rows;
+        let Rows { parts, width, padding, augment, palette } = rows;
         let lists = planning
             .data
             .lists
             .as_ref()
             .filter(|_| key.kind != Kind::Predict)
             .map(|(_, offsets)| offsets);
+        let source = if palette.is_some() { Source::Pixels } else { Source::Words };
         let kernel = match (lists, augment) {
             (Some(_), _) => gather::gather_lists(gpu, padding)?,
-            (None, Some(_)) => gather::gather_images(gpu)?,
-            (None, None) => gather::gather(gpu)?,
+            (None, Some(_)) => gather::gather_images(gpu, source)?,
+            (None, None) => gather::gather(gpu, source)?,
         };
         // A loss of lists is refused beside an augmentation.
         let augment = augment.filter(|_| lists.is_none());
         for part in parts {
             let uniforms = self.uniforms()?;
-            let storage: Vec<Slice> =
-                [&part.buffer, batch].into_iter().chain(lists).map(Slice::from).collect();
+            let storage: Vec<Slice> = [&part.buffer, batch]
+                .into_iter()
+                .chain(lists)
+                .chain(palette)
+                .map(Slice::from)
+                .collect();
             let (recorder, count) = (&mut planning.recorder, planning.rows as u32);
             match augment {
                 Some(_) => recorder
