@@ -406,8 +406,8 @@ pub use nn::optimizers::ParameterGroups;
 pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
 pub use nn::train::{
-    Average, Baseline, ClassWeight, EarlyStopping, Epoch, FeatureElement, Features, Fit, History,
-    Score, StepReport, Stop, TensorBoard,
+    Average, Baseline, ClassWeight, EarlyStopping, Epoch, FeatureArray, FeatureElement, Fit,
+    History, Score, StepReport, Stop, TensorBoard,
 };
 pub use runtime::device::{Device, Gpu, GpuOptions, adapters, describe};
 pub use runtime::tensor::Tensor;

@@ -17,42 +17,42 @@ use crate::data::Fingerprint;
 /// networks of dense layers on a GPU, which one kernel trains.
 pub trait FeatureElement: Copy {
     /// The array as numbers or pixels.
-    fn features<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Features<'_>;
+    fn features<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> FeatureArray<'_>;
 }
 
 impl<T: FloatElement> FeatureElement for T {
-    fn features<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Features<'_> {
-        Features::Floats(T::floats(array))
+    fn features<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> FeatureArray<'_> {
+        FeatureArray::Floats(T::floats(array))
     }
 }
 
 impl FeatureElement for u8 {
-    fn features<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Features<'_> {
-        Features::Pixels(array.view().into_dyn())
+    fn features<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> FeatureArray<'_> {
+        FeatureArray::Pixels(array.view().into_dyn())
     }
 }
 
 /// Features as they are handed over: [`FeatureElement`].
 #[derive(Clone, Debug)]
-pub enum Features<'a> {
+pub enum FeatureArray<'a> {
     /// Numbers, used as they are.
     Floats(Floats<'a>),
     /// Pixels from 0 to 255.
     Pixels(ArrayViewD<'a, u8>),
 }
 
-impl<'a> From<Floats<'a>> for Features<'a> {
+impl<'a> From<Floats<'a>> for FeatureArray<'a> {
     fn from(floats: Floats<'a>) -> Self {
-        Features::Floats(floats)
+        FeatureArray::Floats(floats)
     }
 }
 
-impl Features<'_> {
+impl FeatureArray<'_> {
     /// The array's shape.
     pub fn shape(&self) -> &[usize] {
         match self {
-            Features::Floats(floats) => floats.shape(),
-            Features::Pixels(pixels) => pixels.shape(),
+            FeatureArray::Floats(floats) => floats.shape(),
+            FeatureArray::Pixels(pixels) => pixels.shape(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) mod training_run;
 pub(crate) mod weights;
 
 pub use average::Average;
-pub use features::{FeatureElement, Features};
+pub use features::{FeatureArray, FeatureElement};
 pub use history::{Baseline, Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit, StepReport};
 pub use score::Score;

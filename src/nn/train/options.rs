@@ -13,7 +13,7 @@ use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::callback::Callback;
 use crate::nn::train::engine::StepOptions;
-use crate::nn::train::features::{FeatureElement, Features};
+use crate::nn::train::features::{FeatureArray, FeatureElement};
 use crate::nn::train::history::Epoch;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::weights::{ClassWeight, Weighting};
@@ -66,18 +66,18 @@ pub(crate) enum OwnedFeatures {
 impl OwnedFeatures {
     fn of<S: Data<Elem: FeatureElement>, D: Dimension>(array: &ArrayBase<S, D>) -> Self {
         match FeatureElement::features(array) {
-            Features::Floats(Floats::Narrow(array)) => OwnedFeatures::Narrow(array.to_owned()),
-            Features::Floats(Floats::Wide(array)) => OwnedFeatures::Wide(array.to_owned()),
-            Features::Pixels(array) => OwnedFeatures::Pixels(array.to_owned()),
+            FeatureArray::Floats(Floats::Narrow(array)) => OwnedFeatures::Narrow(array.to_owned()),
+            FeatureArray::Floats(Floats::Wide(array)) => OwnedFeatures::Wide(array.to_owned()),
+            FeatureArray::Pixels(array) => OwnedFeatures::Pixels(array.to_owned()),
         }
     }
 
     /// The features in their original type.
-    pub fn features(&self) -> Features<'_> {
+    pub fn features(&self) -> FeatureArray<'_> {
         match self {
             OwnedFeatures::Narrow(array) => Floats::Narrow(array.view()).into(),
             OwnedFeatures::Wide(array) => Floats::Wide(array.view()).into(),
-            OwnedFeatures::Pixels(array) => Features::Pixels(array.view()),
+            OwnedFeatures::Pixels(array) => FeatureArray::Pixels(array.view()),
         }
     }
 }

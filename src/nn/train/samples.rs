@@ -10,7 +10,7 @@ use crate::criterion::inputs::{Floats, shape_error};
 use crate::losses::{Domain, LossDefinition};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::train::engine::{Lists, SampleTargets, Samples};
-use crate::nn::train::features::{Features, Flat, FlatView, Palette};
+use crate::nn::train::features::{FeatureArray, Flat, FlatView, Palette};
 use crate::nn::train::weights::{Classes, Held, InBlocks, Weighed, Weighting, Weights};
 use crate::runtime::tensor::narrow_labels;
 use crate::{Error, Result, Targets};
@@ -100,7 +100,7 @@ impl<'a> Rows<'a> {
         model: InputSpec,
         loss: &dyn LossDefinition,
         operation: &str,
-        features: impl Into<Features<'a>>,
+        features: impl Into<FeatureArray<'a>>,
         targets: &Targets,
     ) -> Result<Self> {
         let features = features.into();
@@ -399,7 +399,7 @@ fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
 pub(crate) fn features<'a>(
     model: InputSpec,
     operation: &str,
-    features: impl Into<Features<'a>>,
+    features: impl Into<FeatureArray<'a>>,
 ) -> Result<Flat<'a>> {
     let features = features.into();
     let (width, shape) = (model.graph.inputs(), model.graph.shape(model.graph.input()));
@@ -423,11 +423,11 @@ pub(crate) fn features<'a>(
         ));
     }
     let mut flat = match features {
-        Features::Pixels(pixels) => return flat_pixels(model, operation, pixels),
-        Features::Floats(Floats::Wide(wide)) => {
+        FeatureArray::Pixels(pixels) => return flat_pixels(model, operation, pixels),
+        FeatureArray::Floats(Floats::Wide(wide)) => {
             return narrow(model, operation, &wide).map(|numbers| Flat::Numbers(numbers.into()));
         }
-        Features::Floats(Floats::Narrow(array)) => match array.to_slice() {
+        FeatureArray::Floats(Floats::Narrow(array)) => match array.to_slice() {
             Some(slice) => Cow::Borrowed(slice),
             None => Cow::Owned(array.iter().copied().collect()),
         },

@@ -7,7 +7,7 @@ use crate::cpu::random::Permutation;
 use crate::losses::LossDefinition;
 use crate::nn::train::baseline::{Reach, Yardstick};
 use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, TrainingSpec};
-use crate::nn::train::features::Features;
+use crate::nn::train::features::FeatureArray;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
 use crate::nn::train::samples::{InputSpec, Rows};
@@ -51,7 +51,7 @@ impl TrainingRun {
     pub fn new<'a>(
         input_spec: InputSpec,
         loss: &Arc<dyn LossDefinition>,
-        features: impl Into<Features<'a>>,
+        features: impl Into<FeatureArray<'a>>,
         targets: &Targets,
         fit: &Fit,
         mut load: impl FnMut(&Samples) -> Result<usize>,
