@@ -198,7 +198,7 @@ fn the_summary_has_a_line_for_each_layer() {
 
 #[test]
 fn the_summary_lists_the_blocks_of_a_network() {
-    let gpt = Gpt::new(65, 64).layers(3).build().on(&Device::cpu()).unwrap();
+    let gpt = Gpt::new(65, 64).layers(3).bias(false).build().on(&Device::cpu()).unwrap();
     let summary = gpt.summary();
     let lines: Vec<Vec<&str>> =
         summary.lines().map(|line| line.split_whitespace().collect()).collect();
