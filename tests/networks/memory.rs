@@ -1,5 +1,9 @@
 //! Memory: known before anything is allocated, and what does not fit is refused.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use gradus::activations::Relu;
 use gradus::layers::{BatchNorm, Conv2d, Flatten, MaxPool2d};
 use gradus::losses::{CrossEntropy, LinearCrossEntropy, LossDefinition};
@@ -107,4 +111,39 @@ fn an_average_is_a_further_state() {
     let before = model.memory(4).unwrap();
     model.fit(&x, &y, Fit::new().average(Average::new(0.9))).unwrap();
     assert_eq!(model.memory(4).unwrap().optimizer, before.optimizer / 2 * 3);
+}
+
+/// What is refused would not have fitted: every byte that is counted is allocated by a step.
+#[test]
+fn a_step_allocates_what_was_counted_at_least() {
+    for (name, device) in devices() {
+        let Device::Gpu(gpu) = &device else { continue };
+        let before = gpu.allocated_bytes();
+        let mut model = Sequential::images([16, 16, 3])
+            .then(Conv2d::new(32, 3).padding(1).activation(Relu))
+            .then(BatchNorm::new())
+            .then(MaxPool2d::new(2))
+            .then(Flatten::new())
+            .then(Dense::new(100))
+            .on(&device)
+            .unwrap()
+            .compile(CrossEntropy::new(), Adam::new())
+            .unwrap();
+        let x = Array2::<f32>::zeros((64, 768));
+        // The buffers of a batch go with its data: they are counted while it trains.
+        let (seen, of_step) = (Arc::new(AtomicU64::new(0)), gpu.clone());
+        let during = seen.clone();
+        let fit = Fit::new().batch_size(64).on_step(move |_, _| {
+            during.store(of_step.allocated_bytes().unwrap_or(0), Ordering::Relaxed);
+            ControlFlow::Continue(())
+        });
+        model.fit(&x, &Array1::<i64>::zeros(64), fit).unwrap();
+        let (Some(before), after) = (before, seen.load(Ordering::Relaxed)) else {
+            eprintln!("{name}: its backend does not report allocations");
+            continue;
+        };
+        let counted = model.memory(64).unwrap().training();
+        eprintln!("{name}: {counted} bytes counted, {} allocated", after - before);
+        assert!(after - before >= counted, "{name}: {} of {counted}", after - before);
+    }
 }
