@@ -9,7 +9,7 @@ mod population;
 mod ranking;
 mod resuming;
 mod stories;
-mod tensorboard;
 #[path = "../support/mod.rs"]
 mod support;
+mod tensorboard;
 mod weights;
