@@ -382,7 +382,7 @@ pub use nn::embedding;
 pub use nn::weight_file::{LoadWeights, WeightOrder};
 pub use nn::{activations, layers, optimizers, schedules, zoo};
 #[doc(hidden)]
-pub use runtime::{files, wgsl};
+pub use runtime::{files, memory, wgsl};
 #[doc(hidden)]
 pub use testing::{bench, cases};
 
@@ -400,13 +400,15 @@ pub use nn::embedding::Embedding;
 pub use nn::generate::Generate;
 pub use nn::layers::sequential::Sequential;
 pub use nn::layers::{Dense, Initializer};
+pub use nn::memory::Memory;
 pub use nn::model::{HeldOut, Model, Names};
 pub use nn::ops::gather::augment::Augment;
 pub use nn::optimizers::ParameterGroups;
 pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
 pub use nn::train::{
-    Average, Baseline, ClassWeight, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop,
+    Average, Baseline, ClassWeight, EarlyStopping, Epoch, FeatureArray, FeatureElement, Fit,
+    History, Score, StepReport, Stop, TensorBoard,
 };
 pub use runtime::device::{Device, Gpu, GpuOptions, adapters, describe};
 pub use runtime::tensor::Tensor;

@@ -127,6 +127,17 @@ impl Dataset {
         self.features.nrows()
     }
 
+    /// The features as pixels, if each is a byte divided by 255, as from IDX files:
+    /// [`crate::Model::fit`] takes them to the same bits, with a byte for each on the device.
+    pub fn pixels(&self) -> Option<Array2<u8>> {
+        let of = |x: f32| {
+            let pixel = (255.0 * x).round() as u8;
+            (f32::from(pixel) / 255.0 == x).then_some(pixel)
+        };
+        let pixels: Option<Vec<u8>> = self.features.iter().map(|&x| of(x)).collect();
+        Array2::from_shape_vec(self.features.dim(), pixels?).ok()
+    }
+
     /// The class of each row. One column of values counts as labels if each value is a whole
     /// number.
     ///

@@ -105,6 +105,21 @@ impl Idx {
         Ok(features)
     }
 
+    /// Bytes as they are, a row per sample as in [`Idx::features`]: [`crate::Model::fit`] takes
+    /// these pixels too, to the same bits and with a byte for each on the device.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if the numbers are no bytes.
+    pub fn pixels(&self) -> Result<Array2<u8>> {
+        if self.element != Element::U8 {
+            return Err(self.wrong(2, format!("{:?}", self.element), "bytes"));
+        }
+        let shape = (self.shape[0], self.shape[1..].iter().product());
+        Array2::from_shape_vec(shape, self.bytes.clone()).map_err(|error| {
+            self.wrong(4, format!("shape {:?} ({error})", self.shape), "as many bytes as it says")
+        })
+    }
+
     /// One label per sample.
     ///
     /// # Errors

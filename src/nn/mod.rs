@@ -5,6 +5,7 @@ pub mod embedding;
 pub(crate) mod generate;
 pub(crate) mod graph;
 pub mod layers;
+pub(crate) mod memory;
 pub(crate) mod model;
 pub(crate) mod ops;
 pub mod optimizers;

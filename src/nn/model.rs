@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayBase, ArrayD, Data, Dimension};
 
-use crate::criterion::inputs::{FloatElement, shape_error};
+use crate::criterion::inputs::shape_error;
 use crate::data::Encoding;
 use crate::error::text;
 use crate::losses::{Domain, LossDefinition, SeveralInputs, Template};
@@ -14,12 +14,14 @@ use crate::nn::activations::activation::Activation;
 use crate::nn::activations::{Identity, Softmax};
 use crate::nn::embedding::kernels::takes_rows;
 use crate::nn::graph::nodes::{Graph, Value};
-use crate::nn::layers::Dense;
 use crate::nn::layers::sequential::Sequential;
+use crate::nn::layers::{Dense, Layer};
+use crate::nn::memory::{Kept, Memory, Walks};
 use crate::nn::optimizers::{Optimizer, ParameterGroups};
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::engine::{Engine, SampleTargets, Samples};
+use crate::nn::train::features::FeatureElement;
 use crate::nn::train::gpu::state::GpuEngine;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::host::CpuEngine;
@@ -37,9 +39,11 @@ impl Sequential {
     ///
     /// # Errors
     /// [`crate::Error::Option`] for a size of 0 or a negative penalty, [`crate::Error::Empty`]
-    /// without layers, and device errors.
+    /// without layers, [`crate::Error::TooLarge`] for more parameters than the device can hold, and
+    /// device errors.
     pub fn on(self, device: &Device) -> Result<Model> {
         let graph = self.graph()?;
+        Memory::new(device, Kept::of(&graph, 0), None).check()?;
         let mut engine: Box<dyn Engine> = match device {
             Device::Gpu(gpu) => Box::new(GpuEngine::new(gpu, graph.clone())?),
             Device::Cpu => Box::new(CpuEngine::<f32>::new(graph.clone())),
@@ -222,6 +226,8 @@ impl Model {
     ) -> Result<Self> {
         let compiled = Compiled::of_graph(&self.graph, loss, optimizer)?;
         check_freezing(&self.groups, Some(&*compiled.optimizer))?;
+        Memory::new(&self.device, Kept::of(&self.graph, compiled.optimizer.states()), None)
+            .check()?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         (self.average, self.training) = (None, None);
         self.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
@@ -321,16 +327,23 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Shape`] if the number of features differs from the model's,
     /// [`crate::Error::Empty`] without rows, [`crate::Error::NonFinite`] for NaN or infinities.
-    pub fn predict<S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn predict<S: Data<Elem: FeatureElement>, D: Dimension>(
         &mut self,
         features: &ArrayBase<S, D>,
     ) -> Result<Array2<f32>> {
         let rows = features.shape().first().copied().unwrap_or(0);
-        let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
+        let flat =
+            samples::features(self.input_spec(), "predict", FeatureElement::features(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
-        let samples =
-            Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
+        let samples = Samples {
+            rows,
+            features: flat.all(),
+            targets,
+            has_ignored: false,
+            lists: None,
+            weights,
+        };
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, self.graph.prediction_batch());
         self.engine.unload(data);
@@ -444,6 +457,7 @@ impl Model {
         let training = self.training.as_ref()?;
         let mut fit = training.options.fit().epochs(training.left()).resume(true);
         (fit.schedule, fit.average) = (self.schedule.clone(), self.average);
+        fit.steps_until = training.options.until;
         Some(fit)
     }
 
@@ -548,24 +562,73 @@ impl Model {
             .map_err(|error| shape_error("embedding", error.to_string(), "[rows, width]"))
     }
 
-    /// A table of the layers, their shapes and parameter counts: Keras' `summary`.
+    /// Memory of the model on its device, in bytes: of parameters, gradients and optimizer, of a
+    /// training step of `batch_size` rows, and of a prediction. From the shapes alone: nothing is
+    /// allocated or run. Rows are those that run through the network: for a loss of lists, the items
+    /// of a batch.
+    ///
+    /// [`Model::fit`] refuses a step that does not fit before it begins.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential, losses::Mse, optimizers::Adam};
+    /// let model = Sequential::new(100)
+    ///     .then(Dense::new(50))
+    ///     .then(Dense::new(1))
+    ///     .on(&Device::cpu())?
+    ///     .compile(Mse::new(), Adam::new())?;
+    /// let memory = model.memory(64)?;
+    /// // 100 · 50 + 50 and 50 + 1 numbers, each layer's padded to a multiple of four.
+    /// assert_eq!((memory.parameters, memory.gradients), (4 * (5052 + 52), 4 * (5052 + 52)));
+    /// // The input and the first layer's output are read again in the backward pass.
+    /// assert_eq!(memory.activations, 4 * 64 * (100 + 50));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Option`] for a batch size of 0.
+    pub fn memory(&self, batch_size: usize) -> Result<Memory> {
+        self.memory_with(batch_size, self.average.is_some())
+    }
+
+    /// As [`Model::memory`], with a running average or without.
+    pub(crate) fn memory_with(&self, batch_size: usize, averages: bool) -> Result<Memory> {
+        if batch_size == 0 {
+            return Err(Error::option("memory", "batch_size", batch_size, "at least 1"));
+        }
+        let compiled = self.compiled.as_ref();
+        let states = compiled.map_or(0, |compiled| compiled.optimizer.states());
+        let chunked_head = compiled.is_some_and(|compiled| compiled.fused_head.is_some());
+        let of_outputs = |compiled: &Compiled| {
+            compiled.fused_head.as_ref().unwrap_or(&compiled.loss).targets().takes_labels()
+        };
+        let takes_labels = compiled.is_some_and(of_outputs);
+        let graph = &self.graph;
+        let targets = if takes_labels { graph.positions() } else { graph.outputs() };
+        let prediction = self.engine.batch_plan(graph.prediction_batch(), false, false);
+        let training = self.engine.batch_plan(batch_size, true, chunked_head);
+        let walks = Walks { training, prediction, targets: batch_size.saturating_mul(targets) };
+        let kept = Kept::of(graph, states + usize::from(averages));
+        Ok(Memory::new(&self.device, kept, Some(&walks)))
+    }
+
+    /// A table of the layers, their shapes and parameter counts, those inside of named blocks too (a
+    /// block of a deep network is one line), and the memory of a training step
+    /// of 32 rows, the default of [`Fit::batch_size`]: Keras' `summary`.
     pub fn summary(&self) -> String {
-        let mut text = format!("{:<24} {:<16} {:>12}\n", "layer", "output", "parameters");
+        self.summary_for(32)
+    }
+
+    /// As [`Model::summary`], with the memory of a training step of `batch_size` rows.
+    pub fn summary_for(&self, batch_size: usize) -> String {
+        let mut lines = Vec::new();
         if let Some(embedding) = self.graph.embedding() {
             let (ids, outputs) = (embedding.ids, embedding.outputs());
             let (name, shape) = (format!("embedding of {ids} ids"), format!("[rows, {outputs}]"));
-            let _ = writeln!(text, "{name:<24} {shape:<16} {:>12}", embedding.length());
+            lines.push((name, shape, embedding.length()));
         }
         let mut last = 0;
-        let layers = self.description.paths("layers.");
-        for (index, (path, layer)) in layers.enumerate() {
-            let dense = (layer as &dyn Any).downcast_ref::<Dense>();
-            let name = match dense {
-                Some(dense) if path == format!("layers.{index}") => {
-                    format!("{index} dense, {}", dense.activation.name())
-                }
-                _ => format!("{} {}", path.trim_start_matches("layers."), layer.name()),
-            };
+        for (path, layer) in self.description.lines() {
+            let name = line_name(&path, layer);
             let is_own = |of: &str| {
                 of.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             };
@@ -576,7 +639,15 @@ impl Model {
             let axes: Vec<String> =
                 self.graph.shape(Value(last + 1)).iter().map(ToString::to_string).collect();
             let shape = format!("[rows, {}]", axes.join(", "));
-            let _ = writeln!(text, "{name:<24} {shape:<16} {parameters:>12}");
+            lines.push((name, shape, parameters));
+        }
+        let wide = |least: usize, column: fn(&(String, String, usize)) -> &String| {
+            lines.iter().map(|line| column(line).chars().count()).fold(least, usize::max)
+        };
+        let [names, shapes] = [wide(24, |line| &line.0), wide(16, |line| &line.1)];
+        let mut text = format!("{:<names$} {:<shapes$} {:>12}\n", "layer", "output", "parameters");
+        for (name, shape, parameters) in &lines {
+            let _ = writeln!(text, "{name:<names$} {shape:<shapes$} {parameters:>12}");
         }
         let parameters = self.parameters();
         let _ = write!(
@@ -585,6 +656,23 @@ impl Model {
             text::bytes(4.0 * parameters as f64),
             self.device.describe()
         );
+        if let Ok(memory) = self.memory(batch_size.max(1)) {
+            let _ = write!(text, "\n{memory}");
+        }
         text
+    }
+}
+
+/// The name of a layer in a summary: its path, then what it is.
+fn line_name(path: &str, layer: &dyn Layer) -> String {
+    let path = path.trim_start_matches("layers.");
+    let any = layer as &dyn Any;
+    match any.downcast_ref::<Dense>() {
+        // A layer that is numbered says its activation.
+        Some(dense) if path.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{path} dense, {}", dense.activation.name())
+        }
+        _ if any.is::<Sequential>() => format!("{path} block"),
+        _ => format!("{path} {}", layer.name()),
     }
 }

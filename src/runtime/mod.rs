@@ -7,6 +7,8 @@ pub(crate) mod file_tensors;
 pub mod files;
 pub(crate) mod kernel;
 pub(crate) mod launch;
+#[doc(hidden)]
+pub mod memory;
 pub(crate) mod pipeline;
 pub(crate) mod recorder;
 pub(crate) mod sort;

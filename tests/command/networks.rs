@@ -169,22 +169,22 @@ fn a_text_is_learned_and_written_on() {
         "--batch-size",
         "8",
         "--epochs",
-        "6",
+        "12",
     ];
     let of_text = ["--text", text(&words), "--device", "cpu"];
     let out = ["--json", "--out", text(&model)];
     let first = json_of(&[&["train"], &of_text[..], &small, &out].concat());
     let perplexities = numbers(&first["history"]["perplexity"]);
-    assert_eq!(perplexities.len(), 6);
-    assert!(perplexities[5] < 0.5 * perplexities[0], "{perplexities:?}");
-    let last = first["history"]["val_loss"][5].as_f64().unwrap();
-    assert!((perplexities[5] - last.exp()).abs() < 1e-9);
+    assert_eq!(perplexities.len(), 12);
+    assert!(perplexities[11] < 0.5 * perplexities[0], "{perplexities:?}");
+    let last = first["history"]["val_loss"][11].as_f64().unwrap();
+    assert!((perplexities[11] - last.exp()).abs() < 1e-9);
     assert_eq!(first["validation"]["loss"], last);
     assert_eq!(first["settings"]["gpt"]["context"], 8);
 
     let more = ["--resume", text(&model), "--epochs", "1"];
     let more = json_of(&[&["train"], &of_text[..], &more, &out].concat());
-    assert_eq!((&more["epochs_before"], &more["settings"]["model"]), (&json!(6), &json!(null)));
+    assert_eq!((&more["epochs_before"], &more["settings"]["model"]), (&json!(12), &json!(null)));
 
     let write = |more: &[&str]| {
         let model = ["generate", text(&model), "--device", "cpu", "--tokens", "30"];
@@ -239,4 +239,106 @@ fn a_text_is_learned_and_written_on() {
         1,
         &["not of text", "--model gpt"],
     );
+}
+
+#[test]
+fn images_are_changed_and_a_training_ends_at_a_step() {
+    let folder = TempDir::new().unwrap();
+    quarters(&folder);
+    let (data, model) = (folder.path(), folder.path().join("cnn.safetensors"));
+    let runs = folder.path().join("runs");
+    let source = ["train", "--data", text(data), "--device", "cpu"];
+    let network = ["--model", "small_cnn", "--batch-size", "8"];
+    let changed = ["--augment", "crop=2,flip,cutout=3", "--steps", "12"];
+    let out = ["--json", "--step-losses", "--out", text(&model), "--tensorboard", text(&runs)];
+    // 72 rows to train on: nine batches an epoch.
+    let first = json_of(&[&source[..], &network, &changed, &out].concat());
+    let settings = &first["settings"];
+    assert_eq!(settings["augment"], json!({ "crop": 2, "flip": true, "cutout": 3 }));
+    assert_eq!((&settings["steps"], &settings["epochs"]), (&json!(12), &json!(2)));
+    let losses = |found: &Value| numbers(&found["step_losses"]);
+    assert_eq!(losses(&first).len(), 12, "{first}");
+    let plain =
+        json_of(&[&source[..], &network, &["--steps", "12", "--json", "--step-losses"]].concat());
+    assert_ne!(losses(&plain), losses(&first), "images as they are give the same losses");
+
+    // One file with the numbers of both epochs, and of each batch.
+    let files: Vec<_> =
+        std::fs::read_dir(&runs).unwrap().map(|file| file.unwrap().path()).collect();
+    let [events] = &files[..] else { panic!("{files:?}") };
+    let bytes = std::fs::read(events).unwrap();
+    let count = |tag: &str| bytes.windows(tag.len()).filter(|part| *part == tag.as_bytes()).count();
+    assert_eq!(
+        [count("brain.Event:2"), count("batch/loss"), count("epoch/val_accuracy")],
+        [1, 12, 2]
+    );
+
+    // The changes go on with the training; a step more is asked for.
+    let more = ["--resume", text(&model), "--steps", "1"];
+    let more = json_of(&[&source[..], &more, &out].concat());
+    assert_eq!(more["settings"]["augment"], settings["augment"]);
+    assert_eq!(losses(&more).len(), 1);
+    assert_eq!(std::fs::read_dir(&runs).unwrap().count(), 2);
+
+    let report = run(&[&source[..], &network, &changed, &["--epochs", "1"]].concat());
+    assert_one_line(&report, 2, &["--steps", "--epochs"]);
+    let report = run(&[&source[..], &network, &changed].concat());
+    let report = String::from_utf8(report.stdout).unwrap();
+    for part in [
+        "augment crop 2, flip, cutout 3",
+        "12 steps of batches of 8 rows",
+        "a training step of 8 rows takes",
+    ] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    for (more, code, parts) in [
+        (
+            &["--model", "small_cnn", "--augment", "turn"][..],
+            2,
+            &["--augment is turn", "crop,flip"][..],
+        ),
+        (&["--model", "small_cnn", "--augment", "crop=6"], 1, &["crop is 6", "0 to 5"]),
+        (&["--loss", "cross_entropy", "--augment", "flip"], 2, &["--augment", "dense"]),
+        (&["--model", "small_cnn", "--steps", "0"], 2, &["--steps is 0"]),
+    ] {
+        let output = run(&[&source[..], more].concat());
+        let message = stderr(&output).lines().last().unwrap_or_default().to_string();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        parts.iter().for_each(|part| assert!(message.contains(part), "{part}: {message}"));
+    }
+    let taken = file(&folder, "taken", b"a file");
+    let output = run(&[&source[..], &network, &["--tensorboard", text(&taken)]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("--tensorboard"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_text_begins_at_other_places_in_each_epoch() {
+    let folder = TempDir::new().unwrap();
+    let content: String =
+        (0..900).map(|place| char::from(b'a' + (place * place % 26) as u8)).collect();
+    let words = file(&folder, "words.txt", content.as_bytes());
+    let small =
+        ["--context", "8", "--layers", "1", "--heads", "2", "--width", "8", "--batch-size", "8"];
+    let train = ["train", "--text", text(&words), "--device", "cpu", "--json", "--step-losses"];
+    // At a learning rate of 0 the loss depends on the rows alone: each epoch has others.
+    let still = [&train[..], &small, &["--learning-rate", "0", "--epochs", "4"]].concat();
+    let losses = numbers(&json_of(&still)["history"]["loss"]);
+    let differ = |one: f64, other: f64| (one - other).abs() > 1e-9;
+    assert!(losses.windows(2).all(|pair| differ(pair[0], pair[1])), "{losses:?}");
+    assert_eq!(numbers(&json_of(&still)["history"]["loss"]), losses);
+    let seeded = [&still[..], &["--seed", "3"]].concat();
+    assert_ne!(numbers(&json_of(&seeded)["history"]["loss"]), losses);
+
+    // Two epochs, and two more from the file, are four.
+    let model = folder.path().join("gpt.safetensors");
+    let out = ["--out", text(&model)];
+    let whole = json_of(&[&train[..], &small, &["--epochs", "4"]].concat());
+    json_of(&[&train[..], &small, &["--epochs", "2"], &out].concat());
+    let resumed =
+        json_of(&[&train[..], &["--resume", text(&model), "--epochs", "2"], &out].concat());
+    assert_eq!(resumed["history"]["loss"], whole["history"]["loss"]);
+    // 810 characters: 100 sequences, 13 batches an epoch.
+    let steps = json_of(&[&train[..], &small, &["--steps", "15"]].concat());
+    assert_eq!(numbers(&steps["step_losses"]), numbers(&whole["step_losses"])[..15]);
 }

@@ -7,6 +7,7 @@ mod errors;
 mod generation;
 mod groups;
 mod layer_pass;
+mod memory;
 mod metrics;
 mod minilm;
 mod parallel;

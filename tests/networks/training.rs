@@ -7,7 +7,7 @@ use gradus::layers::{
 use gradus::losses::CrossEntropy;
 use gradus::optimizers::{Adam, AdamW};
 use gradus::random::Random;
-use gradus::zoo::{Gpt, lenet5};
+use gradus::zoo::{Gpt, lenet5, resnet};
 use gradus::{Dense, Device, Fit, Model, Sequential};
 use ndarray::{Array1, Array2, Array4};
 
@@ -194,6 +194,33 @@ fn the_summary_has_a_line_for_each_layer() {
     {
         assert!(summary.contains(line), "{summary}");
     }
+}
+
+#[test]
+fn the_summary_lists_the_blocks_of_a_network() {
+    let gpt = Gpt::new(65, 64).layers(3).bias(false).build().on(&Device::cpu()).unwrap();
+    let summary = gpt.summary();
+    let lines: Vec<Vec<&str>> =
+        summary.lines().map(|line| line.split_whitespace().collect()).collect();
+    // 12 · 128² of the products and 2 · 128 of the norms of a block.
+    let block = (12 * 128 * 128 + 2 * 128).to_string();
+    for wanted in [
+        ["transformer.wte", "token_embedding", "[rows,", "64,", "128]", "8320"],
+        ["transformer.wpe", "position_embedding", "[rows,", "64,", "128]", "8192"],
+        ["transformer.h.0", "block", "[rows,", "64,", "128]", &block],
+        ["transformer.h.2", "block", "[rows,", "64,", "128]", &block],
+        ["transformer.ln_f", "layer_norm", "[rows,", "64,", "128]", "128"],
+        ["lm_head", "tied_dense", "[rows,", "64,", "65]", "0"],
+    ] {
+        assert!(lines.iter().any(|line| line[..] == wanted), "{wanted:?}\n{summary}");
+    }
+    // The head, seven layers, and what stands below: parameters and memory.
+    assert_eq!(lines.len(), 1 + 7 + 2, "{summary}");
+    let counted = lines[1..8].iter().filter_map(|line| line.last()?.parse::<usize>().ok());
+    assert_eq!(counted.sum::<usize>(), gpt.parameters());
+    let resnet = resnet(1, [28, 28, 1], 10).on(&Device::cpu()).unwrap().summary();
+    assert!(resnet.contains("layer2.0 residual"), "{resnet}");
+    assert!(!resnet.contains("layer2.0.conv1"), "{resnet}");
 }
 
 /// An activation is part of the product before it on a GPU, and a node of its own on the CPU: the

@@ -2,11 +2,14 @@
 
 mod blocks;
 mod bookkeeping;
+mod lengths;
 mod optimizers;
+mod pixels;
 mod population;
 mod ranking;
 mod resuming;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;
+mod tensorboard;
 mod weights;

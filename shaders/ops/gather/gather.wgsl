@@ -2,9 +2,9 @@
 //
 //     batch[r] = samples[permuted(start + r)]
 //
-// Linked with lib/random. A data set over the binding limit is bound in chunks, one dispatch each,
-// which copies the rows of its chunk. One workgroup per row, so the permutation is computed once
-// per row.
+// Linked with lib/random, and with words or pixels, which have `sample_at`. A data set over the
+// binding limit is bound in chunks, one dispatch each, which copies the rows of its chunk. One
+// workgroup per row, so the permutation is computed once per row.
 
 struct Params {
     rows: u32,       // 32-bit words per row
@@ -22,7 +22,6 @@ struct Params {
 override WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> samples: array<u32>;
 @group(0) @binding(2) var<storage, read_write> batch: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -44,6 +43,6 @@ fn gather(
     }
     let source = (place - params.part_first) * params.width;
     for (var k = local_index; k < params.width; k += WORKGROUP) {
-        batch[row * params.width + k] = samples[source + k];
+        batch[row * params.width + k] = sample_at(source + k);
     }
 }

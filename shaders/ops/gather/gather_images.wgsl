@@ -5,8 +5,9 @@
 //     0 outside of the image and in the square that is cut out, s = permuted(start + r)
 //
 // The changes are drawn from the seed, the epoch and the image's number in the data set. Linked
-// with lib/random. A data set over the binding limit is bound in chunks, one dispatch each, which
-// copies the images of its chunk. One workgroup per image.
+// with lib/random, and with words or pixels, which have `sample_at`. A data set over the binding
+// limit is bound in chunks, one dispatch each, which copies the images of its chunk. One workgroup
+// per image.
 
 struct Params {
     rows: u32,       // images in the batch
@@ -32,7 +33,6 @@ struct Params {
 override WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> samples: array<u32>;
 @group(0) @binding(2) var<storage, read_write> batch: array<u32>;
 
 // Distinct from the counters of row orders, dropout and initial weights.
@@ -78,7 +78,7 @@ fn gather_images(
         var bits = 0u;
         if !is_cut && from_y < params.height && from_x < params.columns {
             let channel = k % params.channels;
-            bits = samples[source + (from_y * params.columns + from_x) * params.channels + channel];
+            bits = sample_at(source + (from_y * params.columns + from_x) * params.channels + channel);
         }
         batch[row * params.width + k] = bits;
     }

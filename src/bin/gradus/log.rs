@@ -1,5 +1,5 @@
-//! Reports each epoch as it ends: a line on stderr if that is not a terminal, and one in the file
-//! given by `--log`.
+//! Reports each epoch as it ends: a line on stderr if that is not a terminal, one in the file given
+//! by `--log`, and scalars in the folder given by `--tensorboard`.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use gradus::{cases, text};
+use gradus::{StepReport, TensorBoard, cases, text};
 use serde_json::{Map, Value, json};
 
 use crate::output::{self, Failure, Outcome};
@@ -17,6 +17,7 @@ use crate::output::{self, Failure, Outcome};
 pub struct Log {
     shared: Arc<Mutex<Shared>>,
     path: Option<PathBuf>,
+    tensorboard: Option<TensorBoard>,
     /// Print lines on stderr; a terminal shows the progress bar instead.
     prints: bool,
     /// True for the final training on all rows, after the test.
@@ -43,8 +44,25 @@ impl Log {
         Log {
             shared: Arc::new(Mutex::new(shared)),
             path,
+            tensorboard: None,
             prints: !io::stderr().is_terminal(),
             is_refit: false,
+        }
+    }
+
+    /// The same log, with an event file in a folder, if given.
+    pub fn with_tensorboard(self, folder: Option<&Path>) -> Outcome<Self> {
+        let tensorboard = folder.map(TensorBoard::new).transpose();
+        let tensorboard = tensorboard.map_err(|error| Failure::from(error).of("--tensorboard"))?;
+        Ok(Log { tensorboard, ..self })
+    }
+
+    /// Reports a step of an epoch, numbered from 1; losses are in `unit`.
+    pub fn step(&self, epoch: usize, report: &StepReport, unit: f64) {
+        if let Some(tensorboard) = &self.tensorboard {
+            let mut report = *report;
+            report.loss *= unit;
+            tensorboard.step(epoch, &report);
         }
     }
 
@@ -100,6 +118,10 @@ impl Log {
         numbers: Vec<(&'static str, f64)>,
         seconds: f64,
     ) {
+        if let Some(tensorboard) = &self.tensorboard {
+            let seconds = ("seconds", seconds);
+            tensorboard.numbers("epoch", number as u64, numbers.iter().copied().chain([seconds]));
+        }
         if self.prints {
             let figures = numbers
                 .iter()
@@ -121,6 +143,9 @@ impl Log {
 
     /// Returns the first write error.
     pub fn close(&self) -> Outcome {
+        if let Some(tensorboard) = &self.tensorboard {
+            tensorboard.close().map_err(|error| Failure::from(error).of("--tensorboard"))?;
+        }
         let failed = self.shared.lock().ok().and_then(|mut shared| shared.failed.take());
         match (failed, &self.path) {
             (Some(error), Some(path)) => Err(Failure::Failed(format!(

@@ -61,8 +61,10 @@ impl Train {
             None => self.resumed(held_out, &self.device.open_and_report()?, earlier.as_ref())?,
         };
         model.set_held_out(held_out);
-        if let Some(done) =
-            earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words)
+        if let Some(done) = earlier
+            .as_ref()
+            .filter(|_| self.epochs.is_none() && self.steps.is_none())
+            .and_then(Earlier::in_words)
         {
             output::note(&format!("resumed: {done}"));
         }
@@ -73,7 +75,7 @@ impl Train {
         let interrupt = Interrupt::listen()?;
         if !self.json {
             let chosen = output::folded(&self.in_words(&parts, &settings, &task, &model));
-            let summary = output::folded(&model.summary());
+            let summary = output::folded(&model.summary_for(settings.batch_size));
             output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
         }
         let mut trained = self.fit(model, &task, &mut parts, settings, &interrupt)?;

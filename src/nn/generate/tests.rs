@@ -169,11 +169,19 @@ fn decoded(model: &mut Model, ids: &[i32], prompt: usize) -> Vec<Vec<f64>> {
 /// Logits of each token by one pass over the whole context, in the engine's precision.
 fn whole(model: &mut Model, ids: &[i32]) -> Vec<Vec<f64>> {
     use crate::nn::train::engine::{SampleTargets, Samples};
+    use crate::nn::train::features::FlatView;
     use crate::nn::train::weights::Weights;
     let features: Vec<f32> = ids.iter().map(|&id| id as f32).collect();
     let (targets, weights) = (SampleTargets::None, Weights::default());
     let (rows, features, has_ignored, lists) = (1, &features[..], false, None);
-    let samples = Samples { rows, features, targets, has_ignored, lists, weights };
+    let samples = Samples {
+        rows,
+        features: FlatView::Numbers(features),
+        targets,
+        has_ignored,
+        lists,
+        weights,
+    };
     let data = model.engine.load(&samples).unwrap();
     let outputs = model.engine.predict(data, 1).unwrap();
     model.engine.unload(data);

@@ -81,6 +81,39 @@ pub(crate) struct Plan {
     /// which shares them: the first one in the backward pass writes, the others add.
     pub adds_to_parameters: Vec<bool>,
     pub slots: Vec<Slot>,
+    /// The forward tensors that a backward reads after the loss, all together.
+    pub kept: Kept,
+}
+
+/// Elements that are alive at the loss: a sum over tensors, of which no two share a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    of_rows: usize,
+    of_chunk: usize,
+    of_batch: usize,
+}
+
+impl Kept {
+    fn of(spans: &[Span], loss: usize) -> Self {
+        let is_kept = |span: &&Span| {
+            let is_forward = !matches!(span.tensor, Tensor::Gradient(_));
+            is_forward && span.first < loss && span.last > loss
+        };
+        let mut kept = Kept::default();
+        for span in spans.iter().filter(is_kept) {
+            let sum = if span.in_chunk { &mut kept.of_chunk } else { &mut kept.of_rows };
+            *sum = sum.saturating_add(span.width);
+            kept.of_batch = kept.of_batch.saturating_add(span.of_batch);
+        }
+        kept
+    }
+
+    /// Elements for `rows` rows, and `chunk` rows per chunk.
+    pub fn elements(&self, rows: usize, chunk: usize) -> usize {
+        let of_rows = self.of_rows.saturating_mul(rows);
+        let of_chunk = self.of_chunk.saturating_mul(chunk);
+        of_rows.saturating_add(of_chunk).saturating_add(self.of_batch)
+    }
 }
 
 /// A memory slot: the maximum elements per row, of tensors over all rows and of those over a chunk,
@@ -94,8 +127,11 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// Elements for `rows` rows, and `chunk` rows per chunk.
+    /// Saturates: a size that no memory has is refused by its bytes, not computed wrongly.
     pub fn elements(&self, rows: usize, chunk: usize) -> usize {
-        (self.of_rows * rows).max(self.of_chunk * chunk) + self.of_batch
+        let [rows, chunk] =
+            [self.of_rows.saturating_mul(rows), self.of_chunk.saturating_mul(chunk)];
+        rows.max(chunk).saturating_add(self.of_batch)
     }
 }
 
@@ -144,6 +180,7 @@ impl Plan {
         let spans = walk.spans();
         let (slots, places) = colour(&spans, request.shares);
         let count = graph.nodes.len();
+        let kept = Kept::of(&spans, walk.steps.loss());
         let mut plan = Plan {
             request,
             values: vec![None; count + 1],
@@ -154,6 +191,7 @@ impl Plan {
             goes_back: walk.goes_back(),
             adds_to_parameters: walk.adds_to_parameters(),
             slots,
+            kept,
         };
         for (span, place) in spans.iter().zip(places) {
             match span.tensor {

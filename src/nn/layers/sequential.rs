@@ -1,5 +1,6 @@
 //! Sequential: layers one behind the other, as a model or as a block of one.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -209,6 +210,35 @@ impl Sequential {
         self.layers.iter().enumerate().map(move |(index, NamedLayer { name, layer })| {
             (name.clone().unwrap_or_else(|| format!("{prefix}{index}")), &**layer)
         })
+    }
+
+    /// The layers of a summary, with their paths: those inside of blocks in place of the blocks.
+    pub(crate) fn lines(&self) -> Vec<(String, &dyn Layer)> {
+        let mut lines = Vec::new();
+        for (path, layer) in self.paths("layers.") {
+            add_lines(path, layer, true, &mut lines);
+        }
+        lines
+    }
+}
+
+/// Adds the lines of a layer. A block is one line if the blocks around it number it, as those of a
+/// deep network, or if its layers have no names of their own.
+fn add_lines<'s>(
+    path: String,
+    layer: &'s dyn Layer,
+    opens: bool,
+    lines: &mut Vec<(String, &'s dyn Layer)>,
+) {
+    let block = (layer as &dyn Any).downcast_ref::<Sequential>().filter(|_| opens);
+    let is_named = |layer: &NamedLayer| layer.name.as_deref() != Some("");
+    match block.filter(|block| !block.layers.is_empty() && block.layers.iter().all(is_named)) {
+        None => lines.push((path, layer)),
+        Some(block) => {
+            for (of, (name, layer)) in block.layers.iter().zip(block.paths("")) {
+                add_lines(format!("{path}.{name}"), layer, of.name.is_some(), lines);
+            }
+        }
     }
 }
 

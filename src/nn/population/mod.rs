@@ -397,8 +397,14 @@ impl Population {
         let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
-        let samples =
-            Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
+        let samples = Samples {
+            rows,
+            features: flat.all(),
+            targets,
+            has_ignored: false,
+            lists: None,
+            weights,
+        };
         let data = self.batched_engine.load(&samples)?;
         let predictions = self.batched_engine.predict(data, self.graph.prediction_batch());
         self.batched_engine.unload(data);

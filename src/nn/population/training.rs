@@ -23,7 +23,7 @@ impl Population {
     ///
     /// # Errors
     /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which holds a single model,
-    /// and for `accumulate`, `augment`, `resume` and callbacks.
+    /// and for `accumulate`, `steps`, `augment`, `resume` and callbacks.
     pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -37,6 +37,7 @@ impl Population {
         }
         for (name, given) in [
             ("accumulate", fit.accumulate > 1),
+            ("steps", fit.steps.is_some()),
             ("resume", fit.resume),
             ("augment", fit.augment.changes()),
             ("on_step", fit.on_step.is_some()),

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::cpu::random::Permutation;
+use crate::data::Fingerprint;
 use crate::losses::{Domain, LossDefinition, Mean};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Noise;
+use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
+use crate::nn::train::features::FlatView;
 use crate::nn::train::weights::Weights;
 
 /// Training spec: loss, optimizer and options of a model's steps.
@@ -90,13 +93,28 @@ impl Metric {
 #[derive(Debug)]
 pub(crate) struct Samples<'a> {
     pub rows: usize,
-    pub features: &'a [f32],
+    pub features: FlatView<'a>,
     pub targets: SampleTargets<'a>,
     /// Some labels are ignored, so that a batch's divisor depends on its labels.
     pub has_ignored: bool,
     /// Set if the rows are items of lists: batches are then counted in lists.
     pub lists: Option<Lists>,
     pub weights: Weights<'a>,
+}
+
+impl Samples<'_> {
+    /// Adds what is trained or validated on.
+    pub fn add_to(&self, rows: &mut Fingerprint) {
+        self.features.add_to(rows);
+        match self.targets {
+            SampleTargets::None => {}
+            SampleTargets::Labels(labels) => rows.add_all(labels),
+            SampleTargets::Dense(dense) => rows.add_all(dense),
+        }
+        if let Some(lists) = &self.lists {
+            rows.add_all(&lists.offsets);
+        }
+    }
 }
 
 /// Rows grouped into consecutive lists.
@@ -226,6 +244,8 @@ pub(crate) trait Engine: Debug + Send {
         training_spec: &TrainingSpec,
         batches: &[Batch],
     ) -> Result<Vec<Outcome>>;
+    /// The plan of a batch of `rows` rows that trains, or predicts; nothing is allocated.
+    fn batch_plan(&self, rows: usize, learns: bool, chunked_head: bool) -> BatchPlan;
     /// Predictions for all rows in order, [rows, outputs].
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
     /// The outputs of the last of `ids`, the next tokens of a sequence of ids, of which the first

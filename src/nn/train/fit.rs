@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 
-use crate::criterion::inputs::{FloatElement, shape_error};
+use crate::criterion::inputs::shape_error;
 use crate::data::Fingerprint;
 use crate::error::text;
 use crate::nn::graph::nodes::Parameter;
 use crate::nn::model::Model;
-use crate::nn::train::engine::{
-    Batch, Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec,
-};
+use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, StepOptions, TrainingSpec};
+use crate::nn::train::features::FeatureElement;
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::Fit;
 use crate::nn::train::pass::{LoadedBatches, Pass, Watcher};
@@ -46,9 +45,10 @@ impl Model {
     ///
     /// # Errors
     /// Shapes, labels and values that do not fit, options outside their domains, a model that was
-    /// not compiled, and device errors. A loss that is not finite is not an error: it ends the
+    /// not compiled, a step that the device cannot hold ([`Error::TooLarge`], before anything is
+    /// allocated: [`Model::memory`]), and device errors. A loss that is not finite is not an error: it ends the
     /// training ([`History::stopped`]).
-    pub fn fit<'a, S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn fit<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         &mut self,
         features: &ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
@@ -56,16 +56,17 @@ impl Model {
     ) -> Result<History> {
         self.check(&fit)?;
         let mut training_spec = self.training_spec("fit")?;
+        self.check_memory(&fit, features.shape().first().copied().unwrap_or(0))?;
         let input_spec = InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() };
         let mut rows = Fingerprint::new();
         let load = |samples: &Samples| {
-            add_to(&mut rows, samples);
+            samples.add_to(&mut rows);
             self.engine.load(samples)
         };
         let training_run = TrainingRun::new(
             input_spec,
             &training_spec.loss,
-            FloatElement::floats(features),
+            FeatureElement::features(features),
             &targets.into(),
             &fit,
             load,
@@ -73,6 +74,16 @@ impl Model {
         (training_spec.metric, training_spec.step_options) =
             (training_run.metric, fit.step_options());
         self.trained(&training_spec, &fit, training_run, &mut Feed::Loaded, rows.value())
+    }
+
+    /// Rejects a step on `rows` rows of training data that the device cannot hold.
+    pub(crate) fn check_memory(&self, fit: &Fit, rows: usize) -> Result<()> {
+        // A batch of lists has at least an item; how many is known only with the data.
+        let has_lists = self.loss().is_some_and(|loss| loss.targets().pads());
+        let held_out = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
+        let training = rows - (rows as f64 * held_out) as usize;
+        let batch = if has_lists { 1 } else { fit.batch_size.min(training).max(1) };
+        self.memory_with(batch, fit.average.is_some())?.check()
     }
 
     /// Rejects options that exclude each other, and files that cannot be written.
@@ -115,6 +126,9 @@ impl Model {
                 let allowed = "1: the rows come in blocks";
                 Err(Error::option("fit", "accumulate", fit.accumulate, allowed))
             }
+            Feed::Blocks(_) if fit.steps.is_some() => {
+                Err(Error::option("fit", "steps", "given", "left out: the rows come in blocks"))
+            }
             _ => training_run::check_accumulation(
                 training_spec,
                 fit,
@@ -130,7 +144,7 @@ impl Model {
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
         let history = self.epochs(training_spec, fit, &training_run, feed, &mut training);
-        training_run.data().for_each(|data| self.engine.unload(data));
+        training_run.data().chain(feed.data()).for_each(|data| self.engine.unload(data));
         self.training = Some(training);
         let mut history = history?;
         history.baseline = training_run.yardstick.as_ref().map(|yardstick| yardstick.baseline);
@@ -142,7 +156,7 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::fit`].
-    pub fn evaluate<'a, S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn evaluate<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         &mut self,
         features: &ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
@@ -152,7 +166,7 @@ impl Model {
             self.input_spec(),
             &*training_spec.loss,
             "evaluate",
-            FloatElement::floats(features),
+            FeatureElement::features(features),
             &targets.into(),
         )?;
         training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.columns());
@@ -183,7 +197,7 @@ impl Model {
     /// As [`Model::fit`]; [`Error::Input`] for a model that begins with an embedding whose rows
     /// alone are moved ([`Sequential::of_ids`](crate::Sequential::of_ids)).
     #[expect(clippy::type_complexity, reason = "the pairs of `named_parameters`")]
-    pub fn gradients<'a, S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn gradients<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         &mut self,
         features: &ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
@@ -202,7 +216,7 @@ impl Model {
             self.input_spec(),
             &*training_spec.loss,
             "gradients",
-            FloatElement::floats(features),
+            FeatureElement::features(features),
             &targets.into(),
         )?;
         let batch = Batch {
@@ -256,7 +270,7 @@ impl Model {
 
     /// The training to resume, or a new one.
     fn begin(&mut self, fit: &Fit, rows: u64, feed: &Feed) -> Result<Training> {
-        let mut options = Options::of(fit, matches!(feed, Feed::Blocks(_)));
+        let mut options = Options::of(fit, matches!(feed, Feed::Blocks(_)), self.progress.steps);
         options.sample_weight |= feed.weighs();
         let found = self
             .training
@@ -306,6 +320,11 @@ impl Model {
         // A training may have been interrupted when early stopping had just waited long enough.
         let mut ends = early.is_some_and(|early| training.monitor.ends(early));
         let before = training.done();
+        // An epoch that was cut behind its last step is still to be reported.
+        let is_over = |until: u64| training.cut.is_none() && until <= self.progress.steps;
+        if training.options.until.is_some_and(is_over) {
+            training.planned = training.done();
+        }
         while !ends && training.left() > 0 {
             ends = self.epoch(training_spec, fit, training_run, feed, training, &mut at_once)?;
         }
@@ -350,13 +369,20 @@ impl Model {
             }
         }
         let before = self.progress;
-        let batches = training_run::batches(
+        let mut batches = training_run::batches(
             training_spec,
             fit,
             loaded,
             self.description.seed,
             &mut self.progress,
         );
+        let all = batches.len();
+        if let Some(until) = training.options.until {
+            let left = until.saturating_sub(before.steps);
+            if training_run::limit(&mut batches, left, &mut self.progress, before) {
+                training.planned = training.done() + 1;
+            }
+        }
         if outcomes.len() > batches.len() {
             // Only an edited file gets here.
             self.engine.recall()?;
@@ -376,6 +402,11 @@ impl Model {
             }
             Feed::Blocks(blocks) => {
                 self.train_blocks(blocks, &pass, fit, before.epochs, &mut outcomes, at_once)
+            }
+            Feed::Made(made) => {
+                let part = LoadedBatches { batches: &batches, before: 0 };
+                self.load_epoch(made, training_spec, fit, loaded, before.epochs)
+                    .and_then(|data| self.train(data, &pass, part, &mut outcomes, at_once))
             }
         };
         let is_asked = match is_asked {
@@ -416,8 +447,15 @@ impl Model {
         self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
         self.progress.epochs += 1;
         let mut steps = Vec::new();
+        let kept = feed.kept(loaded.kept);
+        // Of an epoch that is cut short the labels that count are known if all do.
+        let of_rows = match batches.len() == all {
+            true => Some(kept),
+            false => training_run::counted(&batches, loaded.rows, kept, self.graph.positions()),
+        };
         let mut report =
-            summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
+            summarize(training_spec, &batches, &outcomes, of_rows.unwrap_or(kept), &mut steps);
+        report.accuracy = report.accuracy.filter(|_| of_rows.is_some());
         training
             .monitor
             .history
@@ -601,19 +639,6 @@ impl Model {
 /// Number of updates.
 fn updates_of(batches: &[Batch]) -> usize {
     batches.iter().filter(|batch| batch.update.is_some()).count()
-}
-
-/// Adds what is trained or validated on.
-fn add_to(rows: &mut Fingerprint, samples: &Samples) {
-    rows.add_all(samples.features);
-    match samples.targets {
-        SampleTargets::None => {}
-        SampleTargets::Labels(labels) => rows.add_all(labels),
-        SampleTargets::Dense(dense) => rows.add_all(dense),
-    }
-    if let Some(lists) = &samples.lists {
-        rows.add_all(&lists.offsets);
-    }
 }
 
 fn line(epoch: &Epoch) -> String {

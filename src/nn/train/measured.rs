@@ -2,13 +2,14 @@
 
 use ndarray::{Array2, ArrayBase, Data, Dimension};
 
-use crate::criterion::inputs::{FloatElement, shape_error};
+use crate::criterion::inputs::shape_error;
 use crate::losses::{Domain, LossDefinition};
 use crate::metrics::{Metric, Truth, measure};
 use crate::nn::activations::Softmax;
 use crate::nn::activations::activation::Activation;
 use crate::nn::model::Model;
 use crate::nn::train::engine::{self, SampleTargets};
+use crate::nn::train::features::FeatureElement;
 use crate::nn::train::samples::Rows;
 use crate::{Error, Result, Targets};
 
@@ -43,14 +44,14 @@ impl Model {
     /// As [`Model::evaluate`]; [`Error::Input`] for a metric that the targets do not have, and for
     /// rows in lists, which [`crate::metrics::ndcg`] measures; [`Error::Option`] for a `TopK`
     /// outside the classes.
-    pub fn evaluate_with<'a, S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn evaluate_with<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         &mut self,
         features: &ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
         metrics: &[Metric],
     ) -> Result<Vec<(String, f64)>> {
         let loss = self.training_spec("evaluate_with")?.loss;
-        let floats = FloatElement::floats(features);
+        let floats = FeatureElement::features(features);
         let targets = targets.into();
         let rows = Rows::new(self.input_spec(), &*loss, "evaluate_with", floats, &targets)?;
         if rows.lists.is_some() {

@@ -11,6 +11,8 @@ pub(crate) mod batched_engine;
 pub(crate) mod callback;
 mod checkpoint;
 pub(crate) mod engine;
+mod epochs;
+pub(crate) mod features;
 mod fit;
 pub(crate) mod gpu;
 pub(crate) mod history;
@@ -22,14 +24,17 @@ mod progress;
 mod record;
 pub(crate) mod samples;
 mod stream;
+mod tensorboard;
 pub(crate) mod training;
 pub(crate) mod training_run;
 pub(crate) mod weights;
 
 pub use average::Average;
+pub use features::{FeatureArray, FeatureElement};
 pub use history::{Baseline, Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit, StepReport};
 pub use score::Score;
+pub use tensorboard::TensorBoard;
 pub use weights::ClassWeight;
 
 #[cfg(test)]

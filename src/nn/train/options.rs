@@ -13,6 +13,7 @@ use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::callback::Callback;
 use crate::nn::train::engine::StepOptions;
+use crate::nn::train::features::{FeatureArray, FeatureElement};
 use crate::nn::train::history::Epoch;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::weights::{ClassWeight, Weighting};
@@ -28,11 +29,15 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Fit {
     pub(crate) epochs: usize,
+    /// Updates of this training at most.
+    pub(crate) steps: Option<usize>,
+    /// The number of updates since the model was compiled at which a resumed training ends.
+    pub(crate) steps_until: Option<u64>,
     pub(crate) batch_size: usize,
     pub(crate) accumulate: usize,
     pub(crate) shuffle: bool,
     pub(crate) validation_split: f64,
-    pub(crate) validation: Option<Arc<(OwnedFloats, ValidationTargets)>>,
+    pub(crate) validation: Option<Arc<(OwnedFeatures, ValidationTargets)>>,
     pub(crate) early_stopping: Option<EarlyStopping>,
     pub(crate) learning_rate: Option<f64>,
     pub(crate) schedule: Option<LearningRatePolicy>,
@@ -52,24 +57,27 @@ pub struct Fit {
 
 /// Owned features of the validation rows.
 #[derive(Clone, Debug)]
-pub(crate) enum OwnedFloats {
+pub(crate) enum OwnedFeatures {
     Narrow(ndarray::ArrayD<f32>),
     Wide(ndarray::ArrayD<f64>),
+    Pixels(ndarray::ArrayD<u8>),
 }
 
-impl OwnedFloats {
-    fn of<S: Data<Elem: FloatElement>, D: Dimension>(array: &ArrayBase<S, D>) -> Self {
-        match FloatElement::floats(array) {
-            Floats::Narrow(array) => OwnedFloats::Narrow(array.to_owned()),
-            Floats::Wide(array) => OwnedFloats::Wide(array.to_owned()),
+impl OwnedFeatures {
+    fn of<S: Data<Elem: FeatureElement>, D: Dimension>(array: &ArrayBase<S, D>) -> Self {
+        match FeatureElement::features(array) {
+            FeatureArray::Floats(Floats::Narrow(array)) => OwnedFeatures::Narrow(array.to_owned()),
+            FeatureArray::Floats(Floats::Wide(array)) => OwnedFeatures::Wide(array.to_owned()),
+            FeatureArray::Pixels(array) => OwnedFeatures::Pixels(array.to_owned()),
         }
     }
 
-    /// The features in their original precision.
-    pub fn floats(&self) -> Floats<'_> {
+    /// The features in their original type.
+    pub fn features(&self) -> FeatureArray<'_> {
         match self {
-            OwnedFloats::Narrow(array) => Floats::Narrow(array.view()),
-            OwnedFloats::Wide(array) => Floats::Wide(array.view()),
+            OwnedFeatures::Narrow(array) => Floats::Narrow(array.view()).into(),
+            OwnedFeatures::Wide(array) => Floats::Wide(array.view()).into(),
+            OwnedFeatures::Pixels(array) => FeatureArray::Pixels(array.view()),
         }
     }
 }
@@ -114,6 +122,8 @@ impl Default for Fit {
     fn default() -> Self {
         Fit {
             epochs: 1,
+            steps: None,
+            steps_until: None,
             batch_size: 32,
             accumulate: 1,
             shuffle: true,
@@ -144,9 +154,35 @@ impl Fit {
         Self::default()
     }
 
-    /// Additional passes over the training data (default 1).
+    /// Additional passes over the training data (default 1). Removes the limit of steps that a
+    /// resumed training was begun with.
     pub fn epochs(mut self, epochs: usize) -> Self {
-        self.epochs = epochs;
+        (self.epochs, self.steps_until) = (epochs, None);
+        self
+    }
+
+    /// Updates at most (default: no limit but the epochs): the training ends with the last of them,
+    /// in the midst of an epoch if need be, which is reported and validated as a whole one. The
+    /// accuracy of such an epoch is of the rows it had; it has none if labels are ignored. The next
+    /// call of `fit` begins another epoch, with an order of its own.
+    ///
+    /// Set the epochs high enough: the training ends with whichever comes first. A training that is
+    /// resumed ([`crate::Model::fit_to_resume`]) ends at the same step. `fit` returns
+    /// [`Error::Option`] for 0, for rows in blocks and for a population.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Fit, Sequential, losses::Mse, optimizers::Adam};
+    /// use ndarray::Array2;
+    /// let (x, y) = (Array2::<f32>::ones((10, 1)), Array2::<f32>::ones((10, 1)));
+    /// let mut model =
+    ///     Sequential::new(1).then(Dense::new(1)).on(&Device::cpu())?.compile(Mse::new(), Adam::new())?;
+    /// // Five batches an epoch: one epoch, and three batches of another.
+    /// let history = model.fit(&x, &y, Fit::new().batch_size(2).epochs(100).steps(8))?;
+    /// assert_eq!((history.steps.len(), history.epochs.len(), model.steps()), (8, 2, 8));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn steps(mut self, steps: usize) -> Self {
+        (self.steps, self.steps_until) = (Some(steps), None);
         self
     }
 
@@ -186,7 +222,7 @@ impl Fit {
     }
 
     /// Separate validation rows; `validation_split` is then ignored.
-    pub fn validation_data<'a, S: Data<Elem: FloatElement>, D: Dimension>(
+    pub fn validation_data<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         mut self,
         features: &ArrayBase<S, D>,
         targets: impl Into<crate::Targets<'a>>,
@@ -199,7 +235,7 @@ impl Fit {
                 ValidationTargets::Grouped(relevance.into_owned(), groups.to_vec())
             }
         };
-        self.validation = Some(Arc::new((OwnedFloats::of(features), targets)));
+        self.validation = Some(Arc::new((OwnedFeatures::of(features), targets)));
         self
     }
 
@@ -473,6 +509,9 @@ impl Fit {
         }
         if self.epochs == 0 && !self.resume {
             return Err(Error::option("fit", "epochs", 0, "at least 1"));
+        }
+        if self.steps == Some(0) {
+            return Err(Error::option("fit", "steps", 0, "at least 1"));
         }
         if self.batch_size == 0 {
             return Err(Error::option("fit", "batch_size", 0, "at least 1"));

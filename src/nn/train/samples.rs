@@ -10,6 +10,7 @@ use crate::criterion::inputs::{Floats, shape_error};
 use crate::losses::{Domain, LossDefinition};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::train::engine::{Lists, SampleTargets, Samples};
+use crate::nn::train::features::{FeatureArray, Flat, FlatView, Palette};
 use crate::nn::train::weights::{Classes, Held, InBlocks, Weighed, Weighting, Weights};
 use crate::runtime::tensor::narrow_labels;
 use crate::{Error, Result, Targets};
@@ -39,6 +40,28 @@ impl Scaling {
         }
         Ok(Scaling { mean, scale })
     }
+
+    /// Scales rows of features.
+    fn apply(&self, features: &mut [f32]) {
+        for row in features.chunks_exact_mut(self.mean.len()) {
+            for ((x, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
+                *x = scaled(*x, *mean, *scale);
+            }
+        }
+    }
+
+    /// The mean and the scale, if all features have the same.
+    fn of_all(&self) -> Option<[f64; 2]> {
+        let (mean, scale) = (*self.mean.first()?, *self.scale.first()?);
+        let is_of_all = self.mean.iter().all(|other| *other == mean)
+            && self.scale.iter().all(|other| *other == scale);
+        is_of_all.then_some([mean, scale])
+    }
+}
+
+/// A scaled feature: in f64, then rounded.
+fn scaled(x: f32, mean: f64, scale: f64) -> f32 {
+    ((f64::from(x) - mean) / scale) as f32
 }
 
 /// A model's requirements on its input rows.
@@ -53,7 +76,7 @@ pub(crate) struct InputSpec<'m> {
 pub(crate) struct Rows<'a> {
     /// Number of rows, or lists if the rows are items of lists.
     pub rows: usize,
-    pub features: Cow<'a, [f32]>,
+    pub features: Flat<'a>,
     dense: Vec<f32>,
     labels: Vec<i32>,
     has_labels: bool,
@@ -77,9 +100,10 @@ impl<'a> Rows<'a> {
         model: InputSpec,
         loss: &dyn LossDefinition,
         operation: &str,
-        features: Floats<'a>,
+        features: impl Into<FeatureArray<'a>>,
         targets: &Targets,
     ) -> Result<Self> {
+        let features = features.into();
         let rows = features.shape().first().copied().unwrap_or(0);
         let (outputs, positions) = (model.graph.outputs(), model.graph.positions());
         let columns = model.graph.columns();
@@ -286,7 +310,7 @@ impl<'a> Rows<'a> {
         } else {
             SampleTargets::Dense(&self.dense[first * outputs..(first + rows) * outputs])
         };
-        let features = &self.features[first * inputs..(first + rows) * inputs];
+        let features = self.features.all().range(first * inputs..(first + rows) * inputs);
         let has_ignored = lists.is_none() && self.kept < self.rows * self.positions;
         let weights =
             if lists.is_some() { Weights::default() } else { self.weights.part(first, rows) };
@@ -375,8 +399,9 @@ fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
 pub(crate) fn features<'a>(
     model: InputSpec,
     operation: &str,
-    features: Floats<'a>,
-) -> Result<Cow<'a, [f32]>> {
+    features: impl Into<FeatureArray<'a>>,
+) -> Result<Flat<'a>> {
+    let features = features.into();
     let (width, shape) = (model.graph.inputs(), model.graph.shape(model.graph.input()));
     let Some((&rows, of_row)) = features.shape().split_first() else {
         return Err(shape_error(operation, "features are one number".into(), "rows of them"));
@@ -398,8 +423,11 @@ pub(crate) fn features<'a>(
         ));
     }
     let mut flat = match features {
-        Floats::Wide(wide) => return narrow(model, operation, &wide).map(Cow::Owned),
-        Floats::Narrow(array) => match array.to_slice() {
+        FeatureArray::Pixels(pixels) => return flat_pixels(model, operation, pixels),
+        FeatureArray::Floats(Floats::Wide(wide)) => {
+            return narrow(model, operation, &wide).map(|numbers| Flat::Numbers(numbers.into()));
+        }
+        FeatureArray::Floats(Floats::Narrow(array)) => match array.to_slice() {
             Some(slice) => Cow::Borrowed(slice),
             None => Cow::Owned(array.iter().copied().collect()),
         },
@@ -409,13 +437,43 @@ pub(crate) fn features<'a>(
         check_ids(operation, &flat, [rows, width])?;
     }
     if let Some(scaling) = model.scaling {
-        for row in flat.to_mut().chunks_exact_mut(width) {
-            for ((x, mean), scale) in row.iter_mut().zip(&scaling.mean).zip(&scaling.scale) {
-                *x = ((f64::from(*x) - mean) / scale) as f32;
-            }
-        }
+        scaling.apply(flat.to_mut());
     }
-    Ok(flat)
+    Ok(Flat::Numbers(flat))
+}
+
+/// Pixels as they are, with the number of each; as numbers if the features are scaled apart from
+/// each other, or are ids.
+fn flat_pixels<'a>(
+    model: InputSpec,
+    operation: &str,
+    pixels: ArrayViewD<'a, u8>,
+) -> Result<Flat<'a>> {
+    let pixels: Cow<[u8]> = match pixels.to_slice() {
+        Some(slice) => Cow::Borrowed(slice),
+        None => Cow::Owned(pixels.iter().copied().collect()),
+    };
+    if let Some(rows) = model.graph.ids_below() {
+        let ids: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel)).collect();
+        check_ids(operation, &ids, [rows, model.graph.inputs()])?;
+        return Ok(Flat::Numbers(ids.into()));
+    }
+    // As the reader of IDX files.
+    let mut palette: Palette = std::array::from_fn(|pixel| pixel as f32 / 255.0);
+    match model.scaling {
+        None => Ok(Flat::Pixels(pixels, Box::new(palette))),
+        Some(scaling) => match scaling.of_all() {
+            Some([mean, scale]) => {
+                palette.iter_mut().for_each(|x| *x = scaled(*x, mean, scale));
+                Ok(Flat::Pixels(pixels, Box::new(palette)))
+            }
+            None => {
+                let mut numbers = FlatView::Pixels(&pixels, &palette).numbers().into_owned();
+                scaling.apply(&mut numbers);
+                Ok(Flat::Numbers(numbers.into()))
+            }
+        },
+    }
 }
 
 /// As [`features`], from f64.

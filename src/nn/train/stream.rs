@@ -1,6 +1,6 @@
 //! Training on rows in blocks: data sets larger than memory or the device.
 
-use ndarray::{Axis, concatenate};
+use ndarray::{Array2, Axis, concatenate};
 
 use crate::cpu::random::Permutation;
 use crate::criterion::inputs::FloatElement;
@@ -19,12 +19,26 @@ use crate::nn::train::weights::{ClassWeight, InBlocks, Sums, Weighed, Weighting,
 use crate::{Error, Result, Targets};
 
 /// Source of an epoch's rows.
-#[expect(clippy::large_enum_variant, reason = "one exists per training, on the stack")]
 pub(crate) enum Feed<'f> {
     /// Already on the device.
     Loaded,
     /// Streamed in blocks.
     Blocks(Streamed<'f>),
+    /// Made anew in each epoch.
+    Made(Made<'f>),
+}
+
+/// Makes the rows of an epoch: features and labels.
+pub(crate) type RowsOfEpoch<'f> = dyn FnMut(u32) -> Result<(Array2<f32>, Array2<i64>)> + 'f;
+
+/// Rows that are made anew in each epoch.
+pub(crate) struct Made<'f> {
+    pub rows: &'f mut RowsOfEpoch<'f>,
+    /// The handle of those on the device, and their epoch.
+    pub data: usize,
+    pub epoch: u32,
+    /// Labels of that epoch that count.
+    pub kept: usize,
 }
 
 /// Rows in blocks, and statistics of those seen.
@@ -64,6 +78,15 @@ impl Feed<'_> {
         match self {
             Feed::Loaded => loaded,
             Feed::Blocks(blocks) => blocks.seen.kept,
+            Feed::Made(made) => made.kept,
+        }
+    }
+
+    /// The handle of rows that the feed has loaded itself.
+    pub fn data(&self) -> Option<usize> {
+        match self {
+            Feed::Made(made) => Some(made.data),
+            Feed::Loaded | Feed::Blocks(_) => None,
         }
     }
 
@@ -81,7 +104,7 @@ impl Feed<'_> {
 
     pub fn reach(&self, loaded: Reach) -> Reach {
         match self {
-            Feed::Loaded => loaded,
+            Feed::Loaded | Feed::Made(_) => loaded,
             Feed::Blocks(blocks) => blocks.seen.reach,
         }
     }
@@ -146,6 +169,7 @@ impl Model {
         if rows > u32::MAX as usize {
             return Err(refused("the blocks", &format!("have {rows} rows"), "at most 4294967295"));
         }
+        self.check_memory(&fit, rows)?;
         let of_training = self.weights_of(&training_spec, training, &fit.weighting)?;
         let for_validation = Weighting {
             classes: of_training.of_class.clone().map(ClassWeight::Each),
@@ -221,7 +245,7 @@ impl Model {
         let first = first_of(training)?;
         let rows = self.rows_of(training_spec, &first)?;
         let metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.outputs());
-        let reach = Reach::of(&rows.features, rows.dense(0, rows.rows));
+        let reach = Reach::of(rows.features.all().values(), rows.dense(0, rows.rows));
         let validation = match &fit.validation {
             None => None,
             Some(given) => {
@@ -230,7 +254,7 @@ impl Model {
                     input_spec,
                     loss,
                     "fit (validation)",
-                    given.0.floats(),
+                    given.0.features(),
                     &given.1.targets(),
                 )?;
                 let all = rows.rows;
@@ -320,7 +344,8 @@ impl Model {
                     "an optimizer that moves with each batch",
                 ));
             }
-            seen.reach = seen.reach.max(Reach::of(&rows.features, rows.dense(0, rows.rows)));
+            seen.reach =
+                seen.reach.max(Reach::of(rows.features.all().values(), rows.dense(0, rows.rows)));
             let is_new = outcomes.len() < done + here;
             let data = if is_new { Some(self.engine.load(&rows.all())?) } else { None };
             drop(rows);

@@ -120,12 +120,18 @@ pub(crate) struct Options {
     /// The rows came in blocks: in another order than loaded rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_blocks: bool,
+    /// The number of updates since the model was compiled at which the training ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 impl Options {
-    pub fn of(fit: &Fit, in_blocks: bool) -> Self {
+    /// The options of a training that begins behind `steps` updates.
+    pub fn of(fit: &Fit, in_blocks: bool, steps: u64) -> Self {
+        let until = fit.steps.map(|more| steps.saturating_add(more as u64));
         Options {
             in_blocks,
+            until: until.or(fit.steps_until),
             batch_size: fit.batch_size,
             accumulate: fit.accumulate,
             shuffle: fit.shuffle,

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::cpu::random::Permutation;
-use crate::criterion::inputs::Floats;
 use crate::losses::LossDefinition;
 use crate::nn::train::baseline::{Reach, Yardstick};
 use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, TrainingSpec};
+use crate::nn::train::features::FeatureArray;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
 use crate::nn::train::samples::{InputSpec, Rows};
@@ -48,10 +48,10 @@ pub(crate) struct TrainingRun {
 
 impl TrainingRun {
     /// Checks the rows, splits them by `fit` and passes them to `load`.
-    pub fn new(
+    pub fn new<'a>(
         input_spec: InputSpec,
         loss: &Arc<dyn LossDefinition>,
-        features: Floats,
+        features: impl Into<FeatureArray<'a>>,
         targets: &Targets,
         fit: &Fit,
         mut load: impl FnMut(&Samples) -> Result<usize>,
@@ -78,7 +78,7 @@ impl TrainingRun {
             validation: None,
             metric: Metric::of(&**loss, rows.one_hot, input_spec.graph.columns()),
             yardstick: None,
-            reach: Reach::of(&rows.features, rows.dense(0, rows.rows)),
+            reach: Reach::of(rows.features.all().values(), rows.dense(0, rows.rows)),
         };
         let outputs = input_spec.graph.outputs();
         if held_back > 0 {
@@ -89,7 +89,7 @@ impl TrainingRun {
         if let Some(given) = &fit.validation {
             let targets = given.1.targets();
             let mut validation =
-                Rows::new(input_spec, &**loss, "fit (validation)", given.0.floats(), &targets)?;
+                Rows::new(input_spec, &**loss, "fit (validation)", given.0.features(), &targets)?;
             let all = validation.rows;
             validation.weigh(&**loss, &weighting, all)?;
             training_run.validation = Some(Loaded::new(&validation, load(&validation.all())?));
@@ -179,6 +179,43 @@ pub(crate) fn batches(
             Batch { start, rows, order, divisor_rows, accumulate, update, noise }
         })
         .collect()
+}
+
+/// Keeps the batches of the first `left` updates of an epoch that began at `before`; true if the
+/// last of them is that of the epoch or an earlier one.
+pub(crate) fn limit(
+    batches: &mut Vec<Batch>,
+    left: u64,
+    progress: &mut Progress,
+    before: Progress,
+) -> bool {
+    let all = progress.steps - before.steps;
+    if all < left {
+        return false;
+    }
+    let mut updates = 0;
+    let ends = |batch: &Batch| {
+        updates += u64::from(batch.update.is_some());
+        updates == left
+    };
+    if let Some(last) = batches.iter().position(ends) {
+        batches.truncate(last + 1);
+    }
+    progress.steps -= all - left;
+    progress.averaged -= progress.averaged.saturating_sub(before.averaged).min(all - left);
+    true
+}
+
+/// The number of labels in an epoch's first batches, with `positions` to a row; none if some of its
+/// `kept` labels are ignored, since these are counted over all rows only.
+pub(crate) fn counted(
+    batches: &[Batch],
+    rows: usize,
+    kept: usize,
+    positions: usize,
+) -> Option<usize> {
+    let here: usize = batches.iter().map(|batch| batch.rows).sum();
+    (kept == rows * positions).then_some(here * positions)
 }
 
 /// Sets the rate of the last update in an epoch's report, and passes the epoch to the schedule.

@@ -5,11 +5,10 @@ use std::path::Path;
 use gradus::data::{
     Blocks, Encoding, KeptBlocks, LargeSplit, LargeTable, TableBlocks, TableOptions,
 };
-use gradus::{Error, data, text};
+use gradus::{Error, data, memory, text};
 
 use crate::output;
 use crate::output::{Failure, Outcome};
-use crate::samples::memory;
 use crate::samples::prepare::{other_form, too_few};
 use crate::samples::prepared::{Asked, Large, Prepared};
 use crate::samples::source::{Known, Source};

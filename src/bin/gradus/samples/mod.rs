@@ -3,7 +3,6 @@
 
 mod columns;
 mod large;
-mod memory;
 mod prepare;
 pub(crate) mod prepared;
 pub(crate) mod source;

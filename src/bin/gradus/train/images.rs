@@ -30,7 +30,9 @@ impl Train {
                 return refused(format!("--text: --model {name} takes no text; gpt does"));
             }
         }
-        if let Some(flag) = self.network.unfit(network) {
+        // What a saved model is, only its file says: the library refuses what does not fit it.
+        let is_known = self.resume.is_none() || text.is_some();
+        if let Some(flag) = self.network.unfit(network).filter(|_| is_known) {
             return refused(format!("{flag}: --model {name} has no such option; leave it out"));
         }
         if network == Network::Dense {

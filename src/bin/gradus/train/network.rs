@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 
 use clap::{Args, ValueEnum};
-use gradus::Sequential;
 use gradus::activations::{Sigmoid, Softmax};
 use gradus::layers::Activate;
 use gradus::zoo::{self, Gpt, Vgg11};
+use gradus::{Augment, Sequential};
 use serde_json::{Value, json};
 
 use crate::numbers;
@@ -42,6 +42,11 @@ pub struct NetworkOptions {
     /// else squares of one or three channels]
     #[arg(long, value_name = "H,W[,C]", value_parser = image, conflicts_with = "resume")]
     pub image: Option<Image>,
+    /// Random changes of the images trained on, e.g. crop,flip or crop=4,flip,cutout=8: a shift of up
+    /// to crop pixels, mirrored left and right, a square set to 0. With --resume the saved ones
+    /// continue unless this is given
+    #[arg(long, value_name = "CHANGES", value_parser = changes)]
+    pub augment: Option<Changes>,
     /// Characters that gpt sees at once [default: 64]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true, conflicts_with = "resume")]
     pub context: Option<NonZeroUsize>,
@@ -75,6 +80,38 @@ fn image(text: &str) -> Result<Image, String> {
     }
 }
 
+/// Random changes of the images, with their sizes.
+#[derive(Clone, Copy, Debug)]
+pub struct Changes(pub Augment);
+
+/// Parses a list as `crop,flip,cutout=12`.
+fn changes(text: &str) -> Result<Changes, String> {
+    let allowed =
+        "it must be changes such as crop,flip,cutout, with sizes in pixels such as crop=4,cutout=8";
+    let mut augment = Augment::new();
+    let mut seen = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (name, size) = match part.split_once('=') {
+            Some((name, size)) => {
+                let size = size.trim().parse::<usize>().ok().filter(|size| *size > 0);
+                (name.trim(), Some(size.ok_or(allowed)?))
+            }
+            None => (part, None),
+        };
+        if seen.contains(&name) {
+            return Err(format!("{name} is in it twice"));
+        }
+        seen.push(name);
+        augment = match (name, size) {
+            ("crop", size) => augment.crop(size.unwrap_or(4)),
+            ("flip", None) => augment.flip(true),
+            ("cutout", size) => augment.cutout(size.unwrap_or(8)),
+            _ => return Err(allowed.into()),
+        };
+    }
+    Ok(Changes(augment))
+}
+
 impl Network {
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -106,6 +143,7 @@ impl NetworkOptions {
         let drops = matches!(network, Network::Gpt | Network::Vgg11);
         let given = [
             ("--image", self.image.is_some() && !network.takes_images()),
+            ("--augment", self.augment.is_some() && !network.takes_images()),
             ("--context", self.context.is_some() && !is_gpt),
             ("--layers", self.layers.is_some() && !is_gpt),
             ("--heads", self.heads.is_some() && !is_gpt),
@@ -161,5 +199,21 @@ impl NetworkOptions {
         let [context, layers, heads, width] = self.of_gpt();
         let dropout = self.dropout.unwrap_or(0.0);
         json!({ "context": context, "layers": layers, "heads": heads, "width": width, "dropout": dropout })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_have_sizes_of_their_own_or_the_usual_ones() {
+        let parsed = |text: &str| changes(text).map(|Changes(augment)| augment);
+        assert_eq!(parsed("crop,flip,cutout"), Ok(Augment::new().crop(4).flip(true).cutout(8)));
+        assert_eq!(parsed("cutout=12, crop = 2"), Ok(Augment::new().crop(2).cutout(12)));
+        assert_eq!(parsed("flip"), Ok(Augment::new().flip(true)));
+        for wrong in ["", "turn", "flip=2", "crop=0", "crop=x", "crop,,flip", "crop,crop=2"] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
     }
 }

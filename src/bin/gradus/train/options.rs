@@ -44,6 +44,10 @@ pub struct Train {
     /// with --resume the remaining ones]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     pub(super) epochs: Option<NonZeroUsize>,
+    /// Updates in place of epochs: the training ends with the last of them, also in the midst of an
+    /// epoch; with --resume additional ones
+    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true, conflicts_with_all = ["epochs", "stream"])]
+    pub(super) steps: Option<NonZeroUsize>,
     /// Rows per batch, queries for a listwise loss [default: 64; for a listwise loss 8]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     pub(super) batch_size: Option<NonZeroUsize>,
@@ -120,6 +124,10 @@ pub struct Train {
     /// File for one JSON document per line, one line per epoch; with --resume lines are appended
     #[arg(long, value_name = "FILE")]
     pub(super) log: Option<PathBuf>,
+    /// Folder for an event file of TensorBoard, which gets the loss of each batch and the metrics of
+    /// each epoch while the training runs
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) tensorboard: Option<PathBuf>,
     /// Prints one JSON document on stdout
     #[arg(long)]
     pub(super) json: bool,
@@ -167,6 +175,8 @@ pub struct Settings {
     /// None for the optimizer's own default.
     pub learning_rate: Option<f64>,
     pub epochs: usize,
+    /// Updates in place of epochs.
+    pub steps: Option<usize>,
     /// Progress of a saved model, as a schedule counts it.
     pub before: Before,
     /// In rows, or in queries.
@@ -177,6 +187,8 @@ pub struct Settings {
     pub skip_non_finite: bool,
     /// Clipping option and its value.
     pub clip: Option<(&'static str, f64)>,
+    /// Changes of the images, as JSON.
+    pub augment: Option<Value>,
     /// Loss and optimizer with all their options, and the settings inherited from a saved model.
     pub(super) compiled: Map<String, Value>,
 }

@@ -12,6 +12,7 @@ use crate::output;
 use crate::output::Outcome;
 use crate::samples::{Large, Prepared, Task};
 use crate::scores::{Scores, loss_unit};
+use crate::train::network::Changes;
 use crate::train::options::{Settings, Train};
 use crate::train::trained::Trained;
 
@@ -27,9 +28,12 @@ impl Train {
         Train::note_single_classes(parts, task)?;
         let rows =
             parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.rows(), Vec::len);
-        let mut fit = self.asked(&model, rows.div_ceil(chosen.batch_size), &chosen)?;
+        let updates = rows.div_ceil(chosen.batch_size);
+        let chosen = chosen.of_updates(updates);
+        let mut fit = self.asked(&model, updates, &chosen)?;
         fit = self.weights.add_to(fit, parts, model.loss())?;
-        let log = Log::new(self.log.as_deref(), self.resume.is_some());
+        let log = Log::new(self.log.as_deref(), self.resume.is_some())
+            .with_tensorboard(self.tensorboard.as_deref())?;
         let unit = loss_unit(&model, Some(&parts.encoding));
         log.behind(
             model.history().len(),
@@ -46,14 +50,26 @@ impl Train {
         }
         let in_pieces = parts.large.is_some();
         let (start, step) = (Instant::now(), interrupt.clone());
-        let fit = fit.on_step(move |_, _| step.flow());
+        let of_steps = log.clone();
+        let fit = fit.on_step(move |epoch, report| {
+            of_steps.step(epoch, report, unit);
+            step.flow()
+        });
         let mut history = match &mut parts.large {
             Some(Large { training, validation, .. }) => model.fit_blocks(
                 training,
                 validation.as_mut().map(|rows| rows as &mut dyn Blocks),
                 fit,
             )?,
-            None => model.fit(&parts.train.features, task.truth(&parts.train)?.targets(), fit)?,
+            None => {
+                let truth = task.truth(&parts.train)?;
+                // Bytes of IDX files take a quarter of the memory, to the same bits.
+                let is_plain = self.source.is_images() && !model.scales_inputs();
+                match is_plain.then(|| parts.train.pixels()).flatten() {
+                    Some(pixels) => model.fit(&pixels, truth.targets(), fit)?,
+                    None => model.fit(&parts.train.features, truth.targets(), fit)?,
+                }
+            }
         };
         let seconds = start.elapsed().as_secs_f64();
         if history.before > 0 {
@@ -96,11 +112,16 @@ impl Train {
     /// The requested options, on top of those a saved model was trained with.
     pub(super) fn asked(&self, model: &Model, updates: usize, chosen: &Settings) -> Outcome<Fit> {
         let saved = self.resume.as_ref().and_then(|_| model.fit_to_resume());
+        // What is left of a saved training, which may end at a step, is in its options.
+        let goes_on = saved.is_some() && self.epochs.is_none() && self.steps.is_none();
         let mut fit = saved.unwrap_or_default().resume(self.resume.is_some());
-        fit = fit
-            .epochs(chosen.epochs)
-            .batch_size(chosen.batch_size)
-            .skip_non_finite(chosen.skip_non_finite);
+        if !goes_on {
+            fit = fit.epochs(chosen.epochs);
+        }
+        if let Some(steps) = chosen.steps {
+            fit = fit.steps(steps);
+        }
+        fit = fit.batch_size(chosen.batch_size).skip_non_finite(chosen.skip_non_finite);
         fit = self.with_policy(fit, model, updates, chosen)?;
         if let Some((name, limit)) = chosen.clip {
             fit = fit.clear_clip();
@@ -112,6 +133,9 @@ impl Train {
         }
         if let Some(decay) = self.average {
             fit = fit.average(Average::new(decay));
+        }
+        if let Some(Changes(augment)) = self.network.augment {
+            fit = fit.augment(augment);
         }
         if let Some(patience) = self.patience {
             fit = fit.early_stopping(EarlyStopping::new().patience(patience));

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::output;
 use crate::output::{Failure, Outcome};
 use crate::samples::{Prepared, Task, columns_as_json, columns_in_words};
-use crate::train::network::Network;
+use crate::train::network::{Changes, Network};
 use crate::train::options::{Before, Earlier, Hidden, Plan, Settings, Train, named};
 
 /// Adam's default learning rate for a listwise loss.
@@ -27,6 +27,18 @@ impl Settings {
         self.compiled.insert("loss_options".into(), plan.loss.options());
         self.compiled.insert("optimizer".into(), plan.optimizer.name().into());
         self.compiled.insert("optimizer_options".into(), plan.optimizer.options());
+        self
+    }
+}
+
+impl Settings {
+    /// The epochs that the requested steps take, with a number of updates to an epoch.
+    pub(super) fn of_updates(mut self, updates: usize) -> Self {
+        let is_whole = self.compiled.get("optimizer") == Some(&json!("gradient_descent"));
+        let updates = if is_whole { 1 } else { updates.max(1) };
+        if let Some(steps) = self.steps {
+            self.epochs = steps.div_ceil(updates);
+        }
         self
     }
 }
@@ -56,6 +68,7 @@ impl Train {
                 .map_or(if ranks { vec![32] } else { vec![128, 64] }, |Hidden(units)| units),
             learning_rate: self.learning_rate.or(kept_rate),
             epochs: or(self.epochs, earlier.and_then(Earlier::left), if ranks { 20 } else { 5 }),
+            steps: self.steps.map(NonZeroUsize::get),
             before: earlier.map(Earlier::before).unwrap_or_default(),
             batch_size: or(
                 self.batch_size,
@@ -69,6 +82,10 @@ impl Train {
                 || earlier
                     .is_some_and(|earlier| earlier.option("skip_non_finite") == &Value::Bool(true)),
             clip: self.clip().or_else(kept_clip),
+            augment: match (self.network.augment, earlier.map(|of| of.option("augment"))) {
+                (Some(Changes(augment)), _) => serde_json::to_value(augment).ok(),
+                (None, saved) => saved.filter(|saved| saved.is_object()).cloned(),
+            },
             compiled: earlier.map(Earlier::compiled).unwrap_or_default(),
         }
     }
@@ -127,14 +144,17 @@ impl Train {
             parts.push(format!("schedule {schedule}"));
         }
         let rows = if task.ranks { "queries" } else { "rows" };
-        let epochs = if settings.epochs == 1 { "epoch" } else { "epochs" };
-        parts.push(format!(
-            "{} {epochs} of batches of {} {rows}",
-            settings.epochs, settings.batch_size
-        ));
+        let length = match (settings.steps, settings.epochs) {
+            (Some(1), _) => "1 step".into(),
+            (Some(steps), _) => format!("{steps} steps"),
+            (None, 1) => "1 epoch".into(),
+            (None, epochs) => format!("{epochs} epochs"),
+        };
+        parts.push(format!("{length} of batches of {} {rows}", settings.batch_size));
         parts.extend(settings.clip.map(|(name, limit)| format!("{name} {limit}")));
         parts.extend(settings.average.map(|decay| format!("average {decay}")));
         parts.extend(settings.patience.map(|epochs| format!("patience {epochs}")));
+        parts.extend(settings.augment.as_ref().map(augment_in_words));
         parts.extend(self.weights.in_words(model));
         if self.network() != Network::Gpt {
             parts.push(format!(
@@ -179,6 +199,7 @@ impl Train {
             "learning_rate": learning_rate,
             "schedule": schedule,
             "epochs": epochs,
+            "steps": chosen.steps,
             "batch_size": batch_size,
             "l1": self.l1,
             "l2": l2,
@@ -187,6 +208,7 @@ impl Train {
             "clip_tensor_norm": clip("clip_tensor_norm"),
             "clip_value": clip("clip_value"),
             "skip_non_finite": skip_non_finite,
+            "augment": chosen.augment,
             "average": average,
             "patience": patience,
             "seed": self.seed,
@@ -235,10 +257,11 @@ impl Train {
         if spans && !options.contains_key("steps") {
             let Before { updates: done, epochs, .. } = settings.before;
             let (each, done) = if self.schedule_by_epoch { (1, epochs) } else { (updates, done) };
-            options.insert(
-                "steps".into(),
-                json!(settings.epochs.saturating_mul(each).saturating_add(done).max(2)),
-            );
+            let length = match settings.steps {
+                Some(steps) if !self.schedule_by_epoch => steps,
+                _ => settings.epochs.saturating_mul(each),
+            };
+            options.insert("steps".into(), json!(length.saturating_add(done).max(2)));
         }
         let made = schedules::from_name(name, &Value::Object(options));
         made.map(Some).map_err(|error| named(error, "--schedule", "--schedule-set"))
@@ -278,4 +301,14 @@ fn sizes(parts: &Prepared) -> String {
         }
     }
     text
+}
+
+/// Changes of images, from their JSON: `augment crop 4, flip, cutout 8`.
+fn augment_in_words(augment: &Value) -> String {
+    let size = |name: &str| {
+        augment[name].as_u64().filter(|size| *size > 0).map(|size| format!("{name} {size}"))
+    };
+    let flip = (augment["flip"] == json!(true)).then(|| "flip".to_string());
+    let parts: Vec<String> = [size("crop"), flip, size("cutout")].into_iter().flatten().collect();
+    format!("augment {}", parts.join(", "))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use gradus::data::text::{Characters, sequences};
+use gradus::data::text::{Characters, sequences, shifted_sequences};
 use gradus::losses::{Domain, LossDefinition};
 use gradus::{Device, Epoch, HeldOut, Model, Stop, cases, text};
 use ndarray::Array2;
@@ -23,6 +23,21 @@ use crate::{language, output, saved};
 /// A GPT's gradient is clipped at this norm unless another clip is requested: nanoGPT's.
 const CLIP: (&str, f64) = ("clip_norm", 1.0);
 
+/// The ids that are trained on, as sequences that begin at other places in each epoch.
+struct Training {
+    ids: Vec<i64>,
+    context: usize,
+    seed: u64,
+    /// Sequences in an epoch.
+    rows: usize,
+}
+
+impl Training {
+    fn epoch(&self, epoch: u32) -> gradus::Result<(Array2<f32>, Array2<i64>)> {
+        shifted_sequences(&self.ids, self.context, self.seed, epoch)
+    }
+}
+
 /// Sequences of a text, each with the next characters.
 struct Part {
     x: Array2<f32>,
@@ -31,7 +46,7 @@ struct Part {
 
 /// What is trained and validated on.
 struct Parts {
-    train: Part,
+    train: Training,
     validation: Option<Part>,
 }
 
@@ -58,7 +73,7 @@ impl Train {
                 }
                 let context = self.network.tokens();
                 // A text that is too short is an error before a device is opened.
-                parts(&characters, &content, context, held_out.share, path)?;
+                parts(&characters, &content, context, held_out, path)?;
                 let mut settings = self.settings(false, None).with(&plan);
                 settings.clip = settings.clip.or(Some(CLIP));
                 let model = self.new_gpt(plan, &characters, &self.device.open_and_report()?)?;
@@ -79,26 +94,29 @@ impl Train {
             return Err(Failure::Failed("--resume: the model was saved without a loss".into()));
         };
         self.check_same_loss(loss)?;
-        let parts = parts(&characters, &content, context, held_out.share, path)?;
+        let parts = parts(&characters, &content, context, held_out, path)?;
         let task = Task::of_tokens(characters.len());
         model.set_held_out(held_out);
-        if let Some(done) = earlier.filter(|_| self.epochs.is_none()).and_then(Earlier::in_words) {
+        if let Some(done) = earlier
+            .filter(|_| self.epochs.is_none() && self.steps.is_none())
+            .and_then(Earlier::in_words)
+        {
             output::note(&format!("resumed: {done}"));
         }
         let interrupt = Interrupt::listen()?;
         if !self.json {
-            let rows = |part: &Part| text::count(part.x.nrows() as u64);
+            let rows = |count: usize| text::count(count as u64);
             let held = parts.validation.as_ref().map_or(String::new(), |part| {
-                format!(", {} of the end to validate on", rows(part))
+                format!(", {} of the end to validate on", rows(part.x.nrows()))
             });
             let chosen = format!(
-                "{} characters, {} different ones; {} sequences of {context} to train on{held}\n{}\n",
+                "{} characters, {} different ones; {} sequences of {context} to train on, at other places in each epoch{held}\n{}\n",
                 text::count(content.chars().count() as u64),
                 characters.len(),
-                rows(&parts.train),
+                rows(parts.train.rows),
                 self.chosen_in_words(&settings, &task, &model)
             );
-            let summary = format!("{}\n{chosen}", model.summary());
+            let summary = format!("{}\n{chosen}", model.summary_for(settings.batch_size));
             output::print_beside(self.out.as_deref(), &output::folded(&summary))?;
         }
         let (mut trained, validated) = self.fit_text(model, &parts, settings, &interrupt)?;
@@ -131,8 +149,9 @@ impl Train {
         chosen: Settings,
         interrupt: &Interrupt,
     ) -> Outcome<(Trained, Option<Measured>)> {
-        let Part { x, y } = &parts.train;
-        let fit = self.asked(&model, x.nrows().div_ceil(chosen.batch_size), &chosen)?;
+        let updates = parts.train.rows.div_ceil(chosen.batch_size);
+        let chosen = chosen.of_updates(updates);
+        let fit = self.asked(&model, updates, &chosen)?;
         let has_perplexity =
             model.loss().and_then(|loss| language::perplexity(loss, 0.0)).is_some();
         let figures = move |epoch: &Epoch| {
@@ -141,7 +160,8 @@ impl Train {
             figures.extend(perplexity.map(|value| ("perplexity", value)));
             figures
         };
-        let log = Log::new(self.log.as_deref(), self.resume.is_some());
+        let log = Log::new(self.log.as_deref(), self.resume.is_some())
+            .with_tensorboard(self.tensorboard.as_deref())?;
         log.behind(model.history().len(), model.history().iter().map(figures).collect());
         let mut fit = report(fit, &log, chosen.before.numbered, chosen.epochs, figures);
         if let Some(path) = &self.out {
@@ -151,7 +171,12 @@ impl Train {
             fit = fit.validation_data(x, y);
         }
         let (start, step) = (Instant::now(), interrupt.clone());
-        let history = model.fit(x, y, fit.on_step(move |_, _| step.flow()))?;
+        let of_steps = log.clone();
+        let fit = fit.on_step(move |epoch, report| {
+            of_steps.step(epoch, report, 1.0);
+            step.flow()
+        });
+        let history = model.fit_epochs(|epoch| parts.train.epoch(epoch), fit)?;
         let seconds = start.elapsed().as_secs_f64();
         if history.before > 0 {
             log.catch_up();
@@ -217,23 +242,31 @@ fn parts(
     characters: &Characters,
     content: &str,
     context: usize,
-    share: f64,
+    held_out: HeldOut,
     path: &Path,
 ) -> Outcome<Parts> {
     let ids = characters.ids(content).map_err(|error| Failure::from(error).of("--text"))?;
+    let HeldOut { seed, share } = held_out;
     let held = (ids.len() as f64 * share).round() as usize;
     let (train, end) = ids.split_at(ids.len() - held.min(ids.len()));
-    let part = |ids: &[i64], purpose: &str| {
-        sequences(ids, context, context).map(|(x, y)| Part { x, y }).map_err(|_| {
-            Failure::Failed(format!(
-                "--text: {}: {} characters are left to {purpose} on, and --context {context} needs {}; take a longer text, a shorter context or \
-                 another --validation (0 validates on nothing)",
-                path.display(),
-                ids.len(),
-                context.saturating_add(1)
-            ))
-        })
+    let too_short = |ids: &[i64], purpose: &str| {
+        Failure::Failed(format!(
+            "--text: {}: {} characters are left to {purpose} on, and --context {context} needs {}; take a longer text, a shorter context or \
+             another --validation (0 validates on nothing)",
+            path.display(),
+            ids.len(),
+            context.saturating_add(1)
+        ))
     };
-    let validation = if share > 0.0 { Some(part(end, "validate")?) } else { None };
-    Ok(Parts { train: part(train, "train")?, validation })
+    let validation = match share > 0.0 {
+        true => {
+            let made = sequences(end, context, context);
+            let (x, y) = made.map_err(|_| too_short(end, "validate"))?;
+            Some(Part { x, y })
+        }
+        false => None,
+    };
+    let first = shifted_sequences(train, context, seed, 0);
+    let rows = first.map_err(|_| too_short(train, "train"))?.0.nrows();
+    Ok(Parts { train: Training { ids: train.to_vec(), context, seed, rows }, validation })
 }

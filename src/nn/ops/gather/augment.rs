@@ -181,12 +181,25 @@ impl ImageAugment {
     }
 
     /// Writes the changed image.
+    #[cfg(test)]
     pub fn copy<R: Real>(&self, change: &Change, from: &[R], to: &mut [R]) {
+        self.copy_as(change, from, to, |x| x);
+    }
+
+    /// Writes the changed image, each of whose numbers is a function of what `from` holds.
+    pub fn copy_as<T: Copy, R: Real>(
+        &self,
+        change: &Change,
+        from: &[T],
+        to: &mut [R],
+        number: impl Fn(T) -> R,
+    ) {
         for (at, pixel) in to.chunks_exact_mut(self.channels).enumerate() {
             match self.source(change, at / self.width, at % self.width) {
                 Some([y, x]) => {
                     let start = (y * self.width + x) * self.channels;
-                    pixel.copy_from_slice(&from[start..start + self.channels]);
+                    let from = &from[start..start + self.channels];
+                    pixel.iter_mut().zip(from).for_each(|(to, &from)| *to = number(from));
                 }
                 None => pixel.fill(R::ZERO),
             }

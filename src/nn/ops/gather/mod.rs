@@ -15,7 +15,34 @@ use crate::runtime::wgsl::{File, shader};
 const RANDOM: File = shader!("lib/random.wgsl");
 const GATHER: File = shader!("ops/gather/gather.wgsl");
 const GATHER_IMAGES: File = shader!("ops/gather/gather_images.wgsl");
+const WORDS: File = shader!("ops/gather/words.wgsl");
+const PIXELS: File = shader!("ops/gather/pixels.wgsl");
 const GATHER_LISTS: File = shader!("ops/gather/gather_lists.wgsl");
+
+/// What rows are gathered from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A word for each number.
+    Words,
+    /// A byte for each number, and a table of the numbers.
+    Pixels,
+}
+
+impl Source {
+    fn file(self) -> File {
+        match self {
+            Source::Words => WORDS,
+            Source::Pixels => PIXELS,
+        }
+    }
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Source::Words => "",
+            Source::Pixels => ", of pixels",
+        }
+    }
+}
 
 /// Parameters of the gather kernels.
 #[repr(C)]
@@ -42,8 +69,8 @@ pub(crate) struct GatherImagesParams {
 }
 
 /// The gather kernel; a workgroup per row of the batch.
-pub(crate) fn gather(gpu: &Gpu) -> Result<Arc<Kernel>> {
-    gpu.kernel(&gather_program(lanes_of(gpu.is_software()).into()))
+pub(crate) fn gather(gpu: &Gpu, source: Source) -> Result<Arc<Kernel>> {
+    gpu.kernel(&gather_program(lanes_of(gpu.is_software()).into(), source))
 }
 
 /// The gather kernel of lists, which fills the rest of each list with `padding`; a workgroup per
@@ -53,17 +80,19 @@ pub(crate) fn gather_lists(gpu: &Gpu, padding: f32) -> Result<Arc<Kernel>> {
 }
 
 /// The gather kernel of augmented images; a workgroup per image of the batch.
-pub(crate) fn gather_images(gpu: &Gpu) -> Result<Arc<Kernel>> {
-    gpu.kernel(&gather_images_program(lanes_of(gpu.is_software()).into()))
+pub(crate) fn gather_images(gpu: &Gpu, source: Source) -> Result<Arc<Kernel>> {
+    gpu.kernel(&gather_images_program(lanes_of(gpu.is_software()).into(), source))
 }
 
-fn gather_program(lanes: f64) -> Program {
-    Program::plain("gather", &[GATHER, RANDOM], vec![("WORKGROUP", lanes)])
+fn gather_program(lanes: f64, source: Source) -> Program {
+    let label = format!("gather{}", source.suffix());
+    Program::plain(&label, &[GATHER, source.file(), RANDOM], vec![("WORKGROUP", lanes)])
 }
 
-fn gather_images_program(lanes: f64) -> Program {
+fn gather_images_program(lanes: f64, source: Source) -> Program {
+    let label = format!("gather of images{}", source.suffix());
     let constants = vec![("WORKGROUP", lanes)];
-    Program::plain("gather of images", &[GATHER_IMAGES, RANDOM], constants)
+    Program::plain(&label, &[GATHER_IMAGES, source.file(), RANDOM], constants)
 }
 
 fn gather_lists_program(lanes: f64, padding: f32) -> Program {
@@ -76,8 +105,9 @@ pub(crate) fn programs() -> Vec<Program> {
     [8.0, 64.0]
         .into_iter()
         .flat_map(|lanes| {
-            let images = gather_images_program(lanes);
-            [gather_program(lanes), images, gather_lists_program(lanes, -1.0)]
+            let of = |source| [gather_program(lanes, source), gather_images_program(lanes, source)];
+            let rows = [of(Source::Words), of(Source::Pixels)].into_iter().flatten();
+            rows.chain([gather_lists_program(lanes, -1.0)])
         })
         .collect()
 }

@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use crate::cpu::random::Permutation;
 use crate::nn::ops::gather::augment::{Augment, ImageAugment};
 use crate::nn::ops::gather::*;
+use crate::runtime::kernel::Slice;
 use crate::runtime::wgsl;
 
 /// Checks the shader's members and their offsets; its size is the Rust struct's, which may end in
@@ -20,7 +21,7 @@ fn asks(program: &Program, own: usize, expected: &[(&str, usize)]) {
 
 #[test]
 fn the_gathers_uniform_is_that_of_both_shaders() {
-    for program in [gather_program(8.0), gather_lists_program(8.0, 0.0)] {
+    for program in [gather_program(8.0, Source::Words), gather_lists_program(8.0, 0.0)] {
         asks(
             &program,
             size_of::<GatherParams>(),
@@ -44,7 +45,7 @@ fn the_gathers_uniform_is_that_of_both_shaders() {
 fn the_image_gathers_uniform_is_that_of_its_shader() {
     let own = |field: usize| offset_of!(GatherImagesParams, augment) + field;
     asks(
-        &gather_images_program(8.0),
+        &gather_images_program(8.0, Source::Words),
         size_of::<GatherImagesParams>(),
         &[
             ("rows", offset_of!(GatherParams, rows)),
@@ -73,21 +74,35 @@ fn the_image_gathers_uniform_is_that_of_its_shader() {
 fn images_are_changed_to_the_same_bits_as_on_the_host() {
     crate::runtime::device::test_adapter::needs_gpu!();
     let gpu = Gpu::open_with(crate::GpuOptions::default()).unwrap();
-    let kernel = gather_images(&gpu).unwrap();
     let (rows, shape, noise) = (60, [5, 4, 3], [9, 1, 3, u32::MAX - 20]);
     let width: usize = shape.iter().product();
-    let images: Vec<f32> = (1..=rows * width).map(|number| number as f32).collect();
+    // Pixels differ in an image and in its neighbours; a chunk does not end with a word.
+    let pixels: Vec<u8> = (0..rows * width).map(|number| (number % 251 + 3) as u8).collect();
+    let palette: Vec<f32> = (0..256).map(|pixel| pixel as f32 / 255.0).collect();
+    let images: Vec<f32> = pixels.iter().map(|&pixel| palette[usize::from(pixel)]).collect();
+    let palette = gpu.upload("numbers of pixels", &palette).unwrap();
     let order = Permutation::new(rows as u32, 2, 3);
     let all = Augment::new().crop(3).flip(true).cutout(3);
-    for augment in
-        [all, Augment::new().crop(2), Augment::new().flip(true), Augment::new().cutout(4)]
+    let some = [all, Augment::new().crop(2), Augment::new().flip(true), Augment::new().cutout(4)];
+    for (augment, source) in
+        some.into_iter().flat_map(|augment| [Source::Words, Source::Pixels].map(|of| (augment, of)))
     {
+        let kernel = gather_images(&gpu, source).unwrap();
         let image_augment = ImageAugment::new(Some(augment), &shape).unwrap();
         let batch = gpu.upload("a batch", &vec![-7.0_f32; rows * width]).unwrap();
         // The data set is bound in two chunks.
         for [first, count] in [[0, 25], [25, 35]] {
-            let part = &images[first * width..(first + count) * width];
-            let part = gpu.upload("a part", part).unwrap();
+            let part = first * width..(first + count) * width;
+            let part = match source {
+                Source::Words => gpu.upload("a part", &images[part]).unwrap(),
+                Source::Pixels => {
+                    let words = pixels[part].chunks(4).map(|four| {
+                        let byte = |at: usize| u32::from(four.get(at).copied().unwrap_or(0));
+                        (0..4).fold(0, |word, at| word | byte(at) << (8 * at))
+                    });
+                    gpu.upload("a part", &words.collect::<Vec<u32>>()).unwrap()
+                }
+            };
             let params = GatherImagesParams {
                 rows: GatherParams {
                     rows: rows as u32,
@@ -102,8 +117,9 @@ fn images_are_changed_to_the_same_bits_as_on_the_host() {
                 },
                 augment: image_augment.params(noise),
             };
-            let storage = [(&part).into(), (&batch).into()];
-            let command = gpu.dispatch(&kernel, &params, &storage, rows as u32).unwrap();
+            let storage = [&part, &batch, &palette].map(Slice::from);
+            let storage = &storage[..if source == Source::Pixels { 3 } else { 2 }];
+            let command = gpu.dispatch(&kernel, &params, storage, rows as u32).unwrap();
             gpu.submit(&[command]).unwrap();
         }
         let found: Vec<f32> = pollster::block_on(gpu.download(&batch, 0, rows * width)).unwrap();
@@ -112,7 +128,7 @@ fn images_are_changed_to_the_same_bits_as_on_the_host() {
             let mut expected = vec![0.0_f32; width];
             let change = image_augment.change(noise, row);
             image_augment.copy(&change, &images[row * width..][..width], &mut expected);
-            assert_eq!(found, expected, "{augment:?}, row {row}: {change:?}");
+            assert_eq!(found, expected, "{augment:?}, {source:?}, row {row}: {change:?}");
         }
     }
 }

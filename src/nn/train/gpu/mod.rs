@@ -16,14 +16,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::nn::embedding::kernels::RowsParams;
+use crate::nn::graph;
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
+use crate::nn::graph::plan::BatchRows;
+use crate::nn::memory::BatchPlan;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::job::{OptimizerParams, state_stride};
 use crate::nn::train::batched_engine::{MemberBatches, Shares};
 use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
 };
+use crate::nn::train::features::FlatView;
+use crate::nn::train::gpu::plan::request;
 use crate::nn::train::gpu::state::{
     Data, GpuEngine, Key, Kind, MOST_AT_ONCE, Part, Plan, Uniforms,
 };
@@ -89,6 +94,35 @@ impl GpuEngine {
         chunks
             .map(|(index, chunk)| {
                 let buffer = self.gpu.upload(name, chunk)?;
+                Ok(Part { buffer, first: index * most, rows: chunk.len() / width.max(1) })
+            })
+            .collect()
+    }
+
+    /// True if pixels stay bytes: the fused kernel of a small model and the gather of lists take
+    /// numbers.
+    fn gathers_pixels(&self, samples: &Samples) -> bool {
+        self.whole.is_none() && samples.lists.is_none()
+    }
+
+    /// Uploads pixels, four to a word, in chunks of rows as [`GpuEngine::parts`].
+    fn parts_of_pixels(&self, pixels: &[u8]) -> Result<Vec<Part>> {
+        let width = self.graph.inputs();
+        let binding = self.gpu.limits().max_storage_buffer_binding_size;
+        // Kernels count the bytes of a chunk in 32 bits.
+        let most = (binding.min(u64::from(u32::MAX)) / 4 * 4) as usize / width.max(1);
+        if most == 0 {
+            return self.parts("features", pixels, width);
+        }
+        let chunks = pixels.chunks(most * width.max(1)).enumerate();
+        chunks
+            .map(|(index, chunk)| {
+                let mut words = vec![0_u32; chunk.len().div_ceil(4)];
+                bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..chunk.len()]
+                    .copy_from_slice(chunk);
+                // The shader takes the first byte from the low bits.
+                words.iter_mut().for_each(|word| *word = u32::from_le(*word));
+                let buffer = self.gpu.upload("pixels", &words)?;
                 Ok(Part { buffer, first: index * most, rows: chunk.len() / width.max(1) })
             })
             .collect()
@@ -304,12 +338,20 @@ impl Shares for GpuEngine {
 
     fn prepare(&self, samples: &Samples) -> Result<Arc<Data>> {
         let outputs = self.graph.outputs();
+        let mut palette = None;
         let features = match self.graph.takes_ids() {
             true => {
-                let ids: Vec<u32> = samples.features.iter().map(|&id| id as u32).collect();
+                let ids = samples.features.numbers();
+                let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
                 self.parts("ids", &ids, self.graph.inputs())?
             }
-            false => self.parts("features", samples.features, self.graph.inputs())?,
+            false => match samples.features {
+                FlatView::Pixels(pixels, of) if self.gathers_pixels(samples) => {
+                    palette = Some(self.gpu.upload("numbers of pixels", of)?);
+                    self.parts_of_pixels(pixels)?
+                }
+                all => self.parts("features", &all.numbers(), self.graph.inputs())?,
+            },
         };
         let (targets, target_width, labels) = match samples.targets {
             SampleTargets::None => (Vec::new(), 0, false),
@@ -335,6 +377,7 @@ impl Shares for GpuEngine {
         Ok(Arc::new(Data {
             rows: samples.rows,
             features,
+            palette,
             targets,
             target_width,
             labels,
@@ -499,6 +542,13 @@ impl Engine for GpuEngine {
         batches: &[Batch],
     ) -> Result<Vec<Outcome>> {
         self.run(data, training_spec, batches, Kind::Evaluate)
+    }
+
+    fn batch_plan(&self, rows: usize, learns: bool, chunked_head: bool) -> BatchPlan {
+        let chunk = if chunked_head { self.chunk(rows) } else { rows };
+        let request = request(learns, learns, chunk < rows);
+        let plan = graph::plan::Plan::new(self.graph_of(request), request);
+        BatchPlan { plan, sizes: BatchRows { rows, chunk } }
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {

@@ -2,9 +2,10 @@
 
 use crate::nn::embedding::kernels::Sizes;
 use crate::nn::graph::gpu::{GpuWalk, Weights};
+use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::plan::{BatchRows, Request, Tensor};
 use crate::nn::ops::gather::augment::{Augment, ImageAugment};
-use crate::nn::ops::gather::{GatherImagesParams, GatherParams};
+use crate::nn::ops::gather::{GatherImagesParams, GatherParams, Source};
 use crate::nn::ops::metrics::SummaryParams;
 use crate::nn::ops::{gather, metrics};
 use crate::nn::optimizers::update;
@@ -46,6 +47,8 @@ struct Rows<'a> {
     /// The value behind a list's end.
     padding: f32,
     augment: Option<ImageAugment>,
+    /// The number of each byte, if the rows are bytes.
+    palette: Option<&'a wgpu::Buffer>,
 }
 
 /// A batch's values: partial sums of its loss, followed by the per-row correctness.
@@ -73,6 +76,19 @@ impl Planning<'_> {
     }
 }
 
+/// The request for a walk over the graph.
+pub(super) fn request(scores: bool, learns: bool, chunked: bool) -> Request {
+    Request {
+        scores,
+        learns,
+        chunked,
+        in_place_forward: true,
+        input_elsewhere: false,
+        shares: true,
+        input_gradient: false,
+    }
+}
+
 impl GpuEngine {
     /// A uniform buffer with a slot per batch of a submission.
     pub(super) fn uniforms(&self) -> Result<wgpu::Buffer> {
@@ -93,9 +109,8 @@ impl GpuEngine {
         // Padding runs through the graph with the items: its scores are ignored and its gradient is
         // 0.
         let rows = key.rows * key.places;
-        let binding = self.gpu.limits().max_storage_buffer_binding_size;
         let chunk = match training_spec.filter(|training_spec| training_spec.chunked_head) {
-            Some(_) => chunk_rows(rows, self.graph.outputs(), MOST_BYTES.min(binding)),
+            Some(_) => self.chunk(rows),
             None => rows,
         };
         let noise = self.uniforms()?;
@@ -126,6 +141,21 @@ impl GpuEngine {
         Ok(Plan { recording, gathers, summary, noise, update, rows_moved, predictions })
     }
 
+    /// Rows per chunk of a chunked head.
+    pub(super) fn chunk(&self, rows: usize) -> usize {
+        let binding = self.gpu.limits().max_storage_buffer_binding_size;
+        chunk_rows(rows, self.graph.outputs(), MOST_BYTES.min(binding))
+    }
+
+    /// The graph that a walk runs through.
+    pub(super) fn graph_of(&self, request: Request) -> &Graph {
+        match (request.chunked, &self.predicting) {
+            (true, _) => &self.chunked,
+            (false, Some(predicting)) if !request.learns => predicting,
+            _ => &self.fused,
+        }
+    }
+
     /// Allocates the buffers for a batch of `rows` rows, and `chunk` rows at a time in the head.
     fn begin<'a>(
         &'a self,
@@ -136,20 +166,9 @@ impl GpuEngine {
         let BatchRows { rows, chunk } = batch;
         let data = self.known(key.data)?;
         let mut recorder = Recorder::new(&self.gpu);
-        let request = Request {
-            scores: key.kind != Kind::Predict,
-            learns: matches!(key.kind, Kind::Train | Kind::TrainAndUpdate),
-            chunked: chunk < rows,
-            in_place_forward: true,
-            input_elsewhere: false,
-            shares: true,
-            input_gradient: false,
-        };
-        let graph = match (request.chunked, &self.predicting) {
-            (true, _) => &self.chunked,
-            (false, Some(predicting)) if !request.learns => predicting,
-            _ => &self.fused,
-        };
+        let learns = matches!(key.kind, Kind::Train | Kind::TrainAndUpdate);
+        let request = request(key.kind != Kind::Predict, learns, chunk < rows);
+        let graph = self.graph_of(request);
         let table = self.table.as_ref().map(Table::rows);
         let weights = Weights {
             all: &self.parameters,
@@ -173,17 +192,34 @@ impl GpuEngine {
         let (data, scores) = (planning.data, planning.key.kind != Kind::Predict);
         let augment = ImageAugment::new(augment, self.graph.shape(self.graph.input()));
         let x = planning.tensor(Tensor::Value(0))?;
-        let rows =
-            Rows { parts: &data.features, width: self.graph.inputs(), padding: 0.0, augment };
+        let rows = Rows {
+            parts: &data.features,
+            width: self.graph.inputs(),
+            padding: 0.0,
+            augment,
+            palette: data.palette.as_ref(),
+        };
         self.gather(planning, rows, &x)?;
         if scores {
             let (parts, targets) = (&data.targets, planning.targets.clone());
-            let rows = Rows { parts, width: data.target_width, padding: -1.0, augment: None };
+            let rows = Rows {
+                parts,
+                width: data.target_width,
+                padding: -1.0,
+                augment: None,
+                palette: None,
+            };
             self.gather(planning, rows, &targets)?;
         }
         match planning.weights.clone() {
             Some(weights) => {
-                let rows = Rows { parts: &data.weights, width: 1, padding: 0.0, augment: None };
+                let rows = Rows {
+                    parts: &data.weights,
+                    width: 1,
+                    padding: 0.0,
+                    augment: None,
+                    palette: None,
+                };
                 self.gather(planning, rows, &weights)
             }
             None => Ok(()),
@@ -193,24 +229,29 @@ impl GpuEngine {
     /// Gathers rows, or lists followed by padding.
     fn gather(&self, planning: &mut Planning, rows: Rows, batch: &wgpu::Buffer) -> Result<()> {
         let (gpu, key) = (&self.gpu, planning.key);
-        let Rows { parts, width, padding, augment } = rows;
+        let Rows { parts, width, padding, augment, palette } = rows;
         let lists = planning
             .data
             .lists
             .as_ref()
             .filter(|_| key.kind != Kind::Predict)
             .map(|(_, offsets)| offsets);
+        let source = if palette.is_some() { Source::Pixels } else { Source::Words };
         let kernel = match (lists, augment) {
             (Some(_), _) => gather::gather_lists(gpu, padding)?,
-            (None, Some(_)) => gather::gather_images(gpu)?,
-            (None, None) => gather::gather(gpu)?,
+            (None, Some(_)) => gather::gather_images(gpu, source)?,
+            (None, None) => gather::gather(gpu, source)?,
         };
         // A loss of lists is refused beside an augmentation.
         let augment = augment.filter(|_| lists.is_none());
         for part in parts {
             let uniforms = self.uniforms()?;
-            let storage: Vec<Slice> =
-                [&part.buffer, batch].into_iter().chain(lists).map(Slice::from).collect();
+            let storage: Vec<Slice> = [&part.buffer, batch]
+                .into_iter()
+                .chain(lists)
+                .chain(palette)
+                .map(Slice::from)
+                .collect();
             let (recorder, count) = (&mut planning.recorder, planning.rows as u32);
             match augment {
                 Some(_) => recorder

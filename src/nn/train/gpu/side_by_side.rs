@@ -223,7 +223,7 @@ impl BatchedEngine for SideBySide {
             let allowed = "left out in a population whose members train side by side; the device `cpu` takes them";
             return Err(Error::option("fit", "weights", "given", allowed));
         }
-        let features = self.gpu.upload("features", samples.features)?;
+        let features = self.gpu.upload("features", &samples.features.numbers())?;
         let (targets, labels) = match samples.targets {
             SampleTargets::None => (self.gpu.buffer("no targets", 4)?, None),
             SampleTargets::Labels(labels) => {

@@ -84,6 +84,8 @@ pub(super) struct DecodePass {
 pub(crate) struct Data {
     pub(super) rows: usize,
     pub(super) features: Vec<Part>,
+    /// The number of each pixel, if the features are pixels, four to a word.
+    pub(super) palette: Option<wgpu::Buffer>,
     pub(super) targets: Vec<Part>,
     pub(super) target_width: usize,
     pub(super) labels: bool,

@@ -17,12 +17,14 @@ use crate::nn::graph::decode::check_next;
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::{Noise, Precision};
-use crate::nn::graph::plan::{BatchRows, Request, Tensor};
-use crate::nn::ops::gather::augment::{Augment, ImageAugment};
+use crate::nn::graph::plan::{BatchRows, Plan, Request, Tensor};
+use crate::nn::memory::BatchPlan;
+use crate::nn::ops::gather::augment::{Augment, Change, ImageAugment};
 use crate::nn::train::batched_engine::Shares;
 use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
 };
+use crate::nn::train::features::FlatView;
 use crate::nn::train::host::batch::{HostBatch, LossRows};
 use crate::nn::train::host::decode::Decoder;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
@@ -68,6 +70,9 @@ struct Remembered<R> {
 pub(crate) struct Data<R> {
     rows: usize,
     features: Vec<R>,
+    /// Features of one byte, in place of those, and the number of each byte.
+    pixels: Vec<u8>,
+    palette: Vec<R>,
     /// The features of a model that takes ids.
     ids: Vec<i32>,
     labels: Vec<i32>,
@@ -149,10 +154,15 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                 true => ids.extend_from_slice(&data.ids[from.clone()]),
                 false => {
                     let to = &mut features[at..at + from.len()];
-                    let from = &data.features[from.clone()];
-                    match &augment {
-                        Some(images) => images.copy(&images.change(noise, rows.start), from, to),
-                        None => to.copy_from_slice(from),
+                    let change = augment.as_ref().map(|images| images.change(noise, rows.start));
+                    match data.palette.first_chunk::<256>() {
+                        Some(palette) => {
+                            let of = |pixel: u8| palette[usize::from(pixel)];
+                            copy(&data.pixels[from.clone()], to, of, augment.zip(change));
+                        }
+                        None => {
+                            copy(&data.features[from.clone()], to, |x| x, augment.zip(change));
+                        }
                     }
                 }
             }
@@ -341,6 +351,19 @@ fn predicting<R: Real>(graph: &Graph) -> Option<Arc<Graph>> {
     fuse::predicting(graph).ok().flatten().map(Arc::new)
 }
 
+/// Copies features of a row, or of plain rows, as numbers; images may be changed.
+fn copy<T: Copy, R: Real>(
+    from: &[T],
+    to: &mut [R],
+    number: impl Fn(T) -> R,
+    change: Option<(ImageAugment, Change)>,
+) {
+    match change {
+        Some((images, change)) => images.copy_as(&change, from, to, number),
+        None => to.iter_mut().zip(from).for_each(|(to, &from)| *to = number(from)),
+    }
+}
+
 fn to_reals<R: Real>(values: &[f64]) -> Vec<R> {
     values.iter().map(|&value| R::new(value)).collect()
 }
@@ -355,13 +378,18 @@ impl<R: CpuReal + Precision> Shares for CpuEngine<R> {
 
     fn prepare(&self, samples: &Samples) -> Result<Arc<Data<R>>> {
         let convert = |values: &[f32]| values.iter().map(|&value| R::from_f32(value)).collect();
-        let (features, ids) = match self.graph.takes_ids() {
-            true => (Vec::new(), samples.features.iter().map(|&id| id as i32).collect()),
-            false => (convert(samples.features), Vec::new()),
-        };
+        let (mut features, mut ids) = (Vec::new(), Vec::new());
+        let (mut pixels, mut palette) = (Vec::new(), Vec::new());
+        match (samples.features, self.graph.takes_ids()) {
+            (FlatView::Pixels(all, of), false) => (pixels, palette) = (all.to_vec(), convert(of)),
+            (FlatView::Numbers(numbers), false) => features = convert(numbers),
+            (all, true) => ids = all.numbers().iter().map(|&id| id as i32).collect(),
+        }
         let mut data = Data {
             rows: samples.rows,
             features,
+            pixels,
+            palette,
             ids,
             labels: Vec::new(),
             dense: Vec::new(),
@@ -490,6 +518,18 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
         batches: &[Batch],
     ) -> Result<Vec<Outcome>> {
         among_the_threads(|| self.evaluate_here(data, training_spec, batches))
+    }
+
+    fn batch_plan(&self, rows: usize, learns: bool, chunked_head: bool) -> BatchPlan {
+        let chunk = match chunked_head {
+            true => chunk_rows(rows, self.graph.outputs(), MOST_BYTES_ON_CPU),
+            false => rows,
+        };
+        let plan = Plan::new(
+            &self.graph_of(learns || chunk < rows),
+            self.request(learns, learns, chunk < rows),
+        );
+        BatchPlan { plan, sizes: BatchRows { rows, chunk } }
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {

@@ -7,6 +7,7 @@ use crate::losses::{CrossEntropy, Mse};
 use crate::nn::activations::{Relu, Softmax};
 use crate::nn::optimizers::{Adam, Clip};
 use crate::nn::train::engine::{Engine, Metric, SampleTargets, Samples, StepOptions};
+use crate::nn::train::features::FlatView;
 use crate::nn::train::gpu::whole::*;
 use crate::nn::train::host::CpuEngine;
 use crate::nn::train::weights::Weights;
@@ -68,7 +69,7 @@ fn train(
     let data = host
         .load(&Samples {
             rows: ROWS,
-            features: flat,
+            features: FlatView::Numbers(flat),
             targets,
             has_ignored: false,
             lists: None,

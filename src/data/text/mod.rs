@@ -1,13 +1,21 @@
-//! Text for language models: characters as ids, and sequences of ids with the tokens that follow.
+//! Text for language models: characters as ids, sequences of ids with the tokens that follow, and
+//! the targets of masked language models.
+
+mod masked;
 
 use std::collections::HashMap;
 
 use ndarray::Array2;
 
+use crate::cpu::random::philox;
+pub use crate::data::text::masked::MaskedTokens;
 use crate::{Error, Result};
 
 /// Its name in messages.
 const NAME: &str = "characters";
+
+/// Third word of the counters of starts, distinct from that of masks.
+const STARTS: u32 = 0x7374_6172;
 
 /// Up to this many characters are named in a message.
 const MOST_SHOWN: usize = 100;
@@ -178,6 +186,40 @@ pub fn sequences(ids: &[i64], context: usize, stride: usize) -> Result<(Array2<f
     Ok((features, targets))
 }
 
+/// As [`sequences`] a stride of `context` apart, from another place in each epoch: all rows begin
+/// 0 to `context` − 1 ids later, by a number that follows from the seed and the epoch. Each epoch
+/// has the same number of rows, one less than there are from the first id, and over the epochs each
+/// id is seen at every place of a row: [`crate::Model::fit_epochs`].
+///
+/// ```
+/// use gradus::data::text::shifted_sequences;
+/// let ids: Vec<i64> = (0..100).collect();
+/// let (x, y) = shifted_sequences(&ids, 8, 1, 3)?;
+/// assert_eq!((x.dim(), y.dim()), ((11, 8), (11, 8)));
+/// let start = x[[0, 0]];
+/// assert!(start < 8.0 && x[[1, 0]] == start + 8.0 && y[[0, 0]] as f32 == start + 1.0);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`sequences`]. With less than 2 · `context` + 1 ids there is one row, which begins at any
+/// place.
+pub fn shifted_sequences(
+    ids: &[i64],
+    context: usize,
+    seed: u64,
+    epoch: u32,
+) -> Result<(Array2<f32>, Array2<i64>)> {
+    let all = sequences(ids, context, context)?.0.nrows();
+    let rows = (all - 1).max(1);
+    let used = rows * context + 1;
+    let starts = context.min(ids.len() - used + 1);
+    let key = [seed as u32, (seed >> 32) as u32];
+    let [word, ..] = philox([epoch, 0, STARTS, 0], key);
+    let start = (u64::from(word) * starts as u64) >> 32;
+    sequences(&ids[start as usize..][..used], context, context)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +238,33 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         assert!(sequences(&[], 1, 1).is_err());
+    }
+
+    #[test]
+    fn shifted_rows_are_the_text_from_another_place() {
+        let ids: Vec<i64> = (0..103).collect();
+        let mut starts = std::collections::BTreeSet::new();
+        for epoch in 0..200 {
+            let (x, y) = shifted_sequences(&ids, 10, 5, epoch).unwrap();
+            assert_eq!(x.dim(), (9, 10));
+            let start = x[[0, 0]];
+            assert!(x.iter().zip(0..).all(|(id, place)| *id == start + place as f32));
+            assert!(x.iter().zip(&y).all(|(id, next)| *id as i64 + 1 == *next));
+            assert_eq!(shifted_sequences(&ids, 10, 5, epoch).unwrap(), (x, y));
+            starts.insert(start as i64);
+        }
+        // A start is missing after 200 draws once in 10⁸ seeds: 10 · 0.9²⁰⁰.
+        assert_eq!(starts.into_iter().collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+        let of_seed = |seed| {
+            let start = |epoch| shifted_sequences(&ids, 10, seed, epoch).unwrap().0[[0, 0]];
+            (0..20).map(start).collect::<Vec<_>>()
+        };
+        assert_ne!(of_seed(1), of_seed(2));
+        // One row of a short text; the whole text if it is all there is.
+        assert_eq!(shifted_sequences(&ids[..15], 10, 5, 1).unwrap().0.nrows(), 1);
+        assert_eq!(shifted_sequences(&ids[..11], 10, 5, 1).unwrap().0[[0, 0]], 0.0);
+        assert!(shifted_sequences(&ids[..10], 10, 5, 1).is_err());
+        assert!(shifted_sequences(&ids, 0, 5, 1).is_err());
     }
 
     #[test]

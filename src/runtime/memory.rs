@@ -1,4 +1,5 @@
-//! Memory available to the process, known on Linux only: on other systems tables are read whole.
+//! Memory of the machine and of the process, known on Linux only: elsewhere nothing is refused for
+//! its size, and tables are read whole.
 
 use std::fs::read_to_string;
 
@@ -17,24 +18,34 @@ pub fn free() -> Option<u64> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64 + 1;
     let addresses =
         left("Max address space", "VmSize:").map(|left| left.saturating_sub(threads * ARENA));
-    let limits = [addresses, left("Max data size", "VmData:"), of_group(), machine];
+    let left_to_group = of_group(u64::saturating_sub);
+    let limits = [addresses, left("Max data size", "VmData:"), left_to_group, machine];
     limits.into_iter().flatten().min()
 }
 
-/// Bytes left to the cgroup (version 2).
-fn of_group() -> Option<u64> {
+/// Bytes that the process can have at most, however much of it others use now: the minimum over the
+/// machine's physical memory, the cgroup and `ulimit`.
+pub fn physical() -> Option<u64> {
+    let limits = read_to_string("/proc/self/limits").unwrap_or_default();
+    let machine = kilobytes(&read_to_string("/proc/meminfo").unwrap_or_default(), "MemTotal:");
+    let addresses = limit_of(&limits, "Max address space");
+    let limits = [machine, addresses, limit_of(&limits, "Max data size"), of_group(|max, _| max)];
+    limits.into_iter().flatten().min()
+}
+
+/// The least over the cgroup (version 2) and its ancestors, which limit it too, of a function of
+/// `memory.max` and `memory.current`.
+fn of_group(bytes: impl Fn(u64, u64) -> u64) -> Option<u64> {
     let number = |path: &str| read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let groups = read_to_string("/proc/self/cgroup").ok()?;
     let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?.trim_end_matches('/');
-    // A cgroup is also limited by all of its ancestors.
-    let mut all = group.match_indices('/').map(|(at, _)| &group[..at]).chain([group]);
+    let all = group.match_indices('/').map(|(at, _)| &group[..at]).chain([group]);
     let folder = |group: &str, file: &str| number(&format!("/sys/fs/cgroup{group}/{file}"));
-    let left = |group: &str| {
+    let of = |group: &str| {
         let held = folder(group, "memory.current")?;
-        Some(folder(group, "memory.max")?.saturating_sub(held))
+        Some(bytes(folder(group, "memory.max")?, held))
     };
-    all.try_fold(u64::MAX, |least, group| Some(least.min(left(group).unwrap_or(u64::MAX))))
-        .filter(|left| *left < u64::MAX)
+    all.filter_map(of).min()
 }
 
 /// Value of a line like `VmSize:   1234 kB`.
@@ -64,6 +75,9 @@ mod tests {
         let limits = "Limit  Soft Limit  Hard Limit  Units\nMax data size  unlimited  unlimited  bytes\nMax address space  4096  unlimited  bytes\n";
         assert_eq!(limit_of(limits, "Max address space"), Some(4096));
         assert_eq!(limit_of(limits, "Max data size"), None);
+        if cfg!(target_os = "linux") {
+            assert!(physical() >= free() && free() > Some(0));
+        }
         assert_eq!((kilobytes("", "VmSize:"), limit_of("", "x")), (None, None));
     }
 }
