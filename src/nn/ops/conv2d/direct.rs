@@ -10,7 +10,9 @@ use rayon::prelude::*;
 use crate::cpu::scratch::with_scratch;
 use crate::cpu::simd;
 use crate::nn::ops::conv2d::options::Conv2d;
-use crate::nn::ops::conv2d::tiles::{Columns, Gradient, NARROW, Place, Run, Sums, columns};
+use crate::nn::ops::conv2d::tiles::{
+    Columns, Gradient, NARROW, Overlap, Place, Run, Sums, columns, rows_of_stage,
+};
 
 /// Numbers of the source and the output of a block: with the weights they stay in a second-level
 /// cache of 1 MiB.
@@ -235,6 +237,17 @@ impl Direct {
         runs
     }
 
+    /// Taps side by side whose pixels are too, if their weights are read in one stage.
+    fn overlap(&self, class: &Class, runs: &[Run], columns: Columns) -> Option<Overlap> {
+        let depth = self.source[2];
+        let taps = runs.first()?.length / depth;
+        let rows = class.taps.len() * self.inner;
+        let is_even = runs.iter().all(|run| run.length == taps * depth);
+        let is_one = self.step[1] == 1 && self.phase[1] == 1 && self.groups == 1;
+        let overlaps = is_even && is_one && taps > 1 && rows <= rows_of_stage(columns.width);
+        overlaps.then_some(Overlap { taps, depth })
+    }
+
     /// A block's rows of a class that lie in `block`, from and to.
     fn lines(&self, class: &Class, block: &Block) -> [usize; 2] {
         block.rows.map(|row| row.saturating_sub(class.first[0]).div_ceil(self.phase[0]))
@@ -357,6 +370,7 @@ impl Direct {
                                     first,
                                     filters,
                                     adds,
+                                    overlap: self.overlap(class, &runs, columns),
                                 };
                                 sums.run();
                             }

@@ -262,10 +262,15 @@ fn cases() -> Vec<Case> {
         (2, same(Conv2d { groups: 2, ..new([9, 10, 8], 12, [3, 3]) })),
         (3, same(Conv2d { groups: 6, stride: [2, 1], ..new([9, 7, 6], 6, [3, 3]) })),
         (2, same(Conv2d { groups: 5, ..new([7, 9, 5], 15, [3, 2]) })),
-        // More outputs than four per input: the patches of the gradient are scattered.
+        // Far more filters than channels.
         (2, same(new([10, 10, 4], 36, [3, 3]))),
         // Many pixels: blocks and slices of more than one, and a rest.
         (5, same(new([29, 31, 3], 5, [3, 3]))),
+        // Several blocks of columns and several stages of weights, with rests.
+        (1, same(new([6, 8, 40], 70, [3, 3]))),
+        (1, Conv2d { stride: [2, 2], padding: [1; 4], ..new([9, 8, 20], 33, [3, 3]) }),
+        // Sixteen filters: lines of seven pixels, and a rest.
+        (2, same(new([5, 17, 16], 16, [3, 3]))),
     ];
     all.into_iter().map(|(rows, op)| Case::new(op, rows)).collect()
 }

@@ -53,9 +53,14 @@ pub(super) struct Run {
     pub row: usize,
 }
 
+/// Rows of the weights of a stage.
+pub(super) fn rows_of_stage(width: usize) -> usize {
+    (STAGE / width).max(1)
+}
+
 /// Cuts runs into stages whose weights the first-level cache holds.
 fn stages(runs: &[Run], width: usize) -> Vec<Vec<Run>> {
-    let most = (STAGE / width).max(1);
+    let most = rows_of_stage(width);
     let (mut all, mut stage, mut rows) = (Vec::new(), Vec::new(), 0);
     for &run in runs {
         let Run { mut offset, mut length, mut row } = run;
@@ -79,6 +84,15 @@ fn stages(runs: &[Run], width: usize) -> Vec<Vec<Run>> {
 /// Where a pixel's patch begins in the source, and the pixel of the output.
 pub(super) type Place = [usize; 2];
 
+/// Adjacent taps of one row, whose patches overlap: each number of the source is read once for all
+/// of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overlap {
+    pub taps: usize,
+    /// Numbers from one tap, and from one pixel, to the next.
+    pub depth: usize,
+}
+
 /// y of a block of pixels and filters.
 pub(super) struct Sums<'a> {
     pub source: &'a [f32],
@@ -97,6 +111,8 @@ pub(super) struct Sums<'a> {
     pub filters: usize,
     /// Adds to the output instead of overwriting it, without the bias.
     pub adds: bool,
+    /// Each run is one row of taps.
+    pub overlap: Option<Overlap>,
 }
 
 impl Sums<'_> {
@@ -107,6 +123,11 @@ impl Sums<'_> {
         }
     }
 }
+
+/// Pixels of a line that are computed together, taps that they overlap in, pixels that they read.
+const PIXELS: usize = 7;
+const TAPS: usize = 3;
+const READ: usize = PIXELS + TAPS - 1;
 
 struct Stage<'a, 'b> {
     of: &'a mut Sums<'b>,
@@ -125,7 +146,11 @@ impl WithSimd for Stage<'_, '_> {
         match (S::F32_LANES, self.of.columns.width) {
             (16, WIDE) => self.all::<S, 4, 6>(simd),
             (16, 32) => self.all::<S, 2, 8>(simd),
-            (16, _) => self.all::<S, 1, 8>(simd),
+            (16, _) => match self.of.overlap {
+                // A vector of weights per number of the source: loads would be as many as sums.
+                Some(Overlap { taps: TAPS, depth }) => self.lines::<S>(simd, depth),
+                _ => self.all::<S, 1, 8>(simd),
+            },
             (8, _) => self.all::<S, 2, 6>(simd),
             (4, _) if S::REGISTER_COUNT >= 32 => self.all::<S, 4, 6>(simd),
             (4, _) => self.all::<S, 4, 2>(simd),
@@ -135,6 +160,74 @@ impl WithSimd for Stage<'_, '_> {
 }
 
 impl Stage<'_, '_> {
+    /// One vector of filters, three taps: adjacent pixels together where there are enough.
+    #[inline(always)]
+    fn lines<S: Simd>(&mut self, simd: S, depth: usize) {
+        let places = self.of.places;
+        let mut at = 0;
+        while at < places.len() {
+            let left = &places[at..];
+            let first = left[0];
+            let last = [first[0] + (PIXELS - 1) * depth, first[1] + PIXELS - 1];
+            if left.get(PIXELS - 1) == Some(&last) {
+                self.line::<S>(simd, first, depth);
+                at += PIXELS;
+                continue;
+            }
+            // The end of a line, up to where the next one begins.
+            let ends =
+                (1..left.len().min(8)).find(|&n| left[n] != [first[0] + n * depth, first[1] + n]);
+            let count = ends.unwrap_or(left.len().min(8));
+            let tile = array::from_fn(|pixel| left[pixel.min(count - 1)]);
+            self.tile::<S, 1, 8>(simd, tile, count);
+            at += count;
+        }
+    }
+
+    #[inline(always)]
+    fn line<S: Simd>(&mut self, simd: S, place: Place, depth: usize) {
+        let (width, filters) = (S::F32_LANES, self.of.filters);
+        let start = |pixel: usize| (place[1] + pixel) * self.of.stride + self.of.first;
+        let mut sums = [[simd.splat_f32s(0.0); 1]; PIXELS];
+        if self.continues {
+            for (pixel, sums) in sums.iter_mut().enumerate() {
+                *sums = load(simd, &self.of.output[start(pixel)..][..filters], width);
+            }
+        } else if !self.of.bias.is_empty() {
+            sums = [load(simd, self.of.bias, width); PIXELS];
+        }
+        for run in self.runs {
+            let source = &self.of.source[place[0] + run.offset..][..READ * depth];
+            let weights = &self.of.weights[run.row * width..][..TAPS * depth * width];
+            let weights = S::as_simd_f32s(weights).0;
+            let mut pixels = [&source[..0]; READ];
+            for (number, pixel) in pixels.iter_mut().enumerate() {
+                *pixel = &source[number * depth..][..depth];
+            }
+            let mut taps = [&weights[..0]; TAPS];
+            for (number, tap) in taps.iter_mut().enumerate() {
+                *tap = &weights[number * depth..][..depth];
+            }
+            for channel in 0..depth {
+                let mut factors = [simd.splat_f32s(0.0); READ];
+                for (factor, pixel) in factors.iter_mut().zip(&pixels) {
+                    *factor = simd.splat_f32s(pixel[channel]);
+                }
+                for tap in 0..TAPS {
+                    let weight = taps[tap][channel];
+                    for pixel in 0..PIXELS {
+                        let sum = &mut sums[pixel][0];
+                        *sum = simd.mul_add_e_f32s(factors[pixel + tap], weight, *sum);
+                    }
+                }
+            }
+        }
+        for (pixel, sums) in sums.iter().enumerate() {
+            let start = (place[1] + pixel) * self.of.stride + self.of.first;
+            store::<S, 1>(sums, &mut self.of.output[start..][..filters], width);
+        }
+    }
+
     #[inline(always)]
     fn all<S: Simd, const VECTORS: usize, const PIXELS: usize>(&mut self, simd: S) {
         let places = self.of.places;

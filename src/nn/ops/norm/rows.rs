@@ -9,6 +9,9 @@ use crate::cpu::simd::dispatch;
 /// Accumulators of a sum.
 const LANES: usize = 32;
 
+/// Rows whose gradients are computed together.
+const TOGETHER: usize = 4;
+
 /// Most rows whose contributions to a parameter's gradient are added one after another.
 const MOST_ROWS: usize = 512;
 
@@ -90,7 +93,7 @@ fn folded<R: Real>(lanes: &[R; LANES]) -> R {
     lanes[0]
 }
 
-impl<R: Real> Rows<'_, R> {
+impl<R: Real + Default> Rows<'_, R> {
     /// Writes y, and the mean and the reciprocal of the deviation of each row.
     pub fn forward(&self, x: &[R], bias: &[R], statistics: &mut [R], output: &mut [R]) {
         let width = self.weight.len();
@@ -186,20 +189,85 @@ impl<R: Real> Rows<'_, R> {
         sums: &mut [R],
     ) {
         let width = self.weight.len();
-        let (of_weight, of_bias) = sums.split_at_mut(width);
-        let rows = x.chunks_exact(width).zip(grad_output.chunks_exact(width));
-        for (row, ((x, dy), of_row)) in rows.zip(statistics.chunks_exact(2)).enumerate() {
-            let (mean, scale) = (of_row[0], of_row[1]);
-            if let Some(grad_input) = grad_input.as_deref_mut() {
-                let dx = &mut grad_input[row * width..][..width];
-                self.row_gradient(x, dy, [mean, scale], dx);
+        let (count, mut row) = (x.len() / width, 0);
+        while row < count {
+            let rows = if count - row >= TOGETHER { TOGETHER } else { 1 };
+            let part = row * width..(row + rows) * width;
+            let dx = grad_input.as_deref_mut().map(|dx| &mut dx[part.clone()]);
+            let (x, dy) = (&x[part.clone()], &grad_output[part]);
+            let statistics = &statistics[2 * row..];
+            if rows == TOGETHER {
+                self.backward_rows::<TOGETHER>(x, statistics, dy, dx, sums);
+            } else {
+                self.backward_rows::<1>(x, statistics, dy, dx, sums);
             }
-            add_parameter_gradients(x, dy, [mean, scale], of_weight, of_bias);
+            row += rows;
+        }
+    }
+
+    /// The gradients of N rows: first the sums of each, so that their loads do not wait for one
+    /// another; then all of the rest, with the sums over rows in registers.
+    #[inline(always)]
+    fn backward_rows<const N: usize>(
+        &self,
+        x: &[R],
+        statistics: &[R],
+        dy: &[R],
+        mut dx: Option<&mut [R]>,
+        sums: &mut [R],
+    ) {
+        let width = self.weight.len();
+        let mut rows = [RowGradient::default(); N];
+        for (row, of_row) in rows.iter_mut().enumerate() {
+            let part = row * width..(row + 1) * width;
+            let statistics = [statistics[2 * row], statistics[2 * row + 1]];
+            *of_row = match dx {
+                Some(_) => self.row_gradient(&x[part.clone()], &dy[part], statistics),
+                None => RowGradient::without(statistics),
+            };
+        }
+        let (of_weight, of_bias) = sums.split_at_mut(width);
+        let whole = width / LANES * LANES;
+        for start in (0..whole).step_by(LANES) {
+            // Local copies: the compiler need not ask whether the outputs overlap.
+            let part = |values: &[R], from: usize| -> [R; LANES] {
+                let mut copy = [R::ZERO; LANES];
+                copy.copy_from_slice(&values[from..from + LANES]);
+                copy
+            };
+            let (mut scaled, mut plain) = (part(of_weight, start), part(of_bias, start));
+            let w = part(self.weight, start);
+            for (row, of_row) in rows.iter().enumerate() {
+                let from = row * width + start;
+                let (x, dy) = (part(x, from), part(dy, from));
+                let mut found = [R::ZERO; LANES];
+                for lane in 0..LANES {
+                    found[lane] = of_row.dx(x[lane], dy[lane], w[lane]);
+                    scaled[lane] += of_row.of_weight(x[lane], dy[lane]);
+                    plain[lane] += dy[lane];
+                }
+                if let Some(dx) = dx.as_deref_mut() {
+                    dx[from..from + LANES].copy_from_slice(&found);
+                }
+            }
+            of_weight[start..start + LANES].copy_from_slice(&scaled);
+            of_bias[start..start + LANES].copy_from_slice(&plain);
+        }
+        for place in whole..width {
+            for (row, of_row) in rows.iter().enumerate() {
+                let from = row * width + place;
+                let (x, dy) = (x[from], dy[from]);
+                if let Some(dx) = dx.as_deref_mut() {
+                    dx[from] = of_row.dx(x, dy, self.weight[place]);
+                }
+                of_weight[place] += of_row.of_weight(x, dy);
+                of_bias[place] += dy;
+            }
         }
     }
 
     #[inline(always)]
-    fn row_gradient(&self, x: &[R], dy: &[R], [mean, scale]: [R; 2], dx: &mut [R]) {
+    fn row_gradient(&self, x: &[R], dy: &[R], [mean, scale]: [R; 2]) -> RowGradient<R> {
         let [of_g, of_x] = two_sums(
             [x, dy, self.weight],
             #[inline(always)]
@@ -208,12 +276,37 @@ impl<R: Real> Rows<'_, R> {
                 [g, g * (x - mean)]
             },
         );
-        let (count, scale) = (x.len() as f64, scale.to_f64());
-        let offset = if self.centred { R::new(scale * of_g / count) } else { R::ZERO };
-        let (slope, scale) = (R::new(scale * scale * scale * of_x / count), R::new(scale));
-        for (((dx, &x), &dy), &w) in dx.iter_mut().zip(x).zip(dy).zip(self.weight) {
-            *dx = (dy * w * scale - offset) - (x - mean) * slope;
-        }
+        let (count, r) = (x.len() as f64, scale.to_f64());
+        let offset = if self.centred { R::new(r * of_g / count) } else { R::ZERO };
+        RowGradient { mean, scale, offset, slope: R::new(r * r * r * of_x / count) }
+    }
+}
+
+/// Numbers of a row that its gradients are computed from.
+#[derive(Clone, Copy, Debug, Default)]
+struct RowGradient<R> {
+    mean: R,
+    scale: R,
+    offset: R,
+    slope: R,
+}
+
+impl<R: Real> RowGradient<R> {
+    /// For the gradients of the parameters alone.
+    #[inline(always)]
+    fn without([mean, scale]: [R; 2]) -> Self {
+        RowGradient { mean, scale, offset: R::ZERO, slope: R::ZERO }
+    }
+
+    #[inline(always)]
+    fn dx(self, x: R, dy: R, w: R) -> R {
+        (dy * w * self.scale - self.offset) - (x - self.mean) * self.slope
+    }
+
+    /// dL/dy x̂.
+    #[inline(always)]
+    fn of_weight(self, x: R, dy: R) -> R {
+        dy * ((x - self.mean) * self.scale)
     }
 }
 
@@ -222,33 +315,5 @@ fn normalise<R: Real>(x: &[R], [mean, scale]: [R; 2], parameters: [&[R]; 2], y: 
     let parameters = parameters[0].iter().zip(parameters[1]);
     for ((y, &x), (&w, &b)) in y.iter_mut().zip(x).zip(parameters) {
         *y = (x - mean) * scale * w + b;
-    }
-}
-
-/// Adds dL/dy x̂ and dL/dy of a row.
-#[inline(always)]
-fn add_parameter_gradients<R: Real>(
-    x: &[R],
-    dy: &[R],
-    [mean, scale]: [R; 2],
-    of_weight: &mut [R],
-    of_bias: &mut [R],
-) {
-    let ((weights, weight_rest), (biases, bias_rest)) =
-        (of_weight.as_chunks_mut::<LANES>(), of_bias.as_chunks_mut::<LANES>());
-    let ((xs, x_rest), (dys, dy_rest)) = (x.as_chunks::<LANES>(), dy.as_chunks::<LANES>());
-    for (((of_weight, of_bias), x), dy) in weights.iter_mut().zip(biases).zip(xs).zip(dys) {
-        // Local copies: the compiler need not ask whether the outputs overlap.
-        let (mut sums, mut plain) = (*of_weight, *of_bias);
-        for lane in 0..LANES {
-            sums[lane] += dy[lane] * ((x[lane] - mean) * scale);
-            plain[lane] += dy[lane];
-        }
-        (*of_weight, *of_bias) = (sums, plain);
-    }
-    let sums = weight_rest.iter_mut().zip(bias_rest);
-    for (((of_weight, of_bias), &x), &dy) in sums.zip(x_rest).zip(dy_rest) {
-        *of_weight += dy * ((x - mean) * scale);
-        *of_bias += dy;
     }
 }
