@@ -3,8 +3,8 @@
 use gradus::layers::{
     BatchNorm, Conv2d, Flatten, GroupNorm, MaxPool2d, Residual, SelfAttention, TokenEmbedding,
 };
-use gradus::losses::CrossEntropy;
-use gradus::optimizers::Adam;
+use gradus::losses::{CrossEntropy, Mse};
+use gradus::optimizers::{Adam, Sgd};
 use gradus::{Dense, Device, Fit, Sequential};
 use ndarray::{Array1, Array2, Array4};
 
@@ -95,6 +95,29 @@ fn batch_norm_over_one_value_per_channel() {
         let message = model.fit(&x, &y, Fit::new()).unwrap_err().to_string();
         assert!(message.contains("batch_norm") && message.contains("1"), "{name}: {message}");
         model.predict(&x).unwrap();
+    }
+}
+
+#[test]
+fn a_last_batch_of_one_row_under_batch_norm_is_refused_before_the_first_step() {
+    for (rows, size, fits) in
+        [(9, 4, false), (10, 4, true), (8, 4, true), (1, 4, false), (3, 1, false)]
+    {
+        let network = Sequential::new(4).then(Dense::new(4)).then(BatchNorm::new());
+        let model = network.then(Dense::new(1)).on(&Device::cpu()).unwrap();
+        let mut model = model.compile(Mse::new(), Sgd::new()).unwrap();
+        let x = Array2::from_shape_fn((rows, 4), |(i, j)| (i * j) as f32 / 10.0);
+        let before = model.named_parameters().unwrap();
+        let fit = Fit::new().epochs(1).batch_size(size);
+        let found = model.fit(&x, &Array2::<f32>::zeros((rows, 1)), fit);
+        assert_eq!(found.is_ok(), fits, "{rows} rows by {size}: {found:?}");
+        if let Err(error) = found {
+            let message = error.to_string();
+            let is_told =
+                message.contains("a last batch of 1 of") && message.contains("batch norm");
+            assert!(is_told, "{message}");
+            assert_eq!(model.named_parameters().unwrap(), before);
+        }
     }
 }
 

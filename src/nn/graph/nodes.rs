@@ -412,6 +412,12 @@ impl Graph {
         self.outputs() / self.columns().max(1)
     }
 
+    /// Rows that a training batch needs at least.
+    pub fn least_rows(&self) -> usize {
+        let of_node = |node: usize| self.nodes[node].op.least_rows(&self.input_shapes(node));
+        (0..self.nodes.len()).map(of_node).max().unwrap_or(1)
+    }
+
     /// The number of ids that the input may hold, for a graph of ids.
     pub fn ids_below(&self) -> Option<usize> {
         self.nodes.iter().filter_map(|node| node.op.takes_ids()).min()

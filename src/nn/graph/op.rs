@@ -172,6 +172,11 @@ pub(crate) trait Op: Any + Cpu<f32> + Cpu<f64> + Debug + Send + Sync {
         InPlace::default()
     }
 
+    /// Rows that a training batch needs at least.
+    fn least_rows(&self, _inputs: &[&Shape]) -> usize {
+        1
+    }
+
     /// On the CPU backward can add its contribution to the gradient of its only input, instead of
     /// writing it: [`Backward::adds`].
     fn adds_on_cpu(&self) -> bool {

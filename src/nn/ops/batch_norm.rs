@@ -129,6 +129,12 @@ impl Op for BatchNorm {
         Saves { input: true, output: self.relu, per_batch, ..Saves::default() }
     }
 
+    /// The variance of one value is unknown.
+    fn least_rows(&self, inputs: &[&Shape]) -> usize {
+        let pixels = inputs[0].iter().product::<usize>() / self.channels.max(1);
+        if pixels > 1 { 1 } else { 2 }
+    }
+
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
         let pixels = io.rows * io.output.width / self.channels;
         if io.mode.training {

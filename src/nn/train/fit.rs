@@ -136,7 +136,14 @@ impl Model {
                 self.graph.positions(),
             ),
         };
-        if let Err(error) = accumulates {
+        let last = match feed {
+            Feed::Blocks(_) => Ok(()),
+            _ => {
+                let least = self.graph.least_rows();
+                training_run::check_last_batch(fit, training_run.training, least)
+            }
+        };
+        if let Err(error) = accumulates.and(last) {
             training_run.data().for_each(|data| self.engine.unload(data));
             return Err(error);
         }

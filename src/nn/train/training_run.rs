@@ -137,6 +137,21 @@ pub(crate) fn check_accumulation(
     Err(Error::option("fit", "accumulate", fit.accumulate, &allowed))
 }
 
+/// Rejects a batch size that leaves a batch of fewer rows than an op can be trained on, before the
+/// first step instead of at the end of the first epoch.
+pub(crate) fn check_last_batch(fit: &Fit, training: Loaded, least: usize) -> Result<()> {
+    let (rows, size) = (training.rows, fit.batch_size.min(training.rows).max(1));
+    let last = if rows % size == 0 { size } else { rows % size };
+    if training.lists || last >= least {
+        return Ok(());
+    }
+    let found = format!("{}, which leaves a last batch of {last} of {rows} rows", fit.batch_size);
+    let allowed = format!(
+        "a size that leaves {least} or more: batch norm of one value per channel knows no variance"
+    );
+    Err(Error::option("fit", "batch_size", found, &allowed))
+}
+
 /// The batches of the next epoch. Counts their updates as done.
 pub(crate) fn batches(
     training_spec: &TrainingSpec,
