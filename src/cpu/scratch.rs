@@ -1,7 +1,11 @@
-//! Working memory of a thread, kept between calls: a step of training allocates nothing, and no
-//! page is cleared by the system again.
+//! Working memory of a thread, kept between calls: the system need not clear its pages again in
+//! every step of a training.
 
 use std::cell::RefCell;
+
+/// Numbers of the largest memory that is kept, 16 MiB: a thread that has once transposed the weights
+/// of a large model does not hold them for ever.
+const MOST_KEPT: usize = 1 << 22;
 
 thread_local! {
     /// A stack: a thread that waits for others may begin another operation meanwhile.
@@ -15,7 +19,9 @@ pub(crate) fn with_scratch<T>(length: usize, work: impl FnOnce(&mut [f32]) -> T)
         memory.resize(length, 0.0);
     }
     let found = work(&mut memory[..length]);
-    MEMORY.with_borrow_mut(|stack| stack.push(memory));
+    if memory.len() <= MOST_KEPT {
+        MEMORY.with_borrow_mut(|stack| stack.push(memory));
+    }
     found
 }
 
@@ -32,5 +38,11 @@ mod tests {
         });
         // The memory of the outer call was given back last.
         with_scratch(4, |memory| assert_eq!(memory[..3], [1.0; 3]));
+    }
+
+    #[test]
+    fn large_memory_is_given_back() {
+        with_scratch(MOST_KEPT + 1, |memory| memory.fill(3.0));
+        assert!(MEMORY.with_borrow(|stack| stack.iter().all(|kept| kept.len() <= MOST_KEPT)));
     }
 }

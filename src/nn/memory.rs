@@ -51,6 +51,8 @@ pub struct Memory {
     pub largest: u64,
     /// Bytes that a buffer of the device may have; `None` on the CPU.
     pub buffer_limit: Option<u64>,
+    /// Bytes that the states of the optimizer may have together on a device; `None` on the CPU.
+    whole_buffer_limit: Option<u64>,
     /// Memory of the device: on the CPU, and on a GPU that shares it, the machine's physical memory
     /// where the system reports it; `None` where it is not known.
     pub available: Option<u64>,
@@ -146,6 +148,10 @@ impl Memory {
             largest_buffer: "the parameters",
             largest: 0,
             buffer_limit: buffer_limit(device),
+            whole_buffer_limit: match device {
+                Device::Gpu(gpu) => Some(gpu.limits().max_buffer_size),
+                Device::Cpu | Device::Reference => None,
+            },
             available: available(device),
         };
         let buffers = [
@@ -197,6 +203,12 @@ impl Memory {
             };
             let advice = format!("{advice}; or take the device `cpu`");
             return Err(Error::TooLarge { name, bytes: self.largest, limit, advice });
+        }
+        // The states of the optimizer are one buffer, each of them a binding.
+        if let Some(limit) = self.whole_buffer_limit.filter(|limit| self.optimizer > *limit) {
+            let name = "one buffer for the states of the optimizer".to_string();
+            let advice = format!("{SMALLER_NETWORK}; or take the device `cpu`");
+            return Err(Error::TooLarge { name, bytes: self.optimizer, limit, advice });
         }
         let (bytes, kept) = (self.training(), self.whatever_the_batch());
         match self.available.filter(|available| bytes > *available) {
@@ -282,6 +294,7 @@ mod tests {
             largest_buffer: "the activations of a batch",
             largest: 2000,
             buffer_limit: None,
+            whole_buffer_limit: None,
             available: None,
         }
     }

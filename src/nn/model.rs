@@ -322,7 +322,8 @@ impl Model {
 
     /// Predictions for rows of features: [rows, units of the last layer]. Features are [rows,
     /// features], or [rows, height, width, channels] for a model of images. An output with more than
-    /// one axis is flat: [rows, tokens · units] for a model of sequences.
+    /// one axis is flat: [rows, tokens · units] for a model of sequences. Features of u8 are pixels:
+    /// the model sees p / 255.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] if the number of features differs from the model's,

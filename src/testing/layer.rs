@@ -222,7 +222,8 @@ fn differentiate(
             false => skipped += 1,
         }
     }
-    if skipped * 10 > found.len() + 10 {
+    let is_unchecked = skipped == found.len() && skipped > 0;
+    if is_unchecked || skipped * 10 > found.len() + 10 {
         report.refuse(format!("{name}: {skipped} of {} elements lie at kinks", found.len()));
     }
     report.add_gradient(

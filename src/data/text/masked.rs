@@ -21,7 +21,7 @@ const NAME: &str = "masked tokens";
 /// 80 % become the mask id, 10 % a random id and 10 % stay as they are: a model must not rely on
 /// what it sees at any place. The label of a chosen token is its own id; all others have −100, which
 /// [`crate::losses::CrossEntropy`] ignores, so that the mean is over the chosen ones. Special ids
-/// (padding, `[CLS]`, `[SEP]`) are neither chosen nor drawn, and the mask id is not drawn.
+/// (padding, `[CLS]`, `[SEP]`) and the mask id are neither chosen nor drawn.
 ///
 /// The result depends on the seed and the place of a token alone: rows have the same masks whatever
 /// rows follow. Draw anew for each epoch with another seed (dynamic masking).
@@ -113,7 +113,7 @@ impl MaskedTokens {
         let (mut inputs, mut labels) = (ids.clone(), Array2::from_elem(ids.dim(), IGNORED));
         for (((row, token), input), label) in inputs.indexed_iter_mut().zip(labels.iter_mut()) {
             let id = *input as i64;
-            if self.special.contains(&id) {
+            if id == self.mask || self.special.contains(&id) {
                 continue;
             }
             let [low, high] = [row as u32, (row as u64 >> 32) as u32];

@@ -187,9 +187,10 @@ pub fn sequences(ids: &[i64], context: usize, stride: usize) -> Result<(Array2<f
 }
 
 /// As [`sequences`] a stride of `context` apart, from another place in each epoch: all rows begin
-/// 0 to `context` − 1 ids later, by a number that follows from the seed and the epoch. Each epoch
-/// has the same number of rows, one less than there are from the first id, and over the epochs each
-/// id is seen at every place of a row: [`crate::Model::fit_epochs`].
+/// some ids later, fewer than 2 · `context`, by a number that follows from the seed and the epoch.
+/// Each epoch has the same number of rows, one less than there are from the first id. Over the
+/// epochs each id is seen, and all but those near the ends at every place of a row:
+/// [`crate::Model::fit_epochs`].
 ///
 /// ```
 /// use gradus::data::text::shifted_sequences;
@@ -197,7 +198,7 @@ pub fn sequences(ids: &[i64], context: usize, stride: usize) -> Result<(Array2<f
 /// let (x, y) = shifted_sequences(&ids, 8, 1, 3)?;
 /// assert_eq!((x.dim(), y.dim()), ((11, 8), (11, 8)));
 /// let start = x[[0, 0]];
-/// assert!(start < 8.0 && x[[1, 0]] == start + 8.0 && y[[0, 0]] as f32 == start + 1.0);
+/// assert!(start < 12.0 && x[[1, 0]] == start + 8.0 && y[[0, 0]] as f32 == start + 1.0);
 /// # Ok::<(), gradus::Error>(())
 /// ```
 ///
@@ -213,7 +214,7 @@ pub fn shifted_sequences(
     let all = sequences(ids, context, context)?.0.nrows();
     let rows = (all - 1).max(1);
     let used = rows * context + 1;
-    let starts = context.min(ids.len() - used + 1);
+    let starts = ids.len() - used + 1;
     let key = [seed as u32, (seed >> 32) as u32];
     let [word, ..] = philox([epoch, 0, STARTS, 0], key);
     let start = (u64::from(word) * starts as u64) >> 32;
@@ -253,8 +254,9 @@ mod tests {
             assert_eq!(shifted_sequences(&ids, 10, 5, epoch).unwrap(), (x, y));
             starts.insert(start as i64);
         }
-        // A start is missing after 200 draws once in 10⁸ seeds: 10 · 0.9²⁰⁰.
-        assert_eq!(starts.into_iter().collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+        // A start is missing after 200 draws once in 10⁵ seeds: 13 · (12/13)²⁰⁰. From the last one
+        // the last id is a target.
+        assert_eq!(starts.into_iter().collect::<Vec<_>>(), (0..13).collect::<Vec<_>>());
         let of_seed = |seed| {
             let start = |epoch| shifted_sequences(&ids, 10, seed, epoch).unwrap().0[[0, 0]];
             (0..20).map(start).collect::<Vec<_>>()

@@ -37,10 +37,12 @@ fn as_activation(node: &Node) -> Option<Arc<dyn Activation>> {
     as_op::<Activate>(node).map(|op| op.activation.clone())
 }
 
-/// The only node that reads a value.
+/// The only node that reads a value, and only once: `x + x` reads it twice.
 fn only_reader(graph: &Graph, value: Value) -> Option<usize> {
     let mut readers = graph.readers(value);
-    readers.next().filter(|_| readers.next().is_none())
+    let reader = readers.next().filter(|_| readers.next().is_none())?;
+    let uses = graph.nodes[reader].inputs.iter().filter(|&&input| input == value).count();
+    (uses == 1).then_some(reader)
 }
 
 /// The rules that hold on every device.
@@ -111,8 +113,7 @@ pub(crate) fn residual_norm(graph: &Graph) -> Result<Graph> {
                 let maker = node.inputs[side].0.checked_sub(1)?;
                 let norm: &BatchNorm = as_op(&graph.nodes[maker])?;
                 let is_plain = !norm.relu && !norm.residual;
-                let is_alone = only_reader(graph, node.inputs[side]) == Some(number)
-                    && node.inputs[0] != node.inputs[1];
+                let is_alone = only_reader(graph, node.inputs[side]) == Some(number);
                 (is_plain && is_alone).then_some((maker, side))
             })
         })

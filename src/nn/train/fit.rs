@@ -35,6 +35,9 @@ impl Model {
     /// call after [`Model::load`], give the same bits as one long call; with early stopping, use
     /// [`Fit::resume`] for that.
     ///
+    /// Features of u8 are pixels: the model sees p / 255, here and in [`Model::predict`]. Convert
+    /// bytes that are counts or codes to f32 first.
+    ///
     /// A loss of lists takes [`Targets::grouped`]: a row of features is an item, a batch consists
     /// of lists, and shuffling, validation and the mean are over lists. On the host the network
     /// runs over the items only, on a GPU also over padding: all lists of a batch are padded there
@@ -310,6 +313,8 @@ impl Model {
             (found.monitor.best, found.monitor.waited) = (None, 0);
         }
         found.monitor.history.before = found.done();
+        // From the update that the restored weights have.
+        options.until = fit.until(self.progress.steps);
         (found.planned, found.options) = (found.done() + fit.epochs, options);
         Ok(found)
     }
@@ -400,6 +405,7 @@ impl Model {
             bar: Bar::new(fit.progress, training.done() + 1, training.planned, loaded.rows),
             on_step: fit.on_step.as_ref(),
             epoch: training.done() + 1,
+            of_epoch: all,
         };
         let pass = Pass { training_spec, batches: &batches, watcher: &watcher };
         let is_asked = match feed {

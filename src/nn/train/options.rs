@@ -149,6 +149,12 @@ impl Default for Fit {
 }
 
 impl Fit {
+    /// The number of updates at which a training ends that goes on behind `steps` of them.
+    pub(crate) fn until(&self, steps: u64) -> Option<u64> {
+        let more = self.steps.map(|more| steps.saturating_add(more as u64));
+        more.or(self.steps_until)
+    }
+
     /// One epoch of shuffled batches of 32.
     pub fn new() -> Self {
         Self::default()

@@ -26,6 +26,8 @@ pub(super) struct Watcher<'f> {
     pub(super) bar: Option<Bar>,
     pub(super) on_step: Option<&'f Callback<StepReport>>,
     pub(super) epoch: usize,
+    /// Batches of a whole epoch; those of a pass may be fewer.
+    pub(super) of_epoch: usize,
 }
 
 impl Watcher<'_> {
@@ -38,11 +40,11 @@ impl Watcher<'_> {
         first: usize,
     ) -> bool {
         let Some(call) = self.on_step else { return false };
-        let (all, batches) = (batches, batches.len());
+        let (all, batches) = (batches, self.of_epoch);
         if training_spec.optimizer.whole_batch() {
             // All batches are one step.
             let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
-            return outcomes.len() == batches
+            return outcomes.len() == all.len()
                 && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });
         }
         // Each is reported, also after one that would end the training. `first` begins an update.

@@ -61,6 +61,8 @@ struct Shared {
     file: File,
     /// The first error of a write inside a callback, until it is reported.
     failed: Option<io::Error>,
+    /// A write has failed: what came behind half a record could not be read.
+    is_broken: bool,
 }
 
 impl TensorBoard {
@@ -87,7 +89,7 @@ impl TensorBoard {
         let made = OpenOptions::new().write(true).create_new(true).open(&path);
         let mut file = made.map_err(failed(&path))?;
         file.write_all(&record(&version_event(seconds()))).map_err(failed(&path))?;
-        let shared = Arc::new(Mutex::new(Shared { file, failed: None }));
+        let shared = Arc::new(Mutex::new(Shared { file, failed: None, is_broken: false }));
         Ok(TensorBoard { shared, path })
     }
 
@@ -162,11 +164,12 @@ impl TensorBoard {
     /// Writes an event at once: TensorBoard reads the file while it grows.
     fn write(&self, step: u64, values: &[(String, f64)]) -> io::Result<()> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        match shared.failed {
-            // A record behind half a one could not be read.
-            Some(_) => Ok(()),
-            None => shared.file.write_all(&record(&scalar_event(seconds(), step, values))),
+        if shared.is_broken {
+            return Err(io::Error::other("nothing is written behind an earlier failed write"));
         }
+        let written = shared.file.write_all(&record(&scalar_event(seconds(), step, values)));
+        shared.is_broken = written.is_err();
+        written
     }
 }
 

@@ -128,10 +128,9 @@ pub(crate) struct Options {
 impl Options {
     /// The options of a training that begins behind `steps` updates.
     pub fn of(fit: &Fit, in_blocks: bool, steps: u64) -> Self {
-        let until = fit.steps.map(|more| steps.saturating_add(more as u64));
         Options {
             in_blocks,
-            until: until.or(fit.steps_until),
+            until: fit.until(steps),
             batch_size: fit.batch_size,
             accumulate: fit.accumulate,
             shuffle: fit.shuffle,

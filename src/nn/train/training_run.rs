@@ -208,6 +208,9 @@ pub(crate) fn limit(
     if all < left {
         return false;
     }
+    if left == 0 {
+        batches.clear();
+    }
     let mut updates = 0;
     let ends = |batch: &Batch| {
         updates += u64::from(batch.update.is_some());

@@ -29,7 +29,7 @@ impl Train {
         let rows =
             parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.rows(), Vec::len);
         let updates = rows.div_ceil(chosen.batch_size);
-        let chosen = chosen.of_updates(updates);
+        let chosen = chosen.of_updates(updates, self.resume.is_some());
         let mut fit = self.asked(&model, updates, &chosen)?;
         fit = self.weights.add_to(fit, parts, model.loss())?;
         let log = Log::new(self.log.as_deref(), self.resume.is_some())

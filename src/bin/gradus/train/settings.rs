@@ -32,12 +32,13 @@ impl Settings {
 }
 
 impl Settings {
-    /// The epochs that the requested steps take, with a number of updates to an epoch.
-    pub(super) fn of_updates(mut self, updates: usize) -> Self {
+    /// The epochs that the requested steps take, with a number of updates to an epoch. A resumed
+    /// training may begin in the midst of one.
+    pub(super) fn of_updates(mut self, updates: usize, resumes: bool) -> Self {
         let is_whole = self.compiled.get("optimizer") == Some(&json!("gradient_descent"));
         let updates = if is_whole { 1 } else { updates.max(1) };
         if let Some(steps) = self.steps {
-            self.epochs = steps.div_ceil(updates);
+            self.epochs = steps.div_ceil(updates) + usize::from(resumes);
         }
         self
     }

@@ -150,7 +150,7 @@ impl Train {
         interrupt: &Interrupt,
     ) -> Outcome<(Trained, Option<Measured>)> {
         let updates = parts.train.rows.div_ceil(chosen.batch_size);
-        let chosen = chosen.of_updates(updates);
+        let chosen = chosen.of_updates(updates, self.resume.is_some());
         let fit = self.asked(&model, updates, &chosen)?;
         let has_perplexity =
             model.loss().and_then(|loss| language::perplexity(loss, 0.0)).is_some();

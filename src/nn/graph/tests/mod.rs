@@ -568,6 +568,24 @@ fn batch_norm_folded_into_a_convolution_predicts_what_both_ops_predict() {
 }
 
 #[test]
+fn a_convolution_that_is_read_beside_its_batch_norm_is_not_folded() {
+    let mut graph = Graph::new(vec![4, 6, 4]);
+    let convolution = ops::conv2d::Conv2d::new([4, 6, 4], 3, [3, 3]);
+    let x = graph.add("conv", convolution, &[Value(0)]).unwrap();
+    let y = graph.add("norm", ops::batch_norm::BatchNorm::new(3), &[x]).unwrap();
+    graph.add("sum", Add { relu: true }, &[y, x]).unwrap();
+    let fused = fuse::everywhere(&graph).unwrap();
+    // The batch norm has taken in the sum: it reads the convolution twice.
+    assert_eq!(fused.nodes[1].inputs, [Value(1), Value(1)]);
+    assert!(fuse::predicting(&fused).unwrap().is_none());
+    let case = Case { learns: false, ..Case::new(graph) };
+    let expected = case.on_cpu::<f64>(&case.graph, ROWS, true).output;
+    let found = case.on_cpu::<f64>(&fused, ROWS, true).output;
+    assert!(expected.iter().any(|y| *y > 0.1));
+    assert!(expected.iter().zip(&found).all(|(e, f)| (e - f).abs() <= 1e-13));
+}
+
+#[test]
 fn an_activation_in_a_convolution_gives_what_both_ops_give() {
     for activation in [Arc::new(Relu) as Arc<dyn Activation>, Arc::new(Gelu::new())] {
         let mut graph = Graph::new(vec![4, 6, 2]);

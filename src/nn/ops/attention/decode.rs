@@ -29,6 +29,9 @@ const COMMON: File = shader!("ops/attention/attention_decode_common.wgsl");
 const KEEP: File = shader!("ops/attention/attention_keep.wgsl");
 const DECODE: File = shader!("ops/attention/attention_decode.wgsl");
 
+/// Numbers of a head, at most, that is decoded token by token.
+const MOST_DEPTH: usize = 1024;
+
 /// Below this many multiplications one thread is as fast as all.
 const THREADED_PRODUCTS: usize = 1 << 18;
 
@@ -87,6 +90,8 @@ impl AttentionDecoder {
     pub fn of(attention: &Attention, tokens: usize) -> Option<Self> {
         let fits = (1..=attention.tokens).contains(&tokens);
         let decodes = attention.causal && !attention.has_lengths && fits;
+        // A head's query and output lie in the memory of a workgroup, of which 16 KiB are there.
+        let decodes = decodes && attention.depth() <= MOST_DEPTH;
         decodes.then(|| AttentionDecoder { attention: attention.clone(), tokens })
     }
 

@@ -288,8 +288,9 @@ impl Direct {
         }
         with_scratch(block.images * segment, |padded| {
             let left = (-class.origin[1]).clamp(0, row as isize) as usize;
-            let begin = class.origin[1].max(0) as usize;
-            let inside = width.saturating_sub(begin).min(row - left);
+            // A tap may lie behind the last pixel of a line.
+            let begin = (class.origin[1].max(0) as usize).min(width);
+            let inside = (width - begin).min(row - left);
             for image in 0..block.images {
                 let padded = &mut padded[image * segment..][..segment];
                 let images = &images[(block.image + image) * height * width * depth..];

@@ -60,6 +60,14 @@ fn examples() -> Vec<Example> {
         Conv2d { groups: 2, padding: [1; 4], ..new([3, 4, 4], 6, [3, 3]) },
         Conv2d { groups: 3, padding: [1; 4], ..new([4, 3, 3], 3, [3, 3]) },
         Conv2d { groups: 4, stride: [2, 2], bias: false, ..new([4, 5, 4], 8, [2, 2]) },
+        // A stride that steps over taps far apart: some lie behind the output's last pixel.
+        Conv2d { stride: [3, 3], dilation: [5, 5], padding: [5; 4], ..new([3, 3, 2], 2, [3, 3]) },
+        Conv2d {
+            stride: [1, 2],
+            dilation: [1, 3],
+            padding: [0, 0, 3, 0],
+            ..new([2, 2, 1], 2, [1, 2])
+        },
         // Primes everywhere; more channels than filters.
         Conv2d { padding: [1, 0, 0, 1], ..new([5, 3, 5], 1, [3, 2]) },
         Conv2d { bias: false, ..new([7, 1, 3], 7, [5, 1]) },

@@ -101,12 +101,17 @@ impl Case {
     }
 
     fn on_cpu<R: Precision>(&self) -> Found {
+        self.added_on_cpu::<R>(None)
+    }
+
+    /// A pass that adds its gradients to `before`, or writes them.
+    fn added_on_cpu<R: Precision>(&self, before: Option<f64>) -> Found {
         let real = |values: &[f64]| values.iter().map(|&x| R::new(x)).collect::<Vec<R>>();
         let (x, all, mut grad_output) =
             (real(&self.x), real(&self.parameters), real(&self.grad_output));
-        let nan = |length: usize| vec![R::new(f64::NAN); length];
-        let (mut output, mut grad_input, mut gradients) =
-            (nan(grad_output.len()), nan(x.len()), nan(all.len()));
+        let filled = |length: usize, value: f64| vec![R::new(value); length];
+        let (mut output, old) = (filled(grad_output.len(), f64::NAN), before.unwrap_or(f64::NAN));
+        let (mut grad_input, mut gradients) = (filled(x.len(), old), filled(all.len(), old));
         let parameters = || Parameters { all: &all, ranges: &self.ranges, table: &[] };
         let op: &dyn Op = &self.op;
         let op: &dyn Cpu<R> = R::of(op);
@@ -130,9 +135,9 @@ impl Case {
             parameters: parameters(),
             grad_output: &mut grad_output,
             grad_inputs: &mut [Some(&mut grad_input)],
-            adds: false,
+            adds: before.is_some(),
             grad_parameters: Segments { all: &mut gradients, ranges: &self.ranges },
-            accumulate: false,
+            accumulate: before.is_some(),
             ids: &[],
             mode: Mode::default(),
         })
@@ -269,6 +274,24 @@ fn cases() -> Vec<Case> {
         // Several blocks of columns and several stages of weights, with rests.
         (1, same(new([6, 8, 40], 70, [3, 3]))),
         (1, Conv2d { stride: [2, 2], padding: [1; 4], ..new([9, 8, 20], 33, [3, 3]) }),
+        (
+            2,
+            Conv2d {
+                stride: [3, 3],
+                dilation: [5, 5],
+                padding: [5; 4],
+                ..new([3, 3, 2], 2, [3, 3])
+            },
+        ),
+        (
+            1,
+            Conv2d {
+                stride: [4, 3],
+                dilation: [2, 5],
+                padding: [2; 4],
+                ..new([9, 12, 3], 4, [2, 3])
+            },
+        ),
         // Sixteen filters: lines of seven pixels, and a rest.
         (2, same(new([5, 17, 16], 16, [3, 3]))),
     ];
@@ -316,6 +339,19 @@ fn each_device_gives_what_the_definition_gives() {
         let most = difference(&found, &case.expected(), &case);
         assert!(most <= ROUNDING, "{:?}: {most}", case.op);
         assert!(found == case.on_gpu(&gpu), "{:?}: other bits in a second run", case.op);
+    }
+}
+
+#[test]
+fn gradients_are_added_to_what_is_there() {
+    for case in cases() {
+        let mut expected = case.expected();
+        for gradient in expected.grad_input.iter_mut().chain(&mut expected.gradients) {
+            *gradient += 0.5;
+        }
+        let exact = difference(&case.added_on_cpu::<f64>(Some(0.5)), &expected, &case);
+        let single = difference(&case.added_on_cpu::<f32>(Some(0.5)), &expected, &case);
+        assert!(exact <= 1e-15 && single <= ROUNDING, "{:?}: {exact}, {single}", case.op);
     }
 }
 

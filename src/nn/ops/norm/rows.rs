@@ -93,7 +93,7 @@ fn folded<R: Real>(lanes: &[R; LANES]) -> R {
     lanes[0]
 }
 
-impl<R: Real + Default> Rows<'_, R> {
+impl<R: Real> Rows<'_, R> {
     /// Writes y, and the mean and the reciprocal of the deviation of each row.
     pub fn forward(&self, x: &[R], bias: &[R], statistics: &mut [R], output: &mut [R]) {
         let width = self.weight.len();
