@@ -7,7 +7,9 @@ use gradus::layers::{PositionEmbedding, SelfAttention, TokenEmbedding};
 use gradus::losses::CrossEntropy;
 use gradus::optimizers::{Adam, GradientDescent};
 use gradus::schedules::Cosine;
-use gradus::{Average, Dense, Device, Error, Fit, Member, Model, Population, Sequential};
+use gradus::{
+    Average, Dense, Device, EarlyStopping, Error, Fit, Member, Model, Population, Sequential,
+};
 use ndarray::{Array1, Array2};
 
 use crate::support::each_device;
@@ -113,6 +115,26 @@ fn an_interrupted_training_ends_at_the_same_step() {
             assert_eq!(again.steps(), 16, "{name}");
         }
     }
+}
+
+#[test]
+fn steps_of_a_resumed_training_begin_behind_its_last_one() {
+    let (x, y) = rows();
+    // A learning rate at which the first epochs are the best.
+    let mut model = Sequential::new(3)
+        .then(Dense::new(3))
+        .on(&Device::cpu())
+        .unwrap()
+        .compile(CrossEntropy::new(), Adam::new().learning_rate(3.0))
+        .unwrap();
+    let plain = || Fit::new().batch_size(4).validation_split(0.3);
+    let early = EarlyStopping::new().patience(50).restore_best(true);
+    model.fit(&x, &y, plain().epochs(10).early_stopping(early)).unwrap();
+    // 16 rows are four batches an epoch.
+    let best = model.steps();
+    assert!(best < 40, "the best weights are those of step {best}");
+    let history = model.fit(&x, &y, plain().epochs(50).resume(true).steps(5)).unwrap();
+    assert_eq!((history.steps.len(), model.steps()), (5, 45));
 }
 
 #[test]

@@ -208,3 +208,27 @@ fn each_log_has_a_file_and_a_folder_that_cannot_be_is_named() {
     assert!(matches!(&error, Error::Io { path, .. } if *path == file), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "taken");
 }
+
+#[test]
+fn the_steps_of_an_epoch_that_is_cut_are_numbered_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = TensorBoard::new(folder.path()).unwrap();
+    let x = Array2::from_shape_fn((10, 3), |(row, column)| ((row * 7 + column) % 5) as f32);
+    let y = Array1::from_shape_fn(10, |row| (row % 2) as i64);
+    let model = Sequential::new(3).then(Dense::new(2)).on(&Device::cpu()).unwrap();
+    let mut model = model.compile(CrossEntropy::new(), Adam::new()).unwrap();
+    let steps = log.clone();
+    // Five batches an epoch; the second ends after three of them.
+    let fit = Fit::new().epochs(9).batch_size(2).steps(8).on_step(move |epoch, step| {
+        assert_eq!(step.batches, 5);
+        steps.step(epoch, step);
+        ControlFlow::Continue(())
+    });
+    let history = model.fit(&x, &y, fit).unwrap();
+    log.close().unwrap();
+    let found = by_tag(&events(log.path()));
+    let expected: Vec<(u64, f32)> =
+        (1..).zip(&history.steps).map(|(step, loss)| (step, *loss as f32)).collect();
+    assert_eq!(expected.len(), 8);
+    assert_eq!(found["batch/loss"], expected);
+}
