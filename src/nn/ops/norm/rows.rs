@@ -10,7 +10,7 @@ use crate::cpu::simd::dispatch;
 const LANES: usize = 32;
 
 /// Rows whose gradients are computed together.
-const TOGETHER: usize = 4;
+const ROWS_AT_ONCE: usize = 4;
 
 /// Most rows whose contributions to a parameter's gradient are added one after another.
 const MOST_ROWS: usize = 512;
@@ -191,13 +191,13 @@ impl<R: Real> Rows<'_, R> {
         let width = self.weight.len();
         let (count, mut row) = (x.len() / width, 0);
         while row < count {
-            let rows = if count - row >= TOGETHER { TOGETHER } else { 1 };
+            let rows = if count - row >= ROWS_AT_ONCE { ROWS_AT_ONCE } else { 1 };
             let part = row * width..(row + rows) * width;
             let dx = grad_input.as_deref_mut().map(|dx| &mut dx[part.clone()]);
             let (x, dy) = (&x[part.clone()], &grad_output[part]);
             let statistics = &statistics[2 * row..];
-            if rows == TOGETHER {
-                self.backward_rows::<TOGETHER>(x, statistics, dy, dx, sums);
+            if rows == ROWS_AT_ONCE {
+                self.backward_rows::<ROWS_AT_ONCE>(x, statistics, dy, dx, sums);
             } else {
                 self.backward_rows::<1>(x, statistics, dy, dx, sums);
             }
