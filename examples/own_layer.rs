@@ -4,16 +4,71 @@
 //! cargo run --release --example own_layer
 //! ```
 //!
-//! A layer is a name, options, and `build`, which adds other layers to the model. What it computes
-//! is made of their kernels: a kernel of your own (an op with its gradient) is not public yet.
+//! A layer is a name, options, and `build`, which adds other layers to the model. Its scale for each
+//! channel is an op of its own, with its gradients and its kernels.
 
 use gradus::activations::{Gelu, Relu};
-use gradus::layers::{Builder, Conv2d, GlobalAvgPool2d, Layer, LayerNorm, Residual, Value};
+use gradus::layers::{
+    Builder, Conv2d, CustomOp, GlobalAvgPool2d, Layer, LayerNorm, OpGradients, OpKernels,
+    OpParameter, OpPass, Residual, Value, closure,
+};
 use gradus::losses::CrossEntropy;
 use gradus::optimizers::Adam;
 use gradus::random::Random;
 use gradus::{Dense, Device, Error, Fit, Sequential};
 use ndarray::{Array1, Array4};
+
+/// y = γ x with a γ for each channel: an op of its own.
+#[derive(Debug)]
+struct LayerScale {
+    initial: f64,
+}
+
+impl CustomOp for LayerScale {
+    fn name(&self) -> &str {
+        "layer_scale"
+    }
+
+    fn output(&self, inputs: &[&[usize]]) -> gradus::Result<Vec<usize>> {
+        Ok(inputs[0].to_vec())
+    }
+
+    fn parameters(&self, inputs: &[&[usize]]) -> Vec<OpParameter> {
+        let channels = inputs[0].last().copied().unwrap_or(1);
+        vec![OpParameter::constant("gamma", &[channels], self.initial)]
+    }
+
+    fn forward(&self, pass: &OpPass) -> Vec<f64> {
+        pass.inputs[0].iter().zip(pass.parameters[0].iter().cycle()).map(|(x, g)| x * g).collect()
+    }
+
+    fn backward(&self, pass: &OpPass, grad_output: &[f64]) -> OpGradients {
+        let (x, gamma) = (pass.inputs[0], pass.parameters[0]);
+        let of_x = grad_output.iter().zip(gamma.iter().cycle()).map(|(dy, g)| dy * g).collect();
+        let mut of_gamma = vec![0.0; gamma.len()];
+        for (pixel, dy) in x.chunks(gamma.len()).zip(grad_output.chunks(gamma.len())) {
+            of_gamma.iter_mut().zip(pixel.iter().zip(dy)).for_each(|(sum, (x, dy))| *sum += x * dy);
+        }
+        OpGradients { inputs: vec![of_x], parameters: vec![of_gamma] }
+    }
+
+    fn kernels(&self) -> Option<OpKernels> {
+        // A thread computes one number of the result.
+        Some(OpKernels {
+            forward: "
+fn output_at(i: u32) -> f32 { return input0(i) * parameter0(i % parameter0_length()); }",
+            backward: "
+fn grad_input0_at(i: u32) -> f32 { return grad_output(i) * parameter0(i % parameter0_length()); }
+fn grad_parameter0_at(channel: u32) -> f32 {
+    var sum = 0.0;
+    for (var at = channel; at < rows() * output_length(); at += parameter0_length()) {
+        sum += input0(at) * grad_output(at);
+    }
+    return sum;
+}",
+        })
+    }
+}
 
 /// y = x + f(x), f: a depthwise convolution, a norm, and a dense layer of `expansion` times the
 /// channels and back. Source: Z. Liu et al., *A ConvNet for the 2020s* (2022).
@@ -46,7 +101,8 @@ impl Layer for ConvNext {
             .named("norm", LayerNorm::new())
             // A dense layer of images works on the channels of each pixel.
             .named("pwconv1", Dense::new(self.expansion * channels).activation(Gelu::new()))
-            .named("pwconv2", Dense::new(channels));
+            .named("pwconv2", Dense::new(channels))
+            .named("scale", closure(|b, x| b.custom(LayerScale { initial: 0.1 }, &[x])));
         // With an empty name the parameters are `block.dwconv.weight` and so on.
         builder.layer("", &Residual::new(branch), x)
     }

@@ -1,12 +1,14 @@
 //! Layer: what models are built from. A layer adds ops to the graph of a model.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use crate::criterion::inputs::shape_error;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::{MOST_INPUTS, Op, Penalties};
 use crate::nn::ops::add::Add;
 use crate::nn::ops::concat::Concat;
+use crate::nn::ops::custom::{Custom, CustomOp};
 use crate::{Error, Result};
 
 pub use crate::nn::graph::nodes::Value;
@@ -17,7 +19,8 @@ pub use crate::nn::graph::nodes::Value;
 /// layer may contain others, so blocks nest; a function of a [`Builder`] and a [`Value`] is one too
 /// ([`closure`](crate::layers::closure)). `examples/own_layer.rs` is a layer outside of the crate.
 ///
-/// A layer is made of the public layers; an op with a kernel of its own is not public.
+/// A layer is made of the public layers, and of ops of your own
+/// ([`CustomOp`](crate::layers::CustomOp)).
 pub trait Layer: Any + Send + Sync {
     /// Its name in files: `conv2d`.
     fn name(&self) -> &str;
@@ -87,6 +90,14 @@ impl<'g> Builder<'g> {
             let inputs = few.iter().map(|&value| builder.shape(value).to_vec()).collect();
             builder.op_at("concat", Concat { inputs, axis }, few)
         })
+    }
+
+    /// The output of an op of your own on one to four values.
+    ///
+    /// # Errors
+    /// Those of the op's shape rule, and [`Error::Shape`] for what it must not return.
+    pub fn custom(&mut self, op: impl CustomOp, inputs: &[Value]) -> Result<Value> {
+        self.op(Custom { op: Arc::new(op) }, inputs)
     }
 
     /// Joins values by an op that takes a few of them at a time.

@@ -26,6 +26,7 @@ mod tokens;
 
 pub(crate) use embedding::Embedding;
 
+pub use crate::nn::ops::custom::{CustomOp, OpGradients, OpKernels, OpParameter, OpPass};
 pub use activate::Activate;
 pub use attention::SelfAttention;
 pub use closure::{Closure, closure};

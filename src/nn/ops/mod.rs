@@ -12,6 +12,7 @@ pub(crate) mod batch_norm;
 pub(crate) mod column_sums;
 pub(crate) mod concat;
 pub(crate) mod conv2d;
+pub(crate) mod custom;
 pub(crate) mod dense;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
@@ -47,6 +48,7 @@ pub(crate) static OPS: &[&Entry] = &[
     &batch_norm::ENTRY,
     &concat::ENTRY,
     &conv2d::ENTRY,
+    &custom::ENTRY,
     &dense::ENTRY,
     &dropout::ENTRY,
     &embedding::ENTRY,
