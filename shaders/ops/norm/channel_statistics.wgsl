@@ -22,6 +22,11 @@ fn not_below_zero(x: f32) -> f32 {
     return select(max(x, 0.0), x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
 }
 
+// By its bits: compilers may assume that numbers are finite.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) < 0x7f800000u;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn channel_statistics(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -54,7 +59,7 @@ fn channel_statistics(
         mean = running[params.running_mean + unit];
         variance = running[params.running_var + unit];
     }
-    if has(MOVES) && first_of(local_index) == 0u {
+    if has(MOVES) && first_of(local_index) == 0u && is_finite(mean) && is_finite(variance) {
         let old_mean = running[params.running_mean + unit];
         let old_var = running[params.running_var + unit];
         let of_mean = params.momentum * (mean - old_mean);

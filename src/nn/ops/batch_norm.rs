@@ -10,7 +10,8 @@
 //! As in PyTorch, training normalises by the biased variance and moves `running_var` by the
 //! unbiased one; `momentum` is the weight of the new value. Outside of training the running
 //! statistics are used. PyTorch's `num_batches_tracked` is not kept: only its cumulative mean reads
-//! it. Source: S. Ioffe, C. Szegedy, Batch Normalization, 2015.
+//! it. A channel whose batch holds NaN or infinity leaves its running statistics as they are, so
+//! that a step which is skipped has no effect; PyTorch's are NaN from then on. Source: S. Ioffe, C. Szegedy, Batch Normalization, 2015.
 
 use crate::cpu::parallel::{PIECE, fill};
 use crate::cpu::real::Real;
@@ -19,7 +20,7 @@ use crate::nn::graph::op::{
     Shape, StatisticSpec,
 };
 use crate::nn::ops::norm;
-use crate::nn::ops::norm::channels::{Apply, InputGradient, gradient_sums, moments};
+use crate::nn::ops::norm::channels::{Apply, InputGradient, Moments, gradient_sums, moments};
 use crate::nn::ops::norm::channels_gpu::{Channels, programs};
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
@@ -163,16 +164,18 @@ impl<R: Real> Cpu<R> for BatchNorm {
             for ((mean, scale), found) in slots.zip(&found) {
                 (*mean, *scale) = (R::new(found.mean), reciprocal(found.variance()));
             }
+            let is_finite =
+                |found: &Moments| found.mean.is_finite() && found.variance().is_finite();
             let move_to = |slot: &mut R, new: f64| {
                 let before = slot.to_f64();
                 *slot = R::new(before + self.momentum * (new - before));
             };
             let means = io.statistics.get(0).iter_mut();
-            means.zip(&found).for_each(|(slot, found)| move_to(slot, found.mean));
+            let channels = means.zip(&found).filter(|(_, found)| is_finite(found));
+            channels.for_each(|(slot, found)| move_to(slot, found.mean));
             let variances = io.statistics.get(1).iter_mut();
-            variances
-                .zip(&found)
-                .for_each(|(slot, found)| move_to(slot, found.variance() * unbiased));
+            let channels = variances.zip(&found).filter(|(_, found)| is_finite(found));
+            channels.for_each(|(slot, found)| move_to(slot, found.variance() * unbiased));
         } else {
             mean.copy_from_slice(io.statistics.get(0));
             let variances = io.statistics.get(1).iter();

@@ -109,7 +109,14 @@ fn nan_stays_in_its_channel() {
             let mut call = Call::new(op, &[5, channels], 1, 9);
             call.inputs[0][7 * channels + broken] = f64::NAN;
             for found in call.everywhere() {
-                let lists = [&found.output, &found.statistics, &found.grad_inputs[0]];
+                // The running statistics of the channel stay what they were.
+                let kept: Vec<f64> =
+                    found.statistics.iter().skip(broken).step_by(channels).copied().collect();
+                let before: Vec<f64> =
+                    call.statistics.iter().skip(broken).step_by(channels).copied().collect();
+                assert_eq!(kept, before.iter().map(|&x| f64::from(x as f32)).collect::<Vec<_>>());
+                assert!(found.statistics.iter().all(|x| x.is_finite()));
+                let lists = [&found.output, &found.grad_inputs[0]];
                 for list in lists.into_iter().chain([&found.grad_parameters]) {
                     for (place, x) in list.iter().enumerate() {
                         let of_bias = std::ptr::eq(list, &found.grad_parameters)
