@@ -68,7 +68,7 @@ pub use idx::{Idx, read_idx, read_idx_folder, read_idx_pair};
 #[cfg(feature = "data")]
 pub use large_split::{KeptBlocks, LargeSplit, TableBlocks};
 pub(crate) use names::compare_ids;
-pub use npy::read_npy;
+pub use npy::{npy_shape, read_npy};
 #[cfg(feature = "data")]
 pub use npz::read_npz;
 #[cfg(feature = "data")]

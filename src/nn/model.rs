@@ -361,6 +361,12 @@ impl Model {
         &self.device
     }
 
+    /// The shape of a row: [height, width, channels] for a model of images, [tokens] of sequences,
+    /// `[features]`.
+    pub fn input_shape(&self) -> &[usize] {
+        self.graph.shape(self.graph.input())
+    }
+
     /// Number of features per row.
     pub fn inputs(&self) -> usize {
         self.graph.inputs()

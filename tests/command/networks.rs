@@ -90,7 +90,7 @@ fn rows_of_arrays_are_squares_or_what_image_says() {
     let mut random = Random::new(3, 0);
     // Pixels from 0 to 255: they are scaled all alike.
     let values: Vec<f32> = (0..40 * 64).map(|_| (255.0 * random.uniform()) as f32).collect();
-    let x = npy(&folder, "x.npy", "40, 8, 8", &values);
+    let x = npy(&folder, "x.npy", "40, 64", &values);
     let labels: Vec<f32> = (0..40).map(|row| (row % 2) as f32).collect();
     let y = npy(&folder, "y.npy", "40,", &labels);
     let model = folder.path().join("m.safetensors");
@@ -144,6 +144,57 @@ fn what_a_network_does_not_take_is_refused() {
         assert_eq!(output.status.code(), Some(code), "{message}");
         parts.iter().for_each(|part| assert!(message.contains(part), "{part}: {message}"));
     }
+}
+
+#[test]
+fn images_of_another_shape_are_refused_though_they_have_as_many_numbers() {
+    let folder = TempDir::new().unwrap();
+    quarters(&folder);
+    let data = text(folder.path()).to_string();
+    let model = folder.path().join("cnn.safetensors");
+    let train = ["train", "--model", "lenet5", "--epochs", "1", "--device", "cpu", "--data"];
+    let image = |lenet: &[&str]| run(&[&train[..], lenet].concat());
+    let out = ["--out", text(&model)];
+    // LeNet-5 needs 28 × 28; the small CNN takes these.
+    let small = ["train", "--model", "small_cnn", "--epochs", "1", "--device", "cpu"];
+    json_of(&[&small[..], &["--data", &data, "--json"], &out].concat());
+    let error = stderr(&run(&[&small[..], &["--data", &data, "--image", "6,8"]].concat()));
+    assert!(error.contains("--image is 6,8,1") && error.contains("8,6,1"), "{error}");
+    // Wide images of 6 × 8 in place of 8 × 6, and larger ones.
+    for (shape, numbers) in [([10, 6, 8], 480), ([10, 10, 10], 1000)] {
+        let other = TempDir::new().unwrap();
+        idx(&other, "t10k-images-idx3-ubyte", &shape, &vec![7; numbers]);
+        idx(&other, "t10k-labels-idx1-ubyte", &[10], &[0, 1, 2, 3, 0, 1, 2, 3, 0, 1]);
+        idx(&other, "train-images-idx3-ubyte", &shape, &vec![7; numbers]);
+        idx(&other, "train-labels-idx1-ubyte", &[10], &[0, 1, 2, 3, 0, 1, 2, 3, 0, 1]);
+        let path = text(other.path()).to_string();
+        let images = format!("images of {} x {} x 1", shape[1], shape[2]);
+        for command in ["evaluate", "predict"] {
+            let found = run(&[command, text(&model), "--data", &path, "--device", "cpu"]);
+            assert!(stderr(&found).contains(&images), "{command}: {}", stderr(&found));
+        }
+        let again = ["train", "--resume", text(&model), "--device", "cpu", "--data", &path];
+        let again = run(&[&again[..], &out].concat());
+        assert!(stderr(&again).contains(&images), "{}", stderr(&again));
+        let test = run(&[&small[..], &["--data", &data, "--test", &path]].concat());
+        assert!(stderr(&test).contains("--test") && !test.status.success(), "{}", stderr(&test));
+    }
+    // An array says its shape too, and channels first are not guessed away.
+    let values: Vec<f32> = (0..8 * 192).map(|i| (i % 7) as f32).collect();
+    let wide = npy(&folder, "x_wide.npy", "32, 4, 12", &values);
+    let labels: Vec<f32> = (0..32).map(|i| (i % 2) as f32).collect();
+    let targets = npy(&folder, "y_wide.npy", "32,", &labels);
+    let targets = ["--targets", text(&targets), "--loss", "cross_entropy", "--device", "cpu"];
+    let resnet = ["train", "--model", "resnet8", "--epochs", "1"];
+    let found = run(&[&resnet[..], &["--data", text(&wide)], &targets].concat());
+    assert!(found.status.success(), "{}", stderr(&found));
+    let shown = String::from_utf8(found.stdout).unwrap();
+    assert!(shown.contains("[rows, 4, 12, 16]"), "{shown}");
+    let first = npy(&folder, "x_first.npy", "32, 3, 4, 4", &values);
+    let found = run(&[&resnet[..], &["--data", text(&first)], &targets].concat());
+    assert!(stderr(&found).contains("channels first"), "{}", stderr(&found));
+    let found = image(&[&data, "--loss", "nll"]);
+    assert!(stderr(&found).contains("cross_entropy is the same"), "{}", stderr(&found));
 }
 
 #[test]

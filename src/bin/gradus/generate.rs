@@ -70,6 +70,6 @@ impl Generate {
                 "device": device.name(), "prompt": self.prompt, "text": text,
             }));
         }
-        output::print(&format!("{}{text}\n", self.prompt))
+        output::print_text(&format!("{}{text}\n", self.prompt))
     }
 }

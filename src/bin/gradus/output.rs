@@ -3,7 +3,7 @@
 //! in files, data or devices.
 
 use std::io;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -112,6 +112,12 @@ pub fn begin_log() {
 /// Prints text on stdout.
 pub fn print(text: &str) -> Outcome {
     write(&printable_lines(text))
+}
+
+/// Prints a text of a user's own: as it is into a file or a pipe, without control characters on a
+/// terminal, which would obey them.
+pub fn print_text(text: &str) -> Outcome {
+    if io::stdout().is_terminal() { print(text) } else { write(text) }
 }
 
 fn write(text: &str) -> Outcome {

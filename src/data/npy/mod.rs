@@ -54,6 +54,14 @@ pub fn read_npy(path: impl AsRef<Path>, targets: Option<&Path>) -> Result<Datase
     joined(&features, targets.as_ref())
 }
 
+/// The shape of an `.npy` file: [rows, …].
+///
+/// # Errors
+/// As [`read_npy`].
+pub fn npy_shape(path: impl AsRef<Path>) -> Result<Vec<usize>> {
+    Npy::open(path.as_ref()).map(|file| file.shape)
+}
+
 /// The targets file that belongs to a features file.
 pub(super) fn sibling(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?;

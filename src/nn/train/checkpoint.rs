@@ -261,9 +261,16 @@ impl Model {
                     &format!("{shape:?}"),
                 ));
             }
-            numbers(&view).ok_or_else(|| {
+            let numbers = numbers(&view).ok_or_else(|| {
                 refused(&format!("tensor `{name}`"), format!("{:?}", view.dtype()), "F32 or F64")
-            })
+            })?;
+            match numbers.iter().position(|number| !number.is_finite()) {
+                Some(place) => {
+                    let found = format!("{} at index {place}", numbers[place]);
+                    Err(refused(&format!("tensor `{name}`"), found, "finite numbers"))
+                }
+                None => Ok(numbers),
+            }
         };
         build(description, device, |name| tensors.tensor(name).is_ok(), read)
     }

@@ -148,8 +148,12 @@ impl Source {
         self.text.as_deref()
     }
 
-    /// The shape of the images in IDX files: height, width and channels; `None` for other sources.
+    /// The shape of the images in IDX and `.npy` files: height, width and channels; `None` for
+    /// sources that do not say it.
     pub fn image(&self) -> Outcome<Option<[usize; 3]>> {
+        if self.path().extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
+            return self.image_of_npy();
+        }
         let is_images = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
             name.contains("images")
@@ -167,6 +171,61 @@ impl Source {
             [_, height, width, channels] => Some([height, width, channels]),
             _ => None,
         })
+    }
+
+    fn image_of_npy(&self) -> Outcome<Option<[usize; 3]>> {
+        let path = self.path();
+        let shape = data::npy_shape(path).map_err(|error| Failure::from(error).of("--data"))?;
+        match shape[..] {
+            // PyTorch's order; no photograph is one or three pixels high.
+            [_, channels @ (1 | 3), height, width] if height > 3 && width > 3 => {
+                Err(Failure::Failed(format!(
+                    "{} has the shape {shape:?}: {channels} x {height} x {width} with the channels first. Images are [rows, height, width, \
+                     channels] here: numpy's x.transpose(0, 2, 3, 1)",
+                    path.display()
+                )))
+            }
+            [_, height, width] => Ok(Some([height, width, 1])),
+            [_, height, width, channels] => Ok(Some([height, width, channels])),
+            _ => Ok(None),
+        }
+    }
+
+    /// Rejects images of another shape than those that a model takes.
+    pub fn check_images(&self, model: &Model) -> Outcome {
+        let &[height, width, channels] = model.input_shape() else { return Ok(()) };
+        match self.image()? {
+            Some(found) if found != [height, width, channels] => Err(Failure::Failed(format!(
+                "{} has images of {} x {} x {}; the model takes {height} x {width} x {channels}",
+                self.path().display(),
+                found[0],
+                found[1],
+                found[2]
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Rejects rows to test on that are shaped otherwise than those of this source: columns are
+    /// found by their number, so that a part of each larger image would be taken.
+    fn check_beside(&self, path: &Path, rows: &Dataset, columns: usize) -> Outcome {
+        let refused = |found: String, allowed: String| {
+            Err(Failure::Failed(format!(
+                "--test: {} has {found}; --data has {allowed}",
+                path.display()
+            )))
+        };
+        let images = [self.beside(path).image()?, self.image()?];
+        if let [Some(found), Some(own)] = images
+            && found != own
+        {
+            return refused(format!("images of {found:?}"), format!("images of {own:?}"));
+        }
+        let found = rows.features.ncols();
+        if !data::is_svmlight(path) && found != columns {
+            return refused(format!("{found} numbers in a row"), columns.to_string());
+        }
+        Ok(())
     }
 
     /// The source and its options as JSON.

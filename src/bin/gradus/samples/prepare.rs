@@ -226,11 +226,17 @@ impl Source {
     }
 
     fn prepare_arrays(&self, split: Split, asked: &Asked) -> Outcome<Prepared> {
+        if let Some(model) = asked.known {
+            self.check_images(model)?;
+        }
         let own = || Known { names: split.train.feature_names.clone(), are_indices: false };
         let known = asked.known.map_or_else(own, Known::of_model);
         let test = match (asked.test, split.test) {
             (Some(path), _) => match (self.read_beside(path, &known)?, asked.unencoded()) {
-                (Raw::Arrays(other), _) => Some(arrange(other.train, &known.names)?),
+                (Raw::Arrays(other), _) => {
+                    self.check_beside(path, &other.train, known.names.len())?;
+                    Some(arrange(other.train, &known.names)?)
+                }
                 (Raw::Table(table), Some(model)) => Some(self.plain(&table, model, "--test")?),
                 (Raw::Table(_), None) => return Err(other_form("arrays", "a table", path)),
             },
@@ -493,6 +499,7 @@ pub struct Rows {
 /// Reads the inputs of a saved model: its features by name, encoded as in training, and its targets
 /// if present.
 pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows> {
+    source.check_images(model)?;
     let names = &model.names().features;
     let mut source = source.clone();
     if data::is_svmlight(source.path()) {

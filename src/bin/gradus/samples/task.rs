@@ -124,6 +124,7 @@ impl Task {
     /// Derives the task from the loss: numbers for a regression loss, classes otherwise.
     pub fn of(loss: &dyn LossDefinition, dataset: &Dataset) -> Outcome<Self> {
         let name = loss.name();
+        Task::check_outputs(loss)?;
         // A loss fused with the last layer has the requirements of its inner loss.
         let loss = loss
             .inner()
@@ -178,6 +179,18 @@ impl Task {
                 trainable().join(", ")
             ))),
         }
+    }
+
+    /// Rejects a loss of log-probabilities: networks end in logits here, of which it would have no
+    /// least value.
+    pub fn check_outputs(loss: &dyn LossDefinition) -> Outcome {
+        if loss.predictions() != Domain::LogDistribution {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "{}: it takes log-probabilities, and the networks of `train` end in logits; cross_entropy is the same of logits",
+            loss.name()
+        )))
     }
 
     /// The task of a model of text: the class of each next character.

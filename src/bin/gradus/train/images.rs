@@ -65,6 +65,16 @@ impl Train {
     ) -> Outcome<Sequential> {
         let columns = rows.features.ncols();
         let image = match (self.network.image, self.source.image()?) {
+            (Some(Image(asked)), Some(found)) if asked != found => {
+                let of =
+                    |[height, width, channels]: [usize; 3]| format!("{height},{width},{channels}");
+                return Err(Failure::Failed(format!(
+                    "--image is {}; the images of {} are {}, as the file says: leave --image out",
+                    of(asked),
+                    self.source.path().display(),
+                    of(found)
+                )));
+            }
             (Some(Image(asked)), _) if asked.iter().product::<usize>() == columns => asked,
             (Some(Image([height, width, channels])), _) => {
                 return Err(Failure::Failed(format!(

@@ -132,6 +132,7 @@ impl Train {
     }
 
     fn new_gpt(&self, plan: Plan, characters: &Characters, device: &Device) -> Outcome<Model> {
+        Task::check_outputs(&*plan.loss)?;
         let l2 = self.l2.unwrap_or(0.0);
         let layers = self.network.gpt(characters.len()).seed(self.seed).l1(self.l1).l2(l2);
         let model = layers.proximal_l1(self.proximal_l1).on(device);
