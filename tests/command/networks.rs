@@ -135,6 +135,7 @@ fn what_a_network_does_not_take_is_refused() {
         (&["--hidden", "3"], 2, &["--hidden", "gpt"]),
         (&["--target", "a"], 2, &["--text", "--target"]),
         (&["--context", "0"], 2, &["--context is 0"]),
+        (&["--layers", "4294967295"], 2, &["--layers is 4294967295", "1 to 1000"]),
         (&["--context", "20"], 1, &["--text", "--context 20 needs 21"]),
         (&["--context", "8"], 1, &["2 characters are left to validate on", "--validation"]),
         (&["--context", "4", "--validation", "0", "--heads", "3"], 1, &["heads is 3", "128"]),
@@ -179,6 +180,18 @@ fn images_of_another_shape_are_refused_though_they_have_as_many_numbers() {
         let test = run(&[&small[..], &["--data", &data, "--test", &path]].concat());
         assert!(stderr(&test).contains("--test") && !test.status.success(), "{}", stderr(&test));
     }
+    // Pixels of IDX files are from 0 to 1; a model of an array scales its own.
+    let own: Vec<f32> = (0..32 * 48).map(|i| (i % 255) as f32).collect();
+    let own = npy(&folder, "x_own.npy", "32, 8, 6", &own);
+    let of_own =
+        npy(&folder, "y_own.npy", "32,", &(0..32).map(|i| (i % 4) as f32).collect::<Vec<_>>());
+    let scaled = folder.path().join("scaled.safetensors");
+    let array = ["--data", text(&own), "--targets", text(&of_own), "--loss", "cross_entropy"];
+    json_of(&[&small[..], &array, &["--json", "--out", text(&scaled)]].concat());
+    let found = run(&["evaluate", text(&scaled), "--data", &data, "--device", "cpu"]);
+    assert!(stderr(&found).contains("pixels from 0 to 1"), "{}", stderr(&found));
+    let found = run(&[&["evaluate", text(&model), "--device", "cpu"], &array[..4]].concat());
+    assert!(stderr(&found).contains("numbers up to 254"), "{}", stderr(&found));
     // An array says its shape too, and channels first are not guessed away.
     let values: Vec<f32> = (0..8 * 192).map(|i| (i % 7) as f32).collect();
     let wide = npy(&folder, "x_wide.npy", "32, 4, 12", &values);

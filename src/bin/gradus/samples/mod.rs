@@ -194,6 +194,13 @@ impl Source {
     /// Rejects images of another shape than those that a model takes.
     pub fn check_images(&self, model: &Model) -> Outcome {
         let &[height, width, channels] = model.input_shape() else { return Ok(()) };
+        if self.is_images() && model.scales_inputs() {
+            return Err(Failure::Failed(format!(
+                "{} has pixels from 0 to 1, as all IDX files are read; the model was trained on an array and scales its numbers by mean and \
+                 deviation: give it such an array",
+                self.path().display()
+            )));
+        }
         match self.image()? {
             Some(found) if found != [height, width, channels] => Err(Failure::Failed(format!(
                 "{} has images of {} x {} x {}; the model takes {height} x {width} x {channels}",
@@ -203,6 +210,18 @@ impl Source {
                 found[2]
             ))),
             _ => Ok(()),
+        }
+    }
+
+    /// Says so if an array has pixels from 0 to 255 and the model may have seen them from 0 to 1.
+    pub fn note_pixels(&self, model: &Model, rows: &Dataset) {
+        let is_plain = model.input_shape().len() == 3 && !model.scales_inputs();
+        let largest = rows.features.iter().fold(0.0_f32, |largest, pixel| largest.max(*pixel));
+        if is_plain && !self.is_images() && largest > 2.0 {
+            output::note(&format!(
+                "note: {} has numbers up to {largest}, and the model does not scale them: one trained on IDX files takes pixels from 0 to 1",
+                self.path().display()
+            ));
         }
     }
 

@@ -517,6 +517,7 @@ pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows>
         (Raw::Arrays(split), _) => {
             let rows = split.test.unwrap_or(split.train);
             rows.check_finite()?;
+            source.note_pixels(model, &rows);
             let rows = if source.is_images() { rows } else { arrange(rows, names)? };
             of_arrays(rows, model)
         }

@@ -51,7 +51,7 @@ pub struct NetworkOptions {
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true, conflicts_with = "resume")]
     pub context: Option<NonZeroUsize>,
     /// Blocks of gpt [default: 4]
-    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true, conflicts_with = "resume")]
+    #[arg(long, value_name = "N", value_parser = blocks, allow_negative_numbers = true, conflicts_with = "resume")]
     layers: Option<NonZeroUsize>,
     /// Attention heads of a block of gpt [default: 4]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true, conflicts_with = "resume")]
@@ -62,6 +62,17 @@ pub struct NetworkOptions {
     /// Dropout of gpt and vgg11 [default: 0]
     #[arg(long, value_name = "RATE", value_parser = numbers::share, allow_negative_numbers = true, conflicts_with = "resume")]
     dropout: Option<f64>,
+}
+
+/// Blocks of a network: each takes memory before it is known how much.
+const MOST_BLOCKS: usize = 1000;
+
+fn blocks(text: &str) -> Result<NonZeroUsize, String> {
+    let count = numbers::count(text)?;
+    match count.get() {
+        ..=MOST_BLOCKS => Ok(count),
+        _ => Err(format!("it must be 1 to {MOST_BLOCKS}")),
+    }
 }
 
 /// Height, width and channels.
