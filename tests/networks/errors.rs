@@ -93,7 +93,10 @@ fn batch_norm_over_one_value_per_channel() {
             .unwrap();
         let (x, y) = (Array2::<f32>::ones((1, 3)), Array1::<i64>::zeros(1));
         let message = model.fit(&x, &y, Fit::new()).unwrap_err().to_string();
-        assert!(message.contains("batch norm") && message.contains("of 1 rows"), "{name}: {message}");
+        assert!(
+            message.contains("batch norm") && message.contains("of 1 rows"),
+            "{name}: {message}"
+        );
         model.predict(&x).unwrap();
     }
 }
