@@ -361,7 +361,7 @@ impl Model {
         &self.device
     }
 
-    /// The shape of a row: [height, width, channels] for a model of images, [tokens] of sequences,
+    /// The shape of a row: [height, width, channels] for a model of images, `[tokens]` of sequences,
     /// `[features]`.
     pub fn input_shape(&self) -> &[usize] {
         self.graph.shape(self.graph.input())
