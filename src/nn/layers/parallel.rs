@@ -33,7 +33,7 @@ pub(crate) enum Join {
 ///     .then(Conv2d::new(8, 1).activation(Relu))
 ///     .named("wide", Conv2d::new(4, 3).padding(1).activation(Relu))
 ///     .then(Sequential::block());
-/// let model = Sequential::images([8, 8, 16]).then(block).build().on(&gradus::Device::cpu())?;
+/// let model = Sequential::images([8, 8, 16]).then(block).on(&gradus::Device::cpu())?;
 /// # Ok::<(), gradus::Error>(())
 /// ```
 #[derive(Clone)]
