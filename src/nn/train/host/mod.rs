@@ -161,7 +161,12 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                             copy(&data.pixels[from.clone()], to, of, augment.zip(change));
                         }
                         None => {
-                            copy(&data.features[from.clone()], to, |x| x, augment.zip(change));
+                            let from = &data.features[from.clone()];
+                            match augment.zip(change) {
+                                // A copy of memory: twice as fast as one number at a time.
+                                None => to.copy_from_slice(from),
+                                change => copy(from, to, |x| x, change),
+                            }
                         }
                     }
                 }
