@@ -183,7 +183,7 @@ class Worker:
     """A process that answers one line of JSON for one line of JSON, and is stopped in between.
 
     Threads of OpenMP spin between the parallel regions of a step, which a peer needs to be fast, and behind its last one, on the cores that
-    the other measures on. Told not to spin at all, PyTorch's step of ResNet-8 takes 27 ms instead of 19.
+    the other measures on. Kept from spinning at all, PyTorch's step of ResNet-8 takes 27 ms instead of 19.
     """
 
     def __init__(self, name, command, limit):
