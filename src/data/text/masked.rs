@@ -293,4 +293,15 @@ mod tests {
         assert!(masked().replaced(0.9, 0.1).rows(&ids, 1).is_ok());
         assert_eq!(masked().rows(&Array2::zeros((0, 3)), 1).unwrap().0.dim(), (0, 3));
     }
+
+    #[test]
+    fn a_mask_in_the_text_is_no_target() {
+        let masked =
+            Array2::from_shape_fn((50, 8), |(_, token)| if token == 2 { MASK as f32 } else { 7.0 });
+        let all = MaskedTokens::new(MASK, VOCABULARY).share(1.0);
+        let (_, labels) = all.rows(&masked, 1).unwrap();
+        for ((_, token), label) in labels.indexed_iter() {
+            assert_eq!(*label, if token == 2 { IGNORED } else { 7 });
+        }
+    }
 }

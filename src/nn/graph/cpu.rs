@@ -334,3 +334,16 @@ fn add<R: Precision>(sum: &mut [R], addend: &[R]) {
         );
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contribution_of_several_pieces_is_added_at_its_place() {
+        let addend: Vec<f32> = (0..3 * parallel::PIECE + 5).map(|i| i as f32).collect();
+        let mut sum = vec![0.5; addend.len()];
+        add(&mut sum, &addend);
+        assert!(sum.iter().zip(&addend).all(|(sum, x)| *sum == x + 0.5));
+    }
+}
