@@ -94,7 +94,11 @@ fn memory_is_that_of_the_shapes() {
         let saved = of(100_000).training() - fused.training();
         assert!(saved > size * 50_000_000, "{name}: {saved} bytes");
         assert!(plain.memory(0).is_err());
-        assert!(plain.summary_for(50).contains("a training step of 50 rows takes"));
+        for rows in [1, 50] {
+            let line = plain.memory(rows).unwrap().to_string();
+            assert!(line.contains(&format!("a training step of {rows} row")), "{line}");
+            assert!(plain.summary_for(rows).contains(&line), "{}", plain.summary_for(rows));
+        }
     }
 }
 

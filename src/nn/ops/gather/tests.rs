@@ -71,6 +71,20 @@ fn the_image_gathers_uniform_is_that_of_its_shader() {
 }
 
 #[test]
+fn rows_of_three_axes_are_images_and_all_others_are_not() {
+    let flip = Augment::new().flip(true);
+    let new = |augment, input: &[usize]| ImageAugment::new(augment, input);
+    // Fewer pixels than channels, too.
+    for shape in [[1, 2, 3], [4, 4, 1]] {
+        assert!(new(Some(flip), &shape).is_some(), "{shape:?}");
+        assert!(new(None, &shape).is_none() && new(Some(Augment::new()), &shape).is_none());
+    }
+    for shape in [&[][..], &[6], &[2, 3], &[0, 2, 3], &[2, 2, 0], &[1, 2, 2, 3]] {
+        assert!(new(Some(flip), shape).is_none(), "{shape:?}");
+    }
+}
+
+#[test]
 fn images_are_changed_to_the_same_bits_as_on_the_host() {
     crate::runtime::device::test_adapter::needs_gpu!();
     let gpu = Gpu::open_with(crate::GpuOptions::default()).unwrap();
