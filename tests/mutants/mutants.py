@@ -59,6 +59,10 @@ def code_of(path):
         indent = len(lines[at]) - len(lines[at].lstrip())
         while at < len(lines) and not re.match(r" {%d}(\}|\S.*;$)" % indent, lines[at]):
             lines[at], at = "", at + 1
+    # Cases that an op hands to the tests are tests too.
+    for at in [number for number, line in enumerate(lines) if re.match(r"fn (\w+_)?examples\(\)", line)]:
+        while at < len(lines) and lines[at] != "}":
+            lines[at], at = "", at + 1
     return lines
 
 
