@@ -128,6 +128,10 @@ pub trait Real:
     #[doc(hidden)]
     fn as_double_mut(values: &mut [Self]) -> Option<&mut [f64]>;
 
+    /// A value of a family in this precision, with the precision known.
+    #[doc(hidden)]
+    fn by_precision<F: OfPrecision>(value: F::Of<Self>) -> ByPrecision<F>;
+
     /// `yes` if the condition holds, else `no`; both are evaluated, so it vectorizes.
     #[inline(always)]
     fn select(condition: bool, yes: Self, no: Self) -> Self {
@@ -263,6 +267,23 @@ macro_rules! plain {
     };
 }
 
+/// A family of types with a precision as parameter, as slices of it are.
+#[doc(hidden)]
+pub trait OfPrecision {
+    /// Its type in a precision.
+    type Of<R: Real>;
+}
+
+/// A value of a family in one of the two precisions: how code that is generic in the precision
+/// calls code that is written for each.
+#[doc(hidden)]
+pub enum ByPrecision<F: OfPrecision> {
+    /// In f32.
+    Single(F::Of<f32>),
+    /// In f64.
+    Double(F::Of<f64>),
+}
+
 impl Real for f64 {
     constants!(f64);
     plain!(f64);
@@ -308,6 +329,9 @@ impl Real for f64 {
     }
     fn as_double_mut(values: &mut [Self]) -> Option<&mut [f64]> {
         Some(values)
+    }
+    fn by_precision<F: OfPrecision>(value: F::Of<f64>) -> ByPrecision<F> {
+        ByPrecision::Double(value)
     }
 }
 
@@ -370,6 +394,9 @@ impl Real for f32 {
     }
     fn as_double_mut(_: &mut [Self]) -> Option<&mut [f64]> {
         None
+    }
+    fn by_precision<F: OfPrecision>(value: F::Of<f32>) -> ByPrecision<F> {
+        ByPrecision::Single(value)
     }
 }
 /// True if a sum of squares overflows f32, or nearly.

@@ -82,8 +82,8 @@ impl<T: Rule> Optimizer for T {
             }
             let transform = SpanTransform::of(span, factors.of(number), limit);
             let step = step.at_rate(span.rate);
-            if Rule::per_tensor(self).is_some() {
-                return per_tensor::update(self, &step, &transform, span, slices);
+            if let Some(kind) = Rule::per_tensor(self) {
+                return per_tensor::update(self, &kind, &step, &transform, span, slices);
             }
             slices.in_pieces(parallel::PIECE, &|slices: Slices<'_, f32>| {
                 simd::dispatch(
@@ -109,7 +109,7 @@ impl<T: Rule> Optimizer for T {
             let transform = SpanTransform::of(span, factors.of(number), limit);
             let step = step.at_rate(span.rate);
             match Rule::per_tensor(self) {
-                Some(_) => per_tensor::update(self, &step, &transform, span, slices),
+                Some(kind) => per_tensor::update(self, &kind, &step, &transform, span, slices),
                 None => slices.update_all(self, &step, &transform),
             }
         });

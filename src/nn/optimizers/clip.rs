@@ -47,7 +47,7 @@ impl Factors {
     pub(crate) fn of(&self, span: usize) -> f64 {
         match self {
             Factors::One(factor) => *factor,
-            Factors::Each(factors) => factors.get(span).copied().unwrap_or(1.0),
+            Factors::Each(factors) => factors[span],
         }
     }
 

@@ -5,9 +5,9 @@ use std::fmt::Debug;
 use serde_json::Value;
 
 use crate::catalogue::Entry;
-use crate::cpu::real::Real;
+use crate::cpu::real::{ByPrecision, Real};
 use crate::nn::optimizers::clip::Factors;
-use crate::nn::optimizers::slices::{InOnePrecision, MOST_STATES, Rows, Slices};
+use crate::nn::optimizers::slices::{MOST_STATES, Rows, RowsOf, Slices, SlicesOf};
 use crate::nn::optimizers::span::ParameterSpan;
 use crate::nn::optimizers::step::{GradientTransform, PerTensor, Step};
 use crate::{Error, Result};
@@ -206,9 +206,9 @@ impl dyn Optimizer + '_ {
 
     /// One step on successive rows, for elementwise rules.
     pub(crate) fn update_rows<R: Real>(&self, step: &Step, rows: &mut dyn Rows<R>) {
-        match R::as_single(&[]) {
-            Some(_) => self.update_rows_single(step, &mut InOnePrecision(rows)),
-            None => self.update_rows_double(step, &mut InOnePrecision(rows)),
+        match R::by_precision::<RowsOf>(rows) {
+            ByPrecision::Single(rows) => self.update_rows_single(step, rows),
+            ByPrecision::Double(rows) => self.update_rows_double(step, rows),
         }
     }
 
@@ -219,11 +219,12 @@ impl dyn Optimizer + '_ {
         factors: &Factors,
         slices: Slices<'_, R>,
     ) {
-        match slices.into_single() {
-            Ok(slices) => self.update_single(step, gradient_transform, factors, slices),
-            Err(slices) => {
-                let update = |slices| self.update_double(step, gradient_transform, factors, slices);
-                slices.into_double().into_iter().for_each(update);
+        match R::by_precision::<SlicesOf>(slices) {
+            ByPrecision::Single(slices) => {
+                self.update_single(step, gradient_transform, factors, slices)
+            }
+            ByPrecision::Double(slices) => {
+                self.update_double(step, gradient_transform, factors, slices)
             }
         }
     }

@@ -9,12 +9,13 @@ use crate::cpu::real::Real;
 use crate::nn::optimizers::rule::{Layer, Rule, State};
 use crate::nn::optimizers::slices::Slices;
 use crate::nn::optimizers::span::ParameterSpan;
-use crate::nn::optimizers::step::{NewtonSchulz, Step};
+use crate::nn::optimizers::step::{NewtonSchulz, PerTensor, Step};
 use crate::nn::optimizers::sweep::SpanTransform;
 
 /// One step of one tensor.
 pub(crate) fn update<R: Real, T: Rule>(
     rule: &T,
+    kind: &PerTensor,
     step: &Step<R>,
     transform: &SpanTransform,
     span: &ParameterSpan,
@@ -32,7 +33,6 @@ pub(crate) fn update<R: Real, T: Rule>(
     let gradient = |(&w, &g): (&R, &R)| transform.gradient(w, g);
     let gradients: Vec<R> =
         slices.parameters[..length].iter().zip(&slices.gradients[..length]).map(gradient).collect();
-    let kind = rule.per_tensor().unwrap_or_default();
     let factored = kind.factored && span.columns > 0;
     if factored {
         keep_means(&gradients, columns, step.own[0], &mut slices.states);

@@ -1,9 +1,9 @@
 //! Parameters, gradients and states of one step, split at common indices.
 
 use std::fmt::Debug;
+use std::marker::PhantomData;
 
-use crate::Result;
-use crate::cpu::real::Real;
+use crate::cpu::real::{OfPrecision, Real};
 use crate::nn::optimizers::span::ParameterSpan;
 
 /// The buffers of one step, split at common indices; unused states are empty.
@@ -20,43 +20,21 @@ pub trait Rows<R> {
     fn next(&mut self) -> Option<Slices<'_, R>>;
 }
 
-/// Converts rows of a generic precision to rows of its concrete precision.
-pub(crate) struct InOnePrecision<'a, R>(pub &'a mut dyn Rows<R>);
+/// [`Slices`] in either precision.
+pub(crate) struct SlicesOf<'a>(PhantomData<&'a ()>);
 
-impl<R: Real> Rows<f32> for InOnePrecision<'_, R> {
-    fn next(&mut self) -> Option<Slices<'_, f32>> {
-        self.0.next()?.into_single().ok()
-    }
+impl<'a> OfPrecision for SlicesOf<'a> {
+    type Of<R: Real> = Slices<'a, R>;
 }
 
-impl<R: Real> Rows<f64> for InOnePrecision<'_, R> {
-    fn next(&mut self) -> Option<Slices<'_, f64>> {
-        self.0.next()?.into_double()
-    }
+/// [`Rows`] in either precision.
+pub(crate) struct RowsOf<'a>(PhantomData<&'a ()>);
+
+impl<'a> OfPrecision for RowsOf<'a> {
+    type Of<R: Real> = &'a mut dyn Rows<R>;
 }
 
 impl<'a, R: Real> Slices<'a, R> {
-    /// The slices at f32 if R is f32.
-    pub(crate) fn into_single(self) -> Result<Slices<'a, f32>, Self> {
-        if R::as_single(self.gradients).is_none() {
-            return Err(self);
-        }
-        Ok(Slices {
-            parameters: R::as_single_mut(self.parameters).unwrap_or_default(),
-            gradients: R::as_single(self.gradients).unwrap_or_default(),
-            states: self.states.map(|state| R::as_single_mut(state).unwrap_or_default()),
-        })
-    }
-
-    /// The slices at f64 if R is f64.
-    pub(crate) fn into_double(self) -> Option<Slices<'a, f64>> {
-        Some(Slices {
-            parameters: R::as_double_mut(self.parameters)?,
-            gradients: R::as_double(self.gradients)?,
-            states: self.states.map(|state| R::as_double_mut(state).unwrap_or_default()),
-        })
-    }
-
     /// Splits at an index; an unused state is empty on both sides.
     pub(super) fn split_at(self, index: usize) -> (Self, Self) {
         let (parameters, parameters_behind) = self.parameters.split_at_mut(index);
