@@ -61,8 +61,9 @@ pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Schedule>> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Join {
-    schedules: Vec<Arc<dyn Schedule>>,
-    milestones: Vec<u64>,
+    first: Arc<dyn Schedule>,
+    /// Each with the step at which it begins.
+    others: Vec<(u64, Arc<dyn Schedule>)>,
 }
 
 const OPTIONS: &[OptionDoc] = &[
@@ -92,15 +93,22 @@ pub(crate) static JOIN: Entry = Entry {
 impl Join {
     /// Starts with a schedule.
     pub fn new(first: impl Schedule + 'static) -> Self {
-        Join { schedules: vec![Arc::new(first)], milestones: Vec::new() }
+        Join { first: Arc::new(first), others: Vec::new() }
     }
 
     /// Switches to another schedule from a step on.
     #[must_use]
     pub fn then(mut self, milestone: u64, next: impl Schedule + 'static) -> Self {
-        self.milestones.push(milestone);
-        self.schedules.push(Arc::new(next));
+        self.others.push((milestone, Arc::new(next)));
         self
+    }
+
+    fn schedules(&self) -> impl Iterator<Item = &Arc<dyn Schedule>> {
+        std::iter::once(&self.first).chain(self.others.iter().map(|(_, schedule)| schedule))
+    }
+
+    fn milestones(&self) -> impl Iterator<Item = u64> {
+        self.others.iter().map(|&(milestone, _)| milestone)
     }
 }
 
@@ -120,16 +128,25 @@ fn read(options: &Value) -> Result<Join> {
     let refused = |place: usize, found: &Value| {
         Error::option("join", OPTIONS[place].name, found, OPTIONS[place].domain)
     };
-    let mut join = Join { schedules: Vec::new(), milestones: Vec::new() };
-    for part in schedules.as_array().ok_or_else(|| refused(0, &schedules))? {
+    let schedule = |part: &Value| -> Result<Arc<dyn Schedule>> {
         let name = part.get("schedule").and_then(Value::as_str).ok_or_else(|| refused(0, part))?;
-        join.schedules
-            .push(Arc::from(from_name(name, part.get("options").unwrap_or(&Value::Null))?));
+        Ok(Arc::from(from_name(name, part.get("options").unwrap_or(&Value::Null))?))
+    };
+    let step = |found: &Value| found.as_u64().ok_or_else(|| refused(1, found));
+    let parts = schedules.as_array().ok_or_else(|| refused(0, &schedules))?;
+    let parts = parts.iter().map(schedule).collect::<Result<Vec<_>>>()?;
+    let steps = milestones.as_array().ok_or_else(|| refused(1, &milestones))?;
+    let steps = steps.iter().map(step).collect::<Result<Vec<u64>>>()?;
+    let (count, mut parts) = (parts.len(), parts.into_iter());
+    match parts.next() {
+        Some(first) if count == steps.len() + 1 => {
+            Ok(Join { first, others: steps.into_iter().zip(parts).collect() })
+        }
+        _ => {
+            let found = format!("{steps:?} for {count} schedules");
+            Err(Error::option("join", "milestones", found, OPTIONS[1].domain))
+        }
     }
-    for milestone in milestones.as_array().ok_or_else(|| refused(1, &milestones))? {
-        join.milestones.push(milestone.as_u64().ok_or_else(|| refused(1, milestone))?);
-    }
-    Ok(join)
 }
 
 impl Schedule for Join {
@@ -140,14 +157,14 @@ impl Schedule for Join {
     fn options(&self) -> Value {
         let part = |schedule: &Arc<dyn Schedule>| json!({ "schedule": schedule.name(), "options": schedule.options() });
         json!({
-            "schedules": self.schedules.iter().map(part).collect::<Vec<_>>(),
-            "milestones": self.milestones,
+            "schedules": self.schedules().map(part).collect::<Vec<_>>(),
+            "milestones": self.milestones().collect::<Vec<u64>>(),
         })
     }
 
     fn check(&self) -> Result<()> {
-        self.schedules.iter().try_for_each(|schedule| schedule.check())?;
-        if let Some(watching) = self.schedules.iter().find(|schedule| schedule.monitors()) {
+        self.schedules().try_for_each(|schedule| schedule.check())?;
+        if let Some(watching) = self.schedules().find(|schedule| schedule.monitors()) {
             return Err(Error::option(
                 "join",
                 "schedules",
@@ -155,17 +172,18 @@ impl Schedule for Join {
                 "schedules that go by their steps alone",
             ));
         }
-        if self.schedules.len() != self.milestones.len() + 1 || !self.milestones.is_sorted() {
-            let found = format!("{:?} for {} schedules", self.milestones, self.schedules.len());
+        if !self.milestones().is_sorted() {
+            let milestones: Vec<u64> = self.milestones().collect();
+            let found = format!("{milestones:?} for {} schedules", self.others.len() + 1);
             return Err(Error::option("join", "milestones", found, OPTIONS[1].domain));
         }
         Ok(())
     }
 
     fn rate(&self, step: u64) -> f64 {
-        let passed = self.milestones.iter().filter(|&&milestone| milestone <= step).count();
-        let begun =
-            passed.checked_sub(1).and_then(|last| self.milestones.get(last)).copied().unwrap_or(0);
-        self.schedules.get(passed).map_or(0.0, |schedule| schedule.rate(step - begun))
+        match self.others.iter().rfind(|(milestone, _)| *milestone <= step) {
+            Some((milestone, schedule)) => schedule.rate(step - milestone),
+            None => self.first.rate(step),
+        }
     }
 }
