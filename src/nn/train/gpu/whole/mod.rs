@@ -84,7 +84,7 @@ pub(crate) struct SmallModels {
     skipped: Vec<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Scratch {
     buffer: wgpu::Buffer,
     /// Allocated rows per batch.
@@ -150,9 +150,8 @@ impl SmallModels {
         (self.chain.length + capacity * self.activation_buffers.width).next_multiple_of(4)
     }
 
-    /// Allocates scratch for batches of `rows` rows in as many workgroups as fit a binding; returns
-    /// their number.
-    fn reserve(&mut self, rows: usize, member_steps: usize) -> Result<usize> {
+    /// Scratch for batches of `rows` rows in as many workgroups as fit a binding, and their number.
+    fn reserve(&mut self, rows: usize, member_steps: usize) -> Result<(usize, Scratch)> {
         let capacity = rows.next_multiple_of(4);
         let fitting = (self.gpu.limits().max_storage_buffer_binding_size / 4) as usize;
         let most = (fitting - MARGIN) / self.work(capacity);
@@ -165,17 +164,15 @@ impl SmallModels {
             });
         }
         let member_steps = member_steps.min(most);
-        if !self
-            .scratch
-            .as_ref()
-            .is_some_and(|s| s.capacity == capacity && s.member_steps >= member_steps)
-        {
-            let buffer = self
-                .gpu
-                .buffer("scratch of whole models", member_steps * self.work(capacity) + MARGIN)?;
-            self.scratch = Some(Scratch { buffer, capacity, member_steps });
+        let fits = |s: &&Scratch| s.capacity == capacity && s.member_steps >= member_steps;
+        if let Some(scratch) = self.scratch.as_ref().filter(fits) {
+            return Ok((member_steps, scratch.clone()));
         }
-        Ok(member_steps)
+        let length = member_steps * self.work(capacity) + MARGIN;
+        let buffer = self.gpu.buffer("scratch of whole models", length)?;
+        let scratch = Scratch { buffer, capacity, member_steps };
+        self.scratch = Some(scratch.clone());
+        Ok((member_steps, scratch))
     }
 
     /// Trains members on their batches. A batch too long for a workgroup is accumulated over
@@ -289,13 +286,13 @@ impl SmallModels {
             };
             let mut member = 0;
             while member < members {
-                let wave = self.reserve(size, members - member)?;
+                let (wave, scratch) = self.reserve(size, members - member)?;
                 let member_steps: Vec<MemberBatches> = (member..member + wave)
                     .map(|member| MemberBatches { member, batches: Vec::new() })
                     .collect();
                 let piece = Piece { batch, mode: Mode::Predict, factor: 0.0 };
-                self.submit(&linked, &member_steps, &vec![vec![piece]; wave], 0..1)?;
-                for values in self.outputs_of(wave, rows * outputs)? {
+                self.submit(&linked, &scratch, &member_steps, &vec![vec![piece]; wave], 0..1)?;
+                for values in self.outputs_of(&scratch, wave, rows * outputs)? {
                     predictions[member].extend(values.into_iter().map(f64::from));
                     member += 1;
                 }
@@ -305,8 +302,12 @@ impl SmallModels {
     }
 
     /// The last layer's outputs in the scratch of each workgroup.
-    fn outputs_of(&self, member_steps: usize, length: usize) -> Result<Vec<Vec<f32>>> {
-        let Some(scratch) = &self.scratch else { return Ok(Vec::new()) };
+    fn outputs_of(
+        &self,
+        scratch: &Scratch,
+        member_steps: usize,
+        length: usize,
+    ) -> Result<Vec<Vec<f32>>> {
         let at = self.chain.length + scratch.capacity * self.activation_buffers.outputs;
         let place = |member_step: usize| member_step * self.work(scratch.capacity) + at;
         let begin = |member_step: usize| {
@@ -332,9 +333,10 @@ impl SmallModels {
         let mut outcomes = Vec::with_capacity(member_steps.len());
         while outcomes.len() < member_steps.len() {
             let first = outcomes.len();
-            let wave = self.reserve(longest, member_steps.len() - first)?;
+            let (wave, scratch) = self.reserve(longest, member_steps.len() - first)?;
             outcomes.extend(self.run_wave(
                 linked,
+                &scratch,
                 &member_steps[first..first + wave],
                 &pieces[first..first + wave],
             )?);
@@ -345,6 +347,7 @@ impl SmallModels {
     fn run_wave(
         &mut self,
         linked: &Linked,
+        scratch: &Scratch,
         member_steps: &[MemberBatches],
         pieces: &[Vec<Piece>],
     ) -> Result<Vec<Vec<Outcome>>> {
@@ -362,7 +365,8 @@ impl SmallModels {
             let before = running.take();
             let now = self.at_once.min(most).min(steps - done);
             if now > 0 {
-                let results = self.submit(linked, member_steps, pieces, done..done + now)?;
+                let results =
+                    self.submit(linked, scratch, member_steps, pieces, done..done + now)?;
                 running = Some((
                     self.gpu.begin_download(&results, 0, 2 * member_steps.len() * now)?,
                     now,
@@ -420,6 +424,7 @@ impl SmallModels {
     fn submit(
         &self,
         linked: &Linked,
+        scratch: &Scratch,
         member_steps: &[MemberBatches],
         pieces: &[Vec<Piece>],
         range: std::ops::Range<usize>,
@@ -432,7 +437,6 @@ impl SmallModels {
             pieces[range.clone()].iter().for_each(|piece| table.extend(piece.words()));
         }
         let results = gpu.buffer("losses of whole models", 2 * member_steps.len() * range.len())?;
-        let Some(scratch) = &self.scratch else { return Ok(results) };
         let params = Params {
             member_steps: member_steps.len() as u32,
             steps: range.len() as u32,
