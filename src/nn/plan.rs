@@ -100,7 +100,7 @@ impl Plan<Tensor> {
         let (gpu, left) = on_gpu(NAME, "left", left, None)?;
         let (_, right) = on_gpu(NAME, "right", right, Some(&gpu))?;
         let output = gpu.buffer("a product", m * n)?;
-        let dummy = gpu.buffer("nothing", 4)?;
+        let dummy = gpu.unread_binding()?;
         let params = Params { m: axis(m)?, n: axis(n)?, k: axis(k)?, ..Params::default() };
         let commands = Recorder::commands_of(&gpu, |recorder| {
             let layer = Forward {
@@ -140,7 +140,7 @@ impl Plan<DensePass> {
         let y = gpu.buffer("an output", batch * units)?;
         let below = gpu.buffer("a gradient", batch * inputs)?;
         let gradients = gpu.buffer("gradients", (inputs + 1) * units)?;
-        let dummy = gpu.buffer("nothing", 4)?;
+        let dummy = gpu.unread_binding()?;
         let [m, k, n] = [axis(batch)?, axis(inputs)?, axis(units)?];
         let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
         let commands = Recorder::commands_of(&gpu, |recorder| {

@@ -289,6 +289,13 @@ pub(crate) fn narrow_labels(labels: &[i64]) -> Result<Vec<i32>> {
 impl Gpu {
     /// A buffer of `elements` 4-byte elements, padded to 16 bytes so that kernels can read it as
     /// vec4.
+    /// What stands in the place of an input that a call does not have. WGSL declares a binding for
+    /// each input and wgpu wants a buffer at each, also where an `override` switches the reads off.
+    /// A kernel that is dispatched with it must not read or write it.
+    pub(crate) fn unread_binding(&self) -> Result<wgpu::Buffer> {
+        self.buffer("an input that the call does not have", 4)
+    }
+
     pub(crate) fn buffer(&self, purpose: &str, elements: usize) -> Result<wgpu::Buffer> {
         let size = padded(elements);
         self.room_for(purpose, size)?;

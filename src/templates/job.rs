@@ -59,7 +59,7 @@ pub(crate) enum Divisor {
     Ready,
 }
 
-/// The buffers of a loss. An absent input is bound to `dummy`, which the kernel never reads.
+/// The buffers of a loss. An absent input is bound to `unread`.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffers {
     pub predictions: wgpu::Buffer,
@@ -79,7 +79,8 @@ pub(crate) struct Buffers {
     pub values: wgpu::Buffer,
     /// Three words: value, unused, divisor.
     pub result: wgpu::Buffer,
-    pub dummy: wgpu::Buffer,
+    /// Stands in for an input that the call does not have.
+    pub unread: wgpu::Buffer,
 }
 
 impl Buffers {
@@ -91,7 +92,7 @@ impl Buffers {
     /// the gradient's binding is the only one.
     pub(super) fn read_predictions(&self, part: &Part, width: usize, half: bool) -> Slice<'_> {
         if self.in_place() {
-            (&self.dummy).into()
+            (&self.unread).into()
         } else {
             cells(&self.predictions, part, width, half)
         }

@@ -188,23 +188,23 @@ impl<'a> Values<'a> {
     }
 
     /// The inputs of a part, in the order of their bindings.
-    fn inputs<'b>(&self, part: &Part, dummy: &'b wgpu::Buffer) -> [Slice<'b>; 4]
+    fn inputs<'b>(&self, part: &Part, unread: &'b wgpu::Buffer) -> [Slice<'b>; 4]
     where
         'a: 'b,
     {
         let spread = |input: Option<(&'b wgpu::Buffer, usize)>| match input {
             Some((buffer, width)) => along(buffer, part, 1, width == 1),
-            None => dummy.into(),
+            None => unread.into(),
         };
         let labels = match self.labels {
-            Labels::None => dummy.into(),
+            Labels::None => unread.into(),
             Labels::Classes { labels, .. } | Labels::Verdicts(labels) => {
                 along(labels, part, 1, true)
             }
             Labels::Lists { lists, classes, .. } => along(lists, part, classes, true),
         };
         let shares = match self.share {
-            Share::One => dummy.into(),
+            Share::One => unread.into(),
             Share::OfClass(weights) => weights.into(),
             Share::Own(shares) | Share::Several(shares) => along(shares, part, 1, true),
         };
@@ -267,7 +267,7 @@ pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<
     let of_part = |part: &Part| part.length.div_ceil(values.iterations(part.length));
     let length: usize = values.parts(gpu).map(|part| of_part(&part)).sum();
     let partials = gpu.buffer("what takes part", 4 * length)?;
-    let dummy = gpu.buffer("nothing", 4)?;
+    let unread = gpu.unread_binding()?;
     let kernel = gpu.kernel(&count_program(values.constants(software)))?;
     let (mut commands, mut first_partial) = (Vec::new(), 0);
     for part in values.parts(gpu) {
@@ -275,7 +275,7 @@ pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<
             first_partial: first_partial as u32,
             ..values.params(part.first, part.length)
         };
-        let [weights, keeps, labels, shares] = values.inputs(&part, &dummy);
+        let [weights, keeps, labels, shares] = values.inputs(&part, &unread);
         let storage = [weights, keeps, labels, shares, (&partials).into()];
         let workgroups = of_part(&part).div_ceil(lanes_of(software) as usize) as u32;
         commands.push(gpu.dispatch(&kernel, &params, &storage, workgroups)?);
@@ -303,17 +303,17 @@ pub(crate) fn pack(
 ) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let software = gpu.is_software();
     let packed = gpu.buffer("weights", values.length)?;
-    let dummy = gpu.buffer("nothing", 4)?;
+    let unread = gpu.unread_binding()?;
     let program =
         pack_program(values.constants(software), values.lengths.is_some(), notes.is_some());
     let kernel = gpu.kernel(&program)?;
     let mut commands = Vec::new();
     for part in values.parts(gpu) {
-        let [weights, keeps, labels, shares] = values.inputs(&part, &dummy);
+        let [weights, keeps, labels, shares] = values.inputs(&part, &unread);
         let lengths = values
             .lengths
-            .map_or_else(|| (&dummy).into(), |lengths| along(lengths, &part, 1, true));
-        let notes = notes.unwrap_or(&dummy).into();
+            .map_or_else(|| (&unread).into(), |lengths| along(lengths, &part, 1, true));
+        let notes = notes.unwrap_or(&unread).into();
         let storage =
             [weights, keeps, labels, shares, lengths, notes, along(&packed, &part, 1, true)];
         let workgroups = part.length.div_ceil(lanes_of(software) as usize) as u32;

@@ -94,7 +94,7 @@ pub(crate) fn check_sequences(
     if gpu.is_software() && sizes.length as usize > MAX_LOOP_ITERATIONS {
         return Err(too_many(gpu, "targets of a sequence", sizes.length as usize));
     }
-    let dummy = gpu.buffer("nothing", 4)?;
+    let unread = gpu.unread_binding()?;
     let made = [
         gpu.buffer("input lengths", batch)?,
         gpu.buffer("target lengths", batch)?,
@@ -103,7 +103,7 @@ pub(crate) fn check_sequences(
     let program =
         program_of(SEQUENCE_CHECK, gpu.is_software(), &[("HAS_MASK", flag(mask.is_some()))]);
     let storage: Vec<Slice> =
-        inputs.into_iter().chain([mask.unwrap_or(&dummy)]).chain(&made).map(Slice::from).collect();
+        inputs.into_iter().chain([mask.unwrap_or(&unread)]).chain(&made).map(Slice::from).collect();
     Ok((run(gpu, &program, &sizes, &storage, batch)?, made))
 }
 

@@ -402,7 +402,7 @@ impl<'c, 'a> Call<'c, 'a> {
             values: gpu
                 .buffer("values", kernel::values_length(gpu, &*self.criterion.loss, job)?)?,
             result: gpu.buffer("a loss", 4)?,
-            dummy: gpu.buffer("nothing", 4)?,
+            unread: gpu.unread_binding()?,
         })
     }
 

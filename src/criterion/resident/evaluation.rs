@@ -7,7 +7,7 @@ use crate::criterion::inputs;
 use crate::criterion::inputs::input_error;
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::Tensor;
-use crate::templates::definition::{LossDefinition, Template};
+use crate::templates::definition::LossDefinition;
 use crate::templates::job::RESULT_KINDS;
 use crate::templates::multi_input::cpu::{Array, MultiInput};
 use crate::templates::normalizer::NOTES;
@@ -165,7 +165,8 @@ pub(super) fn check_list(
     label: i64,
 ) -> Result<()> {
     if !lists.is_labels() {
-        inputs::check_dense(loss, lists.to_array()?.as_slice().unwrap_or_default())?;
+        let numbers: Vec<f32> = lists.to_array()?.into_iter().collect();
+        inputs::check_dense(loss, &numbers)?;
     }
     if label < -1 {
         let found = format!("hold {label} in row {row}");
@@ -185,7 +186,7 @@ pub(super) fn check_sequences(
     inputs: &[(&'static str, Tensor)],
     mask: Option<&Tensor>,
 ) -> Result<()> {
-    let Template::Several(_, cpu) = loss.template() else { return Ok(()) };
+    let (_, cpu) = loss.several()?;
     let mut multi_input = MultiInput::<f32> {
         arrays: Vec::new(),
         integers: Vec::new(),

@@ -13,7 +13,7 @@ use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::argument::Argument;
 use crate::templates::definition::{LossDefinition, SeveralInputs};
-use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes, Units};
+use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes, Units, missing};
 use crate::templates::multi_input::gpu as kernel;
 use crate::templates::multi_input::job::{Bound, MultiInputJob};
 use crate::templates::normalizer::{Labels, NOTES, Share, Values};
@@ -365,9 +365,8 @@ impl<'t> Call<'t> {
     /// Zeroes masked rows of a linear layer's input: a NaN or infinity there would survive a
     /// product with 0.
     fn clear(&mut self, packed: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<()> {
-        let Some(x) = self.bounds.iter_mut().find(|bound| bound.name == "predictions") else {
-            return Ok(());
-        };
+        let x = self.bounds.iter_mut().find(|bound| bound.name == "predictions");
+        let x = x.ok_or_else(|| missing("predictions"))?;
         let (elements, columns) = (x.shape.iter().product(), x.shape.last().copied().unwrap_or(1));
         let (clearing, cleared) =
             on_device::clear_rows(self.gpu, &x.buffer, packed, elements, columns)?;

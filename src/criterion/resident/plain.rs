@@ -336,7 +336,7 @@ impl<'t> Call<'t> {
             upstreams: criterion.upstreams(gpu, self.upstream.1, self.units(), commands)?,
             values: gpu.buffer("partial sums", kernel::values_length(gpu, loss, &job)?)?,
             result: gpu.buffer("a loss", NOTES)?,
-            dummy: gpu.buffer("nothing", 4)?,
+            unread: gpu.unread_binding()?,
         };
         let units = match self.pads() {
             true => {

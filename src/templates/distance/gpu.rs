@@ -105,7 +105,7 @@ pub(crate) fn commands(
     let gradients: Vec<wgpu::Buffer> = (0..3)
         .map(|number| gpu.buffer("a gradient", if number < count { rows * columns } else { 4 }))
         .collect::<Result<_>>()?;
-    let dummy = gpu.buffer("nothing", 4)?;
+    let unread = gpu.unread_binding()?;
     let mut commands = Vec::new();
     if let Some(upstreams) = job.upstreams.as_ref().filter(|_| job.each) {
         let size = 4 * rows as u64;
@@ -136,8 +136,8 @@ pub(crate) fn commands(
         let storage: [Slice; 8] = [
             along(&job.arguments[0].buffer, &part, columns, true),
             along(&job.arguments[1].buffer, &part, columns, true),
-            along(third.unwrap_or(&dummy), &part, third_width, third.is_some()),
-            along(job.weights.as_ref().unwrap_or(&dummy), &part, 1, job.weights.is_some()),
+            along(third.unwrap_or(&unread), &part, third_width, third.is_some()),
+            along(job.weights.as_ref().unwrap_or(&unread), &part, 1, job.weights.is_some()),
             along(&gradients[0], &part, columns, true),
             along(&gradients[1], &part, columns, count > 1),
             along(&gradients[2], &part, columns, count > 2),

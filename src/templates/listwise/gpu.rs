@@ -310,8 +310,8 @@ fn storage<'a>(
     [
         buffers.read_predictions(part, job.row_length, job.half),
         cells(&buffers.targets, part, job.row_length, job.half),
-        along(weights.unwrap_or(&buffers.dummy), part, 1, weights.is_some()),
-        along(upstreams.unwrap_or(&buffers.dummy), part, 1, job.each),
+        along(weights.unwrap_or(&buffers.unread), part, 1, weights.is_some()),
+        along(upstreams.unwrap_or(&buffers.unread), part, 1, job.each),
         cells(&buffers.gradient, part, job.row_length, job.half),
         values.into(),
         records.into(),

@@ -1,6 +1,7 @@
 //! GPU call parameters and results of the multi-input templates.
 
-use crate::templates::multi_input::cpu::Units;
+use crate::Result;
+use crate::templates::multi_input::cpu::{Units, missing};
 
 /// One input on the device.
 #[derive(Clone, Debug)]
@@ -41,6 +42,14 @@ impl MultiInputJob {
     /// An input by name.
     pub fn get(&self, name: &str) -> Option<&Bound> {
         self.arguments.iter().find(|bound| bound.name == name)
+    }
+
+    /// An input that the template cannot do without.
+    ///
+    /// # Errors
+    /// [`crate::Error::Input`] if it was not passed.
+    pub fn required(&self, name: &str) -> Result<&Bound> {
+        self.get(name).ok_or_else(|| missing(name))
     }
 
     /// Number of values before the reduction.

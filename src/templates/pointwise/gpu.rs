@@ -84,7 +84,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
             let constants: Vec<_> = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
             programs.push(template_program(loss, partials, false, false, constants.clone()));
             programs.push(template_program(loss, partials, false, true, constants.clone()));
-            if loss.spec().hessian_diagonal {
+            if loss.spec().hessian_diagonal.is_some() {
                 programs.push(template_program(loss, partials, true, false, constants));
             }
         }
@@ -130,13 +130,13 @@ pub(crate) fn commands(
             factor: job.factor,
             upstream: job.upstream,
         };
-        let weights = buffers.weights.as_ref().map_or(&buffers.dummy, |(buffer, _)| buffer);
+        let weights = buffers.weights.as_ref().map_or(&buffers.unread, |(buffer, _)| buffer);
         let storage = [
             buffers.read_predictions(&part, 1, job.half),
             cells(&buffers.targets, &part, 1, job.half),
             along(weights, &part, 1, per == Some(Per::Element)),
-            buffers.column_weights.as_ref().unwrap_or(&buffers.dummy).into(),
-            along(buffers.upstreams.as_ref().unwrap_or(&buffers.dummy), &part, 1, job.each),
+            buffers.column_weights.as_ref().unwrap_or(&buffers.unread).into(),
+            along(buffers.upstreams.as_ref().unwrap_or(&buffers.unread), &part, 1, job.each),
             cells(&buffers.gradient, &part, 1, job.half),
             along(&buffers.values, &part, 1, job.each),
         ];

@@ -58,7 +58,7 @@ pub(crate) fn commands(
     let numbers = gpu.buffer("the numbers of a loss", arguments.len() * length)?;
     let packed = gpu.buffer("gradients", gradients.max(1) * length)?;
     let values = gpu.buffer("values", length)?;
-    let dummy = gpu.buffer("nothing", 4)?;
+    let unread = gpu.unread_binding()?;
     let size = 4 * length as u64;
     let mut commands = Vec::new();
     for (plane, argument) in arguments.iter().enumerate() {
@@ -85,7 +85,7 @@ pub(crate) fn commands(
     let software = gpu.is_software();
     let kernel = gpu.kernel(&template_program(loss, software, job.weights.is_some(), job.each))?;
     let (weights, upstreams) =
-        (job.weights.as_ref().unwrap_or(&dummy), job.upstreams.as_ref().unwrap_or(&dummy));
+        (job.weights.as_ref().unwrap_or(&unread), job.upstreams.as_ref().unwrap_or(&unread));
     let storage = [&numbers, weights, upstreams, &packed, &values].map(Into::into);
     commands.push(gpu.dispatch(
         &kernel,

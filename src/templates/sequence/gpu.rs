@@ -96,12 +96,18 @@ pub(crate) fn commands(
     blank: usize,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
-    let shape = |name: &str| job.get(name).map(|bound| bound.shape.clone()).unwrap_or_default();
-    let dummy = gpu.buffer("nothing", 4)?;
-    let bound = |name: &str| job.get(name).map_or(&dummy, |bound| &bound.buffer);
-    let predictions = shape("predictions");
-    let (time, batch, classes) = (predictions[0], predictions[1], predictions[2]);
-    let length = shape("targets")[1];
+    let (predictions, labels) = (job.required("predictions")?, job.required("targets")?);
+    let (&[time, batch, classes], &[_, length]) = (&predictions.shape[..], &labels.shape[..])
+    else {
+        return Err(Error::Shape {
+            operation: loss.name().into(),
+            found: format!(
+                "predictions are {:?} and targets {:?}",
+                predictions.shape, labels.shape
+            ),
+            allowed: "they must be [time, batch, classes] and [batch, length]".into(),
+        });
+    };
     let states = 2 * length + 1;
     let elements = time * batch * classes;
     let most = binding_elements(gpu);
@@ -135,7 +141,7 @@ pub(crate) fn commands(
         (scratch("a lattice", time * batch * states)?, scratch("a row", 2 * batch * states)?);
     let values = scratch("values", 2 * batch)?;
     let gradient = scratch("a gradient", elements)?;
-    let (logits, targets) = (bound("predictions"), bound("targets"));
+    let (logits, targets) = (&predictions.buffer, &labels.buffer);
     let sizes = Lattice { time, states, classes };
     let short = lanes_of(gpu.is_software()) as usize;
     // On hardware one lane for each of 64 states, because most label sequences are shorter than 32.
@@ -173,16 +179,15 @@ pub(crate) fn commands(
 fn pack(gpu: &Gpu, job: &MultiInputJob, batch: usize) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let items = gpu.buffer("items", 4 * batch)?;
     let ones = gpu.upload("ones", &vec![1.0_f32; batch])?;
-    let bound = |name: &str| job.get(name).map(|bound| &bound.buffer);
     let planes = [
-        bound("input_lengths"),
-        bound("target_lengths"),
-        job.weights.as_ref(),
-        job.upstreams.as_ref(),
+        &job.required("input_lengths")?.buffer,
+        &job.required("target_lengths")?.buffer,
+        job.weights.as_ref().unwrap_or(&ones),
+        job.upstreams.as_ref().unwrap_or(&ones),
     ];
     let size = 4 * batch as u64;
     let copies = planes.into_iter().zip(0..).map(|(from, plane)| Command::Copy {
-        from: from.unwrap_or(&ones).clone(),
+        from: from.clone(),
         from_offset: 0,
         to: items.clone(),
         to_offset: plane * size,

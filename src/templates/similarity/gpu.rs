@@ -134,7 +134,7 @@ struct Plan<'a> {
     /// For mined triplets: one mark per score.
     marks: Option<wgpu::Buffer>,
     values: wgpu::Buffer,
-    dummy: wgpu::Buffer,
+    unread: wgpu::Buffer,
     commands: Vec<Command>,
 }
 
@@ -265,9 +265,9 @@ impl Plan<'_> {
         ))?;
         let mut storage: Vec<Slice> = vec![
             (&self.scores).into(),
-            labels.unwrap_or(&self.dummy).into(),
-            job.weights.as_ref().unwrap_or(&self.dummy).into(),
-            job.upstreams.as_ref().filter(|_| job.each).unwrap_or(&self.dummy).into(),
+            labels.unwrap_or(&self.unread).into(),
+            job.weights.as_ref().unwrap_or(&self.unread).into(),
+            job.upstreams.as_ref().filter(|_| job.each).unwrap_or(&self.unread).into(),
             (&self.values).into(),
         ];
         storage.extend(self.marks.as_ref().map(Slice::from));
@@ -318,7 +318,7 @@ pub(crate) fn commands(
         scores: gpu.buffer("scores", cells)?,
         marks: comparison.is_mined.then(|| gpu.buffer("marks", cells)).transpose()?,
         values: gpu.buffer("values", rows)?,
-        dummy: gpu.buffer("nothing", 4)?,
+        unread: gpu.unread_binding()?,
         commands: Vec::new(),
     };
     let is_second = |bound: &&Bound| !plan.is_label(bound.name);

@@ -6,7 +6,8 @@ use crate::runtime::launch::MAX_LOOP_ITERATIONS;
 use crate::runtime::wgsl::File;
 use crate::templates::definition::LossDefinition;
 use crate::templates::job::flag;
-use crate::templates::multi_input::job::{Bound, MultiInputJob, MultiInputResults};
+use crate::templates::multi_input::cpu::missing;
+use crate::templates::multi_input::job::{MultiInputJob, MultiInputResults};
 use crate::templates::parts::{along, binding_elements, parts};
 use crate::templates::pointwise::gpu as pointwise;
 use crate::templates::program::{LANES, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, program};
@@ -93,12 +94,13 @@ pub(crate) fn commands(
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let software = gpu.is_software();
     let elements = job.length();
-    let named =
-        |number: usize| loss.arguments().get(number).and_then(|argument| job.get(argument.name));
-    let dummy = gpu.buffer("nothing", 4)?;
-    let [first, second, truth] =
-        [named(0), named(1), named(2)].map(|bound| bound.map_or(&dummy, |b| &b.buffer));
-    let seconds: usize = named(1).map_or(elements, |bound: &Bound| bound.shape.iter().product());
+    let [first, second, others @ ..] = loss.arguments() else {
+        return Err(missing("the second of two inputs"));
+    };
+    let (first, second) = (job.required(first.name)?, job.required(second.name)?);
+    let truth = others.first().and_then(|argument| job.get(argument.name));
+    let unread = gpu.unread_binding()?;
+    let seconds: usize = second.shape.iter().product();
     let width = elements / seconds.max(1);
     let (mut commands, mut first_partial) = (Vec::new(), 0);
     let lengths: Vec<usize> =
@@ -109,7 +111,7 @@ pub(crate) fn commands(
     let kernel = gpu.kernel(&template_program(
         loss,
         software,
-        [job.weights.is_some(), job.each, named(2).is_some(), width > 1].map(flag),
+        [job.weights.is_some(), job.each, truth.is_some(), width > 1].map(flag),
     ))?;
     for part in parts(elements, binding_elements(gpu)) {
         let vectors = part.length.div_ceil(4);
@@ -124,15 +126,12 @@ pub(crate) fn commands(
             upstream: job.upstream,
             reserved: 0,
         };
-        let optional =
-            |buffer: &Option<wgpu::Buffer>| buffer.clone().unwrap_or_else(|| dummy.clone());
-        let (weights, upstreams) = (optional(&job.weights), optional(&job.upstreams));
         let storage: [Slice; 8] = [
-            along(first, &part, 1, true),
-            along(second, &part, 1, width == 1),
-            along(truth, &part, 1, named(2).is_some()),
-            along(&weights, &part, 1, job.weights.is_some()),
-            along(&upstreams, &part, 1, job.each),
+            along(&first.buffer, &part, 1, true),
+            along(&second.buffer, &part, 1, width == 1),
+            along(truth.map_or(&unread, |truth| &truth.buffer), &part, 1, truth.is_some()),
+            along(job.weights.as_ref().unwrap_or(&unread), &part, 1, job.weights.is_some()),
+            along(job.upstreams.as_ref().unwrap_or(&unread), &part, 1, job.each),
             along(&gradients[0], &part, 1, true),
             along(&gradients[1], &part, 1, true),
             along(&values, &part, 1, job.each),

@@ -123,7 +123,7 @@ impl GpuEngine {
             gradient: planning.gradient()?,
             values: planning.recorder.buffer("values of a chunk", values_length)?,
             result: result.clone(),
-            dummy: planning.recorder.dummy()?,
+            unread: planning.recorder.dummy()?,
         };
         let (kernel, parts) = templates::launch::kernel_commands(gpu, loss, &job, &buffers)?;
         planning.recorder.extend(kernel);

@@ -284,7 +284,7 @@ impl GpuEngine {
             gradient: planning.gradient()?,
             values: planning.recorder.buffer("values of a batch", values_length + units)?,
             result: planning.recorder.buffer("a divisor", NOTES)?,
-            dummy: planning.recorder.dummy()?,
+            unread: planning.recorder.dummy()?,
         };
         if job.divisor == Divisor::Ready {
             // Only the device knows which positions are padding.

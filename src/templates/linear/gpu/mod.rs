@@ -72,7 +72,7 @@ struct Layer<'a> {
     cells: Option<wgpu::Buffer>,
     /// The outputs of a chunk, overwritten by their gradient.
     outputs: wgpu::Buffer,
-    dummy: wgpu::Buffer,
+    unread: wgpu::Buffer,
 }
 
 /// Output buffers of the gradients.
@@ -94,7 +94,7 @@ pub(crate) fn commands(
     loss: &dyn LossDefinition,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
-    commands_in_chunks(gpu, loss.fused_inner()?, job, chosen_rows(gpu, job))
+    commands_in_chunks(gpu, loss.fused_inner()?, job, chosen_rows(gpu, job)?)
 }
 
 /// The value of each row under the loss `inner` of the outputs, for a job with reduction `none`.
@@ -104,13 +104,12 @@ pub(crate) fn values(
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let (mut before, mut commands) = (Vec::new(), Vec::new());
-    let chunk = chosen_rows(gpu, job);
+    let chunk = chosen_rows(gpu, job)?;
     let values = gpu.buffer("values", job.length())?;
-    if let Some(layer) = Layer::of(gpu, inner, job, chunk, &mut before)? {
-        for (number, chunk) in chunks(job.length(), chunk).enumerate() {
-            layer.outputs_of(&chunk, &mut commands)?;
-            layer.loss_of(number, &chunk, &values, &mut before, &mut commands)?;
-        }
+    let layer = Layer::of(gpu, inner, job, chunk, &mut before)?;
+    for (number, chunk) in chunks(job.length(), chunk).enumerate() {
+        layer.outputs_of(&chunk, &mut commands)?;
+        layer.loss_of(number, &chunk, &values, &mut before, &mut commands)?;
     }
     before.extend(commands);
     Ok((before, values))
@@ -122,14 +121,15 @@ pub(crate) fn gradients(
     inner: &dyn LossDefinition,
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, Vec<wgpu::Buffer>)> {
-    let (commands, results, _) = commands_in_chunks(gpu, inner, job, chosen_rows(gpu, job))?;
+    let (commands, results, _) = commands_in_chunks(gpu, inner, job, chosen_rows(gpu, job)?)?;
     Ok((commands, results.gradients))
 }
 
 /// Number of rows per chunk.
-fn chosen_rows(gpu: &Gpu, job: &MultiInputJob) -> usize {
-    let classes = job.get("linear_weight").map_or(1, |weight| weight.shape[0]);
-    chunk_rows(job.length(), classes, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size))
+fn chosen_rows(gpu: &Gpu, job: &MultiInputJob) -> Result<usize> {
+    let classes = job.required("linear_weight")?.shape[0];
+    let bytes = MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size);
+    Ok(chunk_rows(job.length(), classes, bytes))
 }
 
 fn chunks(rows: usize, most: usize) -> impl Iterator<Item = Chunk> {
@@ -145,14 +145,7 @@ fn commands_in_chunks(
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let (mut before, mut commands) = (Vec::new(), Vec::new());
     let rows = job.length();
-    let Some(layer) = Layer::of(gpu, inner, job, chunk, &mut before)? else {
-        let nothing = gpu.buffer("nothing", 4)?;
-        return Ok((
-            Vec::new(),
-            MultiInputResults { gradients: Vec::new(), values: nothing.clone(), result: nothing },
-            0,
-        ));
-    };
+    let layer = Layer::of(gpu, inner, job, chunk, &mut before)?;
     let into = Gradients {
         of_x: gpu.buffer("a gradient", rows * layer.features)?,
         of_weight: gpu.buffer("a gradient", layer.classes * layer.features)?,
@@ -193,22 +186,18 @@ fn column_weights(
 }
 
 impl<'a> Layer<'a> {
-    /// The layer of a job, with storage for the outputs of `chunk` rows. `None` if an input is
-    /// missing.
+    /// The layer of a job, with storage for the outputs of `chunk` rows.
     fn of(
         gpu: &'a Gpu,
         inner: &'a dyn LossDefinition,
         job: &'a MultiInputJob,
         chunk: usize,
         before: &mut Vec<Command>,
-    ) -> Result<Option<Self>> {
-        let (Some(x), Some(weight), Some(targets)) =
-            (job.get("predictions"), job.get("linear_weight"), job.get("targets"))
-        else {
-            return Ok(None);
-        };
+    ) -> Result<Self> {
+        let (x, weight) = (job.required("predictions")?, job.required("linear_weight")?);
+        let targets = job.required("targets")?;
         let (classes, features) = (weight.shape[0], weight.shape[1]);
-        Ok(Some(Layer {
+        Ok(Layer {
             gpu,
             inner,
             job,
@@ -224,8 +213,8 @@ impl<'a> Layer<'a> {
                 false => Some(gpu.buffer("the targets of a chunk of rows", chunk * classes)?),
             },
             outputs: gpu.buffer("the outputs of a chunk of rows", chunk * classes)?,
-            dummy: gpu.buffer("nothing", 4)?,
-        }))
+            unread: gpu.unread_binding()?,
+        })
     }
 
     /// X Wᵀ + b of a chunk.
@@ -243,9 +232,11 @@ impl<'a> Layer<'a> {
         let storage = [
             x,
             self.weight.into(),
+            // Without a bias its binding is not read. `unread` is bound for writing below, and a
+            // dispatch must not bind a buffer for both.
             self.bias.unwrap_or(self.weight).into(),
             (&self.outputs).into(),
-            (&self.dummy).into(),
+            (&self.unread).into(),
         ];
         commands.extend(product(self.gpu, &kind, &params, &storage)?);
         Ok(())
@@ -304,7 +295,7 @@ impl<'a> Layer<'a> {
             gradient: self.outputs.clone(),
             values: gpu.buffer("values of a chunk", values_length(gpu, self.inner, &job)?)?,
             result: values.clone(),
-            dummy: self.dummy.clone(),
+            unread: self.unread.clone(),
         };
         let (kernel, parts) = kernel_commands(gpu, self.inner, &job, &buffers)?;
         commands.extend(kernel);

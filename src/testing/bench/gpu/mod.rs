@@ -173,7 +173,7 @@ fn product_of(
     params: Params,
     [left, right, output]: [&wgpu::Buffer; 3],
 ) -> Result<Vec<Command>> {
-    let dummy = gpu.buffer("nothing", 4)?;
+    let dummy = gpu.unread_binding()?;
     match layout {
         Layout::NN => {
             let (activation, bias) = (&Identity, false);
@@ -210,7 +210,7 @@ fn dense(case: &Case, gpu: &Gpu) -> Result<Made> {
     let y = gpu.buffer("an output", batch * units)?;
     let below = gpu.buffer("a gradient", batch * inputs)?;
     let gradients = gpu.buffer("gradients", (inputs + 1) * units)?;
-    let dummy = gpu.buffer("nothing", 4)?;
+    let dummy = gpu.unread_binding()?;
     let [m, k, n] = [batch, inputs, units].map(|axis| axis as u32);
     let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
     let layer = Forward {
