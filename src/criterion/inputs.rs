@@ -5,7 +5,7 @@ use ndarray::{ArrayBase, ArrayD, ArrayViewD, CowArray, Data, Dimension, IxDyn};
 use crate::cpu::{parallel, simd};
 use crate::error::text::exact;
 use crate::templates::argument::Domain;
-use crate::templates::definition::{LossDefinition, Mean};
+use crate::templates::definition::{HessianDiagonal, LossDefinition, Mean};
 use crate::{Error, Result};
 
 /// The inputs of a loss, borrowed. Created by [`Inputs::new`] from predictions and targets, or by
@@ -552,8 +552,13 @@ impl Sizes {
 
 /// Rejects a request for the hessian diagonal of a loss without one.
 pub(crate) fn check_hessian(loss: &dyn LossDefinition, asked: bool) -> Result<()> {
-    if !asked || loss.spec().hessian_diagonal {
-        return Ok(());
+    if asked { hessian_of(loss).map(|_| ()) } else { Ok(()) }
+}
+
+/// The hessian diagonal of a loss, or an error for a loss without one.
+pub(crate) fn hessian_of(loss: &dyn LossDefinition) -> Result<HessianDiagonal<'_>> {
+    if let Some(found) = loss.spec().hessian_diagonal {
+        return Ok(found);
     }
     let allowed = "those of generalized linear models have it: mse, poisson_nll, gamma_deviance, tweedie, bce_with_logits, \
                    cross_entropy (without softcap and target_logit_transform)";

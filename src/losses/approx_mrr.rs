@@ -59,10 +59,12 @@ impl LossDefinition for ApproxMrr {
 impl Rowwise for ApproxMrr {
     const TARGETS_ARE_PADDED: bool = true;
 
+    type Target<'a, R: Real> = &'a [R];
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, &[R]>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,

@@ -54,7 +54,7 @@ impl LossDefinition for BceWithLogits {
                 name: "pos_weight",
                 shape: "[columns]: weight of the positive side of each column",
             }],
-            hessian_diagonal: true,
+            hessian_diagonal: Some(HessianDiagonal::Pointwise(self)),
             ..Spec::pointwise(self)
         }
     }
@@ -84,8 +84,11 @@ impl Pointwise for BceWithLogits {
         let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
         (value, negative * up - positive * down)
     }
+}
+
+impl PointwiseHessian for BceWithLogits {
     #[inline(always)]
-    fn curvature<R: Real>(&self, prediction: R, truth: R, column_weight: R) -> R {
+    fn hessian_diagonal<R: Real>(&self, prediction: R, truth: R, column_weight: R) -> R {
         let smoothing = R::new(self.label_smoothing);
         let y = truth * (R::ONE - smoothing) + R::new(0.5) * smoothing;
         let (_, high, low) = prediction.logistic();

@@ -2,7 +2,8 @@
 
 use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::target::Target;
 
 options! {
     /// Categorical hinge of scores, as in Keras: the largest of the other scores and 0 should be 1
@@ -54,6 +55,8 @@ impl LossDefinition for CategoricalHinge {
 }
 
 impl Rowwise for CategoricalHinge {
+    type Target<'a, R: Real> = Target<'a, R>;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

@@ -1,7 +1,7 @@
 //! Dice loss.
 
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Dice loss of probabilities p against t: one minus the overlap of two sets.
@@ -64,17 +64,17 @@ impl LossDefinition for Dice {
 }
 
 impl Rowwise for Dice {
+    type Target<'a, R: Real> = &'a [R];
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, &[R]>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Dense(dense) = row.target else {
-            return R::NAN;
-        };
+        let dense = row.target;
         let found = row.sum_of_shares(
             dense,
             #[inline(always)]

@@ -46,7 +46,7 @@ impl LossDefinition for GammaDeviance {
         Spec {
             predictions: Domain::Exponent,
             targets: Domain::Positive,
-            hessian_diagonal: true,
+            hessian_diagonal: Some(HessianDiagonal::Pointwise(self)),
             ..Spec::pointwise(self)
         }
     }
@@ -60,8 +60,11 @@ impl Pointwise for GammaDeviance {
         let ratio = truth * (-x).exp();
         (x + ratio, R::ONE - ratio)
     }
+}
+
+impl PointwiseHessian for GammaDeviance {
     #[inline(always)]
-    fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
+    fn hessian_diagonal<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
         truth * (-prediction.max(R::new(-1e38))).exp()
     }
 }

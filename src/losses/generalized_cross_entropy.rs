@@ -66,10 +66,12 @@ impl LossDefinition for GeneralizedCrossEntropy {
 }
 
 impl Rowwise for GeneralizedCrossEntropy {
+    type Target<'a, R: Real> = usize;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, usize>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,

@@ -2,7 +2,7 @@
 
 use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Generalised Jensen–Shannon divergence of predictions Q from targets P, both given as
@@ -66,17 +66,17 @@ impl LossDefinition for Jsd {
 }
 
 impl Rowwise for Jsd {
+    type Target<'a, R: Real> = &'a [R];
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, &[R]>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Dense(dense) = row.target else {
-            return R::NAN;
-        };
+        let dense = row.target;
         if self.beta == 0.0 {
             return cells(
                 row,
@@ -132,7 +132,7 @@ fn log_ratio<R: Real>(d: R, share: R) -> R {
 /// Processes the cells of a row; `divergence` gives value and derivative from P, Q and y − x.
 #[inline(always)]
 fn cells<R: Real>(
-    row: &Row<'_, R>,
+    row: &Row<'_, R, &[R]>,
     truths: &[R],
     scale: R,
     gradient: &mut [R],

@@ -2,7 +2,7 @@
 
 use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Kullback–Leibler divergence of the targets t from predictions x given as log-probabilities.
@@ -67,17 +67,17 @@ impl LossDefinition for KlDiv {
 }
 
 impl Rowwise for KlDiv {
+    type Target<'a, R: Real> = &'a [R];
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, &[R]>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Dense(dense) = row.target else {
-            return R::NAN;
-        };
+        let dense = row.target;
         match (self.log_target, row.has_all_classes_alike()) {
             (false, true) => cells::<R, false>(row.logits, dense, scale, gradient, |_| R::ONE),
             (true, true) => cells::<R, true>(row.logits, dense, scale, gradient, |_| R::ONE),

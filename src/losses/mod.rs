@@ -111,13 +111,14 @@ mod trainable;
 pub use crate::criterion::Loss;
 pub use crate::templates::argument::{Argument, Domain, Input, Role};
 pub use crate::templates::definition::{
-    LossDefinition, Mean, OneInput, SeveralInputs, Spec, Template,
+    HessianDiagonal, LossDefinition, Mean, OneInput, SeveralInputs, Spec, Template,
 };
 pub use crate::templates::distance::{Distance, DistanceTerms};
-pub use crate::templates::pointwise::Pointwise;
+pub use crate::templates::pointwise::{Pointwise, PointwiseHessian};
 pub use crate::templates::preference::{Preference, PreferenceTerms};
-pub use crate::templates::rowwise::Rowwise;
-pub use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+pub use crate::templates::rowwise::rows::{Auxiliary, Row};
+pub use crate::templates::rowwise::target::{RowTarget, Target};
+pub use crate::templates::rowwise::{Rowwise, RowwiseHessian};
 pub use crate::templates::sequence::Sequence;
 pub use crate::templates::similarity::{
     Candidate, Candidates, Comparison, PoolOutcome, Share, Similarity, SimilarityRows, Term,
@@ -205,4 +206,75 @@ pub fn custom(
         ));
     }
     Custom::new(name, text, cpu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::templates::rowwise::rows::Rows;
+    use crate::templates::rowwise::target::Targets;
+
+    /// The kind of targets that the CPU implementation takes is a type, the kind that a caller may
+    /// pass a domain.
+    #[test]
+    fn a_row_wise_loss_takes_the_targets_that_its_domain_names() {
+        let mut count = 0;
+        for entry in CATALOGUE {
+            for options in std::iter::once("{}").chain(entry.variants.iter().copied()) {
+                let loss = from_name(entry.name, &serde_json::from_str(options).unwrap()).unwrap();
+                let Ok(cpu) = loss.rowwise() else { continue };
+                let takes = |targets| {
+                    let rows = Rows {
+                        logits: &[0.5, 0.25, 0.25],
+                        columns: 3,
+                        targets,
+                        ignored: &[],
+                        class_weight: &[],
+                        pos_weight: &[],
+                        class_mask: &[],
+                        weight: &[],
+                        mask: &[],
+                        factor: 1.0,
+                        upstream: 1.0,
+                        upstreams: &[],
+                    };
+                    let (mut gradient, mut values) = ([f64::NAN; 3], [f64::NAN]);
+                    let found = cpu.run_f64(&rows, &mut gradient, &mut values, &mut []);
+                    assert_eq!(found.is_ok(), !values[0].is_nan(), "{}", entry.name);
+                    found.is_ok()
+                };
+                let domain = loss.targets();
+                assert_eq!(takes(Targets::Labels(&[1])), domain.takes_labels(), "{}", entry.name);
+                let dense = takes(Targets::Dense(&[1.0, 0.0, 0.0]));
+                assert_eq!(dense, domain.takes_dense(), "{}", entry.name);
+                count += 1;
+            }
+        }
+        assert!(count > 40, "{count} losses and variants");
+    }
+
+    #[test]
+    fn targets_of_the_other_kind_are_an_error_and_not_nan() {
+        let rows = Rows {
+            logits: &[0.5_f32, 0.5],
+            columns: 2,
+            targets: Targets::Labels(&[1]),
+            ignored: &[],
+            class_weight: &[],
+            pos_weight: &[],
+            class_mask: &[],
+            weight: &[],
+            mask: &[],
+            factor: 1.0,
+            upstream: 1.0,
+            upstreams: &[],
+        };
+        let loss = from_name("dice", &Value::Null).unwrap();
+        let error = loss.rowwise().unwrap().run_f32(&rows, &mut [0.0; 2], &mut [0.0], &mut []);
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "a row-wise loss: targets are one label per row; its CPU implementation takes one \
+             number per prediction"
+        );
+    }
 }

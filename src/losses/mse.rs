@@ -44,7 +44,7 @@ impl LossDefinition for Mse {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec { hessian_diagonal: true, ..Spec::pointwise(self) }
+        Spec { hessian_diagonal: Some(HessianDiagonal::Pointwise(self)), ..Spec::pointwise(self) }
     }
 }
 
@@ -54,8 +54,11 @@ impl Pointwise for Mse {
         let error = prediction - truth;
         (error * error, R::new(2.0) * error)
     }
+}
+
+impl PointwiseHessian for Mse {
     #[inline(always)]
-    fn curvature<R: Real>(&self, _prediction: R, _truth: R, _column_weight: R) -> R {
+    fn hessian_diagonal<R: Real>(&self, _prediction: R, _truth: R, _column_weight: R) -> R {
         R::new(2.0)
     }
 }

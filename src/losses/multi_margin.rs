@@ -2,7 +2,7 @@
 
 use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Multi-class margin of scores against class labels: every other class should be `margin`
@@ -62,10 +62,12 @@ impl LossDefinition for MultiMargin {
 }
 
 impl Rowwise for MultiMargin {
+    type Target<'a, R: Real> = usize;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, usize>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
@@ -85,14 +87,12 @@ impl MultiMargin {
     #[inline(always)]
     fn powers<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, usize>,
         scale: R,
         gradient: &mut [R],
         power: impl Fn(R) -> (R, R),
     ) -> R {
-        let Target::Label(label) = row.target else {
-            return R::NAN;
-        };
+        let label = row.target;
         let weight = row.class_weight(label) / R::new(row.logits.len() as f64);
         let (factor, margin, own) = (scale * weight, R::new(self.margin), row.logits[label]);
         let gradient = &mut gradient[..row.logits.len()];

@@ -2,7 +2,7 @@
 
 use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Multi-class hinge of scores against class labels: the best of the other classes should be 1
@@ -54,17 +54,17 @@ impl LossDefinition for MulticlassHinge {
 }
 
 impl Rowwise for MulticlassHinge {
+    type Target<'a, R: Real> = usize;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, usize>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Label(label) = row.target else {
-            return R::NAN;
-        };
+        let label = row.target;
         let gradient = &mut gradient[..row.logits.len()];
         gradient.copy_from_slice(row.logits);
         gradient[label] = R::NEG_INFINITY;

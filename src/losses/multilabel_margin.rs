@@ -2,7 +2,7 @@
 
 use crate::losses::prelude::*;
 use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs};
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Multi-label margin of scores against several classes per row: every target class should
@@ -58,17 +58,17 @@ impl LossDefinition for MultilabelMargin {
 }
 
 impl Rowwise for MultilabelMargin {
+    type Target<'a, R: Real> = &'a [R];
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, &[R]>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Dense(list) = row.target else {
-            return R::NAN;
-        };
+        let list = row.target;
         let mut members = vec![R::ZERO; list.len()];
         for class in list.iter().take_while(|&&class| class >= R::ZERO) {
             match members.get_mut(class.to_f64() as usize) {

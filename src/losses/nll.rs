@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::catalogue::OptionDoc;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 /// Negative log-likelihood of log-probabilities x against class labels: −w_y x_y.
 ///
@@ -105,17 +105,17 @@ impl LossDefinition for Nll {
 }
 
 impl Rowwise for Nll {
+    type Target<'a, R: Real> = usize;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, usize>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Label(label) = row.target else {
-            return R::NAN;
-        };
+        let label = row.target;
         let weight = row.class_weight(label);
         gradient.fill(R::ZERO);
         gradient[label] = -scale * weight;

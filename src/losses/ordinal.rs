@@ -2,7 +2,7 @@
 
 use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Ordinal regression: K ordered classes (stars, grades, ages), with K − 1 logits that each
@@ -54,17 +54,17 @@ impl LossDefinition for Ordinal {
 }
 
 impl Rowwise for Ordinal {
+    type Target<'a, R: Real> = usize;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, usize>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Label(label) = row.target else {
-            return R::NAN;
-        };
+        let label = row.target;
         R::new(simd::sum_blocks(
             row.logits.len(),
             #[inline(always)]

@@ -58,7 +58,7 @@ impl LossDefinition for PoissonNll {
     fn spec(&self) -> Spec<'_> {
         Spec {
             targets: Domain::NonNegative,
-            hessian_diagonal: true,
+            hessian_diagonal: Some(HessianDiagonal::Pointwise(self)),
             predictions: if self.log_input { Domain::Exponent } else { Domain::Positive },
             ..Spec::pointwise(self)
         }
@@ -122,8 +122,11 @@ impl Pointwise for PoissonNll {
             self.of_mean(prediction, truth)
         }
     }
+}
+
+impl PointwiseHessian for PoissonNll {
     #[inline(always)]
-    fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
+    fn hessian_diagonal<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
         let mean = prediction + R::new(self.epsilon);
         R::select(self.log_input, prediction.min(R::new(1000.0)).exp(), truth / mean / mean)
     }

@@ -5,6 +5,7 @@ use crate::runtime::wgsl::shader;
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 use crate::templates::rowwise::softmax_target;
 use crate::templates::rowwise::softmax_target::ValueWithPartials;
+use crate::templates::rowwise::target::Target;
 
 options! {
     /// First-order PolyLoss of logits: cross-entropy with ε added to the first coefficient of its
@@ -66,6 +67,8 @@ impl LossDefinition for Poly1CrossEntropy {
 }
 
 impl Rowwise for Poly1CrossEntropy {
+    type Target<'a, R: Real> = Target<'a, R>;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

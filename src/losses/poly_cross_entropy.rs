@@ -9,6 +9,7 @@ use crate::runtime::wgsl::shader;
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 use crate::templates::rowwise::softmax_target;
 use crate::templates::rowwise::softmax_target::ValueWithPartials;
+use crate::templates::rowwise::target::Target;
 
 /// PolyLoss of logits: cross-entropy with an ε added to each of the first coefficients of its
 /// series in 1 − p.
@@ -123,6 +124,8 @@ impl LossDefinition for PolyCrossEntropy {
 }
 
 impl Rowwise for PolyCrossEntropy {
+    type Target<'a, R: Real> = Target<'a, R>;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,

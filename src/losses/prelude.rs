@@ -13,9 +13,9 @@ pub(super) use crate::losses::inputs::{
     CLASS_MASK, CLASS_WEIGHT, LABELLED_EMBEDDINGS, MOST_IGNORED, POS_WEIGHT,
 };
 pub(super) use crate::templates::argument::{Argument, Domain, Input, Role};
-pub(super) use crate::templates::definition::{LossDefinition, Mean, Spec};
+pub(super) use crate::templates::definition::{HessianDiagonal, LossDefinition, Mean, Spec};
 pub(super) use crate::templates::distance::{Distance, DistanceTerms};
-pub(super) use crate::templates::pointwise::Pointwise;
+pub(super) use crate::templates::pointwise::{Pointwise, PointwiseHessian};
 pub(super) use crate::templates::preference::{Preference, PreferenceTerms};
 pub(super) use crate::templates::rowwise::Rowwise;
 pub(super) use crate::templates::sequence::Sequence;

@@ -2,7 +2,7 @@
 
 use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Total variation distance of predicted probabilities p from t: the largest difference in the
@@ -58,17 +58,17 @@ impl LossDefinition for TotalVariation {
 }
 
 impl Rowwise for TotalVariation {
+    type Target<'a, R: Real> = &'a [R];
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, &[R]>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Dense(dense) = row.target else {
-            return R::NAN;
-        };
+        let dense = row.target;
         if row.has_all_classes_alike() {
             return cells(row.logits, dense, scale, gradient, |_| R::ONE);
         }

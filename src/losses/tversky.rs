@@ -1,7 +1,7 @@
 //! Tversky loss.
 
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Tversky loss of probabilities p against t: overlap of two sets, with separate weights for
@@ -69,17 +69,17 @@ impl LossDefinition for Tversky {
 }
 
 impl Rowwise for Tversky {
+    type Target<'a, R: Real> = &'a [R];
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, &[R]>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Dense(dense) = row.target else {
-            return R::NAN;
-        };
+        let dense = row.target;
         let (alpha, beta) = (R::new(self.alpha), R::new(self.beta));
         let found = row.sum_of_shares(
             dense,

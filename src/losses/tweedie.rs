@@ -50,7 +50,7 @@ impl LossDefinition for Tweedie {
     fn spec(&self) -> Spec<'_> {
         Spec {
             predictions: Domain::Exponent,
-            hessian_diagonal: true,
+            hessian_diagonal: Some(HessianDiagonal::Pointwise(self)),
             targets: if self.power < 2.0 { Domain::NonNegative } else { Domain::Positive },
             ..Spec::pointwise(self)
         }
@@ -92,8 +92,11 @@ impl Pointwise for Tweedie {
         let is_near = truth > R::ZERO && distance.abs() * (a.abs() + b.abs()) < R::new(40.0);
         (R::select(is_near, near, far), R::select(is_near, derivative, rise - power_term))
     }
+}
+
+impl PointwiseHessian for Tweedie {
     #[inline(always)]
-    fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
+    fn hessian_diagonal<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
         let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
         let x = prediction.clamp(R::new(-1e30), R::new(1e30));
         let rise = R::select(a == R::ZERO, R::ZERO, a * (a * x).exp());

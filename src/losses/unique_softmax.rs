@@ -56,10 +56,12 @@ impl LossDefinition for UniqueSoftmax {
 impl Rowwise for UniqueSoftmax {
     const TARGETS_ARE_PADDED: bool = true;
 
+    type Target<'a, R: Real> = &'a [R];
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, &[R]>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,

@@ -10,10 +10,10 @@ use crate::templates::argument::{Argument, Domain, Input};
 use crate::templates::distance::Distance;
 use crate::templates::distance::cpu::DistanceTemplate;
 use crate::templates::multi_input::cpu::MultiInputCpu;
-use crate::templates::pointwise::{Pointwise, PointwiseCpu};
+use crate::templates::pointwise::{Pointwise, PointwiseCpu, PointwiseHessianCpu};
 use crate::templates::preference::Preference;
 use crate::templates::preference::cpu::PreferenceTemplate;
-use crate::templates::rowwise::{Rowwise, RowwiseCpu};
+use crate::templates::rowwise::{Rowwise, RowwiseCpu, RowwiseHessianCpu};
 use crate::templates::sequence::Sequence;
 use crate::templates::sequence::cpu::SequenceTemplate;
 use crate::templates::similarity::cpu::SimilarityTemplate;
@@ -49,7 +49,7 @@ pub trait LossDefinition: Debug + Send + Sync {
 }
 
 /// Everything that a loss declares except its formula. Created by the constructor of its template;
-/// fields that differ are set by name: `Spec { hessian_diagonal: true, ..Spec::pointwise(self) }`.
+/// fields that differ are set by name: `Spec { targets: Domain::Sign, ..Spec::pointwise(self) }`.
 pub struct Spec<'a> {
     /// The template that runs the loss.
     pub template: Template<'a>,
@@ -72,8 +72,8 @@ pub struct Spec<'a> {
     pub extra_classes: usize,
     /// True if the loss returns [`crate::Auxiliaries`] on request.
     pub auxiliary: bool,
-    /// True if the loss has a hessian diagonal, requested by [`crate::Inputs::hessian`].
-    pub hessian_diagonal: bool,
+    /// The second derivatives of a loss that has them, requested by [`crate::Inputs::hessian`].
+    pub hessian_diagonal: Option<HessianDiagonal<'a>>,
     /// Number of passes in which the row-wise template folds a row. More than one if the loss
     /// searches for a threshold.
     pub passes: u32,
@@ -119,6 +119,15 @@ pub enum OneInput<'a> {
     Listwise(&'a dyn RowwiseCpu),
 }
 
+/// The second derivatives of a loss of predictions and targets, by its template.
+#[derive(Clone, Copy)]
+pub enum HessianDiagonal<'a> {
+    /// Of each element.
+    Pointwise(&'a dyn PointwiseHessianCpu),
+    /// Of each element, from its whole row.
+    Rowwise(&'a dyn RowwiseHessianCpu),
+}
+
 /// Templates of multi-input losses.
 #[derive(Clone, Copy, Debug)]
 pub enum SeveralInputs {
@@ -161,7 +170,7 @@ impl<'a> Spec<'a> {
             mean: Mean::OverValues,
             extra_classes: 0,
             auxiliary: false,
-            hessian_diagonal: false,
+            hessian_diagonal: None,
             passes: 1,
             separable: false,
             helpers: &[],

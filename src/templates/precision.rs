@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::templates::multi_input::cpu::{MultiInput, MultiInputCpu};
-use crate::templates::pointwise::{Points, PointwiseCpu};
-use crate::templates::rowwise::RowwiseCpu;
+use crate::templates::pointwise::{Points, PointwiseCpu, PointwiseHessianCpu};
 use crate::templates::rowwise::rows::{Auxiliary, Rows};
+use crate::templates::rowwise::{RowwiseCpu, RowwiseHessianCpu};
 
 /// A precision of the CPU implementation, with its dispatch to a loss.
 pub(crate) trait CpuReal: Real + Default {
@@ -24,15 +24,23 @@ pub(crate) trait CpuReal: Real + Default {
         gradient: &mut [Self],
         values: &mut [Self],
         auxiliary: &mut [Auxiliary<Self>],
-    );
+    ) -> Result<()>;
     fn multi_input(
         host: &dyn MultiInputCpu,
         call: &MultiInput<Self>,
         gradients: &mut [Vec<Self>],
         values: &mut [Self],
     ) -> Result<()>;
-    fn pointwise_curvature(cpu: &dyn PointwiseCpu, points: &Points<Self>, hessian: &mut [Self]);
-    fn rowwise_curvature(cpu: &dyn RowwiseCpu, rows: &Rows<Self>, hessian: &mut [Self]);
+    fn pointwise_hessian(
+        cpu: &dyn PointwiseHessianCpu,
+        points: &Points<Self>,
+        hessian: &mut [Self],
+    );
+    fn rowwise_hessian(
+        cpu: &dyn RowwiseHessianCpu,
+        rows: &Rows<Self>,
+        hessian: &mut [Self],
+    ) -> Result<()>;
 }
 
 impl CpuReal for f32 {
@@ -55,8 +63,8 @@ impl CpuReal for f32 {
         gradient: &mut [f32],
         values: &mut [f32],
         auxiliary: &mut [Auxiliary<f32>],
-    ) {
-        cpu.run_f32(rows, gradient, values, auxiliary);
+    ) -> Result<()> {
+        cpu.run_f32(rows, gradient, values, auxiliary)
     }
 
     fn multi_input(
@@ -68,12 +76,16 @@ impl CpuReal for f32 {
         host.run_f32(call, gradients, values)
     }
 
-    fn pointwise_curvature(cpu: &dyn PointwiseCpu, points: &Points<f32>, hessian: &mut [f32]) {
-        cpu.curvature_f32(points, hessian);
+    fn pointwise_hessian(cpu: &dyn PointwiseHessianCpu, points: &Points<f32>, hessian: &mut [f32]) {
+        cpu.hessian_f32(points, hessian);
     }
 
-    fn rowwise_curvature(cpu: &dyn RowwiseCpu, rows: &Rows<f32>, hessian: &mut [f32]) {
-        cpu.curvature_f32(rows, hessian);
+    fn rowwise_hessian(
+        cpu: &dyn RowwiseHessianCpu,
+        rows: &Rows<f32>,
+        hessian: &mut [f32],
+    ) -> Result<()> {
+        cpu.hessian_f32(rows, hessian)
     }
 }
 
@@ -97,8 +109,8 @@ impl CpuReal for f64 {
         gradient: &mut [f64],
         values: &mut [f64],
         auxiliary: &mut [Auxiliary<f64>],
-    ) {
-        cpu.run_f64(rows, gradient, values, auxiliary);
+    ) -> Result<()> {
+        cpu.run_f64(rows, gradient, values, auxiliary)
     }
 
     fn multi_input(
@@ -110,11 +122,15 @@ impl CpuReal for f64 {
         host.run_f64(call, gradients, values)
     }
 
-    fn pointwise_curvature(cpu: &dyn PointwiseCpu, points: &Points<f64>, hessian: &mut [f64]) {
-        cpu.curvature_f64(points, hessian);
+    fn pointwise_hessian(cpu: &dyn PointwiseHessianCpu, points: &Points<f64>, hessian: &mut [f64]) {
+        cpu.hessian_f64(points, hessian);
     }
 
-    fn rowwise_curvature(cpu: &dyn RowwiseCpu, rows: &Rows<f64>, hessian: &mut [f64]) {
-        cpu.curvature_f64(rows, hessian);
+    fn rowwise_hessian(
+        cpu: &dyn RowwiseHessianCpu,
+        rows: &Rows<f64>,
+        hessian: &mut [f64],
+    ) -> Result<()> {
+        cpu.hessian_f64(rows, hessian)
     }
 }

@@ -6,7 +6,8 @@ use crate::cpu::Broadcast;
 use crate::losses::{Domain, LossDefinition, Mean, OneInput};
 use crate::templates::pointwise::{Points, PointwiseCpu};
 use crate::templates::rowwise::RowwiseCpu;
-use crate::templates::rowwise::rows::{Auxiliary, Rows, Targets};
+use crate::templates::rowwise::rows::{Auxiliary, Rows};
+use crate::templates::rowwise::target::Targets;
 use crate::testing::draw::Case;
 use crate::testing::report::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
 use crate::{Reduction, Result};
@@ -64,7 +65,7 @@ pub(super) fn run(loss: &dyn LossDefinition, case: &Case, moved: Move) -> Result
     Ok(match loss.one_input()? {
         OneInput::Pointwise(cpu) => run_points(cpu, loss, case, &predictions, &targets),
         OneInput::Rowwise(cpu) | OneInput::Listwise(cpu) => {
-            run_rows(cpu, loss, case, &predictions, &targets)
+            run_rows(cpu, loss, case, &predictions, &targets)?
         }
     })
 }
@@ -122,7 +123,7 @@ fn run_rows(
     case: &Case,
     predictions: &[f64],
     targets: &[f64],
-) -> Exact {
+) -> Result<Exact> {
     // Values beyond 32 bits occur only in masked rows.
     let narrow = |label: &i64| i32::try_from(*label).unwrap_or(i32::MIN);
     let labels: Vec<i32> = case.labels.iter().flatten().map(narrow).collect();
@@ -148,8 +149,8 @@ fn run_rows(
         upstream,
         upstreams: &upstreams,
     };
-    host.run_f64(&rows, &mut gradient, &mut values, &mut auxiliary);
-    Exact { values, gradient, auxiliary }
+    host.run_f64(&rows, &mut gradient, &mut values, &mut auxiliary)?;
+    Ok(Exact { values, gradient, auxiliary })
 }
 
 fn spread<T>(values: &[T], elements: usize) -> Broadcast<'_, T> {

@@ -2,7 +2,7 @@
 //! comparison itself and through a device's whole path.
 
 use gradus::cpu::simd;
-use gradus::losses::{Auxiliary, Domain, LossDefinition, Pointwise, Row, Rowwise, Spec, Target};
+use gradus::losses::{Auxiliary, Domain, LossDefinition, Pointwise, Row, Rowwise, Spec};
 use gradus::testing::{self, Comparison, compare};
 use gradus::wgsl::File;
 use gradus::{Entry, Real};
@@ -228,16 +228,17 @@ impl LossDefinition for ForgetsAColumn {
 }
 
 impl Rowwise for ForgetsAColumn {
+    type Target<'a, R: Real> = &'a [R];
+
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, &[R]>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Dense(dense) = row.target else { return R::NAN };
-        gradient.iter_mut().zip(dense).for_each(|(slot, &t)| *slot = scale * t);
-        R::new(simd::dot(row.logits, dense).to_f64())
+        gradient.iter_mut().zip(row.target).for_each(|(slot, &t)| *slot = scale * t);
+        R::new(simd::dot(row.logits, row.target).to_f64())
     }
 }
 

@@ -5,32 +5,37 @@ use crate::cpu::real::Real;
 use crate::cpu::{Broadcast, parallel};
 use crate::criterion::call::Call;
 use crate::criterion::evaluation::{Auxiliaries, Evaluation};
+use crate::criterion::inputs::hessian_of;
 use crate::criterion::reuse::Values;
 use crate::runtime::tensor::shaped;
-use crate::templates::definition::OneInput;
+use crate::templates::definition::{HessianDiagonal, OneInput};
 use crate::templates::job::Per;
 use crate::templates::pointwise::{Points, PointwiseCpu};
 use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::RowwiseCpu;
-use crate::templates::rowwise::rows::{Auxiliary, Rows, Targets as RowTargets};
+use crate::templates::rowwise::rows::{Auxiliary, Rows};
+use crate::templates::rowwise::target::Targets as RowTargets;
 
 impl Call<'_, '_> {
     /// Value and gradient, in a freshly allocated array.
     pub fn on_host<R: CpuReal>(&self) -> Result<Evaluation<R>> {
         let mut gradient = vec![R::ZERO; self.predictions.len()];
         let Values { values, count, auxiliaries } = self.on_host_into(&mut gradient)?;
-        let mut hessian = vec![R::ZERO; if self.hessian { self.predictions.len() } else { 0 }];
-        if self.hessian {
-            match self.criterion.loss.one_input()? {
-                OneInput::Pointwise(cpu) => {
-                    self.with_points(|points| R::pointwise_curvature(cpu, points, &mut hessian));
+        let hessian = match self.hessian.then(|| hessian_of(&*self.criterion.loss)).transpose()? {
+            None => None,
+            Some(derivatives) => {
+                let mut hessian = vec![R::ZERO; self.predictions.len()];
+                match derivatives {
+                    HessianDiagonal::Pointwise(cpu) => {
+                        self.with_points(|points| R::pointwise_hessian(cpu, points, &mut hessian));
+                    }
+                    HessianDiagonal::Rowwise(cpu) => {
+                        self.with_rows(|rows| R::rowwise_hessian(cpu, rows, &mut hessian))?;
+                    }
                 }
-                OneInput::Rowwise(cpu) | OneInput::Listwise(cpu) => {
-                    self.with_rows(|rows| R::rowwise_curvature(cpu, rows, &mut hessian));
-                }
+                Some(shaped(&self.shape, hessian)?)
             }
-        }
-        let hessian = self.hessian.then(|| shaped(&self.shape, hessian)).transpose()?;
+        };
         let gradient = shaped(&self.shape, gradient)?;
         Ok(Evaluation {
             values,
@@ -120,7 +125,7 @@ impl Call<'_, '_> {
         let mut values = vec![R::ZERO; self.sizes.rows];
         let mut auxiliary =
             vec![Auxiliary::default(); if self.auxiliary { self.sizes.rows } else { 0 }];
-        self.with_rows(|rows| R::rowwise(cpu, rows, gradient, &mut values, &mut auxiliary));
+        self.with_rows(|rows| R::rowwise(cpu, rows, gradient, &mut values, &mut auxiliary))?;
         let auxiliaries = self.auxiliary.then(|| Auxiliaries {
             values: doubles(&values),
             lse: auxiliary.iter().map(|a| a.lse.to_f64()).collect(),

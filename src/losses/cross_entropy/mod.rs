@@ -259,7 +259,11 @@ impl LossDefinition for CrossEntropy {
                     shape: "[classes] or [rows, classes]: false takes a class out of the softmax",
                 },
             ],
-            hessian_diagonal: self.softcap.is_none() && self.target_logit_transform.is_none(),
+            hessian_diagonal: if self.softcap.is_none() && self.target_logit_transform.is_none() {
+                Some(HessianDiagonal::Rowwise(self))
+            } else {
+                None
+            },
             predictions: if self.target_logit_transform.is_some() {
                 Domain::Cosine
             } else {

@@ -6,10 +6,13 @@ use crate::cpu::simd;
 use crate::losses::cross_entropy::CrossEntropy;
 use crate::losses::cross_entropy::margin::{Margin, TargetLogitTransform};
 use crate::templates::rowwise::cpu::by_itself;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Rows, Target};
-use crate::templates::rowwise::{Rowwise, softmax};
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows};
+use crate::templates::rowwise::target::Target;
+use crate::templates::rowwise::{Rowwise, RowwiseHessian, softmax};
 
 impl Rowwise for CrossEntropy {
+    type Target<'a, R: Real> = Target<'a, R>;
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
@@ -35,40 +38,6 @@ impl Rowwise for CrossEntropy {
         self.write_derivatives(row, scale, gradient, &target, &sums, d_lse);
         target.mass * sums.log_total - target.dot
             + R::select(self.z_loss != 0.0, z_loss * sums.lse * sums.lse, R::ZERO)
-    }
-
-    #[inline(always)]
-    fn curvature<R: Real>(&self, row: &Row<'_, R>, scale: R, hessian: &mut [R]) {
-        let temperature = R::new(self.temperature);
-        for (column, (z, &x)) in hessian.iter_mut().zip(row.logits).enumerate() {
-            *z = R::select(row.keeps(column), x / temperature, R::NEG_INFINITY);
-        }
-        let maximum = simd::maximum(hessian);
-        let Some(top) = hessian.iter().position(|&z| z == maximum && maximum > R::NEG_INFINITY)
-        else {
-            return hessian.fill(R::ZERO);
-        };
-        let hard = Mass::of_target(row, hessian, maximum).mass;
-        let smooth = Mass::of_classes(row, hessian, maximum, self.label_smoothing != 0.0);
-        let smoothing = R::new(self.label_smoothing);
-        let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
-        let mass = (R::ONE - smoothing) * hard + share * smooth.mass;
-        // 1 − p cancels if p is near 1, which is only possible for the maximum: there it is the sum
-        // of the others divided by the total.
-        hessian[top] = R::NEG_INFINITY;
-        let rest = simd::exp_in_place(hessian, maximum);
-        // e⁰, but NaN if the maximum is ∞.
-        hessian[top] = R::select(maximum.is_finite(), R::ONE, R::NAN);
-        let total = hessian[top] + rest;
-        let z_loss = R::new(2.0 * self.z_loss);
-        let d_lse = mass + z_loss * (maximum + rest.ln_1p());
-        let scale = scale / (temperature * temperature);
-        for (column, e) in hessian.iter_mut().enumerate() {
-            let p = *e / total;
-            let others = R::select(column == top, rest / total, R::ONE - p);
-            let is_open = row.keeps(column) && row.logits[column] != R::NEG_INFINITY;
-            *e = R::select(is_open, scale * (d_lse * p * others + z_loss * p * p), R::ZERO);
-        }
     }
 
     #[inline(always)]
@@ -102,6 +71,42 @@ impl Rowwise for CrossEntropy {
             },
         );
         true
+    }
+}
+
+impl RowwiseHessian for CrossEntropy {
+    #[inline(always)]
+    fn hessian_diagonal<R: Real>(&self, row: &Row<'_, R>, scale: R, hessian: &mut [R]) {
+        let temperature = R::new(self.temperature);
+        for (column, (z, &x)) in hessian.iter_mut().zip(row.logits).enumerate() {
+            *z = R::select(row.keeps(column), x / temperature, R::NEG_INFINITY);
+        }
+        let maximum = simd::maximum(hessian);
+        let Some(top) = hessian.iter().position(|&z| z == maximum && maximum > R::NEG_INFINITY)
+        else {
+            return hessian.fill(R::ZERO);
+        };
+        let hard = Mass::of_target(row, hessian, maximum).mass;
+        let smooth = Mass::of_classes(row, hessian, maximum, self.label_smoothing != 0.0);
+        let smoothing = R::new(self.label_smoothing);
+        let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
+        let mass = (R::ONE - smoothing) * hard + share * smooth.mass;
+        // 1 − p cancels if p is near 1, which is only possible for the maximum: there it is the sum
+        // of the others divided by the total.
+        hessian[top] = R::NEG_INFINITY;
+        let rest = simd::exp_in_place(hessian, maximum);
+        // e⁰, but NaN if the maximum is ∞.
+        hessian[top] = R::select(maximum.is_finite(), R::ONE, R::NAN);
+        let total = hessian[top] + rest;
+        let z_loss = R::new(2.0 * self.z_loss);
+        let d_lse = mass + z_loss * (maximum + rest.ln_1p());
+        let scale = scale / (temperature * temperature);
+        for (column, e) in hessian.iter_mut().enumerate() {
+            let p = *e / total;
+            let others = R::select(column == top, rest / total, R::ONE - p);
+            let is_open = row.keeps(column) && row.logits[column] != R::NEG_INFINITY;
+            *e = R::select(is_open, scale * (d_lse * p * others + z_loss * p * p), R::ZERO);
+        }
     }
 }
 

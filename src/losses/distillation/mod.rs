@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::losses::distillation::both::Both;
 use crate::losses::prelude::*;
 use crate::runtime::wgsl::File;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Target};
+use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 /// Divergence of the student's distribution q from the teacher's p in [`Distillation`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -122,17 +122,17 @@ impl LossDefinition for Distillation {
 }
 
 impl Rowwise for Distillation {
+    type Target<'a, R: Real> = &'a [R];
+
     #[inline(always)]
     fn row<R: Real>(
         &self,
-        row: &Row<'_, R>,
+        row: &Row<'_, R, &[R]>,
         scale: R,
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let Target::Dense(teacher) = row.target else {
-            return R::NAN;
-        };
+        let teacher = row.target;
         let temperature = R::new(self.temperature);
         if row.has_class_mask() {
             let both = Both::of(row.logits, teacher, temperature, |column| row.keeps(column));

@@ -19,7 +19,8 @@ use crate::templates::definition::LossDefinition;
 use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Shares, Units, missing};
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;
-use crate::templates::rowwise::rows::{Rows, Targets, is_ignored};
+use crate::templates::rowwise::rows::{Rows, is_ignored};
+use crate::templates::rowwise::target::Targets;
 use crate::{Error, Result};
 
 /// Maximum size in bytes of the outputs of one chunk. With this limit the case measured below takes
@@ -196,7 +197,7 @@ impl LinearTemplate<'_> {
         }
         matmul(Layout::NT, rows, classes, features, x, weight, outputs, layer.bias.is_some())?;
         let rows_of = rows_of(call, layer, self.inner.ignored(), outputs, first, rows);
-        R::rowwise(self.inner.rowwise()?, &rows_of, derivatives, values, &mut []);
+        R::rowwise(self.inner.rowwise()?, &rows_of, derivatives, values, &mut [])?;
         Ok(derivatives)
     }
 }

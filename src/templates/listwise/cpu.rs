@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
-use crate::templates::rowwise::rows::{Row, Target};
+use crate::templates::rowwise::rows::Row;
 
 /// The weight of a pair of items. Treated as a constant in the derivative of the loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -51,14 +51,12 @@ pub struct Pairs {
 /// They are multiplied by `scale` and written to the gradient, which is 0 for padding.
 #[inline(always)]
 pub fn kept_items<R: Real>(
-    row: &Row<'_, R>,
+    row: &Row<'_, R, &[R]>,
     scale: R,
     gradient: &mut [R],
     list: impl FnOnce(&[R], &[R], &mut [R]) -> R,
 ) -> R {
-    let Target::Dense(dense) = row.target else {
-        return R::NAN;
-    };
+    let dense = row.target;
     gradient.fill(R::ZERO);
     if (0..dense.len()).all(|item| row.keeps(item)) {
         let value = list(row.logits, dense, gradient);
@@ -81,7 +79,7 @@ pub fn kept_items<R: Real>(
 #[inline(always)]
 pub fn over_pairs_of<R: Real>(
     pairs: &Pairs,
-    row: &Row<'_, R>,
+    row: &Row<'_, R, &[R]>,
     scale: R,
     gradient: &mut [R],
     pair: impl Fn(R) -> (R, R),

@@ -3,7 +3,9 @@
 use crate::cpu::real::Real;
 use crate::cpu::simd::LANES;
 use crate::cpu::{parallel, simd};
-use crate::templates::pointwise::{Points, Pointwise, PointwiseCpu};
+use crate::templates::pointwise::{
+    Points, Pointwise, PointwiseCpu, PointwiseHessian, PointwiseHessianCpu,
+};
 
 /// Number of elements that one thread processes at a time.
 const PIECE: usize = 1 << 14;
@@ -37,24 +39,26 @@ impl<L: Pointwise> PointwiseCpu for L {
     fn run_f64(&self, points: &Points<'_, f64>, gradient: &mut [f64], values: &mut [f64]) -> f64 {
         general(self, points, 0, gradient, values)
     }
+}
 
-    fn curvature_f32(&self, points: &Points<'_, f32>, hessian: &mut [f32]) {
+impl<L: PointwiseHessian> PointwiseHessianCpu for L {
+    fn hessian_f32(&self, points: &Points<'_, f32>, hessian: &mut [f32]) {
         parallel::fill(hessian, PIECE, |start, part| {
             simd::dispatch(
                 #[inline(always)]
-                || curvatures(self, points, start, part),
+                || hessians(self, points, start, part),
             )
         });
     }
 
-    fn curvature_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]) {
-        curvatures(self, points, 0, hessian);
+    fn hessian_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]) {
+        hessians(self, points, 0, hessian);
     }
 }
 
 /// The second derivatives, multiplied by all factors of the gradient.
 #[inline(always)]
-fn curvatures<R: Real, L: Pointwise>(
+fn hessians<R: Real, L: PointwiseHessian>(
     loss: &L,
     points: &Points<'_, R>,
     start: usize,
@@ -71,7 +75,7 @@ fn curvatures<R: Real, L: Pointwise>(
                 points.column_weight.get(i % points.column_weight.len().max(1)).copied();
             let upstream = points.upstream * points.upstreams.get(i).copied().unwrap_or(R::ONE);
             let weight = upstream * points.factor * points.weight.at(i, row, R::ONE);
-            let second = loss.curvature(prediction, truth, column_weight.unwrap_or(R::ONE));
+            let second = loss.hessian_diagonal(prediction, truth, column_weight.unwrap_or(R::ONE));
             let broken = prediction.is_nan() || truth.is_nan();
             *slot = weight * R::select(broken, prediction + truth, second);
         }

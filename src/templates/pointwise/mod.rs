@@ -36,10 +36,14 @@ pub trait PointwiseCpu {
     fn run_f32(&self, points: &Points<'_, f32>, gradient: &mut [f32], values: &mut [f32]) -> f64;
     /// As `run_f32`, single-threaded in f64.
     fn run_f64(&self, points: &Points<'_, f64>, gradient: &mut [f64], values: &mut [f64]) -> f64;
+}
+
+/// Object-safe form of [`PointwiseHessian`].
+pub trait PointwiseHessianCpu {
     /// The hessian diagonal, in f32 on all cores.
-    fn curvature_f32(&self, points: &Points<'_, f32>, hessian: &mut [f32]);
-    /// As `curvature_f32`, single-threaded in f64.
-    fn curvature_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]);
+    fn hessian_f32(&self, points: &Points<'_, f32>, hessian: &mut [f32]);
+    /// As `hessian_f32`, single-threaded in f64.
+    fn hessian_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]);
 }
 
 impl<R: Real> Points<'_, R> {
@@ -62,11 +66,11 @@ pub trait Pointwise: Clone + Send + Sync {
     fn loss_at<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> (R, R) {
         self.loss(prediction, truth)
     }
+}
 
-    /// The second derivative of one element, if
-    /// [`Spec::hessian_diagonal`](crate::losses::Spec::hessian_diagonal) is set.
-    #[inline(always)]
-    fn curvature<R: Real>(&self, _prediction: R, _truth: R, _column_weight: R) -> R {
-        R::NAN
-    }
+/// The second derivative of a pointwise loss, named by
+/// [`Spec::hessian_diagonal`](crate::losses::Spec::hessian_diagonal).
+pub trait PointwiseHessian: Pointwise {
+    /// The second derivative of one element.
+    fn hessian_diagonal<R: Real>(&self, prediction: R, truth: R, column_weight: R) -> R;
 }

@@ -1,9 +1,10 @@
 //! CPU implementation of the row-wise template, `shaders/templates/rowwise/rowwise.wgsl`.
 
+use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};
-use crate::templates::rowwise::rows::{Auxiliary, Rows};
-use crate::templates::rowwise::{Rowwise, RowwiseCpu};
+use crate::templates::rowwise::rows::{Auxiliary, Rows, RowsOf};
+use crate::templates::rowwise::{Rowwise, RowwiseCpu, RowwiseHessian, RowwiseHessianCpu};
 
 impl<L: Rowwise> RowwiseCpu for L {
     fn run_f32(
@@ -12,11 +13,13 @@ impl<L: Rowwise> RowwiseCpu for L {
         gradient: &mut [f32],
         values: &mut [f32],
         auxiliary: &mut [Auxiliary<f32>],
-    ) {
+    ) -> Result<()> {
+        let rows = &rows.for_target::<L::Target<'_, f32>>()?;
         let at_once = parallel::rows_per_piece(rows.columns);
         if !auxiliary.is_empty() {
             // Auxiliary outputs are requested rarely, to inspect rows: no need for threads.
-            return piece(self, rows, 0, gradient, values, auxiliary);
+            piece(self, rows, 0, gradient, values, auxiliary);
+            return Ok(());
         }
         parallel::sum_into_two(
             gradient,
@@ -36,6 +39,7 @@ impl<L: Rowwise> RowwiseCpu for L {
                 0.0
             },
         );
+        Ok(())
     }
 
     fn run_f64(
@@ -44,45 +48,58 @@ impl<L: Rowwise> RowwiseCpu for L {
         gradient: &mut [f64],
         values: &mut [f64],
         auxiliary: &mut [Auxiliary<f64>],
-    ) {
+    ) -> Result<()> {
+        let rows = &rows.for_target::<L::Target<'_, f64>>()?;
         piece(self, rows, 0, gradient, values, auxiliary);
+        Ok(())
     }
+}
 
-    fn curvature_f32(&self, rows: &Rows<'_, f32>, hessian: &mut [f32]) {
+impl<L: RowwiseHessian> RowwiseHessianCpu for L {
+    fn hessian_f32(&self, rows: &Rows<'_, f32>, hessian: &mut [f32]) -> Result<()> {
+        let rows = &rows.for_target::<L::Target<'_, f32>>()?;
         parallel::fill(
             hessian,
             parallel::rows_per_piece(rows.columns) * rows.columns,
             |start, part| {
                 simd::dispatch(
                     #[inline(always)]
-                    || curvatures(self, rows, start / rows.columns, part),
+                    || hessians(self, rows, start / rows.columns, part),
                 )
             },
         );
+        Ok(())
     }
 
-    fn curvature_f64(&self, rows: &Rows<'_, f64>, hessian: &mut [f64]) {
-        curvatures(self, rows, 0, hessian);
+    fn hessian_f64(&self, rows: &Rows<'_, f64>, hessian: &mut [f64]) -> Result<()> {
+        let rows = &rows.for_target::<L::Target<'_, f64>>()?;
+        hessians(self, rows, 0, hessian);
+        Ok(())
     }
 }
 
 /// The second derivatives of the rows from `first` on.
 #[inline(always)]
-fn curvatures<R: Real, L: Rowwise>(loss: &L, rows: &Rows<'_, R>, first: usize, hessian: &mut [R]) {
+fn hessians<'a, R: Real, L: RowwiseHessian>(
+    loss: &L,
+    rows: &RowsOf<'a, R, L>,
+    first: usize,
+    hessian: &mut [R],
+) {
     for (k, hessian) in hessian.chunks_exact_mut(rows.columns).enumerate() {
-        match rows.row(first + k, L::TARGETS_ARE_PADDED) {
+        match rows.row::<L::Target<'a, R>>(first + k, L::TARGETS_ARE_PADDED) {
             None => hessian.fill(R::ZERO),
             Some(row) if row.is_broken() => hessian.fill(R::NAN),
-            Some(row) => loss.curvature(&row, rows.weight_and_scale(first + k).1, hessian),
+            Some(row) => loss.hessian_diagonal(&row, rows.weight_and_scale(first + k).1, hessian),
         }
     }
 }
 
 /// The rows from `first` on, one row per value.
 #[inline(always)]
-fn piece<R: Real, L: Rowwise>(
+fn piece<'a, R: Real, L: Rowwise>(
     loss: &L,
-    rows: &Rows<'_, R>,
+    rows: &RowsOf<'a, R, L>,
     first: usize,
     gradient: &mut [R],
     values: &mut [R],
@@ -95,15 +112,15 @@ fn piece<R: Real, L: Rowwise>(
 
 /// One row with all optional outputs.
 #[inline(always)]
-fn one<R: Real, L: Rowwise>(
+fn one<'a, R: Real, L: Rowwise>(
     loss: &L,
-    rows: &Rows<'_, R>,
+    rows: &RowsOf<'a, R, L>,
     index: usize,
     gradient: &mut [R],
     slot: &mut R,
     auxiliary: Option<&mut Auxiliary<R>>,
 ) {
-    let Some(row) = rows.row(index, L::TARGETS_ARE_PADDED) else {
+    let Some(row) = rows.row::<L::Target<'a, R>>(index, L::TARGETS_ARE_PADDED) else {
         gradient.fill(R::ZERO);
         *slot = R::ZERO;
         return;
@@ -121,9 +138,9 @@ fn one<R: Real, L: Rowwise>(
 
 /// One row that a fast path cannot process. Not inlined, because there are few of these rows.
 #[inline(never)]
-pub(crate) fn by_itself<L: Rowwise>(
+pub(crate) fn by_itself<'a, L: Rowwise>(
     loss: &L,
-    rows: &Rows<'_, f32>,
+    rows: &RowsOf<'a, f32, L>,
     index: usize,
     gradient: &mut [f32],
     slot: &mut f32,

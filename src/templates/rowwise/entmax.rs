@@ -3,7 +3,7 @@
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
-use crate::templates::rowwise::rows::{Row, Target};
+use crate::templates::rowwise::rows::Row;
 
 /// Iteration limit of the threshold search; each step is a bisection or a Newton step.
 const MOST_STEPS: usize = 120;
@@ -60,10 +60,13 @@ fn threshold(alpha: f64, scores: &[f64]) -> f64 {
 
 /// (1 − 1/α) Σ p x + θ/α − x_y with x = s − max s; writes scale · (p − \[y\]) to the gradient. −∞
 /// masks a class.
-pub fn entmax_loss<R: Real>(row: &Row<'_, R>, alpha: f64, scale: R, gradient: &mut [R]) -> R {
-    let Target::Label(label) = row.target else {
-        return R::NAN;
-    };
+pub fn entmax_loss<R: Real>(
+    row: &Row<'_, R, usize>,
+    alpha: f64,
+    scale: R,
+    gradient: &mut [R],
+) -> R {
+    let label = row.target;
     let maximum = simd::maximum(row.logits);
     if maximum == R::INFINITY || maximum.is_nan() {
         gradient.fill(R::NAN);

@@ -83,8 +83,9 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
             "AUXILIARY",
             "IN_PLACE",
         ];
-        for second in
-            [false, true].into_iter().filter(|second| !second || loss.spec().hessian_diagonal)
+        for second in [false, true]
+            .into_iter()
+            .filter(|second| !second || loss.spec().hessian_diagonal.is_some())
         {
             let constants = || switches.map(|switch| (switch, on)).to_vec();
             programs.extend(variants.iter().map(|v| v.program(loss, second, constants())));
@@ -217,9 +218,9 @@ fn storage<'a>(
     upstreams: Option<&'a wgpu::Buffer>,
     part: &Part,
 ) -> [Slice<'a>; 8] {
-    let dummy = &buffers.dummy;
+    let unread = &buffers.unread;
     let (mask, mask_runs) =
-        buffers.class_mask.as_ref().map_or((dummy, false), |(b, per)| (b, *per == Per::Element));
+        buffers.class_mask.as_ref().map_or((unread, false), |(b, per)| (b, *per == Per::Element));
     let weights = buffers.weights.as_ref().map(|(buffer, _)| buffer);
     let width = job.row_length;
     [
@@ -229,10 +230,10 @@ fn storage<'a>(
         } else {
             cells(&buffers.targets, part, width, job.half)
         },
-        buffers.column_weights.as_ref().unwrap_or(dummy).into(),
+        buffers.column_weights.as_ref().unwrap_or(unread).into(),
         along(mask, part, width, mask_runs),
-        along(weights.unwrap_or(dummy), part, 1, weights.is_some()),
-        along(upstreams.unwrap_or(dummy), part, 1, job.each),
+        along(weights.unwrap_or(unread), part, 1, weights.is_some()),
+        along(upstreams.unwrap_or(unread), part, 1, job.each),
         cells(&buffers.gradient, part, width, job.half),
         (&buffers.values).into(),
     ]

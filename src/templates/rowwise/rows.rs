@@ -2,16 +2,20 @@
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
+use crate::templates::rowwise::Rowwise;
+use crate::templates::rowwise::target::{RowTarget, Target, Targets};
+use crate::{Error, Result};
 
-/// The inputs of a row-wise loss, flat and validated.
+/// The inputs of a row-wise loss, flat and validated. `T` holds the targets: of either kind, until
+/// [`Rows::for_target`] has made them those that a loss takes.
 #[derive(Clone, Copy, Debug)]
-pub struct Rows<'a, R> {
+pub struct Rows<'a, R, T = Targets<'a, R>> {
     /// [rows, columns]
     pub logits: &'a [R],
     /// Number of elements in a row.
     pub columns: usize,
     /// Labels or dense targets.
-    pub targets: Targets<'a, R>,
+    pub targets: T,
     /// Labels that exclude their row (`ignore_index`).
     pub ignored: &'a [i64],
     /// One per class; empty for none.
@@ -32,36 +36,22 @@ pub struct Rows<'a, R> {
     pub upstreams: &'a [R],
 }
 
-/// The targets of all rows.
-#[derive(Clone, Copy, Debug)]
-pub enum Targets<'a, R> {
-    /// One label per row. Labels out of range have already been rejected or ignored.
-    Labels(&'a [i32]),
-    /// [rows, columns]
-    Dense(&'a [R]),
-}
+/// The rows of a loss, with targets of the kind that it takes.
+pub type RowsOf<'a, R, L> = Rows<'a, R, <<L as Rowwise>::Target<'a, R> as RowTarget<'a, R>>::Rows>;
 
-/// One row as passed to a loss function.
+/// One row as passed to a loss function. `T` is the kind of target that the loss takes
+/// ([`Rowwise::Target`]).
 #[derive(Clone, Copy, Debug)]
-pub struct Row<'a, R> {
+pub struct Row<'a, R, T = Target<'a, R>> {
     /// The predictions of this row.
     pub logits: &'a [R],
     /// Its target.
-    pub target: Target<'a, R>,
+    pub target: T,
     pub(super) class_weight: &'a [R],
     pub(super) pos_weight: &'a [R],
     pub(super) class_mask: &'a [bool],
     /// If set, a negative target marks padding.
     pub padded: bool,
-}
-
-/// The target of one row.
-#[derive(Clone, Copy, Debug)]
-pub enum Target<'a, R> {
-    /// A class.
-    Label(usize),
-    /// One number per class.
-    Dense(&'a [R]),
 }
 
 /// Auxiliary outputs of a class-axis loss for one row.
@@ -79,7 +69,7 @@ pub struct Auxiliary<R> {
     pub target_probability: R,
 }
 
-impl<R: Real> Row<'_, R> {
+impl<'a, R: Real, T: RowTarget<'a, R>> Row<'a, R, T> {
     /// The weight of a class.
     #[inline(always)]
     pub fn class_weight(&self, column: usize) -> R {
@@ -113,7 +103,7 @@ impl<R: Real> Row<'_, R> {
     /// True if an item of a list is padding: its target is negative.
     #[inline(always)]
     pub fn is_padding(&self, item: usize) -> bool {
-        match self.target {
+        match self.target.either() {
             Target::Dense(dense) => self.padded && dense[item] < R::ZERO,
             Target::Label(_) => false,
         }
@@ -181,7 +171,7 @@ impl<R: Real> Row<'_, R> {
 
     #[inline(always)]
     pub(super) fn is_broken(&self) -> bool {
-        let truth_is_nan = |column: usize| match self.target {
+        let truth_is_nan = |column: usize| match self.target.either() {
             Target::Dense(dense) => dense[column].is_nan(),
             Target::Label(_) => false,
         };
@@ -190,7 +180,7 @@ impl<R: Real> Row<'_, R> {
             for &x in self.logits {
                 broken |= x.is_nan();
             }
-            if let Target::Dense(dense) = self.target {
+            if let Target::Dense(dense) = self.target.either() {
                 for &t in dense {
                     broken |= t.is_nan();
                 }
@@ -222,6 +212,38 @@ impl<R: Real> Auxiliary<R> {
 }
 
 impl<'a, R: Real> Rows<'a, R> {
+    /// The same rows with targets of the kind `T`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for targets of the other kind: the domain of the targets in the loss's
+    /// [`Spec`](crate::losses::Spec) contradicts [`Rowwise::Target`].
+    pub(super) fn for_target<T: RowTarget<'a, R>>(&self) -> Result<Rows<'a, R, T::Rows>> {
+        let targets = T::of_rows(self.targets).ok_or_else(|| Error::Input {
+            operation: "a row-wise loss".into(),
+            name: "targets".into(),
+            found: format!("are {}", self.targets.kind()),
+            allowed: format!("its CPU implementation takes {}", T::TAKES),
+        })?;
+        let Rows { logits, columns, ignored, class_weight, pos_weight, class_mask, .. } = *self;
+        let Rows { weight, mask, factor, upstream, upstreams, .. } = *self;
+        Ok(Rows {
+            logits,
+            columns,
+            targets,
+            ignored,
+            class_weight,
+            pos_weight,
+            class_mask,
+            weight,
+            mask,
+            factor,
+            upstream,
+            upstreams,
+        })
+    }
+}
+
+impl<'a, R: Real, T: Copy> Rows<'a, R, T> {
     /// True if a row is unmasked.
     #[inline(always)]
     pub(crate) fn keeps(&self, index: usize) -> bool {
@@ -243,16 +265,15 @@ impl<'a, R: Real> Rows<'a, R> {
 
     /// A row, or `None` if it is masked or its label is ignored.
     #[inline(always)]
-    pub(super) fn row(&self, index: usize, padded: bool) -> Option<Row<'a, R>> {
+    pub(super) fn row<U>(&self, index: usize, padded: bool) -> Option<Row<'a, R, U>>
+    where
+        U: RowTarget<'a, R, Rows = T>,
+    {
         if !self.keeps(index) {
             return None;
         }
         let columns = self.columns;
-        let target = match self.targets {
-            Targets::Labels(labels) if is_ignored(self.ignored, labels[index]) => return None,
-            Targets::Labels(labels) => Target::Label(labels[index] as usize),
-            Targets::Dense(dense) => Target::Dense(&dense[index * columns..][..columns]),
-        };
+        let target = U::of_row(self.targets, index, columns, self.ignored)?;
         let mask = if self.class_mask.len() > columns {
             &self.class_mask[index * columns..][..columns]
         } else {

@@ -3,7 +3,8 @@
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
-use crate::templates::rowwise::rows::{Row, Target};
+use crate::templates::rowwise::rows::Row;
+use crate::templates::rowwise::target::{RowTarget, Target};
 
 /// Softmax statistics that a loss is a function of; t is the target, p the probabilities.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +30,8 @@ pub(crate) struct ValueWithPartials<R> {
 /// Value of a row; writes the scaled derivative to `gradient`. The row weight is the class weight
 /// of its label, or the mean of the class weights under its dense target.
 #[inline(always)]
-pub(crate) fn row<R: Real>(
-    row: &Row<'_, R>,
+pub(crate) fn row<'a, R: Real>(
+    row: &Row<'a, R, impl RowTarget<'a, R>>,
     scale: R,
     gradient: &mut [R],
     loss: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
@@ -45,15 +46,15 @@ pub(crate) fn row<R: Real>(
     // If every class is masked there is no maximum: any finite number avoids (−∞) − (−∞).
     let maximum = simd::maximum(gradient);
     let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
-    match row.target {
+    match row.target.either() {
         Target::Label(label) => of_label(row, label, maximum, scale, gradient, loss),
         Target::Dense(dense) => of_dense(row, dense, maximum, scale, gradient, loss),
     }
 }
 
 #[inline(always)]
-fn of_label<R: Real>(
-    row: &Row<'_, R>,
+fn of_label<'a, R: Real>(
+    row: &Row<'a, R, impl RowTarget<'a, R>>,
     label: usize,
     maximum: R,
     scale: R,
@@ -84,8 +85,8 @@ fn of_label<R: Real>(
 }
 
 #[inline(always)]
-fn of_dense<R: Real>(
-    row: &Row<'_, R>,
+fn of_dense<'a, R: Real>(
+    row: &Row<'a, R, impl RowTarget<'a, R>>,
     dense: &[R],
     maximum: R,
     scale: R,
@@ -151,7 +152,7 @@ fn log_and_inverse<R: Real>(total: R, log_total: R) -> (R, R) {
 
 /// Zeroes the gradient at masked classes, even if the row's is NaN.
 #[inline(always)]
-fn close<R: Real>(row: &Row<'_, R>, gradient: &mut [R]) {
+fn close<'a, R: Real>(row: &Row<'a, R, impl RowTarget<'a, R>>, gradient: &mut [R]) {
     for (cell, &x) in gradient.iter_mut().zip(row.logits) {
         *cell = R::select(x == R::NEG_INFINITY, R::ZERO, *cell);
     }

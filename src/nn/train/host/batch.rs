@@ -7,7 +7,8 @@ use crate::losses::OneInput;
 use crate::nn::train::engine::{Batch, Lists, Metric, Outcome, TrainingSpec};
 use crate::templates::pointwise::Points;
 use crate::templates::precision::CpuReal;
-use crate::templates::rowwise::rows::{Rows, Targets, is_ignored};
+use crate::templates::rowwise::rows::{Rows, is_ignored};
+use crate::templates::rowwise::target::Targets;
 
 /// Resizes a buffer; new numbers are 0.
 pub(crate) fn resize<R: Real>(values: &mut Vec<R>, length: usize) {
@@ -119,7 +120,7 @@ impl<R: CpuReal> HostBatch<R> {
                     upstreams: &[],
                 };
                 resize(&mut self.values, count);
-                R::rowwise(cpu, &rows, gradient, &mut self.values, &mut []);
+                R::rowwise(cpu, &rows, gradient, &mut self.values, &mut [])?;
                 self.values.iter().map(|value| value.to_f64()).sum()
             }
         };
@@ -172,7 +173,7 @@ impl<R: CpuReal> HostBatch<R> {
             upstream: R::ONE,
             upstreams: &[],
         };
-        R::rowwise(training_spec.loss.rowwise()?, &rows, gradient, &mut self.values, &mut []);
+        R::rowwise(training_spec.loss.rowwise()?, &rows, gradient, &mut self.values, &mut [])?;
         let mut first = 0;
         for (padded, &size) in gradient.chunks_exact(columns.max(1)).zip(&sizes) {
             grad_scores[first..first + size].copy_from_slice(&padded[..size]);

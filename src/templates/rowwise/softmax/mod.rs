@@ -16,9 +16,10 @@ pub(crate) mod label;
 mod short;
 
 use crate::cpu::real::{Real, single};
-use crate::templates::rowwise::rows::{Rows, Targets, is_ignored};
+use crate::templates::rowwise::rows::{Rows, is_ignored};
 use crate::templates::rowwise::softmax::label::{Derivatives, LabelOptions, LabelRow};
 use crate::templates::rowwise::softmax::short::{SHORT, short_rows};
+use crate::templates::rowwise::target::Targets;
 
 /// Numbers per chunk: one vector on AVX-512, two on AVX2, four on NEON.
 const CHUNK: usize = 16;

@@ -21,7 +21,7 @@ pub(crate) trait Precision: CpuReal {
         rows: &Rows<Self>,
         gradient: &mut [Self],
         values: &mut [Self],
-    );
+    ) -> Result<()>;
     /// True for f32, on all cores; the arithmetic ceilings are measured only for it.
     const SINGLE: bool;
     /// The device of this precision.
@@ -40,8 +40,8 @@ impl Precision for f32 {
         rows: &Rows<f32>,
         gradient: &mut [f32],
         values: &mut [f32],
-    ) {
-        host.run_f32(rows, gradient, values, none());
+    ) -> Result<()> {
+        host.run_f32(rows, gradient, values, none())
     }
 
     const SINGLE: bool = true;
@@ -69,8 +69,8 @@ impl Precision for f64 {
         rows: &Rows<f64>,
         gradient: &mut [f64],
         values: &mut [f64],
-    ) {
-        host.run_f64(rows, gradient, values, none());
+    ) -> Result<()> {
+        host.run_f64(rows, gradient, values, none())
     }
 
     const SINGLE: bool = false;

@@ -12,12 +12,13 @@ use crate::Result;
 use crate::cpu::Broadcast;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::losses::{LossDefinition, OneInput, Template};
+use crate::losses::{LossDefinition, OneInput};
 use crate::nn::optimizers::{Adam, Optimizer};
 use crate::templates::multi_input::cpu as multi_input;
-use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
+use crate::templates::multi_input::cpu::{Array, MultiInput};
 use crate::templates::pointwise::Points;
-use crate::templates::rowwise::rows::{Rows, Targets};
+use crate::templates::rowwise::rows::Rows;
+use crate::templates::rowwise::target::Targets;
 use crate::testing::bench::case::{Case, Kind, normal};
 use crate::testing::bench::count::Bound;
 use crate::testing::bench::host::ceilings::fma_beside;
@@ -79,7 +80,7 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
         false => (Vec::<i32>::new(), case.targets(&*loss)),
     };
     if !loss.arguments().is_empty() {
-        return Ok(several(case, loss));
+        return several(case, loss);
     }
     let buffers = Buffers::<R>::new(&case.predictions(&*loss), &targets);
     let shared = buffers.clone();
@@ -110,7 +111,10 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
 }
 
 /// A multi-input loss.
-fn several<R: Precision>(case: &Case, loss: Box<dyn LossDefinition>) -> (Run, Rc<Buffers<R>>) {
+fn several<R: Precision>(
+    case: &Case,
+    loss: Box<dyn LossDefinition>,
+) -> Result<(Run, Rc<Buffers<R>>)> {
     let [numbers, whole] = case.arguments(&*loss);
     let names = loss.differentiated();
     let named = numbers.iter().filter(|(example, _)| names.contains(&example.name));
@@ -135,12 +139,7 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn LossDefinition>) -> (Run, Rc
         upstream: R::ONE,
         upstreams: Vec::new().into(),
     };
-    let units = match loss.template() {
-        Template::Several(_, host) => {
-            host.units(&call.shapes(loss.entry().name)).unwrap_or_default()
-        }
-        _ => Units::default(),
-    };
+    let units = loss.several()?.1.units(&call.shapes(loss.entry().name))?;
     call.units = units.shape.iter().product();
     call.factor = R::new(1.0 / call.units as f64);
     let mut values = vec![R::ZERO; call.units];
@@ -152,7 +151,7 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn LossDefinition>) -> (Run, Rc
             Ok(())
         })
     };
-    (Box::new(run), Buffers::plain(case.elements()))
+    Ok((Box::new(run), Buffers::plain(case.elements())))
 }
 
 fn run_rows<R: Precision>(
@@ -161,7 +160,7 @@ fn run_rows<R: Precision>(
     gradient: &mut [R],
     values: &mut [R],
 ) -> Result<()> {
-    R::run_rowwise(loss.rowwise()?, rows, gradient, values);
+    R::run_rowwise(loss.rowwise()?, rows, gradient, values)?;
     black_box(values.iter().map(|value| value.to_f64()).sum::<f64>());
     Ok(())
 }
