@@ -178,7 +178,7 @@ class Cases(unittest.TestCase):
             self.assertTrue(all(length > 0 for length in case.lengths().values()), case)
         self.assertTrue({*compare.LAYERS, *compare.NETWORKS} <= {case.name for case in compare.STANDARD})
 
-    def test_a_step_is_told_for_one_and_an_epoch_as_a_whole(self):
+    def test_a_step_is_reported_for_one_and_an_epoch_as_a_whole(self):
         self.assertEqual(compare.Case("resnet8", (64, 28, 28, 1, 10), 5).per_call(), 5)
         self.assertEqual(compare.Case("train_step", (64, 4, 2), 20).per_call(), 20)
         self.assertEqual(compare.Case("epoch", (64, 4, 2), 157).per_call(), 1)

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_texts_and_their_borders_apart() {
+    fn a_fingerprint_separates_texts_and_their_borders() {
         let of = |parts: &[&str]| fingerprint(parts.iter().map(|part| part.as_bytes()));
         assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
         assert_ne!(of(&["ab"]), of(&["ac"]));

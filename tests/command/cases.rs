@@ -55,7 +55,7 @@ fn a_case_that_fails_does_not_keep_the_others_from_their_answers() {
 }
 
 #[test]
-fn bad_cases_are_told_in_one_line_with_what_was_asked_found_and_allowed() {
+fn bad_cases_are_reported_in_one_line_with_what_was_asked_found_and_allowed() {
     let predictions = tensor(&[1, 10], &[0.0; 10]);
     let with = |changes: Value| {
         let mut case = mse_case(tensor(&[1], &[1.0]), tensor(&[1], &[0.0]));

@@ -40,7 +40,7 @@ fn last(document: &Value, list: &str) -> f64 {
 }
 
 #[test]
-fn classes_are_told_by_name_whatever_the_test_file_holds() {
+fn classes_are_reported_by_name_whatever_the_test_file_holds() {
     let arguments = ["--target", "y", "--loss", "cross_entropy", "--epochs", "60"];
     let test = path("classes/test_bc.csv");
     let found = trained("classes/train.csv", &[&arguments[..], &["--test", &test]].concat());
@@ -123,7 +123,7 @@ fn train_evaluate_and_predict_tell_the_same() {
 }
 
 #[test]
-fn predictions_are_told_as_classes_probabilities_and_outputs() {
+fn predictions_are_reported_as_classes_probabilities_and_outputs() {
     let folder = TempDir::new().unwrap();
     let model = folder.path().join("m.safetensors");
     let data = path("classes/train.csv");
@@ -171,7 +171,7 @@ fn predictions_are_told_as_classes_probabilities_and_outputs() {
 }
 
 #[test]
-fn headers_are_told_from_rows() {
+fn headers_are_distinguished_from_rows() {
     let pandas = trained(
         "header/pandas_columns.csv",
         &["--target", "2", "--loss", "cross_entropy", "--epochs", "1"],
@@ -278,7 +278,7 @@ fn text_and_blanks_become_columns() {
 }
 
 #[test]
-fn targets_of_any_size_are_learned_and_told_in_their_unit() {
+fn targets_of_any_size_are_learned_and_reported_in_their_unit() {
     let folder = TempDir::new().unwrap();
     let model = folder.path().join("m.safetensors");
     let arguments =
@@ -620,7 +620,7 @@ fn a_row_of_a_file_without_names_is_no_header_for_its_model() {
 }
 
 #[test]
-fn outputs_that_are_logarithms_are_told_as_numbers() {
+fn outputs_that_are_logarithms_are_reported_as_numbers() {
     let folder = TempDir::new().unwrap();
     let rows: String =
         (0..200).map(|row| format!("{},{}\n", row % 5, 10 * (1 + row % 5))).collect();
@@ -674,7 +674,7 @@ fn a_model_that_says_nothing_of_an_encoding_gets_numbers_as_they_are() {
 }
 
 #[test]
-fn numbers_are_told_to_their_last_digit_and_names_as_they_are_written() {
+fn numbers_are_reported_to_their_last_digit_and_names_as_they_are_written() {
     let folder = TempDir::new().unwrap();
     let times: String =
         (0..40).map(|row| format!("{},{}\n", row % 7, 1_600_000_000 + row % 7)).collect();
@@ -801,7 +801,7 @@ fn several_labels_a_row_are_judged_label_by_label_and_a_saved_model_keeps_its_co
 }
 
 #[test]
-fn a_model_that_is_worse_than_the_mean_is_told() {
+fn a_model_that_is_worse_than_the_mean_is_reported() {
     let folder = TempDir::new().unwrap();
     let rows: String = (0..60).map(|row| format!("{row},{}\n", 100_000 + 1000 * row)).collect();
     let data = file(&folder, "prices.csv", format!("x,price\n{rows}").as_bytes());

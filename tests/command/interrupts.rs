@@ -112,7 +112,7 @@ fn a_signal_saves_and_the_resumed_training_is_an_unbroken_one() {
 }
 
 #[test]
-fn an_interrupted_training_tells_its_losses_in_the_targets_unit() {
+fn an_interrupted_training_reports_its_losses_in_the_targets_unit() {
     let folder = TempDir::new().unwrap();
     let rows: String = (0..500)
         .map(|row| format!("{},{}\n", row % 20, 1000 * (3 * (row % 20) + row % 7)))

@@ -277,7 +277,7 @@ fn what_a_saved_recommender_cannot_answer_is_one_line() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_told_before_the_training() {
+fn a_place_that_cannot_be_written_is_reported_before_the_training() {
     let folder = tempfile::tempdir().unwrap();
     let path = made_up(&folder);
     let (none, below) = (folder.path().join("none/model"), path.join("model"));
@@ -390,7 +390,7 @@ fn bad_input_of_the_command_is_one_line() {
 }
 
 #[test]
-fn scales_of_other_ends_and_models_worse_than_popularity_are_told() {
+fn scales_of_other_ends_and_models_worse_than_popularity_are_reported() {
     let folder = TempDir::new().unwrap();
     let mut random = Random::new(9, 0);
     // Nearly all choose the same few items.

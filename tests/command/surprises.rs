@@ -20,7 +20,7 @@ fn report(output: &Output) -> String {
 }
 
 #[test]
-fn a_regression_tells_r2_and_what_predicting_the_mean_comes_to() {
+fn a_regression_reports_r2_and_what_predicting_the_mean_comes_to() {
     let folder = TempDir::new().unwrap();
     let data = line(&folder, 1.0);
     for loss in ["mse", "huber"] {
@@ -74,7 +74,7 @@ fn one_sided(folder: &TempDir) -> PathBuf {
 }
 
 #[test]
-fn one_answer_to_everything_is_told_in_a_line() {
+fn one_answer_to_everything_is_reported_in_a_line() {
     let folder = TempDir::new().unwrap();
     let data = one_sided(&folder);
     let device = ["--device", "cpu", "--validation", "0.25", "--no-standardize"];
@@ -96,7 +96,7 @@ fn one_answer_to_everything_is_told_in_a_line() {
 }
 
 #[test]
-fn rows_of_one_class_are_told_before_the_training() {
+fn rows_of_one_class_are_reported_before_the_training() {
     let folder = TempDir::new().unwrap();
     let data = one_sided(&folder);
     let test = file(&folder, "test.csv", b"x,kind\n1,a\n2,a\n3,a\n");
@@ -162,7 +162,7 @@ fn a_label_is_named_as_it_stands() {
 
 #[cfg(unix)]
 #[test]
-fn paths_that_are_no_utf8_are_read_written_and_told() {
+fn paths_that_are_no_utf8_are_read_written_and_reported() {
     use std::os::unix::ffi::OsStrExt;
     let folder = TempDir::new().unwrap();
     let named = |bytes: &[u8]| folder.path().join(OsStr::from_bytes(bytes));
@@ -270,7 +270,7 @@ fn no_control_character_of_a_file_reaches_the_terminal() {
 }
 
 #[test]
-fn what_the_environment_asks_for_and_there_is_not_is_told() {
+fn what_the_environment_asks_for_and_there_is_not_is_reported() {
     let with = |variable: &str, value: &str, arguments: &[&str]| {
         gradus(arguments).env(variable, value).output().unwrap()
     };
@@ -315,7 +315,7 @@ fn nothing_but_ours_stands_on_stderr_and_no_variable_names_a_shared_folder() {
 }
 
 #[test]
-fn what_was_probably_meant_is_told() {
+fn what_was_probably_meant_is_suggested() {
     for (arguments, words) in [
         (
             &["check", "mse", "--device", "cuda"][..],
@@ -391,7 +391,7 @@ fn tables_fit_80_and_100_columns_and_numbers_stand_by_their_size() {
 }
 
 #[test]
-fn a_resumed_training_tells_each_rate_beside_its_epoch_and_its_schedule_spans_all_of_them() {
+fn a_resumed_training_reports_each_rate_beside_its_epoch_and_its_schedule_spans_all_of_them() {
     let folder = TempDir::new().unwrap();
     let (data, model) = (line(&folder, 1.0), folder.path().join("m.safetensors"));
     let train = |more: &[&str]| {
@@ -448,7 +448,7 @@ fn a_resumed_training_tells_each_rate_beside_its_epoch_and_its_schedule_spans_al
 }
 
 #[test]
-fn losses_are_told_in_one_unit_however_a_training_ends() {
+fn losses_are_reported_in_one_unit_however_a_training_ends() {
     let folder = TempDir::new().unwrap();
     let data = line(&folder, 1000.0);
     let arguments = [
@@ -602,7 +602,7 @@ fn predictions_have_the_digits_that_they_need() {
 }
 
 #[test]
-fn epochs_that_were_lines_are_not_told_again() {
+fn epochs_that_were_lines_are_not_reported_again() {
     let folder = TempDir::new().unwrap();
     let data = line(&folder, 1.0);
     let arguments = [
@@ -660,7 +660,7 @@ fn losses_that_no_table_feeds_are_refused_with_what_to_take() {
 }
 
 #[test]
-fn a_column_that_is_missing_is_told_as_the_models() {
+fn a_column_that_is_missing_is_reported_as_the_models() {
     let folder = TempDir::new().unwrap();
     let (data, model) = (line(&folder, 1.0), folder.path().join("m"));
     let train = [
@@ -696,7 +696,7 @@ fn a_column_that_is_missing_is_told_as_the_models() {
 }
 
 #[test]
-fn columns_that_number_the_rows_are_told_with_what_to_do() {
+fn columns_that_number_the_rows_are_reported_with_what_to_do() {
     let folder = TempDir::new().unwrap();
     let rows: String = (0..60)
         .map(|row| {

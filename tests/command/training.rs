@@ -98,7 +98,7 @@ fn queries(first: usize, count: usize) -> String {
 }
 
 #[test]
-fn rows_of_queries_are_ordered_and_told_by_ndcg() {
+fn rows_of_queries_are_ordered_and_reported_by_ndcg() {
     let folder = TempDir::new().unwrap();
     let (train, test) = (file(&folder, "rank.svm", queries(0, 40).as_bytes()), queries(100, 12));
     // The highest index is missing, and nothing shows where counting begins.
@@ -248,7 +248,7 @@ fn a_loss_that_is_not_finite_ends_with_1_after_the_whole_document() {
 }
 
 #[test]
-fn a_training_tells_all_that_it_depends_on() {
+fn a_training_reports_all_that_it_depends_on() {
     let folder = TempDir::new().unwrap();
     let model = folder.path().join("model.safetensors");
     let arguments =

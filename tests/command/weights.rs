@@ -84,7 +84,7 @@ fn a_column_of_weights_is_no_feature_and_a_weight_of_zero_leaves_a_row_out() {
 }
 
 #[test]
-fn weights_that_are_wrong_are_told_with_flag_file_and_line() {
+fn weights_that_are_wrong_are_reported_with_flag_file_and_line() {
     let folder = TempDir::new().unwrap();
     let data = file(&folder, "data.csv", b"x,y,w\n1,a,1\n2,b,\n3,a,-1\n");
     let train = |more: &[&str]| {
@@ -142,7 +142,7 @@ fn weights_that_are_wrong_are_told_with_flag_file_and_line() {
 }
 
 #[test]
-fn each_epoch_is_told_as_it_ends_and_stands_in_the_log() {
+fn each_epoch_is_reported_as_it_ends_and_stands_in_the_log() {
     let folder = TempDir::new().unwrap();
     let (log, model) = (folder.path().join("log.jsonl"), folder.path().join("m"));
     let train = [
@@ -305,7 +305,7 @@ fn a_training_goes_on_with_the_weights_that_it_had() {
 }
 
 #[test]
-fn a_recommender_tells_its_epochs_too() {
+fn a_recommender_reports_its_epochs_too() {
     let folder = TempDir::new().unwrap();
     let log = folder.path().join("log.jsonl");
     let rows: String = (0..200).map(|row| format!("{},{},5\n", row % 20, row * 7 % 30)).collect();

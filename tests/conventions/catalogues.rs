@@ -321,7 +321,7 @@ fn overrides(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_overrides_of_a_shader_are_the_constants_of_its_twin() {
+fn the_overrides_of_a_shader_are_the_constants_of_its_cpu_implementation() {
     for line in lines() {
         for options in line.variants.iter().chain(&["{}"]) {
             let made = (line.make)(&serde_json::from_str(options).expect("a variant is JSON"))
@@ -359,7 +359,7 @@ fn every_name_of_a_shader_begins_with_its_stem() {
 
 /// A reader takes the default from the shader.
 #[test]
-fn the_defaults_of_a_shader_are_those_of_its_twin() {
+fn the_defaults_of_a_shader_are_those_of_its_cpu_implementation() {
     for line in lines() {
         for (name, value) in line.defaults().1 {
             let start = format!("override {}:", line.in_shader(name));
@@ -381,7 +381,7 @@ fn the_defaults_of_a_shader_are_those_of_its_twin() {
 }
 
 #[test]
-fn a_filling_is_short_and_opens_with_its_formula() {
+fn a_shader_is_short_and_opens_with_its_formula() {
     for line in lines() {
         assert!(line.shader.text.starts_with("// "), "{} opens without a comment", line.title());
         assert!(line.shader.text.ends_with('\n'), "{}", line.title());

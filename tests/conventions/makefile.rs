@@ -36,7 +36,7 @@ fn report(output: &Output) -> String {
 }
 
 #[test]
-fn a_probe_that_fails_is_told_and_installs_nothing() {
+fn a_probe_that_fails_is_reported_and_installs_nothing() {
     let Some((output, is_called)) = driver("echo 'a broken library' >&2; exit 127", "true") else {
         return;
     };

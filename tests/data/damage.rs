@@ -177,7 +177,7 @@ fn a_number_that_is_not_finite_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_damaged_gzip_stream_is_told_by_its_checksum() {
+fn a_damaged_gzip_stream_is_reported_by_its_checksum() {
     let folder = tempfile::tempdir().unwrap();
     for (name, plain) in [("a.csv", &b"1,2\n3,4\n"[..]), ("b.idx", &[0, 0, 8, 1, 0, 0, 0, 2, 1, 0])]
     {

@@ -178,7 +178,7 @@ fn several_targets_are_labels_or_one_class_or_numbers() {
 }
 
 #[test]
-fn numbers_are_standardized_and_told_in_their_unit_again() {
+fn numbers_are_standardized_and_reported_in_their_unit_again() {
     let table = table("a,y\n1,100\n2,200\n3,300\n4,1000000\n5,\n");
     let rows = [0, 1, 2, 3];
     let fit = |kind| {

@@ -121,7 +121,7 @@ fn a_file_of_another_name_is_known_by_its_first_line() {
 }
 
 #[test]
-fn damage_is_told_by_its_line() {
+fn damage_is_reported_by_its_line() {
     let plain = ReadOptions::default();
     let cases = [
         ("", "at line 1: the end of the file; expected at least one row"),
@@ -197,7 +197,7 @@ fn damage_is_told_by_its_line() {
 }
 
 #[test]
-fn queries_that_are_not_the_rows_are_told_by_the_line_of_their_file() {
+fn queries_that_are_not_the_rows_are_reported_by_the_line_of_their_file() {
     let folder = Folder::new();
     let rows = folder.file("rows.svm", "1 qid:1 1:1\n0 qid:1 1:2\n0 qid:4 1:3\n");
     let message = |text: &str| {

@@ -477,7 +477,7 @@ fn a_header_of_more_than_a_mebibyte_is_read_whole() {
 }
 
 #[test]
-fn utf16_that_breaks_off_within_a_letter_is_told_with_its_byte() {
+fn utf16_that_breaks_off_within_a_letter_is_reported_with_its_byte() {
     let text: Vec<u8> = "a;b\n1;2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let bytes = [&[0xff, 0xfe], &text[..text.len() - 1]].concat();
     let (_folder, path) = file("cut.csv", &bytes);

@@ -51,7 +51,10 @@ fn main() -> ExitCode {
         Trial::test("the_list_is_read_and_written", || {
             list_survives_a_round_trip().map_err(Failed::from)
         }),
-        Trial::test("a_group_that_became_worse_or_better_is_told", changes_of_a_group_are_told),
+        Trial::test(
+            "a_group_that_became_worse_or_better_is_reported",
+            changes_of_a_group_are_reported,
+        ),
         Trial::test("a_kernel_that_spills_on_purpose_is_refused", spilling_kernel_is_refused)
             .with_ignored_flag(ignored),
         Trial::test("a_kernel_with_a_private_array_is_refused", private_array_is_refused)
@@ -136,7 +139,7 @@ fn row(label: &str, instructions: u64, waves: u64) -> Row {
     Row { label: label.into(), program: label.into(), statistics }
 }
 
-fn changes_of_a_group_are_told() -> Result<(), Failed> {
+fn changes_of_a_group_are_reported() -> Result<(), Failed> {
     let entry = |limit, programs, worst| Exception {
         family: "a".into(),
         limit,

@@ -170,29 +170,29 @@ fn passes(entry: &'static Entry<dyn LossDefinition>) -> Option<bool> {
 }
 
 #[test]
-fn a_right_filling_passes_on_the_device() {
+fn a_right_loss_passes_on_the_device() {
     assert_ne!(passes(Right::entry()), Some(false));
 }
 
 #[test]
-fn a_filling_one_percent_off_in_value_or_gradient_is_refused() {
+fn a_loss_one_percent_off_in_value_or_gradient_is_refused() {
     assert_ne!(passes(ValueOff::entry()), Some(true));
     assert_ne!(passes(GradientOff::entry()), Some(true));
 }
 
 #[test]
-fn a_filling_that_writes_nothing_is_refused() {
+fn a_loss_that_writes_nothing_is_refused() {
     assert_ne!(passes(Nothing::entry()), Some(true));
 }
 
 #[test]
-fn a_filling_that_gives_nan_is_refused() {
+fn a_loss_that_gives_nan_is_refused() {
     assert_ne!(passes(Broken::entry()), Some(true));
 }
 
 /// Large errors are drawn too, so a clamp that affects few values is detected.
 #[test]
-fn a_filling_that_cuts_large_errors_is_refused() {
+fn a_loss_that_cuts_large_errors_is_refused() {
     assert_ne!(passes(HidesNan::entry()), Some(true));
 }
 
@@ -243,7 +243,7 @@ impl Rowwise for ForgetsAColumn {
 }
 
 #[test]
-fn a_filling_that_forgets_a_column_is_refused() {
+fn a_loss_that_forgets_a_column_is_refused() {
     assert_ne!(passes(&FORGETS), Some(true));
 }
 

@@ -116,9 +116,9 @@ fn a_last_batch_of_one_row_under_batch_norm_is_refused_before_the_first_step() {
         assert_eq!(found.is_ok(), fits, "{rows} rows by {size}: {found:?}");
         if let Err(error) = found {
             let message = error.to_string();
-            let is_told =
+            let is_reported =
                 message.contains("a last batch of 1 of") && message.contains("batch norm");
-            assert!(is_told, "{message}");
+            assert!(is_reported, "{message}");
             assert_eq!(model.named_parameters().unwrap(), before);
         }
     }

@@ -133,7 +133,7 @@ fn who_is_known_by_features_alone_is_answered_from_a_file_too() {
 }
 
 #[test]
-fn a_later_file_tells_of_more() {
+fn a_later_file_may_hold_more() {
     let folder = TempDir::new().unwrap();
     let mut model = trained(&folder, &Device::cpu());
     let later = entities(

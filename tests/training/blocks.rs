@@ -277,7 +277,7 @@ fn numbers_are_measured_by_r2_as_rows_at_hand_are() {
 }
 
 #[test]
-fn blocks_that_do_not_fit_are_told() {
+fn blocks_that_do_not_fit_are_reported() {
     let fails = |blocks: &mut Cut, fit: Fit| {
         model(&Device::cpu()).fit_blocks(blocks, None, fit).unwrap_err().to_string()
     };

@@ -314,7 +314,7 @@ fn callbacks_see_each_step_and_each_epoch() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_written_is_told_before_the_training() {
+fn a_checkpoint_that_cannot_be_written_is_reported_before_the_training() {
     let folder = tempfile::tempdir().unwrap();
     let (x, y) = rows(12, 1);
     let mut model = small(&Device::cpu());

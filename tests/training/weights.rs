@@ -257,7 +257,7 @@ fn a_rare_class_is_found_where_it_weighs_as_much_as_the_others() {
 }
 
 #[test]
-fn weights_that_no_training_can_take_are_told() {
+fn weights_that_no_training_can_take_are_reported() {
     let (x, y) = (rows(6, 4), Array2::<f32>::zeros((6, 1)));
     let labels = array![0_i64, 1, 2, 0, 1, 2];
     let report =

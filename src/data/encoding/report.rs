@@ -105,7 +105,7 @@ mod tests {
     use super::short;
 
     #[test]
-    fn numbers_are_told_in_six_digits() {
+    fn numbers_are_reported_in_six_digits() {
         for (number, text) in [
             (0.0, "0"),
             (1.0, "1"),

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn delimiters_are_told_from_what_parts_all_lines() {
+    fn delimiters_are_recognized_by_what_parts_all_lines() {
         use Delimiter::{Byte, Colons, Spaces};
         for (text, delimiter) in [
             ("a,b\n1,2\n", Byte(b',')),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_above_the_table_are_told() {
+    fn lines_above_the_table_are_recognized() {
         let excel = found("sep=;\na;b\n1;2\n");
         assert_eq!(
             (excel.delimiter, excel.skipped, excel.notes.len()),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn decimal_marks_are_told_or_asked_for() {
+    fn decimal_marks_are_recognized_or_asked_for() {
         assert_eq!(found("a;b\n1,5;2\n").decimal, Decimal::Comma);
         assert_eq!(found("a;b\n1.234,5;2\n").decimal, Decimal::Comma);
         assert_eq!(found("a;b\n1.5;2\n").decimal, Decimal::Point);

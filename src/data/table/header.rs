@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_told_from_rows() {
+    fn headers_are_distinguished_from_rows() {
         for text in [
             "a,b\n1,2",
             "0,1,2\n-1.038,0.980,0\n1.2,3,1",

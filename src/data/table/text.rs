@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn utf16_is_told_by_its_mark_or_its_zeros() {
+    fn utf16_is_recognized_by_its_mark_or_its_zeros() {
         let little: Vec<u8> = "a,b\n1,é\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = "a,b\n1,2\n".encode_utf16().flat_map(u16::to_be_bytes).collect();
         assert!(!utf16(&little).unwrap().big);

@@ -407,7 +407,7 @@ fn softmax_rows_sum_to_1_whatever_their_size() {
 }
 
 #[test]
-fn the_list_is_sorted_and_each_filling_has_its_functions() {
+fn the_list_is_sorted_and_each_shader_has_its_functions() {
     assert!(CATALOGUE.is_sorted_by_key(|entry| entry.name));
     for entry in CATALOGUE {
         assert_eq!(entry.shader.name, format!("activations/{}.wgsl", entry.name));
@@ -431,7 +431,7 @@ fn the_list_is_sorted_and_each_filling_has_its_functions() {
 }
 
 #[test]
-fn each_filling_is_valid_wgsl() {
+fn each_activation_is_valid_wgsl() {
     const FRAME: crate::runtime::wgsl::File = crate::runtime::wgsl::File::own(
         "frame",
         "@group(0) @binding(0) var<storage, read_write> x: array<f32>;\n\

@@ -209,7 +209,7 @@ fn gathered_rows_are_those_of_the_table() {
 }
 
 #[test]
-fn an_id_that_names_no_row_is_told_with_its_position_and_moves_nothing() {
+fn an_id_that_names_no_row_is_reported_with_its_position_and_moves_nothing() {
     crate::runtime::device::test_adapter::needs_gpu!();
     for width in [3, 4] {
         let device = gpu();

@@ -177,7 +177,7 @@ fn corrections_stay_exact_for_any_step() {
 }
 
 #[test]
-fn each_filling_with_the_frame_is_valid_wgsl() {
+fn each_update_with_its_template_is_valid_wgsl() {
     for entry in CATALOGUE {
         let per_tensor = from_name(entry.name, &Value::Null).unwrap().per_tensor().is_some();
         let (template, expected): (_, &[&str]) = match per_tensor {
@@ -224,7 +224,7 @@ fn each_filling_with_the_frame_is_valid_wgsl() {
 }
 
 #[test]
-fn the_list_is_sorted_and_each_filling_knows_its_constants() {
+fn the_list_is_sorted_and_each_shader_knows_its_constants() {
     assert!(CATALOGUE.is_sorted_by_key(|entry| entry.name));
     for entry in CATALOGUE {
         assert_eq!(entry.shader.name, format!("optimizers/{}.wgsl", entry.name));

@@ -239,7 +239,7 @@ fn a_row_that_no_batch_named_stays_as_it_began() {
 }
 
 #[test]
-fn what_is_no_id_is_told_with_its_row() {
+fn what_is_no_id_is_reported_with_its_row() {
     let y = array![0_i64, 1];
     for (bad, text) in [
         (20.0, "hold 20 in row 1, column 1"),

@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantity_is_told_from_a_name() {
+    fn a_quantity_is_distinguished_from_a_name() {
         for text in ["1,5", "1.5", "$ 300", "12 %", "1.234,50 €", "2.5 kg", "-3,25", "1e5", "17"]
         {
             assert!(is_quantity(text), "{text}");

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_answer_is_told_from_several() {
+    fn one_answer_is_distinguished_from_several() {
         assert_eq!(only_answer(&array![[0.1, 0.9], [0.4, 0.6]]), Some(1));
         assert_eq!(only_answer(&array![[0.1, 0.9], [0.7, 0.6]]), None);
         assert_eq!(only_value(&array![[2.0], [2.0], [2.000_000_2]]), Some(2.0));

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_of_the_device_tells_no_more_than_the_wall_around_it() {
+    fn the_clock_of_the_device_measures_no_more_than_the_wall_around_it() {
         crate::runtime::device::test_adapter::needs_gpu!();
         let gpu = gpu();
         let elements = 1 << 20;
