@@ -4,6 +4,7 @@
 mod call;
 #[allow(clippy::module_inception)] // the file of `Criterion`
 mod criterion;
+pub(crate) mod domain;
 mod evaluate;
 mod evaluation;
 pub(crate) mod inputs;
@@ -12,6 +13,7 @@ mod multi_input;
 mod reduction;
 mod resident;
 mod reuse;
+mod sizes;
 mod tensor_inputs;
 
 pub use criterion::Criterion;

@@ -8,9 +8,9 @@ use ndarray::ArrayViewD;
 use crate::criterion::call::{check_divisor, clamp_labels, flat};
 use crate::criterion::criterion::Criterion;
 use crate::criterion::evaluation::Evaluation;
-use crate::criterion::inputs;
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
 use crate::criterion::reduction::{OnEmpty, Reduction};
+use crate::criterion::{domain, inputs};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
 use crate::templates::argument::Argument;
@@ -54,7 +54,7 @@ impl<'a> Arguments<'a> {
                 Targets::Grouped { .. } => return Err(inputs::no_lists(loss, name)),
                 Targets::Dense(array) => {
                     let (values, shape) = (flat(array), array.shape().to_vec());
-                    inputs::check_domain(loss, name, argument.domain, &values)?;
+                    domain::check_domain(loss, name, argument.domain, &values)?;
                     found.arrays.push(Array { name, shape: shape.clone(), values });
                     shape
                 }

@@ -9,9 +9,10 @@ use ndarray::ArrayViewD;
 
 use crate::criterion::criterion::Criterion;
 use crate::criterion::evaluation::{Auxiliaries, Evaluation};
-use crate::criterion::inputs;
-use crate::criterion::inputs::{Inputs, Sizes, Targets, shape_error};
+use crate::criterion::inputs::{Inputs, Targets, shape_error};
 use crate::criterion::reduction::{OnEmpty, Reduction};
+use crate::criterion::sizes::Sizes;
+use crate::criterion::{domain, inputs};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
 use crate::templates::argument::Domain;
@@ -113,11 +114,11 @@ impl<'c, 'a> Call<'c, 'a> {
         let (dense, wide) = numbers_or_labels(loss, targets);
         let keeps = |row: usize| mask.as_ref().is_none_or(|(mask, _)| mask[row]);
         match &wide {
-            Some(labels) => inputs::check_labels(loss, labels, sizes.columns, keeps)?,
-            None => inputs::check_dense(loss, &dense)?,
+            Some(labels) => domain::check_labels(loss, labels, sizes.columns, keeps)?,
+            None => domain::check_dense(loss, &dense)?,
         }
         if loss.targets() == Domain::ClassList {
-            inputs::check_class_lists(loss, &dense, sizes.columns, keeps)?;
+            domain::check_class_lists(loss, &dense, sizes.columns, keeps)?;
         }
         inputs::check_auxiliary(loss, inputs.auxiliary)?;
         inputs::check_hessian(loss, inputs.hessian)?;
@@ -288,7 +289,7 @@ impl<'c, 'a> Call<'c, 'a> {
         let loss = &*self.criterion.loss;
         let items = self.sizes.row_length;
         let units = |list: usize| match self.keeps(list * items) {
-            true => inputs::list_units(loss, &self.dense[list * items..][..items]),
+            true => domain::list_units(loss, &self.dense[list * items..][..items]),
             false => 0,
         };
         let count = (0..self.sizes.rows).map(units).sum();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::criterion::domain;
 use crate::criterion::evaluation::Auxiliaries;
-use crate::criterion::inputs;
 use crate::criterion::inputs::input_error;
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::Tensor;
@@ -145,7 +145,7 @@ impl DeviceEvaluation {
         let loss = &*self.loss;
         let again = match &notes.check {
             Check::Nothing => Ok(()),
-            Check::Labels { classes } => Err(inputs::label_error(loss, row, label, *classes)),
+            Check::Labels { classes } => Err(domain::label_error(loss, row, label, *classes)),
             Check::Lists { lists, classes } => check_list(loss, lists, *classes, row, label),
             Check::Sequences { inputs, mask } => check_sequences(loss, inputs, mask.as_ref()),
         };
@@ -166,7 +166,7 @@ pub(super) fn check_list(
 ) -> Result<()> {
     if !lists.is_labels() {
         let numbers: Vec<f32> = lists.to_array()?.into_iter().collect();
-        inputs::check_dense(loss, &numbers)?;
+        domain::check_dense(loss, &numbers)?;
     }
     if label < -1 {
         let found = format!("hold {label} in row {row}");
@@ -177,7 +177,7 @@ pub(super) fn check_list(
             "they must be class numbers, each row's list ended by -1",
         ));
     }
-    Err(inputs::label_error(loss, row, label, classes))
+    Err(domain::label_error(loss, row, label, classes))
 }
 
 /// The error for sequences, from the CPU implementation's check of the same numbers.

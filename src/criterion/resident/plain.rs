@@ -4,10 +4,11 @@
 use crate::Result;
 use crate::criterion::criterion::Criterion;
 use crate::criterion::inputs;
-use crate::criterion::inputs::{Sizes, shape_error};
+use crate::criterion::inputs::shape_error;
 use crate::criterion::reduction::{OnEmpty, Reduction};
 use crate::criterion::resident::evaluation::{Check, DeviceEvaluation, Notes, Outcome};
 use crate::criterion::resident::gpu_buffer;
+use crate::criterion::sizes::Sizes;
 use crate::criterion::tensor_inputs::TensorInputs;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use ndarray::{Array2, ArrayViewD};
 
-use crate::criterion::inputs;
 use crate::criterion::inputs::{Floats, shape_error};
+use crate::criterion::{domain, inputs};
 use crate::losses::{Domain, LossDefinition};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::train::engine::{Lists, SampleTargets, Samples};
@@ -137,7 +137,7 @@ impl<'a> Rows<'a> {
                 let classes = columns.max(2);
                 let takes_labels = loss.targets().takes_labels();
                 let classes = if takes_labels { columns } else { classes };
-                inputs::check_labels(loss, &labels, classes, |_| true)?;
+                domain::check_labels(loss, &labels, classes, |_| true)?;
                 if takes_labels {
                     let ignored = loss.ignored();
                     found.kept = labels.iter().filter(|label| !ignored.contains(label)).count();
@@ -183,7 +183,7 @@ impl<'a> Rows<'a> {
         }
         self.dense = dense.iter().copied().collect();
         check_finite(operation, "targets", &self.dense, outputs)?;
-        inputs::check_dense(loss, &self.dense)?;
+        domain::check_dense(loss, &self.dense)?;
         self.one_hot = columns > 1 && self.dense.chunks_exact(columns).all(names_one_class);
         Ok(())
     }
@@ -218,11 +218,11 @@ impl<'a> Rows<'a> {
         check_groups(operation, groups, items)?;
         self.dense = relevance.iter().copied().collect();
         check_finite(operation, "relevance", &self.dense, 1)?;
-        inputs::check_dense(loss, &self.dense)?;
+        domain::check_dense(loss, &self.dense)?;
         let mut start = 0;
         let units = groups.iter().map(|&size| {
             start += size;
-            inputs::list_units(loss, &self.dense[start - size..start])
+            domain::list_units(loss, &self.dense[start - size..start])
         });
         let lists = Lists::new(groups, units.collect());
         (self.rows, self.kept) = (groups.len(), lists.units.iter().sum());

@@ -441,10 +441,10 @@ mod tests {
                 continue;
             }
             match loss.targets().takes_labels() {
-                true => crate::criterion::inputs::check_labels(&*loss, &case.labels(), 5, |_| true)
+                true => crate::criterion::domain::check_labels(&*loss, &case.labels(), 5, |_| true)
                     .unwrap(),
                 false => {
-                    crate::criterion::inputs::check_dense(&*loss, &case.targets(&*loss)).unwrap()
+                    crate::criterion::domain::check_dense(&*loss, &case.targets(&*loss)).unwrap()
                 }
             }
         }
