@@ -3,9 +3,10 @@
 
 use rayon::prelude::*;
 
-use crate::cpu::real::Real;
+use crate::cpu::real::{ByPrecision, Real};
 use crate::nn::graph::op::Forward;
 use crate::nn::ops::conv2d::options::{Conv2d, FoldedNorm};
+use crate::nn::ops::conv2d::slices::{ParameterGradients, ParameterGradientsOf};
 use crate::nn::ops::conv2d::{depthwise, direct};
 
 /// Weights and bias with a batch norm folded in.
@@ -97,26 +98,21 @@ pub(super) fn input_gradient<R: Real>(
     });
 }
 
-/// Writes dL/dW and dL/db, or adds to them. `bias` is empty if there is none.
-pub(super) fn parameter_gradients<R: Real>(
-    op: &Conv2d,
-    [x, grad_output]: [&[R]; 2],
-    [weight, bias]: [&mut [R]; 2],
-    accumulate: bool,
-) {
-    if let (Some(x), Some(grad_output)) = (R::as_single(x), R::as_single(grad_output)) {
-        if let (Some(weight), Some(bias)) = (R::as_single_mut(weight), R::as_single_mut(bias)) {
-            if op.is_depthwise() {
-                depthwise::parameter_gradients(op, x, grad_output, weight, bias, accumulate);
-            } else {
-                direct::parameter_gradients(op, x, grad_output, weight, bias, accumulate);
-            }
-        }
-        return;
+/// Writes dL/dW and dL/db, or adds to them.
+pub(super) fn parameter_gradients<R: Real>(op: &Conv2d, io: ParameterGradients<R>) {
+    match R::by_precision::<ParameterGradientsOf>(io) {
+        ByPrecision::Single(io) if op.is_depthwise() => depthwise::parameter_gradients(op, io),
+        ByPrecision::Single(io) => direct::gradient::parameter_gradients(op, io),
+        ByPrecision::Double(io) => defined_parameter_gradients(op, io),
     }
+}
+
+/// As [`parameter_gradients`], from the definition.
+fn defined_parameter_gradients(op: &Conv2d, io: ParameterGradients<f64>) {
+    let ParameterGradients { x, grad_output, weight, bias, accumulate } = io;
     if !accumulate {
-        weight.fill(R::ZERO);
-        bias.fill(R::ZERO);
+        weight.fill(0.0);
+        bias.fill(0.0);
     }
     if !bias.is_empty() {
         for row in grad_output.chunks_exact(op.filters) {

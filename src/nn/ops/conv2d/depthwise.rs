@@ -4,13 +4,12 @@
 use rayon::prelude::*;
 
 use crate::cpu::parallel::rows_per_piece;
-use crate::cpu::scratch::with_scratch;
 use crate::cpu::simd;
 use crate::nn::ops::conv2d::options::Conv2d;
+use crate::nn::ops::conv2d::slices::{MOST_SLICES, ParameterGradients, sum_by_slices};
 
-/// Pixels with a sum of the weights' gradient of their own, at least, and most of these sums.
+/// Pixels with a sum of the weights' gradient of their own, at least.
 const LEAST_PIXELS: usize = 512;
-const MOST_SLICES: usize = 16;
 
 /// Calls `tap(pixel, place, weights)` for each pixel of a block and each tap inside of the image:
 /// `place` is the index of the image's channels, `weights` that of the tap's filters.
@@ -156,35 +155,29 @@ fn weight_gradient(op: &Conv2d, x: &[f32], first: usize, grad_output: &[f32], su
 }
 
 /// Writes dL/dW and dL/db, or adds to them. `bias` is empty if there is none.
-pub(super) fn parameter_gradients(
-    op: &Conv2d,
-    x: &[f32],
-    grad_output: &[f32],
-    weight: &mut [f32],
-    bias: &mut [f32],
-    accumulate: bool,
-) {
+pub(super) fn parameter_gradients(op: &Conv2d, io: ParameterGradients<f32>) {
+    let ParameterGradients { x, grad_output, weight, bias, accumulate } = io;
     let (width, size) = (op.filters, weight.len() + op.filters);
     let pixels = grad_output.len() / width;
     let slices = pixels.div_ceil(LEAST_PIXELS).min(MOST_SLICES);
-    with_scratch(slices * size, |partials| {
-        partials.par_chunks_mut(size).enumerate().for_each(|(slice, partial)| {
-            partial.fill(0.0);
-            let (of_weight, of_bias) = partial.split_at_mut(weight.len());
-            let [from, to] = [slice, slice + 1].map(|slice| pixels * slice / slices);
-            let grad_output = &grad_output[from * width..to * width];
-            weight_gradient(op, x, from, grad_output, of_weight);
-            if !bias.is_empty() {
-                for row in grad_output.chunks_exact(width) {
-                    of_bias.iter_mut().zip(row).for_each(|(sum, &dy)| *sum += dy);
-                }
+    let (length, has_bias) = (weight.len(), !bias.is_empty());
+    let of_slice = |slice: usize, partial: &mut [f32]| {
+        let (of_weight, of_bias) = partial.split_at_mut(length);
+        let [from, to] = [slice, slice + 1].map(|slice| pixels * slice / slices);
+        let grad_output = &grad_output[from * width..to * width];
+        weight_gradient(op, x, from, grad_output, of_weight);
+        if has_bias {
+            for row in grad_output.chunks_exact(width) {
+                of_bias.iter_mut().zip(row).for_each(|(sum, &dy)| *sum += dy);
             }
-        });
+        }
+    };
+    sum_by_slices(slices, size, of_slice, |partials| {
         if !accumulate {
             weight.fill(0.0);
             bias.fill(0.0);
         }
-        for partial in partials.chunks_exact(size) {
+        for partial in partials {
             let (of_weight, of_bias) = partial.split_at(weight.len());
             weight.iter_mut().zip(of_weight).for_each(|(sum, &x)| *sum += x);
             bias.iter_mut().zip(of_bias).for_each(|(sum, &x)| *sum += x);

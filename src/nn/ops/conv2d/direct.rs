@@ -5,13 +5,14 @@
 //! dL/dX is a convolution of dY: with a stride s the pixels of X fall into s² classes, each of which
 //! reads dY through taps of its own. Blocks and the order of sums depend only on shapes.
 
+pub(super) mod gradient;
+
 use rayon::prelude::*;
 
 use crate::cpu::scratch::with_scratch;
-use crate::cpu::simd;
 use crate::nn::ops::conv2d::options::Conv2d;
 use crate::nn::ops::conv2d::tiles::{
-    Columns, Gradient, NARROW, Overlap, Place, Run, Sums, columns, rows_of_stage,
+    Columns, NARROW, Overlap, Place, Run, Sums, columns, rows_of_stage,
 };
 
 /// Numbers of the source and the output of a block: with the weights they stay in a second-level
@@ -20,11 +21,6 @@ const BLOCK: usize = 1 << 16;
 
 /// Blocks that a batch is split into at least, to keep the threads equally busy.
 const BLOCKS: usize = 16;
-
-/// Parts of the blocks with a sum of the weights' gradient each, and numbers of all of these.
-const MOST_SLICES: usize = 16;
-const LEAST_SLICES: usize = 4;
-const SLICED: usize = 1 << 19;
 
 /// A tap of the kernel: the pixel of the source that it reads, relative to the output's.
 #[derive(Clone, Copy, Debug)]
@@ -450,123 +446,4 @@ pub(super) fn input_gradient(
         group: op.group_filters(),
     };
     Direct::of_output(op).convolve(grad_output, weights, &[], grad_input, adds);
-}
-
-/// Writes dL/dW and dL/db, or adds to them. `bias` is empty if there is none.
-pub(super) fn parameter_gradients(
-    op: &Conv2d,
-    x: &[f32],
-    grad_output: &[f32],
-    weight: &mut [f32],
-    bias: &mut [f32],
-    accumulate: bool,
-) {
-    let direct = Direct::of_input(op);
-    let [class] = &direct.classes[..] else { return };
-    let (rows, filters) = (op.taps() * direct.inner, direct.outer);
-    // Groups of whole vectors.
-    let group_width = filters.next_multiple_of(NARROW);
-    let stride = if filters == group_width { op.filters } else { op.groups * group_width };
-    let length = (rows + 1) * stride;
-    let blocks = direct.blocks(x.len() / op.input.iter().product::<usize>());
-    let most = (SLICED / length).clamp(LEAST_SLICES, MOST_SLICES);
-    let slices = blocks.len().min(most);
-    with_scratch(slices * length, |partials| {
-        partials.par_chunks_mut(length).enumerate().for_each(|(slice, partial)| {
-            partial.fill(0.0);
-            let (of_weight, of_bias) = partial.split_at_mut(rows * stride);
-            let range = blocks.len() * slice / slices..blocks.len() * (slice + 1) / slices;
-            for block in &blocks[range] {
-                direct.with_grad_output(block, grad_output, stride, |grad_output| {
-                    if !bias.is_empty() {
-                        add_rows(grad_output, of_bias);
-                    }
-                    direct.with_patches(class, x, block, |layout| {
-                        let lines: Vec<usize> =
-                            layout.places.iter().step_by(class.grid[1]).map(|at| at[0]).collect();
-                        for group in 0..op.groups {
-                            let runs = direct.runs(class, group);
-                            for columns in columns(filters) {
-                                let first = group * group_width + columns.start;
-                                let gradient = Gradient {
-                                    source: layout.source,
-                                    lines: &lines,
-                                    pixels: class.grid[1],
-                                    step: direct.step[1] * direct.source[2],
-                                    runs: &runs,
-                                    columns,
-                                    grad_output,
-                                    grad_stride: stride,
-                                    grad_first: first,
-                                    sums: &mut *of_weight,
-                                    sums_stride: stride,
-                                    sums_first: first,
-                                };
-                                gradient.run();
-                            }
-                        }
-                    });
-                });
-            }
-        });
-        let of_row = |row: usize, gradient: &mut [f32]| {
-            if !accumulate {
-                gradient.fill(0.0);
-            }
-            for partial in partials.chunks_exact(length) {
-                let sums = partial[row * stride..][..stride].chunks(group_width.min(stride));
-                for (gradient, sums) in gradient.chunks_exact_mut(filters).zip(sums) {
-                    gradient.iter_mut().zip(sums).for_each(|(sum, &x)| *sum += x);
-                }
-            }
-        };
-        let of_weight = weight.par_chunks_mut(op.filters).with_min_len(16).enumerate();
-        of_weight.for_each(|(row, gradient)| of_row(row, gradient));
-        if !bias.is_empty() {
-            of_row(rows, bias);
-        }
-    });
-}
-
-impl Direct {
-    /// Calls `work` with dL/dY of a block in rows of `stride`: each group filled up to whole
-    /// vectors.
-    fn with_grad_output<T>(
-        &self,
-        block: &Block,
-        grad_output: &[f32],
-        stride: usize,
-        work: impl FnOnce(&[f32]) -> T,
-    ) -> T {
-        let ([height, row], width) = (self.target, self.width());
-        let first = (block.image * height + block.rows[0]) * row;
-        let pixels = block.images * (block.rows[1] - block.rows[0]) * row;
-        let grad_output = &grad_output[first * width..][..pixels * width];
-        if stride == width {
-            return work(grad_output);
-        }
-        with_scratch(pixels * stride, |padded| {
-            let rows = padded.chunks_exact_mut(stride).zip(grad_output.chunks_exact(width));
-            for (padded, row) in rows {
-                let groups = padded.chunks_exact_mut(stride / self.groups);
-                for (padded, values) in groups.zip(row.chunks_exact(self.outer)) {
-                    padded[..self.outer].copy_from_slice(values);
-                    padded[self.outer..].fill(0.0);
-                }
-            }
-            work(padded)
-        })
-    }
-}
-
-/// Adds each row of a matrix to `sums`.
-fn add_rows(rows: &[f32], sums: &mut [f32]) {
-    simd::dispatch(
-        #[inline(always)]
-        || {
-            for row in rows.chunks_exact(sums.len()) {
-                sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
-            }
-        },
-    );
 }

@@ -18,6 +18,7 @@ mod depthwise;
 mod direct;
 mod gpu;
 mod options;
+mod slices;
 mod tiles;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::nn::graph::op::{
     Initial, Op, ParameterSpec, Penalties, Saves, Shape,
 };
 use crate::nn::ops::activation::forward_in_place;
+use crate::nn::ops::conv2d::slices::ParameterGradients;
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
 
@@ -166,7 +168,9 @@ impl<R: Real> Cpu<R> for Conv2d {
         }
         let (x, grad_output) = (io.inputs[0], &*io.grad_output);
         let [weight, bias] = io.grad_parameters.two();
-        cpu::parameter_gradients(self, [x, grad_output], [weight, bias], io.accumulate);
+        let accumulate = io.accumulate;
+        let parameters = ParameterGradients { x, grad_output, weight, bias, accumulate };
+        cpu::parameter_gradients(self, parameters);
         let Some(grad_input) = &mut io.grad_inputs[0] else { return Ok(()) };
         cpu::input_gradient(self, grad_output, io.parameters.get(0), grad_input, io.adds);
         Ok(())

@@ -9,6 +9,7 @@ use crate::nn::graph::op::{
     Backward, Cpu, Forward, GpuBackward, GpuForward, GpuMode, GpuParameters, GpuStatistics, Mode,
     Op, Operand, Parameters, Precision, Segments, Shape,
 };
+use crate::nn::ops::conv2d::slices::ParameterGradients;
 use crate::nn::ops::conv2d::{Conv2d, cpu, same_padding};
 use crate::nn::ops::matmul;
 use crate::nn::ops::matmul::kind::Kind;
@@ -479,8 +480,14 @@ fn speed_on_the_cpu() {
                 cpu::forward(&case.op, &x, weight, bias, &mut output);
             });
             let of_weight = report(&case, "gradient of the weights", 1, || {
-                let gradients = [&mut gradient[..], &mut []];
-                cpu::parameter_gradients(&case.op, [&x, &grad_output], gradients, false);
+                let io = ParameterGradients {
+                    x: &x,
+                    grad_output: &grad_output,
+                    weight: &mut gradient,
+                    bias: &mut [],
+                    accumulate: false,
+                };
+                cpu::parameter_gradients(&case.op, io);
             });
             let of_input = report(&case, "gradient of the input", 1, || {
                 cpu::input_gradient(&case.op, &grad_output, weight, &mut grad_input, false);
