@@ -8,7 +8,8 @@ use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::{MOST_INPUTS, Op, Penalties};
 use crate::nn::ops::add::Add;
 use crate::nn::ops::concat::Concat;
-use crate::nn::ops::custom::{Custom, CustomOp};
+use crate::nn::ops::custom::CustomOp;
+use crate::nn::ops::custom::node::Custom;
 use crate::{Error, Result};
 
 pub use crate::nn::graph::nodes::Value;

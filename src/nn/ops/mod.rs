@@ -48,7 +48,7 @@ pub(crate) static OPS: &[&Entry] = &[
     &batch_norm::ENTRY,
     &concat::ENTRY,
     &conv2d::ENTRY,
-    &custom::ENTRY,
+    &custom::node::ENTRY,
     &dense::ENTRY,
     &dropout::ENTRY,
     &embedding::ENTRY,
