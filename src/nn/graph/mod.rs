@@ -22,6 +22,7 @@ pub(crate) mod gpu;
 pub(crate) mod nodes;
 pub(crate) mod op;
 pub(crate) mod plan;
+mod queries;
 
 #[cfg(test)]
 mod tests;
