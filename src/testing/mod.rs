@@ -19,7 +19,10 @@
 //! Comparisons are written so that NaN fails; NaN and infinities must occur exactly where the
 //! reference has them.
 
+// For the command, and for the tests that feed it cases.
+#[doc(hidden)]
 pub mod bench;
+#[doc(hidden)]
 pub mod cases;
 
 mod activation;
@@ -28,6 +31,7 @@ mod differences;
 mod draw;
 mod exact;
 mod layer;
+mod layer_engine;
 mod layer_pass;
 mod loss;
 mod matmul;
