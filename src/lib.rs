@@ -377,12 +377,10 @@ pub mod testing;
 pub use cpu::random;
 #[doc(hidden)]
 pub use error::text;
-#[doc(hidden)]
-pub use nn::embedding;
 pub use nn::weight_file::{LoadWeights, WeightOrder};
 pub use nn::{activations, layers, optimizers, schedules, zoo};
 #[doc(hidden)]
-pub use runtime::{files, memory, wgsl};
+pub use runtime::{files, memory};
 #[doc(hidden)]
 pub use testing::{bench, cases};
 
@@ -410,8 +408,14 @@ pub use nn::train::{
     Average, Baseline, ClassWeight, EarlyStopping, Epoch, FeatureArray, FeatureElement, Fit,
     History, Score, StepReport, Stop, TensorBoard,
 };
-pub use runtime::device::{Device, Gpu, GpuOptions, adapters, describe};
+pub use runtime::device::{Device, Gpu, GpuOptions, adapters};
 pub use runtime::tensor::Tensor;
+
+/// A shader's file, as the entry of a loss names it.
+#[doc(hidden)]
+pub mod wgsl {
+    pub use crate::runtime::wgsl::File;
+}
 
 /// The examples of README.md, run as doctests.
 #[cfg(all(doctest, feature = "data"))]

@@ -8,7 +8,7 @@ pub mod random;
 pub mod real;
 
 pub mod matmul;
-pub mod parallel;
+pub(crate) mod parallel;
 pub(crate) mod scratch;
 pub mod simd;
 

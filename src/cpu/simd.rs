@@ -2,7 +2,7 @@
 //! losses.
 //!
 //! The loops are plain Rust that the compiler vectorizes; [`dispatch`] compiles them for several
-//! instruction sets and selects the best one at run time. Sums use [`LANES`] f64 accumulators for
+//! instruction sets and selects the best one at run time. Sums use `LANES` f64 accumulators for
 //! every vector width.
 
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::cpu::real::Real;
 
 /// Number of accumulators of a sum: one vector of f32, two of f64, on AVX-512.
-pub const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Number of values computed into a buffer before they are summed, so that the computing loop
 /// vectorizes separately.
@@ -37,7 +37,7 @@ pub fn dispatch<T>(operation: impl FnOnce() -> T) -> T {
 }
 
 /// Σ x, in f64 over a fixed number of SIMD lanes.
-pub fn sum<R: Real>(values: &[R]) -> f64 {
+pub(crate) fn sum<R: Real>(values: &[R]) -> f64 {
     dispatch(
         #[inline(always)]
         || {
@@ -83,7 +83,7 @@ pub fn sum_blocks<R: Real>(length: usize, mut fill: impl FnMut(Range<usize>, &mu
 /// not stored in slices; a bounds check inside `value` may prevent vectorization. Call it inside
 /// [`dispatch`].
 #[inline(always)]
-pub fn sum_of<R: Real>(length: usize, mut value: impl FnMut(usize) -> R) -> f64 {
+pub(crate) fn sum_of<R: Real>(length: usize, mut value: impl FnMut(usize) -> R) -> f64 {
     sum_blocks(
         length,
         #[inline(always)]
@@ -132,7 +132,7 @@ fn larger<R: Real>(found: R, value: R) -> R {
 /// The largest value of a row; NaN if the row contains one, [`Real::NEG_INFINITY`] if it is empty.
 /// Call it inside [`dispatch`].
 #[inline(always)]
-pub fn maximum<R: Real>(row: &[R]) -> R {
+pub(crate) fn maximum<R: Real>(row: &[R]) -> R {
     let (whole, tail) = row.as_chunks::<LANES>();
     let mut found = R::NEG_INFINITY;
     if !whole.is_empty() {
@@ -147,16 +147,6 @@ pub fn maximum<R: Real>(row: &[R]) -> R {
     tail.iter().fold(found, |found, &value| larger(found, value))
 }
 
-/// Σ e^(x − maximum) of a row. Call it inside [`dispatch`].
-#[inline(always)]
-pub fn sum_exp<R: Real>(row: &[R], maximum: R) -> R {
-    R::new(sum_blocks(
-        row.len(),
-        #[inline(always)]
-        |range, powers| subtract_and_exp(&row[range], maximum, powers),
-    ))
-}
-
 #[inline(always)]
 fn subtract_and_exp<R: Real>(row: &[R], maximum: R, output: &mut [R]) {
     for (slot, &value) in output.iter_mut().zip(row) {
@@ -166,7 +156,7 @@ fn subtract_and_exp<R: Real>(row: &[R], maximum: R, output: &mut [R]) {
 
 /// Writes e^(x − maximum) of a row and returns their sum. Call it inside [`dispatch`].
 #[inline(always)]
-pub fn exp_into<R: Real>(row: &[R], maximum: R, output: &mut [R]) -> R {
+pub(crate) fn exp_into<R: Real>(row: &[R], maximum: R, output: &mut [R]) -> R {
     let length = row.len().min(output.len());
     let (row, output) = (&row[..length], &mut output[..length]);
     subtract_and_exp(row, maximum, output);
@@ -178,7 +168,7 @@ pub fn exp_into<R: Real>(row: &[R], maximum: R, output: &mut [R]) -> R {
 /// Replaces each x with e^(x − maximum) in place and returns their sum. Call it inside
 /// [`dispatch`].
 #[inline(always)]
-pub fn exp_in_place<R: Real>(row: &mut [R], maximum: R) -> R {
+pub(crate) fn exp_in_place<R: Real>(row: &mut [R], maximum: R) -> R {
     for slot in row.iter_mut() {
         *slot = Real::exp(*slot - maximum);
     }
@@ -199,7 +189,7 @@ const SHORT: usize = 64;
 /// [`crate::cpu::parallel::PIECE`] elements, so that short rows stay in the first-level cache
 /// between its three passes.
 #[inline(always)]
-pub fn exp_rows<R: Real>(
+pub(crate) fn exp_rows<R: Real>(
     logits: &[R],
     width: usize,
     output: &mut [R],
@@ -228,17 +218,6 @@ pub fn exp_rows<R: Real>(
     for (output, sum) in output.chunks_exact(width).zip(sums) {
         *sum = R::new(output.iter().fold(0.0, |sum, value| sum + value.to_f64()));
     }
-}
-
-/// ln Σ eˣ of a row; −∞ if it is empty or all −∞. Call it inside [`dispatch`].
-#[inline(always)]
-pub fn log_sum_exp<R: Real>(row: &[R]) -> R {
-    let largest = maximum(row);
-    // −∞ − (−∞) and ∞ − ∞ would be NaN.
-    if largest == R::NEG_INFINITY || largest == R::INFINITY {
-        return largest;
-    }
-    largest + Real::ln(sum_exp(row, largest))
 }
 
 /// Σ x·y over the shorter length. Call it inside [`dispatch`].
@@ -305,19 +284,10 @@ mod tests {
     }
 
     #[test]
-    fn log_sum_exp_survives_large_and_masked_logits() {
-        let logits = [1000.0_f64, 1000.0, f64::NEG_INFINITY];
-        assert!((log_sum_exp(&logits) - (1000.0 + 2.0_f64.ln())).abs() <= 2.3e-13); // 2 ulp of 1000
-        assert_eq!(log_sum_exp(&[f64::NEG_INFINITY; 3]), f64::NEG_INFINITY);
-        assert!(log_sum_exp(&[0.0, f64::NAN]).is_nan());
-    }
-
-    #[test]
     fn exp_into_writes_what_it_sums() {
         let values = row(77);
         let mut powers = vec![0.0; 77];
         let total = dispatch(|| exp_into(&values, 2.0, &mut powers));
-        assert_eq!(total, dispatch(|| sum_exp(&values, 2.0)));
         assert_eq!(total, sum(&powers) as f32);
     }
 

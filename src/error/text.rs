@@ -107,7 +107,7 @@ pub fn significant(x: f64, digits: usize) -> String {
 
 /// A number with all its digits in the shortest notation: `0.1`, `500001`, `1e300` and not 301
 /// digits.
-pub fn exact(x: f64) -> String {
+pub(crate) fn exact(x: f64) -> String {
     let size = x.abs();
     if x == 0.0 || !x.is_finite() || (1e-5..1e16).contains(&size) {
         x.to_string()

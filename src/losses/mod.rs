@@ -113,17 +113,10 @@ pub use crate::templates::argument::{Argument, Domain, Input, Role};
 pub use crate::templates::definition::{
     HessianDiagonal, LossDefinition, Mean, OneInput, SeveralInputs, Spec, Template,
 };
-pub use crate::templates::distance::{Distance, DistanceTerms};
 pub use crate::templates::pointwise::{Pointwise, PointwiseHessian};
-pub use crate::templates::preference::{Preference, PreferenceTerms};
 pub use crate::templates::rowwise::rows::{Auxiliary, Row};
 pub use crate::templates::rowwise::target::{RowTarget, Target};
 pub use crate::templates::rowwise::{Rowwise, RowwiseHessian};
-pub use crate::templates::sequence::Sequence;
-pub use crate::templates::similarity::{
-    Candidate, Candidates, Comparison, PoolOutcome, Share, Similarity, SimilarityRows, Term,
-};
-pub use crate::templates::two_input::{TwoInput, TwoInputTerms};
 pub use batch_triplet::Mining;
 pub use cross_entropy::TargetLogitTransform;
 pub use custom::Custom;

@@ -33,7 +33,7 @@
 //!
 //! Draw `d` of interaction `n` in epoch `e` is word `d % 4` of `philox([d / 4, n, e, stream],
 //! seed)`, mapped below a bound m by `(word · m) >> 32`. The streams are [`NEGATIVES`] and
-//! [`POSITIVES`].
+//! `POSITIVES`.
 //!
 //! # Arithmetic
 //!
@@ -50,16 +50,16 @@ use crate::cpu::real::Real;
 pub const NEGATIVES: u32 = 0x6e65_6761;
 
 /// Random stream for drawing positive items (k-OS).
-pub const POSITIVES: u32 = 0x706f_7369;
+pub(crate) const POSITIVES: u32 = 0x706f_7369;
 
 /// Maximum number of positives drawn for k-OS.
-pub const MOST_POSITIVES: usize = 64;
+pub(crate) const MOST_POSITIVES: usize = 64;
 
 /// Marks the absence of an item.
 pub const NO_ITEM: u32 = u32::MAX;
 
 /// SIMD lanes of a dot product; rows are zero-padded to a multiple of it.
-pub const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// Maps `word` below `bound`, uniformly up to a bias of bound / 2³².
 #[inline(always)]
@@ -104,15 +104,15 @@ pub fn cut(factor: f32) -> f32 {
     f32::from_bits(factor.to_bits() & 0xffff_f000)
 }
 
-/// Σ a·b in the order defined in the module docs; the lengths are multiples of [`LANES`].
+/// Σ a·b in the order defined in the module docs; the lengths are multiples of `LANES`.
 #[inline(always)]
-pub fn dot<R: Real>(a: &[R], b: &[R]) -> R {
+pub(crate) fn dot<R: Real>(a: &[R], b: &[R]) -> R {
     lanes(a, b, |a, b| a * b)
 }
 
 /// Σ a·b of factors truncated to 12 bits, in f32 for every precision: used for decisions.
 #[inline(always)]
-pub fn decisive_dot<R: Real>(a: &[R], b: &[R]) -> f32 {
+pub(crate) fn decisive_dot<R: Real>(a: &[R], b: &[R]) -> f32 {
     lanes(a, b, |a, b| cut(a.to_f32()) * cut(b.to_f32()))
 }
 
@@ -207,7 +207,7 @@ pub struct Rules {
     pub exact_rank: bool,
     /// Rank, from 1, of the chosen positive among those drawn (k-OS).
     pub k: u32,
-    /// Number of positives drawn, at most [`MOST_POSITIVES`] (k-OS).
+    /// Number of positives drawn, at most `MOST_POSITIVES` (k-OS).
     pub n: u32,
 }
 
@@ -241,7 +241,7 @@ impl<'a> Known<'a> {
 }
 
 /// The vectors of users and items at the start of a batch. Rows are `stride` long, a multiple of
-/// [`LANES`], zero-padded.
+/// `LANES`, zero-padded.
 #[derive(Clone, Copy, Debug)]
 pub struct Vectors<'a, R> {
     /// `[users, stride]`.

@@ -25,7 +25,7 @@ pub fn free() -> Option<u64> {
 
 /// Bytes that the process can have at most, however much of it others use now: the minimum over the
 /// machine's physical memory, the cgroup and `ulimit`.
-pub fn physical() -> Option<u64> {
+pub(crate) fn physical() -> Option<u64> {
     let limits = read_to_string("/proc/self/limits").unwrap_or_default();
     let machine = kilobytes(&read_to_string("/proc/meminfo").unwrap_or_default(), "MemTotal:");
     let addresses = limit_of(&limits, "Max address space");

@@ -13,6 +13,8 @@ use gradus::layers::{
 use gradus::{Dense, Sequential, activations, losses, optimizers, schedules};
 use serde_json::Value as Json;
 
+use crate::page::holds;
+
 /// Groups of losses by purpose, in the order of docs/losses.md.
 const GROUPS: [(&str, &[&str]); 11] = [
     (
@@ -385,20 +387,6 @@ fn equivalents() -> String {
     text
 }
 
-fn holds(file: &str, expected: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    if std::env::var_os("GRADUS_WRITE_DOCS").is_some() {
-        std::fs::write(&path, expected).unwrap_or_else(|error| panic!("{file}: {error}"));
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    let place = found.lines().zip(expected.lines()).position(|(found, expected)| found != expected);
-    let place = place.unwrap_or(found.lines().count().min(expected.lines().count())) + 1;
-    assert!(
-        found == expected,
-        "{file} differs from the lists from line {place} on; GRADUS_WRITE_DOCS=1 cargo test --test conventions docs writes it"
-    );
-}
-
 #[test]
 fn the_page_of_equivalents_says_what_the_lists_say() {
     holds("docs/equivalents.md", &equivalents());
@@ -443,7 +431,7 @@ fn every_loss_is_in_one_group() {
 }
 
 /// The documentation pages, relative to the repository root.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -457,6 +445,7 @@ const PAGES: [&str; 16] = [
     "docs/losses.md",
     "docs/networks.md",
     "docs/performance.md",
+    "docs/public-api.md",
     "docs/ranking.md",
     "docs/recommenders.md",
     "docs/rejected.md",

@@ -5,6 +5,8 @@ mod catalogues;
 mod docs;
 mod layers;
 mod makefile;
+mod page;
+mod public_api;
 mod shaders;
 mod source_graph;
 mod words;

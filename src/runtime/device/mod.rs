@@ -372,7 +372,7 @@ impl Gpu {
 }
 
 /// The adapter's name, type, backend and driver in one line.
-pub fn describe(info: &wgpu::AdapterInfo) -> String {
+fn describe(info: &wgpu::AdapterInfo) -> String {
     let kind = match info.device_type {
         _ if is_null(info) => "null device: compiles, cannot compute",
         wgpu::DeviceType::DiscreteGpu => "discrete GPU",

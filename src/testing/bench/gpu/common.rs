@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use crate::Result;
-use crate::bench::gpu::ceilings;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
+use crate::testing::bench::gpu::ceilings;
 use crate::testing::bench::gpu::clock::Clock;
 use crate::testing::bench::sampling::{Ceiling, Run};
 

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::bench::host::ceilings;
 use crate::cpu::real::Real;
 use crate::templates::pointwise::{Points, PointwiseCpu};
 use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::RowwiseCpu;
 use crate::templates::rowwise::rows::{Auxiliary, Rows};
 use crate::testing::bench::case::normal;
+use crate::testing::bench::host::ceilings;
 use crate::{Device, Result};
 
 /// The two precisions of the CPU loops.
