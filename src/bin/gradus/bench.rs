@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 use gradus::bench::{Case, Report, Size};
-use gradus::{Device, bench, files};
+use gradus::{Device, bench};
 use serde_json::{Value, json};
 
 use crate::bench::run::{Ended, Listener};
@@ -65,10 +65,7 @@ impl Bench {
         let (report, ended) =
             run::measure(&cases, &device, self.size(), self.time(), &interrupt, &mut *listener)?;
         if let Some(file) = &self.html {
-            let page = page::page(&report)?;
-            files::write(file, page.as_bytes())
-                .map_err(|error| Failure::from(error).of("--html"))?;
-            output::note(&format!("page: {}", file.display()));
+            page::page(&report)?.write(file)?;
         }
         match ended {
             Ended::Interrupted => {

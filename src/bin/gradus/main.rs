@@ -17,6 +17,8 @@ mod losses;
 mod names;
 mod numbers;
 mod output;
+#[allow(dead_code, reason = "a page takes the parts that it needs")]
+mod page;
 mod predict;
 mod probabilities;
 mod ranking;

@@ -1,24 +1,15 @@
 //! SVG plots of the page: bars of the fraction of its ceiling that each case reaches, and a
 //! roofline for each device.
-//!
-//! Text and lines are drawn in one colour that is replaced by the page's own (`currentColor`), so
-//! that they are legible on light and dark backgrounds.
-
-use std::fmt::Display;
 
 use gradus::bench::{DeviceReport, Measurement};
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 
 use crate::bench::quantities;
-use crate::output::{Failure, Outcome};
+use crate::output::Outcome;
+use crate::page::svg::{self, Area, Colour, INK, failed, style};
 
-const WIDTH: u32 = 1000;
-
-/// Placeholder for the page's text colour; nothing else is drawn in it.
-const INK: RGBColor = RGBColor(1, 2, 3);
-const INK_IN_SVG: &str = "#010203";
+const WIDTH: i32 = 1000;
 
 /// Pixels of a bar with the space below it, of the names left of the bars, and of the title above
 /// them.
@@ -26,35 +17,13 @@ const BAR: i32 = 16;
 const NAMES: i32 = 250;
 const TITLE: i32 = 40;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-/// Colour of a device, of medium brightness.
-fn colour(device: &str) -> RGBColor {
+/// Colour of a device.
+pub fn colour(device: &str) -> Colour {
     match device {
-        "gpu" => RGBColor(45, 125, 220),
-        "cpu" => RGBColor(222, 120, 20),
-        _ => RGBColor(130, 130, 130),
+        "gpu" => Colour::Blue,
+        "cpu" => Colour::Orange,
+        _ => Colour::Grey,
     }
-}
-
-/// Text of the given size in pixels, anchored at its position.
-fn style(size: i32, horizontal: HPos) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&INK).pos(Pos::new(horizontal, VPos::Center))
-}
-
-fn failed(error: impl Display) -> Failure {
-    Failure::Failed(format!("drawing the page: {error}"))
-}
-
-/// An SVG of the given height, drawn by `draw`.
-fn svg(height: u32, draw: impl FnOnce(&Area) -> Outcome) -> Outcome<String> {
-    let mut text = String::new();
-    {
-        let area = SVGBackend::with_string(&mut text, (WIDTH, height)).into_drawing_area();
-        draw(&area)?;
-        area.present().map_err(failed)?;
-    }
-    Ok(text.replace(INK_IN_SVG, "currentColor"))
 }
 
 /// Fraction of its ceiling that a row reaches.
@@ -71,9 +40,8 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
     // The axis always includes 100 %; bars beyond 200 % are cut and labelled with their number.
     let end = (1.1 * most).clamp(1.05, 2.0);
     let height = TITLE + BAR * rows.len() as i32 + 6 * cases(rows) as i32 + 50;
-    let place =
-        |share: f64| NAMES + (share.min(end) / end * f64::from(WIDTH as i32 - NAMES - 130)) as i32;
-    svg(height as u32, |area| {
+    let place = |share: f64| NAMES + (share.min(end) / end * f64::from(WIDTH - NAMES - 130)) as i32;
+    svg::svg((WIDTH, height), title, |area| {
         let put = |text: String, size, at, horizontal| {
             area.draw(&Text::new(text, at, style(size, horizontal))).map_err(failed)
         };
@@ -101,7 +69,7 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
             let Some(share) = fraction(row) else { continue };
             let bar = Rectangle::new(
                 [(place(0.0), y + 1), (place(share), y + BAR - 1)],
-                colour(row.device).filled(),
+                colour(row.device).rgb().filled(),
             );
             area.draw(&bar).map_err(failed)?;
             // In a separate column, where no line crosses the text.
@@ -156,11 +124,12 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
     let (left, right) =
         ((least(|p| p.x) / 2.0).min(0.2), (8.0 * most(|p| p.x)).max(2.0 * fma / copy));
     let (low, high) = ((least(|p| p.y) / 2.0).min(left * copy / 2.0), 2.5 * most(|p| p.y).max(fma));
-    svg(560, |area| {
+    let caption = format!("Roofline of {}", device.device);
+    svg::svg((WIDTH, 560), &caption, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(15)
             .margin_right(30)
-            .caption(format!("Roofline of {}", device.device), style(16, HPos::Center))
+            .caption(&caption, style(16, HPos::Center))
             .x_label_area_size(50)
             .y_label_area_size(70)
             .build_cartesian_2d((left..right).log_scale(), (low..high).log_scale())
@@ -192,7 +161,7 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
         }
         let dots = points
             .iter()
-            .map(|point| Circle::new((point.x, point.y), 4, colour(device.device).filled()));
+            .map(|point| Circle::new((point.x, point.y), 4, colour(device.device).rgb().filled()));
         chart.draw_series(dots).map_err(failed)?;
         let at = |x: f64, y: f64| chart.backend_coord(&(x, y));
         let (x, y) = at(right, fma);
