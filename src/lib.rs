@@ -28,6 +28,7 @@
 //! | test and measure a layer | [`testing::check_layer`], [`testing::LayerPass`] |
 //! | read and write PyTorch's weights | [`Model::load_weights`], [`Model::save_weights`], [`WeightOrder`] |
 //! | train many models together | [`Population`] |
+//! | find a learning rate, diagnose a training | [`rates`], [`History::diagnosis`] |
 //! | read files | [`data::read`], [`data::Table`] and [`data::Encoding`] |
 //! | rank documents, recommend items | [`Targets::grouped`], [`metrics`]; [`recommend`] |
 //! | test and benchmark a device | [`testing`], or `gradus check` and `gradus bench` on the command line |
@@ -378,7 +379,7 @@ pub use cpu::random;
 #[doc(hidden)]
 pub use error::text;
 pub use nn::weight_file::{LoadWeights, WeightOrder};
-pub use nn::{activations, layers, optimizers, schedules, zoo};
+pub use nn::{activations, layers, optimizers, rates, schedules, zoo};
 #[doc(hidden)]
 pub use runtime::{files, memory};
 #[doc(hidden)]

@@ -11,6 +11,7 @@ pub(crate) mod ops;
 pub mod optimizers;
 pub(crate) mod plan;
 pub(crate) mod population;
+pub mod rates;
 pub mod schedules;
 pub(crate) mod train;
 pub(crate) mod weight_file;

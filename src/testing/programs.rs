@@ -92,6 +92,7 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     }
     programs.extend(nn::ops::OPS.iter().flat_map(|entry| (entry.programs)()));
     programs.extend([nn::ops::gather::programs(), nn::ops::metrics::programs()].concat());
+    programs.extend(nn::ops::watch::programs());
     for (number, activation) in made.iter().filter(|activation| !activation.rowwise()).enumerate() {
         // Each activation with one tile, the first with all of them.
         let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };

@@ -27,6 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["nn/generate", "nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
     &["nn/train/epochs", "nn/train/fit"],
     &["nn/population", "nn/train/measured", "recommend"],
+    &["nn/rates"],
     &["testing"],
     &["nn"],
 ];

@@ -22,6 +22,7 @@ mod page;
 mod predict;
 mod probabilities;
 mod ranking;
+mod rates;
 mod recommend;
 mod samples;
 mod saved;
@@ -59,6 +60,8 @@ enum Command {
     Bench(bench::Bench),
     /// Trains a network on a data set: dense, or of images, or of text
     Train(Box<train::options::Train>),
+    /// Finds a learning rate for a network: trains it at many rates, and compares held-out losses
+    Rates(Box<rates::Rates>),
     /// Measures a saved model on rows with targets
     Evaluate(evaluate::Evaluate),
     /// Predicts the rows of a data set with a saved model
@@ -90,6 +93,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Check(check)) => check.run(),
         Some(Command::Bench(bench)) => bench.run(),
         Some(Command::Train(train)) => train.run(),
+        Some(Command::Rates(rates)) => rates.run(),
         Some(Command::Evaluate(evaluate)) => evaluate.run(),
         Some(Command::Predict(predict)) => predict.run(),
         Some(Command::Generate(generate)) => generate.run(),

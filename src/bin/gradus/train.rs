@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 
 use gradus::data::{Dataset, Standardization, TargetKind};
 use gradus::losses::LossDefinition;
-use gradus::{Dense, Device, HeldOut, Model, Sequential, Stop, activations, losses, optimizers};
+use gradus::{
+    Dense, Device, Fit, HeldOut, Model, Sequential, Stop, activations, losses, optimizers,
+};
 use serde_json::{Map, Value, json};
 
 use crate::interrupt::Interrupt;
@@ -28,6 +30,14 @@ use crate::train::network::Network;
 use crate::train::options::{Earlier, Plan, Settings, Train, named};
 use crate::train::trained::Trained;
 use crate::{language, output, saved};
+
+/// A model that is ready to be trained, and what it is trained on.
+pub(crate) struct Ready {
+    pub model: Model,
+    pub task: Task,
+    pub settings: Settings,
+    pub parts: Prepared,
+}
 
 impl Train {
     pub fn run(&self) -> Outcome {
@@ -47,17 +57,8 @@ impl Train {
         if let Some(text) = self.source.text() {
             return self.run_text(text, plan, held_out, earlier.as_ref());
         }
-        let (mut model, task, settings, mut parts) = match plan {
-            Some(plan) => {
-                let parts = self.parts(target_kind(&*plan.loss), held_out, None)?;
-                let task = Task::of(&*plan.loss, &parts.train)?;
-                self.refuse_quantities(&parts, &task)?;
-                self.weights.check(&parts, &*plan.loss)?;
-                let layers = self.layers(&parts.train, &task)?;
-                let device = self.device.open_and_report()?;
-                let settings = self.settings(task.ranks, None).with(&plan);
-                (self.new_model(plan, layers, &parts, &device)?, task, settings, parts)
-            }
+        let Ready { mut model, task, settings, mut parts } = match plan {
+            Some(plan) => self.ready(plan, held_out)?,
             None => self.resumed(held_out, &self.device.open_and_report()?, earlier.as_ref())?,
         };
         model.set_held_out(held_out);
@@ -90,8 +91,64 @@ impl Train {
         self.ended(&trained, interrupt.is_asked()).and(logged)
     }
 
+    /// A new model and the rows to train it on.
+    fn ready(&self, plan: Plan, held_out: HeldOut) -> Outcome<Ready> {
+        let parts = self.parts(target_kind(&*plan.loss), held_out, None)?;
+        let task = Task::of(&*plan.loss, &parts.train)?;
+        self.refuse_quantities(&parts, &task)?;
+        self.weights.check(&parts, &*plan.loss)?;
+        let layers = self.layers(&parts.train, &task)?;
+        let device = self.device.open_and_report()?;
+        let settings = self.settings(task.ranks, None).with(&plan);
+        Ok(Ready { model: self.new_model(plan, layers, &parts, &device)?, task, settings, parts })
+    }
+
+    /// What a range test needs: a new model, its rows, and the options of its training. Options
+    /// that only a training has are refused.
+    pub(crate) fn for_range_test(&self) -> Outcome<(Ready, Fit)> {
+        let given = [
+            ("--learning-rate", self.learning_rate.is_some()),
+            ("--resume", self.resume.is_some()),
+            ("--text", self.source.text().is_some()),
+            ("--test", self.test.is_some()),
+            ("--out", self.out.is_some()),
+            ("--log", self.log.is_some()),
+            ("--tensorboard", self.tensorboard.is_some()),
+            ("--step-losses", self.step_losses),
+            ("--patience", self.patience.is_some()),
+            ("--average", self.average.is_some()),
+            ("--stream", self.stream),
+        ];
+        if let Some((flag, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(Failure::Usage(format!(
+                "{flag}: rates tests learning rates on a new model and writes none; leave it out"
+            )));
+        }
+        self.check_network()?;
+        let Some(plan) = self.plan()? else {
+            return Err(Failure::Usage("--loss is needed; `gradus losses` lists them".into()));
+        };
+        let ready = self.ready(plan, self.held_out(None))?;
+        let Ready { model, task, settings, parts } = &ready;
+        if parts.large.is_some() {
+            return Err(Failure::Failed(
+                "the table is larger than memory: test the rates on a part of its rows".into(),
+            ));
+        }
+        let rows = parts.train.groups.as_ref().filter(|_| task.ranks);
+        let rows = rows.map_or(parts.rows(), Vec::len);
+        let updates = rows.div_ceil(settings.batch_size);
+        let chosen = settings.clone().of_updates(updates, false);
+        let fit = self.asked(model, updates, &chosen)?;
+        let mut fit = self.weights.add_to(fit, parts, model.loss())?;
+        if let Some(validation) = &parts.validation {
+            fit = fit.validation_data(&validation.features, task.truth(validation)?.targets());
+        }
+        Ok((ready, fit))
+    }
+
     /// The input files.
-    fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
+    pub(crate) fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
         let mut inputs = self.source.files();
         let test =
             self.test.as_deref().map(|path| self.source.files_beside(path)).unwrap_or_default();
@@ -227,7 +284,7 @@ impl Train {
         held_out: HeldOut,
         device: &Device,
         earlier: Option<&Earlier>,
-    ) -> Outcome<(Model, Task, Settings, Prepared)> {
+    ) -> Outcome<Ready> {
         let path = self.resume.as_deref().unwrap_or(Path::new(""));
         let model =
             Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
@@ -253,6 +310,6 @@ impl Train {
             )));
         }
         let settings = self.settings(task.ranks, earlier);
-        Ok((model, task, settings, parts))
+        Ok(Ready { model, task, settings, parts })
     }
 }

@@ -33,6 +33,7 @@ pub(crate) mod softmax;
 pub(crate) mod tied_dense;
 pub(crate) mod token_embedding;
 pub(crate) mod token_types;
+pub(crate) mod watch;
 
 use crate::nn::activations::activation::Activation;
 use crate::nn::graph::op::Entry;

@@ -1,5 +1,6 @@
 //! Populations: many models of one shape, trained on the same rows.
 
+pub(crate) mod engines;
 mod training;
 
 use std::sync::Arc;
@@ -14,11 +15,8 @@ use crate::nn::layers::sequential::Sequential;
 use crate::nn::model::{Compiled, Model};
 use crate::nn::optimizers::Optimizer;
 use crate::nn::train::average::Average;
-use crate::nn::train::batched_engine::{BatchedEngine, Several, no_member};
+use crate::nn::train::batched_engine::{BatchedEngine, no_member};
 use crate::nn::train::engine::{SampleTargets, Samples};
-use crate::nn::train::gpu::state::GpuEngine;
-use crate::nn::train::gpu::{SideBySide, most_parameters};
-use crate::nn::train::host::CpuEngine;
 use crate::nn::train::samples;
 use crate::nn::train::samples::{InputSpec, Scaling};
 use crate::nn::train::training::Progress;
@@ -128,25 +126,9 @@ impl Population {
                 allowed: "train such models one by one (`Sequential::on`)".into(),
             });
         }
-        let engines = || members.iter();
-        let batched_engine: Box<dyn BatchedEngine> = match device {
-            Device::Gpu(gpu) => {
-                match graph.as_dense_chain().filter(|chain| chain.length <= most_parameters(gpu)) {
-                    Some(chain) => Box::new(SideBySide::new(gpu, &chain, members.len())?),
-                    None => {
-                        let engines = engines()
-                            .map(|_| GpuEngine::new(gpu, graph.clone()))
-                            .collect::<Result<_>>()?;
-                        Box::new(Several::new(engines))
-                    }
-                }
-            }
-            Device::Cpu => Box::new(Several::new(
-                engines().map(|_| CpuEngine::<f32>::new(graph.clone())).collect(),
-            )),
-            Device::Reference => Box::new(Several::new(
-                engines().map(|_| CpuEngine::<f64>::new(graph.clone())).collect(),
-            )),
+        let batched_engine = match engines::side_by_side(&graph, device, members.len())? {
+            Some(engine) => engine,
+            None => engines::several(&graph, device, members.len())?,
         };
         let (progress, scores) =
             (vec![Progress::default(); members.len()], vec![None; members.len()]);
@@ -277,16 +259,12 @@ impl Population {
     /// Switches members from shared dispatches to one after another, for a rule or a clip that
     /// reads whole tensors.
     fn train_in_turn(&mut self) -> Result<()> {
-        let (true, Device::Gpu(gpu)) = (self.batched_engine.is_side_by_side(), &self.device) else {
+        if !self.batched_engine.is_side_by_side() {
             return Ok(());
-        };
-        let engines = (0..self.len())
-            .map(|_| GpuEngine::new(gpu, self.graph.clone()))
-            .collect::<Result<_>>()?;
+        }
         let all: Vec<_> =
             (0..self.len()).map(|member| self.states(member)).collect::<Result<_>>()?;
-        let mut batched_engine: Box<dyn BatchedEngine> =
-            Box::new(Several::<GpuEngine>::new(engines));
+        let mut batched_engine = engines::several(&self.graph, &self.device, self.len())?;
         for member in 0..self.len() {
             batched_engine.set_parameters(member, &self.batched_engine.parameters(member)?)?;
         }

@@ -82,6 +82,7 @@ impl Population {
                 .as_ref()
                 .filter(|_| same)
                 .map(|yardstick| yardstick.baseline);
+            history.known = training_run::known(training_spec, &fit);
             training_run.reach.explain(&mut history.stopped);
         }
         Ok(histories)

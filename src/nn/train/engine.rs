@@ -14,6 +14,7 @@ use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::features::FlatView;
+use crate::nn::train::updates::UpdateSigns;
 use crate::nn::train::weights::Weights;
 
 /// Training spec: loss, optimizer and options of a model's steps.
@@ -37,6 +38,8 @@ pub(crate) struct StepOptions {
     pub average: Option<f64>,
     /// Random changes of the images of training batches.
     pub augment: Option<Augment>,
+    /// Measures each update for [`Engine::take_updates`].
+    pub watch: bool,
 }
 
 /// Metric that decides if a row is predicted right.
@@ -235,6 +238,8 @@ pub(crate) trait Engine: Debug + Send {
         training_spec: &TrainingSpec,
         batches: &[Batch],
     ) -> Result<Vec<Outcome>>;
+    /// Numbers of the updates of watched batches since the last call.
+    fn take_updates(&mut self) -> Result<Vec<UpdateSigns>>;
     /// The gradients of all parameters but those of a table, by the last batch that was trained on.
     fn gradients(&self) -> Result<Vec<f64>>;
     /// Losses of batches without training.

@@ -158,6 +158,7 @@ impl Model {
         self.training = Some(training);
         let mut history = history?;
         history.baseline = training_run.yardstick.as_ref().map(|yardstick| yardstick.baseline);
+        history.known = training_run::known(training_spec, fit);
         feed.reach(training_run.reach).explain(&mut history.stopped);
         Ok(history)
     }
@@ -407,7 +408,10 @@ impl Model {
             epoch: training.done() + 1,
             of_epoch: all,
         };
-        let pass = Pass { training_spec, batches: &batches, watcher: &watcher };
+        let left =
+            fit.watched(self.graph.length).saturating_sub(training.monitor.history.updates.len());
+        let watched = training_run::first_updates(&batches, updates_of(&batches[..earlier]) + left);
+        let pass = Pass { training_spec, batches: &batches, watched, watcher: &watcher };
         let is_asked = match feed {
             Feed::Loaded => {
                 let part = LoadedBatches { batches: &batches, before: 0 };
@@ -429,10 +433,12 @@ impl Model {
                 // their effect on the weights. If a lost device cannot be restored, `error` already
                 // reports it.
                 self.progress = before;
+                let _ = self.engine.take_updates();
                 let _ = self.engine.recall();
                 return Err(error);
             }
         };
+        training.monitor.history.updates.extend(self.engine.take_updates()?);
         if let Some((batch, loss)) =
             training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())?
         {
@@ -585,11 +591,8 @@ impl Model {
             return Ok(false);
         }
         if watcher.bar.is_none() && watcher.on_step.is_none() {
-            outcomes.extend(self.engine.train(
-                data,
-                training_spec,
-                &batches[outcomes.len() - before..],
-            )?);
+            let first = outcomes.len();
+            outcomes.extend(self.train_steps(data, pass, &batches[first - before..], first)?);
             return Ok(false);
         }
         while outcomes.len() < end {
@@ -602,7 +605,7 @@ impl Model {
                 until = ahead.map_or(batches.len(), |ahead| until + ahead);
             }
             let now = &batches[first - before..until];
-            outcomes.extend(self.engine.train(data, training_spec, now)?);
+            outcomes.extend(self.train_steps(data, pass, now, first)?);
             if let Some(bar) = &watcher.bar {
                 let done = &pass.batches[..outcomes.len()];
                 let rows: usize = done.iter().map(|batch| batch.rows).sum();
@@ -619,6 +622,28 @@ impl Model {
             }
         }
         Ok(false)
+    }
+
+    /// Trains on batches, of which `first` is the number in the epoch; the first ones of the epoch
+    /// may be measured.
+    fn train_steps(
+        &mut self,
+        data: usize,
+        pass: &Pass,
+        batches: &[Batch],
+        first: usize,
+    ) -> Result<Vec<Outcome>> {
+        let (now, rest) = batches.split_at(pass.watched.saturating_sub(first).min(batches.len()));
+        let mut outcomes = Vec::with_capacity(batches.len());
+        if !now.is_empty() {
+            let mut watching = pass.training_spec.clone();
+            watching.step_options.watch = true;
+            outcomes = self.engine.train(data, &watching, now)?;
+        }
+        if !rest.is_empty() {
+            outcomes.extend(self.engine.train(data, pass.training_spec, rest)?);
+        }
+        Ok(outcomes)
     }
 
     /// Adds R² to an epoch of a regression.

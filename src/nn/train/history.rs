@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::text;
+use crate::nn::train::updates::{Known, UpdateSigns};
 
 /// One pass over the training data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -61,10 +62,14 @@ pub struct History {
     pub before: usize,
     /// The loss of each batch of this call, in order.
     pub steps: Vec<f64>,
+    /// Numbers of the first updates of this call, in order: those of [`crate::Fit::watch_updates`].
+    pub updates: Vec<UpdateSigns>,
     /// The loss of predicting the mean of the training targets, if the targets are numbers.
     pub baseline: Option<Baseline>,
     /// The reason for an early end, if any.
     pub stopped: Option<Stop>,
+    /// What the diagnosis needs besides.
+    pub(crate) known: Known,
 }
 
 /// Reason why a training ended early.

@@ -10,6 +10,7 @@ pub(crate) mod baseline;
 pub(crate) mod batched_engine;
 pub(crate) mod callback;
 mod checkpoint;
+pub(crate) mod diagnosis;
 pub(crate) mod engine;
 mod epochs;
 pub(crate) mod features;
@@ -27,6 +28,7 @@ mod stream;
 mod tensorboard;
 pub(crate) mod training;
 pub(crate) mod training_run;
+pub(crate) mod updates;
 pub(crate) mod weights;
 
 pub use average::Average;

@@ -19,6 +19,11 @@ use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::weights::{ClassWeight, Weighting};
 use crate::{Error, Result};
 
+/// Updates that are measured unless another number is asked for, those that the diagnosis was
+/// measured on; and the parameters up to which they are, at two further numbers for each.
+const WATCHED: usize = 200;
+const MOST_WATCHED: usize = 1 << 24;
+
 /// Options of a training run. Defaults are Keras': 1 epoch of shuffled batches of 32.
 ///
 /// ```
@@ -53,6 +58,8 @@ pub struct Fit {
     pub(crate) on_step: Option<Callback<StepReport>>,
     pub(crate) on_epoch: Option<Callback<Epoch>>,
     pub(crate) progress: bool,
+    /// Updates of this training to measure; none for the default.
+    pub(crate) watch_updates: Option<usize>,
 }
 
 /// Owned features of the validation rows.
@@ -144,6 +151,7 @@ impl Default for Fit {
             on_step: None,
             on_epoch: None,
             progress: true,
+            watch_updates: None,
         }
     }
 }
@@ -153,6 +161,12 @@ impl Fit {
     pub(crate) fn until(&self, steps: u64) -> Option<u64> {
         let more = self.steps.map(|more| steps.saturating_add(more as u64));
         more.or(self.steps_until)
+    }
+
+    /// Updates to measure, of a model of so many parameters.
+    pub(crate) fn watched(&self, parameters: usize) -> usize {
+        let own = if parameters <= MOST_WATCHED { WATCHED } else { 0 };
+        self.watch_updates.unwrap_or(own)
     }
 
     /// One epoch of shuffled batches of 32.
@@ -423,6 +437,7 @@ impl Fit {
             skip_non_finite: self.skip_non_finite,
             average: self.average.map(|average| average.weight()),
             augment: Some(self.augment).filter(Augment::changes),
+            watch: false,
         }
     }
 
@@ -484,6 +499,18 @@ impl Fit {
     /// `cli`).
     pub fn progress(mut self, progress: bool) -> Self {
         self.progress = progress;
+        self
+    }
+
+    /// Measures the first updates of the training for [`crate::History::updates`] and
+    /// [`crate::History::diagnosis`]: size against the weights, cosine of successive gradients,
+    /// gradient norm (default 200, none for more than 16 million parameters). Takes the memory of two
+    /// numbers per parameter on a host, and of two on a GPU. The device sums them; the weights have the same bits
+    /// with and without. Not measured in a population, for a model that begins with an embedding
+    /// ([`Sequential::of_ids`](crate::Sequential::of_ids)), and on a GPU for networks so small that
+    /// one workgroup trains them.
+    pub fn watch_updates(mut self, updates: usize) -> Self {
+        self.watch_updates = Some(updates);
         self
     }
 

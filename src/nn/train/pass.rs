@@ -18,6 +18,8 @@ pub(crate) struct Pass<'p> {
     pub training_spec: &'p TrainingSpec,
     /// All batches of the epoch.
     pub batches: &'p [Batch],
+    /// Of these, the first ones whose updates are measured.
+    pub watched: usize,
     pub(super) watcher: &'p Watcher<'p>,
 }
 

@@ -13,6 +13,7 @@ use crate::nn::train::options::Fit;
 use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::score::Score;
 use crate::nn::train::training::Progress;
+use crate::nn::train::updates::Known;
 use crate::{Error, Result, Targets};
 
 /// Handle and number of loaded rows, or lists.
@@ -222,6 +223,26 @@ pub(crate) fn limit(
     progress.steps -= all - left;
     progress.averaged -= progress.averaged.saturating_sub(before.averaged).min(all - left);
     true
+}
+
+/// The batches of an epoch's first updates, that is all up to the last of them.
+pub(crate) fn first_updates(batches: &[Batch], updates: usize) -> usize {
+    let ends = batches.iter().enumerate().filter(|(_, batch)| batch.update.is_some());
+    match ends.take(updates).last() {
+        Some((place, _)) => place + 1,
+        None => 0,
+    }
+}
+
+/// What the diagnosis of a training needs besides its history.
+pub(crate) fn known(training_spec: &TrainingSpec, fit: &Fit) -> Known {
+    let own = || fit.learning_rate.unwrap_or(training_spec.optimizer.initial_learning_rate());
+    let rate = fit.schedule.is_none().then(own);
+    let is_whole = training_spec.optimizer.whole_batch();
+    // Lists and all rows at once are no sample of rows.
+    let has_rows = !is_whole && !training_spec.loss.targets().pads();
+    let batch_rows = if has_rows { fit.batch_size.saturating_mul(fit.accumulate) } else { 0 };
+    Known { rate, batch_rows }
 }
 
 /// The number of labels in an epoch's first batches, with `positions` to a row; none if some of its

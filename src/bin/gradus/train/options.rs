@@ -1,7 +1,7 @@
 //! Options of the training.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gradus::Error;
@@ -128,9 +128,12 @@ pub struct Train {
     /// each epoch while the training runs
     #[arg(long, value_name = "FOLDER")]
     pub(super) tensorboard: Option<PathBuf>,
+    /// Writes an HTML page with pictures
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Prints one JSON document on stdout
     #[arg(long)]
-    pub(super) json: bool,
+    pub(crate) json: bool,
     /// Adds the loss of each batch to the JSON document
     #[arg(long, requires = "json")]
     pub(super) step_losses: bool,
@@ -191,6 +194,24 @@ pub struct Settings {
     pub augment: Option<Value>,
     /// Loss and optimizer with all their options, and the settings inherited from a saved model.
     pub(super) compiled: Map<String, Value>,
+}
+
+impl Settings {
+    /// Loss and optimizer with all their options.
+    pub fn compiled(&self) -> &Map<String, Value> {
+        &self.compiled
+    }
+}
+
+impl Train {
+    /// The file or folder of the rows.
+    pub fn data(&self) -> &Path {
+        self.source.path()
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
 }
 
 /// Completed updates and epochs of a saved model, without those of an interrupted epoch, which is

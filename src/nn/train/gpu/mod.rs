@@ -9,6 +9,7 @@ mod plan;
 mod side_by_side;
 pub(crate) mod state;
 mod table;
+mod watch;
 mod whole;
 
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ use crate::nn::train::gpu::state::{
 };
 use crate::nn::train::gpu::table::Table;
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
+use crate::nn::train::updates::UpdateSigns;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Reading, padded};
@@ -72,6 +74,8 @@ impl GpuEngine {
             plans: HashMap::new(),
             decoder: None,
             at_once: 1,
+            updates: Vec::new(),
+            watch: None,
             fused: fuse::derivatives(&epilogues, false)?,
             chunked: fuse::derivatives(head.as_ref().unwrap_or(&epilogues), true)?,
             predicting: fuse::predicting(&everywhere)?,
@@ -152,7 +156,8 @@ impl GpuEngine {
         kind: Kind,
     ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
-        let mut running: Option<(Reading, usize)> = None;
+        // The losses of a submission, its batches, and the sums of its watched updates.
+        let mut running: Option<(Reading, &[Batch], Option<Reading>)> = None;
         let described: Arc<str> = describe(training_spec).into();
         let (mut done, mut half, mut last) = (0, 0, Instant::now());
         while done < batches.len() || running.is_some() {
@@ -162,17 +167,25 @@ impl GpuEngine {
                 self.submit(data, training_spec, &described, now, kind, half)?;
                 let reading =
                     self.gpu.begin_download(&self.ring, half * 2 * MOST_AT_ONCE, 2 * now.len())?;
-                running = Some((reading, now.len()));
+                let sums = self.watch.as_ref().filter(|_| kind == Kind::Train).map(|watch| {
+                    self.gpu.begin_download(&watch.ring, half * 4 * MOST_AT_ONCE, 4 * now.len())
+                });
+                running = Some((reading, now, sums.transpose()?));
                 half = 1 - half;
                 done += now.len();
             }
-            if let Some((reading, count)) = before {
+            if let Some((reading, of, sums)) = before {
+                let count = of.len();
                 let words: Vec<f32> = pollster::block_on(self.gpu.finish_download(reading))?;
                 outcomes.extend(
                     words
                         .chunks_exact(2)
                         .map(|w| Outcome { loss: w[0].into(), correct: w[1].into() }),
                 );
+                if let Some(sums) = sums {
+                    let sums: Vec<f32> = pollster::block_on(self.gpu.finish_download(sums))?;
+                    self.add_watched(of, &sums);
+                }
                 self.adapt(count, last.elapsed());
                 last = Instant::now();
             }
@@ -251,6 +264,7 @@ impl GpuEngine {
                 accumulate: batch.accumulate,
                 kind: if batch.update.is_some() { Kind::TrainAndUpdate } else { kind },
                 training_spec: described.clone(),
+                watched: self.watch.is_some() && batch.update.is_some(),
             };
             let gradient_transform = training_spec.gradient_transform(&self.graph);
             let step = batch
@@ -453,6 +467,7 @@ impl Engine for GpuEngine {
 
     fn set_groups(&mut self, graph: &Graph) -> Result<()> {
         self.spans = self.gpu.upload("tensors", &update::span_words(&graph.spans))?;
+        self.watch = None;
         self.whole = graph.as_dense_chain().map(|chain| SmallModels::new(&self.gpu, &chain));
         self.graph = graph.clone();
         // The plans are made for the previous groups.
@@ -513,6 +528,7 @@ impl Engine for GpuEngine {
         batches: &[Batch],
     ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
+        self.set_watching(training_spec.step_options.watch)?;
         let mut rest = batches;
         while let Some(first) = rest.first() {
             let whole = self.fits_workgroup(data, training_spec, first);
@@ -522,6 +538,7 @@ impl Engine for GpuEngine {
                 .count();
             let (now, behind) = rest.split_at(alike);
             outcomes.extend(if whole {
+                self.pause_watching();
                 self.train_small(data, training_spec, now)?
             } else {
                 self.run(data, training_spec, now, Kind::Train)?
@@ -529,6 +546,10 @@ impl Engine for GpuEngine {
             rest = behind;
         }
         Ok(outcomes)
+    }
+
+    fn take_updates(&mut self) -> Result<Vec<UpdateSigns>> {
+        Ok(std::mem::take(&mut self.updates))
     }
 
     fn gradients(&self) -> Result<Vec<f64>> {
@@ -575,6 +596,7 @@ impl Engine for GpuEngine {
                 accumulate: false,
                 kind,
                 training_spec,
+                watched: false,
             };
             let (mut uniforms, mut commands) = (Uniforms::default(), Vec::new());
             let plan = self.planned(key, None)?;

@@ -120,7 +120,7 @@ impl GpuEngine {
         self.gather_batch(&mut planning, augment.filter(|_| learns))?;
         let ahead = planning.nodes - usize::from(chunk < rows);
         planning.walk.forward(&mut planning.recorder, 0..ahead)?;
-        let (mut update, mut rows_moved) = (None, None);
+        let (mut update, mut rows_moved, mut watch) = (None, None, None);
         if let Some(training_spec) = training_spec {
             let joined = match chunk < rows {
                 true => self.head_in_chunks(&mut planning, training_spec, chunk)?,
@@ -131,14 +131,16 @@ impl GpuEngine {
                 planning.walk.backward(&mut planning.recorder, 0..ahead, key.accumulate)?;
             }
             if key.kind == Kind::TrainAndUpdate {
+                self.watch_gradient(&mut planning)?;
                 update = Some(self.update(&mut planning, training_spec)?);
+                watch = self.watch_update(&mut planning)?;
                 rows_moved = self.update_table(&mut planning, training_spec)?;
             }
         }
         let predictions = planning.predictions()?;
         let Planning { recorder, gathers, summary, .. } = planning;
         let recording = recorder.finish();
-        Ok(Plan { recording, gathers, summary, noise, update, rows_moved, predictions })
+        Ok(Plan { recording, gathers, summary, watch, noise, update, rows_moved, predictions })
     }
 
     /// Rows per chunk of a chunked head.

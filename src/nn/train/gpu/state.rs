@@ -9,9 +9,11 @@ use crate::nn::graph::nodes::Graph;
 use crate::nn::ops::gather::augment::ImageAugment;
 use crate::nn::ops::gather::{GatherImagesParams, GatherParams};
 use crate::nn::ops::metrics::SummaryParams;
+use crate::nn::ops::watch::WatchParams;
 use crate::nn::train::engine::{Batch, Lists};
 use crate::nn::train::gpu::table::Table;
 use crate::nn::train::gpu::whole::SmallModels;
+use crate::nn::train::updates::UpdateSigns;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::runtime::recorder::{Recording, UNIFORM_STRIDE};
@@ -57,6 +59,21 @@ pub(crate) struct GpuEngine {
     pub(super) whole: Option<SmallModels>,
     /// Number of batches per submission, adapted by timing.
     pub(super) at_once: usize,
+    /// Numbers of the watched updates, and the buffers of those while they are watched.
+    pub(super) updates: Vec<UpdateSigns>,
+    pub(super) watch: Option<Watch>,
+}
+
+/// Buffers of watched updates.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) previous: wgpu::Buffer,
+    pub(super) before: wgpu::Buffer,
+    pub(super) parts: wgpu::Buffer,
+    /// Four sums of each update of two submissions: one runs while the other is read.
+    pub(super) ring: wgpu::Buffer,
+    /// The squared gradient norm of the last update; none if that was not watched.
+    pub(super) last: Option<f64>,
 }
 
 /// A sequence that is decoded.
@@ -144,6 +161,8 @@ pub(crate) struct Key {
     pub kind: Kind,
     /// Description of the loss and the optimizer with their options.
     pub training_spec: Arc<str>,
+    /// The update is measured.
+    pub watched: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,6 +181,8 @@ pub(crate) struct Plan {
     pub(super) gathers: Vec<Gather>,
     /// The buffer and parameters of the summary.
     pub(super) summary: Option<(wgpu::Buffer, SummaryParams)>,
+    /// The buffer and parameters of the numbers of a watched update.
+    pub(super) watch: Option<(wgpu::Buffer, WatchParams)>,
     /// The uniform buffer of the batch's random numbers.
     pub(super) noise: wgpu::Buffer,
     /// The uniform buffer of the optimizer's step.
@@ -230,6 +251,9 @@ impl Plan {
         }
         if let Some((buffer, summary)) = &self.summary {
             uniforms.write(buffer, place, &SummaryParams { slot: slot as u32, ..*summary });
+        }
+        if let Some((buffer, watch)) = &self.watch {
+            uniforms.write(buffer, place, &WatchParams { slot: slot as u32, ..*watch });
         }
         for index in &self.recording.stepped {
             if let Command::Dispatch { parameters, .. } = &mut commands[first + index] {

@@ -3,6 +3,7 @@
 
 mod batch;
 mod decode;
+mod watch;
 
 use std::collections::HashMap;
 use std::mem::take;
@@ -27,6 +28,8 @@ use crate::nn::train::engine::{
 use crate::nn::train::features::FlatView;
 use crate::nn::train::host::batch::{HostBatch, LossRows};
 use crate::nn::train::host::decode::Decoder;
+use crate::nn::train::host::watch::UpdateWatch;
+use crate::nn::train::updates::UpdateSigns;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 use crate::templates::precision::CpuReal;
 
@@ -54,6 +57,8 @@ pub(crate) struct CpuEngine<R> {
     head: Option<Arc<Graph>>,
     /// The sequence that is decoded, created on first use.
     decoder: Option<Decoder<R>>,
+    /// Numbers of the watched updates.
+    watch: UpdateWatch<R>,
 }
 
 /// Snapshot of a model's numbers.
@@ -116,6 +121,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             walk: CpuWalk::default(),
             head: None,
             decoder: None,
+            watch: UpdateWatch::default(),
             predicting: predicting::<R>(&graph),
             graph: Arc::new(graph),
         }
@@ -516,6 +522,10 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
         Ok(to_doubles(&self.gradients))
     }
 
+    fn take_updates(&mut self) -> Result<Vec<UpdateSigns>> {
+        Ok(self.watch.take())
+    }
+
     fn evaluate(
         &mut self,
         data: usize,
@@ -567,6 +577,11 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                 let gradient_transform = training_spec.gradient_transform(&self.graph);
                 let (parameters, gradients) = (&mut self.parameters, &self.gradients);
                 let states = &mut self.states;
+                let watches = training_spec.step_options.watch && self.table.is_none();
+                match watches {
+                    true => self.watch.before(parameters, gradients),
+                    false => self.watch.pause(),
+                }
                 let moved = training_spec.optimizer.update_transformed(
                     step,
                     &gradient_transform,
@@ -575,6 +590,9 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                     states,
                 )?;
                 self.skipped += usize::from(!moved);
+                if watches {
+                    self.watch.after(&self.parameters);
+                }
                 let rate = self.graph.table_rate;
                 if let (Some(table), Some((node, embedding)), true) =
                     (&mut self.table, self.graph.table(), rate != 0.0)
