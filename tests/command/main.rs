@@ -9,6 +9,7 @@ mod field;
 mod interrupts;
 mod kills;
 mod networks;
+mod rates;
 mod recommend;
 mod recommend_counts;
 mod recommend_features;

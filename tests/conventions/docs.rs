@@ -447,6 +447,7 @@ const PAGES: [&str; 17] = [
     "docs/performance.md",
     "docs/public-api.md",
     "docs/ranking.md",
+    "docs/rates.md",
     "docs/recommenders.md",
     "docs/rejected.md",
 ];

@@ -12,4 +12,5 @@ mod stories;
 #[path = "../support/mod.rs"]
 mod support;
 mod tensorboard;
+mod updates;
 mod weights;

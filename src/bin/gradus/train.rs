@@ -3,6 +3,7 @@
 mod images;
 mod network;
 pub(crate) mod options;
+mod page;
 mod report;
 mod resume;
 mod run;
@@ -46,6 +47,9 @@ impl Train {
         if let Some(path) = &self.out {
             saved::check_out("--out", path, &self.inputs())?;
         }
+        if let Some(path) = &self.html {
+            saved::check_out("--html", path, &self.inputs())?;
+        }
         if let Some(path) = &self.log {
             saved::check_log(path, &self.inputs(), [self.resume.as_deref(), self.out.as_deref()])?;
         }
@@ -86,6 +90,7 @@ impl Train {
             report::as_text(&trained, self.weights.is_weighed(&trained.model))
         };
         output::print_beside(self.out.as_deref(), &report)?;
+        self.write_page(&trained, &task)?;
         let Trained { logged, .. } = &mut trained;
         let logged = std::mem::replace(logged, Ok(()));
         self.ended(&trained, interrupt.is_asked()).and(logged)

@@ -93,8 +93,9 @@ impl LearningRates {
             })
             .collect();
         // No training does worse than to learn nothing.
-        let capped = |loss: Option<f64>| loss.filter(|loss| *loss < untrained).unwrap_or(untrained);
         let of_seed = |seed: usize| -> Vec<f64> {
+            let most = untrained[seed];
+            let capped = |loss: Option<f64>| loss.filter(|loss| *loss < most).unwrap_or(most);
             (0..rates.len()).map(|rate| capped(of(seed, rate).loss)).collect()
         };
         let mut scores = vec![0.0; rates.len()];
@@ -105,6 +106,7 @@ impl LearningRates {
                 .for_each(|(sum, loss)| *sum += loss / seeds as f64);
         }
         let best = lowest(&scores);
+        let untrained = untrained.iter().sum::<f64>() / seeds as f64;
         let learnt = untrained - scores[best];
         if !(untrained.is_finite() && learnt > LEAST * untrained.abs()) {
             let [low, high] = [rates[0], rates[rates.len() - 1]].map(text::number);

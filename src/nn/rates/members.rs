@@ -42,13 +42,16 @@ pub(super) struct Trained {
     pub steps: usize,
 }
 
+/// Members of an engine, at most.
+const MOST_MEMBERS: usize = 256;
+
 /// All trials of a test, and what they began with.
 #[derive(Debug)]
 pub(super) struct AllTrained {
     pub trained: Vec<Trained>,
-    /// The held-out loss that learning nothing has: of the initial weights, or of the best
-    /// constant if that is lower.
-    pub untrained: f64,
+    /// The held-out loss that learning nothing has, of each seed: of the initial weights, or of the
+    /// best constant if that is lower.
+    pub untrained: Vec<f64>,
     /// Rows, or lists, that were scored.
     pub held_out: usize,
 }
@@ -68,11 +71,12 @@ pub(super) struct Trials<'m> {
 }
 
 impl<'m> Trials<'m> {
+    /// For a number of trials of a number of steps.
     pub fn new(
         model: &'m Model,
         mut spec: TrainingSpec,
         rows: &TestRows,
-        steps: usize,
+        (steps, trials): (usize, usize),
     ) -> Result<Self> {
         let graph = &model.graph;
         spec.step_options = rows.fit.step_options();
@@ -81,7 +85,7 @@ impl<'m> Trials<'m> {
             && !spec.loss.targets().pads()
             && spec.step_options.augment.is_none()
             && spec.is_elementwise();
-        let most = 256;
+        let most = trials.clamp(1, MOST_MEMBERS);
         let together = match is_plain {
             true => engines::side_by_side(graph, &model.device, most)?,
             false => None,
@@ -90,7 +94,7 @@ impl<'m> Trials<'m> {
         let (mut engine, members) = match together {
             Some(engine) => (engine, most),
             None => {
-                let fitting = (MOST_WEIGHTS / graph.all_length().max(1)).clamp(1, 64);
+                let fitting = (MOST_WEIGHTS / graph.all_length().max(1)).clamp(1, most);
                 let members = if on_host { fitting } else { 1 };
                 (engines::several(graph, &model.device, members)?, members)
             }
@@ -130,15 +134,14 @@ impl<'m> Trials<'m> {
     /// Trains and scores all trials; `seeds` is the number of seeds among them.
     pub fn run(mut self, trials: &[Trial], seeds: usize) -> Result<AllTrained> {
         let validation = self.run.validation.unwrap_or(self.run.training);
-        let mut untrained = 0.0;
+        let yardstick = self.run.yardstick.as_ref();
+        let constant = yardstick.and_then(|yardstick| yardstick.baseline.val_loss);
+        let mut untrained = Vec::with_capacity(seeds);
         for seed in 0..seeds {
             self.begin(0, seed)?;
-            let losses = self.scores(&[0], validation)?;
-            untrained += losses[0] / seeds as f64;
+            let loss = self.scores(&[0], validation)?[0];
+            untrained.push(constant.filter(|constant| *constant < loss).unwrap_or(loss));
         }
-        let constant =
-            self.run.yardstick.as_ref().and_then(|yardstick| yardstick.baseline.val_loss);
-        let untrained = constant.filter(|loss| *loss < untrained).unwrap_or(untrained);
         let mut trained = Vec::with_capacity(trials.len());
         for group in trials.chunks(self.members) {
             trained.extend(self.group(group, validation)?);

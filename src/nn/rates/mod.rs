@@ -145,7 +145,8 @@ impl RangeTest {
         let trials: Vec<Trial> = (0..self.seeds)
             .flat_map(|seed| rates.iter().map(move |&rate| Trial { rate, seed }))
             .collect();
-        let trained = Trials::new(model, spec, &rows, steps)?.run(&trials, self.seeds)?;
+        let trained =
+            Trials::new(model, spec, &rows, (steps, trials.len()))?.run(&trials, self.seeds)?;
         let planned = fit.until(0).map_or(fit.epochs.saturating_mul(epoch), |until| {
             (until as usize).min(fit.epochs.saturating_mul(epoch))
         });

@@ -21,6 +21,12 @@ const ROSE: f64 = 1.3;
 const SPIKES: f64 = 0.1;
 const STILL_FALLING: f64 = 0.3;
 
+/// Standard errors that a rise must have to be more than the noise of the batches.
+const SURE: f64 = 3.0;
+
+/// Part of the span of the smoothed losses that a rise must have to be one.
+const LEAST_RISE: f64 = 0.02;
+
 /// Median ‖Δw‖ / ‖w‖ below which, and mean cosine of successive gradients above which, a step is
 /// short against the way that lies ahead.
 const SMALL_UPDATE: f64 = 7.9e-4;
@@ -54,10 +60,13 @@ pub struct Signs {
     /// Steps whose losses were looked at.
     pub steps: usize,
     /// Share of the smoothed loss's fall that lies in the second half: .05 to .11 at a right rate,
-    /// .44 to .63 at one too small, below 0 if the loss rises.
-    pub second_half: f64,
-    /// Highest smoothed loss ÷ mean of the first five losses; none for losses that are not above 0.
+    /// .44 to .63 at one too small; none if the loss does not fall by more than its noise.
+    pub second_half: Option<f64>,
+    /// Highest smoothed loss ÷ mean of the first five losses; none for losses that are not above 0,
+    /// and where the noise of the batches explains it.
     pub highest: Option<f64>,
+    /// Rise of the smoothed loss in the second half, in standard errors; 0 if it is not seen.
+    pub rise: f64,
     /// Share of the steps whose loss jumps out of those before.
     pub spikes: f64,
     /// Median of ‖Δw‖ / ‖w‖.
@@ -158,17 +167,26 @@ fn verdict(signs: Option<&Signs>, not_finite: bool, is_constant: bool) -> (Verdi
     if signs.spikes > SPIKES {
         return large(format!("the loss jumped in {} of the steps", percent(signs.spikes)));
     }
-    if signs.second_half < 0.0 {
+    if signs.rise > SURE {
         return large("the loss rose in the second half".into());
     }
-    if signs.second_half <= STILL_FALLING {
+    if signs.second_half.is_some_and(|share| share <= STILL_FALLING) {
         return (Verdict::Right, String::new());
     }
     if !is_constant {
         return (Verdict::Unclear, String::new());
     }
-    let falls =
-        format!("{} of the loss's fall lies in the second half", percent(signs.second_half));
+    let Some(second_half) = signs.second_half else {
+        let Some(cosine) = signs.cosine.filter(|cosine| *cosine > ALIGNED) else {
+            return (Verdict::Unclear, String::new());
+        };
+        let cosine = text::significant(cosine, 2);
+        let why = format!(
+            "the loss does not fall, and successive gradients point the same way: cosine {cosine}"
+        );
+        return (Verdict::TooSmall, why);
+    };
+    let falls = format!("{} of the loss's fall lies in the second half", percent(second_half));
     let (ratio, cosine) = (signs.update_ratio, signs.cosine);
     match (ratio, cosine) {
         (Some(ratio), _) if ratio < SMALL_UPDATE => {
@@ -208,9 +226,20 @@ fn signs(losses: &[f64], updates: &[UpdateSigns], batch_rows: usize) -> Option<S
         })
         .collect();
     let (start, middle, end) = (steps / 20, smoothed[steps / 2], smoothed[steps - 1]);
-    let second_half = (middle - end) / (smoothed[start] - end).max(1e-9);
     let first = losses[..5].iter().sum::<f64>() / 5.0;
-    let highest = smoothed.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // The first values are means of few.
+    let highest = smoothed[5..].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // Of one step, from successive differences: neither the fall nor single jumps add to it.
+    let differences = losses.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+    let noise = 1.4826 * median(differences) / 2_f64.sqrt();
+    let of_smoothed = noise * (weight / (2.0 - weight)).sqrt();
+    let is_higher = highest - first > SURE * (noise / 5_f64.sqrt()).hypot(of_smoothed);
+    let lowest = smoothed.iter().copied().fold(f64::INFINITY, f64::min);
+    // An error of 0 is one of rounding.
+    let error = (2_f64.sqrt() * of_smoothed).max(1e-7 * highest.abs()).max(f64::MIN_POSITIVE);
+    let is_seen = end - middle > LEAST_RISE * (highest - lowest);
+    let rise = if is_seen { (end - middle) / error } else { 0.0 };
+    let fall = smoothed[start] - end;
     let watched: Vec<&UpdateSigns> =
         updates.iter().skip(WINDOW).filter(|signs| signs.update_ratio.is_finite()).collect();
     let has_updates = watched.len() >= LEAST_STEPS / 2;
@@ -220,8 +249,9 @@ fn signs(losses: &[f64], updates: &[UpdateSigns], batch_rows: usize) -> Option<S
         / mean(&norms[..WINDOW.min(norms.len())]);
     Some(Signs {
         steps,
-        second_half,
-        highest: (first > 0.0).then_some(highest / first),
+        second_half: (fall > SURE * error).then(|| (middle - end) / fall),
+        highest: (first > 0.0 && (is_higher || highest <= first)).then_some(highest / first),
+        rise,
         spikes: spikes(losses),
         update_ratio: has_updates
             .then(|| median(watched.iter().map(|signs| signs.update_ratio).collect())),
@@ -275,8 +305,8 @@ fn noise(values: &[f64]) -> f64 {
     deviation(&differences) / 2_f64.sqrt()
 }
 
-/// Set if the mean of the last three validation losses lies above the lowest one by more than
-/// twice its standard error, and the training loss has fallen since.
+/// Set if the mean of the last three validation losses lies above that around the lowest one by more
+/// than three standard errors, and the training loss has fallen since.
 fn overfitting(losses: &[f64], validation: &[f64]) -> Option<Overfitting> {
     let epochs = validation.len();
     if epochs < 5 || validation.iter().any(|loss| !loss.is_finite()) {
@@ -287,10 +317,13 @@ fn overfitting(losses: &[f64], validation: &[f64]) -> Option<Overfitting> {
     if best + 3 >= epochs || losses[epochs - 1] >= losses[best] {
         return None;
     }
-    let last = &validation[epochs - 3..];
-    let rise = mean(last) - validation[best];
-    let error = noise(&validation[best..]) * (1.0 / 3.0_f64 + 1.0).sqrt();
-    (rise > 2.0 * error).then_some(Overfitting { since: best + 1, rise })
+    // The lowest value alone is low by chance.
+    let around = &validation[best.saturating_sub(1)..best + 2];
+    let rise = mean(&validation[epochs - 3..]) - mean(around);
+    let error = noise(&validation[best..]) * (2.0 / 3.0_f64).sqrt();
+    let highest = validation.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let is_seen = rise > LEAST_RISE * (highest - validation[best]);
+    (is_seen && rise > SURE * error).then_some(Overfitting { since: best + 1, rise })
 }
 
 /// The first epoch of the last fifth, if its validation losses are no lower than those of the fifth

@@ -9,6 +9,7 @@ use crate::output;
 use crate::samples::Task;
 use crate::scores::Scores;
 use crate::train::options::Train;
+use crate::train::page::diagnosis_as_json;
 use crate::train::trained::Trained;
 
 impl Train {
@@ -47,6 +48,7 @@ impl Train {
             "seconds": trained.seconds,
             "seconds_per_epoch": trained.seconds / epochs,
             "steps": trained.history.steps.len(),
+            "diagnosis": diagnosis_as_json(&trained.history.diagnosis()),
             "stopped": trained.history.stopped.as_ref().map(ToString::to_string),
             "baseline": trained.history.baseline.map(|baseline| {
                 json!({ "loss": number(baseline.loss), "val_loss": baseline.val_loss.map(number) })
@@ -87,6 +89,10 @@ pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
         text::seconds(trained.seconds),
         text::seconds(each)
     );
+    let diagnosis = trained.history.diagnosis().to_string();
+    if !diagnosis.is_empty() {
+        text += &output::folded(&format!("diagnosis: {diagnosis}\n"));
+    }
     for (name, scores) in [("validation", &trained.validation), ("test", &trained.test)] {
         if let Some(scores) = scores {
             // The losses of the epochs are weighted.

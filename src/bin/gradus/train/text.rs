@@ -127,6 +127,7 @@ impl Train {
             as_text(&trained, false) + &validated.map_or(String::new(), in_words)
         };
         output::print_beside(self.out.as_deref(), &report)?;
+        self.write_page(&trained, &task)?;
         let logged = std::mem::replace(&mut trained.logged, Ok(()));
         self.ended(&trained, interrupt.is_asked()).and(logged)
     }

@@ -29,7 +29,7 @@ fn courses_of_known_kind_get_their_verdict() {
         let small = history(steps, |t| 2.3 - 0.5 * t / n).diagnosis();
         assert_eq!(small.verdict, Verdict::TooSmall, "{small:?}");
         assert!((small.try_rate.unwrap() - 0.3).abs() < 1e-12);
-        let share = small.signs.unwrap().second_half;
+        let share = small.signs.unwrap().second_half.unwrap();
         assert!((share - 0.5).abs() < 0.1, "a straight line falls by halves: {share}");
         let rising = history(steps, |t| 1.0 + 0.2 * t / n).diagnosis();
         assert_eq!(rising.verdict, Verdict::TooLarge, "{rising:?}");
