@@ -84,3 +84,26 @@ fn parts_cover_everything_once_and_begin_where_a_binding_may() {
         assert_eq!(next, total);
     }
 }
+
+/// The list is what the shader and the register checks compile: a variant that is not in it is
+/// checked on no card.
+#[test]
+fn the_pointwise_programs_are_all_variants() {
+    let loss = losses::from_name("mse", &serde_json::Value::Null).unwrap();
+    let programs = programs(&*loss).unwrap();
+    let count = |file: &str, lanes: f64, reduction_none: f64| {
+        let has = |program: &&Program| {
+            program.files.iter().any(|of| of.stem() == file)
+                && program.constants.contains(&("WORKGROUP", lanes))
+                && program.constants.contains(&("REDUCTION_NONE", reduction_none))
+        };
+        programs.iter().filter(has).count()
+    };
+    for (lanes, partials) in [(8.0, "partials_lane"), (256.0, "partials_tree")] {
+        for reduction_none in [0.0, 1.0] {
+            let of = |file| count(file, lanes, reduction_none);
+            // Value and gradient in f32 and f16, and the second derivative in f32.
+            assert_eq!([of("points_half"), of("points_float"), of(partials)], [1, 2, 3]);
+        }
+    }
+}
