@@ -3,8 +3,8 @@
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};
-use crate::templates::rowwise::rows::{Auxiliary, Rows, RowsOf};
-use crate::templates::rowwise::{Rowwise, RowwiseCpu, RowwiseHessian, RowwiseHessianCpu};
+use crate::templates::rowwise::rows::{Auxiliary, Rows};
+use crate::templates::rowwise::{RowsOf, Rowwise, RowwiseCpu, RowwiseHessian, RowwiseHessianCpu};
 
 impl<L: Rowwise> RowwiseCpu for L {
     fn run_f32(

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::cpu::real::Real;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Rows, RowsOf};
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows};
 use crate::templates::rowwise::target::RowTarget;
 
 pub mod cpu;
@@ -12,6 +12,9 @@ pub(crate) mod rows;
 pub(crate) mod softmax;
 pub(crate) mod softmax_target;
 pub(crate) mod target;
+
+/// The rows of a loss, with targets of the kind that it takes.
+pub type RowsOf<'a, R, L> = Rows<'a, R, <<L as Rowwise>::Target<'a, R> as RowTarget<'a, R>>::Rows>;
 
 /// Object-safe form of [`Rowwise`].
 pub trait RowwiseCpu {

@@ -2,7 +2,6 @@
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
-use crate::templates::rowwise::Rowwise;
 use crate::templates::rowwise::target::{RowTarget, Target, Targets};
 use crate::{Error, Result};
 
@@ -36,11 +35,8 @@ pub struct Rows<'a, R, T = Targets<'a, R>> {
     pub upstreams: &'a [R],
 }
 
-/// The rows of a loss, with targets of the kind that it takes.
-pub type RowsOf<'a, R, L> = Rows<'a, R, <<L as Rowwise>::Target<'a, R> as RowTarget<'a, R>>::Rows>;
-
 /// One row as passed to a loss function. `T` is the kind of target that the loss takes
-/// ([`Rowwise::Target`]).
+/// ([`Rowwise::Target`](crate::losses::Rowwise::Target)).
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a, R, T = Target<'a, R>> {
     /// The predictions of this row.
@@ -216,7 +212,8 @@ impl<'a, R: Real> Rows<'a, R> {
     ///
     /// # Errors
     /// [`Error::Input`] for targets of the other kind: the domain of the targets in the loss's
-    /// [`Spec`](crate::losses::Spec) contradicts [`Rowwise::Target`].
+    /// [`Spec`](crate::losses::Spec) contradicts
+    /// [`Rowwise::Target`](crate::losses::Rowwise::Target).
     pub(super) fn for_target<T: RowTarget<'a, R>>(&self) -> Result<Rows<'a, R, T::Rows>> {
         let targets = T::of_rows(self.targets).ok_or_else(|| Error::Input {
             operation: "a row-wise loss".into(),
@@ -273,7 +270,8 @@ impl<'a, R: Real, T: Copy> Rows<'a, R, T> {
             return None;
         }
         let columns = self.columns;
-        let target = U::of_row(self.targets, index, columns, self.ignored)?;
+        let is_ignored = |label| is_ignored(self.ignored, label);
+        let target = U::of_row(self.targets, index, columns, is_ignored)?;
         let mask = if self.class_mask.len() > columns {
             &self.class_mask[index * columns..][..columns]
         } else {

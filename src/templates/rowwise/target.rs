@@ -1,7 +1,6 @@
 //! The kinds of targets that a row-wise loss may take: class indices, dense targets, or either.
 
 use crate::cpu::real::Real;
-use crate::templates::rowwise::rows::is_ignored;
 
 /// The targets of all rows.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +34,12 @@ pub trait RowTarget<'a, R>: Copy {
     fn of_rows(targets: Targets<'a, R>) -> Option<Self::Rows>;
 
     /// The target of one row, or `None` if its label is ignored.
-    fn of_row(rows: Self::Rows, index: usize, columns: usize, ignored: &[i64]) -> Option<Self>;
+    fn of_row(
+        rows: Self::Rows,
+        index: usize,
+        columns: usize,
+        is_ignored: impl Fn(i32) -> bool,
+    ) -> Option<Self>;
 
     /// The target for code that serves both kinds.
     fn either(self) -> Target<'a, R>;
@@ -64,9 +68,14 @@ impl<'a, R: Real> RowTarget<'a, R> for usize {
     }
 
     #[inline(always)]
-    fn of_row(rows: &'a [i32], index: usize, _columns: usize, ignored: &[i64]) -> Option<usize> {
+    fn of_row(
+        rows: &'a [i32],
+        index: usize,
+        _columns: usize,
+        is_ignored: impl Fn(i32) -> bool,
+    ) -> Option<usize> {
         let label = rows[index];
-        if is_ignored(ignored, label) { None } else { Some(label as usize) }
+        if is_ignored(label) { None } else { Some(label as usize) }
     }
 
     #[inline(always)]
@@ -88,7 +97,12 @@ impl<'a, R: Real> RowTarget<'a, R> for &'a [R] {
     }
 
     #[inline(always)]
-    fn of_row(rows: &'a [R], index: usize, columns: usize, _ignored: &[i64]) -> Option<&'a [R]> {
+    fn of_row(
+        rows: &'a [R],
+        index: usize,
+        columns: usize,
+        _is_ignored: impl Fn(i32) -> bool,
+    ) -> Option<&'a [R]> {
         Some(&rows[index * columns..][..columns])
     }
 
@@ -112,15 +126,15 @@ impl<'a, R: Real> RowTarget<'a, R> for Target<'a, R> {
         rows: Targets<'a, R>,
         index: usize,
         columns: usize,
-        ignored: &[i64],
+        is_ignored: impl Fn(i32) -> bool,
     ) -> Option<Target<'a, R>> {
         match rows {
             Targets::Labels(labels) => {
-                <usize as RowTarget<'a, R>>::of_row(labels, index, columns, ignored)
+                <usize as RowTarget<'a, R>>::of_row(labels, index, columns, is_ignored)
                     .map(Target::Label)
             }
             Targets::Dense(dense) => {
-                <&[R]>::of_row(dense, index, columns, ignored).map(Target::Dense)
+                <&[R]>::of_row(dense, index, columns, is_ignored).map(Target::Dense)
             }
         }
     }

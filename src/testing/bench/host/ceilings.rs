@@ -11,14 +11,8 @@ use rayon::prelude::*;
 use crate::cpu::simd;
 use crate::testing::bench::case::FMA_FLOPS;
 use crate::testing::bench::host::common::{Buffers, Precision, timed};
+use crate::testing::bench::host::threads::{PIECE, SUMS};
 use crate::testing::bench::sampling::{Ceiling, Run};
-
-/// Elements per thread at a time.
-const PIECE: usize = 1 << 16;
-
-/// Independent sums, so that an addition does not wait for the previous one: four vectors of
-/// AVX-512.
-const SUMS: usize = 64;
 
 /// Chains of fused multiply-adds: two units with a latency of four on current processors need at
 /// least eight, and with two constants fourteen fit the sixteen registers of AVX2.
@@ -43,33 +37,6 @@ pub(crate) fn read<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
             Ok(())
         })
     })
-}
-
-/// `memcpy` in chunks on all threads.
-pub(crate) fn copy_on_all(source: &[f32], destination: &mut [f32]) {
-    let pieces = destination.par_chunks_mut(PIECE).zip(source.par_chunks(PIECE));
-    pieces.for_each(|(destination, source)| destination.copy_from_slice(source));
-}
-
-/// Reads all data once, on all threads.
-pub(crate) fn sum_on_all(source: &[f32]) -> f64 {
-    source.par_chunks(PIECE).map(|piece| f64::from(sum(piece))).sum()
-}
-
-fn sum(values: &[f32]) -> f32 {
-    simd::dispatch(
-        #[inline(always)]
-        || {
-            let mut sums = [0.0; SUMS];
-            let (blocks, rest) = values.as_chunks::<SUMS>();
-            for block in blocks {
-                for (sum, value) in sums.iter_mut().zip(block) {
-                    *sum += value;
-                }
-            }
-            sums.iter().sum::<f32>() + rest.iter().sum::<f32>()
-        },
-    )
 }
 
 /// [`FMA_FLOPS`] operations in registers, split over all threads.
@@ -187,20 +154,5 @@ mod tests {
             let limit = 2.0_f64.powi(-22) * (2.0 * exact.abs() + 2.0 / elements as f64);
             assert!((f64::from(*found) - exact).abs() <= limit, "{found}, {exact}");
         }
-    }
-
-    #[test]
-    fn the_sum_on_all_threads_reads_every_element_once() {
-        // Integers below 2²⁴ are summed exactly in any order.
-        let values: Vec<f32> = (0..3 * PIECE + 77).map(|i| (i % 11) as f32).collect();
-        assert_eq!(sum_on_all(&values), values.iter().map(|&x| f64::from(x)).sum::<f64>());
-    }
-
-    #[test]
-    fn the_copy_on_all_threads_copies_every_element() {
-        let values = normal(2 * PIECE + 5, 3);
-        let mut found = vec![0.0; values.len()];
-        copy_on_all(&values, &mut found);
-        assert!(found == values);
     }
 }

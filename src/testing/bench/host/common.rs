@@ -10,7 +10,7 @@ use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::RowwiseCpu;
 use crate::templates::rowwise::rows::{Auxiliary, Rows};
 use crate::testing::bench::case::normal;
-use crate::testing::bench::host::ceilings;
+use crate::testing::bench::host::threads;
 use crate::{Device, Result};
 
 /// The two precisions of the CPU loops.
@@ -51,11 +51,11 @@ impl Precision for f32 {
     }
 
     fn copy(source: &[f32], destination: &mut [f32]) {
-        ceilings::copy_on_all(source, destination);
+        threads::copy_on_all(source, destination);
     }
 
     fn total(source: &[f32]) -> f64 {
-        ceilings::sum_on_all(source)
+        threads::sum_on_all(source)
     }
 }
 

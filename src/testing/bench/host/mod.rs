@@ -4,6 +4,7 @@
 pub(super) mod ceilings;
 pub(crate) mod common;
 mod embedding;
+mod threads;
 
 use std::hint::black_box;
 use std::rc::Rc;
