@@ -16,7 +16,9 @@ use crate::runtime::tensor::shaped;
 use crate::templates::argument::Argument;
 use crate::templates::definition::{LossDefinition, SeveralInputs};
 use crate::templates::job::MASKED;
-use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shapes, Shares, Units};
+use crate::templates::multi_input::cpu::{
+    Array, DivisorTerms, MultiInput, MultiInputCpu, Shapes, Units,
+};
 use crate::templates::multi_input::job::{Bound, MultiInputJob};
 use crate::templates::multi_input::{cpu as multi_input, gpu as kernel};
 use crate::templates::precision::CpuReal;
@@ -127,11 +129,11 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             upstream,
             upstreams,
         };
-        let shares = cpu.shares(&multi_input)?;
-        let factor = reduction_factor(criterion, &mut multi_input, &shares, &units)?;
+        let terms = cpu.divisor_terms(&multi_input)?;
+        let factor = reduction_factor(criterion, &mut multi_input, &terms, &units)?;
         multi_input.factor = factor as f32;
         cpu.clear(&mut multi_input)?;
-        let scale = if criterion.reduction == Reduction::Mean { shares.scale } else { Vec::new() };
+        let scale = if criterion.reduction == Reduction::Mean { terms.scale } else { Vec::new() };
         let count = (0..count)
             .filter(|&unit| multi_input.mask.is_empty() || multi_input.mask[unit])
             .count();
@@ -369,11 +371,11 @@ fn upstream<'a>(
 fn reduction_factor(
     criterion: &Criterion,
     multi_input: &mut MultiInput<'_, f32>,
-    shares: &Shares,
+    terms: &DivisorTerms,
     units: &Units,
 ) -> Result<f64> {
-    if !shares.kept.is_empty() {
-        let both = shares
+    if !terms.kept.is_empty() {
+        let both = terms
             .kept
             .iter()
             .enumerate()
@@ -391,7 +393,7 @@ fn reduction_factor(
             .map(|unit| f64::from(multi_input.weight.get(unit).copied().unwrap_or(1.0)))
             .sum(),
         Reduction::Mean => {
-            (0..multi_input.units).filter(kept).map(|unit| of(&shares.mean, unit)).sum()
+            (0..multi_input.units).filter(kept).map(|unit| of(&terms.mean, unit)).sum()
         }
     };
     // Nothing to average: all values are 0, so their mean is 0.

@@ -148,8 +148,8 @@ impl SimilarityRows for BatchTriplet {
         true
     }
 
-    fn share(&self) -> Share {
-        Share {
+    fn divisor_rule(&self) -> DivisorRule {
+        DivisorRule {
             needs_positives: true,
             needs_negatives: true,
             per_positive: self.mining == Mining::SemiHard,

@@ -78,8 +78,8 @@ impl Similarity for Circle {
         !self.detach
     }
 
-    fn share(&self) -> Share {
-        Share { needs_positives: true, needs_negatives: true, per_positive: false }
+    fn divisor_rule(&self) -> DivisorRule {
+        DivisorRule { needs_positives: true, needs_negatives: true, per_positive: false }
     }
 
     #[inline(always)]

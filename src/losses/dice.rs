@@ -75,12 +75,12 @@ impl Rowwise for Dice {
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
         let dense = row.target;
-        let found = row.sum_of_shares(
+        let found = row.sum_over_classes(
             dense,
             #[inline(always)]
             |w, p, t| w * (p * t),
         );
-        let apart = row.sum_of_shares(
+        let apart = row.sum_over_classes(
             dense,
             #[inline(always)]
             |w, p, t| w * (p * (R::ONE - t) + t * (R::ONE - p)),
@@ -93,7 +93,7 @@ impl Rowwise for Dice {
         }
         let loss = apart / whole;
         let (near, far) = (scale * right / whole / whole, -scale * (R::ONE + loss) / whole);
-        row.each_share(
+        row.write_derivatives(
             dense,
             gradient,
             #[inline(always)]

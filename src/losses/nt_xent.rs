@@ -65,8 +65,8 @@ impl LossDefinition for NtXent {
 }
 
 impl Similarity for NtXent {
-    fn share(&self) -> Share {
-        Share { per_positive: true, ..Share::default() }
+    fn divisor_rule(&self) -> DivisorRule {
+        DivisorRule { per_positive: true, ..DivisorRule::default() }
     }
 
     #[inline(always)]

@@ -19,7 +19,9 @@ pub(super) use crate::templates::pointwise::{Pointwise, PointwiseHessian};
 pub(super) use crate::templates::preference::{Preference, PreferenceTerms};
 pub(super) use crate::templates::rowwise::Rowwise;
 pub(super) use crate::templates::sequence::Sequence;
-pub(super) use crate::templates::similarity::{Candidate, PoolOutcome, Share, Similarity, Term};
+pub(super) use crate::templates::similarity::{
+    Candidate, DivisorRule, PoolOutcome, Similarity, Term,
+};
 pub(super) use crate::templates::two_input::{TwoInput, TwoInputTerms};
 
 /// The methods common to all losses of the catalogue: entry, options as JSON, and their check. A

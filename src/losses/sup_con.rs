@@ -63,8 +63,8 @@ impl LossDefinition for SupCon {
 }
 
 impl Similarity for SupCon {
-    fn share(&self) -> Share {
-        Share { needs_positives: true, ..Share::default() }
+    fn divisor_rule(&self) -> DivisorRule {
+        DivisorRule { needs_positives: true, ..DivisorRule::default() }
     }
 
     #[inline(always)]

@@ -81,12 +81,12 @@ impl Rowwise for Tversky {
     ) -> R {
         let dense = row.target;
         let (alpha, beta) = (R::new(self.alpha), R::new(self.beta));
-        let found = row.sum_of_shares(
+        let found = row.sum_over_classes(
             dense,
             #[inline(always)]
             |w, p, t| w * (p * t),
         );
-        let errors = row.sum_of_shares(
+        let errors = row.sum_over_classes(
             dense,
             #[inline(always)]
             |w, p, t| w * (alpha * (p * (R::ONE - t)) + beta * ((R::ONE - p) * t)),
@@ -99,7 +99,7 @@ impl Rowwise for Tversky {
         }
         let (loss, kept) = (errors / whole, right / whole);
         let (near, far) = (scale * alpha * kept / whole, -scale * (beta * kept + loss) / whole);
-        row.each_share(
+        row.write_derivatives(
             dense,
             gradient,
             #[inline(always)]

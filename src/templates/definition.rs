@@ -237,7 +237,7 @@ impl<'a> Spec<'a> {
             normalizes: loss.normalizes(),
             is_symmetric: loss.is_symmetric(),
             is_mined: loss.is_mined(),
-            share: loss.share(),
+            divisor_rule: loss.divisor_rule(),
         };
         let cpu = SimilarityTemplate { loss, name, arguments };
         Self::several(SeveralInputs::Similarity(comparison), Box::new(cpu), arguments)

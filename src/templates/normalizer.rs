@@ -33,7 +33,7 @@ pub(crate) struct Values<'a> {
     pub weight: Option<(&'a wgpu::Buffer, usize)>,
     pub mask: Option<(&'a wgpu::Buffer, usize)>,
     pub labels: Labels<'a>,
-    pub share: Share<'a>,
+    pub term: DivisorTerm<'a>,
     /// True if the divisor is a sum of weights.
     pub by_weight: bool,
     /// An additional divisor of each value.
@@ -65,7 +65,7 @@ pub(crate) enum Labels<'a> {
 
 /// Contribution of a value to the divisor of a mean.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Share<'a> {
+pub(crate) enum DivisorTerm<'a> {
     One,
     /// The weight of its class.
     OfClass(&'a wgpu::Buffer),
@@ -77,7 +77,7 @@ pub(crate) enum Share<'a> {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct SharesParams {
+pub(crate) struct DivisorParams {
     pub length: u32,
     pub first: u32,
     pub weight_first: u32,
@@ -109,7 +109,7 @@ impl<'a> Values<'a> {
             weight: None,
             mask: None,
             labels: Labels::None,
-            share: Share::One,
+            term: DivisorTerm::One,
             by_weight: false,
             lengths: None,
             scales: [1, 1],
@@ -129,23 +129,23 @@ impl<'a> Values<'a> {
             Labels::Verdicts(_) => 3.0,
             Labels::Lists { floats: true, .. } => 4.0,
         };
-        let share = match self.share {
-            Share::One => 0.0,
-            Share::OfClass(_) => 1.0,
-            Share::Own(_) => 2.0,
-            Share::Several(_) => 3.0,
+        let term = match self.term {
+            DivisorTerm::One => 0.0,
+            DivisorTerm::OfClass(_) => 1.0,
+            DivisorTerm::Own(_) => 2.0,
+            DivisorTerm::Several(_) => 3.0,
         };
         vec![
             ("WORKGROUP", lanes_of(software).into()),
             ("HAS_WEIGHT", flag(self.weight.is_some())),
             ("HAS_MASK", flag(self.mask.is_some())),
             ("LABELS", labels),
-            ("SHARE", share),
+            ("SHARE", term),
             ("BY_WEIGHT", flag(self.by_weight)),
         ]
     }
 
-    fn params(&self, first: usize, length: usize) -> SharesParams {
+    fn params(&self, first: usize, length: usize) -> DivisorParams {
         // Inputs with one entry per value are bound from the first value of the part; inputs with
         // shared entries are bound as a whole.
         let place = |input: Option<(&wgpu::Buffer, usize)>| match input {
@@ -160,7 +160,7 @@ impl<'a> Values<'a> {
             _ => (0, &[][..]),
         };
         let (ignored_count, ignored) = ignored_words(list);
-        SharesParams {
+        DivisorParams {
             length: length as u32,
             first: first as u32,
             weight_first,
@@ -203,12 +203,12 @@ impl<'a> Values<'a> {
             }
             Labels::Lists { lists, classes, .. } => along(lists, part, classes, true),
         };
-        let shares = match self.share {
-            Share::One => unread.into(),
-            Share::OfClass(weights) => weights.into(),
-            Share::Own(shares) | Share::Several(shares) => along(shares, part, 1, true),
+        let terms = match self.term {
+            DivisorTerm::One => unread.into(),
+            DivisorTerm::OfClass(weights) => weights.into(),
+            DivisorTerm::Own(terms) | DivisorTerm::Several(terms) => along(terms, part, 1, true),
         };
-        [spread(self.weight), spread(self.mask), labels, shares]
+        [spread(self.weight), spread(self.mask), labels, terms]
     }
 }
 
@@ -271,18 +271,18 @@ pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<
     let kernel = gpu.kernel(&count_program(values.constants(software)))?;
     let (mut commands, mut first_partial) = (Vec::new(), 0);
     for part in values.parts(gpu) {
-        let params = SharesParams {
+        let params = DivisorParams {
             first_partial: first_partial as u32,
             ..values.params(part.first, part.length)
         };
-        let [weights, keeps, labels, shares] = values.inputs(&part, &unread);
-        let storage = [weights, keeps, labels, shares, (&partials).into()];
+        let [weights, keeps, labels, terms] = values.inputs(&part, &unread);
+        let storage = [weights, keeps, labels, terms, (&partials).into()];
         let workgroups = of_part(&part).div_ceil(lanes_of(software) as usize) as u32;
         commands.push(gpu.dispatch(&kernel, &params, &storage, workgroups)?);
         first_partial += of_part(&part);
     }
     // The count of pairs in lists may exceed 32 bits; their sum as floats does not.
-    let by_count = !values.by_weight && matches!(values.share, Share::One);
+    let by_count = !values.by_weight && matches!(values.term, DivisorTerm::One);
     let params = JoinParams {
         length: length as u32,
         count_scale: values.scales[0] as u32,
@@ -309,13 +309,13 @@ pub(crate) fn pack(
     let kernel = gpu.kernel(&program)?;
     let mut commands = Vec::new();
     for part in values.parts(gpu) {
-        let [weights, keeps, labels, shares] = values.inputs(&part, &unread);
+        let [weights, keeps, labels, terms] = values.inputs(&part, &unread);
         let lengths = values
             .lengths
             .map_or_else(|| (&unread).into(), |lengths| along(lengths, &part, 1, true));
         let notes = notes.unwrap_or(&unread).into();
         let storage =
-            [weights, keeps, labels, shares, lengths, notes, along(&packed, &part, 1, true)];
+            [weights, keeps, labels, terms, lengths, notes, along(&packed, &part, 1, true)];
         let workgroups = part.length.div_ceil(lanes_of(software) as usize) as u32;
         commands.push(gpu.dispatch(
             &kernel,

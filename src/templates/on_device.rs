@@ -8,7 +8,7 @@ use crate::runtime::wgsl::File;
 use crate::templates::job::flag;
 use crate::templates::parts::{Part, along, binding_elements, parts};
 use crate::templates::program::NUMBERS;
-use crate::templates::similarity::Share;
+use crate::templates::similarity::DivisorRule;
 use crate::{Error, Result};
 
 const SEQUENCE_CHECK: File =
@@ -108,24 +108,24 @@ pub(crate) fn check_sequences(
 }
 
 /// Contribution of each row of a similarity to the mean.
-pub(crate) fn similarity_shares(
+pub(crate) fn similarity_divisor_terms(
     gpu: &Gpu,
     labels: &wgpu::Buffer,
     rows: usize,
-    share: Share,
+    rule: DivisorRule,
 ) -> Result<(Command, wgpu::Buffer)> {
     if gpu.is_software() && rows > MAX_LOOP_ITERATIONS {
         return Err(too_many(gpu, "rows of labels", rows));
     }
-    let shares = gpu.buffer("shares of rows", rows)?;
+    let terms = gpu.buffer("divisor terms of rows", rows)?;
     let params = SimilaritySharesParams {
         rows: rows as u32,
-        needs_positives: share.needs_positives.into(),
-        needs_negatives: share.needs_negatives.into(),
-        per_positive: share.per_positive.into(),
+        needs_positives: rule.needs_positives.into(),
+        needs_negatives: rule.needs_negatives.into(),
+        per_positive: rule.per_positive.into(),
     };
     let program = program_of(SIMILARITY_SHARES, gpu.is_software(), &[]);
-    Ok((run(gpu, &program, &params, &[labels.into(), (&shares).into()], rows)?, shares))
+    Ok((run(gpu, &program, &params, &[labels.into(), (&terms).into()], rows)?, terms))
 }
 
 fn too_many(gpu: &Gpu, name: &str, count: usize) -> Error {

@@ -43,7 +43,7 @@ fn the_uniforms_of_what_takes_part_are_the_shaders() {
     let [join, count, ..] = &normalizer::programs()[..] else { panic!("there are programs") };
     assert_layout!(
         count,
-        normalizer::SharesParams as "Params" {
+        normalizer::DivisorParams as "Params" {
             length, first, weight_first, weight_width, mask_first, mask_width, classes, first_partial, iterations, ignored_count,
             reserved, ignored
         }

@@ -231,16 +231,16 @@ impl Case {
             upstream: 1.0,
             upstreams: Vec::new().into(),
         };
-        let shares = host.shares(&single)?;
+        let terms = host.divisor_terms(&single)?;
         let or_ones = |values: &[f64]| {
             if values.is_empty() { vec![1.0; multi_input.units] } else { values.to_vec() }
         };
         let counts = |unit: &usize| {
             multi_input.mask.get(*unit).copied().unwrap_or(true)
-                && shares.kept.get(*unit).copied().unwrap_or(true)
+                && terms.kept.get(*unit).copied().unwrap_or(true)
         };
         let kept: Vec<usize> = (0..multi_input.units).filter(counts).collect();
-        let (mut weight, mean) = (or_ones(&multi_input.weight), or_ones(&shares.mean));
+        let (mut weight, mean) = (or_ones(&multi_input.weight), or_ones(&terms.mean));
         let divisor: f64 = match self.reduction {
             Reduction::None | Reduction::Sum => 1.0,
             Reduction::Divisor(divisor) => divisor,
@@ -248,8 +248,8 @@ impl Case {
             Reduction::WeightedMean => kept.iter().map(|&unit| weight[unit]).sum(),
             Reduction::Mean => kept.iter().map(|&unit| mean[unit]).sum(),
         };
-        if self.reduction == Reduction::Mean && !shares.scale.is_empty() {
-            weight.iter_mut().zip(&shares.scale).for_each(|(weight, scale)| *weight *= scale);
+        if self.reduction == Reduction::Mean && !terms.scale.is_empty() {
+            weight.iter_mut().zip(&terms.scale).for_each(|(weight, scale)| *weight *= scale);
         }
         multi_input.factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
         multi_input.weight = weight.into();

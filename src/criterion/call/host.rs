@@ -82,7 +82,7 @@ impl Call<'_, '_> {
             mask: self.mask.as_ref().map_or(Broadcast::None, |(mask, per)| broadcast(mask, *per)),
             column_weight: &column_weight,
             row_length: self.sizes.row_length,
-            factor: R::new(self.share.factor),
+            factor: R::new(self.reduction.factor),
             upstream: R::from_f32(self.upstream),
             upstreams: &upstreams,
         };
@@ -110,7 +110,7 @@ impl Call<'_, '_> {
             class_mask: self.class_mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
             weight: &weight,
             mask: self.mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
-            factor: R::new(self.share.factor),
+            factor: R::new(self.reduction.factor),
             upstream: R::from_f32(self.upstream),
             upstreams: &upstreams,
         };
@@ -148,7 +148,7 @@ impl Call<'_, '_> {
         } else {
             shaped(&[], vec![self.reported(sum)])?
         };
-        Ok(Values { values, count: self.share.count, auxiliaries })
+        Ok(Values { values, count: self.reduction.count, auxiliaries })
     }
 }
 

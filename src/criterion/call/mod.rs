@@ -22,7 +22,7 @@ use crate::templates::launch as kernel;
 use crate::{Error, Result};
 
 /// The reduction's factor and the number of included values.
-struct Share {
+struct ReductionFactor {
     factor: f64,
     count: usize,
 }
@@ -43,7 +43,7 @@ pub(super) struct Call<'c, 'a> {
     class_mask: Option<(Cow<'a, [bool]>, Per)>,
     upstreams: Cow<'a, [f32]>,
     upstream: f32,
-    share: Share,
+    reduction: ReductionFactor,
     auxiliary: bool,
     hessian: bool,
 }
@@ -138,12 +138,12 @@ impl<'c, 'a> Call<'c, 'a> {
             class_mask,
             upstreams,
             upstream,
-            share: Share { factor: 1.0, count: 0 },
+            reduction: ReductionFactor { factor: 1.0, count: 0 },
             auxiliary: inputs.auxiliary,
             hessian: inputs.hessian,
             sizes,
         };
-        call.share = call.share(wide.as_deref())?;
+        call.reduction = call.reduction_factor(wide.as_deref())?;
         Ok(call)
     }
 
@@ -236,10 +236,10 @@ impl<'c, 'a> Call<'c, 'a> {
     }
 
     /// Count and factor of the reduction, computed from masks, weights and labels.
-    fn share(&self, labels: Option<&[i64]>) -> Result<Share> {
+    fn reduction_factor(&self, labels: Option<&[i64]>) -> Result<ReductionFactor> {
         let loss = &*self.criterion.loss;
         if loss.targets().pads() {
-            return self.share_of_lists();
+            return self.reduction_factor_of_lists();
         }
         let rowwise = !loss.is_pointwise();
         let elements = self.predictions.len();
@@ -280,12 +280,12 @@ impl<'c, 'a> Call<'c, 'a> {
         };
         // Nothing to average: all values are 0, so their mean is 0.
         let factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
-        Ok(Share { factor, count })
+        Ok(ReductionFactor { factor, count })
     }
 
-    /// As [`Call::share`], for list-wise losses: the mean divides by the number of pairs or of
+    /// As [`Call::reduction_factor`], for list-wise losses: the mean divides by the number of pairs or of
     /// non-empty lists.
-    fn share_of_lists(&self) -> Result<Share> {
+    fn reduction_factor_of_lists(&self) -> Result<ReductionFactor> {
         let loss = &*self.criterion.loss;
         let items = self.sizes.row_length;
         let units = |list: usize| match self.keeps(list * items) {
@@ -302,7 +302,7 @@ impl<'c, 'a> Call<'c, 'a> {
                 .sum(),
             Reduction::Mean => count as f64,
         };
-        Ok(Share { factor: if divisor == 0.0 { 0.0 } else { 1.0 / divisor }, count })
+        Ok(ReductionFactor { factor: if divisor == 0.0 { 0.0 } else { 1.0 / divisor }, count })
     }
 
     /// The reported value: the sum, or NaN for an empty average with [`OnEmpty::Nan`].
@@ -311,7 +311,7 @@ impl<'c, 'a> Call<'c, 'a> {
             self.criterion.reduction,
             Reduction::None | Reduction::Sum | Reduction::Divisor(_)
         );
-        if self.share.count == 0 && averages && self.criterion.on_empty == OnEmpty::Nan {
+        if self.reduction.count == 0 && averages && self.criterion.on_empty == OnEmpty::Nan {
             f64::NAN
         } else {
             value
@@ -341,7 +341,7 @@ impl<'c, 'a> Call<'c, 'a> {
             values,
             gradient,
             others: Vec::new(),
-            count: self.share.count,
+            count: self.reduction.count,
             auxiliaries,
             hessian,
             first: "predictions",
@@ -355,7 +355,7 @@ impl<'c, 'a> Call<'c, 'a> {
             columns: self.sizes.columns,
             labels: self.labels.is_some(),
             each: self.each(),
-            factor: self.share.factor as f32,
+            factor: self.reduction.factor as f32,
             upstream: self.upstream,
             divisor: Divisor::Known,
             auxiliary: self.auxiliary,

@@ -210,5 +210,5 @@ pub(super) fn check_sequences(
         multi_input.mask =
             mask.integers()?.into_iter().map(|keep| keep != 0).collect::<Vec<bool>>().into();
     }
-    cpu.shares(&multi_input).map(|_| ())
+    cpu.divisor_terms(&multi_input).map(|_| ())
 }

@@ -16,7 +16,7 @@ use crate::templates::definition::{LossDefinition, SeveralInputs};
 use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes, Units, missing};
 use crate::templates::multi_input::gpu as kernel;
 use crate::templates::multi_input::job::{Bound, MultiInputJob};
-use crate::templates::normalizer::{Labels, NOTES, Share, Values};
+use crate::templates::normalizer::{DivisorTerm, Labels, NOTES, Values};
 use crate::templates::on_device::SequenceSizes;
 use crate::templates::{normalizer, on_device};
 use crate::{Error, Result};
@@ -26,8 +26,8 @@ use crate::{Error, Result};
 struct Made {
     /// The check result of each item of a batch of sequences.
     verdicts: Option<wgpu::Buffer>,
-    /// The share of each row of a similarity in the mean.
-    shares: Option<wgpu::Buffer>,
+    /// What each row of a similarity adds to the divisor of the mean.
+    terms: Option<wgpu::Buffer>,
     lengths: Option<wgpu::Buffer>,
 }
 
@@ -234,18 +234,18 @@ impl<'t> Call<'t> {
         Some((targets, classes, inner.ignored()))
     }
 
-    /// The shares of the rows of a similarity over labels, unless each is 1.
-    fn row_share(&self) -> Option<(crate::templates::similarity::Share, &'t Tensor)> {
+    /// What the rows of a similarity over labels add to the divisor, unless it is 1 each.
+    fn row_divisor_rule(&self) -> Option<(crate::templates::similarity::DivisorRule, &'t Tensor)> {
         let SeveralInputs::Similarity(comparison) = self.kernel else { return None };
         let labels = self.given.iter().find(|(argument, _)| argument.role.is_integers())?.1;
-        (comparison.share != crate::templates::similarity::Share::default())
-            .then_some((comparison.share, labels))
+        (comparison.divisor_rule != crate::templates::similarity::DivisorRule::default())
+            .then_some((comparison.divisor_rule, labels))
     }
 
     /// True if the set of included values is known only on the device.
     fn keeps_depend(&self) -> bool {
         let ignores = self.linear_labels().is_some_and(|(_, _, ignored)| !ignored.is_empty());
-        self.mask.is_some() || ignores || self.row_share().is_some()
+        self.mask.is_some() || ignores || self.row_divisor_rule().is_some()
     }
 
     fn divides_on_device(&self) -> bool {
@@ -280,11 +280,15 @@ impl<'t> Call<'t> {
     /// checked ones.
     fn make(&mut self, commands: &mut Vec<Command>) -> Result<Made> {
         let mut made = Made::default();
-        if let Some((share, labels)) = self.row_share() {
-            let (command, shares) =
-                on_device::similarity_shares(self.gpu, &gpu_buffer(labels)?, self.length(), share)?;
+        if let Some((rule, labels)) = self.row_divisor_rule() {
+            let (command, terms) = on_device::similarity_divisor_terms(
+                self.gpu,
+                &gpu_buffer(labels)?,
+                self.length(),
+                rule,
+            )?;
             commands.push(command);
-            made.shares = Some(shares);
+            made.terms = Some(terms);
         }
         let Some(sizes) = self.sequence_sizes() else { return Ok(made) };
         let [Some(inputs), Some(lengths), Some(targets)] =
@@ -335,12 +339,12 @@ impl<'t> Call<'t> {
                 (_, _, Some(verdicts)) => Labels::Verdicts(verdicts),
                 _ => Labels::None,
             },
-            share: match (&made.shares, &class_weight) {
-                (Some(shares), _) => Share::Own(shares),
+            term: match (&made.terms, &class_weight) {
+                (Some(terms), _) => DivisorTerm::Own(terms),
                 (None, Some(weights)) if criterion.reduction == Reduction::Mean => {
-                    Share::OfClass(weights)
+                    DivisorTerm::OfClass(weights)
                 }
-                _ => Share::One,
+                _ => DivisorTerm::One,
             },
             by_weight: criterion.reduction == Reduction::WeightedMean,
             lengths: made.lengths.as_ref(),

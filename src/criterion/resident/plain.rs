@@ -17,7 +17,7 @@ use crate::templates::argument::Domain;
 use crate::templates::definition::Mean;
 use crate::templates::job::{Buffers, Divisor, Job, Per};
 use crate::templates::listwise::gpu::units_of_lists;
-use crate::templates::normalizer::{Labels, NOTES, Share, Values};
+use crate::templates::normalizer::{DivisorTerm, Labels, NOTES, Values};
 use crate::templates::{launch as kernel, normalizer};
 
 /// One call with checked inputs.
@@ -274,10 +274,10 @@ impl<'t> Call<'t> {
                 }
                 _ => Labels::None,
             },
-            share: match (units_of_lists, &self.column_weight) {
-                (Some(units), _) => Share::Several(units),
-                (None, Some(weights)) if self.has_class_weights() => Share::OfClass(weights),
-                _ => Share::One,
+            term: match (units_of_lists, &self.column_weight) {
+                (Some(units), _) => DivisorTerm::Several(units),
+                (None, Some(weights)) if self.has_class_weights() => DivisorTerm::OfClass(weights),
+                _ => DivisorTerm::One,
             },
             by_weight: reduction == Reduction::WeightedMean && self.weight.is_some(),
             scales: [scale(whole_rows), scale(of_elements)],

@@ -15,7 +15,7 @@ use crate::templates::definition::LossDefinition;
 use crate::templates::linear::cpu::{
     LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows,
 };
-use crate::templates::multi_input::cpu::{Array, Example, MultiInput, Shapes, Shares, Units};
+use crate::templates::multi_input::cpu::{Array, DivisorTerms, Example, MultiInput, Shapes, Units};
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::rows::is_ignored;
@@ -187,7 +187,7 @@ impl MultiInputTemplate for CompletionsTemplate<'_> {
         inputs
     }
 
-    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
+    fn divisor_terms(&self, call: &MultiInput<'_, f32>) -> Result<DivisorTerms> {
         let of_tokens = Tokens::of(call, self.tokens.ignored())?;
         let labels = call.required_integers("targets")?;
         let classes = call.required("linear_weight")?.shape[0];
@@ -195,14 +195,14 @@ impl MultiInputTemplate for CompletionsTemplate<'_> {
             of_tokens.kept[token]
         })?;
         if self.inner.arguments()[0].domain != Domain::LogProbability {
-            return Ok(Shares::default());
+            return Ok(DivisorTerms::default());
         }
         // A completion without tokens has probability 1 and infinite odds: its pair is excluded.
         let mut kept = vec![true; of_tokens.values];
         for (completion, _) in of_tokens.counts().enumerate().filter(|(_, count)| *count == 0) {
             kept[completion % of_tokens.values] = false;
         }
-        Ok(Shares { kept, ..Shares::default() })
+        Ok(DivisorTerms { kept, ..DivisorTerms::default() })
     }
 
     fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {

@@ -16,7 +16,9 @@ use rayon::prelude::*;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
 use crate::templates::definition::LossDefinition;
-use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Shares, Units, missing};
+use crate::templates::multi_input::cpu::{
+    DivisorTerms, Example, MultiInput, Shapes, Units, missing,
+};
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::rows::{Rows, is_ignored};
@@ -341,9 +343,9 @@ impl MultiInputTemplate for LinearTemplate<'_> {
         inputs
     }
 
-    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
+    fn divisor_terms(&self, call: &MultiInput<'_, f32>) -> Result<DivisorTerms> {
         let layer = Layer::of(call)?;
-        let Targets::Labels(labels) = layer.targets else { return Ok(Shares::default()) };
+        let Targets::Labels(labels) = layer.targets else { return Ok(DivisorTerms::default()) };
         let ignored = self.inner.ignored();
         let kept = labels.iter().map(|&label| !is_ignored(ignored, label)).collect::<Vec<bool>>();
         let counts = |row: usize| kept[row] && call.mask.get(row).copied().unwrap_or(true);
@@ -360,7 +362,7 @@ impl MultiInputTemplate for LinearTemplate<'_> {
         } else {
             labels.iter().map(weight_of).collect()
         };
-        Ok(Shares { kept, mean, scale: Vec::new() })
+        Ok(DivisorTerms { kept, mean, scale: Vec::new() })
     }
 
     fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {

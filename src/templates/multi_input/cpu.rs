@@ -65,7 +65,7 @@ pub struct Units {
 
 /// Contributions of the values to a mean.
 #[derive(Clone, Debug, Default)]
-pub struct Shares {
+pub struct DivisorTerms {
     /// True for values that are included, as determined from the inputs (an ignored label excludes
     /// its value); empty if all are included.
     pub kept: Vec<bool>,
@@ -122,8 +122,8 @@ pub trait MultiInputCpu {
     ///
     /// # Errors
     /// [`Error::Label`] or [`Error::Input`] with the first invalid position.
-    fn shares(&self, _call: &MultiInput<'_, f32>) -> Result<Shares> {
-        Ok(Shares::default())
+    fn divisor_terms(&self, _call: &MultiInput<'_, f32>) -> Result<DivisorTerms> {
+        Ok(DivisorTerms::default())
     }
 
     /// Clears the inputs of masked values, where a product with 0 would still be NaN. The mask is

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::templates::multi_input::cpu::{
-    Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+    DivisorTerms, Example, MultiInput, MultiInputCpu, Shapes, Units,
 };
 use crate::templates::precision::CpuReal;
 
@@ -17,8 +17,8 @@ pub(crate) trait MultiInputTemplate {
         true
     }
 
-    fn shares(&self, _call: &MultiInput<'_, f32>) -> Result<Shares> {
-        Ok(Shares::default())
+    fn divisor_terms(&self, _call: &MultiInput<'_, f32>) -> Result<DivisorTerms> {
+        Ok(DivisorTerms::default())
     }
 
     fn clear(&self, _call: &mut MultiInput<'_, f32>) -> Result<()> {
@@ -46,8 +46,8 @@ impl<T: MultiInputTemplate> MultiInputCpu for T {
         MultiInputTemplate::derives_its_value(self)
     }
 
-    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
-        MultiInputTemplate::shares(self, call)
+    fn divisor_terms(&self, call: &MultiInput<'_, f32>) -> Result<DivisorTerms> {
+        MultiInputTemplate::divisor_terms(self, call)
     }
 
     fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {

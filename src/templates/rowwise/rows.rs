@@ -120,47 +120,52 @@ impl<'a, R: Real, T: RowTarget<'a, R>> Row<'a, R, T> {
     /// Weight, prediction and dense target of a class; all three are 0 if it is masked, whatever
     /// the inputs are.
     #[inline(always)]
-    pub fn shares(&self, dense: &[R], column: usize) -> (R, R, R) {
+    pub fn kept_cell(&self, dense: &[R], column: usize) -> (R, R, R) {
         let keeps = self.keeps(column);
         let kept = |x: R| R::select(keeps, x, R::ZERO);
         (kept(self.class_weight(column)), kept(self.logits[column]), kept(dense[column]))
     }
 
-    /// Σ `share(weight, prediction, target)` over the classes, with the arguments of
-    /// [`Row::shares`].
+    /// Σ `term(weight, prediction, target)` over the classes, with the arguments of
+    /// [`Row::kept_cell`].
     #[inline(always)]
-    pub fn sum_of_shares(&self, dense: &[R], share: impl Fn(R, R, R) -> R) -> R {
+    pub fn sum_over_classes(&self, dense: &[R], term: impl Fn(R, R, R) -> R) -> R {
         let found = if self.has_all_classes_alike() && !self.padded {
             // By slices alone: the loop is not vectorised if it looks up a weight or a mask.
             simd::sum_blocks(
                 dense.len(),
                 #[inline(always)]
-                |range, shares: &mut [R]| {
+                |range, terms: &mut [R]| {
                     let inputs = self.logits[range.clone()].iter().zip(&dense[range]);
-                    shares
+                    terms
                         .iter_mut()
                         .zip(inputs)
-                        .for_each(|(slot, (&p, &t))| *slot = share(R::ONE, p, t));
+                        .for_each(|(slot, (&p, &t))| *slot = term(R::ONE, p, t));
                 },
             )
         } else {
             simd::sum_of(dense.len(), |column| {
-                let (w, p, t) = self.shares(dense, column);
-                share(w, p, t)
+                let (w, p, t) = self.kept_cell(dense, column);
+                term(w, p, t)
             })
         };
         R::new(found)
     }
 
-    /// Writes `derivative(weight, target)` of each class, with the arguments of [`Row::shares`].
+    /// Writes `derivative(weight, target)` of each class, with the arguments of [`Row::kept_cell`].
     #[inline(always)]
-    pub fn each_share(&self, dense: &[R], gradient: &mut [R], derivative: impl Fn(R, R) -> R) {
+    pub fn write_derivatives(
+        &self,
+        dense: &[R],
+        gradient: &mut [R],
+        derivative: impl Fn(R, R) -> R,
+    ) {
         if self.has_all_classes_alike() && !self.padded {
             gradient.iter_mut().zip(dense).for_each(|(cell, &t)| *cell = derivative(R::ONE, t));
             return;
         }
         for (column, cell) in gradient.iter_mut().enumerate() {
-            let (w, _, t) = self.shares(dense, column);
+            let (w, _, t) = self.kept_cell(dense, column);
             *cell = derivative(w, t);
         }
     }

@@ -4,7 +4,9 @@
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
-use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Shares, Units, missing};
+use crate::templates::multi_input::cpu::{
+    DivisorTerms, Example, MultiInput, Shapes, Units, missing,
+};
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;
 use crate::templates::sequence::{Item, Sequence};
@@ -65,7 +67,7 @@ impl<L: Sequence> MultiInputTemplate for SequenceTemplate<'_, L> {
         ]
     }
 
-    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
+    fn divisor_terms(&self, call: &MultiInput<'_, f32>) -> Result<DivisorTerms> {
         let Axes { time, batch, classes, length } = Axes::of(call)?;
         let targets = call.required_integers("targets")?;
         let lengths = call.required_integers("target_lengths")?;
@@ -100,7 +102,7 @@ impl<L: Sequence> MultiInputTemplate for SequenceTemplate<'_, L> {
         }
         self.loss.check_sequence(targets, lengths, length, classes)?;
         let scale = lengths.iter().map(|&n| 1.0 / f64::from(n.max(1))).collect();
-        Ok(Shares { scale, ..Shares::default() })
+        Ok(DivisorTerms { scale, ..DivisorTerms::default() })
     }
 
     fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {

@@ -13,12 +13,12 @@ use crate::cpu::simd;
 use crate::cpu::simd::LANES;
 use crate::templates::argument::Argument;
 use crate::templates::multi_input::cpu::{
-    Array, Example, MultiInput, Shapes, Shares, Units, missing,
+    Array, DivisorTerms, Example, MultiInput, Shapes, Units, missing,
 };
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;
 use crate::templates::similarity::{
-    Candidate, Candidates, Share, Similarity, SimilarityRows, cpu as similarity,
+    Candidate, Candidates, DivisorRule, Similarity, SimilarityRows, cpu as similarity,
 };
 use crate::{Error, Result};
 
@@ -330,9 +330,9 @@ impl<L: SimilarityRows> MultiInputTemplate for SimilarityTemplate<'_, L> {
         self.loss.derives_its_value()
     }
 
-    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
+    fn divisor_terms(&self, call: &MultiInput<'_, f32>) -> Result<DivisorTerms> {
         if !self.has_labels() {
-            return Ok(Shares::default());
+            return Ok(DivisorTerms::default());
         }
         let labels = call.required_integers("targets")?;
         // Labels that do not fit 32 bits arrive as the lowest i32 and would all compare equal.
@@ -348,10 +348,10 @@ impl<L: SimilarityRows> MultiInputTemplate for SimilarityTemplate<'_, L> {
         labels.iter().for_each(|&label| *counts.entry(label).or_default() += 1);
         let rows = labels.iter().map(|label| {
             let alike = counts[label];
-            self.loss.share().of(alike - 1, labels.len() - alike)
+            self.loss.divisor_rule().of(alike - 1, labels.len() - alike)
         });
         let mean: Vec<f64> = rows.collect();
-        Ok(Shares {
+        Ok(DivisorTerms {
             kept: mean.iter().map(|&share| share > 0.0).collect(),
             mean,
             scale: Vec::new(),
@@ -414,8 +414,8 @@ impl<L: Similarity> SimilarityRows for L {
         Similarity::derives_its_value(self)
     }
 
-    fn share(&self) -> Share {
-        Similarity::share(self)
+    fn divisor_rule(&self) -> DivisorRule {
+        Similarity::divisor_rule(self)
     }
 
     #[inline(always)]

@@ -15,14 +15,14 @@ pub struct Comparison {
     /// True if single candidates are mined, false if they are pooled.
     pub is_mined: bool,
     /// Contribution of a row to the mean.
-    pub share: Share,
+    pub divisor_rule: DivisorRule,
 }
 
 /// Contribution of a row of a similarity to a mean, given the number of candidates with the same
 /// label and with another label. Rows with contribution 0 are excluded. Used if the loss has
 /// labels. By default each row counts 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Share {
+pub struct DivisorRule {
     /// If set, a row without a candidate of its label counts 0.
     pub needs_positives: bool,
     /// If set, a row without a candidate of another label counts 0.
@@ -31,7 +31,7 @@ pub struct Share {
     pub per_positive: bool,
 }
 
-impl Share {
+impl DivisorRule {
     /// Contribution of a row with the given number of positives and negatives.
     pub fn of(self, positives: usize, negatives: usize) -> f64 {
         let is_out =
@@ -70,7 +70,7 @@ pub trait SimilarityRows: Clone + Send + Sync {
     }
 
     /// Contribution of a row to the mean.
-    fn share(&self) -> Share;
+    fn divisor_rule(&self) -> DivisorRule;
 
     /// Replaces the scores of a row by the derivatives with respect to them, times `scale`. Returns
     /// the value of the row.
@@ -95,9 +95,9 @@ pub trait Similarity: Clone + Send + Sync {
         true
     }
 
-    /// As [`SimilarityRows::share`].
-    fn share(&self) -> Share {
-        Share::default()
+    /// As [`SimilarityRows::divisor_rule`].
+    fn divisor_rule(&self) -> DivisorRule {
+        DivisorRule::default()
     }
 
     /// The contribution of a candidate to the pools.

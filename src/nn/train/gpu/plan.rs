@@ -19,7 +19,7 @@ use crate::templates::job::{Buffers, Divisor, Job, Per};
 use crate::templates::linear::cpu::{MOST_BYTES, chunk_rows};
 use crate::templates::listwise::gpu::units_of_lists;
 use crate::templates::normalizer;
-use crate::templates::normalizer::{NOTES, Share, Values};
+use crate::templates::normalizer::{DivisorTerm, NOTES, Values};
 use crate::{Result, templates};
 
 /// A plan under construction.
@@ -292,7 +292,7 @@ impl GpuEngine {
             // Only the device knows which positions are padding.
             let (counted, units) = units_of_lists(gpu, loss, &job, &buffers)?;
             planning.recorder.extend(counted);
-            let values = Values { share: Share::Several(&units), ..Values::plain(key.rows) };
+            let values = Values { term: DivisorTerm::Several(&units), ..Values::plain(key.rows) };
             planning.recorder.extend(normalizer::count(gpu, &values, &buffers.result)?);
         }
         let (kernel, parts) = templates::launch::kernel_commands(gpu, loss, &job, &buffers)?;
