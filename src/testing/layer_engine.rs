@@ -48,6 +48,7 @@ fn request(in_place_forward: bool) -> Request {
         input_elsewhere: false,
         shares: false,
         input_gradient: true,
+        evaluates: false,
     }
 }
 

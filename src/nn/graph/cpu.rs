@@ -241,7 +241,8 @@ impl<R: Precision> CpuWalk<R> {
 
     /// The pass that a node runs in.
     fn mode(&self, weights: Weights<R>, node: &Node) -> Mode {
-        let training = self.plans[self.current].request.learns;
+        let Request { learns, evaluates, .. } = self.plans[self.current].request;
+        let training = learns && !evaluates;
         let (noise, place) = (weights.noise, weights.place);
         Mode { training, noise, node: node.number, place }
     }

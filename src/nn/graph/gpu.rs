@@ -202,7 +202,8 @@ impl<'a> GpuWalk<'a> {
 
     /// The pass that a node runs in.
     fn mode(&self, node: &Node) -> GpuMode<'_> {
-        let training = self.plan.request.learns;
+        let Request { learns, evaluates, .. } = self.plan.request;
+        let training = learns && !evaluates;
         let (noise, place) = (self.weights.noise, self.weights.place);
         GpuMode { training, noise, node: node.number, place }
     }

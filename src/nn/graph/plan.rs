@@ -26,6 +26,8 @@ pub(crate) struct Request {
     pub shares: bool,
     /// Backward also gives the gradient of the graph's input, as of a layer outside of a model.
     pub input_gradient: bool,
+    /// Ops run as in prediction although gradients are computed: those of the model that predicts.
+    pub evaluates: bool,
 }
 
 /// The number of rows of a batch, and per chunk of a chunked head.

@@ -2,6 +2,7 @@
 //! loops in f32 or f64.
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::Result;
@@ -14,6 +15,7 @@ use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::features::FlatView;
+use crate::nn::train::trace::{Asked, Trace};
 use crate::nn::train::updates::UpdateSigns;
 use crate::nn::train::weights::Weights;
 
@@ -188,6 +190,19 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Rows in the data set's own order, without an update.
+    pub fn of_rows(start: usize, rows: usize) -> Self {
+        Batch {
+            start,
+            rows,
+            order: None,
+            divisor_rows: None,
+            accumulate: false,
+            update: None,
+            noise: [0; 4],
+        }
+    }
+
     /// The row, or list, at a position of the order.
     pub fn row(&self, place: usize) -> usize {
         self.order.map_or(place, |order| order.at(place as u32) as usize)
@@ -253,6 +268,16 @@ pub(crate) trait Engine: Debug + Send {
     fn batch_plan(&self, rows: usize, learns: bool, chunked_head: bool) -> BatchPlan;
     /// Predictions for all rows in order, [rows, outputs].
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
+    /// Runs rows forward, and back from each row's own loss, as the model predicts; no parameter
+    /// moves. The loss of a row is the mean over its targets. The graph must pass
+    /// [`trace::check`](crate::nn::train::trace::check).
+    fn trace(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        rows: Range<usize>,
+        asked: Asked,
+    ) -> Result<Trace>;
     /// The outputs of the last of `ids`, the next tokens of a sequence of ids, of which the first
     /// one stands at `place`: one token, or the first ones. What the ops need of earlier tokens is
     /// kept from one call to the next, by the weights of that call. `None` if the graph cannot be

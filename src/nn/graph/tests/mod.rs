@@ -100,6 +100,7 @@ impl Case {
             input_elsewhere,
             shares,
             input_gradient: false,
+            evaluates: false,
         }
     }
 

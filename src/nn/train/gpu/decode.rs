@@ -68,6 +68,7 @@ impl GpuEngine {
             input_elsewhere: false,
             shares: true,
             input_gradient: false,
+            evaluates: false,
         };
         let nodes = graph.nodes.len();
         let walk = GpuWalk::new(&mut recorder, &graph, weights, request, BatchRows::whole(1))?;

@@ -9,10 +9,12 @@ mod plan;
 mod side_by_side;
 pub(crate) mod state;
 mod table;
+mod trace;
 mod watch;
 mod whole;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +37,7 @@ use crate::nn::train::gpu::state::{
 };
 use crate::nn::train::gpu::table::Table;
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
+use crate::nn::train::trace::{Asked, Trace};
 use crate::nn::train::updates::UpdateSigns;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
@@ -609,6 +612,16 @@ impl Engine for GpuEngine {
             predictions.extend(values.into_iter().map(f64::from));
         }
         Ok(predictions)
+    }
+
+    fn trace(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        rows: Range<usize>,
+        asked: Asked,
+    ) -> Result<Trace> {
+        self.trace_here(data, training_spec, rows, asked)
     }
 
     fn decode(&mut self, ids: &[i32], place: usize) -> Result<Option<Vec<f64>>> {

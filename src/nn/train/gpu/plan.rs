@@ -35,7 +35,7 @@ pub(crate) struct Planning<'a> {
     pub targets: wgpu::Buffer,
     /// Row weights.
     pub weights: Option<wgpu::Buffer>,
-    gathers: Vec<Gather>,
+    pub gathers: Vec<Gather>,
     summary: Option<(wgpu::Buffer, SummaryParams)>,
 }
 
@@ -86,6 +86,7 @@ pub(super) fn request(scores: bool, learns: bool, chunked: bool) -> Request {
         input_elsewhere: false,
         shares: true,
         input_gradient: false,
+        evaluates: false,
     }
 }
 
@@ -165,12 +166,23 @@ impl GpuEngine {
         batch: BatchRows,
         noise: &'a wgpu::Buffer,
     ) -> Result<Planning<'a>> {
-        let BatchRows { rows, chunk } = batch;
+        let learns = matches!(key.kind, Kind::Train | Kind::TrainAndUpdate);
+        let request = request(key.kind != Kind::Predict, learns, batch.chunk < batch.rows);
+        self.begin_on(key, self.graph_of(request), request, batch, noise)
+    }
+
+    /// As [`GpuEngine::begin`], for a walk of another request.
+    pub(super) fn begin_on<'a>(
+        &'a self,
+        key: &'a Key,
+        graph: &'a Graph,
+        request: Request,
+        batch: BatchRows,
+        noise: &'a wgpu::Buffer,
+    ) -> Result<Planning<'a>> {
+        let rows = batch.rows;
         let data = self.known(key.data)?;
         let mut recorder = Recorder::new(&self.gpu);
-        let learns = matches!(key.kind, Kind::Train | Kind::TrainAndUpdate);
-        let request = request(key.kind != Kind::Predict, learns, chunk < rows);
-        let graph = self.graph_of(request);
         let table = self.table.as_ref().map(Table::rows);
         let weights = Weights {
             all: &self.parameters,
@@ -190,7 +202,11 @@ impl GpuEngine {
     }
 
     /// Features, targets and weights of the batch, in its order.
-    fn gather_batch(&self, planning: &mut Planning, augment: Option<Augment>) -> Result<()> {
+    pub(super) fn gather_batch(
+        &self,
+        planning: &mut Planning,
+        augment: Option<Augment>,
+    ) -> Result<()> {
         let (data, scores) = (planning.data, planning.key.kind != Kind::Predict);
         let augment = ImageAugment::new(augment, self.graph.shape(self.graph.input()));
         let x = planning.tensor(Tensor::Value(0))?;
@@ -269,7 +285,11 @@ impl GpuEngine {
     }
 
     /// The loss of all rows, and their correctness.
-    fn loss(&self, planning: &mut Planning, training_spec: &TrainingSpec) -> Result<Joined> {
+    pub(super) fn loss(
+        &self,
+        planning: &mut Planning,
+        training_spec: &TrainingSpec,
+    ) -> Result<Joined> {
         let (gpu, key, data) = (&self.gpu, planning.key, planning.data);
         let (loss, predictions) = (&*training_spec.loss, planning.predictions()?);
         let units = key.rows * self.graph.positions();

@@ -62,6 +62,7 @@ fn pass<R: Precision>(
         input_elsewhere: true,
         shares: true,
         input_gradient: false,
+        evaluates: false,
     };
     walk.begin(graph, request, BatchRows::whole(1));
     let nodes = graph.nodes.len();

@@ -3,6 +3,7 @@
 
 mod batch;
 mod decode;
+mod trace;
 mod watch;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use crate::nn::train::features::FlatView;
 use crate::nn::train::host::batch::{HostBatch, LossRows};
 use crate::nn::train::host::decode::Decoder;
 use crate::nn::train::host::watch::UpdateWatch;
+use crate::nn::train::trace::{Asked, Trace};
 use crate::nn::train::updates::UpdateSigns;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 use crate::templates::precision::CpuReal;
@@ -208,6 +210,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             input_elsewhere,
             shares: true,
             input_gradient: false,
+            evaluates: false,
         }
     }
 
@@ -549,6 +552,16 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
         among_the_threads(|| self.predict_here(data, batch_size))
+    }
+
+    fn trace(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        rows: Range<usize>,
+        asked: Asked,
+    ) -> Result<Trace> {
+        among_the_threads(|| self.trace_here(data, training_spec, rows, asked))
     }
 
     fn decode(&mut self, ids: &[i32], place: usize) -> Result<Option<Vec<f64>>> {
