@@ -29,6 +29,7 @@
 //! | read and write PyTorch's weights | [`Model::load_weights`], [`Model::save_weights`], [`WeightOrder`] |
 //! | train many models together | [`Population`] |
 //! | find a learning rate, diagnose a training | [`rates`], [`History::diagnosis`] |
+//! | explain the loss of a model | [`explain`], [`Model::evaluate_rows`], [`Fit::watch_rows`] |
 //! | read files | [`data::read`], [`data::Table`] and [`data::Encoding`] |
 //! | rank documents, recommend items | [`Targets::grouped`], [`metrics`]; [`recommend`] |
 //! | test and benchmark a device | [`testing`], or `gradus check` and `gradus bench` on the command line |
@@ -369,6 +370,7 @@ mod catalogue;
 mod criterion;
 pub mod data;
 mod error;
+pub mod explain;
 pub mod losses;
 pub mod metrics;
 pub mod recommend;
@@ -407,7 +409,8 @@ pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
 pub use nn::train::{
     Average, Baseline, ClassWeight, EarlyStopping, Epoch, FeatureArray, FeatureElement, Fit,
-    History, Score, StepReport, Stop, TensorBoard,
+    History, RowClassHistory, RowClasses, RowHistory, RowResults, Score, StepReport, Stop,
+    TensorBoard,
 };
 pub use runtime::device::{Device, Gpu, GpuOptions, adapters};
 pub use runtime::tensor::Tensor;

@@ -25,9 +25,11 @@ const LAYERS: &[&[&str]] = &[
     &["nn/model"],
     // What users call on a model.
     &["nn/generate", "nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
+    &["nn/train/evaluate_rows"],
     &["nn/train/epochs", "nn/train/fit"],
     &["nn/population", "nn/train/measured", "recommend"],
     &["nn/rates"],
+    &["explain"],
     &["testing"],
     &["nn"],
 ];

@@ -23,7 +23,7 @@ impl Population {
     ///
     /// # Errors
     /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which holds a single model,
-    /// and for `accumulate`, `steps`, `augment`, `resume` and callbacks.
+    /// and for `accumulate`, `steps`, `augment`, `resume`, `watch_rows` and callbacks.
     pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -40,6 +40,7 @@ impl Population {
             ("steps", fit.steps.is_some()),
             ("resume", fit.resume),
             ("augment", fit.augment.changes()),
+            ("watch_rows", fit.watch_rows),
             ("on_step", fit.on_step.is_some()),
             ("on_epoch", fit.on_epoch.is_some()),
         ] {

@@ -15,6 +15,8 @@ use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::Fit;
 use crate::nn::train::pass::{LoadedBatches, Pass, Watcher};
 use crate::nn::train::progress::Bar;
+use crate::nn::train::row_history::RowHistory;
+use crate::nn::train::row_results::RowRule;
 use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::score::Score;
 use crate::nn::train::stream::{Feed, Streamed};
@@ -150,10 +152,21 @@ impl Model {
             training_run.data().for_each(|data| self.engine.unload(data));
             return Err(error);
         }
+        let watch = self.watch(training_spec, fit, &training_run, feed);
+        let watch = match watch {
+            Ok(watch) => watch,
+            Err(error) => {
+                training_run.data().for_each(|data| self.engine.unload(data));
+                return Err(error);
+            }
+        };
         let mut training = self.begin(fit, rows, feed)?;
+        training.monitor.history.rows = watch.as_ref().map(|_| RowHistory::default());
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
+        training.watch = watch;
         let history = self.epochs(training_spec, fit, &training_run, feed, &mut training);
+        training.watch = None;
         training_run.data().chain(feed.data()).for_each(|data| self.engine.unload(data));
         self.training = Some(training);
         let mut history = history?;
@@ -494,6 +507,7 @@ impl Model {
         (report.val_loss, report.val_accuracy) =
             (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
         report.skipped = skipped;
+        self.watch_epoch(training_run, training)?;
         self.measure(training_run, &mut report)?;
         training_run::observe(fit, &mut self.progress, &mut report);
         report.seconds = begun.elapsed().as_secs_f64();
@@ -644,6 +658,39 @@ impl Model {
             outcomes.extend(self.engine.train(data, pass.training_spec, rest)?);
         }
         Ok(outcomes)
+    }
+
+    /// The rule of the rows that are watched, if any are.
+    fn watch(
+        &self,
+        training_spec: &TrainingSpec,
+        fit: &Fit,
+        training_run: &TrainingRun,
+        feed: &Feed,
+    ) -> Result<Option<RowRule>> {
+        if fit.watch_rows && !matches!(feed, Feed::Loaded) {
+            let allowed = "left out: the rows are others in each epoch, or come in blocks";
+            return Err(Error::option("fit", "watch_rows", "true", allowed));
+        }
+        let Some(targets) = &training_run.watched else { return Ok(None) };
+        let rule = self.row_rule("fit (watch_rows)", training_spec)?;
+        rule.check("fit (watch_rows)", targets.view())?;
+        Ok(Some(rule))
+    }
+
+    /// Predicts the training rows for their history.
+    fn watch_epoch(&mut self, training_run: &TrainingRun, training: &mut Training) -> Result<()> {
+        let (Some(rule), Some(targets)) = (&training.watch, &training_run.watched) else {
+            return Ok(());
+        };
+        let batch = self.graph.prediction_batch();
+        let outputs = self.engine.predict(training_run.training.data, batch)?;
+        let losses = rule.losses(&outputs, targets.view())?;
+        let classes = rule.classes(&outputs, targets.view());
+        if let Some(rows) = &mut training.monitor.history.rows {
+            rows.add(&losses, classes.as_ref());
+        }
+        Ok(())
     }
 
     /// Adds R² to an epoch of a regression.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::text;
 use crate::nn::train::updates::{Known, UpdateSigns};
+use crate::nn::train::row_history::RowHistory;
 
 /// One pass over the training data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -70,6 +71,8 @@ pub struct History {
     pub stopped: Option<Stop>,
     /// What the diagnosis needs besides.
     pub(crate) known: Known,
+    /// What each training row did over the epochs of this call: [`crate::Fit::watch_rows`].
+    pub rows: Option<RowHistory>,
 }
 
 /// Reason why a training ended early.

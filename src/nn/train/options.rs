@@ -60,6 +60,7 @@ pub struct Fit {
     pub(crate) progress: bool,
     /// Updates of this training to measure; none for the default.
     pub(crate) watch_updates: Option<usize>,
+    pub(crate) watch_rows: bool,
 }
 
 /// Owned features of the validation rows.
@@ -152,6 +153,7 @@ impl Default for Fit {
             on_epoch: None,
             progress: true,
             watch_updates: None,
+            watch_rows: false,
         }
     }
 }
@@ -511,6 +513,33 @@ impl Fit {
     /// one workgroup trains them.
     pub fn watch_updates(mut self, updates: usize) -> Self {
         self.watch_updates = Some(updates);
+        self
+    }
+
+    /// Predicts all training rows after each epoch and keeps what each of them did: mean and
+    /// deviation of its loss and of the probability of its target, how often it was right and how
+    /// often it was forgotten ([`crate::History::rows`]; default false). Costs a forward pass an
+    /// epoch. Rows that are hard in every epoch are hard or wrongly labelled
+    /// ([`crate::explain::label_noise`]).
+    ///
+    /// A resumed training watches the epochs of this call.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Fit, Sequential, losses::CrossEntropy, optimizers::Adam};
+    /// use ndarray::array;
+    /// let mut model = Sequential::new(1)
+    ///     .then(Dense::new(2))
+    ///     .on(&Device::cpu())?
+    ///     .compile(CrossEntropy::new(), Adam::new().learning_rate(0.1))?;
+    /// let (x, y) = (array![[-1.0_f32], [-2.0], [1.0], [2.0], [1.5]], array![0_i64, 0, 1, 1, 0]);
+    /// let history = model.fit(&x, &y, Fit::new().epochs(50).watch_rows(true))?;
+    /// let rows = history.rows.unwrap();
+    /// let hardest = (0..5).max_by(|&a, &b| rows.mean_loss[a].total_cmp(&rows.mean_loss[b]));
+    /// assert_eq!((rows.epochs, hardest), (50, Some(4)));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn watch_rows(mut self, watch: bool) -> Self {
+        self.watch_rows = watch;
         self
     }
 

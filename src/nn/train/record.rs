@@ -126,6 +126,7 @@ impl Record {
         };
         let last = self.last.map(|progress| snapshot("last", progress)).transpose()?;
         Ok(Training {
+            watch: None,
             monitor,
             last,
             cut: cut.transpose()?,

@@ -270,7 +270,7 @@ impl Model {
             lists: false,
             at_once: rows.at_once(),
         };
-        Ok(TrainingRun { training, validation, metric, yardstick: None, reach })
+        Ok(TrainingRun { training, validation, metric, yardstick: None, reach, watched: None })
     }
 
     /// A block as rows for an engine.

@@ -8,6 +8,7 @@ use crate::nn::schedules::Watched;
 use crate::nn::train::engine::Outcome;
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::{EarlyStopping, Fit};
+use crate::nn::train::row_results::RowRule;
 use crate::nn::train::weights::{ClassWeight, Weighting};
 
 /// Training progress of a model.
@@ -212,6 +213,8 @@ pub(crate) struct Training {
     /// State after the last epoch, if the best weights were restored.
     pub last: Option<Snapshot>,
     pub cut: Option<Cut>,
+    /// The rule of the rows that are watched.
+    pub watch: Option<RowRule>,
 }
 
 impl Training {
@@ -223,6 +226,7 @@ impl Training {
             monitor: EarlyStoppingMonitor::default(),
             last: None,
             cut: None,
+            watch: None,
         }
     }
 

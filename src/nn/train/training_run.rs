@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cpu::random::Permutation;
 use crate::losses::LossDefinition;
 use crate::nn::train::baseline::{Reach, Yardstick};
-use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, TrainingSpec};
+use crate::nn::train::engine::{Batch, Metric, Outcome, SampleTargets, Samples, TrainingSpec};
 use crate::nn::train::features::FeatureArray;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
@@ -45,6 +45,32 @@ pub(crate) struct TrainingRun {
     /// Reference values for the R² of a regression.
     pub yardstick: Option<Yardstick>,
     pub reach: Reach,
+    /// The targets of the training rows, if they are watched.
+    pub watched: Option<WatchedTargets>,
+}
+
+/// The targets of the training rows in host memory.
+#[derive(Clone, Debug)]
+pub(crate) enum WatchedTargets {
+    Labels(Vec<i32>),
+    Dense(Vec<f32>),
+}
+
+impl WatchedTargets {
+    fn new(targets: SampleTargets) -> Self {
+        match targets {
+            SampleTargets::Labels(labels) => WatchedTargets::Labels(labels.to_vec()),
+            SampleTargets::Dense(dense) => WatchedTargets::Dense(dense.to_vec()),
+            SampleTargets::None => WatchedTargets::Dense(Vec::new()),
+        }
+    }
+
+    pub fn view(&self) -> SampleTargets<'_> {
+        match self {
+            WatchedTargets::Labels(labels) => SampleTargets::Labels(labels),
+            WatchedTargets::Dense(dense) => SampleTargets::Dense(dense),
+        }
+    }
 }
 
 impl TrainingRun {
@@ -80,6 +106,7 @@ impl TrainingRun {
             metric: Metric::of(&**loss, rows.one_hot, input_spec.graph.columns()),
             yardstick: None,
             reach: Reach::of(rows.features.all().values(), rows.dense(0, rows.rows)),
+            watched: fit.watch_rows.then(|| WatchedTargets::new(rows.part(0, training).targets)),
         };
         let outputs = input_spec.graph.outputs();
         if held_back > 0 {
