@@ -1,0 +1,387 @@
+//! Integrated gradients of the loss.
+
+use std::f64::consts::PI;
+
+use ndarray::{Array2, ArrayBase, ArrayView1, Data, Dimension};
+
+use crate::criterion::inputs::{Floats, shape_error};
+use crate::explain::refused;
+use crate::nn::train::engine::{SampleTargets, Samples, TrainingSpec};
+use crate::nn::train::features::{FeatureArray, FeatureElement, FlatView};
+use crate::nn::train::row_results::RowRule;
+use crate::nn::train::samples;
+use crate::nn::train::trace::{self, Asked};
+use crate::nn::train::weights::Weights;
+use crate::{Error, Model, Result, Targets};
+
+const NAME: &str = "integrated gradients";
+
+/// Parts into which the way of a row is cut at most, to come within the tolerance.
+const MOST_PARTS: usize = 16;
+
+/// Points that are on the device at a time.
+const POINTS_AT_ONCE: usize = 8192;
+
+/// Attributes the loss of each row to its features: integrated gradients (Sundararajan, Taly, Yan
+/// 2017) of the *loss*, not of an output.
+///
+/// The attribution of feature j is (x_j − b_j) ∫₀¹ ∂loss/∂x_j (b + t (x − b)) dt with a baseline b:
+/// what the feature's distance from the baseline adds to the row's loss. The attributions of a row
+/// add up to loss(x) − loss(b); how far they miss it is its [`Attributions::residual`]. The integral
+/// is a Gauss–Legendre sum of 32 points; a row that misses the tolerance, as one whose way crosses
+/// the kinks of many relus, is cut into up to 16 parts of that many points each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntegratedGradients {
+    points: usize,
+    tolerance: f64,
+    baseline: Option<Vec<f32>>,
+}
+
+/// The loss of rows by their features: [`IntegratedGradients::attribute`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Attributions {
+    /// What each feature adds to the loss of each row, [rows, features].
+    pub values: Array2<f64>,
+    /// The baseline, one number for each feature.
+    pub baseline: Vec<f32>,
+    /// The loss of each row.
+    pub loss: Vec<f64>,
+    /// The loss of the baseline with each row's target.
+    pub baseline_loss: Vec<f64>,
+    /// loss − baseline loss − the sum of the attributions, for each row.
+    pub residual: Vec<f64>,
+}
+
+impl Attributions {
+    /// The mean size of each feature's attributions: which features the loss depends on.
+    pub fn mean_size(&self) -> Vec<f64> {
+        let rows = self.values.nrows().max(1) as f64;
+        let size =
+            |column: ArrayView1<f64>| column.iter().map(|value| value.abs()).sum::<f64>() / rows;
+        self.values.columns().into_iter().map(size).collect()
+    }
+
+    /// The mean of each feature's attributions: below 0 for one that lowers the loss.
+    pub fn mean(&self) -> Vec<f64> {
+        let rows = self.values.nrows().max(1) as f64;
+        self.values.columns().into_iter().map(|column| column.sum() / rows).collect()
+    }
+
+    /// The largest |residual|.
+    pub fn largest_residual(&self) -> f64 {
+        self.residual.iter().fold(0.0, |largest, residual| residual.abs().max(largest))
+    }
+}
+
+impl Default for IntegratedGradients {
+    fn default() -> Self {
+        IntegratedGradients { points: 32, tolerance: 1e-3, baseline: None }
+    }
+}
+
+impl IntegratedGradients {
+    /// 32 points, a tolerance of 1e-3, the mean of the features as the baseline.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Points of the Gauss–Legendre sum (default 32).
+    pub fn points(mut self, points: usize) -> Self {
+        self.points = points;
+        self
+    }
+
+    /// |residual| from which a row's way is cut into parts (default 1e-3).
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// The features of the baseline (default: their means over the rows).
+    pub fn baseline(mut self, baseline: Vec<f32>) -> Self {
+        self.baseline = Some(baseline);
+        self
+    }
+
+    /// The attributions of rows.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential, losses::Mse, optimizers::Adam};
+    /// use gradus::explain::IntegratedGradients;
+    /// use ndarray::array;
+    /// let mut model = Sequential::new(2)
+    ///     .then(Dense::new(1))
+    ///     .on(&Device::reference())?
+    ///     .compile(Mse::new(), Adam::new())?;
+    /// let (x, y) = (array![[1.0_f32, 2.0], [3.0, -2.0]], array![[0.5_f32], [0.5]]);
+    /// let found = IntegratedGradients::new().attribute(&mut model, &x, &y)?;
+    /// assert_eq!(found.baseline, [2.0, 0.0]);
+    /// assert!(found.largest_residual() < 1e-6);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::evaluate_rows`]; [`Error::Option`] for 0 points, more than 1024, and a tolerance
+    /// that is not positive; [`Error::Shape`] for a baseline of another length; [`Error::Input`] for
+    /// a model of ids, which has no gradient by them, and one with batch norm.
+    pub fn attribute<'a, S: Data<Elem = f32>, D: Dimension>(
+        &self,
+        model: &mut Model,
+        features: &ArrayBase<S, D>,
+        targets: impl Into<Targets<'a>>,
+    ) -> Result<Attributions> {
+        if !(1..=1024).contains(&self.points) {
+            return Err(Error::option(NAME, "points", self.points, "from 1 to 1024"));
+        }
+        if !(self.tolerance > 0.0) {
+            return Err(Error::option(NAME, "tolerance", self.tolerance, "> 0"));
+        }
+        trace::check(&model.graph, NAME)?;
+        if model.graph.takes_ids() {
+            let allowed = "features that are numbers";
+            return Err(refused(NAME, "the model", "takes ids, which have no gradient", allowed));
+        }
+        let given = FeatureElement::features(features);
+        let (training_spec, rows) = model.checked_rows(NAME, given, &targets.into())?;
+        let rule = model.row_rule(NAME, &training_spec)?;
+        let all = rows.all();
+        rule.check(NAME, all.targets)?;
+        let width = model.inputs();
+        let baseline = match &self.baseline {
+            Some(baseline) => baseline.clone(),
+            None => means(features.iter().copied(), width, rows.rows),
+        };
+        if baseline.len() != width {
+            let found = format!("the baseline has {} numbers", baseline.len());
+            return Err(shape_error(NAME, found, &format!("it must have {width}")));
+        }
+        let own = ArrayBase::from_shape_vec((1, width), baseline.clone());
+        let own: Array2<f32> =
+            own.map_err(|error| shape_error(NAME, error.to_string(), "one row"))?;
+        let shape = Floats::Narrow(own.view().into_dyn());
+        let scaled = samples::features(model.input_spec(), NAME, FeatureArray::from(shape))?;
+        let ways = Ways {
+            features: all.features.numbers().into_owned(),
+            baseline: scaled.all().numbers().into_owned(),
+            width,
+            targets: all.targets,
+            training_spec,
+            rule,
+        };
+        self.of_ways(model, &ways, rows.rows, baseline)
+    }
+
+    fn of_ways(
+        &self,
+        model: &mut Model,
+        ways: &Ways,
+        rows: usize,
+        baseline: Vec<f32>,
+    ) -> Result<Attributions> {
+        let every: Vec<usize> = (0..rows).collect();
+        let loss = ways.losses(model, &every, 1.0)?;
+        let baseline_loss = ways.losses(model, &every, 0.0)?;
+        let mut values = Array2::zeros((rows, ways.width));
+        let mut residual = vec![f64::INFINITY; rows];
+        let (mut left, mut parts) = (every, 1);
+        while !left.is_empty() && parts <= MOST_PARTS {
+            let nodes = nodes(self.points, parts);
+            let at_once = (POINTS_AT_ONCE / nodes.len()).max(1);
+            for some in left.chunks(at_once) {
+                let found = ways.integrals(model, some, &nodes)?;
+                for (&row, integral) in some.iter().zip(found.chunks_exact(ways.width)) {
+                    let sum: f64 = integral.iter().sum();
+                    let now = loss[row] - baseline_loss[row] - sum;
+                    // More points may round worse.
+                    if now.abs() < residual[row].abs() {
+                        residual[row] = now;
+                        values.row_mut(row).assign(&ArrayView1::from(integral));
+                    }
+                }
+            }
+            left.retain(|&row| residual[row].abs() > self.tolerance);
+            parts *= 2;
+        }
+        if let Some(row) = residual.iter().position(|residual| !residual.is_finite()) {
+            return Err(Error::NonFinite {
+                operation: NAME.into(),
+                name: "the gradients".into(),
+                found: residual[row].to_string(),
+                position: format!("row {row}"),
+                count: residual.iter().filter(|residual| !residual.is_finite()).count(),
+            });
+        }
+        Ok(Attributions { values, baseline, loss, baseline_loss, residual })
+    }
+}
+
+/// The ways of rows from the baseline, in the model's own numbers.
+struct Ways<'a> {
+    features: Vec<f32>,
+    baseline: Vec<f32>,
+    width: usize,
+    targets: SampleTargets<'a>,
+    training_spec: TrainingSpec,
+    rule: RowRule,
+}
+
+/// Targets of rows that are repeated.
+enum Repeated {
+    Labels(Vec<i32>),
+    Dense(Vec<f32>),
+}
+
+impl Repeated {
+    fn view(&self) -> SampleTargets<'_> {
+        match self {
+            Repeated::Labels(labels) => SampleTargets::Labels(labels),
+            Repeated::Dense(dense) => SampleTargets::Dense(dense),
+        }
+    }
+}
+
+impl Ways<'_> {
+    /// The points of some rows at t, row by row.
+    fn points(&self, rows: &[usize], at: &[f64]) -> Vec<f32> {
+        let mut points = Vec::with_capacity(rows.len() * at.len() * self.width);
+        for &row in rows {
+            let x = &self.features[row * self.width..][..self.width];
+            for t in at {
+                let between = |(&b, &x): (&f32, &f32)| {
+                    (f64::from(b) + t * (f64::from(x) - f64::from(b))) as f32
+                };
+                points.extend(self.baseline.iter().zip(x).map(between));
+            }
+        }
+        points
+    }
+
+    fn repeated(&self, rows: &[usize], times: usize) -> Repeated {
+        let each = |row: &usize| std::iter::repeat_n(*row, times);
+        match self.targets {
+            SampleTargets::Labels(labels) => {
+                Repeated::Labels(rows.iter().flat_map(each).map(|row| labels[row]).collect())
+            }
+            SampleTargets::Dense(dense) => {
+                let columns = dense.len() * self.width / self.features.len().max(1);
+                let of = |row: usize| dense[row * columns..][..columns].iter().copied();
+                Repeated::Dense(rows.iter().flat_map(each).flat_map(of).collect())
+            }
+            SampleTargets::None => Repeated::Dense(Vec::new()),
+        }
+    }
+
+    /// The losses of rows at t.
+    fn losses(&self, model: &mut Model, rows: &[usize], t: f64) -> Result<Vec<f64>> {
+        let (points, targets) = (self.points(rows, &[t]), self.repeated(rows, 1));
+        let data = model.engine.load(&samples_of(&points, targets.view(), rows.len()))?;
+        let outputs = model.engine.predict(data, model.graph.prediction_batch());
+        model.engine.unload(data);
+        self.rule.losses(&outputs?, targets.view())
+    }
+
+    /// The attributions of some rows by weighted points of their ways.
+    fn integrals(
+        &self,
+        model: &mut Model,
+        rows: &[usize],
+        nodes: &[(f64, f64)],
+    ) -> Result<Vec<f64>> {
+        let (at, width): (Vec<f64>, usize) =
+            (nodes.iter().map(|node| node.0).collect(), self.width);
+        let (points, targets) = (self.points(rows, &at), self.repeated(rows, at.len()));
+        let count = rows.len() * at.len();
+        let data = model.engine.load(&samples_of(&points, targets.view(), count))?;
+        let mut sums = vec![0.0; rows.len() * width];
+        let asked = Asked { layers: false, input_gradient: true };
+        let done = model.traces(data, count, &self.training_spec, asked, |first, trace| {
+            for (place, gradient) in trace.input_gradient.chunks_exact(width).enumerate() {
+                let (row, node) = ((first + place) / at.len(), (first + place) % at.len());
+                let weight = nodes[node].1;
+                let sums = &mut sums[row * width..][..width];
+                sums.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += weight * g);
+            }
+            Ok(())
+        });
+        model.engine.unload(data);
+        done?;
+        for (sums, &row) in sums.chunks_exact_mut(width).zip(rows) {
+            let x = &self.features[row * width..][..width];
+            for ((sum, &x), &b) in sums.iter_mut().zip(x).zip(&self.baseline) {
+                *sum *= f64::from(x) - f64::from(b);
+            }
+        }
+        Ok(sums)
+    }
+}
+
+fn samples_of<'a>(points: &'a [f32], targets: SampleTargets<'a>, rows: usize) -> Samples<'a> {
+    let (features, weights) = (FlatView::Numbers(points), Weights::default());
+    Samples { rows, features, targets, has_ignored: false, lists: None, weights }
+}
+
+/// The mean of each feature.
+fn means(features: impl Iterator<Item = f32>, width: usize, rows: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; width];
+    features.enumerate().for_each(|(place, x)| sums[place % width] += f64::from(x));
+    sums.into_iter().map(|sum| (sum / rows.max(1) as f64) as f32).collect()
+}
+
+/// Points and weights of a Gauss–Legendre sum over [0, 1], in equal parts of `points` each.
+fn nodes(points: usize, parts: usize) -> Vec<(f64, f64)> {
+    let of_one = legendre(points);
+    let width = 1.0 / parts as f64;
+    let of_part = |part: usize| {
+        let inside = |&(at, weight): &(f64, f64)| ((part as f64 + at) * width, weight * width);
+        of_one.iter().map(inside).collect::<Vec<_>>()
+    };
+    (0..parts).flat_map(of_part).collect()
+}
+
+/// The roots of the Legendre polynomial by Newton's method, moved to [0, 1].
+fn legendre(points: usize) -> Vec<(f64, f64)> {
+    let n = points as f64;
+    let root = |index: usize| {
+        let mut x = (PI * (index as f64 + 0.75) / (n + 0.5)).cos();
+        let mut slope = 1.0;
+        for _ in 0..100 {
+            let (mut now, mut before) = (1.0, 0.0);
+            for k in 0..points {
+                let k = k as f64;
+                (now, before) = (((2.0 * k + 1.0) * x * now - k * before) / (k + 1.0), now);
+            }
+            slope = n * (x * now - before) / (x * x - 1.0);
+            let step = now / slope;
+            x -= step;
+            if step.abs() < 1e-15 {
+                break;
+            }
+        }
+        ((1.0 - x) / 2.0, 1.0 / ((1.0 - x * x) * slope * slope))
+    };
+    (0..points).map(root).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_exact_for_polynomials_below_twice_the_points() {
+        for points in [1, 2, 5, 32] {
+            for parts in [1, 4] {
+                let nodes = nodes(points, parts);
+                for power in 0..(2 * points).min(20) {
+                    let sum: f64 =
+                        nodes.iter().map(|(at, weight)| weight * at.powi(power as i32)).sum();
+                    let exact = 1.0 / (power as f64 + 1.0);
+                    assert!((sum - exact).abs() < 1e-13, "{points} {parts} {power}: {sum}");
+                }
+            }
+        }
+        // The first power beyond is not.
+        let sum: f64 = nodes(1, 1).iter().map(|(at, weight)| weight * at * at).sum();
+        assert!((sum - 1.0 / 3.0).abs() > 0.05);
+    }
+}

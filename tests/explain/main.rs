@@ -1,0 +1,7 @@
+//! Explanations: results of rows, label noise, attributions and influences.
+
+mod attributions;
+mod label_noise;
+mod rows;
+#[path = "../support/mod.rs"]
+mod support;
