@@ -61,7 +61,9 @@ use crate::{Error, Result};
 
 pub use blocks::{Blocks, WeighedBlock};
 pub use dataset::{Dataset, Target};
-pub use encoding::{ColumnReport, Encoding, EncodingOptions, TargetEncoding, TargetKind};
+pub use encoding::{
+    ColumnReport, EncodedColumn, Encoding, EncodingOptions, TargetEncoding, TargetKind,
+};
 #[cfg(feature = "data")]
 pub use entities::{Entities, EntityKind, read_entities};
 pub use idx::{Idx, read_idx, read_idx_folder, read_idx_pair};

@@ -5,6 +5,7 @@
 mod arrays;
 mod bench;
 mod cases;
+mod explain;
 mod field;
 mod interrupts;
 mod kills;

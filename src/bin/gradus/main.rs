@@ -9,6 +9,7 @@ mod demo;
 mod devices;
 mod eval;
 mod evaluate;
+mod explain;
 mod generate;
 mod interrupt;
 mod language;
@@ -64,6 +65,9 @@ enum Command {
     Rates(Box<rates::Rates>),
     /// Measures a saved model on rows with targets
     Evaluate(evaluate::Evaluate),
+    /// Shows where the loss of a saved model comes from: suspicious labels, rows, slices, classes,
+    /// features
+    Explain(explain::Explain),
     /// Predicts the rows of a data set with a saved model
     Predict(predict::Predict),
     /// Writes text with a saved model of text, from a prompt on
@@ -95,6 +99,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Train(train)) => train.run(),
         Some(Command::Rates(rates)) => rates.run(),
         Some(Command::Evaluate(evaluate)) => evaluate.run(),
+        Some(Command::Explain(explain)) => explain.run(),
         Some(Command::Predict(predict)) => predict.run(),
         Some(Command::Generate(generate)) => generate.run(),
         Some(Command::Recommend(recommend)) => recommend.run(),

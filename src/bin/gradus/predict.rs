@@ -253,7 +253,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Class names, if the training data had names; else class numbers.
-fn class_names(model: &Model, encoding: Option<&Encoding>) -> Vec<String> {
+pub fn class_names(model: &Model, encoding: Option<&Encoding>) -> Vec<String> {
     let encoded = encoding.map_or(&[][..], |encoding| encoding.target().classes());
     let saved = &model.names().classes[..];
     match [encoded, saved].into_iter().find(|names| names.len() == model.outputs()) {

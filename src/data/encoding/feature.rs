@@ -10,7 +10,7 @@ use crate::data::encoding::encoded::Encoded;
 use crate::data::encoding::lists::{are_distinct, holds_lists, lists, write_lists};
 use crate::data::encoding::numbers::{LARGEST, Memory, Moments, Quantiles};
 use crate::data::encoding::options::EncodingOptions;
-use crate::data::encoding::report::ColumnReport;
+use crate::data::encoding::report::{ColumnReport, EncodedColumn};
 use crate::data::table::table::Table;
 use crate::data::table::{Cells, Column};
 use crate::{Error, Result};
@@ -85,6 +85,17 @@ impl Feature {
             names.push(format!("{column} is blank"));
         }
         names
+    }
+
+    /// The encoded columns, with the unit of the numbers.
+    pub(super) fn encoded_columns(&self) -> Vec<EncodedColumn> {
+        let unit = |place: usize| match &self.encoded {
+            Encoded::Number { mean, scale, .. } if place == 0 => Some([*mean, *scale]),
+            _ => None,
+        };
+        let column =
+            |(place, name)| EncodedColumn { name, column: self.column.clone(), unit: unit(place) };
+        self.names().into_iter().enumerate().map(column).collect()
     }
 
     /// Encodes some rows of a table column.

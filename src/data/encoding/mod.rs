@@ -22,7 +22,7 @@ use crate::data::encoding::target::TargetFit;
 use crate::data::table::Column;
 use crate::data::table::table::Table;
 
-pub use report::ColumnReport;
+pub use report::{ColumnReport, EncodedColumn};
 pub use target::TargetEncoding;
 
 pub use crate::data::encoding::fitted::Encoding;
@@ -162,6 +162,12 @@ impl Encoding {
     /// Names of the encoded feature columns; empty for arrays.
     pub fn names(&self) -> Vec<String> {
         self.kept().flat_map(Feature::names).collect()
+    }
+
+    /// The encoded feature columns, with the column of the table that each is made of and the unit
+    /// of its numbers; empty for arrays.
+    pub fn encoded_columns(&self) -> Vec<EncodedColumn> {
+        self.kept().flat_map(Feature::encoded_columns).collect()
     }
 
     /// The required table columns, in order.

@@ -5,6 +5,19 @@ use std::fmt;
 use crate::data::encoding::categories::some;
 use crate::data::encoding::encoded::Encoded;
 
+/// A column of the features that an encoding makes of a table.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct EncodedColumn {
+    /// Its name: `age`, `sex=female`, `age is blank`.
+    pub name: String,
+    /// The column of the table that it is made of.
+    pub column: String,
+    /// Mean and scale of a number: the cell is mean + scale · feature. `None` for a column of 0 and
+    /// 1.
+    pub unit: Option<[f64; 2]>,
+}
+
 /// Encoding of one table column, as text.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

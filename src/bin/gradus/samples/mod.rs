@@ -22,7 +22,7 @@ use crate::samples::source::{HeaderName, Known, Raw, Source};
 pub use columns::{columns_as_json, columns_in_words};
 pub use prepare::Rows;
 pub use prepared::{Asked, Large, Prepared};
-pub use task::{Task, loss_in_unit, target_kind, unfit};
+pub use task::{Task, Truth, loss_in_unit, target_kind, unfit};
 
 impl Source {
     /// Reads the rows of --data; `known` are the columns that a model was trained on.

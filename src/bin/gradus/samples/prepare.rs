@@ -494,6 +494,8 @@ pub struct Rows {
     pub encoding: Option<Encoding>,
     /// Reason for missing targets though the source has some.
     pub no_targets: Option<String>,
+    /// The table that they are of, and its row of each of them.
+    pub table: Option<(Table, Vec<usize>)>,
 }
 
 /// Reads the inputs of a saved model: its features by name, encoded as in training, and its targets
@@ -508,7 +510,7 @@ pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows>
     match (source.read(&Known::of_model(model))?, model.encoding()) {
         (Raw::Table(table), Some(encoding)) if encoding.takes_tables() => {
             source.refuse_other_than(encoding)?;
-            of_table(&table, encoding, answered)
+            of_table(table, encoding, answered)
         }
         (Raw::Table(table), _) => of_arrays(source.plain(&table, model, "--data")?, model),
         (Raw::Arrays(_), Some(encoding)) if encoding.takes_tables() => {
@@ -541,30 +543,31 @@ fn lacking(error: Error, encoding: &Encoding, path: &Path) -> Failure {
     }
 }
 
-fn of_table(table: &Table, encoding: &Encoding, answered: bool) -> Outcome<Rows> {
+fn of_table(table: Table, encoding: &Encoding, answered: bool) -> Outcome<Rows> {
     let failed = |error: Error| lacking(error, encoding, table.path()).of("--data");
     encoding
-        .surprises(table)
+        .surprises(&table)
         .map_err(failed)?
         .iter()
         .for_each(|surprise| output::note(&format!("note: {surprise}")));
     let all: Vec<usize> = (0..table.rows()).collect();
-    let rows = if answered { encoding.rows_with_target(table) } else { all };
+    let rows = if answered { encoding.rows_with_target(&table) } else { all };
     if rows.len() < table.rows() {
         output::note(&format!(
             "note: {} row(s) have no target and are left out",
             table.rows() - rows.len()
         ));
     }
-    let features = encoding.features(table, &rows).map_err(failed)?;
-    let (target, no_targets) = match encoding.apply_rows(table, &rows) {
+    let features = encoding.features(&table, &rows).map_err(failed)?;
+    let (target, no_targets) = match encoding.apply_rows(&table, &rows) {
         Ok(dataset) => (dataset.target, None),
         Err(error) => (Target::None, Some(error.to_string())),
     };
     let mut dataset = Dataset::new(features, target)?;
     dataset.feature_names = encoding.names();
-    report_notes(table);
-    Ok(Rows { dataset, encoding: Some(encoding.clone()), no_targets })
+    report_notes(&table);
+    let (encoding, table) = (Some(encoding.clone()), Some((table, rows)));
+    Ok(Rows { dataset, encoding, no_targets, table })
 }
 
 fn of_arrays(dataset: Dataset, model: &Model) -> Outcome<Rows> {
@@ -577,5 +580,5 @@ fn of_arrays(dataset: Dataset, model: &Model) -> Outcome<Rows> {
         Ok(encoded) => (encoded, None),
         Err(reason) => (plain, Some(reason)),
     };
-    Ok(Rows { dataset, encoding: model.encoding().cloned(), no_targets })
+    Ok(Rows { dataset, encoding: model.encoding().cloned(), no_targets, table: None })
 }

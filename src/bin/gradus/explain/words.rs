@@ -1,0 +1,262 @@
+//! The explanation as text, for a width of 80 columns.
+
+use std::fmt::Write as _;
+
+use comfy_table::Table;
+use gradus::explain::{Calibration, LossCell, Slice, SuspiciousLabels};
+
+use crate::explain::found::{Features, Found, LargeLoss, Section, ranked_by};
+use crate::explain::subject::{Subject, per_cent, short};
+use crate::output;
+
+/// Columns of a line.
+const WIDTH: usize = 80;
+
+/// The whole text.
+pub fn of(found: &Found, subject: &Subject) -> String {
+    let mut text = folded(&summary(found));
+    let mut section = |heading: &str, content: String| {
+        let _ = write!(text, "\n{heading}\n{content}");
+    };
+    section(
+        "Labels that are probably wrong",
+        or_why(&found.labels, |of| labels(of, found, subject)),
+    );
+    section("Rows with the largest loss", large(found, subject));
+    section("Slices with a high loss", or_why(&found.slices, |of| slices(of, subject)));
+    section("Loss by class", or_why(&found.cells, |of| cells(of, found, subject)));
+    section("Features", or_why(&found.features, |of| features(of, found.top)));
+    section("Are the probabilities right?", or_why(&found.calibration, calibration));
+    text
+}
+
+pub fn summary(found: &Found) -> String {
+    let accuracy =
+        found.accuracy.map_or(String::new(), |share| format!(", {} right", per_cent(share)));
+    format!(
+        "{} rows: mean {} {}{accuracy}. The 1 % of the rows with the largest loss have {} of it, the 10 % {}.\n",
+        found.rows,
+        found.loss,
+        short(found.mean_loss),
+        per_cent(found.top_shares[0]),
+        per_cent(found.top_shares[1])
+    )
+}
+
+fn or_why<T>(section: &Section<T>, words: impl FnOnce(&T) -> String) -> String {
+    match section {
+        Ok(found) => words(found),
+        Err(reason) => folded(&format!("Not known: {reason}.\n")),
+    }
+}
+
+/// Lines of at most 80 columns, broken between words.
+fn folded(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut length = 0;
+        for word in line.split(' ') {
+            let letters = word.chars().count();
+            if length > 0 && length + 1 + letters > WIDTH {
+                out.push('\n');
+                length = 0;
+            } else if length > 0 {
+                out.push(' ');
+                length += 1;
+            }
+            out.push_str(word);
+            length += letters;
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// A table of at most 80 columns.
+fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table: Table = output::table(headings);
+    table.set_width(WIDTH as u16);
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    format!("{table}\n")
+}
+
+/// Removes the column of cells where rows have none.
+fn with_cells<'h>(headings: &[&'h str], subject: &Subject) -> Vec<&'h str> {
+    let has_cells = !subject.cells(0).is_empty();
+    headings.iter().copied().chain(has_cells.then_some("columns")).collect()
+}
+
+fn row_with_cells(mut cells: Vec<String>, row: usize, subject: &Subject) -> Vec<String> {
+    cells.push(subject.cells_in_words(row));
+    cells
+}
+
+pub fn about_labels(found: &SuspiciousLabels) -> String {
+    format!(
+        "Two networks were trained again on these rows, and the labels are ranked by {}. Both prefer another class for {} of the rows: the \
+         share of wrong labels is at most about that. Look at them in this order; correct or leave out what is wrong, then train again.",
+        ranked_by(found),
+        per_cent(found.share)
+    )
+}
+
+fn labels(found: &SuspiciousLabels, all: &Found, subject: &Subject) -> String {
+    let row = |&row: &usize| {
+        let label = found.cross_entropy.target[row];
+        let cells = vec![
+            subject.place(row),
+            subject.class(label),
+            subject.class(found.suggested[row]),
+            format!("{:.3}", found.suspicion[row]),
+        ];
+        row_with_cells(cells, row, subject)
+    };
+    let disputed = found.disputed();
+    let shown = disputed.iter().take(all.top);
+    let headings = with_cells(&["where", "label", "rather", "suspicion"], subject);
+    let list = match disputed.is_empty() {
+        true => "No label is disputed by both.\n".into(),
+        false => table(&headings, shown.map(row)),
+    };
+    folded(&about_labels(found)) + &list
+}
+
+fn large(found: &Found, subject: &Subject) -> String {
+    let has_classes = found.large.iter().any(|large| large.class.is_some());
+    let mut headings = vec!["where", "target", "predicted"];
+    headings.extend(has_classes.then_some("p(target)"));
+    headings.extend(["loss", "gradient"]);
+    let row = |large: &LargeLoss| {
+        let mut cells = vec![subject.place(large.row)];
+        cells.extend(target_and_prediction(large, subject));
+        if has_classes {
+            let p = large.class.and_then(|(_, _, p)| p);
+            cells.push(p.map_or("-".into(), |p| format!("{p:.4}")));
+        }
+        cells.push(short(large.loss));
+        cells.push(large.gradient_norm.map_or("-".into(), short));
+        row_with_cells(cells, large.row, subject)
+    };
+    table(&with_cells(&headings, subject), found.large.iter().map(row))
+}
+
+/// The target and the prediction of a row.
+pub fn target_and_prediction(large: &LargeLoss, subject: &Subject) -> [String; 2] {
+    let numbers = |all: &[f64]| all.iter().map(|&x| short(x)).collect::<Vec<_>>().join(", ");
+    match large.class {
+        Some((target, predicted, _)) => [subject.class(target), subject.class(predicted)],
+        None => [numbers(&subject.target_numbers(large.row)), numbers(&large.numbers)],
+    }
+}
+
+/// The conditions of a slice.
+pub fn conditions(slice: &Slice, subject: &Subject) -> String {
+    let all: Vec<String> =
+        slice.conditions.iter().map(|condition| subject.condition(condition)).collect();
+    all.join(" and ")
+}
+
+pub const NO_SLICES: &str = "None: no slice of at least 1 % of the rows that explains 5 % of the variance of the loss holds on the other half of the rows.";
+
+fn slices(found: &[Slice], subject: &Subject) -> String {
+    if found.is_empty() {
+        return folded(NO_SLICES);
+    }
+    let row = |slice: &Slice| {
+        vec![
+            conditions(slice, subject),
+            slice.rows.len().to_string(),
+            short(slice.mean_loss),
+            short(slice.rest_loss),
+            per_cent(slice.share_of_loss),
+            format!("{:.1e}", slice.p),
+        ]
+    };
+    let headings = ["rows where", "rows", "loss", "elsewhere", "of all loss", "p"];
+    table(&headings, found.iter().map(row))
+}
+
+fn cells(found: &[LossCell], all: &Found, subject: &Subject) -> String {
+    let row = |cell: &LossCell| {
+        vec![
+            subject.class(cell.target),
+            subject.class(cell.predicted),
+            cell.rows.to_string(),
+            short(cell.mean_loss),
+            per_cent(cell.share),
+        ]
+    };
+    let headings = ["target", "predicted", "rows", "mean loss", "of all loss"];
+    table(&headings, found.iter().take(all.top).map(row))
+}
+
+pub fn about_features(found: &Features) -> String {
+    let mut text = String::new();
+    if found.shuffled_rows > 0 {
+        let _ = write!(
+            text,
+            "shuffled: rise of the mean loss if the column is shuffled between {} rows (5 times). ",
+            found.shuffled_rows
+        );
+    }
+    if let Some(residual) = found.residual {
+        let _ = write!(
+            text,
+            "part of the loss: mean size of its integrated gradient over {} rows, whose sums miss the loss by at most {residual:.1e}. ",
+            found.attributed_rows
+        );
+    }
+    if let Some(reason) = &found.why_not {
+        let _ = write!(text, "No attributions: {reason}.");
+    }
+    text.trim_end().into()
+}
+
+fn features(found: &Features, top: usize) -> String {
+    let row = |feature: &&crate::explain::found::Feature| {
+        let increase = feature.increase.map_or("-".into(), |(mean, deviation)| {
+            format!("{} ± {}", short(mean), short(deviation))
+        });
+        vec![feature.name.clone(), increase, feature.attribution.map_or("-".into(), short)]
+    };
+    let list = found.ordered();
+    let rows = list.iter().take(top).map(row);
+    folded(&about_features(found)) + &table(&["feature", "shuffled", "part of the loss"], rows)
+}
+
+pub fn about_calibration(found: &Calibration) -> String {
+    let over = found.overconfidence();
+    let verdict = match () {
+        () if over > 0.01 => "too sure",
+        () if over < -0.01 => "not sure enough",
+        () => "about as sure as it is right",
+    };
+    format!(
+        "The model is {verdict}: its largest probability is {} on average above its accuracy. Expected calibration error {} (15 bins), \
+         Brier score {}, log loss {}. Dividing the logits by a temperature of {} would make it a log loss of {} and a calibration error of {} \
+         on these rows.",
+        short(over),
+        short(found.expected_error),
+        short(found.brier),
+        short(found.log_loss),
+        short(found.temperature),
+        short(found.log_loss_at_temperature),
+        short(found.expected_error_at_temperature)
+    )
+}
+
+fn calibration(found: &Calibration) -> String {
+    let bins = found.bins.iter().filter(|bin| bin.rows > 0);
+    let row = |bin: &gradus::explain::Bin| {
+        vec![
+            format!("{:.2} to {:.2}", bin.limits[0], bin.limits[1]),
+            bin.rows.to_string(),
+            format!("{:.3}", bin.confidence),
+            format!("{:.3}", bin.accuracy),
+        ]
+    };
+    let headings = ["largest probability", "rows", "its mean", "right"];
+    folded(&about_calibration(found)) + &table(&headings, bins.map(row))
+}

@@ -1,0 +1,138 @@
+//! `gradus explain`: JSON, text of 80 columns, the page, and what it refuses.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{json_of, run, stderr, text};
+
+/// A table of 240 people whose class follows from `age` but for those from Nowhere, whose labels
+/// are at random, and twelve others whose labels were flipped.
+fn people(folder: &TempDir) -> (PathBuf, Vec<usize>) {
+    let mut lines = vec!["age,town,height,answer".to_string()];
+    let mut flipped = Vec::new();
+    for row in 0..240_usize {
+        let age = 20 + row * 7 % 60;
+        let town = ["Ayr", "Bath", "Cork", "Deal", "Ely", "Nowhere"][row / 3 % 6];
+        let is_flipped = row % 20 == 19 && town != "Nowhere";
+        if is_flipped {
+            flipped.push(row);
+        }
+        let answer = match town {
+            "Nowhere" => row * row % 7 < 3,
+            _ => (age > 50) != is_flipped,
+        };
+        let height = 150 + row * 13 % 50;
+        lines.push(format!("{age},{town},{height},{}", if answer { "yes" } else { "no" }));
+    }
+    let path = folder.path().join("people.csv");
+    std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+    (path, flipped)
+}
+
+fn trained(folder: &TempDir, data: &str, target: &str, loss: &str) -> PathBuf {
+    let model = folder.path().join(format!("{loss}.safetensors"));
+    let arguments = [
+        "train", "--data", data, "--target", target, "--loss", loss, "--epochs", "60", "--device",
+        "cpu", "--out",
+    ];
+    json_of(&[&arguments[..], &[text(&model), "--json"]].concat());
+    model
+}
+
+#[test]
+fn classes_are_explained_in_json_text_and_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, flipped) = people(&folder);
+    let (data, page) = (text(&data).to_string(), folder.path().join("page.html"));
+    let model = trained(&folder, &data, "answer", "cross_entropy");
+    let arguments = ["explain", text(&model), "--data", &data, "--device", "cpu"];
+    let found = json_of(&[&arguments[..], &["--json", "--html", text(&page)]].concat());
+    assert_eq!(
+        (found["rows"].as_u64(), found["loss"].as_str()),
+        (Some(240), Some("cross_entropy"))
+    );
+    let labels = &found["suspicious_labels"];
+    let suspicious: Vec<u64> =
+        labels["rows"].as_array().unwrap().iter().map(|row| row["row"].as_u64().unwrap()).collect();
+    let wrong = suspicious.iter().filter(|row| flipped.contains(&(**row as usize))).count();
+    assert!(wrong >= 3, "{suspicious:?} of {flipped:?}");
+    assert_ne!(labels["rows"][0]["label"], labels["rows"][0]["suggested"]);
+    let first = &found["largest_losses"][0];
+    assert!(
+        first["loss"].as_f64().unwrap() >= found["largest_losses"][1]["loss"].as_f64().unwrap()
+    );
+    // The first row stands in line 2.
+    let line = format!("line {}", first["row"].as_u64().unwrap() + 2);
+    assert_eq!(first["place"], Value::from(line));
+    assert!(first["cells"]["town"].is_string() && first["target_probability"].is_number());
+    let shares = found["class_pairs"].as_array().unwrap().iter();
+    let sum: f64 = shares.map(|cell| cell["share_of_loss"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-9);
+    let features = &found["features"]["list"];
+    assert_eq!((features.as_array().unwrap().len(), &features[0]["name"]), (3, &"age".into()));
+    assert!(found["features"]["largest_residual"].as_f64().unwrap() < 1e-2);
+    assert_eq!(found["calibration"]["bins"].as_array().unwrap().len(), 15);
+    assert_eq!(found["why_not"], serde_json::json!({}));
+
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("<h2>Labels that are probably wrong</h2>") && page.contains("<svg"));
+
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let headings = [
+        "Labels that are probably wrong",
+        "Rows with the largest loss",
+        "Slices with a high loss",
+        "Loss by class",
+        "Features",
+        "Are the probabilities right?",
+    ];
+    let places: Vec<usize> =
+        headings.iter().map(|heading| shown.find(heading).expect(heading)).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    for line in shown.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+#[test]
+fn numbers_are_explained_in_their_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, _) = people(&folder);
+    let data = text(&data).to_string();
+    let model = trained(&folder, &data, "height", "mse");
+    let found = json_of(&["explain", text(&model), "--data", &data, "--device", "cpu", "--json"]);
+    let target = found["largest_losses"][0]["targets"]["height"]["target"].as_f64().unwrap();
+    assert!((150.0..200.0).contains(&target), "{target}");
+    assert!(found["suspicious_labels"].is_null() && found["class_pairs"].is_null());
+    assert_eq!(found["why_not"]["suspicious_labels"], "the targets are not classes");
+    assert!(found["features"]["list"][0]["increase"].is_number());
+}
+
+#[test]
+fn what_cannot_be_explained_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, _) = people(&folder);
+    let model = trained(&folder, text(&data), "answer", "cross_entropy");
+    let without = folder.path().join("without.csv");
+    std::fs::write(&without, "age,town,height\n20,Ayr,150\n30,Bath,160\n").unwrap();
+    let (model, data) = (text(&model), text(&data));
+    for (arguments, code, part) in [
+        (vec!["explain", model, "--data", text(&without)], 1, "have no answers"),
+        (vec!["explain", model, "--data", data, "--top", "0"], 2, "--top is 0"),
+        (vec!["explain", model, "--data", data, "--html", data], 1, "which --data reads"),
+        (vec!["explain", model, "--data", data, "--html", model], 1, "which MODEL reads"),
+        (vec!["explain", model, "--text", data], 2, "gradus evaluate"),
+        (vec!["explain", data, "--data", data], 1, "MODEL"),
+        (vec!["explain", model, "--data", data, "--no-labels", "--epochs", "3"], 2, "--epochs"),
+    ] {
+        let output = run(&[&arguments[..], &["--device", "cpu"]].concat());
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+        let lines: Vec<&str> = message.lines().filter(|line| line.starts_with("error")).collect();
+        assert!(lines.len() == 1 && lines[0].contains(part), "{arguments:?}: {message}");
+    }
+}
