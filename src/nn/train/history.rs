@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::text;
-use crate::nn::train::updates::{Known, UpdateSigns};
 use crate::nn::train::row_history::RowHistory;
+use crate::nn::train::updates::{Known, UpdateSigns};
 
 /// One pass over the training data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
