@@ -366,6 +366,7 @@ pub(crate) mod nn;
 pub(crate) mod runtime;
 pub(crate) mod templates;
 
+pub mod advise;
 mod catalogue;
 mod criterion;
 pub mod data;

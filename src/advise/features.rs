@@ -1,0 +1,123 @@
+//! The features as numbers: a sample of the rows, standardized, and at most so many columns.
+
+use ndarray::{Array2, Axis};
+
+use crate::Result;
+use crate::advise::moments::correlation;
+use crate::data::shuffled_rows;
+
+/// Rows that models are fitted on: more do not move a statistic by a printed digit.
+const MOST_ROWS: usize = 20_000;
+
+/// Numbers that are kept of all rows and columns together.
+const MOST_NUMBERS: usize = 4_000_000;
+
+/// With many columns at least so many rows are kept.
+const FEWEST_ROWS: usize = 2_000;
+
+/// Columns of a pilot model.
+const MOST_COLUMNS: usize = 64;
+
+/// Features of sampled rows.
+#[derive(Debug, Clone)]
+pub(super) struct Features {
+    /// Names of the columns.
+    pub(super) names: Vec<String>,
+    /// [sampled rows, columns]: mean 0 and standard deviation 1, or all 0.
+    pub(super) values: Array2<f64>,
+    /// The places of the sampled rows among those with a target.
+    pub(super) places: Vec<usize>,
+}
+
+/// The places of the rows to look at, in random order.
+pub(super) fn sample(rows: usize, columns: usize, seed: u64) -> Result<Vec<usize>> {
+    let most = (MOST_NUMBERS / columns.max(1)).clamp(FEWEST_ROWS, MOST_ROWS);
+    let mut places = shuffled_rows(rows, seed)?;
+    places.truncate(most);
+    Ok(places)
+}
+
+impl Features {
+    pub(super) fn new(names: Vec<String>, values: &Array2<f32>, places: Vec<usize>) -> Self {
+        let mut values = values.mapv(f64::from);
+        for mut column in values.columns_mut() {
+            let rows = column.len() as f64;
+            let mean = column.sum() / rows;
+            column -= mean;
+            let deviation = (column.iter().map(|value| value * value).sum::<f64>() / rows).sqrt();
+            // A constant column has rounding errors left, of the size of f32's.
+            if deviation > 1e-6 * mean.abs().max(1e-30) {
+                column /= deviation;
+            } else {
+                column.fill(0.0);
+            }
+        }
+        Features { names, values, places }
+    }
+
+    /// The values of the sampled rows.
+    pub(super) fn of<T: Copy>(&self, values: &[T]) -> Vec<T> {
+        self.places.iter().map(|&place| values[place]).collect()
+    }
+
+    /// The columns for a linear model of y: all, or those with the largest correlation.
+    pub(super) fn screened(&self, y: &[f64]) -> Array2<f64> {
+        let columns = self.values.ncols();
+        if columns <= MOST_COLUMNS {
+            return self.values.clone();
+        }
+        let size = |place: usize| correlation(&self.values.column(place).to_vec(), y).abs();
+        let mut sizes: Vec<(usize, f64)> = (0..columns).map(|place| (place, size(place))).collect();
+        sizes.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let mut kept: Vec<usize> =
+            sizes.into_iter().take(MOST_COLUMNS).map(|(place, _)| place).collect();
+        kept.sort_unstable();
+        self.values.select(Axis(1), &kept)
+    }
+}
+
+/// How well levels in an order explain the features.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct LinearShare {
+    /// Of the variation between the levels, the share along a straight line in their numbers: near
+    /// 1 for quantities and steps of a scale, near 1/(K − 1) for names of K classes.
+    pub(super) share: f64,
+    /// True if a feature differs between the levels by more than chance.
+    pub(super) has_signal: bool,
+}
+
+/// Columns that differ between the levels: r² of the level's number over η² of the level, each
+/// without the share of it that chance gives, summed over the columns.
+pub(super) fn linear_share(features: &Features, codes: &[usize], levels: usize) -> LinearShare {
+    let codes = features.of(codes);
+    let rows = codes.len() as f64;
+    let mut counts = vec![0.0; levels];
+    codes.iter().for_each(|&code| counts[code] += 1.0);
+    let numbers: Vec<f64> = codes.iter().map(|&code| code as f64).collect();
+    let groups = counts.iter().filter(|&&count| count > 0.0).count() as f64 - 1.0;
+    let (mut straight, mut all) = (0.0, 0.0);
+    if groups < 1.0 || rows <= groups + 1.0 {
+        return LinearShare { share: 0.0, has_signal: false };
+    }
+    for column in features.values.columns() {
+        let mut sums = vec![0.0; levels];
+        column.iter().zip(&codes).for_each(|(value, &code)| sums[code] += value);
+        // The columns have variance 1.
+        let between = sums
+            .iter()
+            .zip(&counts)
+            .filter(|(_, count)| **count > 0.0)
+            .map(|(sum, count)| sum * sum / count)
+            .sum::<f64>()
+            / rows;
+        // Chance gives (rows − 1) η² the mean K − 1 and the variance 2 (K − 1).
+        if between * (rows - 1.0) <= groups + 6.0 * (2.0 * groups).sqrt() {
+            continue;
+        }
+        let r = correlation(&column.to_vec(), &numbers);
+        straight += (r * r - 1.0 / (rows - 1.0)).max(0.0);
+        all += between - groups / (rows - 1.0);
+    }
+    let has_signal = all > 0.0;
+    LinearShare { share: if has_signal { (straight / all).min(1.0) } else { 0.0 }, has_signal }
+}
