@@ -41,7 +41,7 @@
 //!
 //! | purpose | losses |
 //! |---|---|
-//! | regression | [`Mse`](losses::Mse), [`Mae`](losses::Mae), [`Huber`](losses::Huber), [`SmoothL1`](losses::SmoothL1), [`LogCosh`](losses::LogCosh), [`PseudoHuber`](losses::PseudoHuber), [`Cauchy`](losses::Cauchy), [`Lp`](losses::Lp) |
+//! | regression | [`Mse`](losses::Mse), [`Mae`](losses::Mae), [`Huber`](losses::Huber), [`SmoothL1`](losses::SmoothL1), [`LogCosh`](losses::LogCosh), [`PseudoHuber`](losses::PseudoHuber), [`Cauchy`](losses::Cauchy), [`Barron`](losses::Barron), [`Lp`](losses::Lp) |
 //! | quantiles, tolerances, uncertainty | [`Quantile`](losses::Quantile), [`Expectile`](losses::Expectile), [`EpsilonInsensitive`](losses::EpsilonInsensitive), [`SquaredEpsilonInsensitive`](losses::SquaredEpsilonInsensitive), [`GaussianNll`](losses::GaussianNll) |
 //! | counts, amounts, ratios | [`PoissonNll`](losses::PoissonNll), [`GammaDeviance`](losses::GammaDeviance), [`Tweedie`](losses::Tweedie), [`Mape`](losses::Mape), [`Msle`](losses::Msle) |
 //! | two classes, or many labels at once | [`BceWithLogits`](losses::BceWithLogits), [`Bce`](losses::Bce), [`BinaryFocal`](losses::BinaryFocal), [`MultilabelSoftMargin`](losses::MultilabelSoftMargin), [`Hinge`](losses::Hinge) and its variants |

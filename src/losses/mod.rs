@@ -23,6 +23,7 @@ catalogue! {
         log_cosh::LogCosh,
         pseudo_huber::PseudoHuber,
         cauchy::Cauchy,
+        barron::Barron,
         lp::Lp,
         quantile::Quantile,
         expectile::Expectile,

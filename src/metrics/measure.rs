@@ -3,6 +3,8 @@
 use ndarray::{Array2, ArrayView1};
 
 use crate::metrics::confusion::Confusion;
+use crate::metrics::deviance::{d2_pinball, d2_tweedie, pinball, tweedie_deviance};
+use crate::metrics::probabilities::{brier_score, calibration_error, log_loss};
 use crate::metrics::regression::regression;
 use crate::{Error, Result};
 
@@ -47,12 +49,31 @@ pub enum Metric {
     RocAuc,
     /// exp of the mean cross-entropy of the class labels.
     Perplexity,
+    /// Mean of the recalls of the classes that have rows: [`Confusion::balanced_accuracy`].
+    BalancedAccuracy,
+    /// Mean cross-entropy of the class labels, in nats: [`log_loss`](crate::metrics::log_loss).
+    LogLoss,
+    /// Squared error of the probabilities: [`brier_score`](crate::metrics::brier_score).
+    Brier,
+    /// Expected calibration error in 15 bins:
+    /// [`calibration_error`](crate::metrics::calibration_error).
+    CalibrationError,
     /// Mean of |error|, in the unit of the targets.
     Mae,
     /// √ of the mean squared error, in the unit of the targets.
     Rmse,
     /// 1 − Σ error² / Σ (target − mean of its column)²; NaN if no column varies.
     R2,
+    /// Mean deviance of a Tweedie distribution, with the power of the mean in its variance in
+    /// tenths: 10 Poisson, 15, 20 gamma; [`tweedie_deviance`](crate::metrics::tweedie_deviance).
+    TweedieDeviance(u8),
+    /// Share of that deviance that is explained: [`d2_tweedie`](crate::metrics::d2_tweedie).
+    D2Tweedie(u8),
+    /// Pinball loss of a quantile in percent, 1 to 99: [`pinball`](crate::metrics::pinball).
+    Pinball(u8),
+    /// Share of that loss that is explained, 50 for the absolute error:
+    /// [`d2_pinball`](crate::metrics::d2_pinball).
+    D2Pinball(u8),
 }
 
 impl Metric {
@@ -75,14 +96,43 @@ impl Metric {
             Metric::Mae => "mae",
             Metric::Rmse => "rmse",
             Metric::R2 => "r2",
+            Metric::BalancedAccuracy => "balanced_accuracy",
+            Metric::LogLoss => "log_loss",
+            Metric::Brier => "brier",
+            Metric::CalibrationError => "calibration_error",
+            Metric::TweedieDeviance(tenths) => {
+                return format!("tweedie_deviance_{}", power(tenths));
+            }
+            Metric::D2Tweedie(tenths) => return format!("d2_tweedie_{}", power(tenths)),
+            Metric::Pinball(percent) => return format!("pinball_{}", quantile(percent)),
+            Metric::D2Pinball(percent) => return format!("d2_pinball_{}", quantile(percent)),
         };
         name.into()
     }
 
     /// True if it compares numbers and not classes.
     fn is_of_numbers(self) -> bool {
-        matches!(self, Metric::Mae | Metric::Rmse | Metric::R2)
+        matches!(
+            self,
+            Metric::Mae
+                | Metric::Rmse
+                | Metric::R2
+                | Metric::TweedieDeviance(_)
+                | Metric::D2Tweedie(_)
+                | Metric::Pinball(_)
+                | Metric::D2Pinball(_)
+        )
     }
+}
+
+/// A power from its tenths.
+fn power(tenths: u8) -> f64 {
+    f64::from(tenths) / 10.0
+}
+
+/// A quantile from its percent.
+fn quantile(percent: u8) -> f64 {
+    f64::from(percent) / 100.0
 }
 
 /// What is measured against.
@@ -136,6 +186,15 @@ fn refused(metric: Metric, found: &str, wanted: &str) -> Error {
 }
 
 fn of_numbers(predictions: &Array2<f64>, targets: &Array2<f64>, metric: Metric) -> Result<f64> {
+    match metric {
+        Metric::TweedieDeviance(tenths) => {
+            return tweedie_deviance(predictions, targets, power(tenths));
+        }
+        Metric::D2Tweedie(tenths) => return d2_tweedie(predictions, targets, power(tenths)),
+        Metric::Pinball(percent) => return pinball(predictions, targets, quantile(percent)),
+        Metric::D2Pinball(percent) => return d2_pinball(predictions, targets, quantile(percent)),
+        _ => {}
+    }
     let found = regression(predictions, targets)?;
     Ok(match metric {
         Metric::Mae => found.mae,
@@ -159,7 +218,16 @@ fn of_classes(
             let sum: f64 = rows.map(|(row, &class)| row[class]).sum();
             return Ok((-sum / actual.len() as f64).exp());
         }
-        Metric::Perplexity => {
+        Metric::LogLoss if has_probabilities => {
+            return log_loss(&predictions.mapv(f64::exp), actual);
+        }
+        Metric::Brier if has_probabilities => {
+            return brier_score(&predictions.mapv(f64::exp), actual);
+        }
+        Metric::CalibrationError if has_probabilities => {
+            return calibration_error(&predictions.mapv(f64::exp), actual);
+        }
+        Metric::Perplexity | Metric::LogLoss | Metric::Brier | Metric::CalibrationError => {
             return Err(refused(metric, "not scored by a cross-entropy", "class labels"));
         }
         Metric::Precision | Metric::Recall | Metric::F1 if classes != 2 => {
@@ -188,6 +256,7 @@ fn of_classes(
         Metric::PrecisionMacro => mean(0),
         Metric::RecallMacro => mean(1),
         Metric::F1Macro => mean(2),
+        Metric::BalancedAccuracy => confusion.balanced_accuracy(),
         // One class per row: each wrong row is one false positive and one false negative.
         _ => confusion.accuracy(),
     })
@@ -338,6 +407,35 @@ mod tests {
         assert!((found[2] - (1.0 - 1.5 / 29.1875)).abs() < 1e-15);
         let found = measure(&array![[f64::NAN], [0.0], [0.0], [0.0]], &truth, &[Metric::Mae]);
         assert!(found.unwrap()[0].1.is_nan());
+    }
+
+    #[test]
+    fn probabilities_deviances_and_quantiles_have_their_names_and_values() {
+        let logarithms = array![[0.5_f64, 0.5], [0.75, 0.25]].mapv(f64::ln);
+        let truth = Truth::Classes { classes: vec![0, 1], has_probabilities: true };
+        let asked = [Metric::LogLoss, Metric::Brier, Metric::CalibrationError, Metric::BalancedAccuracy];
+        let found = measure(&logarithms, &truth, &asked).unwrap();
+        // Right at .5, wrong at .75; log loss (ln 2 + ln 4) / 2.
+        let expected =
+            [("log_loss", 1.5 * 2.0_f64.ln()), ("brier", 0.8125), ("calibration_error", 0.625), ("balanced_accuracy", 0.5)];
+        for ((name, value), (own, expected)) in found.iter().zip(expected) {
+            assert!(name == own && (value - expected).abs() < 1e-14, "{name}: {value}");
+        }
+        let message = measure(&logarithms, &classes(&[0, 1]), &[Metric::Brier]).unwrap_err();
+        assert!(message.to_string().contains("cross-entropy"), "{message}");
+        let truth = Truth::Numbers(array![[2.0], [0.0]]);
+        let asked = [Metric::TweedieDeviance(10), Metric::D2Tweedie(10), Metric::Pinball(75), Metric::D2Pinball(50)];
+        let found = measure(&array![[2.0], [1.0]], &truth, &asked).unwrap();
+        // Beside the mean 1 the deviances are 2 (2 ln 2 − 1) and 2; beside the median |e| is 1.
+        let expected = [
+            ("tweedie_deviance_1", 1.0),
+            ("d2_tweedie_1", 1.0 - 1.0 / (2.0 * 2.0_f64.ln())),
+            ("pinball_0.75", 0.125),
+            ("d2_pinball_0.5", 0.5),
+        ];
+        for ((name, value), (own, expected)) in found.iter().zip(expected) {
+            assert!(name == own && (value - expected).abs() < 1e-14, "{name}: {value}");
+        }
     }
 
     #[test]

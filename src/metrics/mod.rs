@@ -1,4 +1,4 @@
-//! Metrics of predictions: regression errors, confusion matrices, those that
+//! Metrics of predictions: regression errors, deviances, calibration, confusion matrices, those that
 //! [`Model::evaluate_with`](crate::Model::evaluate_with) takes by name, and NDCG and mean reciprocal
 //! rank for rankings.
 //!
@@ -7,12 +7,16 @@
 //! computed in f64 on the host.
 
 mod confusion;
+mod deviance;
 mod measure;
+mod probabilities;
 mod regression;
 
 pub use confusion::Confusion;
+pub use deviance::{d2_pinball, d2_tweedie, pinball, tweedie_deviance};
 pub use measure::Metric;
 pub(crate) use measure::{Truth, measure};
+pub use probabilities::{CALIBRATION_BINS, brier_score, calibration_error, log_loss};
 pub use regression::{Regression, regression};
 
 use crate::templates::listwise::cpu::{descending, discount, gain, ideal};

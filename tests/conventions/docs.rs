@@ -19,7 +19,7 @@ use crate::page::holds;
 const GROUPS: [(&str, &[&str]); 11] = [
     (
         "Regression: numbers of any sign",
-        &["mse", "mae", "huber", "smooth_l1", "log_cosh", "pseudo_huber", "cauchy", "lp"],
+        &["mse", "mae", "huber", "smooth_l1", "log_cosh", "pseudo_huber", "cauchy", "barron", "lp"],
     ),
     (
         "Regression: quantiles, tolerances, uncertainty",

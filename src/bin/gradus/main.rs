@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr. An error is one line on stderr; the exit code
 //! is 2 for bad usage and 1 for a failure.
 
+mod advise;
 mod bench;
 mod check;
 mod demo;
@@ -63,6 +64,8 @@ enum Command {
     Train(Box<train::options::Train>),
     /// Finds a learning rate for a network: trains it at many rates, and compares held-out losses
     Rates(Box<rates::Rates>),
+    /// Names losses, an optimizer and a network for a data set, each with its reason
+    Advise(advise::Advise),
     /// Measures a saved model on rows with targets
     Evaluate(evaluate::Evaluate),
     /// Shows where the loss of a saved model comes from: suspicious labels, rows, slices, classes,
@@ -98,6 +101,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Bench(bench)) => bench.run(),
         Some(Command::Train(train)) => train.run(),
         Some(Command::Rates(rates)) => rates.run(),
+        Some(Command::Advise(advise)) => advise.run(),
         Some(Command::Evaluate(evaluate)) => evaluate.run(),
         Some(Command::Explain(explain)) => explain.run(),
         Some(Command::Predict(predict)) => predict.run(),

@@ -20,7 +20,8 @@ impl Model {
     /// per row, are classes; other numbers are compared as numbers. Rows with an ignored label are
     /// left out, and the tokens of a sequence count as rows. The predictions are computed on the
     /// model's device, the metrics in f64 on the host. Outputs under a cross-entropy or focal loss
-    /// become probabilities by a softmax; those of other losses are compared as they are.
+    /// become probabilities by a softmax, and those of a loss that predicts logarithms of means, as
+    /// Poisson's, become means; those of other losses are compared as they are.
     ///
     /// ```
     /// use gradus::{Dense, Device, Sequential, losses::CrossEntropy, metrics::Metric};
@@ -89,6 +90,8 @@ impl Model {
             }
             (None, SampleTargets::Dense(dense)) => {
                 let numbers = dense.iter().map(|&number| f64::from(number)).collect();
+                let outputs =
+                    if loss.predictions() == Domain::Exponent { outputs.mapv(f64::exp) } else { outputs };
                 (outputs, Truth::Numbers(array(numbers, columns)?))
             }
             _ => {

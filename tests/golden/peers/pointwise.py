@@ -61,6 +61,17 @@ def cauchy(case):
     return case.reduce(scale**2 / 2 * ((error / scale) ** 2).log1p())
 
 
+@by_torch("barron", "float64 autograd of b/a ((1+(e/c)^2/b)^(a/2)-1), and its limits", draw=draw.real)
+def barron(case):
+    alpha, square = case.option("alpha", 1.0), ((case.predictions - case.targets) / case.option("scale", 1.0)) ** 2
+    if alpha == 2:
+        return case.reduce(square / 2)
+    if alpha == 0:
+        return case.reduce((square / 2).log1p())
+    b = abs(alpha - 2)
+    return case.reduce(b / alpha * (alpha / 2 * (square / b).log1p()).expm1())
+
+
 @by_torch("lp", "float64 autograd of |p-t|^p", draw=draw.real)
 def lp(case):
     return case.reduce((case.predictions - case.targets).abs() ** case.option("p", 2.0))

@@ -5,6 +5,7 @@ mod columns;
 mod large;
 mod prepare;
 pub(crate) mod prepared;
+mod raw;
 pub(crate) mod source;
 mod task;
 
