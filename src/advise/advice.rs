@@ -148,8 +148,7 @@ pub struct Histogram {
 impl Histogram {
     /// The bin of each value; values outside are counted apart.
     pub(super) fn of(values: &[f64], from: f64, to: f64, bins: usize) -> Self {
-        let mut found =
-            Histogram { from, to, counts: vec![0; bins], ..Histogram::default() };
+        let mut found = Histogram { from, to, counts: vec![0; bins], ..Histogram::default() };
         let width = (to - from) / bins as f64;
         for &value in values {
             if value < from {

@@ -45,7 +45,7 @@ impl AdviseOptions {
 
 /// Advice for a table as it was read.
 ///
-/// Statistics of the targets are of all rows that have them; models are fitted on at most 20,000
+/// Statistics of the targets are of all rows that have them; models are fitted on at most 10,000
 /// of those, chosen by the seed. The same table, options and seed give the same bits.
 ///
 /// # Errors
@@ -59,10 +59,14 @@ pub fn advise(table: &Table, options: &AdviseOptions) -> Result<Advice> {
     if columns.is_empty() {
         return Err(wrong("targets", "are not named", "name one column of the table, or several"));
     }
-    let rows: Vec<usize> =
-        (0..table.rows()).filter(|&row| !columns.iter().any(|column| column.is_blank(row))).collect();
+    let rows: Vec<usize> = (0..table.rows())
+        .filter(|&row| !columns.iter().any(|column| column.is_blank(row)))
+        .collect();
     if rows.is_empty() {
-        return Err(Error::Empty { operation: "advise".into(), name: "the rows with a target".into() });
+        return Err(Error::Empty {
+            operation: "advise".into(),
+            name: "the rows with a target".into(),
+        });
     }
     let answers = Answers::of(&columns, &rows);
     check(&answers, &options.targets)?;
@@ -81,7 +85,9 @@ pub fn advise(table: &Table, options: &AdviseOptions) -> Result<Advice> {
     let kept: Vec<&Column> = table
         .columns()
         .iter()
-        .filter(|column| !options.targets.iter().chain(&options.left_out).any(|name| name == column.name()))
+        .filter(|column| {
+            !options.targets.iter().chain(&options.left_out).any(|name| name == column.name())
+        })
         .collect();
     let findings = examine(table, &kept, &rows, &answers, &identifiers);
     let mut more = findings.drop.clone();
@@ -120,7 +126,11 @@ pub fn advise_arrays(dataset: &Dataset, options: &AdviseOptions) -> Result<Advic
     }
     let answers = match &dataset.target {
         Target::None => {
-            return Err(wrong("targets", "are missing", "name the file or the column that holds them"));
+            return Err(wrong(
+                "targets",
+                "are missing",
+                "name the file or the column that holds them",
+            ));
         }
         Target::Labels { labels, classes } => Answers::Words {
             codes: labels.iter().map(|&label| usize::try_from(label).unwrap_or(0)).collect(),
@@ -146,7 +156,8 @@ pub fn advise_arrays(dataset: &Dataset, options: &AdviseOptions) -> Result<Advic
         },
         // Whole numbers in an array may be counts or steps of a scale, as in a table.
         (Answers::Words { codes, names }, None)
-            if !options.images && names.iter().enumerate().all(|(place, name)| *name == place.to_string()) =>
+            if !options.images
+                && names.iter().enumerate().all(|(place, name)| *name == place.to_string()) =>
         {
             let values = vec![codes.iter().map(|&code| code as f64).collect()];
             Answers::Numbers { columns: vec!["target".into()], values }
@@ -155,7 +166,11 @@ pub fn advise_arrays(dataset: &Dataset, options: &AdviseOptions) -> Result<Advic
     };
     let places = sample(dataset.rows(), dataset.features.ncols(), options.seed)?;
     let values: Array2<f32> = dataset.features.select(ndarray::Axis(0), &places);
-    let features = Features::new(dataset.feature_names.clone(), &values, places);
+    let names = dataset.feature_names.clone();
+    let features = match options.images {
+        true => Features::of_images(names, &values, places),
+        false => Features::new(names, &values, places),
+    };
     let lists =
         dataset.groups.as_ref().map(|groups| Lists { queries: groups.len(), in_table: false });
     let findings = Findings::default();
@@ -229,7 +244,8 @@ impl Analysis {
         let optimizer = rules::optimizer(task.kind, rows, &network);
         let mut warnings = self.findings.warnings.clone();
         // Leaks and ids first, what is wrong with the target next, then the blanks.
-        let first = warnings.iter().take_while(|one| ["leak", "identifier"].contains(&one.kind)).count();
+        let first =
+            warnings.iter().take_while(|one| ["leak", "identifier"].contains(&one.kind)).count();
         let rest = warnings.split_off(first);
         warnings.extend(part.warnings);
         warnings.extend(rest);

@@ -49,11 +49,13 @@ impl Answers {
 fn numbers(column: &Column, rows: &[usize]) -> Vec<f64> {
     let number = |&row: &usize| match column.cells() {
         Cells::Numbers(numbers) => numbers[row],
-        Cells::Words { .. } => match column.text(row).as_deref().map(str::to_lowercase).as_deref() {
-            Some("true" | "yes" | "t" | "y" | "1") => 1.0,
-            Some("false" | "no" | "f" | "n" | "0" | "-1") => 0.0,
-            _ => f64::NAN,
-        },
+        Cells::Words { .. } => {
+            match column.text(row).as_deref().map(str::to_lowercase).as_deref() {
+                Some("true" | "yes" | "t" | "y" | "1") => 1.0,
+                Some("false" | "no" | "f" | "n" | "0" | "-1") => 0.0,
+                _ => f64::NAN,
+            }
+        }
     };
     rows.iter().map(number).collect()
 }
@@ -68,5 +70,8 @@ pub(super) fn levels(values: &[f64]) -> Vec<(f64, usize)> {
 pub(super) fn codes(values: &[f64], levels: &[(f64, usize)]) -> Vec<usize> {
     let place = |value: &f64| levels.binary_search_by(|(level, _)| level.total_cmp(value));
     // A value is one of its levels; −0 and 0 are one level, and either finds its neighbour.
-    values.iter().map(|value| place(value).unwrap_or_else(|near| near.min(levels.len() - 1))).collect()
+    values
+        .iter()
+        .map(|value| place(value).unwrap_or_else(|near| near.min(levels.len() - 1)))
+        .collect()
 }

@@ -36,6 +36,9 @@ const DUPLICATES: f64 = 0.01;
 /// Share of blanks from which a column is named on its own, else the columns share a warning.
 const MANY_BLANKS: f64 = 0.4;
 
+/// Columns of a table of interactions: two ids, a time, and little else.
+const MOST_OF_INTERACTIONS: usize = 4;
+
 /// Columns named in one warning.
 const MOST_NAMED: usize = 5;
 
@@ -57,7 +60,7 @@ pub(super) fn examine(
     identifiers: &[String],
 ) -> Findings {
     let mut found = Findings::default();
-    leaks(table, features, rows, answers, identifiers, &mut found);
+    leaks(features, rows, answers, identifiers, &mut found);
     let names: Vec<String> = identifiers.iter().map(|name| format!("`{name}`")).collect();
     if !names.is_empty() {
         let text = format!(
@@ -65,16 +68,22 @@ pub(super) fn examine(
             listed(&names),
             if names.len() == 1 { "s" } else { "" }
         );
-        let text = if names.len() == 1 { text } else { text.replace("says", "say").replace("leave it", "leave them") };
+        let text = if names.len() == 1 {
+            text
+        } else {
+            text.replace("says", "say").replace("leave it", "leave them")
+        };
         found.warnings.push(warning("identifier", text));
         found.drop.extend(identifiers.iter().cloned());
     }
+    let mut ids: Vec<String> = Vec::new();
     for column in features {
         let is_query = hints::is_query(column.name());
         let repeats = repeats(column, rows);
         if is_query && repeats.is_some() {
             found.query = Some(column.name().into());
         } else if let Some((values, _)) = repeats.filter(|_| hints::is_id(column.name())) {
+            ids.push(format!("`{}`", column.name()));
             let text = format!(
                 "`{}` has {} values for {} rows: rows of one value are alike, so a held-out part should have values of its own",
                 column.name(),
@@ -83,6 +92,14 @@ pub(super) fn examine(
             );
             found.warnings.push(warning("groups", text));
         }
+    }
+    if ids.len() == 2 && features.len() <= MOST_OF_INTERACTIONS {
+        let text = format!(
+            "each row is an interaction of {}: `gradus recommend` learns an embedding for each of them; as numbers the ids mean nothing",
+            ids.join(" and ")
+        );
+        found.warnings.retain(|warning| warning.kind != "groups");
+        found.warnings.push(warning("interactions", text));
     }
     blanks(table, features, rows, &mut found);
     constants(features, rows, &mut found);
@@ -129,7 +146,9 @@ fn blanks(table: &Table, features: &[&Column], rows: &[usize], found: &mut Findi
     }
     let mut counted: Vec<(&str, usize)> = features
         .iter()
-        .map(|column| (column.name(), (0..table.rows()).filter(|&row| column.is_blank(row)).count()))
+        .map(|column| {
+            (column.name(), (0..table.rows()).filter(|&row| column.is_blank(row)).count())
+        })
         .filter(|(_, blanks)| *blanks > 0)
         .collect();
     counted.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
@@ -142,8 +161,13 @@ fn blanks(table: &Table, features: &[&Column], rows: &[usize], found: &mut Findi
             format!("`{name}` {} missing ({})", count(*blanks as u64), share(*blanks, table.rows()))
         })
         .collect();
-    let many = counted.iter().any(|(_, blanks)| *blanks as f64 >= MANY_BLANKS * table.rows() as f64);
-    let advice = if many { "; a column that is mostly missing may say more by its blanks than by its cells" } else { "" };
+    let many =
+        counted.iter().any(|(_, blanks)| *blanks as f64 >= MANY_BLANKS * table.rows() as f64);
+    let advice = if many {
+        "; a column that is mostly missing may say more by its blanks than by its cells"
+    } else {
+        ""
+    };
     let text = format!(
         "{}: `train` fills them with the median or the most frequent word, and marks them in a column{advice}",
         listed(&text)
@@ -162,7 +186,9 @@ fn constants(features: &[&Column], rows: &[usize], found: &mut Findings) {
         .map(|column| format!("`{}`", column.name()))
         .collect();
     if !names.is_empty() {
-        found.warnings.push(warning("constant", format!("the same in all rows: {}", listed(&names))));
+        found
+            .warnings
+            .push(warning("constant", format!("the same in all rows: {}", listed(&names))));
     }
 }
 
@@ -172,9 +198,8 @@ fn duplicates(features: &[&Column], rows: &[usize], answers: &Answers, found: &m
     let target = |place: usize| -> u64 {
         match answers {
             Answers::Words { codes, .. } => codes[place] as u64,
-            Answers::Numbers { values, .. } => {
-                hasher.hash_one(values.iter().map(|column| column[place].to_bits()).collect::<Vec<_>>())
-            }
+            Answers::Numbers { values, .. } => hasher
+                .hash_one(values.iter().map(|column| column[place].to_bits()).collect::<Vec<_>>()),
         }
     };
     let mut seen: HashMap<u64, u64> = HashMap::with_capacity(rows.len());
@@ -207,7 +232,6 @@ fn duplicates(features: &[&Column], rows: &[usize], answers: &Answers, found: &m
 
 /// Features that are the target in another form.
 fn leaks(
-    table: &Table,
     features: &[&Column],
     rows: &[usize],
     answers: &Answers,
@@ -219,7 +243,9 @@ fn leaks(
     }
     let step = rows.len().div_ceil(MOST_COMPARED);
     let places: Vec<usize> = (0..rows.len()).step_by(step).collect();
-    for column in features.iter().filter(|column| !identifiers.iter().any(|name| name == column.name())) {
+    for column in
+        features.iter().filter(|column| !identifiers.iter().any(|name| name == column.name()))
+    {
         let known: Vec<usize> =
             places.iter().copied().filter(|&place| !column.is_blank(rows[place])).collect();
         if known.len() < FEWEST_FOR_LEAK {
@@ -231,10 +257,14 @@ fn leaks(
                 let levels = crate::advise::answers::levels(&target);
                 match (column.cells(), levels.len()) {
                     (Cells::Numbers(numbers), 3..) => {
-                        let cells: Vec<f64> = known.iter().map(|&place| numbers[rows[place]]).collect();
+                        let cells: Vec<f64> =
+                            known.iter().map(|&place| numbers[rows[place]]).collect();
                         let (r, _) = spearman(&cells, &target);
                         (r.abs() >= LEAK).then(|| {
-                            format!("has a rank correlation of {} with the target", significant(r, 5))
+                            format!(
+                                "has a rank correlation of {} with the target",
+                                significant(r, 4)
+                            )
                         })
                     }
                     (_, 3..=MOST_CLASSES) | (_, 2) => {
@@ -263,7 +293,6 @@ fn leaks(
     if found.drop.len() >= features.len() {
         found.drop.clear();
     }
-    let _ = table;
 }
 
 /// More classes than this are not compared with the values of a column.
@@ -287,12 +316,16 @@ fn determines(
                 }
             }
             // Words of a row or two each say nothing.
-            (class_of.len() * 5 <= known.len() && class_of.len() >= classes.min(2))
-                .then(|| format!("has the same class in all rows of each of its {} words", class_of.len()))
+            (class_of.len() * 5 <= known.len() && class_of.len() >= classes.min(2)).then(|| {
+                format!("has the same class in all rows of each of its {} words", class_of.len())
+            })
         }
         Cells::Numbers(numbers) => {
-            let mut pairs: Vec<(f64, usize)> =
-                known.iter().zip(codes).map(|(&place, &class)| (numbers[rows[place]], class)).collect();
+            let mut pairs: Vec<(f64, usize)> = known
+                .iter()
+                .zip(codes)
+                .map(|(&place, &class)| (numbers[rows[place]], class))
+                .collect();
             pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             let changes = pairs.windows(2).filter(|two| two[0].1 != two[1].1).count();
             let is_split = pairs.windows(2).any(|two| two[0].0 == two[1].0 && two[0].1 != two[1].1);

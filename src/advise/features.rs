@@ -7,7 +7,7 @@ use crate::advise::moments::correlation;
 use crate::data::shuffled_rows;
 
 /// Rows that models are fitted on: more do not move a statistic by a printed digit.
-const MOST_ROWS: usize = 20_000;
+const MOST_ROWS: usize = 10_000;
 
 /// Numbers that are kept of all rows and columns together.
 const MOST_NUMBERS: usize = 4_000_000;
@@ -17,6 +17,10 @@ const FEWEST_ROWS: usize = 2_000;
 
 /// Columns of a pilot model.
 const MOST_COLUMNS: usize = 64;
+
+/// Squares of columns, and columns of which the products are taken, of a model that bends.
+const MOST_SQUARES: usize = 16;
+const MOST_IN_PRODUCTS: usize = 6;
 
 /// Features of sampled rows.
 #[derive(Debug, Clone)]
@@ -40,17 +44,16 @@ pub(super) fn sample(rows: usize, columns: usize, seed: u64) -> Result<Vec<usize
 impl Features {
     pub(super) fn new(names: Vec<String>, values: &Array2<f32>, places: Vec<usize>) -> Self {
         let mut values = values.mapv(f64::from);
-        for mut column in values.columns_mut() {
-            let rows = column.len() as f64;
-            let mean = column.sum() / rows;
-            column -= mean;
-            let deviation = (column.iter().map(|value| value * value).sum::<f64>() / rows).sqrt();
-            // A constant column has rounding errors left, of the size of f32's.
-            if deviation > 1e-6 * mean.abs().max(1e-30) {
-                column /= deviation;
-            } else {
-                column.fill(0.0);
-            }
+        standardize(&mut values);
+        Features { names, values, places }
+    }
+
+    /// Pixels, which have one unit: those that hardly vary stay so.
+    pub(super) fn of_images(names: Vec<String>, values: &Array2<f32>, places: Vec<usize>) -> Self {
+        let mut values = values.mapv(f64::from);
+        let scale = values.std(0.0);
+        if scale > 0.0 {
+            values /= scale;
         }
         Features { names, values, places }
     }
@@ -62,17 +65,80 @@ impl Features {
 
     /// The columns for a linear model of y: all, or those with the largest correlation.
     pub(super) fn screened(&self, y: &[f64]) -> Array2<f64> {
-        let columns = self.values.ncols();
-        if columns <= MOST_COLUMNS {
-            return self.values.clone();
+        self.values.select(Axis(1), &largest(&self.values, y, MOST_COLUMNS))
+    }
+
+    /// Those columns, with squares and products of some: a model that bends.
+    pub(super) fn bent(&self, y: &[f64]) -> Array2<f64> {
+        let linear = self.screened(y);
+        // A column of two values is its own square.
+        let has_square = |column: &ndarray::ArrayView1<f64>| {
+            let first = column[0];
+            let other = column.iter().find(|value| **value != first);
+            other.is_some_and(|other| column.iter().any(|value| value != other && *value != first))
+        };
+        let squares: Vec<Vec<f64>> = self
+            .values
+            .columns()
+            .into_iter()
+            .filter(has_square)
+            .map(|column| column.iter().map(|value| value * value).collect())
+            .collect();
+        let squares = columns(linear.nrows(), &squares);
+        let squares = squares.select(Axis(1), &largest(&squares, y, MOST_SQUARES));
+        let kept = largest(&linear, y, MOST_IN_PRODUCTS);
+        let mut products = Vec::new();
+        for (at, &one) in kept.iter().enumerate() {
+            for &other in &kept[at + 1..] {
+                products.push((&linear.column(one) * &linear.column(other)).to_vec());
+            }
         }
-        let size = |place: usize| correlation(&self.values.column(place).to_vec(), y).abs();
-        let mut sizes: Vec<(usize, f64)> = (0..columns).map(|place| (place, size(place))).collect();
-        sizes.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        let mut kept: Vec<usize> =
-            sizes.into_iter().take(MOST_COLUMNS).map(|(place, _)| place).collect();
-        kept.sort_unstable();
-        self.values.select(Axis(1), &kept)
+        let products = columns(linear.nrows(), &products);
+        let mut all = Array2::zeros((linear.nrows(), 0));
+        for part in [&squares, &products] {
+            // Columns of the same rows have the same length.
+            let _ = all.append(Axis(1), part.view());
+        }
+        standardize(&mut all);
+        let mut joined = linear;
+        let _ = joined.append(Axis(1), all.view());
+        joined
+    }
+}
+
+/// Columns side by side.
+fn columns(rows: usize, columns: &[Vec<f64>]) -> Array2<f64> {
+    Array2::from_shape_fn((rows, columns.len()), |(row, column)| columns[column][row])
+}
+
+/// The places of the columns with the largest correlation with y, in order; all if there are few.
+fn largest(values: &Array2<f64>, y: &[f64], most: usize) -> Vec<usize> {
+    let count = values.ncols();
+    if count <= most {
+        return (0..count).collect();
+    }
+    let size = |place: usize| correlation(&values.column(place).to_vec(), y).abs();
+    let mut sizes: Vec<(usize, f64)> = (0..count).map(|place| (place, size(place))).collect();
+    sizes.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut kept: Vec<usize> = sizes.into_iter().take(most).map(|(place, _)| place).collect();
+    kept.sort_unstable();
+    kept
+}
+
+/// Mean 0 and standard deviation 1 in each column, or all 0.
+fn standardize(values: &mut Array2<f64>) {
+    for mut column in values.columns_mut() {
+        let rows = column.len() as f64;
+        let mean = column.sum() / rows;
+        let size = column.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+        column -= mean;
+        let deviation = (column.iter().map(|value| value * value).sum::<f64>() / rows).sqrt();
+        // A constant column has rounding errors left, of the size of f32's.
+        if deviation > 1e-6 * size {
+            column /= deviation;
+        } else {
+            column.fill(0.0);
+        }
     }
 }
 

@@ -10,27 +10,98 @@ pub(super) enum Hint {
 }
 
 const CLASSES: &[&str] = &[
-    "class", "classes", "label", "labels", "species", "category", "type", "kind", "digit", "letter",
-    "cluster", "diagnosis", "group", "genre", "cultivar", "variety",
+    "class",
+    "classes",
+    "label",
+    "labels",
+    "species",
+    "category",
+    "type",
+    "kind",
+    "digit",
+    "letter",
+    "cluster",
+    "diagnosis",
+    "group",
+    "genre",
+    "cultivar",
+    "variety",
 ];
 
 const ORDINALS: &[&str] = &[
-    "rating", "ratings", "stars", "star", "grade", "quality", "satisfaction", "severity", "likert",
-    "overall", "stage", "rank",
+    "rating",
+    "ratings",
+    "stars",
+    "star",
+    "grade",
+    "quality",
+    "satisfaction",
+    "severity",
+    "likert",
+    "overall",
+    "stage",
+    "rank",
 ];
 
 const COUNTS: &[&str] = &[
-    "count", "counts", "cnt", "num", "number", "n", "claims", "visits", "events", "clicks", "views",
-    "sold", "rentals", "arrivals", "calls", "accidents", "goals", "children", "doctors", "trips",
+    "count",
+    "counts",
+    "cnt",
+    "num",
+    "number",
+    "n",
+    "claims",
+    "visits",
+    "events",
+    "clicks",
+    "views",
+    "sold",
+    "rentals",
+    "arrivals",
+    "calls",
+    "accidents",
+    "goals",
+    "children",
+    "doctors",
+    "trips",
 ];
 
 const QUANTITIES: &[&str] = &[
-    "price", "salary", "income", "wage", "cost", "costs", "charges", "value", "amount", "revenue",
-    "age", "year", "weight", "height", "temperature", "mpg", "area", "usd", "eur", "dollars", "sales",
+    "price",
+    "salary",
+    "income",
+    "wage",
+    "cost",
+    "costs",
+    "charges",
+    "value",
+    "amount",
+    "revenue",
+    "age",
+    "year",
+    "weight",
+    "height",
+    "temperature",
+    "mpg",
+    "area",
+    "usd",
+    "eur",
+    "dollars",
+    "sales",
 ];
 
 /// Names of columns that hold a number for each query of a list.
-const QUERIES: &[&str] = &["qid", "query", "queryid", "query_id", "srch_id", "search_id", "session_id", "list_id", "query_group"];
+const QUERIES: &[&str] = &[
+    "qid",
+    "query",
+    "queryid",
+    "query_id",
+    "srch_id",
+    "search_id",
+    "session_id",
+    "list_id",
+    "query_group",
+];
 
 /// The words of a name: `ratingCount` and `rating_count` are two.
 pub(super) fn words(name: &str) -> Vec<String> {

@@ -128,9 +128,14 @@ pub(super) fn poisson(rows: &Array2<f64>, y: &[f64]) -> Option<Weights> {
     let mut least = deviance(&weights);
     for _ in 0..25 {
         let fits = predict(rows, &weights);
-        let means: Vec<f64> = fits.iter().map(|fit| fit.clamp(-30.0, 30.0 + center.ln()).exp()).collect();
-        let working: Vec<f64> =
-            fits.iter().zip(&means).zip(y).map(|((fit, mean), y)| fit + (y - mean) / mean).collect();
+        let means: Vec<f64> =
+            fits.iter().map(|fit| fit.clamp(-30.0, 30.0 + center.ln()).exp()).collect();
+        let working: Vec<f64> = fits
+            .iter()
+            .zip(&means)
+            .zip(y)
+            .map(|((fit, mean), y)| fit + (y - mean) / mean)
+            .collect();
         let target = solve(rows, &working, &means)?;
         let mut step = 1.0;
         let mut next = target.clone();

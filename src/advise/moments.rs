@@ -197,9 +197,8 @@ mod tests {
     fn heavy_tails_are_found_by_their_signs() {
         // Student's t with 2 degrees of freedom: z / √(−ln u).
         let mut random = Random::new(5, 1);
-        let student: Vec<f64> = (0..4000)
-            .map(|_| random.normal() / (-(1.0 - random.uniform()).ln()).sqrt())
-            .collect();
+        let student: Vec<f64> =
+            (0..4000).map(|_| random.normal() / (-(1.0 - random.uniform()).ln()).sqrt()).collect();
         let tails = Tails::of(&student);
         assert!(tails.are_heavy() && (tails.hill.unwrap() - 2.0).abs() < 0.5, "{tails:?}");
         // One value in twenty ten times as large.

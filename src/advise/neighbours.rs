@@ -35,7 +35,7 @@ pub(super) struct Agreement {
 /// Compares each label with the majority of its nearest rows. Wrong labels lie anywhere, those of
 /// overlapping classes where neighbours disagree: of the half of the rows whose neighbours agree
 /// most, the more and the less unanimous quarter then differ in how many labels are against the
-/// majority. The estimate is the share in the first quarter, if the second is not much worse.
+/// majority. The estimate is the share in the first quarter, if the second and all rows are not much worse.
 pub(super) fn agreement(features: &Features, codes: &[usize], classes: usize) -> Option<Agreement> {
     let codes = features.of(codes);
     let rows = codes.len().min(MOST_ROWS);
@@ -60,7 +60,8 @@ pub(super) fn agreement(features: &Features, codes: &[usize], classes: usize) ->
     // Two standard errors of a share.
     let error = 2.0 * (second * (1.0 - second) / quarter as f64).sqrt();
     let has_skill = base < 1.0 && (accuracy - base) / (1.0 - base) >= LEAST_SKILL;
-    let is_flat = second <= 1.5 * first + error;
+    // Overlapping classes are mostly wrong elsewhere, wrong labels as often here as there.
+    let is_flat = second <= 1.5 * first + error && 1.0 - accuracy <= 2.0 * first + 0.04;
     Some(Agreement { accuracy, noise: (has_skill && is_flat).then_some(first) })
 }
 
@@ -79,7 +80,8 @@ fn votes(values: &Array2<f32>, codes: &[usize], classes: usize) -> Vec<(usize, u
         near.select_nth_unstable_by(count - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let mut votes = vec![0; classes];
         near[..count].iter().for_each(|&(_, other)| votes[codes[other]] += 1);
-        let best = (0..classes).fold(0, |best, class| if votes[class] > votes[best] { class } else { best });
+        let best = (0..classes)
+            .fold(0, |best, class| if votes[class] > votes[best] { class } else { best });
         (best, votes[best])
     };
     (0..codes.len()).into_par_iter().map(vote).collect()
@@ -118,6 +120,13 @@ mod tests {
             let overlapping = corners(2.0, 0.0, seed).unwrap();
             assert!(overlapping.noise.is_none_or(|share| share < NOTE), "{overlapping:?}");
         }
-        assert!(agreement(&Features::new(Vec::new(), &Array2::zeros((10, 0)), (0..10).collect()), &[0; 10], 2).is_none());
+        assert!(
+            agreement(
+                &Features::new(Vec::new(), &Array2::zeros((10, 0)), (0..10).collect()),
+                &[0; 10],
+                2
+            )
+            .is_none()
+        );
     }
 }

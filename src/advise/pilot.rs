@@ -13,7 +13,7 @@ const FOLDS: usize = 5;
 /// With fewer rows there is no model: the residuals are those of the median.
 pub(super) const FEWEST_ROWS: usize = 30;
 
-/// A linear model by Huber's loss.
+/// A model by Huber's loss.
 #[derive(Debug, Clone)]
 pub(super) struct Pilot {
     /// The targets of the sampled rows.
@@ -22,19 +22,45 @@ pub(super) struct Pilot {
     pub(super) predictions: Vec<f64>,
     /// Targets minus predictions.
     pub(super) residuals: Vec<f64>,
+    /// True for the model with squares and products.
+    pub(super) is_bent: bool,
 }
 
+/// Rows per column from which the model with squares and products is tried.
+const ROWS_PER_COLUMN: usize = 10;
+
 impl Pilot {
-    /// Fits the model on all sampled rows, then on each four fifths of them, from the weights of
-    /// all; the residuals are of the fifths left out.
+    /// Fits a model on all sampled rows, then on each four fifths of them, from the weights of all;
+    /// the residuals are of the fifths left out. Of a linear model and one with squares and
+    /// products it is the one with the smaller absolute error: what a line misses would look like
+    /// scatter.
     pub(super) fn fit(features: &Features, y: &[f64]) -> Self {
         let y = features.of(y);
         let constant = median(&y);
         let plain = || vec![constant; y.len()];
-        let predictions =
-            if y.len() < FEWEST_ROWS { plain() } else { out_of_fold(features, &y).unwrap_or_else(plain) };
+        let linear = match y.len() < FEWEST_ROWS {
+            true => plain(),
+            false => out_of_fold(&features.screened(&y), &y).unwrap_or_else(plain),
+        };
+        let linear = Pilot::new(&y, linear, false);
+        let bent = features.bent(&y);
+        if y.len() < FEWEST_ROWS || y.len() < ROWS_PER_COLUMN * bent.ncols() {
+            return linear;
+        }
+        match out_of_fold(&bent, &y).map(|predictions| Pilot::new(&y, predictions, true)) {
+            Some(bent) if bent.absolute_error() < linear.absolute_error() => bent,
+            _ => linear,
+        }
+    }
+
+    fn new(y: &[f64], predictions: Vec<f64>, is_bent: bool) -> Self {
         let residuals = y.iter().zip(&predictions).map(|(y, fit)| y - fit).collect();
-        Pilot { y, predictions, residuals }
+        Pilot { y: y.to_vec(), predictions, residuals, is_bent }
+    }
+
+    /// Σ |e|.
+    pub(super) fn absolute_error(&self) -> f64 {
+        self.residuals.iter().map(|error| error.abs()).sum()
     }
 
     /// 1 − Σ |e| / Σ |y − median|: the share of the absolute error of the median that the model
@@ -42,13 +68,12 @@ impl Pilot {
     pub(super) fn explained(&self) -> f64 {
         let center = median(&self.y);
         let all: f64 = self.y.iter().map(|y| (y - center).abs()).sum();
-        let rest: f64 = self.residuals.iter().map(|error| error.abs()).sum();
-        if all > 0.0 { 1.0 - rest / all } else { 0.0 }
+        if all > 0.0 { 1.0 - self.absolute_error() / all } else { 0.0 }
     }
 }
 
-fn out_of_fold(features: &Features, y: &[f64]) -> Option<Vec<f64>> {
-    let rows = with_constant(&features.screened(y));
+fn out_of_fold(features: &Array2<f64>, y: &[f64]) -> Option<Vec<f64>> {
+    let rows = with_constant(features);
     let start = linear::huber(&rows, y, None, ITERATIONS)?;
     // The rows are in random order already.
     let of_fold = |fold: usize| -> Option<Vec<(usize, f64)>> {
@@ -107,7 +132,8 @@ impl LogPilot {
         // In-sample residuals are too small by the share of the parameters.
         let correction = rows / (rows - self.parameters as f64).max(1.0);
         let pairs = || self.y.iter().zip(&self.means).map(|(y, mean)| (y, mean.max(1e-9)));
-        let pearson = correction * pairs().map(|(y, mean)| (y - mean).powi(2) / mean).sum::<f64>() / rows;
+        let pearson =
+            correction * pairs().map(|(y, mean)| (y - mean).powi(2) / mean).sum::<f64>() / rows;
         let terms: Vec<f64> =
             pairs().map(|(y, mean)| (correction * (y - mean).powi(2) - y) / mean).collect();
         let error = (variance(&terms) / rows).sqrt();

@@ -40,53 +40,106 @@ fn statistic(
         None => false,
     };
     let threshold = limit.map(|(_, threshold)| threshold);
-    value.is_finite().then_some(Statistic { name, value, threshold, is_beyond, meaning, consequence, source })
+    value.is_finite().then_some(Statistic {
+        name,
+        value,
+        threshold,
+        is_beyond,
+        meaning,
+        consequence,
+        source,
+    })
 }
 
 /// Statistics of a quantity, those beyond their thresholds first.
 pub(super) fn of_quantity(found: &Quantity, kind: TaskKind) -> Vec<Statistic> {
     let text = |meaning: &str, consequence: &str| [meaning.to_string(), consequence.to_string()];
     let tails = &found.tails;
+    // Counts, amounts and quantities of a wide scale are far from a line by their nature.
+    let is_plain = kind == TaskKind::Numbers && !found.is_light_in_logarithms();
+    let heavy = |side: Side, threshold: f64| is_plain.then_some((side, threshold));
+    let model =
+        if found.pilot.is_bent { "a model with squares and products" } else { "a linear model" };
     let mut list = vec![
         statistic(
             ("pilot_explained", "Huber 1981"),
             found.pilot.explained(),
             None,
-            text("share of the median's absolute error that a linear model explains, in rows left out", ""),
+            [
+                format!(
+                    "share of the median's absolute error that {model} explains, in rows left out"
+                ),
+                String::new(),
+            ],
         ),
         statistic(
             ("madn", "Hampel 1974"),
             tails.madn,
             None,
-            text("robust standard deviation of the residuals, in the target's unit", "sets huber's delta and cauchy's scale"),
+            text(
+                "robust standard deviation of the residuals, in the target's unit",
+                "sets huber's delta and cauchy's scale",
+            ),
         ),
         statistic(
             ("outlier_share", "Huber 1981"),
             tails.outlier_share,
-            Some((Side::Above, OUTLIER_SHARE)),
+            heavy(Side::Above, OUTLIER_SHARE),
             text("residuals beyond 5 MADN", "heavy tails: huber, cauchy"),
         ),
         statistic(
             ("std_over_madn", "Huber 1981"),
             tails.ratio,
-            Some((Side::Above, TAIL_RATIO)),
+            heavy(Side::Above, TAIL_RATIO),
             text("standard deviation of the residuals over MADN", "heavy tails: huber, cauchy"),
         ),
     ];
-    list.push(tails.hill.and_then(|index| {
+    // Without a scale of their own the residuals of counts and amounts say nothing here.
+    if kind != TaskKind::Numbers {
+        list.truncate(1);
+    }
+    list.push(tails.hill.filter(|_| kind == TaskKind::Numbers).and_then(|index| {
         statistic(
             ("hill_index", "Hill 1975"),
             index,
-            Some((Side::Below, HILL_INDEX)),
-            text("tail index of the largest 5 % of the residuals", "the variance does not exist: huber, cauchy"),
+            heavy(Side::Below, HILL_INDEX),
+            text(
+                "tail index of the largest 5 % of the residuals",
+                "the variance does not exist: huber, cauchy",
+            ),
         )
     }));
-    list.extend([at_end(&found.largest, "largest"), at_end(&found.smallest, "smallest")]);
+    list.push(found.log_tails.and_then(|tails| {
+        statistic(
+            ("log_outlier_share", "Huber 1981"),
+            tails.outlier_share,
+            Some((Side::Above, OUTLIER_SHARE)),
+            text(
+                "ln y − ln μ beyond 5 MADN, of a model with a logarithmic link",
+                "heavy tails on a logarithmic scale too",
+            ),
+        )
+    }));
+    list.push(found.log_error.and_then(|ratio| {
+        statistic(
+            ("log_link_error", "Manning, Mullahy 2001"),
+            ratio,
+            None,
+            text("absolute error of that model over that of the one without a link", ""),
+        )
+    }));
+    list.extend([
+        at_end(&found.largest, "largest", kind),
+        at_end(&found.smallest, "smallest", kind),
+    ]);
     list.push(statistic(
         ("zero_share", "Jørgensen 1987"),
         found.zero_share,
         (found.least >= 0.0).then_some((Side::Above, ZERO_SHARE)),
-        text("targets that are 0", if kind == TaskKind::Counts { "zeros are counts too" } else { "a mass at 0: tweedie" }),
+        text(
+            "targets that are 0",
+            if kind == TaskKind::Counts { "zeros are counts too" } else { "a mass at 0: tweedie" },
+        ),
     ));
     list.push(statistic(
         ("skewness", "Manning, Mullahy 2001"),
@@ -121,7 +174,10 @@ pub(super) fn of_quantity(found: &Quantity, kind: TaskKind) -> Vec<Statistic> {
             ("dispersion", "McCullagh, Nelder 1989"),
             dispersion.pearson,
             Some((Side::Above, DISPERSION)),
-            text("variance over mean beside a Poisson regression", "over-dispersed: intervals by quantiles, tweedie as a rival"),
+            text(
+                "variance over mean beside a Poisson regression",
+                "over-dispersed: intervals by quantiles, tweedie as a rival",
+            ),
         )
     }));
     list.push(found.dispersion.and_then(|dispersion| {
@@ -132,27 +188,39 @@ pub(super) fn of_quantity(found: &Quantity, kind: TaskKind) -> Vec<Statistic> {
             text("t of ((y − μ)² − y)/μ on 1", "over-dispersed"),
         )
     }));
-    list.push(statistic(
+    let mut scatter = statistic(
         ("heteroscedasticity", "Spearman 1904; Breusch, Pagan 1979"),
         found.scatter.0,
         Some((Side::Above, HETEROSCEDASTIC)),
-        text("rank correlation of |residual| with the prediction", "intervals differ from row to row: quantiles, gaussian_nll"),
-    ));
+        text(
+            "rank correlation of |residual| with the prediction",
+            "intervals differ from row to row: quantiles, gaussian_nll",
+        ),
+    );
+    if let Some(scatter) = &mut scatter {
+        scatter.is_beyond = found.is_heteroscedastic();
+    }
+    list.push(scatter);
     list.into_iter().flatten().collect()
 }
 
-fn at_end(cap: &Cap, end: &'static str) -> Option<Statistic> {
+/// A share at an end of the range; the lower end of counts is theirs by nature.
+fn at_end(cap: &Cap, end: &'static str, kind: TaskKind) -> Option<Statistic> {
     let name = if end == "largest" { "largest_share" } else { "smallest_share" };
     let mut found = statistic(
         (name, "Tobin 1958"),
         cap.share,
         Some((Side::Above, CAP_SHARE)),
         [
-            format!("targets at the {end} value, {} ({} rows)", exact(cap.value), count(cap.rows as u64)),
-            if cap.is_capped { "capped: score with and without them" } else { "as often as the values beside it" }.into(),
+            format!(
+                "targets at the {end} value, {} ({} rows)",
+                exact(cap.value),
+                count(cap.rows as u64)
+            ),
+            "capped: score with and without them".into(),
         ],
     )?;
-    found.is_beyond = cap.is_capped;
+    found.is_beyond = cap.is_capped && (end == "largest" || kind == TaskKind::Numbers);
     Some(found)
 }
 
@@ -165,7 +233,10 @@ pub(super) fn of_classes(found: &Classes, linear: Option<LinearShare>) -> Vec<St
             found.imbalance,
             Some((Side::Above, IMBALANCE)),
             [
-                format!("rows of the most frequent class over those of the rarest, `{}`", found.rarest),
+                format!(
+                    "rows of the most frequent class over those of the rarest, `{}`",
+                    found.rarest
+                ),
                 "balanced weights or logit adjustment, where each class counts equally".into(),
             ],
         ),
@@ -188,7 +259,10 @@ pub(super) fn of_classes(found: &Classes, linear: Option<LinearShare>) -> Vec<St
                 ("label_noise", "Zhang, Sabuncu 2018"),
                 share,
                 Some((Side::Above, NOTE)),
-                text("labels against unanimous neighbours: wrong ones, at most", "generalized_cross_entropy, label smoothing"),
+                text(
+                    "labels against unanimous neighbours: wrong ones, at most",
+                    "generalized_cross_entropy, label smoothing",
+                ),
             )
         }));
     }

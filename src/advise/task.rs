@@ -216,9 +216,11 @@ impl Levels<'_> {
     /// rows at its upper end.
     fn falls_off(&self) -> bool {
         let rows: Vec<usize> = self.levels.iter().map(|(_, rows)| *rows).collect();
-        let mode = (0..rows.len()).max_by_key(|&place| (rows[place], rows.len() - place)).unwrap_or(0);
+        let mode =
+            (0..rows.len()).max_by_key(|&place| (rows[place], rows.len() - place)).unwrap_or(0);
         let last = rows[rows.len() - 1] as f64;
-        let after: usize = rows[mode..].windows(2).filter(|two| two[1] > two[0]).map(|two| two[1] - two[0]).sum();
+        let after: usize =
+            rows[mode..].windows(2).filter(|two| two[1] > two[0]).map(|two| two[1] - two[0]).sum();
         let above: usize = rows[mode..].iter().sum();
         self.least() >= 0.0
             && self.dispersion >= 0.7
@@ -251,7 +253,8 @@ fn of_numbers(values: &[f64], target: &str, features: &Features, groups: bool) -
     }
     let targets = [target.to_string()];
     if groups && found.are_whole() && found.least() >= 0.0 && found.count() <= 32 {
-        let reason = format!("the rows are items of queries, with {} grades of relevance", found.count());
+        let reason =
+            format!("the rows are items of queries, with {} grades of relevance", found.count());
         return Ok(Task { classes: found.as_classes(), ..task(TaskKind::Lists, &targets, reason) });
     }
     if groups {
@@ -315,16 +318,22 @@ fn of_levels(found: &Levels, target: &str, features: &Features) -> Decision {
     if linear.has_signal && linear.share < limit && hint != Some(Hint::Count) {
         let is_class = found.are_populated() || is_range;
         return match is_class {
-            true => (TaskKind::Classes, text, rivals_of_classes(found)),
+            true => (TaskKind::Classes, text, Vec::new()),
             false => of_many(found, target),
         };
     }
     match hint {
-        Some(Hint::Class) => (TaskKind::Classes, text + ", and the column is named so", rivals_of_classes(found)),
-        Some(Hint::Ordinal) if count <= MOST_STEPS => {
-            (TaskKind::Ordinal, text + ", and the column is named so", vec![TaskKind::Classes, TaskKind::Numbers])
+        Some(Hint::Class) => {
+            (TaskKind::Classes, text + ", and the column is named so", rivals_of_classes(found))
         }
-        Some(Hint::Quantity) if count > 5 => (TaskKind::Numbers, text + ", and the column is named so", Vec::new()),
+        Some(Hint::Ordinal) if count <= MOST_STEPS => (
+            TaskKind::Ordinal,
+            text + ", and the column is named so",
+            vec![TaskKind::Classes, TaskKind::Numbers],
+        ),
+        Some(Hint::Quantity) if count > 5 => {
+            (TaskKind::Numbers, text + ", and the column is named so", Vec::new())
+        }
         Some(Hint::Count) if found.least() >= 0.0 => {
             (TaskKind::Counts, text + ", and the column is named so", Vec::new())
         }

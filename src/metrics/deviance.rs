@@ -142,9 +142,14 @@ pub fn d2_pinball(predictions: &Array2<f64>, targets: &Array2<f64>, quantile: f6
     let found = pinball(predictions, targets, quantile)?;
     let of = |column: &mut Vec<f64>| {
         column.sort_unstable_by(f64::total_cmp);
-        let place = quantile * (column.len() - 1) as f64;
-        let (below, above) = (place.floor() as usize, place.ceil() as usize);
-        column[below] + (place - below as f64) * (column[above] - column[below])
+        // The inverse of the distribution function; where it jumps, the middle of the two values.
+        let place = quantile * column.len() as f64;
+        let nearest = place.round();
+        let is_jump = (place - nearest).abs() < 1e-9 * place && (nearest as usize) < column.len();
+        match is_jump {
+            true => f64::midpoint(column[nearest as usize - 1], column[nearest as usize]),
+            false => column[(place.ceil() as usize).clamp(1, column.len()) - 1],
+        }
     };
     let constant = constants(targets, |column| of(&mut column.to_vec()));
     Ok(explained(found, pinball(&constant, targets, quantile)?))

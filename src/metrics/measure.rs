@@ -413,18 +413,28 @@ mod tests {
     fn probabilities_deviances_and_quantiles_have_their_names_and_values() {
         let logarithms = array![[0.5_f64, 0.5], [0.75, 0.25]].mapv(f64::ln);
         let truth = Truth::Classes { classes: vec![0, 1], has_probabilities: true };
-        let asked = [Metric::LogLoss, Metric::Brier, Metric::CalibrationError, Metric::BalancedAccuracy];
+        let asked =
+            [Metric::LogLoss, Metric::Brier, Metric::CalibrationError, Metric::BalancedAccuracy];
         let found = measure(&logarithms, &truth, &asked).unwrap();
         // Right at .5, wrong at .75; log loss (ln 2 + ln 4) / 2.
-        let expected =
-            [("log_loss", 1.5 * 2.0_f64.ln()), ("brier", 0.8125), ("calibration_error", 0.625), ("balanced_accuracy", 0.5)];
+        let expected = [
+            ("log_loss", 1.5 * 2.0_f64.ln()),
+            ("brier", 0.8125),
+            ("calibration_error", 0.625),
+            ("balanced_accuracy", 0.5),
+        ];
         for ((name, value), (own, expected)) in found.iter().zip(expected) {
             assert!(name == own && (value - expected).abs() < 1e-14, "{name}: {value}");
         }
         let message = measure(&logarithms, &classes(&[0, 1]), &[Metric::Brier]).unwrap_err();
         assert!(message.to_string().contains("cross-entropy"), "{message}");
         let truth = Truth::Numbers(array![[2.0], [0.0]]);
-        let asked = [Metric::TweedieDeviance(10), Metric::D2Tweedie(10), Metric::Pinball(75), Metric::D2Pinball(50)];
+        let asked = [
+            Metric::TweedieDeviance(10),
+            Metric::D2Tweedie(10),
+            Metric::Pinball(75),
+            Metric::D2Pinball(50),
+        ];
         let found = measure(&array![[2.0], [1.0]], &truth, &asked).unwrap();
         // Beside the mean 1 the deviances are 2 (2 ln 2 − 1) and 2; beside the median |e| is 1.
         let expected = [

@@ -24,7 +24,8 @@ pub const CALIBRATION_BINS: usize = 15;
 /// ```
 pub fn log_loss(probabilities: &Array2<f64>, classes: &[usize]) -> Result<f64> {
     check("log_loss", probabilities, classes)?;
-    let sum: f64 = classes.iter().enumerate().map(|(row, &class)| -probabilities[[row, class]].ln()).sum();
+    let sum: f64 =
+        classes.iter().enumerate().map(|(row, &class)| -probabilities[[row, class]].ln()).sum();
     Ok(sum / classes.len() as f64)
 }
 
@@ -83,14 +84,19 @@ pub fn calibration_error(probabilities: &Array2<f64>, classes: &[usize]) -> Resu
         let bin = &mut bins[place.clamp(1, CALIBRATION_BINS) - 1];
         *bin = (bin.0 + f64::from(u8::from(best == class)), bin.1 + row[best]);
     }
-    Ok(bins.iter().map(|(right, confidence)| (right - confidence).abs()).sum::<f64>() / classes.len() as f64)
+    Ok(bins.iter().map(|(right, confidence)| (right - confidence).abs()).sum::<f64>()
+        / classes.len() as f64)
 }
 
 fn check(operation: &str, probabilities: &Array2<f64>, classes: &[usize]) -> Result<()> {
     if probabilities.nrows() != classes.len() {
         return Err(Error::Shape {
             operation: operation.into(),
-            found: format!("{} rows of probabilities but {} classes", probabilities.nrows(), classes.len()),
+            found: format!(
+                "{} rows of probabilities but {} classes",
+                probabilities.nrows(),
+                classes.len()
+            ),
             allowed: "there must be one class for each row".into(),
         });
     }

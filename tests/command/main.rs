@@ -2,6 +2,7 @@
 //! each bad input.
 #![cfg(feature = "cli")]
 
+mod advise;
 mod arrays;
 mod bench;
 mod cases;

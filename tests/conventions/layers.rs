@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["nn/activations", "nn/schedules"],
     &["nn/ops/matmul"],
     &["templates", "nn/optimizers"],
-    &["metrics", "criterion", "nn/embedding", "nn/layers/initializer", "nn/layers/embedding"],
+    &["advise", "metrics", "criterion", "nn/embedding", "nn/layers/initializer", "nn/layers/embedding"],
     &["losses", "nn/graph/op"],
     &["nn/ops"],
     &["nn/graph"],

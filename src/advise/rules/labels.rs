@@ -19,10 +19,14 @@ const BALANCED: [&str; 2] =
     ["probabilities as if all classes were equally frequent", "balanced accuracy"];
 
 /// Losses for one class of several, with warnings.
-pub(in crate::advise) fn of_classes(task: &Task, found: &Classes) -> (Vec<Candidate>, Vec<Warning>) {
+pub(in crate::advise) fn of_classes(
+    task: &Task,
+    found: &Classes,
+) -> (Vec<Candidate>, Vec<Warning>) {
     let (mut list, mut warnings) = (Vec::new(), Vec::new());
     let is_imbalanced = found.imbalance >= IMBALANCE;
-    let noise = found.agreement.and_then(|agreement| agreement.noise).filter(|share| *share >= NOTE);
+    let noise =
+        found.agreement.and_then(|agreement| agreement.noise).filter(|share| *share >= NOTE);
     let ratio = format!(
         "the most frequent class has {} times the rows of the rarest, `{}` (limit {IMBALANCE})",
         significant(found.imbalance, 3),
@@ -82,9 +86,14 @@ pub(in crate::advise) fn of_classes(task: &Task, found: &Classes) -> (Vec<Candid
             count(found.fewest as u64)
         );
         if found.fewest < 10 {
-            warnings.push(Warning { kind: "rare_class", text: format!("{text}: a held-out part may have none of them") });
+            warnings.push(Warning {
+                kind: "rare_class",
+                text: format!("{text}: a held-out part may have none of them"),
+            });
         }
-        list.push(smoothing(format!("{text}: keeps the logits of few rows small; costs calibration")));
+        list.push(smoothing(format!(
+            "{text}: keeps the logits of few rows small; costs calibration"
+        )));
     } else {
         list.push(smoothing("for accuracy alone: keeps logits small, costs calibration".into()));
     }
@@ -120,13 +129,21 @@ fn smoothing(reason: String) -> Candidate {
 }
 
 /// Losses for steps of a scale.
-pub(in crate::advise) fn of_ordinal(task: &Task, found: &Classes) -> (Vec<Candidate>, Vec<Warning>) {
+pub(in crate::advise) fn of_ordinal(
+    task: &Task,
+    found: &Classes,
+) -> (Vec<Candidate>, Vec<Warning>) {
     let steps = task.classes.len();
     let mut list = vec![
         candidate(
             "ordinal",
-            ["the probability to be above each step; the class is their median", "mean absolute error of the step"],
-            format!("{steps} steps in an order: a step beside the true one is less wrong than a far one"),
+            [
+                "the probability to be above each step; the class is their median",
+                "mean absolute error of the step",
+            ],
+            format!(
+                "{steps} steps in an order: a step beside the true one is less wrong than a far one"
+            ),
             "Li, Lin 2006; Cao 2020",
         ),
         candidate(
@@ -136,7 +153,12 @@ pub(in crate::advise) fn of_ordinal(task: &Task, found: &Classes) -> (Vec<Candid
             "Huber 1981",
         ),
         candidate("mse", ["the mean", "RMSE, R²"], "the mean step, for RMSE", "Gneiting 2011"),
-        candidate("cross_entropy", PROBABILITIES, "a probability for each step, without their order", "Gneiting, Raftery 2007"),
+        candidate(
+            "cross_entropy",
+            PROBABILITIES,
+            "a probability for each step, without their order",
+            "Gneiting, Raftery 2007",
+        ),
     ];
     let mut warnings = Vec::new();
     if found.imbalance >= IMBALANCE {
@@ -180,11 +202,19 @@ pub(in crate::advise) fn of_multilabel(task: &Task, rows: usize) -> (Vec<Candida
         );
         warnings.push(Warning {
             kind: "rare_label",
-            text: format!("label `{name}` is in {} of the rows: judge it by F1 or average precision", percent(least)),
+            text: format!(
+                "label `{name}` is in {} of the rows: judge it by F1 or average precision",
+                percent(least)
+            ),
         });
         list.push(Candidate {
             pos_weight: weights,
-            ..candidate("bce_with_logits", ["labels, with recall for rare ones", "F1, balanced accuracy"], reason, "King, Zeng 2001")
+            ..candidate(
+                "bce_with_logits",
+                ["labels, with recall for rare ones", "F1, balanced accuracy"],
+                reason,
+                "King, Zeng 2001",
+            )
         });
         list.push(candidate(
             "binary_focal",
@@ -214,7 +244,12 @@ pub(in crate::advise) fn of_soft_labels() -> Vec<Candidate> {
         ),
         Candidate {
             library_only: dense,
-            ..candidate("cross_entropy", PROBABILITIES, "the likelihood of the given shares", "Gneiting, Raftery 2007")
+            ..candidate(
+                "cross_entropy",
+                PROBABILITIES,
+                "the likelihood of the given shares",
+                "Gneiting, Raftery 2007",
+            )
         },
         Candidate {
             library_only: dense,

@@ -6,9 +6,16 @@ use crate::advise::task::Task;
 use crate::error::text::{count, significant};
 
 /// Losses for items of queries. With a column of queries in a table, `train` has no lists.
-pub(in crate::advise) fn of_lists(task: &Task, rows: usize, queries: usize, in_table: bool) -> Vec<Candidate> {
+pub(in crate::advise) fn of_lists(
+    task: &Task,
+    rows: usize,
+    queries: usize,
+    in_table: bool,
+) -> Vec<Candidate> {
     let library_only = match in_table {
-        true => "`train` takes lists from SVMlight's lines with qid:, and the library from `Targets::grouped`",
+        true => {
+            "`train` takes lists from SVMlight's lines with qid:, and the library from `Targets::grouped`"
+        }
         false => "",
     };
     let size = format!(
@@ -18,7 +25,9 @@ pub(in crate::advise) fn of_lists(task: &Task, rows: usize, queries: usize, in_t
     );
     let grades = task.classes.len();
     let first = match grades {
-        0..=2 => format!("{size}, relevant or not: pairs are weighed by what a swap changes NDCG by"),
+        0..=2 => {
+            format!("{size}, relevant or not: pairs are weighed by what a swap changes NDCG by")
+        }
         _ => format!("{size}, {grades} grades: pairs are weighed by what a swap changes NDCG by"),
     };
     let mut list = vec![

@@ -62,7 +62,11 @@ pub(in crate::advise) fn network(
 }
 
 /// Optimizer and rate: Adam, with decay where a row has to determine more than a parameter.
-pub(in crate::advise) fn optimizer(kind: TaskKind, rows: usize, network: &NetworkAdvice) -> OptimizerAdvice {
+pub(in crate::advise) fn optimizer(
+    kind: TaskKind,
+    rows: usize,
+    network: &NetworkAdvice,
+) -> OptimizerAdvice {
     let needs_decay = network.parameters > rows;
     let (learning_rate, band) = match kind {
         TaskKind::Lists => (2e-3, [5e-4, 5e-3]),

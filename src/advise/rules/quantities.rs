@@ -13,6 +13,9 @@ use crate::error::text::{count, exact, significant};
 /// and Welsch 1977).
 const CAUCHY: f64 = 2.385;
 
+/// With more different counts a probability for each is too much.
+const MOST_STEPS: usize = 10;
+
 const MEAN: [&str; 2] = ["the mean", "RMSE, R²"];
 const MEDIAN: [&str; 2] = ["the median", "MAE"];
 const CENTER: [&str; 2] = ["a center between median and mean", "MAE"];
@@ -25,8 +28,8 @@ fn short(value: f64) -> String {
 pub(in crate::advise) fn of_quantities(task: &Task, all: &[Quantity]) -> Vec<Candidate> {
     // Several targets share a loss: the one with the heaviest tails decides.
     let Some(found) = all.iter().max_by(|a, b| {
-        (a.tails.are_heavy(), a.tails.ratio)
-            .partial_cmp(&(b.tails.are_heavy(), b.tails.ratio))
+        (a.is_heavy(), a.tails.ratio)
+            .partial_cmp(&(b.is_heavy(), b.tails.ratio))
             .unwrap_or(std::cmp::Ordering::Equal)
     }) else {
         return Vec::new();
@@ -109,7 +112,7 @@ fn of_numbers(found: &Quantity, all: &[Quantity]) -> Vec<Candidate> {
         _ => format!("δ = {HUBER} MADN"),
     };
     let mut list = Vec::new();
-    if found.tails.are_heavy() {
+    if found.is_heavy() {
         list.push(huber(
             all,
             format!("heavy tails: {}; {delta} bounds the pull of each row and costs 5 % on normal errors", tails_in_words(found)),
@@ -118,7 +121,12 @@ fn of_numbers(found: &Quantity, all: &[Quantity]) -> Vec<Candidate> {
             all,
             format!("gross errors lose their pull altogether; scale = {CAUCHY} MADN"),
         ));
-        list.push(candidate("mae", MEDIAN, "the median needs no scale; converges more slowly", "Laplace 1774"));
+        list.push(candidate(
+            "mae",
+            MEDIAN,
+            "the median needs no scale; converges more slowly",
+            "Laplace 1774",
+        ));
         list.push(candidate(
             "mse",
             MEAN,
@@ -129,14 +137,22 @@ fn of_numbers(found: &Quantity, all: &[Quantity]) -> Vec<Candidate> {
         list.push(candidate(
             "mse",
             MEAN,
-            format!("light tails: {}", light_in_words(found)),
+            match found.is_light_in_logarithms() && found.tails.are_heavy() {
+                true => format!("far values are there by the scale of the targets: ln y − ln μ has light tails, {} of the residuals lie beyond 5 MADN", percent(found.tails.outlier_share)),
+                false => format!("light tails: {}", light_in_words(found)),
+            },
             "Gauss 1809; Gneiting 2011",
         ));
         list.push(huber(
             all,
             format!("nearly as good on clean data and safe where a few targets are wrong; {delta}"),
         ));
-        list.push(candidate("mae", MEDIAN, "where the typical value counts and not the sum", "Laplace 1774"));
+        list.push(candidate(
+            "mae",
+            MEDIAN,
+            "where the typical value counts and not the sum",
+            "Laplace 1774",
+        ));
     }
     if all.len() == 1 && found.is_heteroscedastic() {
         list.push(intervals(found));
@@ -148,20 +164,19 @@ fn of_numbers(found: &Quantity, all: &[Quantity]) -> Vec<Candidate> {
 fn intervals(found: &Quantity) -> Candidate {
     candidate(
         "quantile",
-        ["the 95 % quantile; with tau=0.05 the lower end of an interval", "pinball loss"],
+        ["the 95 % quantile; with quantile=0.05 the lower end of an interval", "pinball loss"],
         format!(
             "for intervals: |residual| grows with the prediction (rank correlation {}); gaussian_nll predicts the variance beside the mean, in the library",
             short(found.scatter.0)
         ),
         "Koenker, Bassett 1978; Nix, Weigend 1994",
     )
-    .with("tau", 0.95)
+    .with("quantile", 0.95)
 }
 
 fn of_counts(task: &Task, found: &Quantity) -> Vec<Candidate> {
     let dispersion = found.dispersion;
-    let is_over =
-        dispersion.is_some_and(|own| own.pearson >= DISPERSION && own.t > DISPERSION_T);
+    let is_over = dispersion.is_some_and(|own| own.pearson >= DISPERSION && own.t > DISPERSION_T);
     let how = match dispersion {
         Some(own) if is_over => format!(
             "over-dispersed: variance {} times the mean, t {} (limit {DISPERSION_T}); the mean stays consistent, intervals do not",
@@ -201,13 +216,16 @@ fn of_counts(task: &Task, found: &Quantity) -> Vec<Candidate> {
         "Gneiting 2011",
     ));
     if heavy {
-        list.push(huber(std::slice::from_ref(found), format!("far counts in both units and logarithms: {}", tails_in_words(found))));
+        list.push(huber(
+            std::slice::from_ref(found),
+            format!("far counts in both units and logarithms: {}", tails_in_words(found)),
+        ));
     }
-    if task.rivals.contains(&TaskKind::Ordinal) {
+    if task.rivals.contains(&TaskKind::Ordinal) && levels_of(found) <= MOST_STEPS {
         list.push(candidate(
             "ordinal",
             ["the probability of each count", "mean absolute error of the count"],
-            format!("only {} different counts: a probability for each", rows_of_levels(found)),
+            format!("only {} different counts: a probability for each", levels_of(found)),
             "Li, Lin 2006",
         ));
     }
@@ -215,7 +233,7 @@ fn of_counts(task: &Task, found: &Quantity) -> Vec<Candidate> {
 }
 
 /// The number of different values.
-fn rows_of_levels(found: &Quantity) -> usize {
+fn levels_of(found: &Quantity) -> usize {
     crate::advise::answers::levels(&found.pilot.y).len()
 }
 
@@ -226,7 +244,10 @@ fn power(found: &Quantity, low: f64, high: f64) -> (f64, String) {
             let power = (10.0 * slope.clamp(low, high)).round() / 10.0;
             (power, format!("power: Park slope {}, kept within {low} and {high}", short(slope)))
         }
-        None => (f64::midpoint(low, high), "power: the predictions vary too little for a Park slope".into()),
+        None => (
+            f64::midpoint(low, high),
+            "power: the predictions vary too little for a Park slope".into(),
+        ),
     }
 }
 
@@ -247,7 +268,12 @@ fn of_amounts(found: &Quantity) -> Vec<Candidate> {
             "consistent for the mean of any amount from 0 on; weighs large amounts more",
             "Gourieroux, Monfort, Trognon 1984",
         ),
-        candidate("mse", MEAN, "the mean without a logarithmic link; predicts negative amounts too", "Gneiting 2011"),
+        candidate(
+            "mse",
+            MEAN,
+            "the mean without a logarithmic link; predicts negative amounts too",
+            "Gneiting 2011",
+        ),
     ];
     if found.zero_share < 0.5 {
         list.push(candidate("mae", MEDIAN, "the typical amount, not the mean", "Laplace 1774"));
@@ -266,7 +292,12 @@ fn of_multiplicative(found: &Quantity) -> Vec<Candidate> {
     );
     let estimates = "the mean, on a logarithmic link";
     let gamma = |reason: String| {
-        candidate("gamma_deviance", [estimates, "gamma deviance, D²"], reason, "Manning, Mullahy 2001")
+        candidate(
+            "gamma_deviance",
+            [estimates, "gamma deviance, D²"],
+            reason,
+            "Manning, Mullahy 2001",
+        )
     };
     let poisson = |reason: String| {
         candidate(
@@ -277,7 +308,13 @@ fn of_multiplicative(found: &Quantity) -> Vec<Candidate> {
         )
     };
     let (first, second) = if slope >= GAMMA_FROM {
-        (gamma(reason), poisson("large values count more than in gamma_deviance; consistent for the mean as well".into()))
+        (
+            gamma(reason),
+            poisson(
+                "large values count more than in gamma_deviance; consistent for the mean as well"
+                    .into(),
+            ),
+        )
     } else {
         (poisson(reason), gamma("errors relative to the mean count, as an error of 10 %".into()))
     };
@@ -288,7 +325,12 @@ fn of_multiplicative(found: &Quantity) -> Vec<Candidate> {
             std::slice::from_ref(found),
             "errors in the target's own unit, without a logarithmic link".into(),
         ),
-        candidate("mse", MEAN, "if an error costs the same at small and at large values", "Gneiting 2011"),
+        candidate(
+            "mse",
+            MEAN,
+            "if an error costs the same at small and at large values",
+            "Gneiting 2011",
+        ),
     ]
 }
 
@@ -296,13 +338,13 @@ fn of_multiplicative(found: &Quantity) -> Vec<Candidate> {
 pub(in crate::advise) fn warnings(task: &Task, name: &str, found: &Quantity) -> Vec<Warning> {
     let mut list = Vec::new();
     for (cap, end) in [(&found.largest, "largest"), (&found.smallest, "smallest")] {
-        // Zeros of counts and amounts are no cap.
-        let is_plain = cap.value == 0.0 && task.kind != TaskKind::Numbers;
+        // Counts and amounts are most frequent at their lower end.
+        let is_plain = end == "smallest" && task.kind != TaskKind::Numbers;
         if cap.is_capped && !is_plain {
             list.push(Warning { kind: "capped", text: capped(name, cap, end) });
         }
     }
-    if task.kind == TaskKind::Numbers && found.tails.are_heavy() && !found.is_multiplicative() {
+    if task.kind == TaskKind::Numbers && found.is_heavy() {
         let wrong = found.wrong_by().map_or(String::new(), |factor| {
             format!(
                 "; most of them differ from their prediction by a factor near {}: a decimal point or another unit?",

@@ -90,8 +90,11 @@ impl Model {
             }
             (None, SampleTargets::Dense(dense)) => {
                 let numbers = dense.iter().map(|&number| f64::from(number)).collect();
-                let outputs =
-                    if loss.predictions() == Domain::Exponent { outputs.mapv(f64::exp) } else { outputs };
+                let outputs = if loss.predictions() == Domain::Exponent {
+                    outputs.mapv(f64::exp)
+                } else {
+                    outputs
+                };
                 (outputs, Truth::Numbers(array(numbers, columns)?))
             }
             _ => {

@@ -79,7 +79,8 @@ impl Advise {
                 advise::advise(&table, &options(targets, left_out)).map_err(of_data)
             }
             Raw::Arrays(split) => {
-                advise::advise_arrays(&split.train, &options(Vec::new(), Vec::new())).map_err(of_data)
+                advise::advise_arrays(&split.train, &options(Vec::new(), Vec::new()))
+                    .map_err(of_data)
             }
         }
     }

@@ -22,7 +22,8 @@ const WIDTH: usize = 100;
 /// The page, what can be acted on first.
 pub fn page(source: &Source, advice: &Advice, commands: &[Option<String>]) -> Outcome<Page> {
     let data = source.path().display().to_string();
-    let origin = format!("{data}; {}; gradus {}", task_in_words(source, advice), env!("CARGO_PKG_VERSION"));
+    let origin =
+        format!("{data}; {}; gradus {}", task_in_words(source, advice), env!("CARGO_PKG_VERSION"));
     let mut page = Page::new("gradus advise", &origin);
     if !advice.warnings.is_empty() {
         page.section("Warnings");
@@ -93,10 +94,15 @@ fn targets(page: &mut Page, advice: &Advice) -> Outcome {
         return Ok(());
     }
     let points = points(histogram).map(|(x, rows)| (x, rows as f64));
-    let chart = Chart::new("distribution of the target", Axis::linear("target"), Axis::linear("rows"))
-        .series("rows", Colour::Blue, Mark::Columns, points);
+    let chart =
+        Chart::new("distribution of the target", Axis::linear("target"), Axis::linear("rows"))
+            .series("rows", Colour::Blue, Mark::Columns, points);
     let outside = histogram.below + histogram.above;
-    let rest = if outside > 0 { format!(" {} rows lie outside.", count(outside as u64)) } else { String::new() };
+    let rest = if outside > 0 {
+        format!(" {} rows lie outside.", count(outside as u64))
+    } else {
+        String::new()
+    };
     page.chart(&chart, &format!("Distribution of the target.{rest}"))
 }
 
@@ -122,7 +128,10 @@ fn residuals(page: &mut Page, histogram: &Histogram) -> Outcome {
     .series("normal", Colour::Orange, Mark::Line, normal)
     .mark(-5.0, "−5", Colour::Grey)
     .mark(5.0, "5", Colour::Grey);
-    page.legend(&[("residuals", Colour::Blue), ("normal distribution of the same MADN", Colour::Orange)]);
+    page.legend(&[
+        ("residuals", Colour::Blue),
+        ("normal distribution of the same MADN", Colour::Orange),
+    ]);
     let outside = histogram.below + histogram.above;
     let caption = format!(
         "Residuals of a linear model by Huber's loss, of rows that it has not seen. {} of {} ({} %) lie outside the picture. Beyond ±5 a row is far; from 1 % of the rows on the tails are heavy.",
@@ -148,7 +157,8 @@ fn statistics(page: &mut Page, advice: &Advice) {
     let rows = advice.statistics.iter().map(|statistic| {
         let [value, limit] = value_and_limit(statistic);
         let beyond = if statistic.is_beyond { "yes" } else { "" };
-        let follows = if statistic.is_beyond { statistic.consequence.clone() } else { String::new() };
+        let follows =
+            if statistic.is_beyond { statistic.consequence.clone() } else { String::new() };
         [
             statistic.name.to_string(),
             statistic.meaning.clone(),

@@ -81,17 +81,20 @@ fn classes_in_words(advice: &Advice) -> String {
         .collect();
     match classes.len() {
         0 => String::new(),
-        all if all > MOST_NAMED => format!("rows: {} and {} more", shown.join(", "), all - MOST_NAMED),
+        all if all > MOST_NAMED => {
+            format!("rows: {} and {} more", shown.join(", "), all - MOST_NAMED)
+        }
         _ => format!("rows: {}", shown.join(", ")),
     }
 }
 
 /// A value with its limit, as a share if it is one.
 pub fn value_and_limit(statistic: &Statistic) -> [String; 2] {
-    let of = |value: f64| match statistic.name.ends_with("_share") || statistic.name == "label_noise" {
-        true => format!("{} %", significant(100.0 * value, 3)),
-        false => significant(value, 3),
-    };
+    let of =
+        |value: f64| match statistic.name.ends_with("_share") || statistic.name == "label_noise" {
+            true => format!("{} %", significant(100.0 * value, 3)),
+            false => significant(value, 3),
+        };
     [of(statistic.value), statistic.threshold.map_or(String::new(), of)]
 }
 
@@ -134,7 +137,9 @@ fn loss_in_words(place: usize, loss: &Candidate, command: Option<&str>) -> Strin
     text += &wrapped(&format!("{} ({})", loss.reason, loss.source), "   ", "   ");
     match command {
         Some(command) => text += &format!("{}\n", command::folded(command, WIDTH, "     ")),
-        None => text += &wrapped(&format!("in the library: it {}", loss.library_only), "     ", "     "),
+        None => {
+            text += &wrapped(&format!("in the library: it {}", loss.library_only), "     ", "     ")
+        }
     }
     text
 }
@@ -171,7 +176,10 @@ mod tests {
     fn lines_are_broken_between_words_at_80_columns() {
         let text = wrapped(&"word ".repeat(60), "  ! ", "    ");
         assert!(text.lines().count() > 3 && text.lines().all(|line| line.chars().count() <= 80));
-        assert!(text.starts_with("  ! word") && text.lines().skip(1).all(|line| line.starts_with("    word")));
+        assert!(
+            text.starts_with("  ! word")
+                && text.lines().skip(1).all(|line| line.starts_with("    word"))
+        );
         assert_eq!(wrapped("", "a", "b"), "");
     }
 }
