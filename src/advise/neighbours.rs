@@ -1,12 +1,13 @@
 //! How many labels are wrong, from the labels of the nearest rows.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 
 use crate::advise::features::Features;
 
-/// Rows that are compared with each other.
-const MOST_ROWS: usize = 2_000;
+/// Rows whose labels are looked at, and rows among which their nearest are.
+const MOST_ROWS: usize = 1_500;
+const MOST_NEAR: usize = 4_000;
 
 /// With fewer rows the estimate is too uncertain.
 const FEWEST_ROWS: usize = 300;
@@ -16,7 +17,7 @@ const NEIGHBOURS: usize = 20;
 
 /// Of the rows that the majority class leaves over, the share that the neighbours must get right:
 /// otherwise wrong labels cannot be told from overlapping classes.
-const LEAST_SKILL: f64 = 0.5;
+const LEAST_SKILL: f64 = 0.4;
 
 /// From this share of wrong labels on they are reported, and from the second on a robust loss is
 /// named.
@@ -37,14 +38,15 @@ pub(super) struct Agreement {
 /// most, the more and the less unanimous quarter then differ in how many labels are against the
 /// majority. The estimate is the share in the first quarter, if the second and all rows are not much worse.
 pub(super) fn agreement(features: &Features, codes: &[usize], classes: usize) -> Option<Agreement> {
-    let codes = features.of(codes);
+    let mut codes = features.of(codes);
+    codes.truncate(MOST_NEAR);
     let rows = codes.len().min(MOST_ROWS);
     if rows < FEWEST_ROWS || classes < 2 {
         return None;
     }
-    let places: Vec<usize> = (0..rows).collect();
+    let places: Vec<usize> = (0..codes.len()).collect();
     let values: Array2<f32> = features.values.select(Axis(0), &places).mapv(|value| value as f32);
-    let votes = votes(&values, &codes[..rows], classes);
+    let votes = votes(&values, &codes, classes, rows);
     let is_right = |row: usize| votes[row].0 == codes[row];
     let mut counts = vec![0_usize; classes];
     codes[..rows].iter().for_each(|&code| counts[code] += 1);
@@ -65,11 +67,16 @@ pub(super) fn agreement(features: &Features, codes: &[usize], classes: usize) ->
     Some(Agreement { accuracy, noise: (has_skill && is_flat).then_some(first) })
 }
 
-/// The class of most neighbours of each row, and the number of those.
-fn votes(values: &Array2<f32>, codes: &[usize], classes: usize) -> Vec<(usize, usize)> {
+/// The class of most neighbours of each of the first rows, and the number of those.
+fn votes(
+    values: &Array2<f32>,
+    codes: &[usize],
+    classes: usize,
+    rows: usize,
+) -> Vec<(usize, usize)> {
     let squares: Vec<f32> =
         values.rows().into_iter().map(|row| row.iter().map(|value| value * value).sum()).collect();
-    let products = values.dot(&values.t());
+    let products = values.slice(s![..rows, ..]).dot(&values.t());
     let vote = |row: usize| {
         // Distances without the row's own square, which all have in common.
         let mut near: Vec<(f32, usize)> = (0..codes.len())
@@ -84,7 +91,7 @@ fn votes(values: &Array2<f32>, codes: &[usize], classes: usize) -> Vec<(usize, u
             .fold(0, |best, class| if votes[class] > votes[best] { class } else { best });
         (best, votes[best])
     };
-    (0..codes.len()).into_par_iter().map(vote).collect()
+    (0..rows).into_par_iter().map(vote).collect()
 }
 
 #[cfg(test)]

@@ -11,9 +11,14 @@ options! {
     /// PyTorch. `predictions` and `targets` have the same shape; `variance` has it too, or is one
     /// number per row, `[rows]` or [rows, 1]: its gradient is then summed over the row.
     ///
+    /// With `beta` above 0 value and gradients are multiplied by v^β, which is held constant: the
+    /// gradients are then not the derivatives of the value. At 1 the mean is trained as by the squared
+    /// error; 0.5 keeps rows of a large variance from being left aside.
+    ///
     /// PyTorch `GaussianNLLLoss`, burn `GaussianNLLLoss`.
-    /// Source: D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target
-    /// probability distribution, 1994.
+    /// Sources: D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target
+    /// probability distribution, 1994; M. Seitzer et al., On the pitfalls of heteroscedastic
+    /// uncertainty estimation with probabilistic neural networks, 2022 (β).
     ///
     /// ```
     /// use gradus::{Device, Inputs, losses::{GaussianNll, Loss}};
@@ -32,6 +37,8 @@ options! {
         full: bool = false, "true or false" if |_| true;
         /// Lower bound ε of the variance.
         epsilon: f64 = 1e-6, "> 0" if |epsilon| epsilon > 0.0 && epsilon.is_finite();
+        /// Power β of the variance that weighs each row, without a gradient of its own.
+        beta: f64 = 0.0, "in [0, 1]" if |beta| (0.0..=1.0).contains(&beta);
     }
 }
 
@@ -43,8 +50,8 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     torch: "GaussianNLLLoss",
     keras: "",
     optax: "",
-    source: "D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, 1994",
-    variants: &[r#"{"full": true, "epsilon": 0.01}"#],
+    source: "D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, 1994; M. Seitzer et al., 2022 (beta)",
+    variants: &[r#"{"full": true, "epsilon": 0.01}"#, r#"{"beta": 0.5}"#],
     shader: crate::runtime::wgsl::shader!("losses/gaussian_nll.wgsl"),
     make: make::<GaussianNll>,
 };
@@ -78,7 +85,11 @@ impl LossDefinition for GaussianNll {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("FULL", f64::from(u8::from(self.full))), ("EPSILON", self.epsilon)]
+        vec![
+            ("FULL", f64::from(u8::from(self.full))),
+            ("EPSILON", self.epsilon),
+            ("BETA", self.beta),
+        ]
     }
 }
 
@@ -93,17 +104,21 @@ impl TwoInput for GaussianNll {
         // leaves the range of f32.
         let square = error * error;
         let constant = if self.full { half * R::new(std::f64::consts::TAU.ln()) } else { R::ZERO };
+        let weight = if self.beta > 0.0 { variance.powf(R::new(self.beta)) } else { R::ONE };
+        let share = R::select(
+            square.is_finite(),
+            (variance - square) / variance,
+            R::ONE - error * derivative,
+        );
         TwoInputTerms {
-            value: half * (variance.ln() + error * derivative) + constant,
-            first: derivative,
-            second: half
-                * R::select(
-                    square.is_finite(),
-                    (variance - square) / variance,
-                    R::ONE - error * derivative,
-                )
-                / variance,
+            value: weight * (half * (variance.ln() + error * derivative) + constant),
+            first: weight * derivative,
+            second: weight * (half * share / variance),
         }
+    }
+
+    fn derives_its_value(&self) -> bool {
+        self.beta == 0.0
     }
 
     fn second_per_row(&self) -> bool {

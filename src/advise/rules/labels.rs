@@ -3,7 +3,7 @@
 use crate::advise::advice::{Candidate, Warning};
 use crate::advise::classes::Classes;
 use crate::advise::neighbours::{NOISE, NOTE};
-use crate::advise::rules::{candidate, percent, rounded};
+use crate::advise::rules::candidate::{candidate, percent, rounded};
 use crate::advise::statistics::{IMBALANCE, ROWS_PER_CLASS};
 use crate::advise::task::{Task, TaskKind};
 use crate::error::text::{count, significant};

@@ -1,7 +1,7 @@
 //! Losses for lists.
 
 use crate::advise::advice::Candidate;
-use crate::advise::rules::candidate;
+use crate::advise::rules::candidate::candidate;
 use crate::advise::task::Task;
 use crate::error::text::{count, significant};
 

@@ -4,7 +4,7 @@ use crate::advise::advice::{Candidate, Warning};
 use crate::advise::linear::HUBER;
 use crate::advise::moments::{HILL_INDEX, OUTLIER_SHARE, TAIL_RATIO, median};
 use crate::advise::quantity::{Cap, GAMMA_FROM, Quantity};
-use crate::advise::rules::{candidate, percent, rounded};
+use crate::advise::rules::candidate::{candidate, percent, rounded};
 use crate::advise::statistics::{DISPERSION, DISPERSION_T};
 use crate::advise::task::{Task, TaskKind};
 use crate::error::text::{count, exact, significant};
@@ -166,10 +166,10 @@ fn intervals(found: &Quantity) -> Candidate {
         "quantile",
         ["the 95 % quantile; with quantile=0.05 the lower end of an interval", "pinball loss"],
         format!(
-            "for intervals: |residual| grows with the prediction (rank correlation {}); gaussian_nll predicts the variance beside the mean, in the library",
+            "for intervals: |residual| grows with the prediction (rank correlation {}); gaussian_nll (beta=0.5) predicts the variance beside the mean, in the library",
             short(found.scatter.0)
         ),
-        "Koenker, Bassett 1978; Nix, Weigend 1994",
+        "Koenker, Bassett 1978; Seitzer 2022",
     )
     .with("quantile", 0.95)
 }

@@ -71,6 +71,10 @@ fn guarded<R: Real, L: TwoInput>(loss: &L, first: R, second: R, truth: R) -> Two
 }
 
 impl<L: TwoInput> MultiInputTemplate for TwoInputTemplate<'_, L> {
+    fn derives_its_value(&self) -> bool {
+        self.loss.derives_its_value()
+    }
+
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let arguments = self.arguments;
         let (first, second) = (arguments[0].name, arguments[1].name);

@@ -10,6 +10,12 @@ pub trait TwoInput: Clone + Send + Sync {
     /// Value and both derivatives of one pair; `truth` is 0 if the loss has no target.
     fn pair<R: Real>(&self, first: R, second: R, truth: R) -> TwoInputTerms<R>;
 
+    /// True if the gradients are the derivatives of the values. False if part of the loss is held
+    /// constant.
+    fn derives_its_value(&self) -> bool {
+        true
+    }
+
     /// True if the second input may have one number per row.
     fn second_per_row(&self) -> bool {
         false

@@ -118,6 +118,9 @@ def tweedie(case):
 @by_torch("gaussian_nll", "F.gaussian_nll_loss", gradients=("predictions", "variance"), draw=draw.mean_and_variance)
 def gaussian_nll(case):
     options = {"full": case.option("full", False), "eps": case.option("epsilon", 1e-6)}
+    if beta := case.option("beta", 0.0):
+        each = F.gaussian_nll_loss(case.predictions, case.targets, case.variance, reduction="none", **options)
+        return case.reduce(each * case.variance.detach() ** beta)
     return case.reduced_by(F.gaussian_nll_loss, case.predictions, case.targets, case.variance, **options)
 
 
