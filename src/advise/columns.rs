@@ -1,7 +1,7 @@
 //! What is wrong with the columns of a table: blanks, ids, the answer among the features, rows that
 //! occur twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use crate::advise::advice::Warning;
@@ -79,10 +79,13 @@ pub(super) fn examine(
     let mut ids: Vec<String> = Vec::new();
     for column in features {
         let is_query = hints::is_query(column.name());
+        if !is_query && !hints::is_id(column.name()) {
+            continue;
+        }
         let repeats = repeats(column, rows);
         if is_query && repeats.is_some() {
             found.query = Some(column.name().into());
-        } else if let Some((values, _)) = repeats.filter(|_| hints::is_id(column.name())) {
+        } else if let Some(values) = repeats {
             ids.push(format!("`{}`", column.name()));
             let text = format!(
                 "`{}` has {} values for {} rows: rows of one value are alike, so a held-out part should have values of its own",
@@ -107,15 +110,11 @@ pub(super) fn examine(
     found
 }
 
-/// Number of values of a column that are in several rows each, with the most rows of one.
-fn repeats(column: &Column, rows: &[usize]) -> Option<(usize, usize)> {
-    let mut counts: HashMap<u64, usize> = HashMap::new();
-    for &row in rows {
-        *counts.entry(hash(column, row)).or_default() += 1;
-    }
-    let values = counts.len();
-    let most = counts.values().copied().max().unwrap_or(0);
-    (values > 2 && 2 * values <= rows.len() && values * 1000 > rows.len()).then_some((values, most))
+/// Number of values of a column, if they are in several rows each.
+fn repeats(column: &Column, rows: &[usize]) -> Option<usize> {
+    let values: HashSet<u64> = rows.iter().map(|&row| hash(column, row)).collect();
+    let values = values.len();
+    (values > 2 && 2 * values <= rows.len() && values * 1000 > rows.len()).then_some(values)
 }
 
 /// The same in every run, unlike the keys of a `HashMap`.

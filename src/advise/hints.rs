@@ -91,17 +91,8 @@ const QUANTITIES: &[&str] = &[
 ];
 
 /// Names of columns that hold a number for each query of a list.
-const QUERIES: &[&str] = &[
-    "qid",
-    "query",
-    "queryid",
-    "query_id",
-    "srch_id",
-    "search_id",
-    "session_id",
-    "list_id",
-    "query_group",
-];
+const QUERIES: &[&str] =
+    &["qid", "query", "queryid", "query_id", "srch_id", "search_id", "list_id", "query_group"];
 
 /// The words of a name: `ratingCount` and `rating_count` are two.
 pub(super) fn words(name: &str) -> Vec<String> {

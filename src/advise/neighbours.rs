@@ -16,7 +16,7 @@ const FEWEST_ROWS: usize = 300;
 const NEIGHBOURS: usize = 20;
 
 /// Of the rows that the majority class leaves over, the share that the neighbours must get right:
-/// otherwise wrong labels cannot be told from overlapping classes.
+/// otherwise wrong labels cannot be separated from overlapping classes.
 const LEAST_SKILL: f64 = 0.4;
 
 /// From this share of wrong labels on they are reported, and from the second on a robust loss is
@@ -29,7 +29,7 @@ pub(super) const NOISE: f64 = 0.05;
 pub(super) struct Agreement {
     /// Share of the rows whose class is that of most neighbours.
     pub(super) accuracy: f64,
-    /// Estimated share of wrong labels; none if it cannot be told from overlapping classes.
+    /// Estimated share of wrong labels; none if it cannot be separated from overlapping classes.
     pub(super) noise: Option<f64>,
 }
 

@@ -8,6 +8,9 @@ use crate::advise::statistics::{IMBALANCE, ROWS_PER_CLASS};
 use crate::advise::task::{Task, TaskKind};
 use crate::error::text::{count, significant};
 
+/// More classes than this, and than half of the rows, are no classes.
+const MANY_CLASSES: usize = 20;
+
 /// Share of rows with a label below which it is rare.
 const RARE_LABEL: f64 = 0.05;
 
@@ -47,6 +50,15 @@ pub(in crate::advise) fn of_classes(
             percent(majority(task))
         );
         warnings.push(Warning { kind: "imbalanced", text });
+    }
+    let rows: usize = task.classes.iter().map(|(_, rows)| rows).sum();
+    if task.classes.len() > MANY_CLASSES.max(rows / 2) {
+        let text = format!(
+            "{} classes in {} rows: a quantity written as text, or a name of each row? Nothing can be learnt of a class with one row",
+            count(task.classes.len() as u64),
+            count(rows as u64)
+        );
+        warnings.push(Warning { kind: "many_classes", text });
     }
     let plain = match is_imbalanced {
         true => "unweighted, for log loss and accuracy on rows as they come: weights would bias the probabilities".to_string(),
