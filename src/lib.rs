@@ -377,6 +377,7 @@ pub mod losses;
 pub mod metrics;
 pub mod recommend;
 pub mod testing;
+pub mod tune;
 
 #[doc(hidden)]
 pub use cpu::random;

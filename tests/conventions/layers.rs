@@ -29,7 +29,7 @@ const LAYERS: &[&[&str]] = &[
     &["nn/train/epochs", "nn/train/fit"],
     &["nn/population", "nn/train/measured", "recommend"],
     &["nn/rates"],
-    &["explain"],
+    &["explain", "tune"],
     &["testing"],
     &["nn"],
 ];

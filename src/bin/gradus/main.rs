@@ -30,6 +30,7 @@ mod samples;
 mod saved;
 mod scores;
 mod train;
+mod tune;
 mod usage;
 
 use std::process::ExitCode;
@@ -66,6 +67,8 @@ enum Command {
     Rates(Box<rates::Rates>),
     /// Names losses, an optimizer and a network for a data set, each with its reason
     Advise(advise::Advise),
+    /// Searches for a loss, an optimizer, their options and a network
+    Tune(Box<tune::Tune>),
     /// Measures a saved model on rows with targets
     Evaluate(evaluate::Evaluate),
     /// Shows where the loss of a saved model comes from: suspicious labels, rows, slices, classes,
@@ -102,6 +105,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Train(train)) => train.run(),
         Some(Command::Rates(rates)) => rates.run(),
         Some(Command::Advise(advise)) => advise.run(),
+        Some(Command::Tune(tune)) => tune.run(),
         Some(Command::Evaluate(evaluate)) => evaluate.run(),
         Some(Command::Explain(explain)) => explain.run(),
         Some(Command::Predict(predict)) => predict.run(),

@@ -4,6 +4,7 @@ mod images;
 mod network;
 pub(crate) mod options;
 mod page;
+pub(crate) mod refit;
 mod report;
 mod resume;
 mod run;

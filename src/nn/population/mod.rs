@@ -36,6 +36,7 @@ pub struct Member {
     seed: Option<u64>,
     optimizer: Map<String, Value>,
     loss: Map<String, Value>,
+    schedule: Option<(String, Value)>,
 }
 
 impl Member {
@@ -59,6 +60,14 @@ impl Member {
     /// Sets an option of its optimizer by name; [`Population::compile`] rejects unknown ones.
     pub fn optimizer(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.optimizer.insert(name.into(), value.into());
+        self
+    }
+
+    /// Its own learning-rate schedule by name and options, e.g. `cosine` with a `learning_rate` and
+    /// `steps` of its own; counted in updates. [`Population::fit`] rejects unknown names and
+    /// options; a schedule of [`crate::Fit`] is then that of the other members.
+    pub fn schedule(mut self, name: &str, options: impl Into<Value>) -> Self {
+        self.schedule = Some((name.into(), options.into()));
         self
     }
 

@@ -7,6 +7,7 @@ use ndarray::{ArrayBase, Data, Ix2};
 use crate::criterion::inputs::FloatElement;
 use crate::nn::optimizers::Clip;
 use crate::nn::population::Population;
+use crate::nn::schedules;
 use crate::nn::train::batched_engine::MemberBatches;
 use crate::nn::train::engine::{Metric, Samples, StepOptions, TrainingSpec};
 use crate::nn::train::samples::{InputSpec, Rows};
@@ -72,7 +73,8 @@ impl Population {
                 (training_run.metric, fit.step_options());
         }
         self.keep_average(fit.average)?;
-        let histories = self.epochs(&training_specs, &fit, &training_run);
+        let fits = self.fits(&fit)?;
+        let histories = self.epochs(&training_specs, &fits, &training_run);
         training_run.data().for_each(|data| self.batched_engine.unload(data));
         let mut histories = histories?;
         for (history, training_spec) in histories.iter_mut().zip(&training_specs) {
@@ -87,6 +89,18 @@ impl Population {
             training_run.reach.explain(&mut history.stopped);
         }
         Ok(histories)
+    }
+
+    /// The options of each member's training: those of all, with its own schedule.
+    fn fits(&self, fit: &Fit) -> Result<Vec<Fit>> {
+        let own = |member: &crate::Member| match &member.schedule {
+            None => Ok(fit.clone()),
+            Some((name, options)) => {
+                let schedule = schedules::from_name(name, options)?;
+                Ok(fit.clone().shared_schedule(schedule.into(), false))
+            }
+        };
+        self.members.iter().map(own).collect()
     }
 
     /// Each member's loss and accuracy on rows without training.
@@ -162,9 +176,10 @@ impl Population {
     fn epochs(
         &mut self,
         training_specs: &[TrainingSpec],
-        fit: &Fit,
+        fits: &[Fit],
         training_run: &TrainingRun,
     ) -> Result<Vec<History>> {
+        let fit = &fits[0];
         let mut monitors: Vec<EarlyStoppingMonitor> =
             training_specs.iter().map(|_| EarlyStoppingMonitor::default()).collect();
         let mut active: Vec<usize> = (0..self.len()).collect();
@@ -173,7 +188,7 @@ impl Population {
             if active.is_empty() {
                 break;
             }
-            active = self.epoch(active, training_specs, fit, training_run, &mut monitors)?;
+            active = self.epoch(active, training_specs, fits, training_run, &mut monitors)?;
         }
         let early = fit.early_stopping.as_ref();
         for (member, monitor) in monitors.iter_mut().enumerate() {
@@ -194,7 +209,7 @@ impl Population {
         &mut self,
         mut active: Vec<usize>,
         training_specs: &[TrainingSpec],
-        fit: &Fit,
+        fits: &[Fit],
         training_run: &TrainingRun,
         monitors: &mut [EarlyStoppingMonitor],
     ) -> Result<Vec<usize>> {
@@ -206,7 +221,7 @@ impl Population {
             let (training_spec, seed) = (&training_specs[member], self.seed(member));
             let batches = training_run::batches(
                 training_spec,
-                fit,
+                &fits[member],
                 training,
                 seed,
                 &mut self.progress[member],
@@ -266,6 +281,7 @@ impl Population {
             if let Some(yardstick) = &training_run.yardstick {
                 yardstick.add_r2_of_loss(&mut epoch);
             }
+            let fit = &fits[member];
             training_run::observe(fit, &mut self.progress[member], &mut epoch);
             if !monitors[member]
                 .add(epoch, fit.early_stopping.as_ref(), || self.snapshot(member))?

@@ -135,3 +135,44 @@ pub enum Raw {
     /// Numbers, with test rows if the source has its own.
     Arrays(Box<Split>),
 }
+
+impl Source {
+    /// The options of a command line that name this source.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments: Vec<String> = Vec::new();
+        let mut add = |flag: &str, value: Option<String>| {
+            arguments.extend(value.into_iter().flat_map(|value| [flag.to_string(), value]));
+        };
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        add("--data", path(&self.data));
+        add("--images", path(&self.images));
+        add("--labels", path(&self.labels));
+        add("--text", path(&self.text));
+        self.target.iter().for_each(|name| add("--target", Some(name.clone())));
+        self.drop.iter().for_each(|name| add("--drop", Some(name.clone())));
+        self.columns.iter().for_each(|name| add("--columns", Some(name.clone())));
+        let header = match self.header {
+            HeaderName::Auto => None,
+            HeaderName::Yes => Some("yes".into()),
+            HeaderName::No => Some("no".into()),
+        };
+        add("--header", header);
+        let mark = |delimiter: Delimiter| match delimiter {
+            Delimiter::Byte(b'\t') => "tab".to_string(),
+            Delimiter::Byte(byte) => char::from(byte).to_string(),
+            Delimiter::Spaces => "space".into(),
+            Delimiter::Colons => "::".into(),
+        };
+        add("--delimiter", self.delimiter.map(mark));
+        let mark = |decimal: Decimal| match decimal {
+            Decimal::Point => ".".to_string(),
+            Decimal::Comma => ",".into(),
+        };
+        add("--decimal", self.decimal.map(mark));
+        add("--targets", path(&self.targets));
+        add("--groups", path(&self.groups));
+        add("--features", self.features.map(|count| count.to_string()));
+        add("--zero-based", self.zero_based.map(|is_so| is_so.to_string()));
+        arguments
+    }
+}

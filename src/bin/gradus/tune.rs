@@ -1,0 +1,176 @@
+//! `gradus tune`: searches for a loss, an optimizer, their options and a network.
+
+mod report;
+mod rows;
+
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use clap::Args;
+use gradus::text;
+use gradus::tune::{Budget, Metric, Rung, Trial, Tune as Search, Tuned};
+
+use crate::interrupt::Interrupt;
+use crate::output::{DeviceChoice, Failure, Outcome};
+use crate::samples::source::Source;
+use crate::train::refit::refit;
+use crate::tune::report::Report;
+use crate::{numbers, output, saved};
+
+/// Searches for a loss, an optimizer, their options and a network: many are trained a little, the
+/// best third longer, and so on; the default of `train` is kept unless it is beaten on new splits
+#[derive(Args)]
+pub struct Tune {
+    #[command(flatten)]
+    pub(super) source: Source,
+    /// What is made small, on rows held out: rmse, mae, log_loss, error (1 − accuracy) or
+    /// balanced_error [default: rmse for numbers, log_loss for classes]
+    #[arg(long, value_name = "METRIC")]
+    metric: Option<String>,
+    /// Length of the search in row-updates: rows times epochs, over all trainings [default: 600
+    /// passes over the rows, at least 3000000]
+    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
+    budget: Option<NonZeroUsize>,
+    /// Length of the search in seconds, in place of --budget; it ends between two rungs, and says
+    /// after how many
+    #[arg(long, value_name = "S", value_parser = numbers::seconds, allow_negative_numbers = true, conflicts_with = "budget")]
+    seconds: Option<f64>,
+    /// Length of the search in rungs, in place of --budget: repeats one that was limited by seconds
+    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true, conflicts_with_all = ["budget", "seconds"])]
+    rungs: Option<NonZeroUsize>,
+    /// Trials that begin together, at least 3
+    #[arg(long, value_name = "N", default_value = "54", value_parser = numbers::count, allow_negative_numbers = true)]
+    bracket: NonZeroUsize,
+    /// Trials of the same shape, which train side by side
+    #[arg(long, value_name = "N", default_value = "3", value_parser = numbers::count, allow_negative_numbers = true)]
+    group: NonZeroUsize,
+    /// The file of the study, in the format of Optuna's JournalStorage; an interrupted search goes
+    /// on where it was
+    #[arg(long, value_name = "FILE")]
+    study: Option<PathBuf>,
+    /// File in which the winner is saved, trained on all rows
+    #[arg(long, value_name = "MODEL")]
+    out: Option<PathBuf>,
+    /// Seed of the search, the splits and the trainings
+    #[arg(long, value_name = "SEED", default_value_t = 7, value_parser = numbers::seed, allow_negative_numbers = true)]
+    seed: u64,
+    #[command(flatten)]
+    pub(super) device: DeviceChoice,
+    /// Prints one JSON document on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl Tune {
+    pub fn run(&self) -> Outcome {
+        let metric = self.metric.as_deref().map(Metric::from_name).transpose();
+        let metric = metric.map_err(|error| Failure::usage(error).of("--metric"))?;
+        let inputs = self.source.files();
+        if let Some(path) = &self.out {
+            saved::check_out("--out", path, &inputs)?;
+        }
+        if let Some(path) = &self.study {
+            self.check_study(path, &inputs)?;
+        }
+        let rows = rows::read(&self.source, metric, self.seed)?;
+        let interrupt = Interrupt::listen()?;
+        let device = self.device.open_and_report()?;
+        let search = self.search(metric);
+        let tuned = search.run_with(&rows, &device, |rung, trials| {
+            self.tell(rung, trials);
+            interrupt.flow()
+        })?;
+        if tuned.stopped {
+            interrupt.end_at_once();
+            return Err(self.interrupted(&tuned));
+        }
+        let arguments = self.arguments(&tuned);
+        if self.out.is_some() {
+            refit(&self.source, &arguments, self.device, self.out.as_deref())?;
+        }
+        interrupt.end_at_once();
+        let out = self.out.as_deref();
+        let report = Report { tuned: &tuned, command: self.command(&arguments), out };
+        if self.json {
+            return output::print_beside(out, &output::document(&report.as_json()));
+        }
+        output::print_beside(out, &report.as_text())
+    }
+
+    fn search(&self, metric: Option<Metric>) -> Search {
+        let mut search =
+            Search::new().seed(self.seed).bracket(self.bracket.get()).group(self.group.get());
+        if let Some(metric) = metric {
+            search = search.metric(metric);
+        }
+        if let Some(path) = &self.study {
+            search = search.study(path);
+        }
+        match (self.budget, self.seconds, self.rungs) {
+            (Some(budget), ..) => search.budget(Budget::RowUpdates(budget.get() as u64)),
+            (_, Some(seconds), _) => search.budget(Budget::Seconds(seconds)),
+            (.., Some(rungs)) => search.budget(Budget::Rungs(rungs.get())),
+            _ => search,
+        }
+    }
+
+    /// Rejects a study that is one of the input files or the model.
+    fn check_study(&self, path: &PathBuf, inputs: &[(&'static str, PathBuf)]) -> Outcome {
+        saved::check_out("--study", path, inputs)?;
+        if self.out.as_ref() == Some(path) {
+            let path = path.display();
+            return Err(Failure::Usage(format!(
+                "--study: {path} is the file of --out too; name another file"
+            )));
+        }
+        Ok(())
+    }
+
+    /// A line for each rung that was done.
+    fn tell(&self, rung: &Rung, trials: &[Trial]) {
+        let metric = text::number(rung.best);
+        let failed = match rung.failed {
+            0 => String::new(),
+            failed => format!(", {failed} failed"),
+        };
+        let read = if rung.from_file { ", from the study" } else { "" };
+        output::note(&format!(
+            "bracket {}, rung {}: {} of {} trials{failed}; best {metric} (trial {}); {} row-updates{read}",
+            rung.bracket + 1,
+            rung.rung + 1,
+            rung.trials,
+            trials.len(),
+            rung.leader,
+            report::grouped(rung.cost)
+        ));
+    }
+
+    fn interrupted(&self, tuned: &Tuned) -> Failure {
+        let rungs = tuned.rungs;
+        Failure::Interrupted(match &self.study {
+            Some(path) => format!(
+                "after {rungs} rungs, which are in {}: the same command goes on",
+                path.display()
+            ),
+            None => format!("after {rungs} rungs; nothing is saved: --study was not given"),
+        })
+    }
+
+    /// The options of `gradus train` for the winner.
+    fn arguments(&self, tuned: &Tuned) -> Vec<String> {
+        let mut arguments = tuned.winner.arguments(tuned.epochs, self.seed);
+        arguments.extend(["--validation".into(), "0".into()]);
+        arguments
+    }
+
+    /// The command line that trains the winner.
+    fn command(&self, arguments: &[String]) -> String {
+        let mut words: Vec<String> = vec!["gradus".into(), "train".into()];
+        words.extend(self.source.arguments());
+        words.extend(arguments.to_vec());
+        let out = self.out.as_ref().map(|path| path.display().to_string());
+        words.extend(["--out".into(), out.unwrap_or_else(|| "MODEL".into())]);
+        words.iter().map(|word| report::quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+}

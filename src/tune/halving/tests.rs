@@ -1,0 +1,148 @@
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::tune::space::Parameter;
+
+/// A function in place of trainings: the further a rung, the nearer to the true value. Rates above
+/// .5 fail.
+struct Function {
+    calls: usize,
+    shift: f64,
+}
+
+impl Evaluator for Function {
+    fn rungs(&self) -> usize {
+        4
+    }
+
+    fn cost(&self, _: &Configuration, rung: usize) -> u64 {
+        3_u64.pow(rung as u32)
+    }
+
+    fn evaluate(&mut self, configurations: &[&Configuration], rung: usize) -> Result<Vec<f64>> {
+        self.calls += configurations.len();
+        let value = |configuration: &&Configuration| {
+            let at = |place| configuration.value(place).unwrap_or(0.0);
+            let noise = (at(1) * 1e6).sin() / 3_f64.powi(rung as i32);
+            let value = (at(1).log10() + 2.5).abs() + 0.2 * at(0) + at(2) + 0.05 * noise;
+            if at(1) > 0.5 { f64::NAN } else { value + self.shift }
+        };
+        Ok(configurations.iter().map(value).collect())
+    }
+}
+
+fn space() -> Space {
+    Space::new([
+        Parameter::choice("loss", &["mse", "huber"]).structural(),
+        Parameter::log("rate", 1e-5, 1.0),
+        Parameter::float("delta", 0.0, 3.0).when("loss", &["huber"]),
+    ])
+    .unwrap()
+}
+
+fn plan(budget: Budget) -> Plan {
+    let first = space().configuration(&[("loss", "mse"), ("rate", "0.9")]).unwrap();
+    let better = space().configuration(&[("loss", "mse"), ("rate", "0.1")]).unwrap();
+    Plan { budget, bracket: 27, group: 3, seed: 4, first: vec![better, first] }
+}
+
+fn run(path: Option<&Path>, budget: Budget, shift: f64) -> Result<(Searched, usize)> {
+    let space = space();
+    let mut journal = Journal::open(path, &space)?;
+    let mut function = Function { calls: 0, shift };
+    let plan = plan(budget);
+    let searched =
+        search(&space, &plan, &mut journal, &mut function, |_, _| ControlFlow::Continue(()))?;
+    Ok((searched, function.calls))
+}
+
+/// The lines of a journal without their times.
+fn lines(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let without =
+        |line: &str| line.find("\"datetime").map_or(line.to_string(), |at| line[..at].to_string());
+    text.lines().map(without).collect()
+}
+
+#[test]
+fn a_bracket_keeps_a_third_and_the_default() {
+    let (searched, calls) = run(None, Budget::Rungs(4), 0.0).unwrap();
+    let reached = |rungs| searched.trials.iter().filter(|one| one.values.len() >= rungs).count();
+    assert_eq!(searched.trials.len(), 27);
+    let at: Vec<usize> = (1..=4).map(reached).collect();
+    assert!(at[0] == 27 && (9..=10).contains(&at[1]) && (3..=4).contains(&at[2]), "{at:?}");
+    assert!((1..=2).contains(&at[3]) && calls == at.iter().sum::<usize>());
+    assert_eq!(searched.trials[0].state, State::Complete);
+    assert_eq!(searched.trials[1].state, State::Failed);
+    // Who goes on was no worse than who was left behind.
+    let of = |state| searched.trials.iter().filter(move |one| one.state == state);
+    let worst = of(State::Complete).skip(1).map(|one| one.values[0]).fold(0.0, f64::max);
+    let left = of(State::Pruned).filter(|one| one.values.len() == 1);
+    assert!(left.map(|one| one.values[0]).fold(9.0, f64::min) >= worst);
+    assert_eq!(searched.cost, searched.trials.iter().map(|one| one.cost).sum::<u64>());
+}
+
+#[test]
+fn a_budget_of_row_updates_is_kept() {
+    for budget in [30, 100, 400, 1500] {
+        let (searched, _) = run(None, Budget::RowUpdates(budget), 0.0).unwrap();
+        assert!(searched.cost <= budget, "{} of {budget}", searched.cost);
+        assert!(searched.cost * 3 > budget, "{} of {budget}", searched.cost);
+    }
+}
+
+#[test]
+fn a_search_cut_off_anywhere_goes_on_to_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole.jsonl");
+    let (_, all) = run(Some(&whole), Budget::Rungs(10), 0.0).unwrap();
+    let (text, wanted) = (fs::read(&whole).unwrap(), lines(&whole));
+    let (_, again) = run(Some(&whole), Budget::Rungs(10), 0.0).unwrap();
+    assert_eq!(lines(&whole), wanted);
+    // The third bracket was ended by the budget, so that its values are in the file too.
+    assert!(all > 60 && again == 0, "{all} and {again} trainings");
+    let mut random = crate::cpu::random::Random::new(3, 0);
+    for _ in 0..25 {
+        let at = (random.uniform() * text.len() as f64) as usize;
+        let path = folder.path().join("cut.jsonl");
+        fs::write(&path, &text[..at]).unwrap();
+        run(Some(&path), Budget::Rungs(10), 0.0).unwrap();
+        assert_eq!(lines(&path), wanted, "cut at {at}");
+    }
+}
+
+#[test]
+fn other_values_than_those_in_the_file_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study.jsonl");
+    run(Some(&path), Budget::Rungs(3), 0.0).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let half: String = text.lines().take(150).map(|line| format!("{line}\n")).collect();
+    fs::write(&path, half).unwrap();
+    let error = run(Some(&path), Budget::Rungs(3), 1e-9).unwrap_err().to_string();
+    assert!(error.contains("other data, other options or another version"), "{error}");
+}
+
+#[test]
+fn trials_of_others_are_observations_and_disturb_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study.jsonl");
+    run(Some(&path), Budget::Rungs(4), 0.0).unwrap();
+    let foreign = concat!(
+        r#"{"op_code":4,"worker_id":"w","study_id":0,"datetime_start":"2026-11-28T10:00:00"}"#,
+        "\n",
+        r#"{"op_code":5,"worker_id":"w","trial_id":27,"param_name":"rate","param_value_internal":0.003,"distribution":"{}"}"#,
+        "\n",
+        r#"{"op_code":6,"worker_id":"w","trial_id":27,"state":1,"values":[-Infinity],"datetime_complete":null}"#,
+        "\n"
+    );
+    let text = fs::read_to_string(&path).unwrap() + foreign;
+    fs::write(&path, text).unwrap();
+    let (searched, _) = run(Some(&path), Budget::Rungs(8), 0.0).unwrap();
+    assert_eq!(searched.trials.len(), 54);
+    let once = lines(&path);
+    assert!(once.iter().any(|line| line.contains(r#""trial_id":54,"#)));
+    let (_, calls) = run(Some(&path), Budget::Rungs(8), 0.0).unwrap();
+    assert_eq!((lines(&path), calls), (once, 0));
+}

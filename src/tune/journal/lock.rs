@@ -1,0 +1,106 @@
+//! The lock of a journal, as Optuna's `JournalFileSymlinkLock`: a link beside the file, created
+//! atomically.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+use crate::{Error, Result};
+
+/// A lock that nobody released for this long was left behind by a process that ended, if the file
+/// did not change meanwhile either. Optuna's grace period.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Held until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    link: PathBuf,
+}
+
+/// `PATH.lock`.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(".lock");
+    name.into()
+}
+
+#[cfg(unix)]
+fn create(target: &Path, link: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, link)
+}
+
+/// As Optuna's `JournalFileOpenLock`, which has the same name: links need a privilege here.
+#[cfg(not(unix))]
+fn create(_target: &Path, link: &Path) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).create_new(true).open(link).map(drop)
+}
+
+impl Lock {
+    /// Waits for the lock of a file.
+    pub fn acquire(path: &Path) -> Result<Self> {
+        Self::acquire_within(path, GRACE)
+    }
+
+    fn acquire_within(path: &Path, grace: Duration) -> Result<Self> {
+        let link = beside(path);
+        let failed = |source: io::Error| Error::Io { path: beside(path), source };
+        let changed = || fs::metadata(path).and_then(|found| found.modified()).ok();
+        let (mut since, mut last, mut pause) = (Instant::now(), changed(), 1);
+        loop {
+            match create(path, &link) {
+                Ok(()) => return Ok(Lock { link }),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
+            let now = changed();
+            if now != last {
+                (since, last) = (Instant::now(), now);
+            }
+            if since.elapsed() > grace {
+                // Renamed first, so that of several waiting processes one alone takes it away.
+                let mut name = link.as_os_str().to_os_string();
+                name.push(format!(".{}.rename", std::process::id()));
+                if fs::rename(&link, &name).is_ok() {
+                    let _ = fs::remove_file(&name);
+                }
+                since = Instant::now();
+                continue;
+            }
+            thread::sleep(Duration::from_millis(pause));
+            pause = (pause * 2).min(200);
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.link);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_excludes_others_and_one_left_behind_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.jsonl");
+        fs::write(&path, "").unwrap();
+        let lock = Lock::acquire(&path).unwrap();
+        assert!(fs::symlink_metadata(beside(&path)).is_ok());
+        let begun = Instant::now();
+        let taken = thread::scope(|scope| {
+            let other = scope.spawn(|| Lock::acquire(&path).map(|_| begun.elapsed()));
+            thread::sleep(Duration::from_millis(120));
+            drop(lock);
+            other.join().unwrap().unwrap()
+        });
+        assert!(taken >= Duration::from_millis(120), "{taken:?}");
+        create(&path, &beside(&path)).unwrap();
+        let lock = Lock::acquire_within(&path, Duration::from_millis(50)).unwrap();
+        drop(lock);
+        assert!(fs::symlink_metadata(beside(&path)).is_err());
+    }
+}
