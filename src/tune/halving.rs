@@ -147,9 +147,10 @@ pub(crate) fn search<E: Evaluator>(
             break;
         }
     }
-    let rungs = json!(search.done.rungs);
-    search.journal.add(Entry::Attribute("rungs", rungs));
-    search.journal.commit()?;
+    if !search.done.stopped {
+        search.journal.add(Entry::Attribute("rungs", json!(search.done.rungs)));
+        search.journal.commit()?;
+    }
     Ok(search.done)
 }
 
@@ -185,6 +186,10 @@ impl<E: Evaluator> Search<'_, E> {
         let left = self.plan.bracket.saturating_sub(drawn.len());
         let observations = self.observations(bracket);
         drawn.extend(sampler.draw(first + drawn.len(), left, self.plan.group, &observations));
+        if let Some(trials) = self.journal.trials_of(bracket) {
+            drawn.truncate(trials);
+            return drawn;
+        }
         let Budget::RowUpdates(budget) = self.plan.budget else { return drawn };
         // A bracket costs about as much at each rung as at the first one.
         let rungs = self.evaluator.rungs() as u64;
@@ -229,7 +234,8 @@ impl<E: Evaluator> Search<'_, E> {
         let mut goes_on = true;
         for rung in 0..rungs {
             if rung > 0 && self.ends_before(&alive, rung, is_whole) {
-                goes_on = is_whole;
+                // A bracket that a smaller budget ended is over; the search goes on with the next.
+                goes_on = is_whole && !self.is_spent(&alive, rung);
                 break;
             }
             let values = self.values(&alive, rung, is_whole)?;
@@ -239,8 +245,10 @@ impl<E: Evaluator> Search<'_, E> {
             self.done.rungs += 1;
             if each(&report, &self.done.trials).is_break() && !is_whole {
                 self.done.stopped = true;
-                goes_on = false;
-                break;
+                if rung + 1 < rungs {
+                    // Left as it is: the next run trains the bracket again and goes on with it.
+                    return Ok(false);
+                }
             }
             if alive.is_empty() {
                 break;
@@ -255,7 +263,7 @@ impl<E: Evaluator> Search<'_, E> {
             self.journal.add(Entry::End(trial, ending, last));
         }
         self.journal.commit()?;
-        Ok(goes_on)
+        Ok(goes_on && !self.done.stopped)
     }
 
     /// True if the budget is spent before a bracket that begins with a trial. What the file has is
@@ -279,6 +287,11 @@ impl<E: Evaluator> Search<'_, E> {
             };
             return !alive.iter().all(has);
         }
+        self.is_spent(alive, rung)
+    }
+
+    /// True if the budget does not allow a rung.
+    fn is_spent(&self, alive: &[usize], rung: usize) -> bool {
         let cost =
             |trial: &usize| self.evaluator.cost(&self.done.trials[*trial].configuration, rung);
         match self.plan.budget {

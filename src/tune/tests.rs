@@ -84,11 +84,11 @@ fn a_study_is_the_same_for_any_number_of_threads_and_after_a_resume() {
         lines(&study(name))
     };
     let (one, two) = (with(1, "one"), with(2, "two"));
-    assert_eq!(one, two);
+    assert!(one == two);
     let text = fs::read(study("one")).unwrap();
     for share in [0.2, 0.55, 0.9] {
         fs::write(study("cut"), &text[..(text.len() as f64 * share) as usize]).unwrap();
-        assert_eq!(with(2, "cut"), one, "cut at {share}");
+        assert!(with(2, "cut") == one, "cut at {share}");
     }
     // Other rows do not go on with it.
     let error = Tune::new()

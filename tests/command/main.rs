@@ -21,6 +21,7 @@ mod streaming;
 mod support;
 mod surprises;
 mod training;
+mod tune;
 mod usage;
 mod weights;
 

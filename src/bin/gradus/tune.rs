@@ -4,7 +4,6 @@ mod report;
 mod rows;
 
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;

@@ -99,7 +99,7 @@ fn a_search_cut_off_anywhere_goes_on_to_the_same_file() {
     let (_, all) = run(Some(&whole), Budget::Rungs(10), 0.0).unwrap();
     let (text, wanted) = (fs::read(&whole).unwrap(), lines(&whole));
     let (_, again) = run(Some(&whole), Budget::Rungs(10), 0.0).unwrap();
-    assert_eq!(lines(&whole), wanted);
+    assert!(lines(&whole) == wanted);
     // The third bracket was ended by the budget, so that its values are in the file too.
     assert!(all > 60 && again == 0, "{all} and {again} trainings");
     let mut random = crate::cpu::random::Random::new(3, 0);
@@ -108,7 +108,7 @@ fn a_search_cut_off_anywhere_goes_on_to_the_same_file() {
         let path = folder.path().join("cut.jsonl");
         fs::write(&path, &text[..at]).unwrap();
         run(Some(&path), Budget::Rungs(10), 0.0).unwrap();
-        assert_eq!(lines(&path), wanted, "cut at {at}");
+        assert!(lines(&path) == wanted, "cut at {at}");
     }
 }
 
@@ -144,5 +144,38 @@ fn trials_of_others_are_observations_and_disturb_nothing() {
     let once = lines(&path);
     assert!(once.iter().any(|line| line.contains(r#""trial_id":54,"#)));
     let (_, calls) = run(Some(&path), Budget::Rungs(8), 0.0).unwrap();
-    assert_eq!((lines(&path), calls), (once, 0));
+    assert!(lines(&path) == once && calls == 0, "{calls} trainings");
+}
+
+#[test]
+fn a_larger_budget_goes_on_behind_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study.jsonl");
+    let (_, first) = run(Some(&path), Budget::RowUpdates(500), 0.0).unwrap();
+    let before = lines(&path);
+    let (searched, second) = run(Some(&path), Budget::RowUpdates(1500), 0.0).unwrap();
+    let after = lines(&path);
+    assert!(after[..before.len()] == before);
+    assert!(searched.cost > 500 && first > 27 && second > 27 && after.len() > before.len());
+    let (again, calls) = run(Some(&path), Budget::RowUpdates(1500), 0.0).unwrap();
+    assert!((again.cost, calls) == (searched.cost, 0) && lines(&path) == after);
+}
+
+#[test]
+fn a_search_that_was_stopped_goes_on_to_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    run(Some(&whole), Budget::Rungs(8), 0.0).unwrap();
+    for after in 1..=5 {
+        let (space, plan) = (space(), plan(Budget::Rungs(8)));
+        let mut journal = Journal::open(Some(&stopped), &space).unwrap();
+        let (mut function, mut rungs) = (Function { calls: 0, shift: 0.0 }, 0);
+        let searched = search(&space, &plan, &mut journal, &mut function, |rung, _| {
+            rungs += usize::from(!rung.from_file);
+            if rungs >= after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(searched.unwrap().stopped || after == 5, "after {after}");
+    }
+    run(Some(&stopped), Budget::Rungs(8), 0.0).unwrap();
+    assert!(lines(&stopped) == lines(&whole));
 }

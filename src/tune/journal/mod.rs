@@ -151,15 +151,26 @@ impl Journal {
         self.recorded.get(trial)
     }
 
+    /// The number that the file has of a bracket that is still to be gone through: of its `trials`,
+    /// or of the finished trials of others, `foreign`, that it took into account.
+    fn noted(&self, bracket: usize, name: &str) -> Option<usize> {
+        let left = self.own_lines.get(self.cursor..).unwrap_or_default();
+        left.iter().find_map(|line| {
+            let noted = &line.content["user_attr"]["bracket"];
+            let number = noted[name].as_u64().filter(|_| noted["number"] == json!(bracket));
+            number.map(|number| number as usize)
+        })
+    }
+
+    /// The number of trials of a bracket in the file: a larger budget would draw more.
+    pub fn trials_of(&self, bracket: usize) -> Option<usize> {
+        self.noted(bracket, "trials")
+    }
+
     /// The finished trials of others that a search takes into account for a bracket: when it is run
     /// again, those that it knew the first time.
     pub fn foreign(&self, bracket: usize) -> &[Foreign] {
-        let of_bracket = |line: &OwnLine| {
-            let noted = &line.content["user_attr"]["bracket"];
-            noted["foreign"].as_u64().filter(|_| noted["number"] == json!(bracket))
-        };
-        let left = self.own_lines.get(self.cursor..).unwrap_or_default();
-        let known = left.iter().find_map(of_bracket).map_or(self.foreign.len(), |at| at as usize);
+        let known = self.noted(bracket, "foreign").unwrap_or(self.foreign.len());
         &self.foreign[..known.min(self.foreign.len())]
     }
 
