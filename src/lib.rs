@@ -31,6 +31,7 @@
 //! | find a learning rate, diagnose a training | [`rates`], [`History::diagnosis`] |
 //! | explain the loss of a model | [`explain`], [`Model::evaluate_rows`], [`Fit::watch_rows`] |
 //! | choose a loss for a data set | [`advise::advise`], or `gradus advise` on the command line |
+//! | search for loss, optimizer and network | [`tune::Tune`] |
 //! | read files | [`data::read`], [`data::Table`] and [`data::Encoding`] |
 //! | rank documents, recommend items | [`Targets::grouped`], [`metrics`]; [`recommend`] |
 //! | test and benchmark a device | [`testing`], or `gradus check` and `gradus bench` on the command line |

@@ -73,8 +73,9 @@ fn finalists(networks: &Networks, trials: &[Trial]) -> Vec<(usize, usize, f64)> 
         })
         .collect();
     let default = found.iter().position(|(number, _, _)| *number == 0);
-    let last = networks.fidelities.len() - 1;
-    let default = default.map_or((0, last, f64::NAN), |place| found.remove(place));
+    // A budget may end before all rows are held out: then the default has the epochs it had last.
+    let reached = trials.first().map_or(0, |trial| trial.values.len().saturating_sub(1));
+    let default = default.map_or((0, reached, f64::NAN), |place| found.remove(place));
     found.sort_by(|a, b| a.2.total_cmp(&b.2).then(a.0.cmp(&b.0)));
     found.truncate(FINALISTS);
     found.insert(0, default);
@@ -97,6 +98,12 @@ fn splits(networks: &Networks) -> Vec<Fold> {
 /// a standard error.
 pub(crate) fn decide(networks: &Networks, trials: &[Trial]) -> Result<Decision> {
     let chosen = finalists(networks, trials);
+    if let [(trial, rung, searched)] = chosen[..] {
+        let (value, difference, error) = (f64::NAN, 0.0, 0.0);
+        let finalists = vec![Finalist { trial, rung, searched, value, difference, error }];
+        let reason = "the default is kept: no other trial got as far as to be compared with it, a larger budget would let some".into();
+        return Ok(Decision { finalists, winner: 0, bias: 0.0, splits: 0, reason, cost: 0 });
+    }
     let splits = splits(networks);
     let candidates: Vec<Candidate> = chosen
         .iter()

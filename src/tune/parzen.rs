@@ -23,6 +23,10 @@ const MOST_BEST: usize = 25;
 /// Share of the trials that are the best ones.
 const SHARE: f64 = 0.1;
 
+/// Fewer whole numbers than this have a count each: a mixture of normal distributions never leaves
+/// the number that the best trials share.
+const FEW: i64 = 16;
+
 /// Deviations beyond which a normal density is taken for 0: exp(−32) of its height.
 const REACH: f64 = 8.0;
 
@@ -167,14 +171,10 @@ fn normal_cdf(x: f64) -> f64 {
 impl Density {
     fn new(domain: &Domain, observed: &[f64]) -> Self {
         match domain {
-            Domain::Categorical(choices) => {
-                let mut counts = vec![1.0 + 1.0 / choices.len() as f64; choices.len()];
-                let weights = weights(observed.len());
-                observed.iter().zip(weights).for_each(|(&choice, weight)| {
-                    counts[choice as usize] += weight;
-                });
-                let all: f64 = counts.iter().sum();
-                Density::Choices(counts.into_iter().map(|count| count / all).collect())
+            Domain::Categorical(choices) => Self::of_choices(choices.len(), observed),
+            Domain::Int { low, high } if high - low < FEW => {
+                let observed: Vec<f64> = observed.iter().map(|value| value - *low as f64).collect();
+                Self::of_choices((high - low + 1) as usize, &observed)
             }
             Domain::Float { low, high, log: true } => {
                 let observed: Vec<f64> = observed.iter().map(|value| value.ln()).collect();
@@ -187,6 +187,17 @@ impl Density {
                 Density::Mixture(Mixture::new(*low as f64 - 0.5, *high as f64 + 0.5, 1.0, observed))
             }
         }
+    }
+
+    /// Counts, and one more for each choice.
+    fn of_choices(choices: usize, observed: &[f64]) -> Self {
+        let mut counts = vec![1.0 + 1.0 / choices as f64; choices];
+        let weights = weights(observed.len());
+        observed.iter().zip(weights).for_each(|(&choice, weight)| {
+            counts[choice as usize] += weight;
+        });
+        let all: f64 = counts.iter().sum();
+        Density::Choices(counts.into_iter().map(|count| count / all).collect())
     }
 
     fn draw(&self, random: &mut Random) -> f64 {
@@ -236,8 +247,8 @@ impl Parzen {
         let (mut found, mut largest) = (0.0, f64::NEG_INFINITY);
         for _ in 0..CANDIDATES {
             let candidate = self.best.draw(random);
-            let candidate = match self.domain {
-                Domain::Int { .. } => self.domain.rounded(candidate),
+            let candidate = match (&self.domain, &self.best) {
+                (Domain::Int { .. }, Density::Mixture(_)) => self.domain.rounded(candidate),
                 _ => candidate,
             };
             let ratio = self.best.at(candidate) / self.rest.at(candidate).max(1e-300);
@@ -245,8 +256,9 @@ impl Parzen {
                 (found, largest) = (candidate, ratio);
             }
         }
-        match self.domain {
-            Domain::Float { log: true, .. } => self.domain.rounded(found.exp()),
+        match (&self.domain, &self.best) {
+            (Domain::Float { log: true, .. }, _) => self.domain.rounded(found.exp()),
+            (Domain::Int { low, .. }, Density::Choices(_)) => found + *low as f64,
             _ => self.domain.rounded(found),
         }
     }

@@ -450,6 +450,7 @@ const PAGES: [&str; 17] = [
     "docs/rates.md",
     "docs/recommenders.md",
     "docs/rejected.md",
+    "docs/tuning.md",
 ];
 
 /// Paths that a page refers to: links, and repository paths in backticks. Patterns (`NAME`, `*`,

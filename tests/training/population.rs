@@ -5,6 +5,7 @@ use gradus::activations::{Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh};
 use gradus::losses::{CrossEntropy, Huber, Mse};
 use gradus::optimizers::{Adam, GradientDescent, Sgd};
 use gradus::random::Random;
+use gradus::schedules::Cosine;
 use gradus::{
     Dense, Device, EarlyStopping, Fit, History, Member, Model, Population, Sequential, Stop,
 };
@@ -360,4 +361,43 @@ fn invalid_members_and_fit_options_are_refused_by_name() {
     assert!(message.contains("checkpoint"), "{message}");
     assert!(ready.member(2).unwrap_err().to_string().contains("below 2"));
     assert_eq!(ready.best(), None);
+}
+
+#[test]
+fn a_schedule_of_ones_own_is_that_of_a_model_alone() {
+    let (features, labels, _) = clouds(60, 1);
+    let device = Device::cpu();
+    let steps = 4 * 60_u64.div_ceil(16);
+    let cosine = |rate: f64| serde_json::json!({ "learning_rate": rate, "steps": steps });
+    let members = [
+        Member::new().seed(3).schedule("cosine", cosine(0.02)),
+        Member::new().seed(4),
+        Member::new().seed(5).schedule("cosine", cosine(0.005)),
+    ];
+    let fit = || Fit::new().epochs(4).batch_size(16).progress(false);
+    let population = Population::new(description(), members, &device).unwrap();
+    let mut population = population.compile(CrossEntropy::new(), Adam::new()).unwrap();
+    let histories = population.fit(&features, &labels, fit()).unwrap();
+    for (member, (seed, rate)) in
+        [(3, Some(0.02)), (4, None), (5, Some(0.005))].into_iter().enumerate()
+    {
+        let model = description().seed(seed).on(&device).unwrap();
+        let mut model = model.compile(CrossEntropy::new(), Adam::new()).unwrap();
+        let alone = match rate {
+            Some(rate) => fit().schedule(Cosine::new().learning_rate(rate).steps(steps)),
+            None => fit(),
+        };
+        let history = model.fit(&features, &labels, alone).unwrap();
+        assert_eq!(bits(&model), bits(&population.member(member).unwrap()), "member {member}");
+        let rates = |history: &History| -> Vec<Option<f64>> {
+            history.epochs.iter().map(|epoch| epoch.learning_rate).collect()
+        };
+        assert_eq!(rates(&history), rates(&histories[member]));
+        assert_eq!(rates(&history)[0].is_some(), rate.is_some());
+    }
+    let wrong = [Member::new().schedule("cosines", serde_json::json!({}))];
+    let population = Population::new(description(), wrong, &device).unwrap();
+    let mut population = population.compile(CrossEntropy::new(), Adam::new()).unwrap();
+    let error = population.fit(&features, &labels, fit()).unwrap_err().to_string();
+    assert!(error.contains("unknown schedule `cosines`"), "{error}");
 }

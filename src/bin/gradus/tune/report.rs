@@ -109,6 +109,9 @@ impl Report<'_> {
     /// The last comparison and why it ended so.
     fn comparison(&self) -> String {
         let Some(decision) = &self.tuned.decision else { return String::new() };
+        if decision.splits == 0 {
+            return format!("\n{}\n", output::folded(&decision.reason));
+        }
         let name = self.tuned.metric.name();
         let mut text = format!("\nanew on {} splits, with new seeds:\n", decision.splits);
         let headings = ["trial", name, "in the search", "minus the default"];
