@@ -154,11 +154,8 @@ impl Tune {
         device: &Device,
         each: impl FnMut(&Rung, &[Trial]) -> ControlFlow<()>,
     ) -> Result<Tuned> {
-        self.check()?;
-        let metric = self.metric.unwrap_or(match rows.target {
-            Target::Labels { .. } => Metric::LogLoss,
-            _ => Metric::Rmse,
-        });
+        self.check_options()?;
+        let metric = self.metric_of(rows);
         let rows = Rows::new(rows, metric)?;
         let space = candidate::space(metric, rows.len() * 4 / 5)?;
         let first = candidate::first(&space, metric)?;
@@ -203,7 +200,24 @@ impl Tune {
         })
     }
 
-    fn check(&self) -> Result<()> {
+    /// The metric for the targets of rows.
+    fn metric_of(&self, rows: &Dataset) -> Metric {
+        self.metric.unwrap_or(match rows.target {
+            Target::Labels { .. } => Metric::LogLoss,
+            _ => Metric::Rmse,
+        })
+    }
+
+    /// Checks the options and the rows without a search.
+    ///
+    /// # Errors
+    /// As [`Tune::run`], but for those of the study and of the trainings.
+    pub fn check(&self, rows: &Dataset) -> Result<()> {
+        self.check_options()?;
+        Rows::new(rows, self.metric_of(rows)).map(drop)
+    }
+
+    fn check_options(&self) -> Result<()> {
         let refused = |name: &str, found: String, allowed: &str| {
             Err(Error::option("tune", name, found, allowed))
         };

@@ -73,9 +73,10 @@ impl Tune {
             self.check_study(path, &inputs)?;
         }
         let rows = rows::read(&self.source, metric, self.seed)?;
+        let search = self.search(metric);
+        search.check(&rows)?;
         let interrupt = Interrupt::listen()?;
         let device = self.device.open_and_report()?;
-        let search = self.search(metric);
         let tuned = search.run_with(&rows, &device, |rung, trials| {
             self.tell(rung, trials);
             interrupt.flow()
