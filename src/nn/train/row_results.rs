@@ -9,7 +9,8 @@ use crate::nn::train::engine::{Metric, SampleTargets, TrainingSpec};
 use crate::nn::train::link::Link;
 use crate::templates::pointwise::Points;
 use crate::templates::precision::CpuReal;
-use crate::templates::rowwise::rows::{Rows, Targets};
+use crate::templates::rowwise::rows::Rows;
+use crate::templates::rowwise::target::Targets;
 use crate::{Error, Result};
 
 /// Results of single rows, in their order: [`crate::Model::evaluate_rows`].
@@ -176,7 +177,7 @@ impl RowRule {
                     upstreams: &[],
                 };
                 let mut values = vec![0.0; rows];
-                f64::rowwise(cpu, &rows_of, &mut gradient, &mut values, &mut []);
+                f64::rowwise(cpu, &rows_of, &mut gradient, &mut values, &mut [])?;
                 Ok(values)
             }
         }

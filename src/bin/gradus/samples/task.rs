@@ -46,8 +46,7 @@ const LINEAR: [&str; 3] = ["mae", "quantile", "epsilon_insensitive"];
 
 /// Losses quadratic in small errors and linear or slower in large ones: targets are standardized by
 /// the median.
-const MIXED: [&str; 6] =
-    ["huber", "pseudo_huber", "smooth_l1", "log_cosh", "cauchy", "barron"];
+const MIXED: [&str; 6] = ["huber", "pseudo_huber", "smooth_l1", "log_cosh", "cauchy", "barron"];
 
 /// Kind of target that a loss takes. Numbers are standardized only for losses of errors:
 /// standardizing would change a loss that takes logarithms or ratios of the targets.

@@ -41,6 +41,7 @@ impl GpuEngine {
             accumulate: false,
             kind: Kind::Train,
             training_spec: Arc::from(""),
+            watched: false,
         };
         let (plan, buffers) = self.plan_trace(&key, training_spec, asked)?;
         let (mut uniforms, mut commands) = (Uniforms::default(), Vec::new());
@@ -90,7 +91,16 @@ impl GpuEngine {
         let Planning { recorder, gathers, .. } = planning;
         let (recording, predictions) = (recorder.finish(), outputs);
         let (summary, update, rows_moved) = (None, None, None);
-        let plan = Plan { recording, gathers, summary, noise, update, rows_moved, predictions };
+        let plan = Plan {
+            recording,
+            gathers,
+            summary,
+            watch: None,
+            noise,
+            update,
+            rows_moved,
+            predictions,
+        };
         Ok((plan, buffers))
     }
 
