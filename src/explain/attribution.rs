@@ -2,10 +2,10 @@
 
 use std::f64::consts::PI;
 
-use ndarray::{Array2, ArrayBase, ArrayView1, Data, Dimension};
+use ndarray::{Array1, Array2, ArrayBase, ArrayView1, Data, Dimension};
 
 use crate::criterion::inputs::{Floats, shape_error};
-use crate::explain::refused;
+use crate::explain::checks::refused;
 use crate::nn::train::engine::{SampleTargets, Samples, TrainingSpec};
 use crate::nn::train::features::{FeatureArray, FeatureElement, FlatView};
 use crate::nn::train::row_results::RowRule;
@@ -16,8 +16,12 @@ use crate::{Error, Model, Result, Targets};
 
 const NAME: &str = "integrated gradients";
 
-/// Parts into which the way of a row is cut at most, to come within the tolerance.
-const MOST_PARTS: usize = 16;
+/// How often a part of a way is halved at most, to come within the tolerance.
+const MOST_HALVINGS: usize = 10;
+
+/// A part is halved if its own residual is more than this part of the tolerance: a way crosses
+/// several kinks.
+const PART_OF_TOLERANCE: f64 = 1.0 / 64.0;
 
 /// Points that are on the device at a time.
 const POINTS_AT_ONCE: usize = 8192;
@@ -28,8 +32,9 @@ const POINTS_AT_ONCE: usize = 8192;
 /// The attribution of feature j is (x_j − b_j) ∫₀¹ ∂loss/∂x_j (b + t (x − b)) dt with a baseline b:
 /// what the feature's distance from the baseline adds to the row's loss. The attributions of a row
 /// add up to loss(x) − loss(b); how far they miss it is its [`Attributions::residual`]. The integral
-/// is a Gauss–Legendre sum of 32 points; a row that misses the tolerance, as one whose way crosses
-/// the kinks of many relus, is cut into up to 16 parts of that many points each.
+/// is a Gauss–Legendre sum of 32 points. The loss at both ends of a part of the way shows how far the
+/// part's own sum misses it: while a row misses the tolerance, as one whose way crosses the kinks of
+/// relus, such parts are halved, with 32 points in each half, up to ten times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IntegratedGradients {
     points: usize,
@@ -92,7 +97,7 @@ impl IntegratedGradients {
         self
     }
 
-    /// |residual| from which a row's way is cut into parts (default 1e-3).
+    /// |residual| from which parts of a row's way are halved (default 1e-3).
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
         self
@@ -179,29 +184,51 @@ impl IntegratedGradients {
         rows: usize,
         baseline: Vec<f32>,
     ) -> Result<Attributions> {
-        let every: Vec<usize> = (0..rows).collect();
-        let loss = ways.losses(model, &every, 1.0)?;
-        let baseline_loss = ways.losses(model, &every, 0.0)?;
+        let nodes = legendre(self.points);
+        let ends = |t: f64| (0..rows).map(|row| (row, t)).collect::<Vec<_>>();
+        let loss = ways.losses(model, &ends(1.0))?;
+        let baseline_loss = ways.losses(model, &ends(0.0))?;
         let mut values = Array2::zeros((rows, ways.width));
-        let mut residual = vec![f64::INFINITY; rows];
-        let (mut left, mut parts) = (every, 1);
-        while !left.is_empty() && parts <= MOST_PARTS {
-            let nodes = nodes(self.points, parts);
-            let at_once = (POINTS_AT_ONCE / nodes.len()).max(1);
-            for some in left.chunks(at_once) {
-                let found = ways.integrals(model, some, &nodes)?;
-                for (&row, integral) in some.iter().zip(found.chunks_exact(ways.width)) {
-                    let sum: f64 = integral.iter().sum();
-                    let now = loss[row] - baseline_loss[row] - sum;
-                    // More points may round worse.
-                    if now.abs() < residual[row].abs() {
-                        residual[row] = now;
-                        values.row_mut(row).assign(&ArrayView1::from(integral));
+        let mut residual = vec![0.0; rows];
+        let whole =
+            |row: usize| Part { row, at: [0.0, 1.0], losses: [baseline_loss[row], loss[row]] };
+        let mut open: Vec<Part> = (0..rows).map(whole).collect();
+        for halving in 0..=MOST_HALVINGS {
+            let mut rough = Vec::new();
+            for parts in open.chunks((POINTS_AT_ONCE / nodes.len()).max(1)) {
+                let found = ways.integrals(model, parts, &nodes)?;
+                for (part, integral) in parts.iter().zip(found.chunks_exact(ways.width)) {
+                    let integral = Array1::from(integral.to_vec());
+                    let own = part.losses[1] - part.losses[0] - integral.sum();
+                    residual[part.row] += own;
+                    let mut row = values.row_mut(part.row);
+                    row += &integral;
+                    if own.abs() > PART_OF_TOLERANCE * self.tolerance {
+                        rough.push((part.clone(), integral, own));
                     }
                 }
             }
-            left.retain(|&row| residual[row].abs() > self.tolerance);
-            parts *= 2;
+            let misses = |(part, ..): &(Part, Array1<f64>, f64)| {
+                residual[part.row].abs() > self.tolerance && halving < MOST_HALVINGS
+            };
+            rough.retain(misses);
+            let middles: Vec<(usize, f64)> =
+                rough.iter().map(|(part, ..)| (part.row, part.middle())).collect();
+            let middle_losses = ways.losses(model, &middles)?;
+            open.clear();
+            for ((part, integral, own), loss) in rough.into_iter().zip(middle_losses) {
+                residual[part.row] -= own;
+                let mut row = values.row_mut(part.row);
+                row -= &integral;
+                open.extend(part.halves(loss));
+            }
+            if open.is_empty() {
+                break;
+            }
+        }
+        for row in 0..rows {
+            // Of the sums as they are, whatever was added and taken off again.
+            residual[row] = loss[row] - baseline_loss[row] - values.row(row).sum();
         }
         if let Some(row) = residual.iter().position(|residual| !residual.is_finite()) {
             return Err(Error::NonFinite {
@@ -241,73 +268,97 @@ impl Repeated {
     }
 }
 
-impl Ways<'_> {
-    /// The points of some rows at t, row by row.
-    fn points(&self, rows: &[usize], at: &[f64]) -> Vec<f32> {
-        let mut points = Vec::with_capacity(rows.len() * at.len() * self.width);
-        for &row in rows {
-            let x = &self.features[row * self.width..][..self.width];
-            for t in at {
-                let between = |(&b, &x): (&f32, &f32)| {
-                    (f64::from(b) + t * (f64::from(x) - f64::from(b))) as f32
-                };
-                points.extend(self.baseline.iter().zip(x).map(between));
-            }
-        }
-        points
+/// A part of the way of a row.
+#[derive(Clone, Debug)]
+struct Part {
+    row: usize,
+    /// Where it begins and ends, from 0 to 1.
+    at: [f64; 2],
+    losses: [f64; 2],
+}
+
+impl Part {
+    fn middle(&self) -> f64 {
+        (self.at[0] + self.at[1]) / 2.0
     }
 
-    fn repeated(&self, rows: &[usize], times: usize) -> Repeated {
-        let each = |row: &usize| std::iter::repeat_n(*row, times);
-        match self.targets {
+    /// Both halves, by the loss in the middle.
+    fn halves(&self, loss: f64) -> [Part; 2] {
+        let (row, middle) = (self.row, self.middle());
+        [
+            Part { row, at: [self.at[0], middle], losses: [self.losses[0], loss] },
+            Part { row, at: [middle, self.at[1]], losses: [loss, self.losses[1]] },
+        ]
+    }
+}
+
+impl Ways<'_> {
+    /// Points of rows at t, and the targets of their rows.
+    fn points(&self, at: &[(usize, f64)]) -> (Vec<f32>, Repeated) {
+        let mut points = Vec::with_capacity(at.len() * self.width);
+        for &(row, t) in at {
+            let x = &self.features[row * self.width..][..self.width];
+            let between =
+                |(&b, &x): (&f32, &f32)| (f64::from(b) + t * (f64::from(x) - f64::from(b))) as f32;
+            points.extend(self.baseline.iter().zip(x).map(between));
+        }
+        let targets = match self.targets {
             SampleTargets::Labels(labels) => {
-                Repeated::Labels(rows.iter().flat_map(each).map(|row| labels[row]).collect())
+                Repeated::Labels(at.iter().map(|(row, _)| labels[*row]).collect())
             }
             SampleTargets::Dense(dense) => {
                 let columns = dense.len() * self.width / self.features.len().max(1);
-                let of = |row: usize| dense[row * columns..][..columns].iter().copied();
-                Repeated::Dense(rows.iter().flat_map(each).flat_map(of).collect())
+                let of = |(row, _): &(usize, f64)| &dense[row * columns..][..columns];
+                Repeated::Dense(at.iter().flat_map(of).copied().collect())
             }
             SampleTargets::None => Repeated::Dense(Vec::new()),
-        }
+        };
+        (points, targets)
     }
 
     /// The losses of rows at t.
-    fn losses(&self, model: &mut Model, rows: &[usize], t: f64) -> Result<Vec<f64>> {
-        let (points, targets) = (self.points(rows, &[t]), self.repeated(rows, 1));
-        let data = model.engine.load(&samples_of(&points, targets.view(), rows.len()))?;
-        let outputs = model.engine.predict(data, model.graph.prediction_batch());
-        model.engine.unload(data);
-        self.rule.losses(&outputs?, targets.view())
+    fn losses(&self, model: &mut Model, at: &[(usize, f64)]) -> Result<Vec<f64>> {
+        let mut losses = Vec::with_capacity(at.len());
+        for at in at.chunks(POINTS_AT_ONCE) {
+            let (points, targets) = self.points(at);
+            let data = model.engine.load(&samples_of(&points, targets.view(), at.len()))?;
+            let outputs = model.engine.predict(data, model.graph.prediction_batch());
+            model.engine.unload(data);
+            losses.extend(self.rule.losses(&outputs?, targets.view())?);
+        }
+        Ok(losses)
     }
 
-    /// The attributions of some rows by weighted points of their ways.
+    /// The attributions by some parts of ways, one after another.
     fn integrals(
         &self,
         model: &mut Model,
-        rows: &[usize],
+        parts: &[Part],
         nodes: &[(f64, f64)],
     ) -> Result<Vec<f64>> {
-        let (at, width): (Vec<f64>, usize) =
-            (nodes.iter().map(|node| node.0).collect(), self.width);
-        let (points, targets) = (self.points(rows, &at), self.repeated(rows, at.len()));
-        let count = rows.len() * at.len();
-        let data = model.engine.load(&samples_of(&points, targets.view(), count))?;
-        let mut sums = vec![0.0; rows.len() * width];
+        let (width, each) = (self.width, nodes.len());
+        let inside = |part: &Part, at: f64| part.at[0] + at * (part.at[1] - part.at[0]);
+        let all = |part: &Part| {
+            nodes.iter().map(|(at, _)| (part.row, inside(part, *at))).collect::<Vec<_>>()
+        };
+        let at: Vec<(usize, f64)> = parts.iter().flat_map(all).collect();
+        let (points, targets) = self.points(&at);
+        let data = model.engine.load(&samples_of(&points, targets.view(), at.len()))?;
+        let mut sums = vec![0.0; parts.len() * width];
         let asked = Asked { layers: false, input_gradient: true };
-        let done = model.traces(data, count, &self.training_spec, asked, |first, trace| {
+        let done = model.traces(data, at.len(), &self.training_spec, asked, |first, trace| {
             for (place, gradient) in trace.input_gradient.chunks_exact(width).enumerate() {
-                let (row, node) = ((first + place) / at.len(), (first + place) % at.len());
-                let weight = nodes[node].1;
-                let sums = &mut sums[row * width..][..width];
+                let (part, node) = ((first + place) / each, (first + place) % each);
+                let weight = nodes[node].1 * (parts[part].at[1] - parts[part].at[0]);
+                let sums = &mut sums[part * width..][..width];
                 sums.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += weight * g);
             }
             Ok(())
         });
         model.engine.unload(data);
         done?;
-        for (sums, &row) in sums.chunks_exact_mut(width).zip(rows) {
-            let x = &self.features[row * width..][..width];
+        for (sums, part) in sums.chunks_exact_mut(width).zip(parts) {
+            let x = &self.features[part.row * width..][..width];
             for ((sum, &x), &b) in sums.iter_mut().zip(x).zip(&self.baseline) {
                 *sum *= f64::from(x) - f64::from(b);
             }
@@ -328,18 +379,8 @@ fn means(features: impl Iterator<Item = f32>, width: usize, rows: usize) -> Vec<
     sums.into_iter().map(|sum| (sum / rows.max(1) as f64) as f32).collect()
 }
 
-/// Points and weights of a Gauss–Legendre sum over [0, 1], in equal parts of `points` each.
-fn nodes(points: usize, parts: usize) -> Vec<(f64, f64)> {
-    let of_one = legendre(points);
-    let width = 1.0 / parts as f64;
-    let of_part = |part: usize| {
-        let inside = |&(at, weight): &(f64, f64)| ((part as f64 + at) * width, weight * width);
-        of_one.iter().map(inside).collect::<Vec<_>>()
-    };
-    (0..parts).flat_map(of_part).collect()
-}
-
-/// The roots of the Legendre polynomial by Newton's method, moved to [0, 1].
+/// Points and weights of a Gauss–Legendre sum over [0, 1]: the roots of the Legendre
+/// polynomial, by Newton's method.
 fn legendre(points: usize) -> Vec<(f64, f64)> {
     let n = points as f64;
     let root = |index: usize| {
@@ -370,18 +411,16 @@ mod tests {
     #[test]
     fn the_sum_is_exact_for_polynomials_below_twice_the_points() {
         for points in [1, 2, 5, 32] {
-            for parts in [1, 4] {
-                let nodes = nodes(points, parts);
-                for power in 0..(2 * points).min(20) {
-                    let sum: f64 =
-                        nodes.iter().map(|(at, weight)| weight * at.powi(power as i32)).sum();
-                    let exact = 1.0 / (power as f64 + 1.0);
-                    assert!((sum - exact).abs() < 1e-13, "{points} {parts} {power}: {sum}");
-                }
+            let nodes = legendre(points);
+            for power in 0..(2 * points).min(20) {
+                let sum: f64 =
+                    nodes.iter().map(|(at, weight)| weight * at.powi(power as i32)).sum();
+                let exact = 1.0 / (power as f64 + 1.0);
+                assert!((sum - exact).abs() < 1e-13, "{points} {power}: {sum}");
             }
         }
         // The first power beyond is not.
-        let sum: f64 = nodes(1, 1).iter().map(|(at, weight)| weight * at * at).sum();
+        let sum: f64 = legendre(1).iter().map(|(at, weight)| weight * at * at).sum();
         assert!((sum - 1.0 / 3.0).abs() > 0.05);
     }
 }

@@ -1,6 +1,6 @@
 //! Are the probabilities right?
 
-use crate::explain::refused;
+use crate::explain::checks::refused;
 use crate::{Result, RowClasses};
 
 /// Bins of equal width between 0 and 1.

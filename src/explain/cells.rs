@@ -1,6 +1,6 @@
 //! Loss by true and predicted class.
 
-use crate::explain::check_losses;
+use crate::explain::checks::check_losses;
 use crate::{Result, RowClasses};
 
 /// The rows of one class that are predicted as one class.

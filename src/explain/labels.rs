@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use ndarray::{Array2, ArrayBase, Data, Dimension, Ix1};
 
-use crate::explain::refused;
+use crate::explain::checks::refused;
 use crate::losses::{BceWithLogits, CrossEntropy, GeneralizedCrossEntropy, LossDefinition};
 use crate::nn::train::features::FeatureElement;
 use crate::optimizers::Adam;

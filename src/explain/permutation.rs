@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use crate::cpu::random::Permutation;
-use crate::explain::{check_losses, refused};
+use crate::explain::checks::{check_losses, refused};
 use crate::nn::train::features::FeatureElement;
 use crate::{Error, Model, Result, Targets};
 

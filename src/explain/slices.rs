@@ -3,8 +3,8 @@
 use ndarray::Array2;
 
 use crate::data::shuffled_rows;
+use crate::explain::checks::{check_losses, refused};
 use crate::explain::student::{Sample, holm, welch};
-use crate::explain::{check_losses, refused};
 use crate::{Error, Result};
 
 const NAME: &str = "slices";

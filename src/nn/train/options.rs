@@ -519,8 +519,8 @@ impl Fit {
     /// Predicts all training rows after each epoch and keeps what each of them did: mean and
     /// deviation of its loss and of the probability of its target, how often it was right and how
     /// often it was forgotten ([`crate::History::rows`]; default false). Costs a forward pass an
-    /// epoch. Rows that are hard in every epoch are hard or wrongly labelled
-    /// ([`crate::explain::label_noise`]).
+    /// epoch. Rows with a large loss in every epoch are hard or have a wrong label
+    /// ([`crate::explain::LabelNoise`]).
     ///
     /// A resumed training watches the epochs of this call.
     ///
