@@ -39,6 +39,9 @@ const MANY_BLANKS: f64 = 0.4;
 /// Columns of a table of interactions: two ids, a time, and little else.
 const MOST_OF_INTERACTIONS: usize = 4;
 
+/// Fewer values of an id are categories.
+const FEWEST_GROUPS: usize = 10;
+
 /// Columns named in one warning.
 const MOST_NAMED: usize = 5;
 
@@ -114,7 +117,8 @@ pub(super) fn examine(
 fn repeats(column: &Column, rows: &[usize]) -> Option<usize> {
     let values: HashSet<u64> = rows.iter().map(|&row| hash(column, row)).collect();
     let values = values.len();
-    (values > 2 && 2 * values <= rows.len() && values * 1000 > rows.len()).then_some(values)
+    (values >= FEWEST_GROUPS && 2 * values <= rows.len() && values * 1000 > rows.len())
+        .then_some(values)
 }
 
 /// The same in every run, unlike the keys of a `HashMap`.

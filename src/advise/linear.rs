@@ -11,6 +11,7 @@ const RIDGE: f64 = 1.0;
 /// Reweightings from a cold start; from the weights of all rows a fold needs fewer.
 pub(super) const ITERATIONS: usize = 10;
 pub(super) const ITERATIONS_OF_A_FOLD: usize = 3;
+pub(super) const ITERATIONS_OF_POISSON: usize = 25;
 
 /// δ/MADN at which Huber's loss is 95 % as efficient as least squares for normal errors (Huber 1981).
 pub(super) const HUBER: f64 = 1.345;
@@ -113,20 +114,32 @@ pub(super) fn huber(
 }
 
 /// The logarithm of the mean by Poisson's quasi-likelihood, which is consistent for the mean of any
-/// y ≥ 0 (Gourieroux, Monfort and Trognon 1984), by Newton's method.
-pub(super) fn poisson(rows: &Array2<f64>, y: &[f64]) -> Option<Weights> {
+/// y ≥ 0 (Gourieroux, Monfort and Trognon 1984), by Newton's method. It begins at `start`, or at the
+/// mean of y.
+pub(super) fn poisson(
+    rows: &Array2<f64>,
+    y: &[f64],
+    start: Option<&Weights>,
+    iterations: usize,
+) -> Option<Weights> {
     let center = mean(y);
     if center.is_nan() || center <= 0.0 {
         return None;
     }
-    let mut weights = Array1::zeros(rows.ncols());
-    weights[rows.ncols() - 1] = center.ln();
+    let mut weights = match start {
+        Some(start) => start.clone(),
+        None => {
+            let mut constant = Array1::zeros(rows.ncols());
+            constant[rows.ncols() - 1] = center.ln();
+            constant
+        }
+    };
     let deviance = |weights: &Weights| -> f64 {
         let fits = predict(rows, weights);
         fits.iter().zip(y).map(|(fit, y)| fit.min(700.0).exp() - y * fit).sum()
     };
     let mut least = deviance(&weights);
-    for _ in 0..25 {
+    for _ in 0..iterations {
         let fits = predict(rows, &weights);
         let means: Vec<f64> =
             fits.iter().map(|fit| fit.clamp(-30.0, 30.0 + center.ln()).exp()).collect();
@@ -188,8 +201,8 @@ mod tests {
         let truth = Array1::from_vec(vec![0.7, -0.4, 1.0]);
         // Without noise the quasi-likelihood is least at the truth; the ridge moves it by 1/5000.
         let y: Vec<f64> = all.dot(&truth).iter().map(|mean| mean.exp()).collect();
-        let found = poisson(&all, &y).unwrap();
+        let found = poisson(&all, &y, None, ITERATIONS_OF_POISSON).unwrap();
         assert!((&found - &truth).iter().all(|off| off.abs() < 2e-3), "{found}");
-        assert!(poisson(&all, &vec![0.0; 2000]).is_none());
+        assert!(poisson(&all, &vec![0.0; 2000], None, ITERATIONS_OF_POISSON).is_none());
     }
 }

@@ -19,6 +19,9 @@ const NEIGHBOURS: usize = 20;
 /// otherwise wrong labels cannot be separated from overlapping classes.
 const LEAST_SKILL: f64 = 0.4;
 
+/// The same for two classes, which overlap more often than they are mistaken for each other.
+const LEAST_SKILL_OF_TWO: f64 = 0.6;
+
 /// From this share of wrong labels on they are reported, and from the second on a robust loss is
 /// named.
 pub(super) const NOTE: f64 = 0.03;
@@ -61,7 +64,8 @@ pub(super) fn agreement(features: &Features, codes: &[usize], classes: usize) ->
     let (first, second) = (against(&order[..quarter]), against(&order[quarter..2 * quarter]));
     // Two standard errors of a share.
     let error = 2.0 * (second * (1.0 - second) / quarter as f64).sqrt();
-    let has_skill = base < 1.0 && (accuracy - base) / (1.0 - base) >= LEAST_SKILL;
+    let least_skill = if classes == 2 { LEAST_SKILL_OF_TWO } else { LEAST_SKILL };
+    let has_skill = base < 1.0 && (accuracy - base) / (1.0 - base) >= least_skill;
     // Overlapping classes are mostly wrong elsewhere, wrong labels as often here as there.
     let is_flat = second <= 1.5 * first + error && 1.0 - accuracy <= 2.0 * first + 0.04;
     Some(Agreement { accuracy, noise: (has_skill && is_flat).then_some(first) })

@@ -4,7 +4,9 @@ use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 use crate::advise::features::Features;
-use crate::advise::linear::{self, ITERATIONS, ITERATIONS_OF_A_FOLD, Weights, with_constant};
+use crate::advise::linear::{
+    self, ITERATIONS, ITERATIONS_OF_A_FOLD, ITERATIONS_OF_POISSON, Weights, with_constant,
+};
 use crate::advise::moments::{line, mean, median, variance};
 
 /// Parts of the rows, each predicted by a model of the others.
@@ -75,17 +77,22 @@ impl Pilot {
 fn out_of_fold(features: &Array2<f64>, y: &[f64]) -> Option<Vec<f64>> {
     let rows = with_constant(features);
     let start = linear::huber(&rows, y, None, ITERATIONS)?;
-    // The rows are in random order already.
+    let fit =
+        |rows: &Array2<f64>, y: &[f64]| linear::huber(rows, y, Some(&start), ITERATIONS_OF_A_FOLD);
+    left_out(&rows, y, fit)
+}
+
+/// The prediction of each row by a model of the other folds. The rows are in random order already.
+fn left_out(
+    rows: &Array2<f64>,
+    y: &[f64],
+    fit: impl Fn(&Array2<f64>, &[f64]) -> Option<Weights> + Sync,
+) -> Option<Vec<f64>> {
     let of_fold = |fold: usize| -> Option<Vec<(usize, f64)>> {
         let (held, others): (Vec<usize>, Vec<usize>) =
             (0..y.len()).partition(|row| row % FOLDS == fold);
         let train: Vec<f64> = others.iter().map(|&row| y[row]).collect();
-        let weights = linear::huber(
-            &rows.select(Axis(0), &others),
-            &train,
-            Some(&start),
-            ITERATIONS_OF_A_FOLD,
-        )?;
+        let weights = fit(&rows.select(Axis(0), &others), &train)?;
         let fits = linear::predict(&rows.select(Axis(0), &held), &weights);
         Some(held.into_iter().zip(fits).collect())
     };
@@ -101,9 +108,15 @@ fn out_of_fold(features: &Array2<f64>, y: &[f64]) -> Option<Vec<f64>> {
 #[derive(Debug, Clone)]
 pub(super) struct LogPilot {
     y: Vec<f64>,
+    /// The mean of each row by the model of all rows.
     means: Vec<f64>,
+    /// The same by a model that has not seen it.
+    unseen: Vec<f64>,
     parameters: usize,
 }
+
+/// Rows per parameter below which the model would follow the rows.
+const ROWS_PER_PARAMETER: usize = 4;
 
 /// The variance beside the mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -122,9 +135,20 @@ impl LogPilot {
             return None;
         }
         let rows: Array2<f64> = with_constant(&features.screened(&y));
-        let weights: Weights = linear::poisson(&rows, &y)?;
-        let means = linear::predict(&rows, &weights).into_iter().map(f64::exp).collect();
-        Some(LogPilot { y, means, parameters: rows.ncols() })
+        if y.len() < ROWS_PER_PARAMETER * rows.ncols() {
+            return None;
+        }
+        let weights = linear::poisson(&rows, &y, None, ITERATIONS_OF_POISSON)?;
+        let start = &weights;
+        let fit = |rows: &Array2<f64>, y: &[f64]| {
+            linear::poisson(rows, y, Some(start), ITERATIONS_OF_A_FOLD)
+        };
+        let exponentials = |fits: Vec<f64>| -> Vec<f64> {
+            fits.into_iter().map(|fit| fit.min(700.0).exp()).collect()
+        };
+        let unseen = exponentials(left_out(&rows, &y, fit)?);
+        let means = exponentials(linear::predict(&rows, &weights));
+        Some(LogPilot { y, means, unseen, parameters: rows.ncols() })
     }
 
     pub(super) fn dispersion(&self) -> Dispersion {
@@ -168,14 +192,14 @@ impl LogPilot {
         line(&x, &y, &vec![1.0; x.len()])
     }
 
-    /// Σ |y − μ| of the model.
+    /// Σ |y − μ| of rows that the model has not seen.
     pub(super) fn absolute_error(&self) -> f64 {
-        self.y.iter().zip(&self.means).map(|(y, mean)| (y - mean).abs()).sum()
+        self.y.iter().zip(&self.unseen).map(|(y, mean)| (y - mean).abs()).sum()
     }
 
-    /// ln y − ln μ of the rows with y > 0.
+    /// ln y − ln μ of the rows with y > 0, which the model has not seen.
     pub(super) fn log_residuals(&self) -> Vec<f64> {
-        let pairs = self.y.iter().zip(&self.means).filter(|(y, _)| **y > 0.0);
+        let pairs = self.y.iter().zip(&self.unseen).filter(|(y, _)| **y > 0.0);
         pairs.map(|(y, mean)| y.ln() - mean.max(1e-300).ln()).collect()
     }
 

@@ -80,6 +80,9 @@ const MOST_STEPS: usize = 20;
 /// Rows that each of some levels should have to be classes.
 const FEWEST_ROWS: usize = 5;
 
+/// Share of rows at the largest count below which it is the end of a tail.
+const RARE_END: f64 = 0.01;
+
 /// Share of zeros from which they are a kind of their own.
 pub(super) const ZERO_SHARE: f64 = 0.05;
 
@@ -222,7 +225,10 @@ impl Levels<'_> {
         let after: usize =
             rows[mode..].windows(2).filter(|two| two[1] > two[0]).map(|two| two[1] - two[0]).sum();
         let above: usize = rows[mode..].iter().sum();
+        // From 1 on it may be a scale, whose upper end has rows too.
+        let is_rare = self.least() < 1.0 || last < RARE_END * self.values.len() as f64;
         self.least() >= 0.0
+            && is_rare
             && self.dispersion >= 0.7
             && self.skewness > 0.0
             && last <= 0.25 * rows[mode] as f64

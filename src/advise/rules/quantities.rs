@@ -13,6 +13,9 @@ use crate::error::text::{count, exact, significant};
 /// and Welsch 1977).
 const CAUCHY: f64 = 2.385;
 
+/// From this ratio of absolute errors on a logarithmic link fits worse than none.
+const WORSE_LINK: f64 = 1.5;
+
 /// With more different counts a probability for each is too much.
 const MOST_STEPS: usize = 10;
 
@@ -275,6 +278,15 @@ fn of_amounts(found: &Quantity) -> Vec<Candidate> {
             "Gneiting 2011",
         ),
     ];
+    // Amounts that lie on a line above 0 want no logarithmic link.
+    if let Some(ratio) = found.log_error.filter(|ratio| *ratio >= WORSE_LINK) {
+        list[2].reason = format!(
+            "a line above 0: a logarithmic link has {} times its absolute error; predicts negative amounts too",
+            short(ratio)
+        );
+        list.swap(0, 2);
+        list.swap(1, 2);
+    }
     if found.zero_share < 0.5 {
         list.push(candidate("mae", MEDIAN, "the typical amount, not the mean", "Laplace 1774"));
     }
