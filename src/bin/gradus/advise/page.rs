@@ -120,7 +120,7 @@ fn residuals(page: &mut Page, histogram: &Histogram) -> Outcome {
     });
     let found = points(histogram).map(|(x, rows)| (x, share(rows as f64)));
     let chart = Chart::new(
-        "residuals of a robust linear model beside the normal distribution",
+        "residuals of a robust pilot model beside the normal distribution",
         Axis::linear("residual in MADN"),
         Axis::linear("density"),
     )
@@ -134,7 +134,7 @@ fn residuals(page: &mut Page, histogram: &Histogram) -> Outcome {
     ]);
     let outside = histogram.below + histogram.above;
     let caption = format!(
-        "Residuals of a linear model by Huber's loss, of rows that it has not seen. {} of {} ({} %) lie outside the picture. Beyond ±5 a row is far; from 1 % of the rows on the tails are heavy.",
+        "Residuals of a pilot model by Huber's loss, of rows that it has not seen. {} of {} ({} %) lie outside the picture. Beyond ±5 a row is far; from 1 % of the rows on the tails are heavy.",
         count(outside as u64),
         count(all as u64),
         significant(100.0 * outside as f64 / all as f64, 2)
