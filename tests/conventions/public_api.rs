@@ -14,6 +14,18 @@ use crate::page::holds;
 
 /// Items that no example, command or test names, and why they are public.
 const UNNAMED: &[(&str, &str)] = &[
+    ("RowHistory", "field of History"),
+    ("NetworkAdvice", "field of Advice"),
+    ("OptimizerAdvice", "field of Advice"),
+    ("FeatureImportance", "returned by permutation importance"),
+    ("CALIBRATION_BINS", "number of bins of a calibration error"),
+    ("Overfitting", "field of Diagnosis"),
+    ("RatePoint", "field of LearningRates"),
+    ("UpdateSigns", "field of History"),
+    ("Configuration", "field of a trial"),
+    ("Decision", "field of Tuned"),
+    ("Finalist", "field of Decision"),
+    ("Importance", "field of Tuned"),
     ("Auxiliaries", "returned by Evaluation::auxiliaries"),
     ("FeatureArray", "what Model::fit and predict take features as"),
     ("FloatElement", "bound: the element types of floating-point inputs"),
@@ -40,7 +52,6 @@ const UNNAMED: &[(&str, &str)] = &[
     ("MOST_STATES", "limit on the states of an optimizer"),
     ("NewtonSchulz", "field of PerTensor"),
     ("PerTensor", "returned by Optimizer::per_tensor"),
-    ("Sample", "returned by sampling::sample"),
     ("Anneal", "option of OneCycle"),
     ("Mode", "option of ReduceOnPlateau"),
     ("ThresholdMode", "option of ReduceOnPlateau"),
