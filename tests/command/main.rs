@@ -10,6 +10,7 @@ mod explain;
 mod field;
 mod interrupts;
 mod kills;
+mod logs;
 mod networks;
 mod rates;
 mod recommend;

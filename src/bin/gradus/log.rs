@@ -2,14 +2,14 @@
 //! by `--log`, and scalars in the folder given by `--tensorboard`.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use gradus::{StepReport, TensorBoard, cases, text};
 use serde_json::{Map, Value, json};
 
+use crate::lines::LineFile;
 use crate::output::{self, Failure, Outcome};
 
 /// Log of the epochs of a training run. Clones write to the same file.
@@ -25,29 +25,32 @@ pub struct Log {
 }
 
 struct Shared {
-    path: Option<PathBuf>,
     goes_on: bool,
     /// Epochs of a resumed training run, until it is known which of them the file lacks.
     earlier: Vec<Map<String, Value>>,
-    /// Opened after the first epoch: a rejected training run leaves an earlier log unchanged.
-    file: Option<File>,
+    /// Held from the beginning, and changed after the first epoch: a rejected training run leaves an
+    /// earlier log as it was.
+    file: Option<LineFile>,
     /// First write error: training continues, and the command ends with this error.
     failed: Option<String>,
 }
 
 impl Log {
     /// Logs to a file, if given: appends to it if `goes_on`, else overwrites it.
-    pub fn new(path: Option<&Path>, goes_on: bool) -> Self {
-        let path = path.map(PathBuf::from);
-        let shared =
-            Shared { path: path.clone(), goes_on, earlier: Vec::new(), file: None, failed: None };
-        Log {
+    ///
+    /// # Errors
+    /// A file that another training run writes to, by the number of its process.
+    pub fn new(path: Option<&Path>, goes_on: bool) -> Outcome<Self> {
+        let file = path.map(LineFile::hold).transpose();
+        let file = file.map_err(|error| Failure::from(error).of("--log"))?;
+        let shared = Shared { goes_on, earlier: Vec::new(), file, failed: None };
+        Ok(Log {
             shared: Arc::new(Mutex::new(shared)),
-            path,
+            path: path.map(PathBuf::from),
             tensorboard: None,
             prints: !io::stderr().is_terminal(),
             is_refit: false,
-        }
+        })
     }
 
     /// The same log, with an event file in a folder, if given.
@@ -165,7 +168,7 @@ fn key(line: &Map<String, Value>) -> (Option<u64>, bool) {
 impl Shared {
     /// Writes a line, preceded by the missing lines of a resumed training run.
     fn write(&mut self, line: Option<Map<String, Value>>) {
-        if self.path.is_some() && self.failed.is_none() {
+        if self.file.is_some() && self.failed.is_none() {
             self.failed = self.written(line).err().map(|error| error.to_string());
         }
     }
@@ -179,49 +182,30 @@ impl Shared {
         if !line.as_ref().is_none_or(goes_on) {
             earlier.clear();
         }
-        let file = match (&mut self.file, &self.path) {
-            (Some(file), _) => file,
-            (None, None) => return Ok(()),
-            (None, Some(_)) if line.is_none() && earlier.is_empty() => return Ok(()),
-            (empty, Some(path)) => {
-                let mut file = open(path, self.goes_on)?;
-                if !earlier.is_empty() {
-                    let found = lines(&mut file)?;
-                    earlier.retain(|line| !found.contains(&key(line)));
-                }
-                empty.insert(file)
-            }
-        };
-        for line in earlier.into_iter().chain(line) {
-            file.write_all(format!("{}\n", Value::Object(line)).as_bytes())?;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if line.is_none() && earlier.is_empty() && !file.is_begun() {
+            return Ok(());
         }
-        file.flush()
+        if !file.is_begun() {
+            let cut = file.begin(self.goes_on)?;
+            if let Some(cut) = cut {
+                output::note(&format!("--log: {cut}"));
+            }
+        }
+        if !earlier.is_empty() {
+            let found = lines(&file.content()?);
+            earlier.retain(|line| !found.contains(&key(line)));
+        }
+        for line in earlier.into_iter().chain(line) {
+            file.append(&Value::Object(line).to_string())?;
+        }
+        Ok(())
     }
 }
 
 /// The epochs in a log; other lines are ignored.
-fn lines(file: &mut File) -> io::Result<HashSet<(Option<u64>, bool)>> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
+fn lines(text: &[u8]) -> HashSet<(Option<u64>, bool)> {
     let parsed =
         text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    Ok(parsed.map(|line: Map<String, Value>| key(&line)).collect())
-}
-
-/// Opens a log. Terminates the partial line of a killed process, so that the next line is separate.
-fn open(path: &Path, goes_on: bool) -> io::Result<File> {
-    if !goes_on {
-        return File::create(path);
-    }
-    let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
-    if file.seek(SeekFrom::End(0))? > 0 {
-        let mut last = [0];
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            file.write_all(b"\n")?;
-        }
-    }
-    Ok(file)
+    parsed.map(|line: Map<String, Value>| key(&line)).collect()
 }

@@ -14,6 +14,7 @@ mod explain;
 mod generate;
 mod interrupt;
 mod language;
+mod lines;
 mod log;
 mod losses;
 mod names;

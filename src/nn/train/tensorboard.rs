@@ -167,10 +167,22 @@ impl TensorBoard {
         if shared.is_broken {
             return Err(io::Error::other("nothing is written behind an earlier failed write"));
         }
-        let written = shared.file.write_all(&record(&scalar_event(seconds(), step, values)));
+        let written = append(&mut shared.file, &record(&scalar_event(seconds(), step, values)));
         shared.is_broken = written.is_err();
         written
     }
+}
+
+/// Writes a record as a whole, or leaves the file as it was: a full disk takes a part of it.
+fn append(file: &mut File, record: &[u8]) -> io::Result<()> {
+    let before = file.metadata()?.len();
+    file.write_all(record).or_else(|error| {
+        file.set_len(before)?;
+        Err(io::Error::new(
+            error.kind(),
+            format!("{error}; the file ends with the last whole record, and nothing follows it"),
+        ))
+    })
 }
 
 /// Seconds since 1970.

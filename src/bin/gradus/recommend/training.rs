@@ -66,7 +66,7 @@ impl Recommend {
         let before = model.epochs() as usize;
         let left = self.resume.as_ref().filter(|_| says(&model)).map(|_| model.epochs_left());
         let epochs = self.epochs.map(NonZeroUsize::get).or(left).unwrap_or(EPOCHS);
-        let log = Log::new(self.log.as_deref(), self.resume.is_some());
+        let log = Log::new(self.log.as_deref(), self.resume.is_some())?;
         // A resumed training on all interactions stays one.
         let log = if preparation.refit == Refit::Done { log.of_refit() } else { log };
         log.behind(

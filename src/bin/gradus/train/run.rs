@@ -32,7 +32,7 @@ impl Train {
         let chosen = chosen.of_updates(updates, self.resume.is_some());
         let mut fit = self.asked(&model, updates, &chosen)?;
         fit = self.weights.add_to(fit, parts, model.loss())?;
-        let log = Log::new(self.log.as_deref(), self.resume.is_some())
+        let log = Log::new(self.log.as_deref(), self.resume.is_some())?
             .with_tensorboard(self.tensorboard.as_deref())?;
         let unit = loss_unit(&model, Some(&parts.encoding));
         log.behind(

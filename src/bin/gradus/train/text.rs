@@ -162,7 +162,7 @@ impl Train {
             figures.extend(perplexity.map(|value| ("perplexity", value)));
             figures
         };
-        let log = Log::new(self.log.as_deref(), self.resume.is_some())
+        let log = Log::new(self.log.as_deref(), self.resume.is_some())?
             .with_tensorboard(self.tensorboard.as_deref())?;
         log.behind(model.history().len(), model.history().iter().map(figures).collect());
         let mut fit = report(fit, &log, chosen.before.numbered, chosen.epochs, figures);
