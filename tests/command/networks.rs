@@ -343,6 +343,13 @@ fn images_are_changed_and_a_training_ends_at_a_step() {
     assert_eq!(more["settings"]["augment"], settings["augment"]);
     assert_eq!(losses(&more).len(), 1);
     assert_eq!(std::fs::read_dir(&runs).unwrap().count(), 2);
+    // And end with it.
+    let none = ["--resume", text(&model), "--steps", "1", "--augment", "none"];
+    let none = json_of(&[&source[..], &none, &out].concat());
+    assert_eq!(none["settings"]["augment"], json!(null));
+    let again = ["--resume", text(&model), "--steps", "1"];
+    let again = json_of(&[&source[..], &again, &out].concat());
+    assert_eq!(again["settings"]["augment"], json!(null));
 
     let report = run(&[&source[..], &network, &changed, &["--epochs", "1"]].concat());
     assert_one_line(&report, 2, &["--steps", "--epochs"]);

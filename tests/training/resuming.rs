@@ -280,6 +280,25 @@ fn other_rows_begin_another_training() {
 }
 
 #[test]
+fn an_interrupted_epoch_is_finished_beside_the_asked_ones() {
+    let device = Device::cpu();
+    let fit = |epochs: usize| Fit::new().epochs(epochs).batch_size(6);
+    let whole = train(&mut small(&device), fit(3));
+    let mut model = small(&device);
+    let mut ask = break_at(2);
+    let history = train(&mut model, fit(9).on_step(move |_, _| ask()));
+    assert!(matches!(history.stopped, Some(Stop::Asked { epochs: 0, batches: 1.., .. })));
+    let history = train(&mut model, fit(2).resume(true).finish_epoch(true));
+    let losses = |history: &gradus::History| -> Vec<f64> {
+        history.epochs.iter().map(|epoch| epoch.loss).collect()
+    };
+    assert_eq!(losses(&history), losses(&whole));
+    // Behind a whole epoch there is nothing to finish.
+    let history = train(&mut model, fit(1).resume(true).finish_epoch(true));
+    assert_eq!(history.epochs.len(), 4);
+}
+
+#[test]
 fn callbacks_see_each_step_and_each_epoch() {
     use std::sync::{Arc, Mutex};
     for device in each_device() {

@@ -319,6 +319,8 @@ impl Model {
         if let Some(last) = found.last.take() {
             self.restore(&last)?;
         }
+        // The epoch that was cut begins anew if its batches are others: it is finished all the same.
+        let rest = usize::from(fit.finish_epoch && found.cut.is_some());
         if let Some(cut) = found.cut.take_if(|_| !found.options.same_batches(&options)) {
             log::warn!("the batches are not those of the epoch that was cut: it begins anew");
             self.restore(&cut.before)?;
@@ -329,7 +331,7 @@ impl Model {
         found.monitor.history.before = found.done();
         // From the update that the restored weights have.
         options.until = fit.until(self.progress.steps);
-        (found.planned, found.options) = (found.done() + fit.epochs, options);
+        (found.planned, found.options) = (found.done() + rest + fit.epochs, options);
         Ok(found)
     }
 

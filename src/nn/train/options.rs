@@ -55,6 +55,8 @@ pub struct Fit {
     pub(crate) weighting: Weighting,
     pub(crate) checkpoint: Option<PathBuf>,
     pub(crate) resume: bool,
+    /// The rest of an interrupted epoch is none of `epochs`.
+    pub(crate) finish_epoch: bool,
     pub(crate) on_step: Option<Callback<StepReport>>,
     pub(crate) on_epoch: Option<Callback<Epoch>>,
     pub(crate) progress: bool,
@@ -149,6 +151,7 @@ impl Default for Fit {
             weighting: Weighting::default(),
             checkpoint: None,
             resume: false,
+            finish_epoch: false,
             on_step: None,
             on_epoch: None,
             progress: true,
@@ -176,8 +179,9 @@ impl Fit {
         Self::default()
     }
 
-    /// Additional passes over the training data (default 1). Removes the limit of steps that a
-    /// resumed training was begun with.
+    /// Additional passes over the training data (default 1). The rest of an interrupted epoch is one
+    /// of them, unless [`Fit::finish_epoch`] is set. Removes the limit of steps that a resumed
+    /// training was begun with.
     pub fn epochs(mut self, epochs: usize) -> Self {
         (self.epochs, self.steps_until) = (epochs, None);
         self
@@ -461,6 +465,13 @@ impl Fit {
     /// training.
     pub fn resume(mut self, resume: bool) -> Self {
         self.resume = resume;
+        self
+    }
+
+    /// With [`Fit::resume`]: an interrupted epoch is finished first, and `epochs` counts the whole
+    /// ones behind it (default false: the rest of it is the first of `epochs`).
+    pub fn finish_epoch(mut self, finish_epoch: bool) -> Self {
+        self.finish_epoch = finish_epoch;
         self
     }
 

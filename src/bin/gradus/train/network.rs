@@ -43,8 +43,8 @@ pub struct NetworkOptions {
     #[arg(long, value_name = "H,W[,C]", value_parser = image, conflicts_with = "resume")]
     pub image: Option<Image>,
     /// Random changes of the images trained on, e.g. crop,flip or crop=4,flip,cutout=8: a shift of up
-    /// to crop pixels, mirrored left and right, a square set to 0. With --resume the saved ones
-    /// continue unless this is given
+    /// to crop pixels, mirrored left and right, a square set to 0; or `none`. With --resume the saved
+    /// ones continue unless this is given
     #[arg(long, value_name = "CHANGES", value_parser = changes)]
     pub augment: Option<Changes>,
     /// Characters that gpt sees at once [default: 64]
@@ -95,16 +95,19 @@ fn image(text: &str) -> Result<Image, String> {
 #[derive(Clone, Copy, Debug)]
 pub struct Changes(pub Augment);
 
-/// Parses a list as `crop,flip,cutout=12`.
+/// Parses a list as `crop,flip,cutout=12`, or `none`. Sizes are those of the library, whose errors
+/// have their range: 0 leaves a change out.
 fn changes(text: &str) -> Result<Changes, String> {
-    let allowed =
-        "it must be changes such as crop,flip,cutout, with sizes in pixels such as crop=4,cutout=8";
+    let allowed = "it must be none, or changes such as crop,flip,cutout, with sizes in pixels such as crop=4,cutout=8";
+    if text.trim() == "none" {
+        return Ok(Changes(Augment::new()));
+    }
     let mut augment = Augment::new();
     let mut seen = Vec::new();
     for part in text.split(',').map(str::trim) {
         let (name, size) = match part.split_once('=') {
             Some((name, size)) => {
-                let size = size.trim().parse::<usize>().ok().filter(|size| *size > 0);
+                let size = size.trim().parse::<usize>().ok();
                 (name.trim(), Some(size.ok_or(allowed)?))
             }
             None => (part, None),
@@ -223,7 +226,11 @@ mod tests {
         assert_eq!(parsed("crop,flip,cutout"), Ok(Augment::new().crop(4).flip(true).cutout(8)));
         assert_eq!(parsed("cutout=12, crop = 2"), Ok(Augment::new().crop(2).cutout(12)));
         assert_eq!(parsed("flip"), Ok(Augment::new().flip(true)));
-        for wrong in ["", "turn", "flip=2", "crop=0", "crop=x", "crop,,flip", "crop,crop=2"] {
+        assert_eq!(parsed("none"), Ok(Augment::new()));
+        assert_eq!(parsed("crop=0,flip"), Ok(Augment::new().flip(true)));
+        let wrong =
+            ["", "turn", "flip=2", "crop=-1", "crop=x", "crop,,flip", "crop,crop=2", "none,flip"];
+        for wrong in wrong {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
     }

@@ -40,8 +40,8 @@ pub struct Train {
     /// The learning rate [default: the optimizer's own; 0.002 for adam with a listwise loss]
     #[arg(long, value_name = "RATE", value_parser = numbers::not_negative, allow_negative_numbers = true)]
     pub(super) learning_rate: Option<f64>,
-    /// Passes over the data, with --resume additional ones [default: 5; for a listwise loss 20;
-    /// with --resume the remaining ones]
+    /// Passes over the data, with --resume additional ones, behind the rest of an interrupted one
+    /// [default: 5; for a listwise loss 20; with --resume the remaining ones]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     pub(super) epochs: Option<NonZeroUsize>,
     /// Updates in place of epochs: the training ends with the last of them, also in the midst of an
@@ -222,6 +222,8 @@ pub struct Before {
     pub epochs: usize,
     /// Completed epochs of the resumed run, as numbered in reports.
     pub numbered: usize,
+    /// An epoch was interrupted: it is finished before others begin.
+    pub is_cut: bool,
 }
 
 /// The description in a model file; null if it cannot be read, which the reader will report.

@@ -88,6 +88,7 @@ impl Earlier {
             updates: updates.saturating_sub(number(&self.0["training"]["cut"]["batches"])),
             epochs,
             numbered,
+            is_cut: self.0["training"]["cut"].is_object(),
         }
     }
 

@@ -116,7 +116,8 @@ impl Train {
         let goes_on = saved.is_some() && self.epochs.is_none() && self.steps.is_none();
         let mut fit = saved.unwrap_or_default().resume(self.resume.is_some());
         if !goes_on {
-            fit = fit.epochs(chosen.epochs);
+            let rest = usize::from(chosen.before.is_cut && self.epochs.is_some());
+            fit = fit.epochs(chosen.epochs - rest).finish_epoch(rest > 0);
         }
         if let Some(steps) = chosen.steps {
             fit = fit.steps(steps);

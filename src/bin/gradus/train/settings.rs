@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use gradus::data::Blocks;
 use gradus::schedules::Schedule;
-use gradus::{Model, optimizers, schedules};
+use gradus::{Augment, Model, optimizers, schedules};
 use serde_json::{Map, Value, json};
 
 use crate::output;
@@ -58,6 +58,9 @@ impl Train {
         let own_rate = (ranks && self.optimizer == "adam" && !is_set && self.resume.is_none())
             .then_some(RANKING_RATE);
         let kept_rate = earlier.map_or(own_rate, Earlier::learning_rate);
+        let before = earlier.map(Earlier::before).unwrap_or_default();
+        // The remaining epochs of a saved training have the rest of an interrupted one among them.
+        let rest = usize::from(before.is_cut && self.epochs.is_some());
         let kept_clip = || {
             let number = |name: &'static str| Some((name, earlier?.option(name).as_f64()?));
             CLIPS.into_iter().find_map(number)
@@ -68,9 +71,10 @@ impl Train {
                 .clone()
                 .map_or(if ranks { vec![32] } else { vec![128, 64] }, |Hidden(units)| units),
             learning_rate: self.learning_rate.or(kept_rate),
-            epochs: or(self.epochs, earlier.and_then(Earlier::left), if ranks { 20 } else { 5 }),
+            epochs: or(self.epochs, earlier.and_then(Earlier::left), if ranks { 20 } else { 5 })
+                .saturating_add(rest),
             steps: self.steps.map(NonZeroUsize::get),
-            before: earlier.map(Earlier::before).unwrap_or_default(),
+            before,
             batch_size: or(
                 self.batch_size,
                 earlier.and_then(Earlier::batch_size),
@@ -84,6 +88,7 @@ impl Train {
                     .is_some_and(|earlier| earlier.option("skip_non_finite") == &Value::Bool(true)),
             clip: self.clip().or_else(kept_clip),
             augment: match (self.network.augment, earlier.map(|of| of.option("augment"))) {
+                (Some(Changes(augment)), _) if augment == Augment::new() => None,
                 (Some(Changes(augment)), _) => serde_json::to_value(augment).ok(),
                 (None, saved) => saved.filter(|saved| saved.is_object()).cloned(),
             },
@@ -148,8 +153,12 @@ impl Train {
         let length = match (settings.steps, settings.epochs) {
             (Some(1), _) => "1 step".into(),
             (Some(steps), _) => format!("{steps} steps"),
-            (None, 1) => "1 epoch".into(),
-            (None, epochs) => format!("{epochs} epochs"),
+            (None, epochs) => {
+                let has_rest = settings.before.is_cut && self.epochs.is_some();
+                let whole = epochs - usize::from(has_rest);
+                let rest = if has_rest { "the rest of an epoch and " } else { "" };
+                format!("{rest}{whole} epoch{}", if whole == 1 { "" } else { "s" })
+            }
         };
         parts.push(format!("{length} of batches of {} {rows}", settings.batch_size));
         parts.extend(settings.clip.map(|(name, limit)| format!("{name} {limit}")));
