@@ -62,6 +62,36 @@ fn an_epoch_that_was_not_finite_is_as_if_it_had_never_been() {
     }
 }
 
+/// The last step leaves weights that are finite and a loss that is not, which no further step meets.
+#[test]
+fn what_the_last_step_has_done_is_noticed() {
+    let (x, y) = sums(64);
+    for device in each_device() {
+        let rate = if matches!(device, Device::Reference) { 1e200 } else { 1e25 };
+        // A small dense network, whose steps a GPU may run in one kernel, and a wider one.
+        for (units, rows) in [(8, 64), (300, 32)] {
+            let layers = Sequential::new(5).then(Dense::new(units)).then(Dense::new(1));
+            let mut model = layers.on(&device).unwrap().compile(Mse::new(), Sgd::new()).unwrap();
+            let before = bits(&model);
+            let fit = || Fit::new().batch_size(rows).learning_rate(1e-9).steps(1);
+            let few =
+                (x.slice(ndarray::s![..rows, ..]), y.slice(ndarray::s![..rows, ..]).to_owned());
+            let history = model.fit(&few.0, &few.1, fit().learning_rate(rate)).unwrap();
+            let batch = matches!(history.stopped, Some(Stop::NotFinite { epoch: 1, batch: 1, .. }));
+            assert!(batch, "{}: {:?}", device.describe(), history.stopped);
+            let stop = history.stopped.unwrap().to_string();
+            assert!(stop.contains("update made it so"), "{stop}");
+            assert_eq!((bits(&model), model.steps()), (before, 0), "{}", device.describe());
+            // An ordinary step is none of it, and one that is watched by validation shows it.
+            assert_eq!(model.fit(&few.0, &few.1, fit()).unwrap().stopped, None);
+            let watched = fit().learning_rate(rate).validation_split(0.5);
+            let history = model.fit(&few.0, &few.1, watched).unwrap();
+            let loss = history.epochs.last().and_then(|epoch| epoch.val_loss);
+            assert!(history.stopped.is_some() || loss.is_some_and(|loss| !loss.is_finite()));
+        }
+    }
+}
+
 #[test]
 fn a_model_that_went_back_to_its_best_epoch_goes_on_from_there() {
     let (x, y) = sums(60);

@@ -248,7 +248,7 @@ impl Population {
             {
                 self.batched_engine.recall(member)?;
                 self.progress[member] = before[member];
-                monitor.abort(batch, loss);
+                monitor.abort(batch, loss, outcomes);
                 active.retain(|&other| other != member);
                 continue;
             }

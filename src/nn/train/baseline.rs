@@ -262,13 +262,13 @@ impl Reach {
             Some(overflows("targets", self.targets))
         } else if self.features >= SQUARES_OVERFLOW {
             Some(overflows("features", self.features))
-        } else if (*epoch, *batch) == (1, 1) {
+        } else if (*epoch, *batch) == (1, 1) && cause.is_none() {
             let [features, targets] = [self.features, self.targets].map(text::number);
             Some(format!(
                 "no update had a part in it: features reach {features}, targets {targets}; standardize them"
             ))
         } else {
-            None
+            cause.take()
         };
     }
 }

@@ -454,12 +454,21 @@ impl Model {
             }
         };
         training.monitor.history.updates.extend(self.engine.take_updates()?);
-        if let Some((batch, loss)) =
-            training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())?
-        {
+        let mut not_finite =
+            training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())?;
+        // Behind the last step no other one meets what it has done.
+        let is_last = training.left() == 1 && !is_asked && training_run.validation.is_none();
+        if not_finite.is_none() && is_last {
+            let data = feed.loaded(loaded.data);
+            let behind = self.loss_behind(data, training_spec, batches.last())?;
+            not_finite = behind
+                .filter(|loss| !loss.is_finite())
+                .map(|loss| (batches.len().saturating_sub(1), loss));
+        }
+        if let Some((batch, loss)) = not_finite {
             self.engine.recall()?;
             self.progress = before;
-            training.monitor.abort(batch, loss);
+            training.monitor.abort(batch, loss, &outcomes);
             return Ok(true);
         }
         skipped += self.skipped(training_spec)?;
@@ -693,6 +702,28 @@ impl Model {
             rows.add(&losses, classes.as_ref());
         }
         Ok(())
+    }
+
+    /// The loss of the epoch's last batch by the weights that its step has left. `None` if steps that
+    /// are not finite are skipped anyhow, and where the batch is not on the device any more or there
+    /// is no memory for it.
+    fn loss_behind(
+        &mut self,
+        data: Option<usize>,
+        training_spec: &TrainingSpec,
+        last: Option<&Batch>,
+    ) -> Result<Option<f64>> {
+        let (Some(data), Some(last)) = (data, last) else { return Ok(None) };
+        if training_spec.step_options.skip_non_finite {
+            return Ok(None);
+        }
+        // The divisor is that of training: of a part of a mean it may be that of more rows.
+        let batch = Batch { update: None, accumulate: false, ..*last };
+        match self.engine.evaluate(data, training_spec, &[batch]) {
+            Ok(outcomes) => Ok(outcomes.first().map(|outcome| outcome.loss)),
+            Err(Error::OutOfMemory { .. } | Error::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Adds R² to an epoch of a regression.

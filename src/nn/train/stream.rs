@@ -82,6 +82,16 @@ impl Feed<'_> {
         }
     }
 
+    /// The handle of the epoch's rows, if all of them are on the device; `loaded` is that of those
+    /// loaded before the training.
+    pub fn loaded(&self, loaded: usize) -> Option<usize> {
+        match self {
+            Feed::Loaded => Some(loaded),
+            Feed::Made(made) => Some(made.data),
+            Feed::Blocks(_) => None,
+        }
+    }
+
     /// The handle of rows that the feed has loaded itself.
     pub fn data(&self) -> Option<usize> {
         match self {

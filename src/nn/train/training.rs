@@ -43,6 +43,9 @@ pub(crate) struct Best {
     pub value: f64,
 }
 
+/// What is known of a number that was finite before an update.
+const BEHIND: &str = "that batch's update made it so: try a lower learning rate";
+
 /// Early-stopping monitor of one model: its history and best epoch.
 #[derive(Debug, Default)]
 pub(crate) struct EarlyStoppingMonitor {
@@ -88,10 +91,13 @@ impl EarlyStoppingMonitor {
         true
     }
 
-    /// Records a batch's loss that was not finite.
-    pub fn abort(&mut self, batch: usize, loss: f64) {
+    /// Records a number that was not finite: the loss of a batch or, if `outcomes` has a finite one
+    /// for it, what the batch's update has left.
+    pub fn abort(&mut self, batch: usize, loss: f64, outcomes: &[Outcome]) {
         let epoch = self.history.epochs.len() + 1;
-        self.history.stopped = Some(Stop::NotFinite { epoch, batch: batch + 1, loss, cause: None });
+        let is_behind = outcomes.get(batch).is_some_and(|outcome| outcome.loss.is_finite());
+        let cause = is_behind.then(|| BEHIND.to_string());
+        self.history.stopped = Some(Stop::NotFinite { epoch, batch: batch + 1, loss, cause });
     }
 }
 
