@@ -11,7 +11,7 @@ use crate::nn::graph::nodes::{Graph, Node, Value};
 use crate::nn::graph::op::{FileOrder, Op};
 use crate::nn::model::Model;
 use crate::nn::ops;
-use crate::runtime::file_tensors::numbers;
+use crate::runtime::file_tensors::{check_seal, numbers};
 use crate::runtime::files;
 use crate::{Error, Result};
 
@@ -249,6 +249,10 @@ impl Model {
         };
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|error| refused("the header", error.to_string(), "a safetensors file"))?;
+        // Of a model that gradus saved the checksum is known.
+        let metadata = SafeTensors::read_metadata(&bytes).ok().map(|(_, metadata)| metadata);
+        let text = metadata.as_ref().and_then(|found| found.metadata().as_ref()?.get("gradus"));
+        text.map_or(Ok(()), |text| check_seal(path, text, &tensors))?;
         self.check_order()?;
         let in_file = |(path, place)| (format!("{}{path}", options.prefix), (path, place));
         let places = places(&self.graph, options.order).into_iter().map(in_file);

@@ -76,16 +76,32 @@ fn try_replace(path: &Path, bytes: &[u8]) -> Result<()> {
     files::write(path, bytes)
 }
 
-/// A 64-bit hash (FNV-1a; Fowler, Noll, Vo, 1991).
-pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for part in parts {
-        // The length separates the strings: "ab", "c" must differ from "a", "bc".
+/// A 64-bit hash of parts of bytes (FNV-1a; Fowler, Noll, Vo, 1991).
+#[derive(Debug)]
+pub(crate) struct Fingerprint(u64);
+
+impl Fingerprint {
+    pub fn new() -> Self {
+        Fingerprint(0xcbf2_9ce4_8422_2325)
+    }
+
+    pub fn add(&mut self, part: &[u8]) {
+        // The length separates the parts: "ab", "c" must differ from "a", "bc".
         for byte in part.iter().copied().chain((part.len() as u64).to_le_bytes()) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     }
-    hash
+
+    pub fn value(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The [`Fingerprint`] of parts.
+pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let mut all = Fingerprint::new();
+    parts.into_iter().for_each(|part| all.add(part));
+    all.value()
 }
 
 #[cfg(test)]

@@ -429,13 +429,48 @@ fn a_damaged_model_file_is_refused_and_never_panics() {
     }
 }
 
+#[test]
+fn a_flipped_bit_of_a_model_file_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let (x, y) = (Array2::<f32>::ones((4, 2)), Array2::<f32>::zeros((4, 3)));
+    for device in [Device::cpu(), Device::reference()] {
+        let model = Sequential::new(2).then(Dense::new(3)).on(&device).unwrap();
+        let mut model = model.compile(Mse::new(), Sgd::new()).unwrap();
+        model.fit(&x, &y, Fit::new()).unwrap();
+        model.save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        // Every bit of the numbers, and one of each byte of the header but the blanks at its end.
+        let blanks = bytes[..header].iter().rev().take_while(|&&byte| byte == b' ').count();
+        let of_header = (0..header - blanks).map(|byte| 8 * byte + byte % 7);
+        for bit in of_header.chain(8 * header..8 * bytes.len()) {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &damaged).unwrap();
+            let error = match Model::load(&path, &device) {
+                Err(error) => error.to_string(),
+                Ok(_) => panic!("bit {bit} of {}", String::from_utf8_lossy(&bytes[..header])),
+            };
+            if bit >= 8 * header {
+                assert!(error.contains("model.safetensors"), "{error}");
+            }
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        Model::load(&path, &device).unwrap();
+    }
+}
+
 /// A saved model with one word of its header replaced.
 fn with_header(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     let (length, rest) = bytes.split_at(8);
     let (header, tensors) = rest.split_at(u64::from_le_bytes(length.try_into().unwrap()) as usize);
     let header = std::str::from_utf8(header).unwrap();
     assert_eq!(header.matches(from).count(), 1, "{header}");
-    let header = header.replace(from, to);
+    let mut header = header.replace(from, to);
+    // A file of an earlier version has no checksum.
+    let checksum = header.find(r#",\"checksum\":\""#).unwrap();
+    header.replace_range(checksum..checksum + 34, "");
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), tensors].concat()
 }
 

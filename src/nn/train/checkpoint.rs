@@ -1,10 +1,11 @@
 //! Model files: safetensors with the weights, the optimizer's state and, as JSON, everything else.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ use crate::nn::train::record::{Record, SnapshotLengths};
 use crate::nn::train::samples::Scaling;
 use crate::nn::train::training::{Progress, Training};
 use crate::nn::{optimizers, schedules};
-use crate::runtime::file_tensors::numbers;
+use crate::runtime::file_tensors::{check_seal, numbers, sealed};
 use crate::runtime::files;
 use crate::{Device, Error, Result, losses};
 
@@ -91,17 +92,40 @@ struct Named {
     options: Value,
 }
 
-/// A tensor to write: f64 on the reference device keeps its bits, all others are f32.
-struct Entry {
+/// A tensor to write: f64 on the reference device keeps its bits, all others are f32. Its bytes are
+/// made when it is written, so that the bytes of one tensor at a time are in memory beside the file's.
+struct Entry<'v> {
     name: String,
     shape: Vec<usize>,
-    bytes: Vec<u8>,
+    values: Cow<'v, [f64]>,
     dtype: Dtype,
+}
+
+impl View for &Entry<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let values = self.values.iter();
+        match self.dtype {
+            Dtype::F64 => values.flat_map(|value| value.to_le_bytes()).collect(),
+            _ => values.flat_map(|&value| (value as f32).to_le_bytes()).collect(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.len() * if self.dtype == Dtype::F64 { 8 } else { 4 }
+    }
 }
 
 impl Model {
     /// Saves weights, the optimizer's state, the training progress and the description to a
-    /// safetensors file. The file is replaced atomically ([`files::write`]): a crash while saving
+    /// safetensors file, with a checksum that [`Model::load`] compares. The file is replaced atomically ([`files::write`]): a crash while saving
     /// leaves the previous one.
     ///
     /// # Errors
@@ -112,63 +136,55 @@ impl Model {
 
     /// Saves during a training.
     pub(crate) fn save_in(&self, path: &Path, training: Option<&Training>) -> Result<()> {
-        let entries = self.entries(training)?;
+        let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
+        let entries = self.entries(&parameters, &states, training);
         let mut description = self.describe();
         description.training = training.map(Record::of);
         let text = serde_json::to_string(&description)
             .map_err(|error| io_error(path, error.to_string()))?;
-        let views: Vec<(&str, TensorView)> = entries
-            .iter()
-            .map(|entry| {
-                Ok((
-                    entry.name.as_str(),
-                    TensorView::new(entry.dtype, entry.shape.clone(), &entry.bytes)?,
-                ))
-            })
-            .collect::<std::result::Result<_, safetensors::SafeTensorError>>()
-            .map_err(|error| io_error(path, error.to_string()))?;
-        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
+        let views = || entries.iter().map(|entry| (entry.name.as_str(), entry));
+        let metadata = HashMap::from([(KEY.to_string(), sealed(&text, views()))]);
+        let bytes = safetensors::serialize(views(), Some(metadata))
             .map_err(|error| io_error(path, error.to_string()))?;
         files::write(path, &bytes)
     }
 
-    fn entries(&self, training: Option<&Training>) -> Result<Vec<Entry>> {
-        let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
+    fn entries<'v>(
+        &self,
+        parameters: &'v [f64],
+        states: &'v [Vec<f64>],
+        training: Option<&'v Training>,
+    ) -> Vec<Entry<'v>> {
         let exact = matches!(self.device, Device::Reference);
         let mut entries = Vec::new();
-        let mut add = |name: String, shape: Vec<usize>, values: &[f64], exact: bool| {
-            let (dtype, bytes) = if exact {
-                (Dtype::F64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            } else {
-                (
-                    Dtype::F32,
-                    values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect(),
-                )
-            };
-            entries.push(Entry { name, shape, bytes, dtype });
+        let mut add = |name: String, shape: Vec<usize>, values: Cow<'v, [f64]>, exact: bool| {
+            let dtype = if exact { Dtype::F64 } else { Dtype::F32 };
+            entries.push(Entry { name, shape, values, dtype });
         };
         for parameter in &self.graph.parameters {
             let values = &parameters[self.graph.range(parameter)];
-            add(parameter.path.clone(), parameter.shape.clone(), values, exact);
+            add(parameter.path.clone(), parameter.shape.clone(), values.into(), exact);
         }
         let statistics = &parameters[self.graph.all_length()..];
         for statistic in &self.graph.statistics {
             let values = &statistics[statistic.range.clone()];
-            add(statistic.path.clone(), vec![values.len()], values, exact);
+            add(statistic.path.clone(), vec![values.len()], values.into(), exact);
         }
         if self.compiled.is_some() {
-            for (name, state) in STATES.into_iter().zip(&states) {
-                add(format!("optimizer.{name}"), vec![state.len()], state, exact);
+            for (name, state) in STATES.into_iter().zip(states) {
+                add(format!("optimizer.{name}"), vec![state.len()], state.into(), exact);
             }
         }
         if let Some(Scaling { mean, scale }) = &self.scaling {
-            add("input.mean".into(), vec![mean.len()], mean, true);
-            add("input.scale".into(), vec![scale.len()], scale, true);
+            // Few numbers, which need not live as long as the others.
+            let own = |values: &[f64]| Cow::Owned(values.to_vec());
+            add("input.mean".into(), vec![mean.len()], own(mean), true);
+            add("input.scale".into(), vec![scale.len()], own(scale), true);
         }
         if let Some(training) = training {
             record::tensors(training, exact, add);
         }
-        Ok(entries)
+        entries
     }
 
     fn describe(&self) -> Description {
@@ -216,7 +232,8 @@ impl Model {
     /// training.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Data`] for a file that is damaged or not from gradus.
+    /// [`Error::Io`], or [`Error::Data`] for a file that is damaged, also in a single bit, or not from
+    /// gradus.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let bytes =
@@ -272,7 +289,10 @@ impl Model {
                 None => Ok(numbers),
             }
         };
-        build(description, device, |name| tensors.tensor(name).is_ok(), read)
+        let model = build(description, device, |name| tensors.tensor(name).is_ok(), read)?;
+        // Last: what a tensor or a field has wrong is reported in its own words.
+        check_seal(path, text, &tensors)?;
+        Ok(model)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The training state in a model's file, for resuming.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -137,27 +139,27 @@ impl Record {
 
 /// Passes a training's tensors to `add`: name, shape, values, and true if they need f64. `exact` is
 /// true if weights do.
-pub(crate) fn tensors(
-    training: &Training,
+pub(crate) fn tensors<'t>(
+    training: &'t Training,
     exact: bool,
-    mut add: impl FnMut(String, Vec<usize>, &[f64], bool),
+    mut add: impl FnMut(String, Vec<usize>, Cow<'t, [f64]>, bool),
 ) {
     let history: Vec<f64> = training.monitor.history.epochs.iter().flat_map(columns).collect();
     if !history.is_empty() {
-        add("training.history".into(), vec![training.done(), COLUMNS], &history, true);
+        add("training.history".into(), vec![training.done(), COLUMNS], history.into(), true);
     }
     let best = training.monitor.best.as_ref().map(|best| &best.snapshot);
     let before = training.cut.as_ref().map(|cut| &cut.before);
     for (name, snapshot) in [("best", best), ("last", training.last.as_ref()), ("before", before)] {
         let Some(Snapshot { parameters, states, .. }) = snapshot else { continue };
         for (part, values) in PARTS.iter().zip(std::iter::once(parameters).chain(states)) {
-            add(format!("training.{name}.{part}"), vec![values.len()], values, exact);
+            add(format!("training.{name}.{part}"), vec![values.len()], values.into(), exact);
         }
     }
     if let Some(cut) = training.cut.as_ref().filter(|cut| !cut.outcomes.is_empty()) {
         let numbers: Vec<f64> =
             cut.outcomes.iter().flat_map(|outcome| [outcome.loss, outcome.correct]).collect();
-        add("training.cut".into(), vec![cut.outcomes.len(), 2], &numbers, true);
+        add("training.cut".into(), vec![cut.outcomes.len(), 2], numbers.into(), true);
     }
 }
 

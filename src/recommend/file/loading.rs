@@ -16,13 +16,15 @@ use crate::recommend::model::{Epoch, Model};
 use crate::recommend::recommender::{Recommender, engine};
 use crate::recommend::side::{FromTable, Newcomers, SideFeatures};
 use crate::runtime::device::Device;
+use crate::runtime::file_tensors::check_seal;
 use crate::{Error, Result};
 
 impl Model {
     /// Loads a recommender saved by [`Model::save`], ready for prediction or further training.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Data`] for a file that is damaged or not a gradus recommender.
+    /// [`Error::Io`], or [`Error::Data`] for a file that is damaged, also in a single bit, or
+    /// not a gradus recommender.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let bytes =
@@ -54,6 +56,8 @@ impl Model {
         (model.epochs, model.seen) = (epochs, seen.map(Arc::new));
         (model.history, model.planned, model.cut, model.preparation) =
             (history, planned, cut, preparation);
+        // Last: what a tensor or a field has wrong is reported in its own words.
+        check_seal(path, &file.text, &file.tensors)?;
         Ok(model)
     }
 }

@@ -12,6 +12,7 @@ use crate::recommend::model::{Epoch, Model};
 use crate::recommend::recommender::Recommender;
 use crate::recommend::side::SideFeatures;
 use crate::runtime::device::Device;
+use crate::runtime::file_tensors::sealed;
 use crate::runtime::files;
 use crate::{Error, Result};
 
@@ -62,7 +63,8 @@ impl Entry {
 
 impl Model {
     /// Saves the embeddings with their squared-gradient sums, side features, seen interactions
-    /// (with the file's ids) and options to a safetensors file. The file is replaced atomically: a
+    /// (with the file's ids) and options to a safetensors file, with a checksum that [`Model::load`]
+    /// compares. The file is replaced atomically: a
     /// crash while saving leaves the previous one.
     ///
     /// # Errors
@@ -112,6 +114,7 @@ impl Model {
             })
             .collect::<Result<_, safetensors::SafeTensorError>>()
             .map_err(|error| failed(error.to_string()))?;
+        let text = sealed(&text, views.iter().map(|(name, view)| (*name, view)));
         let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
             .map_err(|error| failed(error.to_string()))?;
         files::write(path, &bytes)
