@@ -1,7 +1,7 @@
 //! Programs, the kernels that are compiled from them, and the commands that run these.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::runtime::wgsl;
 use crate::runtime::wgsl::File;
@@ -19,13 +19,25 @@ pub(crate) struct Program {
     pub constants: Vec<(&'static str, f64)>,
 }
 
-/// A compiled pipeline.
+/// A pipeline with its layout. The layout is there from the beginning; the pipeline may be compiled
+/// later, beside others (`Gpu::compiling_together`).
 #[derive(Debug)]
 pub(crate) struct Kernel {
     pub(super) label: String,
-    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) pipeline: OnceLock<wgpu::ComputePipeline>,
+    /// What the pipeline is compiled from, until it is.
+    pub(super) source: Mutex<Option<Source>>,
     pub(super) layout: wgpu::BindGroupLayout,
     pub(super) bindings: Vec<wgsl::Binding>,
+}
+
+/// A parsed program.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub ir: wgpu::naga::Module,
+    pub constants: Vec<(&'static str, f64)>,
+    /// All files are of this crate.
+    pub is_own: bool,
 }
 
 /// A range of a buffer, bound to one storage binding.

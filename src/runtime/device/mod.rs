@@ -3,10 +3,12 @@
 mod autotune;
 mod backends;
 mod choices;
+mod deferred;
 mod fault;
 mod learned;
 mod options;
 mod pipelines;
+mod planning;
 mod submissions;
 #[cfg(test)]
 pub(crate) mod test_adapter;
@@ -17,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::runtime::device::backends::is_null;
+use crate::runtime::device::deferred::Deferred;
 use crate::runtime::device::fault::{Fault, lock, one_line};
 use crate::runtime::device::learned::Learned;
 use crate::runtime::device::submissions::Submissions;
@@ -173,6 +176,7 @@ struct Shared {
     device: wgpu::Device,
     queue: wgpu::Queue,
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    deferred: Deferred,
     fault: Arc<Mutex<Option<Fault>>>,
     learned: Learned,
     submissions: Submissions,
@@ -254,7 +258,8 @@ impl Gpu {
             }
         });
         let learned = Learned::new(&device, &info);
-        let (kernels, submissions) = (Mutex::default(), Submissions::default());
+        let (kernels, deferred) = (Mutex::default(), Deferred::default());
+        let submissions = Submissions::default();
         Ok(Gpu(Arc::new(Shared {
             info,
             limits,
@@ -263,6 +268,7 @@ impl Gpu {
             device,
             queue,
             kernels,
+            deferred,
             fault,
             learned,
             submissions,
@@ -352,6 +358,28 @@ impl Gpu {
         }
         let kernel = Arc::new(make()?);
         Ok(lock(&self.0.kernels).entry(key).or_insert(kernel).clone())
+    }
+
+    /// Runs work on the device and returns its first fault as an error that names it: that of this
+    /// thread, not of others that work at the same time.
+    pub(crate) fn caught<T>(&self, purpose: &str, work: impl FnOnce() -> T) -> Result<T> {
+        let scope = |filter| self.0.device.push_error_scope(filter);
+        let memory = scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = scope(wgpu::ErrorFilter::Internal);
+        let validation = scope(wgpu::ErrorFilter::Validation);
+        let done = work();
+        let found = [validation, internal, memory].map(|scope| pollster::block_on(scope.pop()));
+        // A lost device is reported by its callback.
+        self.check(purpose, 0)?;
+        match found.into_iter().flatten().next() {
+            None => Ok(done),
+            Some(wgpu::Error::OutOfMemory { .. }) => {
+                Err(Error::OutOfMemory { purpose: purpose.into(), asked: 0 })
+            }
+            Some(other) => {
+                Err(Error::Gpu { kernel: purpose.into(), message: one_line(&other.to_string()) })
+            }
+        }
     }
 
     /// Returns the first fault since the last check as an error that names the work.

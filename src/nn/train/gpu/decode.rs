@@ -18,7 +18,8 @@ impl GpuEngine {
         // not seen by it, and kept where later tokens will be.
         let (context, columns) = (self.graph.inputs(), self.graph.columns());
         let tokens = ids.len().next_power_of_two().min(context);
-        if !self.prepare_pass(tokens)? {
+        let gpu = self.gpu.clone();
+        if !gpu.compiling_together(|| self.prepare_pass(tokens))? {
             return Ok(None);
         }
         let pass =

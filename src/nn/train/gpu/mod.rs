@@ -290,7 +290,7 @@ impl GpuEngine {
     /// The plan of a key, created on first use.
     fn planned(&mut self, key: Key, training_spec: Option<&TrainingSpec>) -> Result<&Plan> {
         if !self.plans.contains_key(&key) {
-            let plan = self.plan(&key, training_spec)?;
+            let plan = self.gpu.compiling_together(|| self.plan(&key, training_spec))?;
             self.plans.insert(key.clone(), plan);
         }
         self.plans
