@@ -12,6 +12,7 @@ mod metrics;
 mod minilm;
 mod parallel;
 mod parity;
+mod pipelines;
 mod training;
 
 use gradus::Device;

@@ -1,7 +1,9 @@
 // Epilogue of a layer's forward pass: output = activate(product + bias). Linked with a matmul core
 // and an activation.
 
-override HAS_BIAS: bool = true;
+// The offset of a bias that is not there: in the uniform, so that layers with and without a bias
+// have one pipeline. `matmul::NO_BIAS`.
+const NO_BIAS: u32 = 0xfffffffcu;
 // Also stores the activation's input, for activations whose derivative needs it.
 override KEEP_INPUT: bool = false;
 
@@ -12,7 +14,7 @@ override KEEP_INPUT: bool = false;
 // `place` is the element's index in the product, `column` its column.
 fn epilogue(place: u32, column: u32, output_start: u32, bias_start: u32, product: Element) {
     var x = product;
-    if HAS_BIAS {
+    if params.bias_offset != NO_BIAS {
         x += bias[bias_start + column];
     }
     if KEEP_INPUT {
