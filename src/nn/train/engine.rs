@@ -261,6 +261,12 @@ pub(crate) trait Engine: Debug + Send {
     fn evaluate(
         &mut self,
         data: usize,
+    /// Replaces a data set by another one; returns its handle. An engine may keep what it has made
+    /// for rows of the same number and kinds.
+    fn reload(&mut self, data: usize, samples: &Samples) -> Result<usize> {
+        self.unload(data);
+        self.load(samples)
+    }
         training_spec: &TrainingSpec,
         batches: &[Batch],
     ) -> Result<Vec<Outcome>>;

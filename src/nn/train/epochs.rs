@@ -122,8 +122,61 @@ impl Model {
         }
         let all = rows.rows;
         rows.weigh(loss, &fit.weighting, all)?;
-        self.engine.unload(made.data);
-        (made.data, made.kept, made.epoch) = (self.engine.load(&rows.all())?, rows.kept, epoch);
+        made.data = self.engine.reload(made.data, &rows.all())?;
+        (made.kept, made.epoch) = (rows.kept, epoch);
         Ok(made.data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::losses::CrossEntropy;
+    use crate::nn::optimizers::Sgd;
+    use crate::nn::train::engine::SampleTargets;
+    use crate::nn::train::features::FlatView;
+    use crate::nn::train::weights::Weights;
+    use crate::runtime::device::Device;
+    use crate::runtime::device::test_adapter::each_device;
+    use crate::{Dense, Sequential};
+
+    fn samples<'a>(x: &'a [f32], labels: &'a [i32], has_ignored: bool) -> Samples<'a> {
+        Samples {
+            rows: labels.len(),
+            features: FlatView::Numbers(x),
+            targets: SampleTargets::Labels(labels),
+            has_ignored,
+            lists: None,
+            weights: Weights::default(),
+        }
+    }
+
+    /// A GPU keeps what it has made for rows of one number and kind; all devices see the new ones.
+    #[test]
+    fn rows_of_another_epoch_take_the_place_of_the_last() {
+        for device in each_device() {
+            let mut model = Sequential::new(2)
+                .then(Dense::new(3))
+                .on(&device)
+                .unwrap()
+                .compile(CrossEntropy::new(), Sgd::new())
+                .unwrap();
+            let (first, second) = ([1.0, 2.0, 3.0, 4.0], [-1.0, 0.5, 2.0, -3.0]);
+            let engine = &mut model.engine;
+            let data = engine.load(&samples(&first, &[0, 1], false)).unwrap();
+            let before = engine.predict(data, 2).unwrap();
+            let again = engine.reload(data, &samples(&second, &[2, 0], false)).unwrap();
+            let found = engine.predict(again, 2).unwrap();
+            let alone = engine.load(&samples(&second, &[2, 0], false)).unwrap();
+            assert_eq!(found, engine.predict(alone, 2).unwrap(), "{}", device.name());
+            assert_ne!(found, before);
+            assert_eq!(again == data, matches!(device, Device::Gpu(_)), "{}", device.name());
+            // Another number of rows, or ignored labels where there were none, is other work.
+            let fewer = engine.reload(again, &samples(&second[..2], &[2], false)).unwrap();
+            assert_ne!(fewer, again);
+            assert_eq!(engine.predict(fewer, 2).unwrap()[..], found[..3]);
+            let ignored = engine.reload(fewer, &samples(&second[..2], &[-100], true)).unwrap();
+            assert_ne!(ignored, fewer);
+        }
     }
 }

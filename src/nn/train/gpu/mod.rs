@@ -137,6 +137,50 @@ impl GpuEngine {
 
     /// Uploads the positive-class weights, if any.
     fn positive_sides(&self, weights: &[f32]) -> Result<Option<[wgpu::Buffer; 2]>> {
+    /// Writes other rows into the buffers of a data set; false, and nothing is written, if they have
+    /// another number or other kinds.
+    fn overwrite(&self, data: usize, samples: &Samples) -> Result<bool> {
+        let data = self.known(data)?;
+        let is_plain = data.lists.is_none()
+            && samples.lists.is_none()
+            && data.palette.is_none()
+            && data.weights.is_empty()
+            && samples.weights.rows.is_empty();
+        let has_pixels = matches!(samples.features, FlatView::Pixels(..));
+        let fits = is_plain
+            && (data.rows, data.has_ignored) == (samples.rows, samples.has_ignored)
+            && !(has_pixels && self.gathers_pixels(samples));
+        let targets: &[u32] = match samples.targets {
+            SampleTargets::Labels(labels) if data.labels => bytemuck::cast_slice(labels),
+            SampleTargets::Dense(dense) if !data.labels => bytemuck::cast_slice(dense),
+            _ => return Ok(false),
+        };
+        let numbers = samples.features.numbers();
+        let features: Vec<u32> = match self.graph.takes_ids() {
+            true => numbers.iter().map(|&id| id as u32).collect(),
+            false => numbers.iter().map(|number| number.to_bits()).collect(),
+        };
+        let all = [
+            (&data.features, &features[..], self.graph.inputs()),
+            (&data.targets, targets, data.target_width),
+        ];
+        let has_all = |(parts, words, width): &(&Vec<Part>, &[u32], usize)| {
+            parts.iter().map(|part| part.rows * width).sum::<usize>() == words.len()
+        };
+        if !fits || !all.iter().all(has_all) {
+            return Ok(false);
+        }
+        for (parts, words, width) in all {
+            for part in parts {
+                let range = part.first * width..(part.first + part.rows) * width;
+                let bytes = bytemuck::cast_slice(&words[range]);
+                self.gpu.queue().write_buffer(&part.buffer, 0, bytes);
+                self.gpu.check("the rows of an epoch", bytes.len() as u64)?;
+            }
+        }
+        Ok(true)
+    }
+
         if weights.is_empty() {
             return Ok(None);
         }
@@ -527,6 +571,16 @@ impl Engine for GpuEngine {
     fn train(
         &mut self,
         data: usize,
+    /// The plans of the data set are bound to its buffers: these are written again if the new rows
+    /// have the same number and kinds.
+    fn reload(&mut self, data: usize, samples: &Samples) -> Result<usize> {
+        if self.overwrite(data, samples)? {
+            return Ok(data);
+        }
+        self.unload(data);
+        self.load(samples)
+    }
+
         training_spec: &TrainingSpec,
         batches: &[Batch],
     ) -> Result<Vec<Outcome>> {
