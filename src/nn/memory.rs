@@ -21,9 +21,9 @@ const SMALLER_NETWORK: &str = "use fewer or narrower layers";
 /// running anything. Returned by [`crate::Model::memory`].
 ///
 /// Activations share buffers where one is no longer read when the next is written, so that the sums
-/// here are of the buffers, not of all tensors. Not counted: the data set itself, work memory
-/// inside single operations, such as partial sums, and, on a GPU, the buffers of other batch sizes
-/// than this one (that of a last, shorter batch; those of validation).
+/// here are of the buffers, not of all tensors. A last, shorter batch and a validation run in the
+/// buffers of a step, as far as these are large enough. Not counted: the data set itself, the program
+/// with the driver of a GPU, and work memory inside single operations, such as partial sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {
@@ -41,6 +41,12 @@ pub struct Memory {
     pub activations: u64,
     /// The rest of a step: values between the layers, their gradients, the batch and its targets.
     pub working: u64,
+    /// Contributions to a gradient that are made before they are added to it.
+    pub contributions: u64,
+    /// Buffers that measuring and predicting `prediction_batch` rows takes beside those of a step.
+    pub evaluation: u64,
+    /// Copies in the program's memory while the model is saved: its numbers in f64, and the file.
+    pub saving: u64,
     /// Values between the layers of a prediction of `prediction_batch` rows.
     pub prediction: u64,
     /// Rows that are predicted at a time.
@@ -88,6 +94,8 @@ impl Kept {
 pub(crate) struct BatchPlan {
     pub plan: Plan,
     pub sizes: BatchRows,
+    /// Numbers of contributions to gradients before they are added.
+    pub contributions: u64,
 }
 
 impl BatchPlan {
@@ -112,10 +120,40 @@ impl BatchPlan {
     }
 }
 
-/// The plans of a training step and of a prediction.
+/// Numbers of buffers that a walk takes beside those that others have left. On a GPU each value takes
+/// the smallest buffer that it fits into, as [`Pool`](crate::nn::graph::gpu::Pool) hands them out; on
+/// the CPU the buffer of its number, which grows.
+fn beside(held: &mut Vec<u64>, wanted: impl Iterator<Item = u64>, is_pooled: bool) -> u64 {
+    let mut wanted: Vec<u64> = wanted.collect();
+    if !is_pooled {
+        held.resize(held.len().max(wanted.len()), 0);
+        let grown = held.iter_mut().zip(wanted).map(|(held, wanted)| {
+            let more = wanted.saturating_sub(*held);
+            *held += more;
+            more
+        });
+        return grown.fold(0, u64::saturating_add);
+    }
+    wanted.sort_unstable_by(|a, b| b.cmp(a));
+    let (mut free, mut more) = (held.clone(), 0_u64);
+    for numbers in wanted {
+        let fitting = free.iter().enumerate().filter(|(_, size)| **size >= numbers);
+        match fitting.min_by_key(|(_, size)| **size).map(|(place, _)| place) {
+            Some(place) => drop(free.swap_remove(place)),
+            None => {
+                held.push(numbers);
+                more = more.saturating_add(numbers);
+            }
+        }
+    }
+    more
+}
+
+/// The plans of a training step, of measuring and of a prediction.
 #[derive(Debug)]
 pub(crate) struct Walks {
     pub training: BatchPlan,
+    pub evaluation: BatchPlan,
     pub prediction: BatchPlan,
     /// Numbers of the targets of the training step.
     pub targets: usize,
@@ -143,6 +181,18 @@ impl Memory {
                 let rest = walks.training.total().saturating_sub(walks.training.kept());
                 rest.saturating_add(walks.targets as u64)
             }),
+            contributions: of_walk(|walks| walks.training.contributions),
+            evaluation: bytes(walks.map_or(0, |walks| {
+                let is_pooled = matches!(device, Device::Gpu(_));
+                let mut held: Vec<u64> = walks.training.slots().collect();
+                let more = [&walks.evaluation, &walks.prediction]
+                    .map(|plan| beside(&mut held, plan.slots(), is_pooled));
+                more[0].saturating_add(more[1])
+            })),
+            saving: {
+                let numbers = kept.parameters + kept.state * kept.states;
+                (numbers as u64).saturating_mul(8 + size)
+            },
             prediction: of_walk(|walks| walks.prediction.total()),
             prediction_batch: walks.map_or(0, |walks| walks.prediction.sizes.rows),
             largest_buffer: "the parameters",
@@ -173,6 +223,12 @@ impl Memory {
     pub fn training(&self) -> u64 {
         let of_batch = self.activations.saturating_add(self.working);
         self.whatever_the_batch().saturating_add(of_batch)
+    }
+
+    /// Bytes that a training with validation and checkpoints takes at most, with those of a step.
+    pub fn peak(&self) -> u64 {
+        let more = [self.contributions, self.evaluation, self.saving];
+        more.into_iter().fold(self.training(), u64::saturating_add)
     }
 
     /// Bytes of a prediction with the model as it is, optimizer included.
@@ -228,7 +284,8 @@ impl fmt::Display for Memory {
         write!(
             f,
             "a training step of {} rows takes {}: parameters {}, gradients {}, optimizer {}, copy to fall back on {}, \
-             activations for backward {}, working memory {}; a prediction of {} rows {}",
+             activations for backward {}, working memory {}; with validation and checkpoints up to {} beside data and program; \
+             a prediction of {} rows {}",
             self.batch_size,
             bytes(self.training()),
             bytes(self.parameters),
@@ -237,6 +294,7 @@ impl fmt::Display for Memory {
             bytes(self.snapshot),
             bytes(self.activations),
             bytes(self.working),
+            bytes(self.peak()),
             self.prediction_batch,
             bytes(self.predicting()),
         )?;
@@ -289,6 +347,9 @@ mod tests {
             snapshot: 1200,
             activations: 4000,
             working: 2000,
+            contributions: 100,
+            evaluation: 300,
+            saving: 2400,
             prediction: 1500,
             prediction_batch: 1024,
             largest_buffer: "the activations of a batch",
@@ -302,6 +363,21 @@ mod tests {
     #[test]
     fn sums_are_of_what_a_step_and_a_prediction_hold() {
         assert_eq!((memory().training(), memory().predicting()), (8800, 3100));
+        assert_eq!(memory().peak(), 8800 + 2800);
+    }
+
+    #[test]
+    fn buffers_of_another_walk_are_those_that_do_not_fit() {
+        let of = |wanted: &[u64], is_pooled| {
+            let mut held = vec![10, 40, 20];
+            let more = beside(&mut held, wanted.iter().copied(), is_pooled);
+            (more, held)
+        };
+        // The smallest that fits: 15 takes 20, 9 takes 10, 35 takes 40; a second 35 takes its own.
+        assert_eq!(of(&[15, 9, 35], true), (0, vec![10, 40, 20]));
+        assert_eq!(of(&[35, 35], true), (35, vec![10, 40, 20, 35]));
+        assert_eq!(of(&[5, 45, 20, 7], false), (12, vec![10, 45, 20, 7]));
+        assert_eq!(of(&[], false).0 + of(&[], true).0, 0);
     }
 
     #[test]

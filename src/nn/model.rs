@@ -20,7 +20,7 @@ use crate::nn::memory::{Kept, Memory, Walks};
 use crate::nn::optimizers::{Optimizer, ParameterGroups};
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
-use crate::nn::train::engine::{Engine, SampleTargets, Samples};
+use crate::nn::train::engine::{Engine, Purpose, SampleTargets, Samples};
 use crate::nn::train::features::FeatureElement;
 use crate::nn::train::gpu::state::GpuEngine;
 use crate::nn::train::history::Epoch;
@@ -611,9 +611,12 @@ impl Model {
         let takes_labels = compiled.is_some_and(of_outputs);
         let graph = &self.graph;
         let targets = if takes_labels { graph.positions() } else { graph.outputs() };
-        let prediction = self.engine.batch_plan(graph.prediction_batch(), false, false);
-        let training = self.engine.batch_plan(batch_size, true, chunked_head);
-        let walks = Walks { training, prediction, targets: batch_size.saturating_mul(targets) };
+        let (engine, rows) = (&self.engine, graph.prediction_batch());
+        let prediction = engine.batch_plan(rows, Purpose::Prediction, false);
+        let evaluation = engine.batch_plan(rows, Purpose::Evaluation, chunked_head);
+        let training = engine.batch_plan(batch_size, Purpose::Training, chunked_head);
+        let walks =
+            Walks { training, evaluation, prediction, targets: batch_size.saturating_mul(targets) };
         let kept = Kept::of(graph, states + usize::from(averages));
         Ok(Memory::new(&self.device, kept, Some(&walks)))
     }

@@ -1,6 +1,8 @@
 //! Execution of a graph on a GPU: recorded once, run many times.
 
+use std::cmp::Reverse;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use crate::nn::graph::nodes::{Graph, Node, Value};
 use crate::nn::graph::op::{
@@ -8,7 +10,9 @@ use crate::nn::graph::op::{
 };
 use crate::nn::graph::plan::{BatchRows, Contribution, Plan, Request, Slot, Tensor};
 use crate::nn::ops::add;
+use crate::runtime::device::Gpu;
 use crate::runtime::recorder::Recorder;
+use crate::runtime::tensor::padded;
 use crate::{Error, Result};
 
 /// Locations of a graph's parameters, their gradients and its running statistics.
@@ -46,19 +50,58 @@ pub(crate) struct GpuWalk<'a> {
     dummy: wgpu::Buffer,
 }
 
+/// Buffers of the walks of one model. Work of one queue runs in order, and a walk writes what it
+/// reads: walks over batches of other sizes, and those that measure, share them.
+#[derive(Debug, Default)]
+pub(crate) struct Pool(Mutex<Vec<wgpu::Buffer>>);
+
+impl Pool {
+    /// A buffer for each of these numbers of elements: the smallest that it fits into and that no
+    /// other of them has, or a new one.
+    fn take(&self, gpu: &Gpu, elements: &[usize]) -> Result<Vec<wgpu::Buffer>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free: Vec<wgpu::Buffer> = all.clone();
+        let mut taken: Vec<Option<wgpu::Buffer>> = vec![None; elements.len()];
+        // Largest first: then a batch that is smaller in every value needs no new buffer.
+        let mut order: Vec<usize> = (0..elements.len()).collect();
+        order.sort_by_key(|&slot| Reverse(elements[slot]));
+        for slot in order {
+            let size = padded(elements[slot]);
+            let fitting = free.iter().enumerate().filter(|(_, buffer)| buffer.size() >= size);
+            let smallest = fitting.min_by_key(|(_, buffer)| buffer.size()).map(|(place, _)| place);
+            taken[slot] = Some(match smallest {
+                Some(place) => free.swap_remove(place),
+                None => {
+                    let buffer = gpu.buffer("activations", elements[slot])?;
+                    all.push(buffer.clone());
+                    buffer
+                }
+            });
+        }
+        Ok(taken.into_iter().flatten().collect())
+    }
+
+    /// Releases the buffers, as soon as no walk has them.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
 impl<'a> GpuWalk<'a> {
-    /// Allocates memory for a batch.
+    /// Takes memory for a batch from the pool.
     pub fn new(
         recorder: &mut Recorder,
         graph: &'a Graph,
         weights: Weights<'a>,
         request: Request,
         batch: BatchRows,
+        pool: &Pool,
     ) -> Result<Self> {
         let BatchRows { rows, chunk } = batch;
         let plan = Plan::new(graph, request);
-        let buffer = |slot: &Slot| recorder.buffer("activations", slot.elements(rows, chunk));
-        let slots = plan.slots.iter().map(buffer).collect::<Result<_>>()?;
+        let elements = |slot: &Slot| slot.elements(rows, chunk);
+        let elements: Vec<usize> = plan.slots.iter().map(elements).collect();
+        let slots = pool.take(&recorder.gpu(), &elements)?;
         let dummy = recorder.dummy()?;
         Ok(GpuWalk { graph, weights, plan, slots, rows, dummy })
     }

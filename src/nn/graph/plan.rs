@@ -7,7 +7,7 @@
 //! even at disjoint ranges. Tensors of one step never share.
 
 use crate::nn::graph::nodes::{Graph, Value};
-use crate::nn::graph::op::Saves;
+use crate::nn::graph::op::{MOST_INPUTS, Saves};
 
 /// Inputs of a plan other than the number of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +176,25 @@ impl Steps {
 }
 
 impl Plan {
+    /// Numbers of the contributions to gradients that are made before they are added, with the
+    /// memory that a walk keeps for them: for each input of a node that of the largest.
+    pub fn contribution_elements(&self, graph: &Graph, rows: usize, is_cpu: bool) -> u64 {
+        let mut largest = [0_u64; MOST_INPUTS];
+        for (node, ways) in graph.nodes.iter().zip(&self.contributions) {
+            if node.op.in_place().backward || (is_cpu && node.op.adds_on_cpu()) {
+                continue;
+            }
+            let inputs = node.inputs.iter().zip(ways).zip(&mut largest);
+            for ((value, way), largest) in inputs {
+                if *way == Contribution::Add {
+                    let numbers = graph.width(*value) as u64;
+                    *largest = (*largest).max(numbers.saturating_mul(rows as u64));
+                }
+            }
+        }
+        largest.into_iter().fold(0, u64::saturating_add)
+    }
+
     /// Plans a walk over a graph.
     pub fn new(graph: &Graph, request: Request) -> Plan {
         let walk = Walk::new(graph, request);

@@ -224,6 +224,21 @@ pub(crate) struct Outcome {
     pub correct: f64,
 }
 
+/// What a batch is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Training,
+    Evaluation,
+    Prediction,
+}
+
+impl Purpose {
+    /// The loss is computed, and its gradients.
+    pub fn scores_and_learns(self) -> [bool; 2] {
+        [self != Purpose::Prediction, self == Purpose::Training]
+    }
+}
+
 /// A device that trains one model.
 pub(crate) trait Engine: Debug + Send {
     /// The flat parameters, followed by the running statistics.
@@ -244,6 +259,12 @@ pub(crate) trait Engine: Debug + Send {
     fn recall(&mut self) -> Result<()>;
     /// Uploads a data set; returns its handle.
     fn load(&mut self, samples: &Samples) -> Result<usize>;
+    /// Replaces a data set by another one; returns its handle. An engine may keep what it has made
+    /// for rows of the same number and kinds.
+    fn reload(&mut self, data: usize, samples: &Samples) -> Result<usize> {
+        self.unload(data);
+        self.load(samples)
+    }
     /// Releases a data set.
     fn unload(&mut self, data: usize);
     /// Trains on batches in order.
@@ -261,17 +282,11 @@ pub(crate) trait Engine: Debug + Send {
     fn evaluate(
         &mut self,
         data: usize,
-    /// Replaces a data set by another one; returns its handle. An engine may keep what it has made
-    /// for rows of the same number and kinds.
-    fn reload(&mut self, data: usize, samples: &Samples) -> Result<usize> {
-        self.unload(data);
-        self.load(samples)
-    }
         training_spec: &TrainingSpec,
         batches: &[Batch],
     ) -> Result<Vec<Outcome>>;
-    /// The plan of a batch of `rows` rows that trains, or predicts; nothing is allocated.
-    fn batch_plan(&self, rows: usize, learns: bool, chunked_head: bool) -> BatchPlan;
+    /// The plan of a batch of `rows` rows that trains, measures or predicts; nothing is allocated.
+    fn batch_plan(&self, rows: usize, purpose: Purpose, chunked_head: bool) -> BatchPlan;
     /// Predictions for all rows in order, [rows, outputs].
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
     /// Runs rows forward, and back from each row's own loss, as the model predicts; no parameter

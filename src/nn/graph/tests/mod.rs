@@ -185,6 +185,7 @@ impl Case {
             weights,
             request,
             BatchRows { rows: ROWS, chunk },
+            &gpu::Pool::default(),
         )
         .unwrap();
         for slot in walk.slots() {

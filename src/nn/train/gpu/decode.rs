@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::Result;
 use crate::nn::graph::decode::{check_next, decoder};
-use crate::nn::graph::gpu::{GpuWalk, Weights};
+use crate::nn::graph::gpu::{GpuWalk, Pool, Weights};
 use crate::nn::graph::plan::{BatchRows, Request, Tensor};
 use crate::nn::train::gpu::state::{DecodePass, Decoder, GpuEngine};
 use crate::runtime::recorder::Recorder;
@@ -72,7 +72,8 @@ impl GpuEngine {
             evaluates: false,
         };
         let nodes = graph.nodes.len();
-        let walk = GpuWalk::new(&mut recorder, &graph, weights, request, BatchRows::whole(1))?;
+        let (pool, batch) = (Pool::default(), BatchRows::whole(1));
+        let walk = GpuWalk::new(&mut recorder, &graph, weights, request, batch, &pool)?;
         walk.forward(&mut recorder, 0..nodes)?;
         let ids = walk.tensor(Tensor::Value(0))?.clone();
         let outputs = walk.tensor(Tensor::Value(nodes))?.clone();

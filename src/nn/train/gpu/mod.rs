@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use crate::nn::embedding::kernels::RowsParams;
 use crate::nn::graph;
 use crate::nn::graph::fuse;
+use crate::nn::graph::gpu::Pool;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::plan::BatchRows;
 use crate::nn::memory::BatchPlan;
@@ -28,7 +29,7 @@ use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::job::{OptimizerParams, state_stride};
 use crate::nn::train::batched_engine::{MemberBatches, Shares};
 use crate::nn::train::engine::{
-    Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
+    Batch, Engine, Lists, Outcome, Purpose, SampleTargets, Samples, TrainingSpec,
 };
 use crate::nn::train::features::FlatView;
 use crate::nn::train::gpu::plan::request;
@@ -75,6 +76,7 @@ impl GpuEngine {
             data: HashMap::new(),
             next: 0,
             plans: HashMap::new(),
+            pool: Pool::default(),
             decoder: None,
             at_once: 1,
             updates: Vec::new(),
@@ -135,8 +137,6 @@ impl GpuEngine {
             .collect()
     }
 
-    /// Uploads the positive-class weights, if any.
-    fn positive_sides(&self, weights: &[f32]) -> Result<Option<[wgpu::Buffer; 2]>> {
     /// Writes other rows into the buffers of a data set; false, and nothing is written, if they have
     /// another number or other kinds.
     fn overwrite(&self, data: usize, samples: &Samples) -> Result<bool> {
@@ -181,6 +181,8 @@ impl GpuEngine {
         Ok(true)
     }
 
+    /// Uploads the positive-class weights, if any.
+    fn positive_sides(&self, weights: &[f32]) -> Result<Option<[wgpu::Buffer; 2]>> {
         if weights.is_empty() {
             return Ok(None);
         }
@@ -329,6 +331,12 @@ impl GpuEngine {
         }
         uniforms.upload(&self.gpu);
         self.gpu.submit(&commands)
+    }
+
+    /// Drops all plans and the buffers that they share.
+    fn forget_plans(&mut self) {
+        self.plans.clear();
+        self.pool.clear();
     }
 
     /// The plan of a key, created on first use.
@@ -499,7 +507,7 @@ impl Engine for GpuEngine {
                 table.keep_states(states.len())?;
             }
             // The plans are bound to the previous buffer.
-            self.plans.clear();
+            self.forget_plans();
             self.remembered = None;
         }
         for (number, state) in states.iter().enumerate() {
@@ -518,7 +526,7 @@ impl Engine for GpuEngine {
         self.whole = graph.as_dense_chain().map(|chain| SmallModels::new(&self.gpu, &chain));
         self.graph = graph.clone();
         // The plans are made for the previous groups.
-        self.plans.clear();
+        self.forget_plans();
         self.decoder = None;
         Ok(())
     }
@@ -563,14 +571,6 @@ impl Engine for GpuEngine {
         Ok(self.register(data))
     }
 
-    fn unload(&mut self, data: usize) {
-        self.data.remove(&data);
-        self.plans.retain(|key, _| key.data != data);
-    }
-
-    fn train(
-        &mut self,
-        data: usize,
     /// The plans of the data set are bound to its buffers: these are written again if the new rows
     /// have the same number and kinds.
     fn reload(&mut self, data: usize, samples: &Samples) -> Result<usize> {
@@ -581,6 +581,18 @@ impl Engine for GpuEngine {
         self.load(samples)
     }
 
+    fn unload(&mut self, data: usize) {
+        self.data.remove(&data);
+        self.plans.retain(|key, _| key.data != data);
+        // Beside other data its plans keep the buffers.
+        if self.plans.is_empty() {
+            self.pool.clear();
+        }
+    }
+
+    fn train(
+        &mut self,
+        data: usize,
         training_spec: &TrainingSpec,
         batches: &[Batch],
     ) -> Result<Vec<Outcome>> {
@@ -622,11 +634,14 @@ impl Engine for GpuEngine {
         self.run(data, training_spec, batches, Kind::Evaluate)
     }
 
-    fn batch_plan(&self, rows: usize, learns: bool, chunked_head: bool) -> BatchPlan {
+    fn batch_plan(&self, rows: usize, purpose: Purpose, chunked_head: bool) -> BatchPlan {
+        let [scores, learns] = purpose.scores_and_learns();
         let chunk = if chunked_head { self.chunk(rows) } else { rows };
-        let request = request(learns, learns, chunk < rows);
-        let plan = graph::plan::Plan::new(self.graph_of(request), request);
-        BatchPlan { plan, sizes: BatchRows { rows, chunk } }
+        let request = request(scores, learns, chunk < rows);
+        let graph = self.graph_of(request);
+        let plan = graph::plan::Plan::new(graph, request);
+        let contributions = plan.contribution_elements(graph, rows, false);
+        BatchPlan { plan, sizes: BatchRows { rows, chunk }, contributions }
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {

@@ -192,7 +192,7 @@ impl GpuEngine {
             noise,
             place: None,
         };
-        let walk = GpuWalk::new(&mut recorder, graph, weights, request, batch)?;
+        let walk = GpuWalk::new(&mut recorder, graph, weights, request, batch, &self.pool)?;
         let targets = recorder.buffer("targets of a batch", rows * data.target_width.max(1))?;
         let has_weights = request.scores && !data.weights.is_empty();
         let weights =

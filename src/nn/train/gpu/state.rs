@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::losses::LossDefinition;
 use crate::nn::embedding::kernels::Sizes;
+use crate::nn::graph::gpu::Pool;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::ops::gather::augment::ImageAugment;
 use crate::nn::ops::gather::{GatherImagesParams, GatherParams};
@@ -53,6 +54,8 @@ pub(crate) struct GpuEngine {
     pub(super) data: HashMap<usize, Arc<Data>>,
     pub(super) next: usize,
     pub(super) plans: HashMap<Key, Plan>,
+    /// Buffers that the plans share.
+    pub(super) pool: Pool,
     /// The sequence that is decoded, created on first use.
     pub(super) decoder: Option<Decoder>,
     /// The fused small-model kernel for small chains of dense layers; `None` for any other graph.

@@ -24,7 +24,7 @@ use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::{Augment, Change, ImageAugment};
 use crate::nn::train::batched_engine::Shares;
 use crate::nn::train::engine::{
-    Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
+    Batch, Engine, Lists, Outcome, Purpose, SampleTargets, Samples, TrainingSpec,
 };
 use crate::nn::train::features::FlatView;
 use crate::nn::train::host::batch::{HostBatch, LossRows};
@@ -538,16 +538,16 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
         among_the_threads(|| self.evaluate_here(data, training_spec, batches))
     }
 
-    fn batch_plan(&self, rows: usize, learns: bool, chunked_head: bool) -> BatchPlan {
+    fn batch_plan(&self, rows: usize, purpose: Purpose, chunked_head: bool) -> BatchPlan {
+        let [scores, learns] = purpose.scores_and_learns();
         let chunk = match chunked_head {
             true => chunk_rows(rows, self.graph.outputs(), MOST_BYTES_ON_CPU),
             false => rows,
         };
-        let plan = Plan::new(
-            &self.graph_of(learns || chunk < rows),
-            self.request(learns, learns, chunk < rows),
-        );
-        BatchPlan { plan, sizes: BatchRows { rows, chunk } }
+        let graph = self.graph_of(learns || chunk < rows);
+        let plan = Plan::new(&graph, self.request(scores, learns, chunk < rows));
+        let contributions = plan.contribution_elements(&graph, rows, true);
+        BatchPlan { plan, sizes: BatchRows { rows, chunk }, contributions }
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
