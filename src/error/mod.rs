@@ -256,9 +256,9 @@ impl Error {
             ),
             Error::Check { name, failed, .. } => write!(f, "{name}: {failed} check(s) failed"),
             Error::Data { path, position, found, expected } => {
-                write!(f, "{}: at {position}: {found}; expected {expected}", path.display())
+                write!(f, "{}: at {position}: {found}; expected {expected}", text::path(path))
             }
-            Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Error::Io { path, source } => write!(f, "{}: {source}", text::path(path)),
         }
     }
 

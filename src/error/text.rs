@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
+use std::path::Path;
 
 /// True if a terminal would interpret a character instead of showing it: control characters (ESC
 /// begins sequences that move the cursor, rename the window, hide text), line ends, and
@@ -31,6 +32,21 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 /// As [`printable`], for text of several lines: line ends and tabs are kept.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| matches!(letter, '\n' | '\t'))
+}
+
+/// A path in a message: an empty one is named as such, where nothing would be shown.
+///
+/// ```
+/// use gradus::text::path;
+///
+/// assert_eq!(path("a.csv".as_ref()), "a.csv");
+/// assert_eq!(path("".as_ref()), "the empty path");
+/// ```
+pub fn path(path: &Path) -> String {
+    match path.as_os_str().is_empty() {
+        true => "the empty path".into(),
+        false => path.display().to_string(),
+    }
 }
 
 fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {

@@ -400,6 +400,11 @@ fn a_text_begins_at_other_places_in_each_epoch() {
     assert_eq!(numbers(&json_of(&still)["history"]["loss"]), losses);
     let seeded = [&still[..], &["--seed", "3"]].concat();
     assert_ne!(numbers(&json_of(&seeded)["history"]["loss"]), losses);
+    // A byte order mark is none of the characters.
+    let marked = file(&folder, "marked.txt", format!("\u{feff}{content}").as_bytes());
+    let marked: Vec<&str> =
+        still.iter().map(|&word| if word == text(&words) { text(&marked) } else { word }).collect();
+    assert_eq!(numbers(&json_of(&marked)["history"]["loss"]), losses);
 
     // Two epochs, and two more from the file, are four.
     let model = folder.path().join("gpt.safetensors");

@@ -10,10 +10,14 @@ use serde_json::{Value, json};
 
 use crate::output::{Failure, Outcome};
 
-/// The content of a text file in UTF-8.
+/// The content of a text file in UTF-8, without the byte order mark at its beginning: that is no
+/// character of the text.
 pub fn read(path: &Path) -> Outcome<String> {
-    let text = std::fs::read_to_string(path)
+    let mut text = std::fs::read_to_string(path)
         .map_err(|source| Failure::from(Error::Io { path: path.into(), source }).of("--text"))?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
     if text.is_empty() {
         return Err(Failure::Failed(format!("--text: {}: it is empty", path.display())));
     }

@@ -59,6 +59,9 @@ fn in_one_line(error: &clap::Error) -> Option<String> {
         ErrorKind::InvalidValue => {
             let (flag, value, known) =
                 (argument?, word(ContextKind::InvalidValue)?, list(ContextKind::ValidValue));
+            if value.is_empty() && known.is_empty() {
+                return Some(format!("{flag} is empty; name a file or a value"));
+            }
             if value.is_empty() {
                 return Some(format!("{flag} has no value; it must be {}", known.join(", ")));
             }
@@ -78,8 +81,25 @@ fn in_one_line(error: &clap::Error) -> Option<String> {
             let hint = names::did_you_mean(near);
             Some(format!("unknown command `{found}`; {hint}`gradus --help` shows those there are"))
         }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = list(ContextKind::InvalidArg);
+            let is_data = missing.iter().any(|argument| argument.starts_with("--data "));
+            is_data.then(|| {
+                let (is, others) = match missing.len() {
+                    1 => ("is", String::new()),
+                    _ => ("are", format!("{} and ", others(&missing, "--data "))),
+                };
+                format!("{others}--data PATH {is} missing: a table or arrays; a model of text takes --text FILE")
+            })
+        }
         _ => None,
     }
+}
+
+/// The arguments that do not begin so, in one line.
+fn others(arguments: &[&str], begin: &str) -> String {
+    let others = arguments.iter().copied().filter(|argument| !argument.starts_with(begin));
+    others.collect::<Vec<_>>().join(", ")
 }
 
 /// The value that was probably meant.
