@@ -102,7 +102,7 @@ fn a_full_disk_leaves_whole_lines_and_whole_records() {
 fn epochs_of_a_resumed_training_are_whole_ones() {
     let folder = TempDir::new().unwrap();
     let (model, log) = (folder.path().join("model"), folder.path().join("log"));
-    let slow = ["--batch-size", "1", "--hidden", "300,300", "--epochs", "9"];
+    let slow = ["--batch-size", "1", "--hidden", "300,300", "--epochs", "60"];
     let files = ["--out", text(&model), "--log", text(&log)];
     // An epoch takes a second; the signal comes in the midst of one.
     let child = gradus(&[&TRAIN[..], &slow, &files].concat())
