@@ -202,7 +202,14 @@ impl OnGpu {
         };
         let mut recorder = Recorder::new(gpu);
         let batch = BatchRows::whole(rows);
-        let walk = gpu::GpuWalk::new(&mut recorder, &graph, weights, request(true), batch)?;
+        let walk = gpu::GpuWalk::new(
+            &mut recorder,
+            &graph,
+            weights,
+            request(true),
+            batch,
+            &gpu::Pool::default(),
+        )?;
         let last = graph.nodes.len();
         let tensor = |tensor: Tensor| walk.tensor(tensor).cloned();
         let [x, y] = [tensor(Tensor::Value(0))?, tensor(Tensor::Value(last))?];

@@ -210,12 +210,21 @@ impl LayerPass {
         Ok((array(&self.output_shape(), output)?, gradients))
     }
 
-    /// The number of nodes, and the most terms of a sum in one: the numbers of a batch of a node's
-    /// widest input or output.
-    pub(super) fn nodes_and_longest_sum(&self) -> [usize; 2] {
-        let nodes = &self.graph.nodes;
-        let values = (0..=nodes.len()).map(|value| self.graph.width(Value(value)));
-        [nodes.len(), self.rows * values.max().unwrap_or(1)]
+    /// For each node the most terms of a sum in it, forward or backward. A sum runs inside of a
+    /// sample (a product, a row's norm, a window), over at most its numbers, or over the batch for one
+    /// place of the last axis (a weight's gradient, a channel's mean).
+    pub(super) fn longest_sums(&self) -> Vec<usize> {
+        let longest = |value: Value| {
+            let (shape, width) = (self.graph.shape(value), self.graph.width(value));
+            let places = width / shape.last().copied().unwrap_or(1).max(1);
+            width.max(self.rows * places)
+        };
+        let nodes = self.graph.nodes.iter().enumerate();
+        let of_node = nodes.map(|(number, node)| {
+            let values = node.inputs.iter().copied().chain([Value(number + 1)]);
+            values.map(longest).max().unwrap_or(1)
+        });
+        of_node.collect()
     }
 
     fn must_have(&self, progress: Progress, asked: &str, first: &str) -> Result<()> {
