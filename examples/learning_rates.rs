@@ -81,7 +81,8 @@ fn tasks(folder: &Path) -> Result<Vec<Task>> {
         tasks.push(of_classes("fashion", x, y.slice(ndarray::s![..most]).to_owned(), 10));
     }
     if let Some(path) = there("digits.csv.gz") {
-        let rows = data::read(&path, &ReadOptions::default())?.train.shuffled(0)?;
+        let options = ReadOptions::default().target("64");
+        let rows = data::read(&path, &options)?.train.shuffled(0)?;
         tasks.push(of_classes("digits", rows.features.mapv(|x| x / 16.0), rows.labels()?, 10));
     }
     if let Some(path) = there("housing.csv") {

@@ -99,13 +99,13 @@ fn a_training_says_what_its_rate_is_and_draws_its_losses() {
         ];
         json_of(&common.iter().chain(more).chain(&["--json"]).copied().collect::<Vec<_>>())
     };
-    let small = train("1e-4", &["--html", page]);
+    let small = train("1e-3", &["--html", page]);
     assert_eq!(small["diagnosis"]["verdict"], "too_small", "{}", small["diagnosis"]);
-    assert!((small["diagnosis"]["try_rate"].as_f64().unwrap() - 3e-4).abs() < 1e-12);
-    assert!(small["diagnosis"]["text"].as_str().unwrap().contains("too small: try 0.0003"));
+    assert!((small["diagnosis"]["try_rate"].as_f64().unwrap() - 3e-3).abs() < 1e-12);
+    assert!(small["diagnosis"]["text"].as_str().unwrap().contains("too small: try 0.003"));
     let html = std::fs::read_to_string(page).unwrap();
     assert!(
-        html.matches("<svg role=\"img\"").count() == 2 && html.contains("too small: try 0.0003")
+        html.matches("<svg role=\"img\"").count() == 2 && html.contains("too small: try 0.003")
     );
     assert_eq!(train("0.1", &[])["diagnosis"]["verdict"], "right");
     let output = run(&[
@@ -125,7 +125,7 @@ fn a_training_says_what_its_rate_is_and_draws_its_losses() {
         "--device",
         "cpu",
         "--learning-rate",
-        "1e-4",
+        "1e-3",
     ]);
     assert!(
         String::from_utf8(output.stdout)

@@ -110,7 +110,7 @@ fn rates_that_are_wrong_are_named_so() {
     let (x, y) = rows(320);
     for device in each_device() {
         for (rate, verdict) in
-            [(1e-4, Verdict::TooSmall), (0.1, Verdict::Right), (1e4, Verdict::TooLarge)]
+            [(3e-3, Verdict::TooSmall), (0.2, Verdict::Right), (1e4, Verdict::TooLarge)]
         {
             let mut model = model(&device);
             let fit = Fit::new().batch_size(32).epochs(20).progress(false).learning_rate(rate);

@@ -15,17 +15,33 @@ const LEAST_STEPS: usize = 60;
 /// that its shape counts and not its length.
 const MEASURED_STEPS: f64 = 200.0;
 
-/// A loss that rose to this multiple of its first value, share of spikes, and share of the fall
-/// that the second half has: `notes` of the measurement stand in `docs/rates.md`.
-const ROSE: f64 = 1.3;
+/// A smoothed loss that rose to the first multiple of its first value and did not fall below
+/// `RECOVERED` of it, or to the second multiple; and the share of steps that are spikes.
+const ROSE: f64 = 1.5;
+const ROSE_FAR: f64 = 20.0;
+const RECOVERED: f64 = 0.5;
 const SPIKES: f64 = 0.1;
-const STILL_FALLING: f64 = 0.3;
+
+/// A loss that falls no more and stays above this part of its first value, under updates above this
+/// part of the weights.
+const STUCK: f64 = 0.6;
+const LARGE_UPDATE: f64 = 0.0126;
+
+/// A loss that has hardly fallen.
+const HARDLY: f64 = 0.8;
+
+/// Share of the fall in the second half above which a loss still falls, and above which it does if
+/// successive gradients are aligned.
+const STILL_FALLING: f64 = 0.4;
+const FALLING_IN_LINE: f64 = 0.17;
 
 /// Standard errors that a rise must have to be more than the noise of the batches.
 const SURE: f64 = 3.0;
 
-/// Part of the span of the smoothed losses that a rise must have to be one.
-const LEAST_RISE: f64 = 0.02;
+/// Part of the span of the smoothed losses that a rise must have to be one, and of the validation
+/// losses.
+const LEAST_RISE: f64 = 0.1;
+const LEAST_OVERFITTING: f64 = 0.02;
 
 /// Median ‖Δw‖ / ‖w‖ below which, and mean cosine of successive gradients above which, a step is
 /// short against the way that lies ahead.
@@ -62,9 +78,12 @@ pub struct Signs {
     /// Share of the smoothed loss's fall that lies in the second half: .05 to .11 at a right rate,
     /// .44 to .63 at one too small; none if the loss does not fall by more than its noise.
     pub second_half: Option<f64>,
-    /// Highest smoothed loss ÷ mean of the first five losses; none for losses that are not above 0,
-    /// and where the noise of the batches explains it.
+    /// Highest smoothed loss ÷ the first one, which is the mean of five, or the first loss alone if
+    /// that mean is over twice as high; none for losses that are not above 0, and where the noise of
+    /// the batches explains it.
     pub highest: Option<f64>,
+    /// Smoothed loss at the end ÷ the first one; none for losses that are not above 0.
+    pub remaining: Option<f64>,
     /// Rise of the smoothed loss in the second half, in standard errors; 0 if it is not seen.
     pub rise: f64,
     /// Share of the steps whose loss jumps out of those before.
@@ -160,7 +179,12 @@ fn verdict(signs: Option<&Signs>, not_finite: bool, is_constant: bool) -> (Verdi
     }
     let Some(signs) = signs else { return (Verdict::Unclear, String::new()) };
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
-    if let Some(highest) = signs.highest.filter(|highest| *highest > ROSE) {
+    let remains = |part: f64| signs.remaining.is_some_and(|remaining| remaining > part);
+    // A rate that is too large throws the gradient to and fro.
+    let aligned = signs.cosine.filter(|cosine| *cosine > ALIGNED);
+    let stays = remains(RECOVERED) && aligned.is_none();
+    let rose = |highest: &f64| *highest > if stays { ROSE } else { ROSE_FAR };
+    if let Some(highest) = signs.highest.filter(rose) {
         let times = text::significant(highest, 2);
         return large(format!("the loss rose to {times} times its first value"));
     }
@@ -170,41 +194,48 @@ fn verdict(signs: Option<&Signs>, not_finite: bool, is_constant: bool) -> (Verdi
     if signs.rise > SURE {
         return large("the loss rose in the second half".into());
     }
-    if signs.second_half.is_some_and(|share| share <= STILL_FALLING) {
+    let falls_no_more = signs.second_half.is_some_and(|share| share < FALLING_IN_LINE);
+    let update = signs.update_ratio.filter(|ratio| *ratio > LARGE_UPDATE);
+    if let Some(update) = update.filter(|_| falls_no_more && remains(STUCK)) {
+        let update = text::significant(update, 2);
+        return large(format!(
+            "the loss stays high, and an update moves the weights by {update} of their size"
+        ));
+    }
+    let hardly = aligned.is_some() && remains(HARDLY);
+    let least = if aligned.is_some() { FALLING_IN_LINE } else { STILL_FALLING };
+    if !hardly && signs.second_half.is_some_and(|share| share <= least) {
         return (Verdict::Right, String::new());
     }
     if !is_constant {
         return (Verdict::Unclear, String::new());
     }
-    let Some(second_half) = signs.second_half else {
-        let Some(cosine) = signs.cosine.filter(|cosine| *cosine > ALIGNED) else {
-            return (Verdict::Unclear, String::new());
-        };
+    let same_way = |cosine: f64| {
         let cosine = text::significant(cosine, 2);
-        let why = format!(
-            "the loss does not fall, and successive gradients point the same way: cosine {cosine}"
-        );
-        return (Verdict::TooSmall, why);
+        format!("successive gradients point the same way: cosine {cosine}")
+    };
+    let second_half = match (signs.second_half, aligned) {
+        (None, None) => return (Verdict::Unclear, String::new()),
+        (Some(share), Some(cosine)) if share <= FALLING_IN_LINE => {
+            let why = format!("the loss has hardly fallen, and {}", same_way(cosine));
+            return (Verdict::TooSmall, why);
+        }
+        (None, Some(cosine)) => {
+            let why = format!("the loss does not fall, and {}", same_way(cosine));
+            return (Verdict::TooSmall, why);
+        }
+        (Some(share), _) => share,
     };
     let falls = format!("{} of the loss's fall lies in the second half", percent(second_half));
-    let (ratio, cosine) = (signs.update_ratio, signs.cosine);
-    match (ratio, cosine) {
+    match (signs.update_ratio, aligned) {
         (Some(ratio), _) if ratio < SMALL_UPDATE => {
             let ratio = text::significant(ratio, 2);
-            (
-                Verdict::TooSmall,
-                format!("{falls}, and an update moves the weights by {ratio} of their size"),
-            )
+            let why = format!("{falls}, and an update moves the weights by {ratio} of their size");
+            (Verdict::TooSmall, why)
         }
-        (_, Some(cosine)) if cosine > ALIGNED => {
-            let cosine = text::significant(cosine, 2);
-            (
-                Verdict::TooSmall,
-                format!("{falls}, and successive gradients point the same way: cosine {cosine}"),
-            )
-        }
+        (_, Some(cosine)) => (Verdict::TooSmall, format!("{falls}, and {}", same_way(cosine))),
         (None, None) => (Verdict::TooSmall, falls),
-        _ => (Verdict::TooShort, falls),
+        (Some(_), None) => (Verdict::TooShort, falls),
     }
 }
 
@@ -227,6 +258,8 @@ fn signs(losses: &[f64], updates: &[UpdateSigns], batch_rows: usize) -> Option<S
         .collect();
     let (start, middle, end) = (steps / 20, smoothed[steps / 2], smoothed[steps - 1]);
     let first = losses[..5].iter().sum::<f64>() / 5.0;
+    // The first loss is that of the untrained weights; the next ones may have risen already.
+    let first = if first > 2.0 * losses[0] && losses[0] > 0.0 { losses[0] } else { first };
     // The first values are means of few.
     let highest = smoothed[5..].iter().copied().fold(f64::NEG_INFINITY, f64::max);
     // Of one step, from successive differences: neither the fall nor single jumps add to it.
@@ -237,7 +270,7 @@ fn signs(losses: &[f64], updates: &[UpdateSigns], batch_rows: usize) -> Option<S
     let lowest = smoothed.iter().copied().fold(f64::INFINITY, f64::min);
     // An error of 0 is one of rounding.
     let error = (2_f64.sqrt() * of_smoothed).max(1e-7 * highest.abs()).max(f64::MIN_POSITIVE);
-    let is_seen = end - middle > LEAST_RISE * (highest - lowest);
+    let is_seen = end - middle > LEAST_RISE * (highest.max(first) - lowest);
     let rise = if is_seen { (end - middle) / error } else { 0.0 };
     let fall = smoothed[start] - end;
     let watched: Vec<&UpdateSigns> =
@@ -251,6 +284,7 @@ fn signs(losses: &[f64], updates: &[UpdateSigns], batch_rows: usize) -> Option<S
         steps,
         second_half: (fall > SURE * error).then(|| (middle - end) / fall),
         highest: (first > 0.0 && (is_higher || highest <= first)).then_some(highest / first),
+        remaining: (first > 0.0).then_some(end / first),
         rise,
         spikes: spikes(losses),
         update_ratio: has_updates
@@ -322,7 +356,7 @@ fn overfitting(losses: &[f64], validation: &[f64]) -> Option<Overfitting> {
     let rise = mean(&validation[epochs - 3..]) - mean(around);
     let error = noise(&validation[best..]) * (2.0 / 3.0_f64).sqrt();
     let highest = validation.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let is_seen = rise > LEAST_RISE * (highest - validation[best]);
+    let is_seen = rise > LEAST_OVERFITTING * (highest - validation[best]);
     (is_seen && rise > SURE * error).then_some(Overfitting { since: best + 1, rise })
 }
 

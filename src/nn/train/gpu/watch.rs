@@ -44,12 +44,7 @@ impl GpuEngine {
             }
             let [square, product, size, moved] =
                 [sums[0], sums[1], sums[2], sums[3]].map(f64::from);
-            let cosine = watch.last.map(|last| product / (square * last).sqrt());
-            self.updates.push(UpdateSigns {
-                update_ratio: (moved / size).sqrt(),
-                cosine: cosine.filter(|cosine| cosine.is_finite()),
-                gradient_norm: square.sqrt(),
-            });
+            self.updates.push(UpdateSigns::new(square, product, watch.last, [moved, size]));
             watch.last = Some(square);
         }
     }

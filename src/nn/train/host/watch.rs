@@ -15,9 +15,12 @@ const PIECE: usize = 1 << 14;
 pub(super) struct UpdateWatch<R> {
     /// The weights before the update.
     weights: Vec<R>,
-    /// The gradient of the update before; empty if that was not watched.
+    /// The gradient of the update before, and its square; empty if that was not watched.
     gradient: Vec<R>,
-    squared_norm: f64,
+    square: f64,
+    /// Of the update that is under way: ‖g‖², its product with the gradient before, the square of
+    /// that.
+    now: (f64, f64, Option<f64>),
     signs: Vec<UpdateSigns>,
 }
 
@@ -26,7 +29,8 @@ impl<R> Default for UpdateWatch<R> {
         UpdateWatch {
             weights: Vec::new(),
             gradient: Vec::new(),
-            squared_norm: 0.0,
+            square: 0.0,
+            now: (0.0, 0.0, None),
             signs: Vec::new(),
         }
     }
@@ -36,11 +40,9 @@ impl<R: Real> UpdateWatch<R> {
     /// Called with the gradient before the update.
     pub fn before(&mut self, weights: &[R], gradient: &[R]) {
         let [square, product] = sums(gradient, &self.gradient, |g, h| [g * g, g * h]);
-        let norms = (square * self.squared_norm).sqrt();
-        let has_product = self.gradient.len() == gradient.len() && norms > 0.0;
-        let cosine = has_product.then(|| product / norms).filter(|cosine| cosine.is_finite());
-        self.signs.push(UpdateSigns { update_ratio: 0.0, cosine, gradient_norm: square.sqrt() });
-        self.squared_norm = square;
+        let follows = self.gradient.len() == gradient.len();
+        self.now = (square, product, follows.then_some(self.square));
+        self.square = square;
         self.gradient.clear();
         self.gradient.extend_from_slice(gradient);
         self.weights.clear();
@@ -52,9 +54,8 @@ impl<R: Real> UpdateWatch<R> {
         let [moved, size] = sums(weights, &self.weights, |now, before| {
             [(now - before) * (now - before), before * before]
         });
-        if let Some(signs) = self.signs.last_mut() {
-            signs.update_ratio = (moved / size).sqrt();
-        }
+        let (square, product, before) = self.now;
+        self.signs.push(UpdateSigns::new(square, product, before, [moved, size]));
     }
 
     /// The numbers of the updates since the last call.
@@ -62,9 +63,10 @@ impl<R: Real> UpdateWatch<R> {
         std::mem::take(&mut self.signs)
     }
 
-    /// Forgets the last gradient: the next update does not follow on it.
+    /// Forgets the last gradient, since the next update does not follow on it, and gives the memory
+    /// back.
     pub fn pause(&mut self) {
-        self.gradient.clear();
+        (self.gradient, self.weights) = (Vec::new(), Vec::new());
     }
 }
 
@@ -115,6 +117,7 @@ mod tests {
         assert!((found[1].cosine.unwrap() - cosine).abs() < 1e-10);
         watch.pause();
         watch.before(&now, &gradients[0]);
-        assert_eq!(watch.take()[0].cosine, None);
+        watch.after(&now);
+        assert_eq!((watch.take()[0].cosine, watch.signs.len()), (None, 0));
     }
 }
