@@ -6,6 +6,8 @@ override BARRON_ALPHA: f32 = 1.0;
 override BARRON_SCALE: f32 = 1.0;
 // Of the exact ALPHA: differences of a rounded one have lost digits near 2, 1 and 0.
 override BARRON_B: f32 = 1.0;
+// b/ALPHA, 0 for an ALPHA of 0: a quotient of constants is computed even where it is not used.
+override BARRON_FACTOR: f32 = 1.0;
 override BARRON_ALPHA_LESS_ONE: f32 = 0.0;
 override BARRON_HALF_LESS_ONE: f32 = -0.5;
 
@@ -32,5 +34,5 @@ fn barron_loss(prediction: f32, truth: f32) -> Loss {
     let exponent = BARRON_ALPHA * far + 0.5 * BARRON_ALPHA * near;
     let whole = select(1.0, power(q, BARRON_ALPHA), is_far) * exp_any(0.5 * BARRON_ALPHA * near) - 1.0;
     let above = select(whole, exp_m1(exponent), abs(exponent) < 0.5);
-    return Loss(BARRON_B / BARRON_ALPHA * above, derivative);
+    return Loss(BARRON_FACTOR * above, derivative);
 }

@@ -260,7 +260,7 @@ pub(super) fn of_classes(found: &Classes, linear: Option<LinearShare>) -> Vec<St
                 share,
                 Some((Side::Above, NOTE)),
                 text(
-                    "labels against unanimous neighbours: wrong ones, at most",
+                    "labels against neighbours that agree: wrong ones, at most",
                     "generalized_cross_entropy, label smoothing",
                 ),
             )

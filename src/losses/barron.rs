@@ -63,6 +63,11 @@ impl Barron {
         if self.alpha.abs() < LEAST_ALPHA { 0.0 } else { self.alpha }
     }
 
+    /// b/α, 0 for an α of 0.
+    fn factor(&self) -> f64 {
+        if self.shape() == 0.0 { 0.0 } else { self.b() / self.shape() }
+    }
+
     /// |α − 2|, 0 for the squared error.
     fn b(&self) -> f64 {
         let b = (self.alpha - 2.0).abs();
@@ -83,6 +88,7 @@ impl LossDefinition for Barron {
             ("ALPHA", alpha),
             ("SCALE", self.scale),
             ("B", self.b()),
+            ("FACTOR", self.factor()),
             ("ALPHA_LESS_ONE", alpha - 1.0),
             ("HALF_LESS_ONE", 0.5 * alpha - 1.0),
         ]
@@ -117,6 +123,6 @@ impl Pointwise for Barron {
         // A power less 1 has its digits where it is not near 1, the exponential less 1 where it is.
         let whole = R::select(is_far, q.powf(R::new(alpha)), R::ONE) * half.exp() - R::ONE;
         let above = R::select(exponent.abs() < R::new(0.5), exponent.exp_m1(), whole);
-        (R::new(b / alpha) * above, derivative)
+        (R::new(self.factor()) * above, derivative)
     }
 }

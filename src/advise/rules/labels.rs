@@ -70,7 +70,7 @@ pub(in crate::advise) fn of_classes(
     list.push(candidate("cross_entropy", PROBABILITIES, plain, "Gneiting, Raftery 2007"));
     if let Some(share) = noise {
         let text = format!(
-            "up to {} of the labels are against unanimous neighbours (limit {}): wrong labels?",
+            "up to {} of the labels are against neighbours that agree (limit {}): wrong labels?",
             percent(share),
             percent(NOTE)
         );
