@@ -152,12 +152,14 @@ pub(super) fn poisson(
         let target = solve(rows, &working, &means)?;
         let mut step = 1.0;
         let mut next = target.clone();
-        while !(deviance(&next) <= least) && step > 1e-3 {
+        // False for NaN too.
+        let falls = |found: f64| found <= least;
+        while !falls(deviance(&next)) && step > 1e-3 {
             step /= 2.0;
             next = &weights + &((&target - &weights) * step);
         }
         let found = deviance(&next);
-        if !(found <= least) {
+        if !falls(found) {
             break;
         }
         let gain = least - found;

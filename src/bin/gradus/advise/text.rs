@@ -101,15 +101,14 @@ pub fn value_and_limit(statistic: &Statistic) -> [String; 2] {
 fn statistic_in_words(statistic: &Statistic) -> String {
     let [value, limit] = value_and_limit(statistic);
     let mark = if statistic.is_beyond { '*' } else { ' ' };
-    let mut line = format!("{mark} {:<20} {value:>9} {limit:>7}  ", statistic.name);
+    let line = format!("{mark} {:<20} {value:>9} {limit:>7}  ", statistic.name);
     let indent = " ".repeat(line.chars().count());
     let follows = match statistic.is_beyond && !statistic.consequence.is_empty() {
         true => format!(" → {}", statistic.consequence),
         false => String::new(),
     };
     let text = format!("{}{follows}", statistic.meaning);
-    line = wrapped(&text, &line, &indent);
-    line
+    wrapped(&text, &line, &indent)
 }
 
 /// The name of a loss with its options in the unit of the targets.
