@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::error::text;
 use crate::nn::rates::members::AllTrained;
-use crate::nn::rates::rounded;
 use crate::{Error, Result};
 
 /// Share of what can be learnt that a rate of the band may lose.
@@ -20,6 +19,11 @@ const DISAGREEMENT: f64 = 0.5;
 
 /// Lengths of a test beyond which a training is a long one.
 const LONG: usize = 20;
+
+/// A rate of three significant digits.
+pub(super) fn rounded(rate: f64) -> f64 {
+    format!("{rate:.2e}").parse().unwrap_or(rate)
+}
 
 /// One rate of a range test.
 #[derive(Clone, Debug, PartialEq, Serialize)]

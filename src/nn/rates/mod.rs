@@ -29,6 +29,7 @@ use ndarray::{ArrayBase, Data, Dimension};
 
 use crate::nn::model::Model;
 use crate::nn::optimizers::Optimizer;
+use crate::nn::rates::curve::rounded;
 use crate::nn::rates::members::{Trial, Trials};
 use crate::nn::rates::rows::TestRows;
 use crate::nn::train::features::FeatureElement;
@@ -61,7 +62,7 @@ const PROPORTIONAL: [&str; 4] = ["sgd", "gradient_descent", "schedule_free_sgd",
 /// through the scores of the best rate and its two neighbours over ln(rate).
 ///
 /// Measured on digits, California housing, breast cancer and Fashion-MNIST with SGD, momentum and
-/// Adam: `examples/rates.rs`.
+/// Adam: `examples/learning_rates.rs`.
 ///
 /// Source: L. N. Smith, Cyclical learning rates for training neural networks, 2017, for the range
 /// test; the population and the score by held-out loss are gradus's own.
@@ -190,11 +191,6 @@ impl RangeTest {
         }
         Ok(rates)
     }
-}
-
-/// A rate of three significant digits.
-pub(crate) fn rounded(rate: f64) -> f64 {
-    format!("{rate:.2e}").parse().unwrap_or(rate)
 }
 
 /// The options that the trainings of a test share with the one that it is for: the rate is the
