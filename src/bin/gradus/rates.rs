@@ -1,6 +1,7 @@
 //! `gradus rates`: a learning rate for a network and a data set.
 
 mod page;
+mod words;
 
 use clap::Args;
 use gradus::rates::{LearningRates, RangeTest};
@@ -8,6 +9,7 @@ use gradus::{cases, text};
 use serde_json::{Value, json};
 
 use crate::output::{Failure, Outcome};
+use crate::rates::words::{reason, role};
 use crate::scores::loss_unit;
 use crate::train::Ready;
 use crate::train::options::Train;
@@ -152,16 +154,6 @@ fn in_unit(mut found: LearningRates, unit: f64) -> LearningRates {
     found
 }
 
-/// What a rate is to the suggestion.
-fn role(found: &LearningRates, rate: f64, is_dropped: bool) -> &'static str {
-    let (low, high) = found.band;
-    match rate {
-        _ if is_dropped => "diverged",
-        rate if (low..=high).contains(&rate) => "within 10 %",
-        _ => "",
-    }
-}
-
 /// A table of the rates, and lines of what follows from it.
 fn as_text(found: &LearningRates) -> String {
     let mut table = output::table(&["learning rate", "held-out loss", "steps", ""]);
@@ -183,18 +175,6 @@ fn as_text(found: &LearningRates) -> String {
     }
     lines += &format!("train with --learning-rate {}\n", found.suggestion);
     output::folded(&lines)
-}
-
-/// Why the suggestion is not the vertex, if it is not.
-fn reason(found: &LearningRates) -> Option<String> {
-    (found.suggestion < found.vertex).then(|| {
-        format!(
-            "the best of {} steps is {}; {} steps at a constant rate want a lower one, as its noise stays: a third of the band's upper end",
-            found.steps,
-            text::number(found.vertex),
-            text::count(found.planned as u64)
-        )
-    })
 }
 
 #[cfg(test)]

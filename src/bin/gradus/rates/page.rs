@@ -8,7 +8,7 @@ use crate::page::Page;
 use crate::page::axis::Axis;
 use crate::page::chart::{Chart, Mark};
 use crate::page::svg::Colour;
-use crate::rates::{reason, role};
+use crate::rates::words::{reason, role};
 
 /// Losses above the untrained one, by this part of what is learnt, are drawn at the upper edge.
 const ABOVE: f64 = 0.5;
