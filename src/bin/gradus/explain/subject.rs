@@ -80,7 +80,11 @@ impl<'a> Subject<'a> {
     pub fn cells_in_words(&self, row: usize) -> String {
         let cells = self.cells(row);
         let more = if cells.len() > MOST_CELLS { ", …" } else { "" };
-        let shown = cells.iter().take(MOST_CELLS).map(|(name, cell)| format!("{name} {cell}"));
+        let words = |(name, cell): &(String, String)| match cell.is_empty() {
+            true => format!("{name} blank"),
+            false => format!("{name} {cell}"),
+        };
+        let shown = cells.iter().take(MOST_CELLS).map(words);
         shown.collect::<Vec<_>>().join(", ") + more
     }
 

@@ -82,15 +82,13 @@ fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Stri
     format!("{table}\n")
 }
 
-/// Removes the column of cells where rows have none.
-fn with_cells<'h>(headings: &[&'h str], subject: &Subject) -> Vec<&'h str> {
-    let has_cells = !subject.cells(0).is_empty();
-    headings.iter().copied().chain(has_cells.then_some("columns")).collect()
-}
-
-fn row_with_cells(mut cells: Vec<String>, row: usize, subject: &Subject) -> Vec<String> {
-    cells.push(subject.cells_in_words(row));
-    cells
+/// The cells of rows below their table, where a column would leave them no width.
+fn cells_of(rows: impl Iterator<Item = usize>, subject: &Subject) -> String {
+    let line = |row: usize| match subject.cells_in_words(row) {
+        cells if cells.is_empty() => String::new(),
+        cells => folded(&format!("{}: {cells}", subject.place(row))),
+    };
+    rows.map(line).collect()
 }
 
 pub fn about_labels(found: &SuspiciousLabels) -> String {
@@ -105,20 +103,19 @@ pub fn about_labels(found: &SuspiciousLabels) -> String {
 fn labels(found: &SuspiciousLabels, all: &Found, subject: &Subject) -> String {
     let row = |&row: &usize| {
         let label = found.cross_entropy.target[row];
-        let cells = vec![
+        vec![
             subject.place(row),
             subject.class(label),
             subject.class(found.suggested[row]),
             format!("{:.3}", found.suspicion[row]),
-        ];
-        row_with_cells(cells, row, subject)
+        ]
     };
     let disputed = found.disputed();
-    let shown = disputed.iter().take(all.top);
-    let headings = with_cells(&["where", "label", "rather", "suspicion"], subject);
+    let shown = || disputed.iter().take(all.top);
+    let headings = ["where", "label", "rather", "suspicion"];
     let list = match disputed.is_empty() {
         true => "No label is disputed by both.\n".into(),
-        false => table(&headings, shown.map(row)),
+        false => table(&headings, shown().map(row)) + &cells_of(shown().copied(), subject),
     };
     folded(&about_labels(found)) + &list
 }
@@ -137,9 +134,10 @@ fn large(found: &Found, subject: &Subject) -> String {
         }
         cells.push(short(large.loss));
         cells.push(large.gradient_norm.map_or("-".into(), short));
-        row_with_cells(cells, large.row, subject)
+        cells
     };
-    table(&with_cells(&headings, subject), found.large.iter().map(row))
+    let cells = cells_of(found.large.iter().map(|large| large.row), subject);
+    table(&headings, found.large.iter().map(row)) + &cells
 }
 
 /// The target and the prediction of a row.
