@@ -48,7 +48,7 @@ fn the_numbers_of_an_update_are_those_of_its_gradient_and_weights() {
     for device in each_device() {
         let fit = || Fit::new().batch_size(48).shuffle(false).progress(false).learning_rate(0.25);
         let mut model = self::model(&device);
-        let mut gradient = |model: &mut Model| {
+        let gradient = |model: &mut Model| {
             let (_, all) = model.gradients(&x, &y).unwrap();
             flat(all.iter().flat_map(|(_, array)| array.iter().copied()).collect())
         };

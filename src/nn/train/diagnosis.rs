@@ -372,7 +372,7 @@ fn plateau(validation: &[f64]) -> Option<usize> {
         [&validation[epochs - 2 * part..epochs - part], &validation[epochs - part..]];
     let noise = noise(&validation[epochs - 2 * part..]);
     let error = noise * (2.0 / part as f64).sqrt();
-    let is_flat = (mean(before) - mean(last)).abs() <= error;
+    let is_flat = mean(before) - mean(last) <= 2.0 * error;
     (is_flat && validation[0] - mean(last) > 10.0 * noise).then_some(epochs - part + 1)
 }
 

@@ -46,7 +46,7 @@ fn courses_of_known_kind_get_their_verdict() {
 fn little_is_said_of_little() {
     assert_eq!(history(59, |t| 1.0 + t).diagnosis().verdict, Verdict::Unclear);
     assert!(history(59, |t| 1.0 + t).diagnosis().to_string().is_empty());
-    let mut scheduled = history(200, |t| 2.3 - 0.002 * t);
+    let mut scheduled = history(200, |t| 2.3 - 0.008 * t);
     scheduled.known.rate = None;
     assert_eq!(scheduled.diagnosis().verdict, Verdict::Unclear);
     // Losses below 0 have no multiple.
@@ -64,7 +64,7 @@ fn little_is_said_of_little() {
 #[test]
 fn updates_part_small_from_short() {
     let with = |update_ratio: f64, cosine: f64| {
-        let mut falling = history(200, |t| 2.3 - 0.002 * t);
+        let mut falling = history(200, |t| 2.3 - 0.008 * t);
         let signs = UpdateSigns { update_ratio, cosine: Some(cosine), gradient_norm: 1.0 };
         falling.updates = vec![signs; 200];
         falling.diagnosis()
