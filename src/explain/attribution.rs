@@ -139,7 +139,7 @@ impl IntegratedGradients {
         if !(1..=1024).contains(&self.points) {
             return Err(Error::option(NAME, "points", self.points, "from 1 to 1024"));
         }
-        if !(self.tolerance > 0.0) {
+        if self.tolerance.is_nan() || self.tolerance <= 0.0 {
             return Err(Error::option(NAME, "tolerance", self.tolerance, "> 0"));
         }
         trace::check(&model.graph, NAME)?;

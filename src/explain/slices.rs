@@ -323,8 +323,8 @@ impl<'a> Tree<'a> {
                 *bin = (bin.0 + 1, bin.1 + self.losses[row]);
             }
             let (mut count, mut sum) = (0, 0.0);
-            for place in 0..self.cuts[feature].len() {
-                (count, sum) = (count + bins[place].0, sum + bins[place].1);
+            for (place, bin) in bins[..self.cuts[feature].len()].iter().enumerate() {
+                (count, sum) = (count + bin.0, sum + bin.1);
                 let rest = rows.len() - count;
                 if count < self.least || rest < self.least {
                     continue;

@@ -132,7 +132,6 @@ impl Model {
     }
 
     /// The outputs, and the squared norms of the rows' gradients.
-    #[expect(clippy::type_complexity, reason = "two columns")]
     fn norms(
         &mut self,
         data: usize,

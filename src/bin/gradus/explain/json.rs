@@ -113,7 +113,7 @@ fn large(found: &LargeLoss, subject: &Subject) -> Value {
     with(with(place(found.row, subject), targets).as_object().cloned().unwrap_or_default(), own)
 }
 
-fn slices(found: &Vec<Slice>, subject: &Subject) -> Value {
+fn slices(found: &[Slice], subject: &Subject) -> Value {
     let of = |slice: &Slice| {
         json!({
             "where": conditions(slice, subject),
@@ -128,7 +128,7 @@ fn slices(found: &Vec<Slice>, subject: &Subject) -> Value {
     found.iter().map(of).collect()
 }
 
-fn cells(found: &Vec<LossCell>, subject: &Subject) -> Value {
+fn cells(found: &[LossCell], subject: &Subject) -> Value {
     let of = |cell: &LossCell| {
         json!({
             "target": subject.class(cell.target),

@@ -107,7 +107,7 @@ fn large(page: &mut Page, found: &Found, subject: &Subject) {
     page.table(&headings, 4.., found.large.iter().map(row));
 }
 
-fn slices(page: &mut Page, found: &Vec<Slice>, subject: &Subject) -> Outcome {
+fn slices(page: &mut Page, found: &[Slice], subject: &Subject) -> Outcome {
     if found.is_empty() {
         page.paragraph(NO_SLICES);
         return Ok(());
@@ -138,7 +138,7 @@ fn slices(page: &mut Page, found: &Vec<Slice>, subject: &Subject) -> Outcome {
     )
 }
 
-fn cells(page: &mut Page, found: &Vec<LossCell>, top: usize, subject: &Subject) -> Outcome {
+fn cells(page: &mut Page, found: &[LossCell], top: usize, subject: &Subject) -> Outcome {
     let row = |cell: &LossCell| {
         vec![
             subject.class(cell.target),

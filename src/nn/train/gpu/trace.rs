@@ -74,8 +74,8 @@ impl GpuEngine {
         planning.walk.forward(&mut planning.recorder, 0..planning.nodes)?;
         self.loss(&mut planning, training_spec)?;
         let outputs = planning.predictions()?;
-        let mut buffers = Buffers::default();
-        buffers.outputs = Some(kept(&mut planning.recorder, &outputs, rows * graph.outputs())?);
+        let kept_outputs = kept(&mut planning.recorder, &outputs, rows * graph.outputs())?;
+        let mut buffers = Buffers { outputs: Some(kept_outputs), ..Buffers::default() };
         let layers = traced_layers(graph).filter(|_| asked.layers).unwrap_or_default();
         for node in (0..planning.nodes).rev() {
             if let Some(layer) = layers.iter().find(|layer| layer.node == node) {
