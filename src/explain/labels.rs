@@ -34,8 +34,8 @@ const DIRECTION: f64 = 0.25;
 /// cross-entropy, the other generalized cross-entropy (Zhang, Sabuncu 2018), which gives up on rows
 /// that contradict the others; where labels are flipped from one class into a certain other one,
 /// cross-entropy learns the flips and its ranks are worse. A row's suspicion is 1 − the mean
-/// probability of its label. Ranks are those of cross-entropy, or of generalized cross-entropy if the
-/// flips have a direction: [`SuspiciousLabels::ranked_by`].
+/// probability of its label: over both trainings, or over that by generalized cross-entropy if the
+/// flips have a direction ([`SuspiciousLabels::ranked_by`]).
 ///
 /// Of the most suspicious tenth of 10,000 photographs of Fashion-MNIST with 10 % of their labels
 /// flipped, 86 % are flipped ones, for flips to any class as for those to the next one; cleanlab 2.9
@@ -52,10 +52,12 @@ pub struct LabelNoise {
     q: f64,
 }
 
-/// The training whose probabilities rank the rows.
+/// The training, or trainings, whose probabilities rank the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RankedBy {
+    /// Both: their mean.
+    Both,
     /// That by cross-entropy; for a single output, its binary form.
     CrossEntropy,
     /// That by generalized cross-entropy: labels are flipped in certain directions.
@@ -68,11 +70,11 @@ pub enum RankedBy {
 pub struct SuspiciousLabels {
     /// The rows, the most suspicious first; equal ones in their order.
     pub order: Vec<usize>,
-    /// 1 − the mean probability of each row's label over the epochs, by the training that ranks.
+    /// 1 − the mean probability of each row's label over the epochs, by what ranks.
     pub suspicion: Vec<f64>,
     /// The class with the largest mean probability of each row.
     pub suggested: Vec<usize>,
-    /// The training that ranks.
+    /// What ranks.
     pub ranked_by: RankedBy,
     /// The share of the rows for which both trainings prefer another class than the label. It holds
     /// the errors of the model itself: the share of wrong labels is hardly larger, and may be much
@@ -184,16 +186,21 @@ impl LabelNoise {
         };
         let joint = joint(&cross_entropy);
         let ranked_by = match &generalized {
-            Some(_) if has_direction(&joint) && !is_imbalanced(&joint) => {
-                RankedBy::GeneralizedCrossEntropy
-            }
-            _ => RankedBy::CrossEntropy,
+            None => RankedBy::CrossEntropy,
+            Some(_) if is_imbalanced(&joint) => RankedBy::CrossEntropy,
+            Some(_) if has_direction(&joint) => RankedBy::GeneralizedCrossEntropy,
+            Some(_) => RankedBy::Both,
         };
         let ranking = match (&generalized, ranked_by) {
             (Some(generalized), RankedBy::GeneralizedCrossEntropy) => generalized,
             _ => &cross_entropy,
         };
-        let suspicion: Vec<f64> = ranking.mean_target_probability.iter().map(|p| 1.0 - p).collect();
+        let mut suspicion: Vec<f64> =
+            ranking.mean_target_probability.iter().map(|p| 1.0 - p).collect();
+        if let (Some(other), RankedBy::Both) = (&generalized, ranked_by) {
+            let both = suspicion.iter_mut().zip(&other.mean_target_probability);
+            both.for_each(|(suspicion, p)| *suspicion = 0.5 * (*suspicion + (1.0 - p)));
+        }
         let mut order: Vec<usize> = (0..suspicion.len()).collect();
         order.sort_by(|&a, &b| suspicion[b].total_cmp(&suspicion[a]));
         let suggested = (0..order.len()).map(|row| preferred(ranking, row)).collect();

@@ -286,6 +286,7 @@ pub fn ranked_by(labels: &SuspiciousLabels) -> &'static str {
         RankedBy::GeneralizedCrossEntropy => {
             "generalized cross-entropy, since labels seem to be exchanged in certain directions"
         }
+        RankedBy::Both => "cross-entropy and generalized cross-entropy together",
         _ => "cross-entropy",
     }
 }

@@ -80,6 +80,7 @@ fn labels(found: &SuspiciousLabels, all: &Found, subject: &Subject) -> Value {
     json!({
         "ranked_by": match found.ranked_by {
             RankedBy::GeneralizedCrossEntropy => "generalized_cross_entropy",
+            RankedBy::Both => "both",
             _ => "cross_entropy",
         },
         "disputed": disputed.len(),
