@@ -193,12 +193,12 @@ impl Chart {
                 }
             }
         }
-        let points = series.points.iter().filter(|point| has_place(point));
+        let mut points = series.points.iter().filter(|point| has_place(point));
         match series.mark {
             Mark::Points => {
-                points.map(|point| dot(area, place(point), 8, colour.mix(1.0))).collect()
+                points.try_for_each(|point| dot(area, place(point), 8, colour.mix(1.0)))
             }
-            Mark::Dots => points.map(|point| dot(area, place(point), 6, colour.mix(0.6))).collect(),
+            Mark::Dots => points.try_for_each(|point| dot(area, place(point), 6, colour.mix(0.6))),
             Mark::Columns => self.columns(area, frame, series),
             Mark::Line | Mark::Dashed => Ok(()),
         }
