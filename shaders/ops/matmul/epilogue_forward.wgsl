@@ -1,9 +1,7 @@
 // Epilogue of a layer's forward pass: output = activate(product + bias). Linked with a matmul core
 // and an activation.
 
-// The offset of a bias that is not there: in the uniform, so that layers with and without a bias
-// have one pipeline. `matmul::NO_BIAS`.
-const NO_BIAS: u32 = 0xfffffffcu;
+override HAS_BIAS: bool = true;
 // Also stores the activation's input, for activations whose derivative needs it.
 override KEEP_INPUT: bool = false;
 
@@ -14,7 +12,7 @@ override KEEP_INPUT: bool = false;
 // `place` is the element's index in the product, `column` its column.
 fn epilogue(place: u32, column: u32, output_start: u32, bias_start: u32, product: Element) {
     var x = product;
-    if params.bias_offset != NO_BIAS {
+    if HAS_BIAS {
         x += bias[bias_start + column];
     }
     if KEEP_INPUT {

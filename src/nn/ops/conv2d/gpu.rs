@@ -9,7 +9,7 @@ use crate::nn::ops::conv2d::options::{Conv2d, FoldedNorm, MOST_ELEMENTS, NAME};
 use crate::nn::ops::matmul;
 use crate::nn::ops::matmul::kind::{Kind, adapter};
 use crate::nn::ops::matmul::tile::TILES;
-use crate::nn::ops::matmul::{Epilogue, Layout, NO_BIAS, Variant};
+use crate::nn::ops::matmul::{Epilogue, Layout, Variant};
 use crate::runtime::kernel::{Program, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::recorder::Recorder;
@@ -34,17 +34,19 @@ const LEAST_PIXELS: usize = 64;
 /// What follows the sum in a forward pass.
 #[derive(Clone, Copy, Debug)]
 struct End<'a> {
+    bias: bool,
     activation: &'a dyn Activation,
 }
 
 impl End<'_> {
     fn of(op: &Conv2d) -> End<'_> {
-        End { activation: op.activation.as_deref().unwrap_or(&Identity) }
+        End { bias: op.bias, activation: op.activation.as_deref().unwrap_or(&Identity) }
     }
 
     /// The `override`s of the epilogue.
-    fn constants(&self) -> [(&'static str, f64); 1] {
-        [("KEEP_INPUT", f64::from(u8::from(self.activation.needs_input())))]
+    fn constants(&self) -> [(&'static str, f64); 2] {
+        let flag = |is_set: bool| f64::from(u8::from(is_set));
+        [("HAS_BIAS", flag(self.bias)), ("KEEP_INPUT", flag(self.activation.needs_input()))]
     }
 }
 
@@ -194,7 +196,7 @@ pub(super) fn programs() -> Vec<Program> {
     for (tile, vec4) in TILES.into_iter().flat_map(|tile| [false, true].map(|vec4| (tile, vec4))) {
         for pass in passes {
             let variant = Variant { tile, vec4, split: false };
-            let end = End { activation: &Identity };
+            let end = End { bias: true, activation: &Identity };
             all.push(pass.program(&variant, pass.epilogue(), end));
             let part = Variant { split: true, ..variant };
             all.push(pass.program(&part, Epilogue::WeightGradient, end));
@@ -241,7 +243,7 @@ impl Params {
             ones: ones as u32,
             left_offset: offsets.left as u32,
             right_offset: offsets.right as u32,
-            bias_offset: if op.bias { offsets.bias as u32 } else { NO_BIAS },
+            bias_offset: offsets.bias as u32,
             output_offset: offsets.output as u32,
             image: image.map(|side| side as i32),
             grid: signed(grid),

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::nn::activations::activation::Activation;
 use crate::nn::ops::matmul::kind::Kind;
 use crate::nn::ops::matmul::product::record;
-use crate::nn::ops::matmul::{Epilogue, Layout, NO_BIAS, Params};
+use crate::nn::ops::matmul::{Epilogue, Layout, Params};
 use crate::runtime::kernel::Slice;
 use crate::runtime::recorder::Recorder;
 
@@ -28,15 +28,14 @@ pub(crate) struct Forward<'a> {
 
 /// Records a layer's output.
 pub(crate) fn forward(recorder: &mut Recorder, layer: &Forward) -> Result<()> {
-    let constants = [("KEEP_INPUT", flag(layer.activation.needs_input()))];
-    let bias_offset = if layer.bias { layer.params.bias_offset } else { NO_BIAS };
-    let params = Params { bias_offset, ..layer.params };
+    let constants =
+        [("HAS_BIAS", flag(layer.bias)), ("KEEP_INPUT", flag(layer.activation.needs_input()))];
     let storage =
         [layer.x, layer.parameters, layer.parameters, layer.y, layer.sums].map(Slice::from);
     let activation = Some(layer.activation);
     let kind =
         Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation, constants: &constants };
-    record(recorder, &kind, &params, &storage)
+    record(recorder, &kind, &layer.params, &storage)
 }
 
 /// Records the gradient of a layer's W and b: Xᵀ dZ, with a row of ones below Xᵀ for b.

@@ -47,10 +47,6 @@ pub(crate) enum Epilogue {
     WeightGradient,
 }
 
-/// [`Params::bias_offset`] of a layer without a bias. A multiple of 4, as kernels that read four
-/// numbers at a time want of every offset; no buffer is as long.
-pub(crate) const NO_BIAS: u32 = u32::MAX - 3;
-
 /// The uniform of the kernels (`Params` in shaders/ops/matmul/matmul_params.wgsl). Offsets count
 /// elements.
 #[repr(C)]

@@ -7,14 +7,14 @@ use crate::nn::activations::Identity;
 use crate::nn::activations::activation::Activation;
 use crate::nn::ops::matmul::kind::Kind;
 use crate::nn::ops::matmul::product::product;
-use crate::nn::ops::matmul::{Epilogue, Layout, NO_BIAS, Params};
+use crate::nn::ops::matmul::{Epilogue, Layout, Params};
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::launch::lanes_of;
 use crate::runtime::tensor::padded;
 use crate::runtime::wgsl::File;
 use crate::templates::definition::LossDefinition;
-use crate::templates::job::{Buffers, Divisor, Job, Per};
+use crate::templates::job::{Buffers, Divisor, Job, Per, flag};
 use crate::templates::launch::{kernel_commands, values_length};
 use crate::templates::linear::cpu::{MOST_BYTES, chunk_rows};
 use crate::templates::multi_input::job::{MultiInputJob, MultiInputResults};
@@ -220,10 +220,8 @@ impl<'a> Layer<'a> {
     /// X Wᵀ + b of a chunk.
     fn outputs_of(&self, chunk: &Chunk, commands: &mut Vec<Command>) -> Result<()> {
         let (x, left_offset) = self.rows_of(self.x, chunk);
-        let products = products(chunk.rows, self.classes, self.features);
-        let bias_offset = if self.bias.is_some() { products.bias_offset } else { NO_BIAS };
-        let params = Params { left_offset, bias_offset, ..products };
-        let constants = [("KEEP_INPUT", 0.0)];
+        let params = Params { left_offset, ..products(chunk.rows, self.classes, self.features) };
+        let constants = [("HAS_BIAS", flag(self.bias.is_some())), ("KEEP_INPUT", 0.0)];
         let activation: &dyn Activation = &Identity;
         let kind = Kind {
             layout: Layout::NT,
