@@ -20,7 +20,7 @@ fn barron_loss(prediction: f32, truth: f32) -> Loss {
     let root = sqrt(BARRON_B);
     let q = ratio / root;
     let is_far = q > 1.0;
-    let smaller = min(q, 1.0 / q);
+    let smaller = select(q, 1.0 / max(q, 1.0), is_far);
     let near = ln_1p_unit_interval(smaller * smaller);
     var far = 0.0;
     if is_far {

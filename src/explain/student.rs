@@ -33,8 +33,11 @@ pub(super) fn welch(larger: Sample, smaller: Sample) -> (f64, f64) {
         return if difference > 0.0 { (f64::MAX, 0.0) } else { (0.0, 1.0) };
     }
     let t = difference / (a + b).sqrt();
-    let freedom =
-        (a + b).powi(2) / (a * a / (larger.count - 1) as f64 + b * b / (smaller.count - 1) as f64);
+    // By shares, whose squares neither overflow nor vanish.
+    let share = a / (a + b);
+    let freedom = 1.0
+        / (share * share / (larger.count - 1) as f64
+            + (1.0 - share).powi(2) / (smaller.count - 1) as f64);
     (t, above(t, freedom))
 }
 
@@ -100,7 +103,9 @@ pub(super) fn holm(ps: &[f64]) -> Vec<f64> {
     order.sort_by(|&a, &b| ps[a].total_cmp(&ps[b]));
     let (mut adjusted, mut largest) = (vec![0.0; ps.len()], 0.0_f64);
     for (place, &at) in order.iter().enumerate() {
-        largest = largest.max(ps[at] * (ps.len() - place) as f64).min(1.0);
+        // What is not a number shows nothing.
+        let p = if ps[at].is_nan() { 1.0 } else { ps[at] };
+        largest = largest.max(p * (ps.len() - place) as f64).min(1.0);
         adjusted[at] = largest;
     }
     adjusted

@@ -8,7 +8,6 @@ use crate::cpu::random::Random;
 use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::model::Model;
 use crate::nn::ops::attention::Attention;
-use crate::nn::ops::group_norm::GroupNorm;
 use crate::{Error, Result};
 
 /// Its name in messages.
@@ -173,10 +172,6 @@ fn next_token(graph: &Graph) -> std::result::Result<[usize; 2], String> {
         |op: &dyn Any| op.downcast_ref::<Attention>().is_some_and(|op| op.has_lengths);
     if let Some(node) = graph.nodes.iter().find(|node| has_lengths(&*node.op)) {
         return Err(format!("masks padding in `{}`, which a prompt is padded with", node.path));
-    }
-    let of_all = |op: &dyn Any| op.is::<GroupNorm>();
-    if let Some(node) = graph.nodes.iter().find(|node| of_all(&*node.op)) {
-        return Err(format!("normalises over all tokens, later ones too, in `{}`", node.path));
     }
     match graph.nodes.iter().find(|node| looks_ahead(&*node.op)) {
         Some(node) => Err(format!("attends to later tokens in `{}`", node.path)),

@@ -85,10 +85,21 @@ fn checksum(description: &str, mut tensors: Vec<(&str, impl View)>) -> u64 {
     let mut all = Fingerprint::new();
     all.add(description.as_bytes());
     for (name, view) in tensors {
-        all.add(format!("{name} {:?} {:?}", view.dtype(), view.shape()).as_bytes());
+        all.add(format!("{name} {} {:?}", type_name(view.dtype()), view.shape()).as_bytes());
         all.add(&view.data());
     }
     all.value()
+}
+
+/// Not the type's own `Debug`, which another version of its crate may word in another way.
+fn type_name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F64 => "F64",
+        Dtype::F32 => "F32",
+        Dtype::F16 => "F16",
+        Dtype::BF16 => "BF16",
+        _ => "other",
+    }
 }
 
 /// The numbers of a tensor; `None` for another type.

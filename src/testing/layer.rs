@@ -275,7 +275,7 @@ mod tests {
         use crate::Sequential;
         use crate::nn::layers::{LayerNorm, Residual};
         let block = || Residual::new(Dense::new(16).activation(Relu));
-        let deep = Sequential::new(1).then(block()).then(block()).then(block());
+        let deep = Sequential::block().then(block()).then(block()).then(block());
         let cases: [(&dyn Layer, &[usize]); 2] = [(&LayerNorm::new(), &[24, 8]), (&deep, &[16])];
         for (layer, input) in cases {
             let mut pass = LayerPass::new(layer, input, ROWS, &Device::reference()).unwrap();

@@ -173,7 +173,7 @@ fn compared(own: &[Option<Terms>], default: &[Option<Terms>], share: f64) -> (f6
 /// The best of those that are better than the default by more than a standard error, else 0. Where
 /// the default failed, the best of all.
 fn winner(finalists: &[Finalist]) -> usize {
-    let default_failed = finalists[0].value.is_nan();
+    let default_failed = !finalists[0].value.is_finite();
     let counts = |finalist: &Finalist| {
         finalist.value.is_finite() && (default_failed || finalist.difference + finalist.error < 0.0)
     };
@@ -184,7 +184,7 @@ fn winner(finalists: &[Finalist]) -> usize {
 fn reason(finalists: &[Finalist], winner: usize, metric: &str) -> String {
     let number = |value: f64| format!("{value:.4}");
     let (default, best) = (&finalists[0], &finalists[winner]);
-    if winner > 0 && default.value.is_nan() {
+    if winner > 0 && !default.value.is_finite() {
         return "the default's training failed".into();
     }
     if winner > 0 {
@@ -216,9 +216,10 @@ fn reason(finalists: &[Finalist], winner: usize, metric: &str) -> String {
 fn bias(all: &[&[Option<Terms>]], seed: u64) -> f64 {
     let split = |place: usize| all[place].iter().flatten();
     let mut random = Random::new(seed ^ (ANEW << 32), 3);
-    let mut sum = 0.0;
+    let (mut sum, mut resamplings) = (0.0, 0.0);
     for _ in 0..RESAMPLINGS {
         let (mut inside, mut outside) = (vec![0.0; all.len()], vec![0.0; all.len()]);
+        let mut counted = 0.0;
         for number in 0..all[0].len() {
             let rows = split(0).nth(number).map_or(0, |terms| terms.values.len());
             let drawn: Vec<usize> =
@@ -226,6 +227,11 @@ fn bias(all: &[&[Option<Terms>]], seed: u64) -> f64 {
             let mut is_drawn = vec![false; rows];
             drawn.iter().for_each(|&row| is_drawn[row] = true);
             let left: Vec<usize> = (0..rows).filter(|&row| !is_drawn[row]).collect();
+            // Of a few rows all may be drawn: then none is left to compare with.
+            if left.is_empty() {
+                continue;
+            }
+            counted += 1.0;
             for place in 0..all.len() {
                 if let Some(terms) = split(place).nth(number) {
                     inside[place] += terms.over(drawn.iter().copied());
@@ -235,9 +241,12 @@ fn bias(all: &[&[Option<Terms>]], seed: u64) -> f64 {
         }
         let order = |a: &usize, b: &usize| inside[*a].total_cmp(&inside[*b]);
         let best = (0..all.len()).min_by(order).unwrap_or(0);
-        sum += (outside[best] - inside[best]) / all[0].len() as f64;
+        if counted > 0.0 {
+            sum += (outside[best] - inside[best]) / counted;
+            resamplings += 1.0;
+        }
     }
-    sum / RESAMPLINGS as f64
+    if resamplings > 0.0 { sum / resamplings } else { 0.0 }
 }
 
 #[cfg(test)]

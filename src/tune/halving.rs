@@ -191,12 +191,19 @@ impl<E: Evaluator> Search<'_, E> {
             return drawn;
         }
         let Budget::RowUpdates(budget) = self.plan.budget else { return drawn };
-        // A bracket costs about as much at each rung as at the first one.
-        let rungs = self.evaluator.rungs() as u64;
+        // Of each rung a third goes on to the next, which may hold out more rows by more folds.
+        let (evaluator, rungs) = (&*self.evaluator, self.evaluator.rungs());
+        let at = |configuration: &Configuration, rung: usize| {
+            evaluator.cost(configuration, rung) / (FACTOR as u64).pow(rung as u32)
+        };
         let mut cost = self.done.cost;
+        if let Some(default) = self.plan.first.first().filter(|_| bracket == 0) {
+            // The default is at every rung.
+            cost += (1..rungs).map(|rung| evaluator.cost(default, rung)).sum::<u64>();
+        }
         let least = if bracket == 0 { FACTOR } else { 0 };
         let affordable = drawn.iter().take_while(|configuration| {
-            cost += rungs * self.evaluator.cost(configuration, 0);
+            cost += (0..rungs).map(|rung| at(configuration, rung)).sum::<u64>();
             cost <= budget
         });
         let affordable = affordable.count().max(least);
@@ -295,6 +302,8 @@ impl<E: Evaluator> Search<'_, E> {
         let cost =
             |trial: &usize| self.evaluator.cost(&self.done.trials[*trial].configuration, rung);
         match self.plan.budget {
+            // What the file has of a bracket is gone through, however fast this run is.
+            Budget::Seconds(_) if self.journal.replays() => false,
             Budget::RowUpdates(budget) => {
                 self.done.cost + alive.iter().map(cost).sum::<u64>() > budget
             }

@@ -73,6 +73,11 @@ impl Rows {
                 if classes < 2 {
                     return Err(refused("hold one class".into(), "at least two"));
                 }
+                let known = 0..classes as i64;
+                if let Some(row) = labels.iter().position(|label| !known.contains(label)) {
+                    let found = format!("hold class {} in row {row}", labels[row]);
+                    return Err(refused(found, &format!("0 to {}", classes - 1)));
+                }
                 let labels = labels.iter().map(|&label| label as usize).collect();
                 Answers::Classes { labels, classes }
             }

@@ -281,7 +281,9 @@ impl Model {
             let numbers = numbers(&view).ok_or_else(|| {
                 refused(&format!("tensor `{name}`"), format!("{:?}", view.dtype()), "F32 or F64")
             })?;
-            match numbers.iter().position(|number| !number.is_finite()) {
+            // A validation loss and a batch that was skipped may be anything.
+            let is_record = matches!(name, "training.history" | "training.cut");
+            match numbers.iter().position(|number| !is_record && !number.is_finite()) {
                 Some(place) => {
                     let found = format!("{} at index {place}", numbers[place]);
                     Err(refused(&format!("tensor `{name}`"), found, "finite numbers"))

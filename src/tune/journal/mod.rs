@@ -23,6 +23,9 @@ use crate::{Error, Result};
 /// Who wrote a line, and the default name of a study.
 const WORKER: &str = "gradus";
 
+/// How the lines of a journal begin, those of Optuna too.
+const BEGINNING: &str = "{\"op_code\":";
+
 /// Study attributes that tell of the file and decide nothing: another version, another result of
 /// the same study that went on.
 const ASIDE: [&str; 3] = ["written_by", "rungs", "result"];
@@ -128,12 +131,27 @@ impl Journal {
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(failed)?;
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        if whole < text.len() {
+        // Before anything is cut: a file of another kind stays as it is.
+        journal.take(&text[..whole])?;
+        let torn = &text[whole..];
+        if !torn.is_empty() {
+            let shared = torn.len().min(BEGINNING.len());
+            if torn[..shared] != BEGINNING.as_bytes()[..shared] {
+                return Err(journal.no_line(journal.lines + 1));
+            }
             file.set_len(whole as u64).map_err(failed)?;
             file.sync_all().map_err(failed)?;
         }
-        journal.take(&text[..whole])?;
         Ok(journal)
+    }
+
+    fn no_line(&self, line: usize) -> Error {
+        Error::Data {
+            path: self.path.clone().unwrap_or_default(),
+            position: format!("line {line}"),
+            found: "no line of a journal".into(),
+            expected: "a file written by `gradus tune` or by Optuna's JournalStorage".into(),
+        }
     }
 
     /// True if the file has lines of this search that were not gone through yet.
@@ -268,14 +286,9 @@ impl Journal {
             }
             self.lines += 1;
             let line = std::str::from_utf8(line).ok();
-            let Some(line) = line.and_then(parse).filter(Value::is_object) else {
-                return Err(Error::Data {
-                    path: self.path.clone().unwrap_or_default(),
-                    position: format!("line {}", self.lines),
-                    found: "no line of a journal".into(),
-                    expected: "a file written by `gradus tune` or by Optuna's JournalStorage"
-                        .into(),
-                });
+            let is_operation = |line: &Value| line["op_code"].is_u64();
+            let Some(line) = line.and_then(parse).filter(is_operation) else {
+                return Err(self.no_line(self.lines));
             };
             self.take_line(line);
         }
