@@ -118,9 +118,11 @@ pub fn advise(table: &Table, options: &AdviseOptions) -> Result<Advice> {
 /// Advice for rows given as arrays: IDX images, NumPy arrays, SVMlight's lines with their queries.
 ///
 /// # Errors
-/// As [`advise`]; [`Error::NonFinite`] if a number is not finite.
+/// As [`advise`]; [`Error::NonFinite`] if a number is not finite; [`Error::Shape`] if features and
+/// targets have different numbers of rows; [`Error::Label`] for a label without a class.
 pub fn advise_arrays(dataset: &Dataset, options: &AdviseOptions) -> Result<Advice> {
     dataset.check_finite()?;
+    check_arrays(dataset)?;
     if dataset.rows() == 0 {
         return Err(Error::Empty { operation: "advise".into(), name: "the rows".into() });
     }
@@ -183,6 +185,35 @@ fn wrong(name: &str, found: &str, allowed: &str) -> Error {
         name: name.into(),
         found: found.into(),
         allowed: allowed.into(),
+    }
+}
+
+/// Refuses targets of other rows than the features', and labels outside the classes: the fields of
+/// a data set are free to be changed.
+fn check_arrays(dataset: &Dataset) -> Result<()> {
+    let rows = match &dataset.target {
+        Target::Labels { labels, .. } => labels.len(),
+        Target::Values(values) => values.nrows(),
+        Target::None => return Ok(()),
+    };
+    if rows != dataset.rows() {
+        return Err(Error::Shape {
+            operation: "advise".into(),
+            found: format!("features have {} rows but targets {rows}", dataset.rows()),
+            allowed: "there must be one target for each row".into(),
+        });
+    }
+    let Target::Labels { labels, classes } = &dataset.target else { return Ok(()) };
+    let is_class = |label: i64| usize::try_from(label).is_ok_and(|label| label < classes.len());
+    match labels.iter().position(|&label| !is_class(label)) {
+        Some(row) => Err(Error::Label {
+            operation: "advise".into(),
+            row,
+            label: labels[row],
+            classes: classes.len(),
+            ignored: String::new(),
+        }),
+        None => Ok(()),
     }
 }
 
@@ -345,5 +376,30 @@ impl Analysis {
             [0.01, 0.99].map(|share| crate::advise::moments::quantile(&ascending, share));
         let margin = 0.25 * (high - low);
         Histogram::of(&values[0], least.max(low - margin), largest.min(high + margin), 40)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, array};
+
+    use super::*;
+
+    #[test]
+    fn targets_of_other_rows_and_labels_without_a_class_are_refused() {
+        let labels =
+            |labels: Array1<i64>| Target::Labels { labels, classes: vec!["a".into(), "b".into()] };
+        let features = Array2::from_elem((3, 1), 0.5);
+        let mut rows = Dataset::new(features, labels(array![0, 1, -100])).unwrap();
+        let found = advise_arrays(&rows, &AdviseOptions::default()).unwrap_err();
+        assert!(matches!(found, Error::Label { row: 2, label: -100, .. }), "{found}");
+        rows.target = labels(array![2, 1, 0]);
+        let found = advise_arrays(&rows, &AdviseOptions::default()).unwrap_err();
+        assert!(matches!(found, Error::Label { row: 0, label: 2, .. }), "{found}");
+        for target in [labels(array![0, 1]), Target::Values(array![[0.0], [1.0]])] {
+            rows.target = target;
+            let found = advise_arrays(&rows, &AdviseOptions::default()).unwrap_err();
+            assert!(matches!(found, Error::Shape { .. }), "{found}");
+        }
     }
 }

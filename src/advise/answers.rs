@@ -68,10 +68,22 @@ pub(super) fn levels(values: &[f64]) -> Vec<(f64, usize)> {
 
 /// The place of each value among the levels.
 pub(super) fn codes(values: &[f64], levels: &[(f64, usize)]) -> Vec<usize> {
-    let place = |value: &f64| levels.binary_search_by(|(level, _)| level.total_cmp(value));
-    // A value is one of its levels; −0 and 0 are one level, and either finds its neighbour.
-    values
-        .iter()
-        .map(|value| place(value).unwrap_or_else(|near| near.min(levels.len() - 1)))
-        .collect()
+    // By value: −0 and 0 are one level, whichever of them names it.
+    let place = |value: &f64| levels.partition_point(|(level, _)| level < value);
+    values.iter().map(|value| place(value).min(levels.len() - 1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_of_either_sign_are_one_level() {
+        for zeros in [[0.0, -0.0], [-0.0, 0.0]] {
+            let values = [zeros[0], -1.0, zeros[1], 2.0];
+            let found = levels(&values);
+            assert_eq!(found.len(), 3);
+            assert_eq!(codes(&values, &found), [1, 0, 1, 2]);
+        }
+    }
 }

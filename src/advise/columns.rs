@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use crate::advise::advice::Warning;
 use crate::advise::answers::Answers;
 use crate::advise::hints;
-use crate::advise::moments::spearman;
+use crate::advise::moments::{ranks, spearman};
 use crate::data::{Cells, Column, Table};
 use crate::error::text::{count, significant};
 
@@ -23,6 +23,11 @@ pub(super) struct Findings {
 
 /// A rank correlation with the target from which a column is the target in another form.
 const LEAK: f64 = 0.999;
+
+/// A rank correlation from which a column that numbers the rows goes with the target, and the
+/// standard errors that it must have.
+const TELLING: f64 = 0.1;
+const SURE: f64 = 3.0;
 
 /// Rows that are compared for a leak.
 const MOST_COMPARED: usize = 5_000;
@@ -64,20 +69,40 @@ pub(super) fn examine(
 ) -> Findings {
     let mut found = Findings::default();
     leaks(features, rows, answers, identifiers, &mut found);
-    let names: Vec<String> = identifiers.iter().map(|name| format!("`{name}`")).collect();
-    if !names.is_empty() {
-        let text = format!(
-            "{} number{} the rows and says nothing about the target: leave it out",
-            listed(&names),
-            if names.len() == 1 { "s" } else { "" }
-        );
-        let text = if names.len() == 1 {
-            text
-        } else {
-            text.replace("says", "say").replace("leave it", "leave them")
+    let has_trend = |name: &&String| {
+        features
+            .iter()
+            .find(|column| column.name() == name.as_str())
+            .is_some_and(|column| goes_with(column, rows, answers))
+    };
+    let (trending, silent): (Vec<&String>, Vec<&String>) = identifiers.iter().partition(has_trend);
+    let quoted = |names: &[&String]| -> Vec<String> {
+        names.iter().map(|name| format!("`{name}`")).collect()
+    };
+    if !silent.is_empty() {
+        let names = listed(&quoted(&silent));
+        let text = match silent.len() {
+            1 => {
+                format!("{names} numbers the rows and says nothing about the target: leave it out")
+            }
+            _ => {
+                format!("{names} number the rows and say nothing about the target: leave them out")
+            }
         };
         found.warnings.push(warning("identifier", text));
-        found.drop.extend(identifiers.iter().cloned());
+        found.drop.extend(silent.into_iter().cloned());
+    }
+    if !trending.is_empty() {
+        let names = listed(&quoted(&trending));
+        let text = match trending.len() {
+            1 => format!(
+                "{names} numbers the rows, and goes with the target: a trend, or the file's order"
+            ),
+            _ => format!(
+                "{names} number the rows, and go with the target: a trend, or the file's order"
+            ),
+        };
+        found.warnings.push(warning("identifier", text));
     }
     let mut ids: Vec<String> = Vec::new();
     for column in features {
@@ -111,6 +136,49 @@ pub(super) fn examine(
     constants(features, rows, &mut found);
     duplicates(features, rows, answers, &mut found);
     found
+}
+
+/// True if the ranks of a numeric column go with the targets beyond chance: by Spearman's
+/// correlation for numbers, by the share of the ranks' variance between the classes for words.
+fn goes_with(column: &Column, rows: &[usize], answers: &Answers) -> bool {
+    let Cells::Numbers(numbers) = column.cells() else { return false };
+    let known: Vec<usize> =
+        (0..rows.len()).filter(|&place| !column.is_blank(rows[place])).collect();
+    if known.len() < 3 {
+        return false;
+    }
+    let cells: Vec<f64> = known.iter().map(|&place| numbers[rows[place]]).collect();
+    match answers {
+        Answers::Numbers { values, .. } => values.iter().any(|column| {
+            let target: Vec<f64> = known.iter().map(|&place| column[place]).collect();
+            let (r, t) = spearman(&cells, &target);
+            r.abs() >= TELLING && t.abs() >= SURE
+        }),
+        Answers::Words { codes, names } => {
+            let codes: Vec<usize> = known.iter().map(|&place| codes[place]).collect();
+            between_classes(&cells, &codes, names.len())
+        }
+    }
+}
+
+/// W. Kruskal and A. Wallis, Use of ranks in one-criterion variance analysis, 1952: H has a mean of
+/// k − 1 and a variance of 2 (k − 1) by chance.
+fn between_classes(cells: &[f64], codes: &[usize], classes: usize) -> bool {
+    let mut sums = vec![(0.0, 0.0); classes];
+    let center = (cells.len() + 1) as f64 / 2.0;
+    let mut all = 0.0;
+    for (rank, &code) in ranks(cells).into_iter().zip(codes) {
+        all += (rank - center).powi(2);
+        sums[code] = (sums[code].0 + rank - center, sums[code].1 + 1.0);
+    }
+    let present: Vec<&(f64, f64)> = sums.iter().filter(|(_, rows)| *rows > 0.0).collect();
+    if present.len() < 2 || all <= 0.0 {
+        return false;
+    }
+    let between: f64 = present.iter().map(|(sum, rows)| sum * sum / rows).sum();
+    let (free, rest) = (present.len() as f64 - 1.0, cells.len() as f64 - 1.0);
+    let beyond = rest * between / all - free;
+    beyond >= TELLING * TELLING * rest && beyond >= 2.0 * SURE * (2.0 * free).sqrt()
 }
 
 /// Number of values of a column, if they are in several rows each.
@@ -338,5 +406,30 @@ fn determines(
             (!is_split && present.len() >= 2 && changes + 1 == present.len())
                 .then(|| format!("alone separates the {} classes without an error", present.len()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_the_row_goes_with_a_trend_and_with_sorted_classes() {
+        let rows: Vec<usize> = (0..300).collect();
+        let number = Column::numbers("t", (0..300).map(f64::from).collect());
+        let of =
+            |values: Vec<f64>| Answers::Numbers { columns: vec!["y".into()], values: vec![values] };
+        let trend = (0..300_i32).map(|row| f64::from(row + 40 * (row * 7 % 13))).collect();
+        assert!(goes_with(&number, &rows, &of(trend)));
+        let none = (0..300_i32).map(|row| f64::from(row * 7 % 13)).collect();
+        assert!(!goes_with(&number, &rows, &of(none)));
+        let words = |codes: Vec<usize>| Answers::Words {
+            codes,
+            names: ["b", "a", "c"].map(String::from).to_vec(),
+        };
+        let sorted = rows.iter().map(|row| [1, 0, 2][row / 100]).collect();
+        assert!(goes_with(&number, &rows, &words(sorted)));
+        let mixed = rows.iter().map(|row| row * 7 % 13 % 3).collect();
+        assert!(!goes_with(&number, &rows, &words(mixed)));
     }
 }

@@ -141,8 +141,9 @@ pub(super) fn poisson(
     let mut least = deviance(&weights);
     for _ in 0..iterations {
         let fits = predict(rows, &weights);
+        let middle = center.ln();
         let means: Vec<f64> =
-            fits.iter().map(|fit| fit.clamp(-30.0, 30.0 + center.ln()).exp()).collect();
+            fits.iter().map(|fit| fit.clamp(middle - 30.0, middle + 30.0).exp()).collect();
         let working: Vec<f64> = fits
             .iter()
             .zip(&means)
@@ -206,5 +207,10 @@ mod tests {
         let found = poisson(&all, &y, None, ITERATIONS_OF_POISSON).unwrap();
         assert!((&found - &truth).iter().all(|off| off.abs() < 2e-3), "{found}");
         assert!(poisson(&all, &vec![0.0; 2000], None, ITERATIONS_OF_POISSON).is_none());
+        // Means below e^−60 have weights too.
+        let y: Vec<f64> = y.iter().map(|y| 1e-40 * y).collect();
+        if let Some(found) = poisson(&all, &y, None, ITERATIONS_OF_POISSON) {
+            assert!(found.iter().all(|weight| weight.is_finite()), "{found}");
+        }
     }
 }

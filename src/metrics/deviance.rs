@@ -13,9 +13,9 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Shape`] if the shapes differ; [`Error::Empty`] without rows; [`Error::Option`] for a
-/// power in (0, 1) or below 0; [`Error::Input`] for a target below 0 with a power from 1 on or of 0
-/// with a power from 2 on, and for a prediction that is not above 0 with a power from 1 on. NaN is
-/// propagated.
+/// power in (0, 1), below 0 or not finite; [`Error::Input`] for a target below 0 with a power from
+/// 1 on or of 0 with a power from 2 on, and for a prediction that is not above 0 with a power from
+/// 1 on. NaN is propagated.
 ///
 /// Source: B. Jørgensen, Exponential dispersion models, 1987.
 ///
@@ -33,7 +33,7 @@ pub fn tweedie_deviance(
     power: f64,
 ) -> Result<f64> {
     check("tweedie_deviance", predictions, targets)?;
-    if power.is_nan() || power < 0.0 || power > 0.0 && power < 1.0 {
+    if !power.is_finite() || power < 0.0 || power > 0.0 && power < 1.0 {
         return Err(Error::option("tweedie_deviance", "power", power, "0, or 1 and more"));
     }
     if power >= 1.0 {
@@ -48,6 +48,10 @@ pub fn tweedie_deviance(
 
 /// Deviance of one row.
 fn unit(y: f64, mean: f64, power: f64) -> f64 {
+    // Exactly: the terms below cancel up to their rounding.
+    if y == mean && y.is_finite() {
+        return 0.0;
+    }
     if power == 0.0 {
         return (y - mean).powi(2);
     }
@@ -111,6 +115,9 @@ pub fn pinball(predictions: &Array2<f64>, targets: &Array2<f64>, quantile: f64) 
 /// ```
 pub fn d2_tweedie(predictions: &Array2<f64>, targets: &Array2<f64>, power: f64) -> Result<f64> {
     let found = tweedie_deviance(predictions, targets, power)?;
+    if are_constant(targets) {
+        return Ok(f64::NAN);
+    }
     let constant = constants(targets, |column| column.iter().sum::<f64>() / column.len() as f64);
     // Targets that are all 0 have a mean of 0, beside which every deviance is infinite.
     let base = match power >= 1.0 && constant.iter().any(|mean| *mean <= 0.0) {
@@ -140,6 +147,9 @@ pub fn d2_tweedie(predictions: &Array2<f64>, targets: &Array2<f64>, power: f64) 
 /// ```
 pub fn d2_pinball(predictions: &Array2<f64>, targets: &Array2<f64>, quantile: f64) -> Result<f64> {
     let found = pinball(predictions, targets, quantile)?;
+    if are_constant(targets) {
+        return Ok(f64::NAN);
+    }
     let of = |column: &mut Vec<f64>| {
         column.sort_unstable_by(f64::total_cmp);
         // The inverse of the distribution function; where it jumps, the middle of the two values.
@@ -158,6 +168,12 @@ pub fn d2_pinball(predictions: &Array2<f64>, targets: &Array2<f64>, quantile: f6
 /// 1 − found/base; NaN where the constant has no error.
 fn explained(found: f64, base: f64) -> f64 {
     if base > 0.0 || base.is_nan() { 1.0 - found / base } else { f64::NAN }
+}
+
+/// True if all targets of each column are equal. Their rounded mean may be another number, beside
+/// which they seem to vary.
+fn are_constant(targets: &Array2<f64>) -> bool {
+    targets.columns().into_iter().all(|column| column.iter().all(|y| *y == column[0]))
 }
 
 /// A constant of each column in the shape of the targets.
@@ -262,6 +278,14 @@ mod tests {
         assert!(tweedie_deviance(&array![[f64::NAN]], &one, 1.0).unwrap().is_nan());
         assert!(d2_tweedie(&array![[1.0], [1.0]], &array![[0.0], [0.0]], 1.0).unwrap().is_nan());
         assert!(d2_pinball(&one, &one, 0.5).unwrap().is_nan());
+        // The mean of three 0.1 is not 0.1.
+        let constant = Array2::from_elem((3, 1), 0.1);
+        for power in [0.0, 1.0, 1.5, 2.0, 3.0] {
+            let off = Array2::from_elem((3, 1), 0.2);
+            assert!(d2_tweedie(&off, &constant, power).unwrap().is_nan(), "{power}");
+            assert_eq!(tweedie_deviance(&constant, &constant, power).unwrap(), 0.0);
+        }
+        assert!(message(&one, &one, f64::INFINITY).contains("0, or 1 and more"));
         // A target of 0 has a finite deviance between Poisson and gamma: 2 μ^½/½ at 1.5.
         let found = tweedie_deviance(&one, &array![[0.0]], 1.5).unwrap();
         assert!((found - 4.0).abs() < 1e-15);

@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView1};
 
 use crate::metrics::confusion::Confusion;
 use crate::metrics::deviance::{d2_pinball, d2_tweedie, pinball, tweedie_deviance};
-use crate::metrics::probabilities::{brier_score, calibration_error, log_loss};
+use crate::metrics::probabilities::{self, brier_score, calibration_error};
 use crate::metrics::regression::regression;
 use crate::{Error, Result};
 
@@ -219,7 +219,11 @@ fn of_classes(
             return Ok((-sum / actual.len() as f64).exp());
         }
         Metric::LogLoss if has_probabilities => {
-            return log_loss(&predictions.mapv(f64::exp), actual);
+            probabilities::check("log_loss", predictions, actual)?;
+            // Not the logarithm of the exponential, which is infinite below −745.
+            let rows = predictions.rows().into_iter().zip(actual);
+            let sum: f64 = rows.map(|(row, &class)| -row[class]).sum();
+            return Ok(sum / actual.len() as f64);
         }
         Metric::Brier if has_probabilities => {
             return brier_score(&predictions.mapv(f64::exp), actual);
@@ -400,6 +404,8 @@ mod tests {
         let truth = Truth::Classes { classes: vec![0, 1], has_probabilities: true };
         let found = values(&probabilities.mapv(f64::ln), &truth, &[Metric::Perplexity]);
         assert!((found[0] - 4.0).abs() < 1e-14, "{found:?}");
+        let far = values(&array![[-1000.0, 0.0], [-1.0, 0.0]], &truth, &[Metric::LogLoss]);
+        assert_eq!(far, [500.0]);
         let truth = Truth::Numbers(array![[3.0], [-0.5], [2.0], [7.0]]);
         let predictions = array![[2.5], [0.0], [2.0], [8.0]];
         let found = values(&predictions, &truth, &[Metric::Mae, Metric::Rmse, Metric::R2]);

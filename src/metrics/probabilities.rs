@@ -88,7 +88,7 @@ pub fn calibration_error(probabilities: &Array2<f64>, classes: &[usize]) -> Resu
         / classes.len() as f64)
 }
 
-fn check(operation: &str, probabilities: &Array2<f64>, classes: &[usize]) -> Result<()> {
+pub(super) fn check(operation: &str, probabilities: &Array2<f64>, classes: &[usize]) -> Result<()> {
     if probabilities.nrows() != classes.len() {
         return Err(Error::Shape {
             operation: operation.into(),

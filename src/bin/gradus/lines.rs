@@ -1,4 +1,5 @@
-//! A file of one JSON document per line, of one process at a time and of whole lines alone.
+//! A file of one JSON document per line, of one process at a time and of whole lines alone. A
+//! device or a pipe takes the lines as they come.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,19 +14,27 @@ use gradus::{Error, Result};
 pub struct LineFile {
     path: PathBuf,
     file: File,
+    /// Neither a device nor a pipe, which have no content to read or cut and are nobody's alone.
+    is_regular: bool,
     /// The file was made for this process.
     is_new: bool,
     is_begun: bool,
 }
 
 impl LineFile {
-    /// Opens and locks a file without changing it; makes it if there is none.
+    /// Opens and locks a file without changing it; makes it if there is none. A device or a pipe is
+    /// only opened, a pipe once its other end reads.
     ///
     /// # Errors
     /// [`Error::Io`], also for a file that another process holds, with its number where the system
     /// reports it.
     pub fn hold(path: &Path) -> Result<Self> {
         let failed = |source| Error::Io { path: path.into(), source };
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
+            let (is_new, is_begun) = (false, false);
+            return Ok(LineFile { path: path.into(), file, is_regular: false, is_new, is_begun });
+        }
         let mut options = OpenOptions::new();
         options.append(true).read(true);
         let made = options.clone().create_new(true).open(path);
@@ -41,7 +50,7 @@ impl LineFile {
             );
             return Err(failed(io::Error::other(message)));
         }
-        Ok(LineFile { path: path.into(), file, is_new, is_begun: false })
+        Ok(LineFile { path: path.into(), file, is_regular: true, is_new, is_begun: false })
     }
 
     /// True if [`LineFile::begin`] was called.
@@ -53,6 +62,9 @@ impl LineFile {
     /// a line that a killed process or a full disk had cut, in words.
     pub fn begin(&mut self, goes_on: bool) -> io::Result<Option<String>> {
         self.is_begun = true;
+        if !self.is_regular {
+            return Ok(None);
+        }
         if !goes_on {
             self.file.set_len(0)?;
             return Ok(None);
@@ -75,8 +87,11 @@ impl LineFile {
         Ok(Some(format!("{path}: its last line was cut off: its {bytes} bytes are removed")))
     }
 
-    /// What the file holds.
+    /// What the file holds; nothing for a device or a pipe.
     pub fn content(&mut self) -> io::Result<Vec<u8>> {
+        if !self.is_regular {
+            return Ok(Vec::new());
+        }
         self.file.seek(SeekFrom::Start(0))?;
         let mut content = Vec::new();
         self.file.read_to_end(&mut content)?;
@@ -87,7 +102,7 @@ impl LineFile {
     pub fn append(&mut self, line: &str) -> io::Result<()> {
         let before = self.file.metadata()?.len();
         let written = self.file.write_all(format!("{line}\n").as_bytes());
-        if written.is_err() {
+        if written.is_err() && self.is_regular {
             // A full disk takes a part of the line.
             self.file.set_len(before)?;
         }
@@ -109,14 +124,20 @@ fn holder(file: &File) -> Option<u32> {
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::fs::MetadataExt;
-        let inode = file.metadata().ok()?.ino().to_string();
+        let metadata = file.metadata().ok()?;
+        // The kernel's numbers of a device: 12 bits and 8, then the rest of each.
+        let device = metadata.dev();
+        let major = ((device >> 8) & 0xfff) | ((device >> 32) & 0xffff_f000);
+        let minor = (device & 0xff) | ((device >> 12) & 0xffff_ff00);
+        // Inodes are numbered by device. Where the two numbers differ, as on btrfs, no process is
+        // named.
+        let own = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
         let locks = fs::read_to_string("/proc/locks").ok()?;
         // `1: FLOCK  ADVISORY  WRITE 712 fd:01:1052 0 EOF`
         locks.lines().find_map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let &[_, "FLOCK", _, _, process, place, ..] = &words[..] else { return None };
-            let is_ours = place.rsplit(':').next() == Some(&inode);
-            process.parse().ok().filter(|process| is_ours && *process > 0)
+            process.parse().ok().filter(|process| place == own && *process > 0)
         })
     }
     #[cfg(not(target_os = "linux"))]
@@ -142,7 +163,9 @@ mod tests {
         }
         if cfg!(target_os = "linux") && Path::new("/proc/locks").exists() {
             let error = LineFile::hold(&path).map(drop).unwrap_err().to_string();
-            assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+            let is_named = error.contains(&format!("process {}", std::process::id()));
+            // Some file systems have a device of their own in `/proc/locks`.
+            assert!(is_named || !error.contains("process"), "{error}");
         }
         drop(first);
         assert!(!path.exists(), "nothing was written");
@@ -151,6 +174,21 @@ mod tests {
         file.append("{}").unwrap();
         drop(file);
         assert_eq!(fs::read(&path).unwrap(), b"{}\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_takes_lines_of_several_processes() {
+        let path = Path::new("/dev/null");
+        for goes_on in [false, true] {
+            let mut files = [LineFile::hold(path).unwrap(), LineFile::hold(path).unwrap()];
+            for file in &mut files {
+                assert_eq!(file.begin(goes_on).unwrap(), None);
+                assert!(file.content().unwrap().is_empty());
+                file.append("{}").unwrap();
+            }
+        }
+        assert!(path.exists());
     }
 
     #[test]

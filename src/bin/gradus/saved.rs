@@ -94,31 +94,47 @@ pub fn check_resumed(resume: Option<&Path>, out: Option<&Path>) -> Outcome {
     )))
 }
 
-/// As [`check_out`], for a log beside the models that are read (--resume) and written (--out).
+/// As [`check_out`], for a log beside the models that are read (--resume) and written (--out). It
+/// may also be a device or a pipe.
 pub fn check_log(path: &Path, inputs: &[(&str, PathBuf)], models: [Option<&Path>; 2]) -> Outcome {
-    // First, since comparing a pipe would block until its other end opens.
-    check_out("--log", path, inputs)?;
-    for (flag, model) in ["--resume", "--out"].into_iter().zip(models) {
+    if !is_stream(path) {
+        check_out("--log", path, inputs)?;
+    }
+    check_models("--log", path, models)
+}
+
+/// Rejects an output that is one of the models that are read (--resume) and written (--out).
+pub fn check_models(flag: &str, path: &Path, models: [Option<&Path>; 2]) -> Outcome {
+    for (other, model) in ["--resume", "--out"].into_iter().zip(models) {
         if let Some(model) = model.filter(|model| is_same(path, model)) {
-            let (log, model) = (path.display(), model.display());
+            let (path, model) = (path.display(), model.display());
             let message =
-                format!("--log: {log}: it is {model}, the model of {flag}; name another file");
+                format!("{flag}: {path}: it is {model}, the model of {other}; name another file");
             return Err(Failure::Failed(message));
         }
     }
     Ok(())
 }
 
+/// True for what exists and is neither a file nor a folder: a device, a pipe.
+fn is_stream(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
 /// True if two paths name the same file, even one that does not exist yet.
-fn is_same(one: &Path, other: &Path) -> bool {
+pub fn is_same(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| {
         let path = &files::end_of_links(path).ok()?;
         let folder =
             path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some((folder.canonicalize().ok()?, path.file_name()?.to_os_string()))
     };
-    same_file::is_same_file(one, other)
-        .unwrap_or_else(|_| place(one).is_some_and(|found| Some(found) == place(other)))
+    let is_one_place = || place(one).is_some_and(|found| Some(found) == place(other));
+    // Files are opened to compare them, and opening a pipe would block until its other end opens.
+    if is_stream(one) || is_stream(other) {
+        return is_one_place();
+    }
+    same_file::is_same_file(one, other).unwrap_or_else(|_| is_one_place())
 }
 
 /// True if the command's own output goes into this file.
@@ -167,6 +183,25 @@ mod tests {
             assert!(message.contains("which --data reads"), "{message}");
         }
         check_out("--out", &at("other.csv"), &inputs).unwrap();
+    }
+
+    #[test]
+    fn outputs_are_no_models_under_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (folder.path().join("z"), folder.path().join("./z"));
+        for exists in [false, true] {
+            if exists {
+                std::fs::write(&one, "a model").unwrap();
+            }
+            let found = check_models("--html", &other, [None, Some(one.as_path())]);
+            let Err(Failure::Failed(message)) = found else { panic!("{exists}") };
+            assert!(message.contains("the model of --out"), "{message}");
+            assert!(is_same(&one, &other) && !is_same(&one, &folder.path().join("y")));
+        }
+        if cfg!(unix) {
+            check_log(Path::new("/dev/null"), &[], [None, Some(one.as_path())]).unwrap();
+        }
+        assert!(check_log(folder.path(), &[], [None, None]).is_err());
     }
 
     #[test]

@@ -48,11 +48,19 @@ impl Train {
         if let Some(path) = &self.out {
             saved::check_out("--out", path, &self.inputs())?;
         }
+        let models = [self.resume.as_deref(), self.out.as_deref()];
         if let Some(path) = &self.html {
             saved::check_out("--html", path, &self.inputs())?;
+            saved::check_models("--html", path, models)?;
         }
         if let Some(path) = &self.log {
-            saved::check_log(path, &self.inputs(), [self.resume.as_deref(), self.out.as_deref()])?;
+            saved::check_log(path, &self.inputs(), models)?;
+            if self.html.as_deref().is_some_and(|page| saved::is_same(path, page)) {
+                let path = path.display();
+                return Err(Failure::Failed(format!(
+                    "--log: {path}: it is the page of --html; name another file"
+                )));
+            }
         }
         if let Some(path) = &self.resume {
             saved::check_kind("--resume", path, Kind::Network)?;

@@ -118,7 +118,7 @@ impl Tune {
     /// Rejects a study that is one of the input files or the model.
     fn check_study(&self, path: &PathBuf, inputs: &[(&'static str, PathBuf)]) -> Outcome {
         saved::check_out("--study", path, inputs)?;
-        if self.out.as_ref() == Some(path) {
+        if self.out.as_deref().is_some_and(|out| saved::is_same(path, out)) {
             let path = path.display();
             return Err(Failure::Usage(format!(
                 "--study: {path} is the file of --out too; name another file"

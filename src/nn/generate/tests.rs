@@ -2,8 +2,8 @@
 
 use crate::cpu::random::Random;
 use crate::layers::{
-    BatchNorm, Dropout, Flatten, Layer, MaskedMean, PositionEmbedding, Residual,
-    RmsNorm, SelfAttention, TiedDense, TokenEmbedding,
+    BatchNorm, Dropout, Flatten, Layer, MaskedMean, PositionEmbedding, Residual, RmsNorm,
+    SelfAttention, TiedDense, TokenEmbedding,
 };
 use crate::losses::CrossEntropy;
 use crate::nn::generate::{Generate, NOISE_STREAM, NextToken};

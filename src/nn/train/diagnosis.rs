@@ -286,7 +286,7 @@ fn signs(losses: &[f64], updates: &[UpdateSigns], batch_rows: usize) -> Option<S
         highest: (first > 0.0 && (is_higher || highest <= first)).then_some(highest / first),
         remaining: (first > 0.0).then_some(end / first),
         rise,
-        spikes: spikes(losses),
+        spikes: spikes(losses, highest.max(first) - lowest),
         update_ratio: has_updates
             .then(|| median(watched.iter().map(|signs| signs.update_ratio).collect())),
         cosine: (has_updates && !cosines.is_empty()).then(|| mean(&cosines)),
@@ -296,8 +296,8 @@ fn signs(losses: &[f64], updates: &[UpdateSigns], batch_rows: usize) -> Option<S
 }
 
 /// Share of the steps whose loss lies above the median of those before it by four median
-/// deviations.
-fn spikes(losses: &[f64]) -> f64 {
+/// deviations, and by a part of the span: where most losses are equal the deviation is 0.
+fn spikes(losses: &[f64], span: f64) -> f64 {
     let back: Vec<f64> = losses.windows(WINDOW).map(|window| median(window.to_vec())).collect();
     // `back[i]` is of the losses before step i + WINDOW.
     let away: Vec<f64> =
@@ -305,8 +305,10 @@ fn spikes(losses: &[f64]) -> f64 {
     let deviations: Vec<f64> = away.windows(WINDOW).map(|window| median(window.to_vec())).collect();
     let first = 2 * WINDOW;
     let count = losses.len() - first;
-    let is_spike =
-        |step: usize| losses[step] > back[step - WINDOW] + SPIKE * deviations[step - first];
+    let is_spike = |step: usize| {
+        let least = (SPIKE * deviations[step - first]).max(LEAST_RISE * span);
+        losses[step] - back[step - WINDOW] > least
+    };
     (first..losses.len()).filter(|&step| is_spike(step)).count() as f64 / count as f64
 }
 

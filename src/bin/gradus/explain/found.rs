@@ -74,6 +74,8 @@ pub struct Found {
     pub accuracy: Option<f64>,
     /// Share of the loss in the hundredth and the tenth of the rows with the largest one.
     pub top_shares: [f64; 2],
+    /// The first row whose loss is not finite, in words.
+    pub not_finite: Option<String>,
     pub labels: Section<SuspiciousLabels>,
     pub large: Vec<LargeLoss>,
     pub slices: Section<Vec<Slice>>,
@@ -96,7 +98,7 @@ impl Found {
         let no_classes = || "the rows do not have one class each".to_string();
         let labels = labels(model, rows, truth, effort);
         let cells = match classes {
-            Some(classes) => Ok(loss_cells(&results.loss, classes)?),
+            Some(classes) => loss_cells(&results.loss, classes).map_err(|error| error.to_string()),
             None => Err(no_classes()),
         };
         let calibration = match classes {
@@ -117,6 +119,11 @@ impl Found {
             mean_loss: results.mean_loss(),
             accuracy,
             top_shares: [0.01, 0.1].map(|share| top_share(&results.loss, share)),
+            not_finite: results
+                .loss
+                .iter()
+                .position(|loss| !loss.is_finite())
+                .map(|row| format!("the loss of {} is not finite", subject.place(row))),
             labels,
             large: large(model, &results, subject, effort.top),
             slices,

@@ -127,7 +127,10 @@ fn slices(page: &mut Page, found: &[Slice], subject: &Subject) -> Outcome {
     let bar = |slice: &Slice| Bar {
         name: conditions(slice, subject),
         value: slice.mean_loss / slice.rest_loss,
-        text: format!("{} times", short(slice.mean_loss / slice.rest_loss)),
+        text: match slice.mean_loss / slice.rest_loss {
+            times if times.is_finite() => format!("{} times", short(times)),
+            _ => "the others have none".into(),
+        },
         colour: Colour::Orange,
     };
     let bars: Vec<Bar> = found.iter().map(bar).collect();

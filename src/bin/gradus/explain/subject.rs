@@ -153,7 +153,7 @@ pub fn short(number: f64) -> String {
     gradus::text::significant(number, 4)
 }
 
-/// Per cent with one decimal.
+/// Per cent with one decimal; `-` for what is not known.
 pub fn per_cent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
+    if share.is_finite() { format!("{:.1} %", 100.0 * share) } else { "-".into() }
 }

@@ -12,6 +12,9 @@ use crate::output;
 /// Columns of a line.
 const WIDTH: usize = 80;
 
+/// Times the rows of the smallest class that the largest one has where classes are imbalanced.
+const IMBALANCE: usize = 10;
+
 /// The whole text.
 pub fn of(found: &Found, subject: &Subject) -> String {
     let mut text = folded(&summary(found));
@@ -33,14 +36,20 @@ pub fn of(found: &Found, subject: &Subject) -> String {
 pub fn summary(found: &Found) -> String {
     let accuracy =
         found.accuracy.map_or(String::new(), |share| format!(", {} right", per_cent(share)));
-    format!(
-        "{} rows: mean {} {}{accuracy}. The 1 % of the rows with the largest loss have {} of it, the 10 % {}.\n",
-        found.rows,
-        found.loss,
-        short(found.mean_loss),
-        per_cent(found.top_shares[0]),
-        per_cent(found.top_shares[1])
-    )
+    let start =
+        format!("{} rows: mean {} {}{accuracy}.", found.rows, found.loss, short(found.mean_loss));
+    let shares = match &found.not_finite {
+        Some(reason) => format!("Shares of the loss are not known: {reason}"),
+        None if !found.top_shares.iter().all(|share| share.is_finite()) => {
+            "Shares of the loss are not known: its sum is not finite".into()
+        }
+        None => format!(
+            "The 1 % of the rows with the largest loss have {} of it, the 10 % {}",
+            per_cent(found.top_shares[0]),
+            per_cent(found.top_shares[1])
+        ),
+    };
+    format!("{start} {shares}.\n")
 }
 
 fn or_why<T>(section: &Section<T>, words: impl FnOnce(&T) -> String) -> String {
@@ -92,12 +101,28 @@ fn cells_of(rows: impl Iterator<Item = usize>, subject: &Subject) -> String {
 }
 
 pub fn about_labels(found: &SuspiciousLabels) -> String {
+    let rare = match is_imbalanced(&found.cross_entropy.target) {
+        true => {
+            " The classes are imbalanced, so that suspicion falls on the rare ones, whose rows are hardly learnt: it is no proof."
+        }
+        false => "",
+    };
     format!(
         "Two networks were trained again on these rows, and the labels are ranked by {}. Both prefer another class for {} of the rows: the \
-         share of wrong labels is at most about that. Look at them in this order; correct or leave out what is wrong, then train again.",
+         share of wrong labels is at most about that. Look at them in this order; correct or leave out what is wrong, then train again.{rare}",
         ranked_by(found),
         per_cent(found.share)
     )
+}
+
+/// True if the largest class has many times the rows of the smallest one that occurs.
+fn is_imbalanced(classes: &[usize]) -> bool {
+    let mut rows = std::collections::HashMap::new();
+    for class in classes {
+        *rows.entry(class).or_insert(0_usize) += 1;
+    }
+    let (smallest, largest) = (rows.values().min(), rows.values().max());
+    smallest.zip(largest).is_some_and(|(smallest, largest)| *largest >= IMBALANCE * smallest)
 }
 
 fn labels(found: &SuspiciousLabels, all: &Found, subject: &Subject) -> String {
@@ -257,4 +282,18 @@ fn calibration(found: &Calibration) -> String {
     };
     let headings = ["largest probability", "rows", "its mean", "right"];
     folded(&about_calibration(found)) + &table(&headings, bins.map(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_imbalanced_from_ten_to_one_on() {
+        assert!(!is_imbalanced(&[]));
+        assert!(!is_imbalanced(&[3; 40]));
+        let of = |rare: usize| [vec![0_usize; 20], vec![2; rare]].concat();
+        assert!(is_imbalanced(&of(2)));
+        assert!(!is_imbalanced(&of(3)));
+    }
 }

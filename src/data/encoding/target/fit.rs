@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::data::encoding::categories::AmongNumbers;
 use crate::data::encoding::feature::changed;
-use crate::data::encoding::numbers::{Memory, Moments, Quantiles};
+use crate::data::encoding::numbers::{LARGEST, Memory, Moments, Quantiles};
 use crate::data::encoding::options::TargetKind;
 use crate::data::encoding::target::classes::ClassesFit;
 use crate::data::encoding::target::flags::{check_flags, one_hot};
@@ -99,6 +99,15 @@ impl TargetFit {
                     }
                     for &row in rows.iter().filter(|&&row| !column.is_blank(row)) {
                         let number = finite(table, column, row)?;
+                        if number.abs() > LARGEST {
+                            let expected = "a target up to 1e150; clean or drop such rows, or take another unit";
+                            return Err(table.wrong_cell(
+                                row,
+                                column.name(),
+                                table.shown(column, row),
+                                expected,
+                            ));
+                        }
                         moments.add(number);
                         quantiles.add(number);
                     }
@@ -147,4 +156,25 @@ fn median_and_spread(moments: &Moments, quantiles: Quantiles) -> (f64, f64) {
     let [first, median, third] = quantiles.at([0.25, 0.5, 0.75]);
     let spread = (third - first) / NORMAL_QUARTILES;
     (median, if spread > 0.0 { spread } else { moments.mean_and_deviation().1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Encoding, EncodingOptions};
+
+    #[test]
+    fn a_target_whose_square_overflows_is_refused() {
+        let columns = vec![
+            Column::numbers("x", vec![0.0, 1.0, 2.0]),
+            Column::numbers("price", vec![1.0, 1e300, -1e300]),
+        ];
+        let table = Table::new(columns).unwrap();
+        for kind in [TargetKind::Standardized, TargetKind::MedianStandardized] {
+            let targets = vec!["price".into()];
+            let options = EncodingOptions { targets, kind, ..EncodingOptions::default() };
+            let message = Encoding::fit(&table, &[0, 1, 2], &options).unwrap_err().to_string();
+            assert!(message.contains("price") && message.contains("up to 1e150"), "{message}");
+        }
+    }
 }

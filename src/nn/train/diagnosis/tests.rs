@@ -38,6 +38,14 @@ fn courses_of_known_kind_get_their_verdict() {
         assert_eq!(bump.verdict, Verdict::TooLarge, "{bump:?}");
         assert!((bump.try_rate.unwrap() - 0.1 / 3.0).abs() < 1e-12);
     }
+    let sparse = history(200, |t| match t as usize {
+        0..20 => (-t / 4.0).exp(),
+        step if step % 5 < 2 => 1e-3,
+        _ => 0.0,
+    });
+    let found = sparse.diagnosis();
+    assert_ne!(found.verdict, Verdict::TooLarge, "{found:?}");
+    assert_eq!(found.signs.unwrap().spikes, 0.0);
     let spiky = history(200, |t| if t as usize % 6 == 0 { 3.0 } else { 1.0 - 0.003 * t });
     assert_eq!(spiky.diagnosis().verdict, Verdict::TooLarge, "{:?}", spiky.diagnosis());
 }
