@@ -32,10 +32,13 @@ fn a_residual_network_takes_few_kernels() {
             .compile(CrossEntropy::new(), Sgd::new().learning_rate(0.01).momentum(0.9))?;
         let x = Array2::from_shape_fn((4, 192), |(row, column)| ((row + column) % 7) as f32);
         let y = Array1::from_shape_fn(4, |row| row as i64);
-        model.fit(&x, &y, Fit::new().batch_size(4).validation_data(&x, &y))?;
+        let fit = Fit::new().batch_size(4).watch_updates(0).validation_data(&x, &y);
+        model.fit(&x, &y, fit)?;
         Ok(model)
     });
-    labels.iter().for_each(|labels| check("resnet20", labels, 30));
+    // A convolution has one pipeline in training and one with the bias of a folded batch norm. Three
+    // more measure updates.
+    labels.iter().for_each(|labels| check("resnet20", labels, 34));
 }
 
 #[test]
@@ -51,7 +54,7 @@ fn a_gpt_takes_few_kernels() {
             .compile(CrossEntropy::new(), AdamW::new())?;
         let x = Array2::from_shape_fn((4, 8), |(row, token)| ((row + token) % 11) as f32);
         let y = Array2::from_shape_fn((4, 8), |(row, token)| ((row + token + 1) % 11) as i64);
-        let fit = Fit::new().batch_size(4).clip_norm(1.0).validation_data(&x, &y);
+        let fit = Fit::new().batch_size(4).clip_norm(1.0).watch_updates(0).validation_data(&x, &y);
         model.fit(&x, &y, fit)?;
         Ok(model)
     });
