@@ -96,7 +96,7 @@ fn spikes_are_counted_as_a_plain_loop_counts_them() {
         count += usize::from(losses[step] > back(step) + 4.0 * median(away));
     }
     assert!((3..10).contains(&count));
-    assert_eq!(spikes(&losses), f64::from(count as u32) / 100.0);
+    assert_eq!(spikes(&losses, 0.0), f64::from(count as u32) / 100.0);
 }
 
 #[test]
