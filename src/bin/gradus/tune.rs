@@ -4,7 +4,7 @@ mod report;
 mod rows;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gradus::text;
@@ -116,7 +116,7 @@ impl Tune {
     }
 
     /// Rejects a study that is one of the input files or the model.
-    fn check_study(&self, path: &PathBuf, inputs: &[(&'static str, PathBuf)]) -> Outcome {
+    fn check_study(&self, path: &Path, inputs: &[(&'static str, PathBuf)]) -> Outcome {
         saved::check_out("--study", path, inputs)?;
         if self.out.as_deref().is_some_and(|out| saved::is_same(path, out)) {
             let path = path.display();
