@@ -46,7 +46,8 @@ fn courses_of_known_kind_get_their_verdict() {
     let found = sparse.diagnosis();
     assert_ne!(found.verdict, Verdict::TooLarge, "{found:?}");
     assert_eq!(found.signs.unwrap().spikes, 0.0);
-    let spiky = history(200, |t| if t as usize % 6 == 0 { 3.0 } else { 1.0 - 0.003 * t });
+    let spiky =
+        history(200, |t| if (t as usize).is_multiple_of(6) { 3.0 } else { 1.0 - 0.003 * t });
     assert_eq!(spiky.diagnosis().verdict, Verdict::TooLarge, "{:?}", spiky.diagnosis());
 }
 
@@ -59,7 +60,7 @@ fn little_is_said_of_little() {
     assert_eq!(scheduled.diagnosis().verdict, Verdict::Unclear);
     // Losses below 0 have no multiple.
     let negative = history(200, |t| -1.0 + 3.0 * (-t / 20.0).exp());
-    assert_eq!(negative.diagnosis().signs.unwrap().highest.is_some(), true);
+    assert!(negative.diagnosis().signs.unwrap().highest.is_some());
     let below = history(200, |t| -2.0 + (-t / 20.0).exp()).diagnosis();
     assert_eq!((below.signs.unwrap().highest, below.verdict), (None, Verdict::Right));
     let mut broken = history(200, |t| 1.0 / (1.0 + t));
