@@ -104,7 +104,10 @@ fn tasks(folder: &Path) -> Result<Vec<Task>> {
     Ok(tasks)
 }
 
-fn optimizers() -> [(&'static str, Box<dyn Fn() -> Box<dyn Optimizer>>); 3] {
+/// A name, and what makes the optimizer.
+type Named = (&'static str, Box<dyn Fn() -> Box<dyn Optimizer>>);
+
+fn optimizers() -> [Named; 3] {
     [
         ("sgd", Box::new(|| Box::new(Sgd::new()))),
         ("sgd+momentum", Box::new(|| Box::new(Sgd::new().momentum(0.9)))),
@@ -201,7 +204,7 @@ fn range_tests(tasks: &[Task], device: &Device) -> Result<()> {
 
 /// What a rate is for a training, by the losses at all rates.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Right {
+enum Truth {
     TooSmall,
     Right,
     TooLarge,
@@ -235,9 +238,9 @@ fn trainings(tasks: &[Task], device: &Device) -> Result<()> {
             let last = losses.iter().rposition(is_good).unwrap_or(0);
             for (index, history) in histories.iter().enumerate() {
                 let right = match index {
-                    _ if index < first => Right::TooSmall,
-                    _ if index > last => Right::TooLarge,
-                    _ => Right::Right,
+                    _ if index < first => Truth::TooSmall,
+                    _ if index > last => Truth::TooLarge,
+                    _ => Truth::Right,
                 };
                 let found = history.diagnosis();
                 let is_finite = history.stopped.is_none();
@@ -249,7 +252,7 @@ fn trainings(tasks: &[Task], device: &Device) -> Result<()> {
             }
         }
     }
-    for right in [Right::TooSmall, Right::Right, Right::TooLarge] {
+    for right in [Truth::TooSmall, Truth::Right, Truth::TooLarge] {
         let of: Vec<Verdict> =
             judged.iter().filter(|(is, _)| *is == right).map(|(_, found)| *found).collect();
         let count = |found: &[Verdict]| of.iter().filter(|one| found.contains(one)).count();

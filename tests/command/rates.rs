@@ -54,7 +54,7 @@ fn a_rate_is_suggested_with_its_band_and_the_page_shows_it() {
         text.contains("learning rate") && text.contains("train with --learning-rate"),
         "{text}"
     );
-    assert_eq!(text.matches("within 10 %").count() >= 2, true, "{text}");
+    assert!(text.matches("within 10 %").count() >= 2, "{text}");
 }
 
 #[test]
