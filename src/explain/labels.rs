@@ -39,7 +39,7 @@ const DIRECTION: f64 = 0.25;
 ///
 /// Of the most suspicious tenth of 10,000 photographs of Fashion-MNIST with 10 % of their labels
 /// flipped, 86 % are flipped ones, for flips to any class as for those to the next one; cleanlab 2.9
-/// finds 84 % and 65 to 69 % by five trainings. Of digits: 94 and 95 % (`tests/explain/label_noise.rs`,
+/// finds 84 % and 65 to 69 % by five trainings. Of digits: 95 and 95 % (`tests/explain/label_noise.rs`,
 /// device `cpu`, 2026-11-30).
 ///
 /// Under imbalance (a class of ten times the rows of another one), generalized cross-entropy gives

@@ -88,8 +88,8 @@ fn flipped_digits_come_first() {
     assert_eq!(labels.disputed().len(), (labels.share * 600.0).round() as usize);
 }
 
-/// The figures that the documentation states. Measured (AUC, precision) on 2026-11-30: digits .998,
-/// .939 for flips to any class and .998, .952 to the next one; Fashion-MNIST .988, .859 and .991, .865.
+/// The figures that the documentation states. Measured (AUC, precision) on 2026-11-30: digits .999,
+/// .948 for flips to any class and .998, .952 to the next one; Fashion-MNIST .988, .861 and .991, .865.
 /// `cargo test --release --test explain measured -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes minutes: trains on 10,000 images"]
