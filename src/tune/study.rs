@@ -236,7 +236,7 @@ impl Tune {
         }
     }
 
-    /// What decides the course of a search besides its budget: in the study, so that it does not go
+    /// What decides a search besides its budget: in the study, so that it does not go
     /// on with anything else.
     fn settings(&self, metric: Metric, rows: &Rows, device: &Device) -> Value {
         let mut content = Fingerprint::new();

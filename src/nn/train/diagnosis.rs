@@ -52,7 +52,7 @@ const ALIGNED: f64 = 0.4;
 const SPIKE: f64 = 4.0;
 const WINDOW: usize = 20;
 
-/// What the learning rate is, by the training's own course.
+/// What the learning rate is, judged by the losses of the training itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
