@@ -77,8 +77,7 @@ pub struct SuspiciousLabels {
     /// What ranks.
     pub ranked_by: RankedBy,
     /// The share of the rows for which both trainings prefer another class than the label. It holds
-    /// the errors of the model itself: the share of wrong labels is hardly larger, and may be much
-    /// smaller.
+    /// the errors of the model itself, and not the wrong labels that both have learnt.
     pub share: f64,
     /// Counts of rows by label and class of the largest mean probability under cross-entropy,
     /// [classes, classes], as the confident joint of Northcutt (2021).

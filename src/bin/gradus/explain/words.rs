@@ -108,8 +108,8 @@ pub fn about_labels(found: &SuspiciousLabels) -> String {
         false => "",
     };
     format!(
-        "Two networks were trained again on these rows, and the labels are ranked by {}. Both prefer another class for {} of the rows: the \
-         share of wrong labels is at most about that. Look at them in this order; correct or leave out what is wrong, then train again.{rare}",
+        "Two networks were trained again on these rows, and the labels are ranked by {}. Both prefer another class for {} of the rows, \
+         their own errors among them; wrong labels that both have learnt are missing. Look at them in this order; correct or leave out what is wrong, then train again.{rare}",
         ranked_by(found),
         per_cent(found.share)
     )
