@@ -78,6 +78,8 @@ fn classes_are_explained_in_json_text_and_a_page() {
 
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("<h2>Labels that are probably wrong</h2>") && page.contains("<svg"));
+    // A line end of the text is no character of the page.
+    assert!(!page.contains("\\n"), "{page}");
 
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

@@ -72,31 +72,33 @@ fn options_of_a_training_alone_are_refused() {
     }
 }
 
+/// A training of digits but for its learning rate.
+const TRAIN: &[&str] = &[
+    "train",
+    "--data",
+    DIGITS,
+    "--target",
+    "64",
+    "--loss",
+    "cross_entropy",
+    "--hidden",
+    "32",
+    "--epochs",
+    "5",
+    "--optimizer",
+    "sgd",
+    "--device",
+    "cpu",
+    "--learning-rate",
+];
+
 #[test]
 fn a_training_says_what_its_rate_is_and_draws_its_losses() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("train.html");
     let page = page.to_str().unwrap();
     let train = |rate: &str, more: &[&str]| {
-        let common = [
-            "train",
-            "--data",
-            DIGITS,
-            "--target",
-            "64",
-            "--loss",
-            "cross_entropy",
-            "--hidden",
-            "32",
-            "--epochs",
-            "5",
-            "--optimizer",
-            "sgd",
-            "--device",
-            "cpu",
-            "--learning-rate",
-            rate,
-        ];
+        let common = [TRAIN, &[rate]].concat();
         json_of(&common.iter().chain(more).chain(&["--json"]).copied().collect::<Vec<_>>())
     };
     let small = train("1e-3", &["--html", page]);
@@ -108,25 +110,7 @@ fn a_training_says_what_its_rate_is_and_draws_its_losses() {
         html.matches("<svg role=\"img\"").count() == 2 && html.contains("too small: try 0.003")
     );
     assert_eq!(train("0.1", &[])["diagnosis"]["verdict"], "right");
-    let output = run(&[
-        "train",
-        "--data",
-        DIGITS,
-        "--target",
-        "64",
-        "--loss",
-        "cross_entropy",
-        "--hidden",
-        "32",
-        "--epochs",
-        "5",
-        "--optimizer",
-        "sgd",
-        "--device",
-        "cpu",
-        "--learning-rate",
-        "1e-3",
-    ]);
+    let output = run(&[TRAIN, &["1e-3"]].concat());
     assert!(
         String::from_utf8(output.stdout)
             .unwrap()

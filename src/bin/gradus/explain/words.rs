@@ -49,7 +49,7 @@ pub fn summary(found: &Found) -> String {
             per_cent(found.top_shares[1])
         ),
     };
-    format!("{start} {shares}.\n")
+    format!("{start} {shares}.")
 }
 
 fn or_why<T>(section: &Section<T>, words: impl FnOnce(&T) -> String) -> String {
