@@ -1,6 +1,21 @@
 // Binary cross-entropy of a probability x: -y max(ln x, -100) - (1 - y) max(ln(1 - x), -100),
-// derivative (x - y) / max(x(1 - x), 1e-12). NaN for an x outside [0, 1].
+// derivative (x - y) / max(x(1 - x), 1e-12). NaN for an x outside [0, 1]. With CLIP above 0 the
+// predictions are clipped to [CLIP, 1 - CLIP], with a derivative of 0 outside.
+override BCE_CLIP: f32 = 0.0;
+
 fn bce_loss(prediction: f32, truth: f32) -> Loss {
+    if BCE_CLIP > 0.0 {
+        // Above 1/2 in terms of 1 - x, whose clipped value is CLIP itself: 1 - CLIP has lost digits.
+        let is_low = prediction <= 0.5;
+        let smaller = clamp(select(1.0 - prediction, prediction, is_low), BCE_CLIP, 0.5);
+        let clipped = bce_of_probability(smaller, select(1.0 - truth, truth, is_low));
+        let is_inside = prediction >= BCE_CLIP && prediction <= 1.0 - BCE_CLIP;
+        return Loss(clipped.value, select(0.0, select(-clipped.derivative, clipped.derivative, is_low), is_inside));
+    }
+    return bce_of_probability(prediction, truth);
+}
+
+fn bce_of_probability(prediction: f32, truth: f32) -> Loss {
     let rest = 1.0 - prediction;
     // The smaller of x and 1 - x is exact, the larger may have lost its digits: its logarithm is
     // ln(1 - smaller).

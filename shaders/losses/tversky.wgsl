@@ -4,8 +4,8 @@
 //     false negatives M = sum w (1 - p) t
 //     derivative w ((1 - t) ALPHA (I + s) - t (BETA (I + s) + E))/B^2
 // Computed as E/B. 0 where B is 0.
-override TVERSKY_ALPHA: f32 = 0.5;
-override TVERSKY_BETA: f32 = 0.5;
+override TVERSKY_FALSE_POSITIVE_WEIGHT: f32 = 0.5;
+override TVERSKY_FALSE_NEGATIVE_WEIGHT: f32 = 0.5;
 override TVERSKY_SMOOTH: f32 = 1.0;
 
 struct TverskySums {
@@ -31,7 +31,7 @@ fn tversky_fold(sums: TverskySums, cells: Cells) -> TverskySums {
     let weights = tversky_weights_of(cells);
     let p = select(vec4<f32>(), cells.logits, cells.kept);
     let t = select(vec4<f32>(), cells.truths, cells.kept);
-    let errors = TVERSKY_ALPHA * (p * (1.0 - t)) + TVERSKY_BETA * ((1.0 - p) * t);
+    let errors = TVERSKY_FALSE_POSITIVE_WEIGHT * (p * (1.0 - t)) + TVERSKY_FALSE_NEGATIVE_WEIGHT * ((1.0 - p) * t);
     return TverskySums(sums.found + dot(weights, p * t), sums.errors + dot(weights, errors));
 }
 
@@ -46,7 +46,7 @@ fn tversky_finish(row: Row, sums: TverskySums) -> TverskyOutcome {
         return TverskyOutcome(0.0, 0.0, 0.0);
     }
     let loss = sums.errors / whole;
-    return TverskyOutcome(loss, TVERSKY_ALPHA * (right / whole) / whole, -(TVERSKY_BETA * (right / whole) + loss) / whole);
+    return TverskyOutcome(loss, TVERSKY_FALSE_POSITIVE_WEIGHT * (right / whole) / whole, -(TVERSKY_FALSE_NEGATIVE_WEIGHT * (right / whole) + loss) / whole);
 }
 
 fn tversky_gradient(row: Row, outcome: TverskyOutcome, cells: Cells) -> vec4<f32> {

@@ -14,6 +14,8 @@ pub struct Criterion {
     pub(super) device: Device,
     pub(super) reduction: Reduction,
     pub(super) on_empty: OnEmpty,
+    pub(super) class_axis: Option<isize>,
+    pub(super) from_probabilities: bool,
 }
 
 impl Criterion {
@@ -24,6 +26,8 @@ impl Criterion {
             device: device.clone(),
             reduction: Reduction::Mean,
             on_empty: OnEmpty::Zero,
+            class_axis: None,
+            from_probabilities: false,
         })
     }
 
@@ -44,6 +48,56 @@ impl Criterion {
     /// Sets the value of an empty reduction (default 0).
     pub fn on_empty(mut self, on_empty: OnEmpty) -> Self {
         self.on_empty = on_empty;
+        self
+    }
+
+    /// Sets the axis of the classes, for a loss over classes: 1 as in PyTorch, whose predictions are
+    /// [rows, classes, …], or −1 as in Keras and optax. Negative axes count from the end. The other
+    /// axes are rows; targets are labels of the shape without this axis, or dense targets with it.
+    ///
+    /// Without it the classes are on the last axis. Predictions of three axes and more whose targets
+    /// fit PyTorch's axis as well are an error that asks for it. Arrays alone
+    /// ([`Criterion::evaluate`]); tensors on a device have their classes on the last axis.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{CrossEntropy, Loss}};
+    /// use ndarray::array;
+    ///
+    /// // One image of two pixels: the logits of two classes, each a plane.
+    /// let (logits, labels) = (array![[[0.0, 2.0], [0.0, 0.0]]], array![[1_i64, 0]]);
+    /// let criterion = CrossEntropy::new().on(&Device::reference())?;
+    /// assert!(criterion.value_and_gradient(&logits, &labels).is_err()); // which axis?
+    /// let step = criterion.class_axis(1).value_and_gradient(&logits, &labels)?;
+    /// let expected = 0.5 * (2.0_f64.ln() + (-2.0_f64).exp().ln_1p());
+    /// assert!((step.value() - expected).abs() < 1e-15);
+    /// assert_eq!(step.gradient.shape(), [1, 2, 2]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn class_axis(mut self, axis: isize) -> Self {
+        self.class_axis = Some(axis);
+        self
+    }
+
+    /// Takes predictions that are probabilities, for a loss of logits over classes or of
+    /// log-probabilities: Keras' `from_logits=False`.
+    ///
+    /// As in Keras each row is divided by its sum (not for log-probabilities) and clipped to 1e-7
+    /// from 0 and 1; the gradient is that of the probabilities, 0 where they were clipped. Logits
+    /// lose fewer digits. Arrays alone ([`Criterion::evaluate`]).
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{CrossEntropy, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = CrossEntropy::new().on(&Device::reference())?.from_probabilities(true);
+    /// let step = criterion.value_and_gradient(&array![[0.25, 0.75]], &array![1_i64])?;
+    /// assert!((step.value() - (4.0_f64 / 3.0).ln()).abs() < 1e-7);
+    /// assert!((step.gradient[[0, 0]] - 1.0).abs() < 1e-6); // of a row that is divided by its sum
+    /// assert!((step.gradient[[0, 1]] + 1.0 / 3.0).abs() < 1e-6);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn from_probabilities(mut self, from_probabilities: bool) -> Self {
+        self.from_probabilities = from_probabilities;
         self
     }
 

@@ -1,13 +1,16 @@
 //! Value and gradient for arrays.
 
+use crate::cpu::real::Real;
+use crate::criterion::arrange::{self, Arrangement};
 use crate::criterion::call::Call;
 use crate::criterion::evaluation::Evaluation;
 use crate::criterion::inputs::{Inputs, Targets};
 use crate::criterion::multi_input::MultiInputCall;
+use crate::criterion::positions;
 use crate::runtime::device::Device;
 use crate::templates::definition::Template;
 use crate::templates::precision::CpuReal;
-use crate::{Criterion, Result};
+use crate::{Criterion, Error, Reduction, Result};
 
 impl Criterion {
     /// Value and gradient of predictions against targets: `jax.value_and_grad`.
@@ -49,14 +52,51 @@ impl Criterion {
     /// As [`Criterion::evaluate`], for inputs without f64.
     pub(super) fn evaluate_narrow(&self, inputs: &Inputs) -> Result<Evaluation> {
         match &self.device {
-            Device::Gpu(gpu) => match self.loss.template() {
-                Template::Several(kernel, cpu) => {
-                    MultiInputCall::check(self, kernel, cpu, inputs)?.on_gpu(gpu)
-                }
-                _ => Call::check(self, inputs)?.on_gpu(gpu),
-            },
+            Device::Gpu(gpu) => {
+                self.arranged(inputs, |criterion, inputs| match criterion.loss.template() {
+                    Template::Several(kernel, cpu) => {
+                        MultiInputCall::check(criterion, kernel, cpu, inputs)?.on_gpu(gpu)
+                    }
+                    _ => Call::check(criterion, inputs)?.on_gpu(gpu),
+                })
+            }
             Device::Cpu => self.on_host::<f32>(inputs),
             Device::Reference => Ok(self.on_host::<f64>(inputs)?.map(|g| g as f32)),
+        }
+    }
+
+    /// Calls `run` with the inputs in the shapes of the templates.
+    fn arranged<R: Real>(
+        &self,
+        inputs: &Inputs,
+        run: impl Fn(&Criterion, &Inputs) -> Result<Evaluation<R>>,
+    ) -> Result<Evaluation<R>> {
+        if positions::has_positions(&*self.loss, inputs) {
+            return positions::evaluate(self, inputs, run);
+        }
+        let Some(arrangement) = Arrangement::of(self, inputs)? else {
+            return self.or_nothing(inputs, inputs, run(self, inputs));
+        };
+        let arranged = arrangement.inputs(inputs);
+        let found = self.or_nothing(inputs, &arranged, run(self, &arranged))?;
+        arrangement.restored(found, self.reduction == Reduction::None)
+    }
+
+    /// The result of a call; of one that was refused for a batch without rows, the value of nothing.
+    fn or_nothing<R: Real>(
+        &self,
+        given: &Inputs,
+        arranged: &Inputs,
+        found: Result<Evaluation<R>>,
+    ) -> Result<Evaluation<R>> {
+        match found {
+            Err(Error::Empty { operation, name }) => {
+                match arrange::shape_without_values(&*self.loss, arranged) {
+                    Some(shape) => arrange::nothing(self, given, &shape),
+                    None => Err(Error::Empty { operation, name }),
+                }
+            }
+            found => found,
         }
     }
 
@@ -73,11 +113,11 @@ impl Criterion {
     }
 
     pub(super) fn on_host<R: CpuReal>(&self, inputs: &Inputs) -> Result<Evaluation<R>> {
-        match self.loss.template() {
+        self.arranged(inputs, |criterion, inputs| match criterion.loss.template() {
             Template::Several(kernel, cpu) => {
-                MultiInputCall::check(self, kernel, cpu, inputs)?.on_host()
+                MultiInputCall::check(criterion, kernel, cpu, inputs)?.on_host()
             }
-            _ => Call::check(self, inputs)?.on_host(),
-        }
+            _ => Call::check(criterion, inputs)?.on_host(),
+        })
     }
 }

@@ -267,7 +267,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// A reborrow with a shorter lifetime: the type of an array view fixes its lifetime.
-    fn reborrowed(&self) -> Inputs<'_> {
+    pub(super) fn reborrowed(&self) -> Inputs<'_> {
         Inputs {
             arrays: self.arrays.iter().map(|(name, array)| (*name, array.reborrowed())).collect(),
             wide: Vec::new(),

@@ -1,6 +1,7 @@
 //! A loss function bound to a device: checked options, a reduction, and the calls that return value
 //! and gradient.
 
+mod arrange;
 mod call;
 #[allow(clippy::module_inception)] // the file of `Criterion`
 mod criterion;
@@ -10,6 +11,7 @@ mod evaluation;
 pub(crate) mod inputs;
 mod loss;
 mod multi_input;
+mod positions;
 mod reduction;
 mod resident;
 mod reuse;

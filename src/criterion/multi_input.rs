@@ -293,14 +293,19 @@ fn given<'b, 'a>(
     let name = argument.name;
     let is_whole = argument.role.is_integers();
     let wanted = if is_whole {
-        "it must be an array of whole numbers"
+        match argument.role.takes_numbers() {
+            true => "it must be an array of labels (whole numbers), or of f32 or f64",
+            false => "it must be an array of whole numbers",
+        }
     } else {
         "it must be an array of f32 or f64"
     };
     match inputs.get(name) {
         None if argument.role.is_optional() => Ok(None),
         None => Err(input_error(loss, name, "is missing", wanted)),
-        Some(Targets::Dense(_) | Targets::Wide(_)) if is_whole => {
+        Some(Targets::Dense(_) | Targets::Wide(_))
+            if is_whole && !argument.role.takes_numbers() =>
+        {
             Err(input_error(loss, name, "holds floats", wanted))
         }
         Some(Targets::Labels(_)) if !is_whole => {

@@ -7,6 +7,7 @@
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, ArrayViewMutD, DataMut, Dimension, Zip};
 
 use crate::Result;
+use crate::criterion::arrange::Arrangement;
 use crate::criterion::call::Call;
 use crate::criterion::criterion::Criterion;
 use crate::criterion::evaluation::{Auxiliaries, Evaluation};
@@ -111,7 +112,9 @@ impl Criterion {
                 &format!("gradient must be {shape:?} too"),
             ));
         }
-        if let (Device::Cpu, Some(flat)) = (self.device(), gradient.as_slice_mut()) {
+        let is_direct = !shape.contains(&0) && Arrangement::of(self, inputs)?.is_none();
+        if let (Device::Cpu, true, Some(flat)) = (self.device(), is_direct, gradient.as_slice_mut())
+        {
             return Call::check(self, inputs)?.on_host_into(flat);
         }
         let Evaluation { values, gradient: found, count, auxiliaries, .. } =

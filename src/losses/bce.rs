@@ -9,10 +9,10 @@ options! {
     /// −y max(ln x, −100) − (1 − y) max(ln(1 − x), −100); derivative: (x − y)/max(x(1 − x), 1e-12),
     /// as PyTorch.
     /// Predictions and targets have the same shape, both from 0 to 1; a prediction outside gives
-    /// NaN.
+    /// NaN. With `clip` c above 0 the predictions are first clipped to [c, 1 − c], and their
+    /// derivative is 0 where that changes them, as in Keras.
     ///
-    /// PyTorch `BCELoss`, Keras `BinaryCrossentropy` (which clips predictions to 1e-7 from 0 and 1
-    /// instead).
+    /// PyTorch `BCELoss`, Keras `BinaryCrossentropy` (with `clip` 1e-7).
     /// Source: E. B. Baum and F. Wilczek, Supervised learning of probability distributions by
     /// neural networks, 1988.
     ///
@@ -26,7 +26,10 @@ options! {
     /// assert_eq!(step.gradient.as_slice().unwrap(), [0.25 / 0.1875 / 2.0, -0.5e12]);
     /// # Ok::<(), gradus::Error>(())
     /// ```
-    pub struct Bce of "bce" {}
+    pub struct Bce of "bce" {
+        /// Distance c from 0 and 1 to which predictions are clipped; 0 for none.
+        clip: f64 = 0.0, "in [0, 0.5)" if |clip| (0.0..0.5).contains(&clip);
+    }
 }
 
 pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
@@ -35,10 +38,10 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     formula: "−y max(ln x, −100) − (1 − y) max(ln(1 − x), −100)",
     options: Bce::OPTIONS,
     torch: "BCELoss",
-    keras: "BinaryCrossentropy",
+    keras: "BinaryCrossentropy (clip 1e-7)",
     optax: "",
     source: "E. B. Baum and F. Wilczek, Supervised learning of probability distributions by neural networks, 1988",
-    variants: &[],
+    variants: &[r#"{"clip": 1e-7}"#, r#"{"clip": 0.125}"#],
     shader: crate::runtime::wgsl::shader!("losses/bce.wgsl"),
     make: make::<Bce>,
 };
@@ -53,11 +56,27 @@ impl LossDefinition for Bce {
             ..Spec::pointwise(self)
         }
     }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("CLIP", self.clip)]
+    }
 }
 
 impl Pointwise for Bce {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        if self.clip > 0.0 {
+            let (least, most) = (R::new(self.clip), R::ONE - R::new(self.clip));
+            let x = prediction.max(least).min(most);
+            // 1 − x has lost its digits near 1, and the clipped distance from 1 is c itself.
+            let is_above = prediction > most;
+            let log_rest = R::select(is_above, least.ln(), (-x).ln_1p());
+            let log_x = R::select(is_above, (-least).ln_1p(), x.ln());
+            let value = -(truth * log_x + (R::ONE - truth) * log_rest);
+            let is_inside = prediction >= least && prediction <= most;
+            let derivative = (x - truth) / (x * (R::ONE - x));
+            return (value, R::select(is_inside, derivative, R::ZERO));
+        }
         let floor = R::new(-100.0);
         let (log_x, log_rest) = (prediction.ln().max(floor), (-prediction).ln_1p().max(floor));
         let rest = R::ONE - prediction;

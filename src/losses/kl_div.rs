@@ -1,16 +1,15 @@
 //! Kullback–Leibler divergence.
 
-use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Kullback–Leibler divergence of the targets t from predictions x given as log-probabilities.
     ///
-    /// Per row Σ t(ln t − x), 0 where t = 0; derivative −t. With `log_target` the targets are
-    /// log-probabilities too: Σ e^t(t − x). Both are [rows, classes]. `mean` divides by the number
-    /// of elements as PyTorch does; `batch_mean`, which is the divergence itself, divides by the
-    /// number of rows; `none` gives one value per row.
+    /// Per element t(ln t − x), 0 where t = 0; derivative −t. With `log_target` the targets are
+    /// log-probabilities too: e^t(t − x). Both have the same shape, the distribution of a row on its
+    /// last axes. The divergence of a row is the sum of its elements: `batch_mean` is the mean of
+    /// the divergences, while `mean` divides by the number of elements and `none` gives one value
+    /// per element, all as PyTorch does.
     ///
     /// PyTorch `KLDivLoss`, Keras `KLDivergence` (which takes probabilities), optax
     /// `kl_divergence`.
@@ -36,7 +35,7 @@ options! {
 pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "kl_div",
     summary: "Kullback-Leibler divergence: towards a whole distribution, as in distillation",
-    formula: "Σ t(ln t − x)",
+    formula: "t(ln t − x)",
     options: KlDiv::OPTIONS,
     torch: "KLDivLoss",
     keras: "KLDivergence",
@@ -54,10 +53,7 @@ impl LossDefinition for KlDiv {
         Spec {
             predictions: Domain::LogDistribution,
             targets: if self.log_target { Domain::LogDistribution } else { Domain::Distribution },
-            separable: true,
-            inputs: &[CLASS_WEIGHT, CLASS_MASK],
-            mean: Mean::OverElements,
-            ..Spec::rowwise(self)
+            ..Spec::pointwise(self)
         }
     }
 
@@ -66,55 +62,11 @@ impl LossDefinition for KlDiv {
     }
 }
 
-impl Rowwise for KlDiv {
-    type Target<'a, R: Real> = &'a [R];
-
+impl Pointwise for KlDiv {
     #[inline(always)]
-    fn row<R: Real>(
-        &self,
-        row: &Row<'_, R, &[R]>,
-        scale: R,
-        gradient: &mut [R],
-        _: Option<&mut Auxiliary<R>>,
-    ) -> R {
-        let dense = row.target;
-        match (self.log_target, row.has_all_classes_alike()) {
-            (false, true) => cells::<R, false>(row.logits, dense, scale, gradient, |_| R::ONE),
-            (true, true) => cells::<R, true>(row.logits, dense, scale, gradient, |_| R::ONE),
-            (false, false) => cells::<R, false>(row.logits, dense, scale, gradient, |column| {
-                row.kept_weight(column)
-            }),
-            (true, false) => cells::<R, true>(row.logits, dense, scale, gradient, |column| {
-                row.kept_weight(column)
-            }),
-        }
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let (t, log_t) = if self.log_target { (truth.exp(), truth) } else { (truth, truth.ln()) };
+        // 0 ln 0 = 0, also where the prediction is −∞.
+        (R::select(t == R::ZERO, R::ZERO, t * (log_t - prediction)), -t)
     }
-}
-
-/// Processes the cells of a row, each with its weight. The kind of targets is a compile-time
-/// constant: a branch in each cell would prevent vectorisation.
-#[inline(always)]
-fn cells<R: Real, const LOG_TARGET: bool>(
-    logits: &[R],
-    truths: &[R],
-    scale: R,
-    gradient: &mut [R],
-    weight: impl Fn(usize) -> R,
-) -> R {
-    R::new(simd::sum_blocks(
-        logits.len(),
-        #[inline(always)]
-        |range, values: &mut [R]| {
-            let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
-            let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
-            for ((column, (value, derivative)), (&x, &truth)) in range.zip(outputs).zip(inputs) {
-                let (t, log_t) =
-                    if LOG_TARGET { (truth.exp(), truth) } else { (truth, truth.ln()) };
-                let weight = weight(column);
-                *value =
-                    R::select(t == R::ZERO || weight == R::ZERO, R::ZERO, weight * t * (log_t - x));
-                *derivative = -scale * weight * t;
-            }
-        },
-    ))
 }

@@ -11,11 +11,15 @@ fused! {
     /// language model, whose logits would otherwise dominate memory.
     ///
     /// Inputs: `predictions` [rows, features], the input of the layer (more leading axes are more
-    /// rows); `linear_weight` [classes, features]; `linear_bias` `[classes]` (optional); labels
-    /// `targets` `[rows]`; and `class_weight` `[classes]` (optional). The value is that of
+    /// rows); `linear_weight` [classes, features]; `linear_bias` `[classes]` (optional); `targets`,
+    /// labels `[rows]` or probabilities [rows, classes]; and `class_weight` `[classes]` (optional). The value is that of
     /// cross-entropy of predictions · linear_weightᵀ + linear_bias, with gradients for predictions,
     /// weights and bias. Rows are processed in chunks: only the logits of one chunk are held at a
     /// time ([`LinearCrossEntropy::extra_bytes`]).
+    ///
+    /// A `linear_weight` [classes, d₁, …, features] has one layer for each position d₁, …: targets are
+    /// then [rows, d₁, …], or [rows, classes, d₁, …], and `linear_bias` [classes, d₁, …]; arrays
+    /// alone.
     ///
     /// All options are those of [`CrossEntropy`], from which it is created. `mean` divides in the
     /// same way; a row with an ignored label contributes 0 to all gradients; a bias of −∞ masks its
@@ -47,7 +51,12 @@ fused! {
         PREDICTIONS,
         LINEAR_WEIGHT,
         LINEAR_BIAS,
-        Argument { name: "targets", shape: "[rows]: labels", role: Role::Integers, domain: Domain::Class },
+        Argument {
+            name: "targets",
+            shape: "[rows]: labels; or [rows, classes]: probabilities",
+            role: Role::Classes,
+            domain: Domain::Class,
+        },
         WEIGHT_OF_CLASSES,
     ];
 }

@@ -1,15 +1,17 @@
 //! Multi-label margin loss.
 
+use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs};
+use crate::templates::listwise::cpu::difference;
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// Multi-label margin of scores against several classes per row: every target class should
     /// exceed every other class by 1.
     ///
-    /// (1/C) Σ_{j∈T} Σ_{i∉T} [1 − (xⱼ − xᵢ)]₊, C the classes, T the targets of a row. Derivative
-    /// 1/C for each pair inside the margin, 0 at its edge, as in PyTorch. Predictions are scores
+    /// (1/C) Σ_{j∈T} Σ_{i∉T} [1 − (xⱼ − xᵢ)]₊, C the classes, T the targets of a row; a class that
+    /// is named twice counts twice. Derivative 1/C for each pair inside the margin, 0 at its edge,
+    /// as in PyTorch. Predictions are scores
     /// [rows, classes]; targets class indices of that shape, integers or floats (tensors on a
     /// device: floats), each row terminated by its first −1: later entries are ignored. `mean`
     /// divides by the number of rows.
@@ -49,11 +51,7 @@ impl LossDefinition for MultilabelMargin {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec {
-            targets: Domain::ClassList,
-            helpers: const { &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")] },
-            ..Spec::listwise(self)
-        }
+        Spec { targets: Domain::ClassList, ..Spec::listwise(self) }
     }
 }
 
@@ -69,28 +67,37 @@ impl Rowwise for MultilabelMargin {
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
         let list = row.target;
-        let mut members = vec![R::ZERO; list.len()];
+        // The number of times that the row names each class.
+        let mut mentions = vec![R::ZERO; list.len()];
         for class in list.iter().take_while(|&&class| class >= R::ZERO) {
-            match members.get_mut(class.to_f64() as usize) {
-                Some(member) => *member = R::ONE,
+            match mentions.get_mut(class.to_f64() as usize) {
+                Some(times) => *times = *times + R::ONE,
                 // Rejected by the CPU checks; NaN on the device too.
                 None => return R::NAN,
             }
         }
+        let others: Vec<usize> =
+            (0..list.len()).filter(|&class| mentions[class] == R::ZERO).collect();
+        let scores: Vec<R> = others.iter().map(|&class| row.logits[class]).collect();
+        let mut pushed = vec![R::ZERO; others.len()];
         let share = R::new(1.0 / list.len() as f64);
-        let pairs = Pairs { temperature: 1.0, lambda: Lambda::None, top_n: 0 };
-        let value = over_pairs(
-            &pairs,
-            row.logits,
-            &members,
-            gradient,
-            #[inline(always)]
-            |d: R| {
-                let margin = R::ONE - d;
-                (margin.max(R::ZERO), R::select(margin > R::ZERO, -R::ONE, R::ZERO))
-            },
-        );
-        gradient.iter_mut().for_each(|derivative| *derivative = scale * share * *derivative);
-        share * value
+        let mut total = 0.0;
+        gradient.fill(R::ZERO);
+        for (class, &times) in mentions.iter().enumerate().filter(|(_, times)| **times > R::ZERO) {
+            let score = row.logits[class];
+            let mut inside = R::ZERO;
+            total += simd::sum_of(scores.len(), |k| {
+                let margin = R::ONE - difference(score, scores[k]);
+                let counts = R::select(margin > R::ZERO, times, R::ZERO);
+                pushed[k] = pushed[k] + counts;
+                inside = inside + counts;
+                counts * margin.max(R::ZERO)
+            });
+            gradient[class] = -(scale * share * inside);
+        }
+        for (&class, &times) in others.iter().zip(&pushed) {
+            gradient[class] = scale * share * times;
+        }
+        share * R::new(total)
     }
 }

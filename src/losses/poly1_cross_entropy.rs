@@ -11,8 +11,8 @@ options! {
     /// First-order PolyLoss of logits: cross-entropy with ε added to the first coefficient of its
     /// series in 1 − p.
     ///
-    /// W (Σ t_c (lse − x_c) + ε(1 − P)), P = Σ t_c p_c, p the softmax, t the target (one-hot for a
-    /// label); W is the input `class_weight` at the label, or its mean under dense targets.
+    /// W (Σ t_c (lse − x_c) + ε Σ t_c (1 − p_c)), p the softmax, t the target (one-hot for a label),
+    /// P = Σ t_c p_c; W is the input `class_weight` at the label, or its mean under dense targets.
     /// Derivative W (p_c Σt − t_c − ε p_c (t_c − P)). Predictions are logits [rows, classes],
     /// targets labels `[rows]` or dense [rows, classes]. `mean` divides by the number of rows. A
     /// logit of −∞ is a masked class unless it is a target: then the loss is ∞.
@@ -38,7 +38,7 @@ options! {
 pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     name: "poly1_cross_entropy",
     summary: "cross-entropy with one more coefficient to tune",
-    formula: "Σ t_c (lse − x_c) + ε(1 − Σ t_c p_c)",
+    formula: "Σ t_c (lse − x_c) + ε Σ t_c (1 − p_c)",
     options: Poly1CrossEntropy::OPTIONS,
     torch: "",
     keras: "",
@@ -84,7 +84,8 @@ impl Rowwise for Poly1CrossEntropy {
             gradient,
             #[inline(always)]
             |statistics| ValueWithPartials {
-                loss: statistics.cross + epsilon * statistics.rest,
+                // Σ t(1 − p) is Σ p(1 − t), which keeps its digits, unless Σ t is not 1.
+                loss: statistics.cross + epsilon * (statistics.rest + (statistics.mass - R::ONE)),
                 cross_derivative: R::ONE,
                 rest_derivative: epsilon,
             },

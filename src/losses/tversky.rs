@@ -14,7 +14,9 @@ options! {
     /// B = 0 both are 0. Predictions (after a sigmoid or softmax) and targets [rows, classes], from
     /// 0 to 1. `mean` divides by the number of rows.
     ///
-    /// Keras `Tversky` (all rows as one).
+    /// The two weights have names of their own because their letters differ: α is that of false
+    /// positives in the paper and in optax, and that of false negatives in Keras. Keras `Tversky`
+    /// (all rows as one, `alpha` the weight of false negatives), optax `dice_loss`.
     /// Source: S. S. M. Salehi, D. Erdogmus and A. Gholipour, Tversky loss function for image
     /// segmentation, 2017.
     ///
@@ -22,16 +24,16 @@ options! {
     /// use gradus::{Device, losses::{Loss, Tversky}};
     /// use ndarray::array;
     ///
-    /// let criterion = Tversky::new().alpha(0.5).beta(1.0).smooth(0.0).on(&Device::reference())?;
+    /// let criterion = Tversky::new().false_negative_weight(1.0).smooth(0.0).on(&Device::reference())?;
     /// let step = criterion.value_and_gradient(&array![[0.5, 0.5]], &array![[1.0, 0.0]])?;
     /// assert!((step.value() - 0.6).abs() < 1e-15); // 1 − ½/(½ + ¼ + ½)
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Tversky of "tversky" {
         /// Weight α of false positives.
-        alpha: f64 = 0.5, ">= 0" if |alpha| alpha >= 0.0 && alpha.is_finite();
+        false_positive_weight: f64 = 0.5, ">= 0" if |weight| weight >= 0.0 && weight.is_finite();
         /// Weight β of false negatives.
-        beta: f64 = 0.5, ">= 0" if |beta| beta >= 0.0 && beta.is_finite();
+        false_negative_weight: f64 = 0.5, ">= 0" if |weight| weight >= 0.0 && weight.is_finite();
         /// Added to numerator and denominator; avoids 0/0 in rows without a target.
         smooth: f64 = 1.0, ">= 0" if |smooth| smooth >= 0.0 && smooth.is_finite();
     }
@@ -43,10 +45,13 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     formula: "1 − (I + s)/(I + αF + βM + s)",
     options: Tversky::OPTIONS,
     torch: "",
-    keras: "Tversky",
+    keras: "Tversky (alpha is the weight of false negatives)",
     optax: "",
     source: "S. S. M. Salehi et al., Tversky loss function for image segmentation, 2017",
-    variants: &[r#"{"alpha": 0.3, "beta": 0.7}"#, r#"{"alpha": 0.0, "beta": 1.0, "smooth": 0.25}"#],
+    variants: &[
+        r#"{"false_positive_weight": 0.3, "false_negative_weight": 0.7}"#,
+        r#"{"false_positive_weight": 0.0, "false_negative_weight": 1.0, "smooth": 0.25}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("losses/tversky.wgsl"),
     make: make::<Tversky>,
 };
@@ -64,7 +69,11 @@ impl LossDefinition for Tversky {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("ALPHA", self.alpha), ("BETA", self.beta), ("SMOOTH", self.smooth)]
+        vec![
+            ("FALSE_POSITIVE_WEIGHT", self.false_positive_weight),
+            ("FALSE_NEGATIVE_WEIGHT", self.false_negative_weight),
+            ("SMOOTH", self.smooth),
+        ]
     }
 }
 
@@ -80,7 +89,8 @@ impl Rowwise for Tversky {
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
         let dense = row.target;
-        let (alpha, beta) = (R::new(self.alpha), R::new(self.beta));
+        let (alpha, beta) =
+            (R::new(self.false_positive_weight), R::new(self.false_negative_weight));
         let found = row.sum_over_classes(
             dense,
             #[inline(always)]

@@ -36,6 +36,8 @@ pub enum Role {
     Optional,
     /// Required integers: labels, lengths.
     Integers,
+    /// Required class labels, which are integers, or one number per class.
+    Classes,
 }
 
 impl Role {
@@ -49,9 +51,14 @@ impl Role {
         matches!(self, Role::OptionalDifferentiated | Role::Optional)
     }
 
-    /// True if it holds integers.
+    /// True if it holds integers, or may hold them.
     pub fn is_integers(self) -> bool {
-        self == Role::Integers
+        matches!(self, Role::Integers | Role::Classes)
+    }
+
+    /// True if it may hold numbers in place of integers.
+    pub fn takes_numbers(self) -> bool {
+        self != Role::Integers
     }
 }
 

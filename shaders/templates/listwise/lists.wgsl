@@ -70,8 +70,8 @@ fn is_left_out(list: u32) -> bool {
     return HAS_WEIGHT && weights[list] == MASKED;
 }
 
-// The targets of a row are a list of classes that ends at the first -1. The target of an item is 1
-// if its index is in the list, else 0.
+// The targets of a row are a list of classes that ends at the first -1. The target of an item is the
+// number of times that the list has its index.
 override CLASS_LIST: bool = false;
 
 fn member_at(first: u32, index: u32, score: f32) -> Item {
@@ -84,7 +84,7 @@ fn member_at(first: u32, index: u32, score: f32) -> Item {
             return Item(not_a_number(class_number), 0.0, 0.0, 0.0, index);
         }
         if is_open && u32(class_number) == index {
-            truth = 1.0;
+            truth += 1.0;
         }
     }
     return Item(score, truth, 0.0, 0.0, index);

@@ -26,6 +26,7 @@ struct SoftmaxStatistics {
     cross: f32,
     probability: f32,
     rest: f32,
+    mass: f32, // sum of t
 }
 
 struct ValueWithPartials {
@@ -139,10 +140,10 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         log_total = nan_of(row);
         inverse = log_total;
     }
-    var statistics = SoftmaxStatistics(log_total - label_below, label_exp * inverse, sums.others * inverse);
+    var statistics = SoftmaxStatistics(log_total - label_below, label_exp * inverse, sums.others * inverse, 1.0);
     var mass = 1.0;
     if !HAS_LABELS {
-        statistics = SoftmaxStatistics(sums.mass * log_total - sums.dot, sums.inside * inverse, sums.outside * inverse);
+        statistics = SoftmaxStatistics(sums.mass * log_total - sums.dot, sums.inside * inverse, sums.outside * inverse, sums.mass);
         mass = sums.mass;
     }
     statistics.rest = select(statistics.rest, 1.0, total == 0.0);

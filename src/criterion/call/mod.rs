@@ -170,7 +170,12 @@ impl<'c, 'a> Call<'c, 'a> {
             return Ok(Cow::Borrowed(&[]));
         }
         let array = inputs.numbers(loss, name)?;
-        if array.len() != sizes.columns || array.ndim() > 1 {
+        // The weights of a pointwise loss may repeat with several axes: `arrange` has made one axis
+        // of them.
+        let is_period = loss.is_pointwise()
+            && !array.is_empty()
+            && (sizes.rows * sizes.row_length).is_multiple_of(array.len());
+        if !(array.len() == sizes.columns || is_period) || array.ndim() > 1 {
             let allowed =
                 format!("it must be [{}], one for each column of the predictions", sizes.columns);
             return Err(shape_error(
@@ -352,7 +357,10 @@ impl<'c, 'a> Call<'c, 'a> {
         Job {
             rows: self.sizes.rows,
             row_length: self.sizes.row_length,
-            columns: self.sizes.columns,
+            columns: match self.criterion.loss.is_pointwise() && !self.column_weight.is_empty() {
+                true => self.column_weight.len(),
+                false => self.sizes.columns,
+            },
             labels: self.labels.is_some(),
             each: self.each(),
             factor: self.reduction.factor as f32,

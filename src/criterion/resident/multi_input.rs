@@ -112,7 +112,7 @@ fn given<'t>(
             None => inputs.required(loss, argument.name)?,
             Some(tensor) => tensor,
         };
-        if argument.role.is_integers() && !tensor.is_labels() {
+        if !argument.role.takes_numbers() && !tensor.is_labels() {
             let allowed = "it must be a tensor of Tensor::from_labels or from_integers";
             return Err(input_error(loss, argument.name, "holds floats", allowed));
         }

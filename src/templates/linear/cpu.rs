@@ -313,7 +313,10 @@ impl MultiInputTemplate for LinearTemplate<'_> {
         shapes.require("class_weight", &[classes], "linear_weight")?;
         shapes.require("pos_weight", &[classes], "linear_weight")?;
         let cells = [leading, &[classes]].concat();
-        let wanted = if self.inner.targets().takes_labels() { leading } else { &cells[..] };
+        // Labels have one axis fewer than one number per class.
+        let takes_labels = self.inner.targets().takes_labels();
+        let is_dense = shapes.of("targets")?.len() > leading.len();
+        let wanted = if takes_labels && !is_dense { leading } else { &cells[..] };
         shapes.require("targets", wanted, "predictions")?;
         Ok(Units { rows: leading.iter().product(), shape: leading.to_vec() })
     }

@@ -16,6 +16,8 @@ pub(crate) struct SoftmaxStatistics<R> {
     /// Σ p (1 − t): the probability off the target, accurate even as the target's probability
     /// approaches 1.
     pub rest: R,
+    /// Σ t: 1 for a label and for a distribution.
+    pub mass: R,
 }
 
 /// The loss and its derivatives with respect to `cross` and `rest`. A label has one degree of
@@ -70,8 +72,12 @@ fn of_label<'a, R: Real>(
     let log_total = R::select(label_exp == R::ONE, others.ln_1p(), total.ln());
     let (log_total, inverse) = log_and_inverse(total, log_total);
     let rest = R::select(total == R::ZERO, R::ONE, others * inverse);
-    let statistics =
-        SoftmaxStatistics { cross: log_total - below, probability: label_exp * inverse, rest };
+    let statistics = SoftmaxStatistics {
+        cross: log_total - below,
+        probability: label_exp * inverse,
+        rest,
+        mass: R::ONE,
+    };
     let found = loss(statistics);
     let weight = row.class_weight(label);
     let derivative = scale * weight * combined_derivative(&statistics, &found);
@@ -106,8 +112,12 @@ fn of_dense<'a, R: Real>(
     let outside =
         R::new(simd::sum_of(dense.len(), |column| gradient[column] * (R::ONE - dense[column])));
     let rest = R::select(total == R::ZERO, R::ONE, outside * inverse);
-    let statistics =
-        SoftmaxStatistics { cross: mass * log_total - dot, probability: inside * inverse, rest };
+    let statistics = SoftmaxStatistics {
+        cross: mass * log_total - dot,
+        probability: inside * inverse,
+        rest,
+        mass,
+    };
     let found = loss(statistics);
     let weight = if row.has_class_weight() && mass != R::ZERO {
         R::new(simd::sum_of(dense.len(), |column| row.class_weight(column) * dense[column])) / mass

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::criterion::inputs;
 use crate::criterion::inputs::Inputs;
-use crate::losses::LossDefinition;
+use crate::losses::{LossDefinition, Role};
 use crate::testing::cases::values::{check_keys, flags, missing, numbers, tensor, whole_numbers};
 use crate::{Criterion, Device, Error, OnEmpty, Reduction, Result, losses};
 
@@ -51,9 +51,8 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
             "the name of a loss (or \"optimizer\" that of an optimizer, \"schedule\" that of a schedule)",
         )
     })?;
-    let (loss, reduction, on_empty) =
-        loss_of(loss_name, case.get("options").unwrap_or(&Value::Null))?;
-    let criterion = Criterion::from_boxed(loss, device)?.reduction(reduction).on_empty(on_empty);
+    let options = case.get("options").unwrap_or(&Value::Null);
+    let criterion = criterion_of(loss_name, options, device)?;
     let given = case.get("inputs").and_then(Value::as_object);
     let given = given.ok_or_else(|| missing(loss_name, "inputs", "an object of tensors"))?;
     let mut tensors = Tensors::read(criterion.loss(), given)?;
@@ -73,11 +72,8 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
     Ok(answer.into_iter().collect())
 }
 
-/// The loss, its reduction and its empty-mean behaviour, from one object of options.
-fn loss_of(
-    name: &str,
-    options: &Value,
-) -> Result<(Box<dyn losses::LossDefinition>, Reduction, OnEmpty)> {
+/// The loss with its reduction, its empty mean and its class axis, from one object of options.
+fn criterion_of(name: &str, options: &Value, device: &Device) -> Result<Criterion> {
     losses::entry(name)?;
     let mut own = match options {
         Value::Null => Map::new(),
@@ -102,7 +98,31 @@ fn loss_of(
         Some(Value::String(word)) if word.eq_ignore_ascii_case("zero") => OnEmpty::Zero,
         Some(other) => return Err(Error::option(name, "on_empty", other, "\"zero\" or \"nan\"")),
     };
-    Ok((losses::from_name(name, &Value::Object(own))?, reduction, on_empty))
+    let class_axis = match own.remove("class_axis") {
+        None => None,
+        Some(axis) => {
+            let allowed = "a whole number: 1 (PyTorch's) or -1 (the last)";
+            let axis =
+                axis.as_i64().ok_or_else(|| Error::option(name, "class_axis", &axis, allowed))?;
+            Some(axis as isize)
+        }
+    };
+    let from_probabilities = match own.remove("from_probabilities") {
+        None => false,
+        Some(Value::Bool(given)) => given,
+        Some(other) => {
+            return Err(Error::option(name, "from_probabilities", other, "true or false"));
+        }
+    };
+    let loss = losses::from_name(name, &Value::Object(own))?;
+    let criterion = Criterion::from_boxed(loss, device)?
+        .reduction(reduction)
+        .on_empty(on_empty)
+        .from_probabilities(from_probabilities);
+    Ok(match class_axis {
+        None => criterion,
+        Some(axis) => criterion.class_axis(axis),
+    })
 }
 
 fn positive(name: &str, divisor: Option<&Value>) -> Result<f64> {
@@ -132,13 +152,39 @@ impl Tensors {
         let mut tensors = Tensors::default();
         let rank = |value: &Value| value.get("shape").and_then(Value::as_array).map_or(0, Vec::len);
         let predicted_rank = given.get("predictions").map_or(0, rank);
+        let shape = |name: &str| given.get(name).and_then(|value| value.get("shape"));
+        // The classes of a linear layer are an axis of its weight.
+        let logits_rank = match given.get("linear_weight").map(rank) {
+            Some(weight_rank) => (predicted_rank + weight_rank).saturating_sub(2),
+            None => predicted_rank,
+        };
         for (name, value) in given {
             let argument = loss.arguments().iter().find(|argument| argument.name == *name);
             // Labels have one axis fewer than the logits; targets of the same rank are dense.
+            // A single row of logits may have its label as [1].
+            let is_single = loss.arguments().is_empty()
+                && logits_rank <= 1
+                && shape("targets") != shape("predictions");
+            // So may each row, as [rows, 1].
+            let last =
+                |name: &str| shape(name).and_then(Value::as_array).and_then(|axes| axes.last());
+            let is_column = loss.arguments().is_empty()
+                && rank(value) == logits_rank
+                && last("targets").and_then(Value::as_u64) == Some(1)
+                && last("predictions") != last("targets");
             let is_label = name == "targets"
-                && loss.targets().takes_labels()
-                && rank(value) + 1 == predicted_rank;
-            let is_whole = argument.map_or(is_label, |argument| argument.role.is_integers());
+                && (loss.targets().takes_labels() || !loss.arguments().is_empty())
+                && (rank(value) + 1 == logits_rank
+                    || is_single
+                    || is_column
+                    || (loss.arguments().is_empty()
+                        && !loss.targets().takes_dense()
+                        // One-hot rows.
+                        && (rank(value) < 2 || shape("targets") != shape("predictions"))));
+            let is_whole = argument.map_or(is_label, |argument| match argument.role {
+                Role::Classes => is_label,
+                role => role.is_integers(),
+            });
             match name.as_str() {
                 "weight" => tensors.weight = Some(numbers(owner, name, value)?),
                 "mask" => tensors.mask = Some(flags(owner, name, value)?),

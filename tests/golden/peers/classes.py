@@ -186,7 +186,7 @@ def dice(case):
 def tversky(case):
     p, t, smooth = case.predictions, case.targets, case.option("smooth", 1.0)
     both, false, missed = (p * t).sum(-1), (p * (1 - t)).sum(-1), ((1 - p) * t).sum(-1)
-    weighted = case.option("alpha", 0.5) * false + case.option("beta", 0.5) * missed
+    weighted = case.option("false_positive_weight", 0.5) * false + case.option("false_negative_weight", 0.5) * missed
     return case.reduce(1 - (both + smooth) / (both + weighted + smooth))
 
 

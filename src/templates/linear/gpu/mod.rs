@@ -208,7 +208,7 @@ impl<'a> Layer<'a> {
             bias: job.get("linear_bias").map(|bias| &bias.buffer),
             targets: &targets.buffer,
             column_weights: column_weights(gpu, job, classes, before)?,
-            cells: match inner.targets().takes_labels() {
+            cells: match inner.targets().takes_labels() && targets.shape.len() < x.shape.len() {
                 true => None,
                 false => Some(gpu.buffer("the targets of a chunk of rows", chunk * classes)?),
             },

@@ -1,0 +1,689 @@
+//! Inputs in shapes that no template takes: classes on another axis than the last, arrays that
+//! NumPy's rule repeats, a batch without rows.
+//!
+//! Such inputs are brought into the shapes of the templates before a call, and the gradients back
+//! into the shapes that were given. Both cost a copy; other calls only a comparison of shapes.
+
+use ndarray::{ArrayD, ArrayViewD, Axis, CowArray, IxDyn};
+
+use crate::cpu::real::Real;
+use crate::criterion::criterion::Criterion;
+use crate::criterion::evaluation::Evaluation;
+use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
+use crate::criterion::reduction::{OnEmpty, Reduction};
+use crate::templates::argument::Domain;
+use crate::templates::definition::{LossDefinition, OneInput, SeveralInputs, Template};
+use crate::templates::multi_input::cpu::Shapes;
+use crate::{Error, Result};
+
+/// Distance from 0 and 1 to which probabilities are clipped before their logarithm is taken, as in
+/// Keras.
+const CLIP: f32 = 1e-7;
+
+/// What has to be copied for a call, and the way back.
+#[derive(Default)]
+pub(super) struct Arrangement {
+    numbers: Vec<(&'static str, ArrayD<f32>)>,
+    labels: Vec<(&'static str, ArrayD<i64>)>,
+    weight: Option<ArrayD<f32>>,
+    mask: Option<ArrayD<bool>>,
+    class_mask: Option<ArrayD<bool>>,
+    /// The axis of the predictions that was moved to the end.
+    moved: Option<usize>,
+    /// Inputs with a gradient that were repeated, and the shapes that they came in.
+    repeated: Vec<(&'static str, Vec<usize>)>,
+    /// An axis of length 1 that a single row was given: its position in the inputs. The values have
+    /// it in front.
+    row_axis: Option<usize>,
+    /// The derivatives of the logarithms of predictions that were probabilities.
+    factors: Option<ArrayD<f32>>,
+    /// The label of a row without an axis of rows was [1], and so is its value.
+    is_single_label: bool,
+}
+
+impl Arrangement {
+    /// What the inputs of a call need; `None` if its template takes them as they are.
+    pub(super) fn of(criterion: &Criterion, inputs: &Inputs) -> Result<Option<Self>> {
+        let loss = &*criterion.loss;
+        let mut found = Arrangement::default();
+        let template = loss.template();
+        let is_rowwise = matches!(template, Template::OneInput(OneInput::Rowwise(_)));
+        if let Some(axis) = criterion.class_axis.filter(|_| !is_rowwise) {
+            let allowed = "left out: only losses over classes have a class axis";
+            return Err(Error::option(loss.name(), "class_axis", axis, allowed));
+        }
+        match template {
+            Template::OneInput(OneInput::Rowwise(_)) => found.of_classes(criterion, inputs)?,
+            Template::OneInput(OneInput::Pointwise(_)) => found.of_elements(loss, inputs)?,
+            Template::Several(SeveralInputs::TwoInput, _) => found.of_pairs(loss, inputs)?,
+            Template::Several(SeveralInputs::Distance, _) => found.of_vectors(loss, inputs),
+            Template::Several(SeveralInputs::Sequence { .. }, _) => found.of_sequences(inputs),
+            Template::OneInput(OneInput::Listwise(_)) => found.of_scalars(inputs),
+            _ => (),
+        }
+        if criterion.from_probabilities {
+            found.of_probabilities(loss, inputs)?;
+        }
+        Ok((!found.is_empty()).then_some(found))
+    }
+
+    /// True if the predictions were a single number.
+    fn is_scalar(&self) -> bool {
+        self.row_axis == Some(0)
+            && self
+                .numbers
+                .iter()
+                .any(|(name, array)| *name == "predictions" && array.shape() == [1, 1])
+    }
+
+    fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+            && self.labels.is_empty()
+            && self.weight.is_none()
+            && self.mask.is_none()
+            && self.class_mask.is_none()
+    }
+
+    /// The inputs of a row-wise loss: the class axis is moved to the end.
+    fn of_classes(&mut self, criterion: &Criterion, inputs: &Inputs) -> Result<()> {
+        let loss = &*criterion.loss;
+        let Some(Targets::Dense(predictions)) = inputs.get("predictions") else { return Ok(()) };
+        let rank = predictions.ndim();
+        if rank == 0 {
+            self.of_scalars(inputs);
+            return Ok(());
+        }
+        // A column of labels is one label per row; so is [1] for a row without an axis of rows.
+        if let Some(Targets::Labels(labels)) = inputs.get("targets")
+            && loss.targets().takes_labels()
+            && labels.ndim() == rank
+            && labels.shape()[rank - 1] == 1
+            && labels.shape()[..rank - 1] == predictions.shape()[..rank - 1]
+            && criterion.class_axis.is_none_or(|axis| axis == -1 || axis == rank as isize - 1)
+        {
+            self.labels.push(("targets", labels.to_owned().remove_axis(Axis(rank - 1))));
+            self.is_single_label = rank == 1;
+            self.weights(inputs, &predictions.shape()[..rank - 1]);
+            return Ok(());
+        }
+        let axis = class_axis(criterion, predictions.shape(), inputs.get("targets"))?;
+        let mut shape = predictions.shape().to_vec();
+        if axis != rank - 1 {
+            let to_end = |array: &ArrayViewD<f32>| at_end(array.view(), axis).to_owned();
+            self.moved = Some(axis);
+            self.numbers.push(("predictions", to_end(predictions)));
+            let classes = shape.remove(axis);
+            shape.push(classes);
+            match inputs.get("targets") {
+                Some(Targets::Dense(dense)) if dense.ndim() == rank => {
+                    self.numbers.push(("targets", to_end(dense)));
+                }
+                Some(Targets::Labels(lists)) if lists.ndim() == rank => {
+                    self.labels.push(("targets", at_end(lists.view(), axis).to_owned()));
+                }
+                _ => (),
+            }
+            if let Some(mask) = inputs.class_mask.as_ref().filter(|mask| mask.ndim() == rank) {
+                self.class_mask = Some(at_end(mask.view(), axis).to_owned());
+            }
+        }
+        let is_given = |name| self.numbers.iter().any(|(moved, _)| *moved == name);
+        if let Some(Targets::Dense(dense)) = inputs.get("targets")
+            && !is_given("targets")
+            && loss.targets().takes_dense()
+            // A column of labels given as floats is not one probability for all classes.
+            && dense.shape().last() == shape.last()
+        {
+            self.numbers.extend(repeated(dense, &shape).map(|dense| ("targets", dense)));
+        }
+        // One-hot rows of a loss that takes only labels, as Keras' users have them.
+        if !loss.targets().takes_dense() {
+            let moved = self.numbers.iter().position(|(name, _)| *name == "targets");
+            let labels = match (moved, inputs.get("targets")) {
+                (Some(place), _) => one_hot_labels(&self.numbers.swap_remove(place).1.view()),
+                (None, Some(Targets::Dense(dense))) if dense.shape() == shape => {
+                    one_hot_labels(dense)
+                }
+                _ => None,
+            };
+            self.labels.extend(labels.map(|labels| ("targets", labels)));
+        }
+        if let Some(mask) =
+            inputs.class_mask.as_ref().filter(|mask| mask.shape() != [shape[rank - 1]])
+            && self.class_mask.is_none()
+        {
+            self.class_mask = repeated(mask, &shape);
+        }
+        self.weights(inputs, &shape[..rank - 1]);
+        Ok(())
+    }
+
+    /// The inputs of an elementwise loss: the targets and all weights are repeated.
+    fn of_elements(&mut self, loss: &dyn LossDefinition, inputs: &Inputs) -> Result<()> {
+        let Some(Targets::Dense(predictions)) = inputs.get("predictions") else { return Ok(()) };
+        let shape = predictions.shape();
+        if let Some(Targets::Dense(dense)) = inputs.get("targets") {
+            self.numbers.extend(repeated(dense, shape).map(|dense| ("targets", dense)));
+        }
+        if let Some(Targets::Dense(weight)) = inputs.get("pos_weight") {
+            let weight = column_weight(loss, "pos_weight", weight, shape)?;
+            self.numbers.extend(weight.map(|weight| ("pos_weight", weight)));
+        }
+        self.weights(inputs, shape);
+        Ok(())
+    }
+
+    /// The inputs of a loss of two numbers per value: all others are repeated to the first, and
+    /// their gradients summed.
+    fn of_pairs(&mut self, loss: &dyn LossDefinition, inputs: &Inputs) -> Result<()> {
+        let [first, others @ ..] = loss.arguments() else { return Ok(()) };
+        let Some(Targets::Dense(leading)) = inputs.get(first.name) else { return Ok(()) };
+        let shape = leading.shape();
+        for argument in others {
+            let Some(Targets::Dense(array)) = inputs.get(argument.name) else { continue };
+            // A number per row is an input of the template: it sums the gradient on the device.
+            let rows = &shape[..shape.len().saturating_sub(1)];
+            let is_per_row = array.shape() == rows || array.shape() == [rows, &[1]].concat();
+            if argument.domain == Domain::Variance && shape.len() > 1 && is_per_row {
+                continue;
+            }
+            let Some(array_again) = repeated(array, shape) else { continue };
+            if argument.role.is_differentiated() {
+                self.repeated.push((argument.name, array.shape().to_vec()));
+            }
+            self.numbers.push((argument.name, array_again));
+        }
+        self.weights(inputs, shape);
+        Ok(())
+    }
+
+    /// A loss of classes or of lists with a single number, which is a row of one class.
+    fn of_scalars(&mut self, inputs: &Inputs) {
+        let Some(Targets::Dense(predictions)) = inputs.get("predictions") else { return };
+        if predictions.ndim() > 0 {
+            return;
+        }
+        self.row_axis = Some(0);
+        self.numbers.push(("predictions", with_axis(predictions, 0).insert_axis(Axis(0))));
+        match inputs.get("targets") {
+            Some(Targets::Dense(dense)) if dense.len() == 1 => {
+                self.numbers.extend(
+                    dense.to_shape((1, 1)).ok().map(|x| ("targets", x.into_owned().into_dyn())),
+                );
+            }
+            Some(Targets::Labels(labels)) if labels.len() == 1 => {
+                self.labels.extend(
+                    labels.to_shape(1).ok().map(|x| ("targets", x.into_owned().into_dyn())),
+                );
+            }
+            _ => (),
+        }
+    }
+
+    /// Vectors without an axis of rows are one row; the others are repeated to the first.
+    fn of_vectors(&mut self, loss: &dyn LossDefinition, inputs: &Inputs) {
+        let [first, ..] = loss.arguments() else { return };
+        let Some(Targets::Dense(leading)) = inputs.get(first.name) else { return };
+        let is_single = leading.ndim() == 1;
+        let shape = if is_single { vec![1, leading.len()] } else { leading.shape().to_vec() };
+        for argument in loss.arguments() {
+            let Some(Targets::Dense(array)) = inputs.get(argument.name) else { continue };
+            if !argument.role.is_differentiated() {
+                if is_single && array.ndim() == 0 {
+                    self.numbers.push((argument.name, with_axis(array, 0)));
+                }
+            } else if is_single && array.ndim() == 1 {
+                self.row_axis = Some(0);
+                self.numbers.push((argument.name, with_axis(array, 0)));
+            } else if let Some(again) = repeated(array, &shape) {
+                self.repeated.push((argument.name, array.shape().to_vec()));
+                self.numbers.push((argument.name, again));
+            }
+        }
+        self.weights(inputs, &shape[..shape.len() - 1]);
+        if is_single {
+            let single = |weight: &ArrayViewD<f32>| weight.ndim() == 0;
+            self.weight =
+                inputs.weight.as_ref().filter(|weight| single(weight)).map(|w| with_axis(w, 0));
+        }
+    }
+
+    /// Sequences: one without a batch axis, and targets that follow each other without padding.
+    fn of_sequences(&mut self, inputs: &Inputs) {
+        let Some(Targets::Dense(logits)) = inputs.get("predictions") else { return };
+        let Some(Targets::Labels(targets)) = inputs.get("targets") else { return };
+        let lengths = |name: &str| match inputs.get(name) {
+            Some(Targets::Labels(lengths)) => Some(lengths.view()),
+            _ => None,
+        };
+        let is_single = logits.ndim() == 2;
+        if is_single {
+            self.row_axis = Some(1);
+            self.numbers.push(("predictions", with_axis(logits, 1)));
+            for name in ["input_lengths", "target_lengths"] {
+                if let Some(lengths) = lengths(name).filter(|lengths| lengths.ndim() == 0) {
+                    self.labels.push((name, with_axis(&lengths, 0)));
+                }
+            }
+            if targets.ndim() == 1 {
+                self.labels.push(("targets", with_axis(&targets.view(), 0)));
+            }
+            return;
+        }
+        let Some(of_targets) = lengths("target_lengths").filter(|_| targets.ndim() == 1) else {
+            return;
+        };
+        let counts: Option<Vec<usize>> =
+            of_targets.iter().map(|&length| usize::try_from(length).ok()).collect();
+        let Some(counts) = counts.filter(|counts| counts.iter().sum::<usize>() == targets.len())
+        else {
+            return;
+        };
+        // One column more than none: an array without columns has no rows either.
+        let longest = counts.iter().copied().max().unwrap_or(0).max(1);
+        let mut padded = ArrayD::zeros(IxDyn(&[counts.len(), longest]));
+        let mut labels = targets.iter();
+        for (item, &count) in counts.iter().enumerate() {
+            for place in 0..count {
+                padded[[item, place]] = labels.next().copied().unwrap_or_default();
+            }
+        }
+        self.labels.push(("targets", padded));
+    }
+
+    /// Probabilities in place of logits or of their logarithms.
+    fn of_probabilities(&mut self, loss: &dyn LossDefinition, inputs: &Inputs) -> Result<()> {
+        let kind = Probabilities::of(loss).ok_or_else(|| {
+            let allowed = "false: only losses of logits and of log-probabilities have it";
+            Error::option(loss.name(), "from_probabilities", true, allowed)
+        })?;
+        if inputs.hessian {
+            let allowed = "left out where predictions are probabilities";
+            return Err(Error::option(loss.name(), "hessian", true, allowed));
+        }
+        let given = self.numbers.iter().position(|(name, _)| *name == "predictions");
+        let mut predictions = match (given, inputs.get("predictions")) {
+            (Some(place), _) => self.numbers.swap_remove(place).1,
+            (None, Some(Targets::Dense(predictions))) => predictions.to_owned(),
+            _ => return Ok(()),
+        };
+        let mut factors = ArrayD::ones(predictions.raw_dim());
+        match kind {
+            Probabilities::OfClasses if predictions.ndim() > 0 => {
+                let labels = self.labels.iter().find(|(name, _)| *name == "targets");
+                let labels: Option<Vec<i64>> = match (labels, inputs.get("targets")) {
+                    (Some((_, labels)), _) => Some(labels.iter().copied().collect()),
+                    (None, Some(Targets::Labels(labels))) => Some(labels.iter().copied().collect()),
+                    (None, Some(Targets::Dense(dense))) => {
+                        one_hot_labels(dense).map(|labels| labels.into_iter().collect())
+                    }
+                    _ => None,
+                };
+                let last = Axis(predictions.ndim() - 1);
+                let rows = predictions.lanes_mut(last).into_iter().zip(factors.lanes_mut(last));
+                for (number, (mut row, mut factors)) in rows.enumerate() {
+                    let total = row.iter().map(|&x| f64::from(x)).sum::<f64>() as f32;
+                    let label = labels.as_ref().and_then(|labels| labels.get(number));
+                    let mut is_clipped = false;
+                    for (class, (x, factor)) in row.iter_mut().zip(&mut factors).enumerate() {
+                        let share = *x / total;
+                        let clipped = share.clamp(CLIP, 1.0 - CLIP);
+                        is_clipped |= share != clipped && label == Some(&(class as i64));
+                        (*x, *factor) = (logarithm(share, clipped), 1.0 / (clipped * total));
+                    }
+                    if is_clipped {
+                        // The loss does not depend on a label's probability that was clipped.
+                        factors.fill(0.0);
+                    }
+                }
+            }
+            Probabilities::OfClasses | Probabilities::Logarithms => {
+                for (x, factor) in predictions.iter_mut().zip(&mut factors) {
+                    let clipped = x.clamp(CLIP, 1.0);
+                    *factor = if *x == clipped { 1.0 / clipped } else { 0.0 };
+                    *x = logarithm(*x, clipped);
+                }
+            }
+            Probabilities::OfEach => {
+                for (x, factor) in predictions.iter_mut().zip(&mut factors) {
+                    let p = x.clamp(CLIP, 1.0 - CLIP);
+                    *factor = if *x == p { 1.0 / (p * (1.0 - p)) } else { 0.0 };
+                    *x = if x.is_nan() { *x } else { p.ln() - (-p).ln_1p() };
+                }
+            }
+        }
+        self.numbers.push(("predictions", predictions));
+        self.factors = Some(factors);
+        Ok(())
+    }
+
+    /// Weight and mask of values of the given shape: by NumPy's rule, and where that does not fit,
+    /// one for each index of the leading axes.
+    fn weights(&mut self, inputs: &Inputs, shape: &[usize]) {
+        self.weight = inputs.weight.as_ref().and_then(|weight| spread(weight, shape));
+        self.mask = inputs.mask.as_ref().and_then(|mask| spread(mask, shape));
+    }
+
+    /// The inputs of the templates: what was copied in place of what was given.
+    pub(super) fn inputs<'b>(&'b self, given: &'b Inputs) -> Inputs<'b> {
+        let mut inputs = given.reborrowed();
+        for (name, array) in &self.numbers {
+            inputs = inputs.input(name, array);
+        }
+        for (name, array) in &self.labels {
+            inputs = inputs.input(name, array);
+        }
+        let view = |array: &'b Option<ArrayD<f32>>| array.as_ref().map(|array| array.view());
+        inputs.weight = view(&self.weight).or(inputs.weight);
+        let view = |array: &'b Option<ArrayD<bool>>| array.as_ref().map(|array| array.view());
+        inputs.mask = view(&self.mask).or(inputs.mask);
+        inputs.class_mask = view(&self.class_mask).or(inputs.class_mask);
+        inputs
+    }
+
+    /// The gradients in the shapes of the inputs that were given.
+    pub(super) fn restored<R: Real>(
+        &self,
+        mut found: Evaluation<R>,
+        is_each: bool,
+    ) -> Result<Evaluation<R>> {
+        if self.is_single_label && found.values.ndim() == 0 && is_each {
+            found.values = found.values.insert_axis(Axis(0));
+        }
+        if let Some(factors) = &self.factors {
+            found.gradient.zip_mut_with(factors, |g, &factor| *g = *g * R::from_f32(factor));
+        }
+        if let Some(axis) = self.row_axis {
+            let of_input = |array: ArrayD<R>| {
+                if array.ndim() > axis && array.shape()[axis] == 1 {
+                    array.remove_axis(Axis(axis))
+                } else {
+                    array
+                }
+            };
+            found.gradient = of_input(found.gradient);
+            for (name, gradient) in &mut found.others {
+                let is_repeated = self.repeated.iter().any(|(repeated, _)| repeated == name);
+                if !is_repeated {
+                    *gradient = of_input(std::mem::take(gradient));
+                }
+            }
+            if found.values.ndim() > 0 {
+                found.values = found.values.remove_axis(Axis(0));
+            }
+            if self.is_scalar() {
+                found.gradient = found.gradient.remove_axis(Axis(0));
+            }
+        }
+        if let Some(axis) = self.moved {
+            found.gradient = from_end(&found.gradient, axis);
+            found.hessian = found.hessian.map(|hessian| from_end(&hessian, axis));
+        }
+        for (name, gradient) in &mut found.others {
+            if let Some((_, shape)) = self.repeated.iter().find(|(repeated, _)| repeated == name) {
+                *gradient = summed(gradient, shape)?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What a loss takes in place of its logits or logarithms.
+enum Probabilities {
+    /// One for each class; a row is divided by its sum.
+    OfClasses,
+    /// Independent ones.
+    OfEach,
+    /// Those whose logarithms the loss takes.
+    Logarithms,
+}
+
+impl Probabilities {
+    fn of(loss: &dyn LossDefinition) -> Option<Self> {
+        match (loss.template(), loss.predictions(), loss.targets()) {
+            (_, Domain::LogDistribution, _) => Some(Probabilities::Logarithms),
+            (Template::OneInput(OneInput::Rowwise(_)), Domain::Real, targets)
+                if targets.takes_labels() =>
+            {
+                Some(Probabilities::OfClasses)
+            }
+            (
+                Template::OneInput(OneInput::Pointwise(_)),
+                Domain::Real,
+                Domain::Probability | Domain::ZeroOne,
+            ) => Some(Probabilities::OfEach),
+            _ => None,
+        }
+    }
+}
+
+/// The logarithm of a clipped probability; NaN stays.
+fn logarithm(x: f32, clipped: f32) -> f32 {
+    if x.is_nan() { x } else { clipped.ln() }
+}
+
+/// The labels of rows that are one-hot; `None` if a row is not.
+fn one_hot_labels(dense: &ArrayViewD<'_, f32>) -> Option<ArrayD<i64>> {
+    let last = Axis(dense.ndim().checked_sub(1)?);
+    let label = |row: ndarray::ArrayView1<f32>| {
+        let is_one_hot = row.iter().all(|&x| x == 0.0 || x == 1.0) && row.sum() == 1.0;
+        row.iter().position(|&x| x == 1.0).filter(|_| is_one_hot).map(|class| class as i64)
+    };
+    let labels: Option<Vec<i64>> = dense.lanes(last).into_iter().map(label).collect();
+    let rows = &dense.shape()[..dense.ndim() - 1];
+    ArrayD::from_shape_vec(IxDyn(rows), labels?).ok()
+}
+
+/// The class axis of the predictions.
+///
+/// # Errors
+/// [`Error::Option`] for an axis that they do not have; [`Error::Shape`] where the classes may be
+/// on the last axis, as in gradus, Keras and optax, or on axis 1, as in PyTorch.
+fn class_axis(criterion: &Criterion, shape: &[usize], targets: Option<&Targets>) -> Result<usize> {
+    let (loss, rank) = (&*criterion.loss, shape.len());
+    if let Some(axis) = criterion.class_axis {
+        let from_start = if axis < 0 { axis + rank as isize } else { axis };
+        return usize::try_from(from_start).ok().filter(|&axis| axis < rank).ok_or_else(|| {
+            let allowed =
+                format!("an axis of the predictions {shape:?}, from -{rank} to {}", rank - 1);
+            Error::option(loss.name(), "class_axis", axis, &allowed)
+        });
+    }
+    let last = rank - 1;
+    if rank < 3 || !loss.targets().takes_labels() {
+        return Ok(last);
+    }
+    let of_axis_one = [&shape[..1], &shape[2..]].concat();
+    let asks = match targets {
+        Some(Targets::Labels(labels)) => labels.shape() == of_axis_one,
+        // PyTorch takes probabilities for these losses, and on axis 1.
+        Some(Targets::Dense(_)) => loss.targets().takes_dense() && !loss.entry().torch.is_empty(),
+        _ => false,
+    };
+    if !asks {
+        return Ok(last);
+    }
+    let kind = match targets {
+        Some(Targets::Labels(_)) => "labels",
+        _ => "dense",
+    };
+    Err(shape_error(
+        loss.name(),
+        format!(
+            "predictions are {shape:?} and targets are {kind} {:?}",
+            targets.map(of_targets).unwrap_or_default()
+        ),
+        &format!(
+            "say which axis holds the classes: class_axis = 1 ({} of them, as PyTorch) or -1 ({}, as Keras and optax)",
+            shape[1], shape[last]
+        ),
+    ))
+}
+
+fn of_targets(targets: &Targets) -> Vec<usize> {
+    match targets {
+        Targets::Dense(array) => array.shape().to_vec(),
+        Targets::Wide(array) => array.shape().to_vec(),
+        Targets::Labels(array) => array.shape().to_vec(),
+        Targets::Grouped { relevance, .. } => relevance.shape().to_vec(),
+    }
+}
+
+/// A copy with an axis of length 1 inserted.
+fn with_axis<T: Clone>(array: &ArrayViewD<'_, T>, axis: usize) -> ArrayD<T> {
+    array.to_owned().insert_axis(Axis(axis))
+}
+
+/// A view with one axis moved to the end.
+fn at_end<T>(array: ArrayViewD<'_, T>, axis: usize) -> ArrayViewD<'_, T> {
+    let order: Vec<usize> =
+        (0..array.ndim()).filter(|&other| other != axis).chain([axis]).collect();
+    array.permuted_axes(IxDyn(&order))
+}
+
+/// The last axis moved back to `axis`.
+fn from_end<R: Clone>(array: &ArrayD<R>, axis: usize) -> ArrayD<R> {
+    let last = array.ndim() - 1;
+    let mut order: Vec<usize> = (0..last).collect();
+    order.insert(axis, last);
+    CowArray::from(array.view().permuted_axes(IxDyn(&order))).as_standard_layout().into_owned()
+}
+
+/// An array repeated to a shape by NumPy's rule: the shapes are compared from the last axis on, and
+/// an axis of 1 or a missing one fits any length. `None` if it has the shape, or does not fit.
+fn repeated<T: Clone>(array: &ArrayViewD<'_, T>, shape: &[usize]) -> Option<ArrayD<T>> {
+    if array.shape() == shape {
+        return None;
+    }
+    array.broadcast(IxDyn(shape)).map(|view| view.to_owned())
+}
+
+/// As [`repeated`]; an array that does not fit, and whose axes are the leading ones of the shape,
+/// is repeated over the others.
+fn spread<T: Clone>(array: &ArrayViewD<'_, T>, shape: &[usize]) -> Option<ArrayD<T>> {
+    // One number per row, whatever the number of columns, is an input of every template.
+    if shape.len() > 1 && array.shape() == [shape[0], 1] && shape.len() == 2 {
+        return None;
+    }
+    if let Some(found) = repeated(array, shape) {
+        return Some(found);
+    }
+    if array.ndim() < 2 || array.ndim() >= shape.len() {
+        return None;
+    }
+    let mut view = array.view();
+    while view.ndim() < shape.len() {
+        let last = view.ndim();
+        view = view.insert_axis(Axis(last));
+    }
+    view.broadcast(IxDyn(shape)).map(|view| view.to_owned())
+}
+
+/// A column weight, repeated to the fewest trailing axes of the predictions that hold it.
+fn column_weight(
+    loss: &dyn LossDefinition,
+    name: &str,
+    weight: &ArrayViewD<'_, f32>,
+    shape: &[usize],
+) -> Result<Option<ArrayD<f32>>> {
+    let trimmed = weight.shape().iter().position(|&length| length != 1).unwrap_or(weight.ndim());
+    let axes = (weight.ndim() - trimmed).max(1).min(shape.len());
+    let period = &shape[shape.len() - axes..];
+    if weight.shape() == period && axes == 1 {
+        return Ok(None);
+    }
+    let flat = weight.to_shape(IxDyn(&weight.shape()[trimmed..])).ok();
+    let Some(found) = flat
+        .as_ref()
+        .and_then(|weight| weight.broadcast(IxDyn(period)).map(|view| view.to_owned()))
+    else {
+        let found = format!("{name} is {:?} and predictions are {shape:?}", weight.shape());
+        let allowed =
+            "it must have the shape of the predictions, or one that NumPy's rule repeats to it";
+        return Err(shape_error(loss.name(), found, allowed));
+    };
+    let length = found.len();
+    Ok(found.into_shape_with_order(IxDyn(&[length])).ok())
+}
+
+/// The sum over all axes along which an array of the given shape was repeated, in f64 and in the
+/// order of the elements.
+fn summed<R: Real>(array: &ArrayD<R>, shape: &[usize]) -> Result<ArrayD<R>> {
+    let mut sums = ArrayD::<f64>::zeros(IxDyn(shape));
+    let added = array.ndim() - shape.len();
+    for (index, x) in array.indexed_iter() {
+        let place: Vec<usize> = shape
+            .iter()
+            .enumerate()
+            .map(|(axis, &length)| if length == 1 { 0 } else { index[axis + added] })
+            .collect();
+        sums[IxDyn(&place)] += x.to_f64();
+    }
+    Ok(sums.mapv(R::new))
+}
+
+/// The shape of the values of a call, if it has no value at all: a batch without rows. `None` where
+/// there are values.
+pub(super) fn shape_without_values(
+    loss: &dyn LossDefinition,
+    inputs: &Inputs,
+) -> Option<Vec<usize>> {
+    let shape = match loss.template() {
+        Template::Several(_, cpu) => {
+            let given = loss.arguments().iter().filter_map(|argument| {
+                Some((argument.name, of_targets(inputs.get(argument.name)?)))
+            });
+            cpu.units(&Shapes { loss: loss.name(), given: given.collect() }).ok()?.shape
+        }
+        Template::OneInput(one) => {
+            let mut shape = of_targets(inputs.get("predictions")?);
+            if !matches!(one, OneInput::Pointwise(_)) {
+                shape.pop();
+            }
+            shape
+        }
+    };
+    shape.contains(&0).then_some(shape)
+}
+
+/// The result of a call without a value to compute: 0, or NaN for an average with
+/// [`OnEmpty::Nan`], and gradients of 0.
+///
+/// # Errors
+/// [`Error::Input`] for a missing input.
+pub(super) fn nothing<R: Real>(
+    criterion: &Criterion,
+    inputs: &Inputs,
+    value_shape: &[usize],
+) -> Result<Evaluation<R>> {
+    let loss = &*criterion.loss;
+    let mut gradients = Vec::new();
+    for name in loss.differentiated() {
+        if let Some(array) = inputs.get(name) {
+            gradients.push((name, ArrayD::from_elem(IxDyn(&of_targets(array)), R::ZERO)));
+        }
+    }
+    if gradients.is_empty() {
+        return Err(input_error(loss, "predictions", "is missing", "it must be an array"));
+    }
+    let (first, gradient) = gradients.remove(0);
+    let averages = matches!(
+        criterion.reduction,
+        Reduction::Mean | Reduction::BatchMean | Reduction::WeightedMean
+    );
+    let is_nan = averages && criterion.on_empty == OnEmpty::Nan;
+    let values = match criterion.reduction {
+        Reduction::None => ArrayD::zeros(IxDyn(value_shape)),
+        _ => ArrayD::from_elem(IxDyn(&[]), if is_nan { f64::NAN } else { 0.0 }),
+    };
+    let hessian = inputs.hessian.then(|| gradient.clone());
+    Ok(Evaluation {
+        values,
+        gradient,
+        others: gradients,
+        count: 0,
+        auxiliaries: None,
+        hessian,
+        first,
+    })
+}

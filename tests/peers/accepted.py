@@ -1,0 +1,33 @@
+"""Differences between a peer and gradus that are meant, each with its reason."""
+
+import math
+
+
+def has_nan(call):
+    """True where an input of the call holds NaN."""
+    tensors = [v for v in call.arguments.values() if isinstance(v, tuple) and len(v) == 2 and isinstance(v[1], list)]
+    return any(isinstance(x, float) and math.isnan(x) for _, data in tensors for x in data)
+
+
+ACCEPTED = [
+    (
+        lambda call, made, difference: call.function == "CategoricalGeneralizedCrossEntropy",
+        "Keras takes a probability by itself, gradus as a part of a row that is divided by its sum",
+    ),
+    (
+        lambda call, made, difference: call.function == "Circle" and "gradient" in difference,
+        "Keras differentiates through the weights of the pairs, which the paper holds fixed",
+    ),
+    (
+        lambda call, made, difference: has_nan(call) and " is nan, " in difference,
+        "NaN in, NaN out: PyTorch's gradient is a number where the value is NaN",
+    ),
+]
+
+
+def reason(call, made, difference):
+    """Why an answer differs from the peer's; None where it should not."""
+    for applies, text in ACCEPTED:
+        if applies(call, made, difference):
+            return text
+    return None

@@ -1,0 +1,233 @@
+"""optax' own tests of its losses: every call of a loss that they make, and how it is written for gradus."""
+
+import inspect
+import io
+import unittest
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from optax.losses import _classification, _classification_test, _ranking, _ranking_test, _regression, _regression_test
+from optax.losses import _segmentation, _segmentation_test, _self_supervised, _self_supervised_test
+
+from calls import Call, Refused, case
+
+MODULES = [
+    (_classification, _classification_test, [
+        "sigmoid_binary_cross_entropy", "hinge_loss", "perceptron_loss", "sparsemax_loss", "safe_softmax_cross_entropy",
+        "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "multiclass_hinge_loss", "multiclass_perceptron_loss",
+        "poly_loss_cross_entropy", "kl_divergence", "kl_divergence_with_log_targets", "generalized_kl_divergence", "ctc_loss",
+        "sigmoid_focal_loss", "multiclass_sparsemax_loss",
+    ]),
+    (_regression, _regression_test, ["squared_error", "l2_loss", "huber_loss", "log_cosh", "cosine_similarity", "cosine_distance"]),
+    (_segmentation, _segmentation_test, ["dice_loss", "multiclass_generalized_dice_loss", "binary_dice_loss"]),
+    (_self_supervised, _self_supervised_test, ["ntxent", "triplet_margin_loss"]),
+    (_ranking, _ranking_test, ["ranking_softmax_loss"]),
+]  # fmt: skip
+# A row more or less of these is what the tests measure; each takes minutes and says nothing new.
+MOST_NUMBERS = 20_000
+
+
+def plain(values):
+    values = np.asarray(values)
+    kind = int if values.dtype.kind in "iub" else float
+    return (list(values.shape), [kind(x) for x in values.reshape(-1)])
+
+
+def rounded(value):
+    """An array as float64 of float32 numbers; integers and flags as they are."""
+    value = np.asarray(value)
+    return value.astype(np.float32).astype(np.float64) if value.dtype.kind == "f" else value
+
+
+def is_array(value):
+    return isinstance(value, (np.ndarray, jax.Array, np.generic))
+
+
+def call_of(name, function, signature, args, kwargs):
+    """The call again in float64; None where it is no call of numbers."""
+    bound = signature.bind(*args, **kwargs)
+    if any(isinstance(v, jax.core.Tracer) for v in bound.arguments.values()):
+        return None
+    given = {}
+    for key, value in bound.arguments.items():
+        if callable(value) or isinstance(value, (str, bool, type(None), tuple, int)):
+            given[key] = value
+        else:
+            given[key] = rounded(value) if is_array(value) or isinstance(value, (list, float)) else value
+    first = next(iter(given))
+    if np.asarray(given[first]).size > MOST_NUMBERS:
+        return None
+    given[first] = rounded(np.asarray(given[first], dtype=np.float64))
+
+    def run(x):
+        again = inspect.BoundArguments(signature, {**given, first: x})
+        return function(*again.args, **again.kwargs)
+
+    with jax.enable_x64(True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            value = run(jnp.asarray(given[first]))
+            gradient = jax.grad(lambda x: jnp.sum(run(x)))(jnp.asarray(given[first]))
+        except (TypeError, ValueError, NotImplementedError, AssertionError, IndexError):
+            return None
+    arguments = {key: plain(v) if is_array(v) else v for key, v in given.items()}
+    return Call("optax", name, "optax.losses tests", arguments, plain(value), {first: plain(gradient)})
+
+
+def calls():
+    """All calls, equal ones once."""
+    found, originals, depth = [], {}, [0]
+    jax.config.update("jax_disable_jit", True)
+    for module, _, names in MODULES:
+        for name in names:
+            original = getattr(module, name)
+            originals[name] = (module, original, inspect.signature(original))
+
+            def watched(*args, _name=name, _original=original, **kwargs):
+                if depth[0] == 0:
+                    found.append((_name, args, kwargs))
+                depth[0] += 1
+                try:
+                    return _original(*args, **kwargs)
+                finally:
+                    depth[0] -= 1
+
+            setattr(module, name, watched)
+    suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromModule(test) for _, test, _ in MODULES)
+    unittest.TextTestRunner(stream=io.StringIO()).run(suite)
+    for name, (module, original, _) in originals.items():
+        setattr(module, name, original)
+    seen = set()
+    for name, args, kwargs in found:
+        _, original, signature = originals[name]
+        try:
+            call = call_of(name, original, signature, args, kwargs)
+        except TypeError:
+            continue
+        if call is not None and call.key() not in seen:
+            seen.add(call.key())
+            yield call
+
+
+NONE = {"reduction": "none"}
+
+
+def squeezed(value):
+    return value if isinstance(value, tuple) else ([], [value])
+
+
+def elements(loss, first, second, **fixed):
+    def write(a):
+        options = {**NONE, **{ours: a.get(theirs) for ours, theirs in fixed.items()}}
+        targets = a.get(second)
+        if targets is None:
+            targets = ([1], [0.0])
+        return case(loss, {"predictions": a[first], "targets": squeezed(targets)}, options), {first: "predictions"}
+
+    return write
+
+
+def axis_of(a):
+    axis = a.get("axis", -1)
+    if axis is None or isinstance(axis, tuple):
+        raise Refused("several class axes")
+    return axis
+
+
+def of_classes(loss, first="logits", second="labels", **fixed):
+    """A loss over classes; `where` is optax' class mask, or its mask of rows."""
+
+    def write(a):
+        options = {**NONE, **{ours: a.get(theirs) for ours, theirs in fixed.items()}, "class_axis": axis_of(a)}
+        inputs = {"predictions": a[first], "targets": a[second], "class_mask": a.get("where")}
+        return case(loss, inputs, options), {first: "predictions"}
+
+    return write
+
+
+def ctc(a):
+    logits, paddings = np.reshape(a["logits"][1], a["logits"][0]), np.reshape(a["logit_paddings"][1], a["logit_paddings"][0])
+    labels, label_paddings = np.reshape(a["labels"][1], a["labels"][0]), np.reshape(a["label_paddings"][1], a["label_paddings"][0])
+    lengths = (1 - paddings).sum(1).astype(int)
+    label_lengths = (1 - label_paddings).sum(1).astype(int)
+    made = case(
+        "ctc",
+        {"predictions": plain(logits.transpose(1, 0, 2)), "targets": plain(labels.astype(int)), "input_lengths": plain(lengths),
+         "target_lengths": plain(label_lengths)},
+        {**NONE, "blank": a.get("blank_id")},
+    )  # fmt: skip
+    # The gradient has optax' axes: batch first.
+    return made, {}
+
+
+def similarity(call_value):
+    def write(a):
+        if a.get("where") is not None:
+            raise Refused("a mask of coordinates")
+        if axis_of(a) != -1 and axis_of(a) != len(a["predictions"][0]) - 1:
+            raise Refused("vectors on another axis than the last")
+        if call_value:
+            raise Refused("the similarity: gradus gives 1 - it")
+        inputs = {"predictions": a["predictions"], "targets": a["targets"]}
+        return case("cosine_similarity", inputs, {**NONE, "epsilon": a.get("epsilon", 0.0)}), {"predictions": "predictions"}
+
+    return write
+
+
+def l2(a):
+    made, names = elements("mse", "predictions", "targets")(a)
+    made["inputs"]["weight"] = {"shape": [1], "data": [0.5]}
+    return made, names
+
+
+def dice(a):
+    raise Refused("optax' dice of softmax")
+
+
+def triplet(a):
+    raise Refused("optax adds epsilon to the sum of powers")
+
+
+def refuse(words):
+    def write(a):
+        raise Refused(words)
+
+    return write
+
+
+TRANSLATED = {
+    "squared_error": elements("mse", "predictions", "targets"),
+    "l2_loss": l2,
+    "huber_loss": elements("huber", "predictions", "targets", delta="delta"),
+    "log_cosh": elements("log_cosh", "predictions", "targets"),
+    "cosine_similarity": similarity(True),
+    "cosine_distance": similarity(False),
+    "sigmoid_binary_cross_entropy": elements("bce_with_logits", "logits", "labels"),
+    "hinge_loss": elements("hinge", "predictor_outputs", "targets"),
+    "perceptron_loss": elements("perceptron", "predictor_outputs", "targets"),
+    "sparsemax_loss": elements("binary_sparsemax", "logits", "labels"),
+    "sigmoid_focal_loss": elements("binary_focal", "logits", "labels", alpha="alpha", gamma="gamma"),
+    "softmax_cross_entropy": of_classes("cross_entropy"),
+    "safe_softmax_cross_entropy": of_classes("cross_entropy"),
+    "softmax_cross_entropy_with_integer_labels": of_classes("cross_entropy"),
+    "poly_loss_cross_entropy": of_classes("poly1_cross_entropy", epsilon="epsilon"),
+    "multiclass_hinge_loss": of_classes("multiclass_hinge", "scores"),
+    "multiclass_perceptron_loss": refuse("multiclass perceptron"),
+    "multiclass_sparsemax_loss": of_classes("sparsemax", "scores"),
+    "kl_divergence": refuse("todo"),
+    "kl_divergence_with_log_targets": refuse("todo"),
+    "generalized_kl_divergence": refuse("todo"),
+    "ctc_loss": ctc,
+    "dice_loss": dice,
+    "binary_dice_loss": dice,
+    "multiclass_generalized_dice_loss": dice,
+    "ntxent": refuse("todo"),
+    "triplet_margin_loss": triplet,
+    "ranking_softmax_loss": refuse("todo"),
+}
+
+
+def translated(call):
+    return TRANSLATED[call.function](call.arguments)
