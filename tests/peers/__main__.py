@@ -11,13 +11,16 @@ import argparse
 import collections
 import importlib
 import json
+import math
 import subprocess
 import sys
 import time
 
+import numpy as np
+
 import accepted
 from calls import Refused
-from compare import difference
+from compare import KERAS, OF_FUNCTION, difference
 
 PEERS = {"pytorch": 95, "keras": 95, "optax": 95, "sklearn": 95, "ranking": 60}
 
@@ -40,15 +43,63 @@ def judged(device, call, names, answer):
     return found
 
 
+# Cases of one function whose inputs have the same number of axes, and the most numbers of an input.
+OF_A_KIND, MOST_NUMBERS = 2, 200
+
+
+def write_sample(file, kept):
+    """A sample of calls in the format of the golden files, which the suite runs without any peer."""
+    taken, lines = collections.Counter(), []
+    for call, names, made in kept:
+        if (call.function, "reference") in OF_FUNCTION or call.function in KERAS:
+            continue
+        ranks = {name: len(value["shape"]) for name, value in made["inputs"].items()}
+        kind = (call.function, str(sorted(ranks.items())), str(made["options"].get("reduction")))
+        if taken[kind] >= OF_A_KIND or max(len(value["data"]) for value in made["inputs"].values()) > MOST_NUMBERS:
+            continue
+        taken[kind] += 1
+        inputs = {name: {**value, "data": [single(x) for x in value["data"]]} for name, value in made["inputs"].items()}
+        expect = {
+            "value": twelve_digits(*call.value),
+            "gradients": {ours: twelve_digits(*call.gradients[peers]) for peers, ours in names.items() if peers in call.gradients},
+        }
+        name = f"{made['loss']}/{call.peer}/{sum(taken.values())}"
+        source = f"{call.peer} {versions()[call.peer]} {call.function}, a call of its own tests ({call.origin})"
+        case = {"name": name, "loss": made["loss"], "options": made["options"], "inputs": inputs}
+        if "upstream" in made:
+            case["upstream"] = made["upstream"]
+        lines.append(json.dumps({**case, "expect": expect, "source": source}, separators=(",", ":")))
+    with open(file, "w") as target:
+        target.write("[\n" + ",\n".join(lines) + "\n]\n")
+    print(f"{len(lines)} cases in {file}")
+
+
+def versions():
+    from importlib.metadata import version
+
+    packages = {"pytorch": "torch", "keras": "keras", "optax": "optax", "sklearn": "scikit-learn"}
+    return {peer: version(packages.get(peer, peer)) for peer in packages}
+
+
+def single(x):
+    """The shortest decimal of a float32."""
+    return float(str(np.float32(x))) if isinstance(x, float) else x
+
+
+def twelve_digits(shape, data):
+    words = {math.inf: "inf", -math.inf: "-inf"}
+    return {"shape": list(shape), "data": ["NaN" if math.isnan(x) else words.get(x, float(f"{x:.12g}")) for x in data]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peers", nargs="+", choices=list(PEERS))
     parser.add_argument("--gradus", default="target/release/gradus")
     parser.add_argument("--device", nargs="+", default=["reference", "cpu", "gpu"])
     parser.add_argument("--show", type=int, default=3, help="examples of each kind of refusal and difference")
-    parser.add_argument("--keep", help="writes the calls of the run to this file")
+    parser.add_argument("--write", help="writes a sample of the calls that are right to this file, as golden cases")
     options = parser.parse_args()
-    failed = False
+    failed, kept = False, []
     for peer in options.peers:
         start = time.monotonic()
         module = importlib.import_module({"keras": "keras_calls", "optax": "optax_calls", "sklearn": "sklearn_calls"}.get(peer, peer))
@@ -64,10 +115,6 @@ def main():
             made["name"] = f"{len(calls)}"
             calls.append((call, names, post[0] if post else None))
             cases.append(made)
-        if options.keep:
-            with open(options.keep, "w") as file:
-                json.dump([{"origin": call.origin, "case": made, "value": call.value, "gradients": call.gradients}
-                           for (call, *_), made in zip(calls, cases)], file)  # fmt: skip
         for device in options.device:
             right, errors, differences, known = 0, collections.defaultdict(list), collections.defaultdict(list), collections.Counter()
             for (call, names, post), made, answer in zip(calls, cases, answers(options.gradus, device, cases), strict=True):
@@ -83,6 +130,8 @@ def main():
                     differences[call.function].append((f"{found}; {call.origin}", made))
                 else:
                     right += 1
+                    if device == "reference" and not post:
+                        kept.append((call, names, made))
             count = sum(map(len, errors.values())) + sum(refused.values())
             other = sum(map(len, differences.values()))
             share = 100 * (right + sum(known.values())) / max(total, 1)
@@ -99,6 +148,8 @@ def main():
                         print(f"            {message}\n              {made['options']} {shapes}")
             failed |= other > 0 or share < PEERS[peer]
         print(f"{peer}: {time.monotonic() - start:.0f} s")
+    if options.write:
+        write_sample(options.write, kept)
     sys.exit(1 if failed else 0)
 
 
