@@ -38,6 +38,7 @@ catalogue! {
         bce::Bce,
         bce_with_logits::BceWithLogits,
         binary_focal::BinaryFocal,
+        asymmetric::Asymmetric,
         soft_margin::SoftMargin,
         hinge::Hinge,
         squared_hinge::SquaredHinge,
