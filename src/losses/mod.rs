@@ -45,6 +45,7 @@ catalogue! {
         perceptron::Perceptron,
         modified_huber::ModifiedHuber,
         exponential::Exponential,
+        binary_sparsemax::BinarySparsemax,
         hinge_embedding::HingeEmbedding,
         cross_entropy::CrossEntropy,
         nll::Nll,
