@@ -62,6 +62,7 @@ catalogue! {
         linear_distillation::LinearDistillation,
         linear_multilabel_soft_margin::LinearMultilabelSoftMargin,
         kl_div::KlDiv,
+        generalized_kl::GeneralizedKl,
         jsd::Jsd,
         distillation::Distillation,
         total_variation::TotalVariation,
