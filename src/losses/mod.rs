@@ -82,6 +82,7 @@ catalogue! {
         unique_softmax::UniqueSoftmax,
         calibrated_softmax::CalibratedSoftmax,
         approx_mrr::ApproxMrr,
+        pairwise_mse::PairwiseMse,
         margin_ranking::MarginRanking,
         bpr::Bpr,
         ctc::Ctc,
