@@ -10,7 +10,8 @@ pub(super) use crate::Result;
 pub(super) use crate::catalogue::{Entry, Options, options};
 pub(super) use crate::cpu::real::Real;
 pub(super) use crate::losses::inputs::{
-    CLASS_MASK, CLASS_WEIGHT, LABELLED_EMBEDDINGS, MOST_IGNORED, POS_WEIGHT,
+    CLASS_MASK, CLASS_PRIOR, CLASS_WEIGHT, EXPECTED_COUNT, LABELLED_EMBEDDINGS, MOST_IGNORED,
+    NOISE, POS_WEIGHT,
 };
 pub(super) use crate::templates::argument::{Argument, Domain, Input, Role};
 pub(super) use crate::templates::definition::{HessianDiagonal, LossDefinition, Mean, Spec};

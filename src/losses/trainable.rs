@@ -4,12 +4,19 @@ use crate::templates::argument::Domain;
 use crate::templates::definition::LossDefinition;
 use crate::{Error, Result};
 
+/// Inputs without which their losses treat all classes alike.
+const FREQUENCIES: [&str; 2] = ["class_prior", "expected_count"];
+
 /// Rejects a loss that models cannot be trained with: a loss over class lists, whose padding does
-/// not fit a model's rows, and a loss with inputs other than predictions and targets.
+/// not fit a model's rows, a loss with inputs other than predictions and targets, and one that is
+/// plain cross-entropy without a further input.
 pub(crate) fn check_trainable(loss: &dyn LossDefinition) -> Result<()> {
     let found = match loss.arguments() {
         [] if loss.targets() == Domain::ClassList => "is one of lists of classes".to_string(),
-        [] => return Ok(()),
+        [] => match loss.inputs().iter().find(|input| FREQUENCIES.contains(&input.name)) {
+            Some(input) => format!("takes {}, which a model does not pass", input.name),
+            None => return Ok(()),
+        },
         arguments => format!(
             "takes {}",
             arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")

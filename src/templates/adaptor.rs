@@ -63,6 +63,15 @@ const HELPERS: &[(&str, &[&str])] = &[
         &["fn loss(statistics: SoftmaxStatistics) -> ValueWithPartials"],
     ),
     (
+        "templates/rowwise/softmax_shifted.wgsl",
+        &[
+            "override SCALE: f32",
+            "override USES_LEAST: bool",
+            "fn shift(numbers: vec4<f32>) -> vec4<f32>",
+            "fn label_shift(number: f32, least: f32) -> f32",
+        ],
+    ),
+    (
         "templates/rowwise/list_softmax.wgsl",
         &["override VIRTUAL_ITEM: bool", "override VIRTUAL_LABEL: f32"],
     ),
