@@ -86,6 +86,7 @@ catalogue! {
         calibrated_softmax::CalibratedSoftmax,
         approx_mrr::ApproxMrr,
         pairwise_mse::PairwiseMse,
+        rank_xendcg::RankXendcg,
         margin_ranking::MarginRanking,
         bpr::Bpr,
         ctc::Ctc,
