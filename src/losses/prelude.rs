@@ -14,6 +14,7 @@ pub(super) use crate::losses::inputs::{
     NOISE, POS_WEIGHT,
 };
 pub(super) use crate::templates::argument::{Argument, Domain, Input, Role};
+pub(super) use crate::templates::boxes::{BoxLoss, BoxPair, BoxTerms};
 pub(super) use crate::templates::definition::{HessianDiagonal, LossDefinition, Mean, Spec};
 pub(super) use crate::templates::distance::{Distance, DistanceTerms};
 pub(super) use crate::templates::pointwise::{Pointwise, PointwiseHessian};
