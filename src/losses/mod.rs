@@ -35,6 +35,7 @@ catalogue! {
         gaussian_nll::GaussianNll,
         gamma_deviance::GammaDeviance,
         tweedie::Tweedie,
+        aft::Aft,
         bce::Bce,
         bce_with_logits::BceWithLogits,
         binary_focal::BinaryFocal,
@@ -130,6 +131,7 @@ pub use crate::templates::pointwise::{Pointwise, PointwiseHessian};
 pub use crate::templates::rowwise::rows::{Auxiliary, Row};
 pub use crate::templates::rowwise::target::{RowTarget, Target};
 pub use crate::templates::rowwise::{Rowwise, RowwiseHessian};
+pub use aft::LogTime;
 pub use batch_triplet::Mining;
 pub use cross_entropy::TargetLogitTransform;
 pub use custom::Custom;

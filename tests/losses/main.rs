@@ -5,6 +5,7 @@ mod checks;
 mod comparison;
 mod completions;
 mod edges;
+mod edges_bounds;
 mod edges_embeddings;
 mod edges_several;
 mod half;
