@@ -2,6 +2,7 @@
 //! comparison itself.
 
 mod checks;
+mod class_inputs;
 mod comparison;
 mod completions;
 mod edges;
