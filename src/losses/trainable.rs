@@ -32,3 +32,23 @@ pub(crate) fn check_trainable(loss: &dyn LossDefinition) -> Result<()> {
                 .into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::losses::from_name;
+
+    #[test]
+    fn a_loss_of_frequencies_that_a_model_does_not_pass_is_refused() {
+        let check = |name| check_trainable(&*from_name(name, &Value::Null).unwrap());
+        for name in ["ldam", "logit_adjusted_cross_entropy", "sampled_softmax"] {
+            let error = check(name).unwrap_err().to_string();
+            assert!(error.contains("which a model does not pass"), "{error}");
+        }
+        for name in ["focal", "asymmetric", "rank_xendcg", "pairwise_mse", "generalized_kl"] {
+            check(name).unwrap();
+        }
+    }
+}

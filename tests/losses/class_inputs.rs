@@ -30,7 +30,7 @@ const OF_CLASSES: [(&str, &str); 3] = [
 fn shares_and_counts_of_classes_are_the_same() {
     for device in each_device() {
         for (name, input) in OF_CLASSES {
-            // Factors of two: exact in f32.
+            // Their ratio is a power of two: exact in f32.
             let shares = with(name, &device, input, &array![0.5, 0.25, 0.25]);
             let counts = with(name, &device, input, &array![1024.0, 512.0, 512.0]);
             let off = (shares.value() - counts.value()).abs();
