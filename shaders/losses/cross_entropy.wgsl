@@ -14,7 +14,8 @@ override CROSS_ENTROPY_Z_LOSS: f32 = 0.0;
 override CROSS_ENTROPY_SOFTCAP: f32 = 0.0; // 0: no cap
 override CROSS_ENTROPY_TEMPERATURE: f32 = 1.0;
 // Transform of the label's logit, where logits are cosines: 1 ArcFace, cos(a + MARGIN), beyond pi
-// cos a - MARGIN sin MARGIN; 2 CosFace, cos a - MARGIN.
+// cos a - MARGIN sin MARGIN; 2 CosFace, cos a - MARGIN; 3 SphereFace, (-1)^k cos(MARGIN a) - 2k with
+// k = floor(MARGIN a / pi).
 override CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM: u32 = 0u;
 override CROSS_ENTROPY_MARGIN: f32 = 0.0;
 override CROSS_ENTROPY_MARGIN_COSINE: f32 = 1.0;
@@ -67,7 +68,36 @@ fn cross_entropy_scaled(x: vec4<f32>) -> vec4<f32> {
     return x / CROSS_ENTROPY_TEMPERATURE;
 }
 
+// SphereFace's function of a cosine and its derivative, (-1)^k MARGIN sin(MARGIN a)/sin a: by the
+// Chebyshev polynomials T and U, without an angle. The sign changes of U_0, U_1, ..., U_(MARGIN-1)
+// are as many as the last has zeros above the cosine (a Sturm sequence), and so is k. Outside
+// [-1, 1] it goes on with derivative 1.
+fn cross_entropy_multiplied(cosine: vec4<f32>) -> array<vec4<f32>, 2> {
+    let one = vec4<f32>(1.0);
+    let c = clamp(cosine, -one, one);
+    var t = c;
+    var last_t = one;
+    var u = one;
+    var last_u = vec4<f32>();
+    var k = vec4<f32>();
+    for (var n = 1.0; n < CROSS_ENTROPY_MARGIN; n += 1.0) {
+        let next_t = 2.0 * c * t - last_t;
+        last_t = t;
+        t = next_t;
+        let next_u = 2.0 * c * u - last_u;
+        last_u = u;
+        u = next_u;
+        k += select(vec4<f32>(), one, (u < vec4<f32>()) != (last_u < vec4<f32>()));
+    }
+    let side = one - 2.0 * (k - 2.0 * floor(0.5 * k));
+    let derivative = select(side * CROSS_ENTROPY_MARGIN * u, one, abs(cosine) > one);
+    return array<vec4<f32>, 2>((side * t - 2.0 * k) + (cosine - c), derivative);
+}
+
 fn cross_entropy_with_margin(cosine: vec4<f32>) -> vec4<f32> {
+    if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM == 3u {
+        return cross_entropy_multiplied(cosine)[0];
+    }
     if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM == 2u {
         return cosine - CROSS_ENTROPY_MARGIN;
     }
@@ -81,6 +111,9 @@ fn cross_entropy_with_margin(cosine: vec4<f32>) -> vec4<f32> {
 fn cross_entropy_margin_gradient(cosine: vec4<f32>) -> vec4<f32> {
     if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM == 2u {
         return vec4<f32>(1.0);
+    }
+    if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM == 3u {
+        return cross_entropy_multiplied(cosine)[1];
     }
     let sine = max(sqrt(max((1.0 - cosine) * (1.0 + cosine), vec4<f32>())), vec4<f32>(3.4526698e-4));
     let sine_term = select(CROSS_ENTROPY_MARGIN_SINE * cosine / sine, vec4<f32>(), abs(cosine) > vec4<f32>(1.0));

@@ -12,6 +12,16 @@ pub(super) const CLASS_WEIGHT: Input =
     Input { name: "class_weight", shape: "[classes]: weight of each class" };
 pub(super) const POS_WEIGHT: Input =
     Input { name: "pos_weight", shape: "[classes]: weight of the positive side of each class" };
+pub(super) const CLASS_PRIOR: Input = Input {
+    name: "class_prior",
+    shape: "[classes]: how frequent each class is, as shares or counts",
+};
+pub(super) const EXPECTED_COUNT: Input = Input {
+    name: "expected_count",
+    shape: "[classes]: how often each class is expected in a sample",
+};
+pub(super) const NOISE: Input =
+    Input { name: "noise", shape: "[items]: from 0 to 1 for each place of a list" };
 pub(super) const CLASS_MASK: Input =
     Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 

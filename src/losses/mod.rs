@@ -35,15 +35,18 @@ catalogue! {
         gaussian_nll::GaussianNll,
         gamma_deviance::GammaDeviance,
         tweedie::Tweedie,
+        aft::Aft,
         bce::Bce,
         bce_with_logits::BceWithLogits,
         binary_focal::BinaryFocal,
+        asymmetric::Asymmetric,
         soft_margin::SoftMargin,
         hinge::Hinge,
         squared_hinge::SquaredHinge,
         perceptron::Perceptron,
         modified_huber::ModifiedHuber,
         exponential::Exponential,
+        binary_sparsemax::BinarySparsemax,
         hinge_embedding::HingeEmbedding,
         cross_entropy::CrossEntropy,
         nll::Nll,
@@ -51,6 +54,9 @@ catalogue! {
         poly1_cross_entropy::Poly1CrossEntropy,
         poly_cross_entropy::PolyCrossEntropy,
         generalized_cross_entropy::GeneralizedCrossEntropy,
+        logit_adjusted_cross_entropy::LogitAdjustedCrossEntropy,
+        ldam::Ldam,
+        sampled_softmax::SampledSoftmax,
         multi_margin::MultiMargin,
         multiclass_hinge::MulticlassHinge,
         categorical_hinge::CategoricalHinge,
@@ -60,6 +66,7 @@ catalogue! {
         linear_distillation::LinearDistillation,
         linear_multilabel_soft_margin::LinearMultilabelSoftMargin,
         kl_div::KlDiv,
+        generalized_kl::GeneralizedKl,
         jsd::Jsd,
         distillation::Distillation,
         total_variation::TotalVariation,
@@ -79,9 +86,15 @@ catalogue! {
         unique_softmax::UniqueSoftmax,
         calibrated_softmax::CalibratedSoftmax,
         approx_mrr::ApproxMrr,
+        pairwise_mse::PairwiseMse,
+        rank_xendcg::RankXendcg,
         margin_ranking::MarginRanking,
         bpr::Bpr,
         ctc::Ctc,
+        iou::Iou,
+        giou::Giou,
+        diou::Diou,
+        ciou::Ciou,
         cosine_similarity::CosineSimilarity,
         cosine_embedding::CosineEmbedding,
         triplet_margin::TripletMargin,
@@ -118,6 +131,7 @@ pub use crate::templates::pointwise::{Pointwise, PointwiseHessian};
 pub use crate::templates::rowwise::rows::{Auxiliary, Row};
 pub use crate::templates::rowwise::target::{RowTarget, Target};
 pub use crate::templates::rowwise::{Rowwise, RowwiseHessian};
+pub use aft::LogTime;
 pub use batch_triplet::Mining;
 pub use cross_entropy::TargetLogitTransform;
 pub use custom::Custom;

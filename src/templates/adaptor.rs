@@ -35,6 +35,8 @@ const TWO_INPUT: &[&str] = &["fn loss(first: f32, second: f32, truth: f32) -> Tw
 
 const PREFERENCE: &[&str] = &["fn loss(x: vec4<f32>) -> PreferenceTerms"];
 
+const BOXES: &[&str] = &["fn loss(pair: BoxPair) -> BoxTerms", "override EPSILON: f32"];
+
 const DISTANCE: &[&str] = &[
     "fn is_scaled() -> bool",
     "fn leaves_range(sums: vec3<f32>) -> bool",
@@ -61,6 +63,15 @@ const HELPERS: &[(&str, &[&str])] = &[
     (
         "templates/rowwise/softmax_target.wgsl",
         &["fn loss(statistics: SoftmaxStatistics) -> ValueWithPartials"],
+    ),
+    (
+        "templates/rowwise/softmax_shifted.wgsl",
+        &[
+            "override SCALE: f32",
+            "override USES_LEAST: bool",
+            "fn shift(numbers: vec4<f32>) -> vec4<f32>",
+            "fn label_shift(number: f32, least: f32) -> f32",
+        ],
     ),
     (
         "templates/rowwise/list_softmax.wgsl",
@@ -93,6 +104,7 @@ pub(crate) fn interface(loss: &dyn LossDefinition) -> &'static [&'static str] {
         Template::OneInput(OneInput::Listwise(_)) => LISTWISE,
         Template::Several(SeveralInputs::TwoInput, _) => TWO_INPUT,
         Template::Several(SeveralInputs::Preference, _) => PREFERENCE,
+        Template::Several(SeveralInputs::Boxes, _) => BOXES,
         Template::Several(SeveralInputs::Distance, _) => DISTANCE,
         Template::Several(SeveralInputs::Similarity(comparison), _) if comparison.is_mined => {
             TRIPLETS

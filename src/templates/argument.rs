@@ -9,6 +9,14 @@ pub struct Input {
     pub shape: &'static str,
 }
 
+/// Inputs of one number per column other than `pos_weight`. A loss takes at most one of them.
+const OF_COLUMNS: [&str; 4] = ["class_weight", "class_prior", "expected_count", "noise"];
+
+/// The one of `inputs` that has one number per column, in the kernels the class weight.
+pub(crate) fn of_columns(inputs: &[Input]) -> Option<&'static str> {
+    inputs.iter().map(|input| input.name).find(|name| OF_COLUMNS.contains(name))
+}
+
 /// An input of a multi-input loss ([`Template::Several`](super::definition::Template::Several)), in
 /// the order in which its template takes them.
 #[derive(Debug)]

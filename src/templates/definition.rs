@@ -7,6 +7,8 @@ use serde_json::Value;
 use crate::catalogue::Entry;
 use crate::runtime::wgsl::File;
 use crate::templates::argument::{Argument, Domain, Input};
+use crate::templates::boxes::cpu::BoxesTemplate;
+use crate::templates::boxes::{self, BoxLoss};
 use crate::templates::distance::Distance;
 use crate::templates::distance::cpu::DistanceTemplate;
 use crate::templates::multi_input::cpu::MultiInputCpu;
@@ -153,6 +155,8 @@ pub enum SeveralInputs {
     },
     /// Up to four numbers per value, the first two differentiated.
     Preference,
+    /// A predicted box and a true one per value.
+    Boxes,
     /// Embeddings, each compared with all others.
     Similarity(Comparison),
 }
@@ -226,6 +230,11 @@ impl<'a> Spec<'a> {
     pub(crate) fn preference<L: Preference>(loss: &'a L, arguments: &'static [Argument]) -> Self {
         let cpu = PreferenceTemplate { loss, arguments };
         Self::several(SeveralInputs::Preference, Box::new(cpu), arguments)
+    }
+
+    pub(crate) fn boxes<L: BoxLoss>(loss: &'a L) -> Self {
+        let cpu = BoxesTemplate { loss };
+        Self::several(SeveralInputs::Boxes, Box::new(cpu), boxes::ARGUMENTS)
     }
 
     pub(crate) fn similarity<L: SimilarityRows>(

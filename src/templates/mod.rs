@@ -6,6 +6,7 @@
 
 pub(crate) mod adaptor;
 pub(crate) mod argument;
+pub(crate) mod boxes;
 pub(crate) mod completions;
 pub(crate) mod definition;
 pub(crate) mod distance;

@@ -6,6 +6,7 @@
 
 use crate::Reduction;
 use crate::losses::{LossDefinition, OneInput, Template};
+use crate::templates::argument::of_columns;
 
 /// Granularity of a weight or mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -313,6 +314,7 @@ pub(super) fn case_generators(kind: Kind) -> Vec<CaseGenerator> {
 
 /// Name of the input for column weights.
 pub(super) fn column_weight_name(loss: &dyn LossDefinition) -> Option<&'static str> {
-    let names = loss.inputs().iter().map(|input| input.name);
-    names.into_iter().find(|&name| name == "pos_weight" || name == "class_weight")
+    let is_positive = |name: &&str| *name == "pos_weight";
+    of_columns(loss.inputs())
+        .or_else(|| loss.inputs().iter().map(|input| input.name).find(is_positive))
 }

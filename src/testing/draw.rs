@@ -49,8 +49,7 @@ impl Case {
             inputs = inputs.mask(mask);
         }
         if let Some(weight) = &self.column_weight {
-            let is_pos = column_weight_name(loss) == Some("pos_weight");
-            inputs = if is_pos { inputs.pos_weight(weight) } else { inputs.class_weight(weight) };
+            inputs = inputs.input(column_weight_name(loss).unwrap_or("class_weight"), weight);
         }
         if let Some(weight) = &self.pos_weight {
             inputs = inputs.pos_weight(weight);

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use crate::page::holds;
 
 /// Groups of losses by purpose, in the order of docs/losses.md.
-const GROUPS: [(&str, &[&str]); 11] = [
+const GROUPS: [(&str, &[&str]); 12] = [
     (
         "Regression: numbers of any sign",
         &["mse", "mae", "huber", "smooth_l1", "log_cosh", "pseudo_huber", "cauchy", "barron", "lp"],
@@ -33,7 +33,7 @@ const GROUPS: [(&str, &[&str]); 11] = [
     ),
     (
         "Regression: counts, amounts, ratios",
-        &["poisson_nll", "gamma_deviance", "tweedie", "mape", "msle"],
+        &["poisson_nll", "gamma_deviance", "tweedie", "aft", "mape", "msle"],
     ),
     (
         "Two classes, or many labels at once",
@@ -41,6 +41,7 @@ const GROUPS: [(&str, &[&str]); 11] = [
             "bce_with_logits",
             "bce",
             "binary_focal",
+            "asymmetric",
             "multilabel_soft_margin",
             "multilabel_margin",
             "soft_margin",
@@ -49,6 +50,7 @@ const GROUPS: [(&str, &[&str]); 11] = [
             "perceptron",
             "modified_huber",
             "exponential",
+            "binary_sparsemax",
             "hinge_embedding",
         ],
     ),
@@ -61,6 +63,9 @@ const GROUPS: [(&str, &[&str]); 11] = [
             "poly1_cross_entropy",
             "poly_cross_entropy",
             "generalized_cross_entropy",
+            "logit_adjusted_cross_entropy",
+            "ldam",
+            "sampled_softmax",
             "multi_margin",
             "multiclass_hinge",
             "categorical_hinge",
@@ -71,7 +76,7 @@ const GROUPS: [(&str, &[&str]); 11] = [
     ),
     (
         "Distributions, distillation, overlap of masks",
-        &["kl_div", "jsd", "total_variation", "distillation", "dice", "tversky"],
+        &["kl_div", "generalized_kl", "jsd", "total_variation", "distillation", "dice", "tversky"],
     ),
     (
         "Ranking: lists and pairs of scores",
@@ -81,12 +86,14 @@ const GROUPS: [(&str, &[&str]); 11] = [
             "list_mle",
             "approx_ndcg",
             "approx_mrr",
+            "rank_xendcg",
             "ranking_softmax",
             "unique_softmax",
             "calibrated_softmax",
             "pairwise_logistic",
             "pairwise_hinge",
             "pairwise_soft_zero_one",
+            "pairwise_mse",
             "margin_ranking",
             "bpr",
         ],
@@ -106,6 +113,7 @@ const GROUPS: [(&str, &[&str]); 11] = [
             "circle",
         ],
     ),
+    ("Boxes of detectors", &["iou", "giou", "diou", "ciou"]),
     ("Sequences", &["ctc"]),
     ("Preferences between completions", &["dpo", "simpo", "orpo", "kto"]),
     (

@@ -11,6 +11,7 @@ pub fn all() -> Vec<Value> {
         include_str!("../golden/pointwise.json"),
         include_str!("../golden/binary.json"),
         include_str!("../golden/classes.json"),
+        include_str!("../golden/boxes.json"),
         include_str!("../golden/embeddings.json"),
         include_str!("../golden/ranking.json"),
         include_str!("../golden/linear.json"),

@@ -253,7 +253,10 @@ fn rows_in_another_order_give_values_and_gradients_in_that_order(
     let is_by_row = matches!(
         loss.template(),
         Template::Several(
-            SeveralInputs::TwoInput | SeveralInputs::Preference | SeveralInputs::Distance,
+            SeveralInputs::TwoInput
+                | SeveralInputs::Preference
+                | SeveralInputs::Boxes
+                | SeveralInputs::Distance,
             _
         )
     );

@@ -2,9 +2,11 @@
 //! comparison itself.
 
 mod checks;
+mod class_inputs;
 mod comparison;
 mod completions;
 mod edges;
+mod edges_bounds;
 mod edges_embeddings;
 mod edges_several;
 mod half;

@@ -76,9 +76,7 @@ pub fn of_predictions(
     } else {
         data.arrays.push(("targets", filled(&shape, || number(random, loss.targets(), columns))));
     }
-    for input in
-        loss.inputs().iter().filter(|input| matches!(input.name, "class_weight" | "pos_weight"))
-    {
+    for input in loss.inputs().iter().filter(|input| input.name != "class_mask") {
         if random.uniform() < 0.7 {
             data.arrays.push((input.name, filled(&[columns], || power_of_two(random))));
         }

@@ -15,7 +15,7 @@ use crate::criterion::sizes::Sizes;
 use crate::criterion::{domain, inputs};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
-use crate::templates::argument::Domain;
+use crate::templates::argument::{Domain, of_columns};
 use crate::templates::definition::{LossDefinition, Mean};
 use crate::templates::job::{Buffers, Divisor, Job, MASKED, Per, RESULT_KINDS};
 use crate::templates::launch as kernel;
@@ -105,7 +105,8 @@ impl<'c, 'a> Call<'c, 'a> {
             inputs.weight.as_ref().map(|w| Ok((flat(w), per("weight", w.shape())?))).transpose()?;
         let mask =
             inputs.mask.as_ref().map(|m| Ok((flat(m), per("mask", m.shape())?))).transpose()?;
-        let mut column_weight = Self::column_weight(loss, inputs, &sizes, "class_weight")?;
+        let own = of_columns(loss.inputs()).unwrap_or("class_weight");
+        let mut column_weight = Self::column_weight(loss, inputs, &sizes, own)?;
         let mut pos_weight = Self::column_weight(loss, inputs, &sizes, "pos_weight")?;
         if loss.is_pointwise() {
             column_weight = std::mem::take(&mut pos_weight);

@@ -13,7 +13,7 @@ use crate::criterion::tensor_inputs::TensorInputs;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
-use crate::templates::argument::Domain;
+use crate::templates::argument::{Domain, of_columns};
 use crate::templates::definition::Mean;
 use crate::templates::job::{Buffers, Divisor, Job, Per};
 use crate::templates::listwise::gpu::units_of_lists;
@@ -112,7 +112,7 @@ impl<'t> Call<'t> {
             tensor.map(per).transpose()
         };
         let (weight, mask) = (spread("weight", inputs.weight)?, spread("mask", inputs.mask)?);
-        let of_columns = |name: &str| {
+        let per_column = |name: &str| {
             let Some(tensor) = inputs.get(name) else { return Ok(None) };
             if tensor.len() != sizes.columns || tensor.shape().len() > 1 {
                 let allowed = format!(
@@ -127,8 +127,8 @@ impl<'t> Call<'t> {
             }
             gpu_buffer(tensor).map(Some)
         };
-        let (mut column_weight, mut pos_weight) =
-            (of_columns("class_weight")?, of_columns("pos_weight")?);
+        let own = of_columns(loss.inputs()).unwrap_or("class_weight");
+        let (mut column_weight, mut pos_weight) = (per_column(own)?, per_column("pos_weight")?);
         if loss.is_pointwise() {
             column_weight = pos_weight.take();
         }

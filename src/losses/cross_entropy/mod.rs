@@ -27,8 +27,8 @@ pub use margin::TargetLogitTransform;
 /// smoothing) unless it is the target: then the loss is ∞.
 ///
 /// With `target_logit_transform` the predictions are cosines: the label's becomes cos(θ + m)
-/// ("arcface") or cos θ − m ("cosface"), m the `margin`, and all are multiplied by `scale`; see
-/// [`TargetLogitTransform`].
+/// ("arcface"), cos θ − m ("cosface") or cos(mθ) ("sphereface"), m the `margin`, and all are
+/// multiplied by `scale`; see [`TargetLogitTransform`].
 ///
 /// PyTorch `CrossEntropyLoss`, Keras `SparseCategoricalCrossentropy` and `CategoricalCrossentropy`
 /// (from_logits=True), optax `softmax_cross_entropy` and `…_with_integer_labels`, Liger
@@ -77,6 +77,7 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
         r#"{"softcap": 5.0, "temperature": 0.5}"#,
         r#"{"target_logit_transform": "arcface", "margin": 0.25, "scale": 8.0}"#,
         r#"{"target_logit_transform": "cosface", "scale": 16.0, "label_smoothing": 0.1}"#,
+        r#"{"target_logit_transform": "sphereface", "margin": 3.0, "scale": 4.0}"#,
         r#"{"label_smoothing": 0.2, "ignore_index": [0, -100], "z_loss": 0.001, "softcap": 10.0, "temperature": 2.0}"#,
     ],
     shader: crate::runtime::wgsl::shader!("losses/cross_entropy.wgsl"),
@@ -127,13 +128,13 @@ impl CrossEntropy {
         },
         OptionDoc {
             name: "target_logit_transform",
-            domain: "\"arcface\", \"cosface\" or null; not with a softcap",
+            domain: "\"arcface\", \"cosface\", \"sphereface\" or null; not with a softcap",
             meaning: "predictions are cosines, and the label's gets a margin",
         },
         OptionDoc {
             name: "margin",
-            domain: "in [0, π], or null: 0.5 for arcface, 0.35 for cosface",
-            meaning: "the margin: of the angle for arcface, of the cosine for cosface",
+            domain: "in [0, π], or null: 0.5 for arcface, 0.35 for cosface; for sphereface a whole number from 1 to 8, 4",
+            meaning: "the margin: of the angle for arcface, of the cosine for cosface; a factor of the angle for sphereface",
         },
         OptionDoc {
             name: "scale",
@@ -190,7 +191,8 @@ impl CrossEntropy {
         self
     }
 
-    /// The margin, from 0 to π (default 0.5 for ArcFace, in radians, and 0.35 for CosFace).
+    /// The margin, from 0 to π (default 0.5 for ArcFace, in radians, and 0.35 for CosFace); for
+    /// SphereFace the factor of the angle, a whole number from 1 to 8 (default 4).
     pub fn margin(mut self, margin: f64) -> Self {
         self.margin = Some(margin);
         self
@@ -220,8 +222,13 @@ impl Options for CrossEntropy {
             "temperature",
             self.temperature,
         )?;
-        let margin = self.margin.unwrap_or(0.0);
-        require((0.0..=std::f64::consts::PI).contains(&margin), &ENTRY, "margin", margin)?;
+        let is_multiple = self.target_logit_transform == Some(TargetLogitTransform::SphereFace);
+        let margin = self.margin.unwrap_or(if is_multiple { 4.0 } else { 0.0 });
+        let is_valid = match is_multiple {
+            true => (1.0..=8.0).contains(&margin) && margin.fract() == 0.0,
+            false => (0.0..=std::f64::consts::PI).contains(&margin),
+        };
+        require(is_valid, &ENTRY, "margin", margin)?;
         require(self.scale > 0.0 && self.scale.is_finite(), &ENTRY, "scale", self.scale)?;
         if let (Some(transform), Some(_)) = (self.target_logit_transform, self.softcap) {
             let found = format!("{transform:?} with a softcap");

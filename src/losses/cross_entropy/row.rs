@@ -114,7 +114,11 @@ impl CrossEntropy {
     #[inline(always)]
     pub(super) fn label_margin(&self) -> Option<Margin> {
         let transform = self.target_logit_transform?;
-        let usual = if transform == TargetLogitTransform::ArcFace { 0.5 } else { 0.35 };
+        let usual = match transform {
+            TargetLogitTransform::ArcFace => 0.5,
+            TargetLogitTransform::CosFace => 0.35,
+            TargetLogitTransform::SphereFace => 4.0,
+        };
         Some(Margin { transform, size: self.margin.unwrap_or(usual) })
     }
 

@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
+use crate::templates::boxes::gpu as boxes;
 use crate::templates::completions::gpu as completions;
 use crate::templates::definition::{LossDefinition, SeveralInputs};
 use crate::templates::distance::gpu as distance;
@@ -31,6 +32,7 @@ pub(crate) fn commands(
             completions::commands(gpu, loss, tokens, averages, job)?
         }
         SeveralInputs::Preference => preference::commands(gpu, loss, job)?,
+        SeveralInputs::Boxes => boxes::commands(gpu, loss, job)?,
         SeveralInputs::Similarity(comparison) => similarity::commands(gpu, loss, comparison, job)?,
     };
     if !job.each {
@@ -48,6 +50,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition, kernel: SeveralInputs) -> Resu
         SeveralInputs::Linear => linear::programs(loss)?,
         SeveralInputs::Completions { .. } => completions::programs(loss)?,
         SeveralInputs::Preference => preference::programs(loss),
+        SeveralInputs::Boxes => boxes::programs(loss),
         SeveralInputs::Similarity(comparison) => similarity::programs(loss, comparison),
     })
 }

@@ -10,6 +10,7 @@ pub(crate) mod entmax;
 pub(crate) mod gpu;
 pub(crate) mod rows;
 pub(crate) mod softmax;
+pub(crate) mod softmax_shifted;
 pub(crate) mod softmax_target;
 pub(crate) mod target;
 

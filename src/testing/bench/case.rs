@@ -220,6 +220,9 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         Template::Several(SeveralInputs::Preference, _) => {
             chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]])
         }
+        Template::Several(SeveralInputs::Boxes, _) => {
+            chosen(size, &[&[4096, 4]], &[&[1 << 20, 4]], &[&[1 << 22, 4]])
+        }
         Template::Several(SeveralInputs::TwoInput, _) => {
             chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]])
         }

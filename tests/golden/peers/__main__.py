@@ -171,7 +171,9 @@ def new_case(name, options, shape, seed):
 
 
 def of_input(value):
-    """An input: an integer, or the shortest text of its f32."""
+    """An input: an integer, the shortest text of its f32, or "inf"."""
+    if np.isinf(value):
+        return str(value)
     return Number(str(int(value)) if np.issubdtype(type(value), np.integer) else str(np.float32(value)))
 
 

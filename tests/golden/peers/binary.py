@@ -2,6 +2,7 @@
 
 import numpy as np
 import optax
+import torch
 import torch.nn.functional as F
 from sklearn.linear_model import _sgd_fast
 
@@ -32,6 +33,22 @@ def binary_focal(case):
     return case.reduce(values)
 
 
+@by_torch(
+    "asymmetric",
+    "float64 autograd of y (1-p)^g+ -log p and (1-y) s^g- -log(1-s), s = max(p-m, 0) (Ridnik et al.)",
+    draw=draw.logits_and_shares,
+)
+def asymmetric(case):
+    x, t, clip = case.predictions, case.targets, case.option("clip", 0.05)
+    p, is_clipped = x.sigmoid(), x.sigmoid() <= clip
+    # Where the shifted probability is 0 a power below 1 of it has no derivative: another number stands in.
+    shifted = torch.where(is_clipped, 0.5, p - clip)
+    away = torch.where(is_clipped, 0.0, -F.logsigmoid(-x) if clip == 0 else -(1 - shifted).log())
+    easy = shifted ** case.option("gamma_negative", 4.0)
+    hard = (1 - p) ** case.option("gamma_positive", 1.0)
+    return case.reduce(t * hard * -F.logsigmoid(x) + (1 - t) * easy * away)
+
+
 @by_torch("soft_margin", "F.soft_margin_loss", draw=draw.scores_and_signs)
 def soft_margin(case):
     return case.reduced_by(F.soft_margin_loss, case.predictions, case.targets)
@@ -50,6 +67,12 @@ def squared_hinge(case):
 @by_jax("perceptron", "perceptron_loss", draw=draw.scores_and_signs)
 def perceptron(case):
     return case.reduce(optax.losses.perceptron_loss(case.predictions, case.targets))
+
+
+@by_jax("binary_sparsemax", "sparsemax_loss, labels 0 for -1", draw=draw.scores_and_signs)
+def binary_sparsemax(case):
+    labels = case.targets if case.option("labels", "sign") == "zero_one" else (case.targets + 1) / 2
+    return case.reduce(optax.losses.sparsemax_loss(case.predictions, labels))
 
 
 @by_hand("modified_huber", "SGDClassifier modified_huber", peer="scikit-learn", draw=draw.scores_and_signs)

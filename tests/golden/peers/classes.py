@@ -19,10 +19,14 @@ def one_hot(case):
 
 
 def with_margin(case, transform):
-    """ArcFace and CosFace: the label's cosine with its margin, all cosines times the scale."""
+    """ArcFace, CosFace and SphereFace: the label's cosine with its margin, all cosines times the scale."""
     cosines, is_label = case.predictions, one_hot(case).bool()
     if transform == "cosface":
         changed = cosines - case.option("margin", 0.35)
+    elif transform == "sphereface":
+        angle = case.option("margin", 4.0) * cosines.acos()
+        sector = (angle.detach() / torch.pi).floor()
+        changed = torch.where(sector % 2 == 0, 1.0, -1.0) * angle.cos() - 2 * sector
     else:
         margin = torch.tensor(case.option("margin", 0.5), dtype=torch.float64)
         angle = cosines.acos() + margin
@@ -124,6 +128,40 @@ def generalized_cross_entropy(case):
     return case.reduce((1 - label_log_probability(case).exp() ** q) / q)
 
 
+@by_torch(
+    "logit_adjusted_cross_entropy",
+    "float64 autograd of F.cross_entropy(x + tau log prior) (Menon et al.)",
+    draw=draw.scores_labels_and_prior,
+)
+def logit_adjusted_cross_entropy(case):
+    prior, tau = case.get("class_prior"), case.option("tau", 1.0)
+    shift = 0.0 if prior is None else tau * (prior / prior.sum()).log()
+    return case.reduced_by(F.cross_entropy, case.predictions + shift, case.labels)
+
+
+@by_torch(
+    "ldam",
+    "float64 autograd of F.cross_entropy(s (x - onehot C/n^(1/4))), C such that the largest margin is m (Cao et al.)",
+    draw=draw.scores_labels_and_prior,
+)
+def ldam(case):
+    counts = case.get("class_prior")
+    counts = torch.ones(case.predictions.shape[-1], dtype=torch.float64) if counts is None else counts
+    margins = counts**-0.25
+    margins = margins * (case.option("margin", 0.5) / margins.max())
+    return case.reduced_by(F.cross_entropy, case.option("scale", 30.0) * (case.predictions - one_hot(case) * margins), case.labels)
+
+
+@by_torch(
+    "sampled_softmax",
+    "float64 autograd of F.cross_entropy(x - log Q) (Jean et al.; Yi et al.)",
+    draw=draw.sampled_scores,
+)
+def sampled_softmax(case):
+    expected = case.get("expected_count")
+    return case.reduced_by(F.cross_entropy, case.predictions - (0.0 if expected is None else expected.log()), case.labels)
+
+
 @by_torch("multilabel_margin", "F.multilabel_margin_loss", draw=draw.label_sets)
 def multilabel_margin(case):
     return case.reduced_by(F.multilabel_margin_loss, case.predictions, case.labels)
@@ -150,6 +188,11 @@ def kl_div(case):
     if case.reduction == "none":  # gradus gives one value for each row, torch one for each cell
         return case.reduce(F.kl_div(case.predictions, case.targets, reduction="none", log_target=log_target).sum(-1))
     return case.reduced_by(F.kl_div, case.predictions, case.targets, log_target=log_target)
+
+
+@by_jax("generalized_kl", "generalized_kl_divergence", draw=draw.amounts)
+def generalized_kl(case):
+    return case.reduce(optax.losses.generalized_kl_divergence(case.predictions, case.targets))
 
 
 def kl(first, second):

@@ -45,6 +45,13 @@ def mean_and_variance(rng, shape, options):
     return {**real(rng, shape, options), "variance": rng.gamma(2.0, 0.5, shape) + 0.05}
 
 
+def logarithms_and_bounds(rng, shape, options):
+    """Exact times, times between two bounds, after one and before one."""
+    times, kind = rng.gamma(2.0, 1.0, shape) + 0.05, rng.integers(0, 4, shape)
+    upper = np.choose(kind, [times, times * (1.01 + rng.gamma(1.0, 1.0, shape)), np.full(shape, np.inf), times])
+    return {"predictions": normal(rng, shape, 1.0), "lower": np.where(kind == 3, 0.0, times), "upper": upper}
+
+
 def logits_and_shares(rng, shape, options):
     return {"predictions": normal(rng, shape), "targets": rng.random(shape)}
 
@@ -66,6 +73,19 @@ def distances_and_signs(rng, shape, options):
 
 def scores_and_labels(rng, shape, options):
     return {"predictions": normal(rng, shape), "targets": labels_of(rng, shape[:-1], shape[-1])}
+
+
+def counts_of(rng, classes):
+    """Numbers of samples of classes of which a few are frequent."""
+    return np.ceil(1000 * np.exp(-rng.gamma(2.0, 1.0, classes)))
+
+
+def scores_labels_and_prior(rng, shape, options):
+    return {**scores_and_labels(rng, shape, options), "class_prior": counts_of(rng, shape[-1])}
+
+
+def sampled_scores(rng, shape, options):
+    return {**scores_and_labels(rng, shape, options), "expected_count": rng.random(shape[-1]) + 0.01}
 
 
 def cosines_or_scores_and_labels(rng, shape, options):
@@ -107,6 +127,11 @@ def two_distributions(rng, shape, options):
     return {"predictions": softmax(normal(rng, shape)), "targets": softmax(normal(rng, shape))}
 
 
+def amounts(rng, shape, options):
+    """Amounts, some of them 0, and the logarithms of others."""
+    return {"predictions": normal(rng, shape, 1.0), "targets": rng.gamma(2.0, 1.0, shape) * (rng.random(shape) < 0.8)}
+
+
 def masks(rng, shape, options):
     return {"predictions": rng.random(shape), "targets": rng.integers(0, 2, shape)}
 
@@ -119,6 +144,18 @@ def lists(rng, shape, options):
     targets = rng.integers(0, 4, shape)
     targets[1:, -1] = -1
     return {"predictions": normal(rng, shape), "targets": targets}
+
+
+def lists_and_noise(rng, shape, options):
+    return {**lists(rng, shape, options), "noise": rng.random(shape[-1])}
+
+
+def two_boxes(rng, shape, options):
+    """Two corners of a box in each row, and of one near it."""
+    low = normal(rng, shape, 1.0)[..., :2]
+    boxes = np.concatenate([low, low + rng.gamma(2.0, 1.0, low.shape) + 0.1], axis=-1)
+    moved = boxes + normal(rng, boxes.shape, 0.5)
+    return {"predictions": boxes, "targets": np.concatenate([moved[..., :2], moved[..., :2] + rng.gamma(2.0, 1.0, low.shape) + 0.1], -1)}
 
 
 def two_scores(rng, shape, options):

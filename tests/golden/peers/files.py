@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[1]
-NAMES = ["pointwise", "binary", "classes", "embeddings", "ranking", "linear", "preference", "sequence"]
+NAMES = ["pointwise", "binary", "classes", "boxes", "embeddings", "ranking", "linear", "preference", "sequence"]
 NAMES += ["optimizers", "schedules"]
 
 

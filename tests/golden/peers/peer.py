@@ -23,7 +23,7 @@ jax.config.update("jax_enable_x64", True)
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # else keras takes means in f32, whatever its floatx is
 torch.set_num_threads(1)  # one fixed order of every sum
 
-PEERS = ["torch", "optax", "keras", "scikit-learn", "numpy", "mpmath"]
+PEERS = ["torch", "torchvision", "optax", "keras", "scikit-learn", "numpy", "mpmath"]
 FUNCTIONS = {}  # (kind, name, peer): PeerFunction, where kind is "loss", "optimizer" or "schedule"
 
 

@@ -1,11 +1,13 @@
 """Regression losses of single elements. p is the prediction, t the target."""
 
+import mpmath
+import numpy as np
 import optax
 import torch
 import torch.nn.functional as F
 
 import draw
-from peer import by_jax, by_torch, keras
+from peer import by_hand, by_jax, by_torch, keras
 
 
 @by_torch("mse", "F.mse_loss", draw=draw.real)
@@ -142,3 +144,39 @@ def mape(case):
 @by_jax("msle", "MeanSquaredLogarithmicError (elementwise form)", peer="keras", draw=draw.positive)
 def msle(case):
     return elementwise(keras.losses.mean_squared_logarithmic_error, case)
+
+
+CUMULATIVE = {  # of z, and of -z
+    "normal": lambda z: mpmath.erfc(-z / mpmath.sqrt(2)) / 2,
+    "logistic": lambda z: 1 / (1 + mpmath.exp(-z)),
+    "extreme": lambda z: 1 - mpmath.exp(-mpmath.exp(z)),
+}
+
+
+@by_hand(
+    "aft",
+    "200 digits, of -log of the density, or of the difference of the cumulative distribution, and its differences (Barnwal et al.)",
+    peer="mpmath",
+    draw=draw.logarithms_and_bounds,
+)
+def aft(case):
+    """Of a narrow interval or a far tail float64 keeps few digits: 200 digits, and differences over 2^-60 on both sides."""
+    cumulative, step = CUMULATIVE[case.option("distribution", "normal")], mpmath.mpf(2) ** -60
+    upper = case.get("upper")
+    upper = case.lower if upper is None else upper
+
+    def value(x, low, high):
+        sigma = mpmath.mpf(case.option("sigma", 1.0))
+        if high <= low:
+            slope = (cumulative((mpmath.log(low) - x) / sigma + step) - cumulative((mpmath.log(low) - x) / sigma - step)) / (2 * step)
+            return -mpmath.log(slope / sigma / low)
+        above = 1 if mpmath.isinf(high) else cumulative((mpmath.log(high) - x) / sigma)
+        below = 0 if low == 0 else cumulative((mpmath.log(low) - x) / sigma)
+        return -mpmath.log(above - below)
+
+    with mpmath.workdps(200):
+        cells = [[mpmath.mpf(float(n)) for n in cell] for cell in zip(case.predictions.flat, case.lower.flat, upper.flat)]
+        values = [float(value(*cell)) for cell in cells]
+        width = mpmath.mpf(2) ** -30
+        derivatives = [float((value(x + width, *rest) - value(x - width, *rest)) / (2 * width)) for x, *rest in cells]
+    return np.array(values).reshape(case.predictions.shape), np.array(derivatives).reshape(case.predictions.shape)

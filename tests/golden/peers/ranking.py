@@ -118,6 +118,38 @@ def list_mle(case):
     return over_lists(case, value_of)
 
 
+@by_torch(
+    "pairwise_mse",
+    "float64 autograd of the mean over pairs of ((s_i-s_j)-(y_i-y_j))^2 per list (TF-Ranking)",
+    draw=draw.lists,
+)
+def pairwise_mse(case):
+    def value_of(scores, targets):
+        apart = (scores[:, None] - scores[None, :]) - (targets[:, None] - targets[None, :])
+        pairs = len(scores) * (len(scores) - 1)
+        return (apart**2).sum() / max(pairs, 1)
+
+    return over_lists(case, value_of)
+
+
+@by_torch(
+    "rank_xendcg",
+    "float64 autograd of CE(q, softmax(s)), q = (2^y - noise)/sum per list (Bruch)",
+    draw=draw.lists_and_noise,
+)
+def rank_xendcg(case):
+    noise = case.get("noise")
+    noise = torch.ones(case.predictions.shape[-1], dtype=torch.float64) if noise is None else noise
+    rows = zip(case.predictions, case.targets, case.targets >= 0)
+
+    def value_of(scores, targets, noise):
+        weights = 2**targets - noise
+        return -(weights * scores.log_softmax(-1)).sum() / weights.sum() if weights.sum() > 0 else 0 * scores.sum()
+
+    values = torch.stack([value_of(scores[kept], targets[kept], noise[kept]) for scores, targets, kept in rows])
+    return case.reduce(values, count=(case.targets >= 0).any(-1).sum())
+
+
 def smooth_ranks(scores, temperature):
     """1/2 + sum over all j, i too, of sigmoid((s_j - s_i) / temperature)."""
     return 0.5 + ((scores[None, :] - scores[:, None]) / temperature).sigmoid().sum(-1)
