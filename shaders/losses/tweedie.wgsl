@@ -2,15 +2,31 @@
 //     e^(ax)/a - y e^(bx)/b + y^a/(ab), derivative e^(ax) - y e^(bx)
 // and with d = x - ln y, y^a ((e^(ad) - 1)/a - (e^(bd) - 1)/b) and y^a e^(bd) (e^d - 1), which are
 // accurate near the minimum, d = 0. 2 - p and 1 - p are separate overrides, since 2 - p of a
-// rounded p has lost digits near 2.
+// rounded p has lost digits near 2. With IDENTITY the prediction is the mean m, x = ln m; TO_TWO = 2
+// is then half the squared error.
 override TWEEDIE_TO_TWO: f32 = 0.5;
 override TWEEDIE_TO_ONE: f32 = -0.5;
+override TWEEDIE_IDENTITY: bool = false;
 
 fn tweedie_loss(prediction: f32, truth: f32) -> Loss {
+    if !TWEEDIE_IDENTITY {
+        return tweedie_of_logarithm(prediction, truth);
+    }
+    if TWEEDIE_TO_TWO == 2.0 {
+        let error = prediction - truth;
+        return Loss(0.5 * error * error, error);
+    }
+    let found = tweedie_of_logarithm(ln_positive(prediction), truth);
+    let is_mean = prediction > 0.0;
+    let outside = not_a_number(prediction);
+    return Loss(select(outside, found.value, is_mean), select(outside, found.derivative / prediction, is_mean));
+}
+
+fn tweedie_of_logarithm(prediction: f32, truth: f32) -> Loss {
     // Finite, to avoid infinity minus infinity and 0 times infinity.
     let x = clamp(prediction, -1e30, 1e30);
     let distance = x - ln_positive(truth);
-    let scale = power(truth, TWEEDIE_TO_TWO);
+    let scale = power(max(truth, 0.0), TWEEDIE_TO_TWO);
     let is_near = truth > 0.0 && abs(distance) * (abs(TWEEDIE_TO_TWO) + abs(TWEEDIE_TO_ONE)) < 40.0;
     // The exponentials of both forms in one call: with four separate calls a driver took minutes to
     // compile.
@@ -36,8 +52,20 @@ fn tweedie_loss(prediction: f32, truth: f32) -> Loss {
     return Loss(value, rise - power_term);
 }
 
-// a e^(ax) - b y e^(bx): nonnegative for p from 1 to 2.
+// a e^(ax) - b y e^(bx), nonnegative for p from 1 to 2; by the mean (that - the first derivative)/m^2.
 fn tweedie_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    if !TWEEDIE_IDENTITY {
+        return tweedie_second_of_logarithm(prediction, truth);
+    }
+    if TWEEDIE_TO_TWO == 2.0 {
+        return 1.0;
+    }
+    let x = ln_positive(prediction);
+    let bend = tweedie_second_of_logarithm(x, truth) - tweedie_of_logarithm(x, truth).derivative;
+    return select(not_a_number(prediction), bend / prediction / prediction, prediction > 0.0);
+}
+
+fn tweedie_second_of_logarithm(prediction: f32, truth: f32) -> f32 {
     let x = clamp(prediction, -1e30, 1e30);
     var rise = 0.0;
     if TWEEDIE_TO_TWO != 0.0 {

@@ -8,7 +8,8 @@ options! {
     /// −yx exceeds 88.7.
     ///
     /// Derivative: −y e^−yx. Predictions and targets have the same shape. Targets of 0 and 1 need
-    /// `labels(Labels::ZeroOne)`: the encoding is never inferred from the data.
+    /// `labels(Labels::ZeroOne)`: the encoding is never inferred from the data. A target between
+    /// them is a probability t: t e^−x + (1 − t) e^x.
     ///
     /// scikit-learn `GradientBoostingClassifier(loss="exponential")`. Source: Y. Freund and R. E.
     /// Schapire, A decision-theoretic generalization of on-line learning and an application to
@@ -50,7 +51,10 @@ impl LossDefinition for Exponential {
     fn spec(&self) -> Spec<'_> {
         Spec {
             predictions: Domain::Exponent,
-            targets: self.labels.domain(),
+            targets: match self.labels {
+                Labels::Sign => Domain::Sign,
+                Labels::ZeroOne => Domain::Probability,
+            },
             ..Spec::pointwise(self)
         }
     }
@@ -63,7 +67,14 @@ impl LossDefinition for Exponential {
 impl Pointwise for Exponential {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
-        let y = self.labels.signed(truth);
+        if self.labels == Labels::ZeroOne {
+            // A side of weight 0 counts 0, also where its exponential is ∞.
+            let rest = R::ONE - truth;
+            let own = R::select(truth == R::ZERO, R::ZERO, truth * (-prediction).exp());
+            let other = R::select(rest == R::ZERO, R::ZERO, rest * prediction.exp());
+            return (own + other, other - own);
+        }
+        let y = truth;
         let value = (-(y * prediction)).exp();
         (value, -y * value)
     }

@@ -140,6 +140,7 @@ pub use dpo::DpoType;
 pub use inputs::Labels;
 pub(crate) use outputs::check_outputs;
 pub(crate) use trainable::check_trainable;
+pub use tweedie::Link;
 
 /// The loss with the given name, with options from a JSON object; missing options take their
 /// defaults.

@@ -1,6 +1,19 @@
 //! Deviance of the Tweedie distributions.
 
+use serde::{Deserialize, Serialize};
+
 use crate::losses::prelude::*;
+
+/// What the predictions of a generalized linear model are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// The logarithm of the mean.
+    #[default]
+    Log,
+    /// The mean itself, above 0 (any number at power 0).
+    Identity,
+}
 
 options! {
     /// Half the Tweedie deviance of a target y; x is the logarithm of the mean, `power` p the
@@ -9,9 +22,14 @@ options! {
     /// With a = 2 − p and b = 1 − p: e^(ax)/a − y e^(bx)/b + y^a/ab; derivative: e^(ax) − y e^(bx).
     /// Predictions and targets have the same shape. p = 1 is Poisson (targets from 0), 1 < p < 2
     /// has a mass at 0 and a density above (sums of claims), 2 is gamma, 3 inverse Gaussian
-    /// (targets above 0 from 2 on). p = 0 would be [`super::Mse`]. The minimum is 0, at e^x = y.
+    /// (targets above 0 from 2 on), 0 half the squared error. No distribution belongs to 0 < p < 1;
+    /// up to p = 0 targets may be negative, whose y^a counts as 0. The minimum is 0, at e^x = y.
     ///
-    /// scikit-learn `HalfTweedieLoss`, LightGBM and XGBoost `tweedie`.
+    /// With `link` `identity` the predictions are the means m: the same value at x = ln m, and its
+    /// derivative m^−p (m − y); NaN for a mean that is not above 0, except at p = 0.
+    ///
+    /// scikit-learn `HalfTweedieLoss` (without the part of y alone) and `HalfTweedieLossIdentity`,
+    /// LightGBM and XGBoost `tweedie`.
     /// Source: B. Jørgensen, Exponential dispersion models, 1987.
     ///
     /// ```
@@ -26,7 +44,9 @@ options! {
     /// ```
     pub struct Tweedie of "tweedie" {
         /// Exponent p of the mean in the variance.
-        power: f64 = 1.5, ">= 1" if |power| power >= 1.0 && power.is_finite();
+        power: f64 = 1.5, "from -20 to 20" if |power| (-20.0..=20.0).contains(&power);
+        /// Whether the predictions are logarithms of the mean or the mean.
+        link: Link = Link::Log, "\"log\" or \"identity\"" if |_| true;
     }
 }
 
@@ -39,7 +59,16 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     keras: "",
     optax: "",
     source: "B. Jørgensen, Exponential dispersion models, 1987",
-    variants: &[r#"{"power": 1.0}"#, r#"{"power": 1.9}"#, r#"{"power": 2.0}"#, r#"{"power": 3.0}"#],
+    variants: &[
+        r#"{"power": 1.0}"#,
+        r#"{"power": 1.9}"#,
+        r#"{"power": 2.0}"#,
+        r#"{"power": 3.0}"#,
+        r#"{"power": 0.5}"#,
+        r#"{"power": 0.0, "link": "identity"}"#,
+        r#"{"power": 1.5, "link": "identity"}"#,
+        r#"{"power": 2.0, "link": "identity"}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("losses/tweedie.wgsl"),
     make: make::<Tweedie>,
 };
@@ -49,15 +78,29 @@ impl LossDefinition for Tweedie {
 
     fn spec(&self) -> Spec<'_> {
         Spec {
-            predictions: Domain::Exponent,
+            predictions: match self.link {
+                Link::Log => Domain::Exponent,
+                Link::Identity if self.power == 0.0 => Domain::Real,
+                Link::Identity => Domain::Positive,
+            },
             hessian_diagonal: Some(HessianDiagonal::Pointwise(self)),
-            targets: if self.power < 2.0 { Domain::NonNegative } else { Domain::Positive },
+            targets: if self.power <= 0.0 {
+                Domain::Real
+            } else if self.power < 2.0 {
+                Domain::NonNegative
+            } else {
+                Domain::Positive
+            },
             ..Spec::pointwise(self)
         }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("TO_TWO", 2.0 - self.power), ("TO_ONE", 1.0 - self.power)]
+        vec![
+            ("TO_TWO", 2.0 - self.power),
+            ("TO_ONE", 1.0 - self.power),
+            ("IDENTITY", f64::from(u8::from(self.link == Link::Identity))),
+        ]
     }
 }
 
@@ -67,14 +110,15 @@ fn grown<R: Real>(k: R, distance: R) -> R {
     if k == R::ZERO { distance } else { (k * distance).exp_m1() / k }
 }
 
-impl Pointwise for Tweedie {
+impl Tweedie {
+    /// Value and derivative by the logarithm of the mean.
     #[inline(always)]
-    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+    fn of_logarithm<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
         // Finite, which avoids ∞ − ∞ and 0 · ∞.
         let x = prediction.clamp(R::new(-1e30), R::new(1e30));
         let distance = x - truth.ln();
-        let scale = truth.powf(a);
+        let scale = truth.max(R::ZERO).powf(a);
         // y^a((e^(ad) − 1)/a − (e^(bd) − 1)/b), d = x − ln y: 0 at d = 0, where the original terms
         // would cancel.
         let near = scale * (grown(a, distance) - grown(b, distance));
@@ -92,16 +136,46 @@ impl Pointwise for Tweedie {
         let is_near = truth > R::ZERO && distance.abs() * (a.abs() + b.abs()) < R::new(40.0);
         (R::select(is_near, near, far), R::select(is_near, derivative, rise - power_term))
     }
-}
 
-impl PointwiseHessian for Tweedie {
+    /// The second derivative by the logarithm of the mean.
     #[inline(always)]
-    fn hessian_diagonal<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
+    fn second_of_logarithm<R: Real>(&self, prediction: R, truth: R) -> R {
         let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
         let x = prediction.clamp(R::new(-1e30), R::new(1e30));
         let rise = R::select(a == R::ZERO, R::ZERO, a * (a * x).exp());
         let power_term =
             R::select(b == R::ZERO || truth == R::ZERO, R::ZERO, b * (truth * (b * x).exp()));
         rise - power_term
+    }
+}
+
+impl Pointwise for Tweedie {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        if self.link == Link::Log {
+            return self.of_logarithm(prediction, truth);
+        }
+        if self.power == 0.0 {
+            let error = prediction - truth;
+            return (R::new(0.5) * error * error, error);
+        }
+        let (value, derivative) = self.of_logarithm(prediction.ln(), truth);
+        let is_mean = prediction > R::ZERO;
+        (R::select(is_mean, value, R::NAN), R::select(is_mean, derivative / prediction, R::NAN))
+    }
+}
+
+impl PointwiseHessian for Tweedie {
+    #[inline(always)]
+    fn hessian_diagonal<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
+        if self.link == Link::Log {
+            return self.second_of_logarithm(prediction, truth);
+        }
+        if self.power == 0.0 {
+            return R::ONE;
+        }
+        let x = prediction.ln();
+        let bend = self.second_of_logarithm(x, truth) - self.of_logarithm(x, truth).1;
+        R::select(prediction > R::ZERO, bend / prediction / prediction, R::NAN)
     }
 }

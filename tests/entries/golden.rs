@@ -17,6 +17,7 @@ pub fn all() -> Vec<Value> {
         include_str!("../golden/linear.json"),
         include_str!("../golden/preference.json"),
         include_str!("../golden/sequence.json"),
+        include_str!("../golden/calls.json"),
     ];
     files
         .iter()

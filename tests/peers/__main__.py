@@ -53,6 +53,11 @@ def write_sample(file, kept):
     for call, names, made in kept:
         if (call.function, "reference") in OF_FUNCTION or call.function in KERAS:
             continue
+        # In float32 a gradient keeps 1e-4 of a cell that is 400 times smaller than its factors, as the golden tests allow.
+        if any(0 < abs(x) < 1 / 400 * max(map(abs, data)) for _, data in call.gradients.values() for x in data):
+            continue
+        if any(0 < abs(x) < 1 / 400 for _, data in call.gradients.values() for x in data if made["options"].get("reduction") == "none"):
+            continue
         ranks = {name: len(value["shape"]) for name, value in made["inputs"].items()}
         kind = (call.function, str(sorted(ranks.items())), str(made["options"].get("reduction")))
         if taken[kind] >= OF_A_KIND or max(len(value["data"]) for value in made["inputs"].values()) > MOST_NUMBERS:

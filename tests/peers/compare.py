@@ -10,11 +10,18 @@ import math
 RELATIVE = {"reference": 1e-9, "cpu": 1e-5, "gpu": 1e-5}
 # Of the largest number of the tensor.
 OF_LARGEST = {"reference": 1e-10, "cpu": 2e-6, "gpu": 2e-6}
-# PyTorch takes the log-probabilities of `ctc` as they stand, gradus their softmax: rounded to float32 they sum to 1 within 6e-8 for
-# each class and step. In float32 a gradient is the exponential of the difference of two log-probabilities of up to 200, whose last
-# digit is 1.5e-5.
-OF_FUNCTION = {("ctc_loss", "reference"): 1e-6, ("ctc_loss", "cpu"): 3e-5, ("ctc_loss", "gpu"): 3e-5}
-
+OF_FUNCTION = {
+    # PyTorch takes the log-probabilities of `ctc` as they stand, gradus their softmax: rounded to float32 they sum to 1 within 6e-8
+    # for each class and step. In float32 a gradient is the exponential of the difference of two log-probabilities of up to 200,
+    # whose last digit is 1.5e-5.
+    ("ctc_loss", "reference"): 1e-6,
+    ("ctc_loss", "cpu"): 3e-5,
+    ("ctc_loss", "gpu"): 3e-5,
+    # scikit-learn takes a series for a logit far from 0.
+    ("HalfBinomialLoss", "reference"): 1e-8,
+    # The part of y alone, which scikit-learn leaves out, is added to a number that has been rounded.
+    ("HalfTweedieLoss", "reference"): 1e-8,
+}
 
 # Keras clips probabilities to 1e-7 from 0 and 1 and divides by sums + 1e-7: with a few classes its values and gradients differ by a
 # few times that.

@@ -40,8 +40,12 @@ def call_of(loss, y_true, raw_prediction, sample_weight):
         "options": options_of(loss), "y_true": plain(y_true), "raw_prediction": plain(raw),
         "sample_weight": None if weight is None else plain(weight),
     }  # fmt: skip
-    if gradient.shape != raw.shape:
-        gradient = gradient.reshape(raw.shape)
+    if type(loss).__name__ == "HalfTweedieLoss":
+        # scikit-learn leaves out the part of y alone; gradus gives the half deviance, whose least value is 0.
+        value = value + loss.constant_to_optimal_zero(y_true, weight)
+    if raw.ndim == 2 and raw.shape[1] == 1:
+        raw, gradient = raw[:, 0], gradient.reshape(-1)
+        arguments["raw_prediction"] = plain(raw)
     return Call("sklearn", type(loss).__name__, "sklearn._loss.tests", arguments, plain(value), {"raw_prediction": plain(gradient)})
 
 
