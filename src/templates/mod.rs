@@ -7,6 +7,7 @@
 pub(crate) mod adaptor;
 pub(crate) mod argument;
 pub(crate) mod completions;
+pub(crate) mod covariance;
 pub(crate) mod definition;
 pub(crate) mod distance;
 pub(crate) mod job;
@@ -18,6 +19,7 @@ pub(crate) mod normalizer;
 pub(crate) mod on_device;
 pub(crate) mod parts;
 pub(crate) mod pointwise;
+pub(crate) mod policy;
 pub(crate) mod precision;
 pub(crate) mod preference;
 pub(crate) mod program;
@@ -26,6 +28,7 @@ pub(crate) mod rowwise;
 pub(crate) mod sequence;
 pub(crate) mod similarity;
 pub(crate) mod sum;
+pub(crate) mod survival;
 pub(crate) mod two_input;
 pub(crate) mod variant;
 
