@@ -52,8 +52,9 @@
 //! | ranking | [`LambdaRank`](losses::LambdaRank), [`ListNet`](losses::ListNet), [`ListMle`](losses::ListMle), [`ApproxNdcg`](losses::ApproxNdcg), [`PairwiseLogistic`](losses::PairwiseLogistic), [`Bpr`](losses::Bpr), [`MarginRanking`](losses::MarginRanking) |
 //! | embeddings and similarity | [`InfoNce`](losses::InfoNce), [`SupCon`](losses::SupCon), [`TripletMargin`](losses::TripletMargin), [`Contrastive`](losses::Contrastive), [`CosineEmbedding`](losses::CosineEmbedding), [`Circle`](losses::Circle) |
 //! | sequences | [`Ctc`](losses::Ctc) |
-//! | preferences between completions | [`Dpo`](losses::Dpo), [`Simpo`](losses::Simpo), [`Orpo`](losses::Orpo), [`Kto`](losses::Kto) |
-//! | large vocabularies: fused with the last linear layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo) |
+//! | preferences between completions | [`Dpo`](losses::Dpo), [`Simpo`](losses::Simpo), [`Orpo`](losses::Orpo), [`Cpo`](losses::Cpo), [`Kto`](losses::Kto) |
+//! | reinforcement learning of language models | [`Grpo`](losses::Grpo), [`Bnpo`](losses::Bnpo), [`DrGrpo`](losses::DrGrpo), [`Dapo`](losses::Dapo), [`Cispo`](losses::Cispo), [`Sapo`](losses::Sapo) |
+//! | large vocabularies: fused with the last linear layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo), [`LinearGrpo`](losses::LinearGrpo) |
 //!
 //! # Tensors on the device
 //!

@@ -99,8 +99,16 @@ catalogue! {
         linear_dpo::LinearDpo,
         linear_simpo::LinearSimpo,
         linear_orpo::LinearOrpo,
-        linear_kto::LinearKto;
+        linear_cpo::LinearCpo,
+        linear_kto::LinearKto,
+        linear_grpo::LinearGrpo;
 }
+        grpo::Grpo,
+        bnpo::Bnpo,
+        dr_grpo::DrGrpo,
+        dapo::Dapo,
+        cispo::Cispo,
+        sapo::Sapo,
 
 mod custom;
 mod fused;
@@ -111,6 +119,7 @@ mod trainable;
 
 pub use crate::criterion::Loss;
 pub use crate::templates::argument::{Argument, Domain, Input, Role};
+mod policy;
 pub use crate::templates::definition::{
     HessianDiagonal, LossDefinition, Mean, OneInput, SeveralInputs, Spec, Template,
 };

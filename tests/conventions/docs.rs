@@ -107,7 +107,11 @@ const GROUPS: [(&str, &[&str]); 11] = [
         ],
     ),
     ("Sequences", &["ctc"]),
-    ("Preferences between completions", &["dpo", "simpo", "orpo", "kto"]),
+    ("Preferences between completions", &["dpo", "simpo", "orpo", "cpo", "kto"]),
+    (
+        "Reinforcement learning of language models",
+        &["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"],
+    ),
     (
         "Fused with the last linear layer",
         &[
@@ -123,6 +127,7 @@ const GROUPS: [(&str, &[&str]); 11] = [
 ];
 
 /// A table cell with escaped bars.
+            "linear_grpo",
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
