@@ -99,6 +99,7 @@ catalogue! {
         linear_dpo::LinearDpo,
         linear_simpo::LinearSimpo,
         linear_orpo::LinearOrpo,
+        cpo::Cpo,
         linear_cpo::LinearCpo,
         linear_kto::LinearKto,
         linear_grpo::LinearGrpo;

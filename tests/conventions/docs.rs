@@ -125,6 +125,7 @@ const GROUPS: [(&str, &[&str]); 11] = [
         ],
     ),
 ];
+            "linear_cpo",
 
 /// A table cell with escaped bars.
             "linear_grpo",

@@ -74,6 +74,7 @@ def autograd_of(name):
 on_pairs("linear_dpo", preference.dpo_values, averages=False)
 on_pairs("linear_simpo", preference.simpo_values, averages=True)
 on_pairs("linear_orpo", preference.orpo_values, averages=True)
+on_pairs("linear_cpo", preference.cpo_values, averages=False)
 
 
 @by_torch("linear_kto", autograd_of("linear_kto"), gradients=LAYER, draw=draw.layer_and_completions)

@@ -86,6 +86,21 @@ def orpo(case):
     return case.reduce(orpo_values(case, case.policy_chosen, case.policy_rejected))
 
 
+def cpo_values(case, chosen, rejected):
+    h = case.option("beta", 0.1) * (chosen - rejected)
+    return smoothed(h, case.option("label_smoothing", 0.0)) - case.option("alpha", 1.0) * chosen
+
+
+@by_torch(
+    "cpo",
+    "float64 autograd of the published formula: Xu et al. 2024",
+    gradients=CHOSEN_AND_REJECTED,
+    draw=draw.log_likelihoods(*CHOSEN_AND_REJECTED),
+)
+def cpo(case):
+    return case.reduce(cpo_values(case, case.policy_chosen, case.policy_rejected))
+
+
 def kto_values(case, policy, desirable):
     """Labels +1 and -1; the divergence kl is at least 0, and 0 where it is not given."""
     kl = case.get("kl")
