@@ -50,7 +50,8 @@
 //! | one class of many | [`CrossEntropy`](losses::CrossEntropy), [`Nll`](losses::Nll), [`Focal`](losses::Focal), [`GeneralizedCrossEntropy`](losses::GeneralizedCrossEntropy), [`MultiMargin`](losses::MultiMargin), [`Ordinal`](losses::Ordinal), [`Sparsemax`](losses::Sparsemax), [`Entmax`](losses::Entmax) |
 //! | distributions, distillation, overlap of masks | [`KlDiv`](losses::KlDiv), [`Jsd`](losses::Jsd), [`Distillation`](losses::Distillation), [`TotalVariation`](losses::TotalVariation), [`Dice`](losses::Dice), [`Tversky`](losses::Tversky) |
 //! | ranking | [`LambdaRank`](losses::LambdaRank), [`ListNet`](losses::ListNet), [`ListMle`](losses::ListMle), [`ApproxNdcg`](losses::ApproxNdcg), [`PairwiseLogistic`](losses::PairwiseLogistic), [`Bpr`](losses::Bpr), [`MarginRanking`](losses::MarginRanking) |
-//! | embeddings and similarity | [`InfoNce`](losses::InfoNce), [`SupCon`](losses::SupCon), [`TripletMargin`](losses::TripletMargin), [`Contrastive`](losses::Contrastive), [`CosineEmbedding`](losses::CosineEmbedding), [`Circle`](losses::Circle) |
+//! | embeddings and similarity | [`InfoNce`](losses::InfoNce), [`SupCon`](losses::SupCon), [`TripletMargin`](losses::TripletMargin), [`Contrastive`](losses::Contrastive), [`CosineEmbedding`](losses::CosineEmbedding), [`Circle`](losses::Circle), [`NPairs`](losses::NPairs), [`BarlowTwins`](losses::BarlowTwins), [`Vicreg`](losses::Vicreg) |
+//! | survival | [`Cox`](losses::Cox) |
 //! | sequences | [`Ctc`](losses::Ctc) |
 //! | preferences between completions | [`Dpo`](losses::Dpo), [`Simpo`](losses::Simpo), [`Orpo`](losses::Orpo), [`Cpo`](losses::Cpo), [`Kto`](losses::Kto) |
 //! | reinforcement learning of language models | [`Grpo`](losses::Grpo), [`Bnpo`](losses::Bnpo), [`DrGrpo`](losses::DrGrpo), [`Dapo`](losses::Dapo), [`Cispo`](losses::Cispo), [`Sapo`](losses::Sapo) |

@@ -79,6 +79,7 @@ catalogue! {
         unique_softmax::UniqueSoftmax,
         calibrated_softmax::CalibratedSoftmax,
         approx_mrr::ApproxMrr,
+        cox::Cox,
         margin_ranking::MarginRanking,
         bpr::Bpr,
         ctc::Ctc,
@@ -132,6 +133,7 @@ pub use batch_triplet::Mining;
 pub use cross_entropy::TargetLogitTransform;
 pub use custom::Custom;
 pub use distillation::Divergence;
+pub use cox::Ties;
 pub use dpo::DpoType;
 pub use inputs::Labels;
 pub(crate) use outputs::check_outputs;

@@ -109,6 +109,7 @@ const GROUPS: [(&str, &[&str]); 11] = [
     ("Sequences", &["ctc"]),
     ("Preferences between completions", &["dpo", "simpo", "orpo", "cpo", "kto"]),
     (
+    ("Survival", &["cox"]),
         "Reinforcement learning of language models",
         &["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"],
     ),

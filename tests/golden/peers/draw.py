@@ -121,6 +121,13 @@ def lists(rng, shape, options):
     return {"predictions": normal(rng, shape), "targets": targets}
 
 
+def lists_of_times(rng, shape, options):
+    """Times with ties; from the second list on, the last item is padding."""
+    times = rng.integers(0, max(3, shape[-1] // 2), shape)
+    times[1:, -1] = -1
+    return {"predictions": normal(rng, shape), "times": times, "events": rng.random(shape) < 0.6}
+
+
 def two_scores(rng, shape, options):
     return {"positive": normal(rng, shape), "negative": normal(rng, shape)}
 
