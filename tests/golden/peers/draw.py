@@ -140,6 +140,10 @@ def two_vectors(rng, shape, options):
     return {"first": normal(rng, shape), "second": normal(rng, shape)}
 
 
+def pairs_of_classes(rng, shape, options):
+    return {"anchor": normal(rng, shape, 0.5), "positive": normal(rng, shape, 0.5)}
+
+
 def two_vectors_and_signs(rng, shape, options):
     return {**two_vectors(rng, shape, options), "targets": signs(rng, shape[:1])}
 
