@@ -99,32 +99,32 @@ catalogue! {
         dpo::Dpo,
         simpo::Simpo,
         orpo::Orpo,
-        kto::Kto,
-        linear_dpo::LinearDpo,
-        linear_simpo::LinearSimpo,
-        linear_orpo::LinearOrpo,
         cpo::Cpo,
-        linear_cpo::LinearCpo,
-        linear_kto::LinearKto,
-        linear_grpo::LinearGrpo;
-}
+        kto::Kto,
         grpo::Grpo,
         bnpo::Bnpo,
         dr_grpo::DrGrpo,
         dapo::Dapo,
         cispo::Cispo,
         sapo::Sapo,
+        linear_dpo::LinearDpo,
+        linear_simpo::LinearSimpo,
+        linear_orpo::LinearOrpo,
+        linear_cpo::LinearCpo,
+        linear_kto::LinearKto,
+        linear_grpo::LinearGrpo;
+}
 
 mod custom;
 mod fused;
 mod inputs;
 mod outputs;
+mod policy;
 mod prelude;
 mod trainable;
 
 pub use crate::criterion::Loss;
 pub use crate::templates::argument::{Argument, Domain, Input, Role};
-mod policy;
 pub use crate::templates::definition::{
     HessianDiagonal, LossDefinition, Mean, OneInput, SeveralInputs, Spec, Template,
 };
@@ -133,10 +133,10 @@ pub use crate::templates::rowwise::rows::{Auxiliary, Row};
 pub use crate::templates::rowwise::target::{RowTarget, Target};
 pub use crate::templates::rowwise::{Rowwise, RowwiseHessian};
 pub use batch_triplet::Mining;
+pub use cox::Ties;
 pub use cross_entropy::TargetLogitTransform;
 pub use custom::Custom;
 pub use distillation::Divergence;
-pub use cox::Ties;
 pub use dpo::DpoType;
 pub use inputs::Labels;
 pub(crate) use outputs::check_outputs;

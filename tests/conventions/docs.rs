@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use crate::page::holds;
 
 /// Groups of losses by purpose, in the order of docs/losses.md.
-const GROUPS: [(&str, &[&str]); 11] = [
+const GROUPS: [(&str, &[&str]); 13] = [
     (
         "Regression: numbers of any sign",
         &["mse", "mae", "huber", "smooth_l1", "log_cosh", "pseudo_huber", "cauchy", "barron", "lp"],
@@ -109,10 +109,10 @@ const GROUPS: [(&str, &[&str]); 11] = [
             "vicreg",
         ],
     ),
+    ("Survival", &["cox"]),
     ("Sequences", &["ctc"]),
     ("Preferences between completions", &["dpo", "simpo", "orpo", "cpo", "kto"]),
     (
-    ("Survival", &["cox"]),
         "Reinforcement learning of language models",
         &["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"],
     ),
@@ -125,14 +125,14 @@ const GROUPS: [(&str, &[&str]); 11] = [
             "linear_dpo",
             "linear_simpo",
             "linear_orpo",
+            "linear_cpo",
             "linear_kto",
+            "linear_grpo",
         ],
     ),
 ];
-            "linear_cpo",
 
 /// A table cell with escaped bars.
-            "linear_grpo",
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }

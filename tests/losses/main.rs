@@ -7,6 +7,7 @@ mod completions;
 mod edges;
 mod edges_embeddings;
 mod edges_several;
+mod edges_tokens;
 mod half;
 mod hessian;
 mod linear;

@@ -171,6 +171,15 @@ def completions(rng, shape, options):
     return {**log_likelihoods("policy", "reference")(rng, shape, options), "targets": signs(rng, shape)}
 
 
+def tokens(rng, shape, options):
+    """Log-probabilities of completions of different lengths, moved by a few tenths from those of two other models."""
+    log_probs = -4 * rng.random(shape) - 0.05
+    lengths = rng.integers(1, shape[1] + 1, shape[0])
+    drawn = {"log_probs": log_probs, "advantages": rng.standard_normal(shape[0] if shape[0] % 2 else shape)}
+    drawn |= {f"{name}_log_probs": log_probs + normal(rng, shape, size) for name, size in [("old", 0.4), ("ref", 0.8)]}
+    return {**drawn, "completion_mask": np.arange(shape[1])[None, :] < lengths[:, None]}
+
+
 # A linear layer: the shape is [rows, features, classes], or [completions, tokens, features, classes].
 
 
@@ -181,15 +190,6 @@ def layer(rng, shape, options):
         "linear_weight": normal(rng, [classes, features], 0.5),
         "linear_bias": normal(rng, [classes], 0.5),
     }
-
-def tokens(rng, shape, options):
-    """Log-probabilities of completions of different lengths, moved by a few tenths from those of two other models."""
-    log_probs = -4 * rng.random(shape) - 0.05
-    lengths = rng.integers(1, shape[1] + 1, shape[0])
-    drawn = {"log_probs": log_probs, "advantages": rng.standard_normal(shape[0] if shape[0] % 2 else shape)}
-    drawn |= {f"{name}_log_probs": log_probs + normal(rng, shape, size) for name, size in [("old", 0.4), ("ref", 0.8)]}
-    return {**drawn, "completion_mask": np.arange(shape[1])[None, :] < lengths[:, None]}
-
 
 
 def layer_and_labels(rng, shape, options):
@@ -204,9 +204,6 @@ def layer_and_shares(rng, shape, options):
     return {**layer(rng, shape, options), "targets": rng.random([*shape[:-2], shape[-1]])}
 
 
-def layer_and_completions(rng, shape, options):
-    drawn = layer_and_labels(rng, shape, options)
-    return {**drawn, "reference": -10 * rng.random(shape[0]), "desirable": signs(rng, shape[0])}
 def layer_and_tokens(rng, shape, options):
     drawn = layer_and_labels(rng, shape, options)
     drawn["targets"][0, shape[1] // 2 :] = -100
@@ -214,3 +211,6 @@ def layer_and_tokens(rng, shape, options):
     return {**drawn, "advantages": rng.standard_normal(shape[0]), **others}
 
 
+def layer_and_completions(rng, shape, options):
+    drawn = layer_and_labels(rng, shape, options)
+    return {**drawn, "reference": -10 * rng.random(shape[0]), "desirable": signs(rng, shape[0])}
