@@ -50,11 +50,13 @@
 //! | one class of many | [`CrossEntropy`](losses::CrossEntropy), [`Nll`](losses::Nll), [`Focal`](losses::Focal), [`GeneralizedCrossEntropy`](losses::GeneralizedCrossEntropy), [`LogitAdjustedCrossEntropy`](losses::LogitAdjustedCrossEntropy), [`Ldam`](losses::Ldam), [`MultiMargin`](losses::MultiMargin), [`Ordinal`](losses::Ordinal), [`Sparsemax`](losses::Sparsemax), [`Entmax`](losses::Entmax) |
 //! | distributions, distillation, overlap of masks | [`KlDiv`](losses::KlDiv), [`GeneralizedKl`](losses::GeneralizedKl), [`Jsd`](losses::Jsd), [`Distillation`](losses::Distillation), [`TotalVariation`](losses::TotalVariation), [`Dice`](losses::Dice), [`Tversky`](losses::Tversky) |
 //! | ranking | [`LambdaRank`](losses::LambdaRank), [`ListNet`](losses::ListNet), [`ListMle`](losses::ListMle), [`ApproxNdcg`](losses::ApproxNdcg), [`RankXendcg`](losses::RankXendcg), [`PairwiseLogistic`](losses::PairwiseLogistic), [`Bpr`](losses::Bpr), [`MarginRanking`](losses::MarginRanking) |
-//! | embeddings and similarity | [`InfoNce`](losses::InfoNce), [`SupCon`](losses::SupCon), [`TripletMargin`](losses::TripletMargin), [`Contrastive`](losses::Contrastive), [`CosineEmbedding`](losses::CosineEmbedding), [`Circle`](losses::Circle) |
+//! | embeddings and similarity | [`InfoNce`](losses::InfoNce), [`SupCon`](losses::SupCon), [`TripletMargin`](losses::TripletMargin), [`Contrastive`](losses::Contrastive), [`CosineEmbedding`](losses::CosineEmbedding), [`Circle`](losses::Circle), [`NPairs`](losses::NPairs), [`BarlowTwins`](losses::BarlowTwins), [`Vicreg`](losses::Vicreg) |
 //! | boxes of detectors | [`Giou`](losses::Giou), [`Diou`](losses::Diou), [`Ciou`](losses::Ciou), [`Iou`](losses::Iou) |
+//! | survival | [`Cox`](losses::Cox) |
 //! | sequences | [`Ctc`](losses::Ctc) |
-//! | preferences between completions | [`Dpo`](losses::Dpo), [`Simpo`](losses::Simpo), [`Orpo`](losses::Orpo), [`Kto`](losses::Kto) |
-//! | large vocabularies: fused with the last linear layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo) |
+//! | preferences between completions | [`Dpo`](losses::Dpo), [`Simpo`](losses::Simpo), [`Orpo`](losses::Orpo), [`Cpo`](losses::Cpo), [`Kto`](losses::Kto) |
+//! | reinforcement learning of language models | [`Grpo`](losses::Grpo), [`Bnpo`](losses::Bnpo), [`DrGrpo`](losses::DrGrpo), [`Dapo`](losses::Dapo), [`Cispo`](losses::Cispo), [`Sapo`](losses::Sapo) |
+//! | large vocabularies: fused with the last linear layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo), [`LinearGrpo`](losses::LinearGrpo) |
 //!
 //! # Tensors on the device
 //!

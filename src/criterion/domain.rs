@@ -51,7 +51,8 @@ pub(crate) fn check_domain(
         | Domain::Cosine
         | Domain::LogDistribution
         | Domain::Class
-        | Domain::Relevance => return Ok(()),
+        | Domain::Relevance
+        | Domain::Time => return Ok(()),
     };
     let Some(index) = found else {
         return Ok(());

@@ -13,11 +13,12 @@ use crate::{Error, Result};
 
 /// Defines a loss of the outputs of a linear layer (`pub struct LinearJsd of Jsd;`) or of the
 /// log-probabilities of completions under it (`of Dpo { average_log_prob: bool = false }`), with
-/// its inputs. Everything else comes from the inner loss.
+/// its inputs; or of the log-probabilities of their tokens (`of Grpo by tokens`). Everything else
+/// comes from the inner loss.
 macro_rules! fused {
     (
         $(#[$meta:meta])*
-        pub struct $name:ident of $inner:ident $({ $average:ident: bool = $default:literal })?;
+        pub struct $name:ident of $inner:ident $({ $average:ident: bool = $default:literal })? $(by $tokens:ident)?;
         takes $arguments:expr;
     ) => {
         $(#[$meta])*
@@ -72,7 +73,7 @@ macro_rules! fused {
             }
 
             fn spec(&self) -> Spec<'_> {
-                fused!(@spec self $($average)?)
+                fused!(@spec self $($average)? $(by $tokens)?)
             }
 
             fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -82,6 +83,9 @@ macro_rules! fused {
     };
     (@options $inner:ident) => { $inner::OPTIONS };
     (@options $inner:ident $average:ident) => { &with_average::<{ $inner::OPTIONS.len() + 1 }>($inner::OPTIONS) };
+    (@spec $self:ident by $tokens:ident) => {
+        $crate::losses::fused::completions(ENTRY.name, &$self.inner, ARGUMENTS, false)
+    };
     (@spec $self:ident) => {
         $crate::losses::fused::linear(ENTRY.name, &$self.inner, ARGUMENTS)
     };

@@ -41,6 +41,22 @@ pub(super) const LABELLED_EMBEDDINGS: &[Argument] = &[
     },
 ];
 
+/// The inputs of losses over two views of the same things.
+pub(super) const TWO_VIEWS: &[Argument] = &[
+    Argument {
+        name: "first",
+        shape: "[rows, columns]: an embedding in each row",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "second",
+        shape: "of the same shape: the other view in the same row",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+];
+
 /// Encoding of the targets of a two-class loss. Set by the caller, never inferred from the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -88,6 +88,7 @@ catalogue! {
         approx_mrr::ApproxMrr,
         pairwise_mse::PairwiseMse,
         rank_xendcg::RankXendcg,
+        cox::Cox,
         margin_ranking::MarginRanking,
         bpr::Bpr,
         ctc::Ctc,
@@ -100,25 +101,38 @@ catalogue! {
         triplet_margin::TripletMargin,
         contrastive::Contrastive,
         info_nce::InfoNce,
+        n_pairs::NPairs,
         sup_con::SupCon,
         nt_xent::NtXent,
         multi_similarity::MultiSimilarity,
         circle::Circle,
         batch_triplet::BatchTriplet,
+        barlow_twins::BarlowTwins,
+        vicreg::Vicreg,
         dpo::Dpo,
         simpo::Simpo,
         orpo::Orpo,
+        cpo::Cpo,
         kto::Kto,
+        grpo::Grpo,
+        bnpo::Bnpo,
+        dr_grpo::DrGrpo,
+        dapo::Dapo,
+        cispo::Cispo,
+        sapo::Sapo,
         linear_dpo::LinearDpo,
         linear_simpo::LinearSimpo,
         linear_orpo::LinearOrpo,
-        linear_kto::LinearKto;
+        linear_cpo::LinearCpo,
+        linear_kto::LinearKto,
+        linear_grpo::LinearGrpo;
 }
 
 mod custom;
 mod fused;
 mod inputs;
 mod outputs;
+mod policy;
 mod prelude;
 mod trainable;
 
@@ -133,6 +147,7 @@ pub use crate::templates::rowwise::target::{RowTarget, Target};
 pub use crate::templates::rowwise::{Rowwise, RowwiseHessian};
 pub use aft::LogTime;
 pub use batch_triplet::Mining;
+pub use cox::Ties;
 pub use cross_entropy::TargetLogitTransform;
 pub use custom::Custom;
 pub use distillation::Divergence;

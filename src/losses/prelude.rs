@@ -18,6 +18,7 @@ pub(super) use crate::templates::boxes::{BoxLoss, BoxPair, BoxTerms};
 pub(super) use crate::templates::definition::{HessianDiagonal, LossDefinition, Mean, Spec};
 pub(super) use crate::templates::distance::{Distance, DistanceTerms};
 pub(super) use crate::templates::pointwise::{Pointwise, PointwiseHessian};
+pub(super) use crate::templates::policy::{Aggregation, PolicyGradient, PolicyRule};
 pub(super) use crate::templates::preference::{Preference, PreferenceTerms};
 pub(super) use crate::templates::rowwise::Rowwise;
 pub(super) use crate::templates::sequence::Sequence;

@@ -36,6 +36,15 @@ const TWO_INPUT: &[&str] = &["fn loss(first: f32, second: f32, truth: f32) -> Tw
 const PREFERENCE: &[&str] = &["fn loss(x: vec4<f32>) -> PreferenceTerms"];
 
 const BOXES: &[&str] = &["fn loss(pair: BoxPair) -> BoxTerms", "override EPSILON: f32"];
+const POLICY: &[&str] = &["fn token(log_prob: f32, log_ratio: f32, advantage: f32) -> vec2<f32>"];
+
+const SURVIVAL: &[&str] = &["fn tied_share(rank: f32, ties: f32) -> f32"];
+
+const COVARIANCE: &[&str] = &[
+    "fn entry(covariance: f32, is_diagonal: bool, columns: f32) -> vec2<f32>",
+    "fn deviation(deviation: f32, columns: f32) -> vec2<f32>",
+    "fn apart(difference: f32, elements: f32) -> vec2<f32>",
+];
 
 const DISTANCE: &[&str] = &[
     "fn is_scaled() -> bool",
@@ -79,6 +88,10 @@ const HELPERS: &[(&str, &[&str])] = &[
     ),
     ("templates/rowwise/entmax_fold.wgsl", &["override ALPHA: f32"]),
     ("templates/rowwise/distillation_kl.wgsl", &[AUXILIARY]),
+    (
+        "templates/policy/clipped_ratio.wgsl",
+        &["override LOW: f32", "override HIGH: f32", "override DELTA: f32"],
+    ),
     ("templates/rowwise/distillation_jsd.wgsl", &[AUXILIARY]),
     (
         "templates/listwise/pairwise.wgsl",
@@ -105,6 +118,9 @@ pub(crate) fn interface(loss: &dyn LossDefinition) -> &'static [&'static str] {
         Template::Several(SeveralInputs::TwoInput, _) => TWO_INPUT,
         Template::Several(SeveralInputs::Preference, _) => PREFERENCE,
         Template::Several(SeveralInputs::Boxes, _) => BOXES,
+        Template::Several(SeveralInputs::Policy(_), _) => POLICY,
+        Template::Several(SeveralInputs::Survival, _) => SURVIVAL,
+        Template::Several(SeveralInputs::Covariance(_), _) => COVARIANCE,
         Template::Several(SeveralInputs::Distance, _) => DISTANCE,
         Template::Several(SeveralInputs::Similarity(comparison), _) if comparison.is_mined => {
             TRIPLETS

@@ -109,6 +109,8 @@ pub enum Domain {
     Relevance,
     /// As `Relevance`, at most 100, because the loss computes 2 to its power.
     Grade,
+    /// Time of an event or of the last observation, at least 0. Negative values mark padding.
+    Time,
     /// Several classes per row, as numbers of shape [rows, classes]. The list of a row ends at its
     /// first −1.
     ClassList,

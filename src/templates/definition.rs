@@ -9,10 +9,14 @@ use crate::runtime::wgsl::File;
 use crate::templates::argument::{Argument, Domain, Input};
 use crate::templates::boxes::cpu::BoxesTemplate;
 use crate::templates::boxes::{self, BoxLoss};
+use crate::templates::covariance::cpu::CovarianceTemplate;
+use crate::templates::covariance::{Covariance, CovarianceRule};
 use crate::templates::distance::Distance;
 use crate::templates::distance::cpu::DistanceTemplate;
 use crate::templates::multi_input::cpu::MultiInputCpu;
 use crate::templates::pointwise::{Pointwise, PointwiseCpu, PointwiseHessianCpu};
+use crate::templates::policy::cpu::PolicyTemplate;
+use crate::templates::policy::{PolicyGradient, PolicyRule};
 use crate::templates::preference::Preference;
 use crate::templates::preference::cpu::PreferenceTemplate;
 use crate::templates::rowwise::{Rowwise, RowwiseCpu, RowwiseHessianCpu};
@@ -20,6 +24,8 @@ use crate::templates::sequence::Sequence;
 use crate::templates::sequence::cpu::SequenceTemplate;
 use crate::templates::similarity::cpu::SimilarityTemplate;
 use crate::templates::similarity::{Comparison, SimilarityRows};
+use crate::templates::survival::Survival;
+use crate::templates::survival::cpu::SurvivalTemplate;
 use crate::templates::two_input::TwoInput;
 use crate::templates::two_input::cpu::TwoInputTemplate;
 use crate::{Error, Result};
@@ -157,6 +163,12 @@ pub enum SeveralInputs {
     Preference,
     /// A predicted box and a true one per value.
     Boxes,
+    /// Log-probabilities of the tokens of completions, with advantages.
+    Policy(PolicyRule),
+    /// Two matrices of embeddings, by the covariances of their columns.
+    Covariance(CovarianceRule),
+    /// Lists of risk scores with times and events.
+    Survival,
     /// Embeddings, each compared with all others.
     Similarity(Comparison),
 }
@@ -235,6 +247,21 @@ impl<'a> Spec<'a> {
     pub(crate) fn boxes<L: BoxLoss>(loss: &'a L) -> Self {
         let cpu = BoxesTemplate { loss };
         Self::several(SeveralInputs::Boxes, Box::new(cpu), boxes::ARGUMENTS)
+    }
+
+    pub(crate) fn policy<L: PolicyGradient>(loss: &'a L, arguments: &'static [Argument]) -> Self {
+        let cpu = PolicyTemplate { loss, arguments };
+        Self::several(SeveralInputs::Policy(loss.rule()), Box::new(cpu), arguments)
+    }
+
+    pub(crate) fn survival<L: Survival>(loss: &'a L, arguments: &'static [Argument]) -> Self {
+        let cpu = SurvivalTemplate { loss, arguments };
+        Self::several(SeveralInputs::Survival, Box::new(cpu), arguments)
+    }
+
+    pub(crate) fn covariance<L: Covariance>(loss: &'a L, arguments: &'static [Argument]) -> Self {
+        let cpu = CovarianceTemplate { loss, arguments };
+        Self::several(SeveralInputs::Covariance(loss.rule()), Box::new(cpu), arguments)
     }
 
     pub(crate) fn similarity<L: SimilarityRows>(

@@ -304,7 +304,7 @@ pub(super) fn numbers(
         Domain::Sign => each(&|u| if u < 0.5 { -1.0 } else { 1.0 }),
         Domain::ZeroOne => each(&|u| if u < 0.5 { 0.0 } else { 1.0 }),
         // Padding, tied grades, and some non-integer grades.
-        Domain::Relevance | Domain::Grade => each(&|u| match (8.0 * u).fract() {
+        Domain::Relevance | Domain::Grade | Domain::Time => each(&|u| match (8.0 * u).fract() {
             _ if u < 0.125 => -1.0,
             v if u < 0.875 => (5.0 * v).floor(),
             v => 4.0 * v,

@@ -124,7 +124,7 @@ fn a_name_is_the_stem_of_its_shader_and_of_its_rust_file() {
 fn every_file_of_a_list_is_a_line_in_it() {
     // Each folder, and the modules in it that its entries share.
     let folders = [
-        ("losses", "src/losses", "custom fused inputs outputs prelude trainable"),
+        ("losses", "src/losses", "custom fused inputs outputs policy prelude trainable"),
         ("activations", "src/nn/activations", "activation"),
         (
             "optimizers",

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use crate::page::holds;
 
 /// Groups of losses by purpose, in the order of docs/losses.md.
-const GROUPS: [(&str, &[&str]); 12] = [
+const GROUPS: [(&str, &[&str]); 14] = [
     (
         "Regression: numbers of any sign",
         &["mse", "mae", "huber", "smooth_l1", "log_cosh", "pseudo_huber", "cauchy", "barron", "lp"],
@@ -107,15 +107,23 @@ const GROUPS: [(&str, &[&str]); 12] = [
             "triplet_margin",
             "batch_triplet",
             "info_nce",
+            "n_pairs",
             "sup_con",
             "nt_xent",
             "multi_similarity",
             "circle",
+            "barlow_twins",
+            "vicreg",
         ],
     ),
     ("Boxes of detectors", &["iou", "giou", "diou", "ciou"]),
+    ("Survival", &["cox"]),
     ("Sequences", &["ctc"]),
-    ("Preferences between completions", &["dpo", "simpo", "orpo", "kto"]),
+    ("Preferences between completions", &["dpo", "simpo", "orpo", "cpo", "kto"]),
+    (
+        "Reinforcement learning of language models",
+        &["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"],
+    ),
     (
         "Fused with the last linear layer",
         &[
@@ -125,7 +133,9 @@ const GROUPS: [(&str, &[&str]); 12] = [
             "linear_dpo",
             "linear_simpo",
             "linear_orpo",
+            "linear_cpo",
             "linear_kto",
+            "linear_grpo",
         ],
     ),
 ];

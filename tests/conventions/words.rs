@@ -58,6 +58,9 @@ const NAMES: &[(&str, &str)] = &[
 /// Identifiers of the standard library that hold one of the words.
 const FOREIGN: &[&str] = &["PoisonError"];
 
+/// How the name of a loss is written that its authors gave it: in text, in Rust and in WGSL.
+const NAMED_BY_OTHERS: &[&str] = &["Barlow Twins", "BarlowTwins", "barlow_twins", "BARLOW_TWINS"];
+
 fn is_part_of_a_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -82,6 +85,8 @@ fn parts(identifier: &str) -> Vec<String> {
 
 /// The private words in a line, with what the field calls them.
 fn private_words(line: &str) -> Vec<(&'static str, &'static str)> {
+    // The published name of a loss holds one of the words.
+    let line = NAMED_BY_OTHERS.iter().fold(line.to_string(), |line, name| line.replace(name, ""));
     let identifiers = line.split(|c| !is_part_of_a_word(c));
     let mut found = Vec::new();
     for identifier in identifiers.filter(|word| !word.is_empty() && !FOREIGN.contains(word)) {

@@ -37,6 +37,8 @@ fn number(random: &mut Random, argument: &Argument) -> f32 {
         Domain::Positive | Domain::Variance | Domain::NonNegative => 0.25 + 6.0 * u,
         Domain::Sign => (u - 0.5).signum(),
         Domain::ZeroOne | Domain::Probability => u.round(),
+        // Ties, and padding.
+        Domain::Time => (8.0 * u).floor() - 1.0,
         Domain::LogProbability => -0.05 - 6.0 * u,
         _ => x,
     }
@@ -256,7 +258,9 @@ fn rows_in_another_order_give_values_and_gradients_in_that_order(
             SeveralInputs::TwoInput
                 | SeveralInputs::Preference
                 | SeveralInputs::Boxes
-                | SeveralInputs::Distance,
+                | SeveralInputs::Distance
+                | SeveralInputs::Policy(_)
+                | SeveralInputs::Survival,
             _
         )
     );

@@ -9,6 +9,7 @@ mod edges;
 mod edges_bounds;
 mod edges_embeddings;
 mod edges_several;
+mod edges_tokens;
 mod half;
 mod hessian;
 mod linear;

@@ -163,6 +163,7 @@ fn in_words(domain: Domain) -> &'static str {
         Domain::LogProbability => "0 or below: logarithms of probabilities",
         Domain::Distribution => "a distribution in each row",
         Domain::Relevance => "from 0 on, the more relevant the higher; below 0 is padding",
+        Domain::Time => "from 0 on; below 0 is padding",
         Domain::ClassList => "class numbers, each row's list ended by -1",
         Domain::Grade => "from 0 to 100, the more relevant the higher; below 0 is padding",
         Domain::Class => "a class label for each row, or a distribution in each row",

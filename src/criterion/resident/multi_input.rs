@@ -18,6 +18,10 @@ use crate::templates::multi_input::gpu as kernel;
 use crate::templates::multi_input::job::{Bound, MultiInputJob};
 use crate::templates::normalizer::{DivisorTerm, Labels, NOTES, Values};
 use crate::templates::on_device::SequenceSizes;
+use crate::templates::policy::Aggregation;
+use crate::templates::policy::gpu as policy;
+use crate::templates::survival::cpu::sizes as survival_sizes;
+use crate::templates::survival::gpu as survival;
 use crate::templates::{normalizer, on_device};
 use crate::{Error, Result};
 
@@ -26,7 +30,7 @@ use crate::{Error, Result};
 struct Made {
     /// The check result of each item of a batch of sequences.
     verdicts: Option<wgpu::Buffer>,
-    /// What each row of a similarity adds to the divisor of the mean.
+    /// What each row of a similarity, each completion or each list adds to the divisor of the mean.
     terms: Option<wgpu::Buffer>,
     lengths: Option<wgpu::Buffer>,
 }
@@ -242,10 +246,22 @@ impl<'t> Call<'t> {
             .then_some((comparison.divisor_rule, labels))
     }
 
+    /// True if a completion contributes its number of tokens to the divisor.
+    fn counts_tokens(&self) -> bool {
+        matches!(self.kernel, SeveralInputs::Policy(rule) if rule.aggregation == Aggregation::TokenMean)
+    }
+
+    /// True if the number of values that each row contributes to the divisor is counted.
+    fn counts_within_rows(&self) -> bool {
+        self.row_divisor_rule().is_some()
+            || self.counts_tokens()
+            || matches!(self.kernel, SeveralInputs::Survival)
+    }
+
     /// True if the set of included values is known only on the device.
     fn keeps_depend(&self) -> bool {
         let ignores = self.linear_labels().is_some_and(|(_, _, ignored)| !ignored.is_empty());
-        self.mask.is_some() || ignores || self.row_divisor_rule().is_some()
+        self.mask.is_some() || ignores || self.counts_within_rows()
     }
 
     fn divides_on_device(&self) -> bool {
@@ -289,6 +305,22 @@ impl<'t> Call<'t> {
             )?;
             commands.push(command);
             made.terms = Some(terms);
+        }
+        if self.counts_tokens() {
+            let columns = self.bound("log_probs").map_or(1, |bound| bound.shape[1]);
+            let mask = self.bound("completion_mask").map(|bound| &bound.buffer);
+            let (command, counts) = policy::token_counts(self.gpu, mask, self.length(), columns)?;
+            commands.push(command);
+            made.terms = Some(counts);
+        }
+        if let (SeveralInputs::Survival, Some(times), Some(events)) =
+            (self.kernel, self.bound("times"), self.bound("events"))
+        {
+            let inputs = [&times.buffer, &events.buffer];
+            let sizes = survival_sizes(&times.shape);
+            let (command, counts) = survival::event_counts(self.gpu, inputs, sizes)?;
+            commands.push(command);
+            made.terms = Some(counts);
         }
         let Some(sizes) = self.sequence_sizes() else { return Ok(made) };
         let [Some(inputs), Some(lengths), Some(targets)] =

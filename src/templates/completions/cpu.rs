@@ -11,12 +11,13 @@
 use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
 use crate::templates::argument::Domain;
-use crate::templates::definition::LossDefinition;
+use crate::templates::definition::{LossDefinition, SeveralInputs, Template};
 use crate::templates::linear::cpu::{
     LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows,
 };
 use crate::templates::multi_input::cpu::{Array, DivisorTerms, Example, MultiInput, Shapes, Units};
 use crate::templates::multi_input::template::MultiInputTemplate;
+use crate::templates::policy::PolicyRule;
 use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::rows::is_ignored;
 use crate::{Error, Result};
@@ -44,6 +45,18 @@ pub(crate) fn outer_name(inner: &'static str) -> &'static str {
 /// Number of completions per value.
 pub(crate) fn completions_per_value(inner: &dyn LossDefinition) -> usize {
     inner.differentiated().len()
+}
+
+/// The inner loss's input that the labels give: which tokens are not ignored.
+pub(crate) const TOKEN_MASK: &str = "completion_mask";
+
+/// The rule of an inner loss of the log-probabilities of single tokens; none for one of whole
+/// completions.
+pub(crate) fn rule_by_token(inner: &dyn LossDefinition) -> Option<PolicyRule> {
+    match inner.template() {
+        Template::Several(SeveralInputs::Policy(rule), _) => Some(rule),
+        _ => None,
+    }
 }
 
 /// The tokens of the completions of one call.
@@ -89,6 +102,52 @@ impl CompletionsTemplate<'_> {
         tokens.counts().map(share).collect()
     }
 
+    /// As [`of_completions`](Self::of_completions), for an inner loss of the log-probabilities of the
+    /// tokens.
+    fn of_tokens<R: CpuReal>(
+        &self,
+        call: &MultiInput<'_, R>,
+        tokens: &Tokens,
+        logs: &[R],
+        values: &mut [R],
+    ) -> Result<Vec<R>> {
+        let shape = vec![call.units, tokens.length];
+        let (first, others) = (&self.inner.arguments()[0], &self.inner.arguments()[1..]);
+        let keeps = |&kept: &bool| R::select(kept, R::ONE, R::ZERO);
+        let mask: Vec<R> = tokens.kept.iter().map(keeps).collect();
+        let mut arrays =
+            vec![Array { name: first.name, shape: shape.clone(), values: logs.into() }];
+        arrays.extend(
+            others.iter().filter_map(|argument| call.array(argument.name)).map(Array::lent),
+        );
+        arrays.push(Array { name: TOKEN_MASK, shape, values: mask.into() });
+        let mut derivatives = vec![vec![R::ZERO; logs.len()]];
+        self.run_inner(call, arrays, &mut derivatives, values)?;
+        Ok(derivatives.concat())
+    }
+
+    /// Evaluates the inner loss with the call's weights and factors.
+    fn run_inner<R: CpuReal>(
+        &self,
+        call: &MultiInput<'_, R>,
+        arrays: Vec<Array<'_, R>>,
+        derivatives: &mut [Vec<R>],
+        values: &mut [R],
+    ) -> Result<()> {
+        let inner = MultiInput {
+            arrays,
+            integers: Vec::new(),
+            units: call.units,
+            weight: (&*call.weight).into(),
+            mask: (&*call.mask).into(),
+            factor: call.factor,
+            upstream: call.upstream,
+            upstreams: (&*call.upstreams).into(),
+        };
+        let (_, host) = self.inner.several()?;
+        R::multi_input(&*host, &inner, derivatives, values)
+    }
+
     /// Evaluates the inner loss on the log-probabilities of the completions. Writes its values and
     /// returns its derivatives with respect to the log-probabilities, in the order of the
     /// completions.
@@ -112,19 +171,8 @@ impl CompletionsTemplate<'_> {
             let given = call.array(outer_name(argument.name))?;
             Some(Array { name: argument.name, ..given.lent() })
         }));
-        let inner = MultiInput {
-            arrays,
-            integers: Vec::new(),
-            units: call.units,
-            weight: (&*call.weight).into(),
-            mask: (&*call.mask).into(),
-            factor: call.factor,
-            upstream: call.upstream,
-            upstreams: (&*call.upstreams).into(),
-        };
         let mut derivatives = vec![vec![R::ZERO; call.units]; policies.len()];
-        let (_, host) = self.inner.several()?;
-        R::multi_input(&*host, &inner, &mut derivatives, values)?;
+        self.run_inner(call, arrays, &mut derivatives, values)?;
         Ok(derivatives.concat())
     }
 }
@@ -157,6 +205,11 @@ impl MultiInputTemplate for CompletionsTemplate<'_> {
             });
         }
         let values = completions / per_value;
+        if rule_by_token(self.inner).is_some() {
+            let log_probs = (self.inner.arguments()[0].name, vec![completions, tokens]);
+            let given = shapes.given.iter().cloned().chain([log_probs]).collect();
+            return self.inner.several()?.1.units(&Shapes { loss: self.name, given });
+        }
         for argument in &self.inner.arguments()[per_value..] {
             shapes.require(outer_name(argument.name), &[values], "predictions")?;
         }
@@ -179,12 +232,25 @@ impl MultiInputTemplate for CompletionsTemplate<'_> {
             inputs.push(Example::of("linear_bias", &[classes]));
         }
         inputs.push(Example::whole("targets", &[per_value * values, tokens], 0, classes));
+        if let (Some(_), Ok((_, inner))) = (rule_by_token(self.inner), self.inner.several()) {
+            // With many features the drawn logits are in the hundreds, and so are the distances of
+            // two log-probabilities, whose exponential overflows f32.
+            let is_far = |name: &str| columns > 7 && name == "ref_log_probs";
+            let own = [self.inner.arguments()[0].name, TOKEN_MASK];
+            let others = inner.example(values, tokens).into_iter();
+            inputs.extend(others.filter(|other| !own.contains(&other.name) && !is_far(other.name)));
+            return inputs;
+        }
         let is_given = |optional: bool| !optional || !rows.is_multiple_of(3);
         let others = self.inner.arguments()[per_value..]
             .iter()
             .filter(|other| is_given(other.role.is_optional()));
         inputs.extend(others.map(|other| Example::of(outer_name(other.name), &[values])));
         inputs
+    }
+
+    fn derives_its_value(&self) -> bool {
+        self.inner.several().is_ok_and(|(_, inner)| inner.derives_its_value())
     }
 
     fn divisor_terms(&self, call: &MultiInput<'_, f32>) -> Result<DivisorTerms> {
@@ -233,6 +299,13 @@ impl MultiInputTemplate for CompletionsTemplate<'_> {
         };
         let mut costs = vec![R::ZERO; rows];
         template.values(&layer, chunk, &mut costs)?;
+        if rule_by_token(self.inner).is_some() {
+            let logs: Vec<R> = costs.iter().map(|&cost| Real::min(-cost, R::ZERO)).collect();
+            let derivatives = self.of_tokens(call, &of_tokens, &logs, values)?;
+            let upstreams = derivatives.iter().map(|&derivative| limited(-derivative));
+            layer.upstreams = upstreams.collect::<Vec<R>>().into();
+            return template.run_in_chunks(&layer, chunk, gradients, &mut costs);
+        }
         let shares: Vec<R> = self.shares(&of_tokens);
         // Rounding may leave a probability slightly above 1.
         let sums = costs.chunks(of_tokens.length).map(|costs| R::new(-pairwise(costs)));

@@ -6,11 +6,15 @@ use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
 use crate::runtime::launch::lanes_of;
 use crate::runtime::wgsl::File;
-use crate::templates::completions::cpu::{completions_per_value, outer_name};
+use crate::templates::completions::cpu::{
+    TOKEN_MASK, completions_per_value, outer_name, rule_by_token,
+};
 use crate::templates::definition::LossDefinition;
 use crate::templates::linear::gpu as linear;
 use crate::templates::multi_input::cpu::Units;
 use crate::templates::multi_input::job::{Bound, MultiInputJob, MultiInputResults};
+use crate::templates::policy::PolicyRule;
+use crate::templates::policy::gpu as policy;
 use crate::templates::preference::gpu as preference;
 use crate::templates::program::NUMBERS;
 use crate::{Error, Result};
@@ -52,7 +56,11 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Result<Vec<Program>> {
     let own = [MASK, SUMS, DERIVATIVES]
         .into_iter()
         .flat_map(|file| [true, false].map(|on| program_of(file, on)));
-    let inner = preference::programs(loss.fused_inner()?);
+    let inner = loss.fused_inner()?;
+    let inner = match rule_by_token(inner) {
+        Some(rule) => policy::programs(inner, rule),
+        None => preference::programs(inner),
+    };
     Ok(own.chain(linear::own_programs()).chain(inner).collect())
 }
 
@@ -98,6 +106,11 @@ pub(crate) fn commands(
     let layer = call.layer(&mut commands)?;
     let (forward, costs) = linear::values(gpu, tokens, &layer)?;
     commands.extend(forward);
+    if let Some(rule) = rule_by_token(inner) {
+        // Each token is a completion of its own.
+        let call = Call { length: 1, completions: call.tokens, ..call };
+        return call.by_token(rule, &labels.buffer, &costs, &layer, commands);
+    }
     let [logs, shares] = call.sums(averages, &labels.buffer, &costs, &mut commands)?;
     let (of_completions, results, parts) =
         preference::commands(gpu, inner, &call.of_completions(&logs, &mut commands)?)?;
@@ -109,6 +122,34 @@ pub(crate) fn commands(
 }
 
 impl Call<'_> {
+    /// The rest of the commands of an inner loss of the log-probabilities of the tokens. The share of
+    /// a token, 0 if it is ignored, is its mask.
+    fn by_token(
+        &self,
+        rule: PolicyRule,
+        labels: &wgpu::Buffer,
+        costs: &wgpu::Buffer,
+        layer: &MultiInputJob,
+        mut commands: Vec<Command>,
+    ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
+        let [logs, shares] = self.sums(false, labels, costs, &mut commands)?;
+        let (first, others) = (&self.inner.arguments()[0], &self.inner.arguments()[1..]);
+        let values = self.job.length();
+        let shape = vec![values, self.tokens / values.max(1)];
+        let mut arguments = vec![Bound { name: first.name, shape: shape.clone(), buffer: logs }];
+        arguments.extend(others.iter().filter_map(|other| self.job.get(other.name).cloned()));
+        arguments.push(Bound { name: TOKEN_MASK, shape, buffer: shares.clone() });
+        let job = MultiInputJob { arguments, ..self.job.clone() };
+        let (of_tokens, results, parts) = policy::commands(self.gpu, self.inner, rule, &job)?;
+        commands.extend(of_tokens);
+        if let (Some(gradient), Some(upstreams)) = (results.gradients.first(), &layer.upstreams) {
+            commands.push(self.over_tokens(DERIVATIVES, &[gradient, &shares, upstreams])?);
+        }
+        let (back, of_layer) = linear::gradients(self.gpu, self.of_tokens, layer)?;
+        commands.extend(back);
+        Ok((commands, MultiInputResults { gradients: of_layer, ..results }, parts))
+    }
+
     /// The tokens as rows of a linear layer. Each row has its own upstream gradient, 0 until it is
     /// computed.
     fn layer(&self, commands: &mut Vec<Command>) -> Result<MultiInputJob> {

@@ -5,14 +5,17 @@ use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
 use crate::templates::boxes::gpu as boxes;
 use crate::templates::completions::gpu as completions;
+use crate::templates::covariance::gpu as covariance;
 use crate::templates::definition::{LossDefinition, SeveralInputs};
 use crate::templates::distance::gpu as distance;
 use crate::templates::linear::gpu as linear;
 use crate::templates::multi_input::job::{MultiInputJob, MultiInputResults};
+use crate::templates::policy::gpu as policy;
 use crate::templates::preference::gpu as preference;
 use crate::templates::sequence::gpu as sequence;
 use crate::templates::similarity::gpu as similarity;
 use crate::templates::sum::sum;
+use crate::templates::survival::gpu as survival;
 use crate::templates::two_input::gpu as two_input;
 
 /// The commands that compute value and gradients. Afterwards `result[0]` holds the value, except
@@ -33,6 +36,9 @@ pub(crate) fn commands(
         }
         SeveralInputs::Preference => preference::commands(gpu, loss, job)?,
         SeveralInputs::Boxes => boxes::commands(gpu, loss, job)?,
+        SeveralInputs::Policy(rule) => policy::commands(gpu, loss, rule, job)?,
+        SeveralInputs::Survival => survival::commands(gpu, loss, job)?,
+        SeveralInputs::Covariance(rule) => covariance::commands(gpu, loss, rule, job)?,
         SeveralInputs::Similarity(comparison) => similarity::commands(gpu, loss, comparison, job)?,
     };
     if !job.each {
@@ -51,6 +57,9 @@ pub(crate) fn programs(loss: &dyn LossDefinition, kernel: SeveralInputs) -> Resu
         SeveralInputs::Completions { .. } => completions::programs(loss)?,
         SeveralInputs::Preference => preference::programs(loss),
         SeveralInputs::Boxes => boxes::programs(loss),
+        SeveralInputs::Policy(rule) => policy::programs(loss, rule),
+        SeveralInputs::Survival => survival::programs(loss),
+        SeveralInputs::Covariance(rule) => covariance::programs(loss, rule),
         SeveralInputs::Similarity(comparison) => similarity::programs(loss, comparison),
     })
 }

@@ -223,6 +223,15 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         Template::Several(SeveralInputs::Boxes, _) => {
             chosen(size, &[&[4096, 4]], &[&[1 << 20, 4]], &[&[1 << 22, 4]])
         }
+        Template::Several(SeveralInputs::Policy(_), _) => {
+            chosen(size, &[&[64, 1024]], &[&[64, 1024]], &[&[512, 8192]])
+        }
+        Template::Several(SeveralInputs::Survival, _) => {
+            chosen(size, &[&[64, 1000]], &[&[64, 1000]], &[&[16, 16_384]])
+        }
+        Template::Several(SeveralInputs::Covariance(_), _) => {
+            chosen(size, &[&[256, 256]], &[&[1024, 1024]], &[&[2048, 8192]])
+        }
         Template::Several(SeveralInputs::TwoInput, _) => {
             chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]])
         }
@@ -315,6 +324,7 @@ impl Case {
             Domain::Relevance | Domain::Grade => {
                 cycled(elements, || (5.0 * random.uniform()).floor() as f32)
             }
+            Domain::Time => cycled(elements, || random.normal().exp() as f32),
             Domain::LogProbability => cycled(elements, || -random.normal().exp() as f32),
             Domain::ClassList => cycled(elements, || (8.0 * random.uniform()).floor() as f32 - 1.0),
             Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),

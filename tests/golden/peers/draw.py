@@ -158,6 +158,13 @@ def two_boxes(rng, shape, options):
     return {"predictions": boxes, "targets": np.concatenate([moved[..., :2], moved[..., :2] + rng.gamma(2.0, 1.0, low.shape) + 0.1], -1)}
 
 
+def lists_of_times(rng, shape, options):
+    """Times with ties; from the second list on, the last item is padding."""
+    times = rng.integers(0, max(3, shape[-1] // 2), shape)
+    times[1:, -1] = -1
+    return {"predictions": normal(rng, shape), "times": times, "events": rng.random(shape) < 0.6}
+
+
 def two_scores(rng, shape, options):
     return {"positive": normal(rng, shape), "negative": normal(rng, shape)}
 
@@ -168,6 +175,10 @@ def two_scores_and_signs(rng, shape, options):
 
 def two_vectors(rng, shape, options):
     return {"first": normal(rng, shape), "second": normal(rng, shape)}
+
+
+def pairs_of_classes(rng, shape, options):
+    return {"anchor": normal(rng, shape, 0.5), "positive": normal(rng, shape, 0.5)}
 
 
 def two_vectors_and_signs(rng, shape, options):
@@ -197,6 +208,15 @@ def completions(rng, shape, options):
     return {**log_likelihoods("policy", "reference")(rng, shape, options), "targets": signs(rng, shape)}
 
 
+def tokens(rng, shape, options):
+    """Log-probabilities of completions of different lengths, moved by a few tenths from those of two other models."""
+    log_probs = -4 * rng.random(shape) - 0.05
+    lengths = rng.integers(1, shape[1] + 1, shape[0])
+    drawn = {"log_probs": log_probs, "advantages": rng.standard_normal(shape[0] if shape[0] % 2 else shape)}
+    drawn |= {f"{name}_log_probs": log_probs + normal(rng, shape, size) for name, size in [("old", 0.4), ("ref", 0.8)]}
+    return {**drawn, "completion_mask": np.arange(shape[1])[None, :] < lengths[:, None]}
+
+
 # A linear layer: the shape is [rows, features, classes], or [completions, tokens, features, classes].
 
 
@@ -219,6 +239,13 @@ def layer_and_logits(rng, shape, options):
 
 def layer_and_shares(rng, shape, options):
     return {**layer(rng, shape, options), "targets": rng.random([*shape[:-2], shape[-1]])}
+
+
+def layer_and_tokens(rng, shape, options):
+    drawn = layer_and_labels(rng, shape, options)
+    drawn["targets"][0, shape[1] // 2 :] = -100
+    others = {name: -4 * rng.random(shape[:2]) - 0.05 for name in ["old_log_probs", "ref_log_probs"]}
+    return {**drawn, "advantages": rng.standard_normal(shape[0]), **others}
 
 
 def layer_and_completions(rng, shape, options):

@@ -2,6 +2,8 @@
 
 import torch
 import torch.nn.functional as F
+from pytorch_metric_learning.distances import DotProductSimilarity
+from pytorch_metric_learning.losses import NPairsLoss, VICRegLoss
 
 import draw
 from peer import by_torch
@@ -56,6 +58,45 @@ def info_nce(case):
     if case.option("symmetric", False):  # CLIP
         values = (values + F.cross_entropy(scores.T, own, reduction="none")) / 2
     return case.reduce(values)
+
+
+@by_torch(
+    "n_pairs",
+    "float64 autograd of pytorch_metric_learning NPairsLoss, embeddings not normalized",
+    gradients=("anchor", "positive"),
+    draw=draw.pairs_of_classes,
+)
+def n_pairs(case):
+    """Its labels find the pairs: row i of both matrices has label i. It has no value for each row."""
+    if case.reduction == "mean":
+        labels = torch.arange(len(case.anchor)).repeat(2)
+        distance = DotProductSimilarity(normalize_embeddings=False)
+        return NPairsLoss(distance=distance)(torch.cat([case.anchor, case.positive]), labels)
+    scores = case.anchor @ case.positive.T
+    return case.reduce((scores - scores.diagonal()[:, None]).exp().sum(-1).log())
+
+
+@by_torch(
+    "barlow_twins",
+    "float64 autograd of Zbontar et al. 2021: F.batch_norm and the correlations of two views",
+    gradients=BOTH,
+    draw=draw.two_vectors,
+)
+def barlow_twins(case):
+    epsilon = case.option("epsilon", 1e-5)
+    first, second = (F.batch_norm(x, None, None, training=True, eps=epsilon) for x in [case.first, case.second])
+    correlations = first.T @ second / len(first)
+    others = correlations - correlations.diagonal().diag()
+    value = (1 - correlations.diagonal()).square().sum() + case.option("lambda", 0.005) * others.square().sum()
+    return case.reduce(value[None])
+
+
+@by_torch("vicreg", "float64 autograd of pytorch_metric_learning VICRegLoss", gradients=BOTH, draw=draw.two_vectors)
+def vicreg(case):
+    defaults = {"invariance_lambda": 25, "variance_mu": 25, "covariance_v": 1}
+    options = {name: case.option(name, default) for name, default in defaults.items()}
+    value = VICRegLoss(**options, eps=case.option("epsilon", 1e-4))(case.first, ref_emb=case.second)
+    return case.reduce(value[None])
 
 
 # Embeddings and labels of a batch. Each loss sees the cosines of all pairs of rows.

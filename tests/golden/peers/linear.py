@@ -40,11 +40,16 @@ on_logits(
 )
 
 
-def log_probabilities(case, averages):
-    """Of each completion: the sum over its tokens or their mean, without the tokens labelled -100."""
+def token_log_probabilities(case):
+    """Of each token, 0 where its label is -100, and which have another one."""
     is_token = case.labels != -100
     places = case.labels.clamp(min=0)[..., None]
-    tokens = logits(case).log_softmax(-1).gather(-1, places)[..., 0] * is_token
+    return logits(case).log_softmax(-1).gather(-1, places)[..., 0] * is_token, is_token
+
+
+def log_probabilities(case, averages):
+    """Of each completion: the sum over its tokens or their mean, without the tokens labelled -100."""
+    tokens, is_token = token_log_probabilities(case)
     total = tokens.sum(-1)
     if case.option("average_log_prob", averages):
         return total / is_token.sum(-1).clamp(min=1)
@@ -69,8 +74,17 @@ def autograd_of(name):
 on_pairs("linear_dpo", preference.dpo_values, averages=False)
 on_pairs("linear_simpo", preference.simpo_values, averages=True)
 on_pairs("linear_orpo", preference.orpo_values, averages=True)
+on_pairs("linear_cpo", preference.cpo_values, averages=False)
 
 
 @by_torch("linear_kto", autograd_of("linear_kto"), gradients=LAYER, draw=draw.layer_and_completions)
 def linear_kto(case):
     return case.reduce(preference.kto_values(case, log_probabilities(case, averages=False), case.desirable))
+
+
+@by_torch("linear_grpo", autograd_of("linear_grpo"), gradients=LAYER, draw=draw.layer_and_tokens)
+def linear_grpo(case):
+    tokens, is_token = token_log_probabilities(case)
+    case.name = "grpo"
+    values = preference.policy_values(case, tokens, is_token, preference.clipped)
+    return case.reduce(preference.mean_of_each(values, is_token))

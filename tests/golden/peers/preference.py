@@ -1,4 +1,4 @@
-"""Preferences between completions, of their log-probabilities under a policy and a reference model."""
+"""Losses of the log-probabilities of completions under a policy and other models: preferences, policy gradients."""
 
 import torch
 import torch.nn.functional as F
@@ -86,6 +86,21 @@ def orpo(case):
     return case.reduce(orpo_values(case, case.policy_chosen, case.policy_rejected))
 
 
+def cpo_values(case, chosen, rejected):
+    h = case.option("beta", 0.1) * (chosen - rejected)
+    return smoothed(h, case.option("label_smoothing", 0.0)) - case.option("alpha", 1.0) * chosen
+
+
+@by_torch(
+    "cpo",
+    "float64 autograd of the published formula: Xu et al. 2024",
+    gradients=CHOSEN_AND_REJECTED,
+    draw=draw.log_likelihoods(*CHOSEN_AND_REJECTED),
+)
+def cpo(case):
+    return case.reduce(cpo_values(case, case.policy_chosen, case.policy_rejected))
+
+
 def kto_values(case, policy, desirable):
     """Labels +1 and -1; the divergence kl is at least 0, and 0 where it is not given."""
     kl = case.get("kl")
@@ -100,3 +115,65 @@ def kto_values(case, policy, desirable):
 )
 def kto(case):
     return case.reduce(kto_values(case, case.policy, case.targets))
+
+
+# Policy gradients: the log-probabilities of tokens [completions, tokens] and an advantage for each or for each completion.
+
+
+def clipped(case, log_probs, ratio, advantage):
+    """The surrogate of PPO, to be raised; the ratio itself has an upper bound where there is a `delta`."""
+    epsilon, delta = case.option("epsilon", 0.2), case.option("delta")
+    high = case.option("epsilon_high", 0.28 if case.name == "dapo" else None)
+    cut = ratio.clamp(1 - epsilon, 1 + (epsilon if high is None else high))
+    held = ratio if delta is None else ratio.clamp(max=delta)
+    return torch.minimum(held * advantage, cut * advantage)
+
+
+def weighted(case, log_probs, ratio, advantage):
+    return ratio.detach().clamp(max=case.option("epsilon_high", 5.0)) * advantage * log_probs
+
+
+def gated(case, log_probs, ratio, advantage):
+    pos, neg = case.option("sapo_temperature_pos", 1.0), case.option("sapo_temperature_neg", 1.05)
+    temperature = torch.where(advantage > 0, torch.full_like(advantage, pos), torch.full_like(advantage, neg))
+    return (temperature * (ratio - 1)).sigmoid() * 4 / temperature * advantage
+
+
+def policy_values(case, log_probs, mask, surrogate):
+    """Of each token, 0 where it is left out: the surrogate, lowered, and the estimate e^u - u - 1 of the divergence."""
+    advantage, old, reference = case.advantages, case.get("old_log_probs"), case.get("ref_log_probs")
+    advantage = advantage if advantage.ndim == 2 else advantage[:, None]
+    ratio = (log_probs - (log_probs.detach() if old is None else old)).exp()
+    values, beta = -surrogate(case, log_probs, ratio, advantage), case.option("beta", 0.04)
+    if reference is not None:
+        apart = reference - log_probs
+        values = values + beta * (apart.exp() - apart - 1)
+    return values * mask
+
+
+def mean_of_each(values, mask):
+    return values.sum(-1) / mask.sum(-1).clamp(min=1)
+
+
+def of_tokens(name, surrogate, source, over):
+    """`over`: what divides the sum over a completion's tokens; "batch" for the number of all tokens as the divisor of a mean."""
+
+    @by_torch(name, f"float64 autograd of the published formula: {source}", gradients=("log_probs",), draw=draw.tokens)
+    def tokens(case):
+        mask = case.get("completion_mask")
+        mask = torch.ones_like(case.log_probs) if mask is None else mask
+        case.name = name
+        values = policy_values(case, case.log_probs, mask, surrogate)
+        if over == "batch":
+            return case.reduce(values.sum(-1), count=mask.sum())
+        if over == "constant":
+            return case.reduce(values.sum(-1) / (case.option("max_completion_length") or mask.shape[1]))
+        return case.reduce(mean_of_each(values, mask))
+
+
+of_tokens("grpo", clipped, "Shao et al. 2024", "completion")
+of_tokens("bnpo", clipped, "Shao et al. 2024, over the tokens of the batch", "batch")
+of_tokens("dr_grpo", clipped, "Liu et al. 2025", "constant")
+of_tokens("dapo", clipped, "Yu et al. 2025", "batch")
+of_tokens("cispo", weighted, "MiniMax 2025", "batch")
+of_tokens("sapo", gated, "Gao et al. 2025", "completion")

@@ -1,4 +1,4 @@
-"""Losses of lists of scores. s are the scores of a list, y its targets; an item whose target is below 0 is padding."""
+"""Losses of lists of scores, and of survival times. s are the scores of a list, y its targets; an item whose target is below 0 is padding."""
 
 import optax
 import torch
@@ -208,3 +208,24 @@ def calibrated_softmax(case):
         return -(torch.cat([targets, virtual]) * logarithms).sum()
 
     return over_lists(case, value_of)
+
+
+@by_torch(
+    "cox",
+    "float64 autograd of the partial likelihood, each event against its risk set (Cox 1972; ties: Breslow 1974, Efron 1977)",
+    draw=draw.lists_of_times,
+)
+def cox(case):
+    ties, values, events = case.option("ties", "breslow"), [], 0
+    for scores, times, seen in zip(case.predictions, case.times, case.events):
+        hazards, value = scores.exp() * (times >= 0), torch.zeros((), dtype=torch.float64)
+        for time in times[(times >= 0) & (seen > 0)].unique():
+            tied = (times == time) & (seen > 0)
+            at_risk, count = hazards[times >= time].sum(), int(tied.sum())
+            for place in range(count):
+                left_out = place / count * hazards[tied].sum() if ties == "efron" else 0
+                value = value + (at_risk - left_out).log()
+            value = value - scores[tied].sum()
+            events += count
+        values.append(value)
+    return case.reduce(torch.stack(values), count=events)
