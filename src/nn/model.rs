@@ -364,6 +364,37 @@ impl Model {
         &mut self,
         features: &ArrayBase<S, D>,
     ) -> Result<Array2<f32>> {
+        let (rows, predictions) = self.predicted(features)?;
+        samples::predictions(rows, self.graph.outputs(), predictions)
+    }
+
+    /// As [`Model::predict`], in f64: the full precision of the reference device.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential};
+    /// use ndarray::array;
+    /// let mut model = Sequential::new(1).then(Dense::new(1)).on(&Device::reference())?;
+    /// model.set_named_parameters([("layers.0.weight", array![[0.1]].into_dyn().view())])?;
+    /// assert_eq!(model.predict_f64(&array![[1.0]])?[[0, 0]], 0.1);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn predict_f64<S: Data<Elem: FeatureElement>, D: Dimension>(
+        &mut self,
+        features: &ArrayBase<S, D>,
+    ) -> Result<Array2<f64>> {
+        let (rows, predictions) = self.predicted(features)?;
+        Array2::from_shape_vec((rows, self.graph.outputs()), predictions)
+            .map_err(|error| shape_error("predict", error.to_string(), "[rows, outputs]"))
+    }
+
+    /// Predictions for rows of features, flat, and the number of rows.
+    fn predicted<S: Data<Elem: FeatureElement>, D: Dimension>(
+        &mut self,
+        features: &ArrayBase<S, D>,
+    ) -> Result<(usize, Vec<f64>)> {
         let rows = features.shape().first().copied().unwrap_or(0);
         let flat =
             samples::features(self.input_spec(), "predict", FeatureElement::features(features))?;
@@ -380,7 +411,7 @@ impl Model {
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, self.graph.prediction_batch());
         self.engine.unload(data);
-        samples::predictions(rows, self.graph.outputs(), predictions?)
+        Ok((rows, predictions?))
     }
 
     /// Number of weights and biases.
