@@ -1,6 +1,6 @@
 """Writes the type stubs of the functions from the catalogue: python stubs.py [--check].
 
-`gradus_ml/functional.pyi` and `gradus_ml/torch.pyi`. With --check nothing is written, and the exit status
+`functional.pyi` and `torch.pyi` in `package/gradus_ml`. With --check nothing is written, and the exit status
 says whether they are those of the installed catalogue.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import gradus_ml as gm
 
-FOLDER = Path(__file__).parent / "gradus_ml"
+FOLDER = Path(__file__).parent / "package" / "gradus_ml"
 
 HEAD = '''"""Written by stubs.py from the catalogue of losses."""
 
@@ -84,7 +84,8 @@ def functional() -> str:
     text += (
         "import numpy as np\nfrom numpy.typing import ArrayLike\n\nfrom ._gradus import Device\n\n"
     )
-    text += "__all__: list[str]\n\n"
+    names = "".join(f'    "{info.name}",\n' for info in gm.losses())
+    text += f"__all__ = [\n{names}]\n\n"
     for info in gm.losses():
         several = len(info.differentiated) > 1
         gradients = "dict[str, np.ndarray]" if several else "np.ndarray"

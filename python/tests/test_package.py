@@ -23,6 +23,25 @@ def test_the_stubs_are_those_of_the_catalogue():
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ["mypy", "--config-file", "pyproject.toml", "-p", "gradus_ml"],
+        ["mypy.stubtest", "gradus_ml._gradus", "gradus_ml.functional"],
+    ],
+    ids=["strict", "stubtest"],
+)
+def test_types_are_those_of_the_stubs(command):
+    for name in ("mypy", "torch", "scipy", "sklearn"):
+        pytest.importorskip(name)
+    if not (FOLDER / "stubs.py").exists():
+        pytest.skip("not a checkout")
+    found = subprocess.run(
+        [sys.executable, "-m", *command], cwd=FOLDER, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize(
     ("module", "needs"),
     [
         ("gradus_ml", "numpy"),

@@ -282,7 +282,7 @@ class Sequential:
 
         def on_epoch(epoch: int, logs: dict[str, Any]) -> bool:
             answers = [call.on_epoch(epoch, logs) for call in objects]
-            answers += [call(epoch, logs) for call in functions]  # type: ignore[operator]
+            answers += [call(epoch, logs) for call in functions]
             return any(answers)
 
         def on_step(epoch: int, batch: int, batches: int, loss: float) -> bool:

@@ -44,7 +44,10 @@ _TABLE = (
 )
 
 
-def _coo(matrix: Any, values: Optional[np.ndarray] = None) -> tuple[np.ndarray, ...]:
+_Coo = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _coo(matrix: Any, values: Optional[np.ndarray] = None) -> _Coo:
     matrix = matrix.tocoo()
     values = matrix.data if values is None else values
     return (
@@ -298,7 +301,7 @@ class LightFM:
         for _ in range(epochs):
             engine.fit_partial(pairs, 1, show if verbose else None)
             # A step takes rate · alpha of every row, with the mean rate of its optimizer.
-            shrunk = []
+            shrunk: list[Any] = []
             for alpha, (embeddings, biases, squares, *rest) in zip(alphas, engine.tables()):
                 if self.learning_schedule == "adagrad":
                     rate = self.learning_rate * float(np.mean(squares**-0.5))
@@ -343,7 +346,7 @@ class LightFM:
         adadelta = self.learning_schedule == "adadelta"
         return (float(self.rho), float(self.epsilon)) if adadelta else "adagrad"
 
-    def _table(self, side: str) -> tuple[np.ndarray, ...]:
+    def _table(self, side: str) -> Any:
         found = [
             np.ascontiguousarray(getattr(self, f"{side}_{part}"), np.float64) for part in _TABLE
         ]
@@ -447,7 +450,7 @@ class LightFM:
             train = _coo(train, np.ones(train.nnz, np.float32))
         engine = Recommender(users, items, self.device, {"components": self.no_components})
 
-        def table(embeddings: np.ndarray, biases: np.ndarray) -> tuple[np.ndarray, ...]:
+        def table(embeddings: np.ndarray, biases: np.ndarray) -> Any:
             wide = np.ascontiguousarray(embeddings, np.float64), biases.astype(np.float64)
             return (*wide, np.ones_like(wide[0]), np.ones_like(wide[1]), wide[0][:0], wide[1][:0])
 

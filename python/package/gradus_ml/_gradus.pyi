@@ -1,11 +1,28 @@
 import os
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional, Union, final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 __version__: str
+__all__ = [
+    "Device",
+    "Loss",
+    "catalogue",
+    "Model",
+    "activation",
+    "activations",
+    "layers",
+    "optimizers",
+    "schedules",
+    "Recommender",
+    "_after_fork",
+    "get_num_threads",
+    "set_num_threads",
+    "__version__",
+]
 
+@final
 class Device:
     def __new__(cls, name: str = "auto", /) -> Device: ...
     @property
@@ -14,6 +31,7 @@ class Device:
     def description(self) -> str: ...
     def synchronize(self) -> None: ...
 
+@final
 class Loss:
     def __new__(
         cls,
@@ -28,6 +46,7 @@ class Loss:
     def __call__(
         self, *arrays: Optional[ArrayLike], out: Any = None, **named: Optional[ArrayLike]
     ) -> tuple[Any, Any]: ...
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]: ...
     def evaluate(
         self,
         *arrays: Optional[ArrayLike],
@@ -50,6 +69,7 @@ class Loss:
     @property
     def is_separate(self) -> bool: ...
 
+@final
 class Model:
     def __new__(cls, description: dict[str, Any], device: Union[str, Device]) -> Model: ...
     @staticmethod
@@ -98,9 +118,10 @@ class Model:
     @property
     def device(self) -> Device: ...
 
-Coo = tuple[np.ndarray, np.ndarray, np.ndarray]
-Tables = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+_Coo = tuple[np.ndarray, np.ndarray, np.ndarray]
+_Tables = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
+@final
 class Recommender:
     def __new__(
         cls,
@@ -108,8 +129,8 @@ class Recommender:
         items: int,
         device: Union[str, Device],
         options: dict[str, Any],
-        user_features: Optional[tuple[int, Coo]] = None,
-        item_features: Optional[tuple[int, Coo]] = None,
+        user_features: Optional[tuple[int, _Coo]] = None,
+        item_features: Optional[tuple[int, _Coo]] = None,
     ) -> Recommender: ...
     @staticmethod
     def load(path: Union[str, os.PathLike[str]], device: Union[str, Device]) -> Recommender: ...
@@ -119,16 +140,16 @@ class Recommender:
     def to_bytes(self) -> bytes: ...
     def fit_partial(
         self,
-        interactions: Coo,
+        interactions: _Coo,
         epochs: int,
         on_epoch: Optional[Callable[[int, float], bool]] = None,
     ) -> list[float]: ...
     def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray: ...
-    def predict_rank(self, test: Coo, train: Optional[Coo] = None) -> np.ndarray: ...
+    def predict_rank(self, test: _Coo, train: Optional[_Coo] = None) -> np.ndarray: ...
     def recommend(self, user: int, n: int, filter_seen: bool = True) -> list[tuple[int, float]]: ...
     def similar_items(self, item: int, n: int) -> list[tuple[int, float]]: ...
-    def tables(self) -> list[Tables]: ...
-    def set_tables(self, users: Tables, items: Tables) -> None: ...
+    def tables(self) -> list[_Tables]: ...
+    def set_tables(self, users: _Tables, items: _Tables) -> None: ...
 
 def set_num_threads(threads: int) -> None: ...
 def get_num_threads() -> int: ...

@@ -35,11 +35,12 @@ def _signature(info: LossInfo) -> Signature:
         kind = Parameter.POSITIONAL_OR_KEYWORD if given.positional else Parameter.KEYWORD_ONLY
         default = Parameter.empty if given.required else None
         parameters.append(Parameter(given.name, kind, default=default))
-    # An optional input may stand before a required one: all behind it are then by name.
-    seen_default = False
+    # An optional input may stand before a required one: that and all behind it are by name.
+    seen_default = by_name = False
     for place, parameter in enumerate(parameters):
+        by_name |= seen_default and parameter.default is Parameter.empty
         seen_default |= parameter.default is not Parameter.empty
-        if seen_default and parameter.default is Parameter.empty:
+        if by_name:
             parameters[place] = parameter.replace(kind=Parameter.KEYWORD_ONLY)
     for name, default in (("out", None), ("reduction", "mean"), ("device", "cpu")):
         parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default))
