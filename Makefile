@@ -1,5 +1,6 @@
 # demo: see it work. test: the whole suite. bench: numbers. lint: what a change must pass.
-.PHONY: demo test bench lint driver card card-pack
+# wheel: the Python package. test-python: its tests.
+.PHONY: demo test bench lint driver card card-pack wheel test-python
 
 # Unset, as in containers, it makes Mesa's device-select layer write a line for each device that is opened.
 export XDG_RUNTIME_DIR ?= /tmp
@@ -55,3 +56,22 @@ card: card-pack
 
 card-pack:
 	bash benches/card/pack.sh
+
+# The Python package, in a virtual environment of its own; no other target needs Python. `TORCH='--index-url URL torch'`
+# takes a build of PyTorch without CUDA, `TORCH=` leaves it out, and its tests are skipped then.
+PYTHON ?= python3
+TORCH ?= torch
+VENV = python/.venv
+
+$(VENV)/bin/maturin:
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet 'maturin>=1.7,<2'
+
+wheel: $(VENV)/bin/maturin
+	rm -rf python/dist
+	$(VENV)/bin/maturin build --release --manifest-path python/Cargo.toml --interpreter $(VENV)/bin/python --out python/dist
+
+test-python: wheel
+	$(VENV)/bin/pip install --quiet numpy scipy scikit-learn pytest mypy $(TORCH)
+	$(VENV)/bin/pip install --quiet --force-reinstall --no-deps python/dist/*.whl
+	$(VENV)/bin/python -m pytest -q python/tests

@@ -15,8 +15,8 @@ use crate::{Criterion, Error, Reduction, Result};
 impl Criterion {
     /// Value and gradient of predictions against targets: `jax.value_and_grad`.
     ///
-    /// f64 arrays are accepted; each number is rounded to f32. Labels may be of any integer type
-    /// ([`crate::TargetElement`]).
+    /// f64 arrays are accepted; each number is rounded to f32, except on the reference device.
+    /// Labels may be of any integer type ([`crate::TargetElement`]).
     ///
     /// ```
     /// use gradus::{Device, losses::{CrossEntropy, Loss, Mse}};
@@ -101,7 +101,18 @@ impl Criterion {
     }
 
     /// As [`Criterion::evaluate`], with the gradient in f64: the full precision of the reference
-    /// device.
+    /// device, for f64 inputs too.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{Loss, Mse}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Mse::new().on(&Device::reference())?;
+    /// let (x, y) = (array![0.1_f64], array![0.3_f64]);
+    /// let step = criterion.evaluate_f64(&Inputs::new(&x, &y))?;
+    /// assert_eq!(step.gradient[[0]], 2.0 * (0.1 - 0.3)); // not that of 0.1 and 0.3 in f32
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Criterion::evaluate`].
@@ -119,5 +130,63 @@ impl Criterion {
             }
             _ => Call::check(criterion, inputs)?.on_host(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use crate::losses::{CrossEntropy, Loss, Mse, TripletMargin};
+    use crate::{Device, Inputs, Reduction};
+
+    /// 0.1 and other numbers that f32 does not hold.
+    #[test]
+    fn the_reference_computes_f64_inputs_as_they_are() {
+        let (x, y, weight) = (array![0.1, 0.7], array![0.3, 0.2], array![0.1, 0.3]);
+        let upstream = ndarray::arr0(0.7);
+        let inputs = Inputs::new(&x, &y).weight(&weight).upstream(&upstream);
+        let mean = Mse::new().on(&Device::reference()).unwrap().reduction(Reduction::WeightedMean);
+        let step = mean.evaluate_f64(&inputs).unwrap();
+        let value = (0.1 * 0.2_f64.powi(2) + 0.3 * 0.5_f64.powi(2)) / 0.4;
+        // Some ten roundings of f64; those of the inputs to f32 alone would be 1e-8.
+        assert!((step.value() - value).abs() < 1e-15);
+        assert!((step.gradient[[1]] - 0.7 * 0.3 / 0.4 * 2.0 * 0.5).abs() < 1e-15);
+        // Values are those of f64 with gradients in f32 too.
+        assert_eq!(mean.evaluate(&inputs).unwrap().value(), step.value());
+    }
+
+    #[test]
+    fn the_reference_computes_f64_inputs_of_rows_and_of_several_inputs_as_they_are() {
+        let labels = array![0_i64, 1];
+        let (logits, classes) = (array![[0.1, 0.3], [0.2, 0.7]], array![0.1, 0.3]);
+        let inputs = Inputs::new(&logits, &labels).class_weight(&classes);
+        let step = CrossEntropy::new().on(&Device::reference()).unwrap().evaluate_f64(&inputs);
+        let value = (0.1 * 0.2_f64.exp().ln_1p() + 0.3 * (-0.5_f64).exp().ln_1p()) / 0.4;
+        assert!((step.unwrap().value() - value).abs() < 1e-15);
+
+        let (anchor, positive) = (array![[0.1], [0.2]], array![[0.4], [f64::NAN]]);
+        let (negative, weight) = (array![[-0.1], [0.1]], array![0.3, 1.0]);
+        let mask = array![true, false]; // the second row, whose NaN must not be read
+        let inputs = Inputs::named("anchor", &anchor)
+            .input("positive", &positive)
+            .input("negative", &negative)
+            .weight(&weight)
+            .mask(&mask);
+        let loss = TripletMargin::new().on(&Device::reference()).unwrap();
+        let step = loss.reduction(Reduction::Sum).evaluate_f64(&inputs).unwrap();
+        // 1 + |a - p| - |a - n| = 1 + 0.3 - 0.2, but for the small number that PyTorch adds.
+        assert!((step.value() - 0.3 * 1.1).abs() < 1e-6);
+        let moved = array![[0.1 + 1e-10], [0.2]];
+        let inputs = inputs.input("anchor", &moved);
+        let other = loss_of(&inputs);
+        // One distance grows by the step and the other one shrinks.
+        assert!((other - step.value() + 0.3 * 2e-10).abs() < 1e-14);
+        assert_eq!(step.gradient[[1, 0]], 0.0);
+    }
+
+    fn loss_of(inputs: &Inputs) -> f64 {
+        let loss = TripletMargin::new().on(&Device::reference()).unwrap();
+        loss.reduction(Reduction::Sum).evaluate_f64(inputs).unwrap().value()
     }
 }

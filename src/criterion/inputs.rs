@@ -28,6 +28,8 @@ pub struct Inputs<'a> {
     /// f64 inputs, including `weight` and `upstream`, before they are rounded to f32
     /// ([`Inputs::narrowed`]).
     wide: Vec<(&'a str, ArrayViewD<'a, f64>)>,
+    /// The f64 inputs behind those that were rounded, for the reference device.
+    pub(crate) exact: Vec<(&'a str, ArrayViewD<'a, f64>)>,
     pub(crate) weight: Option<ArrayViewD<'a, f32>>,
     pub(crate) mask: Option<ArrayViewD<'a, bool>>,
     pub(crate) class_mask: Option<ArrayViewD<'a, bool>>,
@@ -41,7 +43,8 @@ pub struct Inputs<'a> {
 pub enum Targets<'a> {
     /// One number per prediction.
     Dense(ArrayViewD<'a, f32>),
-    /// As `Dense`; each number is rounded to the nearest f32, and a number beyond f32 is an error.
+    /// As `Dense`; each number is rounded to the nearest f32, except for a loss on the reference
+    /// device, which takes it as it is. A number beyond f32 is an error.
     Wide(ArrayViewD<'a, f64>),
     /// One label per row.
     Labels(CowArray<'a, i64, IxDyn>),
@@ -143,7 +146,8 @@ macro_rules! labels {
 }
 labels!(i32, u64, usize, u32, u8);
 
-/// The element types of predictions, weights and features: f32, and f64, which is rounded to f32.
+/// The element types of predictions, weights and features: f32, and f64, which is rounded to f32
+/// except for a loss on the reference device.
 pub trait FloatElement: Copy + Into<f64> {
     /// The array as f32 or f64 numbers.
     fn floats<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Floats<'_>;
@@ -231,6 +235,7 @@ impl<'a> Inputs<'a> {
         Inputs {
             arrays: Vec::new(),
             wide: Vec::new(),
+            exact: Vec::new(),
             weight: None,
             mask: None,
             class_mask: None,
@@ -240,8 +245,8 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Adds an input by name: f32, f64 (rounded to f32) or integers. Replaces an input of the same
-    /// name.
+    /// Adds an input by name: f32, f64 (rounded to f32, except on the reference device) or integers.
+    /// Replaces an input of the same name.
     pub fn input(mut self, name: &'a str, array: impl Into<Targets<'a>>) -> Self {
         self.arrays.retain(|(given, _)| *given != name);
         self.wide.retain(|(given, _)| *given != name);
@@ -271,6 +276,7 @@ impl<'a> Inputs<'a> {
         Inputs {
             arrays: self.arrays.iter().map(|(name, array)| (*name, array.reborrowed())).collect(),
             wide: Vec::new(),
+            exact: self.wide.iter().map(|(name, array)| (*name, array.view())).collect(),
             weight: self.weight.as_ref().map(|array| array.view()),
             mask: self.mask.as_ref().map(|array| array.view()),
             class_mask: self.class_mask.as_ref().map(|array| array.view()),
@@ -280,7 +286,8 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Calls `run` with all f64 inputs rounded to f32.
+    /// Calls `run` with all f64 inputs rounded to f32, and with the f64 numbers in
+    /// [`Inputs::exact`].
     ///
     /// # Errors
     /// [`Error::Input`] for a number beyond f32, which would otherwise silently become infinite.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use ndarray::ArrayViewD;
 
-use crate::criterion::call::{check_divisor, clamp_labels, flat};
+use crate::criterion::call::{Exact, check_divisor, clamp_labels, flat};
 use crate::criterion::criterion::Criterion;
 use crate::criterion::evaluation::Evaluation;
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
@@ -33,6 +33,11 @@ pub(super) struct MultiInputCall<'c, 'a> {
     multi_input: MultiInput<'a, f32>,
     /// In f64, for the reference device.
     factor: f64,
+    /// The f64 numbers of inputs that were rounded, on the reference device.
+    exact: Exact<'a>,
+    /// The f64 weight of each value, if the weights were f64; else empty.
+    exact_weight: Cow<'a, [f64]>,
+    upstream: f64,
     /// A factor per value in addition to its weight; empty if all are 1.
     scale: Vec<f64>,
     count: usize,
@@ -109,7 +114,8 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
                 name: format!("{name} {shape:?}"),
             });
         }
-        let (upstream, upstreams) = upstream(criterion, inputs, &units)?;
+        let exact = Exact::of(&criterion.device, inputs);
+        let (upstream, upstreams) = upstream(criterion, inputs, &units, &exact)?;
         let spread = |name: &str, shape: &[usize]| repeats(loss, name, shape, &units);
         let weight = inputs
             .weight
@@ -119,6 +125,11 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             .mask
             .as_ref()
             .map(|m| Ok::<_, Error>(repeated(flat(m), spread("mask", m.shape())?)));
+        let times = inputs.weight.as_ref().map_or(Ok(1), |w| spread("weight", w.shape()))?;
+        let exact_weight = match exact.get("weight") {
+            Some(weight) => repeated(Cow::Owned(weight.to_vec()), times),
+            None => Cow::Borrowed(&[][..]),
+        };
         let mut multi_input = MultiInput {
             arrays,
             integers,
@@ -126,31 +137,61 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             weight: weight.transpose()?.unwrap_or_default(),
             mask: mask.transpose()?.unwrap_or_default(),
             factor: 1.0,
-            upstream,
+            upstream: upstream as f32,
             upstreams,
         };
         let terms = cpu.divisor_terms(&multi_input)?;
-        let factor = reduction_factor(criterion, &mut multi_input, &terms, &units)?;
+        let factor = reduction_factor(criterion, &mut multi_input, &terms, &units, &exact_weight)?;
         multi_input.factor = factor as f32;
         cpu.clear(&mut multi_input)?;
         let scale = if criterion.reduction == Reduction::Mean { terms.scale } else { Vec::new() };
         let count = (0..count)
             .filter(|&unit| multi_input.mask.is_empty() || multi_input.mask[unit])
             .count();
-        Ok(MultiInputCall { criterion, kernel, cpu, units, multi_input, factor, scale, count })
+        Ok(MultiInputCall {
+            criterion,
+            kernel,
+            cpu,
+            units,
+            multi_input,
+            factor,
+            exact,
+            exact_weight,
+            upstream,
+            scale,
+            count,
+        })
+    }
+
+    /// The f64 numbers of the arrays that were f64, cleared where the rounded ones were: a number
+    /// that was cleared is not the rounded one any more.
+    fn exact_arrays(&self) -> Vec<Option<Vec<f64>>> {
+        let of = |array: &Array<'a, f32>| {
+            let exact = self.exact.get(array.name)?;
+            let kept = |(&wide, &narrow): (&f64, &f32)| {
+                if narrow == wide as f32 { wide } else { f64::from(narrow) }
+            };
+            Some(exact.iter().zip(&*array.values).map(kept).collect())
+        };
+        self.multi_input.arrays.iter().map(of).collect()
     }
 
     /// Value and gradients on the CPU: in f32 on all cores, or in f64 with plain loops.
     pub fn on_host<R: CpuReal>(&self) -> Result<Evaluation<R>> {
+        let exact = self.exact_arrays();
+        let arrays = self.multi_input.arrays.iter().zip(&exact);
+        let upstreams = &self.multi_input.upstreams;
+        let exact_upstreams =
+            self.exact.get("upstream").filter(|exact| exact.len() == upstreams.len());
         let call = MultiInput {
-            arrays: self.multi_input.arrays.iter().map(of_precision::<R>).collect(),
+            arrays: arrays.map(|(array, exact)| of_precision(array, exact.as_deref())).collect(),
             integers: self.multi_input.integers.clone(),
             units: self.multi_input.units,
             weight: self.weight(),
             mask: self.multi_input.mask.clone(),
             factor: R::new(self.factor),
-            upstream: R::from_f32(self.multi_input.upstream),
-            upstreams: R::from_f32s(&self.multi_input.upstreams),
+            upstream: R::new(self.upstream),
+            upstreams: R::of_numbers(upstreams, exact_upstreams),
         };
         let differentiated = self.differentiated();
         let mut gradients: Vec<Vec<R>> =
@@ -213,10 +254,11 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
     fn weight<R: CpuReal>(&self) -> Cow<'_, [R]> {
         let weight = &self.multi_input.weight;
         if self.scale.is_empty() {
-            return R::from_f32s(weight);
+            let exact = Some(&*self.exact_weight).filter(|exact| !exact.is_empty());
+            return R::of_numbers(weight, exact);
         }
         let scaled = |(unit, scale): (usize, &f64)| {
-            R::new(scale * f64::from(weight.get(unit).copied().unwrap_or(1.0)))
+            R::new(scale * weight_at(weight, &self.exact_weight, unit))
         };
         self.scale.iter().enumerate().map(scaled).collect::<Vec<R>>().into()
     }
@@ -280,8 +322,18 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
     }
 }
 
-fn of_precision<'b, R: CpuReal>(array: &'b Array<'_, f32>) -> Array<'b, R> {
-    Array { name: array.name, shape: array.shape.clone(), values: R::from_f32s(&array.values) }
+fn of_precision<'b, R: CpuReal>(
+    array: &'b Array<'_, f32>,
+    exact: Option<&'b [f64]>,
+) -> Array<'b, R> {
+    let values = R::of_numbers(&array.values, exact);
+    Array { name: array.name, shape: array.shape.clone(), values }
+}
+
+/// The weight of a value: 1 without weights, in f64 if they were f64.
+fn weight_at(weight: &[f32], exact: &[f64], unit: usize) -> f64 {
+    let rounded = || weight.get(unit).map_or(1.0, |&weight| f64::from(weight));
+    exact.get(unit).copied().unwrap_or_else(rounded)
 }
 
 /// A present input, after a check that its kind matches its role.
@@ -355,7 +407,8 @@ fn upstream<'a>(
     criterion: &Criterion,
     inputs: &Inputs<'a>,
     units: &Units,
-) -> Result<(f32, Cow<'a, [f32]>)> {
+    exact: &Exact,
+) -> Result<(f64, Cow<'a, [f32]>)> {
     let Some(upstream): Option<&ArrayViewD<'a, f32>> = inputs.upstream.as_ref() else {
         return Ok((1.0, Cow::Borrowed(&[])));
     };
@@ -369,7 +422,11 @@ fn upstream<'a>(
             &format!("it must be of the value's shape {wanted:?}"),
         ));
     }
-    Ok(if each { (1.0, flat(upstream)) } else { (upstream.sum(), Cow::Borrowed(&[])) })
+    if each {
+        return Ok((1.0, flat(upstream)));
+    }
+    let exact = exact.get("upstream").map(|numbers| numbers.iter().sum());
+    Ok((exact.unwrap_or_else(|| f64::from(upstream.sum())), Cow::Borrowed(&[])))
 }
 
 /// Merges the kernel template's exclusions into the mask and returns the reduction's factor.
@@ -378,6 +435,7 @@ fn reduction_factor(
     multi_input: &mut MultiInput<'_, f32>,
     terms: &DivisorTerms,
     units: &Units,
+    exact_weight: &[f64],
 ) -> Result<f64> {
     if !terms.kept.is_empty() {
         let both = terms
@@ -395,7 +453,7 @@ fn reduction_factor(
         Reduction::BatchMean => units.rows as f64,
         Reduction::WeightedMean => (0..multi_input.units)
             .filter(kept)
-            .map(|unit| f64::from(multi_input.weight.get(unit).copied().unwrap_or(1.0)))
+            .map(|unit| weight_at(&multi_input.weight, exact_weight, unit))
             .sum(),
         Reduction::Mean => {
             (0..multi_input.units).filter(kept).map(|unit| of(&terms.mean, unit)).sum()

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayBase, ArrayD, Data, Dimension};
+use ndarray::{Array2, ArrayBase, ArrayD, ArrayViewD, Data, Dimension};
 
 use crate::criterion::inputs::shape_error;
 use crate::data::Encoding;
@@ -224,15 +224,47 @@ impl Model {
         loss: Box<dyn LossDefinition>,
         optimizer: Box<dyn Optimizer>,
     ) -> Result<Self> {
+        self.set_compiled(loss, optimizer)?;
+        Ok(self)
+    }
+
+    /// As [`Model::compile_boxed`], of a model that is kept: an error leaves it as it was.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential, losses, optimizers};
+    /// use serde_json::Value::Null;
+    /// let mut model = Sequential::new(2).then(Dense::new(1)).on(&Device::cpu())?;
+    /// let adam = || optimizers::from_name("adam", &Null);
+    /// assert!(model.compile_in_place(losses::from_name("triplet_margin", &Null)?, adam()?).is_err());
+    /// model.compile_in_place(losses::from_name("mse", &Null)?, adam()?)?;
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::compile`].
+    pub fn compile_in_place(
+        &mut self,
+        loss: Box<dyn LossDefinition>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<()> {
+        crate::losses::check_outputs(&*loss, self.graph.output_activation())?;
+        self.set_compiled(loss, optimizer)
+    }
+
+    fn set_compiled(
+        &mut self,
+        loss: Box<dyn LossDefinition>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<()> {
         let compiled = Compiled::of_graph(&self.graph, loss, optimizer)?;
         check_freezing(&self.groups, Some(&*compiled.optimizer))?;
         Memory::new(&self.device, Kept::of(&self.graph, compiled.optimizer.states()), None)
             .check()?;
+        self.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         (self.average, self.training) = (None, None);
-        self.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
         self.compiled = Some(compiled);
-        Ok(self)
+        Ok(())
     }
 
     /// Puts the parameters into groups: learning rates, frozen layers and weight decay by path.
@@ -332,6 +364,37 @@ impl Model {
         &mut self,
         features: &ArrayBase<S, D>,
     ) -> Result<Array2<f32>> {
+        let (rows, predictions) = self.predicted(features)?;
+        samples::predictions(rows, self.graph.outputs(), predictions)
+    }
+
+    /// As [`Model::predict`], in f64: the full precision of the reference device.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential};
+    /// use ndarray::array;
+    /// let mut model = Sequential::new(1).then(Dense::new(1)).on(&Device::reference())?;
+    /// model.set_named_parameters([("layers.0.weight", array![[0.1]].into_dyn().view())])?;
+    /// assert_eq!(model.predict_f64(&array![[1.0]])?[[0, 0]], 0.1);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::predict`].
+    pub fn predict_f64<S: Data<Elem: FeatureElement>, D: Dimension>(
+        &mut self,
+        features: &ArrayBase<S, D>,
+    ) -> Result<Array2<f64>> {
+        let (rows, predictions) = self.predicted(features)?;
+        Array2::from_shape_vec((rows, self.graph.outputs()), predictions)
+            .map_err(|error| shape_error("predict", error.to_string(), "[rows, outputs]"))
+    }
+
+    /// Predictions for rows of features, flat, and the number of rows.
+    fn predicted<S: Data<Elem: FeatureElement>, D: Dimension>(
+        &mut self,
+        features: &ArrayBase<S, D>,
+    ) -> Result<(usize, Vec<f64>)> {
         let rows = features.shape().first().copied().unwrap_or(0);
         let flat =
             samples::features(self.input_spec(), "predict", FeatureElement::features(features))?;
@@ -348,7 +411,7 @@ impl Model {
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, self.graph.prediction_batch());
         self.engine.unload(data);
-        samples::predictions(rows, self.graph.outputs(), predictions?)
+        Ok((rows, predictions?))
     }
 
     /// Number of weights and biases.
@@ -537,6 +600,51 @@ impl Model {
             Ok((parameter.path.clone(), array.map_err(refused)?))
         };
         self.graph.parameters.iter().map(named).collect()
+    }
+
+    /// Sets parameters by path: those of [`Model::named_parameters`], or some of them. Progress and
+    /// the optimizer's state stay.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential};
+    /// use ndarray::array;
+    /// let mut model = Sequential::new(1).then(Dense::new(1)).on(&Device::cpu())?;
+    /// let weight = array![[2.0]].into_dyn();
+    /// model.set_named_parameters([("layers.0.weight", weight.view())])?;
+    /// assert_eq!(model.predict(&array![[3.0]])?[[0, 0]], 6.0);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] with the known paths, [`Error::Shape`] for another shape,
+    /// [`Error::NonFinite`]; the model is left as it was. Device errors.
+    pub fn set_named_parameters<'p>(
+        &mut self,
+        named: impl IntoIterator<Item = (&'p str, ArrayViewD<'p, f64>)>,
+    ) -> Result<()> {
+        let mut flat = self.engine.parameters()?;
+        for (path, values) in named {
+            let known = || self.graph.parameters.iter().map(|known| known.path.as_str());
+            let parameter = self.graph.parameter(path);
+            let parameter = parameter.ok_or_else(|| Error::unknown("parameter", path, known()))?;
+            if values.shape() != parameter.shape {
+                let found = format!("given as {:?}", values.shape());
+                return Err(shape_error(path, found, &format!("{:?}", parameter.shape)));
+            }
+            let mut outside = values.iter().enumerate().filter(|(_, value)| !value.is_finite());
+            if let Some((place, value)) = outside.next() {
+                return Err(Error::NonFinite {
+                    operation: "set_named_parameters".into(),
+                    name: path.into(),
+                    found: value.to_string(),
+                    position: format!("element {place}"),
+                    count: 1 + outside.count(),
+                });
+            }
+            let own = &mut flat[self.graph.range(parameter)];
+            own.iter_mut().zip(values.iter()).for_each(|(own, &value)| *own = value);
+        }
+        self.engine.set_parameters(&flat)
     }
 
     /// Running statistics by path, as `bn1.running_mean`; empty for a model without batch norm.

@@ -20,6 +20,15 @@ pub enum Optimizer {
     Adagrad,
     /// The learning rate, constant.
     Sgd,
+    /// √(M + ε) / √(G + ε), without a learning rate: G is the running mean of squared gradients and
+    /// M that of squared updates, both initially 0, G ← ρ G + (1 − ρ) g². On the CPU alone. LightFM's
+    /// defaults are ρ = 0.95 and ε = 1e-6.
+    Adadelta {
+        /// Decay of the running means, in (0, 1).
+        rho: f64,
+        /// Added below the roots, > 0.
+        epsilon: f64,
+    },
 }
 
 /// Update parameters other than the samples.
@@ -46,6 +55,10 @@ pub(crate) struct Table {
     pub embedding_squares: Vec<f64>,
     /// G of each bias: [features].
     pub bias_squares: Vec<f64>,
+    /// M of each component, [features, components]; empty unless the optimizer is Adadelta.
+    pub embedding_updates: Vec<f64>,
+    /// M of each bias; empty unless the optimizer is Adadelta.
+    pub bias_updates: Vec<f64>,
 }
 
 /// All trained state.
@@ -88,7 +101,7 @@ pub(crate) struct Cut {
 }
 
 /// A recommender's tables on a device.
-pub(crate) trait Engine: Debug + Send {
+pub(crate) trait Engine: Debug + Send + Sync {
     /// Writes tables.
     fn set_state(&mut self, state: &State) -> Result<()>;
 

@@ -91,6 +91,7 @@ mod rows;
 pub mod sampling;
 mod side;
 mod splits;
+mod tables;
 mod training;
 
 pub use best::Scored;
@@ -106,3 +107,4 @@ pub use preparation::{Preparation, Refit};
 pub use recommender::Recommender;
 pub use sampling::{Loss, RankWeight};
 pub use side::SideFeatures;
+pub use tables::EmbeddingTable;

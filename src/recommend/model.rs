@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::nn::train::history::Stop;
 use crate::recommend::best::Scored;
-use crate::recommend::engine::{Cut, Engine};
+use crate::recommend::engine::{Cut, Engine, State};
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::metrics::{Convention, Metrics};
 use crate::recommend::preparation::Preparation;
 use crate::recommend::recommender::{Recommender, engine};
 use crate::recommend::side::SideFeatures;
+use crate::recommend::tables::EmbeddingTable;
 use crate::runtime::device::Device;
 use crate::{Error, Result};
 
@@ -311,6 +312,59 @@ impl Model {
     pub fn similar_items(&self, item: u32, n: usize) -> Result<Vec<Scored>> {
         self.check_item(item)?;
         self.engine.similar(item, n)
+    }
+
+    /// The embeddings and biases of users and of items, with the state of their optimizer.
+    ///
+    /// ```
+    /// use gradus::Device;
+    /// use gradus::recommend::{Interactions, Recommender};
+    /// let mut model = Recommender::new(2, 3).components(4).on(&Device::cpu())?;
+    /// model.fit(&Interactions::new(2, 3, &[(0, 0), (1, 2)])?, 5)?;
+    /// let [users, items] = model.tables()?;
+    /// assert_eq!((users.embeddings.dim(), items.biases.len()), ((2, 4), 3));
+    /// let score = users.embeddings.row(0).dot(&items.embeddings.row(2)) + users.biases[0] + items.biases[2];
+    /// assert!((score - f64::from(model.predict(&[0], &[2])?[0])).abs() < 1e-6);
+    ///
+    /// let mut other = Recommender::new(2, 3).components(4).on(&Device::cpu())?;
+    /// other.set_tables(&users, &items)?;
+    /// assert_eq!(other.predict(&[0], &[2])?, model.predict(&[0], &[2])?);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn tables(&self) -> Result<[EmbeddingTable; 2]> {
+        let State { users, items } = self.engine.state()?;
+        let components = self.description.options.components;
+        Ok([EmbeddingTable::of(users, components)?, EmbeddingTable::of(items, components)?])
+    }
+
+    /// Sets what [`Model::tables`] reads, to go on with the training of another model or library.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for tables of other sizes, [`Error::Option`] for squared sums that are not
+    /// positive or numbers that are not finite; errors of the device.
+    pub fn set_tables(&mut self, users: &EmbeddingTable, items: &EmbeddingTable) -> Result<()> {
+        let rows = |entities: usize, side: &Option<SideFeatures>| {
+            side.as_ref().map_or(entities, |side| side.features().features())
+        };
+        let Recommender { users: user_count, items: item_count, options, .. } = &self.description;
+        let state = State {
+            users: users.table(
+                "users",
+                rows(*user_count, &self.description.user_features),
+                options.components,
+                options.optimizer,
+            )?,
+            items: items.table(
+                "items",
+                rows(*item_count, &self.description.item_features),
+                options.components,
+                options.optimizer,
+            )?,
+        };
+        self.engine.set_state(&state)
     }
 
     /// The model's device.

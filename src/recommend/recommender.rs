@@ -21,7 +21,7 @@ const LARGEST_BATCH: usize = 4096;
 /// | LightFM | gradus |
 /// |---|---|
 /// | `LightFM(no_components=32, loss="warp")` | `Recommender::new(users, items).components(32).loss(Loss::Warp)` |
-/// | `learning_schedule="adagrad"` | [`Recommender::optimizer`] |
+/// | `learning_schedule="adagrad"`, `"adadelta"` | [`Recommender::optimizer`] |
 /// | `fit`, `fit_partial`, `predict`, `predict_rank` | the same names on [`Model`](super::Model) |
 /// | `user_features=`, `item_features=` | [`Recommender::user_features`], [`Recommender::item_features`] |
 /// | `Dataset.fit`, `build_item_features` | [`SideFeatures::fit`] |
@@ -79,6 +79,16 @@ impl Recommender {
             seed: 7,
         };
         Recommender { users, items, user_features: None, item_features: None, options }
+    }
+
+    /// Number of users.
+    pub fn users(&self) -> usize {
+        self.users
+    }
+
+    /// Number of items.
+    pub fn items(&self) -> usize {
+        self.items
     }
 
     /// Length of an embedding, 1 to 4,096 (default 10).
@@ -229,11 +239,15 @@ impl Recommender {
                 // Rounded to f32, so that every device starts from the same numbers.
                 .map(|_| f64::from(((random.uniform() - 0.5) / components as f64) as f32))
                 .collect();
+            let averages = matches!(self.options.optimizer, Optimizer::Adadelta { .. });
+            let (square, updates) = if averages { (0.0, rows) } else { (1.0, 0) };
             Table {
-                embedding_squares: vec![1.0; embeddings.len()],
+                embedding_squares: vec![square; embeddings.len()],
                 embeddings,
                 biases: vec![0.0; rows],
-                bias_squares: vec![1.0; rows],
+                bias_squares: vec![square; rows],
+                embedding_updates: vec![0.0; updates * components],
+                bias_updates: vec![0.0; updates],
             }
         };
         State {
@@ -263,6 +277,14 @@ impl Options {
         }
         if !positive(self.learning_rate) {
             return refuse("learning_rate", self.learning_rate.to_string(), "> 0 and finite");
+        }
+        if let Optimizer::Adadelta { rho, epsilon } = self.optimizer {
+            if !(rho > 0.0 && rho < 1.0) {
+                return refuse("rho", rho.to_string(), "in (0, 1)");
+            }
+            if !positive(epsilon) {
+                return refuse("epsilon", epsilon.to_string(), "> 0 and finite");
+            }
         }
         if self.max_sampled == 0 || self.max_sampled > 1 << 16 {
             return refuse("max_sampled", self.max_sampled.to_string(), "1 to 65536");

@@ -97,6 +97,9 @@ pub(super) struct Gradients<'a, R> {
 /// Two parallel lists: values and their squares, or vectors and biases.
 pub(super) type Two<'a, R> = (&'a mut [R], &'a mut [R]);
 
+/// Values with two states of the optimizer.
+type Three<'a, R> = (Two<'a, R>, &'a mut [R]);
+
 /// Update of a row by a hit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step<R> {
@@ -114,6 +117,9 @@ pub(super) struct Rows<R> {
     biases: Vec<R>,
     embedding_squares: Vec<R>,
     bias_squares: Vec<R>,
+    /// Adadelta's running means of squared updates; empty with other optimizers.
+    embedding_updates: Vec<R>,
+    bias_updates: Vec<R>,
     hybrid: Option<Hybrid<R>>,
     hits: Hits<R>,
 }
@@ -137,6 +143,8 @@ impl<R: Real> Rows<R> {
             biases: vec![R::ZERO; rows],
             embedding_squares: vec![R::ONE; rows * stride],
             bias_squares: vec![R::ONE; rows],
+            embedding_updates: Vec::new(),
+            bias_updates: Vec::new(),
             hybrid,
             hits: Hits::new(rows),
         }
@@ -165,6 +173,19 @@ impl<R: Real> Rows<R> {
 
     /// Updates the rows that were hit and clears the hits.
     pub fn update(&mut self, gradients: &Gradients<R>, step: Step<R>) {
+        match step.optimizer {
+            Optimizer::Adadelta { rho, epsilon } => {
+                let rule = Adadelta { rho: R::new(rho), epsilon: R::new(epsilon) };
+                self.move_by_averages(gradients, rule, step.alpha);
+            }
+            Optimizer::Adagrad | Optimizer::Sgd => self.move_rows(gradients, step),
+        }
+        self.note_stale();
+        self.hits.clear();
+        self.refresh();
+    }
+
+    fn move_rows(&mut self, gradients: &Gradients<R>, step: Step<R>) {
         let (hits, stride) = (&self.hits, self.stride);
         let (per_range, width) = (hits.rows_in_range, hits.rows_in_range * stride);
         let ranges =
@@ -185,9 +206,53 @@ impl<R: Real> Rows<R> {
         } else {
             ranges.collect::<Vec<_>>().into_par_iter().for_each(move_range);
         }
-        self.note_stale();
-        self.hits.clear();
-        self.refresh();
+    }
+
+    fn move_by_averages(&mut self, gradients: &Gradients<R>, rule: Adadelta<R>, alpha: R) {
+        let (hits, stride) = (&self.hits, self.stride);
+        let (per_range, width) = (hits.rows_in_range, hits.rows_in_range * stride);
+        self.embedding_updates.resize(self.embeddings.len(), R::ZERO);
+        self.bias_updates.resize(self.biases.len(), R::ZERO);
+        let embeddings = self
+            .embeddings
+            .chunks_mut(width)
+            .zip(self.embedding_squares.chunks_mut(width))
+            .zip(self.embedding_updates.chunks_mut(width));
+        let biases = self
+            .biases
+            .chunks_mut(per_range)
+            .zip(self.bias_squares.chunks_mut(per_range))
+            .zip(self.bias_updates.chunks_mut(per_range));
+        let move_range = |(range, (embeddings, biases)): (usize, (Three<R>, Three<R>))| {
+            let ((vectors, squares), updates) = embeddings;
+            let ((own_biases, bias_squares), bias_updates) = biases;
+            for &row in &hits.touched[range] {
+                let place = row as usize - range * per_range;
+                let part = place * stride..(place + 1) * stride;
+                let mut index = hits.ends[row as usize][0];
+                while index != NO_HIT {
+                    let Hit { sample, factor, next } = hits.list[index as usize];
+                    let gradient = &gradients.vectors[sample as usize * stride..][..stride];
+                    let cells = vectors[part.clone()]
+                        .iter_mut()
+                        .zip(&mut squares[part.clone()])
+                        .zip(&mut updates[part.clone()]);
+                    for (((x, square), update), &g) in cells.zip(gradient) {
+                        rule.move_one(x, square, update, factor * g, alpha);
+                    }
+                    let g = factor * gradients.biases[sample as usize];
+                    let (x, square) = (&mut own_biases[place], &mut bias_squares[place]);
+                    rule.move_one(x, square, &mut bias_updates[place], g, alpha);
+                    index = next;
+                }
+            }
+        };
+        let ranges = embeddings.zip(biases).enumerate();
+        if hits.list.len() < WORTH_THREADS {
+            ranges.for_each(move_range);
+        } else {
+            ranges.collect::<Vec<_>>().into_par_iter().for_each(move_range);
+        }
     }
 
     fn note_stale(&mut self) {
@@ -238,6 +303,8 @@ impl<R: Real> Rows<R> {
             biases: plain(&self.biases),
             embedding_squares: unpadded(&self.embedding_squares),
             bias_squares: plain(&self.bias_squares),
+            embedding_updates: unpadded(&self.embedding_updates),
+            bias_updates: plain(&self.bias_updates),
         }
     }
 
@@ -250,11 +317,17 @@ impl<R: Real> Rows<R> {
         };
         pad(&mut self.embeddings, &table.embeddings);
         pad(&mut self.embedding_squares, &table.embedding_squares);
+        let averages = !table.bias_updates.is_empty();
+        let length = |all: usize| if averages { all } else { 0 };
+        self.embedding_updates.resize(length(self.embeddings.len()), R::ZERO);
+        self.bias_updates.resize(length(self.biases.len()), R::ZERO);
+        pad(&mut self.embedding_updates, &table.embedding_updates);
         let copy = |slots: &mut [R], values: &[f64]| {
             slots.iter_mut().zip(values).for_each(|(s, &v)| *s = R::new(v))
         };
         copy(&mut self.biases, &table.biases);
         copy(&mut self.bias_squares, &table.bias_squares);
+        copy(&mut self.bias_updates, &table.bias_updates);
         if let Some(hybrid) = &mut self.hybrid {
             hybrid.stale = (0..hybrid.is_stale.len() as u32).collect();
         }
@@ -298,8 +371,81 @@ fn move_row<R: Real>(
 fn move_one<R: Real>(x: &mut R, square: &mut R, g: R, step: Step<R>) {
     let rate = match step.optimizer {
         Optimizer::Adagrad => step.rate / Real::sqrt(*square),
-        Optimizer::Sgd => step.rate,
+        // Adadelta has a rule of its own.
+        Optimizer::Sgd | Optimizer::Adadelta { .. } => step.rate,
     };
     *x = *x - rate * (g + step.alpha * *x);
     *square += g * g;
+}
+
+/// Adadelta's rule.
+#[derive(Clone, Copy, Debug)]
+struct Adadelta<R> {
+    rho: R,
+    epsilon: R,
+}
+
+impl<R: Real> Adadelta<R> {
+    /// G = ρG + (1 − ρ)g²; d = √(M + ε)/√(G + ε)·g; x = x − d − alpha·x·√(M + ε)/√(G + ε);
+    /// M = ρM + (1 − ρ)d².
+    #[inline(always)]
+    fn move_one(self, x: &mut R, square: &mut R, update: &mut R, g: R, alpha: R) {
+        let rest = R::ONE - self.rho;
+        *square = self.rho * *square + rest * g * g;
+        let rate = Real::sqrt(*update + self.epsilon) / Real::sqrt(*square + self.epsilon);
+        let moved = rate * g;
+        *update = self.rho * *update + rest * moved * moved;
+        *x = *x - moved - rate * alpha * *x;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// D. Zeiler's rule written out for one number that two samples of a batch hit.
+    #[test]
+    fn adadelta_moves_a_row_by_its_rule_and_keeps_its_averages() {
+        let (rho, epsilon, alpha) = (0.9, 1e-6, 0.01);
+        let mut rows = Rows::<f64>::new(2, 1, None);
+        rows.set_table(&Table {
+            embeddings: vec![0.5, -0.25],
+            biases: vec![0.0, 0.125],
+            embedding_squares: vec![0.0; 2],
+            bias_squares: vec![0.0; 2],
+            embedding_updates: vec![0.0; 2],
+            bias_updates: vec![0.0; 2],
+        });
+        rows.hit(1, 0, -1.0);
+        rows.hit(1, 1, 1.0);
+        let stride = rows.stride;
+        let mut vectors = vec![0.0; 2 * stride];
+        (vectors[0], vectors[stride]) = (0.3, 0.7);
+        let optimizer = Optimizer::Adadelta { rho, epsilon };
+        let gradients = Gradients { vectors: &vectors, biases: &[0.2, 0.4] };
+        rows.update(&gradients, Step { optimizer, rate: 1.0, alpha });
+        let moved = |mut x: f64, gradients: [f64; 2]| {
+            let (mut square, mut update) = (0.0, 0.0);
+            for g in gradients {
+                square = rho * square + (1.0 - rho) * g * g;
+                let rate = ((update + epsilon) / (square + epsilon)).sqrt();
+                update = rho * update + (1.0 - rho) * (rate * g).powi(2);
+                x -= rate * (g + alpha * x);
+            }
+            [x, square, update]
+        };
+        let found = rows.table();
+        let of = |part: [&Vec<f64>; 3]| part.map(|values| values[1]);
+        let vector = of([&found.embeddings, &found.embedding_squares, &found.embedding_updates]);
+        let bias = of([&found.biases, &found.bias_squares, &found.bias_updates]);
+        for (found, expected) in
+            [(vector, moved(-0.25, [-0.3, 0.7])), (bias, moved(0.125, [-0.2, 0.4]))]
+        {
+            for (found, expected) in found.into_iter().zip(expected) {
+                // Some ten roundings of f64, relative.
+                assert!((found - expected).abs() <= 1e-14 * expected.abs(), "{found} {expected}");
+            }
+        }
+        assert_eq!((found.embeddings[0], found.embedding_updates[0]), (0.5, 0.0)); // not hit
+    }
 }

@@ -13,6 +13,9 @@ use crate::{Error, Result};
 /// Suffix of temporary files.
 const UNFINISHED: &str = ".unfinished";
 
+/// The path of a file that is in memory, in errors.
+pub(crate) const IN_MEMORY: &str = "the bytes";
+
 /// Number of random letters in a temporary file's name.
 const RANDOM: usize = 8;
 

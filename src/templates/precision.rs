@@ -12,6 +12,8 @@ use crate::templates::rowwise::{RowwiseCpu, RowwiseHessianCpu};
 /// A precision of the CPU implementation, with its dispatch to a loss.
 pub(crate) trait CpuReal: Real + Default {
     fn from_f32s(values: &[f32]) -> Cow<'_, [Self]>;
+    /// The numbers in this precision: in f64 those that the caller gave, if they were f64.
+    fn of_numbers<'v>(rounded: &'v [f32], exact: Option<&'v [f64]>) -> Cow<'v, [Self]>;
     fn pointwise(
         cpu: &dyn PointwiseCpu,
         points: &Points<Self>,
@@ -46,6 +48,10 @@ pub(crate) trait CpuReal: Real + Default {
 impl CpuReal for f32 {
     fn from_f32s(values: &[f32]) -> Cow<'_, [f32]> {
         Cow::Borrowed(values)
+    }
+
+    fn of_numbers<'v>(rounded: &'v [f32], _exact: Option<&'v [f64]>) -> Cow<'v, [f32]> {
+        Cow::Borrowed(rounded)
     }
 
     fn pointwise(
@@ -92,6 +98,10 @@ impl CpuReal for f32 {
 impl CpuReal for f64 {
     fn from_f32s(values: &[f32]) -> Cow<'_, [f64]> {
         Cow::Owned(values.iter().map(|&x| f64::from(x)).collect())
+    }
+
+    fn of_numbers<'v>(rounded: &'v [f32], exact: Option<&'v [f64]>) -> Cow<'v, [f64]> {
+        exact.map_or_else(|| Self::from_f32s(rounded), Cow::Borrowed)
     }
 
     fn pointwise(

@@ -55,6 +55,7 @@ const UNNAMED: &[(&str, &str)] = &[
     ("Anneal", "option of OneCycle"),
     ("Mode", "option of ReduceOnPlateau"),
     ("ThresholdMode", "option of ReduceOnPlateau"),
+    ("EmbeddingTable", "returned by Model::tables"),
     ("Checked", "returned by testing::check"),
     ("LayerGradients", "returned by LayerPass"),
     ("Listing", "returned by listings_of"),

@@ -1,5 +1,7 @@
 //! A call on the CPU: value and gradient, written to a fresh array or to the caller's slice.
 
+use std::borrow::Cow;
+
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::{Broadcast, parallel};
@@ -69,10 +71,12 @@ impl Call<'_, '_> {
 
     /// Calls `run` with the inputs of a pointwise loss.
     fn with_points<R: CpuReal, T>(&self, run: impl FnOnce(&Points<R>) -> T) -> T {
-        let (predictions, targets) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
-        let weight = self.weight.as_ref().map(|(weight, per)| (R::from_f32s(weight), *per));
-        let (column_weight, upstreams) =
-            (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
+        let predictions = self.numbers("predictions", &self.predictions);
+        let targets = self.numbers("targets", &self.dense);
+        let weight =
+            self.weight.as_ref().map(|(weight, per)| (self.numbers("weight", weight), *per));
+        let column_weight = self.numbers("pos_weight", &self.column_weight);
+        let upstreams = self.numbers("upstream", &self.upstreams);
         let points = Points {
             predictions: &predictions,
             targets: &targets,
@@ -83,7 +87,7 @@ impl Call<'_, '_> {
             column_weight: &column_weight,
             row_length: self.sizes.row_length,
             factor: R::new(self.reduction.factor),
-            upstream: R::from_f32(self.upstream),
+            upstream: R::new(self.upstream),
             upstreams: &upstreams,
         };
         run(&points)
@@ -91,12 +95,16 @@ impl Call<'_, '_> {
 
     /// Calls `run` with the inputs of a row-wise loss.
     fn with_rows<R: CpuReal, T>(&self, run: impl FnOnce(&Rows<R>) -> T) -> T {
-        let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
-        let weight =
-            self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
-        let (class_weight, pos_weight) =
-            (R::from_f32s(&self.column_weight), R::from_f32s(&self.pos_weight));
-        let upstreams = R::from_f32s(&self.upstreams);
+        let logits = self.numbers("predictions", &self.predictions);
+        let dense = self.numbers("targets", &self.dense);
+        let weight = self
+            .weight
+            .as_ref()
+            .map(|(weight, _)| self.numbers("weight", weight))
+            .unwrap_or_default();
+        let class_weight = self.numbers("class_weight", &self.column_weight);
+        let pos_weight = self.numbers("pos_weight", &self.pos_weight);
+        let upstreams = self.numbers("upstream", &self.upstreams);
         let rows = Rows {
             logits: &logits,
             columns: self.sizes.columns,
@@ -111,10 +119,17 @@ impl Call<'_, '_> {
             weight: &weight,
             mask: self.mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
             factor: R::new(self.reduction.factor),
-            upstream: R::from_f32(self.upstream),
+            upstream: R::new(self.upstream),
             upstreams: &upstreams,
         };
         run(&rows)
+    }
+
+    /// An input in the precision of the call. One that is empty was not given, or is not used: an
+    /// upstream gradient of a reduced value is one number.
+    fn numbers<'v, R: CpuReal>(&'v self, name: &str, rounded: &'v [f32]) -> Cow<'v, [R]> {
+        let exact = self.exact.get(name).filter(|exact| exact.len() == rounded.len());
+        R::of_numbers(rounded, exact)
     }
 
     fn rowwise_on_host<R: CpuReal>(

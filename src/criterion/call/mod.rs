@@ -13,7 +13,7 @@ use crate::criterion::inputs::{Inputs, Targets, shape_error};
 use crate::criterion::reduction::{OnEmpty, Reduction};
 use crate::criterion::sizes::Sizes;
 use crate::criterion::{domain, inputs};
-use crate::runtime::device::Gpu;
+use crate::runtime::device::{Device, Gpu};
 use crate::runtime::tensor::shaped;
 use crate::templates::argument::{Domain, of_columns};
 use crate::templates::definition::{LossDefinition, Mean};
@@ -42,10 +42,31 @@ pub(super) struct Call<'c, 'a> {
     pos_weight: Cow<'a, [f32]>,
     class_mask: Option<(Cow<'a, [bool]>, Per)>,
     upstreams: Cow<'a, [f32]>,
-    upstream: f32,
+    upstream: f64,
+    /// The f64 numbers of inputs that were rounded, on the reference device.
+    exact: Exact<'a>,
     reduction: ReductionFactor,
     auxiliary: bool,
     hessian: bool,
+}
+
+/// The f64 numbers of inputs by name, flat.
+#[derive(Default)]
+pub(super) struct Exact<'a>(Vec<(&'a str, Cow<'a, [f64]>)>);
+
+impl<'a> Exact<'a> {
+    /// Those of a call on the reference device; other devices compute with the rounded ones.
+    pub fn of(device: &Device, inputs: &Inputs<'a>) -> Self {
+        if !matches!(device, Device::Reference) {
+            return Exact::default();
+        }
+        Exact(inputs.exact.iter().map(|(name, array)| (*name, flat(array))).collect())
+    }
+
+    /// The numbers of an input that was f64.
+    pub fn get(&self, name: &str) -> Option<&[f64]> {
+        self.0.iter().find(|(given, _)| *given == name).map(|(_, numbers)| &**numbers)
+    }
 }
 
 /// The elements of a view in row-major order, borrowed if the view is already contiguous in that
@@ -123,7 +144,8 @@ impl<'c, 'a> Call<'c, 'a> {
         }
         inputs::check_auxiliary(loss, inputs.auxiliary)?;
         inputs::check_hessian(loss, inputs.hessian)?;
-        let (upstream, upstreams) = Self::upstream(criterion, inputs, &sizes)?;
+        let exact = Exact::of(&criterion.device, inputs);
+        let (upstream, upstreams) = Self::upstream(criterion, inputs, &sizes, &exact)?;
         let mut call = Call {
             criterion,
             shape,
@@ -139,6 +161,7 @@ impl<'c, 'a> Call<'c, 'a> {
             class_mask,
             upstreams,
             upstream,
+            exact,
             reduction: ReductionFactor { factor: 1.0, count: 0 },
             auxiliary: inputs.auxiliary,
             hessian: inputs.hessian,
@@ -204,7 +227,8 @@ impl<'c, 'a> Call<'c, 'a> {
         criterion: &Criterion,
         inputs: &Inputs<'a>,
         sizes: &Sizes,
-    ) -> Result<(f32, Cow<'a, [f32]>)> {
+        exact: &Exact,
+    ) -> Result<(f64, Cow<'a, [f32]>)> {
         let none = Cow::Borrowed(&[][..]);
         let Some(upstream) = &inputs.upstream else {
             return Ok((1.0, none));
@@ -215,7 +239,8 @@ impl<'c, 'a> Call<'c, 'a> {
             if criterion.reduction == Reduction::None {
                 return Ok((1.0, flat(upstream)));
             }
-            return Ok((upstream.sum(), none));
+            let exact = exact.get("upstream").map(|numbers| numbers.iter().sum());
+            return Ok((exact.unwrap_or_else(|| f64::from(upstream.sum())), none));
         }
         let found = format!("upstream is {:?}", upstream.shape());
         Err(shape_error(
@@ -234,11 +259,15 @@ impl<'c, 'a> Call<'c, 'a> {
     }
 
     fn weight_at(&self, element: usize) -> f64 {
-        match &self.weight {
-            None => 1.0,
-            Some((weight, Per::Element)) => f64::from(weight[element]),
-            Some((weight, _)) => f64::from(weight[element / self.sizes.row_length]),
-        }
+        let Some((weight, per)) = &self.weight else { return 1.0 };
+        let place = if *per == Per::Element { element } else { element / self.sizes.row_length };
+        self.exact.get("weight").map_or_else(|| f64::from(weight[place]), |exact| exact[place])
+    }
+
+    /// The weight of each class: those of a row-wise loss.
+    fn class_weight_at(&self, class: usize) -> f64 {
+        let exact = self.exact.get("class_weight");
+        exact.map_or_else(|| f64::from(self.column_weight[class]), |exact| exact[class])
     }
 
     /// Count and factor of the reduction, computed from masks, weights and labels.
@@ -276,9 +305,7 @@ impl<'c, 'a> Call<'c, 'a> {
                     if loss.spec().mean == Mean::OverClassWeights
                         && !self.column_weight.is_empty() =>
                 {
-                    kept_units()
-                        .map(|unit| f64::from(self.column_weight[labels[unit] as usize]))
-                        .sum()
+                    kept_units().map(|unit| self.class_weight_at(labels[unit] as usize)).sum()
                 }
                 _ if rowwise && loss.spec().mean == Mean::OverElements => (count * step) as f64,
                 _ => count as f64,
@@ -365,7 +392,7 @@ impl<'c, 'a> Call<'c, 'a> {
             labels: self.labels.is_some(),
             each: self.each(),
             factor: self.reduction.factor as f32,
-            upstream: self.upstream,
+            upstream: self.upstream as f32,
             divisor: Divisor::Known,
             auxiliary: self.auxiliary,
             second: false,

@@ -130,6 +130,21 @@ impl Sequential {
         self
     }
 
+    /// As [`Sequential::then`], or as [`Sequential::named`] with a name, for a layer created by name
+    /// ([`from_name`](crate::layers::from_name)).
+    ///
+    /// ```
+    /// use gradus::{Device, Sequential, layers};
+    /// let flatten = layers::from_name("flatten", serde_json::json!({}))?;
+    /// let model = Sequential::images([2, 2, 3]).then_shared(None, flatten).on(&Device::cpu())?;
+    /// assert_eq!(model.outputs(), 12);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn then_shared(mut self, name: Option<&str>, layer: Arc<dyn Layer>) -> Self {
+        self.layers.push(NamedLayer { name: name.map(str::to_string), layer });
+        self
+    }
+
     /// Adds l1 Σ|w| over the weights of every layer without its own l1 (default 0).
     pub fn l1(mut self, l1: f64) -> Self {
         self.l1 = l1;

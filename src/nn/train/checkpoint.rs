@@ -134,8 +134,32 @@ impl Model {
         self.save_in(path.as_ref(), self.training.as_ref())
     }
 
+    /// The file of [`Model::save`] in memory, to send to another process or keep elsewhere:
+    /// [`Model::from_bytes`] reads it.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Model, Sequential};
+    /// use ndarray::array;
+    /// let mut model = Sequential::new(2).then(Dense::new(1)).on(&Device::cpu())?;
+    /// let mut copy = Model::from_bytes(&model.to_bytes()?, &Device::cpu())?;
+    /// let x = array![[1.0, 2.0]];
+    /// assert_eq!(copy.predict(&x)?, model.predict(&x)?);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.bytes_of(Path::new(files::IN_MEMORY), self.training.as_ref())
+    }
+
     /// Saves during a training.
     pub(crate) fn save_in(&self, path: &Path, training: Option<&Training>) -> Result<()> {
+        files::write(path, &self.bytes_of(path, training)?)
+    }
+
+    /// The file's bytes; errors name `path`.
+    fn bytes_of(&self, path: &Path, training: Option<&Training>) -> Result<Vec<u8>> {
         let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
         let entries = self.entries(&parameters, &states, training);
         let mut description = self.describe();
@@ -144,9 +168,8 @@ impl Model {
             .map_err(|error| io_error(path, error.to_string()))?;
         let views = || entries.iter().map(|entry| (entry.name.as_str(), entry));
         let metadata = HashMap::from([(KEY.to_string(), sealed(&text, views()))]);
-        let bytes = safetensors::serialize(views(), Some(metadata))
-            .map_err(|error| io_error(path, error.to_string()))?;
-        files::write(path, &bytes)
+        safetensors::serialize(views(), Some(metadata))
+            .map_err(|error| io_error(path, error.to_string()))
     }
 
     fn entries<'v>(
@@ -238,6 +261,19 @@ impl Model {
         let path = path.as_ref();
         let bytes =
             std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        Self::of_bytes(path, &bytes, device)
+    }
+
+    /// As [`Model::load`], of the bytes of [`Model::to_bytes`] or of a whole file.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for bytes that are damaged or not from gradus; device errors.
+    pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self> {
+        Self::of_bytes(Path::new(files::IN_MEMORY), bytes, device)
+    }
+
+    /// The model of a file's bytes; errors name `path`.
+    fn of_bytes(path: &Path, bytes: &[u8], device: &Device) -> Result<Self> {
         let refused = |position: &str, found: String, expected: &str| Error::Data {
             path: path.into(),
             position: position.into(),
@@ -247,8 +283,8 @@ impl Model {
         let not_tensors = |error: safetensors::SafeTensorError| {
             refused("the header", error.to_string(), "a safetensors file written by gradus")
         };
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_tensors)?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(not_tensors)?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(not_tensors)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(not_tensors)?;
         let text = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
         let text = text.ok_or_else(|| {
             refused(

@@ -240,7 +240,7 @@ impl Purpose {
 }
 
 /// A device that trains one model.
-pub(crate) trait Engine: Debug + Send {
+pub(crate) trait Engine: Debug + Send + Sync {
     /// The flat parameters, followed by the running statistics.
     fn parameters(&self) -> Result<Vec<f64>>;
     fn set_parameters(&mut self, values: &[f64]) -> Result<()>;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::data::compare_ids;
-use crate::recommend::engine::{Cut, State, Table, Tally};
+use crate::recommend::engine::{Cut, Optimizer, State, Table, Tally};
 use crate::recommend::features::Features;
 use crate::recommend::file::{
     COLUMNS, CutEpoch, Description, Form, KEY, TableDescription, VERSION,
@@ -17,6 +17,7 @@ use crate::recommend::recommender::{Recommender, engine};
 use crate::recommend::side::{FromTable, Newcomers, SideFeatures};
 use crate::runtime::device::Device;
 use crate::runtime::file_tensors::check_seal;
+use crate::runtime::files;
 use crate::{Error, Result};
 
 impl Model {
@@ -29,7 +30,20 @@ impl Model {
         let path = path.as_ref();
         let bytes =
             std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        let file = Saved::open(path, &bytes)?;
+        Self::of_bytes(path, &bytes, device)
+    }
+
+    /// As [`Model::load`], of the bytes of [`Model::to_bytes`] or of a whole file.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for bytes that are damaged or not a gradus recommender; errors of the device.
+    pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self> {
+        Self::of_bytes(Path::new(files::IN_MEMORY), bytes, device)
+    }
+
+    /// The recommender of a file's bytes; errors name `path`.
+    fn of_bytes(path: &Path, bytes: &[u8], device: &Device) -> Result<Self> {
+        let file = Saved::open(path, bytes)?;
         let described = file.description()?;
         let (history, cut) = (file.history(described.history)?, file.cut(described.cut)?);
         let Description { users, items, epochs, planned, preparation, options, .. } = described;
@@ -45,9 +59,10 @@ impl Model {
             .map_err(|error| file.refused("the metadata", error.to_string(), "sound options"))?;
         let rows = |entities: usize, features: Option<usize>| features.unwrap_or(entities);
         let components = description.options.components;
+        let averages = matches!(description.options.optimizer, Optimizer::Adadelta { .. });
         let state = State {
-            users: file.table("users", rows(users, user_features), components)?,
-            items: file.table("items", rows(items, item_features), components)?,
+            users: file.table("users", rows(users, user_features), components, averages)?,
+            items: file.table("items", rows(items, item_features), components, averages)?,
         };
         let seen = if has_seen { Some(file.seen(users, layout.items)?) } else { None };
         let mut engine = engine(layout, device)?;
@@ -206,13 +221,19 @@ impl<'a> Saved<'a> {
         Ok(Some(Cut { batches, tally: Tally { loss, draws, updates }, over }))
     }
 
-    fn table(&self, side: &str, rows: usize, components: usize) -> Result<Table> {
+    fn table(&self, side: &str, rows: usize, components: usize, averages: bool) -> Result<Table> {
+        let updates = |name: &str, shape: &[usize]| match averages {
+            true => self.numbers(&format!("{side}.{name}"), shape),
+            false => Ok(Vec::new()),
+        };
         Ok(Table {
             embeddings: self.numbers(&format!("{side}.embeddings"), &[rows, components])?,
             embedding_squares: self
                 .numbers(&format!("{side}.embedding_squares"), &[rows, components])?,
             biases: self.numbers(&format!("{side}.biases"), &[rows])?,
             bias_squares: self.numbers(&format!("{side}.bias_squares"), &[rows])?,
+            embedding_updates: updates("embedding_updates", &[rows, components])?,
+            bias_updates: updates("bias_updates", &[rows])?,
         })
     }
 

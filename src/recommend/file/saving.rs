@@ -71,6 +71,29 @@ impl Model {
     /// [`Error::Io`] with the path; errors of the device.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        files::write(path, &self.bytes_of(path)?)
+    }
+
+    /// The file of [`Model::save`] in memory: [`Model::from_bytes`] reads it.
+    ///
+    /// ```
+    /// use gradus::Device;
+    /// use gradus::recommend::{Interactions, Model, Recommender};
+    /// let mut model = Recommender::new(2, 2).on(&Device::cpu())?;
+    /// model.fit(&Interactions::new(2, 2, &[(0, 0), (1, 1)])?, 3)?;
+    /// let copy = Model::from_bytes(&model.to_bytes()?, &Device::cpu())?;
+    /// assert_eq!(copy.predict(&[0, 1], &[1, 0])?, model.predict(&[0, 1], &[1, 0])?);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.bytes_of(Path::new(files::IN_MEMORY))
+    }
+
+    /// The file's bytes; errors name `path`.
+    fn bytes_of(&self, path: &Path) -> Result<Vec<u8>> {
         let failed =
             |text: String| Error::Io { path: path.into(), source: std::io::Error::other(text) };
         let entries = self.entries()?;
@@ -115,9 +138,8 @@ impl Model {
             .collect::<Result<_, safetensors::SafeTensorError>>()
             .map_err(|error| failed(error.to_string()))?;
         let text = sealed(&text, views.iter().map(|(name, view)| (*name, view)));
-        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
-            .map_err(|error| failed(error.to_string()))?;
-        files::write(path, &bytes)
+        safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
+            .map_err(|error| failed(error.to_string()))
     }
 
     fn entries(&self) -> Result<Vec<Entry>> {
@@ -136,6 +158,10 @@ impl Model {
             add("embedding_squares", vec![rows, components], &table.embedding_squares);
             add("biases", vec![rows], &table.biases);
             add("bias_squares", vec![rows], &table.bias_squares);
+            if !table.bias_updates.is_empty() {
+                add("embedding_updates", vec![rows, components], &table.embedding_updates);
+                add("bias_updates", vec![rows], &table.bias_updates);
+            }
             let Some(features) = features else { continue };
             add_features(&mut entries, &format!("{side}.features"), features.features());
             if let Some(newcomers) = features.table().and_then(|table| table.newcomers.as_ref()) {

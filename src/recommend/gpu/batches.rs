@@ -103,7 +103,14 @@ fn choose(
         Loss::Logistic => 3,
     };
     let exact_rank = rules.exact_rank && loss < 2;
-    let adagrad = update_options.optimizer == Optimizer::Adagrad;
+    let adagrad = match update_options.optimizer {
+        Optimizer::Adagrad => true,
+        Optimizer::Sgd => false,
+        Optimizer::Adadelta { .. } => {
+            let allowed = "adagrad or sgd on a GPU; the device `cpu` has adadelta";
+            return Err(Error::option("recommend", "optimizer", "adadelta", allowed));
+        }
+    };
     let mut choice = Choice {
         loss,
         exact_rank,

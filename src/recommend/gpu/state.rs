@@ -143,7 +143,7 @@ impl Rows {
         let [embeddings, biases, embedding_squares, bias_squares] =
             [embeddings, biases, embedding_squares, bias_squares]
                 .map(|list| list.into_iter().map(f64::from).collect());
-        Ok(Table { embeddings, biases, embedding_squares, bias_squares })
+        Ok(Table { embeddings, biases, embedding_squares, bias_squares, ..Table::default() })
     }
 }
 

@@ -100,6 +100,7 @@ pub(super) fn state(layout: &Layout, spread: f64) -> State {
             biases,
             embedding_squares: vec![1.0; length],
             bias_squares: vec![1.0; rows as usize],
+            ..Table::default()
         }
     };
     let rows = |entities: u32, features: &Option<Arc<Features>>| {

@@ -1,0 +1,126 @@
+"""Every loss as a function on arrays; the names are those of `gradus_ml.losses()`.
+
+A function takes the inputs of its loss by position or by name, `weight`, `mask` and `upstream`, the
+options of the loss, `reduction`, `device` and `out`, and returns the value and the gradient:
+
+    >>> import numpy as np
+    >>> from gradus_ml.functional import cross_entropy
+    >>> value, gradient = cross_entropy(np.float32([[2, 0], [0, 0]]), np.array([0, 1]))
+    >>> round(value, 4), gradient.tolist()[1]
+    (0.41, [0.25, -0.25])
+
+Written into an array that is there already, without a copy:
+
+    >>> from gradus_ml.functional import mse
+    >>> out = np.empty(2, np.float32)
+    >>> mse(np.float32([1, 2]), np.float32([0, 4]), out=out)[0], out.tolist()
+    (2.5, [1.0, -2.0])
+"""
+
+from __future__ import annotations
+
+from inspect import Parameter, Signature
+from typing import Any, Callable
+
+from ._catalogue import LossInfo, _all
+from ._gradus import Loss
+
+# Losses that were made for these options, at most so many of a function.
+_KEPT = 64
+
+
+def _signature(info: LossInfo) -> Signature:
+    parameters = []
+    for given in info.inputs:
+        kind = Parameter.POSITIONAL_OR_KEYWORD if given.positional else Parameter.KEYWORD_ONLY
+        default = Parameter.empty if given.required else None
+        parameters.append(Parameter(given.name, kind, default=default))
+    # An optional input may stand before a required one: that and all behind it are by name.
+    seen_default = by_name = False
+    for place, parameter in enumerate(parameters):
+        by_name |= seen_default and parameter.default is Parameter.empty
+        seen_default |= parameter.default is not Parameter.empty
+        if by_name:
+            parameters[place] = parameter.replace(kind=Parameter.KEYWORD_ONLY)
+    for name, default in (("out", None), ("reduction", "mean"), ("device", "cpu")):
+        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default))
+    for option in info.options:
+        parameters.append(Parameter(option.keyword, Parameter.KEYWORD_ONLY, default=option.default))
+    parameters.sort(key=lambda parameter: parameter.kind)
+    return Signature(parameters)
+
+
+def _documentation(info: LossInfo) -> str:
+    lines = [info.summary + ".", "", f"    {info.formula}", "", "Args:"]
+    for given in info.inputs:
+        optional = "" if given.required else ", optional"
+        lines.append(f"    {given.name}: {given.kind}, shape {given.shape}{optional}.")
+    lines.append("    out: an array for the gradient, or a dict of arrays by input.")
+    lines.append(
+        '    reduction: "none", "sum", "mean", "batch_mean", "weighted_mean" or a divisor.'
+    )
+    lines.append('    device: a `Device` or "cpu", "gpu", "reference", "auto".')
+    for option in info.options:
+        lines.append(
+            f"    {option.keyword}: {option.meaning} ({option.domain}; default {option.default!r})"
+        )
+    several = len(info.differentiated) > 1
+    lines += [
+        "",
+        "Returns:",
+        "    The value, and "
+        + (
+            f"a dict of the gradients by {', '.join(info.differentiated)}."
+            if several
+            else f"the gradient by {info.differentiated[0]}."
+        ),
+        "",
+        "Raises:",
+        "    ValueError: for shapes that do not fit, labels and options outside their domains.",
+        "    RuntimeError: for what the device refuses.",
+    ]
+    names = [
+        f"{library} {name}"
+        for library, name in (("PyTorch", info.torch), ("Keras", info.keras), ("optax", info.optax))
+        if name
+    ]
+    if names:
+        lines += ["", "Equivalents: " + "; ".join(names) + "."]
+    if info.source:
+        lines += ["", f"Source: {info.source}."]
+    return "\n".join(lines)
+
+
+def _function(info: LossInfo) -> Callable[..., Any]:
+    name = info.name
+    options = {option.name for option in info.options} | {option.keyword for option in info.options}
+    others = options | {"reduction", "device"}
+    plain = Loss(name)
+    kept: dict[Any, Loss] = {}
+
+    def function(*arrays: Any, out: Any = None, **named: Any) -> Any:
+        if not named:
+            return plain(*arrays, out=out)
+        given = {key: named.pop(key) for key in others.intersection(named)}
+        if not given:
+            return plain(*arrays, out=out, **named)
+        key = repr(sorted(given.items(), key=lambda item: item[0]))
+        loss = kept.get(key) if isinstance(given.get("device", ""), str) else None
+        if loss is None:
+            loss = Loss(name, **given)
+            if len(kept) >= _KEPT:
+                kept.clear()
+            kept[key] = loss
+        return loss(*arrays, out=out, **named)
+
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = __name__
+    function.__doc__ = _documentation(info)
+    function.__signature__ = _signature(info)  # type: ignore[attr-defined]
+    return function
+
+
+for _info in _all():
+    globals()[_info.name] = _function(_info)
+
+__all__ = [info.name for info in _all()]

@@ -1,0 +1,247 @@
+"""Every loss as a function and a module of PyTorch, with autograd.
+
+    >>> import torch
+    >>> from gradus_ml.torch import HuberLoss, huber
+    >>> x = torch.tensor([1.0, 4.0], requires_grad=True)
+    >>> HuberLoss(delta=0.5)(x, torch.tensor([0.0, 4.0])).backward()
+    >>> x.grad
+    tensor([0.2500, 0.0000])
+
+Functions have the names of `gradus_ml.losses()`, modules those in capitals with `Loss` behind:
+`cross_entropy` and `CrossEntropyLoss`. The gradient is made in the forward pass, in one sweep with the
+value.
+
+Tensors are on the CPU; float32 and contiguous ones are read and written in place. float16 and bfloat16
+are computed in float32; float64 too, except on `device="reference"`, which computes it in float64 (slow,
+for checks). With `device="gpu"` gradus copies to the adapter and back. A tensor elsewhere is an error,
+and so is a second derivative by autograd: `gradus_ml.Loss.evaluate(hessian=True)` has the diagonal where
+there is one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional, Union
+
+import numpy as np
+import torch
+
+from ._catalogue import LossInfo, _all
+from ._gradus import Device, Loss
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def _array(owner: str, name: str, given: Any) -> Any:
+    """A tensor as an array over the same memory."""
+    if not isinstance(given, torch.Tensor):
+        return given
+    if given.device.type != "cpu":
+        raise ValueError(
+            f"{owner}: {name} is on {given.device}; gradus takes tensors on the CPU: copy it by "
+            f"{name}.cpu(), autograd takes the gradient back"
+        )
+    given = given.detach()
+    if given.dtype in _HALF:
+        given = given.float()
+    return given.resolve_neg().numpy()
+
+
+class _SecondDerivative(torch.autograd.Function):
+    """A gradient that depends on its inputs, but cannot say how."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, owner: str, gradient: torch.Tensor, *inputs: torch.Tensor
+    ) -> torch.Tensor:
+        ctx.owner = owner
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: torch.Tensor) -> Any:
+        raise RuntimeError(
+            f"{ctx.owner}: gradus has no second derivatives for autograd; "
+            "Loss.evaluate(hessian=True) has the diagonal of some losses"
+        )
+
+
+class _Call(torch.autograd.Function):
+    """A loss of the differentiated inputs `tensors`; the others are in `fixed`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        loss: Loss,
+        names: tuple[str, ...],
+        fixed: dict[str, Any],
+        *tensors: torch.Tensor,
+    ) -> torch.Tensor:
+        owner, first = loss.name, tensors[0]
+        arrays = {name: _array(owner, name, tensor) for name, tensor in zip(names, tensors)}
+        each = loss.reduction == "none"
+        gradients: list[torch.Tensor] = []
+        if len(loss.differentiated) == 1 and first.dtype == torch.float32:
+            gradient = torch.empty_like(first, memory_format=torch.contiguous_format)
+            value, _ = loss(out=gradient.numpy(), **arrays, **fixed)
+            gradients = [gradient]
+        else:
+            value, found = loss(**arrays, **fixed)
+            found = found if isinstance(found, dict) else {names[0]: found}
+            gradients = [
+                torch.from_numpy(found[name]).to(tensor.dtype)
+                for name, tensor in zip(names, tensors)
+            ]
+        ctx.loss, ctx.names, ctx.fixed, ctx.each = loss, names, fixed, each
+        ctx.save_for_backward(*gradients, *tensors)
+        if each:
+            return torch.from_numpy(value).to(first.dtype)
+        return torch.tensor(value, dtype=first.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> Any:
+        saved = ctx.saved_tensors
+        count = len(ctx.names)
+        gradients, tensors = saved[:count], saved[count:]
+        if not ctx.each:
+            # A sum of one loss alone needs no further pass over the gradient.
+            plain = upstream.item() == 1.0
+            found = [g if plain else g * upstream.detach() for g in gradients]
+        elif ctx.loss.is_separate and gradients[0].shape == upstream.shape:
+            found = [gradients[0] * upstream.detach()]
+        elif ctx.loss.is_separate and gradients[0].shape[:-1] == upstream.shape:
+            found = [gradients[0] * upstream.detach().unsqueeze(-1)]
+        else:
+            owner = ctx.loss.name
+            arrays = {name: _array(owner, name, tensor) for name, tensor in zip(ctx.names, tensors)}
+            given = _array(owner, "upstream", upstream.contiguous())
+            _, again = ctx.loss(upstream=given, **arrays, **ctx.fixed)
+            again = again if isinstance(again, dict) else {ctx.names[0]: again}
+            found = [
+                torch.from_numpy(again[name]).to(tensor.dtype)
+                for name, tensor in zip(ctx.names, tensors)
+            ]
+        if torch.is_grad_enabled():
+            # A graph of the gradient is made: it ends here, with an error by name.
+            found = [_SecondDerivative.apply(ctx.loss.name, g, upstream, *tensors) for g in found]
+        return (None, None, None, *found)
+
+
+def _apply(loss: Loss, arrays: tuple[Any, ...], named: dict[str, Any]) -> torch.Tensor:
+    owner, inputs = loss.name, loss.inputs
+    given = dict(zip(inputs, arrays))
+    if len(arrays) > len(inputs):
+        raise ValueError(f"{owner}: the inputs are {len(arrays)}; it takes {', '.join(inputs)}")
+    for name, value in named.items():
+        if name in given:
+            raise ValueError(f"{owner}: {name} is given twice; once by position or by name")
+        given[name] = value
+    names, tensors, fixed = [], [], {}
+    differentiated = loss.differentiated
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name in differentiated:
+            names.append(name)
+            tensors.append(value if isinstance(value, torch.Tensor) else torch.as_tensor(value))
+            continue
+        if isinstance(value, torch.Tensor) and value.requires_grad and torch.is_grad_enabled():
+            raise ValueError(
+                f"{owner}: {name} requires a gradient; this loss has those of "
+                f"{', '.join(differentiated)}: hand over {name}.detach()"
+            )
+        fixed[name] = _array(owner, name, value)
+    if not tensors:
+        raise ValueError(f"{owner}: {differentiated[0]} is missing; it must be a tensor")
+    return _Call.apply(loss, tuple(names), fixed, *tensors)
+
+
+class GradusLoss(torch.nn.Module):
+    """A loss by its name; the modules of this file are made of it.
+
+    Args:
+        name: a name of `gradus_ml.losses()`.
+        reduction: "none", "sum", "mean", "batch_mean", "weighted_mean" or a divisor.
+        device: where gradus computes: "cpu", "gpu", "reference".
+        **options: the options of the loss.
+
+    Raises:
+        ValueError: for unknown names and options outside their domains.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.loss = Loss(name, device=device, reduction=reduction, **options)
+
+    def forward(self, *inputs: Any, **named: Any) -> torch.Tensor:
+        """The value: a scalar, or with reduction "none" one for each element or row.
+
+        Args:
+            *inputs: tensors in the order of the loss.
+            **named: inputs by name, and `weight`, `mask`.
+
+        Raises:
+            ValueError: for shapes that do not fit, and tensors that are not on the CPU.
+        """
+        return _apply(self.loss, inputs, named)
+
+    def extra_repr(self) -> str:
+        options = "".join(f", {name}={value!r}" for name, value in self.loss.options.items())
+        return f"reduction={self.loss.reduction!r}, device={self.loss.device.name!r}{options}"
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_")) + "Loss"
+
+
+def _module(info: LossInfo) -> type[GradusLoss]:
+    def __init__(
+        self: GradusLoss,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        **options: Any,
+    ) -> None:
+        GradusLoss.__init__(self, info.name, reduction=reduction, device=device, **options)
+
+    inputs = ", ".join(given.name for given in info.inputs if given.positional)
+    text = f"{info.summary}: {info.formula}\n\nInputs: {inputs}. Options: "
+    text += ", ".join(f"{option.keyword}={option.default!r}" for option in info.options) or "none"
+    name = _camel(info.name)
+    body = {"__init__": __init__, "__doc__": text + ".", "__module__": __name__}
+    return type(name, (GradusLoss,), body)
+
+
+def _function(info: LossInfo) -> Callable[..., torch.Tensor]:
+    options = {option.name for option in info.options} | {"reduction", "device"}
+    options |= {option.keyword for option in info.options}
+    kept: dict[Any, Loss] = {}
+
+    def function(*inputs: Any, **named: Any) -> torch.Tensor:
+        given = {key: named.pop(key) for key in options.intersection(named)}
+        key = repr(sorted(given.items(), key=lambda item: item[0]))
+        loss: Optional[Loss] = kept.get(key) if isinstance(given.get("device", ""), str) else None
+        if loss is None:
+            loss = Loss(info.name, **given)
+            if len(kept) >= 64:
+                kept.clear()
+            kept[key] = loss
+        return _apply(loss, inputs, named)
+
+    function.__name__ = function.__qualname__ = info.name
+    function.__module__ = __name__
+    function.__doc__ = f"{info.summary}: {info.formula}; `{_camel(info.name)}` as a function."
+    return function
+
+
+for _info in _all():
+    globals()[_info.name] = _function(_info)
+    globals()[_camel(_info.name)] = _module(_info)
+
+__all__ = ["GradusLoss"]
+__all__ += [info.name for info in _all()] + [_camel(info.name) for info in _all()]

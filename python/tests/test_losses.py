@@ -1,0 +1,176 @@
+"""Losses on arrays."""
+
+import pickle
+import threading
+import time
+
+import numpy as np
+import pytest
+from inputs import LOSSES, NAMES, draw, options_of, single
+
+import gradus_ml as gm
+
+
+@pytest.mark.parametrize("info", LOSSES, ids=NAMES)
+def test_each_loss_has_value_and_gradients(info):
+    arrays = single(draw(info))
+    exact, wide = getattr(gm, info.name)(**arrays, device="reference")
+    value, gradients = getattr(gm, info.name)(**arrays)
+    assert value == pytest.approx(exact, rel=1e-4, abs=1e-5)
+    if len(info.differentiated) == 1:
+        gradients, wide = {info.differentiated[0]: gradients}, {info.differentiated[0]: wide}
+    for name, gradient in gradients.items():
+        assert gradient.shape == arrays[name].shape
+        assert (gradient.dtype, wide[name].dtype) == (np.float32, np.float64)
+        scale = np.abs(wide[name]).max() + 1e-6
+        assert np.abs(gradient - wide[name]).max() <= 1e-4 * scale
+
+
+@pytest.mark.parametrize("info", LOSSES, ids=NAMES)
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_out_has_the_bits_of_a_new_gradient(info, device):
+    arrays = single(draw(info))
+    loss = gm.Loss(info.name, device=device)
+    value, gradients = loss(**arrays)
+    if isinstance(gradients, dict):
+        out = {name: np.full_like(gradient, np.nan) for name, gradient in gradients.items()}
+        again, same = loss(**arrays, out=out)
+        assert same is out
+        assert all(np.array_equal(out[name], gradients[name]) for name in gradients)
+    else:
+        out = np.full_like(gradients, np.nan)
+        again, same = loss(**arrays, out=out)
+        assert same is out and np.array_equal(out, gradients)
+    assert again == value
+
+
+@pytest.mark.parametrize("info", LOSSES, ids=NAMES)
+def test_reference_uses_float64_as_it_is(info):
+    arrays = draw(info)
+    loss = gm.Loss(info.name, device="reference", reduction="sum", **options_of(info))
+    value, gradients = loss(**arrays)
+    name = info.differentiated[0]
+    gradient = gradients[name] if isinstance(gradients, dict) else gradients
+    # A step far below the resolution of float32 is seen.
+    step = 1e-10
+    moved = {**arrays, name: arrays[name] + step}
+    expected = gradient.sum() * step
+    assert loss(**moved)[0] - value == pytest.approx(expected, rel=1e-2, abs=2e-14)
+
+
+def test_reductions_weight_mask_and_upstream():
+    x, y = np.float32([1, 2, 4]), np.float32([0, 0, 0])
+    weight, mask = np.float32([1, 2, 3]), np.array([True, False, True])
+    assert gm.mse(x, y, reduction="sum")[0] == 21
+    assert gm.mse(x, y, reduction="none")[0].tolist() == [1, 4, 16]
+    assert gm.mse(x, y, weight=weight, reduction="sum")[0] == 57
+    assert gm.mse(x, y, weight=weight, reduction="weighted_mean")[0] == pytest.approx(9.5)
+    assert gm.mse(x, y, mask=mask)[0] == 8.5
+    assert gm.mse(x, y, reduction=7)[0] == pytest.approx(3)
+    assert gm.mse(x, y, reduction="sum", upstream=2.0)[1].tolist() == [4, 8, 16]
+
+
+def test_arrays_of_any_order_and_type():
+    wide = np.arange(24, dtype=np.float64).reshape(4, 6)[::-1, ::2]
+    value, gradient = gm.mse(wide, np.zeros((4, 3), np.float16))
+    assert value == pytest.approx((wide**2).mean()) and gradient.shape == (4, 3)
+    assert gm.mse([1.0, 2.0], [0, 4])[0] == 2.5
+    assert gm.mse(np.float32([1, 2]), np.array([0, 4]))[0] == 2.5
+    labels = np.array([0, 1], np.int16)
+    assert gm.cross_entropy(np.zeros((2, 2), np.float32), labels)[0] == pytest.approx(np.log(2))
+    assert gm.bce_with_logits(np.zeros(2, np.float32), np.array([True, False]))[0] > 0
+    strange = np.zeros(9, np.uint8)[1:].view(np.float32)  # not aligned
+    assert gm.mse(strange, np.ones(2, np.float32))[0] == 1
+    assert gm.mse(np.zeros(2, ">f4"), np.ones(2, ">f4"))[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "text"),
+    [
+        (lambda: gm.Loss("nope"), ValueError, "unknown loss `nope`; known: mse"),
+        (
+            lambda: gm.huber([1.0], [0.0], delta=-1),
+            ValueError,
+            "huber: delta is -1.0; it must be > 0",
+        ),
+        (
+            lambda: gm.mse([1.0], [0.0, 1.0]),
+            ValueError,
+            "mse: predictions are [1] but targets are [2]",
+        ),
+        (lambda: gm.mse([1.0], [0.0], wieght=[1.0]), ValueError, "unknown input of mse `wieght`"),
+        (lambda: gm.mse([1.0]), ValueError, "mse: targets is missing"),
+        (lambda: gm.cross_entropy([[1.0, 0.0]], [2]), ValueError, "row 0 has label 2"),
+        (lambda: gm.mse(["a"], [0.0]), ValueError, "predictions holds"),
+        (lambda: gm.mse([1.0], [0.0], reduction="avg"), ValueError, "reduction is avg"),
+        (lambda: gm.mse([1.0], [0.0], mask=[1]), ValueError, "it must be an array of bool"),
+        (lambda: gm.mse([1.0], [0.0], out=np.zeros(2, np.float32)), ValueError, "gradient is [2]"),
+        (lambda: gm.Device("tpu"), ValueError, "unknown device `tpu`"),
+        (lambda: gm.load("/nowhere/model"), OSError, "/nowhere/model: "),
+    ],
+)
+def test_errors_are_one_line_by_name(call, kind, text):
+    with pytest.raises(kind) as found:
+        call()
+    assert text in str(found.value) and "\n" not in str(found.value)
+
+
+def test_out_that_is_an_input_is_refused():
+    x = np.float32([1, 2])
+    with pytest.raises(ValueError, match="out is an input too"):
+        gm.mse(x, np.zeros(2, np.float32), out=x)
+
+
+def test_losses_have_options_representation_and_pickles():
+    loss = gm.Loss("huber", delta=0.5, reduction="sum", device="reference")
+    again = pickle.loads(pickle.dumps(loss))
+    assert again.options == {"delta": 0.5} and again.reduction == "sum"
+    assert again.device.name == "reference" and again.inputs[:2] == ["predictions", "targets"]
+    assert repr(loss) == 'Loss("huber", device="reference", reduction="sum", delta=0.5)'
+
+
+def test_hessian_and_auxiliaries():
+    found = gm.Loss("bce_with_logits", reduction="sum").evaluate(
+        [0.0, 0.0], [1.0, 0.0], hessian=True
+    )
+    assert found["hessian"].tolist() == [0.25, 0.25]
+    found = gm.Loss("cross_entropy").evaluate([[0.0, 1.0]], [1], auxiliary=True)
+    assert found["auxiliaries"]["argmax"].tolist() == [1] and found["count"] == 1
+    with pytest.raises(ValueError, match="Hessian"):
+        gm.Loss("mae").evaluate([0.0], [1.0], hessian=True)
+
+
+def test_other_threads_run_meanwhile():
+    x = np.random.default_rng(0).normal(size=(3000, 2000)).astype(np.float32)
+    labels = np.zeros(3000, np.int64)
+    counted, ends = [0], threading.Event()
+
+    def count():
+        while not ends.is_set():
+            counted[0] += 1
+            time.sleep(0)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    loss, out = gm.Loss("cross_entropy"), np.empty_like(x)
+    before = counted[0]
+    for _ in range(20):
+        loss(x, labels, out=out)
+    after = counted[0]
+    ends.set()
+    thread.join()
+    assert after > before + 100
+
+
+def test_the_catalogue_and_the_functions_agree():
+    assert len(LOSSES) >= 84 and gm.functional.__all__ == NAMES
+    for info in LOSSES:
+        function = getattr(gm, info.name)
+        names = list(function.__signature__.parameters)
+        assert info.formula in function.__doc__
+        assert set(names) >= {given.name for given in info.inputs}
+        assert set(names) >= {option.keyword for option in info.options} | {
+            "out",
+            "reduction",
+            "device",
+        }

@@ -1,0 +1,89 @@
+"""The package as a whole: stubs, examples, import."""
+
+import doctest
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gradus_ml as gm
+
+FOLDER = Path(__file__).parent.parent
+
+
+def test_the_stubs_are_those_of_the_catalogue():
+    if not (FOLDER / "stubs.py").exists():
+        pytest.skip("not a checkout")
+    found = subprocess.run(
+        [sys.executable, str(FOLDER / "stubs.py"), "--check"], capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["mypy", "--config-file", "pyproject.toml", "-p", "gradus_ml"],
+        ["mypy.stubtest", "gradus_ml._gradus", "gradus_ml.functional"],
+    ],
+    ids=["strict", "stubtest"],
+)
+def test_types_are_those_of_the_stubs(command):
+    for name in ("mypy", "torch", "scipy", "sklearn"):
+        pytest.importorskip(name)
+    if not (FOLDER / "stubs.py").exists():
+        pytest.skip("not a checkout")
+    found = subprocess.run(
+        [sys.executable, "-m", *command], cwd=FOLDER, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "needs"),
+    [
+        ("gradus_ml", "numpy"),
+        ("gradus_ml._named", "numpy"),
+        ("gradus_ml.callbacks", "numpy"),
+        ("gradus_ml.functional", "numpy"),
+        ("gradus_ml.layers", "numpy"),
+        ("gradus_ml.lightfm", "scipy"),
+        ("gradus_ml.lightfm.data", "scipy"),
+        ("gradus_ml.model", "numpy"),
+        ("gradus_ml.sklearn", "sklearn"),
+        ("gradus_ml.torch", "torch"),
+    ],
+)
+def test_the_examples_of_the_documentation_run(module, needs):
+    pytest.importorskip(needs)
+    found = doctest.testmod(importlib.import_module(module))
+    assert found.failed == 0
+
+
+def test_the_examples_of_the_extension_run():
+    for item in (gm.Device, gm.Loss):
+        parser = doctest.DocTestParser()
+        example = parser.get_doctest(item.__doc__, {"gm": gm}, item.__name__, None, 0)
+        assert example.examples and doctest.DocTestRunner().run(example).failed == 0
+
+
+def test_numpy_is_the_only_requirement():
+    text = "import sys, gradus_ml; print([n for n in ('torch', 'sklearn', 'scipy', 'pandas') if n in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
+    assert found.stdout.strip() == "[]", found.stderr
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
+def test_a_forked_child_does_not_hang():
+    text = """
+import multiprocessing, numpy as np, gradus_ml as gm
+x = np.ones((4096, 512), np.float32)
+def value(_): return gm.cross_entropy(x, np.zeros(4096, np.int64))[0]
+value(0)  # the threads are there
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(len(set(pool.map_async(value, range(4)).get(timeout=30))))
+"""
+    found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
+    assert found.stdout.strip() == "1", found.stderr[-500:]

@@ -1,0 +1,142 @@
+"""Losses in PyTorch's autograd."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from inputs import LOSSES, NAMES, draw, options_of
+
+import gradus_ml as gm
+
+torch = pytest.importorskip("torch")
+gt = pytest.importorskip("gradus_ml.torch")
+
+REDUCTIONS = ["none", "sum", "mean", "batch_mean", "weighted_mean", 3.0]
+
+
+def extras(info, arrays, weighed):
+    """A weight and a mask, one for each value of the loss."""
+    if not weighed:
+        return {}
+    value, _ = gm.Loss(info.name, device="reference", reduction="none")(**arrays)
+    random = np.random.default_rng(5)
+    mask = np.ones(value.shape, bool)
+    if mask.size > 1:
+        mask.ravel()[1] = False
+    return {"weight": random.uniform(0.5, 2.0, value.shape), "mask": mask}
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weighed", [False, True], ids=["plain", "weight and mask"])
+@pytest.mark.parametrize("info", LOSSES, ids=NAMES)
+def test_gradcheck(info, weighed, reduction):
+    arrays = draw(info)
+    named = extras(info, arrays, weighed)
+    differentiated = [name for name in info.differentiated if name in arrays]
+    fixed = {
+        name: torch.from_numpy(array)
+        for name, array in arrays.items()
+        if name not in differentiated
+    }
+    fixed.update({name: torch.from_numpy(array) for name, array in named.items()})
+    tensors = [
+        torch.tensor(arrays[name], dtype=torch.float64, requires_grad=True)
+        for name in differentiated
+    ]
+    loss = gt.GradusLoss(info.name, device="reference", reduction=reduction, **options_of(info))
+    assert torch.autograd.gradcheck(
+        lambda *given: loss(**dict(zip(differentiated, given)), **fixed), tensors, eps=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "shape", "labels"),
+    [
+        (gt.CrossEntropyLoss(), torch.nn.CrossEntropyLoss(), (64, 10), True),
+        (
+            gt.CrossEntropyLoss(label_smoothing=0.1, reduction="sum"),
+            torch.nn.CrossEntropyLoss(label_smoothing=0.1, reduction="sum"),
+            (64, 10),
+            True,
+        ),
+        (gt.HuberLoss(delta=0.5), torch.nn.HuberLoss(delta=0.5), (64, 10), False),
+        (gt.MseLoss(reduction="none"), torch.nn.MSELoss(reduction="none"), (64, 10), False),
+        (gt.SmoothL1Loss(), torch.nn.SmoothL1Loss(), (7, 3), False),
+    ],
+)
+def test_values_and_gradients_are_those_of_pytorch(ours, theirs, shape, labels):
+    torch.manual_seed(0)
+    x = torch.randn(shape, requires_grad=True)
+    y = torch.randint(0, shape[1], shape[:1]) if labels else torch.randn(shape)
+    found, expected = ours(x, y), theirs(x, y)
+    upstream = torch.randn_like(expected)
+    (ours_gradient,) = torch.autograd.grad(found, x, upstream)
+    (theirs_gradient,) = torch.autograd.grad(expected, x, upstream)
+    assert torch.allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert torch.allclose(ours_gradient, theirs_gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_a_function_is_its_module():
+    x = torch.tensor([[2.0, 0.0]], requires_grad=True)
+    label = torch.tensor([1])
+    assert gt.cross_entropy(x, label, label_smoothing=0.2) == gt.CrossEntropyLoss(
+        label_smoothing=0.2
+    )(x, label)
+
+
+def test_a_gradient_of_two_losses_and_a_kept_graph():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    zero = torch.zeros(2)
+    loss = 2 * gt.mse(x, zero, reduction="sum") + gt.mae(x, zero, reduction="sum")
+    loss.backward(retain_graph=True)
+    assert x.grad.tolist() == [5.0, 9.0]
+    loss.backward()
+    assert x.grad.tolist() == [10.0, 18.0]
+
+
+def test_second_derivatives_are_refused_by_name():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    (gradient,) = torch.autograd.grad(gt.mse(x, torch.zeros(2)), x, create_graph=True)
+    assert gradient.tolist() == [1.0, 2.0]
+    with pytest.raises(RuntimeError, match="mse: gradus has no second derivatives"):
+        gradient.sum().backward()
+
+
+def test_tensors_elsewhere_and_gradients_that_are_not_there_are_errors():
+    elsewhere = torch.zeros(2, device="meta")
+    with pytest.raises(
+        ValueError, match="mse: predictions is on meta; gradus takes tensors on the CPU"
+    ):
+        gt.mse(elsewhere, torch.zeros(2))
+    with pytest.raises(ValueError, match="mse: targets requires a gradient"):
+        gt.mse(torch.zeros(2), torch.zeros(2, requires_grad=True))
+
+
+def test_halves_and_views():
+    x = torch.ones(2, dtype=torch.bfloat16, requires_grad=True)
+    gt.mse(x, torch.zeros(2, dtype=torch.bfloat16)).backward()
+    assert x.grad.dtype == torch.bfloat16 and x.grad.tolist() == [1.0, 1.0]
+    base = torch.randn(6, 4, requires_grad=True)
+    y = torch.randn(4, 6)
+    gt.mse(base.T, y).backward()
+    expected = 2 * (base.detach().T - y) / 24
+    assert torch.allclose(base.grad, expected.T, atol=1e-6)
+
+
+def test_a_module_trains_copies_and_pickles():
+    torch.manual_seed(1)
+    model, loss = torch.nn.Linear(3, 2), gt.CrossEntropyLoss()
+    x, y = torch.randn(64, 3), torch.randint(0, 2, (64,))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    values = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        value = loss(model(x), y)
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert values[-1] < values[0]
+    assert pickle.loads(pickle.dumps(loss))(model(x), y) == loss(model(x), y)
+    assert copy.deepcopy(loss).loss.name == "cross_entropy"
+    assert "reduction='mean'" in repr(loss)
