@@ -18,12 +18,31 @@ use crate::{Error, Result};
 
 /// Distance from 0 and 1 to which probabilities are clipped before their logarithm is taken, as in
 /// Keras.
-const CLIP: f32 = 1e-7;
+const CLIP: f64 = 1e-7;
+
+/// Changes an input of numbers, and its f64 numbers where it was f64: the expression is compiled for
+/// both.
+macro_rules! change {
+    ($self:ident, $inputs:ident, $name:expr, |$array:ident| $changed:expr) => {
+        if let Some(Targets::Dense($array)) = $inputs.get($name)
+            && let Some(changed) = $changed
+        {
+            $self.numbers.push(($name, changed));
+            if let Some($array) = $inputs.exact($name)
+                && let Some(changed) = $changed
+            {
+                $self.exact.push(($name, changed));
+            }
+        }
+    };
+}
 
 /// What has to be copied for a call, and the way back.
 #[derive(Default)]
 pub(super) struct Arrangement {
     numbers: Vec<(&'static str, ArrayD<f32>)>,
+    /// The same of inputs that were f64, for the reference device.
+    exact: Vec<(&'static str, ArrayD<f64>)>,
     labels: Vec<(&'static str, ArrayD<i64>)>,
     weight: Option<ArrayD<f32>>,
     mask: Option<ArrayD<bool>>,
@@ -36,7 +55,7 @@ pub(super) struct Arrangement {
     /// it in front.
     row_axis: Option<usize>,
     /// The derivatives of the logarithms of predictions that were probabilities.
-    factors: Option<ArrayD<f32>>,
+    factors: Option<ArrayD<f64>>,
     /// The label of a row without an axis of rows was [1], and so is its value.
     is_single_label: bool,
 }
@@ -109,14 +128,17 @@ impl Arrangement {
         let axis = class_axis(criterion, predictions.shape(), inputs.get("targets"))?;
         let mut shape = predictions.shape().to_vec();
         if axis != rank - 1 {
-            let to_end = |array: &ArrayViewD<f32>| at_end(array.view(), axis).to_owned();
             self.moved = Some(axis);
-            self.numbers.push(("predictions", to_end(predictions)));
+            change!(self, inputs, "predictions", |array| Some(
+                at_end(array.view(), axis).to_owned()
+            ));
             let classes = shape.remove(axis);
             shape.push(classes);
             match inputs.get("targets") {
                 Some(Targets::Dense(dense)) if dense.ndim() == rank => {
-                    self.numbers.push(("targets", to_end(dense)));
+                    change!(self, inputs, "targets", |array| Some(
+                        at_end(array.view(), axis).to_owned()
+                    ));
                 }
                 Some(Targets::Labels(lists)) if lists.ndim() == rank => {
                     self.labels.push(("targets", at_end(lists.view(), axis).to_owned()));
@@ -134,7 +156,7 @@ impl Arrangement {
             // A column of labels given as floats is not one probability for all classes.
             && dense.shape().last() == shape.last()
         {
-            self.numbers.extend(repeated(dense, &shape).map(|dense| ("targets", dense)));
+            change!(self, inputs, "targets", |array| repeated(array, &shape));
         }
         // One-hot rows of a loss that takes only labels, as Keras' users have them.
         if !loss.targets().takes_dense() {
@@ -162,13 +184,13 @@ impl Arrangement {
     fn of_elements(&mut self, loss: &dyn LossDefinition, inputs: &Inputs) -> Result<()> {
         let Some(Targets::Dense(predictions)) = inputs.get("predictions") else { return Ok(()) };
         let shape = predictions.shape();
-        if let Some(Targets::Dense(dense)) = inputs.get("targets") {
-            self.numbers.extend(repeated(dense, shape).map(|dense| ("targets", dense)));
-        }
-        if let Some(Targets::Dense(weight)) = inputs.get("pos_weight") {
-            let weight = column_weight(loss, "pos_weight", weight, shape)?;
-            self.numbers.extend(weight.map(|weight| ("pos_weight", weight)));
-        }
+        change!(self, inputs, "targets", |array| repeated(array, shape));
+        change!(self, inputs, "pos_weight", |array| column_weight(
+            loss,
+            "pos_weight",
+            array,
+            shape
+        )?);
         self.weights(inputs, shape);
         Ok(())
     }
@@ -187,11 +209,10 @@ impl Arrangement {
             if argument.domain == Domain::Variance && shape.len() > 1 && is_per_row {
                 continue;
             }
-            let Some(array_again) = repeated(array, shape) else { continue };
-            if argument.role.is_differentiated() {
+            if argument.role.is_differentiated() && array.shape() != shape {
                 self.repeated.push((argument.name, array.shape().to_vec()));
             }
-            self.numbers.push((argument.name, array_again));
+            change!(self, inputs, argument.name, |array| repeated(array, shape));
         }
         self.weights(inputs, shape);
         Ok(())
@@ -204,13 +225,10 @@ impl Arrangement {
             return;
         }
         self.row_axis = Some(0);
-        self.numbers.push(("predictions", with_axis(predictions, 0).insert_axis(Axis(0))));
+        for name in ["predictions", "targets"] {
+            change!(self, inputs, name, |array| shaped_as(array, &[1, 1]));
+        }
         match inputs.get("targets") {
-            Some(Targets::Dense(dense)) if dense.len() == 1 => {
-                self.numbers.extend(
-                    dense.to_shape((1, 1)).ok().map(|x| ("targets", x.into_owned().into_dyn())),
-                );
-            }
             Some(Targets::Labels(labels)) if labels.len() == 1 => {
                 self.labels.extend(
                     labels.to_shape(1).ok().map(|x| ("targets", x.into_owned().into_dyn())),
@@ -230,22 +248,17 @@ impl Arrangement {
             let Some(Targets::Dense(array)) = inputs.get(argument.name) else { continue };
             if !argument.role.is_differentiated() {
                 if is_single && array.ndim() == 0 {
-                    self.numbers.push((argument.name, with_axis(array, 0)));
+                    change!(self, inputs, argument.name, |array| Some(with_axis(array, 0)));
                 }
             } else if is_single && array.ndim() == 1 {
                 self.row_axis = Some(0);
-                self.numbers.push((argument.name, with_axis(array, 0)));
-            } else if let Some(again) = repeated(array, &shape) {
+                change!(self, inputs, argument.name, |array| Some(with_axis(array, 0)));
+            } else if array.shape() != shape {
                 self.repeated.push((argument.name, array.shape().to_vec()));
-                self.numbers.push((argument.name, again));
+                change!(self, inputs, argument.name, |array| repeated(array, &shape));
             }
         }
         self.weights(inputs, &shape[..shape.len() - 1]);
-        if is_single {
-            let single = |weight: &ArrayViewD<f32>| weight.ndim() == 0;
-            self.weight =
-                inputs.weight.as_ref().filter(|weight| single(weight)).map(|w| with_axis(w, 0));
-        }
     }
 
     /// Sequences: one without a batch axis, and targets that follow each other without padding.
@@ -259,7 +272,7 @@ impl Arrangement {
         let is_single = logits.ndim() == 2;
         if is_single {
             self.row_axis = Some(1);
-            self.numbers.push(("predictions", with_axis(logits, 1)));
+            change!(self, inputs, "predictions", |array| Some(with_axis(array, 1)));
             for name in ["input_lengths", "target_lengths"] {
                 if let Some(lengths) = lengths(name).filter(|lengths| lengths.ndim() == 0) {
                     self.labels.push((name, with_axis(&lengths, 0)));
@@ -301,59 +314,35 @@ impl Arrangement {
             let allowed = "left out where predictions are probabilities";
             return Err(Error::option(loss.name(), "hessian", true, allowed));
         }
-        let given = self.numbers.iter().position(|(name, _)| *name == "predictions");
-        let mut predictions = match (given, inputs.get("predictions")) {
+        let place = |name: &str| name == "predictions";
+        let labels = self.labels.iter().find(|(name, _)| *name == "targets");
+        let labels: Option<Vec<i64>> = match (labels, inputs.get("targets")) {
+            (Some((_, labels)), _) => Some(labels.iter().copied().collect()),
+            (None, Some(Targets::Labels(labels))) => Some(labels.iter().copied().collect()),
+            (None, Some(Targets::Dense(dense))) => {
+                one_hot_labels(dense).map(|labels| labels.into_iter().collect())
+            }
+            _ => None,
+        };
+        let moved = self.numbers.iter().position(|(name, _)| place(name));
+        let predictions = match (moved, inputs.get("predictions")) {
             (Some(place), _) => self.numbers.swap_remove(place).1,
             (None, Some(Targets::Dense(predictions))) => predictions.to_owned(),
             _ => return Ok(()),
         };
-        let mut factors = ArrayD::ones(predictions.raw_dim());
-        match kind {
-            Probabilities::OfClasses if predictions.ndim() > 0 => {
-                let labels = self.labels.iter().find(|(name, _)| *name == "targets");
-                let labels: Option<Vec<i64>> = match (labels, inputs.get("targets")) {
-                    (Some((_, labels)), _) => Some(labels.iter().copied().collect()),
-                    (None, Some(Targets::Labels(labels))) => Some(labels.iter().copied().collect()),
-                    (None, Some(Targets::Dense(dense))) => {
-                        one_hot_labels(dense).map(|labels| labels.into_iter().collect())
-                    }
-                    _ => None,
-                };
-                let last = Axis(predictions.ndim() - 1);
-                let rows = predictions.lanes_mut(last).into_iter().zip(factors.lanes_mut(last));
-                for (number, (mut row, mut factors)) in rows.enumerate() {
-                    let total = row.iter().map(|&x| f64::from(x)).sum::<f64>() as f32;
-                    let label = labels.as_ref().and_then(|labels| labels.get(number));
-                    let mut is_clipped = false;
-                    for (class, (x, factor)) in row.iter_mut().zip(&mut factors).enumerate() {
-                        let share = *x / total;
-                        let clipped = share.clamp(CLIP, 1.0 - CLIP);
-                        is_clipped |= share != clipped && label == Some(&(class as i64));
-                        (*x, *factor) = (logarithm(share, clipped), 1.0 / (clipped * total));
-                    }
-                    if is_clipped {
-                        // The loss does not depend on a label's probability that was clipped.
-                        factors.fill(0.0);
-                    }
-                }
-            }
-            Probabilities::OfClasses | Probabilities::Logarithms => {
-                for (x, factor) in predictions.iter_mut().zip(&mut factors) {
-                    let clipped = x.clamp(CLIP, 1.0);
-                    *factor = if *x == clipped { 1.0 / clipped } else { 0.0 };
-                    *x = logarithm(*x, clipped);
-                }
-            }
-            Probabilities::OfEach => {
-                for (x, factor) in predictions.iter_mut().zip(&mut factors) {
-                    let p = x.clamp(CLIP, 1.0 - CLIP);
-                    *factor = if *x == p { 1.0 / (p * (1.0 - p)) } else { 0.0 };
-                    *x = if x.is_nan() { *x } else { p.ln() - (-p).ln_1p() };
-                }
-            }
-        }
+        let moved = self.exact.iter().position(|(name, _)| place(name));
+        let exact = match moved {
+            Some(place) => Some(self.exact.swap_remove(place).1),
+            None => inputs.exact("predictions").map(|exact| exact.to_owned()),
+        };
+        let (predictions, factors) = kind.logarithms(predictions, labels.as_deref());
         self.numbers.push(("predictions", predictions));
-        self.factors = Some(factors);
+        self.factors = Some(factors.mapv(f64::from));
+        if let Some(exact) = exact {
+            let (predictions, factors) = kind.logarithms(exact, labels.as_deref());
+            self.exact.push(("predictions", predictions));
+            self.factors = Some(factors);
+        }
         Ok(())
     }
 
@@ -361,6 +350,10 @@ impl Arrangement {
     /// one for each index of the leading axes.
     fn weights(&mut self, inputs: &Inputs, shape: &[usize]) {
         self.weight = inputs.weight.as_ref().and_then(|weight| spread(weight, shape));
+        if self.weight.is_some() {
+            let exact = inputs.exact("weight").and_then(|weight| spread(weight, shape));
+            self.exact.extend(exact.map(|weight| ("weight", weight)));
+        }
         self.mask = inputs.mask.as_ref().and_then(|mask| spread(mask, shape));
     }
 
@@ -370,6 +363,12 @@ impl Arrangement {
         for (name, array) in &self.numbers {
             inputs = inputs.input(name, array);
         }
+        let is_changed = |name: &str| {
+            self.numbers.iter().any(|(changed, _)| *changed == name)
+                || (name == "weight" && self.weight.is_some())
+        };
+        inputs.exact.retain(|(name, _)| !is_changed(name));
+        inputs.exact.extend(self.exact.iter().map(|(name, array)| (*name, array.view())));
         for (name, array) in &self.labels {
             inputs = inputs.input(name, array);
         }
@@ -391,7 +390,7 @@ impl Arrangement {
             found.values = found.values.insert_axis(Axis(0));
         }
         if let Some(factors) = &self.factors {
-            found.gradient.zip_mut_with(factors, |g, &factor| *g = *g * R::from_f32(factor));
+            found.gradient.zip_mut_with(factors, |g, &factor| *g = *g * R::new(factor));
         }
         if let Some(axis) = self.row_axis {
             let of_input = |array: ArrayD<R>| {
@@ -457,9 +456,55 @@ impl Probabilities {
     }
 }
 
-/// The logarithm of a clipped probability; NaN stays.
-fn logarithm(x: f32, clipped: f32) -> f32 {
-    if x.is_nan() { x } else { clipped.ln() }
+impl Probabilities {
+    /// Logits or logarithms in place of probabilities, and their derivatives by them.
+    fn logarithms<R: Real>(
+        &self,
+        mut predictions: ArrayD<R>,
+        labels: Option<&[i64]>,
+    ) -> (ArrayD<R>, ArrayD<R>) {
+        let (least, most) = (R::new(CLIP), R::new(1.0 - CLIP));
+        let mut factors = ArrayD::from_elem(predictions.raw_dim(), R::ONE);
+        // NaN stays.
+        let ln = |x: R, clipped: R| if x.is_nan() { x } else { clipped.ln() };
+        match self {
+            Probabilities::OfClasses if predictions.ndim() > 0 => {
+                let last = Axis(predictions.ndim() - 1);
+                let rows = predictions.lanes_mut(last).into_iter().zip(factors.lanes_mut(last));
+                for (number, (mut row, mut factors)) in rows.enumerate() {
+                    let total = R::new(row.iter().map(|x| x.to_f64()).sum());
+                    let label = labels.and_then(|labels| labels.get(number));
+                    let mut is_clipped = false;
+                    for (class, (x, factor)) in row.iter_mut().zip(&mut factors).enumerate() {
+                        let share = *x / total;
+                        let clipped = share.max(least).min(most);
+                        is_clipped |= share != clipped && label == Some(&(class as i64));
+                        (*x, *factor) = (ln(share, clipped), R::ONE / (clipped * total));
+                    }
+                    if is_clipped {
+                        // The loss does not depend on a label's probability that was clipped.
+                        factors.fill(R::ZERO);
+                    }
+                }
+            }
+            Probabilities::OfClasses | Probabilities::Logarithms => {
+                for (x, factor) in predictions.iter_mut().zip(&mut factors) {
+                    let clipped = x.max(least).min(R::ONE);
+                    *factor = if *x == clipped { R::ONE / clipped } else { R::ZERO };
+                    *x = ln(*x, clipped);
+                }
+            }
+            Probabilities::OfEach => {
+                for (x, factor) in predictions.iter_mut().zip(&mut factors) {
+                    let p = x.max(least).min(most);
+                    let is_inside = *x == p;
+                    *factor = if is_inside { R::ONE / (p * (R::ONE - p)) } else { R::ZERO };
+                    *x = if x.is_nan() { *x } else { p.ln() - (-p).ln_1p() };
+                }
+            }
+        }
+        (predictions, factors)
+    }
 }
 
 /// The labels of rows that are one-hot; `None` if a row is not.
@@ -529,6 +574,11 @@ fn of_targets(targets: &Targets) -> Vec<usize> {
     }
 }
 
+/// A copy of a single number in another shape; `None` if there are more.
+fn shaped_as<T: Clone>(array: &ArrayViewD<'_, T>, shape: &[usize]) -> Option<ArrayD<T>> {
+    array.to_shape(IxDyn(shape)).ok().map(CowArray::into_owned)
+}
+
 /// A copy with an axis of length 1 inserted.
 fn with_axis<T: Clone>(array: &ArrayViewD<'_, T>, axis: usize) -> ArrayD<T> {
     array.to_owned().insert_axis(Axis(axis))
@@ -580,12 +630,12 @@ fn spread<T: Clone>(array: &ArrayViewD<'_, T>, shape: &[usize]) -> Option<ArrayD
 }
 
 /// A column weight, repeated to the fewest trailing axes of the predictions that hold it.
-fn column_weight(
+fn column_weight<T: Clone>(
     loss: &dyn LossDefinition,
     name: &str,
-    weight: &ArrayViewD<'_, f32>,
+    weight: &ArrayViewD<'_, T>,
     shape: &[usize],
-) -> Result<Option<ArrayD<f32>>> {
+) -> Result<Option<ArrayD<T>>> {
     let trimmed = weight.shape().iter().position(|&length| length != 1).unwrap_or(weight.ndim());
     let axes = (weight.ndim() - trimmed).max(1).min(shape.len());
     let period = &shape[shape.len() - axes..];

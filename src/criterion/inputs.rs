@@ -276,7 +276,12 @@ impl<'a> Inputs<'a> {
         Inputs {
             arrays: self.arrays.iter().map(|(name, array)| (*name, array.reborrowed())).collect(),
             wide: Vec::new(),
-            exact: self.wide.iter().map(|(name, array)| (*name, array.view())).collect(),
+            exact: self
+                .wide
+                .iter()
+                .chain(&self.exact)
+                .map(|(name, array)| (*name, array.view()))
+                .collect(),
             weight: self.weight.as_ref().map(|array| array.view()),
             mask: self.mask.as_ref().map(|array| array.view()),
             class_mask: self.class_mask.as_ref().map(|array| array.view()),
@@ -324,6 +329,11 @@ impl<'a> Inputs<'a> {
     /// The input with the given name.
     pub(crate) fn get(&self, name: &str) -> Option<&Targets<'a>> {
         self.arrays.iter().find(|(given, _)| *given == name).map(|(_, array)| array)
+    }
+
+    /// The f64 numbers of an input that was f64.
+    pub(super) fn exact(&self, name: &str) -> Option<&ArrayViewD<'a, f64>> {
+        self.exact.iter().find(|(given, _)| *given == name).map(|(_, array)| array)
     }
 
     /// The numbers of a required input.

@@ -15,6 +15,7 @@ mod hessian;
 mod linear;
 mod lists;
 mod ranges;
+mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
 mod types;

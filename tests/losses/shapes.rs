@@ -1,0 +1,298 @@
+//! Inputs in other shapes than those of the templates: NumPy's rule, the class axis, one row, a
+//! batch without rows.
+
+use gradus::losses::{
+    Bce, BceWithLogits, CosineEmbedding, CrossEntropy, Ctc, Focal, GaussianNll, KlDiv,
+    LinearCrossEntropy, Loss, Mse, MultiMargin,
+};
+use gradus::{Criterion, Device, Evaluation, Inputs, OnEmpty, Reduction};
+use ndarray::{Array, Array2, Array3, ArrayD, Axis, array};
+
+use crate::support::each_device;
+
+/// Numbers without a pattern in [−1, 1).
+fn numbers(shape: &[usize], seed: usize) -> ArrayD<f32> {
+    let length = shape.iter().product();
+    let number = |i: usize| ((i + seed * 77) * 7919 % 1009) as f32 / 504.5 - 1.0;
+    Array::from_iter((0..length).map(number)).into_shape_with_order(shape).unwrap()
+}
+
+fn assert_same(found: &Evaluation, wanted: &Evaluation, allowed: f64) {
+    assert!((found.value() - wanted.value()).abs() <= allowed * wanted.value().abs());
+    let (found, wanted) = (&found.gradient, &wanted.gradient);
+    assert_eq!(found.len(), wanted.len());
+    for (x, y) in found.iter().zip(wanted) {
+        assert!(f64::from((x - y).abs()) <= allowed, "{x} instead of {y}");
+    }
+}
+
+#[test]
+fn classes_may_be_on_axis_one() {
+    let logits = numbers(&[2, 3, 4], 1);
+    let labels = Array2::from_shape_fn((2, 4), |(i, j)| ((i + j) % 3) as i64);
+    let moved = logits.clone().permuted_axes(vec![0, 2, 1]).as_standard_layout().into_owned();
+    for device in each_device() {
+        let criterion = CrossEntropy::new().on(&device).unwrap();
+        let found = criterion.clone().class_axis(1).value_and_gradient(&logits, &labels).unwrap();
+        let wanted = criterion.value_and_gradient(&moved, &labels).unwrap();
+        assert_eq!(found.gradient.shape(), [2, 3, 4]);
+        let back = Evaluation {
+            gradient: wanted.gradient.clone().permuted_axes(vec![0, 2, 1]).to_owned(),
+            ..wanted
+        };
+        assert_same(&found, &back, 0.0);
+    }
+}
+
+#[test]
+fn two_readings_of_three_axes_are_asked_for() {
+    let criterion = CrossEntropy::new().on(&Device::reference()).unwrap();
+    let (logits, labels) = (numbers(&[1, 2, 2], 1), array![[0_i64, 1]]);
+    let error = criterion.value_and_gradient(&logits, &labels).unwrap_err().to_string();
+    assert!(error.contains("class_axis = 1") && error.contains("or -1"), "{error}");
+    let first = criterion.clone().class_axis(1).value_and_gradient(&logits, &labels).unwrap();
+    let last = criterion.clone().class_axis(-1).value_and_gradient(&logits, &labels).unwrap();
+    assert_ne!(first.value(), last.value());
+    // PyTorch's probabilities of three axes too.
+    let dense = numbers(&[2, 3, 4], 2).mapv(f32::abs);
+    let error = criterion.value_and_gradient(&numbers(&[2, 3, 4], 1), &dense).unwrap_err();
+    assert!(error.to_string().contains("class_axis"), "{error}");
+    let error = criterion.class_axis(3).value_and_gradient(&logits, &labels).unwrap_err();
+    assert!(error.to_string().contains("from -3 to 2"), "{error}");
+    let error = Mse::new().on(&Device::reference()).unwrap().class_axis(0);
+    let error = error.value_and_gradient(&array![1.0], &array![1.0]).unwrap_err().to_string();
+    assert!(error.contains("only losses over classes"), "{error}");
+}
+
+#[test]
+fn weights_follow_numpys_rule_and_then_the_leading_axes() {
+    let (x, y) = (numbers(&[2, 3, 4], 1), numbers(&[2, 3, 4], 2));
+    let by_hand = |criterion: &Criterion, whole: &ArrayD<f32>| {
+        criterion.evaluate(&Inputs::new(&x, &y).weight(whole)).unwrap()
+    };
+    for device in each_device() {
+        let criterion = Mse::new().on(&device).unwrap();
+        for shape in [&[4][..], &[3, 4], &[3, 1], &[2, 1, 1], &[1], &[2, 3]] {
+            let weight = numbers(shape, 3);
+            let view = match shape {
+                [2, 3] => weight.view().insert_axis(Axis(2)),
+                _ => weight.view(),
+            };
+            let whole = view.broadcast(vec![2, 3, 4]).unwrap().to_owned();
+            let found = criterion.evaluate(&Inputs::new(&x, &y).weight(&weight)).unwrap();
+            assert_same(&found, &by_hand(&criterion, &whole), 0.0);
+        }
+        // A square: PyTorch's column weights; rows are [rows, 1].
+        let (x, y) = (array![[1.0, 2.0], [3.0, 4.0]], Array2::<f32>::zeros((2, 2)));
+        let sum = criterion.reduction(Reduction::Sum);
+        let of = |inputs: Inputs| sum.evaluate(&inputs).unwrap().value();
+        assert_eq!(of(Inputs::new(&x, &y).weight(&array![1.0, 0.0])), 10.0);
+        assert_eq!(of(Inputs::new(&x, &y).weight(&array![[1.0], [0.0]])), 5.0);
+        assert_eq!(of(Inputs::new(&x, &y).mask(&array![true, false])), 10.0);
+    }
+    let error = Mse::new().on(&Device::reference()).unwrap();
+    let error = error.evaluate(&Inputs::new(&x, &y).weight(&array![1.0, 2.0, 3.0])).unwrap_err();
+    assert!(error.to_string().contains("weight is [3]"), "{error}");
+}
+
+#[test]
+fn targets_variances_and_positive_weights_are_repeated() {
+    for device in each_device() {
+        let x = numbers(&[3, 2], 1);
+        let criterion = Mse::new().on(&device).unwrap();
+        let found = criterion.value_and_gradient(&x, &array![[0.5], [0.25], [1.0]]).unwrap();
+        let whole = array![[0.5, 0.5], [0.25, 0.25], [1.0, 1.0]];
+        assert_same(&found, &criterion.value_and_gradient(&x, &whole).unwrap(), 0.0);
+        // Predictions are not: PyTorch's [N] against [N, 1] is a matrix of N² errors.
+        assert!(criterion.value_and_gradient(&array![1.0, 2.0], &array![[1.0], [2.0]]).is_err());
+
+        let (variance, y) = (array![[0.5, 2.0]], numbers(&[3, 2], 2));
+        let criterion = GaussianNll::new().on(&device).unwrap();
+        let found = criterion.evaluate(&Inputs::new(&x, &y).input("variance", &variance)).unwrap();
+        let whole = array![[0.5, 2.0], [0.5, 2.0], [0.5, 2.0]];
+        let wanted = criterion.evaluate(&Inputs::new(&x, &y).input("variance", &whole)).unwrap();
+        assert_same(&found, &wanted, 0.0);
+        let summed = wanted.gradient_of("variance").unwrap().sum_axis(Axis(0));
+        let of_variance = found.gradient_of("variance").unwrap();
+        assert_eq!(of_variance.shape(), [1, 2]);
+        for (x, y) in of_variance.iter().zip(&summed) {
+            assert!((x - y).abs() < 1e-6);
+        }
+
+        let (logits, labels) =
+            (numbers(&[2, 3, 4], 1), numbers(&[2, 3, 4], 2).mapv(|x| f32::from(x > 0.0)));
+        let weight = numbers(&[3, 4], 3).mapv(f32::abs);
+        let criterion = BceWithLogits::new().on(&device).unwrap().reduction(Reduction::Sum);
+        let found = criterion.evaluate(&Inputs::new(&logits, &labels).pos_weight(&weight)).unwrap();
+        // Row by row, with the weights of each as column weights.
+        let mut total = 0.0;
+        for i in 0..2 {
+            for j in 0..3 {
+                let (x, y) = (logits.index_axis(Axis(0), i), labels.index_axis(Axis(0), i));
+                let (x, y) =
+                    (x.index_axis(Axis(0), j).to_owned(), y.index_axis(Axis(0), j).to_owned());
+                let w = weight.index_axis(Axis(0), j).to_owned();
+                total += criterion.evaluate(&Inputs::new(&x, &y).pos_weight(&w)).unwrap().value();
+            }
+        }
+        assert!((found.value() - total).abs() < 1e-5 * total);
+    }
+}
+
+#[test]
+fn one_row_needs_no_axis_of_rows() {
+    for device in each_device() {
+        let criterion = CosineEmbedding::new().on(&device).unwrap().reduction(Reduction::None);
+        let (a, b, y) = (array![1.0, 2.0], array![2.0, -1.0], ndarray::arr0(1.0));
+        let inputs = Inputs::named("first", &a).input("second", &b).input("targets", &y);
+        let found = criterion.evaluate(&inputs).unwrap();
+        assert_eq!((found.values.shape(), found.gradient.shape()), (&[][..], &[2][..]));
+        assert!((found.value() - 1.0).abs() < 1e-6); // orthogonal
+
+        let criterion = MultiMargin::new().on(&device).unwrap();
+        let (scores, label) = (array![0.5, 1.0, 0.0], array![1_i64]);
+        let found = criterion.value_and_gradient(&scores, &label).unwrap();
+        assert!((found.value() - 0.5 / 3.0).abs() < 1e-6);
+        assert_eq!(found.gradient.shape(), [3]);
+
+        // Two labels of two steps: alone, and as a batch of one.
+        let logits = numbers(&[5, 3], 1);
+        let (labels, steps, length) =
+            (array![1_i64, 2], ndarray::arr0(5_i64), ndarray::arr0(2_i64));
+        let inputs = Inputs::new(&logits, &labels)
+            .input("input_lengths", &steps)
+            .input("target_lengths", &length);
+        let criterion = Ctc::new().on(&device).unwrap();
+        let found = criterion.evaluate(&inputs).unwrap();
+        let (logits, labels) = (logits.insert_axis(Axis(1)), array![[1_i64, 2]]);
+        let (steps, length) = (array![5_i64], array![2_i64]);
+        let inputs = Inputs::new(&logits, &labels)
+            .input("input_lengths", &steps)
+            .input("target_lengths", &length);
+        assert_same(&found, &criterion.evaluate(&inputs).unwrap(), 0.0);
+    }
+}
+
+#[test]
+fn sequences_may_follow_each_other_without_padding() {
+    let logits = numbers(&[6, 2, 4], 1);
+    let (steps, lengths) = (array![6_i64, 5], array![1_i64, 2]);
+    let inputs = |labels| {
+        Inputs::new(&logits, labels)
+            .input("input_lengths", &steps)
+            .input("target_lengths", &lengths)
+    };
+    let (flat, padded) = (array![3_i64, 1, 2].into_dyn(), array![[3_i64, 0], [1, 2]].into_dyn());
+    for device in each_device() {
+        let criterion = Ctc::new().on(&device).unwrap();
+        let found = criterion.evaluate(&inputs(&flat)).unwrap();
+        assert_same(&found, &criterion.evaluate(&inputs(&padded)).unwrap(), 0.0);
+    }
+}
+
+#[test]
+fn labels_may_be_a_column_or_one_hot_rows() {
+    let logits = numbers(&[3, 4], 1);
+    let labels = array![2_i64, 0, 3];
+    let one_hot =
+        Array2::from_shape_fn((3, 4), |(i, c)| f32::from(u8::from(labels[i] == c as i64)));
+    let column = labels.clone().insert_axis(Axis(1));
+    let criterion = Focal::new().on(&Device::reference()).unwrap();
+    let wanted = criterion.value_and_gradient(&logits, &labels).unwrap();
+    assert_same(&criterion.value_and_gradient(&logits, &column).unwrap(), &wanted, 0.0);
+    assert_same(&criterion.value_and_gradient(&logits, &one_hot).unwrap(), &wanted, 0.0);
+    let smoothed = one_hot.mapv(|t| 0.9 * t + 0.025);
+    assert!(criterion.value_and_gradient(&logits, &smoothed).is_err());
+    // A column of floats is no probability of all classes.
+    let criterion = CrossEntropy::new().on(&Device::reference()).unwrap();
+    assert!(criterion.value_and_gradient(&logits, &column.mapv(|x| x as f32)).is_err());
+}
+
+#[test]
+fn probabilities_have_the_gradient_of_probabilities() {
+    let reference = Device::reference();
+    let p = array![[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]];
+    let criterion = CrossEntropy::new().on(&reference).unwrap().from_probabilities(true);
+    let labels = array![1_i64, 2];
+    let value = |p: &Array2<f64>| criterion.evaluate_f64(&Inputs::new(p, &labels)).unwrap();
+    let step = value(&p);
+    assert!((step.value() + 0.5 * (0.5_f64.ln() + 0.8_f64.ln())).abs() < 1e-12);
+    for place in [(0, 0), (0, 1), (1, 2)] {
+        let (mut up, mut down) = (p.clone(), p.clone());
+        (up[place], down[place]) = (p[place] + 1e-5, p[place] - 1e-5);
+        let slope = (value(&up).value() - value(&down).value()) / 2e-5;
+        assert!((step.gradient[[place.0, place.1]] - slope).abs() < 1e-9);
+    }
+    // Independent probabilities: bce of logits is bce.
+    let (x, y) = (array![0.3, 0.9], array![1.0, 0.25]);
+    let of_logits = BceWithLogits::new().on(&reference).unwrap().from_probabilities(true);
+    let found = of_logits.value_and_gradient(&x, &y).unwrap();
+    let wanted = Bce::new().on(&reference).unwrap().value_and_gradient(&x, &y).unwrap();
+    assert_same(&found, &wanted, 1e-6);
+    // The divergence of two distributions.
+    let criterion = KlDiv::new().on(&reference).unwrap().from_probabilities(true);
+    let found = criterion
+        .reduction(Reduction::Sum)
+        .value_and_gradient(&array![0.5, 0.5], &array![0.25, 0.75]);
+    let wanted = 0.25 * 0.5_f64.ln() + 0.75 * 1.5_f64.ln();
+    assert!((found.unwrap().value() - wanted).abs() < 1e-12);
+    let error = Mse::new().on(&reference).unwrap().from_probabilities(true);
+    assert!(
+        error.value_and_gradient(&x, &y).unwrap_err().to_string().contains("from_probabilities")
+    );
+}
+
+#[test]
+fn a_batch_without_rows_is_worth_nothing() {
+    for device in each_device() {
+        let (x, y) = (Array2::<f32>::zeros((0, 3)), Array2::<f32>::zeros((0, 3)));
+        let criterion = Mse::new().on(&device).unwrap();
+        let found = criterion.value_and_gradient(&x, &y).unwrap();
+        assert_eq!((found.value(), found.count, found.gradient.shape()), (0.0, 0, &[0, 3][..]));
+        let nan = criterion.clone().on_empty(OnEmpty::Nan);
+        assert!(nan.value_and_gradient(&x, &y).unwrap().value().is_nan());
+        let sum = criterion.reduction(Reduction::Sum).on_empty(OnEmpty::Nan);
+        assert_eq!(sum.value_and_gradient(&x, &y).unwrap().value(), 0.0);
+        let labels = ndarray::Array1::<i64>::zeros(0);
+        let criterion = CrossEntropy::new().on(&device).unwrap().reduction(Reduction::None);
+        let found = criterion.value_and_gradient(&x, &labels).unwrap();
+        assert_eq!(found.values.shape(), [0]);
+        // No class at all is another matter.
+        assert!(
+            criterion.value_and_gradient(&Array2::<f32>::zeros((2, 0)), &array![0_i64, 0]).is_err()
+        );
+    }
+}
+
+#[test]
+fn a_linear_head_may_have_several_positions_and_dense_targets() {
+    let (x, weight) = (numbers(&[4, 3], 1), numbers(&[5, 2, 3], 2));
+    let labels = Array2::from_shape_fn((4, 2), |(i, d)| ((2 * i + d) % 5) as i64);
+    for device in each_device() {
+        let criterion = LinearCrossEntropy::new().on(&device).unwrap();
+        let inputs = Inputs::new(&x, &labels).input("linear_weight", &weight);
+        let found = criterion.evaluate(&inputs).unwrap();
+        // The logits of both positions by hand.
+        let logits = Array3::from_shape_fn((4, 2, 5), |(i, d, c)| {
+            (0..3).map(|f| x[[i, f]] * weight[[c, d, f]]).sum::<f32>()
+        });
+        let plain = CrossEntropy::new().on(&device).unwrap();
+        let wanted = plain.value_and_gradient(&logits, &labels).unwrap();
+        assert!((found.value() - wanted.value()).abs() < 1e-6);
+        let of_weight = found.gradient_of("linear_weight").unwrap();
+        assert_eq!(of_weight.shape(), [5, 2, 3]);
+        for ((c, d, f), place) in [((1, 0, 2), [1, 0, 2]), ((4, 1, 0), [4, 1, 0])] {
+            let sum: f32 = (0..4).map(|i| wanted.gradient[[i, d, c]] * x[[i, f]]).sum();
+            assert!((of_weight[place] - sum).abs() < 1e-6);
+        }
+
+        let one = numbers(&[5, 3], 2);
+        let dense = Array2::from_shape_fn((4, 5), |(i, c)| f32::from(u8::from((2 * i) % 5 == c)));
+        let found =
+            criterion.evaluate(&Inputs::new(&x, &dense).input("linear_weight", &one)).unwrap();
+        let labels = array![0_i64, 2, 4, 1];
+        let wanted =
+            criterion.evaluate(&Inputs::new(&x, &labels).input("linear_weight", &one)).unwrap();
+        assert_same(&found, &wanted, 1e-6);
+    }
+}
