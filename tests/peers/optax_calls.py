@@ -114,19 +114,35 @@ def calls():
 NONE = {"reduction": "none"}
 
 
+def scalar(value):
+    """An option that a test gives as an array of one number."""
+    return value[1][0] if isinstance(value, tuple) and len(value) == 2 and value[0] == [] else value
+
+
 def squeezed(value):
     return value if isinstance(value, tuple) else ([], [value])
 
 
 def elements(loss, first, second, **fixed):
     def write(a):
-        options = {**NONE, **{ours: a.get(theirs) for ours, theirs in fixed.items()}}
+        options = {**NONE, **{ours: scalar(a.get(theirs)) for ours, theirs in fixed.items()}}
         targets = a.get(second)
         if targets is None:
-            targets = ([1], [0.0])
+            targets = ([], [0.0])
         return case(loss, {"predictions": a[first], "targets": squeezed(targets)}, options), {first: "predictions"}
 
     return write
+
+
+def zero_one(write):
+    """A loss whose labels are 0 and 1 in optax."""
+
+    def with_labels(a):
+        made, names = write(a)
+        made["options"]["labels"] = "zero_one"
+        return made, names
+
+    return with_labels
 
 
 def axis_of(a):
@@ -140,9 +156,37 @@ def of_classes(loss, first="logits", second="labels", **fixed):
     """A loss over classes; `where` is optax' class mask, or its mask of rows."""
 
     def write(a):
-        options = {**NONE, **{ours: a.get(theirs) for ours, theirs in fixed.items()}, "class_axis": axis_of(a)}
+        options = {**NONE, **{ours: scalar(a.get(theirs)) for ours, theirs in fixed.items()}, "class_axis": axis_of(a)}
         inputs = {"predictions": a[first], "targets": a[second], "class_mask": a.get("where")}
         return case(loss, inputs, options), {first: "predictions"}
+
+    return write
+
+
+def fits(shape, whole):
+    """Whether NumPy's rule repeats a shape to another."""
+    return len(shape) <= len(whole) and all(x in (1, y) for x, y in zip(reversed(shape), reversed(whole)))
+
+
+def sums(loss, second, **fixed):
+    """A loss of elements, whose sums over an axis are what optax gives."""
+
+    def write(a):
+        axis = a.get("axis", -1)
+        axes = None if axis is None else tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+        shapes = [squeezed(a[second])[0]] + ([a["where"][0]] if isinstance(a.get("where"), tuple) else [])
+        if not all(fits(shape, a["log_predictions"][0]) for shape in shapes):
+            raise Refused("predictions that are repeated to the shape of the targets")
+        rank = len(a["log_predictions"][0])
+        if axes is not None and not all(-rank <= x < rank for x in axes):
+            raise Refused("an axis that only the repeated predictions have")
+        inputs = {"predictions": a["log_predictions"], "targets": squeezed(a[second]), "mask": a.get("where")}
+
+        def summed(answer):
+            values = np.reshape(answer["value"]["data"], answer["value"]["shape"]).sum(axes)
+            return {**answer, "value": plain(values) and {"shape": list(values.shape), "data": np.reshape(values, -1).tolist()}}
+
+        return case(loss, inputs, {**NONE, **fixed}), {"log_predictions": "predictions"}, summed
 
     return write
 
@@ -171,7 +215,7 @@ def similarity(call_value):
         if call_value:
             raise Refused("the similarity: gradus gives 1 - it")
         inputs = {"predictions": a["predictions"], "targets": a["targets"]}
-        return case("cosine_similarity", inputs, {**NONE, "epsilon": a.get("epsilon", 0.0)}), {"predictions": "predictions"}
+        return case("cosine_similarity", inputs, {**NONE, "epsilon": scalar(a.get("epsilon")) or 1e-30}), {"predictions": "predictions"}
 
     return write
 
@@ -183,7 +227,7 @@ def l2(a):
 
 
 def dice(a):
-    raise Refused("optax' dice of softmax")
+    raise Refused("overlap of a softmax, per class over the other axes")
 
 
 def triplet(a):
@@ -207,7 +251,7 @@ TRANSLATED = {
     "sigmoid_binary_cross_entropy": elements("bce_with_logits", "logits", "labels"),
     "hinge_loss": elements("hinge", "predictor_outputs", "targets"),
     "perceptron_loss": elements("perceptron", "predictor_outputs", "targets"),
-    "sparsemax_loss": elements("binary_sparsemax", "logits", "labels"),
+    "sparsemax_loss": zero_one(elements("binary_sparsemax", "logits", "labels")),
     "sigmoid_focal_loss": elements("binary_focal", "logits", "labels", alpha="alpha", gamma="gamma"),
     "softmax_cross_entropy": of_classes("cross_entropy"),
     "safe_softmax_cross_entropy": of_classes("cross_entropy"),
@@ -216,16 +260,19 @@ TRANSLATED = {
     "multiclass_hinge_loss": of_classes("multiclass_hinge", "scores"),
     "multiclass_perceptron_loss": refuse("multiclass perceptron"),
     "multiclass_sparsemax_loss": of_classes("sparsemax", "scores"),
-    "kl_divergence": refuse("todo"),
-    "kl_divergence_with_log_targets": refuse("todo"),
-    "generalized_kl_divergence": refuse("todo"),
+    "kl_divergence": sums("kl_div", "targets"),
+    "kl_divergence_with_log_targets": sums("kl_div", "log_targets", log_target=True),
+    "generalized_kl_divergence": of_classes("generalized_kl", "log_predictions", "targets"),
     "ctc_loss": ctc,
     "dice_loss": dice,
     "binary_dice_loss": dice,
     "multiclass_generalized_dice_loss": dice,
-    "ntxent": refuse("todo"),
+    "ntxent": lambda a: (
+        case("nt_xent", {"predictions": a["embeddings"], "targets": a["labels"]}, {"temperature": a.get("temperature")}),
+        {"embeddings": "predictions"},
+    ),
     "triplet_margin_loss": triplet,
-    "ranking_softmax_loss": refuse("todo"),
+    "ranking_softmax_loss": refuse("a reduction function of the caller's"),
 }
 
 
