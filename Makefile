@@ -1,6 +1,6 @@
 # demo: see it work. test: the whole suite. bench: numbers. lint: what a change must pass.
-# wheel: the Python package. test-python: its tests.
-.PHONY: demo test bench lint driver card card-pack wheel test-python
+# wheel: the Python package. test-python: its tests. test-peers: the calls of the peers' own tests.
+.PHONY: demo test bench lint driver card card-pack wheel test-python test-peers
 
 # Unset, as in containers, it makes Mesa's device-select layer write a line for each device that is opened.
 export XDG_RUNTIME_DIR ?= /tmp
@@ -75,3 +75,16 @@ test-python: wheel
 	$(VENV)/bin/pip install --quiet numpy scipy scikit-learn pytest mypy $(TORCH)
 	$(VENV)/bin/pip install --quiet --force-reinstall --no-deps python/dist/*.whl
 	$(VENV)/bin/python -m pytest -q python/tests
+
+# The calls that the own tests of PyTorch, Keras, optax and scikit-learn make, through `gradus eval` on each device. Half an hour,
+# most of it in optax' tests; PEERS=pytorch asks for one.
+PEERS ?= pytorch keras sklearn optax
+PEERS_VENV = tests/peers/.venv
+
+$(PEERS_VENV)/bin/python:
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/pip install --quiet numpy scipy scikit-learn pytest expecttest optax jax keras $(TORCH)
+
+test-peers: $(PEERS_VENV)/bin/python
+	cargo build --release --quiet
+	$(PEERS_VENV)/bin/python -W ignore tests/peers $(PEERS) --gradus "$(TARGET)/release/gradus"
