@@ -89,7 +89,7 @@ impl<'py> Array<'py> {
     }
 
     /// As numbers where whole numbers and truth values mean numbers: targets of a regression.
-    pub fn as_floats(self) -> Self {
+    pub fn into_floats(self) -> Self {
         match self.view() {
             View::I64(array) => Array::OwnF64(array.mapv(|x| x as f64)),
             View::Bool(array) => Array::OwnF64(array.mapv(|x| f64::from(u8::from(x)))),
@@ -99,7 +99,7 @@ impl<'py> Array<'py> {
     }
 
     /// As labels where truth values and bytes mean classes.
-    pub fn as_labels(self) -> Self {
+    pub fn into_labels(self) -> Self {
         match self.view() {
             View::Bool(array) => Array::OwnI64(array.mapv(i64::from)),
             View::U8(array) => Array::OwnI64(array.mapv(i64::from)),

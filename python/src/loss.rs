@@ -233,8 +233,8 @@ impl Loss {
         let Input { name, kind, .. } = self.inputs[place];
         let array = Array::new(name, object)?;
         Ok(match kind {
-            Kind::Floats => array.as_floats(),
-            Kind::Labels | Kind::FloatsOrLabels => array.as_labels(),
+            Kind::Floats => array.into_floats(),
+            Kind::Labels | Kind::FloatsOrLabels => array.into_labels(),
             Kind::Mask => array,
         })
     }

@@ -58,7 +58,7 @@ fn features<'a>(array: &'a Array<'_>) -> PyResult<Features<'a>> {
 fn features_array<'py>(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Array<'py>> {
     let array = Array::new(name, object)?;
     Ok(match &array {
-        Array::I64(_) | Array::Bool(_) => array.as_floats(),
+        Array::I64(_) | Array::Bool(_) => array.into_floats(),
         _ => array,
     })
 }
@@ -78,7 +78,7 @@ fn targets_array<'py>(
             || !loss.targets().takes_labels()
                 && (model.outputs() == 1 || array.view().shape().len() > 1)
     });
-    Ok(if is_number { array.as_floats() } else { array.as_labels() })
+    Ok(if is_number { array.into_floats() } else { array.into_labels() })
 }
 
 fn targets<'a>(view: &'a View<'a>, groups: Option<&'a [usize]>) -> PyResult<Targets<'a>> {
@@ -323,7 +323,7 @@ impl Model {
         let mut all: Vec<(String, ArrayD<f64>)> = Vec::new();
         for (path, array) in parameters.iter() {
             let path: String = path.extract()?;
-            let array = match Array::new(&path, &array)?.as_floats().view() {
+            let array = match Array::new(&path, &array)?.into_floats().view() {
                 View::F32(array) => array.mapv(f64::from),
                 View::F64(array) => array.to_owned(),
                 _ => {
@@ -419,7 +419,7 @@ fn ask(failure: &Failure, call: impl FnOnce(Python<'_>) -> PyResult<bool>) -> Co
 }
 
 fn weights(name: &str, object: &Bound<'_, PyAny>) -> PyResult<ndarray::Array1<f64>> {
-    let array = match Array::new(name, object)?.as_floats().view() {
+    let array = match Array::new(name, object)?.into_floats().view() {
         View::F32(array) => array.mapv(f64::from),
         View::F64(array) => array.to_owned(),
         _ => return Err(refused("fit", name, "holds no numbers", "it must hold floats")),
