@@ -40,6 +40,10 @@ options! {
     /// let step = criterion.value_and_gradient(&array![0.0, 0.0], &array![1.0, 4.0])?;
     /// assert_eq!(step.value(), 1.0); // (0 + 2 + 8 − 8) / 2
     /// assert_eq!(step.gradient.as_slice().unwrap(), [0.0, -1.5]);
+    ///
+    /// use gradus::losses::Link; // the same of the means 1 and 1
+    /// let criterion = Tweedie::new().link(Link::Identity).on(&Device::reference())?;
+    /// assert_eq!(criterion.value_and_gradient(&array![1.0, 1.0], &array![1.0, 4.0])?.value(), 1.0);
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Tweedie of "tweedie" {

@@ -34,7 +34,7 @@ def plain(values):
 
 @contextlib.contextmanager
 def doubles():
-    """Keras computes float64 as float32 unless it is told that there is more."""
+    """Keras computes float64 as float32 where its rules of types are not changed."""
     original = dtypes.result_type
     dtypes.result_type = lambda *given: "float64" if any("float64" in str(x) for x in given) else original(*given)
     keras.config.set_floatx("float64")
