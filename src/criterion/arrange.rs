@@ -11,6 +11,7 @@ use crate::criterion::criterion::Criterion;
 use crate::criterion::evaluation::Evaluation;
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
 use crate::criterion::reduction::{OnEmpty, Reduction};
+use crate::runtime::tensor::shaped;
 use crate::templates::argument::Domain;
 use crate::templates::definition::{LossDefinition, OneInput, SeveralInputs, Template};
 use crate::templates::multi_input::cpu::Shapes;
@@ -45,6 +46,9 @@ pub(super) struct Arrangement {
     exact: Vec<(&'static str, ArrayD<f64>)>,
     labels: Vec<(&'static str, ArrayD<i64>)>,
     weight: Option<ArrayD<f32>>,
+    upstream: Option<ArrayD<f32>>,
+    /// The axes of rows that became one.
+    rows: Option<Vec<usize>>,
     mask: Option<ArrayD<bool>>,
     class_mask: Option<ArrayD<bool>>,
     /// The axis of the predictions that was moved to the end.
@@ -244,10 +248,16 @@ impl Arrangement {
         let Some(Targets::Dense(leading)) = inputs.get(first.name) else { return };
         let is_single = leading.ndim() == 1;
         let shape = if is_single { vec![1, leading.len()] } else { leading.shape().to_vec() };
+        if let Some((&columns, rows)) = shape.split_last()
+            && rows.len() > 1
+        {
+            self.of_vectors_in_rows(loss, inputs, rows, columns);
+            return;
+        }
         for argument in loss.arguments() {
             let Some(Targets::Dense(array)) = inputs.get(argument.name) else { continue };
             if !argument.role.is_differentiated() {
-                if is_single && array.ndim() == 0 {
+                if is_single && (array.ndim() == 0 || array.shape() == leading.shape()) {
                     change!(self, inputs, argument.name, |array| Some(with_axis(array, 0)));
                 }
             } else if is_single && array.ndim() == 1 {
@@ -259,6 +269,44 @@ impl Arrangement {
             }
         }
         self.weights(inputs, &shape[..shape.len() - 1]);
+    }
+
+    /// Vectors in rows of several axes, which become one.
+    fn of_vectors_in_rows(
+        &mut self,
+        loss: &dyn LossDefinition,
+        inputs: &Inputs,
+        rows: &[usize],
+        columns: usize,
+    ) {
+        let count: usize = rows.iter().product();
+        let (whole, flat) = ([rows, &[columns]].concat(), [count, columns]);
+        for argument in loss.arguments() {
+            let Some(Targets::Dense(array)) = inputs.get(argument.name) else { continue };
+            if array.shape() == rows {
+                change!(self, inputs, argument.name, |array| shaped_as(array, &[count]));
+                continue;
+            }
+            if argument.role.is_differentiated() && array.shape() != whole {
+                self.repeated.push((argument.name, array.shape().to_vec()));
+            }
+            change!(self, inputs, argument.name, |array| {
+                array.broadcast(IxDyn(&whole)).and_then(|array| shaped_as(&array, &flat))
+            });
+        }
+        self.weights(inputs, rows);
+        let weight = self.weight.take().or_else(|| Some(inputs.weight.as_ref()?.to_owned()));
+        self.weight = weight.and_then(|weight| shaped_as(&weight.view(), &[count]));
+        let mask = self.mask.take().or_else(|| Some(inputs.mask.as_ref()?.to_owned()));
+        self.mask = mask.and_then(|mask| shaped_as(&mask.view(), &[count]));
+        for (name, exact) in &mut self.exact {
+            if *name == "weight" {
+                *exact = shaped_as(&exact.view(), &[count]).unwrap_or_default();
+            }
+        }
+        let upstream = inputs.upstream.as_ref().filter(|upstream| upstream.shape() == rows);
+        self.upstream = upstream.and_then(|upstream| shaped_as(upstream, &[count]));
+        self.rows = Some(rows.to_vec());
     }
 
     /// Sequences: one without a batch axis, and targets that follow each other without padding.
@@ -366,6 +414,7 @@ impl Arrangement {
         let is_changed = |name: &str| {
             self.numbers.iter().any(|(changed, _)| *changed == name)
                 || (name == "weight" && self.weight.is_some())
+                || (name == "upstream" && self.upstream.is_some())
         };
         inputs.exact.retain(|(name, _)| !is_changed(name));
         inputs.exact.extend(self.exact.iter().map(|(name, array)| (*name, array.view())));
@@ -374,6 +423,7 @@ impl Arrangement {
         }
         let view = |array: &'b Option<ArrayD<f32>>| array.as_ref().map(|array| array.view());
         inputs.weight = view(&self.weight).or(inputs.weight);
+        inputs.upstream = view(&self.upstream).or(inputs.upstream);
         let view = |array: &'b Option<ArrayD<bool>>| array.as_ref().map(|array| array.view());
         inputs.mask = view(&self.mask).or(inputs.mask);
         inputs.class_mask = view(&self.class_mask).or(inputs.class_mask);
@@ -417,6 +467,19 @@ impl Arrangement {
         if let Some(axis) = self.moved {
             found.gradient = from_end(&found.gradient, axis);
             found.hessian = found.hessian.map(|hessian| from_end(&hessian, axis));
+        }
+        if let Some(rows) = &self.rows {
+            let in_rows = |array: &ArrayD<R>| {
+                let columns = array.shape().last().copied().unwrap_or(1);
+                shaped(&[&rows[..], &[columns]].concat(), array.iter().copied().collect())
+            };
+            found.gradient = in_rows(&found.gradient)?;
+            for (_, gradient) in &mut found.others {
+                *gradient = in_rows(gradient)?;
+            }
+            if is_each {
+                found.values = shaped(rows, found.values.iter().copied().collect())?;
+            }
         }
         for (name, gradient) in &mut found.others {
             if let Some((_, shape)) = self.repeated.iter().find(|(repeated, _)| repeated == name) {
@@ -574,7 +637,7 @@ fn of_targets(targets: &Targets) -> Vec<usize> {
     }
 }
 
-/// A copy of a single number in another shape; `None` if there are more.
+/// A copy in another shape of as many numbers; `None` if there are more or fewer.
 fn shaped_as<T: Clone>(array: &ArrayViewD<'_, T>, shape: &[usize]) -> Option<ArrayD<T>> {
     array.to_shape(IxDyn(shape)).ok().map(CowArray::into_owned)
 }

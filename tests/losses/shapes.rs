@@ -174,6 +174,38 @@ fn one_row_needs_no_axis_of_rows() {
 }
 
 #[test]
+fn vectors_may_be_in_rows_of_several_axes() {
+    let (a, b) = (numbers(&[2, 3, 4], 1), numbers(&[1, 3, 4], 2));
+    let y =
+        ArrayD::from_shape_fn(
+            vec![2, 3],
+            |place| if (place[0] + place[1]) % 2 == 0 { 1.0 } else { -1.0 },
+        );
+    let flat = |array: &ArrayD<f32>, columns: usize| {
+        Array2::from_shape_vec((6, columns), array.iter().copied().collect()).unwrap()
+    };
+    let whole = b.broadcast(vec![2, 3, 4]).unwrap().to_owned();
+    let (rows_a, rows_b) = (flat(&a, 4), flat(&whole, 4));
+    let rows_y = flat(&y, 1).remove_axis(Axis(1));
+    for device in each_device() {
+        for reduction in [Reduction::Mean, Reduction::None] {
+            let criterion = CosineEmbedding::new().on(&device).unwrap().reduction(reduction);
+            let given = Inputs::named("first", &a).input("second", &b).input("targets", &y);
+            let found = criterion.evaluate(&given).unwrap();
+            let given =
+                Inputs::named("first", &rows_a).input("second", &rows_b).input("targets", &rows_y);
+            let wanted = criterion.evaluate(&given).unwrap();
+            assert_same(&found, &wanted, 0.0);
+            assert_eq!(found.gradient.shape(), [2, 3, 4]);
+            assert_eq!(found.gradient_of("second").unwrap().shape(), [1, 3, 4]);
+            if reduction == Reduction::None {
+                assert_eq!(found.values.shape(), [2, 3]);
+            }
+        }
+    }
+}
+
+#[test]
 fn sequences_may_follow_each_other_without_padding() {
     let logits = numbers(&[6, 2, 4], 1);
     let (steps, lengths) = (array![6_i64, 5], array![1_i64, 2]);

@@ -20,7 +20,7 @@ import numpy as np
 
 import accepted
 from calls import Refused
-from compare import KERAS, OF_FUNCTION, difference
+from compare import ABSOLUTE, OF_FUNCTION, difference
 
 PEERS = {"pytorch": 95, "keras": 95, "optax": 95, "sklearn": 95, "ranking": 60}
 
@@ -51,7 +51,7 @@ def write_sample(file, kept):
     """A sample of calls in the format of the golden files, which the suite runs without any peer."""
     taken, lines = collections.Counter(), []
     for call, names, made in kept:
-        if (call.function, "reference") in OF_FUNCTION or call.function in KERAS:
+        if (call.function, "reference") in OF_FUNCTION or call.function in ABSOLUTE:
             continue
         # In float32 a gradient keeps 1e-4 of a cell that is 400 times smaller than its factors, as the golden tests allow.
         if any(0 < abs(x) < 1 / 400 * max(map(abs, data)) for _, data in call.gradients.values() for x in data):

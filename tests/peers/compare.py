@@ -25,9 +25,11 @@ OF_FUNCTION = {
 
 # Keras clips probabilities to 1e-7 from 0 and 1 and divides by sums + 1e-7: with a few classes its values and gradients differ by a
 # few times that.
-KERAS = dict.fromkeys(
+ABSOLUTE = dict.fromkeys(
     ["Dice", "Tversky", "KLDivergence", "CategoricalCrossentropy", "SparseCategoricalCrossentropy", "CategoricalFocalCrossentropy",
      "CategoricalGeneralizedCrossEntropy", "BinaryFocalCrossentropy", "BinaryCrossentropy", "Poisson", "MeanAbsolutePercentageError",
+     # A softmax of float32 before the loss.
+     "dice_loss", "binary_dice_loss", "multiclass_generalized_dice_loss",
      # An upstream gradient of 1/columns is a float32.
      "MeanAbsoluteError", "MeanSquaredError", "Huber", "LogCosh", "Hinge", "SquaredHinge", "MeanSquaredLogarithmicError", "Circle"],
     2e-6,
@@ -50,7 +52,7 @@ def difference(device, name, expected, found, function=None):
     for index, (wanted, got) in enumerate(zip(data, map(number, found["data"]), strict=True)):
         if math.isnan(wanted) and math.isnan(got) or wanted == got:
             continue
-        allowed = max(KERAS.get(function, 0) * max(1.0, largest), RELATIVE[device] * abs(wanted), max(OF_LARGEST[device], OF_FUNCTION.get((function, device), 0)) * largest)
+        allowed = max(ABSOLUTE.get(function, 0) * max(1.0, largest), RELATIVE[device] * abs(wanted), max(OF_LARGEST[device], OF_FUNCTION.get((function, device), 0)) * largest)
         if not abs(wanted - got) <= allowed:
             return f"{name}[{index}] is {got!r}, the peer's is {wanted!r}"
     return None

@@ -152,11 +152,25 @@ def axis_of(a):
     return axis
 
 
+def as_last(value, axes):
+    """Several axes as one, the last."""
+    moved = np.moveaxis(np.reshape(value[1], value[0]), axes, range(-len(axes), 0))
+    return plain(moved.reshape(*moved.shape[: -len(axes)], -1))
+
+
 def of_classes(loss, first="logits", second="labels", **fixed):
     """A loss over classes; `where` is optax' class mask, or its mask of rows."""
 
     def write(a):
-        options = {**NONE, **{ours: scalar(a.get(theirs)) for ours, theirs in fixed.items()}, "class_axis": axis_of(a)}
+        options = {**NONE, **{ours: scalar(a.get(theirs)) for ours, theirs in fixed.items()}}
+        if isinstance(a.get("axis"), (list, tuple)) and not isinstance(a.get("where"), tuple):
+            # Several class axes: the caller makes them one, the last.
+            axes = [axis % len(a[first][0]) for axis in a["axis"]]
+            inputs = {"predictions": as_last(a[first], axes), "targets": a[second]}
+            if len(a[second][0]) == len(a[first][0]):
+                inputs["targets"] = as_last(a[second], axes)
+            return case(loss, inputs, {**options, "class_axis": -1}), {}
+        options["class_axis"] = axis_of(a)
         inputs = {"predictions": a[first], "targets": a[second], "class_mask": a.get("where")}
         return case(loss, inputs, options), {first: "predictions"}
 
@@ -212,10 +226,14 @@ def similarity(call_value):
             raise Refused("a mask of coordinates")
         if axis_of(a) != -1 and axis_of(a) != len(a["predictions"][0]) - 1:
             raise Refused("vectors on another axis than the last")
-        if call_value:
-            raise Refused("the similarity: gradus gives 1 - it")
         inputs = {"predictions": a["predictions"], "targets": a["targets"]}
-        return case("cosine_similarity", inputs, {**NONE, "epsilon": scalar(a.get("epsilon")) or 1e-30}), {"predictions": "predictions"}
+        made = case("cosine_similarity", inputs, {**NONE, "epsilon": scalar(a.get("epsilon")) or 1e-30})
+
+        def one_less(answer):
+            flipped = {name: {**g, "data": [-x for x in g["data"]]} for name, g in answer["gradients"].items()}
+            return {**answer, "value": {**answer["value"], "data": [1 - x for x in answer["value"]["data"]]}, "gradients": flipped}
+
+        return (made, {"predictions": "predictions"}, one_less) if call_value else (made, {"predictions": "predictions"})
 
     return write
 
@@ -226,8 +244,54 @@ def l2(a):
     return made, names
 
 
-def dice(a):
-    raise Refused("overlap of a softmax, per class over the other axes")
+def array(value):
+    return np.reshape(value[1], value[0])
+
+
+def dice(a, binary=False):
+    """Overlaps of each class over the axes of space. The softmax before and the mean over classes behind are the caller's."""
+    if a.get("axis") is not None:
+        raise Refused("an overlap over chosen axes")
+    logits, truths = array(a["predictions"]), array(a["targets"])
+    if binary and logits.ndim == truths.ndim and logits.shape[-1] != 1:
+        logits, truths = logits[..., None], truths[..., None]
+    logits = logits[..., None] if logits.ndim == truths.ndim - 1 else logits
+    truths = truths[..., None] if truths.ndim == logits.ndim - 1 else truths
+    probabilities = logits
+    if a.get("apply_softmax", a.get("apply_sigmoid", True)):
+        exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+        one = 1 / (1 + np.exp(-logits)) if logits.shape[-1] == 1 else exponentials / exponentials.sum(-1, keepdims=True)
+        probabilities = rounded(one)
+    rows, classes = logits.shape[0], logits.shape[-1]
+    flat = [np.moveaxis(x, -1, 1).reshape(rows, classes, -1) for x in (probabilities, truths)]
+    options = {
+        **NONE, "smooth": scalar(a.get("smooth", 1.0)), "false_positive_weight": scalar(a.get("alpha", 0.5)),
+        "false_negative_weight": scalar(a.get("beta", 0.5)),
+    }  # fmt: skip
+    weights = array(a["class_weights"]) if isinstance(a.get("class_weights"), tuple) else np.ones(classes)
+    word = a.get("reduction", "mean")
+
+    def of_classes_together(answer):
+        each = array((answer["value"]["shape"], answer["value"]["data"])) * weights
+        each = each[..., 1:] if a.get("ignore_background") and classes > 1 else each
+        values = {"mean": each.mean, "sum": each.sum, "none": lambda axis: each}[word](axis=-1)
+        return {**answer, "value": {"shape": list(values.shape), "data": values.reshape(-1).tolist()}}
+
+    return case("tversky", {"predictions": plain(flat[0]), "targets": plain(flat[1])}, options), {}, of_classes_together
+
+
+def generalized_dice(a):
+    truths = array(a["targets"])
+    frequencies = truths.sum(axis=tuple(range(truths.ndim - 1)))
+    weights = 1 / (frequencies**2 + 1e-7)
+    weights = weights / weights.sum() * len(weights)
+    made, names, post = dice({**a, "class_weights": plain(weights), "reduction": "none"})
+
+    def mean(answer):
+        found = post(answer)
+        return {**found, "value": {"shape": [], "data": [float(np.mean(found["value"]["data"]))]}}
+
+    return made, names, mean
 
 
 def triplet(a):
@@ -265,8 +329,8 @@ TRANSLATED = {
     "generalized_kl_divergence": of_classes("generalized_kl", "log_predictions", "targets"),
     "ctc_loss": ctc,
     "dice_loss": dice,
-    "binary_dice_loss": dice,
-    "multiclass_generalized_dice_loss": dice,
+    "binary_dice_loss": lambda a: dice(a, binary=True),
+    "multiclass_generalized_dice_loss": generalized_dice,
     "ntxent": lambda a: (
         case("nt_xent", {"predictions": a["embeddings"], "targets": a["labels"]}, {"temperature": a.get("temperature")}),
         {"embeddings": "predictions"},
