@@ -39,6 +39,12 @@ fn tweedie_of_logarithm(prediction: f32, truth: f32) -> Loss {
         let power_term = select(grown[1].y / select(TWEEDIE_TO_ONE, 1.0, TWEEDIE_TO_ONE == 0.0), distance, TWEEDIE_TO_ONE == 0.0);
         return Loss(scale * (rise - power_term), scale * grown[0].y * grown[1].z);
     }
+    // Where both exponentials grow, one factor holds the larger part: no infinity minus infinity.
+    if TWEEDIE_TO_ONE * x > 0.0 && truth != 0.0 && TWEEDIE_TO_TWO != 0.0 {
+        let constant = scale / (TWEEDIE_TO_TWO * TWEEDIE_TO_ONE);
+        let factor = grown[0].z / TWEEDIE_TO_TWO - truth / TWEEDIE_TO_ONE;
+        return Loss(grown[0].y * factor + constant, grown[0].y * (grown[0].z - truth));
+    }
     let rise = grown[0].x;
     let power_term = select(truth * grown[0].y, 0.0, truth == 0.0);
     var value = 0.0;

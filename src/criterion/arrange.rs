@@ -58,8 +58,8 @@ pub(super) struct Arrangement {
     /// An axis of length 1 that a single row was given: its position in the inputs. The values have
     /// it in front.
     row_axis: Option<usize>,
-    /// The derivatives of the logarithms of predictions that were probabilities.
-    factors: Option<ArrayD<f64>>,
+    /// The way from the gradient of logarithms to that of predictions that were probabilities.
+    slopes: Option<Slopes>,
     /// The label of a row without an axis of rows was [1], and so is its value.
     is_single_label: bool,
 }
@@ -70,11 +70,7 @@ impl Arrangement {
         let loss = &*criterion.loss;
         let mut found = Arrangement::default();
         let template = loss.template();
-        let is_rowwise = matches!(template, Template::OneInput(OneInput::Rowwise(_)));
-        if let Some(axis) = criterion.class_axis.filter(|_| !is_rowwise) {
-            let allowed = "left out: only losses over classes have a class axis";
-            return Err(Error::option(loss.name(), "class_axis", axis, allowed));
-        }
+        check_options(criterion)?;
         match template {
             Template::OneInput(OneInput::Rowwise(_)) => found.of_classes(criterion, inputs)?,
             Template::OneInput(OneInput::Pointwise(_)) => found.of_elements(loss, inputs)?,
@@ -86,6 +82,15 @@ impl Arrangement {
         }
         if criterion.from_probabilities {
             found.of_probabilities(loss, inputs)?;
+        }
+        if let Some(upstream) = inputs.upstream.as_ref()
+            && criterion.reduction == Reduction::None
+        {
+            if found.row_axis.is_some() && upstream.ndim() == 0 {
+                found.upstream = Some(with_axis(upstream, 0));
+            } else if found.is_single_label && upstream.shape() == [1] {
+                found.upstream = Some(upstream.to_owned().remove_axis(Axis(0)));
+            }
         }
         Ok((!found.is_empty()).then_some(found))
     }
@@ -130,55 +135,55 @@ impl Arrangement {
             return Ok(());
         }
         let axis = class_axis(criterion, predictions.shape(), inputs.get("targets"))?;
-        let mut shape = predictions.shape().to_vec();
+        let given = predictions.shape();
+        let mut shape = given.to_vec();
+        let classes = shape.remove(axis);
+        shape.push(classes);
+        // Repeated as they stand, and then moved: NumPy's rule is that of the axes that were given.
+        let fits = |array: &[usize]| {
+            // A column of labels given as floats is not one probability for all classes.
+            let from_end = rank - axis;
+            array.len() >= from_end && array[array.len() - from_end] == classes
+        };
         if axis != rank - 1 {
             self.moved = Some(axis);
             change!(self, inputs, "predictions", |array| Some(
                 at_end(array.view(), axis).to_owned()
             ));
-            let classes = shape.remove(axis);
-            shape.push(classes);
-            match inputs.get("targets") {
-                Some(Targets::Dense(dense)) if dense.ndim() == rank => {
-                    change!(self, inputs, "targets", |array| Some(
-                        at_end(array.view(), axis).to_owned()
-                    ));
-                }
-                Some(Targets::Labels(lists)) if lists.ndim() == rank => {
-                    self.labels.push(("targets", at_end(lists.view(), axis).to_owned()));
-                }
-                _ => (),
-            }
-            if let Some(mask) = inputs.class_mask.as_ref().filter(|mask| mask.ndim() == rank) {
-                self.class_mask = Some(at_end(mask.view(), axis).to_owned());
+            if let Some(Targets::Labels(lists)) = inputs.get("targets")
+                && lists.ndim() == rank
+            {
+                let is_column = lists.shape()[axis] == 1 && loss.targets().takes_labels();
+                let moved = at_end(lists.view(), axis).to_owned();
+                let moved = if is_column { moved.remove_axis(Axis(rank - 1)) } else { moved };
+                self.labels.push(("targets", moved));
             }
         }
-        let is_given = |name| self.numbers.iter().any(|(moved, _)| *moved == name);
         if let Some(Targets::Dense(dense)) = inputs.get("targets")
-            && !is_given("targets")
-            && loss.targets().takes_dense()
-            // A column of labels given as floats is not one probability for all classes.
-            && dense.shape().last() == shape.last()
+            && fits(dense.shape())
+            && (axis != rank - 1 || dense.shape() != given)
         {
-            change!(self, inputs, "targets", |array| repeated(array, &shape));
+            change!(self, inputs, "targets", |array| {
+                array.broadcast(IxDyn(given)).map(|array| at_end(array, axis).to_owned())
+            });
         }
         // One-hot rows of a loss that takes only labels, as Keras' users have them.
         if !loss.targets().takes_dense() {
             let moved = self.numbers.iter().position(|(name, _)| *name == "targets");
             let labels = match (moved, inputs.get("targets")) {
                 (Some(place), _) => one_hot_labels(&self.numbers.swap_remove(place).1.view()),
-                (None, Some(Targets::Dense(dense))) if dense.shape() == shape => {
+                (None, Some(Targets::Dense(dense))) if dense.shape() == given => {
                     one_hot_labels(dense)
                 }
                 _ => None,
             };
             self.labels.extend(labels.map(|labels| ("targets", labels)));
         }
-        if let Some(mask) =
-            inputs.class_mask.as_ref().filter(|mask| mask.shape() != [shape[rank - 1]])
-            && self.class_mask.is_none()
+        if let Some(mask) = inputs.class_mask.as_ref().filter(|mask| mask.shape() != [classes])
+            && (axis != rank - 1 || mask.shape() != given)
         {
-            self.class_mask = repeated(mask, &shape);
+            let whole = mask.broadcast(IxDyn(given));
+            self.class_mask = whole.map(|mask| at_end(mask, axis).to_owned());
         }
         self.weights(inputs, &shape[..rank - 1]);
         Ok(())
@@ -195,7 +200,7 @@ impl Arrangement {
             array,
             shape
         )?);
-        self.weights(inputs, shape);
+        self.spread_weights(inputs, shape, true);
         Ok(())
     }
 
@@ -246,6 +251,9 @@ impl Arrangement {
     fn of_vectors(&mut self, loss: &dyn LossDefinition, inputs: &Inputs) {
         let [first, ..] = loss.arguments() else { return };
         let Some(Targets::Dense(leading)) = inputs.get(first.name) else { return };
+        if leading.ndim() == 0 {
+            return;
+        }
         let is_single = leading.ndim() == 1;
         let shape = if is_single { vec![1, leading.len()] } else { leading.shape().to_vec() };
         if let Some((&columns, rows)) = shape.split_last()
@@ -296,13 +304,18 @@ impl Arrangement {
         }
         self.weights(inputs, rows);
         let weight = self.weight.take().or_else(|| Some(inputs.weight.as_ref()?.to_owned()));
+        let weight = weight.filter(|weight| weight.shape() == rows);
         self.weight = weight.and_then(|weight| shaped_as(&weight.view(), &[count]));
         let mask = self.mask.take().or_else(|| Some(inputs.mask.as_ref()?.to_owned()));
+        let mask = mask.filter(|mask| mask.shape() == rows);
         self.mask = mask.and_then(|mask| shaped_as(&mask.view(), &[count]));
-        for (name, exact) in &mut self.exact {
-            if *name == "weight" {
-                *exact = shaped_as(&exact.view(), &[count]).unwrap_or_default();
-            }
+        self.exact.retain(|(name, _)| *name != "weight");
+        if self.weight.is_some() {
+            let exact = inputs.exact("weight").and_then(|weight| {
+                let whole = spread(weight, rows, false).unwrap_or_else(|| weight.to_owned());
+                shaped_as(&whole.view(), &[count])
+            });
+            self.exact.extend(exact.map(|weight| ("weight", weight)));
         }
         let upstream = inputs.upstream.as_ref().filter(|upstream| upstream.shape() == rows);
         self.upstream = upstream.and_then(|upstream| shaped_as(upstream, &[count]));
@@ -354,42 +367,40 @@ impl Arrangement {
 
     /// Probabilities in place of logits or of their logarithms.
     fn of_probabilities(&mut self, loss: &dyn LossDefinition, inputs: &Inputs) -> Result<()> {
-        let kind = Probabilities::of(loss).ok_or_else(|| {
-            let allowed = "false: only losses of logits and of log-probabilities have it";
-            Error::option(loss.name(), "from_probabilities", true, allowed)
-        })?;
+        let Some(kind) = Probabilities::of(loss) else { return Ok(()) };
         if inputs.hessian {
             let allowed = "left out where predictions are probabilities";
             return Err(Error::option(loss.name(), "hessian", true, allowed));
         }
-        let place = |name: &str| name == "predictions";
-        let labels = self.labels.iter().find(|(name, _)| *name == "targets");
-        let labels: Option<Vec<i64>> = match (labels, inputs.get("targets")) {
-            (Some((_, labels)), _) => Some(labels.iter().copied().collect()),
-            (None, Some(Targets::Labels(labels))) => Some(labels.iter().copied().collect()),
-            (None, Some(Targets::Dense(dense))) => {
-                one_hot_labels(dense).map(|labels| labels.into_iter().collect())
-            }
-            _ => None,
-        };
-        let moved = self.numbers.iter().position(|(name, _)| place(name));
-        let predictions = match (moved, inputs.get("predictions")) {
+        let moved = self.numbers.iter().position(|(name, _)| *name == "predictions");
+        let mut predictions = match (moved, inputs.get("predictions")) {
             (Some(place), _) => self.numbers.swap_remove(place).1,
             (None, Some(Targets::Dense(predictions))) => predictions.to_owned(),
             _ => return Ok(()),
         };
-        let moved = self.exact.iter().position(|(name, _)| place(name));
-        let exact = match moved {
+        let moved = self.exact.iter().position(|(name, _)| *name == "predictions");
+        let mut exact = match moved {
             Some(place) => Some(self.exact.swap_remove(place).1),
             None => inputs.exact("predictions").map(|exact| exact.to_owned()),
         };
-        let (predictions, factors) = kind.logarithms(predictions, labels.as_deref());
+        // A class that is left out has no part in the sum of its row.
+        let mask = self.class_mask.as_ref().map(|mask| mask.view());
+        let mask = mask.or(inputs.class_mask.as_ref().map(|mask| mask.view()));
+        if let Some(mask) = mask.as_ref().and_then(|mask| mask.broadcast(predictions.raw_dim())) {
+            let cells = predictions.iter_mut().zip(&mask);
+            cells.filter(|(_, keep)| !**keep).for_each(|(x, _)| *x = 0.0);
+            if let Some(exact) = &mut exact {
+                let cells = exact.iter_mut().zip(&mask);
+                cells.filter(|(_, keep)| !**keep).for_each(|(x, _)| *x = 0.0);
+            }
+        }
+        let (predictions, slopes) = kind.logarithms(predictions);
         self.numbers.push(("predictions", predictions));
-        self.factors = Some(factors.mapv(f64::from));
+        self.slopes = Some(slopes);
         if let Some(exact) = exact {
-            let (predictions, factors) = kind.logarithms(exact, labels.as_deref());
+            let (predictions, slopes) = kind.logarithms(exact);
             self.exact.push(("predictions", predictions));
-            self.factors = Some(factors);
+            self.slopes = Some(slopes);
         }
         Ok(())
     }
@@ -397,12 +408,18 @@ impl Arrangement {
     /// Weight and mask of values of the given shape: by NumPy's rule, and where that does not fit,
     /// one for each index of the leading axes.
     fn weights(&mut self, inputs: &Inputs, shape: &[usize]) {
-        self.weight = inputs.weight.as_ref().and_then(|weight| spread(weight, shape));
+        self.spread_weights(inputs, shape, false);
+    }
+
+    /// As [`Arrangement::weights`]; `has_rows` if the template takes one number per row as [rows, 1].
+    fn spread_weights(&mut self, inputs: &Inputs, shape: &[usize], has_rows: bool) {
+        let spread_weight = |weight: &ArrayViewD<f32>| spread(weight, shape, has_rows);
+        self.weight = inputs.weight.as_ref().and_then(spread_weight);
         if self.weight.is_some() {
-            let exact = inputs.exact("weight").and_then(|weight| spread(weight, shape));
+            let exact = inputs.exact("weight").and_then(|weight| spread(weight, shape, has_rows));
             self.exact.extend(exact.map(|weight| ("weight", weight)));
         }
-        self.mask = inputs.mask.as_ref().and_then(|mask| spread(mask, shape));
+        self.mask = inputs.mask.as_ref().and_then(|mask| spread(mask, shape, has_rows));
     }
 
     /// The inputs of the templates: what was copied in place of what was given.
@@ -439,8 +456,8 @@ impl Arrangement {
         if self.is_single_label && found.values.ndim() == 0 && is_each {
             found.values = found.values.insert_axis(Axis(0));
         }
-        if let Some(factors) = &self.factors {
-            found.gradient.zip_mut_with(factors, |g, &factor| *g = *g * R::new(factor));
+        if let Some(slopes) = &self.slopes {
+            slopes.apply(&mut found.gradient);
         }
         if let Some(axis) = self.row_axis {
             let of_input = |array: ArrayD<R>| {
@@ -490,6 +507,21 @@ impl Arrangement {
     }
 }
 
+/// Rejects a class axis and probabilities for a loss that has none.
+pub(super) fn check_options(criterion: &Criterion) -> Result<()> {
+    let loss = &*criterion.loss;
+    let is_rowwise = matches!(loss.template(), Template::OneInput(OneInput::Rowwise(_)));
+    if let Some(axis) = criterion.class_axis.filter(|_| !is_rowwise) {
+        let allowed = "left out: only losses over classes have a class axis";
+        return Err(Error::option(loss.name(), "class_axis", axis, allowed));
+    }
+    if criterion.from_probabilities && Probabilities::of(loss).is_none() {
+        let allowed = "false: only losses of logits and of log-probabilities have it";
+        return Err(Error::option(loss.name(), "from_probabilities", true, allowed));
+    }
+    Ok(())
+}
+
 /// What a loss takes in place of its logits or logarithms.
 enum Probabilities {
     /// One for each class; a row is divided by its sum.
@@ -500,13 +532,42 @@ enum Probabilities {
     Logarithms,
 }
 
+/// The derivatives of logarithms by the probabilities that they are of.
+struct Slopes {
+    /// Of a clipped probability 0, else one through the probability.
+    factors: ArrayD<f64>,
+    /// For rows that were divided by their sums: the quotients and the sums, one for each cell.
+    rows: Option<(ArrayD<f64>, ArrayD<f64>)>,
+}
+
+impl Slopes {
+    /// The gradient of the probabilities in place of that of the logarithms.
+    fn apply<R: Real>(&self, gradient: &mut ArrayD<R>) {
+        // A cell without a gradient stays: its row may be left out and hold anything.
+        gradient.zip_mut_with(&self.factors, |g, &factor| {
+            if *g != R::ZERO {
+                *g = R::new(g.to_f64() * factor);
+            }
+        });
+        let Some((shares, totals)) = &self.rows else { return };
+        let last = Axis(gradient.ndim() - 1);
+        let rows = gradient.lanes_mut(last).into_iter();
+        for ((mut row, shares), totals) in rows.zip(shares.lanes(last)).zip(totals.lanes(last)) {
+            let cells = row.iter().zip(shares).filter(|(g, _)| **g != R::ZERO);
+            let mean: f64 = cells.map(|(g, share)| g.to_f64() * share).sum();
+            for (g, total) in row.iter_mut().zip(totals) {
+                let apart = g.to_f64() - mean;
+                *g = if apart == 0.0 { R::ZERO } else { R::new(apart / total) };
+            }
+        }
+    }
+}
+
 impl Probabilities {
     fn of(loss: &dyn LossDefinition) -> Option<Self> {
         match (loss.template(), loss.predictions(), loss.targets()) {
             (_, Domain::LogDistribution, _) => Some(Probabilities::Logarithms),
-            (Template::OneInput(OneInput::Rowwise(_)), Domain::Real, targets)
-                if targets.takes_labels() =>
-            {
+            (Template::OneInput(OneInput::Rowwise(_)), Domain::Logits, _) => {
                 Some(Probabilities::OfClasses)
             }
             (
@@ -517,56 +578,46 @@ impl Probabilities {
             _ => None,
         }
     }
-}
 
-impl Probabilities {
-    /// Logits or logarithms in place of probabilities, and their derivatives by them.
-    fn logarithms<R: Real>(
-        &self,
-        mut predictions: ArrayD<R>,
-        labels: Option<&[i64]>,
-    ) -> (ArrayD<R>, ArrayD<R>) {
+    /// Logits or logarithms in place of probabilities, and the way back for their gradient.
+    fn logarithms<R: Real>(&self, mut predictions: ArrayD<R>) -> (ArrayD<R>, Slopes) {
         let (least, most) = (R::new(CLIP), R::new(1.0 - CLIP));
-        let mut factors = ArrayD::from_elem(predictions.raw_dim(), R::ONE);
+        let mut factors = ArrayD::<f64>::zeros(predictions.raw_dim());
         // NaN stays.
         let ln = |x: R, clipped: R| if x.is_nan() { x } else { clipped.ln() };
-        match self {
-            Probabilities::OfClasses if predictions.ndim() > 0 => {
-                let last = Axis(predictions.ndim() - 1);
-                let rows = predictions.lanes_mut(last).into_iter().zip(factors.lanes_mut(last));
-                for (number, (mut row, mut factors)) in rows.enumerate() {
-                    let total = R::new(row.iter().map(|x| x.to_f64()).sum());
-                    let label = labels.and_then(|labels| labels.get(number));
-                    let mut is_clipped = false;
-                    for (class, (x, factor)) in row.iter_mut().zip(&mut factors).enumerate() {
-                        let share = *x / total;
-                        let clipped = share.max(least).min(most);
-                        is_clipped |= share != clipped && label == Some(&(class as i64));
-                        (*x, *factor) = (ln(share, clipped), R::ONE / (clipped * total));
-                    }
-                    if is_clipped {
-                        // The loss does not depend on a label's probability that was clipped.
-                        factors.fill(R::ZERO);
-                    }
+        let slope = |x: R, clipped: R| if x == clipped { 1.0 / x.to_f64() } else { 0.0 };
+        if matches!(self, Probabilities::OfClasses) && predictions.ndim() > 0 {
+            let last = Axis(predictions.ndim() - 1);
+            let mut shares = ArrayD::<f64>::zeros(predictions.raw_dim());
+            let mut totals = ArrayD::<f64>::zeros(predictions.raw_dim());
+            let rows = predictions.lanes_mut(last).into_iter().zip(factors.lanes_mut(last));
+            let rows = rows.zip(shares.lanes_mut(last).into_iter().zip(totals.lanes_mut(last)));
+            for ((mut row, mut factors), (mut shares, mut totals)) in rows {
+                let total: f64 = row.iter().map(|x| x.to_f64()).sum();
+                totals.fill(total);
+                for (class, x) in row.iter_mut().enumerate() {
+                    let share = *x / R::new(total);
+                    let clipped = share.max(least).min(most);
+                    factors[class] = slope(share, clipped);
+                    shares[class] = share.to_f64();
+                    *x = ln(share, clipped);
                 }
             }
-            Probabilities::OfClasses | Probabilities::Logarithms => {
-                for (x, factor) in predictions.iter_mut().zip(&mut factors) {
-                    let clipped = x.max(least).min(R::ONE);
-                    *factor = if *x == clipped { R::ONE / clipped } else { R::ZERO };
-                    *x = ln(*x, clipped);
-                }
-            }
-            Probabilities::OfEach => {
-                for (x, factor) in predictions.iter_mut().zip(&mut factors) {
-                    let p = x.max(least).min(most);
-                    let is_inside = *x == p;
-                    *factor = if is_inside { R::ONE / (p * (R::ONE - p)) } else { R::ZERO };
-                    *x = if x.is_nan() { *x } else { p.ln() - (-p).ln_1p() };
-                }
+            return (predictions, Slopes { factors, rows: Some((shares, totals)) });
+        }
+        for (x, factor) in predictions.iter_mut().zip(&mut factors) {
+            if matches!(self, Probabilities::OfEach) {
+                let p = x.max(least).min(most);
+                let rest = R::ONE - p;
+                *factor = slope(*x, p) / rest.to_f64();
+                *x = if x.is_nan() { *x } else { p.ln() - (-p).ln_1p() };
+            } else {
+                let clipped = x.max(least).min(R::ONE);
+                *factor = slope(*x, clipped);
+                *x = ln(*x, clipped);
             }
         }
-        (predictions, factors)
+        (predictions, Slopes { factors, rows: None })
     }
 }
 
@@ -673,9 +724,12 @@ fn repeated<T: Clone>(array: &ArrayViewD<'_, T>, shape: &[usize]) -> Option<Arra
 
 /// As [`repeated`]; an array that does not fit, and whose axes are the leading ones of the shape,
 /// is repeated over the others.
-fn spread<T: Clone>(array: &ArrayViewD<'_, T>, shape: &[usize]) -> Option<ArrayD<T>> {
-    // One number per row, whatever the number of columns, is an input of every template.
-    if shape.len() > 1 && array.shape() == [shape[0], 1] && shape.len() == 2 {
+fn spread<T: Clone>(
+    array: &ArrayViewD<'_, T>,
+    shape: &[usize],
+    has_rows: bool,
+) -> Option<ArrayD<T>> {
+    if has_rows && shape.len() == 2 && array.shape() == [shape[0], 1] {
         return None;
     }
     if let Some(found) = repeated(array, shape) {
@@ -716,7 +770,7 @@ fn column_weight<T: Clone>(
         return Err(shape_error(loss.name(), found, allowed));
     };
     let length = found.len();
-    Ok(found.into_shape_with_order(IxDyn(&[length])).ok())
+    Ok(shaped_as(&found.view(), &[length]))
 }
 
 /// The sum over all axes along which an array of the given shape was repeated, in f64 and in the
@@ -733,6 +787,13 @@ fn summed<R: Real>(array: &ArrayD<R>, shape: &[usize]) -> Result<ArrayD<R>> {
         sums[IxDyn(&place)] += x.to_f64();
     }
     Ok(sums.mapv(R::new))
+}
+
+impl Arrangement {
+    /// The shape of values in the axes that were given.
+    pub(super) fn given_shape(&self, shape: Vec<usize>) -> Vec<usize> {
+        self.rows.clone().unwrap_or(shape)
+    }
 }
 
 /// The shape of the values of a call, if it has no value at all: a batch without rows. `None` where

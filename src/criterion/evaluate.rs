@@ -72,31 +72,38 @@ impl Criterion {
         run: impl Fn(&Criterion, &Inputs) -> Result<Evaluation<R>>,
     ) -> Result<Evaluation<R>> {
         if positions::has_positions(&*self.loss, inputs) {
+            arrange::check_options(self)?;
             return positions::evaluate(self, inputs, run);
         }
         let Some(arrangement) = Arrangement::of(self, inputs)? else {
-            return self.or_nothing(inputs, inputs, run(self, inputs));
+            return match run(self, inputs) {
+                Err(error) => self.without_rows(inputs, inputs, error, |shape| shape),
+                found => found,
+            };
         };
         let arranged = arrangement.inputs(inputs);
-        let found = self.or_nothing(inputs, &arranged, run(self, &arranged))?;
-        arrangement.restored(found, self.reduction == Reduction::None)
+        match run(self, &arranged) {
+            Err(error) => {
+                self.without_rows(inputs, &arranged, error, |shape| arrangement.given_shape(shape))
+            }
+            Ok(found) => arrangement.restored(found, self.reduction == Reduction::None),
+        }
     }
 
-    /// The result of a call; of one that was refused for a batch without rows, the value of nothing.
-    fn or_nothing<R: Real>(
+    /// The value of nothing where a call was refused for a batch without rows; else the error.
+    fn without_rows<R: Real>(
         &self,
         given: &Inputs,
         arranged: &Inputs,
-        found: Result<Evaluation<R>>,
+        error: Error,
+        value_shape: impl FnOnce(Vec<usize>) -> Vec<usize>,
     ) -> Result<Evaluation<R>> {
-        match found {
-            Err(Error::Empty { operation, name }) => {
-                match arrange::shape_without_values(&*self.loss, arranged) {
-                    Some(shape) => arrange::nothing(self, given, &shape),
-                    None => Err(Error::Empty { operation, name }),
-                }
-            }
-            found => found,
+        if !matches!(error, Error::Empty { .. }) {
+            return Err(error);
+        }
+        match arrange::shape_without_values(&*self.loss, arranged) {
+            Some(shape) => arrange::nothing(self, given, &value_shape(shape)),
+            None => Err(error),
         }
     }
 

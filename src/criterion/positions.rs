@@ -13,22 +13,22 @@ use crate::templates::definition::LossDefinition;
 use crate::{Error, Result};
 
 /// The inputs of a call with several positions, with the axes d₁, … flat.
-struct Positions<'a> {
+struct Positions {
     /// The shape d₁, ….
     shape: Vec<usize>,
     rows: usize,
     /// [classes, positions, features].
-    weight: ArrayViewD<'a, f32>,
+    weight: ArrayD<f32>,
     /// [classes, positions].
-    bias: Option<ArrayViewD<'a, f32>>,
-    targets: PositionTargets<'a>,
+    bias: Option<ArrayD<f32>>,
+    targets: PositionTargets,
 }
 
-enum PositionTargets<'a> {
+enum PositionTargets {
     /// [rows, positions].
-    Labels(ArrayViewD<'a, i64>),
+    Labels(ArrayD<i64>),
     /// [rows, classes, positions].
-    Dense(ArrayViewD<'a, f32>),
+    Dense(ArrayD<f32>),
 }
 
 /// True if the weight of the layer has more axes than classes and features.
@@ -38,8 +38,8 @@ pub(super) fn has_positions(loss: &dyn LossDefinition, inputs: &Inputs) -> bool 
     takes_classes && matches!(weight, Some(Targets::Dense(weight)) if weight.ndim() > 2)
 }
 
-impl<'a> Positions<'a> {
-    fn of(loss: &dyn LossDefinition, inputs: &'a Inputs) -> Result<Self> {
+impl Positions {
+    fn of(loss: &dyn LossDefinition, inputs: &Inputs) -> Result<Self> {
         let predictions = inputs.numbers(loss, "predictions")?;
         let weight = inputs.numbers(loss, "linear_weight")?;
         let (classes, features) = (weight.shape()[0], weight.shape()[weight.ndim() - 1]);
@@ -57,23 +57,22 @@ impl<'a> Positions<'a> {
                 "with several positions predictions must be [rows, features]",
             ));
         };
-        let flat =
-            |array: &'a ArrayViewD<'_, f32>, name: &str, leading: &[usize], last: &[usize]| {
-                let (wanted, flat) =
-                    ([leading, &shape, last].concat(), [leading, &[count], last].concat());
-                let unfit = || {
-                    let found = format!(
-                        "{name} is {:?} and linear_weight is {:?}",
-                        array.shape(),
-                        weight.shape()
-                    );
-                    shape_error(loss.name(), found, &format!("{name} must be {wanted:?}"))
-                };
-                if array.shape() != wanted {
-                    return Err(unfit());
-                }
-                array.view().into_shape_with_order(IxDyn(&flat)).map_err(|_| unfit())
+        let flat = |array: &ArrayViewD<'_, f32>, name: &str, leading: &[usize], last: &[usize]| {
+            let (wanted, flat) =
+                ([leading, &shape, last].concat(), [leading, &[count], last].concat());
+            let unfit = || {
+                let found = format!(
+                    "{name} is {:?} and linear_weight is {:?}",
+                    array.shape(),
+                    weight.shape()
+                );
+                shape_error(loss.name(), found, &format!("{name} must be {wanted:?}"))
             };
+            if array.shape() != wanted {
+                return Err(unfit());
+            }
+            in_order(array, &flat).ok_or_else(unfit)
+        };
         let targets = match inputs.get("targets") {
             Some(Targets::Labels(labels)) => {
                 let wanted = [&[rows], &shape[..]].concat();
@@ -88,8 +87,7 @@ impl<'a> Positions<'a> {
                 if labels.shape() != wanted {
                     return Err(unfit());
                 }
-                let flat = labels.view().into_shape_with_order(IxDyn(&[rows, count]));
-                PositionTargets::Labels(flat.map_err(|_| unfit())?)
+                PositionTargets::Labels(in_order(labels, &[rows, count]).ok_or_else(unfit)?)
             }
             Some(Targets::Dense(dense)) => {
                 PositionTargets::Dense(flat(dense, "targets", &[rows, classes], &[])?)
@@ -145,6 +143,14 @@ impl<'a> Positions<'a> {
     }
 }
 
+/// The numbers in another shape and in row-major order, whatever the order of the view.
+fn in_order<S: ndarray::Data<Elem: Clone>>(
+    array: &ndarray::ArrayBase<S, IxDyn>,
+    shape: &[usize],
+) -> Option<ArrayD<S::Elem>> {
+    array.to_shape(IxDyn(shape)).ok().map(|array| array.into_owned())
+}
+
 /// Value and gradients of all positions, one after the other.
 pub(super) fn evaluate<R: Real>(
     criterion: &Criterion,
@@ -180,7 +186,7 @@ pub(super) fn evaluate<R: Real>(
             if upstream.shape() != value_shape {
                 return Err(unfit());
             }
-            Some(upstream.view().into_shape_with_order(IxDyn(&flat)).map_err(|_| unfit())?)
+            Some(in_order(upstream, &flat).ok_or_else(unfit)?)
         }
         _ => None,
     };

@@ -58,6 +58,7 @@ impl LossDefinition for Focal {
 
     fn spec(&self) -> Spec<'_> {
         Spec {
+            predictions: Domain::Logits,
             targets: Domain::Label,
             inputs: &[CLASS_WEIGHT, CLASS_MASK],
             helpers: const { &[shader!("templates/rowwise/softmax_target.wgsl")] },

@@ -54,6 +54,7 @@ impl LossDefinition for Poly1CrossEntropy {
 
     fn spec(&self) -> Spec<'_> {
         Spec {
+            predictions: Domain::Logits,
             targets: Domain::Class,
             inputs: &[CLASS_WEIGHT, CLASS_MASK],
             helpers: const { &[shader!("templates/rowwise/softmax_target.wgsl")] },

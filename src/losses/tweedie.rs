@@ -23,7 +23,8 @@ options! {
     /// Predictions and targets have the same shape. p = 1 is Poisson (targets from 0), 1 < p < 2
     /// has a mass at 0 and a density above (sums of claims), 2 is gamma, 3 inverse Gaussian
     /// (targets above 0 from 2 on), 0 half the squared error. No distribution belongs to 0 < p < 1;
-    /// up to p = 0 targets may be negative, whose y^a counts as 0. The minimum is 0, at e^x = y.
+    /// up to p = 0 targets may be negative, whose y^a counts as 0. For a y above 0 the minimum is 0, at
+    /// e^x = y.
     ///
     /// With `link` `identity` the predictions are the means m: the same value at x = ln m, and its
     /// derivative m^−p (m − y); NaN for a mean that is not above 0, except at p = 0.
@@ -137,8 +138,13 @@ impl Tweedie {
         } else {
             rise / a - power_term / b + scale / (a * b)
         };
+        // Where both exponentials grow, one factor holds the larger part: no ∞ − ∞.
+        let grows = b * x > R::ZERO && truth != R::ZERO && b != R::ZERO && a != R::ZERO;
+        let (common, own) = ((b * x).exp(), x.exp());
+        let far = R::select(grows, common * (own / a - truth / b) + scale / (a * b), far);
+        let far_derivative = R::select(grows, common * (own - truth), rise - power_term);
         let is_near = truth > R::ZERO && distance.abs() * (a.abs() + b.abs()) < R::new(40.0);
-        (R::select(is_near, near, far), R::select(is_near, derivative, rise - power_term))
+        (R::select(is_near, near, far), R::select(is_near, derivative, far_derivative))
     }
 
     /// The second derivative by the logarithm of the mean.

@@ -194,6 +194,16 @@ impl<'c, 'a> Call<'c, 'a> {
             return Ok(Cow::Borrowed(&[]));
         }
         let array = inputs.numbers(loss, name)?;
+        // Their logarithms are taken, and a NaN would hide in a comparison.
+        if ["class_prior", "expected_count"].contains(&name)
+            && let Some(class) = array.iter().position(|x| !(*x >= 0.0))
+        {
+            let found = format!(
+                "holds {} at element {class}",
+                array.iter().nth(class).copied().unwrap_or(f32::NAN)
+            );
+            return Err(inputs::input_error(loss, name, found, "it must hold numbers from 0 on"));
+        }
         // The weights of a pointwise loss may repeat with several axes: `arrange` has made one axis
         // of them.
         let is_period = loss.is_pointwise()

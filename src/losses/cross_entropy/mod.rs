@@ -274,7 +274,7 @@ impl LossDefinition for CrossEntropy {
             predictions: if self.target_logit_transform.is_some() {
                 Domain::Cosine
             } else {
-                Domain::Real
+                Domain::Logits
             },
             ignored: &self.ignore_index,
             ..Spec::rowwise(self)

@@ -290,8 +290,10 @@ fn classes(loss: &str, dataset: &Dataset) -> Outcome<usize> {
 /// The losses that take labels or numbers.
 fn trainable() -> Vec<&'static str> {
     let fits = |loss: &dyn LossDefinition| {
-        let is_open =
-            matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Probability);
+        let is_open = matches!(
+            loss.predictions(),
+            Domain::Real | Domain::Logits | Domain::Exponent | Domain::Probability
+        );
         let is_class = !matches!(
             loss.targets(),
             Domain::Distribution | Domain::LogDistribution | Domain::Logits
