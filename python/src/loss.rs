@@ -515,8 +515,8 @@ impl Loss {
     }
 
     /// True if predictions are probabilities in place of logits.
-    #[getter]
-    fn from_probabilities(&self) -> bool {
+    #[getter(from_probabilities)]
+    fn are_probabilities(&self) -> bool {
         self.from_probabilities
     }
 
