@@ -58,9 +58,10 @@ card-pack:
 	bash benches/card/pack.sh
 
 # The Python package, in a virtual environment of its own; no other target needs Python. `TORCH='--index-url URL torch'`
-# takes a build of PyTorch without CUDA, `TORCH=` leaves it out, and its tests are skipped then.
+# takes a build of PyTorch without CUDA, `TORCH=` leaves it out, and its tests are skipped then; so does `BOOSTING=`.
 PYTHON ?= python3
 TORCH ?= torch
+BOOSTING ?= lightgbm 'xgboost-cpu; sys_platform != "darwin"'
 VENV = python/.venv
 
 $(VENV)/bin/maturin:
@@ -72,7 +73,7 @@ wheel: $(VENV)/bin/maturin
 	$(VENV)/bin/maturin build --release --manifest-path python/Cargo.toml --interpreter $(VENV)/bin/python --out python/dist
 
 test-python: wheel
-	$(VENV)/bin/pip install --quiet numpy scipy scikit-learn pytest mypy $(TORCH)
+	$(VENV)/bin/pip install --quiet numpy scipy scikit-learn pytest mypy $(TORCH) $(BOOSTING)
 	$(VENV)/bin/pip install --quiet --force-reinstall --no-deps python/dist/*.whl
 	$(VENV)/bin/python -m pytest -q python/tests
 

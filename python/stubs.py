@@ -70,6 +70,8 @@ def parameters(info: gm.LossInfo, array: str) -> list[str]:
 
 def options(info: gm.LossInfo) -> list[str]:
     shared = ['reduction: Union[str, float] = "mean"', 'device: Union[str, Device] = "cpu"']
+    types = {"class_axis": "Optional[int]", "from_probabilities": "bool"}
+    shared += [f"{name}: {types[name]} = {one!r}" for name, one in info.shape_keywords.items()]
     own = [f"{one.keyword}: {kind(info, one)} = {default(one.default)}" for one in info.options]
     return shared + own
 
@@ -96,9 +98,16 @@ def functional() -> str:
     return text.rstrip() + "\n"
 
 
+def module_of(info: gm.LossInfo) -> str:
+    return "".join(part.capitalize() for part in info.name.split("_")) + "Loss"
+
+
 def torch() -> str:
     text = HEAD.replace("from typing", "from collections.abc import Sequence\nfrom typing")
-    text += "import torch\n\nfrom ._gradus import Device, Loss\n\n__all__: list[str]\n\n"
+    text += "import torch\n\nfrom ._gradus import Device, Loss\n\n"
+    names = ["GradusLoss"]
+    names += [info.name for info in gm.losses()] + [module_of(info) for info in gm.losses()]
+    text += "__all__ = [\n" + "".join(f'    "{name}",\n' for name in names) + "]\n\n"
     text += "class GradusLoss(torch.nn.Module):\n    loss: Loss\n"
     text += signature(
         "__init__",
@@ -108,6 +117,8 @@ def torch() -> str:
             "*",
             'reduction: Union[str, float] = "mean"',
             'device: Union[str, Device] = "cpu"',
+            "class_axis: Optional[int] = None",
+            "from_probabilities: bool = False",
             "**options: Any",
         ],
         "None",
@@ -118,7 +129,7 @@ def torch() -> str:
     for info in gm.losses():
         lines = parameters(info, "torch.Tensor")
         text += signature(info.name, lines + options(info), "torch.Tensor") + "\n"
-        name = "".join(part.capitalize() for part in info.name.split("_")) + "Loss"
+        name = module_of(info)
         text += f"class {name}(GradusLoss):\n"
         text += signature("__init__", ["self", "*", *options(info)], "None", "    ")
         text += signature("forward", ["self", *lines], "torch.Tensor", "    ")

@@ -1,6 +1,6 @@
 //! Losses on arrays.
 
-use gradus::losses::{self, Domain, LossDefinition, Role};
+use gradus::losses::{self, Domain, LossDefinition, OneInput, Role, Template};
 use gradus::{Criterion, Evaluation, Inputs, OnEmpty, Reduction};
 use numpy::{Element, IntoPyArray, PyArrayDyn, PyArrayMethods};
 use pyo3::IntoPyObjectExt;
@@ -118,10 +118,16 @@ fn inputs_of(loss: &dyn LossDefinition) -> (Vec<Input>, usize) {
 ///     reduction: "none", "sum", "mean", "batch_mean", "weighted_mean", or a number that the sum is
 ///         divided by.
 ///     on_empty: "zero" or "nan", the value of a mean over nothing.
+///     class_axis: the axis of the classes, for a loss over classes: 1 as in PyTorch, -1 (where they
+///         are if it is None) as in Keras. Predictions of three axes and more that fit both are
+///         refused without it.
+///     from_probabilities: predictions are probabilities, for a loss of logits or of
+///         log-probabilities: Keras' `from_logits=False`.
 ///     **options: the options of the loss.
 ///
 /// Raises:
-///     ValueError: for an unknown name, and for an option outside its domain.
+///     ValueError: for an unknown name, and for an option outside its domain. A loss without a class
+///         axis, or without probabilities, refuses them at the call.
 ///     RuntimeError: if there is no such device.
 ///
 /// Example:
@@ -140,6 +146,8 @@ pub struct Loss {
     is_single: bool,
     reduction: String,
     on_empty: String,
+    class_axis: Option<isize>,
+    from_probabilities: bool,
 }
 
 fn reduction_of(given: &Bound<'_, PyAny>) -> PyResult<(Reduction, String)> {
@@ -334,13 +342,19 @@ fn copy_out<'py>(
 #[pymethods]
 impl Loss {
     #[new]
-    #[pyo3(signature = (name, /, *, device=None, reduction=None, on_empty="zero", **options))]
+    #[pyo3(signature = (
+        name, /, *, device=None, reduction=None, on_empty="zero", class_axis=None,
+        from_probabilities=false, **options
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
         py: Python<'_>,
         name: &str,
         device: Option<&Bound<'_, PyAny>>,
         reduction: Option<&Bound<'_, PyAny>>,
         on_empty: &str,
+        class_axis: Option<isize>,
+        from_probabilities: bool,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let loss = losses::from_name(name, &self::options(name, options)?).map_err(raised)?;
@@ -364,14 +378,21 @@ impl Loss {
             }
         };
         let criterion = Criterion::from_boxed(loss, &device_of(py, device)?).map_err(raised)?;
+        let criterion =
+            criterion.reduction(reduction).on_empty(empty).from_probabilities(from_probabilities);
         Ok(Loss {
-            criterion: criterion.reduction(reduction).on_empty(empty),
+            criterion: match class_axis {
+                Some(axis) => criterion.class_axis(axis),
+                None => criterion,
+            },
             inputs,
             positional,
             differentiated,
             is_single,
             reduction: reduction_name,
             on_empty: on_empty.into(),
+            class_axis,
+            from_probabilities,
         })
     }
 
@@ -487,6 +508,25 @@ impl Loss {
         &self.reduction
     }
 
+    /// The axis of the classes; None where it was not given.
+    #[getter]
+    fn class_axis(&self) -> Option<isize> {
+        self.class_axis
+    }
+
+    /// True if predictions are probabilities in place of logits.
+    #[getter(from_probabilities)]
+    fn are_probabilities(&self) -> bool {
+        self.from_probabilities
+    }
+
+    /// True if the gradients are the derivatives of the value; false for a loss that holds part of
+    /// itself constant.
+    #[getter]
+    fn derives_its_value(&self) -> bool {
+        derives_its_value(self.criterion.loss())
+    }
+
     /// All options with their values.
     #[getter]
     fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -519,8 +559,15 @@ impl Loss {
             _ => String::new(),
         };
         let device = self.criterion.device().name();
+        let mut inputs = String::new();
+        if let Some(axis) = self.class_axis {
+            inputs.push_str(&format!(", class_axis={axis}"));
+        }
+        if self.from_probabilities {
+            inputs.push_str(", from_probabilities=True");
+        }
         format!(
-            "Loss({:?}, device={device:?}, reduction={:?}{options})",
+            "Loss({:?}, device={device:?}, reduction={:?}{inputs}{options})",
             self.owner(),
             self.reduction
         )
@@ -537,6 +584,8 @@ impl Loss {
         named.set_item("device", self.criterion.device().name())?;
         named.set_item("reduction", &self.reduction)?;
         named.set_item("on_empty", &self.on_empty)?;
+        named.set_item("class_axis", self.class_axis)?;
+        named.set_item("from_probabilities", self.from_probabilities)?;
         Ok((PyTuple::new(py, [self.owner()])?, named))
     }
 }
@@ -570,7 +619,8 @@ impl Loss {
 }
 
 /// Every loss: `name`, `summary`, `formula`, `torch`, `keras`, `optax`, `source`, `inputs`,
-/// `options` with defaults, `variants`, `derives_its_value`, `hessian`, `auxiliary`.
+/// `options` with defaults, `variants`, `hessian`, `auxiliary`, `pointwise`, `class_axis`,
+/// `from_probabilities`, `derives_its_value`.
 #[pyfunction]
 pub fn catalogue(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     losses::CATALOGUE
@@ -610,9 +660,36 @@ pub fn catalogue(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             line.set_item("hessian", loss.spec().hessian_diagonal.is_some())?;
             line.set_item("auxiliary", loss.spec().auxiliary)?;
             line.set_item("pointwise", loss.is_pointwise())?;
+            line.set_item("class_axis", has_class_axis(&*loss))?;
+            line.set_item("from_probabilities", takes_probabilities(&*loss))?;
+            line.set_item("derives_its_value", derives_its_value(&*loss))?;
             Ok(line)
         })
         .collect()
+}
+
+/// True if `Criterion::class_axis` is taken.
+fn has_class_axis(loss: &dyn LossDefinition) -> bool {
+    matches!(loss.template(), Template::OneInput(OneInput::Rowwise(_)))
+}
+
+/// True if `Criterion::from_probabilities` is taken.
+fn takes_probabilities(loss: &dyn LossDefinition) -> bool {
+    match loss.predictions() {
+        Domain::LogDistribution => true,
+        Domain::Real if has_class_axis(loss) => loss.targets().takes_labels(),
+        Domain::Real if loss.is_pointwise() => {
+            matches!(loss.targets(), Domain::Probability | Domain::ZeroOne)
+        }
+        _ => false,
+    }
+}
+
+fn derives_its_value(loss: &dyn LossDefinition) -> bool {
+    match loss.template() {
+        Template::OneInput(_) => true,
+        Template::Several(_, host) => host.derives_its_value(),
+    }
 }
 
 /// The domain of an input's numbers: `real`, `probability`, `sign`.

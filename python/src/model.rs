@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use gradus::{
     Augment, Average, ClassWeight, EarlyStopping, Epoch, Fit, History, Sequential, Stop, Targets,
@@ -19,7 +19,7 @@ use crate::arrays::{Array, View};
 use crate::device::device_of;
 use crate::errors::{raised, refused};
 use crate::json::{options, value_of};
-use crate::threads::detached;
+use crate::threads::{Failure, detached, training};
 
 /// A network on a device; `gradus_ml.Sequential` makes it.
 #[pyclass(frozen, module = "gradus_ml._gradus")]
@@ -88,10 +88,6 @@ fn targets<'a>(view: &'a View<'a>, groups: Option<&'a [usize]>) -> PyResult<Targ
         (Some(groups), View::F64(array)) => Ok(Targets::grouped(array, groups)),
         _ => Err(refused("model", "y", "holds no relevances", "with groups it must hold numbers")),
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Model {
@@ -232,14 +228,15 @@ impl Model {
         let model = &mut *guard;
         let x = features_array("x", x)?;
         let y = targets_array(model, "y", y, groups.is_some())?;
-        let failure = Arc::new(Mutex::new(None));
+        let failure = Arc::new(Failure::default());
         let fit = fit_of(model, settings, &failure)?;
         let (features, view) = (features(&x)?, y.view());
         let targets = targets(&view, groups.as_deref())?;
-        let history =
-            detached(py, || with_features!(features, |array| model.fit(&array, targets, fit)));
+        let history = training(py, &failure, || {
+            with_features!(features, |array| model.fit(&array, targets, fit))
+        })?;
         drop(guard);
-        if let Some(error) = locked(&failure).take() {
+        if let Some(error) = failure.take() {
             return Err(error);
         }
         report(py, &history.map_err(raised)?)
@@ -399,9 +396,6 @@ fn named<'py>(py: Python<'py>, arrays: Vec<(String, ArrayD<f64>)>) -> PyResult<B
     Ok(found)
 }
 
-/// An exception of a callback, kept until `fit` returns.
-type Failure = Arc<Mutex<Option<PyErr>>>;
-
 /// Runs Python's signal handlers, then a callback; a true answer or an exception ends the training.
 fn ask(failure: &Failure, call: impl FnOnce(Python<'_>) -> PyResult<bool>) -> ControlFlow<()> {
     let found = Python::attach(|py| {
@@ -409,10 +403,10 @@ fn ask(failure: &Failure, call: impl FnOnce(Python<'_>) -> PyResult<bool>) -> Co
         call(py)
     });
     match found {
-        Ok(false) => ControlFlow::Continue(()),
-        Ok(true) => ControlFlow::Break(()),
+        Ok(false) if !failure.is_there() => ControlFlow::Continue(()),
+        Ok(_) => ControlFlow::Break(()),
         Err(error) => {
-            *locked(failure) = Some(error);
+            failure.keep(error);
             ControlFlow::Break(())
         }
     }
@@ -430,7 +424,11 @@ fn weights(name: &str, object: &Bound<'_, PyAny>) -> PyResult<ndarray::Array1<f6
         .map_err(|_| refused("fit", name, &found, "it must be [rows]"))
 }
 
-fn fit_of(model: &gradus::Model, settings: &Bound<'_, PyDict>, failure: &Failure) -> PyResult<Fit> {
+fn fit_of(
+    model: &gradus::Model,
+    settings: &Bound<'_, PyDict>,
+    failure: &Arc<Failure>,
+) -> PyResult<Fit> {
     // A training that goes on begins with the options of the file.
     let resume =
         settings.get_item("resume")?.is_some_and(|value| value.is_truthy().unwrap_or(false));

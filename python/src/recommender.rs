@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::device::device_of;
 use crate::errors::{raised, refused};
-use crate::threads::detached;
+use crate::threads::{Failure, detached, training};
 
 /// Rows, columns and values of a sparse matrix.
 type Coo<'py> =
@@ -215,29 +215,29 @@ impl Recommender {
         on_epoch: Option<Py<PyAny>>,
     ) -> PyResult<Vec<f64>> {
         let interactions = self.interactions(&interactions)?;
-        let failure: Arc<Mutex<Option<PyErr>>> = Arc::default();
-        let keep = |failure: &Arc<Mutex<Option<PyErr>>>, found: PyResult<bool>| match found {
-            Ok(false) => ControlFlow::Continue(()),
-            Ok(true) => ControlFlow::Break(()),
+        let failure: Arc<Failure> = Arc::default();
+        let answer = |failure: &Failure, found: PyResult<bool>| match found {
+            Ok(false) if !failure.is_there() => ControlFlow::Continue(()),
+            Ok(_) => ControlFlow::Break(()),
             Err(error) => {
-                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                failure.keep(error);
                 ControlFlow::Break(())
             }
         };
         let of_step = failure.clone();
         let mut fit = recommend::Fit::new().epochs(epochs).on_step(move |_, _| {
-            keep(&of_step, Python::attach(|py| py.check_signals()).map(|()| false))
+            answer(&of_step, Python::attach(|py| py.check_signals()).map(|()| false))
         });
         if let Some(call) = on_epoch {
             let of_epoch = failure.clone();
             fit = fit.on_epoch(move |number, epoch| {
                 let found =
                     Python::attach(|py| call.call1(py, (number, epoch.loss))?.is_truthy(py));
-                keep(&of_epoch, found)
+                answer(&of_epoch, found)
             });
         }
-        let history = detached(py, || self.own().train(&interactions, fit));
-        if let Some(error) = failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let history = training(py, &failure, || self.own().train(&interactions, fit))?;
+        if let Some(error) = failure.take() {
             return Err(error);
         }
         Ok(history.map_err(raised)?.epochs.iter().map(|epoch| epoch.loss).collect())

@@ -2,6 +2,9 @@
 //! process do not live on in its forked children, which take a pool of their own.
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -20,6 +23,57 @@ fn start(threads: usize) -> PyResult<()> {
         .map_err(|error| PyRuntimeError::new_err(format!("threads: {error}")))?;
     POOL.store(Box::into_raw(Box::new(pool)), Ordering::Release);
     Ok(())
+}
+
+/// An exception that ends a training, kept until it returns.
+#[derive(Default)]
+pub struct Failure(Mutex<Option<PyErr>>);
+
+impl Failure {
+    /// Keeps the first exception.
+    pub fn keep(&self, error: PyErr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    /// True if there is one.
+    pub fn is_there(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    pub fn take(&self) -> Option<PyErr> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// As [`detached`], for a training that ends when there is a failure. Python runs its handlers of
+/// signals on the main thread alone, so that one waits here while the pool trains, and hears Ctrl-C.
+pub fn training<T: Send>(
+    py: Python<'_>,
+    failure: &Failure,
+    run: impl FnOnce() -> T + Send,
+) -> PyResult<T> {
+    // SAFETY: a pool is never freed.
+    let pool = unsafe { POOL.load(Ordering::Acquire).as_ref() };
+    let Some(pool) = pool else { return Ok(py.detach(run)) };
+    let found = py.detach(|| {
+        let (sender, receiver) = channel();
+        pool.in_place_scope(|scope| {
+            scope.spawn(move |_| drop(sender.send(run())));
+            loop {
+                match receiver.recv_timeout(Duration::from_millis(50)) {
+                    Ok(found) => return Some(found),
+                    // It panicked, and the scope panics in turn.
+                    Err(RecvTimeoutError::Disconnected) => return None,
+                    Err(RecvTimeoutError::Timeout) => {
+                        if let Err(error) = Python::attach(|py| py.check_signals()) {
+                            failure.keep(error);
+                        }
+                    }
+                }
+            }
+        })
+    });
+    found.ok_or_else(|| PyRuntimeError::new_err("threads: the training ended without an answer"))
 }
 
 /// Runs without the GIL, on the pool if there is one.

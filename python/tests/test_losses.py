@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from inputs import LOSSES, NAMES, draw, options_of, single
+from inputs import LOSSES, NAMES, draw, held_constant, options_of, single
 
 import gradus_ml as gm
 
@@ -46,6 +46,8 @@ def test_out_has_the_bits_of_a_new_gradient(info, device):
 
 @pytest.mark.parametrize("info", LOSSES, ids=NAMES)
 def test_reference_uses_float64_as_it_is(info):
+    if (reason := held_constant(info)) is not None:
+        pytest.skip(reason)
     arrays = draw(info)
     loss = gm.Loss(info.name, device="reference", reduction="sum", **options_of(info))
     value, gradients = loss(**arrays)
@@ -56,6 +58,48 @@ def test_reference_uses_float64_as_it_is(info):
     moved = {**arrays, name: arrays[name] + step}
     expected = gradient.sum() * step
     assert loss(**moved)[0] - value == pytest.approx(expected, rel=1e-2, abs=2e-14)
+
+
+def refused(call, keyword):
+    """True if a call is refused for a keyword."""
+    try:
+        call()
+    except ValueError as error:
+        return f": {keyword} is " in str(error)
+    return False
+
+
+@pytest.mark.parametrize("info", LOSSES, ids=NAMES)
+def test_class_axis_and_probabilities_are_taken_or_refused_by_name(info):
+    arrays, function = draw(info), getattr(gm, info.name)
+    for keyword, value in (("class_axis", -1), ("from_probabilities", True)):
+        is_refused = refused(lambda: function(**arrays, **{keyword: value}), keyword)
+        assert is_refused is not getattr(info, keyword)
+        assert (keyword in function.__signature__.parameters) is getattr(info, keyword)
+
+
+def test_classes_on_another_axis_and_probabilities():
+    random = np.random.default_rng(4)
+    x, y = random.normal(size=(4, 6, 3)), random.integers(0, 3, (4, 6))
+    value, gradient = gm.cross_entropy(x, y, class_axis=-1, device="reference")
+    first = np.moveaxis(x, -1, 1)
+    again, moved = gm.cross_entropy(first, y, class_axis=1, device="reference")
+    assert again == value and np.array_equal(np.moveaxis(moved, 1, -1), gradient)
+    out = np.empty(first.shape, np.float32)
+    gm.cross_entropy(np.float32(first), y, class_axis=1, out=out)
+    assert np.abs(out - moved).max() < 1e-7
+    p = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+    found = gm.cross_entropy(p, y, class_axis=-1, from_probabilities=True, device="reference")[0]
+    assert found == pytest.approx(value, abs=1e-6)
+
+
+def test_inputs_are_repeated_as_numpy_repeats_them():
+    x = np.float32([[1, 2], [3, 4]])
+    value, gradient = gm.mse(x, np.float32([1, 2]), reduction="sum")
+    assert value == 8 and gradient.tolist() == [[0, 0], [4, 4]]
+    value, gradients = gm.gaussian_nll(x, np.float32(2), np.float32([[0], [0]]), reduction="sum")
+    assert gradients["variance"].shape == () and gradients["predictions"].shape == (2, 2)
+    assert gm.mse(x, np.zeros(2), weight=np.float32([1, 0]), reduction="sum")[0] == 10
 
 
 def test_reductions_weight_mask_and_upstream():
@@ -127,6 +171,9 @@ def test_losses_have_options_representation_and_pickles():
     assert again.options == {"delta": 0.5} and again.reduction == "sum"
     assert again.device.name == "reference" and again.inputs[:2] == ["predictions", "targets"]
     assert repr(loss) == 'Loss("huber", device="reference", reduction="sum", delta=0.5)'
+    loss = pickle.loads(pickle.dumps(gm.Loss("focal", class_axis=1, from_probabilities=True)))
+    assert loss.class_axis == 1 and loss.from_probabilities
+    assert ", class_axis=1, from_probabilities=True," in repr(loss)
 
 
 def test_hessian_and_auxiliaries():
@@ -163,7 +210,7 @@ def test_other_threads_run_meanwhile():
 
 
 def test_the_catalogue_and_the_functions_agree():
-    assert len(LOSSES) >= 84 and gm.functional.__all__ == NAMES
+    assert len(LOSSES) >= 110 and gm.functional.__all__ == NAMES
     for info in LOSSES:
         function = getattr(gm, info.name)
         names = list(function.__signature__.parameters)

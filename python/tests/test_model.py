@@ -3,8 +3,11 @@
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +84,23 @@ def test_a_callback_that_uses_its_model_is_an_error():
 
 
 def test_control_c_is_heard_within_half_a_second():
+    press_control_c()
+
+
+def test_control_c_is_heard_with_a_number_of_threads():
+    # In a process of its own: the number of threads stays.
+    text = """
+import gradus_ml as gm, test_model
+gm.set_num_threads(2)
+test_model.press_control_c()
+"""
+    folder = str(Path(__file__).parent)
+    run = [sys.executable, "-c", text]
+    found = subprocess.run(run, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 0, found.stderr[-800:]
+
+
+def press_control_c():
     x = np.random.default_rng(0).normal(size=(20_000, 64)).astype(np.float32)
     y = np.zeros(len(x), np.int64)
     model = gm.Sequential([layers.Dense(256, "relu"), layers.Dense(2)], 64).compile("cross_entropy")

@@ -26,7 +26,10 @@ def test_the_stubs_are_those_of_the_catalogue():
     "command",
     [
         ["mypy", "--config-file", "pyproject.toml", "-p", "gradus_ml"],
-        ["mypy.stubtest", "gradus_ml._gradus", "gradus_ml.functional"],
+        [
+            "mypy.stubtest",
+            *(f"gradus_ml.{n}" for n in ("_gradus", "functional", "torch", "boosting")),
+        ],
     ],
     ids=["strict", "stubtest"],
 )
@@ -46,6 +49,7 @@ def test_types_are_those_of_the_stubs(command):
     [
         ("gradus_ml", "numpy"),
         ("gradus_ml._named", "numpy"),
+        ("gradus_ml.boosting", "numpy"),
         ("gradus_ml.callbacks", "numpy"),
         ("gradus_ml.functional", "numpy"),
         ("gradus_ml.layers", "numpy"),

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from inputs import LOSSES, NAMES, draw, options_of
+from inputs import LOSSES, NAMES, draw, held_constant, options_of
 
 import gradus_ml as gm
 
@@ -31,6 +31,8 @@ def extras(info, arrays, weighed):
 @pytest.mark.parametrize("weighed", [False, True], ids=["plain", "weight and mask"])
 @pytest.mark.parametrize("info", LOSSES, ids=NAMES)
 def test_gradcheck(info, weighed, reduction):
+    if (reason := held_constant(info)) is not None:
+        pytest.skip(reason)
     arrays = draw(info)
     named = extras(info, arrays, weighed)
     differentiated = [name for name in info.differentiated if name in arrays]
@@ -75,6 +77,87 @@ def test_values_and_gradients_are_those_of_pytorch(ours, theirs, shape, labels):
     (theirs_gradient,) = torch.autograd.grad(expected, x, upstream)
     assert torch.allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert torch.allclose(ours_gradient, theirs_gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("shape", [(4, 3, 5), (4, 3, 3), (2, 3, 4, 5), (5, 3)])
+def test_classes_are_on_the_axis_of_pytorch(shape, reduction):
+    torch.manual_seed(2)
+    x = torch.randn(shape, requires_grad=True)
+    labels = torch.randint(0, 3, (shape[0], *shape[2:]))
+    labels[0] = -100
+    probabilities = torch.randn(shape).softmax(1)
+    for y in (labels, probabilities):
+        found = gt.cross_entropy(x, y, class_axis=1, reduction=reduction)
+        expected = torch.nn.functional.cross_entropy(x, y, reduction=reduction)
+        upstream = torch.randn_like(expected)
+        (ours,) = torch.autograd.grad(found, x, upstream)
+        (theirs,) = torch.autograd.grad(expected, x, upstream)
+        assert torch.allclose(found, expected, rtol=1e-5, atol=1e-6)
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+        module = gt.CrossEntropyLoss(class_axis=1, reduction=reduction)
+        assert torch.equal(module(x, y), found) and "class_axis=1" in repr(module)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "x", "others"),
+    [
+        (gt.mse, torch.nn.functional.mse_loss, torch.tensor(3.0), [torch.tensor(1.0)]),
+        (gt.mse, torch.nn.functional.mse_loss, torch.ones(0, 5), [torch.ones(0, 5)]),
+        (gt.cross_entropy, torch.nn.functional.cross_entropy, torch.ones(3), [torch.tensor(1)]),
+        (
+            gt.cosine_embedding,
+            torch.nn.functional.cosine_embedding_loss,
+            torch.tensor([1.0, 2.0]),
+            [torch.tensor([2.0, 0.5]), torch.tensor(1)],
+        ),
+    ],
+    ids=["a number", "no rows", "a row", "vectors"],
+)
+def test_single_and_no_values(ours, theirs, x, others, reduction):
+    x = x.clone().requires_grad_()
+    found, expected = ours(x, *others, reduction=reduction), theirs(x, *others, reduction=reduction)
+    upstream = torch.full_like(expected, 3.0)
+    (gradient,) = torch.autograd.grad(found, x, upstream)
+    (wanted,) = torch.autograd.grad(expected, x, upstream)
+    assert gradient.shape == x.shape and torch.allclose(gradient, wanted, atol=1e-6)
+    if x.numel():
+        assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_a_repeated_input_gets_the_sum_of_its_gradients():
+    torch.manual_seed(5)
+    mean, y = torch.randn(3, 4, requires_grad=True), torch.randn(3, 4)
+    for shape in ((3, 1), (4,), ()):
+        variance = torch.rand(shape).add(0.5).requires_grad_()
+        found = torch.autograd.grad(gt.gaussian_nll(mean, variance, y), [mean, variance])
+        expected = torch.nn.functional.gaussian_nll_loss(mean, y, variance.expand(3, 4))
+        for ours, theirs in zip(found, torch.autograd.grad(expected, [mean, variance])):
+            assert ours.shape == theirs.shape and torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_an_axis_of_classes_that_is_open_is_refused():
+    x, y = torch.zeros(4, 3, 5), torch.zeros(4, 5, dtype=torch.int64)
+    with pytest.raises(ValueError, match="class_axis = 1"):
+        gt.cross_entropy(x, y)
+    with pytest.raises(ValueError, match="mse: class_axis is 1"):
+        gt.mse(x, x, class_axis=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("cross_entropy", {"class_axis": 1}), ("bce_with_logits", {}), ("focal", {"class_axis": 1})],
+)
+def test_gradcheck_of_probabilities(name, options):
+    torch.manual_seed(3)
+    p = torch.rand(3, 4, 4, dtype=torch.float64).mul(0.8).add(0.1).requires_grad_()
+    y = torch.randint(0, 4, (3, 4)) if options else torch.rand(3, 4, 4, dtype=torch.float64)
+    for reduction in ("none", "mean"):
+        loss = gt.GradusLoss(
+            name, device="reference", reduction=reduction, from_probabilities=True, **options
+        )
+        assert torch.autograd.gradcheck(lambda x, loss=loss: loss(x, y), [p], eps=1e-6)
 
 
 def test_a_function_is_its_module():

@@ -40,7 +40,12 @@ class Option(NamedTuple):
 
 
 class LossInfo(NamedTuple):
-    """What is known of a loss: an entry of `losses()`."""
+    """What is known of a loss: an entry of `losses()`.
+
+    `class_axis` and `from_probabilities` say whether the loss takes these keywords,
+    `derives_its_value` that its gradients are the derivatives of its value: false where a part of it
+    is held constant.
+    """
 
     name: str
     summary: str
@@ -55,6 +60,15 @@ class LossInfo(NamedTuple):
     hessian: bool
     auxiliary: bool
     pointwise: bool
+    class_axis: bool
+    from_probabilities: bool
+    derives_its_value: bool
+
+    @property
+    def shape_keywords(self) -> dict[str, Any]:
+        """`class_axis` and `from_probabilities` with their defaults, where the loss takes them."""
+        known = {"class_axis": None, "from_probabilities": False}
+        return {name: default for name, default in known.items() if getattr(self, name)}
 
     @property
     def differentiated(self) -> tuple[str, ...]:

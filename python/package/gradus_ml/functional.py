@@ -1,13 +1,21 @@
 """Every loss as a function on arrays; the names are those of `gradus_ml.losses()`.
 
 A function takes the inputs of its loss by position or by name, `weight`, `mask` and `upstream`, the
-options of the loss, `reduction`, `device` and `out`, and returns the value and the gradient:
+options of the loss, `reduction`, `device` and `out`, and returns the value and the gradient. Losses
+over classes take `class_axis`, losses of logits `from_probabilities`:
 
     >>> import numpy as np
     >>> from gradus_ml.functional import cross_entropy
     >>> value, gradient = cross_entropy(np.float32([[2, 0], [0, 0]]), np.array([0, 1]))
     >>> round(value, 4), gradient.tolist()[1]
     (0.41, [0.25, -0.25])
+
+Classes on axis 1, as PyTorch has them, and probabilities in place of logits:
+
+    >>> planes = np.float32([[[0.25, 0.5], [0.75, 0.5]]])  # one image of two pixels
+    >>> value, gradient = cross_entropy(planes, [[1, 0]], class_axis=1, from_probabilities=True)
+    >>> round(value, 4), gradient.shape
+    (0.4904, (1, 2, 2))
 
 Written into an array that is there already, without a copy:
 
@@ -28,8 +36,17 @@ from ._gradus import Loss
 # Losses that were made for these options, at most so many of a function.
 _KEPT = 64
 
+# Keywords of every `Loss` that are no options; a loss without a class axis or without probabilities
+# refuses these by name.
+_SHARED = frozenset({"reduction", "device", "class_axis", "from_probabilities"})
 
-def _signature(info: LossInfo) -> Signature:
+_MEANINGS = {
+    "class_axis": "the axis of the classes: 1 as in PyTorch, -1 as in Keras; None for the last.",
+    "from_probabilities": "True for probabilities in place of logits.",
+}
+
+
+def _signature(info: LossInfo, takes_out: bool = True) -> Signature:
     parameters = []
     for given in info.inputs:
         kind = Parameter.POSITIONAL_OR_KEYWORD if given.positional else Parameter.KEYWORD_ONLY
@@ -42,7 +59,9 @@ def _signature(info: LossInfo) -> Signature:
         seen_default |= parameter.default is not Parameter.empty
         if by_name:
             parameters[place] = parameter.replace(kind=Parameter.KEYWORD_ONLY)
-    for name, default in (("out", None), ("reduction", "mean"), ("device", "cpu")):
+    shared: dict[str, Any] = {"out": None} if takes_out else {}
+    shared |= {"reduction": "mean", "device": "cpu", **info.shape_keywords}
+    for name, default in shared.items():
         parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default))
     for option in info.options:
         parameters.append(Parameter(option.keyword, Parameter.KEYWORD_ONLY, default=option.default))
@@ -60,6 +79,7 @@ def _documentation(info: LossInfo) -> str:
         '    reduction: "none", "sum", "mean", "batch_mean", "weighted_mean" or a divisor.'
     )
     lines.append('    device: a `Device` or "cpu", "gpu", "reference", "auto".')
+    lines += [f"    {name}: {_MEANINGS[name]}" for name in info.shape_keywords]
     for option in info.options:
         lines.append(
             f"    {option.keyword}: {option.meaning} ({option.domain}; default {option.default!r})"
@@ -94,7 +114,7 @@ def _documentation(info: LossInfo) -> str:
 def _function(info: LossInfo) -> Callable[..., Any]:
     name = info.name
     options = {option.name for option in info.options} | {option.keyword for option in info.options}
-    others = options | {"reduction", "device"}
+    others = options | _SHARED
     plain = Loss(name)
     kept: dict[Any, Loss] = {}
 

@@ -28,15 +28,18 @@ __all__ = [
     "gaussian_nll",
     "gamma_deviance",
     "tweedie",
+    "aft",
     "bce",
     "bce_with_logits",
     "binary_focal",
+    "asymmetric",
     "soft_margin",
     "hinge",
     "squared_hinge",
     "perceptron",
     "modified_huber",
     "exponential",
+    "binary_sparsemax",
     "hinge_embedding",
     "cross_entropy",
     "nll",
@@ -44,6 +47,9 @@ __all__ = [
     "poly1_cross_entropy",
     "poly_cross_entropy",
     "generalized_cross_entropy",
+    "logit_adjusted_cross_entropy",
+    "ldam",
+    "sampled_softmax",
     "multi_margin",
     "multiclass_hinge",
     "categorical_hinge",
@@ -53,6 +59,7 @@ __all__ = [
     "linear_distillation",
     "linear_multilabel_soft_margin",
     "kl_div",
+    "generalized_kl",
     "jsd",
     "distillation",
     "total_variation",
@@ -72,27 +79,46 @@ __all__ = [
     "unique_softmax",
     "calibrated_softmax",
     "approx_mrr",
+    "pairwise_mse",
+    "rank_xendcg",
+    "cox",
     "margin_ranking",
     "bpr",
     "ctc",
+    "iou",
+    "giou",
+    "diou",
+    "ciou",
     "cosine_similarity",
     "cosine_embedding",
     "triplet_margin",
     "contrastive",
     "info_nce",
+    "n_pairs",
     "sup_con",
     "nt_xent",
     "multi_similarity",
     "circle",
     "batch_triplet",
+    "barlow_twins",
+    "vicreg",
     "dpo",
     "simpo",
     "orpo",
+    "cpo",
     "kto",
+    "grpo",
+    "bnpo",
+    "dr_grpo",
+    "dapo",
+    "cispo",
+    "sapo",
     "linear_dpo",
     "linear_simpo",
     "linear_orpo",
+    "linear_cpo",
     "linear_kto",
+    "linear_grpo",
 ]
 
 def mse(
@@ -322,6 +348,21 @@ def tweedie(
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     power: float = 1.5,
+    link: str = "log",
+) -> tuple[Any, np.ndarray]: ...
+def aft(
+    predictions: ArrayLike,
+    lower: ArrayLike,
+    upper: Optional[ArrayLike] = ...,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    distribution: str = "normal",
+    sigma: float = 1.0,
 ) -> tuple[Any, np.ndarray]: ...
 def bce(
     predictions: ArrayLike,
@@ -333,6 +374,7 @@ def bce(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    clip: float = 0.0,
 ) -> tuple[Any, np.ndarray]: ...
 def bce_with_logits(
     predictions: ArrayLike,
@@ -345,6 +387,7 @@ def bce_with_logits(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    from_probabilities: bool = False,
     label_smoothing: float = 0.0,
 ) -> tuple[Any, np.ndarray]: ...
 def binary_focal(
@@ -357,8 +400,24 @@ def binary_focal(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    from_probabilities: bool = False,
     gamma: float = 2.0,
     alpha: Optional[float] = None,
+) -> tuple[Any, np.ndarray]: ...
+def asymmetric(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    from_probabilities: bool = False,
+    gamma_positive: float = 1.0,
+    gamma_negative: float = 4.0,
+    clip: float = 0.05,
 ) -> tuple[Any, np.ndarray]: ...
 def soft_margin(
     predictions: ArrayLike,
@@ -432,6 +491,18 @@ def exponential(
     device: Union[str, Device] = "cpu",
     labels: str = "sign",
 ) -> tuple[Any, np.ndarray]: ...
+def binary_sparsemax(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    labels: str = "sign",
+) -> tuple[Any, np.ndarray]: ...
 def hinge_embedding(
     predictions: ArrayLike,
     targets: ArrayLike,
@@ -457,6 +528,8 @@ def cross_entropy(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     label_smoothing: float = 0.0,
     ignore_index: Union[int, Sequence[int]] = ...,
     z_loss: float = 0.0,
@@ -477,6 +550,8 @@ def nll(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     ignore_index: Union[int, Sequence[int]] = ...,
 ) -> tuple[Any, np.ndarray]: ...
 def focal(
@@ -491,6 +566,8 @@ def focal(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     gamma: float = 2.0,
     alpha: float = 1.0,
 ) -> tuple[Any, np.ndarray]: ...
@@ -506,6 +583,8 @@ def poly1_cross_entropy(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     epsilon: float = 2.0,
 ) -> tuple[Any, np.ndarray]: ...
 def poly_cross_entropy(
@@ -520,6 +599,8 @@ def poly_cross_entropy(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     epsilons: Union[float, Sequence[float]] = ...,
 ) -> tuple[Any, np.ndarray]: ...
 def generalized_cross_entropy(
@@ -534,7 +615,57 @@ def generalized_cross_entropy(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     q: float = 0.7,
+) -> tuple[Any, np.ndarray]: ...
+def logit_adjusted_cross_entropy(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    class_prior: Optional[ArrayLike] = ...,
+    class_mask: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
+    tau: float = 1.0,
+) -> tuple[Any, np.ndarray]: ...
+def ldam(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    class_prior: Optional[ArrayLike] = ...,
+    class_mask: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
+    margin: float = 0.5,
+    scale: float = 30.0,
+) -> tuple[Any, np.ndarray]: ...
+def sampled_softmax(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    expected_count: Optional[ArrayLike] = ...,
+    class_mask: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
 ) -> tuple[Any, np.ndarray]: ...
 def multi_margin(
     predictions: ArrayLike,
@@ -547,6 +678,8 @@ def multi_margin(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     p: int = 1,
     margin: float = 1.0,
 ) -> tuple[Any, np.ndarray]: ...
@@ -561,6 +694,8 @@ def multiclass_hinge(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
 ) -> tuple[Any, np.ndarray]: ...
 def categorical_hinge(
     predictions: ArrayLike,
@@ -572,6 +707,8 @@ def categorical_hinge(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
 ) -> tuple[Any, np.ndarray]: ...
 def ordinal(
     predictions: ArrayLike,
@@ -583,6 +720,8 @@ def ordinal(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
 ) -> tuple[Any, np.ndarray]: ...
 def multilabel_soft_margin(
     predictions: ArrayLike,
@@ -597,6 +736,7 @@ def multilabel_soft_margin(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
 ) -> tuple[Any, np.ndarray]: ...
 def linear_cross_entropy(
     predictions: ArrayLike,
@@ -659,12 +799,25 @@ def kl_div(
     weight: Optional[ArrayLike] = ...,
     mask: Optional[ArrayLike] = ...,
     upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    from_probabilities: bool = False,
+    log_target: bool = False,
+) -> tuple[Any, np.ndarray]: ...
+def generalized_kl(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
     class_weight: Optional[ArrayLike] = ...,
     class_mask: Optional[ArrayLike] = ...,
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
-    log_target: bool = False,
+    class_axis: Optional[int] = None,
 ) -> tuple[Any, np.ndarray]: ...
 def jsd(
     predictions: ArrayLike,
@@ -678,6 +831,8 @@ def jsd(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     beta: float = 0.5,
 ) -> tuple[Any, np.ndarray]: ...
 def distillation(
@@ -691,6 +846,7 @@ def distillation(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
     temperature: float = 2.0,
     scaled: bool = True,
     divergence: str = "kl",
@@ -708,6 +864,7 @@ def total_variation(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
 ) -> tuple[Any, np.ndarray]: ...
 def multilabel_margin(
     predictions: ArrayLike,
@@ -730,6 +887,8 @@ def sparsemax(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
 ) -> tuple[Any, np.ndarray]: ...
 def entmax(
     predictions: ArrayLike,
@@ -741,6 +900,8 @@ def entmax(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     alpha: float = 1.5,
 ) -> tuple[Any, np.ndarray]: ...
 def dice(
@@ -755,6 +916,7 @@ def dice(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
     smooth: float = 1.0,
 ) -> tuple[Any, np.ndarray]: ...
 def tversky(
@@ -769,8 +931,9 @@ def tversky(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
-    alpha: float = 0.5,
-    beta: float = 0.5,
+    class_axis: Optional[int] = None,
+    false_positive_weight: float = 0.5,
+    false_negative_weight: float = 0.5,
     smooth: float = 1.0,
 ) -> tuple[Any, np.ndarray]: ...
 def pairwise_logistic(
@@ -825,6 +988,7 @@ def ranking_softmax(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
 ) -> tuple[Any, np.ndarray]: ...
 def list_net(
     predictions: ArrayLike,
@@ -836,6 +1000,7 @@ def list_net(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
 ) -> tuple[Any, np.ndarray]: ...
 def list_mle(
     predictions: ArrayLike,
@@ -895,6 +1060,7 @@ def calibrated_softmax(
     out: Optional[np.ndarray] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
     virtual_label: float = 1.0,
 ) -> tuple[Any, np.ndarray]: ...
 def approx_mrr(
@@ -908,6 +1074,44 @@ def approx_mrr(
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     temperature: float = 0.1,
+) -> tuple[Any, np.ndarray]: ...
+def pairwise_mse(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+) -> tuple[Any, np.ndarray]: ...
+def rank_xendcg(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    noise: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+) -> tuple[Any, np.ndarray]: ...
+def cox(
+    predictions: ArrayLike,
+    times: ArrayLike,
+    events: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    ties: str = "breslow",
 ) -> tuple[Any, np.ndarray]: ...
 def margin_ranking(
     first: ArrayLike,
@@ -947,6 +1151,55 @@ def ctc(
     device: Union[str, Device] = "cpu",
     blank: int = 0,
     zero_infinity: bool = False,
+) -> tuple[Any, np.ndarray]: ...
+def iou(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 1e-07,
+) -> tuple[Any, np.ndarray]: ...
+def giou(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 1e-07,
+) -> tuple[Any, np.ndarray]: ...
+def diou(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 1e-07,
+) -> tuple[Any, np.ndarray]: ...
+def ciou(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 1e-07,
+    detach: bool = True,
 ) -> tuple[Any, np.ndarray]: ...
 def cosine_similarity(
     predictions: ArrayLike,
@@ -1017,6 +1270,17 @@ def info_nce(
     symmetric: bool = False,
     normalize: bool = True,
 ) -> tuple[Any, dict[str, np.ndarray]]: ...
+def n_pairs(
+    anchor: ArrayLike,
+    positive: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[dict[str, np.ndarray]] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+) -> tuple[Any, dict[str, np.ndarray]]: ...
 def sup_con(
     predictions: ArrayLike,
     targets: ArrayLike,
@@ -1082,6 +1346,34 @@ def batch_triplet(
     margin: float = 0.3,
     mining: str = "batch_hard",
 ) -> tuple[Any, np.ndarray]: ...
+def barlow_twins(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[dict[str, np.ndarray]] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    lambda_: float = 0.005,
+    epsilon: float = 1e-05,
+) -> tuple[Any, dict[str, np.ndarray]]: ...
+def vicreg(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[dict[str, np.ndarray]] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    invariance_lambda: float = 25.0,
+    variance_mu: float = 25.0,
+    covariance_v: float = 1.0,
+    epsilon: float = 0.0001,
+) -> tuple[Any, dict[str, np.ndarray]]: ...
 def dpo(
     policy_chosen: ArrayLike,
     policy_rejected: ArrayLike,
@@ -1125,6 +1417,20 @@ def orpo(
     beta: float = 0.1,
     nll: float = 1.0,
 ) -> tuple[Any, dict[str, np.ndarray]]: ...
+def cpo(
+    policy_chosen: ArrayLike,
+    policy_rejected: ArrayLike,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[dict[str, np.ndarray]] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    beta: float = 0.1,
+    label_smoothing: float = 0.0,
+    alpha: float = 1.0,
+) -> tuple[Any, dict[str, np.ndarray]]: ...
 def kto(
     policy: ArrayLike,
     reference: ArrayLike,
@@ -1140,6 +1446,112 @@ def kto(
     beta: float = 0.1,
     desirable_weight: float = 1.0,
     undesirable_weight: float = 1.0,
+) -> tuple[Any, np.ndarray]: ...
+def grpo(
+    log_probs: ArrayLike,
+    advantages: ArrayLike,
+    old_log_probs: Optional[ArrayLike] = ...,
+    ref_log_probs: Optional[ArrayLike] = ...,
+    completion_mask: Optional[ArrayLike] = ...,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = None,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+) -> tuple[Any, np.ndarray]: ...
+def bnpo(
+    log_probs: ArrayLike,
+    advantages: ArrayLike,
+    old_log_probs: Optional[ArrayLike] = ...,
+    ref_log_probs: Optional[ArrayLike] = ...,
+    completion_mask: Optional[ArrayLike] = ...,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = None,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+) -> tuple[Any, np.ndarray]: ...
+def dr_grpo(
+    log_probs: ArrayLike,
+    advantages: ArrayLike,
+    old_log_probs: Optional[ArrayLike] = ...,
+    ref_log_probs: Optional[ArrayLike] = ...,
+    completion_mask: Optional[ArrayLike] = ...,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = None,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+    max_completion_length: Optional[int] = None,
+) -> tuple[Any, np.ndarray]: ...
+def dapo(
+    log_probs: ArrayLike,
+    advantages: ArrayLike,
+    old_log_probs: Optional[ArrayLike] = ...,
+    ref_log_probs: Optional[ArrayLike] = ...,
+    completion_mask: Optional[ArrayLike] = ...,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = 0.28,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+) -> tuple[Any, np.ndarray]: ...
+def cispo(
+    log_probs: ArrayLike,
+    advantages: ArrayLike,
+    old_log_probs: Optional[ArrayLike] = ...,
+    ref_log_probs: Optional[ArrayLike] = ...,
+    completion_mask: Optional[ArrayLike] = ...,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon_high: float = 5.0,
+    beta: float = 0.04,
+) -> tuple[Any, np.ndarray]: ...
+def sapo(
+    log_probs: ArrayLike,
+    advantages: ArrayLike,
+    old_log_probs: Optional[ArrayLike] = ...,
+    ref_log_probs: Optional[ArrayLike] = ...,
+    completion_mask: Optional[ArrayLike] = ...,
+    *,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[np.ndarray] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    sapo_temperature_pos: float = 1.0,
+    sapo_temperature_neg: float = 1.05,
+    beta: float = 0.04,
 ) -> tuple[Any, np.ndarray]: ...
 def linear_dpo(
     predictions: ArrayLike,
@@ -1193,6 +1605,23 @@ def linear_orpo(
     nll: float = 1.0,
     average_log_prob: bool = True,
 ) -> tuple[Any, dict[str, np.ndarray]]: ...
+def linear_cpo(
+    predictions: ArrayLike,
+    linear_weight: ArrayLike,
+    linear_bias: Optional[ArrayLike] = ...,
+    *,
+    targets: ArrayLike,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[dict[str, np.ndarray]] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    beta: float = 0.1,
+    label_smoothing: float = 0.0,
+    alpha: float = 1.0,
+    average_log_prob: bool = False,
+) -> tuple[Any, dict[str, np.ndarray]]: ...
 def linear_kto(
     predictions: ArrayLike,
     linear_weight: ArrayLike,
@@ -1212,4 +1641,24 @@ def linear_kto(
     desirable_weight: float = 1.0,
     undesirable_weight: float = 1.0,
     average_log_prob: bool = False,
+) -> tuple[Any, dict[str, np.ndarray]]: ...
+def linear_grpo(
+    predictions: ArrayLike,
+    linear_weight: ArrayLike,
+    linear_bias: Optional[ArrayLike] = ...,
+    *,
+    targets: ArrayLike,
+    advantages: ArrayLike,
+    old_log_probs: Optional[ArrayLike] = ...,
+    ref_log_probs: Optional[ArrayLike] = ...,
+    weight: Optional[ArrayLike] = ...,
+    mask: Optional[ArrayLike] = ...,
+    upstream: Optional[ArrayLike] = ...,
+    out: Optional[dict[str, np.ndarray]] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = None,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
 ) -> tuple[Any, dict[str, np.ndarray]]: ...

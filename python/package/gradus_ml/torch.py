@@ -11,6 +11,18 @@ Functions have the names of `gradus_ml.losses()`, modules those in capitals with
 `cross_entropy` and `CrossEntropyLoss`. The gradient is made in the forward pass, in one sweep with the
 value.
 
+The classes are on the last axis, as everywhere in gradus. PyTorch has them on axis 1: with three axes
+and more say so by `class_axis=1`, as for the logits (N, C, d) of `torch.nn.functional.cross_entropy`.
+Without it tensors that fit both readings are refused.
+
+    >>> from gradus_ml.torch import cross_entropy
+    >>> logits, labels = torch.randn(4, 3, 5), torch.randint(0, 3, (4, 5))
+    >>> expected = torch.nn.functional.cross_entropy(logits, labels)
+    >>> torch.allclose(cross_entropy(logits, labels, class_axis=1), expected)
+    True
+
+`from_probabilities=True` takes probabilities in place of logits.
+
 Tensors are on the CPU; float32 and contiguous ones are read and written in place. float16 and bfloat16
 are computed in float32; float64 too, except on `device="reference"`, which computes it in float64 (slow,
 for checks). With `device="gpu"` gradus copies to the adapter and back. A tensor elsewhere is an error,
@@ -27,6 +39,7 @@ import torch
 
 from ._catalogue import LossInfo, _all
 from ._gradus import Device, Loss
+from .functional import _SHARED, _signature
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -44,6 +57,19 @@ def _array(owner: str, name: str, given: Any) -> Any:
     if given.dtype in _HALF:
         given = given.float()
     return given.resolve_neg().numpy()
+
+
+def _class_axis(loss: Loss) -> int:
+    return -1 if loss.class_axis is None else loss.class_axis
+
+
+def _without_classes(loss: Loss, gradient: torch.Tensor) -> Optional[torch.Size]:
+    """The shape of the values of a loss over classes; None for a single number."""
+    if gradient.ndim == 0:
+        return None
+    shape = list(gradient.shape)
+    del shape[_class_axis(loss)]
+    return torch.Size(shape)
 
 
 class _SecondDerivative(torch.autograd.Function):
@@ -101,14 +127,14 @@ class _Call(torch.autograd.Function):
         saved = ctx.saved_tensors
         count = len(ctx.names)
         gradients, tensors = saved[:count], saved[count:]
-        if not ctx.each:
+        if not ctx.each or upstream.numel() == 1:
             # A sum of one loss alone needs no further pass over the gradient.
             plain = upstream.item() == 1.0
-            found = [g if plain else g * upstream.detach() for g in gradients]
+            found = [g if plain else g * upstream.detach().reshape(()) for g in gradients]
         elif ctx.loss.is_separate and gradients[0].shape == upstream.shape:
             found = [gradients[0] * upstream.detach()]
-        elif ctx.loss.is_separate and gradients[0].shape[:-1] == upstream.shape:
-            found = [gradients[0] * upstream.detach().unsqueeze(-1)]
+        elif ctx.loss.is_separate and _without_classes(ctx.loss, gradients[0]) == upstream.shape:
+            found = [gradients[0] * upstream.detach().unsqueeze(_class_axis(ctx.loss))]
         else:
             owner = ctx.loss.name
             arrays = {name: _array(owner, name, tensor) for name, tensor in zip(ctx.names, tensors)}
@@ -161,6 +187,8 @@ class GradusLoss(torch.nn.Module):
         name: a name of `gradus_ml.losses()`.
         reduction: "none", "sum", "mean", "batch_mean", "weighted_mean" or a divisor.
         device: where gradus computes: "cpu", "gpu", "reference".
+        class_axis: the axis of the classes, for a loss over classes: 1 as in PyTorch.
+        from_probabilities: predictions are probabilities, for a loss of logits.
         **options: the options of the loss.
 
     Raises:
@@ -173,10 +201,19 @@ class GradusLoss(torch.nn.Module):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
-        self.loss = Loss(name, device=device, reduction=reduction, **options)
+        self.loss = Loss(
+            name,
+            device=device,
+            reduction=reduction,
+            class_axis=class_axis,
+            from_probabilities=from_probabilities,
+            **options,
+        )
 
     def forward(self, *inputs: Any, **named: Any) -> torch.Tensor:
         """The value: a scalar, or with reduction "none" one for each element or row.
@@ -192,6 +229,10 @@ class GradusLoss(torch.nn.Module):
 
     def extra_repr(self) -> str:
         options = "".join(f", {name}={value!r}" for name, value in self.loss.options.items())
+        if self.loss.class_axis is not None:
+            options = f", class_axis={self.loss.class_axis}{options}"
+        if self.loss.from_probabilities:
+            options = f", from_probabilities=True{options}"
         return f"reduction={self.loss.reduction!r}, device={self.loss.device.name!r}{options}"
 
 
@@ -211,14 +252,16 @@ def _module(info: LossInfo) -> type[GradusLoss]:
 
     inputs = ", ".join(given.name for given in info.inputs if given.positional)
     text = f"{info.summary}: {info.formula}\n\nInputs: {inputs}. Options: "
-    text += ", ".join(f"{option.keyword}={option.default!r}" for option in info.options) or "none"
+    options = {option.keyword: option.default for option in info.options}
+    known = {**info.shape_keywords, **options}
+    text += ", ".join(f"{name}={default!r}" for name, default in known.items()) or "none"
     name = _camel(info.name)
     body = {"__init__": __init__, "__doc__": text + ".", "__module__": __name__}
     return type(name, (GradusLoss,), body)
 
 
 def _function(info: LossInfo) -> Callable[..., torch.Tensor]:
-    options = {option.name for option in info.options} | {"reduction", "device"}
+    options = {option.name for option in info.options} | _SHARED
     options |= {option.keyword for option in info.options}
     kept: dict[Any, Loss] = {}
 
@@ -235,6 +278,7 @@ def _function(info: LossInfo) -> Callable[..., torch.Tensor]:
 
     function.__name__ = function.__qualname__ = info.name
     function.__module__ = __name__
+    function.__signature__ = _signature(info, takes_out=False)  # type: ignore[attr-defined]
     function.__doc__ = f"{info.summary}: {info.formula}; `{_camel(info.name)}` as a function."
     return function
 

@@ -7,7 +7,229 @@ import torch
 
 from ._gradus import Device, Loss
 
-__all__: list[str]
+__all__ = [
+    "GradusLoss",
+    "mse",
+    "mae",
+    "huber",
+    "smooth_l1",
+    "log_cosh",
+    "pseudo_huber",
+    "cauchy",
+    "barron",
+    "lp",
+    "quantile",
+    "expectile",
+    "epsilon_insensitive",
+    "squared_epsilon_insensitive",
+    "mape",
+    "msle",
+    "poisson_nll",
+    "gaussian_nll",
+    "gamma_deviance",
+    "tweedie",
+    "aft",
+    "bce",
+    "bce_with_logits",
+    "binary_focal",
+    "asymmetric",
+    "soft_margin",
+    "hinge",
+    "squared_hinge",
+    "perceptron",
+    "modified_huber",
+    "exponential",
+    "binary_sparsemax",
+    "hinge_embedding",
+    "cross_entropy",
+    "nll",
+    "focal",
+    "poly1_cross_entropy",
+    "poly_cross_entropy",
+    "generalized_cross_entropy",
+    "logit_adjusted_cross_entropy",
+    "ldam",
+    "sampled_softmax",
+    "multi_margin",
+    "multiclass_hinge",
+    "categorical_hinge",
+    "ordinal",
+    "multilabel_soft_margin",
+    "linear_cross_entropy",
+    "linear_distillation",
+    "linear_multilabel_soft_margin",
+    "kl_div",
+    "generalized_kl",
+    "jsd",
+    "distillation",
+    "total_variation",
+    "multilabel_margin",
+    "sparsemax",
+    "entmax",
+    "dice",
+    "tversky",
+    "pairwise_logistic",
+    "pairwise_hinge",
+    "pairwise_soft_zero_one",
+    "ranking_softmax",
+    "list_net",
+    "list_mle",
+    "approx_ndcg",
+    "lambda_rank",
+    "unique_softmax",
+    "calibrated_softmax",
+    "approx_mrr",
+    "pairwise_mse",
+    "rank_xendcg",
+    "cox",
+    "margin_ranking",
+    "bpr",
+    "ctc",
+    "iou",
+    "giou",
+    "diou",
+    "ciou",
+    "cosine_similarity",
+    "cosine_embedding",
+    "triplet_margin",
+    "contrastive",
+    "info_nce",
+    "n_pairs",
+    "sup_con",
+    "nt_xent",
+    "multi_similarity",
+    "circle",
+    "batch_triplet",
+    "barlow_twins",
+    "vicreg",
+    "dpo",
+    "simpo",
+    "orpo",
+    "cpo",
+    "kto",
+    "grpo",
+    "bnpo",
+    "dr_grpo",
+    "dapo",
+    "cispo",
+    "sapo",
+    "linear_dpo",
+    "linear_simpo",
+    "linear_orpo",
+    "linear_cpo",
+    "linear_kto",
+    "linear_grpo",
+    "MseLoss",
+    "MaeLoss",
+    "HuberLoss",
+    "SmoothL1Loss",
+    "LogCoshLoss",
+    "PseudoHuberLoss",
+    "CauchyLoss",
+    "BarronLoss",
+    "LpLoss",
+    "QuantileLoss",
+    "ExpectileLoss",
+    "EpsilonInsensitiveLoss",
+    "SquaredEpsilonInsensitiveLoss",
+    "MapeLoss",
+    "MsleLoss",
+    "PoissonNllLoss",
+    "GaussianNllLoss",
+    "GammaDevianceLoss",
+    "TweedieLoss",
+    "AftLoss",
+    "BceLoss",
+    "BceWithLogitsLoss",
+    "BinaryFocalLoss",
+    "AsymmetricLoss",
+    "SoftMarginLoss",
+    "HingeLoss",
+    "SquaredHingeLoss",
+    "PerceptronLoss",
+    "ModifiedHuberLoss",
+    "ExponentialLoss",
+    "BinarySparsemaxLoss",
+    "HingeEmbeddingLoss",
+    "CrossEntropyLoss",
+    "NllLoss",
+    "FocalLoss",
+    "Poly1CrossEntropyLoss",
+    "PolyCrossEntropyLoss",
+    "GeneralizedCrossEntropyLoss",
+    "LogitAdjustedCrossEntropyLoss",
+    "LdamLoss",
+    "SampledSoftmaxLoss",
+    "MultiMarginLoss",
+    "MulticlassHingeLoss",
+    "CategoricalHingeLoss",
+    "OrdinalLoss",
+    "MultilabelSoftMarginLoss",
+    "LinearCrossEntropyLoss",
+    "LinearDistillationLoss",
+    "LinearMultilabelSoftMarginLoss",
+    "KlDivLoss",
+    "GeneralizedKlLoss",
+    "JsdLoss",
+    "DistillationLoss",
+    "TotalVariationLoss",
+    "MultilabelMarginLoss",
+    "SparsemaxLoss",
+    "EntmaxLoss",
+    "DiceLoss",
+    "TverskyLoss",
+    "PairwiseLogisticLoss",
+    "PairwiseHingeLoss",
+    "PairwiseSoftZeroOneLoss",
+    "RankingSoftmaxLoss",
+    "ListNetLoss",
+    "ListMleLoss",
+    "ApproxNdcgLoss",
+    "LambdaRankLoss",
+    "UniqueSoftmaxLoss",
+    "CalibratedSoftmaxLoss",
+    "ApproxMrrLoss",
+    "PairwiseMseLoss",
+    "RankXendcgLoss",
+    "CoxLoss",
+    "MarginRankingLoss",
+    "BprLoss",
+    "CtcLoss",
+    "IouLoss",
+    "GiouLoss",
+    "DiouLoss",
+    "CiouLoss",
+    "CosineSimilarityLoss",
+    "CosineEmbeddingLoss",
+    "TripletMarginLoss",
+    "ContrastiveLoss",
+    "InfoNceLoss",
+    "NPairsLoss",
+    "SupConLoss",
+    "NtXentLoss",
+    "MultiSimilarityLoss",
+    "CircleLoss",
+    "BatchTripletLoss",
+    "BarlowTwinsLoss",
+    "VicregLoss",
+    "DpoLoss",
+    "SimpoLoss",
+    "OrpoLoss",
+    "CpoLoss",
+    "KtoLoss",
+    "GrpoLoss",
+    "BnpoLoss",
+    "DrGrpoLoss",
+    "DapoLoss",
+    "CispoLoss",
+    "SapoLoss",
+    "LinearDpoLoss",
+    "LinearSimpoLoss",
+    "LinearOrpoLoss",
+    "LinearCpoLoss",
+    "LinearKtoLoss",
+    "LinearGrpoLoss",
+]
 
 class GradusLoss(torch.nn.Module):
     loss: Loss
@@ -17,6 +239,8 @@ class GradusLoss(torch.nn.Module):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         **options: Any,
     ) -> None: ...
     def forward(self, *inputs: Any, **named: Any) -> torch.Tensor: ...
@@ -572,6 +796,7 @@ def tweedie(
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     power: float = 1.5,
+    link: str = "log",
 ) -> torch.Tensor: ...
 
 class TweedieLoss(GradusLoss):
@@ -581,11 +806,46 @@ class TweedieLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         power: float = 1.5,
+        link: str = "log",
     ) -> None: ...
     def forward(
         self,
         predictions: torch.Tensor,
         targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def aft(
+    predictions: torch.Tensor,
+    lower: torch.Tensor,
+    upper: Optional[torch.Tensor] = ...,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    distribution: str = "normal",
+    sigma: float = 1.0,
+) -> torch.Tensor: ...
+
+class AftLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        distribution: str = "normal",
+        sigma: float = 1.0,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        lower: torch.Tensor,
+        upper: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
@@ -601,6 +861,7 @@ def bce(
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    clip: float = 0.0,
 ) -> torch.Tensor: ...
 
 class BceLoss(GradusLoss):
@@ -609,6 +870,7 @@ class BceLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        clip: float = 0.0,
     ) -> None: ...
     def forward(
         self,
@@ -630,6 +892,7 @@ def bce_with_logits(
     pos_weight: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    from_probabilities: bool = False,
     label_smoothing: float = 0.0,
 ) -> torch.Tensor: ...
 
@@ -639,6 +902,7 @@ class BceWithLogitsLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        from_probabilities: bool = False,
         label_smoothing: float = 0.0,
     ) -> None: ...
     def forward(
@@ -661,6 +925,7 @@ def binary_focal(
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    from_probabilities: bool = False,
     gamma: float = 2.0,
     alpha: Optional[float] = None,
 ) -> torch.Tensor: ...
@@ -671,8 +936,45 @@ class BinaryFocalLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        from_probabilities: bool = False,
         gamma: float = 2.0,
         alpha: Optional[float] = None,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def asymmetric(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    from_probabilities: bool = False,
+    gamma_positive: float = 1.0,
+    gamma_negative: float = 4.0,
+    clip: float = 0.05,
+) -> torch.Tensor: ...
+
+class AsymmetricLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        from_probabilities: bool = False,
+        gamma_positive: float = 1.0,
+        gamma_negative: float = 4.0,
+        clip: float = 0.05,
     ) -> None: ...
     def forward(
         self,
@@ -864,6 +1166,36 @@ class ExponentialLoss(GradusLoss):
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
+def binary_sparsemax(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    labels: str = "sign",
+) -> torch.Tensor: ...
+
+class BinarySparsemaxLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        labels: str = "sign",
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
 def hinge_embedding(
     predictions: torch.Tensor,
     targets: torch.Tensor,
@@ -907,6 +1239,8 @@ def cross_entropy(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     label_smoothing: float = 0.0,
     ignore_index: Union[int, Sequence[int]] = ...,
     z_loss: float = 0.0,
@@ -923,6 +1257,8 @@ class CrossEntropyLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         label_smoothing: float = 0.0,
         ignore_index: Union[int, Sequence[int]] = ...,
         z_loss: float = 0.0,
@@ -954,6 +1290,8 @@ def nll(
     class_weight: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     ignore_index: Union[int, Sequence[int]] = ...,
 ) -> torch.Tensor: ...
 
@@ -963,6 +1301,8 @@ class NllLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         ignore_index: Union[int, Sequence[int]] = ...,
     ) -> None: ...
     def forward(
@@ -987,6 +1327,8 @@ def focal(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     gamma: float = 2.0,
     alpha: float = 1.0,
 ) -> torch.Tensor: ...
@@ -997,6 +1339,8 @@ class FocalLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         gamma: float = 2.0,
         alpha: float = 1.0,
     ) -> None: ...
@@ -1023,6 +1367,8 @@ def poly1_cross_entropy(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     epsilon: float = 2.0,
 ) -> torch.Tensor: ...
 
@@ -1032,6 +1378,8 @@ class Poly1CrossEntropyLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         epsilon: float = 2.0,
     ) -> None: ...
     def forward(
@@ -1057,6 +1405,8 @@ def poly_cross_entropy(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     epsilons: Union[float, Sequence[float]] = ...,
 ) -> torch.Tensor: ...
 
@@ -1066,6 +1416,8 @@ class PolyCrossEntropyLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         epsilons: Union[float, Sequence[float]] = ...,
     ) -> None: ...
     def forward(
@@ -1091,6 +1443,8 @@ def generalized_cross_entropy(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     q: float = 0.7,
 ) -> torch.Tensor: ...
 
@@ -1100,6 +1454,8 @@ class GeneralizedCrossEntropyLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         q: float = 0.7,
     ) -> None: ...
     def forward(
@@ -1114,6 +1470,120 @@ class GeneralizedCrossEntropyLoss(GradusLoss):
         class_mask: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
+def logit_adjusted_cross_entropy(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    class_prior: Optional[torch.Tensor] = ...,
+    class_mask: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
+    tau: float = 1.0,
+) -> torch.Tensor: ...
+
+class LogitAdjustedCrossEntropyLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
+        tau: float = 1.0,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+        class_prior: Optional[torch.Tensor] = ...,
+        class_mask: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def ldam(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    class_prior: Optional[torch.Tensor] = ...,
+    class_mask: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
+    margin: float = 0.5,
+    scale: float = 30.0,
+) -> torch.Tensor: ...
+
+class LdamLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
+        margin: float = 0.5,
+        scale: float = 30.0,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+        class_prior: Optional[torch.Tensor] = ...,
+        class_mask: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def sampled_softmax(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    expected_count: Optional[torch.Tensor] = ...,
+    class_mask: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
+) -> torch.Tensor: ...
+
+class SampledSoftmaxLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+        expected_count: Optional[torch.Tensor] = ...,
+        class_mask: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
 def multi_margin(
     predictions: torch.Tensor,
     targets: torch.Tensor,
@@ -1124,6 +1594,8 @@ def multi_margin(
     class_weight: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     p: int = 1,
     margin: float = 1.0,
 ) -> torch.Tensor: ...
@@ -1134,6 +1606,8 @@ class MultiMarginLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         p: int = 1,
         margin: float = 1.0,
     ) -> None: ...
@@ -1158,6 +1632,8 @@ def multiclass_hinge(
     class_weight: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
 ) -> torch.Tensor: ...
 
 class MulticlassHingeLoss(GradusLoss):
@@ -1166,6 +1642,8 @@ class MulticlassHingeLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
     ) -> None: ...
     def forward(
         self,
@@ -1187,6 +1665,8 @@ def categorical_hinge(
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
 ) -> torch.Tensor: ...
 
 class CategoricalHingeLoss(GradusLoss):
@@ -1195,6 +1675,8 @@ class CategoricalHingeLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
     ) -> None: ...
     def forward(
         self,
@@ -1215,6 +1697,8 @@ def ordinal(
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
 ) -> torch.Tensor: ...
 
 class OrdinalLoss(GradusLoss):
@@ -1223,6 +1707,8 @@ class OrdinalLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
     ) -> None: ...
     def forward(
         self,
@@ -1246,6 +1732,7 @@ def multilabel_soft_margin(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
 ) -> torch.Tensor: ...
 
 class MultilabelSoftMarginLoss(GradusLoss):
@@ -1254,6 +1741,7 @@ class MultilabelSoftMarginLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
     ) -> None: ...
     def forward(
         self,
@@ -1401,10 +1889,9 @@ def kl_div(
     weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
-    class_weight: Optional[torch.Tensor] = ...,
-    class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    from_probabilities: bool = False,
     log_target: bool = False,
 ) -> torch.Tensor: ...
 
@@ -1414,7 +1901,40 @@ class KlDivLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        from_probabilities: bool = False,
         log_target: bool = False,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def generalized_kl(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    class_weight: Optional[torch.Tensor] = ...,
+    class_mask: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+) -> torch.Tensor: ...
+
+class GeneralizedKlLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
     ) -> None: ...
     def forward(
         self,
@@ -1439,6 +1959,8 @@ def jsd(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     beta: float = 0.5,
 ) -> torch.Tensor: ...
 
@@ -1448,6 +1970,8 @@ class JsdLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         beta: float = 0.5,
     ) -> None: ...
     def forward(
@@ -1472,6 +1996,7 @@ def distillation(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
     temperature: float = 2.0,
     scaled: bool = True,
     divergence: str = "kl",
@@ -1484,6 +2009,7 @@ class DistillationLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
         temperature: float = 2.0,
         scaled: bool = True,
         divergence: str = "kl",
@@ -1511,6 +2037,7 @@ def total_variation(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
 ) -> torch.Tensor: ...
 
 class TotalVariationLoss(GradusLoss):
@@ -1519,6 +2046,7 @@ class TotalVariationLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
     ) -> None: ...
     def forward(
         self,
@@ -1569,6 +2097,8 @@ def sparsemax(
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
 ) -> torch.Tensor: ...
 
 class SparsemaxLoss(GradusLoss):
@@ -1577,6 +2107,8 @@ class SparsemaxLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
     ) -> None: ...
     def forward(
         self,
@@ -1597,6 +2129,8 @@ def entmax(
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+    from_probabilities: bool = False,
     alpha: float = 1.5,
 ) -> torch.Tensor: ...
 
@@ -1606,6 +2140,8 @@ class EntmaxLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+        from_probabilities: bool = False,
         alpha: float = 1.5,
     ) -> None: ...
     def forward(
@@ -1629,6 +2165,7 @@ def dice(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
     smooth: float = 1.0,
 ) -> torch.Tensor: ...
 
@@ -1638,6 +2175,7 @@ class DiceLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
         smooth: float = 1.0,
     ) -> None: ...
     def forward(
@@ -1663,8 +2201,9 @@ def tversky(
     class_mask: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
-    alpha: float = 0.5,
-    beta: float = 0.5,
+    class_axis: Optional[int] = None,
+    false_positive_weight: float = 0.5,
+    false_negative_weight: float = 0.5,
     smooth: float = 1.0,
 ) -> torch.Tensor: ...
 
@@ -1674,8 +2213,9 @@ class TverskyLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
-        alpha: float = 0.5,
-        beta: float = 0.5,
+        class_axis: Optional[int] = None,
+        false_positive_weight: float = 0.5,
+        false_negative_weight: float = 0.5,
         smooth: float = 1.0,
     ) -> None: ...
     def forward(
@@ -1801,6 +2341,7 @@ def ranking_softmax(
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
 ) -> torch.Tensor: ...
 
 class RankingSoftmaxLoss(GradusLoss):
@@ -1809,6 +2350,7 @@ class RankingSoftmaxLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
     ) -> None: ...
     def forward(
         self,
@@ -1829,6 +2371,7 @@ def list_net(
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
 ) -> torch.Tensor: ...
 
 class ListNetLoss(GradusLoss):
@@ -1837,6 +2380,7 @@ class ListNetLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
     ) -> None: ...
     def forward(
         self,
@@ -1977,6 +2521,7 @@ def calibrated_softmax(
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
     virtual_label: float = 1.0,
 ) -> torch.Tensor: ...
 
@@ -1986,6 +2531,7 @@ class CalibratedSoftmaxLoss(GradusLoss):
         *,
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
         virtual_label: float = 1.0,
     ) -> None: ...
     def forward(
@@ -2022,6 +2568,100 @@ class ApproxMrrLoss(GradusLoss):
         self,
         predictions: torch.Tensor,
         targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def pairwise_mse(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+) -> torch.Tensor: ...
+
+class PairwiseMseLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def rank_xendcg(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    noise: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    class_axis: Optional[int] = None,
+) -> torch.Tensor: ...
+
+class RankXendcgLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        class_axis: Optional[int] = None,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+        noise: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def cox(
+    predictions: torch.Tensor,
+    times: torch.Tensor,
+    events: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    ties: str = "breslow",
+) -> torch.Tensor: ...
+
+class CoxLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        ties: str = "breslow",
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        times: torch.Tensor,
+        events: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
@@ -2118,6 +2758,128 @@ class CtcLoss(GradusLoss):
         targets: torch.Tensor,
         input_lengths: torch.Tensor,
         target_lengths: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def iou(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 1e-07,
+) -> torch.Tensor: ...
+
+class IouLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 1e-07,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def giou(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 1e-07,
+) -> torch.Tensor: ...
+
+class GiouLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 1e-07,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def diou(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 1e-07,
+) -> torch.Tensor: ...
+
+class DiouLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 1e-07,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def ciou(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 1e-07,
+    detach: bool = True,
+) -> torch.Tensor: ...
+
+class CiouLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 1e-07,
+        detach: bool = True,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
@@ -2292,6 +3054,34 @@ class InfoNceLoss(GradusLoss):
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
+def n_pairs(
+    anchor: torch.Tensor,
+    positive: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+) -> torch.Tensor: ...
+
+class NPairsLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+    ) -> None: ...
+    def forward(
+        self,
+        anchor: torch.Tensor,
+        positive: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
 def sup_con(
     predictions: torch.Tensor,
     targets: torch.Tensor,
@@ -2452,6 +3242,74 @@ class BatchTripletLoss(GradusLoss):
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
+def barlow_twins(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    lambda_: float = 0.005,
+    epsilon: float = 1e-05,
+) -> torch.Tensor: ...
+
+class BarlowTwinsLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        lambda_: float = 0.005,
+        epsilon: float = 1e-05,
+    ) -> None: ...
+    def forward(
+        self,
+        first: torch.Tensor,
+        second: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def vicreg(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    invariance_lambda: float = 25.0,
+    variance_mu: float = 25.0,
+    covariance_v: float = 1.0,
+    epsilon: float = 0.0001,
+) -> torch.Tensor: ...
+
+class VicregLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        invariance_lambda: float = 25.0,
+        variance_mu: float = 25.0,
+        covariance_v: float = 1.0,
+        epsilon: float = 0.0001,
+    ) -> None: ...
+    def forward(
+        self,
+        first: torch.Tensor,
+        second: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
 def dpo(
     policy_chosen: torch.Tensor,
     policy_rejected: torch.Tensor,
@@ -2556,6 +3414,40 @@ class OrpoLoss(GradusLoss):
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
+def cpo(
+    policy_chosen: torch.Tensor,
+    policy_rejected: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    beta: float = 0.1,
+    label_smoothing: float = 0.0,
+    alpha: float = 1.0,
+) -> torch.Tensor: ...
+
+class CpoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        beta: float = 0.1,
+        label_smoothing: float = 0.0,
+        alpha: float = 1.0,
+    ) -> None: ...
+    def forward(
+        self,
+        policy_chosen: torch.Tensor,
+        policy_rejected: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
 def kto(
     policy: torch.Tensor,
     reference: torch.Tensor,
@@ -2588,6 +3480,254 @@ class KtoLoss(GradusLoss):
         reference: torch.Tensor,
         targets: torch.Tensor,
         kl: Optional[torch.Tensor] = ...,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def grpo(
+    log_probs: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    completion_mask: Optional[torch.Tensor] = ...,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = None,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+) -> torch.Tensor: ...
+
+class GrpoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 0.2,
+        epsilon_high: Optional[float] = None,
+        delta: Optional[float] = None,
+        beta: float = 0.04,
+    ) -> None: ...
+    def forward(
+        self,
+        log_probs: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        completion_mask: Optional[torch.Tensor] = ...,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def bnpo(
+    log_probs: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    completion_mask: Optional[torch.Tensor] = ...,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = None,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+) -> torch.Tensor: ...
+
+class BnpoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 0.2,
+        epsilon_high: Optional[float] = None,
+        delta: Optional[float] = None,
+        beta: float = 0.04,
+    ) -> None: ...
+    def forward(
+        self,
+        log_probs: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        completion_mask: Optional[torch.Tensor] = ...,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def dr_grpo(
+    log_probs: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    completion_mask: Optional[torch.Tensor] = ...,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = None,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+    max_completion_length: Optional[int] = None,
+) -> torch.Tensor: ...
+
+class DrGrpoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 0.2,
+        epsilon_high: Optional[float] = None,
+        delta: Optional[float] = None,
+        beta: float = 0.04,
+        max_completion_length: Optional[int] = None,
+    ) -> None: ...
+    def forward(
+        self,
+        log_probs: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        completion_mask: Optional[torch.Tensor] = ...,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def dapo(
+    log_probs: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    completion_mask: Optional[torch.Tensor] = ...,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = 0.28,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+) -> torch.Tensor: ...
+
+class DapoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 0.2,
+        epsilon_high: Optional[float] = 0.28,
+        delta: Optional[float] = None,
+        beta: float = 0.04,
+    ) -> None: ...
+    def forward(
+        self,
+        log_probs: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        completion_mask: Optional[torch.Tensor] = ...,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def cispo(
+    log_probs: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    completion_mask: Optional[torch.Tensor] = ...,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon_high: float = 5.0,
+    beta: float = 0.04,
+) -> torch.Tensor: ...
+
+class CispoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon_high: float = 5.0,
+        beta: float = 0.04,
+    ) -> None: ...
+    def forward(
+        self,
+        log_probs: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        completion_mask: Optional[torch.Tensor] = ...,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def sapo(
+    log_probs: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    completion_mask: Optional[torch.Tensor] = ...,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    sapo_temperature_pos: float = 1.0,
+    sapo_temperature_neg: float = 1.05,
+    beta: float = 0.04,
+) -> torch.Tensor: ...
+
+class SapoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        sapo_temperature_pos: float = 1.0,
+        sapo_temperature_neg: float = 1.05,
+        beta: float = 0.04,
+    ) -> None: ...
+    def forward(
+        self,
+        log_probs: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        completion_mask: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
@@ -2716,6 +3856,46 @@ class LinearOrpoLoss(GradusLoss):
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
+def linear_cpo(
+    predictions: torch.Tensor,
+    linear_weight: torch.Tensor,
+    linear_bias: Optional[torch.Tensor] = ...,
+    *,
+    targets: torch.Tensor,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    beta: float = 0.1,
+    label_smoothing: float = 0.0,
+    alpha: float = 1.0,
+    average_log_prob: bool = False,
+) -> torch.Tensor: ...
+
+class LinearCpoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        beta: float = 0.1,
+        label_smoothing: float = 0.0,
+        alpha: float = 1.0,
+        average_log_prob: bool = False,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        linear_weight: torch.Tensor,
+        linear_bias: Optional[torch.Tensor] = ...,
+        *,
+        targets: torch.Tensor,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
 def linear_kto(
     predictions: torch.Tensor,
     linear_weight: torch.Tensor,
@@ -2757,6 +3937,52 @@ class LinearKtoLoss(GradusLoss):
         reference: torch.Tensor,
         desirable: torch.Tensor,
         kl: Optional[torch.Tensor] = ...,
+        weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def linear_grpo(
+    predictions: torch.Tensor,
+    linear_weight: torch.Tensor,
+    linear_bias: Optional[torch.Tensor] = ...,
+    *,
+    targets: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = None,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+) -> torch.Tensor: ...
+
+class LinearGrpoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 0.2,
+        epsilon_high: Optional[float] = None,
+        delta: Optional[float] = None,
+        beta: float = 0.04,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        linear_weight: torch.Tensor,
+        linear_bias: Optional[torch.Tensor] = ...,
+        *,
+        targets: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
         weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
