@@ -16,6 +16,8 @@ pub struct Criterion {
     pub(super) on_empty: OnEmpty,
     pub(super) class_axis: Option<isize>,
     pub(super) from_probabilities: bool,
+    /// True if inputs have the shapes of tensors on a device: nothing is repeated or moved.
+    pub(super) has_tensor_shapes: bool,
 }
 
 impl Criterion {
@@ -28,6 +30,7 @@ impl Criterion {
             on_empty: OnEmpty::Zero,
             class_axis: None,
             from_probabilities: false,
+            has_tensor_shapes: false,
         })
     }
 
@@ -99,6 +102,28 @@ impl Criterion {
     pub fn from_probabilities(mut self, from_probabilities: bool) -> Self {
         self.from_probabilities = from_probabilities;
         self
+    }
+
+    /// Takes inputs in the shapes of tensors on a device.
+    pub(crate) fn with_tensor_shapes(mut self) -> Self {
+        self.has_tensor_shapes = true;
+        self
+    }
+
+    /// Rejects options that only arrays have.
+    pub(super) fn check_for_tensors(&self) -> Result<()> {
+        let given = [
+            ("class_axis", self.class_axis.filter(|axis| *axis != -1).map(|axis| axis.to_string())),
+            ("from_probabilities", self.from_probabilities.then(|| "true".to_string())),
+        ];
+        match given.into_iter().find_map(|(name, value)| Some((name, value?))) {
+            None => Ok(()),
+            Some((name, value)) => {
+                let allowed =
+                    "left out: tensors on a device hold logits with the classes on the last axis";
+                Err(crate::Error::option(self.loss.name(), name, value, allowed))
+            }
+        }
     }
 
     /// The loss.

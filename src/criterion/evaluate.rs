@@ -71,6 +71,9 @@ impl Criterion {
         inputs: &Inputs,
         run: impl Fn(&Criterion, &Inputs) -> Result<Evaluation<R>>,
     ) -> Result<Evaluation<R>> {
+        if self.has_tensor_shapes {
+            return run(self, inputs);
+        }
         if positions::has_positions(&*self.loss, inputs) {
             arrange::check_options(self)?;
             return positions::evaluate(self, inputs, run);

@@ -101,16 +101,6 @@ impl Sizes {
         } else {
             shape
         };
-        // NumPy's rule would make them columns, and so arrays are read.
-        let is_square = !rowwise && self.value_shape.len() == 2 && self.value_shape[1] == rows[0];
-        if is_square && shape.len() == 1 && shape == rows {
-            let found = format!("{name} is {shape:?} and the values are {:?}", self.value_shape);
-            let allowed = format!(
-                "it must be [{0}, 1] (one for each row) or {1:?}",
-                rows[0], self.value_shape
-            );
-            return Err(shape_error(loss.name(), found, &allowed));
-        }
         if trimmed == rows {
             return Ok(true);
         }

@@ -49,8 +49,9 @@ pub fn check_loss(
             continue;
         }
         let kind = Kind::of(&*loss, options == "{}");
-        let criterion = Criterion::from_boxed(loss, device)?;
-        let reference = Criterion::from_boxed((entry.make)(&value)?, &Device::Reference)?;
+        let criterion = Criterion::from_boxed(loss, device)?.with_tensor_shapes();
+        let reference =
+            Criterion::from_boxed((entry.make)(&value)?, &Device::Reference)?.with_tensor_shapes();
         reports.push(check_all(&criterion, &reference, kind, title(entry.name, options))?);
     }
     Ok(reports)
@@ -76,8 +77,8 @@ pub fn check_loss(
 pub fn check(loss: &(impl LossDefinition + Clone + 'static), device: &Device) -> Result<Checked> {
     let kind = Kind::of(loss, true);
     let name = loss.entry().name;
-    let criterion = loss.clone().on(device)?;
-    let reference = loss.clone().on(&Device::Reference)?;
+    let criterion = loss.clone().on(device)?.with_tensor_shapes();
+    let reference = loss.clone().on(&Device::Reference)?.with_tensor_shapes();
     let reports = vec![
         differentiated(loss, format!("{name}: derivative"))?,
         check_all(&criterion, &reference, kind, format!("{name} on {}", device.name()))?,

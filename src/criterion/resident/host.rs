@@ -58,7 +58,7 @@ impl Criterion {
         given.upstream = upstream.as_ref().map(|upstream| upstream.view());
         (given.auxiliary, given.hessian) = (inputs.auxiliary, inputs.hessian);
         let is_half = inputs.get("predictions").is_some_and(Tensor::is_half);
-        self.as_tensors(self.evaluate(&given)?, is_half)
+        self.as_tensors(self.clone().with_tensor_shapes().evaluate(&given)?, is_half)
     }
 
     fn as_tensors(&self, found: Evaluation, is_half: bool) -> Result<DeviceEvaluation> {

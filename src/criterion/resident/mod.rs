@@ -108,6 +108,7 @@ impl Criterion {
     /// Unknown or missing inputs, inputs of the wrong kind, mismatched shapes, tensors of another
     /// device; [`Error::OutOfMemory`].
     pub fn evaluate_tensors(&self, inputs: &TensorInputs) -> Result<DeviceEvaluation> {
+        self.check_for_tensors()?;
         let Device::Gpu(gpu) = &self.device else {
             return self.tensors_on_host(inputs);
         };
