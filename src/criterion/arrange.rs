@@ -59,7 +59,7 @@ pub(super) struct Arrangement {
     /// it in front.
     row_axis: Option<usize>,
     /// The way from the gradient of logarithms to that of predictions that were probabilities.
-    slopes: Option<Slopes>,
+    derivatives: Option<LogDerivatives>,
     /// The label of a row without an axis of rows was [1], and so is its value.
     is_single_label: bool,
 }
@@ -394,13 +394,13 @@ impl Arrangement {
                 cells.filter(|(_, keep)| !**keep).for_each(|(x, _)| *x = 0.0);
             }
         }
-        let (predictions, slopes) = kind.logarithms(predictions);
+        let (predictions, derivatives) = kind.logarithms(predictions);
         self.numbers.push(("predictions", predictions));
-        self.slopes = Some(slopes);
+        self.derivatives = Some(derivatives);
         if let Some(exact) = exact {
-            let (predictions, slopes) = kind.logarithms(exact);
+            let (predictions, derivatives) = kind.logarithms(exact);
             self.exact.push(("predictions", predictions));
-            self.slopes = Some(slopes);
+            self.derivatives = Some(derivatives);
         }
         Ok(())
     }
@@ -456,8 +456,8 @@ impl Arrangement {
         if self.is_single_label && found.values.ndim() == 0 && is_each {
             found.values = found.values.insert_axis(Axis(0));
         }
-        if let Some(slopes) = &self.slopes {
-            slopes.apply(&mut found.gradient);
+        if let Some(derivatives) = &self.derivatives {
+            derivatives.apply(&mut found.gradient);
         }
         if let Some(axis) = self.row_axis {
             let of_input = |array: ArrayD<R>| {
@@ -533,14 +533,14 @@ enum Probabilities {
 }
 
 /// The derivatives of logarithms by the probabilities that they are of.
-struct Slopes {
+struct LogDerivatives {
     /// Of a clipped probability 0, else one through the probability.
     factors: ArrayD<f64>,
     /// For rows that were divided by their sums: the quotients and the sums, one for each cell.
     rows: Option<(ArrayD<f64>, ArrayD<f64>)>,
 }
 
-impl Slopes {
+impl LogDerivatives {
     /// The gradient of the probabilities in place of that of the logarithms.
     fn apply<R: Real>(&self, gradient: &mut ArrayD<R>) {
         // A cell without a gradient stays: its row may be left out and hold anything.
@@ -580,12 +580,12 @@ impl Probabilities {
     }
 
     /// Logits or logarithms in place of probabilities, and the way back for their gradient.
-    fn logarithms<R: Real>(&self, mut predictions: ArrayD<R>) -> (ArrayD<R>, Slopes) {
+    fn logarithms<R: Real>(&self, mut predictions: ArrayD<R>) -> (ArrayD<R>, LogDerivatives) {
         let (least, most) = (R::new(CLIP), R::new(1.0 - CLIP));
         let mut factors = ArrayD::<f64>::zeros(predictions.raw_dim());
         // NaN stays.
         let ln = |x: R, clipped: R| if x.is_nan() { x } else { clipped.ln() };
-        let slope = |x: R, clipped: R| if x == clipped { 1.0 / x.to_f64() } else { 0.0 };
+        let derivative = |x: R, clipped: R| if x == clipped { 1.0 / x.to_f64() } else { 0.0 };
         if matches!(self, Probabilities::OfClasses) && predictions.ndim() > 0 {
             let last = Axis(predictions.ndim() - 1);
             let mut shares = ArrayD::<f64>::zeros(predictions.raw_dim());
@@ -598,26 +598,26 @@ impl Probabilities {
                 for (class, x) in row.iter_mut().enumerate() {
                     let share = *x / R::new(total);
                     let clipped = share.max(least).min(most);
-                    factors[class] = slope(share, clipped);
+                    factors[class] = derivative(share, clipped);
                     shares[class] = share.to_f64();
                     *x = ln(share, clipped);
                 }
             }
-            return (predictions, Slopes { factors, rows: Some((shares, totals)) });
+            return (predictions, LogDerivatives { factors, rows: Some((shares, totals)) });
         }
         for (x, factor) in predictions.iter_mut().zip(&mut factors) {
             if matches!(self, Probabilities::OfEach) {
                 let p = x.max(least).min(most);
                 let rest = R::ONE - p;
-                *factor = slope(*x, p) / rest.to_f64();
+                *factor = derivative(*x, p) / rest.to_f64();
                 *x = if x.is_nan() { *x } else { p.ln() - (-p).ln_1p() };
             } else {
                 let clipped = x.max(least).min(R::ONE);
-                *factor = slope(*x, clipped);
+                *factor = derivative(*x, clipped);
                 *x = ln(*x, clipped);
             }
         }
-        (predictions, Slopes { factors, rows: None })
+        (predictions, LogDerivatives { factors, rows: None })
     }
 }
 

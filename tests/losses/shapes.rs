@@ -252,8 +252,8 @@ fn probabilities_have_the_gradient_of_probabilities() {
     for place in [(0, 0), (0, 1), (1, 2)] {
         let (mut up, mut down) = (p.clone(), p.clone());
         (up[place], down[place]) = (p[place] + 1e-5, p[place] - 1e-5);
-        let slope = (value(&up).value() - value(&down).value()) / 2e-5;
-        assert!((step.gradient[[place.0, place.1]] - slope).abs() < 1e-9);
+        let difference = (value(&up).value() - value(&down).value()) / 2e-5;
+        assert!((step.gradient[[place.0, place.1]] - difference).abs() < 1e-9);
     }
     // Independent probabilities: bce of logits is bce.
     let (x, y) = (array![0.3, 0.9], array![1.0, 0.25]);
