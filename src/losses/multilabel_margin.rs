@@ -71,7 +71,7 @@ impl Rowwise for MultilabelMargin {
         let mut mentions = vec![R::ZERO; list.len()];
         for class in list.iter().take_while(|&&class| class >= R::ZERO) {
             match mentions.get_mut(class.to_f64() as usize) {
-                Some(times) => *times = *times + R::ONE,
+                Some(times) => *times += R::ONE,
                 // Rejected by the CPU checks; NaN on the device too.
                 None => return R::NAN,
             }
@@ -89,8 +89,8 @@ impl Rowwise for MultilabelMargin {
             total += simd::sum_of(scores.len(), |k| {
                 let margin = R::ONE - difference(score, scores[k]);
                 let counts = R::select(margin > R::ZERO, times, R::ZERO);
-                pushed[k] = pushed[k] + counts;
-                inside = inside + counts;
+                pushed[k] += counts;
+                inside += counts;
                 counts * margin.max(R::ZERO)
             });
             gradient[class] = -(scale * share * inside);

@@ -196,7 +196,7 @@ impl<'c, 'a> Call<'c, 'a> {
         let array = inputs.numbers(loss, name)?;
         // Their logarithms are taken, and a NaN would hide in a comparison.
         if ["class_prior", "expected_count"].contains(&name)
-            && let Some(class) = array.iter().position(|x| !(*x >= 0.0))
+            && let Some(class) = array.iter().position(|x| x.is_nan() || *x < 0.0)
         {
             let found = format!(
                 "holds {} at element {class}",
