@@ -17,7 +17,17 @@ def is_kink(call, difference):
     return place is not None and len(predictions) == len(targets) and predictions[int(place[1])] == targets[int(place[1])]
 
 
+def is_clipped(call):
+    """True where Keras clips a probability."""
+    tensor = call.arguments.get("y_pred")
+    return tensor is not None and any(not 1e-7 < x < 1 - 1e-7 for x in tensor[1])
+
+
 ACCEPTED = [
+    (
+        lambda call, made, difference: "from_probabilities" in made["options"] and "gradient" in difference and is_clipped(call),
+        "beside a clipped probability: gradus gives the derivative of its value, a softmax of the clipped logarithms",
+    ),
     (
         lambda call, made, difference: call.peer == "optax" and "class_mask" in made["inputs"] and " is inf, " in difference,
         "a target on a masked class is infinitely unlikely; optax leaves its term out",
