@@ -23,8 +23,9 @@ struct Data {
     dense: Array2<f32>,
     /// Only where the loss takes them, at random.
     labels: Option<Array1<i64>>,
-    weight: Array1<f32>,
-    mask: Array1<bool>,
+    /// [rows, 1]: a weight [rows] of a square is one for each column.
+    weight: Array2<f32>,
+    mask: Array2<bool>,
 }
 
 impl Data {
@@ -84,8 +85,8 @@ fn data_of(draw: &Draw) -> Data {
         _ => (random.uniform() * columns as f64) as i64,
     };
     let labels = takes_labels.then(|| (0..rows).map(|_| label()).collect());
-    let weight = (0..rows).map(|_| 0.25 + random.uniform() as f32).collect();
-    let mask = (0..rows).map(|_| random.uniform() < 0.7).collect();
+    let weight = Array2::from_shape_fn((rows, 1), |_| 0.25 + random.uniform() as f32);
+    let mask = Array2::from_shape_fn((rows, 1), |_| random.uniform() < 0.7);
     Data { predictions, dense, labels, weight, mask }
 }
 
@@ -229,7 +230,7 @@ fn a_sum_is_the_mean_times_what_it_divides_by(draw: &Draw) -> Result<(), TestCas
 
 fn what_is_masked_changes_nothing_and_has_no_gradient(draw: &Draw) -> Result<(), TestCaseError> {
     let mut data = data_of(draw);
-    data.mask[0] = true;
+    data.mask[[0, 0]] = true;
     let criterion = draw.criterion(&Device::cpu());
     let before = criterion.evaluate(&data.inputs().mask(&data.mask)).unwrap();
     let mask = data.mask.clone();
@@ -245,7 +246,7 @@ fn what_is_masked_changes_nothing_and_has_no_gradient(draw: &Draw) -> Result<(),
     let width = draw.columns;
     for (place, gradient) in after.gradient.iter().enumerate() {
         prop_assert!(
-            mask[place / width] || *gradient == 0.0,
+            mask[[place / width, 0]] || *gradient == 0.0,
             "element {place} has gradient {gradient}"
         );
     }
@@ -258,8 +259,8 @@ fn masking_rows_out_is_leaving_them_out(draw: &Draw) -> Result<(), TestCaseError
         return Ok(());
     }
     let mut data = data_of(draw);
-    data.mask[0] = true;
-    let kept: Vec<usize> = (0..draw.rows).filter(|&row| data.mask[row]).collect();
+    data.mask[[0, 0]] = true;
+    let kept: Vec<usize> = (0..draw.rows).filter(|&row| data.mask[[row, 0]]).collect();
     let fewer = data.select(&kept);
     let criterion = draw.criterion(&Device::reference());
     let masked =
