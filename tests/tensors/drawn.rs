@@ -133,7 +133,10 @@ impl Data {
     pub fn with(mut self, random: &mut Random, criterion: &Criterion, with: With) -> Data {
         let reference = again(criterion, &Device::reference()).reduction(Reduction::None);
         let shape = reference.evaluate(&self.inputs()).unwrap().values.shape().to_vec();
-        let spread = if with.per_row && !shape.is_empty() { &shape[..1] } else { &shape[..] };
+        // [rows] of a square are columns of arrays, and rows of tensors.
+        let is_square = matches!(shape[..], [rows, columns] if rows == columns);
+        let per_row = with.per_row && !shape.is_empty() && !is_square;
+        let spread = if per_row { &shape[..1] } else { &shape[..] };
         self.weight = with.weight.then(|| filled(spread, || power_of_two(random)));
         self.mask = with
             .mask
