@@ -386,22 +386,28 @@ impl Arrangement {
         // A class that is left out has no part in the sum of its row.
         let mask = self.class_mask.as_ref().map(|mask| mask.view());
         let mask = mask.or(inputs.class_mask.as_ref().map(|mask| mask.view()));
-        if let Some(mask) = mask.as_ref().and_then(|mask| mask.broadcast(predictions.raw_dim())) {
-            let cells = predictions.iter_mut().zip(&mask);
+        let mask = mask.as_ref().and_then(|mask| mask.broadcast(predictions.raw_dim()));
+        if let Some(mask) = &mask {
+            let cells = predictions.iter_mut().zip(mask);
             cells.filter(|(_, keep)| !**keep).for_each(|(x, _)| *x = 0.0);
             if let Some(exact) = &mut exact {
-                let cells = exact.iter_mut().zip(&mask);
+                let cells = exact.iter_mut().zip(mask);
                 cells.filter(|(_, keep)| !**keep).for_each(|(x, _)| *x = 0.0);
             }
         }
-        let (predictions, derivatives) = kind.logarithms(predictions);
+        let (predictions, mut derivatives) = kind.logarithms(predictions);
         self.numbers.push(("predictions", predictions));
-        self.derivatives = Some(derivatives);
         if let Some(exact) = exact {
-            let (predictions, derivatives) = kind.logarithms(exact);
+            let (predictions, of_exact) = kind.logarithms(exact);
             self.exact.push(("predictions", predictions));
-            self.derivatives = Some(derivatives);
+            derivatives = of_exact;
         }
+        if let (Some((_, totals)), Some(mask)) = (&mut derivatives.rows, &mask) {
+            // Nor has it a gradient: a finite number over this is 0.
+            let cells = totals.iter_mut().zip(mask);
+            cells.filter(|(_, keep)| !**keep).for_each(|(total, _)| *total = f64::INFINITY);
+        }
+        self.derivatives = Some(derivatives);
         Ok(())
     }
 
@@ -735,7 +741,8 @@ fn spread<T: Clone>(
     if let Some(found) = repeated(array, shape) {
         return Some(found);
     }
-    if array.ndim() < 2 || array.ndim() >= shape.len() {
+    // One number per row, [rows], is an input of every template with elements.
+    if (has_rows && array.ndim() < 2) || array.ndim() >= shape.len() {
         return None;
     }
     let mut view = array.view();

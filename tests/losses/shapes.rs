@@ -82,6 +82,14 @@ fn weights_follow_numpys_rule_and_then_the_leading_axes() {
             let found = criterion.evaluate(&Inputs::new(&x, &y).weight(&weight)).unwrap();
             assert_same(&found, &by_hand(&criterion, &whole), 0.0);
         }
+        // Of classes too: one for each of the leading axes.
+        let classes = CrossEntropy::new().on(&device).unwrap().reduction(Reduction::Sum);
+        let labels = Array2::from_shape_fn((2, 3), |(i, j)| (i + j) as i64 % 4);
+        let of_rows = |weight: &ArrayD<f32>| {
+            classes.evaluate(&Inputs::new(&x, &labels).weight(weight)).unwrap()
+        };
+        let whole = array![[0.5, 0.5, 0.5], [2.0, 2.0, 2.0]].into_dyn();
+        assert_same(&of_rows(&array![0.5, 2.0].into_dyn()), &of_rows(&whole), 0.0);
         // A square: PyTorch's column weights; rows are [rows, 1].
         let (x, y) = (array![[1.0, 2.0], [3.0, 4.0]], Array2::<f32>::zeros((2, 2)));
         let sum = criterion.reduction(Reduction::Sum);
@@ -255,6 +263,17 @@ fn probabilities_have_the_gradient_of_probabilities() {
         let difference = (value(&up).value() - value(&down).value()) / 2e-5;
         assert!((step.gradient[[place.0, place.1]] - difference).abs() < 1e-9);
     }
+    let (labels_of_one, mask) = (array![1_i64], array![true, true, false]);
+    // A class that is masked has no part in the sum, and no gradient, whatever it holds.
+    let masked = array![[0.2, 0.3, f64::NAN]];
+    let inputs = Inputs::new(&masked, &labels_of_one).class_mask(&mask);
+    let step = criterion.evaluate_f64(&inputs).unwrap();
+    assert!((step.value() + 0.6_f64.ln()).abs() < 1e-12);
+    assert_eq!(step.gradient[[0, 2]], 0.0);
+    // A clipped probability: the derivative of the value, not one of 1/1e-7.
+    let clipped = array![[0.0, 0.5, 0.5]];
+    let step = criterion.evaluate_f64(&Inputs::new(&clipped, &labels_of_one)).unwrap();
+    assert!(step.gradient.iter().all(|g| g.abs() < 3.0), "{}", step.gradient);
     // Independent probabilities: bce of logits is bce.
     let (x, y) = (array![0.3, 0.9], array![1.0, 0.25]);
     let of_logits = BceWithLogits::new().on(&reference).unwrap().from_probabilities(true);

@@ -22,7 +22,7 @@ import accepted
 from calls import Refused
 from compare import ABSOLUTE, OF_FUNCTION, difference
 
-PEERS = {"pytorch": 95, "keras": 95, "optax": 95, "sklearn": 95, "ranking": 60}
+PEERS = {"pytorch": 95, "keras": 95, "optax": 95, "sklearn": 95}
 
 
 def answers(gradus, device, cases):
