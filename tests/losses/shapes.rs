@@ -270,10 +270,23 @@ fn probabilities_have_the_gradient_of_probabilities() {
     let step = criterion.evaluate_f64(&inputs).unwrap();
     assert!((step.value() + 0.6_f64.ln()).abs() < 1e-12);
     assert_eq!(step.gradient[[0, 2]], 0.0);
-    // A clipped probability: the derivative of the value, not one of 1/1e-7.
-    let clipped = array![[0.0, 0.5, 0.5]];
-    let step = criterion.evaluate_f64(&Inputs::new(&clipped, &labels_of_one)).unwrap();
-    assert!(step.gradient.iter().all(|g| g.abs() < 3.0), "{}", step.gradient);
+    // Clipped, with a target: the derivative of the value, which is not one of 1/1e-7; and none of
+    // the masked class, whose row has one.
+    let (clipped, mask) = (array![[0.0, 0.5, 0.5, 0.7]], array![true, true, true, false]);
+    let dense = array![[0.5, 0.25, 0.25, 0.0]];
+    let value = |p: &Array2<f64>| {
+        criterion.evaluate_f64(&Inputs::new(p, &dense).class_mask(&mask)).unwrap()
+    };
+    let step = value(&clipped);
+    for class in 0..4 {
+        // The step stays below the clip, and the value has 16 digits.
+        let mut up = clipped.clone();
+        up[[0, class]] += 1e-8;
+        let difference = (value(&up).value() - step.value()) / 1e-8;
+        let found = step.gradient[[0, class]];
+        assert!((found - difference).abs() < 1e-6, "{class}: {found} instead of {difference}");
+    }
+    assert!(step.gradient[[0, 3]] == 0.0 && step.gradient[[0, 0]].abs() > 0.1);
     // Independent probabilities: bce of logits is bce.
     let (x, y) = (array![0.3, 0.9], array![1.0, 0.25]);
     let of_logits = BceWithLogits::new().on(&reference).unwrap().from_probabilities(true);
