@@ -12,6 +12,7 @@ pub(crate) mod inputs;
 mod loss;
 mod multi_input;
 mod positions;
+mod probabilities;
 mod reduction;
 mod resident;
 mod reuse;
