@@ -1,9 +1,12 @@
 //! Categorical hinge.
 
 use crate::cpu::simd;
+use crate::losses::multiclass_hinge::short_tile;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
-use crate::templates::rowwise::target::Target;
+use crate::templates::rowwise::cpu::by_itself;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows};
+use crate::templates::rowwise::target::{Target, Targets};
+use crate::templates::rowwise::tiles::{are_short, label_tiles};
 
 options! {
     /// Categorical hinge of scores, as in Keras: the largest of the other scores and 0 should be 1
@@ -71,6 +74,31 @@ impl Rowwise for CategoricalHinge {
             }),
             Target::Dense(dense) => cells(row.logits, scale, gradient, |column| dense[column]),
         }
+    }
+    #[inline(always)]
+    fn plain_rows(
+        &self,
+        rows: &Rows<'_, f32>,
+        first: usize,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> bool {
+        let Targets::Labels(labels) = rows.targets else { return false };
+        if !are_short(rows) {
+            return false;
+        }
+        label_tiles(
+            rows,
+            labels,
+            first,
+            gradient,
+            values,
+            // The label's own score counts as 0 among the others.
+            #[inline(always)]
+            |tile| short_tile(tile, 0.0),
+            |index, gradient, value| by_itself(self, rows, index, gradient, value),
+        );
+        true
     }
 }
 

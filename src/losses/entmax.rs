@@ -1,8 +1,8 @@
 //! Entmax loss.
 
 use crate::losses::prelude::*;
-use crate::templates::rowwise::entmax::entmax_loss;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::entmax;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows};
 
 options! {
     /// α-entmax loss against class labels: the Fenchel–Young loss of p = [(α − 1)x − τ]₊^(1/(α−1)),
@@ -77,6 +77,17 @@ impl Rowwise for Entmax {
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        entmax_loss(row, self.alpha, scale, gradient)
+        entmax::entmax_loss(row, self.alpha, scale, gradient)
+    }
+
+    #[inline(always)]
+    fn plain_rows(
+        &self,
+        rows: &Rows<'_, f32, &[i32]>,
+        first: usize,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> bool {
+        entmax::short_rows(self, self.alpha, rows, first, gradient, values)
     }
 }

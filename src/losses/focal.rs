@@ -2,9 +2,7 @@
 
 use crate::losses::prelude::*;
 use crate::runtime::wgsl::shader;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
-use crate::templates::rowwise::softmax_target;
-use crate::templates::rowwise::softmax_target::ValueWithPartials;
+use crate::templates::rowwise::softmax_target::{OfSoftmax, SoftmaxStatistics, ValueWithPartials};
 
 options! {
     /// Focal loss of logits against class labels: cross-entropy, down-weighted for well-classified
@@ -71,42 +69,28 @@ impl LossDefinition for Focal {
     }
 }
 
-impl Rowwise for Focal {
+impl OfSoftmax for Focal {
     type Target<'a, R: Real> = usize;
 
     #[inline(always)]
-    fn row<R: Real>(
-        &self,
-        row: &Row<'_, R, usize>,
-        scale: R,
-        gradient: &mut [R],
-        _: Option<&mut Auxiliary<R>>,
-    ) -> R {
-        softmax_target::row(
-            row,
-            scale,
-            gradient,
-            #[inline(always)]
-            |statistics| {
-                let gamma = R::new(self.gamma);
-                let ease = R::new(self.alpha) * statistics.rest.powf(gamma);
-                // cross/rest tends to 1 as rest tends to 0, and p ln p to 0 as p does.
-                let ratio = R::select(
-                    statistics.rest == R::ZERO,
-                    R::ONE,
-                    statistics.cross / statistics.rest,
-                );
-                let share = R::select(
-                    statistics.probability == R::ZERO,
-                    R::ZERO,
-                    statistics.probability * ratio,
-                );
-                ValueWithPartials {
-                    loss: R::select(ease == R::ZERO, R::ZERO, ease * statistics.cross),
-                    cross_derivative: ease * (R::ONE + gamma * share),
-                    rest_derivative: R::ZERO,
-                }
-            },
-        )
+    fn of_softmax<R: Real>(&self, statistics: SoftmaxStatistics<R>) -> ValueWithPartials<R> {
+        let gamma = R::new(self.gamma);
+        // The usual exponent needs no logarithm.
+        let power = if self.gamma == 2.0 {
+            statistics.rest * statistics.rest
+        } else {
+            statistics.rest.powf(gamma)
+        };
+        let ease = R::new(self.alpha) * power;
+        // cross/rest tends to 1 as rest tends to 0, and p ln p to 0 as p does.
+        let ratio =
+            R::select(statistics.rest == R::ZERO, R::ONE, statistics.cross / statistics.rest);
+        let share =
+            R::select(statistics.probability == R::ZERO, R::ZERO, statistics.probability * ratio);
+        ValueWithPartials {
+            loss: R::select(ease == R::ZERO, R::ZERO, ease * statistics.cross),
+            cross_derivative: ease * (R::ONE + gamma * share),
+            rest_derivative: R::ZERO,
+        }
     }
 }

@@ -2,9 +2,7 @@
 
 use crate::losses::prelude::*;
 use crate::runtime::wgsl::shader;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
-use crate::templates::rowwise::softmax_target;
-use crate::templates::rowwise::softmax_target::ValueWithPartials;
+use crate::templates::rowwise::softmax_target::{OfSoftmax, SoftmaxStatistics, ValueWithPartials};
 
 options! {
     /// Generalized cross-entropy of logits against noisy class labels: bounded by 1/q, between
@@ -66,32 +64,14 @@ impl LossDefinition for GeneralizedCrossEntropy {
     }
 }
 
-impl Rowwise for GeneralizedCrossEntropy {
+impl OfSoftmax for GeneralizedCrossEntropy {
     type Target<'a, R: Real> = usize;
 
     #[inline(always)]
-    fn row<R: Real>(
-        &self,
-        row: &Row<'_, R, usize>,
-        scale: R,
-        gradient: &mut [R],
-        _: Option<&mut Auxiliary<R>>,
-    ) -> R {
-        softmax_target::row(
-            row,
-            scale,
-            gradient,
-            #[inline(always)]
-            |statistics| {
-                // p = e^−cross: 1 − p^q = −(e^(−q cross) − 1).
-                let exponent = -R::new(self.q) * statistics.cross;
-                let loss = -exponent.exp_m1() / R::new(self.q);
-                ValueWithPartials {
-                    loss,
-                    cross_derivative: exponent.exp(),
-                    rest_derivative: R::ZERO,
-                }
-            },
-        )
+    fn of_softmax<R: Real>(&self, statistics: SoftmaxStatistics<R>) -> ValueWithPartials<R> {
+        // p = e^−cross: 1 − p^q = −(e^(−q cross) − 1).
+        let exponent = -R::new(self.q) * statistics.cross;
+        let loss = -exponent.exp_m1() / R::new(self.q);
+        ValueWithPartials { loss, cross_derivative: exponent.exp(), rest_derivative: R::ZERO }
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::cpu::by_itself;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows};
+use crate::templates::rowwise::tiles::{TILE, Tile, TileFound, are_short, label_tiles};
 
 options! {
     /// Multi-class margin of scores against class labels: every other class should be `margin`
@@ -79,6 +81,45 @@ impl Rowwise for MultiMargin {
             }
         }
     }
+    #[inline(always)]
+    fn plain_rows(
+        &self,
+        rows: &Rows<'_, f32, &[i32]>,
+        first: usize,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> bool {
+        if !are_short(rows) {
+            return false;
+        }
+        let (labels, margin) = (rows.targets, self.margin as f32);
+        let otherwise = |index: usize, gradient: &mut [f32], value: &mut f32| {
+            by_itself(self, rows, index, gradient, value);
+        };
+        match self.p {
+            2 => label_tiles(
+                rows,
+                labels,
+                first,
+                gradient,
+                values,
+                #[inline(always)]
+                |tile| short_tile(tile, margin, |z| (z * z, 2.0 * z)),
+                otherwise,
+            ),
+            _ => label_tiles(
+                rows,
+                labels,
+                first,
+                gradient,
+                values,
+                #[inline(always)]
+                |tile| short_tile(tile, margin, |z| (z, f32::select(z > 0.0, 1.0, 0.0))),
+                otherwise,
+            ),
+        }
+        true
+    }
 }
 
 impl MultiMargin {
@@ -117,4 +158,28 @@ impl MultiMargin {
         gradient[label] = R::select(factor == R::ZERO, R::ZERO, -factor * derivatives);
         R::select(weight == R::ZERO, R::ZERO, weight * total)
     }
+}
+
+/// Many short rows at once; `power` as in [`MultiMargin::powers`].
+#[inline(always)]
+fn short_tile(mut tile: Tile<'_>, margin: f32, power: impl Fn(f32) -> (f32, f32)) -> TileFound {
+    let taint = tile.taint();
+    let own = tile.take_labels();
+    let share = 1.0 / tile.cells.len() as f32;
+    let factors = tile.scales.map(|scale| scale * share);
+    let (mut totals, mut derivatives) = ([0.0_f64; TILE], [0.0_f64; TILE]);
+    for column in tile.cells.iter_mut() {
+        for (lane, x) in column.iter_mut().enumerate() {
+            let (value, derivative) = power(Real::max(margin + (*x - own[lane]), 0.0));
+            totals[lane] += f64::from(value);
+            derivatives[lane] += f64::from(derivative);
+            *x = factors[lane] * derivative;
+        }
+    }
+    let (mut value, mut label) = ([0.0; TILE], [0.0; TILE]);
+    for lane in 0..TILE {
+        value[lane] = totals[lane] as f32 * share + taint[lane];
+        label[lane] = -factors[lane] * derivatives[lane] as f32;
+    }
+    TileFound { value, label }
 }

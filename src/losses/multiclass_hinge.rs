@@ -2,7 +2,9 @@
 
 use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::cpu::by_itself;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows};
+use crate::templates::rowwise::tiles::{TILE, Tile, TileFound, are_short, label_tiles};
 
 options! {
     /// Multi-class hinge of scores against class labels: the best of the other classes should be 1
@@ -88,4 +90,56 @@ impl Rowwise for MulticlassHinge {
         gradient.fill(R::ZERO);
         R::ZERO
     }
+    #[inline(always)]
+    fn plain_rows(
+        &self,
+        rows: &Rows<'_, f32, &[i32]>,
+        first: usize,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> bool {
+        if !are_short(rows) {
+            return false;
+        }
+        label_tiles(
+            rows,
+            rows.targets,
+            first,
+            gradient,
+            values,
+            #[inline(always)]
+            |tile| short_tile(tile, f32::NEG_INFINITY),
+            |index, gradient, value| by_itself(self, rows, index, gradient, value),
+        );
+        true
+    }
+}
+
+/// Many short rows at once. The best score is at least `least`, a further score with the derivative
+/// of none.
+#[inline(always)]
+pub(super) fn short_tile(mut tile: Tile<'_>, least: f32) -> TileFound {
+    let taint = tile.taint();
+    let own = tile.take_labels();
+    let best = tile.maxima().map(|best| Real::max(best, least));
+    let mut ties = best.map(|best| f32::select(best == least, 1.0, 0.0));
+    for column in tile.cells.iter() {
+        for ((ties, best), x) in ties.iter_mut().zip(&best).zip(column) {
+            *ties += f32::select(x == best, 1.0, 0.0);
+        }
+    }
+    let (mut value, mut label, mut share) = ([0.0; TILE], [0.0; TILE], [0.0; TILE]);
+    for lane in 0..TILE {
+        let excess = 1.0 + (best[lane] - own[lane]);
+        let scale = f32::select(excess > 0.0, tile.scales[lane], 0.0);
+        value[lane] = Real::max(excess, 0.0) + taint[lane];
+        share[lane] = scale / ties[lane];
+        label[lane] = -scale;
+    }
+    for column in tile.cells.iter_mut() {
+        for (lane, x) in column.iter_mut().enumerate() {
+            *x = f32::select(*x == best[lane], share[lane], 0.0);
+        }
+    }
+    TileFound { value, label }
 }

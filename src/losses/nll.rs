@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::catalogue::OptionDoc;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows, is_ignored};
 
 /// Negative log-likelihood of log-probabilities x against class labels: −w_y x_y.
 ///
@@ -120,5 +120,39 @@ impl Rowwise for Nll {
         gradient.fill(R::ZERO);
         gradient[label] = -scale * weight;
         R::select(weight == R::ZERO, R::ZERO, -weight * row.logits[label])
+    }
+    #[inline(always)]
+    fn plain_rows(
+        &self,
+        rows: &Rows<'_, f32, &[i32]>,
+        first: usize,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> bool {
+        let columns = rows.columns;
+        let logits = &rows.logits[first * columns..][..gradient.len()];
+        // A row with a NaN anywhere is NaN, which the general path sees to.
+        let mut is_broken = false;
+        for &x in logits {
+            is_broken |= x.is_nan();
+        }
+        if is_broken || !rows.has_all_classes_alike() {
+            return false;
+        }
+        gradient.fill(0.0);
+        let outputs = gradient.chunks_exact_mut(columns).zip(values);
+        for ((row, (gradient, value)), index) in
+            logits.chunks_exact(columns).zip(outputs).zip(first..)
+        {
+            let label = rows.targets[index];
+            if !rows.keeps(index) || is_ignored(rows.ignored, label) {
+                *value = 0.0;
+                continue;
+            }
+            let (weight, scale) = rows.weight_and_scale(index);
+            gradient[label as usize] = -scale;
+            *value = weight * -row[label as usize];
+        }
+        true
     }
 }

@@ -2,9 +2,7 @@
 
 use crate::losses::prelude::*;
 use crate::runtime::wgsl::shader;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
-use crate::templates::rowwise::softmax_target;
-use crate::templates::rowwise::softmax_target::ValueWithPartials;
+use crate::templates::rowwise::softmax_target::{OfSoftmax, SoftmaxStatistics, ValueWithPartials};
 use crate::templates::rowwise::target::Target;
 
 options! {
@@ -67,29 +65,17 @@ impl LossDefinition for Poly1CrossEntropy {
     }
 }
 
-impl Rowwise for Poly1CrossEntropy {
+impl OfSoftmax for Poly1CrossEntropy {
     type Target<'a, R: Real> = Target<'a, R>;
 
     #[inline(always)]
-    fn row<R: Real>(
-        &self,
-        row: &Row<'_, R>,
-        scale: R,
-        gradient: &mut [R],
-        _: Option<&mut Auxiliary<R>>,
-    ) -> R {
+    fn of_softmax<R: Real>(&self, statistics: SoftmaxStatistics<R>) -> ValueWithPartials<R> {
         let epsilon = R::new(self.epsilon);
-        softmax_target::row(
-            row,
-            scale,
-            gradient,
-            #[inline(always)]
-            |statistics| ValueWithPartials {
-                // Σ t(1 − p) is Σ p(1 − t), which keeps its digits, unless Σ t is not 1.
-                loss: statistics.cross + epsilon * (statistics.rest + (statistics.mass - R::ONE)),
-                cross_derivative: R::ONE,
-                rest_derivative: epsilon,
-            },
-        )
+        ValueWithPartials {
+            // Σ t(1 − p) is Σ p(1 − t), which keeps its digits, unless Σ t is not 1.
+            loss: statistics.cross + epsilon * (statistics.rest + (statistics.mass - R::ONE)),
+            cross_derivative: R::ONE,
+            rest_derivative: epsilon,
+        }
     }
 }

@@ -6,9 +6,7 @@ use crate::Error;
 use crate::catalogue::OptionDoc;
 use crate::losses::prelude::*;
 use crate::runtime::wgsl::shader;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
-use crate::templates::rowwise::softmax_target;
-use crate::templates::rowwise::softmax_target::ValueWithPartials;
+use crate::templates::rowwise::softmax_target::{OfSoftmax, SoftmaxStatistics, ValueWithPartials};
 use crate::templates::rowwise::target::Target;
 
 /// PolyLoss of logits: cross-entropy with an ε added to each of the first coefficients of its
@@ -124,35 +122,21 @@ impl LossDefinition for PolyCrossEntropy {
     }
 }
 
-impl Rowwise for PolyCrossEntropy {
+impl OfSoftmax for PolyCrossEntropy {
     type Target<'a, R: Real> = Target<'a, R>;
 
     #[inline(always)]
-    fn row<R: Real>(
-        &self,
-        row: &Row<'_, R>,
-        scale: R,
-        gradient: &mut [R],
-        _: Option<&mut Auxiliary<R>>,
-    ) -> R {
-        softmax_target::row(
-            row,
-            scale,
-            gradient,
-            #[inline(always)]
-            |statistics| {
-                // Horner's rule on the polynomial without its first power, and on its derivative.
-                let (mut polynomial, mut derivative) = (R::ZERO, R::ZERO);
-                for &epsilon in self.epsilons.iter().rev() {
-                    derivative = derivative * statistics.rest + polynomial;
-                    polynomial = polynomial * statistics.rest + R::new(epsilon);
-                }
-                ValueWithPartials {
-                    loss: statistics.cross + polynomial * statistics.rest,
-                    cross_derivative: R::ONE,
-                    rest_derivative: derivative * statistics.rest + polynomial,
-                }
-            },
-        )
+    fn of_softmax<R: Real>(&self, statistics: SoftmaxStatistics<R>) -> ValueWithPartials<R> {
+        // Horner's rule on the polynomial without its first power, and on its derivative.
+        let (mut polynomial, mut derivative) = (R::ZERO, R::ZERO);
+        for &epsilon in self.epsilons.iter().rev() {
+            derivative = derivative * statistics.rest + polynomial;
+            polynomial = polynomial * statistics.rest + R::new(epsilon);
+        }
+        ValueWithPartials {
+            loss: statistics.cross + polynomial * statistics.rest,
+            cross_derivative: R::ONE,
+            rest_derivative: derivative * statistics.rest + polynomial,
+        }
     }
 }

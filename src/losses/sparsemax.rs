@@ -1,8 +1,8 @@
 //! Sparsemax loss.
 
 use crate::losses::prelude::*;
-use crate::templates::rowwise::entmax::entmax_loss;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::entmax;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows};
 
 options! {
     /// Sparsemax loss against class labels: the Fenchel–Young loss of the projection of the scores
@@ -70,6 +70,17 @@ impl Rowwise for Sparsemax {
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        entmax_loss(row, 2.0, scale, gradient)
+        entmax::entmax_loss(row, 2.0, scale, gradient)
+    }
+
+    #[inline(always)]
+    fn plain_rows(
+        &self,
+        rows: &Rows<'_, f32, &[i32]>,
+        first: usize,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> bool {
+        entmax::short_rows(self, 2.0, rows, first, gradient, values)
     }
 }

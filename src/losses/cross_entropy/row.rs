@@ -62,13 +62,13 @@ impl Rowwise for CrossEntropy {
         softmax::label_rows(
             rows,
             labels,
-            &options,
             first,
             gradient,
             values,
-            |index, gradient, value| {
-                by_itself(self, rows, index, gradient, value);
-            },
+            options.smoothing != 0.0,
+            #[inline(always)]
+            |row, scale| row.derivatives(&options, rows.columns, scale),
+            |index, gradient, value| by_itself(self, rows, index, gradient, value),
         );
         true
     }

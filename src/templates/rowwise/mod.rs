@@ -13,6 +13,7 @@ pub(crate) mod softmax;
 pub(crate) mod softmax_shifted;
 pub(crate) mod softmax_target;
 pub(crate) mod target;
+pub(crate) mod tiles;
 
 /// The rows of a loss, with targets of the kind that it takes.
 pub type RowsOf<'a, R, L> = Rows<'a, R, <<L as Rowwise>::Target<'a, R> as RowTarget<'a, R>>::Rows>;
@@ -106,3 +107,6 @@ pub trait RowwiseHessian: Rowwise {
         hessian: &mut [R],
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,12 @@
 //! Softmax cross-entropy of a label with shifted logits: the CPU implementation of
 //! `shaders/templates/rowwise/softmax_shifted.wgsl`.
 
-use crate::cpu::real::Real;
+use crate::cpu::real::{Real, single};
 use crate::cpu::simd;
-use crate::templates::rowwise::rows::Row;
+use crate::templates::rowwise::Rowwise;
+use crate::templates::rowwise::cpu::by_itself;
+use crate::templates::rowwise::rows::{Row, Rows};
+use crate::templates::rowwise::tiles::{SHORT, TILE, Tile, TileFound, are_short, label_tiles};
 
 /// How the logits of a row are shifted, from a number of each class, 1 without that input.
 pub(crate) trait Shift {
@@ -76,6 +79,89 @@ pub(crate) fn row<R: Real, S: Shift>(
     }
     gradient[label] = R::select(is_open, -factor * others, R::ZERO);
     log_total - below
+}
+
+/// Value and gradient of short rows as in [`row`], many rows at once; false if the rows are not
+/// short or a number takes a class out.
+#[inline(always)]
+pub(crate) fn short_rows<L>(
+    loss: &L,
+    rows: &Rows<'_, f32, &[i32]>,
+    first: usize,
+    gradient: &mut [f32],
+    values: &mut [f32],
+) -> bool
+where
+    L: Shift + for<'a> Rowwise<Target<'a, f32> = usize>,
+{
+    let columns = rows.columns;
+    let numbers = rows.class_weight;
+    if !are_short(rows) || columns < 2 || numbers.iter().any(|x| !(*x > 0.0 && x.is_finite())) {
+        return false;
+    }
+    let least = numbers.iter().fold(f32::MAX, |least, &x| if x < least { x } else { least });
+    let (mut shifts, mut margins) = ([0.0; SHORT], [0.0; SHORT]);
+    for column in 0..columns {
+        let number = numbers.get(column).copied().unwrap_or(1.0);
+        shifts[column] = loss.shift(number);
+        let least = if L::USES_LEAST && !numbers.is_empty() { least } else { 1.0 };
+        margins[column] = loss.label_shift(number, least);
+    }
+    let scale = loss.scale() as f32;
+    // The numbers are no factors of the rows.
+    label_tiles(
+        &Rows { class_weight: &[], ..*rows },
+        rows.targets,
+        first,
+        gradient,
+        values,
+        #[inline(always)]
+        |tile| short_tile(tile, scale, &shifts, &margins),
+        |index, gradient, value| by_itself(loss, rows, index, gradient, value),
+    );
+    true
+}
+
+#[inline(always)]
+fn short_tile(
+    mut tile: Tile<'_>,
+    scale: f32,
+    shifts: &[f32; SHORT],
+    margins: &[f32; SHORT],
+) -> TileFound {
+    for (column, &shift) in tile.cells.iter_mut().zip(shifts) {
+        column.iter_mut().for_each(|x| *x += shift);
+    }
+    let own = tile.take_labels();
+    let maxima = tile.maxima();
+    let (mut above, mut lead) = ([0.0; TILE], [0.0; TILE]);
+    for lane in 0..TILE {
+        let margin = margins[tile.labels[lane]];
+        above[lane] = scale * ((own[lane] - maxima[lane]) - margin);
+        lead[lane] = Real::max(above[lane], 0.0);
+    }
+    let mut sums = [0.0_f64; TILE];
+    for column in tile.cells.iter_mut() {
+        for (lane, z) in column.iter_mut().enumerate() {
+            *z = single::exp_below(scale * (*z - maxima[lane]) - lead[lane]);
+            sums[lane] += f64::from(*z);
+        }
+    }
+    let (mut value, mut label, mut factor) = ([0.0; TILE], [0.0; TILE], [0.0; TILE]);
+    for lane in 0..TILE {
+        let below = above[lane] - lead[lane];
+        let label_exp = single::exp_below(below);
+        let others = sums[lane] as f32;
+        let total = others + label_exp;
+        let log_total = f32::select(label_exp == 1.0, single::ln_1p(others), single::ln(total));
+        value[lane] = log_total - below;
+        factor[lane] = tile.scales[lane] * scale / total;
+        label[lane] = -factor[lane] * others;
+    }
+    for column in tile.cells.iter_mut() {
+        column.iter_mut().zip(&factor).for_each(|(cell, factor)| *cell *= factor);
+    }
+    TileFound { value, label }
 }
 
 /// The smallest number above 0 of the unmasked classes.

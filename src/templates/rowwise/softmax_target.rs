@@ -1,14 +1,18 @@
 //! Softmax of a row against its target: the CPU implementation of
 //! `shaders/templates/rowwise/softmax_target.wgsl`.
 
-use crate::cpu::real::Real;
+use crate::cpu::real::{Real, single};
 use crate::cpu::simd;
-use crate::templates::rowwise::rows::Row;
+use crate::templates::rowwise::cpu::by_itself;
+use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::softmax;
+use crate::templates::rowwise::softmax::label::{Derivatives, LabelRow};
 use crate::templates::rowwise::target::{RowTarget, Target};
+use crate::templates::rowwise::{RowsOf, Rowwise};
 
 /// Softmax statistics that a loss is a function of; t is the target, p the probabilities.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SoftmaxStatistics<R> {
+pub struct SoftmaxStatistics<R> {
     /// Σ t (lse − z): −ln p_y for a label.
     pub cross: R,
     /// Σ t p.
@@ -23,16 +27,97 @@ pub(crate) struct SoftmaxStatistics<R> {
 /// The loss and its derivatives with respect to `cross` and `rest`. A label has one degree of
 /// freedom: the loss may put its whole derivative on `cross`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ValueWithPartials<R> {
+pub struct ValueWithPartials<R> {
     pub loss: R,
     pub cross_derivative: R,
     pub rest_derivative: R,
 }
 
+/// A loss that is a function of the softmax statistics of a row: all that its file needs to state.
+pub trait OfSoftmax: Send + Sync {
+    /// As [`Rowwise::Target`].
+    type Target<'a, R: Real>: RowTarget<'a, R>;
+
+    /// The loss of a row and its derivatives. Without branches, so that the fast path computes many
+    /// rows at once.
+    fn of_softmax<R: Real>(&self, statistics: SoftmaxStatistics<R>) -> ValueWithPartials<R>;
+}
+
+impl<L: OfSoftmax> Rowwise for L {
+    type Target<'a, R: Real> = L::Target<'a, R>;
+
+    #[inline(always)]
+    fn row<'a, R: Real>(
+        &self,
+        row: &Row<'a, R, L::Target<'a, R>>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
+        self::row(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |statistics| self.of_softmax(statistics),
+        )
+    }
+
+    #[inline(always)]
+    fn plain_rows<'a>(
+        &self,
+        rows: &RowsOf<'a, f32, L>,
+        first: usize,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> bool {
+        let Some(labels) = L::Target::<'a, f32>::labels(rows.targets) else { return false };
+        if !rows.class_mask.is_empty() {
+            return false;
+        }
+        softmax::label_rows(
+            rows,
+            labels,
+            first,
+            gradient,
+            values,
+            false,
+            #[inline(always)]
+            |sums, scale| derivatives(self, sums, scale),
+            |index, gradient, value| by_itself(self, rows, index, gradient, value),
+        );
+        true
+    }
+}
+
+/// What the sums of a row of a label give, as in [`of_label`].
+#[inline(always)]
+fn derivatives(loss: &impl OfSoftmax, row: LabelRow, scale: f32) -> Derivatives {
+    let label_exp = single::exp_below(row.below);
+    let total = row.others + label_exp;
+    let log_total = f32::select(label_exp == 1.0, single::ln_1p(row.others), single::ln(total));
+    let inverse = 1.0 / total;
+    let rest = row.others * inverse;
+    let statistics = SoftmaxStatistics {
+        cross: log_total - row.below,
+        probability: label_exp * inverse,
+        rest,
+        mass: 1.0,
+    };
+    let found = loss.of_softmax(statistics);
+    let derivative = scale * combined_derivative(&statistics, &found);
+    Derivatives {
+        value: found.loss,
+        factor: derivative * inverse,
+        share: 0.0,
+        label: -derivative * rest,
+    }
+}
+
 /// Value of a row; writes the scaled derivative to `gradient`. The row weight is the class weight
 /// of its label, or the mean of the class weights under its dense target.
 #[inline(always)]
-pub(crate) fn row<'a, R: Real>(
+fn row<'a, R: Real>(
     row: &Row<'a, R, impl RowTarget<'a, R>>,
     scale: R,
     gradient: &mut [R],

@@ -43,6 +43,9 @@ pub trait RowTarget<'a, R>: Copy {
 
     /// The target for code that serves both kinds.
     fn either(self) -> Target<'a, R>;
+
+    /// The labels of all rows, if the targets are labels.
+    fn labels(rows: Self::Rows) -> Option<&'a [i32]>;
 }
 
 impl<R> Targets<'_, R> {
@@ -82,6 +85,10 @@ impl<'a, R: Real> RowTarget<'a, R> for usize {
     fn either(self) -> Target<'a, R> {
         Target::Label(self)
     }
+
+    fn labels(rows: &'a [i32]) -> Option<&'a [i32]> {
+        Some(rows)
+    }
 }
 
 impl<'a, R: Real> RowTarget<'a, R> for &'a [R] {
@@ -109,6 +116,10 @@ impl<'a, R: Real> RowTarget<'a, R> for &'a [R] {
     #[inline(always)]
     fn either(self) -> Target<'a, R> {
         Target::Dense(self)
+    }
+
+    fn labels(_: &'a [R]) -> Option<&'a [i32]> {
+        None
     }
 }
 
@@ -142,5 +153,12 @@ impl<'a, R: Real> RowTarget<'a, R> for Target<'a, R> {
     #[inline(always)]
     fn either(self) -> Target<'a, R> {
         self
+    }
+
+    fn labels(rows: Targets<'a, R>) -> Option<&'a [i32]> {
+        match rows {
+            Targets::Labels(labels) => Some(labels),
+            Targets::Dense(_) => None,
+        }
     }
 }

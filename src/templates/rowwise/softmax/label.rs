@@ -13,30 +13,33 @@ pub(crate) struct LabelOptions {
 
 /// Results of the passes over a row.
 #[derive(Clone, Copy, Default)]
-pub(super) struct LabelRow {
-    pub(super) maximum: f32,
+pub(crate) struct LabelRow {
+    pub maximum: f32,
     /// The label's logit minus the maximum.
-    pub(super) below: f32,
+    pub below: f32,
     /// Σ e^(x − maximum) over all classes but the label.
-    pub(super) others: f32,
+    pub others: f32,
     /// Σ (x − maximum), for label smoothing.
-    pub(super) spread: f32,
+    pub spread: f32,
 }
 
-/// Coefficients that convert e^(x − maximum) to the gradient.
+/// The value of a row, and the coefficients that convert e^(x − maximum) to its gradient.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Derivatives {
-    pub(super) value: f32,
-    pub(super) factor: f32,
-    pub(super) share: f32,
-    pub(super) label: f32,
+pub(crate) struct Derivatives {
+    pub value: f32,
+    /// Factor of e^(x − maximum) …
+    pub factor: f32,
+    /// … and subtracted from the product.
+    pub share: f32,
+    /// The derivative at the label.
+    pub label: f32,
 }
 
 impl LabelRow {
     /// With q = 1 − s + s/K at the label and s/K elsewhere: value ln T − (1 − s)(x_label − m) − s/K
     /// Σ(x − m) + λ lse².
     #[inline(always)]
-    pub(super) fn derivatives(
+    pub(crate) fn derivatives(
         self,
         options: &LabelOptions,
         classes: usize,

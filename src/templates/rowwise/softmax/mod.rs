@@ -1,25 +1,25 @@
-//! Softmax cross-entropy of labels, the fast path: each row is read from memory once, later passes
-//! read the caches.
+//! Losses that are a function of the softmax at a label, the fast path: each row is read from
+//! memory once, later passes read the caches.
 //!
 //! With m the row's maximum, S the sum of e^(x − m) over all classes but the label, l = e^(x_label
-//! − m) and T = S + l, the value is ln T − (x_label − m) and the gradient e^(x − m)/T, at the label
-//! −S/T, which stays accurate as l/T approaches 1. Label smoothing and z-loss change the factors,
-//! not the passes.
+//! − m) and T = S + l, cross-entropy is ln T − (x_label − m) and its gradient e^(x − m)/T, at the
+//! label −S/T, which stays accurate as l/T approaches 1. Label smoothing and z-loss change the
+//! factors, not the passes; so do the other losses (focal, PolyLoss …).
 //!
 //! A long row takes three passes (maximum; exponentials and their sum; the factor), the second and
-//! third from the second-level cache. Short rows are transposed in tiles of [`short::TILE`], so
-//! that each vector holds the same class of many rows: 10 classes would not fill a vector, and a
-//! sum along them would be a horizontal reduction. Rows with NaN, with infinities that determine
-//! the result, or without a finite maximum are computed by the general path, one at a time.
+//! third from the second-level cache. Short rows are transposed in [tiles](super::tiles). Rows with
+//! NaN, with infinities that determine the result, or without a finite maximum are computed by the
+//! general path, one at a time.
 
 pub(crate) mod label;
 mod short;
 
 use crate::cpu::real::{Real, single};
 use crate::templates::rowwise::rows::{Rows, is_ignored};
-use crate::templates::rowwise::softmax::label::{Derivatives, LabelOptions, LabelRow};
-use crate::templates::rowwise::softmax::short::{SHORT, short_rows};
+use crate::templates::rowwise::softmax::label::{Derivatives, LabelRow};
+use crate::templates::rowwise::softmax::short::short_tile;
 use crate::templates::rowwise::target::Targets;
+use crate::templates::rowwise::tiles::{self, SHORT};
 
 /// Numbers per chunk: one vector on AVX-512, two on AVX2, four on NEON.
 const CHUNK: usize = 16;
@@ -27,79 +27,82 @@ const CHUNK: usize = 16;
 /// Number of longer rows processed together, limited to as many as fit the second-level cache.
 const GROUP: usize = 16;
 
-/// Value and gradient of the rows from `first` on, one row per value. `otherwise` is called for
-/// each row that needs the general path, with its index, its gradient and its value.
+/// Value and gradient of the rows from `first` on, one row per value. `derivatives` turns the sums
+/// of a row and its scale into its value and the factors of its gradient; `with_spread` says whether
+/// it needs [`LabelRow::spread`]. `otherwise` is called for each row that needs the general path,
+/// with its index, its gradient and its value.
 #[inline(always)]
-pub(crate) fn label_rows(
-    rows: &Rows<'_, f32>,
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the rows of a piece, what a loss is, the general path"
+)]
+pub(crate) fn label_rows<T: Copy>(
+    rows: &Rows<'_, f32, T>,
     labels: &[i32],
-    options: &LabelOptions,
     first: usize,
     gradient: &mut [f32],
     values: &mut [f32],
+    with_spread: bool,
+    derivatives: impl Fn(LabelRow, f32) -> Derivatives,
     mut otherwise: impl FnMut(usize, &mut [f32], &mut f32),
 ) {
     if rows.columns <= SHORT {
-        return short_rows(rows, labels, options, first, gradient, values, otherwise);
+        return tiles::label_tiles(
+            rows,
+            labels,
+            first,
+            gradient,
+            values,
+            #[inline(always)]
+            |tile| short_tile(tile, with_spread, &derivatives),
+            otherwise,
+        );
     }
     let pieces = gradient.chunks_mut(GROUP * rows.columns).zip(values.chunks_mut(GROUP));
     for (number, (gradient, values)) in pieces.enumerate() {
-        long_rows(rows, labels, options, first + number * GROUP, gradient, values, &mut otherwise);
-    }
-}
-
-/// As [`label_rows`] for up to [`GROUP`] rows: per-row operations of all rows share one vector.
-#[inline(always)]
-fn long_rows(
-    rows: &Rows<'_, f32>,
-    labels: &[i32],
-    options: &LabelOptions,
-    first: usize,
-    gradient: &mut [f32],
-    values: &mut [f32],
-    otherwise: &mut impl FnMut(usize, &mut [f32], &mut f32),
-) {
-    let mut plain = [false; GROUP];
-    let mut found = [LabelRow::default(); GROUP];
-    let (mut weights, mut scales) = ([0.0; GROUP], [0.0; GROUP]);
-    for (k, gradient) in gradient.chunks_exact_mut(rows.columns).enumerate() {
-        let index = first + k;
-        plain[k] = rows.keeps(index) && !is_ignored(rows.ignored, labels[index]);
-        if plain[k] {
-            let logits = &rows.logits[index * rows.columns..][..rows.columns];
-            found[k] = row_sums(logits, labels[index] as usize, options, gradient);
-            (weights[k], scales[k]) = rows.weight_and_scale(index);
+        let first = first + number * GROUP;
+        let mut plain = [false; GROUP];
+        let mut found = [LabelRow::default(); GROUP];
+        let (mut weights, mut scales) = ([0.0; GROUP], [0.0; GROUP]);
+        for (k, gradient) in gradient.chunks_exact_mut(rows.columns).enumerate() {
+            let index = first + k;
+            plain[k] = rows.keeps(index) && !is_ignored(rows.ignored, labels[index]);
+            if plain[k] {
+                let logits = &rows.logits[index * rows.columns..][..rows.columns];
+                let label = labels[index] as usize;
+                found[k] = row_sums(logits, label, with_spread, gradient);
+                let class_weight = rows.class_weight.get(label).copied().unwrap_or(1.0);
+                let (weight, scale) = rows.weight_and_scale(index);
+                (weights[k], scales[k]) = (weight * class_weight, scale * class_weight);
+            }
         }
-    }
-    let mut derivatives = [Derivatives::default(); GROUP];
-    for (derivatives, (row, &scale)) in derivatives.iter_mut().zip(found.iter().zip(&scales)) {
-        *derivatives = row.derivatives(options, rows.columns, scale);
-    }
-    for (k, (gradient, value)) in gradient.chunks_exact_mut(rows.columns).zip(values).enumerate() {
-        let index = first + k;
-        if !(plain[k] && derivatives[k].value.is_finite()) {
-            otherwise(index, gradient, value);
-            continue;
+        // Per-row operations of all rows of a group share one vector.
+        let mut of_rows = [Derivatives::default(); GROUP];
+        for (of_row, (row, &scale)) in of_rows.iter_mut().zip(found.iter().zip(&scales)) {
+            *of_row = derivatives(*row, scale);
         }
-        *value = weights[k] * derivatives[k].value;
-        for cell in gradient.iter_mut() {
-            *cell = derivatives[k].factor * *cell - derivatives[k].share;
+        let outputs = gradient.chunks_exact_mut(rows.columns).zip(values);
+        for (k, (gradient, value)) in outputs.enumerate() {
+            let index = first + k;
+            if !(plain[k] && of_rows[k].value.is_finite()) {
+                otherwise(index, gradient, value);
+                continue;
+            }
+            *value = weights[k] * of_rows[k].value;
+            for cell in gradient.iter_mut() {
+                *cell = of_rows[k].factor * *cell - of_rows[k].share;
+            }
+            gradient[labels[index] as usize] = of_rows[k].label;
         }
-        gradient[labels[index] as usize] = derivatives[k].label;
     }
 }
 
 /// The first two passes over a row: `gradient` contains e^(x − maximum) afterwards.
 #[inline(always)]
-fn row_sums(
-    logits: &[f32],
-    label: usize,
-    options: &LabelOptions,
-    gradient: &mut [f32],
-) -> LabelRow {
+fn row_sums(logits: &[f32], label: usize, with_spread: bool, gradient: &mut [f32]) -> LabelRow {
     let maximum = largest(logits);
     let others = exponentials(logits, maximum, label, gradient) as f32;
-    let spread = if options.smoothing == 0.0 { 0.0 } else { sum_below(logits, maximum) };
+    let spread = if with_spread { sum_below(logits, maximum) } else { 0.0 };
     LabelRow { maximum, below: logits[label] - maximum, others, spread }
 }
 
