@@ -161,6 +161,18 @@ impl Distance for TripletMargin {
     }
 
     #[inline(always)]
+    fn with_constants(&self, run: impl FnOnce(&Self)) {
+        let with = |p: f64, swap: bool| TripletMargin { p, swap, ..self.clone() };
+        match (self.p, self.swap) {
+            (2.0, false) => run(&with(2.0, false)),
+            (2.0, true) => run(&with(2.0, true)),
+            (1.0, false) => run(&with(1.0, false)),
+            (1.0, true) => run(&with(1.0, true)),
+            _ => run(self),
+        }
+    }
+
+    #[inline(always)]
     fn leaves_range<R: Real>(&self, [near, far, other]: [R; 3]) -> bool {
         let leaves = |square: R| is_too_large(square) | is_too_small(square);
         self.p == 2.0 && (leaves(near) | leaves(far) | (self.swap && leaves(other)))

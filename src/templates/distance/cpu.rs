@@ -236,7 +236,12 @@ impl<L: Distance> MultiInputTemplate for DistanceTemplate<'_, L> {
         pieces.into_par_iter().enumerate().for_each(|(index, piece)| {
             simd::dispatch(
                 #[inline(always)]
-                || take(self.loss, call, index * rows, columns, piece),
+                || {
+                    self.loss.with_constants(
+                        #[inline(always)]
+                        |loss| take(loss, call, index * rows, columns, piece),
+                    );
+                },
             );
         });
         Ok(())

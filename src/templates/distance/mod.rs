@@ -27,6 +27,13 @@ pub trait Distance: Clone + Send + Sync {
         [R::ZERO; 3]
     }
 
+    /// Calls `run` with this loss. A loss whose loops depend on an option passes a copy in which the
+    /// option is a constant to the compiler: a loop with a branch is not vectorised.
+    #[inline(always)]
+    fn with_constants(&self, run: impl FnOnce(&Self)) {
+        run(self);
+    }
+
     /// The contribution of one column to the sums.
     fn fold<R: Real>(&self, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
 

@@ -241,8 +241,9 @@ pub(crate) fn pooled<R: Real, L: Similarity>(
     // rounding error of the logarithm.
     let share_of = |pool: R, sum: R| if sum > R::ZERO { pool / sum } else { R::ZERO };
     let shares = [share_of(outcome.pools[0], first), share_of(outcome.pools[1], second)];
-    for (column, score) in scores.iter_mut().enumerate() {
-        let candidate = rows.candidate(column, *score);
+    let labels = &rows.labels[..scores.len()];
+    for (column, (score, &label)) in scores.iter_mut().zip(labels).enumerate() {
+        let candidate = rows.candidate(column, label, *score);
         let term = loss.term(candidate);
         let share = |pool: usize| {
             let grown = shares[pool] * (term.exponent - peaks[pool]).exp() * term.derivative;
@@ -267,10 +268,12 @@ fn total<R: Real>(lanes: [R; LANES]) -> R {
 }
 
 impl Candidates<'_> {
-    /// The relation of a column to the row.
+    /// The relation of a column to the row. The column's label is given: a loop that looks it up is
+    /// not vectorised.
     #[inline(always)]
-    pub(crate) fn candidate<R: Real>(&self, column: usize, score: R) -> Candidate<R> {
-        Candidate { score, is_own: column == self.row, is_positive: self.is_positive(column) }
+    fn candidate<R: Real>(&self, column: usize, label: i32, score: R) -> Candidate<R> {
+        let is_own = column == self.row;
+        Candidate { score, is_own, is_positive: !is_own & (label == self.labels[self.row]) }
     }
 
     /// True if a column is another candidate with the row's label.
@@ -283,13 +286,14 @@ impl Candidates<'_> {
     #[inline(always)]
     fn each<R: Real>(&self, scores: &[R], mut show: impl FnMut(usize, Candidate<R>)) {
         let (chunks, rest) = scores.as_chunks::<LANES>();
-        for (chunk, scores) in chunks.iter().enumerate() {
-            for (lane, &score) in scores.iter().enumerate() {
-                show(lane, self.candidate(chunk * LANES + lane, score));
+        let (labels, last_labels) = self.labels[..scores.len()].as_chunks::<LANES>();
+        for (chunk, (scores, labels)) in chunks.iter().zip(labels).enumerate() {
+            for lane in 0..LANES {
+                show(lane, self.candidate(chunk * LANES + lane, labels[lane], scores[lane]));
             }
         }
-        for (lane, &score) in rest.iter().enumerate() {
-            show(lane, self.candidate(chunks.len() * LANES + lane, score));
+        for (lane, (&score, &label)) in rest.iter().zip(last_labels).enumerate() {
+            show(lane, self.candidate(chunks.len() * LANES + lane, label, score));
         }
     }
 }
