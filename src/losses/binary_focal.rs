@@ -95,11 +95,21 @@ impl Pointwise for BinaryFocal {
         let share = floored * high / (at_high + at_low * floored);
         let alpha =
             self.alpha.map_or(R::ONE, |alpha| R::new(alpha) * y + R::new(1.0 - alpha) * not_y);
-        let weight = alpha * wrong.powf(gamma);
+        let power = if self.gamma == 2.0 { wrong * wrong } else { wrong.powf(gamma) };
+        let weight = alpha * power;
         // x e^−|x| is 0 well before 10⁴; beyond, the lower bound would compensate for it, and ∞ · 0
         // would be NaN.
         let derivative =
             gamma * (not_y - y) * share * cross.min(R::new(1e4)) + (not_y * up - y * down);
         (weight * cross, weight * derivative)
+    }
+
+    #[inline(always)]
+    fn with_constants<T>(&self, run: impl FnOnce(&Self) -> T) -> T {
+        // The usual exponent needs no logarithm.
+        match self.gamma {
+            2.0 => run(&BinaryFocal { gamma: 2.0, ..self.clone() }),
+            _ => run(self),
+        }
     }
 }

@@ -57,10 +57,16 @@ impl Pointwise for Lp {
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         let error = prediction - truth;
         let size = error.abs();
-        let power = size.powf(R::new(self.p - 1.0));
+        let power = if self.p == 2.0 { size } else { size.powf(R::new(self.p - 1.0)) };
         // At 0 and ∞ a power with a negative exponent times the error would be 0 · ∞.
         let ends = size == R::ZERO || size == R::INFINITY;
         let derivative = R::select(size == R::ZERO, R::ZERO, R::new(self.p) * power * error.sign());
         (R::select(ends, size, size * power), derivative)
+    }
+
+    #[inline(always)]
+    fn with_constants<T>(&self, run: impl FnOnce(&Self) -> T) -> T {
+        // The square needs no logarithm.
+        if self.p == 2.0 { run(&Lp { p: 2.0 }) } else { run(self) }
     }
 }

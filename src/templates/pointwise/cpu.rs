@@ -16,7 +16,12 @@ impl<L: Pointwise> PointwiseCpu for L {
             return parallel::sum_into(gradient, PIECE, |start, part| {
                 simd::dispatch(
                     #[inline(always)]
-                    || plain(self, points, start, part),
+                    || {
+                        self.with_constants(
+                            #[inline(always)]
+                            |loss| plain(loss, points, start, part),
+                        )
+                    },
                 )
             });
         }

@@ -66,6 +66,13 @@ pub trait Pointwise: Clone + Send + Sync {
     fn loss_at<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> (R, R) {
         self.loss(prediction, truth)
     }
+
+    /// Calls `run` with this loss. A loss that depends on an option in ways that cost time (a power,
+    /// a branch) passes a copy in which the usual option is a constant to the compiler.
+    #[inline(always)]
+    fn with_constants<T>(&self, run: impl FnOnce(&Self) -> T) -> T {
+        run(self)
+    }
 }
 
 /// The second derivative of a pointwise loss, named by
