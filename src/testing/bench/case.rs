@@ -191,8 +191,15 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         Template::OneInput(OneInput::Rowwise(_)) if name == "cross_entropy" => chosen(
             size,
             &[&[4096, 1000]],
-            &[&[1024, 32_000], &[4096, 1000], &[65_536, 10]],
+            &[&[1024, 32_000], &[4096, 1000], &[6553, 100], &[65_536, 10], &[327_680, 2]],
             &[&[16_384, 32_768], &[8192, 128_256]],
+        ),
+        // Most tables have few classes.
+        Template::OneInput(OneInput::Rowwise(_)) if loss.targets().takes_labels() => chosen(
+            size,
+            &[&[4096, 1000]],
+            &[&[4096, 1000], &[6553, 100], &[65_536, 10], &[327_680, 2]],
+            &[&[16_384, 32_768]],
         ),
         Template::OneInput(OneInput::Rowwise(_)) if loss.targets().pads() => chosen(
             size,
