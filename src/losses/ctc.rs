@@ -130,6 +130,7 @@ impl Sequence for Ctc {
         Ok(())
     }
 
+    #[inline(always)]
     fn item<R: Real>(&self, item: &Item<'_, R>, gradient: &mut [R]) -> R {
         let lattice = Lattice::new(item, self.blank as usize);
         let (forward, backward) = (lattice.forward(), lattice.backward());
@@ -142,10 +143,11 @@ impl Sequence for Ctc {
             None => R::select(item.labels.is_empty(), R::ZERO, R::NEG_INFINITY),
         };
         let infeasible = total == R::NEG_INFINITY;
+        let mut ways: Vec<R> = Vec::with_capacity(states);
         for (t, row) in gradient.chunks_exact_mut(item.classes).enumerate() {
             let places = t * states..(t + 1) * states;
-            let ways: Vec<R> =
-                places.map(|place| (forward[place] + backward[place] - total).exp()).collect();
+            ways.clear();
+            ways.extend(places.map(|place| (forward[place] + backward[place] - total).exp()));
             // They sum to 1 up to the roundings of logarithms in the hundreds, which are common to
             // all.
             let whole: R = ways.iter().copied().sum();
@@ -181,18 +183,25 @@ struct Lattice<'a, R> {
     largest: Vec<R>,
     /// The sum of `largest`.
     taken: R,
+    /// True for states that an alignment may enter from two states before: over a blank between two
+    /// different labels.
+    skips: Vec<bool>,
 }
 
 impl<'a, R: Real> Lattice<'a, R> {
+    #[inline(always)]
     fn new(item: &Item<'a, R>, blank: usize) -> Self {
         let mut lattice = Lattice {
             labels: item.labels,
             blank,
             classes: item.classes,
             log_probabilities: Vec::with_capacity(item.logits.len()),
-            largest: Vec::new(),
+            largest: Vec::with_capacity(item.logits.len() / item.classes),
             taken: R::ZERO,
+            skips: Vec::new(),
         };
+        let skips = |s: usize| s % 2 == 1 && s >= 2 && lattice.label(s) != lattice.label(s - 2);
+        lattice.skips = (0..lattice.states()).map(skips).collect();
         let mut taken = 0.0;
         for row in item.logits.chunks_exact(item.classes) {
             let largest = row.iter().fold(R::LOWEST, |largest, &x| x.max(largest));
@@ -217,59 +226,67 @@ impl<'a, R: Real> Lattice<'a, R> {
         if state.is_multiple_of(2) { self.blank } else { self.labels[state / 2] as usize }
     }
 
-    /// True if an alignment may enter a state from two states before: over a blank between two
-    /// different labels.
-    fn skips(&self, state: usize) -> bool {
-        state % 2 == 1 && state >= 2 && self.label(state) != self.label(state - 2)
-    }
-
-    fn emission(&self, t: usize, state: usize) -> R {
-        self.log_probabilities[t * self.classes + self.label(state)] - self.largest[t]
+    /// The log-probability of each state's class at a time.
+    #[inline(always)]
+    fn emissions(&self, t: usize, output: &mut [R]) {
+        let logs = &self.log_probabilities[t * self.classes..][..self.classes];
+        for (state, slot) in output.iter_mut().enumerate() {
+            *slot = logs[self.label(state)] - self.largest[t];
+        }
     }
 
     /// Log-probability of all paths into each state, [time, states].
+    #[inline(always)]
     fn forward(&self) -> Vec<R> {
         let (time, states) = (self.largest.len(), self.states());
         let mut forward = vec![R::NEG_INFINITY; time * states];
-        for t in 0..time {
-            for s in 0..states {
-                let before = |back: usize| forward[(t - 1) * states + s - back];
-                let mut sum = if s < 2 { R::ZERO } else { R::NEG_INFINITY };
-                if t > 0 {
-                    sum = before(0);
-                    if s >= 1 {
-                        sum = add(sum, before(1));
-                    }
-                    if self.skips(s) {
-                        sum = add(sum, before(2));
-                    }
+        // All paths into the states at the time before, behind two states that do not exist: the
+        // loop over the states has neither a branch nor a lookup, and is vectorised.
+        let mut before = vec![R::NEG_INFINITY; states + 2];
+        let mut emissions = vec![R::ZERO; states];
+        for (t, row) in forward.chunks_exact_mut(states).enumerate() {
+            self.emissions(t, &mut emissions);
+            if t == 0 {
+                row.iter_mut().zip(&emissions).take(2).for_each(|(slot, &x)| *slot = x);
+            } else {
+                let sources = before[2..].iter().zip(&before[1..]).zip(&before[..states]);
+                let cells = row.iter_mut().zip(&emissions).zip(&self.skips);
+                for (((slot, &emission), &skips), ((&stay, &next), &skip)) in cells.zip(sources) {
+                    let skip = R::select(skips, skip, R::NEG_INFINITY);
+                    *slot = add(add(stay, next), skip) + emission;
                 }
-                forward[t * states + s] = sum + self.emission(t, s);
             }
+            before[2..].copy_from_slice(row);
         }
         forward
     }
 
     /// Log-probability of all paths from each state to the end, [time, states].
+    #[inline(always)]
     fn backward(&self) -> Vec<R> {
         let (time, states) = (self.largest.len(), self.states());
         let mut backward = vec![R::NEG_INFINITY; time * states];
-        for t in (0..time).rev() {
-            for s in 0..states {
-                let behind = |ahead: usize| {
-                    backward[(t + 1) * states + s + ahead] + self.emission(t + 1, s + ahead)
-                };
-                let mut sum = if s + 2 >= states { R::ZERO } else { R::NEG_INFINITY };
-                if t + 1 < time {
-                    sum = behind(0);
-                    if s + 1 < states {
-                        sum = add(sum, behind(1));
-                    }
-                    if s + 2 < states && self.skips(s + 2) {
-                        sum = add(sum, behind(2));
-                    }
+        // As in `forward`, of the time behind, with its emissions, before two states that do not
+        // exist.
+        let mut behind = vec![R::NEG_INFINITY; states + 2];
+        let mut emissions = vec![R::ZERO; states];
+        let mut skips = self.skips.get(2..).unwrap_or(&[]).to_vec();
+        skips.resize(states, false);
+        for (t, row) in backward.chunks_exact_mut(states).enumerate().rev() {
+            if t + 1 == time {
+                row[states.saturating_sub(2)..].fill(R::ZERO);
+            } else {
+                let targets = behind[..states].iter().zip(&behind[1..]).zip(&behind[2..]);
+                for ((slot, &skips), ((&stay, &next), &skip)) in
+                    row.iter_mut().zip(&skips).zip(targets)
+                {
+                    let skip = R::select(skips, skip, R::NEG_INFINITY);
+                    *slot = add(add(stay, next), skip);
                 }
-                backward[t * states + s] = sum;
+            }
+            self.emissions(t, &mut emissions);
+            for ((slot, &x), &emission) in behind.iter_mut().zip(&*row).zip(&emissions) {
+                *slot = x + emission;
             }
         }
         backward
@@ -277,7 +294,8 @@ impl<'a, R: Real> Lattice<'a, R> {
 }
 
 /// ln(e^x + e^y), where −∞ is the logarithm of 0.
+#[inline(always)]
 fn add<R: Real>(x: R, y: R) -> R {
-    let (small, large) = if x < y { (x, y) } else { (y, x) };
-    if small == R::NEG_INFINITY { large } else { large + (small - large).exp().ln_1p() }
+    let (small, large) = (R::select(x < y, x, y), R::select(x < y, y, x));
+    R::select(small == R::NEG_INFINITY, large, large + (small - large).exp().ln_1p())
 }

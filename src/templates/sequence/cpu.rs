@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
+use crate::cpu::simd;
 use crate::templates::multi_input::cpu::{
     DivisorTerms, Example, MultiInput, Shapes, Units, missing,
 };
@@ -143,7 +144,11 @@ impl<L: Sequence> MultiInputTemplate for SequenceTemplate<'_, L> {
                 let own: Vec<R> = rows.flatten().copied().collect();
                 let labels = &targets[b * length..][..lengths[b] as usize];
                 let mut gradient = vec![R::ZERO; own.len()];
-                let value = self.loss.item(&Item { logits: own, classes, labels }, &mut gradient);
+                let item = Item { logits: own, classes, labels };
+                let value = simd::dispatch(
+                    #[inline(always)]
+                    || self.loss.item(&item, &mut gradient),
+                );
                 let derivative = weight * call.upstream_of(b);
                 gradient.iter_mut().for_each(|g| *g *= derivative);
                 (weight * value, gradient)
