@@ -91,6 +91,8 @@ class Case:
         """The tensors that a worker must report, and how many entries each has."""
         if self.name in LAYERS:
             return layer_lengths(self.name, self.shape)
+        if self.name in SEVERAL:
+            return several_lengths(self.name, self.shape)
         if self.name in NETWORKS:
             return {"losses": self.steps, "weight0": compared_length(self.name, self.shape)}
         if self.name == "matmul":
@@ -110,9 +112,21 @@ class Case:
         return self.steps if self.name == "train_step" or self.name in NETWORKS else 1
 
 
+# Losses of rows of logits and labels, and those of several inputs.
+LABELLED = ("cross_entropy", "focal", "nll", "multi_margin")
+SEVERAL = ("triplet_margin", "info_nce", "ctc", "linear_cross_entropy")
 LAYERS = ("conv2d", "attention", "max_pool2d", "layer_norm", "batch_norm")
 # Window of the first convolution and its filters; `gpt` is compared by the queries, keys and values of its first block.
 NETWORKS = {"lenet5": (5, 6), "small_cnn": (3, 32), "resnet8": (3, 16), "resnet20": (3, 16), "gpt": None}
+
+
+def several_lengths(name, shape):
+    """Gradients of a loss of several inputs: how many entries each has."""
+    if name == "linear_cross_entropy":
+        rows, features, classes = shape
+        return {"predictions": rows * features, "linear_weight": classes * features}
+    names = {"triplet_margin": ("anchor", "positive", "negative"), "info_nce": ("first", "second"), "ctc": ("predictions",)}
+    return dict.fromkeys(names[name], math.prod(shape[:3]))
 
 
 def layer_lengths(name, shape):
@@ -146,6 +160,22 @@ STANDARD = [
     Case("cross_entropy", (4096, 1000)),
     Case("cross_entropy", (1024, 32000)),
     Case("cross_entropy", (65536, 10)),
+    Case("cross_entropy", (6553, 100)),
+    Case("cross_entropy", (327680, 2)),
+    Case("focal", (6553, 100)),
+    Case("focal", (65536, 10)),
+    Case("focal", (327680, 2)),
+    Case("nll", (6553, 100)),
+    Case("nll", (65536, 10)),
+    Case("nll", (327680, 2)),
+    Case("multi_margin", (6553, 100)),
+    Case("multi_margin", (65536, 10)),
+    Case("multi_margin", (327680, 2)),
+    Case("kl_div", (4096, 1000)),
+    Case("triplet_margin", (65536, 128)),
+    Case("info_nce", (2048, 128)),
+    Case("ctc", (100, 32, 64, 20)),
+    Case("linear_cross_entropy", (512, 256, 32768)),
     Case("matmul", (512, 512, 512)),
     Case("matmul", (1024, 1024, 1024)),
     Case("matmul", (2048, 2048, 2048)),
@@ -271,7 +301,7 @@ def places(case, folder):
     for name, length in case.lengths().items():
         draw = random.Random(f"{case.name} {name} {length}")
         found[name] = sorted({0, length - 1, *(draw.randrange(length) for _ in range(SAMPLED))})
-    if case.name == "cross_entropy":
+    if case.name in LABELLED:
         rows, classes = case.shape
         labels = pathlib.Path(folder, "labels.i32").read_bytes()
         own = {row * classes + label for row, (label,) in enumerate(struct.iter_unpack("<i", labels[: 4 * 16]))}

@@ -6,7 +6,9 @@ import networks
 import numpy
 import protocol
 
-LOSSES = ("mse", "mae", "huber", "bce_with_logits", "cross_entropy")
+LOSSES = ("mse", "mae", "huber", "bce_with_logits", "cross_entropy", "focal", "nll", "multi_margin", "kl_div")
+LABELLED = ("cross_entropy", "focal", "nll", "multi_margin")
+SEVERAL = ("triplet_margin", "info_nce", "ctc", "linear_cross_entropy")
 
 
 def start():
@@ -29,6 +31,7 @@ def start():
         case = request["case"]
         kinds = {
             **{loss: Loss for loss in LOSSES},
+            **{loss: Several for loss in SEVERAL},
             **{layer: Layer for layer in LAYERS},
             **{name: Network for name in networks.NAMES},
             "matmul": Matmul,
@@ -94,10 +97,15 @@ class Loss(Work):
             "huber": functional.huber_loss,
             "bce_with_logits": functional.binary_cross_entropy_with_logits,
             "cross_entropy": functional.cross_entropy,
+            "nll": functional.nll_loss,
+            "multi_margin": functional.multi_margin_loss,
+            # gradus's mean is over all numbers, as PyTorch's default is.
+            "kl_div": functional.kl_div,
+            "focal": lambda logits, labels: focal(functional, logits, labels),
         }
         self.function = self.compiled(functions[request["case"]])
         self.predictions = self.tensor(protocol.floats(request, "predictions", request["shape"])).requires_grad_()
-        if request["case"] == "cross_entropy":
+        if request["case"] in LABELLED:
             self.targets = self.tensor(protocol.integers(request, "labels").astype("i8"))
         else:
             self.targets = self.tensor(protocol.floats(request, "targets", request["shape"]))
@@ -109,6 +117,53 @@ class Loss(Work):
 
     def found(self):
         return self.value.item(), {"gradient": self.predictions.grad.cpu().numpy()}
+
+
+def focal(functional, logits, labels):
+    """The focal loss, which PyTorch does not have, as its users write it."""
+    cross = functional.cross_entropy(logits, labels, reduction="none")
+    return ((1 - (-cross).exp()) ** 2 * cross).mean()
+
+
+class Several(Work):
+    """A loss of several inputs with the gradients of all."""
+
+    def __init__(self, request, torch, device, mode):
+        super().__init__(torch, device, mode)
+        functional, case, shape = torch.nn.functional, request["case"], request["shape"]
+        leaf = lambda name, sizes: self.tensor(protocol.floats(request, name, sizes)).requires_grad_()
+        if case == "triplet_margin":
+            self.leaves = {name: leaf(name, shape) for name in ("anchor", "positive", "negative")}
+            function = functional.triplet_margin_loss
+        elif case == "info_nce":
+            self.leaves = {name: leaf(name, shape) for name in ("first", "second")}
+            own = torch.arange(shape[0], device=device)
+
+            def function(first, second):
+                scores = functional.normalize(first) @ functional.normalize(second).T / 0.1
+                return functional.cross_entropy(scores, own)
+        elif case == "ctc":
+            steps, rows, classes, length = shape
+            self.leaves = {"predictions": leaf("predictions", (steps, rows, classes))}
+            targets = self.tensor(protocol.integers(request, "labels").astype("i8").reshape(rows, length))
+            lengths = [torch.full((rows,), count, dtype=torch.long) for count in (steps, length)]
+            function = lambda predictions: functional.ctc_loss(functional.log_softmax(predictions, -1), targets, *lengths)
+        else:
+            rows, features, classes = shape
+            sizes = {"predictions": (rows, features), "linear_weight": (classes, features)}
+            self.leaves = {name: leaf(name, size) for name, size in sizes.items()}
+            labels = self.tensor(protocol.integers(request, "labels").astype("i8"))
+            function = lambda predictions, linear_weight: functional.cross_entropy(predictions @ linear_weight.T, labels)
+        self.function = self.compiled(function)
+
+    def call(self):
+        for leaf in self.leaves.values():
+            leaf.grad = None
+        self.value = self.function(**self.leaves)
+        self.value.backward()
+
+    def found(self):
+        return self.value.item(), {name: leaf.grad.cpu().numpy() for name, leaf in self.leaves.items()}
 
 
 class Matmul(Work):

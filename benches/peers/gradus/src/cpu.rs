@@ -2,7 +2,7 @@
 
 use gradus::cpu::matmul::{Layout, matmul};
 use gradus::losses::from_name;
-use gradus::{Criterion, Device};
+use gradus::{Criterion, Device, Evaluation, Inputs};
 use ndarray::{Array1, ArrayD};
 
 use crate::protocol::{Found, Prepared, Request, Result};
@@ -28,7 +28,7 @@ impl Loss {
                 as Result<_>
         };
         let labels = match request.case.as_str() {
-            "cross_entropy" => {
+            "cross_entropy" | "focal" | "nll" | "multi_margin" => {
                 Some(request.integers("labels")?.into_iter().map(i64::from).collect())
             }
             _ => None,
@@ -60,6 +60,89 @@ impl Prepared for Loss {
     fn found(&mut self) -> Result<Found> {
         let gradient = self.gradient.iter().copied().collect();
         Ok(Found { value: Some(self.value), tensors: vec![("gradient", gradient)] })
+    }
+}
+
+/// A loss of several inputs; the gradients are allocated in each call.
+pub struct Several {
+    criterion: Criterion,
+    arrays: Vec<(&'static str, ArrayD<f32>)>,
+    integers: Vec<(&'static str, ArrayD<i64>)>,
+    found: Option<Evaluation>,
+}
+
+impl Several {
+    pub fn new(request: &Request) -> Result<Self> {
+        let options = match request.case.as_str() {
+            "info_nce" => serde_json::json!({"temperature": 0.1}),
+            _ => serde_json::Value::Null,
+        };
+        let loss = from_name(&request.case, &options)?;
+        let floats = |name: &'static str, shape: &[usize]| {
+            Ok((name, ArrayD::from_shape_vec(shape, request.floats(name)?)?)) as Result<_>
+        };
+        let labels = |shape: &[usize]| {
+            let labels = request.integers("labels")?.into_iter().map(i64::from).collect();
+            Ok(("targets", ArrayD::from_shape_vec(shape, labels)?)) as Result<_>
+        };
+        let all = &request.shape[..];
+        let (arrays, integers) = match request.case.as_str() {
+            "triplet_margin" => {
+                let names = ["anchor", "positive", "negative"];
+                let arrays = names.into_iter().map(|name| floats(name, all));
+                (arrays.collect::<Result<Vec<_>>>()?, Vec::new())
+            }
+            "info_nce" => (vec![floats("first", all)?, floats("second", all)?], Vec::new()),
+            "ctc" => {
+                let [steps, rows, classes, length] = request.sizes()?;
+                let lengths = |length: usize| ArrayD::from_elem(vec![rows], length as i64);
+                let integers = vec![
+                    labels(&[rows, length])?,
+                    ("input_lengths", lengths(steps)),
+                    ("target_lengths", lengths(length)),
+                ];
+                (vec![floats("predictions", &[steps, rows, classes])?], integers)
+            }
+            _ => {
+                let [rows, features, classes] = request.sizes()?;
+                let arrays = vec![
+                    floats("predictions", &[rows, features])?,
+                    floats("linear_weight", &[classes, features])?,
+                ];
+                (arrays, vec![labels(&[rows])?])
+            }
+        };
+        let criterion = Criterion::from_boxed(loss, &Device::cpu())?;
+        Ok(Several { criterion, arrays, integers, found: None })
+    }
+}
+
+impl Prepared for Several {
+    fn run(&mut self, times: usize) -> Result<()> {
+        for _ in 0..times {
+            let [(first, array), rest @ ..] = &self.arrays[..] else {
+                return Err("a loss of several inputs has a first one".into());
+            };
+            let mut inputs = Inputs::named(first, array);
+            for (name, array) in rest {
+                inputs = inputs.input(name, array);
+            }
+            for (name, array) in &self.integers {
+                inputs = inputs.input(name, array);
+            }
+            self.found = Some(self.criterion.evaluate(&inputs)?);
+        }
+        Ok(())
+    }
+
+    fn found(&mut self) -> Result<Found> {
+        let found = self.found.as_ref().ok_or("nothing was run")?;
+        let mut tensors = Vec::new();
+        for (name, _) in &self.arrays {
+            let gradient = found.gradient_of(name).ok_or("a gradient is missing")?;
+            tensors.push((*name, gradient.iter().copied().collect()));
+        }
+        Ok(Found { value: Some(found.value()), tensors })
     }
 }
 

@@ -59,9 +59,45 @@ pub fn write(request: &Request) -> Result<()> {
                 },
             )
         }
-        "cross_entropy" => {
+        "cross_entropy" | "focal" | "multi_margin" => {
             let [rows, classes] = request.sizes()?;
             floats("predictions", normal(1, elements))?;
+            labels(3, rows, classes)
+        }
+        "nll" => {
+            let [rows, classes] = request.sizes()?;
+            floats("predictions", logarithms(&normal(1, elements), classes))?;
+            labels(3, rows, classes)
+        }
+        "kl_div" => {
+            let [_, classes] = request.sizes()?;
+            floats("predictions", logarithms(&normal(1, elements), classes))?;
+            let targets = logarithms(&normal(2, elements), classes);
+            floats("targets", targets.into_iter().map(f32::exp).collect())
+        }
+        "triplet_margin" => {
+            floats("anchor", normal(1, elements))?;
+            floats("positive", normal(2, elements))?;
+            floats("negative", normal(3, elements))
+        }
+        "info_nce" => {
+            floats("first", normal(1, elements))?;
+            floats("second", normal(2, elements))
+        }
+        // Labels without the blank, which is class 0.
+        "ctc" => {
+            let [steps, rows, classes, length] = request.sizes()?;
+            floats("predictions", normal(1, steps * rows * classes))?;
+            let drawn = self::labels(3, rows * length, classes - 1).into_iter();
+            let words = drawn.map(|label| (label + 1).to_le_bytes());
+            save(&request.inputs, "labels", "i32", words)
+        }
+        "linear_cross_entropy" => {
+            let [rows, features, classes] = request.sizes()?;
+            floats("predictions", normal(1, rows * features))?;
+            let scale = 1.0 / (features as f32).sqrt();
+            let weight = normal(2, classes * features).into_iter().map(|x| scale * x);
+            floats("linear_weight", weight.collect())?;
             labels(3, rows, classes)
         }
         "matmul" => {
@@ -147,6 +183,15 @@ fn normal(seed: u64, length: usize) -> Vec<f32> {
 fn uniform(seed: u64, length: usize) -> Vec<f32> {
     let mut random = Random::new(seed, 0);
     repeated(length, || random.uniform() as f32)
+}
+
+/// Logarithms of the softmax of each row.
+fn logarithms(values: &[f32], classes: usize) -> Vec<f32> {
+    let of_row = |row: &[f32]| {
+        let lse = row.iter().map(|x| x.exp()).sum::<f32>().ln();
+        row.iter().map(|x| x - lse).collect::<Vec<f32>>()
+    };
+    values.chunks_exact(classes).flat_map(of_row).collect()
 }
 
 fn labels(seed: u64, rows: usize, classes: usize) -> Vec<i32> {

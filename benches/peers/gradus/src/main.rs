@@ -44,8 +44,14 @@ fn main() {
         Ok(Some(match request.case.as_str() {
             "matmul" if is_host => Box::new(cpu::Matmul::new(request)?) as Box<dyn Prepared>,
             "dense" if is_host => Box::new(cpu::Dense::new(request)?),
-            "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" if is_host => {
+            "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" | "focal" | "nll"
+            | "multi_margin" | "kl_div"
+                if is_host =>
+            {
                 Box::new(cpu::Loss::new(request)?)
+            }
+            "triplet_margin" | "info_nce" | "ctc" | "linear_cross_entropy" if is_host => {
+                Box::new(cpu::Several::new(request)?)
             }
             "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" => {
                 Box::new(gpu::Loss::new(request, &device)?)
