@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::catalogue::OptionDoc;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row, Rows, is_ignored};
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows, is_ignored, stored};
 
 /// Negative log-likelihood of log-probabilities x against class labels: −w_y x_y.
 ///
@@ -140,18 +140,30 @@ impl Rowwise for Nll {
             return false;
         }
         gradient.fill(0.0);
-        let outputs = gradient.chunks_exact_mut(columns).zip(values);
-        for ((row, (gradient, value)), index) in
-            logits.chunks_exact(columns).zip(outputs).zip(first..)
-        {
-            let label = rows.targets[index];
-            if !rows.keeps(index) || is_ignored(rows.ignored, label) {
+        let labels = &rows.targets[first..][..values.len()];
+        let has_factors = !(rows.weight.is_empty() && rows.upstreams.is_empty());
+        if !has_factors && rows.mask.is_empty() && rows.ignored.len() <= 1 {
+            // Labels of rows that count are not negative.
+            let ignored = rows.ignored.first().map_or(-1, |&label| stored(label));
+            let (weight, scale) = rows.weight_and_scale(first);
+            for (k, (&label, value)) in labels.iter().zip(values).enumerate() {
                 *value = 0.0;
-                continue;
+                if label != ignored {
+                    let place = k * columns + label as usize;
+                    gradient[place] = -scale;
+                    *value = weight * -logits[place];
+                }
             }
-            let (weight, scale) = rows.weight_and_scale(index);
-            gradient[label as usize] = -scale;
-            *value = weight * -row[label as usize];
+            return true;
+        }
+        for (k, (&label, value)) in labels.iter().zip(values).enumerate() {
+            *value = 0.0;
+            if rows.keeps(first + k) && !is_ignored(rows.ignored, label) {
+                let (weight, scale) = rows.weight_and_scale(first + k);
+                let place = k * columns + label as usize;
+                gradient[place] = -scale;
+                *value = weight * -logits[place];
+            }
         }
         true
     }

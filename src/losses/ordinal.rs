@@ -2,7 +2,9 @@
 
 use crate::cpu::simd;
 use crate::losses::prelude::*;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::cpu::by_itself;
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows, is_ignored};
+use crate::templates::rowwise::tiles::SHORT;
 
 options! {
     /// Ordinal regression: K ordered classes (stars, grades, ages), with K − 1 logits that each
@@ -81,5 +83,69 @@ impl Rowwise for Ordinal {
                 }
             },
         ))
+    }
+
+    #[inline(always)]
+    fn plain_rows(
+        &self,
+        rows: &Rows<'_, f32, &[i32]>,
+        first: usize,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> bool {
+        if rows.columns > SHORT || !rows.has_all_classes_alike() {
+            return false;
+        }
+        short_rows(self, rows, first, gradient, values);
+        true
+    }
+}
+
+/// Numbers processed together: whole rows, so that one loop is long where the rows are not.
+const BLOCK: usize = 1024;
+
+#[inline(always)]
+fn short_rows(
+    loss: &Ordinal,
+    rows: &Rows<'_, f32, &[i32]>,
+    first: usize,
+    gradient: &mut [f32],
+    values: &mut [f32],
+) {
+    let columns = rows.columns;
+    let at_once = BLOCK / columns;
+    let mut signs = [0.0_f32; BLOCK];
+    let mut terms = [0.0_f32; BLOCK];
+    let pieces = gradient.chunks_mut(at_once * columns).zip(values.chunks_mut(at_once));
+    for (number, (gradient, values)) in pieces.enumerate() {
+        let first = first + number * at_once;
+        let logits = &rows.logits[first * columns..][..gradient.len()];
+        let (signs, terms) = (&mut signs[..gradient.len()], &mut terms[..gradient.len()]);
+        let mut scales = [0.0_f32; BLOCK];
+        for (k, signs) in signs.chunks_exact_mut(columns).enumerate() {
+            let (_, scale) = rows.weight_and_scale(first + k);
+            scales[k * columns..][..columns].fill(scale);
+            for (column, sign) in signs.iter_mut().enumerate() {
+                *sign = f32::select((column as i32) < rows.targets[first + k], -1.0, 1.0);
+            }
+        }
+        let outputs = terms.iter_mut().zip(gradient.iter_mut());
+        let inputs = logits.iter().zip(signs.iter()).zip(&scales);
+        for (((&x, &sign), &scale), (term, derivative)) in inputs.zip(outputs) {
+            let (tail, high, low) = Real::logistic(x);
+            *term = Real::max(sign * x, 0.0) + tail;
+            *derivative = scale * sign * f32::select(sign * x >= 0.0, high, low);
+        }
+        let outputs = gradient.chunks_exact_mut(columns).zip(values);
+        for (k, (terms, (gradient, value))) in terms.chunks_exact(columns).zip(outputs).enumerate()
+        {
+            let index = first + k;
+            let sum = terms.iter().fold(0.0, |sum, &term| sum + f64::from(term)) as f32;
+            *value = rows.weight_and_scale(index).0 * sum;
+            let counts = rows.keeps(index) && !is_ignored(rows.ignored, rows.targets[index]);
+            if !(counts && sum.is_finite()) {
+                by_itself(loss, rows, index, gradient, value);
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::losses::prelude::*;
 use crate::runtime::wgsl::shader;
-use crate::templates::rowwise::rows::{Auxiliary, Row};
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows};
 use crate::templates::rowwise::softmax_shifted::{self, Shift};
 
 options! {
@@ -90,5 +90,16 @@ impl Rowwise for SampledSoftmax {
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
         softmax_shifted::row(self, row, scale, gradient)
+    }
+
+    #[inline(always)]
+    fn plain_rows(
+        &self,
+        rows: &Rows<'_, f32, &[i32]>,
+        first: usize,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> bool {
+        softmax_shifted::short_rows(self, rows, first, gradient, values)
     }
 }

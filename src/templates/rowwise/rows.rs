@@ -288,8 +288,14 @@ impl<'a, R: Real, T: Copy> Rows<'a, R, T> {
     }
 }
 
-/// True if a label excludes its row. Labels are stored in 32 bits; one that does not fit is stored
-/// as the lowest i32. The same applies to ignored labels, and to the GPU.
+/// True if a label excludes its row.
 pub(crate) fn is_ignored(ignored: &[i64], label: i32) -> bool {
-    ignored.iter().any(|&ignored| i32::try_from(ignored).unwrap_or(i32::MIN) == label)
+    ignored.iter().any(|&ignored| stored(ignored) == label)
+}
+
+/// A label as it is stored, in 32 bits: one that does not fit is the lowest i32. The same applies to
+/// ignored labels, and to the GPU.
+#[inline(always)]
+pub(crate) fn stored(label: i64) -> i32 {
+    i32::try_from(label).unwrap_or(i32::MIN)
 }

@@ -41,10 +41,16 @@ pub(crate) fn row<R: Real, S: Shift>(
     let shift_of = |column: usize| {
         if row.has_class_weight() { shift.shift(row.class_weight(column)) } else { alike }
     };
-    for (column, (z, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
-        let added = shift_of(column);
-        let is_closed = !row.keeps(column) || added == R::NEG_INFINITY;
-        *z = R::select(is_closed, R::NEG_INFINITY, x + added);
+    // By slices alone where there is nothing to look up: such a loop is vectorised.
+    let is_simple = !row.has_class_mask() && !row.has_class_weight();
+    if is_simple {
+        gradient.iter_mut().zip(row.logits).for_each(|(z, &x)| *z = x + alike);
+    } else {
+        for (column, (z, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
+            let added = shift_of(column);
+            let is_closed = !row.keeps(column) || added == R::NEG_INFINITY;
+            *z = R::select(is_closed, R::NEG_INFINITY, x + added);
+        }
     }
     let least = if S::USES_LEAST { least_number(row) } else { R::ONE };
     let own = gradient[label];
@@ -71,11 +77,17 @@ pub(crate) fn row<R: Real, S: Shift>(
     let inverse = R::select(total == R::ZERO, R::ZERO, R::ONE / total);
     let factor = upstream * scale * inverse;
     // A masked class has derivative 0 even in a row that is NaN.
-    for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
-        let is_closed = x == R::NEG_INFINITY
-            || !row.keeps(column)
-            || row.has_class_weight() && shift_of(column) == R::NEG_INFINITY;
-        *cell = R::select(is_closed, R::ZERO, factor * *cell);
+    if is_simple {
+        for (cell, &x) in gradient.iter_mut().zip(row.logits) {
+            *cell = R::select(x == R::NEG_INFINITY, R::ZERO, factor * *cell);
+        }
+    } else {
+        for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
+            let is_closed = x == R::NEG_INFINITY
+                || !row.keeps(column)
+                || row.has_class_weight() && shift_of(column) == R::NEG_INFINITY;
+            *cell = R::select(is_closed, R::ZERO, factor * *cell);
+        }
     }
     gradient[label] = R::select(is_open, -factor * others, R::ZERO);
     log_total - below
@@ -168,6 +180,15 @@ fn short_tile(
 #[inline(always)]
 fn least_number<R: Real>(row: &Row<'_, R, usize>) -> R {
     let mut least = R::new(f64::from(f32::MAX));
+    if !row.has_class_mask() {
+        if !row.has_class_weight() {
+            return R::ONE;
+        }
+        for &number in row.class_weight {
+            least = R::select(number > R::ZERO && number < least, number, least);
+        }
+        return least;
+    }
     for column in 0..row.logits.len() {
         let number = row.class_weight(column);
         let is_less = row.keeps(column) && number > R::ZERO && number < least;

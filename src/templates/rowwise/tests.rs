@@ -5,7 +5,7 @@ use crate::templates::rowwise::rows::Rows;
 use crate::templates::rowwise::target::Targets;
 
 /// Losses of labels with a fast path, and options with which they take it.
-const LOSSES: [(&str, &str); 17] = [
+const LOSSES: [(&str, &str); 19] = [
     ("cross_entropy", "{}"),
     ("cross_entropy", r#"{"label_smoothing": 0.2, "z_loss": 0.01}"#),
     ("focal", "{}"),
@@ -23,6 +23,8 @@ const LOSSES: [(&str, &str); 17] = [
     ("entmax", r#"{"alpha": 1.25}"#),
     ("ldam", r#"{"scale": 4.0}"#),
     ("logit_adjusted_cross_entropy", "{}"),
+    ("sampled_softmax", "{}"),
+    ("ordinal", "{}"),
 ];
 
 /// More than a tile. One row is masked; others hold NaN, ∞, only −∞, −∞ at the label or elsewhere,

@@ -1,7 +1,7 @@
 //! Short rows of labels, transposed in tiles: each vector holds the same class of many rows. A few
 //! classes would not fill a vector, and a sum along them would be a horizontal reduction.
 
-use crate::templates::rowwise::rows::Rows;
+use crate::templates::rowwise::rows::{Rows, stored};
 
 /// Rows in a tile.
 pub(crate) const TILE: usize = 64;
@@ -148,7 +148,7 @@ impl Gathered {
         let labels = &labels[first..][..count.min(TILE)];
         self.plain = [true; TILE];
         for &ignored in rows.ignored {
-            let ignored = i32::try_from(ignored).unwrap_or(i32::MIN);
+            let ignored = stored(ignored);
             for (plain, &label) in self.plain.iter_mut().zip(labels) {
                 *plain &= label != ignored;
             }
