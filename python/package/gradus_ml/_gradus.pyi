@@ -214,7 +214,7 @@ def tune(
     classes: Optional[list[str]],
     settings: dict[str, Any],
     device: Union[str, Device],
-    on_rung: Optional[Callable[[dict[str, Any]], Optional[bool]]] = None,
+    on_rung: Optional[Callable[[dict[str, Any]], Optional[bool]]],
 ) -> dict[str, Any]: ...
 def evaluate_rows(model: Model, x: ArrayLike, y: ArrayLike) -> dict[str, Any]: ...
 def label_noise(
