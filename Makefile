@@ -58,10 +58,11 @@ card-pack:
 	bash benches/card/pack.sh
 
 # The Python package, in a virtual environment of its own; no other target needs Python. `TORCH='--index-url URL torch'`
-# takes a build of PyTorch without CUDA, `TORCH=` leaves it out, and its tests are skipped then; so does `BOOSTING=`.
+# takes a build of PyTorch without CUDA, `TORCH=` leaves it out, and its tests are skipped then; so do `BOOSTING=` and `EXTRAS=`.
 PYTHON ?= python3
 TORCH ?= torch
 BOOSTING ?= lightgbm 'xgboost-cpu; sys_platform != "darwin"'
+EXTRAS ?= onnx onnxruntime tensorboard optuna mlflow-skinny pandas nbclient ipykernel
 VENV = python/.venv
 
 $(VENV)/bin/maturin:
@@ -70,12 +71,13 @@ $(VENV)/bin/maturin:
 
 wheel: $(VENV)/bin/maturin
 	rm -rf python/dist
-	$(VENV)/bin/maturin build --release --manifest-path python/Cargo.toml --interpreter $(VENV)/bin/python --out python/dist
+	$(VENV)/bin/maturin build --release --manifest-path python/Cargo.toml --target-dir "$(TARGET)" --interpreter $(VENV)/bin/python --out python/dist
 
 test-python: wheel
-	$(VENV)/bin/pip install --quiet numpy scipy scikit-learn pytest mypy $(TORCH) $(BOOSTING)
+	$(VENV)/bin/pip install --quiet numpy scipy scikit-learn pytest mypy $(EXTRAS) $(BOOSTING)
+	$(if $(TORCH),$(VENV)/bin/pip install --quiet $(TORCH))
 	$(VENV)/bin/pip install --quiet --force-reinstall --no-deps python/dist/*.whl
-	$(VENV)/bin/python -m pytest -q python/tests
+	$(VENV)/bin/python -m pytest -q -rs python/tests
 
 # The calls that the own tests of PyTorch, Keras, optax and scikit-learn make, through `gradus eval` on each device. Half an hour,
 # most of it in optax' tests; PEERS=pytorch asks for one.

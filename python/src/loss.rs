@@ -677,6 +677,168 @@ fn has_class_axis(loss: &dyn LossDefinition) -> bool {
 fn takes_probabilities(loss: &dyn LossDefinition) -> bool {
     match loss.predictions() {
         Domain::LogDistribution => true,
+        Domain::Logits => has_class_axis(loss),
+        Domain::Real if loss.is_pointwise() => {
+            matches!(loss.targets(), Domain::Probability | Domain::ZeroOne)
+        }
+        _ => false,
+    }
+}
+
+fn derives_its_value(&self) -> bool {
+        derives_its_value(self.criterion.loss())
+    }
+
+    /// All options with their values.
+    #[getter]
+    fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        to_python(py, &self.criterion.loss().options())
+    }
+
+    /// The names of all inputs, first those that may be given by position.
+    #[getter]
+    fn inputs(&self) -> Vec<&'static str> {
+        self.inputs.iter().map(|input| input.name).collect()
+    }
+
+    /// True if each value depends on its own element, row or list of the predictions alone.
+    #[getter]
+    fn is_separate(&self) -> bool {
+        self.is_single
+    }
+
+    /// The inputs that there is a gradient of.
+    #[getter]
+    fn differentiated(&self) -> Vec<&'static str> {
+        self.criterion.loss().differentiated()
+    }
+
+    fn __repr__(&self) -> String {
+        let options = match self.criterion.loss().options() {
+            Value::Object(map) => {
+                map.iter().map(|(name, value)| format!(", {name}={value}")).collect()
+            }
+            _ => String::new(),
+        };
+        let device = self.criterion.device().name();
+        let mut inputs = String::new();
+        if let Some(axis) = self.class_axis {
+            inputs.push_str(&format!(", class_axis={axis}"));
+        }
+        if self.from_probabilities {
+            inputs.push_str(", from_probabilities=True");
+        }
+        format!(
+            "Loss({:?}, device={device:?}, reduction={:?}{inputs}{options})",
+            self.owner(),
+            self.reduction
+        )
+    }
+
+    fn __getnewargs_ex__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+        let named = match to_python(py, &self.criterion.loss().options())?.cast_into::<PyDict>() {
+            Ok(dict) => dict,
+            Err(_) => PyDict::new(py),
+        };
+        named.set_item("device", self.criterion.device().name())?;
+        named.set_item("reduction", &self.reduction)?;
+        named.set_item("on_empty", &self.on_empty)?;
+        named.set_item("class_axis", self.class_axis)?;
+        named.set_item("from_probabilities", self.from_probabilities)?;
+        Ok((PyTuple::new(py, [self.owner()])?, named))
+    }
+}
+
+impl Loss {
+    fn report<'py, R: Element>(
+        &self,
+        py: Python<'py>,
+        mut found: Evaluation<R>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let report = PyDict::new(py);
+        report.set_item("value", self.value(py, std::mem::take(&mut found.values))?)?;
+        report.set_item("count", found.count)?;
+        if let Some(hessian) = found.hessian.take() {
+            report.set_item("hessian", hessian.into_pyarray(py))?;
+        }
+        if let Some(found) = found.auxiliaries.take() {
+            let each = PyDict::new(py);
+            each.set_item("values", found.values.into_pyarray(py))?;
+            each.set_item("lse", found.lse.into_pyarray(py))?;
+            let argmax: Vec<i64> = found.argmax.into_iter().map(|column| column as i64).collect();
+            each.set_item("argmax", argmax.into_pyarray(py))?;
+            each.set_item("correct", found.correct.into_pyarray(py))?;
+            each.set_item("entropy", found.entropy.into_pyarray(py))?;
+            each.set_item("target_probability", found.target_probability.into_pyarray(py))?;
+            report.set_item("auxiliaries", each)?;
+        }
+        report.set_item("gradients", gradients(py, found)?)?;
+        Ok(report)
+    }
+}
+
+/// Every loss: `name`, `summary`, `formula`, `torch`, `keras`, `optax`, `source`, `inputs`,
+/// `options` with defaults, `variants`, `hessian`, `auxiliary`, `pointwise`, `class_axis`,
+/// `from_probabilities`, `derives_its_value`.
+#[pyfunction]
+pub fn catalogue(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    losses::CATALOGUE
+        .iter()
+        .map(|entry| {
+            let loss = losses::from_name(entry.name, &Value::Null).map_err(raised)?;
+            let line = PyDict::new(py);
+            line.set_item("name", entry.name)?;
+            line.set_item("summary", entry.summary)?;
+            line.set_item("formula", entry.formula)?;
+            line.set_item("torch", entry.torch)?;
+            line.set_item("keras", entry.keras)?;
+            line.set_item("optax", entry.optax)?;
+            line.set_item("source", entry.source)?;
+            let (known, positional) = inputs_of(&*loss);
+            let inputs = PyList::empty(py);
+            for (place, input) in known.iter().enumerate() {
+                let of = PyDict::new(py);
+                of.set_item("name", input.name)?;
+                of.set_item("shape", input.shape)?;
+                of.set_item("kind", input.kind.name())?;
+                of.set_item("positional", place < positional)?;
+                of.set_item("required", input.required)?;
+                of.set_item("differentiated", input.differentiated)?;
+                of.set_item("domain", domain_of(&*loss, input.name))?;
+                inputs.append(of)?;
+            }
+            line.set_item("inputs", inputs)?;
+            line.set_item("options", option_lines(py, entry.options, &loss.options())?)?;
+            let variants = PyList::empty(py);
+            for variant in entry.variants {
+                let value: Value = serde_json::from_str(variant)
+                    .map_err(|error| PyValueError::new_err(error.to_string()))?;
+                variants.append(to_python(py, &value)?)?;
+            }
+            line.set_item("variants", variants)?;
+            line.set_item("hessian", loss.spec().hessian_diagonal.is_some())?;
+            line.set_item("auxiliary", loss.spec().auxiliary)?;
+            line.set_item("pointwise", loss.is_pointwise())?;
+            line.set_item("class_axis", has_class_axis(&*loss))?;
+            line.set_item("from_probabilities", takes_probabilities(&*loss))?;
+            line.set_item("derives_its_value", derives_its_value(&*loss))?;
+            Ok(line)
+        })
+        .collect()
+}
+
+/// True if `Criterion::class_axis` is taken.
+fn has_class_axis(loss: &dyn LossDefinition) -> bool {
+    matches!(loss.template(), Template::OneInput(OneInput::Rowwise(_)))
+}
+
+/// True if `Criterion::from_probabilities` is taken.
+fn takes_probabilities(loss: &dyn LossDefinition) -> bool {
+    match loss.predictions() {
+        Domain::LogDistribution => true,
         Domain::Real if has_class_axis(loss) => loss.targets().takes_labels(),
         Domain::Real if loss.is_pointwise() => {
             matches!(loss.targets(), Domain::Probability | Domain::ZeroOne)

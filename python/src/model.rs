@@ -28,7 +28,7 @@ pub struct Model {
 }
 
 /// Features that a model reads.
-enum Features<'a> {
+pub enum Features<'a> {
     F32(ndarray::ArrayViewD<'a, f32>),
     F64(ndarray::ArrayViewD<'a, f64>),
     U8(ndarray::ArrayViewD<'a, u8>),
@@ -38,14 +38,15 @@ enum Features<'a> {
 macro_rules! with_features {
     ($features:expr, |$array:ident| $run:expr) => {
         match $features {
-            Features::F32($array) => $run,
-            Features::F64($array) => $run,
-            Features::U8($array) => $run,
+            $crate::model::Features::F32($array) => $run,
+            $crate::model::Features::F64($array) => $run,
+            $crate::model::Features::U8($array) => $run,
         }
     };
 }
+pub(crate) use with_features;
 
-fn features<'a>(array: &'a Array<'_>) -> PyResult<Features<'a>> {
+pub fn features<'a>(array: &'a Array<'_>) -> PyResult<Features<'a>> {
     match array.view() {
         View::F32(array) => Ok(Features::F32(array)),
         View::F64(array) => Ok(Features::F64(array)),
@@ -55,7 +56,7 @@ fn features<'a>(array: &'a Array<'_>) -> PyResult<Features<'a>> {
 }
 
 /// Features as given: whole numbers of more than a byte are ids or counts, bytes are pixels.
-fn features_array<'py>(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Array<'py>> {
+pub fn features_array<'py>(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Array<'py>> {
     let array = Array::new(name, object)?;
     Ok(match &array {
         Array::I64(_) | Array::Bool(_) => array.into_floats(),
@@ -64,7 +65,7 @@ fn features_array<'py>(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Array
 }
 
 /// Whole numbers are labels where the loss takes them, else numbers.
-fn targets_array<'py>(
+pub fn targets_array<'py>(
     model: &gradus::Model,
     name: &str,
     object: &Bound<'py, PyAny>,
@@ -81,7 +82,7 @@ fn targets_array<'py>(
     Ok(if is_number { array.into_floats() } else { array.into_labels() })
 }
 
-fn targets<'a>(view: &'a View<'a>, groups: Option<&'a [usize]>) -> PyResult<Targets<'a>> {
+pub fn targets<'a>(view: &'a View<'a>, groups: Option<&'a [usize]>) -> PyResult<Targets<'a>> {
     match (groups, view) {
         (None, view) => Ok(view.targets()),
         (Some(groups), View::F32(array)) => Ok(Targets::grouped(array, groups)),
@@ -92,7 +93,7 @@ fn targets<'a>(view: &'a View<'a>, groups: Option<&'a [usize]>) -> PyResult<Targ
 
 impl Model {
     /// The model, if no other call has it: a callback of `fit` would wait for itself.
-    fn own(&self) -> PyResult<MutexGuard<'_, gradus::Model>> {
+    pub fn own(&self) -> PyResult<MutexGuard<'_, gradus::Model>> {
         match self.model.try_lock() {
             Ok(model) => Ok(model),
             Err(TryLockError::Poisoned(error)) => Ok(error.into_inner()),
@@ -102,13 +103,13 @@ impl Model {
         }
     }
 
-    fn of(model: gradus::Model) -> Self {
+    pub fn of(model: gradus::Model) -> Self {
         Model { model: Mutex::new(model) }
     }
 }
 
 /// A key of a description.
-fn key<'py>(given: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub fn key<'py>(given: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     given.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.to_string()))
 }
 
@@ -184,6 +185,18 @@ impl Model {
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let model = self.own()?;
         detached(py, || model.save(path)).map_err(raised)
+    }
+
+    /// The bytes of an ONNX file.
+    fn to_onnx<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let model = self.own()?;
+        let bytes = detached(py, || model.to_onnx()).map_err(raised)?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    fn save_onnx(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        let model = self.own()?;
+        detached(py, || model.save_onnx(path)).map_err(raised)
     }
 
     /// PyTorch's names and order of axes.
@@ -397,7 +410,7 @@ fn named<'py>(py: Python<'py>, arrays: Vec<(String, ArrayD<f64>)>) -> PyResult<B
 }
 
 /// Runs Python's signal handlers, then a callback; a true answer or an exception ends the training.
-fn ask(failure: &Failure, call: impl FnOnce(Python<'_>) -> PyResult<bool>) -> ControlFlow<()> {
+pub fn ask(failure: &Failure, call: impl FnOnce(Python<'_>) -> PyResult<bool>) -> ControlFlow<()> {
     let found = Python::attach(|py| {
         py.check_signals()?;
         call(py)

@@ -49,8 +49,10 @@ def test_types_are_those_of_the_stubs(command):
     [
         ("gradus_ml", "numpy"),
         ("gradus_ml._named", "numpy"),
+        ("gradus_ml.advise", "numpy"),
         ("gradus_ml.boosting", "numpy"),
         ("gradus_ml.callbacks", "numpy"),
+        ("gradus_ml.explain", "numpy"),
         ("gradus_ml.functional", "numpy"),
         ("gradus_ml.layers", "numpy"),
         ("gradus_ml.lightfm", "scipy"),
@@ -58,6 +60,9 @@ def test_types_are_those_of_the_stubs(command):
         ("gradus_ml.model", "numpy"),
         ("gradus_ml.sklearn", "sklearn"),
         ("gradus_ml.torch", "torch"),
+        ("gradus_ml.torch_optim", "torch"),
+        ("gradus_ml.tune", "numpy"),
+        ("gradus_ml.zoo", "numpy"),
     ],
 )
 def test_the_examples_of_the_documentation_run(module, needs):
@@ -74,7 +79,7 @@ def test_the_examples_of_the_extension_run():
 
 
 def test_numpy_is_the_only_requirement():
-    text = "import sys, gradus_ml; print([n for n in ('torch', 'sklearn', 'scipy', 'pandas') if n in sys.modules])"
+    text = "import sys, gradus_ml, gradus_ml.tune, gradus_ml.explain, gradus_ml.advise; print([n for n in ('torch', 'sklearn', 'scipy', 'pandas') if n in sys.modules])"
     found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
     assert found.stdout.strip() == "[]", found.stderr
 
@@ -91,3 +96,13 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 """
     found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
     assert found.stdout.strip() == "1", found.stderr[-500:]
+
+
+def test_the_examples_of_the_guide_run():
+    for name in ("torch", "sklearn", "scipy", "onnxruntime"):
+        pytest.importorskip(name)
+    guide = FOLDER.parent / "docs" / "python.md"
+    if not guide.exists():
+        pytest.skip("not a checkout")
+    found = doctest.testfile(str(guide), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert found.attempted > 30 and found.failed == 0

@@ -7,6 +7,7 @@ pub(crate) mod graph;
 pub mod layers;
 pub(crate) mod memory;
 pub(crate) mod model;
+pub(crate) mod onnx;
 pub(crate) mod ops;
 pub mod optimizers;
 pub(crate) mod plan;

@@ -7,6 +7,7 @@ mod arrays;
 mod bench;
 mod cases;
 mod explain;
+mod export;
 mod field;
 mod interrupts;
 mod kills;

@@ -31,7 +31,7 @@ const LAYERS: &[&[&str]] = &[
     &["nn/plan", "nn/train"],
     &["nn/model"],
     // What users call on a model.
-    &["nn/generate", "nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
+    &["nn/generate", "nn/onnx", "nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
     &["nn/train/evaluate_rows"],
     &["nn/train/epochs", "nn/train/fit"],
     &["nn/population", "nn/train/measured", "recommend"],

@@ -12,7 +12,7 @@ Every loss is a function here (`gm.huber`, `gm.cross_entropy`, ...; `gm.losses()
 
 import os as _os
 
-from . import _gradus, functional, layers
+from . import _gradus, callbacks, functional, layers, zoo
 from ._catalogue import Input, LossInfo, Option, losses
 from ._gradus import Device, Loss, __version__, get_num_threads, set_num_threads
 from ._named import Activation, Optimizer, Schedule
@@ -34,12 +34,14 @@ __all__ = [
     "Schedule",
     "Sequential",
     "__version__",
+    "callbacks",
     "functional",
     "get_num_threads",
     "layers",
     "load",
     "losses",
     "set_num_threads",
+    "zoo",
     *functional.__all__,
 ]
 

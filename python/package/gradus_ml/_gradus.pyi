@@ -1,4 +1,5 @@
 import os
+import pathlib
 from typing import Any, Callable, Optional, Union, final
 
 import numpy as np
@@ -7,6 +8,16 @@ from numpy.typing import ArrayLike
 __version__: str
 __all__ = [
     "Device",
+    "evaluate_rows",
+    "influences",
+    "integrated_gradients",
+    "label_noise",
+    "permutation_importance",
+    "slices",
+    "advise_arrays",
+    "advise_table",
+    "tune",
+    "EventFile",
     "Loss",
     "catalogue",
     "Model",
@@ -16,9 +27,11 @@ __all__ = [
     "optimizers",
     "schedules",
     "Recommender",
+    "Rule",
     "_after_fork",
     "get_num_threads",
     "set_num_threads",
+    "zoo",
     "__version__",
 ]
 
@@ -88,6 +101,8 @@ class Model:
     def save(self, path: Union[str, os.PathLike[str]]) -> None: ...
     def save_weights(self, path: Union[str, os.PathLike[str]]) -> None: ...
     def load_weights(self, path: Union[str, os.PathLike[str]]) -> None: ...
+    def to_onnx(self) -> bytes: ...
+    def save_onnx(self, path: Union[str, os.PathLike[str]]) -> None: ...
     def compile(
         self,
         loss: str,
@@ -159,6 +174,82 @@ class Recommender:
     def tables(self) -> list[_Tables]: ...
     def set_tables(self, users: _Tables, items: _Tables) -> None: ...
 
+@final
+class EventFile:
+    def __new__(cls, folder: Union[str, os.PathLike[str]]) -> EventFile: ...
+    def scalar(self, tag: str, step: int, value: float) -> None: ...
+    @property
+    def path(self) -> pathlib.Path: ...
+
+@final
+class Rule:
+    def __new__(cls, name: str, given: dict[str, Any]) -> Rule: ...
+    @property
+    def options(self) -> dict[str, Any]: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def first_states(self) -> list[float]: ...
+    @property
+    def averaged_state(self) -> Optional[int]: ...
+    def step(
+        self,
+        t: int,
+        learning_rate: float,
+        columns: int,
+        parameters: np.ndarray,
+        gradients: np.ndarray,
+        states: list[np.ndarray],
+    ) -> None: ...
+
+def advise_arrays(
+    x: ArrayLike, y: ArrayLike, classes: Optional[list[str]], images: bool, seed: int
+) -> dict[str, Any]: ...
+def advise_table(
+    columns: list[tuple[str, Any]], targets: list[str], left_out: list[str], seed: int
+) -> dict[str, Any]: ...
+def tune(
+    x: ArrayLike,
+    y: ArrayLike,
+    classes: Optional[list[str]],
+    settings: dict[str, Any],
+    device: Union[str, Device],
+    on_rung: Optional[Callable[[dict[str, Any]], Optional[bool]]],
+) -> dict[str, Any]: ...
+def evaluate_rows(model: Model, x: ArrayLike, y: ArrayLike) -> dict[str, Any]: ...
+def label_noise(
+    model: Model,
+    x: ArrayLike,
+    y: ArrayLike,
+    epochs: Optional[int],
+    batch_size: Optional[int],
+    learning_rate: Optional[float],
+    q: Optional[float],
+) -> dict[str, Any]: ...
+def slices(
+    x: ArrayLike,
+    losses: list[float],
+    depth: Optional[int],
+    least_share: Optional[float],
+    least_gain: Optional[float],
+    level: Optional[float],
+    seed: Optional[int],
+) -> list[dict[str, Any]]: ...
+def permutation_importance(
+    model: Model, x: ArrayLike, y: ArrayLike, groups: list[list[int]], repeats: int, seed: int
+) -> list[dict[str, Any]]: ...
+def integrated_gradients(
+    model: Model,
+    x: ArrayLike,
+    y: ArrayLike,
+    points: Optional[int],
+    tolerance: Optional[float],
+    baseline: Optional[list[float]],
+) -> dict[str, Any]: ...
+def influences(
+    model: Model, training: tuple[ArrayLike, ArrayLike], others: tuple[ArrayLike, ArrayLike]
+) -> np.ndarray: ...
+def zoo(name: str, given: dict[str, Any], seed: int, device: Union[str, Device]) -> Model: ...
 def set_num_threads(threads: int) -> None: ...
 def get_num_threads() -> int: ...
 def _after_fork() -> None: ...

@@ -176,6 +176,33 @@ class Sequential:
         """Writes the weights with PyTorch's names and axes, for `safetensors.torch.load_model`."""
         self._model.save_weights(os.fspath(path))
 
+    def to_onnx(self, path: Optional[Path] = None) -> Optional[bytes]:
+        """Writes the network as an ONNX file for onnxruntime and others, or returns its bytes.
+
+        The graph takes `input`, what `predict` takes as float32 or int64 ids (pixels from 0 to 1),
+        for any number of rows, and gives `output` with the axes of the last layer. An input scaling
+        is part of it. The weights are the parameters: `averaged().to_onnx(path)` has their average.
+
+        Args:
+            path: the file, replaced as a whole; without one the bytes are returned.
+
+        Raises:
+            OSError: if it cannot be written.
+            ValueError: for a layer that ONNX does not have, with its name, and for more than
+                2147483647 bytes.
+
+        Example:
+            >>> import gradus_ml as gm
+            >>> model = gm.Sequential([gm.layers.Dense(8, "gelu"), gm.layers.Dense(3)], 4)
+            >>> data = model.to_onnx()  # onnxruntime.InferenceSession(data)
+            >>> b"gelu" not in data and b"Gemm" in data
+            True
+        """
+        if path is None:
+            return self._model.to_onnx()
+        self._model.save_onnx(os.fspath(path))
+        return None
+
     def load_weights(self, path: Path) -> None:
         """Reads weights with PyTorch's names and axes from a safetensors file."""
         self._model.load_weights(os.fspath(path))

@@ -11,6 +11,7 @@ mod devices;
 mod eval;
 mod evaluate;
 mod explain;
+mod export;
 mod generate;
 mod interrupt;
 mod language;
@@ -75,6 +76,8 @@ enum Command {
     /// Shows where the loss of a saved model comes from: suspicious labels, rows, slices, classes,
     /// features
     Explain(explain::Explain),
+    /// Writes a saved model in the formats of other programs: ONNX, PyTorch's weights
+    Export(export::Export),
     /// Predicts the rows of a data set with a saved model
     Predict(predict::Predict),
     /// Writes text with a saved model of text, from a prompt on
@@ -109,6 +112,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Tune(tune)) => tune.run(),
         Some(Command::Evaluate(evaluate)) => evaluate.run(),
         Some(Command::Explain(explain)) => explain.run(),
+        Some(Command::Export(export)) => export.run(),
         Some(Command::Predict(predict)) => predict.run(),
         Some(Command::Generate(generate)) => generate.run(),
         Some(Command::Recommend(recommend)) => recommend.run(),

@@ -67,7 +67,7 @@ impl Attention {
     }
 
     /// The cosine and sine of each angle, [T, D/2]; empty without a rotation.
-    pub(super) fn angles<R: Real>(&self) -> Vec<[R; 2]> {
+    pub(crate) fn angles<R: Real>(&self) -> Vec<[R; 2]> {
         self.angles_of(0..self.tokens)
     }
 
