@@ -416,7 +416,7 @@ pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
 pub use nn::train::{
     Average, Baseline, ClassWeight, EarlyStopping, Epoch, FeatureArray, FeatureElement, Fit,
-    History, RowClassHistory, RowClasses, RowHistory, RowResults, Score, StepReport, Stop,
+    History, Reduce, RowClassHistory, RowClasses, RowHistory, RowResults, Score, StepReport, Stop,
     TensorBoard,
 };
 pub use runtime::device::{Device, Gpu, GpuOptions, adapters};
