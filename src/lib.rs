@@ -414,6 +414,8 @@ pub use nn::ops::gather::augment::Augment;
 pub use nn::optimizers::ParameterGroups;
 pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
+#[cfg(feature = "mpi")]
+pub use nn::train::Mpi;
 pub use nn::train::{
     Average, Baseline, ClassWeight, EarlyStopping, Epoch, FeatureArray, FeatureElement, Fit,
     History, Reduce, RowClassHistory, RowClasses, RowHistory, RowResults, Score, StepReport, Stop,

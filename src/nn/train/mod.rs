@@ -23,6 +23,8 @@ pub(crate) mod host;
 pub(crate) mod learning_rate_policy;
 pub(crate) mod link;
 mod measured;
+#[cfg(feature = "mpi")]
+mod mpi;
 pub(crate) mod options;
 mod progress;
 mod record;
@@ -39,6 +41,8 @@ pub(crate) mod training_run;
 pub(crate) mod updates;
 pub(crate) mod weights;
 
+#[cfg(feature = "mpi")]
+pub use self::mpi::Mpi;
 pub use average::Average;
 pub use features::{FeatureArray, FeatureElement};
 pub use history::{Baseline, Epoch, History, Stop};
