@@ -414,9 +414,11 @@ pub use nn::ops::gather::augment::Augment;
 pub use nn::optimizers::ParameterGroups;
 pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
+#[cfg(feature = "mpi")]
+pub use nn::train::Mpi;
 pub use nn::train::{
     Average, Baseline, ClassWeight, EarlyStopping, Epoch, FeatureArray, FeatureElement, Fit,
-    History, RowClassHistory, RowClasses, RowHistory, RowResults, Score, StepReport, Stop,
+    History, Reduce, RowClassHistory, RowClasses, RowHistory, RowResults, Score, StepReport, Stop,
     TensorBoard,
 };
 pub use runtime::device::{Device, Gpu, GpuOptions, adapters};

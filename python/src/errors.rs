@@ -15,6 +15,7 @@ pub fn raised(error: gradus::Error) -> PyErr {
         | Error::OutOfMemory { .. }
         | Error::TooLarge { .. }
         | Error::Timeout { .. }
+        | Error::Exchange { .. }
         | Error::Gpu { .. } => PyRuntimeError::new_err(text),
         _ => PyValueError::new_err(text),
     }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use gradus::{
-    Augment, Average, ClassWeight, EarlyStopping, Epoch, Fit, History, Sequential, Stop, Targets,
-    activations, layers, losses, optimizers, schedules,
+    Augment, Average, ClassWeight, EarlyStopping, Epoch, Fit, History, Reduce, Sequential, Stop,
+    Targets, activations, layers, losses, optimizers, schedules,
 };
 use ndarray::{ArrayD, Ix1};
-use numpy::{IntoPyArray, PyArray2};
+use numpy::{Element, IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -425,6 +425,51 @@ pub fn ask(failure: &Failure, call: impl FnOnce(Python<'_>) -> PyResult<bool>) -
     }
 }
 
+/// A callable that changes an array in place: numbers are copied into an array of Python's own, which
+/// it may keep, and back.
+struct Reducer {
+    call: Py<PyAny>,
+    failure: Arc<Failure>,
+    single: Option<Py<PyArray1<f32>>>,
+    double: Option<Py<PyArray1<f64>>>,
+}
+
+impl Reduce for Reducer {
+    fn reduce(&mut self, numbers: &mut [f32]) -> gradus::Result<()> {
+        reduced(&self.call, &self.failure, &mut self.single, numbers)
+    }
+
+    fn reduce_f64(&mut self, numbers: &mut [f64]) -> gradus::Result<()> {
+        reduced(&self.call, &self.failure, &mut self.double, numbers)
+    }
+}
+
+/// Calls with an array of the numbers; the array is kept for the next call.
+fn reduced<T: Element + Copy>(
+    call: &Py<PyAny>,
+    failure: &Failure,
+    kept: &mut Option<Py<PyArray1<T>>>,
+    numbers: &mut [T],
+) -> gradus::Result<()> {
+    let done = Python::attach(|py| {
+        let fits = |array: &Py<PyArray1<T>>| array.bind(py).len().is_ok_and(|n| n == numbers.len());
+        let array = match kept.take().filter(fits) {
+            Some(array) => array.into_bound(py),
+            None => PyArray1::from_slice(py, numbers),
+        };
+        array.readwrite().as_slice_mut()?.copy_from_slice(numbers);
+        call.call1(py, (&array,))?;
+        numbers.copy_from_slice(array.readonly().as_slice()?);
+        *kept = Some(array.unbind());
+        Ok::<(), PyErr>(())
+    });
+    done.map_err(|error| {
+        let message = error.to_string();
+        failure.keep(error);
+        gradus::Error::Exchange { message }
+    })
+}
+
 fn weights(name: &str, object: &Bound<'_, PyAny>) -> PyResult<ndarray::Array1<f64>> {
     let array = match Array::new(name, object)?.into_floats().view() {
         View::F32(array) => array.mapv(f64::from),
@@ -514,6 +559,16 @@ fn fit_of(
                         call.call1(py, (epoch, step.batch, step.batches, step.loss))?.is_truthy(py)
                     })
                 })
+            }
+            "reduce" => fit.reduce(Reducer {
+                call: value.unbind(),
+                failure: failure.clone(),
+                single: None,
+                double: None,
+            }),
+            "shard" => {
+                let (rank, world) = value.extract()?;
+                fit.shard(rank, world)
             }
             _ => return Err(refused("fit", &name, "is unknown", "see help(Sequential.fit)")),
         };

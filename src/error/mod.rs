@@ -148,6 +148,12 @@ pub enum Error {
         /// Time waited.
         seconds: f64,
     },
+    /// The exchange between the processes of a training failed, or one of them did:
+    /// [`crate::Fit::reduce`], [`crate::Fit::shard`].
+    Exchange {
+        /// The problem.
+        message: String,
+    },
     /// A custom loss that fails its checks: [`crate::testing::check`].
     Check {
         /// The loss's name.
@@ -253,6 +259,10 @@ impl Error {
                 f,
                 "the GPU {adapter} did not end {running} within {seconds} s; lower the batch size or take device `cpu`; a slow device \
                  may take longer with GRADUS_GPU_TIMEOUT=SECONDS (`off` waits for ever)"
+            ),
+            Error::Exchange { message } => write!(
+                f,
+                "the exchange between processes: {message}; training can go on from the last checkpoint"
             ),
             Error::Check { name, failed, .. } => write!(f, "{name}: {failed} check(s) failed"),
             Error::Data { path, position, found, expected } => {

@@ -90,6 +90,7 @@ mod recommender;
 mod rows;
 pub mod sampling;
 mod side;
+mod sparse;
 mod splits;
 mod tables;
 mod training;

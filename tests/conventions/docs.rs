@@ -456,6 +456,7 @@ const PAGES: &[&str] = &[
     "docs/command.md",
     "docs/correctness.md",
     "docs/data.md",
+    "docs/distributed.md",
     "docs/equivalents.md",
     "docs/layers.md",
     "docs/library.md",

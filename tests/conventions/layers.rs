@@ -33,7 +33,7 @@ const LAYERS: &[&[&str]] = &[
     // What users call on a model.
     &["nn/generate", "nn/onnx", "nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
     &["nn/train/evaluate_rows"],
-    &["nn/train/epochs", "nn/train/fit"],
+    &["nn/train/epochs", "nn/train/fit", "nn/train/together"],
     &["nn/population", "nn/train/measured", "recommend"],
     &["nn/rates"],
     &["explain", "tune"],

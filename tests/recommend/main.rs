@@ -7,6 +7,7 @@ mod ranking;
 mod resuming;
 mod serial;
 mod side;
+mod sparse;
 #[path = "../support/mod.rs"]
 mod support;
 mod training;

@@ -7,6 +7,7 @@ mod optimizers;
 mod pixels;
 mod population;
 mod ranking;
+mod ranks;
 mod resuming;
 mod stories;
 #[path = "../support/mod.rs"]

@@ -264,6 +264,8 @@ class Sequential:
         augment: Optional[tuple[int, bool, int]] = None,
         checkpoint: Optional[Path] = None,
         resume: bool = False,
+        reduce: Optional[Callable[[np.ndarray], Any]] = None,
+        shard: Optional[tuple[int, int]] = None,
         callbacks: Union[AnyCallback, Iterable[AnyCallback]] = (),
     ) -> History:
         """Trains; goes on from the present state. Keras' `fit`.
@@ -289,6 +291,12 @@ class Sequential:
             augment: (crop, flip, cutout) of images at random.
             checkpoint: a file that is written after each epoch.
             resume: goes on with an interrupted training, to the same bits.
+            reduce: called before each update with the gradient of all parameters, float32 [n]
+                (float64 on "reference"), which it changes in place; its exceptions end the
+                training. `gradus_ml.distributed` has those that sum over processes.
+            shard: (rank, world): trains on this process's share of each update's rows, by a
+                `reduce` that sums over the processes; by default that of `reduce`, if it has a
+                `rank` and a `world`.
             callbacks: `Callback`, `EarlyStopping`, or functions of the number of the epoch and its
                 values; a true answer ends the training.
 
@@ -322,6 +330,8 @@ class Sequential:
             class_weight = [float(weight) for weight in class_weight]
         if pos_weight is not None:
             pos_weight = [float(weight) for weight in np.atleast_1d(np.asarray(pos_weight))]
+        if shard is None and reduce is not None and hasattr(reduce, "world"):
+            shard = (int(getattr(reduce, "rank")), int(getattr(reduce, "world")))
         found = Schedule.of(schedule)
         if validation_data is not None and len(validation_data) == 2:
             validation_data = (*validation_data, None)
@@ -350,6 +360,8 @@ class Sequential:
                 (early[0].patience, early[0].min_delta, early[0].restore_best) if early else None
             ),
             "checkpoint": None if checkpoint is None else os.fspath(checkpoint),
+            "reduce": reduce,
+            "shard": shard,
             "on_epoch": on_epoch if objects or functions else None,
             "on_step": on_step if watching else None,
         }

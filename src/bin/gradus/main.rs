@@ -26,6 +26,7 @@ mod page;
 mod predict;
 mod probabilities;
 mod ranking;
+mod ranks;
 mod rates;
 mod recommend;
 mod samples;
@@ -36,10 +37,12 @@ mod tune;
 mod usage;
 
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::output::Outcome;
+use crate::ranks::Ranks;
 
 /// Loss functions with their gradients on any GPU, and the training of models on it.
 #[derive(Parser)]
@@ -106,7 +109,11 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Eval(eval)) => eval.run(),
         Some(Command::Check(check)) => check.run(),
         Some(Command::Bench(bench)) => bench.run(),
-        Some(Command::Train(train)) => train.run(),
+        Some(Command::Train(mut train)) => {
+            let ranks = Rc::new(Ranks::meet()?);
+            let outcome = train.run_as(ranks.clone());
+            ranks.end(outcome)
+        }
         Some(Command::Rates(rates)) => rates.run(),
         Some(Command::Advise(advise)) => advise.run(),
         Some(Command::Tune(tune)) => tune.run(),

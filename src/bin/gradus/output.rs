@@ -6,6 +6,7 @@ use std::io;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
@@ -88,14 +89,34 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// The number of this process among those of `mpirun`: all but the first, which is 0, print their
+/// errors alone.
+static RANK: AtomicUsize = AtomicUsize::new(0);
+
+/// From here on this process prints its errors alone, with its number.
+pub fn be_quiet(rank: usize) {
+    RANK.store(rank, Ordering::Relaxed);
+}
+
+fn is_quiet() -> bool {
+    RANK.load(Ordering::Relaxed) > 0
+}
+
 /// Prints an error on stderr in one line, whatever the message contains.
 pub fn error(message: &str) {
-    note(&format!("error: {}", message.split_whitespace().collect::<Vec<_>>().join(" ")));
+    let rank = match RANK.load(Ordering::Relaxed) {
+        0 => String::new(),
+        rank => format!("rank {rank}: "),
+    };
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let _ = writeln!(io::stderr(), "{}", printable(&format!("error: {rank}{message}")));
 }
 
 /// Prints a line on stderr. A closed stderr is ignored.
 pub fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", printable(line));
+    if !is_quiet() {
+        let _ = writeln!(io::stderr(), "{}", printable(line));
+    }
 }
 
 /// Starts the log on stderr, at the level of `RUST_LOG`, by default this crate's warnings only.
@@ -121,6 +142,9 @@ pub fn print_text(text: &str) -> Outcome {
 }
 
 fn write(text: &str) -> Outcome {
+    if is_quiet() {
+        return Ok(());
+    }
     let mut stdout = io::stdout().lock();
     written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }

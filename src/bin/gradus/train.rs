@@ -15,6 +15,7 @@ pub(crate) mod trained;
 mod weights;
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use gradus::data::{Dataset, Standardization, TargetKind};
 use gradus::losses::LossDefinition;
@@ -25,6 +26,7 @@ use serde_json::{Map, Value, json};
 
 use crate::interrupt::Interrupt;
 use crate::output::{Failure, Outcome};
+use crate::ranks::Ranks;
 use crate::samples::{Asked, Prepared, Task, target_kind, unfit};
 use crate::saved::Kind;
 use crate::train::images::scale_pixels;
@@ -42,6 +44,17 @@ pub(crate) struct Ready {
 }
 
 impl Train {
+    /// Trains as one of several processes: the first one prints and writes.
+    pub fn run_as(&mut self, ranks: Rc<Ranks>) -> Outcome {
+        if ranks.place().0 > 0 {
+            output::be_quiet(ranks.place().0);
+            // The library leaves the file of `--out` to the first process.
+            (self.log, self.html, self.tensorboard, self.json) = (None, None, None, false);
+        }
+        self.ranks = Some(ranks);
+        self.run()
+    }
+
     pub fn run(&self) -> Outcome {
         self.check_network()?;
         let plan = self.plan()?;
@@ -151,7 +164,7 @@ impl Train {
         }
         let rows = parts.train.groups.as_ref().filter(|_| task.ranks);
         let rows = rows.map_or(parts.rows(), Vec::len);
-        let updates = rows.div_ceil(settings.batch_size);
+        let updates = self.updates(rows, settings);
         let chosen = settings.clone().of_updates(updates, false);
         let fit = self.asked(model, updates, &chosen)?;
         let mut fit = self.weights.add_to(fit, parts, model.loss())?;

@@ -24,7 +24,7 @@ impl Population {
     ///
     /// # Errors
     /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which holds a single model,
-    /// and for `accumulate`, `steps`, `augment`, `resume`, `watch_rows` and callbacks.
+    /// and for `accumulate`, `steps`, `augment`, `resume`, `watch_rows`, `reduce`, `shard` and callbacks.
     pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -42,6 +42,8 @@ impl Population {
             ("resume", fit.resume),
             ("augment", fit.augment.changes()),
             ("watch_rows", fit.watch_rows),
+            ("reduce", fit.reduce.is_some()),
+            ("shard", fit.shard.is_some()),
             ("on_step", fit.on_step.is_some()),
             ("on_epoch", fit.on_epoch.is_some()),
         ] {

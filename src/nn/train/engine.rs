@@ -15,6 +15,7 @@ use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::features::FlatView;
+use crate::nn::train::reduce::Reduce;
 use crate::nn::train::trace::{Asked, Trace};
 use crate::nn::train::updates::UpdateSigns;
 use crate::nn::train::weights::Weights;
@@ -274,6 +275,11 @@ pub(crate) trait Engine: Debug + Send + Sync {
         training_spec: &TrainingSpec,
         batches: &[Batch],
     ) -> Result<Vec<Outcome>>;
+    /// Reduces the gradients of all parameters but those of a table, with the numbers of `tail` behind
+    /// them. Without rows they are −0, which adds nothing to those of others.
+    fn reduce(&mut self, has_rows: bool, tail: &mut [f64], reduce: &mut dyn Reduce) -> Result<()>;
+    /// Moves the parameters by the gradients that the device has.
+    fn update(&mut self, training_spec: &TrainingSpec, step: &Step) -> Result<()>;
     /// Numbers of the updates of watched batches since the last call.
     fn take_updates(&mut self) -> Result<Vec<UpdateSigns>>;
     /// The gradients of all parameters but those of a table, by the last batch that was trained on.

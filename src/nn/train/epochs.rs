@@ -115,7 +115,7 @@ impl Model {
             let allowed = format!("{}, as in epoch 0", first.rows);
             return Err(refused(format!("has {} rows", rows.rows), allowed));
         }
-        let divides = fit.accumulate > 1 || training_spec.optimizer.whole_batch();
+        let divides = fit.batches_per_update() > 1 || training_spec.optimizer.whole_batch();
         if divides && rows.kept != first.kept {
             let found = format!("has {} labels that count", rows.kept);
             return Err(refused(found, format!("{}, as in epoch 0", first.kept)));

@@ -1,12 +1,11 @@
 //! The training loop: epochs of batches, validation, early stopping.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 
 use crate::criterion::inputs::shape_error;
 use crate::data::Fingerprint;
-use crate::error::text;
 use crate::nn::graph::nodes::Parameter;
 use crate::nn::model::Model;
 use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, StepOptions, TrainingSpec};
@@ -14,7 +13,7 @@ use crate::nn::train::features::FeatureElement;
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::Fit;
 use crate::nn::train::pass::{LoadedBatches, Pass, Watcher};
-use crate::nn::train::progress::Bar;
+use crate::nn::train::progress::{Bar, REDRAW, line};
 use crate::nn::train::row_history::RowHistory;
 use crate::nn::train::row_results::RowRule;
 use crate::nn::train::samples::{InputSpec, Rows};
@@ -25,9 +24,6 @@ use crate::nn::train::training_run;
 use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
 use crate::runtime::files;
 use crate::{Error, Result, Targets};
-
-/// Redraw interval of a progress bar.
-const REDRAW: Duration = Duration::from_millis(150);
 
 /// Initial batches per group with a bar or callback, before the time of a batch is known.
 const FIRST_PIECE: usize = 8;
@@ -114,7 +110,7 @@ impl Model {
                 &format!("up to {left}, which are left of 2³²"),
             ));
         }
-        fit.checkpoint.as_ref().map_or(Ok(()), files::check_writable)
+        fit.checkpoint.as_ref().filter(|_| fit.is_first()).map_or(Ok(()), files::check_writable)
     }
 
     /// Trains on loaded rows, or on those of a feed.
@@ -130,6 +126,9 @@ impl Model {
             Feed::Blocks(_) if fit.accumulate > 1 => {
                 let allowed = "1: the rows come in blocks";
                 Err(Error::option("fit", "accumulate", fit.accumulate, allowed))
+            }
+            Feed::Blocks(_) if fit.shard.is_some() => {
+                Err(Error::option("fit", "shard", "given", "left out: the rows come in blocks"))
             }
             Feed::Blocks(_) if fit.steps.is_some() => {
                 Err(Error::option("fit", "steps", "given", "left out: the rows come in blocks"))
@@ -164,9 +163,9 @@ impl Model {
         training.monitor.history.rows = watch.as_ref().map(|_| RowHistory::default());
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
-        training.watch = watch;
+        (training.watch, training.exchange) = (watch, fit.exchange());
         let history = self.epochs(training_spec, fit, &training_run, feed, &mut training);
-        training.watch = None;
+        (training.watch, training.exchange) = (None, None);
         training_run.data().chain(feed.data()).for_each(|data| self.engine.unload(data));
         self.training = Some(training);
         let mut history = history?;
@@ -195,7 +194,7 @@ impl Model {
         )?;
         training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.columns());
         let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
-        let score = self.score(&training_spec, loaded);
+        let score = self.score_together(&training_spec, loaded, None);
         self.engine.unload(loaded.data);
         score
     }
@@ -286,12 +285,6 @@ impl Model {
         })
     }
 
-    fn score(&mut self, training_spec: &TrainingSpec, loaded: Loaded) -> Result<Score> {
-        let outcomes =
-            self.engine.evaluate(loaded.data, training_spec, &training_run::scoring(loaded))?;
-        Ok(training_run::score(training_spec, &outcomes, loaded.kept))
-    }
-
     /// The training to resume, or a new one.
     fn begin(&mut self, fit: &Fit, rows: u64, feed: &Feed) -> Result<Training> {
         let mut options = Options::of(fit, matches!(feed, Feed::Blocks(_)), self.progress.steps);
@@ -343,6 +336,10 @@ impl Model {
         feed: &mut Feed,
         training: &mut Training,
     ) -> Result<History> {
+        if let Some(mut exchange) = training.exchange.take() {
+            self.greet(training_spec, fit, training, &mut exchange)?;
+            training.exchange = Some(exchange);
+        }
         let early = fit.early_stopping.as_ref();
         let mut at_once = FIRST_PIECE;
         // A training may have been interrupted when early stopping had just waited long enough.
@@ -382,6 +379,7 @@ impl Model {
         at_once: &mut usize,
     ) -> Result<bool> {
         let (begun, loaded) = (Instant::now(), training_run.training);
+        let exchange = training.exchange.clone();
         let (mut outcomes, mut skipped) = (Vec::new(), 0);
         match training.cut.take() {
             None => self.engine.remember()?,
@@ -418,7 +416,12 @@ impl Model {
         }
         let earlier = outcomes.len();
         let watcher = Watcher {
-            bar: Bar::new(fit.progress, training.done() + 1, training.planned, loaded.rows),
+            bar: Bar::new(
+                fit.progress && fit.is_first(),
+                training.done() + 1,
+                training.planned,
+                loaded.rows,
+            ),
             on_step: fit.on_step.as_ref(),
             epoch: training.done() + 1,
             of_epoch: all,
@@ -426,7 +429,8 @@ impl Model {
         let left =
             fit.watched(self.graph.length).saturating_sub(training.monitor.history.updates.len());
         let watched = training_run::first_updates(&batches, updates_of(&batches[..earlier]) + left);
-        let pass = Pass { training_spec, batches: &batches, watched, watcher: &watcher };
+        let exchange = exchange.as_ref();
+        let pass = Pass { training_spec, batches: &batches, watched, watcher: &watcher, exchange };
         let is_asked = match feed {
             Feed::Loaded => {
                 let part = LoadedBatches { batches: &batches, before: 0 };
@@ -441,6 +445,9 @@ impl Model {
                     .and_then(|data| self.train(data, &pass, part, &mut outcomes, at_once))
             }
         };
+        let is_asked = is_asked.and_then(|is_asked| {
+            exchange.map_or(Ok(()), |exchange| self.even_out(exchange)).map(|()| is_asked)
+        });
         let is_asked = match is_asked {
             Ok(is_asked) => is_asked,
             Err(error) => {
@@ -460,7 +467,11 @@ impl Model {
         let is_last = training.left() == 1 && !is_asked && training_run.validation.is_none();
         if not_finite.is_none() && is_last {
             let data = feed.loaded(loaded.data);
-            let behind = self.loss_behind(data, training_spec, batches.last())?;
+            let behind = self.loss_behind(data, training_spec, batches.last());
+            let behind = match exchange {
+                Some(exchange) => exchange.of_first(behind)?,
+                None => behind?,
+            };
             not_finite = behind
                 .filter(|loss| !loss.is_finite())
                 .map(|loss| (batches.len().saturating_sub(1), loss));
@@ -505,7 +516,10 @@ impl Model {
             .steps
             .extend(steps.into_iter().skip(updates_of(&batches[..earlier])));
         let score = match (training_run.validation, &mut *feed) {
-            (Some(validation), _) => Some((self.score(training_spec, validation)?, None)),
+            (Some(validation), _) => {
+                let shared = exchange.filter(|exchange| exchange.shard.is_some());
+                Some((self.score_together(training_spec, validation, shared)?, None))
+            }
             (
                 None,
                 Feed::Blocks(Streamed { validation: Some(blocks), weights: [_, weights], .. }),
@@ -518,8 +532,12 @@ impl Model {
         (report.val_loss, report.val_accuracy) =
             (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
         report.skipped = skipped;
-        self.watch_epoch(training_run, training)?;
-        self.measure(training_run, &mut report)?;
+        let measured = self.watch_epoch(training_run, training);
+        let measured = measured.and_then(|()| self.measure(training_run, &mut report));
+        match exchange {
+            Some(exchange) => exchange.agree(measured)?,
+            None => measured?,
+        }
         training_run::observe(fit, &mut self.progress, &mut report);
         report.seconds = begun.elapsed().as_secs_f64();
         if let Some(bar) = watcher.bar {
@@ -534,15 +552,21 @@ impl Model {
             .monitor
             .add(report.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
         // The last epoch's file is written at the end.
-        if let Some(path) = fit.checkpoint.as_ref().filter(|_| !ends && training.left() > 0) {
-            self.save_in(path, Some(training))?;
-        }
         // An epoch is reported after it is saved: the last one after `finish`.
         if ends || training.left() == 0 {
             return Ok(ends);
         }
+        let saved = match fit.checkpoint.as_ref().filter(|_| fit.is_first()) {
+            Some(path) => self.save_in(path, Some(training)),
+            None => Ok(()),
+        };
         let done = training.done();
-        let is_asked = fit.on_epoch.as_ref().is_some_and(|call| call.ends(done, &report));
+        let ends = |()| fit.on_epoch.as_ref().is_some_and(|call| call.ends(done, &report));
+        let is_asked = saved.map(ends);
+        let is_asked = match &training.exchange {
+            Some(exchange) if exchange.shard.is_some() => exchange.any(is_asked)?,
+            _ => is_asked?,
+        };
         if is_asked {
             training.monitor.history.stopped =
                 Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
@@ -593,7 +617,7 @@ impl Model {
             // Needed by a file and by further calls.
             training.monitor.history.epochs.clone_from(&history.epochs);
         }
-        if let Some(path) = &fit.checkpoint {
+        if let Some(path) = fit.checkpoint.as_ref().filter(|_| fit.is_first()) {
             self.save_in(path, Some(training))?;
         }
         Ok(history)
@@ -614,6 +638,9 @@ impl Model {
         let end = before + batches.len();
         if outcomes.len() >= end {
             return Ok(false);
+        }
+        if let Some(exchange) = pass.exchange {
+            return self.train_reduced(data, pass, part, outcomes, exchange);
         }
         if watcher.bar.is_none() && watcher.on_step.is_none() {
             let first = outcomes.len();
@@ -757,20 +784,4 @@ impl Model {
 /// Number of updates.
 fn updates_of(batches: &[Batch]) -> usize {
     batches.iter().filter(|batch| batch.update.is_some()).count()
-}
-
-fn line(epoch: &Epoch) -> String {
-    let mut text = format!("loss {}", text::number(epoch.loss));
-    for (name, value) in [
-        ("accuracy", epoch.accuracy),
-        ("val_loss", epoch.val_loss),
-        ("val_accuracy", epoch.val_accuracy),
-        ("r2", epoch.r2),
-        ("val_r2", epoch.val_r2),
-    ] {
-        if let Some(value) = value {
-            text.push_str(&format!(", {name} {}", text::significant(value, 4)));
-        }
-    }
-    text
 }

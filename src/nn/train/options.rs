@@ -13,9 +13,11 @@ use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::callback::Callback;
 use crate::nn::train::engine::StepOptions;
+use crate::nn::train::exchange::{Exchange, Shard};
 use crate::nn::train::features::{FeatureArray, FeatureElement};
 use crate::nn::train::history::Epoch;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
+use crate::nn::train::reduce::{Reduce, Reducer};
 use crate::nn::train::weights::{ClassWeight, Weighting};
 use crate::{Error, Result};
 
@@ -40,6 +42,8 @@ pub struct Fit {
     pub(crate) steps_until: Option<u64>,
     pub(crate) batch_size: usize,
     pub(crate) accumulate: usize,
+    /// Batches per update of the training that goes on, whatever the number of processes.
+    pub(crate) saved_accumulate: Option<usize>,
     pub(crate) shuffle: bool,
     pub(crate) validation_split: f64,
     pub(crate) validation: Option<Arc<(OwnedFeatures, ValidationTargets)>>,
@@ -59,6 +63,8 @@ pub struct Fit {
     pub(crate) finish_epoch: bool,
     pub(crate) on_step: Option<Callback<StepReport>>,
     pub(crate) on_epoch: Option<Callback<Epoch>>,
+    pub(crate) reduce: Option<Reducer>,
+    pub(crate) shard: Option<Shard>,
     pub(crate) progress: bool,
     /// Updates of this training to measure; none for the default.
     pub(crate) watch_updates: Option<usize>,
@@ -136,6 +142,7 @@ impl Default for Fit {
             steps_until: None,
             batch_size: 32,
             accumulate: 1,
+            saved_accumulate: None,
             shuffle: true,
             validation_split: 0.0,
             validation: None,
@@ -154,6 +161,8 @@ impl Default for Fit {
             finish_epoch: false,
             on_step: None,
             on_epoch: None,
+            reduce: None,
+            shard: None,
             progress: true,
             watch_updates: None,
             watch_rows: false,
@@ -162,6 +171,21 @@ impl Default for Fit {
 }
 
 impl Fit {
+    /// Batches of an update, of all processes.
+    pub(crate) fn batches_per_update(&self) -> usize {
+        self.accumulate.saturating_mul(self.shard.map_or(1, |shard| shard.world))
+    }
+
+    /// What happens to the gradient before an update.
+    pub(crate) fn exchange(&self) -> Option<Exchange> {
+        Some(Exchange::new(self.reduce.clone()?, self.shard))
+    }
+
+    /// True if the process writes files and shows progress.
+    pub(crate) fn is_first(&self) -> bool {
+        self.shard.is_none_or(|shard| shard.rank == 0)
+    }
+
     /// The number of updates at which a training ends that goes on behind `steps` of them.
     pub(crate) fn until(&self, steps: u64) -> Option<u64> {
         let more = self.steps.map(|more| steps.saturating_add(more as u64));
@@ -230,7 +254,7 @@ impl Fit {
     ///
     /// PyTorch: `loss / n` and `backward` for n batches, then `step`; optax `MultiSteps`.
     pub fn accumulate(mut self, batches: usize) -> Self {
-        self.accumulate = batches;
+        (self.accumulate, self.saved_accumulate) = (batches, None);
         self
     }
 
@@ -508,6 +532,112 @@ impl Fit {
         self
     }
 
+    /// Calls a function with the gradient before each update, to change it in place: after the
+    /// backward pass of all batches of the update ([`Fit::accumulate`]), before penalties, clipping
+    /// and the optimizer's step. It gets the gradients of all parameters as one slice, in the order of
+    /// [`crate::Model::named_parameters`] and each in row-major order; the parameters of a layer may
+    /// be followed by up to three numbers that mean nothing. On a GPU the gradient is read and
+    /// written once per update, and [`Fit::watch_updates`] measures none.
+    ///
+    /// On its own this is a place for noise or a projection. With [`Fit::shard`] it is where the
+    /// processes of a data-parallel training meet. If it returns an error, `fit` ends with it, and the
+    /// model has the weights from the beginning of the epoch; the file of [`Fit::checkpoint`] is that
+    /// of the epoch before. `fit` returns [`Error::Option`] for a population and for a model that
+    /// begins with an embedding ([`Sequential::of_ids`](crate::Sequential::of_ids)).
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Fit, Sequential, losses::Mse, optimizers::Sgd};
+    /// use ndarray::array;
+    /// let mut model = Sequential::new(1)
+    ///     .then(Dense::new(1).bias(false))
+    ///     .on(&Device::cpu())?
+    ///     .compile(Mse::new(), Sgd::new().learning_rate(0.5))?;
+    /// let before = model.named_parameters()?[0].1[[0, 0]];
+    /// let ones = |gradient: &mut [f32]| {
+    ///     gradient.fill(1.0);
+    ///     Ok(())
+    /// };
+    /// model.fit(&array![[1.0]], &array![[0.0]], Fit::new().reduce(ones))?;
+    /// let moved = before - model.named_parameters()?[0].1[[0, 0]];
+    /// assert!((moved - 0.5).abs() < 1e-6);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn reduce(mut self, reduce: impl Reduce + 'static) -> Self {
+        self.reduce = Some(Reducer::new(reduce));
+        self
+    }
+
+    /// Trains as process `rank` of `world`, counted from 0, on its share of the rows: data-parallel
+    /// training. Each process calls `fit` on all rows, with the same options, seed and weights, and with
+    /// a [`Fit::reduce`] that sums over the processes. An update is then of `world` batches in the
+    /// order of the one seeded permutation, a batch for each process: that of one process with
+    /// [`Fit::accumulate`] times `world`.
+    ///
+    /// - With a sum in the order of the ranks, weights, optimizer's state, losses and metrics have the
+    ///   bits of that one process on `cpu` and on `reference` (there with [`Reduce::reduce_f64`]),
+    ///   whatever the number of threads; with `accumulate` above 1 the order of the sums is another,
+    ///   and they agree to rounding.
+    /// - Of the last update of an epoch some processes may have no rows. The mean of the loss is over all
+    ///   rows of the update, not of a process.
+    /// - Validation rows are divided too; losses and metrics in the history, early stopping and
+    ///   schedules are of all rows, and the same in all processes. A callback that ends the training
+    ///   in one process ends it in all, after the same update.
+    /// - Batch norm takes its statistics from each batch of a process; of the running ones the mean
+    ///   over the processes is taken at the end of each epoch, which one process does not do.
+    /// - If devices are of several kinds, the first process hands its weights to the others at the end of
+    ///   each epoch. `reference` takes part only among its own.
+    /// - The first process alone writes the checkpoint and shows progress. A saved training may go on in
+    ///   another number of processes if that divides the batches of an update.
+    ///
+    /// A process that ends by an error of its own makes the others end with [`Error::Exchange`] at their
+    /// next update; one that is killed leaves it to `reduce` to notice. `fit` returns [`Error::Option`]
+    /// for rows in blocks or in lists and for ignored labels, and what [`Fit::reduce`] refuses;
+    /// [`Error::Exchange`] if the processes do not begin with the same.
+    ///
+    /// PyTorch: `DistributedSampler` and `DistributedDataParallel`, whose gradient is the mean over the
+    /// ranks.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Fit, Sequential, losses::Mse, optimizers::Adam};
+    /// use ndarray::Array2;
+    /// use std::sync::{Arc, Barrier, Mutex};
+    ///
+    /// // Two processes as two threads.
+    /// let (meet, parts) = (Arc::new(Barrier::new(2)), Arc::new(Mutex::new(vec![vec![]; 2])));
+    /// let train = move |rank: usize| {
+    ///     let (meet, parts) = (meet.clone(), parts.clone());
+    ///     let sum = move |numbers: &mut [f32]| {
+    ///         parts.lock().unwrap()[rank] = numbers.to_vec();
+    ///         meet.wait();
+    ///         let both = parts.lock().unwrap().clone();
+    ///         meet.wait();
+    ///         for (place, number) in numbers.iter_mut().enumerate() {
+    ///             *number = both[0][place] + both[1][place];
+    ///         }
+    ///         Ok(())
+    ///     };
+    ///     let x = Array2::from_shape_fn((10, 1), |(row, _)| row as f32);
+    ///     let mut model = Sequential::new(1)
+    ///         .then(Dense::new(1))
+    ///         .on(&Device::cpu())?
+    ///         .compile(Mse::new(), Adam::new())?;
+    ///     model.fit(&x, &x, Fit::new().batch_size(3).reduce(sum).shard(rank, 2))?;
+    ///     model.named_parameters()
+    /// };
+    /// let other = train.clone();
+    /// let other = std::thread::spawn(move || other(1));
+    /// assert_eq!(train(0)?, other.join().unwrap()?);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn shard(mut self, rank: usize, world: usize) -> Self {
+        let divided = self.saved_accumulate.filter(|all| world > 0 && all % world == 0);
+        if let Some(all) = divided {
+            self.accumulate = all / world;
+        }
+        self.shard = Some(Shard { rank, world });
+        self
+    }
+
     /// Shows a progress bar with loss, metric and speed on a terminal (default true; feature
     /// `cli`).
     pub fn progress(mut self, progress: bool) -> Self {
@@ -564,6 +694,8 @@ impl Fit {
             ("clip_value", self.clip_value.is_some()),
             ("skip_non_finite", self.skip_non_finite),
             ("average", self.average.is_some()),
+            ("reduce", self.reduce.is_some()),
+            ("shard", self.shard.is_some()),
         ];
         match asked.iter().find(|(_, is_asked)| *is_asked) {
             Some((name, _)) => Err(Error::option(
@@ -579,6 +711,14 @@ impl Fit {
     pub(crate) fn check(&self) -> Result<()> {
         if self.accumulate == 0 {
             return Err(Error::option("fit", "accumulate", 0, "at least 1"));
+        }
+        if let Some(shard) = self.shard {
+            shard.check()?;
+            if shard.world > 1 && self.reduce.is_none() {
+                let found = format!("rank {} of {}", shard.rank, shard.world);
+                let allowed = "given with reduce, which sums over the processes";
+                return Err(Error::option("fit", "shard", found, allowed));
+            }
         }
         if self.epochs == 0 && !self.resume {
             return Err(Error::option("fit", "epochs", 0, "at least 1"));

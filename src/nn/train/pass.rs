@@ -2,6 +2,7 @@
 
 use crate::nn::train::callback::Callback;
 use crate::nn::train::engine::{Batch, Outcome, TrainingSpec};
+use crate::nn::train::exchange::Exchange;
 use crate::nn::train::options::StepReport;
 use crate::nn::train::progress::Bar;
 
@@ -21,6 +22,8 @@ pub(crate) struct Pass<'p> {
     /// Of these, the first ones whose updates are measured.
     pub watched: usize,
     pub(super) watcher: &'p Watcher<'p>,
+    /// What happens to the gradient before an update.
+    pub exchange: Option<&'p Exchange>,
 }
 
 /// The observers of an epoch: progress bar and callback.

@@ -1,7 +1,12 @@
 //! Progress bar of a training on a terminal: loss, metric and speed. Silent without a terminal.
 
-#[cfg(feature = "cli")]
+use std::time::Duration;
+
 use crate::error::text;
+use crate::nn::train::history::Epoch;
+
+/// Redraw interval.
+pub(crate) const REDRAW: Duration = Duration::from_millis(150);
 
 #[cfg(feature = "cli")]
 pub(crate) struct Bar(indicatif::ProgressBar);
@@ -50,4 +55,21 @@ impl Bar {
     pub fn update(&self, _rows: usize, _text: String) {}
 
     pub fn finish(self, _text: String) {}
+}
+
+/// The numbers of an epoch so far.
+pub(crate) fn line(epoch: &Epoch) -> String {
+    let mut text = format!("loss {}", text::number(epoch.loss));
+    for (name, value) in [
+        ("accuracy", epoch.accuracy),
+        ("val_loss", epoch.val_loss),
+        ("val_accuracy", epoch.val_accuracy),
+        ("r2", epoch.r2),
+        ("val_r2", epoch.val_r2),
+    ] {
+        if let Some(value) = value {
+            text.push_str(&format!(", {name} {}", text::significant(value, 4)));
+        }
+    }
+    text
 }

@@ -6,6 +6,7 @@ use crate::Result;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::schedules::Watched;
 use crate::nn::train::engine::Outcome;
+use crate::nn::train::exchange::Exchange;
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::{EarlyStopping, Fit};
 use crate::nn::train::row_results::RowRule;
@@ -139,7 +140,7 @@ impl Options {
             in_blocks,
             until: fit.until(steps),
             batch_size: fit.batch_size,
-            accumulate: fit.accumulate,
+            accumulate: fit.batches_per_update(),
             shuffle: fit.shuffle,
             validation_split: fit.validation_split,
             learning_rate: fit.learning_rate,
@@ -159,6 +160,7 @@ impl Options {
         Fit {
             batch_size: self.batch_size,
             accumulate: self.accumulate,
+            saved_accumulate: Some(self.accumulate),
             shuffle: self.shuffle,
             validation_split: self.validation_split,
             learning_rate: self.learning_rate,
@@ -221,6 +223,8 @@ pub(crate) struct Training {
     pub cut: Option<Cut>,
     /// The rule of the rows that are watched.
     pub watch: Option<RowRule>,
+    /// What happens to the gradient before an update.
+    pub exchange: Option<Exchange>,
 }
 
 impl Training {
@@ -233,6 +237,7 @@ impl Training {
             last: None,
             cut: None,
             watch: None,
+            exchange: None,
         }
     }
 

@@ -149,18 +149,23 @@ pub(crate) fn check_accumulation(
     training: Loaded,
     positions: usize,
 ) -> Result<()> {
-    if fit.accumulate == 1 {
+    if fit.batches_per_update() == 1 {
         return Ok(());
     }
-    let reason = if training_spec.optimizer.whole_batch() {
+    let is_whole = training_spec.optimizer.whole_batch();
+    let reason = if is_whole && fit.accumulate > 1 {
         "its optimizer adds up the gradients of all batches"
     } else if training.lists {
         "the rows are lists"
-    } else if training.kept != training.rows * positions {
+    } else if !is_whole && training.kept != training.rows * positions {
         "some labels are ignored"
     } else {
         return Ok(());
     };
+    if fit.accumulate == 1 {
+        let allowed = format!("left out: {reason}");
+        return Err(Error::option("fit", "shard", "given", &allowed));
+    }
     let allowed = format!("1: {reason}");
     Err(Error::option("fit", "accumulate", fit.accumulate, &allowed))
 }
@@ -193,7 +198,7 @@ pub(crate) fn batches(
     let own = fit.learning_rate.unwrap_or_else(|| training_spec.optimizer.initial_learning_rate());
     let size = fit.batch_size.min(training.rows);
     // Batches per update, and targets per row where several are added up.
-    let each = if whole { usize::MAX } else { fit.accumulate };
+    let each = if whole { usize::MAX } else { fit.batches_per_update() };
     let positions = training.kept / training.rows.max(1);
     pieces(training.rows, size)
         .enumerate()
@@ -268,7 +273,8 @@ pub(crate) fn known(training_spec: &TrainingSpec, fit: &Fit) -> Known {
     let is_whole = training_spec.optimizer.whole_batch();
     // Lists and all rows at once are no sample of rows.
     let has_rows = !is_whole && !training_spec.loss.targets().pads();
-    let batch_rows = if has_rows { fit.batch_size.saturating_mul(fit.accumulate) } else { 0 };
+    let of_update = fit.batch_size.saturating_mul(fit.batches_per_update());
+    let batch_rows = if has_rows { of_update } else { 0 };
     Known { rate, batch_rows }
 }
 

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use clap::Args;
 use gradus::Error;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::numbers;
 use crate::output::{DeviceChoice, Failure};
+use crate::ranks::Ranks;
 use crate::samples::source::Source;
 use crate::train::network::NetworkOptions;
 use crate::train::weights::WeightOptions;
@@ -51,6 +53,10 @@ pub struct Train {
     /// Rows per batch, queries for a listwise loss [default: 64; for a listwise loss 8]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     pub(super) batch_size: Option<NonZeroUsize>,
+    /// Batches per update, in each process: an update is of their mean, with the memory of one
+    /// [default: 1; with --resume as before]
+    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true, conflicts_with = "stream")]
+    pub(super) accumulate: Option<NonZeroUsize>,
     /// Adds L1 Σ|w|
     #[arg(long, value_name = "L1", default_value_t = 0.0, value_parser = numbers::not_negative, allow_negative_numbers = true, conflicts_with = "resume")]
     pub(super) l1: f64,
@@ -137,6 +143,9 @@ pub struct Train {
     /// Adds the loss of each batch to the JSON document
     #[arg(long, requires = "json")]
     pub(super) step_losses: bool,
+    /// The processes that train together.
+    #[arg(skip)]
+    pub(super) ranks: Option<Rc<Ranks>>,
 }
 
 /// Units of the hidden layers.
@@ -184,6 +193,8 @@ pub struct Settings {
     pub before: Before,
     /// In rows, or in queries.
     pub batch_size: usize,
+    /// Batches of an update in this process.
+    pub accumulate: usize,
     pub l2: f64,
     pub average: Option<f64>,
     pub patience: Option<usize>,
@@ -211,6 +222,11 @@ impl Train {
 
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// The number of processes that share an update.
+    pub(super) fn processes(&self) -> usize {
+        self.ranks.as_ref().map_or(1, |ranks| ranks.place().1)
     }
 }
 

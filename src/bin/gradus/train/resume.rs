@@ -45,6 +45,11 @@ impl Earlier {
         self.option("batch_size").as_u64().and_then(|size| usize::try_from(size).ok())
     }
 
+    /// Batches of an update, in all processes.
+    pub fn accumulate(&self) -> Option<usize> {
+        self.option("accumulate").as_u64().and_then(|batches| usize::try_from(batches).ok())
+    }
+
     pub fn learning_rate(&self) -> Option<f64> {
         self.option("learning_rate")
             .as_f64()

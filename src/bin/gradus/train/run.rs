@@ -28,7 +28,7 @@ impl Train {
         Train::note_single_classes(parts, task)?;
         let rows =
             parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.rows(), Vec::len);
-        let updates = rows.div_ceil(chosen.batch_size);
+        let updates = self.updates(rows, &chosen);
         let chosen = chosen.of_updates(updates, self.resume.is_some());
         let mut fit = self.asked(&model, updates, &chosen)?;
         fit = self.weights.add_to(fit, parts, model.loss())?;
@@ -109,6 +109,12 @@ impl Train {
         Ok(Trained { model, history, chosen, validation, test, seconds, logged, in_pieces })
     }
 
+    /// Updates of an epoch of so many rows.
+    pub(super) fn updates(&self, rows: usize, chosen: &Settings) -> usize {
+        let batches = chosen.accumulate.saturating_mul(self.processes());
+        rows.div_ceil(chosen.batch_size.saturating_mul(batches))
+    }
+
     /// The requested options, on top of those a saved model was trained with.
     pub(super) fn asked(&self, model: &Model, updates: usize, chosen: &Settings) -> Outcome<Fit> {
         let saved = self.resume.as_ref().and_then(|_| model.fit_to_resume());
@@ -141,7 +147,13 @@ impl Train {
         if let Some(patience) = self.patience {
             fit = fit.early_stopping(EarlyStopping::new().patience(patience));
         }
-        Ok(fit)
+        if let Some(batches) = self.accumulate {
+            fit = fit.accumulate(batches.get());
+        }
+        Ok(match &self.ranks {
+            Some(ranks) => ranks.add_to(fit),
+            None => fit,
+        })
     }
 
     /// Sets the requested learning rate: a schedule, a number, or the schedule that a saved model

@@ -80,6 +80,14 @@ impl Train {
                 earlier.and_then(Earlier::batch_size),
                 if ranks { 8 } else { 64 },
             ),
+            accumulate: or(
+                self.accumulate,
+                earlier
+                    .and_then(Earlier::accumulate)
+                    .filter(|batches| batches % self.processes() == 0)
+                    .map(|batches| batches / self.processes()),
+                1,
+            ),
             l2: self.l2.unwrap_or(if ranks { 0.01 } else { 0.0 }),
             average: self.average.or_else(|| earlier?.average()),
             patience: self.patience.or_else(|| earlier?.patience()),
@@ -160,7 +168,14 @@ impl Train {
                 format!("{rest}{whole} epoch{}", if whole == 1 { "" } else { "s" })
             }
         };
-        parts.push(format!("{length} of batches of {} {rows}", settings.batch_size));
+        let each = match self.processes() {
+            1 => String::new(),
+            processes => format!(" in each of {processes} processes"),
+        };
+        parts.push(format!("{length} of batches of {} {rows}{each}", settings.batch_size));
+        if settings.accumulate > 1 {
+            parts.push(format!("{} batches per update", settings.accumulate));
+        }
         parts.extend(settings.clip.map(|(name, limit)| format!("{name} {limit}")));
         parts.extend(settings.average.map(|decay| format!("average {decay}")));
         parts.extend(settings.patience.map(|epochs| format!("patience {epochs}")));
@@ -211,6 +226,8 @@ impl Train {
             "epochs": epochs,
             "steps": chosen.steps,
             "batch_size": batch_size,
+            "accumulate": chosen.accumulate,
+            "processes": self.processes(),
             "l1": self.l1,
             "l2": l2,
             "proximal_l1": self.proximal_l1,

@@ -151,7 +151,7 @@ impl Train {
         chosen: Settings,
         interrupt: &Interrupt,
     ) -> Outcome<(Trained, Option<Measured>)> {
-        let updates = parts.train.rows.div_ceil(chosen.batch_size);
+        let updates = self.updates(parts.train.rows, &chosen);
         let chosen = chosen.of_updates(updates, self.resume.is_some());
         let fit = self.asked(&model, updates, &chosen)?;
         let has_perplexity =

@@ -5,6 +5,7 @@
 
 mod chunked_head;
 mod decode;
+mod own_update;
 mod plan;
 mod side_by_side;
 pub(crate) mod state;
@@ -25,8 +26,8 @@ use crate::nn::graph::gpu::Pool;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::plan::BatchRows;
 use crate::nn::memory::BatchPlan;
-use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::job::{OptimizerParams, state_stride};
+use crate::nn::optimizers::{Step, update};
 use crate::nn::train::batched_engine::{MemberBatches, Shares};
 use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, Purpose, SampleTargets, Samples, TrainingSpec,
@@ -38,6 +39,7 @@ use crate::nn::train::gpu::state::{
 };
 use crate::nn::train::gpu::table::Table;
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
+use crate::nn::train::reduce::Reduce;
 use crate::nn::train::trace::{Asked, Trace};
 use crate::nn::train::updates::UpdateSigns;
 use crate::runtime::device::Gpu;
@@ -79,6 +81,7 @@ impl GpuEngine {
             pool: Pool::default(),
             decoder: None,
             at_once: 1,
+            own_update: None,
             updates: Vec::new(),
             watch: None,
             fused: fuse::derivatives(&epilogues, false)?,
@@ -337,6 +340,7 @@ impl GpuEngine {
     fn forget_plans(&mut self) {
         self.plans.clear();
         self.pool.clear();
+        self.own_update = None;
     }
 
     /// The plan of a key, created on first use.
@@ -615,6 +619,14 @@ impl Engine for GpuEngine {
             rest = behind;
         }
         Ok(outcomes)
+    }
+
+    fn reduce(&mut self, has_rows: bool, tail: &mut [f64], reduce: &mut dyn Reduce) -> Result<()> {
+        self.reduce_here(has_rows, tail, reduce)
+    }
+
+    fn update(&mut self, training_spec: &TrainingSpec, step: &Step) -> Result<()> {
+        self.update_here(training_spec, step)
     }
 
     fn take_updates(&mut self) -> Result<Vec<UpdateSigns>> {

@@ -60,11 +60,23 @@ pub(crate) struct GpuEngine {
     pub(super) decoder: Option<Decoder>,
     /// The fused small-model kernel for small chains of dense layers; `None` for any other graph.
     pub(super) whole: Option<SmallModels>,
+    /// The update that runs apart from a batch, created on first use.
+    pub(super) own_update: Option<OwnUpdate>,
     /// Number of batches per submission, adapted by timing.
     pub(super) at_once: usize,
     /// Numbers of the watched updates, and the buffers of those while they are watched.
     pub(super) updates: Vec<UpdateSigns>,
     pub(super) watch: Option<Watch>,
+}
+
+/// An update that runs apart from the batches before it.
+#[derive(Debug)]
+pub(super) struct OwnUpdate {
+    /// Description of the loss and the optimizer with their options.
+    pub(super) training_spec: Arc<str>,
+    pub(super) commands: Vec<Command>,
+    /// The optimizer's step.
+    pub(super) uniform: wgpu::Buffer,
 }
 
 /// Buffers of watched updates.

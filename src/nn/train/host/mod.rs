@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::Result;
+use crate::cpu::parallel;
 use crate::cpu::real::Real;
 use crate::nn::embedding::host::Table;
 use crate::nn::graph::cpu::{CpuWalk, Weights};
@@ -22,6 +23,7 @@ use crate::nn::graph::op::{Noise, Precision};
 use crate::nn::graph::plan::{BatchRows, Plan, Request, Tensor};
 use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::{Augment, Change, ImageAugment};
+use crate::nn::optimizers::Step;
 use crate::nn::train::batched_engine::Shares;
 use crate::nn::train::engine::{
     Batch, Engine, Lists, Outcome, Purpose, SampleTargets, Samples, TrainingSpec,
@@ -30,6 +32,7 @@ use crate::nn::train::features::FlatView;
 use crate::nn::train::host::batch::{HostBatch, LossRows};
 use crate::nn::train::host::decode::Decoder;
 use crate::nn::train::host::watch::UpdateWatch;
+use crate::nn::train::reduce::{Reduce, reduce_reals};
 use crate::nn::train::trace::{Asked, Trace};
 use crate::nn::train::updates::UpdateSigns;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
@@ -43,6 +46,8 @@ pub(crate) struct CpuEngine<R> {
     predicting: Option<Arc<Graph>>,
     parameters: Vec<R>,
     gradients: Vec<R>,
+    /// The gradient of a batch that is added to those of others; empty until there is one.
+    term: Vec<R>,
     /// Running statistics of the ops.
     statistics: Vec<R>,
     states: Vec<Vec<R>>,
@@ -110,6 +115,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         CpuEngine {
             parameters: zeros(),
             gradients: zeros(),
+            term: Vec::new(),
             statistics: vec![R::ZERO; graph.statistic_length()],
             states: Vec::new(),
             table: graph
@@ -263,15 +269,16 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             };
             self.batch.loss_of_rows(training_spec, rows)
         });
-        let mut gradients = take(&mut self.gradients);
+        let mut gradients = self.gradients_of(batch);
         let back = done.and_then(|()| match learns {
             true => {
                 let weights = self.weights(batch.noise);
-                walk.backward(&graph, weights, &mut gradients, nodes, batch.accumulate)
+                walk.backward(&graph, weights, &mut gradients, nodes, false)
             }
             false => Ok(()),
         });
-        (self.walk, self.gradients) = (walk, gradients);
+        self.walk = walk;
+        self.add_gradients(batch, gradients);
         back.and(outcome)
     }
 
@@ -294,7 +301,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let augment = training_spec.step_options.augment.filter(|_| learns);
         self.gather(data, batch, sizes.rows, augment);
         let graph = self.head.as_ref().unwrap_or(&self.graph).clone();
-        let (mut walk, mut gradients) = (take(&mut self.walk), take(&mut self.gradients));
+        let (mut walk, mut gradients) = (take(&mut self.walk), self.gradients_of(batch));
         let mut statistics = take(&mut self.statistics);
         let head = ChunkedHead {
             graph: &graph,
@@ -304,8 +311,33 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             sizes,
         };
         let outcome = self.chunks(training_spec, batch, data, head, learns);
-        (self.walk, self.gradients, self.statistics) = (walk, gradients, statistics);
+        (self.walk, self.statistics) = (walk, statistics);
+        self.add_gradients(batch, gradients);
         outcome
+    }
+
+    /// Memory for the gradients of a batch. Those that are added to others are summed apart from
+    /// them, and then added in one rounding each: the sum is that of processes which have a batch
+    /// each.
+    fn gradients_of(&mut self, batch: &Batch) -> Vec<R> {
+        if !batch.accumulate {
+            return take(&mut self.gradients);
+        }
+        let mut term = take(&mut self.term);
+        term.resize(self.gradients.len(), R::ZERO);
+        term
+    }
+
+    /// Puts the gradients of a batch back, added to the earlier ones if it accumulates.
+    fn add_gradients(&mut self, batch: &Batch, found: Vec<R>) {
+        if !batch.accumulate {
+            self.gradients = found;
+            return;
+        }
+        parallel::fill(&mut self.gradients, parallel::PIECE, |start, sums| {
+            sums.iter_mut().zip(&found[start..]).for_each(|(sum, &term)| *sum += term);
+        });
+        self.term = found;
     }
 
     fn chunks(
@@ -345,14 +377,14 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             })?;
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
-                let adds = batch.accumulate || first > 0;
+                let adds = first > 0;
                 let weights = self.weights(batch.noise);
                 walk.backward_rows(graph, weights, gradients, last, part, adds)?;
             }
         }
         if learns {
             let weights = self.weights(batch.noise);
-            walk.backward(graph, weights, gradients, 0..last, batch.accumulate)?;
+            walk.backward(graph, weights, gradients, 0..last, false)?;
         }
         Ok(all)
     }
@@ -521,6 +553,23 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
         among_the_threads(|| self.train_here(data, training_spec, batches))
     }
 
+    fn reduce(&mut self, has_rows: bool, tail: &mut [f64], reduce: &mut dyn Reduce) -> Result<()> {
+        if !has_rows {
+            self.gradients.fill(-R::ZERO);
+        }
+        let length = self.gradients.len();
+        self.gradients.extend(tail.iter().map(|&number| R::new(number)));
+        let done = reduce_reals(reduce, &mut self.gradients);
+        let behind = &self.gradients[length..];
+        tail.iter_mut().zip(behind).for_each(|(to, from)| *to = from.to_f64());
+        self.gradients.truncate(length);
+        done
+    }
+
+    fn update(&mut self, training_spec: &TrainingSpec, step: &Step) -> Result<()> {
+        among_the_threads(|| self.update_here(training_spec, step))
+    }
+
     fn gradients(&self) -> Result<Vec<f64>> {
         Ok(to_doubles(&self.gradients))
     }
@@ -587,39 +636,45 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         for batch in batches {
             outcomes.push(self.go_through(training_spec, batch, data, true)?);
             if let Some(step) = &batch.update {
-                let gradient_transform = training_spec.gradient_transform(&self.graph);
-                let (parameters, gradients) = (&mut self.parameters, &self.gradients);
-                let states = &mut self.states;
-                let watches = training_spec.step_options.watch && self.table.is_none();
-                match watches {
-                    true => self.watch.before(parameters, gradients),
-                    false => self.watch.pause(),
-                }
-                let moved = training_spec.optimizer.update_transformed(
-                    step,
-                    &gradient_transform,
-                    parameters,
-                    gradients,
-                    states,
-                )?;
-                self.skipped += usize::from(!moved);
-                if watches {
-                    self.watch.after(&self.parameters);
-                }
-                let rate = self.graph.table_rate;
-                if let (Some(table), Some((node, embedding)), true) =
-                    (&mut self.table, self.graph.table(), rate != 0.0)
-                {
-                    let (ids, output) = (&self.batch.ids, Tensor::Gradient(node + 1));
-                    let gradient = self.walk.tensor(output, ids.len() * embedding.width);
-                    table.update(ids, gradient, &*training_spec.optimizer, &step.at_rate(rate));
-                }
-                if let Some(weight) = training_spec.step_options.average.filter(|_| moved) {
-                    self.average(training_spec.optimizer.states(), R::new(weight));
-                }
+                self.update_here(training_spec, step)?;
             }
         }
         Ok(outcomes)
+    }
+
+    /// Moves the parameters, and the rows of a table in the batch's ids.
+    fn update_here(&mut self, training_spec: &TrainingSpec, step: &Step) -> Result<()> {
+        let gradient_transform = training_spec.gradient_transform(&self.graph);
+        let (parameters, gradients) = (&mut self.parameters, &self.gradients);
+        let states = &mut self.states;
+        let watches = training_spec.step_options.watch && self.table.is_none();
+        match watches {
+            true => self.watch.before(parameters, gradients),
+            false => self.watch.pause(),
+        }
+        let moved = training_spec.optimizer.update_transformed(
+            step,
+            &gradient_transform,
+            parameters,
+            gradients,
+            states,
+        )?;
+        self.skipped += usize::from(!moved);
+        if watches {
+            self.watch.after(&self.parameters);
+        }
+        let rate = self.graph.table_rate;
+        if let (Some(table), Some((node, embedding)), true) =
+            (&mut self.table, self.graph.table(), rate != 0.0)
+        {
+            let (ids, output) = (&self.batch.ids, Tensor::Gradient(node + 1));
+            let gradient = self.walk.tensor(output, ids.len() * embedding.width);
+            table.update(ids, gradient, &*training_spec.optimizer, &step.at_rate(rate));
+        }
+        if let Some(weight) = training_spec.step_options.average.filter(|_| moved) {
+            self.average(training_spec.optimizer.states(), R::new(weight));
+        }
+        Ok(())
     }
 
     /// average += weight (parameters − average), in the state after the optimizer's own.

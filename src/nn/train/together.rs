@@ -1,0 +1,258 @@
+//! The steps of a training whose gradients a function gets before each update, in one process or
+//! in several.
+
+use std::time::Instant;
+
+use crate::nn::model::Model;
+use crate::nn::train::engine::{Batch, Outcome, TrainingSpec};
+use crate::nn::train::exchange::{Exchange, Tail, another_failed, hash, hash_of_numbers};
+use crate::nn::train::options::Fit;
+use crate::nn::train::pass::{LoadedBatches, Pass};
+use crate::nn::train::progress::{REDRAW, line};
+use crate::nn::train::score::Score;
+use crate::nn::train::training::Training;
+use crate::nn::train::training_run::{self, Loaded, summarize};
+use crate::runtime::device::Device;
+use crate::{Error, Result};
+
+/// An update of an epoch: its batches by their number in it.
+struct Update {
+    /// The batches that are trained on now.
+    from: usize,
+    until: usize,
+    /// The first batch of the update; before `from` if its rows come in blocks.
+    first: usize,
+}
+
+impl Model {
+    /// As [`Model::train`], update by update: this process trains on its batches of it, the
+    /// gradient is reduced, and the parameters move.
+    pub(super) fn train_reduced(
+        &mut self,
+        data: usize,
+        pass: &Pass,
+        part: LoadedBatches<'_>,
+        outcomes: &mut Vec<Outcome>,
+        exchange: &Exchange,
+    ) -> Result<bool> {
+        let end = part.before + part.batches.len();
+        let (begun, mut own, mut asks) = (outcomes.len(), Vec::new(), false);
+        let mut drawn = Instant::now();
+        while outcomes.len() < end {
+            let from = outcomes.len();
+            let ends = |batch: &Batch| batch.update.is_some();
+            let until =
+                pass.batches[from..end].iter().position(ends).map_or(end, |at| from + at + 1);
+            let first = pass.batches[..from].iter().rposition(ends).map_or(0, |at| at + 1);
+            let update = Update { from, until, first };
+            let stops = self.train_update(data, pass, part, &update, (outcomes, &mut own, asks))?;
+            let summary = || {
+                let targets: usize = pass.batches[..until].iter().map(|batch| batch.rows).sum();
+                let targets = targets * self.graph.positions();
+                summarize(
+                    pass.training_spec,
+                    &pass.batches[..until],
+                    outcomes,
+                    targets,
+                    &mut vec![],
+                )
+            };
+            if let Some(bar) = pass.watcher.bar.as_ref().filter(|_| drawn.elapsed() >= REDRAW) {
+                let rows = pass.batches[..until].iter().map(|batch| batch.rows).sum();
+                bar.update(rows, line(&summary()));
+                drawn = Instant::now();
+            }
+            asks = pass.watcher.asks(pass.training_spec, pass.batches, outcomes, from);
+            if stops || asks && exchange.shard.is_none() {
+                break;
+            }
+        }
+        let stopped = outcomes.len() < end;
+        let firsts = |number: usize| {
+            let ends = |batch: &Batch| batch.update.is_some();
+            pass.batches[..number].iter().rposition(ends).map_or(0, |at| at + 1)
+        };
+        let owns = |number: usize| exchange.owns(begun + number - firsts(begun + number));
+        if exchange.shard.is_some() {
+            let count = outcomes.len() - begun;
+            let exact = exchange.outcomes(Ok(own), count, owns)?;
+            outcomes[begun..].copy_from_slice(&exact);
+            asks = exchange.any(Ok(asks || stopped))?;
+        }
+        Ok(asks)
+    }
+
+    /// Trains on this process's batches of an update, or of a part of it; adds the outcomes. True if
+    /// any process requests the end.
+    fn train_update(
+        &mut self,
+        data: usize,
+        pass: &Pass,
+        part: LoadedBatches<'_>,
+        update: &Update,
+        (outcomes, own, asks): (&mut Vec<Outcome>, &mut Vec<Outcome>, bool),
+    ) -> Result<bool> {
+        let Some(exchange) = pass.exchange else { return Ok(false) };
+        let Update { from, until, first } = *update;
+        let of_process = |number: usize| {
+            let batch = part.batches[number - part.before];
+            Batch { update: None, accumulate: number - first >= exchange.world(), ..batch }
+        };
+        let owned = (from..until).filter(|number| exchange.owns(number - first));
+        let batches: Vec<Batch> = owned.map(of_process).collect();
+        let step = pass.batches[until - 1].update;
+        let found = match batches.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.engine.train(data, pass.training_spec, &batches),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                if step.is_some() {
+                    exchange.fail(self.graph.length, self.is_double());
+                }
+                return Err(error);
+            }
+        };
+        let sum = |of: fn(&Outcome) -> f64| found.iter().map(of).sum();
+        let outcome =
+            Outcome { loss: sum(|found| found.loss), correct: sum(|found| found.correct) };
+        own.extend(&found);
+        let mut stops = false;
+        if exchange.shard.is_none() {
+            outcomes.extend(&found);
+        }
+        if let Some(step) = &step {
+            let mut tail = Tail { outcome, asks, failed: false }.numbers();
+            // A process without rows in an update has no gradient from an earlier one either.
+            let has_rows = until - first > exchange.rank();
+            let tail_here = if exchange.shard.is_some() { &mut tail[..] } else { &mut [] };
+            self.engine.reduce(has_rows, tail_here, &mut *exchange.reducer.lock())?;
+            let tail = Tail::of(tail);
+            if exchange.shard.is_some() {
+                if tail.failed {
+                    return Err(another_failed());
+                }
+                // Until the end of the epoch: the sum of the update behind its last batch.
+                outcomes.resize(until - 1, Outcome::default());
+                outcomes.push(tail.outcome);
+                stops = tail.asks;
+            }
+            let mut watching = pass.training_spec.clone();
+            watching.step_options.watch = until <= pass.watched;
+            self.engine.update(&watching, step)?;
+        } else if exchange.shard.is_some() {
+            outcomes.resize(until, Outcome::default());
+        }
+        Ok(stops)
+    }
+
+    /// True if gradients are f64.
+    fn is_double(&self) -> bool {
+        matches!(self.device(), Device::Reference)
+    }
+
+    /// Compares what the processes of a training begin with.
+    pub(super) fn greet(
+        &self,
+        training_spec: &TrainingSpec,
+        fit: &Fit,
+        training: &Training,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if exchange.shard.is_none() {
+            return Ok(());
+        }
+        let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
+        let options = serde_json::to_string(&training.options).map_err(|error| {
+            Error::Exchange { message: format!("the options cannot be compared: {error}") }
+        })?;
+        let (loss, optimizer) = (&training_spec.loss, &training_spec.optimizer);
+        let schedule = fit.schedule.as_ref().map(|policy| {
+            format!("{} {} {}", policy.schedule.name(), policy.schedule.options(), policy.by_epoch)
+        });
+        let compiled = format!(
+            "{} {} {} {} {schedule:?} {:?}",
+            loss.name(),
+            loss.options(),
+            optimizer.name(),
+            optimizer.options(),
+            fit.average
+        );
+        let cut = training.cut.as_ref().map_or(0, |cut| 1 + cut.outcomes.len());
+        let numbers = states.iter().map(Vec::as_slice).chain([&parameters[..]]);
+        let facts = [
+            ("precision", u64::from(self.is_double())),
+            ("number of parameters", self.graph.length as u64),
+            ("data set", training.rows),
+            ("seed", self.description.seed),
+            ("loss, optimizer or schedule", hash(&compiled)),
+            ("set of options", hash(&options)),
+            ("number of epochs", training.left() as u64),
+            ("interrupted epoch", cut as u64),
+            ("number of updates", self.progress.steps),
+            ("set of weights", hash_of_numbers(numbers)),
+        ];
+        // Two kinds of vectors round sums in different places.
+        let device = match self.device() {
+            Device::Gpu(gpu) => gpu.describe(),
+            Device::Cpu => format!("cpu {:?}", pulp::Arch::new()),
+            Device::Reference => "reference".into(),
+        };
+        exchange.greet(&facts, hash(&device))
+    }
+
+    /// Makes the state of all processes the same at the end of an epoch: the running statistics are
+    /// those of each process's own rows, and their mean is taken; where devices are of several
+    /// kinds, the first process has the weights and the optimizer's state.
+    pub(super) fn even_out(&mut self, exchange: &Exchange) -> Result<()> {
+        let length = self.graph.all_length();
+        let has_statistics = self.graph.statistic_length() > 0;
+        if exchange.shard.is_none() || !has_statistics && !exchange.is_mixed {
+            return Ok(());
+        }
+        let mut parameters = self.engine.parameters()?;
+        let statistics = parameters.split_off(length);
+        let world = exchange.world() as f64;
+        let mut all: Vec<f64> = statistics.iter().map(|statistic| statistic / world).collect();
+        let states = if exchange.is_mixed { self.engine.states()? } else { Vec::new() };
+        if exchange.is_mixed {
+            let own = parameters.iter().chain(states.iter().flatten());
+            let is_first = exchange.rank() == 0;
+            all.extend(own.map(|&own| if is_first { own } else { -0.0 }));
+        }
+        let count = all.len();
+        let mut all = exchange.share(Ok(all), count)?;
+        let rest = all.split_off(statistics.len());
+        if exchange.is_mixed {
+            let (first, rest) = rest.split_at(length);
+            parameters.copy_from_slice(first);
+            let states: Vec<Vec<f64>> = rest.chunks(length).map(<[f64]>::to_vec).collect();
+            self.engine.set_states(&states)?;
+        }
+        parameters.extend(all);
+        self.engine.set_parameters(&parameters)
+    }
+
+    /// The score of rows, of which each process measures its part.
+    pub(super) fn score_together(
+        &mut self,
+        training_spec: &TrainingSpec,
+        loaded: Loaded,
+        exchange: Option<&Exchange>,
+    ) -> Result<Score> {
+        let all = training_run::scoring(loaded);
+        let Some(exchange) = exchange else {
+            let outcomes = self.engine.evaluate(loaded.data, training_spec, &all)?;
+            return Ok(training_run::score(training_spec, &outcomes, loaded.kept));
+        };
+        let numbers = (0..all.len()).filter(|&number| exchange.owns(number));
+        let own: Vec<Batch> = numbers.map(|number| all[number]).collect();
+        let found = match own.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.engine.evaluate(loaded.data, training_spec, &own),
+        };
+        let outcomes = exchange.outcomes(found, all.len(), |number| exchange.owns(number))?;
+        Ok(training_run::score(training_spec, &outcomes, loaded.kept))
+    }
+}
