@@ -125,7 +125,12 @@ catalogue! {
         linear_orpo::LinearOrpo,
         linear_cpo::LinearCpo,
         linear_kto::LinearKto,
-        linear_grpo::LinearGrpo;
+        linear_grpo::LinearGrpo,
+        linear_bnpo::LinearBnpo,
+        linear_dr_grpo::LinearDrGrpo,
+        linear_dapo::LinearDapo,
+        linear_cispo::LinearCispo,
+        linear_sapo::LinearSapo;
 }
 
 mod custom;

@@ -136,6 +136,11 @@ const GROUPS: [(&str, &[&str]); 14] = [
             "linear_cpo",
             "linear_kto",
             "linear_grpo",
+            "linear_bnpo",
+            "linear_dr_grpo",
+            "linear_dapo",
+            "linear_cispo",
+            "linear_sapo",
         ],
     ),
 ];
