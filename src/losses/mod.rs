@@ -159,7 +159,7 @@ pub use distillation::Divergence;
 pub use dpo::DpoType;
 pub use inputs::Labels;
 pub(crate) use outputs::check_outputs;
-pub(crate) use trainable::check_trainable;
+pub(crate) use trainable::{check_trainable, takes_class_prior};
 pub use tweedie::Link;
 
 /// The loss with the given name, with options from a JSON object; missing options take their

@@ -173,6 +173,7 @@ impl Options {
                 rows: None,
                 validation: None,
                 positive: self.pos_weight.clone(),
+                prior: None,
                 is_of_validation: false,
             },
             ..Fit::default()
