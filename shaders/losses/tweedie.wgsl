@@ -29,7 +29,7 @@ fn tweedie_of_logarithm(prediction: f32, truth: f32) -> Loss {
 }
 
 fn tweedie_of_mean(mean: f32, truth: f32) -> Loss {
-    let x = ln_positive(mean);
+    let x = clamp(ln_positive(mean), -1e30, 1e30);
     let apart = mean - truth;
     let is_near = abs(apart) <= 0.5 * truth;
     let near = ln_1p(select(0.0, apart / truth, is_near));

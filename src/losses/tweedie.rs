@@ -145,7 +145,7 @@ impl Tweedie {
     /// ratio where they are near each other: both logarithms are rounded.
     #[inline(always)]
     fn of_mean<R: Real>(&self, mean: R, truth: R) -> (R, R) {
-        let x = mean.ln();
+        let x = mean.ln().clamp(R::new(-1e30), R::new(1e30));
         let apart = mean - truth;
         let is_near = apart.abs() <= R::new(0.5) * truth;
         let distance = R::select(is_near, (apart / truth).ln_1p(), x - truth.ln());
