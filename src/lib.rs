@@ -48,15 +48,15 @@
 //! | counts, amounts, ratios | [`PoissonNll`](losses::PoissonNll), [`GammaDeviance`](losses::GammaDeviance), [`Tweedie`](losses::Tweedie), [`Aft`](losses::Aft), [`Mape`](losses::Mape), [`Msle`](losses::Msle) |
 //! | two classes, or many labels at once | [`BceWithLogits`](losses::BceWithLogits), [`Bce`](losses::Bce), [`BinaryFocal`](losses::BinaryFocal), [`Asymmetric`](losses::Asymmetric), [`MultilabelSoftMargin`](losses::MultilabelSoftMargin), [`Hinge`](losses::Hinge) and its variants |
 //! | one class of many | [`CrossEntropy`](losses::CrossEntropy), [`Nll`](losses::Nll), [`Focal`](losses::Focal), [`GeneralizedCrossEntropy`](losses::GeneralizedCrossEntropy), [`LogitAdjustedCrossEntropy`](losses::LogitAdjustedCrossEntropy), [`Ldam`](losses::Ldam), [`MultiMargin`](losses::MultiMargin), [`Ordinal`](losses::Ordinal), [`Sparsemax`](losses::Sparsemax), [`Entmax`](losses::Entmax) |
-//! | distributions, distillation, overlap of masks | [`KlDiv`](losses::KlDiv), [`GeneralizedKl`](losses::GeneralizedKl), [`Jsd`](losses::Jsd), [`Distillation`](losses::Distillation), [`TotalVariation`](losses::TotalVariation), [`Dice`](losses::Dice), [`Tversky`](losses::Tversky) |
+//! | distributions, distillation, overlap of masks | [`KlDiv`](losses::KlDiv), [`GeneralizedKl`](losses::GeneralizedKl), [`Jsd`](losses::Jsd), [`Distillation`](losses::Distillation), [`TotalVariation`](losses::TotalVariation), [`Dice`](losses::Dice), [`GeneralizedDice`](losses::GeneralizedDice), [`Tversky`](losses::Tversky) |
 //! | ranking | [`LambdaRank`](losses::LambdaRank), [`ListNet`](losses::ListNet), [`ListMle`](losses::ListMle), [`ApproxNdcg`](losses::ApproxNdcg), [`RankXendcg`](losses::RankXendcg), [`PairwiseLogistic`](losses::PairwiseLogistic), [`Bpr`](losses::Bpr), [`MarginRanking`](losses::MarginRanking) |
-//! | embeddings and similarity | [`InfoNce`](losses::InfoNce), [`SupCon`](losses::SupCon), [`TripletMargin`](losses::TripletMargin), [`Contrastive`](losses::Contrastive), [`CosineEmbedding`](losses::CosineEmbedding), [`Circle`](losses::Circle), [`NPairs`](losses::NPairs), [`BarlowTwins`](losses::BarlowTwins), [`Vicreg`](losses::Vicreg) |
+//! | embeddings and similarity | [`InfoNce`](losses::InfoNce), [`SupCon`](losses::SupCon), [`TripletMargin`](losses::TripletMargin), [`Contrastive`](losses::Contrastive), [`CosineEmbedding`](losses::CosineEmbedding), [`Circle`](losses::Circle), [`ProxyNca`](losses::ProxyNca), [`ProxyAnchor`](losses::ProxyAnchor), [`NPairs`](losses::NPairs), [`BarlowTwins`](losses::BarlowTwins), [`Vicreg`](losses::Vicreg) |
 //! | boxes of detectors | [`Giou`](losses::Giou), [`Diou`](losses::Diou), [`Ciou`](losses::Ciou), [`Iou`](losses::Iou) |
 //! | survival | [`Cox`](losses::Cox) |
-//! | sequences | [`Ctc`](losses::Ctc) |
+//! | sequences | [`Ctc`](losses::Ctc), [`Rnnt`](losses::Rnnt) |
 //! | preferences between completions | [`Dpo`](losses::Dpo), [`Simpo`](losses::Simpo), [`Orpo`](losses::Orpo), [`Cpo`](losses::Cpo), [`Kto`](losses::Kto) |
 //! | reinforcement learning of language models | [`Grpo`](losses::Grpo), [`Bnpo`](losses::Bnpo), [`DrGrpo`](losses::DrGrpo), [`Dapo`](losses::Dapo), [`Cispo`](losses::Cispo), [`Sapo`](losses::Sapo) |
-//! | large vocabularies: fused with the last linear layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo), [`LinearGrpo`](losses::LinearGrpo) |
+//! | large vocabularies: fused with the last linear layer | [`LinearCrossEntropy`](losses::LinearCrossEntropy), [`LinearDistillation`](losses::LinearDistillation), [`LinearDpo`](losses::LinearDpo), [`LinearGrpo`](losses::LinearGrpo) and its kin |
 //!
 //! # Tensors on the device
 //!

@@ -1,7 +1,7 @@
 // Accelerated failure time: the negative log-likelihood of a time known to lie between two bounds,
 // with x the predicted logarithm, z = (ln bound - x)/SIGMA, and F the DISTRIBUTION of z: 0 normal,
 // 1 logistic, 2 extreme (the smallest of many), F = 1 - exp(-e^z).
-//     exact, where upper <= lower: -ln F'(z) + ln SIGMA + ln lower
+//     exact, where upper is lower, or missing, which is 0: -ln F'(z) + ln SIGMA + ln lower
 //     otherwise:                   -ln(F(z_u) - F(z_l)), F(-inf) = 0, F(inf) = 1
 // Without overflow or cancellation, with w = z_u - z_l, which does not depend on x:
 //     logistic: softplus(z_l) + softplus(-z_u) - ln(1 - e^-w)
@@ -92,10 +92,11 @@ fn aft_loss(x: vec4<f32>) -> PreferenceTerms {
     let has_upper = upper < 3.4028235e38;
     let low = select(-AFT_FAR, (ln_positive(lower) - x.x) / AFT_SIGMA, has_lower);
     if upper <= lower {
-        // A time of exactly 0 has no logarithm.
+        // A time of exactly 0 has no logarithm, and an interval no end before its start.
         let found = aft_exact(low, ln_positive(lower));
         let nan = not_a_number(x.x);
-        return PreferenceTerms(select(nan, found.x, has_lower), vec2<f32>(select(nan, -found.y / AFT_SIGMA, has_lower), 0.0));
+        let is_exact = has_lower && (upper == lower || upper == 0.0);
+        return PreferenceTerms(select(nan, found.x, is_exact), vec2<f32>(select(nan, -found.y / AFT_SIGMA, is_exact), 0.0));
     }
     let high = select(AFT_FAR, (ln_positive(upper) - x.x) / AFT_SIGMA, has_upper);
     let width = select(AFT_FAR, ln_positive(upper / lower) / AFT_SIGMA, has_lower && has_upper);

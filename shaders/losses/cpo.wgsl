@@ -10,5 +10,8 @@ fn cpo_loss(x: vec4<f32>) -> PreferenceTerms {
     let gradient = CPO_BETA * (CPO_LABEL_SMOOTHING - sigmoid(-h));
     let likelihood = select(CPO_ALPHA * x.x, 0.0, CPO_ALPHA == 0.0);
     let preference = softplus(-h) + select(CPO_LABEL_SMOOTHING * h, 0.0, CPO_LABEL_SMOOTHING == 0.0);
-    return PreferenceTerms(preference - likelihood, vec2<f32>(gradient - CPO_ALPHA, -gradient));
+    // Two log-probabilities of -inf have no difference.
+    let nan = not_a_number(h);
+    let value = select(preference - likelihood, nan, is_nan(h));
+    return PreferenceTerms(value, select(vec2<f32>(gradient - CPO_ALPHA, -gradient), vec2<f32>(nan), is_nan(h)));
 }

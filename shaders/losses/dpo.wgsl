@@ -25,7 +25,20 @@ fn dpo_difference_of_gradients(x: f32, y: f32, apart: f32, sum: f32) -> f32 {
     return select(-difference, difference, abs(x) <= abs(y));
 }
 
+// The difference of two infinite log-probabilities of one sign is not defined: NaN, where the
+// functions of it would hide that.
 fn dpo_loss(x: vec4<f32>) -> PreferenceTerms {
+    let found = dpo_terms(x);
+    let a = x.x - x.z;
+    let b = x.y - x.w;
+    let d = (x.x - x.y) - (x.z - x.w);
+    let is_apart = DPO_LOSS_TYPE < 4u || DPO_LOSS_TYPE == 5u;
+    let undefined = select(is_nan(a) || is_nan(b), is_nan(d) || (DPO_LOSS_TYPE == 5u && is_nan(a)), is_apart);
+    let nan = not_a_number(d);
+    return PreferenceTerms(select(found.value, nan, undefined), select(found.gradients, vec2<f32>(nan), undefined));
+}
+
+fn dpo_terms(x: vec4<f32>) -> PreferenceTerms {
     let a = x.x - x.z;
     let b = x.y - x.w;
     let d = (x.x - x.y) - (x.z - x.w);

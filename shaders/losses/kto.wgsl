@@ -9,5 +9,7 @@ fn kto_loss(x: vec4<f32>) -> PreferenceTerms {
     let z = KTO_BETA * (x.x - x.y - max(x.w, 0.0));
     let weight = select(KTO_UNDESIRABLE_WEIGHT, KTO_DESIRABLE_WEIGHT, x.z > 0.0);
     let gradient = -x.z * weight * KTO_BETA * sigmoid(z) * sigmoid(-z);
-    return PreferenceTerms(weight * sigmoid(-x.z * z), vec2<f32>(gradient, 0.0));
+    // Two log-probabilities of -inf have no difference.
+    let nan = not_a_number(z);
+    return PreferenceTerms(select(weight * sigmoid(-x.z * z), nan, is_nan(z)), vec2<f32>(select(gradient, nan, is_nan(z)), 0.0));
 }

@@ -706,11 +706,18 @@ pub(super) fn shape_without_values(
     inputs: &Inputs,
 ) -> Option<Vec<usize>> {
     let shape = match loss.template() {
-        Template::Several(_, cpu) => {
+        Template::Several(kernel, cpu) => {
             let given = loss.arguments().iter().filter_map(|argument| {
                 Some((argument.name, of_targets(inputs.get(argument.name)?)))
             });
-            cpu.units(&Shapes { loss: loss.name(), given: given.collect() }).ok()?.shape
+            let shapes = Shapes { loss: loss.name(), given: given.collect() };
+            let shape = cpu.units(&shapes).ok()?.shape;
+            // A value of all rows at once has a shape without them.
+            let has_rows = shapes.given.first().is_none_or(|(_, given)| given.first() != Some(&0));
+            if is_of_all_rows(&kernel) && !has_rows {
+                return Some(shape);
+            }
+            shape
         }
         Template::OneInput(one) => {
             let mut shape = of_targets(inputs.get("predictions")?);
@@ -721,6 +728,12 @@ pub(super) fn shape_without_values(
         }
     };
     shape.contains(&0).then_some(shape)
+}
+
+/// True if the rows of the inputs are the items of a value and not values: survival times of one
+/// list, matrices of embeddings.
+fn is_of_all_rows(kernel: &SeveralInputs) -> bool {
+    matches!(kernel, SeveralInputs::Survival | SeveralInputs::Covariance(_))
 }
 
 /// The result of a call without a value to compute: 0, or NaN for an average with

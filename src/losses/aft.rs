@@ -4,7 +4,9 @@ use std::f64::consts::{LN_2, PI};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::losses::prelude::*;
+use crate::templates::multi_input::cpu::MultiInput;
 
 /// Distribution of the logarithm of a time in [`Aft`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,9 +28,10 @@ options! {
     /// Inputs of one shape: `predictions` x, `lower` and, optionally, `upper` bounds of the time. With
     /// z = (ln t − x)/σ and F the `distribution` of z: −ln(F(z_upper) − F(z_lower)) where upper >
     /// lower. `upper` is ∞ where the event has not been seen until `lower` (right-censored), `lower`
-    /// is 0 where it was before `upper` (left-censored). Where `upper` is missing or at most `lower`
-    /// the time is exactly `lower`: −ln F′(z) + ln σ + ln t; exactly 0 gives NaN. The derivative is
-    /// −1/σ times that by z. Predict the time by e^x: its median for the symmetric distributions.
+    /// is 0 where it was before `upper` (left-censored). Where `upper` is missing or equals `lower`
+    /// the time is exactly `lower`: −ln F′(z) + ln σ + ln t; exactly 0 gives NaN. An `upper` below
+    /// its `lower` is an error, and NaN in tensors on a device, which are not read back. The
+    /// derivative is −1/σ times that by z. Predict the time by e^x: its median for the symmetric distributions.
     ///
     /// XGBoost `survival:aft`, whose gradients are clipped to ±15.
     /// Source: L. J. Wei, The accelerated failure time model: a useful alternative to the Cox
@@ -90,7 +93,7 @@ const ARGUMENTS: &[Argument] = &[
     },
     Argument {
         name: "upper",
-        shape: "of the same shape: upper bounds; where not above the lower, the time is exact",
+        shape: "of the same shape: upper bounds, not below the lower; where equal, the time is exact",
         role: Role::Optional,
         domain: Domain::NonNegative,
     },
@@ -113,6 +116,25 @@ impl LossDefinition for Aft {
 }
 
 impl Preference for Aft {
+    fn check_numbers(&self, call: &MultiInput<'_, f32>) -> Result<()> {
+        let (Some(upper), lower) = (call.array("upper"), call.required("lower")?) else {
+            return Ok(());
+        };
+        let is_swapped = |unit: usize| upper.values[unit] < lower.values[unit];
+        let mut counted = (0..call.units).filter(|&unit| call.weight_of(unit).is_some());
+        let Some(unit) = counted.find(|&unit| is_swapped(unit)) else { return Ok(()) };
+        let rows = upper.shape.first().copied().unwrap_or(1).max(1);
+        let (row, bounds) =
+            (unit / (call.units / rows).max(1), (upper.values[unit], lower.values[unit]));
+        Err(Error::Input {
+            operation: ENTRY.name.into(),
+            name: "upper".into(),
+            found: format!("is {} in row {row}, below the lower bound {}", bounds.0, bounds.1),
+            allowed: "it must be at least the lower bound; where both are equal the time is exact"
+                .into(),
+        })
+    }
+
     /// In f64, whatever the precision: there are few times, and the probability between two bounds
     /// is a difference.
     fn terms<R: Real>(&self, [x, lower, upper, _]: [R; 4]) -> PreferenceTerms<R> {
@@ -122,7 +144,7 @@ impl Preference for Aft {
             // From their ratio: near each other the difference of two z has few digits.
             let width = (upper / lower).ln() / self.sigma;
             self.between(z(lower), z(upper), width)
-        } else if lower > 0.0 {
+        } else if lower > 0.0 && (upper == lower || upper == 0.0) {
             let (value, by_z) = self.exact(z(lower));
             (value + self.sigma.ln() + lower.ln(), by_z)
         } else {

@@ -184,6 +184,15 @@ impl Preference for Dpo {
         let h = beta * d;
         let middle = R::new(0.5) / beta;
         let half = R::new(0.5);
+        let undefined = match self.loss_type {
+            DpoType::ApoZero | DpoType::NcaPair | DpoType::SppoHard => a.is_nan() || b.is_nan(),
+            DpoType::ApoDown => d.is_nan() || a.is_nan(),
+            _ => d.is_nan(),
+        };
+        // ∞ − ∞, which a comparison below would hide.
+        if undefined {
+            return PreferenceTerms { value: R::NAN, derivatives: [R::NAN; 2] };
+        }
         let apart = |value: R, derivative: R| PreferenceTerms {
             value,
             derivatives: [derivative, -derivative],

@@ -41,6 +41,28 @@ pub(super) const LABELLED_EMBEDDINGS: &[Argument] = &[
     },
 ];
 
+/// The inputs of losses of embeddings against proxies of the classes.
+pub(super) const WITH_PROXIES: &[Argument] = &[
+    Argument {
+        name: "predictions",
+        shape: "[rows, columns]: an embedding in each row",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "proxies",
+        shape: "[classes, columns]: a learned vector for each class",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument {
+        name: "targets",
+        shape: "[rows]: a class for each embedding",
+        role: Role::Integers,
+        domain: Domain::Class,
+    },
+];
+
 /// The inputs of losses over two views of the same things.
 pub(super) const TWO_VIEWS: &[Argument] = &[
     Argument {

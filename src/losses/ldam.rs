@@ -18,6 +18,9 @@ options! {
     /// unless it is the label: then the loss is ∞. `mean` divides by the number of rows; for the
     /// deferred re-weighting of the paper pass each row's weight as `weight`.
     ///
+    /// A model's training (`Model::fit`) counts its labels for the prior, at least one of each class;
+    /// `Model::evaluate` has none.
+    ///
     /// The authors' `LDAMLoss(max_m, s)`.
     /// Source: K. Cao, C. Wei, A. Gaidon, N. Arechiga and T. Ma, Learning imbalanced datasets with
     /// label-distribution-aware margin loss, 2019.

@@ -17,6 +17,9 @@ options! {
     /// logit of −∞ is a masked class unless it is the label: then the loss is ∞. `mean` divides by
     /// the number of rows. Predict by the largest x, without the shift.
     ///
+    /// A model's training (`Model::fit`) counts its labels for the prior, at least one of each class;
+    /// `Model::evaluate` has none.
+    ///
     /// Balanced softmax (Ren et al., 2020) is τ = 1.
     /// Source: A. K. Menon et al., Long-tail learning via logit adjustment, 2021.
     ///

@@ -74,6 +74,7 @@ catalogue! {
         sparsemax::Sparsemax,
         entmax::Entmax,
         dice::Dice,
+        generalized_dice::GeneralizedDice,
         tversky::Tversky,
         pairwise_logistic::PairwiseLogistic,
         pairwise_hinge::PairwiseHinge,
@@ -92,6 +93,7 @@ catalogue! {
         margin_ranking::MarginRanking,
         bpr::Bpr,
         ctc::Ctc,
+        rnnt::Rnnt,
         iou::Iou,
         giou::Giou,
         diou::Diou,
@@ -107,6 +109,8 @@ catalogue! {
         multi_similarity::MultiSimilarity,
         circle::Circle,
         batch_triplet::BatchTriplet,
+        proxy_nca::ProxyNca,
+        proxy_anchor::ProxyAnchor,
         barlow_twins::BarlowTwins,
         vicreg::Vicreg,
         dpo::Dpo,
@@ -125,7 +129,12 @@ catalogue! {
         linear_orpo::LinearOrpo,
         linear_cpo::LinearCpo,
         linear_kto::LinearKto,
-        linear_grpo::LinearGrpo;
+        linear_grpo::LinearGrpo,
+        linear_bnpo::LinearBnpo,
+        linear_dr_grpo::LinearDrGrpo,
+        linear_dapo::LinearDapo,
+        linear_cispo::LinearCispo,
+        linear_sapo::LinearSapo;
 }
 
 mod custom;
@@ -154,7 +163,7 @@ pub use distillation::Divergence;
 pub use dpo::DpoType;
 pub use inputs::Labels;
 pub(crate) use outputs::check_outputs;
-pub(crate) use trainable::check_trainable;
+pub(crate) use trainable::{check_trainable, takes_class_prior};
 pub use tweedie::Link;
 
 /// The loss with the given name, with options from a JSON object; missing options take their

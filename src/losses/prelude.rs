@@ -20,6 +20,7 @@ pub(super) use crate::templates::distance::{Distance, DistanceTerms};
 pub(super) use crate::templates::pointwise::{Pointwise, PointwiseHessian};
 pub(super) use crate::templates::policy::{Aggregation, PolicyGradient, PolicyRule};
 pub(super) use crate::templates::preference::{Preference, PreferenceTerms};
+pub(super) use crate::templates::proxies::Proxies;
 pub(super) use crate::templates::rowwise::Rowwise;
 pub(super) use crate::templates::sequence::Sequence;
 pub(super) use crate::templates::similarity::{

@@ -4,8 +4,13 @@ use crate::templates::argument::Domain;
 use crate::templates::definition::LossDefinition;
 use crate::{Error, Result};
 
-/// Inputs without which their losses treat all classes alike.
-const FREQUENCIES: [&str; 2] = ["class_prior", "expected_count"];
+/// An input without which its loss is plain cross-entropy, and which no training labels give.
+const NOT_PASSED: &str = "expected_count";
+
+/// True for a loss that takes how frequent each class is among the labels of a training.
+pub(crate) fn takes_class_prior(loss: &dyn LossDefinition) -> bool {
+    loss.inputs().iter().any(|input| input.name == "class_prior")
+}
 
 /// Rejects a loss that models cannot be trained with: a loss over class lists, whose padding does
 /// not fit a model's rows, a loss with inputs other than predictions and targets, and one that is
@@ -13,7 +18,7 @@ const FREQUENCIES: [&str; 2] = ["class_prior", "expected_count"];
 pub(crate) fn check_trainable(loss: &dyn LossDefinition) -> Result<()> {
     let found = match loss.arguments() {
         [] if loss.targets() == Domain::ClassList => "is one of lists of classes".to_string(),
-        [] => match loss.inputs().iter().find(|input| FREQUENCIES.contains(&input.name)) {
+        [] => match loss.inputs().iter().find(|input| input.name == NOT_PASSED) {
             Some(input) => format!("takes {}, which a model does not pass", input.name),
             None => return Ok(()),
         },
@@ -41,13 +46,19 @@ mod tests {
     use crate::losses::from_name;
 
     #[test]
-    fn a_loss_of_frequencies_that_a_model_does_not_pass_is_refused() {
+    fn a_loss_of_counts_that_a_model_does_not_pass_is_refused() {
         let check = |name| check_trainable(&*from_name(name, &Value::Null).unwrap());
-        for name in ["ldam", "logit_adjusted_cross_entropy", "sampled_softmax"] {
-            let error = check(name).unwrap_err().to_string();
-            assert!(error.contains("which a model does not pass"), "{error}");
-        }
-        for name in ["focal", "asymmetric", "rank_xendcg", "pairwise_mse", "generalized_kl"] {
+        let error = check("sampled_softmax").unwrap_err().to_string();
+        assert!(error.contains("takes expected_count, which a model does not pass"), "{error}");
+        for name in [
+            "ldam",
+            "logit_adjusted_cross_entropy",
+            "focal",
+            "asymmetric",
+            "rank_xendcg",
+            "pairwise_mse",
+            "generalized_kl",
+        ] {
             check(name).unwrap();
         }
     }

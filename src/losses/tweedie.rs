@@ -115,18 +115,53 @@ fn grown<R: Real>(k: R, distance: R) -> R {
     if k == R::ZERO { distance } else { (k * distance).exp_m1() / k }
 }
 
+/// (e^(ad) − 1)/a − (e^(bd) − 1)/b for a = b + 1 and |a d|, |b d|, |d| ≤ 1, where the two terms
+/// would cancel: Σ (a^(k−1) − b^(k−1)) d^k/k! from k = 2. The first term left out is below half an
+/// ulp of the first.
+#[inline(always)]
+fn series<R: Real>(a: R, b: R, distance: R) -> R {
+    let terms = if R::EPSILON > R::new(1e-10) { 11 } else { 20 };
+    let (mut sum, mut coefficient, mut power) = (R::ZERO, R::ONE, b);
+    let mut term = R::new(0.5) * distance * distance;
+    for k in 2..=terms {
+        sum += coefficient * term;
+        coefficient = a * coefficient + power;
+        power *= b;
+        term *= distance * R::new(1.0 / f64::from(k + 1));
+    }
+    sum
+}
+
 impl Tweedie {
     /// Value and derivative by the logarithm of the mean.
     #[inline(always)]
     fn of_logarithm<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
-        let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
         // Finite, which avoids ∞ − ∞ and 0 · ∞.
         let x = prediction.clamp(R::new(-1e30), R::new(1e30));
-        let distance = x - truth.ln();
+        self.of_distance(x, x - truth.ln(), truth)
+    }
+
+    /// As [`Self::of_logarithm`] of the logarithm of a mean. Its distance to ln y comes from their
+    /// ratio where they are near each other: both logarithms are rounded.
+    #[inline(always)]
+    fn of_mean<R: Real>(&self, mean: R, truth: R) -> (R, R) {
+        let x = mean.ln().clamp(R::new(-1e30), R::new(1e30));
+        let apart = mean - truth;
+        let is_near = apart.abs() <= R::new(0.5) * truth;
+        let distance = R::select(is_near, (apart / truth).ln_1p(), x - truth.ln());
+        self.of_distance(x, distance, truth)
+    }
+
+    #[inline(always)]
+    fn of_distance<R: Real>(&self, x: R, distance: R, truth: R) -> (R, R) {
+        let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
         let scale = truth.max(R::ZERO).powf(a);
         // y^a((e^(ad) − 1)/a − (e^(bd) − 1)/b), d = x − ln y: 0 at d = 0, where the original terms
         // would cancel.
-        let near = scale * (grown(a, distance) - grown(b, distance));
+        let steepest = R::new(1.0_f64.max((2.0 - self.power).abs()).max((1.0 - self.power).abs()));
+        let risen = grown(a, distance) - grown(b, distance);
+        let is_small = distance.abs() * steepest <= R::ONE;
+        let near = scale * R::select(is_small, series(a, b, distance), risen);
         // y^a(e^(ad) − e^(bd)), a − b = 1.
         let derivative = scale * (b * distance).exp() * distance.exp_m1();
         let rise = (a * x).exp();
@@ -169,7 +204,7 @@ impl Pointwise for Tweedie {
             let error = prediction - truth;
             return (R::new(0.5) * error * error, error);
         }
-        let (value, derivative) = self.of_logarithm(prediction.ln(), truth);
+        let (value, derivative) = self.of_mean(prediction, truth);
         let is_mean = prediction > R::ZERO;
         (R::select(is_mean, value, R::NAN), R::select(is_mean, derivative / prediction, R::NAN))
     }
@@ -185,7 +220,7 @@ impl PointwiseHessian for Tweedie {
             return R::ONE;
         }
         let x = prediction.ln();
-        let bend = self.second_of_logarithm(x, truth) - self.of_logarithm(x, truth).1;
+        let bend = self.second_of_logarithm(x, truth) - self.of_mean(prediction, truth).1;
         R::select(prediction > R::ZERO, bend / prediction / prediction, R::NAN)
     }
 }

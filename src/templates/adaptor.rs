@@ -63,6 +63,17 @@ const SIMILARITY: &[&str] = &[
     "fn extra_gradient(candidate: Candidate, outcome: Outcome) -> f32",
 ];
 
+/// Names that `templates/regions/region_gradients.wgsl` requires.
+const REGIONS: &[&str] =
+    &["fn weight(total: f32) -> f32", "fn finish(found: f32, apart: f32) -> vec3<f32>"];
+
+/// Names that `templates/proxies/proxies.wgsl` requires.
+const PROXIES: &[&str] = &[
+    "override BY_PROXY: bool",
+    "fn exponent(score: f32, positive: bool) -> vec2<f32>",
+    "fn finish(lse: vec2<f32>, share: f32) -> vec3<f32>",
+];
+
 /// Names that `templates/similarity/triplets.wgsl` requires.
 const TRIPLETS: &[&str] =
     &["fn distance(score: f32) -> f32", "override MARGIN: f32", "override SEMI_HARD: bool"];
@@ -117,21 +128,24 @@ pub(crate) fn interface(loss: &dyn LossDefinition) -> &'static [&'static str] {
         Template::OneInput(OneInput::Listwise(_)) => LISTWISE,
         Template::Several(SeveralInputs::TwoInput, _) => TWO_INPUT,
         Template::Several(SeveralInputs::Preference, _) => PREFERENCE,
+        Template::Several(SeveralInputs::Regions, _) => REGIONS,
         Template::Several(SeveralInputs::Boxes, _) => BOXES,
         Template::Several(SeveralInputs::Policy(_), _) => POLICY,
         Template::Several(SeveralInputs::Survival, _) => SURVIVAL,
         Template::Several(SeveralInputs::Covariance(_), _) => COVARIANCE,
+        Template::Several(SeveralInputs::Proxies { .. }, _) => PROXIES,
         Template::Several(SeveralInputs::Distance, _) => DISTANCE,
         Template::Several(SeveralInputs::Similarity(comparison), _) if comparison.is_mined => {
             TRIPLETS
         }
         Template::Several(SeveralInputs::Similarity(_), _) => SIMILARITY,
         // The function of a pointwise loss is called with or without the column weight: see
-        // `pointwise`. A sequence loss has its own lattice kernel. Losses fused with a linear
-        // layer, and losses of completions, run the kernels of their inner loss.
+        // `pointwise`. Losses of sequences have a lattice kernel of their own. Losses fused with a
+        // linear layer, and losses of completions, run the kernels of their inner loss.
         Template::OneInput(OneInput::Pointwise(_))
         | Template::Several(
             SeveralInputs::Sequence { .. }
+            | SeveralInputs::Transducer { .. }
             | SeveralInputs::Linear
             | SeveralInputs::Completions { .. },
             _,

@@ -19,6 +19,10 @@ use crate::templates::policy::cpu::PolicyTemplate;
 use crate::templates::policy::{PolicyGradient, PolicyRule};
 use crate::templates::preference::Preference;
 use crate::templates::preference::cpu::PreferenceTemplate;
+use crate::templates::proxies::Proxies;
+use crate::templates::proxies::cpu::ProxiesTemplate;
+use crate::templates::regions::Regions;
+use crate::templates::regions::cpu::RegionsTemplate;
 use crate::templates::rowwise::{Rowwise, RowwiseCpu, RowwiseHessianCpu};
 use crate::templates::sequence::Sequence;
 use crate::templates::sequence::cpu::SequenceTemplate;
@@ -26,6 +30,8 @@ use crate::templates::similarity::cpu::SimilarityTemplate;
 use crate::templates::similarity::{Comparison, SimilarityRows};
 use crate::templates::survival::Survival;
 use crate::templates::survival::cpu::SurvivalTemplate;
+use crate::templates::transducer::Transducer;
+use crate::templates::transducer::cpu::TransducerTemplate;
 use crate::templates::two_input::TwoInput;
 use crate::templates::two_input::cpu::TwoInputTemplate;
 use crate::{Error, Result};
@@ -146,6 +152,11 @@ pub enum SeveralInputs {
         /// The class that represents no label.
         blank: usize,
     },
+    /// Rows of logits over time and labels given out, and labels whose positions in time are unknown.
+    Transducer {
+        /// The class that gives out no label.
+        blank: usize,
+    },
     /// Two or three vectors per value, and an optional target.
     Distance,
     /// The inputs, weights and bias of a linear layer, and the targets of its outputs.
@@ -161,6 +172,8 @@ pub enum SeveralInputs {
     },
     /// Up to four numbers per value, the first two differentiated.
     Preference,
+    /// The regions of all classes per value.
+    Regions,
     /// A predicted box and a true one per value.
     Boxes,
     /// Log-probabilities of the tokens of completions, with advantages.
@@ -169,6 +182,11 @@ pub enum SeveralInputs {
     Covariance(CovarianceRule),
     /// Lists of risk scores with times and events.
     Survival,
+    /// Embeddings, each compared with learned proxies of the classes.
+    Proxies {
+        /// True if there is a value for each proxy, false if there is one for each embedding.
+        by_proxy: bool,
+    },
     /// Embeddings, each compared with all others.
     Similarity(Comparison),
 }
@@ -231,6 +249,15 @@ impl<'a> Spec<'a> {
         Self::several(SeveralInputs::Sequence { blank: loss.blank() }, Box::new(cpu), arguments)
     }
 
+    pub(crate) fn transducer<L: Transducer>(
+        loss: &'a L,
+        name: &'static str,
+        arguments: &'static [Argument],
+    ) -> Self {
+        let cpu = TransducerTemplate { loss, name };
+        Self::several(SeveralInputs::Transducer { blank: loss.blank() }, Box::new(cpu), arguments)
+    }
+
     pub(crate) fn distance<L: Distance>(loss: &'a L, arguments: &'static [Argument]) -> Self {
         Self::several(
             SeveralInputs::Distance,
@@ -242,6 +269,10 @@ impl<'a> Spec<'a> {
     pub(crate) fn preference<L: Preference>(loss: &'a L, arguments: &'static [Argument]) -> Self {
         let cpu = PreferenceTemplate { loss, arguments };
         Self::several(SeveralInputs::Preference, Box::new(cpu), arguments)
+    }
+
+    pub(crate) fn regions<L: Regions>(loss: &'a L, arguments: &'static [Argument]) -> Self {
+        Self::several(SeveralInputs::Regions, Box::new(RegionsTemplate { loss }), arguments)
     }
 
     pub(crate) fn boxes<L: BoxLoss>(loss: &'a L) -> Self {
@@ -257,6 +288,16 @@ impl<'a> Spec<'a> {
     pub(crate) fn survival<L: Survival>(loss: &'a L, arguments: &'static [Argument]) -> Self {
         let cpu = SurvivalTemplate { loss, arguments };
         Self::several(SeveralInputs::Survival, Box::new(cpu), arguments)
+    }
+
+    pub(crate) fn proxies<L: Proxies>(
+        loss: &'a L,
+        name: &'static str,
+        arguments: &'static [Argument],
+    ) -> Self {
+        let kernel = SeveralInputs::Proxies { by_proxy: loss.by_proxy() };
+        let cpu = ProxiesTemplate { loss, name };
+        Self::several(kernel, Box::new(cpu), arguments)
     }
 
     pub(crate) fn covariance<L: Covariance>(loss: &'a L, arguments: &'static [Argument]) -> Self {

@@ -25,11 +25,14 @@ pub(crate) mod precision;
 pub(crate) mod preference;
 pub(crate) mod program;
 pub(crate) mod programs;
+pub(crate) mod proxies;
+pub(crate) mod regions;
 pub(crate) mod rowwise;
 pub(crate) mod sequence;
 pub(crate) mod similarity;
 pub(crate) mod sum;
 pub(crate) mod survival;
+pub(crate) mod transducer;
 pub(crate) mod two_input;
 pub(crate) mod variant;
 

@@ -115,6 +115,7 @@ fn draw(
             arrays.push((example.name, shaped(&example.shape, values)));
         }
     }
+    order_bounds(&mut arrays);
     let units = host.units(&Shapes { loss: loss.name(), given })?;
     let weight = case_generator.weighted.then(|| {
         let count = units.shape.iter().product();
@@ -145,6 +146,15 @@ fn draw(
         reduction: case_generator.reduction,
         units,
     })
+}
+
+/// Bounds in order: an upper one below its lower one is moved up by it.
+fn order_bounds(arrays: &mut [(&'static str, ArrayD<f32>)]) {
+    let of = |name: &str| arrays.iter().position(|(given, _)| *given == name);
+    let (Some(lower), Some(upper)) = (of("lower"), of("upper")) else { return };
+    let lower = arrays[lower].1.clone();
+    let bounds = arrays[upper].1.iter_mut().zip(&lower);
+    bounds.filter(|(upper, lower)| **upper < **lower).for_each(|(upper, lower)| *upper += lower);
 }
 
 /// The shape always matches the number of values: both come from the same example.
@@ -365,9 +375,23 @@ fn chain_of_outputs(loss: &dyn LossDefinition, columns: usize) -> f64 {
         Template::Several(SeveralInputs::Linear | SeveralInputs::Completions { .. }, _) => {
             (columns as f64).powf(1.5)
         }
-        Template::Several(SeveralInputs::Similarity(_), _) => chain(columns),
+        Template::Several(SeveralInputs::Similarity(_) | SeveralInputs::Proxies { .. }, _) => {
+            chain(columns)
+        }
         _ => 0.0,
     }
+}
+
+/// Roundings of a path through a transducer, in half ulps. A path of T rows and U labels has T + U
+/// steps, and its probability is a product with a factor for each: an exponential of 1.5 ulp, its
+/// division by the sum of the row of 2.5, a product and a sum of ½ each.
+fn path_roundings(loss: &dyn LossDefinition, multi_input: &MultiInput<'static, f64>) -> f64 {
+    let Template::Several(SeveralInputs::Transducer { .. }, _) = loss.template() else {
+        return 0.0;
+    };
+    let shape = multi_input.array("predictions").map_or(&[][..], |array| &array.shape[..]);
+    let &[_, time, nodes, _] = shape else { return 0.0 };
+    10.0 * (time + nodes) as f64
 }
 
 fn is_linear(loss: &dyn LossDefinition) -> bool {
@@ -395,6 +419,7 @@ fn bounds(
         .array("predictions")
         .map_or(multi_input.units, |x| x.values.len() / columns.max(1));
     let links = if is_linear(loss) { (columns + rows) as f64 } else { chain(columns) };
+    let links = links + path_roundings(loss, multi_input);
     let roundings = (RESULT_ULPS + links / 2.0) * ULP;
     let off = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
         let here = pick(exact);

@@ -76,7 +76,16 @@ const GROUPS: [(&str, &[&str]); 14] = [
     ),
     (
         "Distributions, distillation, overlap of masks",
-        &["kl_div", "generalized_kl", "jsd", "total_variation", "distillation", "dice", "tversky"],
+        &[
+            "kl_div",
+            "generalized_kl",
+            "jsd",
+            "total_variation",
+            "distillation",
+            "dice",
+            "generalized_dice",
+            "tversky",
+        ],
     ),
     (
         "Ranking: lists and pairs of scores",
@@ -106,6 +115,8 @@ const GROUPS: [(&str, &[&str]); 14] = [
             "contrastive",
             "triplet_margin",
             "batch_triplet",
+            "proxy_nca",
+            "proxy_anchor",
             "info_nce",
             "n_pairs",
             "sup_con",
@@ -118,7 +129,7 @@ const GROUPS: [(&str, &[&str]); 14] = [
     ),
     ("Boxes of detectors", &["iou", "giou", "diou", "ciou"]),
     ("Survival", &["cox"]),
-    ("Sequences", &["ctc"]),
+    ("Sequences", &["ctc", "rnnt"]),
     ("Preferences between completions", &["dpo", "simpo", "orpo", "cpo", "kto"]),
     (
         "Reinforcement learning of language models",
@@ -136,6 +147,11 @@ const GROUPS: [(&str, &[&str]); 14] = [
             "linear_cpo",
             "linear_kto",
             "linear_grpo",
+            "linear_bnpo",
+            "linear_dr_grpo",
+            "linear_dapo",
+            "linear_cispo",
+            "linear_sapo",
         ],
     ),
 ];

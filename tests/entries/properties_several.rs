@@ -55,6 +55,15 @@ impl Data {
     }
 }
 
+/// Bounds in order: an upper one below its lower one is moved up by it.
+fn order_bounds(arrays: &mut [(&'static str, ArrayD<f32>)]) {
+    let of = |name: &str| arrays.iter().position(|(given, _)| *given == name);
+    let (Some(lower), Some(upper)) = (of("lower"), of("upper")) else { return };
+    let lower = arrays[lower].1.clone();
+    let bounds = arrays[upper].1.iter_mut().zip(&lower);
+    bounds.filter(|(upper, lower)| **upper < **lower).for_each(|(upper, lower)| *upper += lower);
+}
+
 fn data_of(draw: &Draw) -> Data {
     let loss = draw.loss();
     let Template::Several(_, host) = loss.template() else {
@@ -75,6 +84,7 @@ fn data_of(draw: &Draw) -> Data {
             arrays.push((example.name, filled(&example.shape, || number(&mut random, argument))));
         }
     }
+    order_bounds(&mut arrays);
     let mut data =
         Data { arrays, integers, weight: filled(&[], || 1.0), mask: filled(&[], || true) };
     let each = Criterion::from_boxed(draw.loss(), &Device::reference())

@@ -129,6 +129,22 @@ const TIMES: &[(&str, f64, [f32; 3], f64, f64)] = &[
     ("extreme", 1.0, [100.0, 2.0, 2.0], 100.0, 1.0),
 ];
 
+#[test]
+fn an_upper_bound_below_its_lower_one_is_refused_by_its_row() {
+    let (x, lower) = (array![0.0, 0.0, 0.0], array![1.0, 2.0, 3.0]);
+    let upper = array![1.0, INF, 2.5];
+    for device in each_device() {
+        let inputs = Inputs::named("predictions", &x).input("lower", &lower).input("upper", &upper);
+        let criterion = criterion("aft", &Value::Null, &device);
+        let error = criterion.evaluate(&inputs).unwrap_err().to_string();
+        assert!(error.contains("is 2.5 in row 2, below the lower bound 3"), "{error}");
+        // A row that is left out may hold anything.
+        let mask = array![true, true, false];
+        let found = criterion.evaluate_f64(&inputs.mask(&mask)).unwrap();
+        assert!(found.values.iter().all(|value| value.is_finite()), "{}", found.values);
+    }
+}
+
 fn time(device: &Device, options: &Value, [x, lower, upper]: [f32; 3]) -> (f64, f64) {
     let (x, lower, upper) = (array![x], array![lower], array![upper]);
     let inputs = Inputs::named("predictions", &x).input("lower", &lower).input("upper", &upper);

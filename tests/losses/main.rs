@@ -12,6 +12,7 @@ mod edges_several;
 mod edges_tokens;
 mod half;
 mod hessian;
+mod infinities;
 mod linear;
 mod lists;
 mod ranges;

@@ -328,6 +328,34 @@ fn a_batch_without_rows_is_worth_nothing() {
     }
 }
 
+/// A cohort without items and matrices without rows: one value of all rows at once.
+#[test]
+fn a_value_of_all_rows_at_once_is_worth_nothing_without_rows() {
+    for device in each_device() {
+        let (first, second) = (Array2::<f32>::zeros((0, 3)), Array2::<f32>::zeros((0, 3)));
+        let none = ndarray::Array1::<f32>::zeros(0);
+        for name in ["vicreg", "barlow_twins", "cox"] {
+            let loss = gradus::losses::from_name(name, &serde_json::Value::Null).unwrap();
+            let criterion = Criterion::from_boxed(loss, &device).unwrap();
+            let inputs = if name == "cox" {
+                let inputs = Inputs::named("predictions", &none).input("times", &none);
+                inputs.input("events", &none)
+            } else {
+                Inputs::named("first", &first).input("second", &second)
+            };
+            let found = criterion.evaluate(&inputs).unwrap();
+            assert_eq!((found.value(), found.count, found.gradient.len()), (0.0, 0, 0), "{name}");
+            let nan = criterion.on_empty(OnEmpty::Nan).evaluate(&inputs).unwrap();
+            assert!(nan.value().is_nan(), "{name}");
+        }
+        // Rows without a column are another matter.
+        let (first, second) = (Array2::<f32>::zeros((3, 0)), Array2::<f32>::zeros((3, 0)));
+        let criterion = gradus::losses::Vicreg::new().on(&device).unwrap();
+        let inputs = Inputs::named("first", &first).input("second", &second);
+        assert!(criterion.evaluate(&inputs).is_err());
+    }
+}
+
 #[test]
 fn a_linear_head_may_have_several_positions_and_dense_targets() {
     let (x, weight) = (numbers(&[4, 3], 1), numbers(&[5, 2, 3], 2));

@@ -115,7 +115,17 @@ pub fn of_several(
             ));
         }
     }
+    order_bounds(&mut data.arrays);
     data
+}
+
+/// Bounds in order: an upper one below its lower one is moved up by it.
+fn order_bounds(arrays: &mut [(&'static str, ArrayD<f32>)]) {
+    let of = |name: &str| arrays.iter().position(|(given, _)| *given == name);
+    let (Some(lower), Some(upper)) = (of("lower"), of("upper")) else { return };
+    let lower = arrays[lower].1.clone();
+    let bounds = arrays[upper].1.iter_mut().zip(&lower);
+    bounds.filter(|(upper, lower)| **upper < **lower).for_each(|(upper, lower)| *upper += lower);
 }
 
 /// Optional inputs.

@@ -3,7 +3,8 @@
 
 use crate::support::each_device;
 use gradus::losses::{
-    BceWithLogits, CrossEntropy, Huber, LambdaRank, Loss, Mae, Mse, MultilabelSoftMargin,
+    BceWithLogits, CrossEntropy, Huber, LambdaRank, Ldam, LogitAdjustedCrossEntropy, Loss, Mae,
+    Mse, MultilabelSoftMargin,
 };
 use gradus::optimizers::{GradientDescent, Sgd};
 use gradus::random::Random;
@@ -376,5 +377,54 @@ fn rows_in_batches_of_their_own_labels_and_weights_give_the_same_on_each_device(
     }
     for (device, losses) in &found[1..] {
         assert_close(losses, &found[0].1, device);
+    }
+}
+
+/// The loss of an epoch of one batch is that of the initial model, with the counts of the training's
+/// labels as the prior; rows held out have the same prior.
+#[test]
+fn a_loss_of_a_class_prior_counts_the_labels_that_it_is_trained_on() {
+    let x = rows(20, 4);
+    let labels = Array1::from_shape_fn(20, |row| i64::from(row % 5 == 0));
+    let prior = array![12.0_f32, 4.0, 1.0];
+    for device in each_device() {
+        let losses: [(Box<dyn Fn() -> Model>, Criterion); 2] = [
+            (
+                Box::new(|| model(&device, Ldam::new().scale(2.0), 3)),
+                Ldam::new().scale(2.0).on(&device).unwrap(),
+            ),
+            (
+                Box::new(|| model(&device, LogitAdjustedCrossEntropy::new(), 3)),
+                LogitAdjustedCrossEntropy::new().on(&device).unwrap(),
+            ),
+        ];
+        for (make, criterion) in losses {
+            let mut trained = make();
+            let outputs = trained.predict(&x).unwrap();
+            let of_rows = |from: usize, to: usize, prior: Option<&Array1<f32>>| {
+                let (x, y) = (
+                    outputs.slice_axis(Axis(0), (from..to).into()).to_owned(),
+                    labels.slice_axis(Axis(0), (from..to).into()).to_owned(),
+                );
+                let inputs = Inputs::new(&x, &y);
+                let inputs =
+                    prior.iter().fold(inputs, |inputs, prior| inputs.input("class_prior", *prior));
+                criterion.evaluate(&inputs).unwrap().value()
+            };
+            let wanted = [of_rows(0, 16, Some(&prior)), of_rows(16, 20, Some(&prior))];
+            assert!((wanted[0] - of_rows(0, 16, None)).abs() > 1e-2, "the prior says nothing");
+            // A rate of nearly nothing: the rows held out are seen by the model after the step.
+            let fit = Fit::new().epochs(1).batch_size(16).validation_split(0.2);
+            let fit = fit.learning_rate(1e-12).shuffle(false);
+            let history = trained.fit(&x, &labels, fit).unwrap();
+            let found = [history.epochs[0].loss, history.epochs[0].val_loss.unwrap()];
+            for (found, wanted) in found.into_iter().zip(wanted) {
+                let what = criterion.loss().name();
+                assert!((found - wanted).abs() < 2e-6, "{what}: {found} instead of {wanted}");
+            }
+            // Without a training there is no prior.
+            let score = trained.evaluate(&x, &labels).unwrap();
+            assert!((score.loss - of_rows(0, 20, None)).abs() < 2e-6, "{}", score.loss);
+        }
     }
 }

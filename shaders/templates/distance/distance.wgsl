@@ -83,7 +83,7 @@ fn inside_of(columns: vec4<u32>) -> vec4<bool> {
     return columns < vec4<u32>(row_length());
 }
 
-// The bits of a number other than NaN are at most those of infinity.
+// The bits of a finite number are below those of infinity.
 fn magnitude_bits(x: vec4<f32>) -> vec4<u32> {
     return bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu);
 }
@@ -186,8 +186,9 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     if HAS_TRUTH {
         truth = truth_at(index);
     }
-    let has_nan = any(max_bits > vec4<u32>(INFINITY_BITS)) || is_nan(truth);
-    let is_invalid = row_group_max(select(0.0, 1.0, has_nan)) != 0.0;
+    // An infinite component has no direction and no distance to another one: NaN too.
+    let has_invalid = any(max_bits >= vec4<u32>(INFINITY_BITS)) || is_nan(truth);
+    let is_invalid = row_group_max(select(0.0, 1.0, has_invalid)) != 0.0;
     let outcome = finish(largest, joined, truth);
     // NaN in, NaN out: the comparisons of the loss function would hide it. The bits depend on a
     // value known only at run time.

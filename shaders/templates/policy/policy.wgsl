@@ -7,7 +7,8 @@
 //     gradients[t] = factor * weight[i] * upstream * share * l';  0 where the mask is 0
 //
 // `share` is 1/length, or 1/count of the row's tokens with BY_COUNT. One workgroup per row, which
-// loops over it twice. Requires from shaders/losses/*.wgsl, or a helper, through an adaptor: `token`.
+// loops over it twice. Of two infinite log-probabilities of one sign neither the ratio nor u is
+// defined: the token is NaN. Requires from shaders/losses/*.wgsl, or a helper, through an adaptor: `token`.
 // Linked with lib/lanes and lib/numbers.
 
 struct Params {
@@ -56,7 +57,7 @@ fn terms_of(place: u32) -> vec2<f32> {
         let old = olds[place];
         log_ratio = log_prob - old;
         sum += old;
-        has_nan = has_nan || is_nan(old);
+        has_nan = has_nan || is_nan(old) || is_nan(log_ratio);
     }
     if HAS_MASK {
         sum += masks[place];
@@ -71,7 +72,7 @@ fn terms_of(place: u32) -> vec2<f32> {
         let divergence = select(risen - apart, risen, risen > 3.4028234e38);
         found += params.beta * vec2<f32>(divergence, -risen);
         sum += reference;
-        has_nan = has_nan || is_nan(reference);
+        has_nan = has_nan || is_nan(reference) || is_nan(apart);
     }
     // NaN in, NaN out, independently of the driver's min and clamp.
     return select(found, vec2<f32>(not_a_number(sum)), has_nan);

@@ -4,10 +4,13 @@
 struct Params {
     rows: u32,
     columns: u32,
+    ignored: i32,
 }
 
 override WORKGROUP: u32 = 64u;
 override HAS_MASK: bool = false;
+// The masks are the bits of labels: a token is left out where its label is the ignored one.
+override HAS_LABELS: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> masks: array<f32>;
@@ -24,11 +27,13 @@ fn token_counts(
         return;
     }
     var found = params.columns;
-    if HAS_MASK {
+    if HAS_MASK || HAS_LABELS {
         found = 0u;
         for (var t = 0u; t < params.columns; t += 1u) {
+            let bits = bitcast<i32>(masks[row * params.columns + t]);
             // Neither +0 nor -0: NaN counts, as in templates/policy/policy.
-            found += select(0u, 1u, (bitcast<u32>(masks[row * params.columns + t]) & 0x7fffffffu) != 0u);
+            let is_kept = select((bits & 0x7fffffff) != 0, bits != params.ignored, HAS_LABELS);
+            found += select(0u, 1u, is_kept);
         }
     }
     counts[row] = f32(found);

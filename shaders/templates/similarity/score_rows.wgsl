@@ -54,7 +54,7 @@ fn scale_of(row: u32, weight: Weight) -> f32 {
     return scale;
 }
 
-// NaN in, NaN out: the bits depend on a value known only at run time.
+// NaN in, NaN out, and so for a score that is infinite, of which no share can be taken: the bits depend on a value known only at run time.
 fn nan_of(row: u32) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row & 1u));
 }

@@ -72,7 +72,7 @@ fn take_row(index: u32, local_index: u32) {
     }
     peaks = vec2<f32>(row_group_max(peaks.x), row_group_max(peaks.y));
     positives = row_group_sum(positives);
-    let is_invalid = row_group_max(select(0.0, 1.0, max_bits > 0x7f800000u)) != 0.0;
+    let is_invalid = row_group_max(select(0.0, 1.0, max_bits >= 0x7f800000u)) != 0.0;
     var sums = vec2<f32>();
     var extras = vec2<f32>();
     for (var column = local_index; column < length; column += THREADS_PER_ROW) {

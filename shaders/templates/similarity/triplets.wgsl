@@ -78,7 +78,7 @@ fn take_row(index: u32, local_index: u32) {
         }
     }
     peaks = vec3<f32>(row_group_max(peaks.x), row_group_max(peaks.y), row_group_max(peaks.z));
-    let is_invalid = row_group_max(select(0.0, 1.0, max_bits > 0x7f800000u)) != 0.0;
+    let is_invalid = row_group_max(select(0.0, 1.0, max_bits >= 0x7f800000u)) != 0.0;
     let has_both = peaks.x > LOWEST && peaks.z > LOWEST;
     let negative = select(peaks.x, -peaks.y, SEMI_HARD);
     let other = column_from(row_group_max(first_column(row, first, local_index, negative, false)));

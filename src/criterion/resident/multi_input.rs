@@ -12,6 +12,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::argument::Argument;
+use crate::templates::completions::cpu::rule_by_token;
 use crate::templates::definition::{LossDefinition, SeveralInputs};
 use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes, Units, missing};
 use crate::templates::multi_input::gpu as kernel;
@@ -20,6 +21,7 @@ use crate::templates::normalizer::{DivisorTerm, Labels, NOTES, Values};
 use crate::templates::on_device::SequenceSizes;
 use crate::templates::policy::Aggregation;
 use crate::templates::policy::gpu as policy;
+use crate::templates::policy::gpu::LeftOut;
 use crate::templates::survival::cpu::sizes as survival_sizes;
 use crate::templates::survival::gpu as survival;
 use crate::templates::{normalizer, on_device};
@@ -248,7 +250,14 @@ impl<'t> Call<'t> {
 
     /// True if a completion contributes its number of tokens to the divisor.
     fn counts_tokens(&self) -> bool {
-        matches!(self.kernel, SeveralInputs::Policy(rule) if rule.aggregation == Aggregation::TokenMean)
+        let rule = match self.kernel {
+            SeveralInputs::Policy(rule) => Some(rule),
+            SeveralInputs::Completions { .. } => {
+                self.criterion.loss.inner().and_then(rule_by_token)
+            }
+            _ => None,
+        };
+        rule.is_some_and(|rule| rule.aggregation == Aggregation::TokenMean)
     }
 
     /// True if the number of values that each row contributes to the divisor is counted.
@@ -307,9 +316,20 @@ impl<'t> Call<'t> {
             made.terms = Some(terms);
         }
         if self.counts_tokens() {
-            let columns = self.bound("log_probs").map_or(1, |bound| bound.shape[1]);
-            let mask = self.bound("completion_mask").map(|bound| &bound.buffer);
-            let (command, counts) = policy::token_counts(self.gpu, mask, self.length(), columns)?;
+            let (bound, left_out) = match (self.kernel, self.bound("targets")) {
+                (SeveralInputs::Completions { tokens, .. }, Some(labels)) => {
+                    let ignored = tokens.ignored().first().map_or(i32::MIN, |&label| label as i32);
+                    (Some(labels), LeftOut::Label(&labels.buffer, ignored))
+                }
+                _ => {
+                    let mask = self.bound("completion_mask");
+                    let left_out = mask.map_or(LeftOut::None, |mask| LeftOut::Mask(&mask.buffer));
+                    (self.bound("log_probs"), left_out)
+                }
+            };
+            let columns = bound.map_or(1, |bound| bound.shape[1]);
+            let (command, counts) =
+                policy::token_counts(self.gpu, left_out, self.length(), columns)?;
             commands.push(command);
             made.terms = Some(counts);
         }

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayViewD};
 
 use crate::criterion::inputs::{Floats, shape_error};
 use crate::criterion::{domain, inputs};
-use crate::losses::{Domain, LossDefinition};
+use crate::losses::{Domain, LossDefinition, takes_class_prior};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::train::engine::{Lists, SampleTargets, Samples};
 use crate::nn::train::features::{FeatureArray, Flat, FlatView, Palette};
@@ -238,8 +238,18 @@ impl<'a> Rows<'a> {
         asked: &Weighting,
         training: usize,
     ) -> Result<Weighting> {
-        if !asked.is_some() {
+        let takes_prior = takes_class_prior(loss);
+        if !asked.is_some() && !takes_prior {
             return Ok(Weighting::default());
+        }
+        if takes_prior && self.positions > 1 {
+            let allowed = "one target for each row; make a criterion of this loss (`Loss::on`)";
+            return Err(inputs::input_error(
+                loss,
+                "class_prior",
+                "has several targets a row",
+                allowed,
+            ));
         }
         if self.lists.is_some() {
             let allowed = "left out: a loss of lists weighs the items of a list against each other";
@@ -252,8 +262,10 @@ impl<'a> Rows<'a> {
         let outputs = self.widths[1];
         let classes = self.classes(loss);
         let rows = asked.rows(loss, classes.as_ref(), self.rows, training)?;
-        self.weights = Held { rows, positive: asked.positive(loss, outputs)? };
-        asked.for_validation(loss, classes.as_ref(), training)
+        let prior = asked.prior(loss, classes.as_ref(), training);
+        let positive = asked.positive(loss, outputs)?;
+        self.weights = Held { rows, positive: prior.clone().unwrap_or(positive) };
+        Ok(Weighting { prior, ..asked.for_validation(loss, classes.as_ref(), training)? })
     }
 
     /// The classes of the rows; `None` if their targets are not classes.

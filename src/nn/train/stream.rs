@@ -5,7 +5,7 @@ use ndarray::{Array2, Axis, concatenate};
 use crate::cpu::random::Permutation;
 use crate::criterion::inputs::FloatElement;
 use crate::data::{Blocks, Dataset, Target, WeighedBlock};
-use crate::losses::LossDefinition;
+use crate::losses::{LossDefinition, takes_class_prior};
 use crate::nn::model::Model;
 use crate::nn::train::baseline::{Reach, RunningR2};
 use crate::nn::train::engine::{Batch, Metric, Outcome, TrainingSpec};
@@ -184,6 +184,7 @@ impl Model {
         let for_validation = Weighting {
             classes: of_training.of_class.clone().map(ClassWeight::Each),
             rows: fit.weighting.validation.clone(),
+            prior: takes_class_prior(&*training_spec.loss).then(|| of_training.positive.clone()),
             is_of_validation: true,
             ..fit.weighting.clone()
         };
@@ -229,7 +230,7 @@ impl Model {
     ) -> Result<InBlocks> {
         let loss = &*training_spec.loss;
         let mut sums = None;
-        if asked.classes.is_some() || blocks.weighs() {
+        if asked.classes.is_some() || blocks.weighs() || takes_class_prior(loss) {
             let sums = sums.insert(Sums::default());
             for block in blocks.weighed_epoch(0)? {
                 let (block, weights) = block?;

@@ -175,6 +175,7 @@ impl Options {
                 rows: None,
                 validation: None,
                 positive: self.pos_weight.clone(),
+                prior: None,
                 is_of_validation: false,
             },
             ..Fit::default()

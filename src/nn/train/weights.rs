@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::criterion::inputs;
-use crate::losses::{Domain, LossDefinition};
+use crate::losses::{Domain, LossDefinition, takes_class_prior};
 use crate::{Error, Result};
 
 /// Weights of the classes' rows.
@@ -32,6 +32,8 @@ pub(crate) struct Weighting {
     /// For separate validation rows.
     pub validation: Option<Arc<[f64]>>,
     pub positive: Option<Vec<f64>>,
+    /// The prior of each class by the training's labels, for separate validation rows.
+    pub prior: Option<Vec<f32>>,
     /// The rows are separate validation rows.
     pub is_of_validation: bool,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Weighting {
 pub(crate) struct Weights<'a> {
     /// One per row, with mean 1 over the rows that are not ignored.
     pub rows: &'a [f32],
-    /// Positive-class weight of each output.
+    /// Positive-class weight of each output; for a loss of a `class_prior` that of each class.
     pub positive: &'a [f32],
 }
 
@@ -156,8 +158,21 @@ impl Weighting {
             rows: self.validation.clone(),
             validation: None,
             positive: self.positive.clone(),
+            prior: None,
             is_of_validation: true,
         })
+    }
+
+    /// The prior of each class, for a loss that has one: how many of the first `training` rows are of
+    /// it. A class without a row counts as one of a single row, as a row of it may be validated on.
+    pub fn prior(
+        &self,
+        loss: &dyn LossDefinition,
+        classes: Option<&Classes>,
+        training: usize,
+    ) -> Option<Vec<f32>> {
+        let classes = classes.filter(|_| takes_class_prior(loss))?;
+        Some(self.prior.clone().unwrap_or_else(|| prior_of(&counts(classes, training))))
     }
 
     /// A weight per row; empty if all are 1. `classes` are those of the rows, `None` for a row that
@@ -254,7 +269,7 @@ pub(crate) struct InBlocks {
     scale: Option<f64>,
     /// The weight of each class, if set.
     pub of_class: Option<Vec<f64>>,
-    positive: Vec<f32>,
+    pub positive: Vec<f32>,
 }
 
 impl InBlocks {
@@ -265,7 +280,10 @@ impl InBlocks {
         outputs: usize,
         sums: Option<&Sums>,
     ) -> Result<Self> {
-        let positive = asked.positive(loss, outputs)?;
+        let mut positive = asked.positive(loss, outputs)?;
+        if let Some(sums) = sums.filter(|_| takes_class_prior(loss)) {
+            positive = asked.prior.clone().unwrap_or_else(|| prior_of(&sums.rows));
+        }
         let Some(sums) = sums else { return Ok(InBlocks { positive, ..InBlocks::default() }) };
         let of_class = asked
             .classes
@@ -386,9 +404,18 @@ fn of_classes(
     classes: &Classes,
     training: usize,
 ) -> Result<Vec<f64>> {
-    let mut rows = vec![0_usize; classes.count];
+    of_counts(loss, asked, classes.count, &counts(classes, training))
+}
+
+/// How many of the first `training` rows are of each class.
+fn counts(classes: &Classes, training: usize) -> Vec<usize> {
+    let mut rows = vec![0; classes.count];
     classes.of_rows[..training].iter().flatten().for_each(|&class| rows[class] += 1);
-    of_counts(loss, asked, classes.count, &rows)
+    rows
+}
+
+fn prior_of(counts: &[usize]) -> Vec<f32> {
+    counts.iter().map(|&count| count.max(1) as f32).collect()
 }
 
 /// The weight of each class, from the numbers of training rows.

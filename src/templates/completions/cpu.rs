@@ -17,7 +17,7 @@ use crate::templates::linear::cpu::{
 };
 use crate::templates::multi_input::cpu::{Array, DivisorTerms, Example, MultiInput, Shapes, Units};
 use crate::templates::multi_input::template::MultiInputTemplate;
-use crate::templates::policy::PolicyRule;
+use crate::templates::policy::{Aggregation, PolicyRule};
 use crate::templates::precision::CpuReal;
 use crate::templates::rowwise::rows::is_ignored;
 use crate::{Error, Result};
@@ -260,6 +260,12 @@ impl MultiInputTemplate for CompletionsTemplate<'_> {
         check_labels(self.name, labels, classes, self.tokens.ignored(), |token| {
             of_tokens.kept[token]
         })?;
+        let aggregation = rule_by_token(self.inner).map(|rule| rule.aggregation);
+        if aggregation == Some(Aggregation::TokenMean) {
+            let mean: Vec<f64> = of_tokens.counts().map(|count| count as f64).collect();
+            let kept = mean.iter().map(|&count| count > 0.0).collect();
+            return Ok(DivisorTerms { kept, mean, scale: Vec::new() });
+        }
         if self.inner.arguments()[0].domain != Domain::LogProbability {
             return Ok(DivisorTerms::default());
         }

@@ -90,7 +90,7 @@ fn take_row<'g, R: Real, L: Distance>(
         (sums, _) = folded(loss, vectors, peaks);
     }
     if broken || truth.is_nan() {
-        // NaN in, NaN out: a comparison in the loss function would hide it.
+        // A comparison in the loss function would hide it.
         gradients.for_each(|row| row.fill(R::NAN));
         return R::NAN;
     }
@@ -132,8 +132,8 @@ fn largest<R: Real, L: Distance>(loss: &L, [first, second, third]: Vectors3<'_, 
     peaks
 }
 
-/// The three sums over the columns, in a fixed number of lanes, and a flag that is true if the
-/// input contains NaN.
+/// The three sums over the columns, in a fixed number of lanes, and a flag that is true if a
+/// number is NaN or infinite: an infinite component has no direction, and no distance to another.
 #[inline(always)]
 fn folded<R: Real, L: Distance>(
     loss: &L,
@@ -142,7 +142,7 @@ fn folded<R: Real, L: Distance>(
 ) -> ([R; 3], bool) {
     let mut lanes = [[R::ZERO; LANES]; 3];
     // Not a sum of the numbers themselves: ∞ − ∞ is NaN without a NaN in the input.
-    let mut has_nan = [R::ZERO; LANES];
+    let mut invalid = [R::ZERO; LANES];
     let (firsts, last_firsts) = first.as_chunks::<LANES>();
     let (seconds, last_seconds) = second.as_chunks::<LANES>();
     let (thirds, last_thirds) = third.as_chunks::<LANES>();
@@ -153,7 +153,7 @@ fn folded<R: Real, L: Distance>(
             for k in 0..3 {
                 lanes[k][lane] += more[k];
             }
-            has_nan[lane] = R::select(any_nan(cells), R::ONE, has_nan[lane]);
+            invalid[lane] = R::select(any_invalid(cells), R::ONE, invalid[lane]);
         }
     }
     for lane in 0..last_firsts.len() {
@@ -162,15 +162,15 @@ fn folded<R: Real, L: Distance>(
         for k in 0..3 {
             lanes[k][lane] += more[k];
         }
-        has_nan[lane] = R::select(any_nan(cells), R::ONE, has_nan[lane]);
+        invalid[lane] = R::select(any_invalid(cells), R::ONE, invalid[lane]);
     }
-    let broken = has_nan.iter().any(|&found| found > R::ZERO);
+    let broken = invalid.iter().any(|&found| found > R::ZERO);
     (lanes.map(halved), broken)
 }
 
 #[inline(always)]
-fn any_nan<R: Real>([a, b, c]: [R; 3]) -> bool {
-    a.is_nan() | b.is_nan() | c.is_nan()
+fn any_invalid<R: Real>([a, b, c]: [R; 3]) -> bool {
+    !(a.is_finite() & b.is_finite() & c.is_finite())
 }
 
 /// Sum of the lanes by pairwise halving.

@@ -86,8 +86,14 @@ impl<'a, R: Real> Tokens<'a, R> {
         }
         // Without the old log-probabilities those of the policy itself, held constant.
         let log_ratio = if self.old.is_empty() { R::ZERO } else { log_prob - old };
+        let divergent = reference.filter(|_| rule.beta != 0.0);
+        // ∞ − ∞: neither the ratio nor the divergence of two impossible tokens is defined.
+        if log_ratio.is_nan() || divergent.is_some_and(|reference| (reference - log_prob).is_nan())
+        {
+            return [R::NAN; 2];
+        }
         let [mut value, mut derivative] = loss.token(log_prob, log_ratio, advantage);
-        if let Some(reference) = reference.filter(|_| rule.beta != 0.0) {
+        if let Some(reference) = divergent {
             let beta = R::new(rule.beta);
             let apart = reference - log_prob;
             let risen = apart.exp_m1();

@@ -33,7 +33,19 @@ struct PolicyParams {
 struct TokenCountsParams {
     rows: u32,
     columns: u32,
-    reserved: [u32; 2],
+    ignored: i32,
+    reserved: u32,
+}
+
+/// What leaves a token out of a count.
+#[derive(Clone, Copy)]
+pub(crate) enum LeftOut<'a> {
+    /// Nothing.
+    None,
+    /// A mask of 0.
+    Mask(&'a wgpu::Buffer),
+    /// This label.
+    Label(&'a wgpu::Buffer, i32),
 }
 
 /// The optional inputs that a call has.
@@ -60,12 +72,17 @@ fn template_program(
     program(loss, &[POLICY, LANES, NUMBERS], constants)
 }
 
-fn counts_program(software: bool, has_mask: bool) -> Program {
+fn counts_program(software: bool, [has_mask, has_labels]: [bool; 2]) -> Program {
+    let constants = vec![
+        ("WORKGROUP", lanes_of(software).into()),
+        ("HAS_MASK", flag(has_mask)),
+        ("HAS_LABELS", flag(has_labels)),
+    ];
     Program {
         label: TOKEN_COUNTS.name.into(),
         header: String::new(),
         files: vec![TOKEN_COUNTS],
-        constants: vec![("WORKGROUP", lanes_of(software).into()), ("HAS_MASK", flag(has_mask))],
+        constants,
     }
 }
 
@@ -78,7 +95,10 @@ pub(crate) fn programs(loss: &dyn LossDefinition, rule: PolicyRule) -> Vec<Progr
         programs.extend(
             LANE_COUNTS.map(|lanes| template_program(loss, lanes, given, rule.aggregation)),
         );
-        programs.extend([true, false].map(|software| counts_program(software, on)));
+    }
+    for software in [true, false] {
+        let left_out = [[false; 2], [true, false], [false, true]];
+        programs.extend(left_out.map(|has| counts_program(software, has)));
     }
     programs
 }
@@ -179,7 +199,7 @@ pub(crate) fn commands(
 /// The number of tokens of each completion: its contribution to a mean over tokens.
 pub(crate) fn token_counts(
     gpu: &Gpu,
-    mask: Option<&wgpu::Buffer>,
+    left_out: LeftOut,
     rows: usize,
     columns: usize,
 ) -> Result<(Command, wgpu::Buffer)> {
@@ -188,9 +208,15 @@ pub(crate) fn token_counts(
     }
     let counts = gpu.buffer("tokens of completions", rows)?;
     let unread = gpu.unread_binding()?;
-    let params = TokenCountsParams { rows: rows as u32, columns: columns as u32, reserved: [0; 2] };
-    let kernel = gpu.kernel(&counts_program(gpu.is_software(), mask.is_some()))?;
-    let storage = [mask.unwrap_or(&unread).into(), (&counts).into()];
-    let workgroups = (rows as u32).div_ceil(lanes_of(gpu.is_software()));
+    let (masks, ignored, has) = match left_out {
+        LeftOut::None => (&unread, 0, [false; 2]),
+        LeftOut::Mask(mask) => (mask, 0, [true, false]),
+        LeftOut::Label(labels, ignored) => (labels, ignored, [false, true]),
+    };
+    let [rows, columns] = [rows, columns].map(|size| size as u32);
+    let params = TokenCountsParams { rows, columns, ignored, reserved: 0 };
+    let kernel = gpu.kernel(&counts_program(gpu.is_software(), has))?;
+    let storage = [masks.into(), (&counts).into()];
+    let workgroups = rows.div_ceil(lanes_of(gpu.is_software()));
     Ok((gpu.dispatch(&kernel, &params, &storage, workgroups)?, counts))
 }

@@ -4,7 +4,7 @@
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::templates::argument::Argument;
-use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Units};
+use crate::templates::multi_input::cpu::{DivisorTerms, Example, MultiInput, Shapes, Units};
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;
 use crate::templates::preference::{Preference, PreferenceTerms};
@@ -42,6 +42,11 @@ impl<L: Preference> MultiInputTemplate for PreferenceTemplate<'_, L> {
         let arguments =
             self.arguments.iter().filter(|argument| is_given(argument.role.is_optional()));
         arguments.map(|argument| Example::of(argument.name, &[rows, columns])).collect()
+    }
+
+    fn divisor_terms(&self, call: &MultiInput<'_, f32>) -> Result<DivisorTerms> {
+        self.loss.check_numbers(call)?;
+        Ok(DivisorTerms::default())
     }
 
     /// Single-threaded: the number of values is the number of sequence pairs in a batch.

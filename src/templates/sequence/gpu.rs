@@ -176,7 +176,11 @@ pub(crate) fn commands(
 
 /// Input lengths, target lengths, weights and upstream gradients in one buffer: a single binding of
 /// the eight that every device supports.
-fn pack(gpu: &Gpu, job: &MultiInputJob, batch: usize) -> Result<(Vec<Command>, wgpu::Buffer)> {
+pub(crate) fn pack(
+    gpu: &Gpu,
+    job: &MultiInputJob,
+    batch: usize,
+) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let items = gpu.buffer("items", 4 * batch)?;
     let ones = gpu.upload("ones", &vec![1.0_f32; batch])?;
     let planes = [

@@ -42,8 +42,8 @@ pub struct SimilarityTemplate<'a, L> {
 }
 
 /// One of the two matrices of embeddings, or the only one.
-struct Side<R> {
-    units: Vec<R>,
+pub(crate) struct Side<R> {
+    pub units: Vec<R>,
     /// Empty if the embeddings are not normalized.
     lengths: Vec<R>,
 }
@@ -64,7 +64,7 @@ pub(crate) fn rows_at_a_time(rows: usize) -> usize {
 }
 
 impl<R: Real> Side<R> {
-    fn new(embeddings: &[R], columns: usize, normalizes: bool) -> Self {
+    pub fn new(embeddings: &[R], columns: usize, normalizes: bool) -> Self {
         let mut units = embeddings.to_vec();
         if !normalizes {
             return Side { units, lengths: Vec::new() };
@@ -90,7 +90,7 @@ impl<R: Real> Side<R> {
 
     /// Replaces the gradient with respect to the normalized embeddings by the gradient with respect
     /// to the embeddings.
-    fn backward(&self, gradient: &mut [R], columns: usize) {
+    pub fn backward(&self, gradient: &mut [R], columns: usize) {
         if self.lengths.is_empty() {
             return;
         }
@@ -190,7 +190,8 @@ fn take<R: Real, L: SimilarityRows>(
         scores.fill(R::ZERO);
         return R::ZERO;
     };
-    if scores.iter().fold(false, |found, score| found | score.is_nan()) {
+    // Of an infinite score no share can be taken: NaN, as for one that is NaN.
+    if scores.iter().fold(false, |found, score| found | !score.is_finite()) {
         scores.fill(R::NAN);
         return R::NAN;
     }

@@ -21,8 +21,9 @@ use crate::{Error, Result};
 const SIMILARITY: File = crate::runtime::wgsl::shader!("templates/similarity/similarity.wgsl");
 const TRIPLETS: File = crate::runtime::wgsl::shader!("templates/similarity/triplets.wgsl");
 const SCORE_ROWS: File = crate::runtime::wgsl::shader!("templates/similarity/score_rows.wgsl");
-const UNIT_ROWS: File = crate::runtime::wgsl::shader!("templates/similarity/unit_rows.wgsl");
-const UNIT_ROWS_BACKWARD: File =
+pub(crate) const UNIT_ROWS: File =
+    crate::runtime::wgsl::shader!("templates/similarity/unit_rows.wgsl");
+pub(crate) const UNIT_ROWS_BACKWARD: File =
     crate::runtime::wgsl::shader!("templates/similarity/unit_rows_backward.wgsl");
 
 /// The longest row that eight lanes process on software Vulkan. Four passes of one cell per
@@ -123,6 +124,28 @@ struct Side {
     gradient: wgpu::Buffer,
 }
 
+/// Number of workgroups for `rows` rows, and number of rows in each. On software Vulkan several rows,
+/// because starting a workgroup costs as much as a short row, but few enough to keep its loops below
+/// 65,535 iterations: four passes, eight cells per iteration.
+fn blocks(gpu: &Gpu, variant: &Variant, rows: usize, columns: usize) -> (u32, u32) {
+    let block = variant.block(gpu.is_software(), rows).min((1 << 16) / columns.max(1)).max(1);
+    (rows.div_ceil(block) as u32, block as u32)
+}
+
+/// Divides the rows of a matrix by their norms (`UNIT_ROWS`: embeddings, directions, norms), or takes
+/// a gradient back to before that (`UNIT_ROWS_BACKWARD`: directions, norms, gradient).
+pub(crate) fn unit_rows(
+    gpu: &Gpu,
+    file: File,
+    [rows, columns]: [usize; 2],
+    storage: &[Slice],
+) -> Result<Command> {
+    let variant = row_group_variant(&Adapter::of(gpu), columns);
+    let (workgroups, block) = blocks(gpu, &variant, rows, columns);
+    let params = UnitRowsParams { rows: rows as u32, columns: columns as u32, block, reserved: 0 };
+    gpu.dispatch(&gpu.kernel(&unit_program(file, &variant))?, &params, storage, workgroups)
+}
+
 /// State shared by the commands of one call.
 struct Plan<'a> {
     gpu: &'a Gpu,
@@ -139,26 +162,8 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// Number of workgroups for `rows` rows, and number of rows in each. On software Vulkan several
-    /// rows, because starting a workgroup costs as much as a short row, but few enough to keep its
-    /// loops below 65,535 iterations: four passes, eight cells per iteration.
-    fn blocks(&self, variant: &Variant, rows: usize, columns: usize) -> (u32, u32) {
-        let block =
-            variant.block(self.gpu.is_software(), rows).min((1 << 16) / columns.max(1)).max(1);
-        (rows.div_ceil(block) as u32, block as u32)
-    }
-
     fn unit_rows(&mut self, file: File, storage: &[Slice]) -> Result<()> {
-        let variant = row_group_variant(&Adapter::of(self.gpu), self.columns);
-        let (workgroups, block) = self.blocks(&variant, self.rows, self.columns);
-        let params = UnitRowsParams {
-            rows: self.rows as u32,
-            columns: self.columns as u32,
-            block,
-            reserved: 0,
-        };
-        let kernel = self.gpu.kernel(&unit_program(file, &variant))?;
-        self.commands.push(self.gpu.dispatch(&kernel, &params, storage, workgroups)?);
+        self.commands.push(unit_rows(self.gpu, file, [self.rows, self.columns], storage)?);
         Ok(())
     }
 
@@ -240,7 +245,7 @@ impl Plan<'_> {
         );
         let (workgroups, block) = match self.marks {
             Some(_) => (count, 1),
-            None => self.blocks(&variant, count as usize, self.rows),
+            None => blocks(self.gpu, &variant, count as usize, self.rows),
         };
         let params = SimilarityParams {
             rows: count,

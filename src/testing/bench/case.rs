@@ -216,7 +216,7 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             &[&[4096, 100], &[64, 1000]],
             &[&[65_536, 100]],
         ),
-        Template::Several(SeveralInputs::Sequence { .. }, _) => {
+        Template::Several(SeveralInputs::Sequence { .. } | SeveralInputs::Transducer { .. }, _) => {
             chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]])
         }
         // Rows and features; the classes are 128 times as many (`LinearTemplate::example`). For
@@ -226,6 +226,9 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         }
         Template::Several(SeveralInputs::Preference, _) => {
             chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]])
+        }
+        Template::Several(SeveralInputs::Regions, _) => {
+            chosen(size, &[&[12, 4096]], &[&[12, 65_536]], &[&[96, 1 << 18]])
         }
         Template::Several(SeveralInputs::Boxes, _) => {
             chosen(size, &[&[4096, 4]], &[&[1 << 20, 4]], &[&[1 << 22, 4]])
@@ -243,6 +246,9 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]])
         }
         Template::Several(SeveralInputs::Similarity(_), _) => {
+            chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]])
+        }
+        Template::Several(SeveralInputs::Proxies { .. }, _) => {
             chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]])
         }
         Template::Several(SeveralInputs::Distance, _) => {
@@ -372,7 +378,15 @@ impl Case {
             (is_whole, (example, values))
         });
         let (whole, numbers): (Vec<_>, Vec<_>) = made.partition(|(is_whole, _)| *is_whole);
-        [numbers, whole].map(|list| list.into_iter().map(|(_, made)| made).collect())
+        let [mut numbers, whole]: [Vec<(Example, Vec<f32>)>; 2] =
+            [numbers, whole].map(|list| list.into_iter().map(|(_, made)| made).collect());
+        // Bounds in order: the upper one is moved up by the lower.
+        let of = |name: &str| numbers.iter().position(|(example, _)| example.name == name);
+        if let (Some(lower), Some(upper)) = (of("lower"), of("upper")) {
+            let lower = numbers[lower].1.clone();
+            numbers[upper].1.iter_mut().zip(lower).for_each(|(upper, lower)| *upper += lower);
+        }
+        [numbers, whole]
     }
 
     /// Row ids, distributed like the words of a text: id k with probability proportional to 1/(k +

@@ -227,6 +227,20 @@ def dice(case):
     return case.reduce(1 - (2 * (p * t).sum(-1) + smooth) / (p.sum(-1) + t.sum(-1) + smooth))
 
 
+@by_torch(
+    "generalized_dice",
+    "float64 autograd of 1 - (2 sum(w I) + s)/(sum(w (P + T)) + s), w = 1/T^2 (Sudre et al., MONAI GeneralizedDiceLoss)",
+    draw=draw.regions,
+)
+def generalized_dice(case):
+    p, t, smooth = case.predictions, case.targets, case.option("smooth", 1e-5)
+    total = t.sum(-1)
+    weight = torch.where(total > 0, 1 / total.clamp(min=1e-30) ** 2, 0.0)
+    weight = torch.where(total > 0, weight, weight.max(-1, keepdim=True).values)
+    both, all = (weight * (p * t).sum(-1)).sum(-1), (weight * (p.sum(-1) + total)).sum(-1)
+    return case.reduce(1 - (2 * both + smooth) / (all + smooth))
+
+
 @by_torch("tversky", "float64 autograd of 1 - (I+smooth)/(I+alpha FP+beta FN+smooth) per row", draw=draw.masks)
 def tversky(case):
     p, t, smooth = case.predictions, case.targets, case.option("smooth", 1.0)

@@ -136,6 +136,15 @@ def masks(rng, shape, options):
     return {"predictions": rng.random(shape), "targets": rng.integers(0, 2, shape)}
 
 
+def regions(rng, shape, options):
+    """Softmaxes over the classes of [batch, classes, places]; the last class has no place in the first item."""
+    batch, classes, places = shape
+    found = rng.integers(0, classes, [batch, places])
+    found[0] = np.minimum(found[0], classes - 2)
+    truths = (found[:, None, :] == np.arange(classes)[None, :, None]).astype(int)
+    return {"predictions": np.moveaxis(softmax(normal(rng, [batch, places, classes])), -1, 1), "targets": truths}
+
+
 # Lists, pairs, embeddings.
 
 
@@ -195,6 +204,26 @@ def three_vectors(rng, shape, options):
 
 def vectors_and_labels(rng, shape, options):
     return {"predictions": normal(rng, shape), "targets": labels_of(rng, shape[:1], max(2, shape[0] // 3))}
+
+
+def vectors_proxies_and_labels(rng, shape, options):
+    """The shape is [rows, columns, classes]; the last class has no embedding."""
+    rows, columns, classes = shape
+    drawn = {"predictions": normal(rng, [rows, columns]), "proxies": normal(rng, [classes, columns], 1.0)}
+    return {**drawn, "targets": labels_of(rng, [rows], classes - 1)}
+
+
+def transducers(rng, shape, options):
+    """The shape is [batch, time, length + 1, classes]; one item has fewer rows and fewer labels."""
+    batch, time, nodes, classes = shape
+    labels = rng.integers(1, classes, [batch, nodes - 1])
+    rows, counts = np.full(batch, time), np.full(batch, nodes - 1)
+    rows[-1], counts[-1] = time - 1, nodes - 2
+    blank = options.get("blank", 0)
+    return {
+        "predictions": normal(rng, shape, 1.5), "targets": np.where(labels == blank, 0, labels),
+        "input_lengths": rows, "target_lengths": counts,
+    }  # fmt: skip
 
 
 def log_likelihoods(*names):

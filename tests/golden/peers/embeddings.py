@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 from pytorch_metric_learning.distances import DotProductSimilarity
-from pytorch_metric_learning.losses import NPairsLoss, VICRegLoss
+from pytorch_metric_learning.losses import NPairsLoss, ProxyAnchorLoss, ProxyNCALoss, VICRegLoss
 
 import draw
 from peer import by_torch
@@ -97,6 +97,46 @@ def vicreg(case):
     options = {name: case.option(name, default) for name, default in defaults.items()}
     value = VICRegLoss(**options, eps=case.option("epsilon", 1e-4))(case.first, ref_emb=case.second)
     return case.reduce(value[None])
+
+
+def with_proxies(name, loss_of, values_of):
+    """The mean by the library; it has no value for each embedding, or for each proxy."""
+
+    @by_torch(
+        name,
+        f"float64 autograd of pytorch_metric_learning {loss_of.__name__}",
+        gradients=("predictions", "proxies"),
+        draw=draw.vectors_proxies_and_labels,
+    )
+    def proxies(case):
+        classes, columns = case.proxies.shape
+        options = {option: case.option(ours, default) for option, (ours, default) in OPTIONS[name].items()}
+        if case.reduction == "mean":
+            loss = loss_of(classes, columns, **options)
+            del loss.proxies
+            loss.proxies = case.proxies
+            return loss(case.predictions, case.labels)
+        scores = F.normalize(case.predictions) @ F.normalize(case.proxies).T
+        is_own = case.labels[:, None] == torch.arange(classes)[None, :]
+        return case.reduce(values_of(scores, is_own, **options))
+
+
+def proxy_nca_values(scores, is_own, softmax_scale):
+    return -(-softmax_scale * (2 - 2 * scores)).log_softmax(-1)[is_own]
+
+
+def proxy_anchor_values(scores, is_own, margin, alpha):
+    pulled = (-alpha * (scores - margin)).exp().masked_fill(~is_own, 0.0).sum(0).log1p()
+    pushed = (alpha * (scores + margin)).exp().masked_fill(is_own, 0.0).sum(0).log1p()
+    return is_own.shape[1] / is_own.any(0).sum() * pulled + pushed
+
+
+OPTIONS = {
+    "proxy_nca": {"softmax_scale": ("scale", 1.0)},
+    "proxy_anchor": {"margin": ("margin", 0.1), "alpha": ("alpha", 32.0)},
+}
+with_proxies("proxy_nca", ProxyNCALoss, proxy_nca_values)
+with_proxies("proxy_anchor", ProxyAnchorLoss, proxy_anchor_values)
 
 
 # Embeddings and labels of a batch. Each loss sees the cosines of all pairs of rows.

@@ -82,9 +82,12 @@ def linear_kto(case):
     return case.reduce(preference.kto_values(case, log_probabilities(case, averages=False), case.desirable))
 
 
-@by_torch("linear_grpo", autograd_of("linear_grpo"), gradients=LAYER, draw=draw.layer_and_tokens)
-def linear_grpo(case):
-    tokens, is_token = token_log_probabilities(case)
-    case.name = "grpo"
-    values = preference.policy_values(case, tokens, is_token, preference.clipped)
-    return case.reduce(preference.mean_of_each(values, is_token))
+def on_tokens(name, surrogate, over):
+    @by_torch(f"linear_{name}", autograd_of(f"linear_{name}"), gradients=LAYER, draw=draw.layer_and_tokens)
+    def linear(case):
+        tokens, is_token = token_log_probabilities(case)
+        return preference.aggregated(case, name, tokens, is_token.to(tokens.dtype), surrogate, over)
+
+
+for name, surrogate, _, over in preference.OF_TOKENS:
+    on_tokens(name, surrogate, over)

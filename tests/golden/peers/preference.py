@@ -155,25 +155,32 @@ def mean_of_each(values, mask):
     return values.sum(-1) / mask.sum(-1).clamp(min=1)
 
 
-def of_tokens(name, surrogate, source, over):
+def aggregated(case, name, log_probs, mask, surrogate, over):
     """`over`: what divides the sum over a completion's tokens; "batch" for the number of all tokens as the divisor of a mean."""
+    case.name = name
+    values = policy_values(case, log_probs, mask, surrogate)
+    if over == "batch":
+        return case.reduce(values.sum(-1), count=mask.sum())
+    if over == "constant":
+        return case.reduce(values.sum(-1) / (case.option("max_completion_length") or mask.shape[1]))
+    return case.reduce(mean_of_each(values, mask))
 
+
+def of_tokens(name, surrogate, source, over):
     @by_torch(name, f"float64 autograd of the published formula: {source}", gradients=("log_probs",), draw=draw.tokens)
     def tokens(case):
         mask = case.get("completion_mask")
         mask = torch.ones_like(case.log_probs) if mask is None else mask
-        case.name = name
-        values = policy_values(case, case.log_probs, mask, surrogate)
-        if over == "batch":
-            return case.reduce(values.sum(-1), count=mask.sum())
-        if over == "constant":
-            return case.reduce(values.sum(-1) / (case.option("max_completion_length") or mask.shape[1]))
-        return case.reduce(mean_of_each(values, mask))
+        return aggregated(case, name, case.log_probs, mask, surrogate, over)
 
 
-of_tokens("grpo", clipped, "Shao et al. 2024", "completion")
-of_tokens("bnpo", clipped, "Shao et al. 2024, over the tokens of the batch", "batch")
-of_tokens("dr_grpo", clipped, "Liu et al. 2025", "constant")
-of_tokens("dapo", clipped, "Yu et al. 2025", "batch")
-of_tokens("cispo", weighted, "MiniMax 2025", "batch")
-of_tokens("sapo", gated, "Gao et al. 2025", "completion")
+OF_TOKENS = [
+    ("grpo", clipped, "Shao et al. 2024", "completion"),
+    ("bnpo", clipped, "Shao et al. 2024, over the tokens of the batch", "batch"),
+    ("dr_grpo", clipped, "Liu et al. 2025", "constant"),
+    ("dapo", clipped, "Yu et al. 2025", "batch"),
+    ("cispo", weighted, "MiniMax 2025", "batch"),
+    ("sapo", gated, "Gao et al. 2025", "completion"),
+]
+for definition in OF_TOKENS:
+    of_tokens(*definition)

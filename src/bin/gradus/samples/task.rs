@@ -300,8 +300,8 @@ fn trainable() -> Vec<&'static str> {
         );
         // Losses that a model cannot be trained with (`check_trainable` of the library).
         let mut inputs = loss.inputs().iter().map(|input| input.name);
-        let needs_frequencies = inputs.any(|name| matches!(name, "class_prior" | "expected_count"));
-        is_open && is_class && loss.arguments().is_empty() && !needs_frequencies
+        let needs_counts = inputs.any(|name| name == "expected_count");
+        is_open && is_class && loss.arguments().is_empty() && !needs_counts
     };
     let losses = CATALOGUE.iter().filter_map(|entry| (entry.make)(&Value::Null).ok());
     losses.filter(|loss| fits(&**loss)).map(|loss| loss.name()).collect()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::losses::LossDefinition;
+use crate::losses::{LossDefinition, takes_class_prior};
 use crate::nn::embedding::kernels::Sizes;
 use crate::nn::graph::gpu::Pool;
 use crate::nn::graph::nodes::Graph;
@@ -126,8 +126,8 @@ pub(crate) struct Data {
     pub(super) lists: Option<(Lists, wgpu::Buffer)>,
     /// Row weights; empty if all are 1.
     pub(super) weights: Vec<Part>,
-    /// Positive-class weights per output: alone, and preceded by an equal number of class weights
-    /// of 1.
+    /// Positive-class weights per output, or the prior of each class: alone, and preceded by an equal
+    /// number of class weights of 1.
     pub(super) positive: Option<[wgpu::Buffer; 2]>,
 }
 
@@ -147,12 +147,13 @@ impl Data {
     /// The column weights in the layout of a loss's kernel.
     pub(super) fn column_weights(&self, loss: &dyn LossDefinition) -> Option<wgpu::Buffer> {
         let [plain, behind_classes] = self.positive.as_ref()?;
-        Some(if loss.is_pointwise() { plain } else { behind_classes }.clone())
+        let is_plain = loss.is_pointwise() || takes_class_prior(loss);
+        Some(if is_plain { plain } else { behind_classes }.clone())
     }
 
     /// True if the positive-class weights follow class weights.
     pub(super) fn has_positive_behind_classes(&self, loss: &dyn LossDefinition) -> bool {
-        self.positive.is_some() && !loss.is_pointwise()
+        self.positive.is_some() && !loss.is_pointwise() && !takes_class_prior(loss)
     }
 }
 

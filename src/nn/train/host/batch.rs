@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::cpu::Broadcast;
 use crate::cpu::real::Real;
-use crate::losses::OneInput;
+use crate::losses::{OneInput, takes_class_prior};
 use crate::nn::train::engine::{Batch, Lists, Metric, Outcome, TrainingSpec};
 use crate::templates::pointwise::Points;
 use crate::templates::precision::CpuReal;
@@ -105,13 +105,17 @@ impl<R: CpuReal> HostBatch<R> {
             OneInput::Rowwise(cpu) | OneInput::Listwise(cpu) => {
                 let targets =
                     if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
+                let (class_weight, pos_weight) = match takes_class_prior(&*training_spec.loss) {
+                    true => (positive, &[][..]),
+                    false => (&[][..], positive),
+                };
                 let rows = Rows {
                     logits: predictions,
                     columns,
                     targets,
                     ignored,
-                    class_weight: &[],
-                    pos_weight: positive,
+                    class_weight,
+                    pos_weight,
                     class_mask: &[],
                     weight,
                     mask: &kept,
