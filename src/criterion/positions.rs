@@ -165,6 +165,10 @@ pub(super) fn evaluate<R: Real>(
             return Err(input_error(loss, name, "is given", allowed));
         }
     }
+    if inputs.target_gradient {
+        let allowed = "left out: a loss of a layer has no gradient of its targets";
+        return Err(input_error(loss, "the gradient of targets", "was asked for", allowed));
+    }
     let positions = Positions::of(loss, inputs)?;
     let value_shape = positions.value_shape();
     if value_shape.contains(&0) {
@@ -256,8 +260,7 @@ pub(super) fn evaluate<R: Real>(
     if let Some(of_bias) = of_bias {
         others.push(("linear_bias", reshaped(of_bias, "linear_bias")?));
     }
-    let averages = matches!(criterion.reduction, Reduction::Mean | Reduction::BatchMean);
-    let is_nan = count == 0 && averages && criterion.on_empty == OnEmpty::Nan;
+    let is_nan = count == 0 && criterion.averages() && criterion.on_empty == OnEmpty::Nan;
     let values = match is_each {
         true => values.into_shape_with_order(IxDyn(&value_shape)).map_err(|error| {
             shape_error(

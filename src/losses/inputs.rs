@@ -22,6 +22,10 @@ pub(super) const EXPECTED_COUNT: Input = Input {
 };
 pub(super) const NOISE: Input =
     Input { name: "noise", shape: "[items]: from 0 to 1 for each place of a list" };
+pub(super) const ITEM_WEIGHT: Input = Input {
+    name: "item_weight",
+    shape: "[lists, items]: factor of the pairs in which the item is the higher one",
+};
 pub(super) const CLASS_MASK: Input =
     Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 

@@ -14,9 +14,11 @@ mod half;
 mod hessian;
 mod linear;
 mod lists;
+mod lists_weighted;
 mod ranges;
 mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
+mod target_gradients;
 mod types;
 mod variants;

@@ -360,3 +360,89 @@ fn a_linear_head_may_have_several_positions_and_dense_targets() {
         assert_same(&found, &wanted, 1e-6);
     }
 }
+
+#[test]
+fn weights_of_rows_are_given_by_name() {
+    let (x, y) = (numbers(&[3, 3], 1), numbers(&[3, 3], 2));
+    let weight = array![0.5_f64, 2.0, 0.1];
+    for device in each_device() {
+        let criterion = Mse::new().on(&device).unwrap();
+        let named = criterion.evaluate_f64(&Inputs::new(&x, &y).row_weight(&weight)).unwrap();
+        let column = weight.clone().insert_axis(Axis(1));
+        let wanted = criterion.evaluate_f64(&Inputs::new(&x, &y).weight(&column)).unwrap();
+        assert_eq!((named.values, named.gradient), (wanted.values, wanted.gradient));
+        // [rows, time] of [rows, time, columns], and of classes on axis 1.
+        let (x, y) = (numbers(&[2, 3, 4], 1), numbers(&[2, 3, 4], 2));
+        let weight = numbers(&[2, 3], 3).mapv(f32::abs);
+        let found = criterion.evaluate(&Inputs::new(&x, &y).row_weight(&weight)).unwrap();
+        let whole = weight.clone().insert_axis(Axis(2));
+        let wanted = criterion.evaluate(&Inputs::new(&x, &y).weight(&whole)).unwrap();
+        assert_same(&found, &wanted, 0.0);
+        let classes = CrossEntropy::new().on(&device).unwrap().class_axis(1);
+        let labels = Array2::from_shape_fn((2, 4), |(i, j)| ((i + j) % 3) as i64);
+        let rows = array![0.5, 3.0];
+        let found = classes.evaluate(&Inputs::new(&x, &labels).row_weight(&rows)).unwrap();
+        let whole = array![[0.5], [3.0]];
+        let wanted = classes.evaluate(&Inputs::new(&x, &labels).weight(&whole)).unwrap();
+        assert_same(&found, &wanted, 0.0);
+    }
+    let criterion = Mse::new().on(&Device::reference()).unwrap();
+    let given = Inputs::new(&x, &y).weight(&weight).row_weight(&weight);
+    let text = criterion.evaluate(&given).unwrap_err().to_string();
+    assert!(text.contains("row_weight is given"), "{text}");
+    let two = array![1.0, 2.0];
+    let text = criterion.evaluate(&Inputs::new(&x, &y).row_weight(&two)).unwrap_err().to_string();
+    assert!(text.contains("row_weight is [2] and the values are [3, 3]"), "{text}");
+    let case = serde_json::json!({
+        "name": "rows", "loss": "mae", "options": {"reduction": "sum"},
+        "inputs": {"predictions": {"shape": [2, 2], "data": [1, 2, 3, 4]},
+                   "targets": {"shape": [2, 2], "data": [0, 0, 0, 0]},
+                   "row_weight": {"shape": [2], "data": [1, 10]}}
+    });
+    let answer = gradus::cases::answer(&case, &Device::reference());
+    assert_eq!(answer["value"]["data"][0], 73.0, "{answer}");
+}
+
+#[test]
+fn the_target_of_a_masked_class_is_left_out() {
+    let (logits, dense) = (array![[0.5, -1.0, 2.0]], array![[0.25, 0.5, 0.25]]);
+    let mask = array![true, false, true];
+    for device in each_device() {
+        let losses: [Box<dyn gradus::losses::LossDefinition>; 2] = [
+            Box::new(CrossEntropy::new().label_smoothing(0.1)),
+            gradus::losses::from_name("poly1_cross_entropy", &serde_json::Value::Null).unwrap(),
+        ];
+        for loss in losses {
+            let criterion = Criterion::from_boxed(loss, &device).unwrap();
+            let of = |logits, dense| criterion.evaluate(&Inputs::new(logits, dense)).unwrap();
+            let inputs = Inputs::new(&logits, &dense).class_mask(&mask);
+            let found = criterion.evaluate(&inputs).unwrap();
+            let wanted = of(&array![[0.5, 2.0]], &array![[0.25, 0.25]]);
+            let name = criterion.loss().name();
+            assert!((found.value() - wanted.value()).abs() < 1e-6, "{name} on {}", device.name());
+            assert_eq!(found.gradient[[0, 1]], 0.0);
+            for (column, at) in [(0, 0), (2, 1)] {
+                let apart = found.gradient[[0, column]] - wanted.gradient[[0, at]];
+                assert!(apart.abs() < 1e-6, "{name} on {}", device.name());
+            }
+        }
+        // A label, and a logit of -inf, still cost infinity.
+        let criterion = CrossEntropy::new().on(&device).unwrap();
+        let labels = array![1_i64];
+        let found = criterion.evaluate(&Inputs::new(&logits, &labels).class_mask(&mask)).unwrap();
+        assert_eq!(found.value(), f64::INFINITY);
+        let closed = array![[0.5, f32::NEG_INFINITY, 2.0]];
+        let found = criterion.value_and_gradient(&closed, &dense.mapv(|x: f64| x as f32)).unwrap();
+        assert_eq!(found.value(), f64::INFINITY);
+    }
+}
+
+#[test]
+fn errors_name_the_shape_that_was_given_before_the_classes_were_moved() {
+    let criterion = CrossEntropy::new().on(&Device::reference()).unwrap().class_axis(1);
+    let logits = numbers(&[2, 3, 4, 5], 1);
+    let labels = Array3::<i64>::zeros((2, 4, 4));
+    let text = criterion.value_and_gradient(&logits, &labels).unwrap_err().to_string();
+    assert!(text.contains("predictions are [2, 3, 4, 5]"), "{text}");
+    assert!(text.contains("labels [2, 4, 5] or dense [2, 3, 4, 5]"), "{text}");
+}

@@ -184,9 +184,17 @@ fn of_dense<'a, R: Real>(
     gradient: &mut [R],
     loss: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
-    let dense = &dense[..gradient.len()];
+    // The target of a class that the mask takes out is left out.
+    let kept: Vec<R>;
+    let dense = if row.has_class_mask() {
+        let of = |(column, &t): (usize, &R)| R::select(row.keeps(column), t, R::ZERO);
+        kept = dense.iter().enumerate().map(of).collect();
+        &kept[..gradient.len()]
+    } else {
+        &dense[..gradient.len()]
+    };
     let mass = R::new(simd::sum(dense));
-    // A masked class has an infinite cross-entropy, which counts only if its target is not 0.
+    // A logit of −∞ has an infinite cross-entropy, which counts only if its target is not 0.
     let dot = R::new(simd::sum_of(dense.len(), |column| {
         let (t, z) = (dense[column], gradient[column]);
         R::select(t == R::ZERO, R::ZERO, t * (z - maximum))
