@@ -43,7 +43,22 @@ pub(super) const LABELLED_EMBEDDINGS: &[Argument] = &[
         role: Role::Integers,
         domain: Domain::Real,
     },
+    REFERENCES,
+    Argument {
+        name: "reference_labels",
+        shape: "[references]: a label for each",
+        role: Role::OptionalIntegers,
+        domain: Domain::Real,
+    },
 ];
+
+/// A queue or a memory of embeddings beside those of the batch.
+pub(super) const REFERENCES: Argument = Argument {
+    name: "references",
+    shape: "[references, columns]: embeddings that the rows are compared with",
+    role: Role::OptionalDifferentiated,
+    domain: Domain::Real,
+};
 
 /// The inputs of losses over two views of the same things.
 pub(super) const TWO_VIEWS: &[Argument] = &[

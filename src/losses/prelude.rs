@@ -11,7 +11,7 @@ pub(super) use crate::catalogue::{Entry, Options, options};
 pub(super) use crate::cpu::real::Real;
 pub(super) use crate::losses::inputs::{
     CLASS_MASK, CLASS_PRIOR, CLASS_WEIGHT, EXPECTED_COUNT, ITEM_WEIGHT, LABELLED_EMBEDDINGS,
-    MOST_IGNORED, NOISE, POS_WEIGHT,
+    MOST_IGNORED, NOISE, POS_WEIGHT, REFERENCES,
 };
 pub(super) use crate::templates::argument::{Argument, Domain, Input, Role};
 pub(super) use crate::templates::boxes::{BoxLoss, BoxPair, BoxTerms};

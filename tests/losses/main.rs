@@ -16,6 +16,7 @@ mod linear;
 mod lists;
 mod lists_weighted;
 mod ranges;
+mod references;
 mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
