@@ -203,6 +203,9 @@ fn rowwise(loss: &dyn LossDefinition, written: Written) -> String {
     if loss.spec().passes == 1 {
         // Never called with a single pass, but the template refers to it.
         text += "fn restart(sums: Sums) -> Sums { return sums; }\n";
+    } else if loss.spec().helpers.is_empty() {
+        let interface = &["fn restart(sums: Sums) -> Sums"];
+        text += &adaptor_of_members(&loss.entry().shader, interface, &[]);
     }
     text
 }

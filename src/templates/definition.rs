@@ -90,6 +90,8 @@ pub struct Spec<'a> {
     /// Number of passes in which the row-wise template folds a row. More than one if the loss
     /// searches for a threshold.
     pub passes: u32,
+    /// The same for rows with a label.
+    pub label_passes: u32,
     /// True if the derivative with respect to a cell of a row depends on that cell alone. The
     /// row-wise template then writes it during the fold.
     pub separable: bool,
@@ -222,6 +224,7 @@ impl<'a> Spec<'a> {
             hessian_diagonal: None,
             target_derivative: None,
             passes: 1,
+            label_passes: 1,
             separable: false,
             item_weight: ItemWeight::None,
             helpers: &[],

@@ -179,10 +179,11 @@ impl Variant {
         files.extend(self.cells());
         let header = self.add_row_group(&mut files, &mut constants);
         constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
+        let has_labels = constants.contains(&("HAS_LABELS", 1.0));
         let at_once = loss.spec().separable && written == Written::Gradient;
         let header = format!(
             "{header}const PASSES: u32 = {}u;\nconst SINGLE_PASS: bool = {at_once};\n",
-            loss.spec().passes
+            if has_labels { loss.spec().label_passes } else { loss.spec().passes }
         );
         program_of(loss, written, &files, constants).with_header(&header)
     }
