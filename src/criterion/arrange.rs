@@ -705,6 +705,15 @@ fn value_axes(criterion: &Criterion, inputs: &Inputs) -> Result<Vec<usize>> {
         Template::Several(SeveralInputs::Sequence { .. }, _) => {
             shape = if shape.len() == 3 { vec![shape[1]] } else { Vec::new() };
         }
+        Template::Several(SeveralInputs::Linear, _) => {
+            shape.pop();
+            // A layer with several positions: [classes, d₁, …, features].
+            if let Some(Targets::Dense(weight)) = inputs.get("linear_weight")
+                && weight.ndim() > 2
+            {
+                shape.extend(&weight.shape()[1..weight.ndim() - 1]);
+            }
+        }
         Template::Several(..) => {
             shape.pop();
         }

@@ -94,8 +94,8 @@ fn each_device_gives_the_reference_and_its_central_differences() {
                 };
                 let wanted = (moved(step) - moved(-step)) / (2.0 * step);
                 let gradient = match input {
-                    "predictions" => exact.gradient.view(),
-                    _ => exact.gradient_of("references").unwrap(),
+                    "predictions" => exact.gradient.to_owned(),
+                    _ => exact.gradient_of("references").unwrap().to_owned(),
                 };
                 let found = gradient.as_slice().unwrap()[place];
                 // The weights of multi_similarity's pairs, and a mined pair, do not change by 1e-6.
@@ -123,9 +123,9 @@ fn rows_are_compared_with_the_references_alone() {
         let wanted = (1.0_f64.exp() + 1.0).ln() - 1.0;
         assert!((step.value() - wanted).abs() < 1e-6, "on {}", device.name());
         // No reference of its label: nothing to average.
-        let none = Inputs::new(&x, &of_x)
-            .input("references", &y)
-            .input("reference_labels", &array![3_i64, 9]);
+        let others = array![3_i64, 9];
+        let none =
+            Inputs::new(&x, &of_x).input("references", &y).input("reference_labels", &others);
         assert_eq!(sup_con.evaluate(&none).unwrap().count, 0);
     }
 }

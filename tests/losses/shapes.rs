@@ -240,6 +240,10 @@ fn labels_may_be_a_column_or_one_hot_rows() {
     let criterion = Focal::new().on(&Device::reference()).unwrap();
     let wanted = criterion.value_and_gradient(&logits, &labels).unwrap();
     assert_same(&criterion.value_and_gradient(&logits, &column).unwrap(), &wanted, 0.0);
+    // Focal loss takes dense targets; a loss of labels alone takes one-hot rows as their labels.
+    assert_same(&criterion.value_and_gradient(&logits, &one_hot).unwrap(), &wanted, 1e-12);
+    let criterion = MultiMargin::new().on(&Device::reference()).unwrap();
+    let wanted = criterion.value_and_gradient(&logits, &labels).unwrap();
     assert_same(&criterion.value_and_gradient(&logits, &one_hot).unwrap(), &wanted, 0.0);
     let smoothed = one_hot.mapv(|t| 0.9 * t + 0.025);
     assert!(criterion.value_and_gradient(&logits, &smoothed).is_err());
@@ -445,4 +449,95 @@ fn errors_name_the_shape_that_was_given_before_the_classes_were_moved() {
     let text = criterion.value_and_gradient(&logits, &labels).unwrap_err().to_string();
     assert!(text.contains("predictions are [2, 3, 4, 5]"), "{text}");
     assert!(text.contains("labels [2, 4, 5] or dense [2, 3, 4, 5]"), "{text}");
+}
+
+#[test]
+fn a_layer_with_several_positions_takes_weights_and_masks_of_rows() {
+    let (rows, classes, positions, features) = (4, 3, 2, 5);
+    let x = numbers(&[rows, features], 1);
+    let layer = numbers(&[classes, positions, features], 2);
+    let labels = Array2::from_shape_fn((rows, positions), |(i, j)| ((i + j) % 3) as i64);
+    let weight = array![0.5_f32, 2.0, 0.0, 1.5];
+    let mask = array![[true, false], [true, true], [true, true], [false, true]];
+    for device in each_device() {
+        for reduction in [Reduction::Mean, Reduction::WeightedMean, Reduction::Sum] {
+            let criterion = LinearCrossEntropy::new().on(&device).unwrap().reduction(reduction);
+            let inputs = Inputs::new(&x, &labels)
+                .input("linear_weight", &layer)
+                .row_weight(&weight)
+                .mask(&mask);
+            let found = criterion.evaluate(&inputs).unwrap();
+            // Position by position, whose sums add up.
+            let sum = criterion.clone().reduction(Reduction::Sum);
+            let (mut total, mut weights) = (0.0, 0.0);
+            for position in 0..positions {
+                let layer = layer.index_axis(Axis(1), position);
+                let (labels, mask) = (labels.column(position), mask.column(position));
+                let inputs = Inputs::new(&x, &labels)
+                    .input("linear_weight", &layer)
+                    .weight(&weight)
+                    .mask(&mask);
+                total += sum.evaluate(&inputs).unwrap().value();
+                weights +=
+                    weight.iter().zip(mask).map(|(w, &m)| if m { *w } else { 0.0 }).sum::<f32>();
+            }
+            let divisor = match reduction {
+                Reduction::Mean => 6.0, // of eight values, two are masked
+                Reduction::WeightedMean => f64::from(weights),
+                _ => 1.0,
+            };
+            let apart = (found.value() - total / divisor).abs();
+            assert!(apart < 1e-6, "{reduction:?} on {}: {apart}", device.name());
+            assert_eq!(found.count, 6);
+        }
+    }
+}
+
+#[test]
+fn focal_takes_dense_targets_and_smooths_labels() {
+    let logits = array![[0.5, -1.0, 2.0], [9.0, -3.0, 0.0]];
+    let dense = array![[0.25, 0.5, 0.25], [0.9, 0.0, 0.1]];
+    let labels = array![2_i64, 0];
+    let one_hot = array![[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]];
+    let by_hand = |targets: &Array2<f64>| -> Vec<f64> {
+        let rows = logits.rows().into_iter().zip(targets.rows());
+        rows.map(|(x, t)| {
+            let total: f64 = x.iter().map(|x: &f64| x.exp()).sum();
+            let of = |(x, t): (&f64, &f64)| {
+                let p = x.exp() / total;
+                -0.25 * t * (1.0 - p).powf(2.5) * p.ln()
+            };
+            x.iter().zip(t).map(of).sum()
+        })
+        .collect()
+    };
+    let near = |found: &Evaluation, wanted: &[f64], device: &Device| {
+        for (x, y) in found.values.iter().zip(wanted) {
+            assert!((x - y).abs() < 1e-6, "{x} instead of {y} on {}", device.name());
+        }
+    };
+    for device in each_device() {
+        let focal = Focal::new().gamma(2.5).alpha(0.25);
+        let criterion = |loss: Focal| loss.on(&device).unwrap().reduction(Reduction::None);
+        let plain = criterion(focal.clone());
+        let found = plain.value_and_gradient(&logits, &dense).unwrap();
+        near(&found, &by_hand(&dense), &device);
+        // A label is its one-hot row.
+        let (a, b) = (
+            plain.value_and_gradient(&logits, &labels).unwrap(),
+            plain.value_and_gradient(&logits, &one_hot).unwrap(),
+        );
+        near(&a, &by_hand(&one_hot), &device);
+        for (x, y) in a.gradient.iter().zip(&b.gradient) {
+            assert!((x - y).abs() < 1e-6, "{x} {y} on {}", device.name());
+        }
+        let smooth = criterion(focal.label_smoothing(0.3));
+        let spread = one_hot.mapv(|t: f64| 0.7 * t + 0.1);
+        let found = smooth.evaluate(&Inputs::new(&logits, &labels)).unwrap();
+        near(&found, &by_hand(&spread), &device);
+        let dense_found = plain.value_and_gradient(&logits, &spread).unwrap();
+        for (x, y) in found.gradient.iter().zip(&dense_found.gradient) {
+            assert!((x - y).abs() < 1e-6, "{x} {y} on {}", device.name());
+        }
+    }
 }
