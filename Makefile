@@ -1,6 +1,6 @@
 # demo: see it work. test: the whole suite. bench: numbers. lint: what a change must pass.
 # wheel: the Python package. test-python: its tests. test-peers: the calls of the peers' own tests.
-.PHONY: demo test bench lint driver card card-pack wheel test-python test-peers
+.PHONY: demo test bench lint driver card card-pack wheel test-python test-peers test-peers-ranking
 
 # Unset, as in containers, it makes Mesa's device-select layer write a line for each device that is opened.
 export XDG_RUNTIME_DIR ?= /tmp
@@ -91,3 +91,18 @@ $(PEERS_VENV)/bin/python:
 test-peers: $(PEERS_VENV)/bin/python
 	cargo build --release --quiet
 	$(PEERS_VENV)/bin/python -W ignore tests/peers $(PEERS) --gradus "$(TARGET)/release/gradus"
+	@if [ -n "$(GRADUS_TF_RANKING)" ]; then $(MAKE) --no-print-directory test-peers-ranking; else \
+	  echo "TF-Ranking is left out: GRADUS_TF_RANKING names no checkout of github.com/tensorflow/ranking"; fi
+
+# Its tests are in its repository alone, and it needs TensorFlow 2.15, which is not for every Python (3.9 to 3.11):
+# git clone --depth 1 https://github.com/tensorflow/ranking FOLDER && make test-peers-ranking GRADUS_TF_RANKING=FOLDER
+RANKING_VENV = tests/peers/.venv-ranking
+
+$(RANKING_VENV)/bin/python:
+	$(PYTHON) -m venv $(RANKING_VENV)
+	$(RANKING_VENV)/bin/pip install --quiet tensorflow-cpu==2.15.1 "numpy<2" six absl-py
+	$(RANKING_VENV)/bin/pip install --quiet --no-deps tensorflow-ranking==0.5.5
+
+test-peers-ranking: $(RANKING_VENV)/bin/python
+	cargo build --release --quiet
+	GRADUS_TF_RANKING=$(GRADUS_TF_RANKING) $(RANKING_VENV)/bin/python -W ignore tests/peers ranking --gradus "$(TARGET)/release/gradus"

@@ -5,8 +5,12 @@
 //     d/ds_i = (1/T)(1/ideal) sum over j of (h_j - h_i) sigma'((s_i - s_j)/T)
 //     h = G ln 2 / ((1 + r) ln^2(1 + r))
 //
+// With GAIN 1 G = y; with DISCOUNT 1 the terms are G / r, and h = G / r^2.
+//
 // A record is (score, gain times the discount at its ideal rank, h, value).
 override APPROX_NDCG_TEMPERATURE: f32 = 0.1;
+override APPROX_NDCG_GAIN: u32 = 0u;
+override APPROX_NDCG_DISCOUNT: u32 = 0u;
 
 fn approx_ndcg_uses_statistics() -> bool {
     return true;
@@ -28,10 +32,15 @@ fn approx_ndcg_update_statistics(statistics: vec3<f32>, item: Item, other: Item)
 }
 
 fn approx_ndcg_record(item: Item, statistics: vec3<f32>) -> Item {
-    let own_gain = gain(item.truth);
+    let own_gain = gain_by(APPROX_NDCG_GAIN, item.truth);
+    let at_best = own_gain * discount_by(APPROX_NDCG_DISCOUNT, statistics.z + 1.0);
+    if APPROX_NDCG_DISCOUNT == 1u {
+        let share = own_gain / statistics.x;
+        return Item(item.score, at_best, share / statistics.x, -share, item.index);
+    }
     let log_rank = log_accurate(1.0 + statistics.x);
     let value = -own_gain * 0.69314718 / log_rank;
-    return Item(item.score, own_gain * discount(statistics.z + 1.0), -value / ((1.0 + statistics.x) * log_rank), value, item.index);
+    return Item(item.score, at_best, -value / ((1.0 + statistics.x) * log_rank), value, item.index);
 }
 
 fn approx_ndcg_normalizer_term(item: Item) -> f32 {

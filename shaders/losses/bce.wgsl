@@ -34,3 +34,16 @@ fn bce_of_probability(prediction: f32, truth: f32) -> Loss {
     let outside = not_a_number(prediction);
     return Loss(select(outside, value, is_inside), select(outside, gradient, is_inside));
 }
+
+// d/dy = ln(1 - x) - ln x, each at least -100, of the clipped x.
+fn bce_target_derivative(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    let is_low = prediction <= 0.5;
+    var smaller = select(1.0 - prediction, prediction, is_low);
+    if BCE_CLIP > 0.0 {
+        smaller = clamp(smaller, BCE_CLIP, 0.5);
+    }
+    // With a target of 1 the value is -ln of the smaller one, with 0 -ln of the larger one.
+    let apart = bce_of_probability(smaller, 1.0).value - bce_of_probability(smaller, 0.0).value;
+    let is_inside = BCE_CLIP > 0.0 || (prediction >= 0.0 && prediction <= 1.0);
+    return select(not_a_number(prediction), select(-apart, apart, is_low), is_inside);
+}

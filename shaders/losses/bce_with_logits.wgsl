@@ -29,3 +29,11 @@ fn bce_with_logits_hessian_diagonal(prediction: f32, truth: f32, column_weight: 
     let e = exp(-abs(prediction));
     return (column_weight * y + (1.0 - y)) * (e / ((1.0 + e) * (1.0 + e)));
 }
+
+// d/dy = (1 - s)(p softplus(-x) - softplus(x)) = (1 - s)(-x or -p x + (p - 1) ln(1 + e)).
+fn bce_with_logits_target_derivative(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    let straight = select(-column_weight * prediction, -prediction, prediction > 0.0);
+    let excess = column_weight - 1.0;
+    let bent = select(excess * ln_1p_unit_interval(exp(-abs(prediction))), 0.0, excess == 0.0);
+    return (1.0 - BCE_WITH_LOGITS_LABEL_SMOOTHING) * (straight + bent);
+}

@@ -332,3 +332,10 @@ fn cross_entropy_auxiliary(place: u32, row: Row, outcome: CrossEntropyOutcome) {
         values[(k + 1u) * params.plane + place] = select(0.0, found[k], taken != 0.0);
     }
 }
+
+// d/dt_c = (1 - s) w_c (lse - z_c), 0 for a masked class.
+fn cross_entropy_target_derivative(row: Row, outcome: CrossEntropyOutcome, cells: Cells) -> vec4<f32> {
+    let z = cross_entropy_scaled_logits(cells);
+    let above = (outcome.lse - outcome.maximum) - (z - outcome.maximum);
+    return select(vec4<f32>(), (1.0 - CROSS_ENTROPY_LABEL_SMOOTHING) * cells.class_weights * above, z >= vec4<f32>(LOWEST));
+}

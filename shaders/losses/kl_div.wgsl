@@ -14,3 +14,14 @@ fn kl_div_loss(prediction: f32, truth: f32) -> Loss {
     let value = select(probability * (logarithm - prediction), 0.0, probability == 0.0);
     return Loss(value, -probability);
 }
+
+// d/dt = ln t - x + 1, -inf at t = 0; of logarithms e^t (t - x + 1).
+fn kl_div_target_derivative(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    if KL_DIV_LOG_TARGET {
+        let t = exp_any(truth);
+        return select(t * ((truth - prediction) + 1.0), 0.0, t == 0.0);
+    }
+    // The bits of -inf depend on a value known only at run time: no compiler folds them away.
+    let least = bitcast<f32>(0xff800000u | (bitcast<u32>(truth) & 0x80000000u));
+    return select((log_accurate(truth) - prediction) + 1.0, least, truth == 0.0);
+}

@@ -3,6 +3,10 @@
 override LAMBDA_RANK_TEMPERATURE: f32 = 1.0;
 override LAMBDA_RANK_LAMBDA: u32 = 2u;
 override LAMBDA_RANK_TOP_N: u32 = 0u;
+override LAMBDA_RANK_GAIN: u32 = 0u;
+override LAMBDA_RANK_DISCOUNT: u32 = 0u;
+override LAMBDA_RANK_RELATIVE: f32 = 0.0;
+override LAMBDA_RANK_NORMALIZED: bool = true;
 
 fn lambda_rank_pair(d: f32) -> vec2<f32> {
     let e = exp(-abs(d));

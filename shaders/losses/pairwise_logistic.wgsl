@@ -2,6 +2,10 @@
 override PAIRWISE_LOGISTIC_TEMPERATURE: f32 = 1.0;
 override PAIRWISE_LOGISTIC_LAMBDA: u32 = 0u;
 override PAIRWISE_LOGISTIC_TOP_N: u32 = 0u;
+override PAIRWISE_LOGISTIC_GAIN: u32 = 0u;
+override PAIRWISE_LOGISTIC_DISCOUNT: u32 = 0u;
+override PAIRWISE_LOGISTIC_RELATIVE: f32 = 0.0;
+override PAIRWISE_LOGISTIC_NORMALIZED: bool = true;
 
 fn pairwise_logistic_pair(d: f32) -> vec2<f32> {
     let e = exp(-abs(d));

@@ -14,7 +14,7 @@ use crate::criterion::probabilities::{LogDerivatives, Probabilities};
 use crate::criterion::reduction::{OnEmpty, Reduction};
 use crate::runtime::tensor::shaped;
 use crate::templates::argument::Domain;
-use crate::templates::definition::{LossDefinition, OneInput, SeveralInputs, Template};
+use crate::templates::definition::{ItemWeight, LossDefinition, OneInput, SeveralInputs, Template};
 use crate::templates::multi_input::cpu::Shapes;
 use crate::{Error, Result};
 
@@ -59,6 +59,8 @@ pub(super) struct Arrangement {
     derivatives: Option<LogDerivatives>,
     /// The label of a row without an axis of rows was [1], and so is its value.
     is_single_label: bool,
+    /// The weight became another input.
+    drops_weight: bool,
 }
 
 impl Arrangement {
@@ -77,6 +79,7 @@ impl Arrangement {
             Template::OneInput(OneInput::Listwise(_)) => found.of_scalars(inputs),
             _ => (),
         }
+        found.of_items(loss, inputs)?;
         if criterion.from_probabilities {
             found.of_probabilities(loss, inputs)?;
         }
@@ -160,6 +163,7 @@ impl Arrangement {
             && fits(dense.shape())
             && (axis != rank - 1 || dense.shape() != given)
         {
+            self.remember_targets(inputs, given);
             change!(self, inputs, "targets", |array| {
                 array.broadcast(IxDyn(given)).map(|array| at_end(array, axis).to_owned())
             });
@@ -190,6 +194,7 @@ impl Arrangement {
     fn of_elements(&mut self, loss: &dyn LossDefinition, inputs: &Inputs) -> Result<()> {
         let Some(Targets::Dense(predictions)) = inputs.get("predictions") else { return Ok(()) };
         let shape = predictions.shape();
+        self.remember_targets(inputs, shape);
         change!(self, inputs, "targets", |array| repeated(array, shape));
         change!(self, inputs, "pos_weight", |array| column_weight(
             loss,
@@ -199,6 +204,16 @@ impl Arrangement {
         )?);
         self.spread_weights(inputs, shape, true);
         Ok(())
+    }
+
+    /// Targets that are repeated, whose gradient is then summed, if it was asked for.
+    fn remember_targets(&mut self, inputs: &Inputs, shape: &[usize]) {
+        if let Some(Targets::Dense(targets)) = inputs.get("targets")
+            && inputs.target_gradient
+            && targets.shape() != shape
+        {
+            self.repeated.push(("targets", targets.shape().to_vec()));
+        }
     }
 
     /// The inputs of a loss of two numbers per value: all others are repeated to the first, and
@@ -217,6 +232,9 @@ impl Arrangement {
             }
             if argument.role.is_differentiated() && array.shape() != shape {
                 self.repeated.push((argument.name, array.shape().to_vec()));
+            }
+            if argument.name == "targets" {
+                self.remember_targets(inputs, shape);
             }
             change!(self, inputs, argument.name, |array| repeated(array, shape));
         }
@@ -362,6 +380,75 @@ impl Arrangement {
         self.labels.push(("targets", padded));
     }
 
+    /// A weight for each item of a loss over lists: [lists, items], or `[items]` for all lists.
+    fn of_items(&mut self, loss: &dyn LossDefinition, inputs: &Inputs) -> Result<()> {
+        let meaning = loss.spec().item_weight;
+        let (Some(weight), Some(Targets::Dense(predictions))) =
+            (&inputs.weight, inputs.get("predictions"))
+        else {
+            return Ok(());
+        };
+        let shape = predictions.shape();
+        if meaning == ItemWeight::None
+            || weight.ndim() != shape.len()
+            || weight.shape().last() != shape.last()
+            || shape.last() == Some(&1)
+        {
+            return Ok(());
+        }
+        let Some(weights) = weight.broadcast(IxDyn(shape)) else { return Ok(()) };
+        if let Some(item) = weights.iter().position(|&weight| weight < 0.0) {
+            let found = format!(
+                "holds {} at element {item}",
+                weights.iter().nth(item).copied().unwrap_or_default()
+            );
+            return Err(input_error(loss, "weight", found, "weights of items are from 0 on"));
+        }
+        if inputs.get("item_weight").is_some() {
+            let allowed = "left out where item_weight is given: both are weights of items";
+            return Err(input_error(loss, "weight", "is given", allowed));
+        }
+        let exact = inputs.exact("weight").and_then(|weight| weight.broadcast(IxDyn(shape)));
+        match meaning {
+            ItemWeight::None => return Ok(()),
+            ItemWeight::OfPairs => {
+                self.drops_weight = true;
+                self.numbers.push(("item_weight", weights.to_owned()));
+                self.exact.extend(exact.map(|exact| ("item_weight", exact.to_owned())));
+            }
+            ItemWeight::OfTargets => {
+                let Some(Targets::Dense(targets)) = inputs.get("targets") else { return Ok(()) };
+                let Some(made) = weighted_targets(targets, &weights) else { return Ok(()) };
+                self.drops_weight = true;
+                self.numbers.push(("targets", made));
+                let wide = |name: &str| inputs.exact(name).map(|numbers| numbers.to_owned());
+                if exact.is_some() || inputs.exact("targets").is_some() {
+                    let targets = wide("targets").unwrap_or_else(|| targets.mapv(f64::from));
+                    let weights =
+                        exact.map_or_else(|| weights.mapv(f64::from), |exact| exact.to_owned());
+                    let made = weighted_targets(&targets.view(), &weights.view());
+                    self.exact.extend(made.map(|made| ("targets", made)));
+                }
+            }
+            ItemWeight::OfLists => {
+                let Some(Targets::Dense(targets)) = inputs.get("targets") else { return Ok(()) };
+                if targets.shape() != shape {
+                    return Ok(());
+                }
+                let targets = inputs
+                    .exact("targets")
+                    .map_or_else(|| targets.mapv(f64::from), |x| x.to_owned());
+                let weights =
+                    exact.map_or_else(|| weights.mapv(f64::from), |exact| exact.to_owned());
+                let of_lists = mean_under_targets(&targets, &weights);
+                self.weight = Some(of_lists.mapv(|weight| weight as f32));
+                self.exact.retain(|(name, _)| *name != "weight");
+                self.exact.push(("weight", of_lists));
+            }
+        }
+        Ok(())
+    }
+
     /// Probabilities in place of logits or of their logarithms.
     fn of_probabilities(&mut self, loss: &dyn LossDefinition, inputs: &Inputs) -> Result<()> {
         let Some(kind) = Probabilities::of(loss) else { return Ok(()) };
@@ -431,7 +518,7 @@ impl Arrangement {
         }
         let is_changed = |name: &str| {
             self.numbers.iter().any(|(changed, _)| *changed == name)
-                || (name == "weight" && self.weight.is_some())
+                || (name == "weight" && (self.weight.is_some() || self.drops_weight))
                 || (name == "upstream" && self.upstream.is_some())
         };
         inputs.exact.retain(|(name, _)| !is_changed(name));
@@ -440,7 +527,10 @@ impl Arrangement {
             inputs = inputs.input(name, array);
         }
         let view = |array: &'b Option<ArrayD<f32>>| array.as_ref().map(|array| array.view());
-        inputs.weight = view(&self.weight).or(inputs.weight);
+        inputs.weight = match self.drops_weight {
+            true => None,
+            false => view(&self.weight).or(inputs.weight),
+        };
         inputs.upstream = view(&self.upstream).or(inputs.upstream);
         let view = |array: &'b Option<ArrayD<bool>>| array.as_ref().map(|array| array.view());
         inputs.mask = view(&self.mask).or(inputs.mask);
@@ -484,6 +574,9 @@ impl Arrangement {
         }
         if let Some(axis) = self.moved {
             found.gradient = from_end(&found.gradient, axis);
+            for (_, gradient) in &mut found.others {
+                *gradient = from_end(gradient, axis);
+            }
             found.hessian = found.hessian.map(|hessian| from_end(&hessian, axis));
         }
         if let Some(rows) = &self.rows {
@@ -521,6 +614,122 @@ pub(super) fn check_options(criterion: &Criterion) -> Result<()> {
         return Err(Error::option(loss.name(), "from_probabilities", true, allowed));
     }
     Ok(())
+}
+
+/// Targets times weights; a negative target, which marks padding, stays. `None` if the shapes differ.
+fn weighted_targets<R: Real>(
+    targets: &ArrayViewD<'_, R>,
+    weights: &ArrayViewD<'_, R>,
+) -> Option<ArrayD<R>> {
+    if targets.shape() != weights.shape() {
+        return None;
+    }
+    let mut made = targets.to_owned();
+    made.zip_mut_with(weights, |target, &weight| {
+        if *target >= R::ZERO {
+            *target *= weight;
+        }
+    });
+    Some(made)
+}
+
+/// The mean of the weights of each list under its targets, Σ wy / Σ y; 0 where no target is above 0.
+fn mean_under_targets(targets: &ArrayD<f64>, weights: &ArrayD<f64>) -> ArrayD<f64> {
+    let last = Axis(targets.ndim() - 1);
+    let lists = targets.lanes(last).into_iter().zip(weights.lanes(last));
+    let of_list = |(targets, weights): (ndarray::ArrayView1<f64>, ndarray::ArrayView1<f64>)| {
+        let kept = || targets.iter().zip(weights).filter(|(target, _)| **target > 0.0);
+        let total: f64 = kept().map(|(target, _)| target).sum();
+        if total == 0.0 { 0.0 } else { kept().map(|(y, w)| w * y).sum::<f64>() / total }
+    };
+    let means: Vec<f64> = lists.map(of_list).collect();
+    let shape = &targets.shape()[..targets.ndim() - 1];
+    ArrayD::from_shape_vec(IxDyn(shape), means).unwrap_or_else(|_| ArrayD::zeros(IxDyn(shape)))
+}
+
+/// The weight of each row, given by name, in a shape that NumPy's rule repeats to the values.
+///
+/// # Errors
+/// [`Error::Shape`] for a shape that is not that of the leading axes of the values;
+/// [`Error::Input`] where there is a `weight` as well.
+pub(super) fn weight_of_rows<'a>(
+    criterion: &Criterion,
+    inputs: &'a Inputs,
+) -> Result<Option<Inputs<'a>>> {
+    let loss = &*criterion.loss;
+    let Some(Targets::Dense(weight)) = inputs.get("row_weight") else { return Ok(None) };
+    if inputs.weight.is_some() {
+        let allowed = "left out where weight is given: multiply the two, rows as [rows, 1]";
+        return Err(input_error(loss, "row_weight", "is given", allowed));
+    }
+    let shape = value_axes(criterion, inputs)?;
+    let given = weight.shape();
+    let axes = given.len() - given.iter().rev().take_while(|&&length| length == 1).count();
+    let fits = given.len() <= shape.len().max(1)
+        && (given.len() <= shape.len() && given == &shape[..given.len()]
+            || axes <= shape.len() && given[..axes] == shape[..axes]);
+    if !fits {
+        let found = format!("row_weight is {given:?} and the values are {shape:?}");
+        let allowed = "it must have the first axes of the values, one number for each row";
+        return Err(shape_error(loss.name(), found, allowed));
+    }
+    let mut whole = given.to_vec();
+    whole.resize(shape.len(), 1);
+    let mut made = inputs.reborrowed();
+    made.arrays.retain(|(name, _)| *name != "row_weight");
+    made.weight = weight.view().into_shape_with_order(IxDyn(&whole)).ok();
+    for (name, exact) in &mut made.exact {
+        if *name == "row_weight" {
+            *name = "weight";
+            if let Ok(array) = exact.clone().into_shape_with_order(IxDyn(&whole)) {
+                *exact = array;
+            }
+        }
+    }
+    Ok(Some(made))
+}
+
+/// The axes of the values of a call whose inputs are as they were given.
+fn value_axes(criterion: &Criterion, inputs: &Inputs) -> Result<Vec<usize>> {
+    let loss = &*criterion.loss;
+    let first = loss.arguments().first().map_or("predictions", |argument| argument.name);
+    let mut shape = inputs.numbers(loss, first)?.shape().to_vec();
+    match loss.template() {
+        Template::OneInput(OneInput::Pointwise(_))
+        | Template::Several(SeveralInputs::TwoInput, _) => (),
+        Template::OneInput(_) if shape.is_empty() => (),
+        Template::OneInput(_) => {
+            shape.remove(class_axis(criterion, &shape, inputs.get("targets"))?);
+        }
+        Template::Several(SeveralInputs::Policy(_), _) => (),
+        Template::Several(SeveralInputs::Sequence { .. }, _) => {
+            shape = if shape.len() == 3 { vec![shape[1]] } else { Vec::new() };
+        }
+        Template::Several(SeveralInputs::Linear, _) => {
+            shape.pop();
+            // A layer with several positions: [classes, d₁, …, features].
+            if let Some(Targets::Dense(weight)) = inputs.get("linear_weight")
+                && weight.ndim() > 2
+            {
+                shape.extend(&weight.shape()[1..weight.ndim() - 1]);
+            }
+        }
+        Template::Several(..) => {
+            shape.pop();
+        }
+    }
+    Ok(shape)
+}
+
+/// An error about predictions whose classes were moved, with the shape that was given.
+fn with_given_shape(error: Error, moved: &[usize], given: &[usize]) -> Error {
+    match error {
+        Error::Shape { operation, found, allowed } => {
+            let of = |text: String| text.replace(&format!("{moved:?}"), &format!("{given:?}"));
+            Error::Shape { operation, found: of(found), allowed: of(allowed) }
+        }
+        other => other,
+    }
 }
 
 /// The labels of rows that are one-hot; `None` if a row is not.
@@ -693,6 +902,15 @@ fn summed<R: Real>(array: &ArrayD<R>, shape: &[usize]) -> Result<ArrayD<R>> {
 }
 
 impl Arrangement {
+    /// An error of a call with the inputs of the templates, in the shapes that were given.
+    pub(super) fn error(&self, error: Error, given: &Inputs, arranged: &Inputs) -> Error {
+        let shape = |inputs: &Inputs| inputs.get("predictions").map(of_targets);
+        match (self.moved, shape(arranged), shape(given)) {
+            (Some(_), Some(moved), Some(given)) => with_given_shape(error, &moved, &given),
+            _ => error,
+        }
+    }
+
     /// The shape of values in the axes that were given.
     pub(super) fn given_shape(&self, shape: Vec<usize>) -> Vec<usize> {
         self.rows.clone().unwrap_or(shape)
@@ -757,11 +975,7 @@ pub(super) fn nothing<R: Real>(
         return Err(input_error(loss, "predictions", "is missing", "it must be an array"));
     }
     let (first, gradient) = gradients.remove(0);
-    let averages = matches!(
-        criterion.reduction,
-        Reduction::Mean | Reduction::BatchMean | Reduction::WeightedMean
-    );
-    let is_nan = averages && criterion.on_empty == OnEmpty::Nan;
+    let is_nan = criterion.averages() && criterion.on_empty == OnEmpty::Nan;
     let values = match criterion.reduction {
         Reduction::None => ArrayD::zeros(IxDyn(value_shape)),
         _ => ArrayD::from_elem(IxDyn(&[]), if is_nan { f64::NAN } else { 0.0 }),

@@ -126,6 +126,11 @@ impl Criterion {
         }
     }
 
+    /// True if the reduction is an average, which has no value where nothing is included.
+    pub(super) fn averages(&self) -> bool {
+        !matches!(self.reduction, Reduction::None | Reduction::Sum | Reduction::Divisor(_))
+    }
+
     /// The loss.
     pub fn loss(&self) -> &dyn LossDefinition {
         &*self.loss

@@ -74,6 +74,9 @@ impl Criterion {
         if self.has_tensor_shapes {
             return run(self, inputs);
         }
+        if let Some(inputs) = arrange::weight_of_rows(self, inputs)? {
+            return self.arranged(&inputs, run);
+        }
         if positions::has_positions(&*self.loss, inputs) {
             arrange::check_options(self)?;
             return positions::evaluate(self, inputs, run);
@@ -87,6 +90,7 @@ impl Criterion {
         let arranged = arrangement.inputs(inputs);
         match run(self, &arranged) {
             Err(error) => {
+                let error = arrangement.error(error, inputs, &arranged);
                 self.without_rows(inputs, &arranged, error, |shape| arrangement.given_shape(shape))
             }
             Ok(found) => arrangement.restored(found, self.reduction == Reduction::None),

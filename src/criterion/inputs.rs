@@ -3,7 +3,7 @@
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, CowArray, Data, Dimension, IxDyn};
 
 use crate::error::text::exact;
-use crate::templates::definition::{HessianDiagonal, LossDefinition};
+use crate::templates::definition::{HessianDiagonal, LossDefinition, TargetDerivative};
 use crate::{Error, Result};
 
 /// The inputs of a loss, borrowed. Created by [`Inputs::new`] from predictions and targets, or by
@@ -36,6 +36,7 @@ pub struct Inputs<'a> {
     pub(crate) upstream: Option<ArrayViewD<'a, f32>>,
     pub(crate) auxiliary: bool,
     pub(crate) hessian: bool,
+    pub(crate) target_gradient: bool,
 }
 
 /// Targets: numbers, or one class label per row.
@@ -242,6 +243,7 @@ impl<'a> Inputs<'a> {
             upstream: None,
             auxiliary: false,
             hessian: false,
+            target_gradient: false,
         }
     }
 
@@ -288,6 +290,7 @@ impl<'a> Inputs<'a> {
             upstream: self.upstream.as_ref().map(|array| array.view()),
             auxiliary: self.auxiliary,
             hessian: self.hessian,
+            target_gradient: self.target_gradient,
         }
     }
 
@@ -352,13 +355,39 @@ impl<'a> Inputs<'a> {
         Err(input_error(loss, name, found, "it must be an array of f32 or f64"))
     }
 
-    /// Multiplies each value and its gradient. Shape: that of the predictions (pointwise losses),
-    /// or one number per row.
+    /// Multiplies each value and its gradient. Shape: that of the values, which NumPy's rule repeats
+    /// to it, or one number per row ([`Inputs::row_weight`] where both fit). A loss over lists may
+    /// take one number per item ([`ItemWeight`](crate::losses::ItemWeight)).
     pub fn weight<S: Data<Elem: FloatElement>, D: Dimension>(
         self,
         weight: &'a ArrayBase<S, D>,
     ) -> Self {
         self.with_floats("weight", FloatElement::floats(weight))
+    }
+
+    /// Multiplies the values and gradients of each row, by name: one number for each index of the
+    /// leading axes of the values, `[rows]` or [rows, time], also where the values are as many as
+    /// the rows. Keras' `sample_weight`. Not together with [`Inputs::weight`], whose `[columns]` are
+    /// those of NumPy's rule.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, Reduction, losses::{Loss, Mse}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Mse::new().on(&Device::reference())?.reduction(Reduction::None);
+    /// let (x, y) = (array![[1.0, 2.0], [3.0, 4.0]], array![[0.0, 0.0], [0.0, 0.0]]);
+    /// let weight = array![1.0, 0.5];
+    /// let of_rows = criterion.evaluate(&Inputs::new(&x, &y).row_weight(&weight))?;
+    /// assert_eq!(of_rows.values.as_slice().unwrap(), [1.0, 4.0, 4.5, 8.0]);
+    /// let of_columns = criterion.evaluate(&Inputs::new(&x, &y).weight(&weight))?;
+    /// assert_eq!(of_columns.values.as_slice().unwrap(), [1.0, 2.0, 9.0, 8.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn row_weight<S: Data<Elem: FloatElement>, D: Dimension>(
+        self,
+        weight: &'a ArrayBase<S, D>,
+    ) -> Self {
+        self.input("row_weight", FloatElement::floats(weight))
     }
 
     /// False excludes an element or a row, whatever it holds. Shapes as for [`Inputs::weight`].
@@ -431,6 +460,47 @@ impl<'a> Inputs<'a> {
         self.hessian = true;
         self
     }
+
+    /// Requests the gradient with respect to the targets as well, for targets that another network
+    /// makes: [`Evaluation::gradient_of`](crate::Evaluation::gradient_of) of `targets`, in their
+    /// shape, multiplied by the same factors as the gradient of the predictions.
+    ///
+    /// For losses of the difference of both it is the opposite of that: `mse`, `mae`, `huber`,
+    /// `gaussian_nll` and others. `bce`, `bce_with_logits`, `poisson_nll`, `kl_div` and
+    /// `cross_entropy` of dense targets have a function of their own: ln(1 − x) − ln x, −x, −x,
+    /// ln t − x + 1 and lse − z_c. All other losses return an error. Costs a second pass over the
+    /// data, only when requested. Arrays alone.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, Reduction, losses::{BceWithLogits, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = BceWithLogits::new().on(&Device::reference())?.reduction(Reduction::Sum);
+    /// let (logits, targets) = (array![0.5, -2.0], array![1.0, 0.25]);
+    /// let step = criterion.evaluate(&Inputs::new(&logits, &targets).target_gradient())?;
+    /// assert_eq!(step.gradient_of("targets").unwrap().as_slice().unwrap(), [-0.5, 2.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn target_gradient(mut self) -> Self {
+        self.target_gradient = true;
+        self
+    }
+}
+
+/// The derivatives with respect to the targets, or an error for a loss without them or for labels.
+pub(crate) fn target_derivative_of<'l>(
+    loss: &'l dyn LossDefinition,
+    inputs: &Inputs,
+) -> Result<TargetDerivative<'l>> {
+    let name = "the gradient of targets";
+    if let Some(Targets::Labels(_)) = inputs.get("targets") {
+        let allowed = "left out where targets are labels, which have no derivative";
+        return Err(input_error(loss, name, "was asked for", allowed));
+    }
+    let allowed = "losses of a difference have it (mse, mae, huber, gaussian_nll, …), and bce, bce_with_logits, \
+                   poisson_nll, kl_div, cross_entropy (without target_logit_transform)";
+    let found = loss.spec().target_derivative;
+    found.ok_or_else(|| input_error(loss, name, "was asked for", allowed))
 }
 
 /// Rejects a request for the hessian diagonal of a loss without one.
@@ -494,7 +564,12 @@ pub(crate) fn known(loss: &dyn LossDefinition) -> Vec<&'static str> {
     let own: &[&str] = if loss.arguments().is_empty() { &["predictions", "targets"] } else { &[] };
     let arguments = loss.arguments().iter().map(|argument| argument.name);
     let optional = loss.inputs().iter().map(|input| input.name);
-    own.iter().copied().chain(arguments).chain(["weight", "mask"]).chain(optional).collect()
+    own.iter()
+        .copied()
+        .chain(arguments)
+        .chain(["weight", "row_weight", "mask"])
+        .chain(optional)
+        .collect()
 }
 
 /// Rejects an unknown input.

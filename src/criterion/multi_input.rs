@@ -41,6 +41,8 @@ pub(super) struct MultiInputCall<'c, 'a> {
     /// A factor per value in addition to its weight; empty if all are 1.
     scale: Vec<f64>,
     count: usize,
+    /// True if the opposite of the first gradient is returned as that of the targets.
+    target_gradient: bool,
 }
 
 /// The arrays bound to the loss's arguments, with checked numbers.
@@ -104,6 +106,9 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         }
         inputs::check_hessian(loss, inputs.hessian)?;
         inputs::check_auxiliary(loss, inputs.auxiliary)?;
+        if inputs.target_gradient {
+            inputs::target_derivative_of(loss, inputs)?;
+        }
         let Arguments { arrays, integers, shapes } = Arguments::of(loss, inputs)?;
         let units = cpu.units(&shapes)?;
         let count: usize = units.shape.iter().product();
@@ -160,6 +165,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             upstream,
             scale,
             count,
+            target_gradient: inputs.target_gradient,
         })
     }
 
@@ -286,17 +292,14 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         self.multi_input.arrays.iter().filter(|array| names.contains(&array.name)).collect()
     }
 
-    fn evaluation<R: Clone>(
+    fn evaluation<R: Clone + std::ops::Neg<Output = R>>(
         &self,
         sum: f64,
         each: Vec<f64>,
         gradients: Vec<Vec<R>>,
     ) -> Result<Evaluation<R>> {
-        let averages = !matches!(
-            self.criterion.reduction,
-            Reduction::None | Reduction::Sum | Reduction::Divisor(_)
-        );
-        let is_nan = self.count == 0 && averages && self.criterion.on_empty == OnEmpty::Nan;
+        let is_nan =
+            self.count == 0 && self.criterion.averages() && self.criterion.on_empty == OnEmpty::Nan;
         let values = if self.each() {
             shaped(&self.units.shape, each)?
         } else {
@@ -307,9 +310,12 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             Some((array, gradient)) => (array.name, shaped(&array.shape, gradient)?),
             None => ("", shaped(&[0], Vec::new())?),
         };
-        let others = named
+        let mut others = named
             .map(|(array, gradient)| Ok((array.name, shaped(&array.shape, gradient)?)))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
+        if self.target_gradient {
+            others.push(("targets", gradient.mapv(|g| -g)));
+        }
         Ok(Evaluation {
             values,
             gradient,

@@ -3,6 +3,7 @@
 
 use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn};
 
+use crate::Result;
 use crate::cpu::real::Real;
 use crate::criterion::arrange;
 use crate::criterion::criterion::Criterion;
@@ -10,7 +11,6 @@ use crate::criterion::evaluation::Evaluation;
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
 use crate::criterion::reduction::{OnEmpty, Reduction};
 use crate::templates::definition::LossDefinition;
-use crate::{Error, Result};
 
 /// The inputs of a call with several positions, with the axes d₁, … flat.
 struct Positions {
@@ -22,6 +22,10 @@ struct Positions {
     /// [classes, positions].
     bias: Option<ArrayD<f32>>,
     targets: PositionTargets,
+    /// [rows, positions].
+    weight_of_rows: Option<ArrayD<f32>>,
+    /// [rows, positions].
+    mask: Option<ArrayD<bool>>,
 }
 
 enum PositionTargets {
@@ -98,8 +102,12 @@ impl Positions {
             Some(Targets::Dense(bias)) => Some(flat(bias, "linear_bias", &[classes], &[])?),
             _ => None,
         };
+        let weight_of_rows =
+            inputs.weight.as_ref().map(|w| of_rows(loss, "weight", w, rows, &shape)).transpose()?;
+        let mask =
+            inputs.mask.as_ref().map(|m| of_rows(loss, "mask", m, rows, &shape)).transpose()?;
         let weight = flat(weight, "linear_weight", &[classes], &[features])?;
-        Ok(Positions { shape, rows, weight, bias, targets })
+        Ok(Positions { shape, rows, weight, bias, targets, weight_of_rows, mask })
     }
 
     fn count(&self) -> usize {
@@ -109,6 +117,20 @@ impl Positions {
     /// The shape of the values: [rows, d₁, …].
     fn value_shape(&self) -> Vec<usize> {
         [&[self.rows], &self.shape[..]].concat()
+    }
+
+    /// Whether each value is included, in the order [rows, positions].
+    fn kept<'s>(&'s self, loss: &'s dyn LossDefinition) -> impl Iterator<Item = bool> + 's {
+        let labels = match &self.targets {
+            PositionTargets::Labels(labels) => Some(labels),
+            PositionTargets::Dense(_) => None,
+        };
+        let mask = self.mask.as_ref();
+        (0..self.rows * self.count()).map(move |place| {
+            let index = [place / self.count(), place % self.count()];
+            mask.is_none_or(|mask| mask[index])
+                && !labels.is_some_and(|labels| loss.ignored().contains(&labels[index]))
+        })
     }
 
     /// The divisor of all positions together.
@@ -122,25 +144,53 @@ impl Positions {
             Reduction::None | Reduction::Sum => 1.0,
             Reduction::Divisor(divisor) => divisor,
             Reduction::BatchMean => self.rows as f64,
-            Reduction::WeightedMean => {
-                let allowed = "another one: with several positions weights are not summed";
-                return Err(Error::option(loss.name(), "reduction", "weighted_mean", allowed));
-            }
+            Reduction::WeightedMean => match &self.weight_of_rows {
+                None => self.kept(loss).filter(|kept| *kept).count() as f64,
+                Some(weight) => {
+                    let kept = self.kept(loss).zip(weight).filter(|(kept, _)| *kept);
+                    kept.map(|(_, &weight)| f64::from(weight)).sum()
+                }
+            },
             Reduction::Mean => match &self.targets {
-                PositionTargets::Dense(_) => (self.rows * self.count()) as f64,
+                PositionTargets::Dense(_) => self.kept(loss).filter(|kept| *kept).count() as f64,
                 PositionTargets::Labels(labels) => {
-                    let kept = labels.iter().filter(|label| !loss.ignored().contains(label));
+                    let kept = self.kept(loss).zip(labels).filter(|(kept, _)| *kept);
                     let share = |label: &i64| match (class_weight, usize::try_from(*label)) {
                         (Some(weight), Ok(label)) => {
                             weight.iter().nth(label).map_or(0.0, |&weight| f64::from(weight))
                         }
                         _ => 1.0,
                     };
-                    kept.map(share).sum()
+                    kept.map(|(_, label)| share(label)).sum()
                 }
             },
         })
     }
+}
+
+/// One number for each row and position, [rows, positions], of an array that NumPy's rule repeats to
+/// [rows, d₁, …], or that holds one for each row.
+fn of_rows<T: Clone>(
+    loss: &dyn LossDefinition,
+    name: &str,
+    array: &ArrayViewD<'_, T>,
+    rows: usize,
+    shape: &[usize],
+) -> Result<ArrayD<T>> {
+    let whole = [&[rows], shape].concat();
+    let count = shape.iter().product();
+    let mut view = array.view();
+    if array.broadcast(IxDyn(&whole)).is_none() && array.ndim() < whole.len() {
+        while view.ndim() < whole.len() {
+            let last = view.ndim();
+            view = view.insert_axis(Axis(last));
+        }
+    }
+    let found = view.broadcast(IxDyn(&whole)).map(|view| view.to_owned());
+    found.and_then(|array| in_order(&array, &[rows, count])).ok_or_else(|| {
+        let allowed = format!("it must be {whole:?}, or one number for each row, [{rows}]");
+        shape_error(loss.name(), format!("{name} is {:?}", array.shape()), &allowed)
+    })
 }
 
 /// The numbers in another shape and in row-major order, whatever the order of the view.
@@ -158,12 +208,9 @@ pub(super) fn evaluate<R: Real>(
     run: impl Fn(&Criterion, &Inputs) -> Result<Evaluation<R>>,
 ) -> Result<Evaluation<R>> {
     let loss = &*criterion.loss;
-    for (name, is_given) in [("weight", inputs.weight.is_some()), ("mask", inputs.mask.is_some())] {
-        if is_given {
-            let allowed =
-                "left out: a layer with several positions takes class_weight and ignored labels";
-            return Err(input_error(loss, name, "is given", allowed));
-        }
+    if inputs.target_gradient {
+        let allowed = "left out: a loss of a layer has no gradient of its targets";
+        return Err(input_error(loss, "the gradient of targets", "was asked for", allowed));
     }
     let positions = Positions::of(loss, inputs)?;
     let value_shape = positions.value_shape();
@@ -217,6 +264,11 @@ pub(super) fn evaluate<R: Real>(
         if let Some(upstream) = &upstream {
             part = part.upstream(upstream);
         }
+        let at = |array: &ArrayD<f32>| array.index_axis(Axis(1), position).to_owned();
+        let weight_of_rows = positions.weight_of_rows.as_ref().map(at);
+        part.weight = weight_of_rows.as_ref().map(|weight| weight.view());
+        part.exact.retain(|(name, _)| *name != "weight");
+        part.mask = positions.mask.as_ref().map(|mask| mask.index_axis(Axis(1), position));
         let (labels, dense);
         part = match &positions.targets {
             PositionTargets::Labels(all) => {
@@ -256,8 +308,7 @@ pub(super) fn evaluate<R: Real>(
     if let Some(of_bias) = of_bias {
         others.push(("linear_bias", reshaped(of_bias, "linear_bias")?));
     }
-    let averages = matches!(criterion.reduction, Reduction::Mean | Reduction::BatchMean);
-    let is_nan = count == 0 && averages && criterion.on_empty == OnEmpty::Nan;
+    let is_nan = count == 0 && criterion.averages() && criterion.on_empty == OnEmpty::Nan;
     let values = match is_each {
         true => values.into_shape_with_order(IxDyn(&value_shape)).map_err(|error| {
             shape_error(

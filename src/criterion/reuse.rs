@@ -103,6 +103,11 @@ impl Criterion {
                 allowed,
             ));
         }
+        if inputs.target_gradient {
+            let allowed = "`evaluate` gives it, in an array of its own";
+            let name = "the gradient of targets";
+            return Err(input_error(self.loss(), name, "was asked for", allowed));
+        }
         let shape = inputs.numbers(self.loss(), "predictions")?.shape();
         if gradient.shape() != shape {
             let found = format!("gradient is {:?} but predictions are {shape:?}", gradient.shape());

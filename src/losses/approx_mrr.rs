@@ -48,7 +48,11 @@ impl LossDefinition for ApproxMrr {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec { targets: Domain::Relevance, ..Spec::listwise(self) }
+        Spec {
+            targets: Domain::Relevance,
+            item_weight: ItemWeight::OfLists,
+            ..Spec::listwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

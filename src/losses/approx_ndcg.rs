@@ -3,14 +3,14 @@
 use std::f64::consts::LN_2;
 
 use crate::losses::prelude::*;
-use crate::templates::listwise::cpu::{gain, ideal, kept_items, over_smooth_ranks};
+use crate::templates::listwise::cpu::{Discount, Gain, ideal, kept_items, over_smooth_ranks};
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
     /// ApproxNDCG: negative NDCG of a list with smooth ranks, −(1/ideal) Σ (2^y − 1)/log₂(1 + r),
     /// r = ½ + Σⱼ σ((sⱼ − sᵢ)/temperature).
     ///
-    /// The ideal is the same sum over the best order. Predictions and targets are [lists, items];
+    /// The ideal is the same sum over the best order; `gain` and `discount` replace its two factors. Predictions and targets are [lists, items];
     /// an item whose target is below 0 is padding: its score is ignored and its derivative is 0.
     /// `mean` divides by the number of lists with at least one item. A list whose targets are all 0
     /// has value and derivative 0. Targets are at most 100.
@@ -30,6 +30,10 @@ options! {
     pub struct ApproxNdcg of "approx_ndcg" {
         /// Divides the score differences; smaller values bring the ranks closer to the true ones.
         temperature: f64 = 0.1, "finite and > 0" if |t| t > 0.0 && t.is_finite();
+        /// Gain of a target: exponential, 2^y − 1; linear, y.
+        gain: Gain = Gain::Exponential, "\"exponential\" or \"linear\"" if |_| true;
+        /// Discount of a rank r: log2, 1/log₂(1 + r); reciprocal, 1/r.
+        discount: Discount = Discount::Log2, "\"log2\" or \"reciprocal\"" if |_| true;
     }
 }
 
@@ -42,7 +46,11 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
     keras: "",
     optax: "",
     source: "T. Qin, T.-Y. Liu and H. Li, A general approximation framework for direct optimization of information retrieval measures, 2010",
-    variants: &[r#"{"temperature": 1.0}"#],
+    variants: &[
+        r#"{"temperature": 1.0}"#,
+        r#"{"gain": "linear", "temperature": 0.5}"#,
+        r#"{"discount": "reciprocal"}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("losses/approx_ndcg.wgsl"),
     make: make::<ApproxNdcg>,
 };
@@ -51,11 +59,11 @@ impl LossDefinition for ApproxNdcg {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec { targets: Domain::Grade, ..Spec::listwise(self) }
+        Spec { targets: Domain::Grade, item_weight: ItemWeight::OfLists, ..Spec::listwise(self) }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("TEMPERATURE", self.temperature)]
+        vec![("TEMPERATURE", self.temperature), self.gain.constant(), self.discount.constant()]
     }
 }
 
@@ -78,13 +86,20 @@ impl Rowwise for ApproxNdcg {
             gradient,
             #[inline(always)]
             |scores, truths, derivatives| {
-                // G/log₂(1 + r), derivative −G ln 2/((1 + r) ln²(1 + r)).
+                // G/log₂(1 + r), derivative −G ln 2/((1 + r) ln²(1 + r)); G/r, derivative −G/r².
                 let term = |item: usize, rank: f64| {
-                    let log = rank.ln_1p();
-                    let value = gain(truths[item].to_f64()) * LN_2 / log;
-                    (value, -value / ((1.0 + rank) * log))
+                    let gain = self.gain.of(truths[item].to_f64());
+                    match self.discount {
+                        Discount::Log2 => {
+                            let log = rank.ln_1p();
+                            let value = gain * LN_2 / log;
+                            (value, -value / ((1.0 + rank) * log))
+                        }
+                        Discount::Reciprocal => (gain / rank, -gain / (rank * rank)),
+                    }
                 };
-                over_smooth_ranks(scores, self.temperature, ideal(truths, 0), derivatives, term)
+                let ideal = ideal(truths, 0, self.gain, self.discount);
+                over_smooth_ranks(scores, self.temperature, ideal, derivatives, term)
             },
         )
     }

@@ -125,7 +125,7 @@ impl BatchTriplet {
     /// Pairs of a positive and a negative mined for a row.
     fn pairs<R: Real>(&self, rows: &Candidates<'_>, scores: &[R]) -> Vec<(usize, usize)> {
         let is_positive = |column: usize| rows.is_positive(column);
-        let is_negative = |column: usize| rows.labels[column] != rows.labels[rows.row];
+        let is_negative = |column: usize| rows.labels[column] != rows.label;
         if self.mining == Mining::BatchHard {
             return lowest(scores, is_positive)
                 .zip(highest(scores, is_negative))

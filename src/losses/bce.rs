@@ -53,6 +53,7 @@ impl LossDefinition for Bce {
         Spec {
             predictions: Domain::Probability,
             targets: Domain::Probability,
+            target_derivative: Some(TargetDerivative::Pointwise(self)),
             ..Spec::pointwise(self)
         }
     }
@@ -84,5 +85,21 @@ impl Pointwise for Bce {
         let inside = prediction >= R::ZERO && prediction <= R::ONE;
         let value = -(truth * log_x + (R::ONE - truth) * log_rest);
         (R::select(inside, value, R::NAN), R::select(inside, derivative, R::NAN))
+    }
+}
+
+impl PointwiseTarget for Bce {
+    /// max(ln(1 − x), −100) − max(ln x, −100), of the clipped x.
+    #[inline(always)]
+    fn target_derivative<R: Real>(&self, prediction: R, _truth: R, _column_weight: R) -> R {
+        let is_inside = prediction >= R::ZERO && prediction <= R::ONE;
+        let floor = R::new(-100.0);
+        let is_low = prediction <= R::new(0.5);
+        // The smaller of x and 1 − x is exact, and clipped to the option itself.
+        let smaller = R::select(is_low, prediction, R::ONE - prediction);
+        let smaller = if self.clip > 0.0 { smaller.max(R::new(self.clip)) } else { smaller };
+        let apart = (-smaller).ln_1p() - smaller.ln().max(floor);
+        let found = R::select(is_low, apart, -apart);
+        R::select(is_inside || self.clip > 0.0, found, R::NAN)
     }
 }

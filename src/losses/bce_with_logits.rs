@@ -55,6 +55,7 @@ impl LossDefinition for BceWithLogits {
                 shape: "[columns]: weight of the positive side of each column",
             }],
             hessian_diagonal: Some(HessianDiagonal::Pointwise(self)),
+            target_derivative: Some(TargetDerivative::Pointwise(self)),
             ..Spec::pointwise(self)
         }
     }
@@ -93,5 +94,18 @@ impl PointwiseHessian for BceWithLogits {
         let y = truth * (R::ONE - smoothing) + R::new(0.5) * smoothing;
         let (_, high, low) = prediction.logistic();
         (column_weight * y + (R::ONE - y)) * (high * low)
+    }
+}
+
+impl PointwiseTarget for BceWithLogits {
+    /// (1 − s)(p softplus(−x) − softplus(x)), p the weight of positives.
+    #[inline(always)]
+    fn target_derivative<R: Real>(&self, prediction: R, _truth: R, column_weight: R) -> R {
+        let (tail, _, _) = prediction.logistic();
+        let excess = column_weight - R::ONE;
+        let straight = R::select(prediction > R::ZERO, -prediction, column_weight * -prediction);
+        // A weight of 1 leaves −x, whose digits the two logarithms would lose.
+        let bent = R::select(excess == R::ZERO, R::ZERO, excess * tail);
+        R::new(1.0 - self.label_smoothing) * (straight + bent)
     }
 }

@@ -47,7 +47,7 @@ impl LossDefinition for Cauchy {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec::pointwise(self)
+        Spec { target_derivative: Some(TargetDerivative::Opposite), ..Spec::pointwise(self) }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -57,6 +57,7 @@ impl LossDefinition for Entmax {
             targets: Domain::Label,
             helpers: const { &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")] },
             passes: 15,
+            label_passes: 15,
             ..Spec::rowwise(self)
         }
     }

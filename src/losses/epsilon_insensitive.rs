@@ -45,7 +45,7 @@ impl LossDefinition for EpsilonInsensitive {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec::pointwise(self)
+        Spec { target_derivative: Some(TargetDerivative::Opposite), ..Spec::pointwise(self) }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

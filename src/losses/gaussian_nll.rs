@@ -81,7 +81,10 @@ impl LossDefinition for GaussianNll {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec::two_input(self, ARGUMENTS)
+        Spec {
+            target_derivative: Some(TargetDerivative::Opposite),
+            ..Spec::two_input(self, ARGUMENTS)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -71,6 +71,7 @@ const ARGUMENTS: &[Argument] = &[
         role: Role::Differentiated,
         domain: Domain::Real,
     },
+    REFERENCES,
 ];
 
 impl LossDefinition for InfoNce {

@@ -22,6 +22,10 @@ pub(super) const EXPECTED_COUNT: Input = Input {
 };
 pub(super) const NOISE: Input =
     Input { name: "noise", shape: "[items]: from 0 to 1 for each place of a list" };
+pub(super) const ITEM_WEIGHT: Input = Input {
+    name: "item_weight",
+    shape: "[lists, items]: factor of the pairs in which the item is the higher one",
+};
 pub(super) const CLASS_MASK: Input =
     Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 
@@ -37,6 +41,13 @@ pub(super) const LABELLED_EMBEDDINGS: &[Argument] = &[
         name: "targets",
         shape: "[rows]: a label for each",
         role: Role::Integers,
+        domain: Domain::Real,
+    },
+    REFERENCES,
+    Argument {
+        name: "reference_labels",
+        shape: "[references]: a label for each",
+        role: Role::OptionalIntegers,
         domain: Domain::Real,
     },
 ];
@@ -62,6 +73,13 @@ pub(super) const WITH_PROXIES: &[Argument] = &[
         domain: Domain::Class,
     },
 ];
+/// A queue or a memory of embeddings beside those of the batch.
+pub(super) const REFERENCES: Argument = Argument {
+    name: "references",
+    shape: "[references, columns]: embeddings that the rows are compared with",
+    role: Role::OptionalDifferentiated,
+    domain: Domain::Real,
+};
 
 /// The inputs of losses over two views of the same things.
 pub(super) const TWO_VIEWS: &[Argument] = &[

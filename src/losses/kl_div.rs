@@ -53,6 +53,7 @@ impl LossDefinition for KlDiv {
         Spec {
             predictions: Domain::LogDistribution,
             targets: if self.log_target { Domain::LogDistribution } else { Domain::Distribution },
+            target_derivative: Some(TargetDerivative::Pointwise(self)),
             ..Spec::pointwise(self)
         }
     }
@@ -68,5 +69,17 @@ impl Pointwise for KlDiv {
         let (t, log_t) = if self.log_target { (truth.exp(), truth) } else { (truth, truth.ln()) };
         // 0 ln 0 = 0, also where the prediction is −∞.
         (R::select(t == R::ZERO, R::ZERO, t * (log_t - prediction)), -t)
+    }
+}
+
+impl PointwiseTarget for KlDiv {
+    /// ln t − x + 1, −∞ at t = 0; of logarithms e^t (t − x + 1).
+    #[inline(always)]
+    fn target_derivative<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
+        if self.log_target {
+            let t = truth.exp();
+            return R::select(t == R::ZERO, R::ZERO, t * ((truth - prediction) + R::ONE));
+        }
+        (truth.ln() - prediction) + R::ONE
     }
 }

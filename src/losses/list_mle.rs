@@ -50,7 +50,11 @@ impl LossDefinition for ListMle {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec { targets: Domain::Relevance, ..Spec::listwise(self) }
+        Spec {
+            targets: Domain::Relevance,
+            item_weight: ItemWeight::OfLists,
+            ..Spec::listwise(self)
+        }
     }
 }
 

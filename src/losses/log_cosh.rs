@@ -42,7 +42,7 @@ impl LossDefinition for LogCosh {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec::pointwise(self)
+        Spec { target_derivative: Some(TargetDerivative::Opposite), ..Spec::pointwise(self) }
     }
 }
 

@@ -43,7 +43,7 @@ impl LossDefinition for Mae {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec::pointwise(self)
+        Spec { target_derivative: Some(TargetDerivative::Opposite), ..Spec::pointwise(self) }
     }
 }
 

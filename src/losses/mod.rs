@@ -148,12 +148,14 @@ mod trainable;
 pub use crate::criterion::Loss;
 pub use crate::templates::argument::{Argument, Domain, Input, Role};
 pub use crate::templates::definition::{
-    HessianDiagonal, LossDefinition, Mean, OneInput, SeveralInputs, Spec, Template,
+    HessianDiagonal, ItemWeight, LossDefinition, Mean, OneInput, SeveralInputs, Spec,
+    TargetDerivative, Template,
 };
-pub use crate::templates::pointwise::{Pointwise, PointwiseHessian};
+pub use crate::templates::listwise::cpu::{Discount, Gain, Lambda};
+pub use crate::templates::pointwise::{Pointwise, PointwiseHessian, PointwiseTarget};
 pub use crate::templates::rowwise::rows::{Auxiliary, Row};
 pub use crate::templates::rowwise::target::{RowTarget, Target};
-pub use crate::templates::rowwise::{Rowwise, RowwiseHessian};
+pub use crate::templates::rowwise::{Rowwise, RowwiseHessian, RowwiseTarget};
 pub use aft::LogTime;
 pub use batch_triplet::Mining;
 pub use cox::Ties;
@@ -265,6 +267,7 @@ mod tests {
                         class_weight: &[],
                         pos_weight: &[],
                         class_mask: &[],
+                        item_weight: &[],
                         weight: &[],
                         mask: &[],
                         factor: 1.0,
@@ -298,6 +301,7 @@ mod tests {
             class_weight: &[],
             pos_weight: &[],
             class_mask: &[],
+            item_weight: &[],
             weight: &[],
             mask: &[],
             factor: 1.0,

@@ -44,7 +44,11 @@ impl LossDefinition for Mse {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec { hessian_diagonal: Some(HessianDiagonal::Pointwise(self)), ..Spec::pointwise(self) }
+        Spec {
+            hessian_diagonal: Some(HessianDiagonal::Pointwise(self)),
+            target_derivative: Some(TargetDerivative::Opposite),
+            ..Spec::pointwise(self)
+        }
     }
 }
 

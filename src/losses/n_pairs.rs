@@ -60,6 +60,7 @@ const ARGUMENTS: &[Argument] = &[
         role: Role::Differentiated,
         domain: Domain::Real,
     },
+    REFERENCES,
 ];
 
 impl LossDefinition for NPairs {

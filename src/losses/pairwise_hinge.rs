@@ -1,7 +1,7 @@
 //! Pairwise hinge loss.
 
 use crate::losses::prelude::*;
-use crate::templates::listwise::cpu::{Lambda, Pairs, over_pairs_of};
+use crate::templates::listwise::cpu::{Discount, Gain, Lambda, Pairs, over_pairs_of};
 use crate::templates::rowwise::rows::{Auxiliary, Row};
 
 options! {
@@ -35,6 +35,15 @@ options! {
         lambda: Lambda = Lambda::None, "\"none\", \"label_diff\" or \"ndcg\"" if |_| true;
         /// Number of top ranks with a nonzero discount when lambda is ndcg; 0 for all.
         top_n: u32 = 0_u32, "a whole number from 0 on" if |_| true;
+        /// Gain of a target when lambda is ndcg: exponential, 2^y − 1; linear, y.
+        gain: Gain = Gain::Exponential, "\"exponential\" or \"linear\"" if |_| true;
+        /// Discount of a rank r when lambda is ndcg: log2, 1/log₂(1 + r); reciprocal, 1/r.
+        discount: Discount = Discount::Log2, "\"log2\" or \"reciprocal\"" if |_| true;
+        /// Share λ of the discounts of rank differences when lambda is ndcg: a pair's discount is
+        /// (1 − λ)|Dᵢ − Dⱼ| + λ|D(k) − D(k + 1)|, k the distance of its ranks; 1 is LambdaLoss.
+        relative: f64 = 0.0, "in [0, 1]" if |share| (0.0..=1.0).contains(&share);
+        /// True if the gains are divided by the ideal sum when lambda is ndcg; false for DCG.
+        normalized: bool = true, "true or false" if |_| true;
     }
 }
 
@@ -51,6 +60,8 @@ pub(super) static ENTRY: Entry<dyn LossDefinition> = Entry {
         r#"{"temperature": 0.5}"#,
         r#"{"lambda": "label_diff"}"#,
         r#"{"lambda": "ndcg", "top_n": 3}"#,
+        r#"{"lambda": "ndcg", "gain": "linear", "discount": "reciprocal"}"#,
+        r#"{"lambda": "ndcg", "relative": 0.75, "normalized": false, "top_n": 3}"#,
     ],
     shader: crate::runtime::wgsl::shader!("losses/pairwise_hinge.wgsl"),
     make: make::<PairwiseHinge>,
@@ -62,6 +73,8 @@ impl LossDefinition for PairwiseHinge {
     fn spec(&self) -> Spec<'_> {
         Spec {
             targets: Domain::Grade,
+            inputs: &[ITEM_WEIGHT],
+            item_weight: ItemWeight::OfPairs,
             helpers: const { &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")] },
             mean: Mean::OverPairs,
             ..Spec::listwise(self)
@@ -73,6 +86,10 @@ impl LossDefinition for PairwiseHinge {
             ("TEMPERATURE", self.temperature),
             self.lambda.constant(),
             ("TOP_N", f64::from(self.top_n)),
+            self.gain.constant(),
+            self.discount.constant(),
+            ("RELATIVE", self.relative),
+            ("NORMALIZED", f64::from(u8::from(self.normalized))),
         ]
     }
 }
@@ -90,7 +107,15 @@ impl Rowwise for PairwiseHinge {
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
-        let pairs = Pairs { temperature: self.temperature, lambda: self.lambda, top_n: self.top_n };
+        let pairs = Pairs {
+            temperature: self.temperature,
+            lambda: self.lambda,
+            top_n: self.top_n,
+            gain: self.gain,
+            discount: self.discount,
+            relative: self.relative,
+            normalized: self.normalized,
+        };
         over_pairs_of(
             &pairs,
             row,

@@ -60,6 +60,7 @@ impl LossDefinition for PoissonNll {
             targets: Domain::NonNegative,
             hessian_diagonal: Some(HessianDiagonal::Pointwise(self)),
             predictions: if self.log_input { Domain::Exponent } else { Domain::Positive },
+            target_derivative: Some(TargetDerivative::Pointwise(self)),
             ..Spec::pointwise(self)
         }
     }
@@ -129,5 +130,19 @@ impl PointwiseHessian for PoissonNll {
     fn hessian_diagonal<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
         let mean = prediction + R::new(self.epsilon);
         R::select(self.log_input, prediction.min(R::new(1000.0)).exp(), truth / mean / mean)
+    }
+}
+
+impl PointwiseTarget for PoissonNll {
+    /// −x, or −ln(x + ε); with `full` and y > 1 also ln y + 1/(2y).
+    #[inline(always)]
+    fn target_derivative<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
+        let log_mean = match self.log_input {
+            true => prediction.min(R::new(1000.0)),
+            false => (prediction + R::new(self.epsilon)).ln(),
+        };
+        let is_whole = self.full && truth > R::ONE;
+        let stirling = R::select(is_whole, truth.ln() + R::new(0.5) / truth, R::ZERO);
+        stirling - log_mean
     }
 }

@@ -10,14 +10,16 @@ pub(super) use crate::Result;
 pub(super) use crate::catalogue::{Entry, Options, options};
 pub(super) use crate::cpu::real::Real;
 pub(super) use crate::losses::inputs::{
-    CLASS_MASK, CLASS_PRIOR, CLASS_WEIGHT, EXPECTED_COUNT, LABELLED_EMBEDDINGS, MOST_IGNORED,
-    NOISE, POS_WEIGHT,
+    CLASS_MASK, CLASS_PRIOR, CLASS_WEIGHT, EXPECTED_COUNT, ITEM_WEIGHT, LABELLED_EMBEDDINGS,
+    MOST_IGNORED, NOISE, POS_WEIGHT, REFERENCES,
 };
 pub(super) use crate::templates::argument::{Argument, Domain, Input, Role};
 pub(super) use crate::templates::boxes::{BoxLoss, BoxPair, BoxTerms};
-pub(super) use crate::templates::definition::{HessianDiagonal, LossDefinition, Mean, Spec};
+pub(super) use crate::templates::definition::{
+    HessianDiagonal, ItemWeight, LossDefinition, Mean, Spec, TargetDerivative,
+};
 pub(super) use crate::templates::distance::{Distance, DistanceTerms};
-pub(super) use crate::templates::pointwise::{Pointwise, PointwiseHessian};
+pub(super) use crate::templates::pointwise::{Pointwise, PointwiseHessian, PointwiseTarget};
 pub(super) use crate::templates::policy::{Aggregation, PolicyGradient, PolicyRule};
 pub(super) use crate::templates::preference::{Preference, PreferenceTerms};
 pub(super) use crate::templates::proxies::Proxies;

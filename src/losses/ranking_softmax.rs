@@ -50,6 +50,7 @@ impl LossDefinition for RankingSoftmax {
     fn spec(&self) -> Spec<'_> {
         Spec {
             targets: Domain::Relevance,
+            item_weight: ItemWeight::OfTargets,
             helpers: const { &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")] },
             ..Spec::rowwise(self)
         }

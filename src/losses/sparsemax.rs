@@ -54,6 +54,7 @@ impl LossDefinition for Sparsemax {
             targets: Domain::Label,
             helpers: const { &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")] },
             passes: 15,
+            label_passes: 15,
             ..Spec::rowwise(self)
         }
     }

@@ -49,7 +49,7 @@ impl LossDefinition for UniqueSoftmax {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec { targets: Domain::Grade, ..Spec::listwise(self) }
+        Spec { targets: Domain::Grade, item_weight: ItemWeight::OfLists, ..Spec::listwise(self) }
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) use measure::{Truth, measure};
 pub use probabilities::{CALIBRATION_BINS, brier_score, calibration_error, log_loss};
 pub use regression::{Regression, regression};
 
-use crate::templates::listwise::cpu::{descending, discount, gain, ideal};
+use crate::templates::listwise::cpu::{Discount, Gain, descending, discount, gain, ideal};
 use crate::{Error, Result};
 
 /// Value of a group without relevant items, for which every order is equally good.
@@ -78,7 +78,7 @@ pub fn ndcg(
         let order = descending(scores).into_iter().enumerate().take(at);
         let found: f64 =
             order.map(|(place, item)| gain(relevance[item].into()) * discount(place, places)).sum();
-        found / ideal(relevance, places)
+        found / ideal(relevance, places, Gain::Exponential, Discount::Log2)
     })
 }
 

@@ -3,6 +3,7 @@
 
 use crate::runtime::adaptor::{Setting, adaptor_of_members, function};
 use crate::templates::definition::{LossDefinition, OneInput, SeveralInputs, Template};
+use crate::templates::job::Written;
 
 /// Names that `templates/rowwise/rowwise.wgsl` requires from a loss.
 const ROWWISE: &[&str] = &[
@@ -18,6 +19,8 @@ const ROWWISE: &[&str] = &[
 const AUXILIARY: &str = "fn auxiliary(place: u32, row: Row, outcome: Outcome)";
 const ROWWISE_HESSIAN: &str =
     "fn hessian_diagonal(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32>";
+const ROWWISE_TARGET: &str =
+    "fn target_derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32>";
 
 /// Names that `templates/listwise/*.wgsl` require.
 const LISTWISE: &[&str] = &[
@@ -111,6 +114,10 @@ const HELPERS: &[(&str, &[&str])] = &[
             "override TEMPERATURE: f32",
             "override LAMBDA: u32",
             "override TOP_N: u32",
+            "override GAIN: u32",
+            "override DISCOUNT: u32",
+            "override RELATIVE: f32",
+            "override NORMALIZED: bool",
         ],
     ),
 ];
@@ -158,32 +165,33 @@ fn takes_column_weight(loss: &dyn LossDefinition) -> bool {
     loss.inputs().iter().any(|input| input.name == "pos_weight")
 }
 
-/// The adaptor between a loss and its template. With `hessian`, the second derivatives are written
-/// in place of the gradient.
-pub(crate) fn adaptor(loss: &dyn LossDefinition, hessian: bool) -> String {
-    adaptor_with(loss, hessian, &[])
+/// The adaptor between a loss and its template, for the derivatives that are written.
+pub(crate) fn adaptor(loss: &dyn LossDefinition, written: Written) -> String {
+    adaptor_with(loss, written, &[])
 }
 
 /// As [`adaptor`], for members whose options differ.
 pub(crate) fn adaptor_with(
     loss: &dyn LossDefinition,
-    hessian: bool,
+    written: Written,
     settings: &[(&'static str, Setting)],
 ) -> String {
     let text = adaptor_of_members(&loss.entry().shader, interface(loss), settings);
     match loss.template() {
-        Template::OneInput(OneInput::Pointwise(_)) => text + &pointwise(loss, hessian),
-        Template::OneInput(OneInput::Rowwise(_)) => text + &rowwise(loss, hessian),
+        Template::OneInput(OneInput::Pointwise(_)) => text + &pointwise(loss, written),
+        Template::OneInput(OneInput::Rowwise(_)) => text + &rowwise(loss, written),
         _ => text,
     }
 }
 
-fn pointwise(loss: &dyn LossDefinition, hessian: bool) -> String {
+fn pointwise(loss: &dyn LossDefinition, written: Written) -> String {
     let name = |name| function(&loss.entry().shader, name);
     let weight = if takes_column_weight(loss) { ", column_weight" } else { "" };
-    let written = match hessian {
-        true => format!("{}(prediction, truth, column_weight)", name("hessian_diagonal")),
-        false => "point.derivative".into(),
+    let of = |function| format!("{}(prediction, truth, column_weight)", name(function));
+    let written = match written {
+        Written::Gradient => "point.derivative".into(),
+        Written::HessianDiagonal => of("hessian_diagonal"),
+        Written::TargetGradient => of("target_derivative"),
     };
     format!(
         "fn element_loss(prediction: f32, truth: f32, column_weight: f32) -> Loss {{ return {}(prediction, truth{weight}); }}\n\
@@ -192,20 +200,26 @@ fn pointwise(loss: &dyn LossDefinition, hessian: bool) -> String {
     )
 }
 
-fn rowwise(loss: &dyn LossDefinition, hessian: bool) -> String {
-    let mut text = if hessian {
-        adaptor_of_members(&loss.entry().shader, &[ROWWISE_HESSIAN], &[])
-    } else {
-        String::new()
+fn rowwise(loss: &dyn LossDefinition, written: Written) -> String {
+    let hessian = written == Written::HessianDiagonal;
+    let (function, interface) = match written {
+        Written::Gradient => ("gradient", None),
+        Written::HessianDiagonal => ("hessian_diagonal", Some(ROWWISE_HESSIAN)),
+        Written::TargetGradient => ("target_derivative", Some(ROWWISE_TARGET)),
     };
-    let written = if hessian { "hessian_diagonal" } else { "gradient" };
+    let mut text = interface.map_or_else(String::new, |interface| {
+        adaptor_of_members(&loss.entry().shader, &[interface], &[])
+    });
     text += &format!(
         "const HESSIAN_DIAGONAL: bool = {hessian};\n\
-         fn written_gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {{ return {written}(row, outcome, cells); }}\n"
+         fn written_gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {{ return {function}(row, outcome, cells); }}\n"
     );
     if loss.spec().passes == 1 {
         // Never called with a single pass, but the template refers to it.
         text += "fn restart(sums: Sums) -> Sums { return sums; }\n";
+    } else if loss.spec().helpers.is_empty() {
+        let interface = &["fn restart(sums: Sums) -> Sums"];
+        text += &adaptor_of_members(&loss.entry().shader, interface, &[]);
     }
     text
 }

@@ -44,6 +44,8 @@ pub enum Role {
     Optional,
     /// Required integers: labels, lengths.
     Integers,
+    /// As `Integers`, but optional.
+    OptionalIntegers,
     /// Required class labels, which are integers, or one number per class.
     Classes,
 }
@@ -56,17 +58,17 @@ impl Role {
 
     /// True if it is optional.
     pub fn is_optional(self) -> bool {
-        matches!(self, Role::OptionalDifferentiated | Role::Optional)
+        matches!(self, Role::OptionalDifferentiated | Role::Optional | Role::OptionalIntegers)
     }
 
     /// True if it holds integers, or may hold them.
     pub fn is_integers(self) -> bool {
-        matches!(self, Role::Integers | Role::Classes)
+        matches!(self, Role::Integers | Role::OptionalIntegers | Role::Classes)
     }
 
     /// True if it may hold numbers in place of integers.
     pub fn takes_numbers(self) -> bool {
-        self != Role::Integers
+        !matches!(self, Role::Integers | Role::OptionalIntegers)
     }
 }
 

@@ -14,7 +14,9 @@ use crate::templates::covariance::{Covariance, CovarianceRule};
 use crate::templates::distance::Distance;
 use crate::templates::distance::cpu::DistanceTemplate;
 use crate::templates::multi_input::cpu::MultiInputCpu;
-use crate::templates::pointwise::{Pointwise, PointwiseCpu, PointwiseHessianCpu};
+use crate::templates::pointwise::{
+    Pointwise, PointwiseCpu, PointwiseHessianCpu, PointwiseTargetCpu,
+};
 use crate::templates::policy::cpu::PolicyTemplate;
 use crate::templates::policy::{PolicyGradient, PolicyRule};
 use crate::templates::preference::Preference;
@@ -23,7 +25,7 @@ use crate::templates::proxies::Proxies;
 use crate::templates::proxies::cpu::ProxiesTemplate;
 use crate::templates::regions::Regions;
 use crate::templates::regions::cpu::RegionsTemplate;
-use crate::templates::rowwise::{Rowwise, RowwiseCpu, RowwiseHessianCpu};
+use crate::templates::rowwise::{Rowwise, RowwiseCpu, RowwiseHessianCpu, RowwiseTargetCpu};
 use crate::templates::sequence::Sequence;
 use crate::templates::sequence::cpu::SequenceTemplate;
 use crate::templates::similarity::cpu::SimilarityTemplate;
@@ -88,12 +90,19 @@ pub struct Spec<'a> {
     pub auxiliary: bool,
     /// The second derivatives of a loss that has them, requested by [`crate::Inputs::hessian`].
     pub hessian_diagonal: Option<HessianDiagonal<'a>>,
+    /// The derivatives with respect to the targets of a loss that has them, requested by
+    /// [`crate::Inputs::target_gradient`].
+    pub target_derivative: Option<TargetDerivative<'a>>,
     /// Number of passes in which the row-wise template folds a row. More than one if the loss
     /// searches for a threshold.
     pub passes: u32,
+    /// The same for rows with a label.
+    pub label_passes: u32,
     /// True if the derivative with respect to a cell of a row depends on that cell alone. The
     /// row-wise template then writes it during the fold.
     pub separable: bool,
+    /// Meaning of a weight [lists, items].
+    pub item_weight: ItemWeight,
     /// Shader files that are linked with the loss's own: folds that several losses share.
     pub helpers: &'static [File],
 }
@@ -111,6 +120,20 @@ pub enum Mean {
     OverClassWeights,
     /// The number of pairs of items whose targets differ, over all lists.
     OverPairs,
+}
+
+/// Meaning of a weight [lists, items] of a loss over lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum ItemWeight {
+    /// The loss takes one weight for each list.
+    #[default]
+    None,
+    /// A factor of each item's target.
+    OfTargets,
+    /// A factor of the pairs in which the item is the higher one: the input `item_weight`.
+    OfPairs,
+    /// The weight of a list is the mean of its items' weights under their targets, Σ wy / Σ y.
+    OfLists,
 }
 
 /// The template that runs a loss, with the loss as the template calls it.
@@ -140,6 +163,18 @@ pub enum HessianDiagonal<'a> {
     Pointwise(&'a dyn PointwiseHessianCpu),
     /// Of each element, from its whole row.
     Rowwise(&'a dyn RowwiseHessianCpu),
+}
+
+/// The derivatives of a loss with respect to its targets.
+#[derive(Clone, Copy)]
+pub enum TargetDerivative<'a> {
+    /// The opposite of those with respect to the predictions: the loss is a function of the
+    /// difference of both.
+    Opposite,
+    /// Of each element.
+    Pointwise(&'a dyn PointwiseTargetCpu),
+    /// Of each element, from its whole row.
+    Rowwise(&'a dyn RowwiseTargetCpu),
 }
 
 /// Templates of multi-input losses.
@@ -205,8 +240,11 @@ impl<'a> Spec<'a> {
             extra_classes: 0,
             auxiliary: false,
             hessian_diagonal: None,
+            target_derivative: None,
             passes: 1,
+            label_passes: 1,
             separable: false,
+            item_weight: ItemWeight::None,
             helpers: &[],
         }
     }

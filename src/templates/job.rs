@@ -1,6 +1,7 @@
 //! GPU call parameters for the templates of predictions and targets, and the buffers that they use.
 
 use crate::runtime::kernel::Slice;
+use crate::templates::definition::{LossDefinition, TargetDerivative};
 use crate::templates::parts::{ALIGNMENT, Part, cells};
 
 /// Bit pattern of a weight that masks its element or row (`MASKED` in lib/numbers.wgsl).
@@ -32,8 +33,8 @@ pub(crate) struct Job {
     /// Source of the divisor of a mean.
     pub divisor: Divisor,
     pub auxiliary: bool,
-    /// If set, the hessian diagonal is written in place of the gradient. The values are the same.
-    pub second: bool,
+    /// The derivatives that are written. The values are the same.
+    pub written: Written,
     /// True if predictions, dense targets and gradient are f16.
     pub half: bool,
 }
@@ -43,6 +44,33 @@ impl Job {
     /// smallest type.
     pub(super) fn alignment(&self) -> usize {
         if self.half { 2 * ALIGNMENT } else { ALIGNMENT }
+    }
+}
+
+/// The derivatives that a kernel of predictions and targets writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Written {
+    /// With respect to the predictions.
+    #[default]
+    Gradient,
+    /// The second derivative with respect to each prediction.
+    HessianDiagonal,
+    /// With respect to the targets.
+    TargetGradient,
+}
+
+impl Written {
+    /// Those beside the gradient for which a loss has a function of its own.
+    pub(super) fn others_of(loss: &dyn LossDefinition) -> Vec<Written> {
+        let spec = loss.spec();
+        let target = spec
+            .target_derivative
+            .is_some_and(|found| !matches!(found, TargetDerivative::Opposite));
+        let all = [
+            (spec.hessian_diagonal.is_some(), Written::HessianDiagonal),
+            (target, Written::TargetGradient),
+        ];
+        all.into_iter().filter_map(|(has_it, written)| has_it.then_some(written)).collect()
     }
 }
 
@@ -72,6 +100,8 @@ pub(crate) struct Buffers {
     /// weights.
     pub pos_weights: bool,
     pub class_mask: Option<(wgpu::Buffer, Per)>,
+    /// One number per item of a list.
+    pub item_weights: Option<wgpu::Buffer>,
     pub upstreams: Option<wgpu::Buffer>,
     /// If this is the predictions' buffer, the gradient overwrites the predictions.
     pub gradient: wgpu::Buffer,

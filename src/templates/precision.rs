@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::templates::multi_input::cpu::{MultiInput, MultiInputCpu};
-use crate::templates::pointwise::{Points, PointwiseCpu, PointwiseHessianCpu};
+use crate::templates::pointwise::{Points, PointwiseCpu, PointwiseHessianCpu, PointwiseTargetCpu};
 use crate::templates::rowwise::rows::{Auxiliary, Rows};
-use crate::templates::rowwise::{RowwiseCpu, RowwiseHessianCpu};
+use crate::templates::rowwise::{RowwiseCpu, RowwiseHessianCpu, RowwiseTargetCpu};
 
 /// A precision of the CPU implementation, with its dispatch to a loss.
 pub(crate) trait CpuReal: Real + Default {
@@ -42,6 +42,12 @@ pub(crate) trait CpuReal: Real + Default {
         cpu: &dyn RowwiseHessianCpu,
         rows: &Rows<Self>,
         hessian: &mut [Self],
+    ) -> Result<()>;
+    fn pointwise_target(cpu: &dyn PointwiseTargetCpu, points: &Points<Self>, gradient: &mut [Self]);
+    fn rowwise_target(
+        cpu: &dyn RowwiseTargetCpu,
+        rows: &Rows<Self>,
+        gradient: &mut [Self],
     ) -> Result<()>;
 }
 
@@ -93,6 +99,18 @@ impl CpuReal for f32 {
     ) -> Result<()> {
         cpu.hessian_f32(rows, hessian)
     }
+
+    fn pointwise_target(cpu: &dyn PointwiseTargetCpu, points: &Points<f32>, gradient: &mut [f32]) {
+        cpu.target_f32(points, gradient);
+    }
+
+    fn rowwise_target(
+        cpu: &dyn RowwiseTargetCpu,
+        rows: &Rows<f32>,
+        gradient: &mut [f32],
+    ) -> Result<()> {
+        cpu.target_f32(rows, gradient)
+    }
 }
 
 impl CpuReal for f64 {
@@ -142,5 +160,17 @@ impl CpuReal for f64 {
         hessian: &mut [f64],
     ) -> Result<()> {
         cpu.hessian_f64(rows, hessian)
+    }
+
+    fn pointwise_target(cpu: &dyn PointwiseTargetCpu, points: &Points<f64>, gradient: &mut [f64]) {
+        cpu.target_f64(points, gradient);
+    }
+
+    fn rowwise_target(
+        cpu: &dyn RowwiseTargetCpu,
+        rows: &Rows<f64>,
+        gradient: &mut [f64],
+    ) -> Result<()> {
+        cpu.target_f64(rows, gradient)
     }
 }

@@ -4,6 +4,7 @@ use crate::runtime::kernel::Program;
 use crate::runtime::wgsl::File;
 use crate::templates::adaptor;
 use crate::templates::definition::LossDefinition;
+use crate::templates::job::Written;
 
 pub(super) const LANES: File = crate::runtime::wgsl::shader!("lib/lanes.wgsl");
 
@@ -21,13 +22,13 @@ pub(super) fn program(
     template_files: &[File],
     constants: Vec<(&'static str, f64)>,
 ) -> Program {
-    program_of(loss, false, template_files, constants)
+    program_of(loss, Written::Gradient, template_files, constants)
 }
 
-/// As [`program`], for the gradient or for the hessian diagonal.
+/// As [`program`], for the derivatives that are written.
 pub(super) fn program_of(
     loss: &dyn LossDefinition,
-    hessian: bool,
+    written: Written,
     template_files: &[File],
     mut constants: Vec<(&'static str, f64)>,
 ) -> Program {
@@ -36,7 +37,7 @@ pub(super) fn program_of(
     files.push(shader);
     files.extend(loss.spec().helpers);
     constants.extend(crate::runtime::adaptor::options(&shader, loss.constants()));
-    let header = adaptor::adaptor(loss, hessian);
+    let header = adaptor::adaptor(loss, written);
     Program {
         label: format!("{} ({})", loss.name(), template_files[0].name),
         header,

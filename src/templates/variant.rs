@@ -6,7 +6,7 @@ use crate::runtime::kernel::Program;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::wgsl::File;
 use crate::templates::definition::LossDefinition;
-use crate::templates::job::flag;
+use crate::templates::job::{Written, flag};
 use crate::templates::program::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, program_of};
 
 pub(crate) const ROWS: File = crate::runtime::wgsl::shader!("templates/rowwise/rows.wgsl");
@@ -168,24 +168,24 @@ impl Variant {
         }
     }
 
-    /// The row-wise kernel with a loss and its constants, for the gradient or the second
-    /// derivative.
+    /// The row-wise kernel with a loss and its constants, for the derivatives that are written.
     pub fn program(
         &self,
         loss: &dyn LossDefinition,
-        second: bool,
+        written: Written,
         mut constants: Vec<(&'static str, f64)>,
     ) -> Program {
         let mut files = vec![ROWWISE, ROWS, NUMBERS];
         files.extend(self.cells());
         let header = self.add_row_group(&mut files, &mut constants);
         constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
-        let at_once = loss.spec().separable && !second;
+        let has_labels = constants.contains(&("HAS_LABELS", 1.0));
+        let at_once = loss.spec().separable && written == Written::Gradient;
         let header = format!(
             "{header}const PASSES: u32 = {}u;\nconst SINGLE_PASS: bool = {at_once};\n",
-            loss.spec().passes
+            if has_labels { loss.spec().label_passes } else { loss.spec().passes }
         );
-        program_of(loss, second, &files, constants).with_header(&header)
+        program_of(loss, written, &files, constants).with_header(&header)
     }
 
     /// Adds the files and constants of the row group, and returns its header.

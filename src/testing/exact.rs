@@ -143,6 +143,7 @@ fn run_rows(
         class_weight: &column_weights(case),
         pos_weight: &wide_of(case.pos_weight.as_ref()),
         class_mask: &flags(case.class_mask.as_ref()),
+        item_weight: &[],
         weight: &wide(case.weight.as_ref()),
         mask: &flags(case.mask.as_ref()),
         factor: factor(loss, case),

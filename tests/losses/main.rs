@@ -15,9 +15,12 @@ mod hessian;
 mod infinities;
 mod linear;
 mod lists;
+mod lists_weighted;
 mod ranges;
+mod references;
 mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
+mod target_gradients;
 mod types;
 mod variants;

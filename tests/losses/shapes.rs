@@ -240,6 +240,10 @@ fn labels_may_be_a_column_or_one_hot_rows() {
     let criterion = Focal::new().on(&Device::reference()).unwrap();
     let wanted = criterion.value_and_gradient(&logits, &labels).unwrap();
     assert_same(&criterion.value_and_gradient(&logits, &column).unwrap(), &wanted, 0.0);
+    // Focal loss takes dense targets; a loss of labels alone takes one-hot rows as their labels.
+    assert_same(&criterion.value_and_gradient(&logits, &one_hot).unwrap(), &wanted, 1e-12);
+    let criterion = MultiMargin::new().on(&Device::reference()).unwrap();
+    let wanted = criterion.value_and_gradient(&logits, &labels).unwrap();
     assert_same(&criterion.value_and_gradient(&logits, &one_hot).unwrap(), &wanted, 0.0);
     let smoothed = one_hot.mapv(|t| 0.9 * t + 0.025);
     assert!(criterion.value_and_gradient(&logits, &smoothed).is_err());
@@ -386,5 +390,182 @@ fn a_linear_head_may_have_several_positions_and_dense_targets() {
         let wanted =
             criterion.evaluate(&Inputs::new(&x, &labels).input("linear_weight", &one)).unwrap();
         assert_same(&found, &wanted, 1e-6);
+    }
+}
+
+#[test]
+fn weights_of_rows_are_given_by_name() {
+    let (x, y) = (numbers(&[3, 3], 1), numbers(&[3, 3], 2));
+    let weight = array![0.5_f64, 2.0, 0.1];
+    for device in each_device() {
+        let criterion = Mse::new().on(&device).unwrap();
+        let named = criterion.evaluate_f64(&Inputs::new(&x, &y).row_weight(&weight)).unwrap();
+        let column = weight.clone().insert_axis(Axis(1));
+        let wanted = criterion.evaluate_f64(&Inputs::new(&x, &y).weight(&column)).unwrap();
+        assert_eq!((named.values, named.gradient), (wanted.values, wanted.gradient));
+        // [rows, time] of [rows, time, columns], and of classes on axis 1.
+        let (x, y) = (numbers(&[2, 3, 4], 1), numbers(&[2, 3, 4], 2));
+        let weight = numbers(&[2, 3], 3).mapv(f32::abs);
+        let found = criterion.evaluate(&Inputs::new(&x, &y).row_weight(&weight)).unwrap();
+        let whole = weight.clone().insert_axis(Axis(2));
+        let wanted = criterion.evaluate(&Inputs::new(&x, &y).weight(&whole)).unwrap();
+        assert_same(&found, &wanted, 0.0);
+        let classes = CrossEntropy::new().on(&device).unwrap().class_axis(1);
+        let labels = Array2::from_shape_fn((2, 4), |(i, j)| ((i + j) % 3) as i64);
+        let rows = array![0.5, 3.0];
+        let found = classes.evaluate(&Inputs::new(&x, &labels).row_weight(&rows)).unwrap();
+        let whole = array![[0.5], [3.0]];
+        let wanted = classes.evaluate(&Inputs::new(&x, &labels).weight(&whole)).unwrap();
+        assert_same(&found, &wanted, 0.0);
+    }
+    let criterion = Mse::new().on(&Device::reference()).unwrap();
+    let given = Inputs::new(&x, &y).weight(&weight).row_weight(&weight);
+    let text = criterion.evaluate(&given).unwrap_err().to_string();
+    assert!(text.contains("row_weight is given"), "{text}");
+    let two = array![1.0, 2.0];
+    let text = criterion.evaluate(&Inputs::new(&x, &y).row_weight(&two)).unwrap_err().to_string();
+    assert!(text.contains("row_weight is [2] and the values are [3, 3]"), "{text}");
+    let case = serde_json::json!({
+        "name": "rows", "loss": "mae", "options": {"reduction": "sum"},
+        "inputs": {"predictions": {"shape": [2, 2], "data": [1, 2, 3, 4]},
+                   "targets": {"shape": [2, 2], "data": [0, 0, 0, 0]},
+                   "row_weight": {"shape": [2], "data": [1, 10]}}
+    });
+    let answer = gradus::cases::answer(&case, &Device::reference());
+    assert_eq!(answer["value"]["data"][0], 73.0, "{answer}");
+}
+
+#[test]
+fn the_target_of_a_masked_class_is_left_out() {
+    let (logits, dense) = (array![[0.5, -1.0, 2.0]], array![[0.25, 0.5, 0.25]]);
+    let mask = array![true, false, true];
+    for device in each_device() {
+        let losses: [Box<dyn gradus::losses::LossDefinition>; 2] = [
+            Box::new(CrossEntropy::new().label_smoothing(0.1)),
+            gradus::losses::from_name("poly1_cross_entropy", &serde_json::Value::Null).unwrap(),
+        ];
+        for loss in losses {
+            let criterion = Criterion::from_boxed(loss, &device).unwrap();
+            let of = |logits, dense| criterion.evaluate(&Inputs::new(logits, dense)).unwrap();
+            let inputs = Inputs::new(&logits, &dense).class_mask(&mask);
+            let found = criterion.evaluate(&inputs).unwrap();
+            let wanted = of(&array![[0.5, 2.0]], &array![[0.25, 0.25]]);
+            let name = criterion.loss().name();
+            assert!((found.value() - wanted.value()).abs() < 1e-6, "{name} on {}", device.name());
+            assert_eq!(found.gradient[[0, 1]], 0.0);
+            for (column, at) in [(0, 0), (2, 1)] {
+                let apart = found.gradient[[0, column]] - wanted.gradient[[0, at]];
+                assert!(apart.abs() < 1e-6, "{name} on {}", device.name());
+            }
+        }
+        // A label, and a logit of -inf, still cost infinity.
+        let criterion = CrossEntropy::new().on(&device).unwrap();
+        let labels = array![1_i64];
+        let found = criterion.evaluate(&Inputs::new(&logits, &labels).class_mask(&mask)).unwrap();
+        assert_eq!(found.value(), f64::INFINITY);
+        let closed = array![[0.5, f32::NEG_INFINITY, 2.0]];
+        let found = criterion.value_and_gradient(&closed, &dense.mapv(|x: f64| x as f32)).unwrap();
+        assert_eq!(found.value(), f64::INFINITY);
+    }
+}
+
+#[test]
+fn errors_name_the_shape_that_was_given_before_the_classes_were_moved() {
+    let criterion = CrossEntropy::new().on(&Device::reference()).unwrap().class_axis(1);
+    let logits = numbers(&[2, 3, 4, 5], 1);
+    let labels = Array3::<i64>::zeros((2, 4, 4));
+    let text = criterion.value_and_gradient(&logits, &labels).unwrap_err().to_string();
+    assert!(text.contains("predictions are [2, 3, 4, 5]"), "{text}");
+    assert!(text.contains("labels [2, 4, 5] or dense [2, 3, 4, 5]"), "{text}");
+}
+
+#[test]
+fn a_layer_with_several_positions_takes_weights_and_masks_of_rows() {
+    let (rows, classes, positions, features) = (4, 3, 2, 5);
+    let x = numbers(&[rows, features], 1);
+    let layer = numbers(&[classes, positions, features], 2);
+    let labels = Array2::from_shape_fn((rows, positions), |(i, j)| ((i + j) % 3) as i64);
+    let weight = array![0.5_f32, 2.0, 0.0, 1.5];
+    let mask = array![[true, false], [true, true], [true, true], [false, true]];
+    for device in each_device() {
+        for reduction in [Reduction::Mean, Reduction::WeightedMean, Reduction::Sum] {
+            let criterion = LinearCrossEntropy::new().on(&device).unwrap().reduction(reduction);
+            let inputs = Inputs::new(&x, &labels)
+                .input("linear_weight", &layer)
+                .row_weight(&weight)
+                .mask(&mask);
+            let found = criterion.evaluate(&inputs).unwrap();
+            // Position by position, whose sums add up.
+            let sum = criterion.clone().reduction(Reduction::Sum);
+            let (mut total, mut weights) = (0.0, 0.0);
+            for position in 0..positions {
+                let layer = layer.index_axis(Axis(1), position);
+                let (labels, mask) = (labels.column(position), mask.column(position));
+                let inputs = Inputs::new(&x, &labels)
+                    .input("linear_weight", &layer)
+                    .weight(&weight)
+                    .mask(&mask);
+                total += sum.evaluate(&inputs).unwrap().value();
+                weights +=
+                    weight.iter().zip(mask).map(|(w, &m)| if m { *w } else { 0.0 }).sum::<f32>();
+            }
+            let divisor = match reduction {
+                Reduction::Mean => 6.0, // of eight values, two are masked
+                Reduction::WeightedMean => f64::from(weights),
+                _ => 1.0,
+            };
+            let apart = (found.value() - total / divisor).abs();
+            assert!(apart < 1e-6, "{reduction:?} on {}: {apart}", device.name());
+            assert_eq!(found.count, 6);
+        }
+    }
+}
+
+#[test]
+fn focal_takes_dense_targets_and_smooths_labels() {
+    let logits = array![[0.5, -1.0, 2.0], [9.0, -3.0, 0.0]];
+    let dense = array![[0.25, 0.5, 0.25], [0.9, 0.0, 0.1]];
+    let labels = array![2_i64, 0];
+    let one_hot = array![[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]];
+    let by_hand = |targets: &Array2<f64>| -> Vec<f64> {
+        let rows = logits.rows().into_iter().zip(targets.rows());
+        rows.map(|(x, t)| {
+            let total: f64 = x.iter().map(|x: &f64| x.exp()).sum();
+            let of = |(x, t): (&f64, &f64)| {
+                let p = x.exp() / total;
+                -0.25 * t * (1.0 - p).powf(2.5) * p.ln()
+            };
+            x.iter().zip(t).map(of).sum()
+        })
+        .collect()
+    };
+    let near = |found: &Evaluation, wanted: &[f64], device: &Device| {
+        for (x, y) in found.values.iter().zip(wanted) {
+            assert!((x - y).abs() < 1e-6, "{x} instead of {y} on {}", device.name());
+        }
+    };
+    for device in each_device() {
+        let focal = Focal::new().gamma(2.5).alpha(0.25);
+        let criterion = |loss: Focal| loss.on(&device).unwrap().reduction(Reduction::None);
+        let plain = criterion(focal.clone());
+        let found = plain.value_and_gradient(&logits, &dense).unwrap();
+        near(&found, &by_hand(&dense), &device);
+        // A label is its one-hot row.
+        let (a, b) = (
+            plain.value_and_gradient(&logits, &labels).unwrap(),
+            plain.value_and_gradient(&logits, &one_hot).unwrap(),
+        );
+        near(&a, &by_hand(&one_hot), &device);
+        for (x, y) in a.gradient.iter().zip(&b.gradient) {
+            assert!((x - y).abs() < 1e-6, "{x} {y} on {}", device.name());
+        }
+        let smooth = criterion(focal.label_smoothing(0.3));
+        let spread = one_hot.mapv(|t: f64| 0.7 * t + 0.1);
+        let found = smooth.evaluate(&Inputs::new(&logits, &labels)).unwrap();
+        near(&found, &by_hand(&spread), &device);
+        let dense_found = plain.value_and_gradient(&logits, &spread).unwrap();
+        for (x, y) in found.gradient.iter().zip(&dense_found.gradient) {
+            assert!((x - y).abs() < 1e-6, "{x} {y} on {}", device.name());
+        }
     }
 }

@@ -1,6 +1,7 @@
 """Runs the calls that the peers' own tests make through gradus.
 
     python3 tests/peers pytorch keras optax sklearn --gradus target/release/gradus
+    GRADUS_TF_RANKING=FOLDER python3 tests/peers ranking    (FOLDER: a checkout of github.com/tensorflow/ranking)
     python3 tests/peers pytorch --device cpu --show 20
 
 Each call that a test of the peer makes is made again by the peer in float64, and by `gradus eval` on each device. A call is right,
@@ -9,6 +10,7 @@ refused by an error that names what is not taken, or different; a difference tha
 
 import argparse
 import collections
+import contextlib
 import importlib
 import json
 import math
@@ -22,7 +24,7 @@ import accepted
 from calls import Refused
 from compare import ABSOLUTE, OF_FUNCTION, difference
 
-PEERS = {"pytorch": 95, "keras": 95, "optax": 95, "sklearn": 95}
+PEERS = {"pytorch": 95, "keras": 95, "optax": 95, "sklearn": 95, "ranking": 60}
 
 
 def answers(gradus, device, cases):
@@ -80,10 +82,14 @@ def write_sample(file, kept):
 
 
 def versions():
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    packages = {"pytorch": "torch", "keras": "keras", "optax": "optax", "sklearn": "scikit-learn"}
-    return {peer: version(packages.get(peer, peer)) for peer in packages}
+    packages = {"pytorch": "torch", "keras": "keras", "optax": "optax", "sklearn": "scikit-learn", "ranking": "tensorflow-ranking"}
+    found = {}
+    for peer, package in packages.items():
+        with contextlib.suppress(PackageNotFoundError):
+            found[peer] = version(package)
+    return found
 
 
 def single(x):
@@ -107,7 +113,7 @@ def main():
     failed, kept = False, []
     for peer in options.peers:
         start = time.monotonic()
-        module = importlib.import_module({"keras": "keras_calls", "optax": "optax_calls", "sklearn": "sklearn_calls"}.get(peer, peer))
+        module = importlib.import_module({"keras": "keras_calls", "optax": "optax_calls", "sklearn": "sklearn_calls", "ranking": "ranking_calls"}.get(peer, peer))
         calls, cases, refused = [], [], collections.Counter()
         total = 0
         for call in module.calls():

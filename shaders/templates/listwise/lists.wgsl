@@ -37,6 +37,8 @@ const INFINITY_BITS: u32 = 0x7f800000u;
 
 override WORKGROUP: u32 = 64u;
 override HAS_WEIGHT: bool = false;
+// Every item has a weight, which the loss applies.
+override HAS_ITEM_WEIGHT: bool = false;
 // Reduction `none`: every value is written, and each has its own upstream gradient.
 override REDUCTION_NONE: bool = false;
 // The divisor of the mean is upstreams[2]. It was computed on the device from the targets.
@@ -53,6 +55,17 @@ override IN_PLACE: bool = false;
 // templates/listwise/list_values.
 @group(0) @binding(6) var<storage, read_write> values: array<f32>;
 @group(0) @binding(7) var<storage, read_write> records: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read> item_weights: array<f32>;
+
+// Index of the first item of the list that a thread works on.
+var<private> list_first: u32 = 0u;
+
+fn item_weight(index: u32) -> f32 {
+    if HAS_ITEM_WEIGHT {
+        return item_weights[list_first + index];
+    }
+    return 1.0;
+}
 
 fn unit_of(index: u32) -> Unit {
     let list = index / params.blocks;

@@ -65,6 +65,7 @@ fn take_unit(unit: Unit, local_index: u32) -> f32 {
     }
     let left_out = is_left_out(unit.list);
     var sum = 0.0;
+    list_first = unit.first;
     for (var k = unit.begin + local_index; k < unit.end; k += WORKGROUP) {
         if left_out {
             gradients[unit.first + k] = 0.0;

@@ -46,6 +46,8 @@ fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) 
     }
     if CLASS_MASK != 0u {
         cells.kept &= class_mask_of(select(0u, row.first, CLASS_MASK == 2u), columns);
+        // The target of a class that the mask takes out is left out.
+        cells.truths = select(vec4<f32>(), truths, cells.kept);
     }
     if TARGETS_ARE_PADDED {
         // Tested by the bits: NaN is not padding.

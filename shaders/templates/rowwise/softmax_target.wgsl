@@ -88,7 +88,7 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
         next.inside += dot(e, t);
         next.outside += dot(e, 1.0 - t);
         next.mass += sum4(t);
-        // A masked class is infinitely far below the maximum. It makes the loss infinite only if
+        // A logit of -inf is infinitely far below the maximum. It makes the loss infinite only if
         // its target is not 0.
         next.dot += sum4(select(t * select(vec4<f32>(minus_infinity()), below, is_open), vec4<f32>(), t == vec4<f32>()));
         next.weight += dot(cells.class_weights, t);

@@ -9,12 +9,15 @@ struct Params {
     block: u32,     // rows per workgroup
     factor: f32,    // of the reduction
     upstream: f32,  // dL/d(value)
+    first_label: u32, // of the columns; those of the rows come first
 }
 
 override WORKGROUP: u32 = 64u;
 override COLUMNS: u32 = 0u;
 override ROW_IN_REGISTERS: bool = false;
 override HAS_LABELS: bool = false;
+// The column of a row's index is its own. Rows that are compared with references alone have none.
+override HAS_OWN: bool = true;
 override HAS_WEIGHT: bool = false;
 override REDUCTION_NONE: bool = false;
 // Adds to the existing values: the second direction of a symmetric loss.
@@ -29,7 +32,11 @@ override ADDS: bool = false;
 
 // True if a column is another candidate with the row's label.
 fn is_positive(row: u32, column: u32) -> bool {
-    return row != column && labels[row] == labels[column];
+    return !is_own(row, column) && labels[row] == labels[params.first_label + column];
+}
+
+fn is_own(row: u32, column: u32) -> bool {
+    return HAS_OWN && row == column;
 }
 
 struct Weight {

@@ -37,7 +37,7 @@ struct Outcome {
 const IN_PLACE: bool = false;
 
 fn candidate_of(row: u32, column: u32, score: f32) -> Candidate {
-    var candidate = Candidate(score, row == column, false);
+    var candidate = Candidate(score, is_own(row, column), false);
     if HAS_LABELS {
         candidate.is_positive = is_positive(row, column);
     }

@@ -18,7 +18,7 @@ const IN_PLACE: bool = true;
 @group(0) @binding(6) var<storage, read_write> marks: array<f32>;
 
 fn is_negative(row: u32, column: u32) -> bool {
-    return labels[row] != labels[column];
+    return labels[row] != labels[params.first_label + column];
 }
 
 fn distance_gradient(score: f32) -> f32 {

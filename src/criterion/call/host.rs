@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use ndarray::ArrayD;
+
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::{Broadcast, parallel};
@@ -10,7 +12,7 @@ use crate::criterion::evaluation::{Auxiliaries, Evaluation};
 use crate::criterion::inputs::hessian_of;
 use crate::criterion::reuse::Values;
 use crate::runtime::tensor::shaped;
-use crate::templates::definition::{HessianDiagonal, OneInput};
+use crate::templates::definition::{HessianDiagonal, OneInput, TargetDerivative};
 use crate::templates::job::Per;
 use crate::templates::pointwise::{Points, PointwiseCpu};
 use crate::templates::precision::CpuReal;
@@ -39,15 +41,34 @@ impl Call<'_, '_> {
             }
         };
         let gradient = shaped(&self.shape, gradient)?;
+        let others = match self.target_gradient {
+            true => vec![("targets", self.target_gradient_on_host(&gradient)?)],
+            false => Vec::new(),
+        };
         Ok(Evaluation {
             values,
             gradient,
-            others: Vec::new(),
+            others,
             count,
             auxiliaries,
             hessian,
             first: "predictions",
         })
+    }
+
+    /// The gradient with respect to the targets; `gradient` is that of the predictions.
+    fn target_gradient_on_host<R: CpuReal>(&self, gradient: &ArrayD<R>) -> Result<ArrayD<R>> {
+        let mut found = vec![R::ZERO; self.predictions.len()];
+        match self.criterion.loss.spec().target_derivative {
+            None | Some(TargetDerivative::Opposite) => return Ok(gradient.mapv(|g| -g)),
+            Some(TargetDerivative::Pointwise(cpu)) => {
+                self.with_points(|points| R::pointwise_target(cpu, points, &mut found));
+            }
+            Some(TargetDerivative::Rowwise(cpu)) => {
+                self.with_rows(|rows| R::rowwise_target(cpu, rows, &mut found))?;
+            }
+        }
+        shaped(&self.shape, found)
     }
 
     /// The value. The gradient is written to `gradient`, which is row-major, has the length of the
@@ -104,6 +125,7 @@ impl Call<'_, '_> {
             .unwrap_or_default();
         let class_weight = self.numbers("class_weight", &self.column_weight);
         let pos_weight = self.numbers("pos_weight", &self.pos_weight);
+        let item_weight = self.numbers("item_weight", &self.item_weight);
         let upstreams = self.numbers("upstream", &self.upstreams);
         let rows = Rows {
             logits: &logits,
@@ -116,6 +138,7 @@ impl Call<'_, '_> {
             class_weight: &class_weight,
             pos_weight: &pos_weight,
             class_mask: self.class_mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
+            item_weight: &item_weight,
             weight: &weight,
             mask: self.mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
             factor: R::new(self.reduction.factor),

@@ -16,8 +16,8 @@ use crate::criterion::{domain, inputs};
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::tensor::shaped;
 use crate::templates::argument::{Domain, of_columns};
-use crate::templates::definition::{LossDefinition, Mean};
-use crate::templates::job::{Buffers, Divisor, Job, MASKED, Per, RESULT_KINDS};
+use crate::templates::definition::{LossDefinition, Mean, TargetDerivative};
+use crate::templates::job::{Buffers, Divisor, Job, MASKED, Per, RESULT_KINDS, Written};
 use crate::templates::launch as kernel;
 use crate::{Error, Result};
 
@@ -41,6 +41,8 @@ pub(super) struct Call<'c, 'a> {
     /// Positive class weights of a row-wise loss; a pointwise loss has them in `column_weight`.
     pos_weight: Cow<'a, [f32]>,
     class_mask: Option<(Cow<'a, [bool]>, Per)>,
+    /// One per item of a list; empty for none.
+    item_weight: Cow<'a, [f32]>,
     upstreams: Cow<'a, [f32]>,
     upstream: f64,
     /// The f64 numbers of inputs that were rounded, on the reference device.
@@ -48,6 +50,7 @@ pub(super) struct Call<'c, 'a> {
     reduction: ReductionFactor,
     auxiliary: bool,
     hessian: bool,
+    target_gradient: bool,
 }
 
 /// The f64 numbers of inputs by name, flat.
@@ -133,6 +136,7 @@ impl<'c, 'a> Call<'c, 'a> {
             column_weight = std::mem::take(&mut pos_weight);
         }
         let class_mask = Self::class_mask(loss, inputs, &sizes, &shape)?;
+        let item_weight = Self::item_weight(loss, inputs, &shape)?;
         let (dense, wide) = numbers_or_labels(loss, targets);
         let keeps = |row: usize| mask.as_ref().is_none_or(|(mask, _)| mask[row]);
         match &wide {
@@ -144,6 +148,9 @@ impl<'c, 'a> Call<'c, 'a> {
         }
         inputs::check_auxiliary(loss, inputs.auxiliary)?;
         inputs::check_hessian(loss, inputs.hessian)?;
+        if inputs.target_gradient {
+            inputs::target_derivative_of(loss, inputs)?;
+        }
         let exact = Exact::of(&criterion.device, inputs);
         let (upstream, upstreams) = Self::upstream(criterion, inputs, &sizes, &exact)?;
         let mut call = Call {
@@ -159,12 +166,14 @@ impl<'c, 'a> Call<'c, 'a> {
             column_weight,
             pos_weight,
             class_mask,
+            item_weight,
             upstreams,
             upstream,
             exact,
             reduction: ReductionFactor { factor: 1.0, count: 0 },
             auxiliary: inputs.auxiliary,
             hessian: inputs.hessian,
+            target_gradient: inputs.target_gradient,
             sizes,
         };
         call.reduction = call.reduction_factor(wide.as_deref())?;
@@ -181,6 +190,24 @@ impl<'c, 'a> Call<'c, 'a> {
         inputs::check_known(loss, "class_mask")?;
         let per_column = sizes.is_per_column(loss, shape, mask.shape())?;
         Ok(Some((flat(mask), if per_column { Per::Column } else { Per::Element })))
+    }
+
+    /// One number per item of a list; empty if the input is absent.
+    fn item_weight(
+        loss: &dyn LossDefinition,
+        inputs: &Inputs<'a>,
+        shape: &[usize],
+    ) -> Result<Cow<'a, [f32]>> {
+        if inputs.get("item_weight").is_none() {
+            return Ok(Cow::Borrowed(&[]));
+        }
+        let array = inputs.numbers(loss, "item_weight")?;
+        if array.shape() != shape {
+            let found = format!("item_weight is {:?}", array.shape());
+            let allowed = format!("it must be {shape:?}, one for each item");
+            return Err(shape_error(loss.name(), found, &allowed));
+        }
+        Ok(flat(array))
     }
 
     /// One number per column; empty if the input is absent.
@@ -341,24 +368,46 @@ impl<'c, 'a> Call<'c, 'a> {
             Reduction::Divisor(divisor) => check_divisor(loss, divisor)?,
             Reduction::BatchMean => self.sizes.rows as f64,
             Reduction::WeightedMean => (0..self.sizes.rows)
-                .map(|list| self.weight_at(list * items) * units(list) as f64)
+                .map(|list| match units(list) {
+                    0 => 0.0,
+                    units => {
+                        self.weight_at(list * items) * self.mean_item_weight(list) * units as f64
+                    }
+                })
                 .sum(),
             Reduction::Mean => count as f64,
         };
         Ok(ReductionFactor { factor: if divisor == 0.0 { 0.0 } else { 1.0 / divisor }, count })
     }
 
+    /// The mean over the pairs of a list of the weight of the higher item; 1 without item weights.
+    fn mean_item_weight(&self, list: usize) -> f64 {
+        let items = self.sizes.row_length;
+        let at = list * items;
+        if self.item_weight.is_empty() {
+            return 1.0;
+        }
+        let exact = self.exact.get("item_weight");
+        let truths = &self.dense[at..][..items];
+        let (mut weights, mut pairs) = (0.0, 0);
+        for (item, &truth) in truths.iter().enumerate() {
+            let below = truths.iter().filter(|&&other| other >= 0.0 && other < truth).count();
+            let weight =
+                exact.map_or_else(|| f64::from(self.item_weight[at + item]), |w| w[at + item]);
+            if below > 0 {
+                weights += weight * below as f64;
+            }
+            pairs += below;
+        }
+        if pairs == 0 { 0.0 } else { weights / pairs as f64 }
+    }
+
     /// The reported value: the sum, or NaN for an empty average with [`OnEmpty::Nan`].
     fn reported(&self, value: f64) -> f64 {
-        let averages = !matches!(
-            self.criterion.reduction,
-            Reduction::None | Reduction::Sum | Reduction::Divisor(_)
-        );
-        if self.reduction.count == 0 && averages && self.criterion.on_empty == OnEmpty::Nan {
-            f64::NAN
-        } else {
-            value
-        }
+        let criterion = self.criterion;
+        let is_nan =
+            self.reduction.count == 0 && criterion.averages() && criterion.on_empty == OnEmpty::Nan;
+        if is_nan { f64::NAN } else { value }
     }
 
     fn each(&self) -> bool {
@@ -405,7 +454,7 @@ impl<'c, 'a> Call<'c, 'a> {
             upstream: self.upstream as f32,
             divisor: Divisor::Known,
             auxiliary: self.auxiliary,
-            second: false,
+            written: Written::Gradient,
             half: false,
         }
     }
@@ -444,6 +493,7 @@ impl<'c, 'a> Call<'c, 'a> {
                     Ok((gpu.upload("a class mask", &words)?, *per))
                 })
                 .transpose()?,
+            item_weights: optional(&self.item_weight)?,
             upstreams: optional(upstreams)?,
             gradient: gpu.buffer("a gradient", self.predictions.len())?,
             values: gpu
@@ -462,15 +512,37 @@ impl<'c, 'a> Call<'c, 'a> {
             // The same kernel with the second derivative in place of the first; it writes the same
             // values again.
             let gradient = gpu.buffer("a Hessian's diagonal", self.predictions.len())?;
-            let (job, buffers) =
-                (Job { second: true, ..job }, Buffers { gradient, ..buffers.clone() });
+            let (job, buffers) = (
+                Job { written: Written::HessianDiagonal, ..job },
+                Buffers { gradient, ..buffers.clone() },
+            );
+            commands.extend(kernel::kernel_commands(gpu, loss, &job, &buffers)?.0);
+            Some(buffers.gradient)
+        } else {
+            None
+        };
+        let has_kernel =
+            !matches!(loss.spec().target_derivative, None | Some(TargetDerivative::Opposite));
+        let of_targets = if self.target_gradient && has_kernel {
+            let gradient = gpu.buffer("the gradient of targets", self.predictions.len())?;
+            let (job, buffers) = (
+                Job { written: Written::TargetGradient, ..self.job() },
+                Buffers { gradient, ..buffers.clone() },
+            );
             commands.extend(kernel::kernel_commands(gpu, loss, &job, &buffers)?.0);
             Some(buffers.gradient)
         } else {
             None
         };
         gpu.submit(&commands)?;
-        self.read_back(gpu, &buffers, hessian.as_ref())
+        let mut found = self.read_back(gpu, &buffers, hessian.as_ref())?;
+        if let Some(buffer) = of_targets {
+            let read = pollster::block_on(gpu.download(&buffer, 0, self.predictions.len()))?;
+            found.others.push(("targets", shaped(&self.shape, read)?));
+        } else if self.target_gradient {
+            found.others.push(("targets", found.gradient.mapv(|g: f32| -g)));
+        }
+        Ok(found)
     }
 
     fn read_back(

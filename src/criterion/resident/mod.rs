@@ -179,10 +179,6 @@ impl Criterion {
         self.reduction == Reduction::None
     }
 
-    fn averages(&self) -> bool {
-        !matches!(self.reduction, Reduction::None | Reduction::Sum | Reduction::Divisor(_))
-    }
-
     /// 1 over the reduction's divisor, if it is known: `means` are the divisors of `mean` and
     /// `weighted_mean`.
     fn known_factor(&self, rows: usize, means: [usize; 2]) -> Result<f32> {

@@ -136,6 +136,12 @@ impl<'t> Call<'t> {
         inputs: &TensorInputs<'t>,
     ) -> Result<Self> {
         let loss = &*criterion.loss;
+        if let Some((name, _)) =
+            inputs.tensors().find(|(name, _)| ["references", "reference_labels"].contains(name))
+        {
+            let allowed = "left out: arrays alone have a reference set";
+            return Err(input_error(loss, name, "is given", allowed));
+        }
         let given = given(loss, inputs)?;
         let shapes = given
             .iter()

@@ -1,7 +1,6 @@
 //! A call with tensors of predictions and targets on a GPU: the known sizes, the counts taken on
 //! the device, and the commands.
 
-use crate::Result;
 use crate::criterion::criterion::Criterion;
 use crate::criterion::inputs;
 use crate::criterion::inputs::shape_error;
@@ -15,10 +14,11 @@ use crate::runtime::kernel::Command;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::argument::{Domain, of_columns};
 use crate::templates::definition::Mean;
-use crate::templates::job::{Buffers, Divisor, Job, Per};
+use crate::templates::job::{Buffers, Divisor, Job, Per, Written};
 use crate::templates::listwise::gpu::units_of_lists;
 use crate::templates::normalizer::{DivisorTerm, Labels, NOTES, Values};
 use crate::templates::{launch as kernel, normalizer};
+use crate::{Error, Result};
 
 /// One call with checked inputs.
 struct Call<'t> {
@@ -33,6 +33,7 @@ struct Call<'t> {
     /// Positive class weights of a row-wise loss.
     pos_weight: Option<wgpu::Buffer>,
     class_mask: Option<(wgpu::Buffer, Per)>,
+    item_weight: Option<wgpu::Buffer>,
     /// dL/d(value) as a scalar, and as a tensor if given.
     upstream: (f32, Option<&'t Tensor>),
     in_place: bool,
@@ -66,8 +67,10 @@ impl Criterion {
             // The same kernel with the second derivative in place of the first; it writes the same
             // values again.
             let gradient = gpu.buffer("a Hessian's diagonal", call.words())?;
-            let (job, buffers) =
-                (Job { second: true, ..job.clone() }, Buffers { gradient, ..buffers.clone() });
+            let (job, buffers) = (
+                Job { written: Written::HessianDiagonal, ..job.clone() },
+                Buffers { gradient, ..buffers.clone() },
+            );
             commands.extend(kernel::kernel_commands(gpu, &*self.loss, &job, &buffers)?.0);
             Some(like_predictions(&buffers.gradient))
         } else {
@@ -139,6 +142,19 @@ impl<'t> Call<'t> {
                 Some((gpu_buffer(mask)?, if per_column { Per::Column } else { Per::Element }))
             }
         };
+        let item_weight = match inputs.get("item_weight") {
+            None => None,
+            Some(tensor) if tensor.shape() != predictions.shape() => {
+                let allowed = format!("it must be {:?}, one for each item", predictions.shape());
+                let found = format!("item_weight is {:?}", tensor.shape());
+                return Err(shape_error(loss.name(), found, &allowed));
+            }
+            Some(_) if criterion.reduction == Reduction::WeightedMean => {
+                let allowed = "another one: item weights of tensors are not summed";
+                return Err(Error::option(loss.name(), "reduction", "weighted_mean", allowed));
+            }
+            Some(tensor) => Some(gpu_buffer(tensor)?),
+        };
         let upstream = inputs.upstreams(loss, criterion.each(), &sizes.value_shape)?;
         let in_place = inputs.in_place;
         Ok(Call {
@@ -152,6 +168,7 @@ impl<'t> Call<'t> {
             column_weight,
             pos_weight,
             class_mask,
+            item_weight,
             upstream,
             in_place,
         })
@@ -301,7 +318,7 @@ impl<'t> Call<'t> {
             upstream: self.upstream.0,
             divisor: if on_device && !packs { Divisor::Ready } else { Divisor::Known },
             auxiliary,
-            second: false,
+            written: Written::Gradient,
             half: self.predictions.is_half(),
         })
     }
@@ -334,6 +351,7 @@ impl<'t> Call<'t> {
             column_weights: self.packed_column_weight(commands)?,
             pos_weights: self.pos_weight.is_some(),
             class_mask: self.class_mask.clone(),
+            item_weights: self.item_weight.clone(),
             upstreams: criterion.upstreams(gpu, self.upstream.1, self.units(), commands)?,
             values: gpu.buffer("partial sums", kernel::values_length(gpu, loss, &job)?)?,
             result: gpu.buffer("a loss", NOTES)?,

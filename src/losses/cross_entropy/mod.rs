@@ -24,7 +24,8 @@ pub use margin::TargetLogitTransform;
 /// `mean` divides by the sum of the class weights of the included rows for labels, by the number of
 /// rows for dense targets, as PyTorch. A row with an ignored label has value and gradient 0 and is
 /// not counted. A logit of −∞ is a masked class (probability 0, gradient 0, excluded from
-/// smoothing) unless it is the target: then the loss is ∞.
+/// smoothing) unless it is the target: then the loss is ∞. With the input `class_mask` a label on a
+/// masked class costs ∞ too; the dense target of a masked class is left out, as optax's `where`.
 ///
 /// With `target_logit_transform` the predictions are cosines: the label's becomes cos(θ + m)
 /// ("arcface"), cos θ − m ("cosface") or cos(mθ) ("sphereface"), m the `margin`, and all are
@@ -275,6 +276,11 @@ impl LossDefinition for CrossEntropy {
                 Domain::Cosine
             } else {
                 Domain::Logits
+            },
+            target_derivative: if self.target_logit_transform.is_none() {
+                Some(TargetDerivative::Rowwise(self))
+            } else {
+                None
             },
             ignored: &self.ignore_index,
             ..Spec::rowwise(self)

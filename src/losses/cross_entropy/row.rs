@@ -8,7 +8,7 @@ use crate::losses::cross_entropy::margin::{Margin, TargetLogitTransform};
 use crate::templates::rowwise::cpu::by_itself;
 use crate::templates::rowwise::rows::{Auxiliary, Row, Rows};
 use crate::templates::rowwise::target::Target;
-use crate::templates::rowwise::{Rowwise, RowwiseHessian, softmax};
+use crate::templates::rowwise::{Rowwise, RowwiseHessian, RowwiseTarget, softmax};
 
 impl Rowwise for CrossEntropy {
     type Target<'a, R: Real> = Target<'a, R>;
@@ -106,6 +106,27 @@ impl RowwiseHessian for CrossEntropy {
             let others = R::select(column == top, rest / total, R::ONE - p);
             let is_open = row.keeps(column) && row.logits[column] != R::NEG_INFINITY;
             *e = R::select(is_open, scale * (d_lse * p * others + z_loss * p * p), R::ZERO);
+        }
+    }
+}
+
+impl RowwiseTarget for CrossEntropy {
+    /// (1 − s) w_c (lse − z_c), 0 for a masked class.
+    #[inline(always)]
+    fn target_derivative<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R]) {
+        let gradient = &mut gradient[..row.logits.len()];
+        self.write_logits(row, gradient);
+        let maximum = simd::maximum(gradient);
+        let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
+        let total = simd::sum_of(gradient.len(), |column| {
+            let z = gradient[column];
+            R::select(z == R::NEG_INFINITY, R::ZERO, (z - maximum).exp())
+        });
+        let log_total = R::new(total).ln();
+        let share = scale * R::new(1.0 - self.label_smoothing);
+        for (column, cell) in gradient.iter_mut().enumerate() {
+            let found = share * row.class_weight(column) * (log_total - (*cell - maximum));
+            *cell = R::select(*cell == R::NEG_INFINITY, R::ZERO, found);
         }
     }
 }
@@ -354,7 +375,10 @@ impl<R: Real> Mass<R> {
         let (mass, dots) = if row.has_all_classes_alike() {
             (simd::sum(dense), simd::sum_of(z.len(), |column| dot(dense[column], z[column])))
         } else {
-            let weight = |column: usize| row.class_weight(column) * dense[column];
+            // The target of a class that the mask takes out is left out.
+            let weight = |column: usize| {
+                R::select(row.keeps(column), row.class_weight(column) * dense[column], R::ZERO)
+            };
             (
                 simd::sum_of(z.len(), weight),
                 simd::sum_of(z.len(), |column| dot(weight(column), z[column])),

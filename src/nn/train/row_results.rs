@@ -170,6 +170,7 @@ impl RowRule {
                     class_weight: &[],
                     pos_weight: &[],
                     class_mask: &[],
+                    item_weight: &[],
                     weight: &[],
                     mask: &[],
                     factor,

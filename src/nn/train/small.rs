@@ -19,6 +19,7 @@ use crate::runtime::adaptor;
 use crate::runtime::adaptor::Setting;
 use crate::runtime::kernel::Program;
 use crate::runtime::wgsl::{File, shader};
+use crate::templates::job::Written;
 
 const WHOLE: File = shader!("templates/small_model/small_model.wgsl");
 const DENSE: File = shader!("templates/small_model/small_model_dense.wgsl");
@@ -198,7 +199,7 @@ pub(crate) fn whole(
     header += &of_labels(&**loss);
     header += &penalties(chain);
     header += &step_options(&training_specs[0].step_options, states, chain);
-    header += &crate::templates::adaptor::adaptor_with(&**loss, false, &loss_settings);
+    header += &crate::templates::adaptor::adaptor_with(&**loss, Written::Gradient, &loss_settings);
     header += &adaptor::adaptor(&optimizer.entry().shader, &[optimizers::UPDATE]);
     let by_row = matches!(loss.template(), Template::OneInput(OneInput::Rowwise(_)));
     let files = vec![WHOLE, if by_row { ROWWISE } else { POINTWISE }, NUMBERS, RANDOM, CLIP];

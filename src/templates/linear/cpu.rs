@@ -241,6 +241,7 @@ fn rows_of<'a, R: Real>(
         class_weight: layer.class_weight,
         pos_weight: layer.pos_weight,
         class_mask: &[],
+        item_weight: &[],
         weight: part(&call.weight, first, rows),
         mask: part(&call.mask, first, rows),
         factor: call.factor,

@@ -35,6 +35,54 @@ impl Lambda {
     }
 }
 
+/// Gain of a target in a discounted cumulative gain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gain {
+    /// 2^y − 1.
+    #[default]
+    Exponential,
+    /// y.
+    Linear,
+}
+
+impl Gain {
+    pub(crate) fn constant(self) -> (&'static str, f64) {
+        ("GAIN", if self == Gain::Linear { 1.0 } else { 0.0 })
+    }
+
+    /// The gain of a target.
+    pub(crate) fn of(self, truth: f64) -> f64 {
+        if self == Gain::Linear { truth } else { gain(truth) }
+    }
+}
+
+/// Discount of a rank in a discounted cumulative gain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Discount {
+    /// 1/log₂(1 + rank).
+    #[default]
+    Log2,
+    /// 1/rank.
+    Reciprocal,
+}
+
+impl Discount {
+    pub(crate) fn constant(self) -> (&'static str, f64) {
+        ("DISCOUNT", if self == Discount::Reciprocal { 1.0 } else { 0.0 })
+    }
+
+    /// The discount of a place, counted from 0; 0 from `top_n` on, unless `top_n` is 0.
+    fn of(self, place: usize, top_n: u32) -> f64 {
+        match self {
+            Discount::Log2 => discount(place, top_n),
+            Discount::Reciprocal if top_n != 0 && place >= top_n as usize => 0.0,
+            Discount::Reciprocal => 1.0 / (place as f64 + 1.0),
+        }
+    }
+}
+
 /// Options of the pairs of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Pairs {
@@ -44,6 +92,14 @@ pub struct Pairs {
     pub lambda: Lambda,
     /// Number of top places with a nonzero discount; 0 for all.
     pub top_n: u32,
+    /// Gain of a target.
+    pub gain: Gain,
+    /// Discount of a rank.
+    pub discount: Discount,
+    /// Share of the discounts of rank differences.
+    pub relative: f64,
+    /// True if gains are divided by the ideal sum.
+    pub normalized: bool,
 }
 
 /// The value of a list, computed by `list(scores, truths, derivatives)` from the unmasked items:
@@ -84,12 +140,19 @@ pub fn over_pairs_of<R: Real>(
     gradient: &mut [R],
     pair: impl Fn(R) -> (R, R),
 ) -> R {
+    let kept: Vec<R> = match row.item_weight {
+        [] => Vec::new(),
+        weights => {
+            let kept = weights.iter().enumerate().filter(|(item, _)| row.keeps(*item));
+            kept.map(|(_, &weight)| weight).collect()
+        }
+    };
     kept_items(
         row,
         scale,
         gradient,
         #[inline(always)]
-        |scores, truths, derivatives| over_pairs(pairs, scores, truths, derivatives, pair),
+        |scores, truths, derivatives| over_pairs(pairs, scores, truths, &kept, derivatives, pair),
     )
 }
 
@@ -149,23 +212,23 @@ pub fn discount(place: usize, top_n: u32) -> f64 {
 }
 
 /// Σ gain · discount in the ideal order.
-pub fn ideal<R: Real>(truths: &[R], top_n: u32) -> f64 {
-    ideal_of(&gains(truths, &descending(truths)), top_n)
+pub fn ideal<R: Real>(truths: &[R], top_n: u32, gain: Gain, discount: Discount) -> f64 {
+    ideal_of(&gains(truths, &descending(truths), gain), top_n, discount)
 }
 
 /// Σ gain · discount of gains in the ideal order.
-fn ideal_of(gains: &[f64], top_n: u32) -> f64 {
-    gains.iter().enumerate().map(|(place, gain)| gain * discount(place, top_n)).sum()
+fn ideal_of(gains: &[f64], top_n: u32, discount: Discount) -> f64 {
+    gains.iter().enumerate().map(|(place, gain)| gain * discount.of(place, top_n)).sum()
 }
 
 /// The gains in the order of the targets. One exponential per group of equal targets, because
 /// grades are few.
-fn gains<R: Real>(truths: &[R], by_truth: &[usize]) -> Vec<f64> {
+fn gains<R: Real>(truths: &[R], by_truth: &[usize], gain: Gain) -> Vec<f64> {
     let mut last = (0.0, 0.0);
     let gain_of = |&item: &usize| {
         let truth = truths[item].to_f64();
         if truth != last.0 {
-            last = (truth, gain(truth));
+            last = (truth, gain.of(truth));
         }
         last.1
     };
@@ -180,27 +243,67 @@ struct PairWeights {
     gain: Vec<f64>,
     /// The discount of the place in the order of the scores; empty if the weights use gains alone.
     discount: Vec<f64>,
+    /// The place in the order of the scores, if the weights use the distances of places.
+    place: Vec<usize>,
+    /// By how much the discount falls from each place to the next.
+    steps: Vec<f64>,
+    /// Share of the discounts of rank differences.
+    relative: f64,
+    /// Number of top places with a nonzero discount; 0 for all.
+    top_n: usize,
+    /// The weight of each item; empty if all are 1.
+    item: Vec<f64>,
 }
 
 impl PairWeights {
-    fn new<R: Real>(pairs: &Pairs, scores: &[R], truths: &[R], by_truth: &[usize]) -> Self {
+    fn new<R: Real>(
+        pairs: &Pairs,
+        scores: &[R],
+        truths: &[R],
+        items: &[R],
+        by_truth: &[usize],
+    ) -> Self {
         let (mut gain, mut discounts) = (Vec::new(), Vec::new());
+        let (mut place, mut steps) = (Vec::new(), Vec::new());
         match pairs.lambda {
             Lambda::None => {}
             Lambda::LabelDiff => gain.extend(by_truth.iter().map(|&item| truths[item].to_f64())),
             Lambda::Ndcg => {
-                gain = gains(truths, by_truth);
-                let ideal = ideal_of(&gain, pairs.top_n);
-                let share = if ideal == 0.0 { 0.0 } else { 1.0 / ideal };
+                gain = gains(truths, by_truth, pairs.gain);
+                let ideal = ideal_of(&gain, pairs.top_n, pairs.discount);
+                let share = match pairs.normalized {
+                    false => 1.0,
+                    true if ideal == 0.0 => 0.0,
+                    true => 1.0 / ideal,
+                };
                 gain.iter_mut().for_each(|gain| *gain *= share);
-                let mut of_item = vec![0.0; scores.len()];
+                let mut of_item = vec![0; scores.len()];
                 for (place, item) in descending(scores).into_iter().enumerate() {
-                    of_item[item] = discount(place, pairs.top_n);
+                    of_item[item] = place;
                 }
-                discounts.extend(by_truth.iter().map(|&item| of_item[item]));
+                let of = |&item: &usize| pairs.discount.of(of_item[item], pairs.top_n);
+                discounts.extend(by_truth.iter().map(of));
+                if pairs.relative > 0.0 {
+                    place.extend(by_truth.iter().map(|&item| of_item[item]));
+                    let step = |k| pairs.discount.of(k, 0) - pairs.discount.of(k + 1, 0);
+                    steps.extend((0..scores.len()).map(step));
+                }
             }
         }
-        PairWeights { lambda: pairs.lambda, gain, discount: discounts }
+        let item = match items {
+            [] => Vec::new(),
+            items => by_truth.iter().map(|&item| items[item].to_f64()).collect(),
+        };
+        PairWeights {
+            lambda: pairs.lambda,
+            gain,
+            discount: discounts,
+            place,
+            steps,
+            relative: pairs.relative,
+            top_n: pairs.top_n as usize,
+            item,
+        }
     }
 
     /// Writes the weights of the pairs of one item with a range of others.
@@ -215,12 +318,38 @@ impl PairWeights {
                 }
             }
             Lambda::Ndcg => {
+                if !self.place.is_empty() {
+                    self.weigh_by_distance(above, range, weights);
+                    return self.weigh_item(above, weights);
+                }
                 let (gain, discount) = (self.gain[above], self.discount[above]);
                 let others = self.gain[range.clone()].iter().zip(&self.discount[range]);
                 for (weight, (&other, &of_other)) in weights.iter_mut().zip(others) {
                     *weight = R::new((gain - other).abs() * (discount - of_other).abs());
                 }
             }
+        }
+        self.weigh_item(above, weights);
+    }
+
+    /// The weights of pairs by NDCG, in part by the distance of their ranks.
+    fn weigh_by_distance<R: Real>(&self, above: usize, range: Range<usize>, weights: &mut [R]) {
+        for (weight, other) in weights.iter_mut().zip(range) {
+            let (place, of_other) = (self.place[above], self.place[other]);
+            let is_open = self.top_n == 0 || place.min(of_other) < self.top_n;
+            let distance = place.abs_diff(of_other);
+            let step = if is_open && distance > 0 { self.steps[distance - 1] } else { 0.0 };
+            let apart = (self.discount[above] - self.discount[other]).abs();
+            let discount = (1.0 - self.relative) * apart + self.relative * step;
+            *weight = R::new((self.gain[above] - self.gain[other]).abs() * discount);
+        }
+    }
+
+    /// Multiplies the weights of an item's pairs by the item's.
+    #[inline(always)]
+    fn weigh_item<R: Real>(&self, above: usize, weights: &mut [R]) {
+        if let Some(&item) = self.item.get(above) {
+            weights.iter_mut().for_each(|weight| *weight *= R::new(item));
         }
     }
 }
@@ -234,18 +363,20 @@ const BLOCK: usize = 256;
 const RUN: usize = 64;
 
 /// Σ w f(d) over the pairs with y_i > y_j, d = (s_i − s_j)/T; `pair(d)` is (f, f′). Adds the
-/// derivatives to `derivatives`.
+/// derivatives to `derivatives`. `items` holds the weight of each item, which multiplies the pairs in
+/// which it is i; it is empty if all are 1.
 #[inline(always)]
 pub fn over_pairs<R: Real>(
     pairs: &Pairs,
     scores: &[R],
     truths: &[R],
+    items: &[R],
     derivatives: &mut [R],
     pair: impl Fn(R) -> (R, R),
 ) -> R {
     let order = descending(truths);
-    let pair_weights = PairWeights::new(pairs, scores, truths, &order);
-    if pairs.lambda == Lambda::None {
+    let pair_weights = PairWeights::new(pairs, scores, truths, items, &order);
+    if pairs.lambda == Lambda::None && items.is_empty() {
         over_weighted_pairs::<R, false>(
             pairs,
             scores,

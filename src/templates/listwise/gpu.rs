@@ -194,7 +194,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
                 loss,
                 LISTWISE,
                 &layout,
-                given(&["HAS_WEIGHT", "REDUCTION_NONE", "DIVISOR_ON_DEVICE"]),
+                given(&["HAS_WEIGHT", "HAS_ITEM_WEIGHT", "REDUCTION_NONE", "DIVISOR_ON_DEVICE"]),
             ));
             for half in [false, true] {
                 programs.push(units_program(&layout, on != 0.0, half, given(&["IN_PLACE"])));
@@ -258,6 +258,7 @@ pub(crate) fn commands(
     ))?;
     let switches = vec![
         ("HAS_WEIGHT", flag(buffers.weights.is_some())),
+        ("HAS_ITEM_WEIGHT", flag(buffers.item_weights.is_some())),
         ("REDUCTION_NONE", flag(job.each)),
         ("DIVISOR_ON_DEVICE", flag(on_device)),
     ];
@@ -305,7 +306,8 @@ fn storage<'a>(
     part: &Part,
     values: &'a wgpu::Buffer,
     records: &'a wgpu::Buffer,
-) -> [Slice<'a>; 7] {
+) -> [Slice<'a>; 8] {
+    let items = buffers.item_weights.as_ref();
     let weights = buffers.weights.as_ref().map(|(buffer, _)| buffer);
     [
         buffers.read_predictions(part, job.row_length, job.half),
@@ -315,6 +317,10 @@ fn storage<'a>(
         cells(&buffers.gradient, part, job.row_length, job.half),
         values.into(),
         records.into(),
+        match items {
+            Some(items) => cells(items, part, job.row_length, false),
+            None => (&buffers.unread).into(),
+        },
     ]
 }
 

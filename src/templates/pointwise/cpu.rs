@@ -4,7 +4,8 @@ use crate::cpu::real::Real;
 use crate::cpu::simd::LANES;
 use crate::cpu::{parallel, simd};
 use crate::templates::pointwise::{
-    Points, Pointwise, PointwiseCpu, PointwiseHessian, PointwiseHessianCpu,
+    Points, Pointwise, PointwiseCpu, PointwiseHessian, PointwiseHessianCpu, PointwiseTarget,
+    PointwiseTargetCpu,
 };
 
 /// Number of elements that one thread processes at a time.
@@ -51,26 +52,47 @@ impl<L: PointwiseHessian> PointwiseHessianCpu for L {
         parallel::fill(hessian, PIECE, |start, part| {
             simd::dispatch(
                 #[inline(always)]
-                || hessians(self, points, start, part),
+                || {
+                    let loss = self.clone();
+                    scaled(points, start, part, |x, y, w| loss.hessian_diagonal(x, y, w));
+                },
             )
         });
     }
 
     fn hessian_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]) {
-        hessians(self, points, 0, hessian);
+        scaled(points, 0, hessian, |x, y, w| self.hessian_diagonal(x, y, w));
     }
 }
 
-/// The second derivatives, multiplied by all factors of the gradient.
+impl<L: PointwiseTarget> PointwiseTargetCpu for L {
+    fn target_f32(&self, points: &Points<'_, f32>, gradient: &mut [f32]) {
+        parallel::fill(gradient, PIECE, |start, part| {
+            simd::dispatch(
+                #[inline(always)]
+                || {
+                    let loss = self.clone();
+                    scaled(points, start, part, |x, y, w| loss.target_derivative(x, y, w));
+                },
+            )
+        });
+    }
+
+    fn target_f64(&self, points: &Points<'_, f64>, gradient: &mut [f64]) {
+        scaled(points, 0, gradient, |x, y, w| self.target_derivative(x, y, w));
+    }
+}
+
+/// `derivative(prediction, target, column weight)` of each element, multiplied by all factors of the
+/// gradient.
 #[inline(always)]
-fn hessians<R: Real, L: PointwiseHessian>(
-    loss: &L,
+fn scaled<R: Real>(
     points: &Points<'_, R>,
     start: usize,
-    hessian: &mut [R],
+    slots: &mut [R],
+    derivative: impl Fn(R, R, R) -> R,
 ) {
-    let loss = &loss.clone();
-    for (k, slot) in hessian.iter_mut().enumerate() {
+    for (k, slot) in slots.iter_mut().enumerate() {
         let i = start + k;
         let row = i / points.row_length;
         *slot = R::ZERO;
@@ -80,9 +102,9 @@ fn hessians<R: Real, L: PointwiseHessian>(
                 points.column_weight.get(i % points.column_weight.len().max(1)).copied();
             let upstream = points.upstream * points.upstreams.get(i).copied().unwrap_or(R::ONE);
             let weight = upstream * points.factor * points.weight.at(i, row, R::ONE);
-            let second = loss.hessian_diagonal(prediction, truth, column_weight.unwrap_or(R::ONE));
+            let found = derivative(prediction, truth, column_weight.unwrap_or(R::ONE));
             let broken = prediction.is_nan() || truth.is_nan();
-            *slot = weight * R::select(broken, prediction + truth, second);
+            *slot = weight * R::select(broken, prediction + truth, found);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
 use crate::runtime::wgsl::File;
 use crate::templates::definition::LossDefinition;
-use crate::templates::job::{Buffers, Job, Parts, Per, flag};
+use crate::templates::job::{Buffers, Job, Parts, Per, Written, flag};
 use crate::templates::parts::{along, binding_elements, cells, parts};
 use crate::templates::program::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, program_of};
 
@@ -62,13 +62,13 @@ pub(crate) fn values_length(gpu: &Gpu, job: &Job) -> usize {
 fn template_program(
     loss: &dyn LossDefinition,
     partials: File,
-    hessian: bool,
+    written: Written,
     half: bool,
     constants: Vec<(&'static str, f64)>,
 ) -> Program {
     let mut files = vec![POINTWISE, NUMBERS, partials];
     files.extend(if half { [POINTS_HALF, HALF].as_slice() } else { &[POINTS_FLOAT] });
-    program_of(loss, hessian, &files, constants)
+    program_of(loss, written, &files, constants)
 }
 
 pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
@@ -82,10 +82,12 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
                 ("IN_PLACE", on),
             ];
             let constants: Vec<_> = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
-            programs.push(template_program(loss, partials, false, false, constants.clone()));
-            programs.push(template_program(loss, partials, false, true, constants.clone()));
-            if loss.spec().hessian_diagonal.is_some() {
-                programs.push(template_program(loss, partials, true, false, constants));
+            for half in [false, true] {
+                let written = Written::Gradient;
+                programs.push(template_program(loss, partials, written, half, constants.clone()));
+            }
+            for written in Written::others_of(loss) {
+                programs.push(template_program(loss, partials, written, false, constants.clone()));
             }
         }
     }
@@ -119,7 +121,7 @@ pub(crate) fn commands(
         ];
         let partials_of = if gpu.is_software() { PARTIALS_LANE } else { PARTIALS_TREE };
         let kernel =
-            gpu.kernel(&template_program(loss, partials_of, job.second, job.half, constants))?;
+            gpu.kernel(&template_program(loss, partials_of, job.written, job.half, constants))?;
         let params = PointwiseParams {
             length: part.length as u32,
             first: part.first as u32,

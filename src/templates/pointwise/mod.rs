@@ -46,6 +46,14 @@ pub trait PointwiseHessianCpu {
     fn hessian_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]);
 }
 
+/// Object-safe form of [`PointwiseTarget`].
+pub trait PointwiseTargetCpu {
+    /// The derivatives with respect to the targets, in f32 on all cores.
+    fn target_f32(&self, points: &Points<'_, f32>, gradient: &mut [f32]);
+    /// As `target_f32`, single-threaded in f64.
+    fn target_f64(&self, points: &Points<'_, f64>, gradient: &mut [f64]);
+}
+
 impl<R: Real> Points<'_, R> {
     pub(super) fn is_plain(&self) -> bool {
         self.weight.is_none()
@@ -80,4 +88,11 @@ pub trait Pointwise: Clone + Send + Sync {
 pub trait PointwiseHessian: Pointwise {
     /// The second derivative of one element.
     fn hessian_diagonal<R: Real>(&self, prediction: R, truth: R, column_weight: R) -> R;
+}
+
+/// The derivative of a pointwise loss with respect to its target, named by
+/// [`Spec::target_derivative`](crate::losses::Spec::target_derivative).
+pub trait PointwiseTarget: Pointwise {
+    /// The derivative of one element with respect to its target.
+    fn target_derivative<R: Real>(&self, prediction: R, truth: R, column_weight: R) -> R;
 }

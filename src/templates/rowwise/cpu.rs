@@ -3,8 +3,10 @@
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};
-use crate::templates::rowwise::rows::{Auxiliary, Rows};
-use crate::templates::rowwise::{RowsOf, Rowwise, RowwiseCpu, RowwiseHessian, RowwiseHessianCpu};
+use crate::templates::rowwise::rows::{Auxiliary, Row, Rows};
+use crate::templates::rowwise::{
+    RowsOf, Rowwise, RowwiseCpu, RowwiseHessian, RowwiseHessianCpu, RowwiseTarget, RowwiseTargetCpu,
+};
 
 impl<L: Rowwise> RowwiseCpu for L {
     fn run_f32(
@@ -58,39 +60,63 @@ impl<L: Rowwise> RowwiseCpu for L {
 impl<L: RowwiseHessian> RowwiseHessianCpu for L {
     fn hessian_f32(&self, rows: &Rows<'_, f32>, hessian: &mut [f32]) -> Result<()> {
         let rows = &rows.for_target::<L::Target<'_, f32>>()?;
-        parallel::fill(
-            hessian,
-            parallel::rows_per_piece(rows.columns) * rows.columns,
-            |start, part| {
-                simd::dispatch(
-                    #[inline(always)]
-                    || hessians(self, rows, start / rows.columns, part),
-                )
-            },
-        );
+        each::<_, L>(rows, hessian, |row, scale, cells| self.hessian_diagonal(row, scale, cells));
         Ok(())
     }
 
     fn hessian_f64(&self, rows: &Rows<'_, f64>, hessian: &mut [f64]) -> Result<()> {
         let rows = &rows.for_target::<L::Target<'_, f64>>()?;
-        hessians(self, rows, 0, hessian);
+        scaled::<_, L>(rows, 0, hessian, |row, scale, cells| {
+            self.hessian_diagonal(row, scale, cells);
+        });
         Ok(())
     }
 }
 
-/// The second derivatives of the rows from `first` on.
+impl<L: RowwiseTarget> RowwiseTargetCpu for L {
+    fn target_f32(&self, rows: &Rows<'_, f32>, gradient: &mut [f32]) -> Result<()> {
+        let rows = &rows.for_target::<L::Target<'_, f32>>()?;
+        each::<_, L>(rows, gradient, |row, scale, cells| self.target_derivative(row, scale, cells));
+        Ok(())
+    }
+
+    fn target_f64(&self, rows: &Rows<'_, f64>, gradient: &mut [f64]) -> Result<()> {
+        let rows = &rows.for_target::<L::Target<'_, f64>>()?;
+        scaled::<_, L>(rows, 0, gradient, |row, scale, cells| {
+            self.target_derivative(row, scale, cells);
+        });
+        Ok(())
+    }
+}
+
+/// As [`scaled`] for all rows, on all cores.
+fn each<'a, R: Real, L: Rowwise>(
+    rows: &RowsOf<'a, R, L>,
+    cells: &mut [R],
+    write: impl Fn(&Row<'a, R, L::Target<'a, R>>, R, &mut [R]) + Sync,
+) {
+    let at_once = parallel::rows_per_piece(rows.columns) * rows.columns;
+    parallel::fill(cells, at_once, |start, part| {
+        simd::dispatch(
+            #[inline(always)]
+            || scaled::<R, L>(rows, start / rows.columns, part, &write),
+        )
+    });
+}
+
+/// Derivatives of the rows from `first` on, by `write(row, scale, cells)`.
 #[inline(always)]
-fn hessians<'a, R: Real, L: RowwiseHessian>(
-    loss: &L,
+fn scaled<'a, R: Real, L: Rowwise>(
     rows: &RowsOf<'a, R, L>,
     first: usize,
-    hessian: &mut [R],
+    cells: &mut [R],
+    write: impl Fn(&Row<'a, R, L::Target<'a, R>>, R, &mut [R]),
 ) {
-    for (k, hessian) in hessian.chunks_exact_mut(rows.columns).enumerate() {
+    for (k, cells) in cells.chunks_exact_mut(rows.columns).enumerate() {
         match rows.row::<L::Target<'a, R>>(first + k, L::TARGETS_ARE_PADDED) {
-            None => hessian.fill(R::ZERO),
-            Some(row) if row.is_broken() => hessian.fill(R::NAN),
-            Some(row) => loss.hessian_diagonal(&row, rows.weight_and_scale(first + k).1, hessian),
+            None => cells.fill(R::ZERO),
+            Some(row) if row.is_broken() => cells.fill(R::NAN),
+            Some(row) => write(&row, rows.weight_and_scale(first + k).1, cells),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::runtime::kernel::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::definition::{LossDefinition, Mean};
 use crate::templates::job::{
-    Buffers, Divisor, Job, MOST_IGNORED, Parts, Per, RESULT_KINDS, flag, ignored_words,
+    Buffers, Divisor, Job, MOST_IGNORED, Parts, Per, RESULT_KINDS, Written, flag, ignored_words,
 };
 use crate::templates::parts::{Part, along, binding_elements, cells, parts};
 use crate::templates::program::{NUMBERS, PARTIALS_LANE, PARTIALS_TREE};
@@ -83,16 +83,16 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
             "AUXILIARY",
             "IN_PLACE",
         ];
-        for second in [false, true]
-            .into_iter()
-            .filter(|second| !second || loss.spec().hessian_diagonal.is_some())
-        {
+        for written in std::iter::once(Written::Gradient).chain(Written::others_of(loss)) {
             let constants = || switches.map(|switch| (switch, on)).to_vec();
-            programs.extend(variants.iter().map(|v| v.program(loss, second, constants())));
+            programs.extend(variants.iter().map(|v| v.program(loss, written, constants())));
         }
         let constants = || switches.map(|switch| (switch, on)).to_vec();
-        programs
-            .extend(variants.iter().map(|v| v.of_halves(true).program(loss, false, constants())));
+        programs.extend(
+            variants
+                .iter()
+                .map(|v| v.of_halves(true).program(loss, Written::Gradient, constants())),
+        );
         for (software, half) in [(true, false), (false, false), (true, true), (false, true)] {
             let constants = switches[..4].iter().map(|switch| (*switch, on)).collect();
             programs.push(divisor_program(
@@ -156,7 +156,7 @@ pub(crate) fn commands(
         ("AUXILIARY", flag(job.auxiliary)),
         ("IN_PLACE", flag(buffers.in_place())),
     ]);
-    let kernel = gpu.kernel(&variant.program(loss, job.second, constants))?;
+    let kernel = gpu.kernel(&variant.program(loss, job.written, constants))?;
     let mut length = 0;
     for part in parts(job.rows, most) {
         let block = variant.block(gpu.is_software(), part.length);

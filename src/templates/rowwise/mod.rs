@@ -59,6 +59,20 @@ pub trait RowwiseHessianCpu {
     fn hessian_f64(&self, rows: &Rows<'_, f64>, hessian: &mut [f64]) -> Result<()>;
 }
 
+/// Object-safe form of [`RowwiseTarget`].
+pub trait RowwiseTargetCpu {
+    /// The derivatives with respect to the targets, in f32 on all cores.
+    ///
+    /// # Errors
+    /// [`crate::Error::Input`] for targets of a kind that the loss does not take.
+    fn target_f32(&self, rows: &Rows<'_, f32>, gradient: &mut [f32]) -> Result<()>;
+    /// As `target_f32`, single-threaded in f64.
+    ///
+    /// # Errors
+    /// As `target_f32`.
+    fn target_f64(&self, rows: &Rows<'_, f64>, gradient: &mut [f64]) -> Result<()>;
+}
+
 /// CPU implementation of a row-wise shader.
 pub trait Rowwise: Sized + Send + Sync {
     /// True if a negative target marks padding, according to the domain of the targets. A constant,
@@ -105,6 +119,18 @@ pub trait RowwiseHessian: Rowwise {
         row: &Row<'a, R, Self::Target<'a, R>>,
         scale: R,
         hessian: &mut [R],
+    );
+}
+
+/// The derivatives of a row-wise loss with respect to its dense targets, named by
+/// [`Spec::target_derivative`](crate::losses::Spec::target_derivative).
+pub trait RowwiseTarget: Rowwise {
+    /// Writes the derivative with respect to each target of one row, times `scale`.
+    fn target_derivative<'a, R: Real>(
+        &self,
+        row: &Row<'a, R, Self::Target<'a, R>>,
+        scale: R,
+        gradient: &mut [R],
     );
 }
 

@@ -23,6 +23,8 @@ pub struct Rows<'a, R, T = Targets<'a, R>> {
     pub pos_weight: &'a [R],
     /// One per class, or one per class and row; empty for none.
     pub class_mask: &'a [bool],
+    /// One per item of a list, [rows, columns]; empty for none.
+    pub item_weight: &'a [R],
     /// One per row; empty for none.
     pub weight: &'a [R],
     /// True for unmasked rows; empty if all are unmasked.
@@ -46,6 +48,7 @@ pub struct Row<'a, R, T = Target<'a, R>> {
     pub(super) class_weight: &'a [R],
     pub(super) pos_weight: &'a [R],
     pub(super) class_mask: &'a [bool],
+    pub(crate) item_weight: &'a [R],
     /// If set, a negative target marks padding.
     pub padded: bool,
 }
@@ -227,7 +230,7 @@ impl<'a, R: Real> Rows<'a, R> {
             allowed: format!("its CPU implementation takes {}", T::TAKES),
         })?;
         let Rows { logits, columns, ignored, class_weight, pos_weight, class_mask, .. } = *self;
-        let Rows { weight, mask, factor, upstream, upstreams, .. } = *self;
+        let Rows { item_weight, weight, mask, factor, upstream, upstreams, .. } = *self;
         Ok(Rows {
             logits,
             columns,
@@ -236,6 +239,7 @@ impl<'a, R: Real> Rows<'a, R> {
             class_weight,
             pos_weight,
             class_mask,
+            item_weight,
             weight,
             mask,
             factor,
@@ -284,7 +288,19 @@ impl<'a, R: Real, T: Copy> Rows<'a, R, T> {
         };
         let logits = &self.logits[index * columns..][..columns];
         let (class_weight, pos_weight) = (self.class_weight, self.pos_weight);
-        Some(Row { logits, target, class_weight, pos_weight, class_mask: mask, padded })
+        let item_weight = match self.item_weight {
+            [] => self.item_weight,
+            weights => &weights[index * columns..][..columns],
+        };
+        Some(Row {
+            logits,
+            target,
+            class_weight,
+            pos_weight,
+            class_mask: mask,
+            item_weight,
+            padded,
+        })
     }
 }
 

@@ -41,6 +41,24 @@ pub trait OfSoftmax: Send + Sync {
     /// The loss of a row and its derivatives. Without branches, so that the fast path computes many
     /// rows at once.
     fn of_softmax<R: Real>(&self, statistics: SoftmaxStatistics<R>) -> ValueWithPartials<R>;
+
+    /// False if rows with a label are no function of its statistics, with these options.
+    #[inline(always)]
+    fn has_plain_labels(&self) -> bool {
+        true
+    }
+
+    /// A row that is no function of its statistics: its value, with the derivative times `scale` in
+    /// `gradient`.
+    #[inline(always)]
+    fn own_row<'a, R: Real>(
+        &self,
+        _row: &Row<'a, R, Self::Target<'a, R>>,
+        _scale: R,
+        _gradient: &mut [R],
+    ) -> Option<R> {
+        None
+    }
 }
 
 impl<L: OfSoftmax> Rowwise for L {
@@ -54,6 +72,9 @@ impl<L: OfSoftmax> Rowwise for L {
         gradient: &mut [R],
         _: Option<&mut Auxiliary<R>>,
     ) -> R {
+        if let Some(value) = self.own_row(row, scale, gradient) {
+            return value;
+        }
         self::row(
             row,
             scale,
@@ -72,7 +93,7 @@ impl<L: OfSoftmax> Rowwise for L {
         values: &mut [f32],
     ) -> bool {
         let Some(labels) = L::Target::<'a, f32>::labels(rows.targets) else { return false };
-        if !rows.class_mask.is_empty() {
+        if !rows.class_mask.is_empty() || !self.has_plain_labels() {
             return false;
         }
         softmax::label_rows(
@@ -184,9 +205,17 @@ fn of_dense<'a, R: Real>(
     gradient: &mut [R],
     loss: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
-    let dense = &dense[..gradient.len()];
+    // The target of a class that the mask takes out is left out.
+    let kept: Vec<R>;
+    let dense = if row.has_class_mask() {
+        let of = |(column, &t): (usize, &R)| R::select(row.keeps(column), t, R::ZERO);
+        kept = dense.iter().enumerate().map(of).collect();
+        &kept[..gradient.len()]
+    } else {
+        &dense[..gradient.len()]
+    };
     let mass = R::new(simd::sum(dense));
-    // A masked class has an infinite cross-entropy, which counts only if its target is not 0.
+    // A logit of −∞ has an infinite cross-entropy, which counts only if its target is not 0.
     let dot = R::new(simd::sum_of(dense.len(), |column| {
         let (t, z) = (dense[column], gradient[column]);
         R::select(t == R::ZERO, R::ZERO, t * (z - maximum))

@@ -52,13 +52,17 @@ pub(crate) struct Side<R> {
 struct Setting<'a, R: Clone> {
     call: &'a MultiInput<'a, R>,
     labels: &'a [i32],
+    /// Of the columns.
+    candidate_labels: &'a [i32],
+    /// True if the column of a row's index is its own.
+    has_own: bool,
     /// ½ for each direction of a symmetric loss, otherwise 1.
     share: R,
 }
 
 /// Number of rows of the score matrix that are stored at a time.
-pub(crate) fn rows_at_a_time(rows: usize) -> usize {
-    let most = (CHUNK / rows.max(1)).max(1);
+pub(crate) fn rows_at_a_time(rows: usize, candidates: usize) -> usize {
+    let most = (CHUNK / candidates.max(1)).max(1);
     // A multiple of 64 rows keeps the products aligned to vectors.
     if most >= 64 { most / 64 * 64 } else { most }.min(rows)
 }
@@ -115,7 +119,57 @@ struct Matrix<'a, R> {
     gradient: &'a mut [R],
 }
 
+/// True for the inputs of a reference set.
+pub(super) fn is_of_references(name: &str) -> bool {
+    ["references", "reference_labels"].contains(&name)
+}
+
 impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
+    /// The shapes of a reference set.
+    fn check_references(&self, shapes: &Shapes, columns: usize) -> Result<()> {
+        let refused = |name: &str, found: &str, allowed: &str| Error::Input {
+            operation: self.name.into(),
+            name: name.into(),
+            found: found.into(),
+            allowed: allowed.into(),
+        };
+        let labels = shapes.get("reference_labels");
+        let Some(references) = shapes.get("references") else {
+            return match labels {
+                Some(_) => Err(refused(
+                    "reference_labels",
+                    "are given without references",
+                    "both are given, or neither",
+                )),
+                None => Ok(()),
+            };
+        };
+        if references.len() != 2 || references[1] != columns {
+            let words = format!("[references, {columns}], as many columns as the rows have");
+            return Err(shapes.unfit("references", references, &words));
+        }
+        match labels {
+            None if self.has_labels() => {
+                return Err(refused(
+                    "reference_labels",
+                    "are missing",
+                    "one label for each reference",
+                ));
+            }
+            Some(labels) if labels != &references[..1] => {
+                let words = format!("{:?}, one for each reference", &references[..1]);
+                return Err(shapes.unfit("reference_labels", labels, &words));
+            }
+            _ => (),
+        }
+        if self.loss.is_symmetric() {
+            let allowed =
+                "left out where the loss is symmetric: no row of the batch is their partner";
+            return Err(refused("references", "are given", allowed));
+        }
+        Ok(())
+    }
+
     fn has_labels(&self) -> bool {
         self.arguments.iter().any(|argument| argument.role.is_integers())
     }
@@ -132,14 +186,15 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
         let (left_gradient, right_gradient) = (&mut *rows.gradient, &mut *candidates.gradient);
         let rows = values.len();
         let columns = left.len() / rows.max(1);
-        let at_a_time = rows_at_a_time(rows);
-        let mut scores = vec![R::ZERO; at_a_time * rows];
+        let others = right.len() / columns.max(1);
+        let at_a_time = rows_at_a_time(rows, others);
+        let mut scores = vec![R::ZERO; at_a_time * others];
         for (chunk, values) in values.chunks_mut(at_a_time).enumerate() {
             let begin = chunk * at_a_time;
             let (count, range) = (values.len(), begin * columns..(begin + values.len()) * columns);
-            let (scores, left) = (&mut scores[..count * rows], &left[range.clone()]);
-            product(Layout::NT, count, rows, columns, left, right, scores, false);
-            scores.par_chunks_mut(rows).zip(values.par_iter_mut()).enumerate().for_each(
+            let (scores, left) = (&mut scores[..count * others], &left[range.clone()]);
+            product(Layout::NT, count, others, columns, left, right, scores, false);
+            scores.par_chunks_mut(others).zip(values.par_iter_mut()).enumerate().for_each(
                 |(index, (scores, value))| {
                     *value += simd::dispatch(
                         #[inline(always)]
@@ -148,8 +203,8 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
                 },
             );
             let of_rows = &mut left_gradient[range];
-            product(Layout::NN, count, columns, rows, scores, right, of_rows, true);
-            product(Layout::TN, rows, columns, count, scores, left, right_gradient, true);
+            product(Layout::NN, count, columns, others, scores, right, of_rows, true);
+            product(Layout::TN, others, columns, count, scores, left, right_gradient, true);
         }
     }
 }
@@ -197,7 +252,12 @@ fn take<R: Real, L: SimilarityRows>(
     }
     let weight = weight * setting.share;
     let derivative = weight * setting.call.upstream_of(row);
-    weight * loss.row(&Candidates { labels: setting.labels, row }, derivative, scores)
+    let candidates = Candidates {
+        labels: setting.candidate_labels,
+        label: setting.labels[row],
+        own: if setting.has_own { row } else { usize::MAX },
+    };
+    weight * loss.row(&candidates, derivative, scores)
 }
 
 /// The row of a loss with pooled candidates: each pool is the logarithm of a sum of exponentials.
@@ -273,14 +333,14 @@ impl Candidates<'_> {
     /// not vectorised.
     #[inline(always)]
     fn candidate<R: Real>(&self, column: usize, label: i32, score: R) -> Candidate<R> {
-        let is_own = column == self.row;
-        Candidate { score, is_own, is_positive: !is_own & (label == self.labels[self.row]) }
+        let is_own = column == self.own;
+        Candidate { score, is_own, is_positive: !is_own & (label == self.label) }
     }
 
     /// True if a column is another candidate with the row's label.
     #[inline(always)]
     pub(crate) fn is_positive(&self, column: usize) -> bool {
-        (column != self.row) & (self.labels[column] == self.labels[self.row])
+        (column != self.own) & (self.labels[column] == self.label)
     }
 
     /// Calls `show` with every candidate and the lane of its sum.
@@ -304,13 +364,14 @@ impl<L: SimilarityRows> MultiInputTemplate for SimilarityTemplate<'_, L> {
         let first = self.arguments[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: an embedding in each row")?;
         let shape = shapes.of(first)?.to_vec();
-        for argument in &self.arguments[1..] {
+        for argument in self.arguments[1..].iter().filter(|a| !is_of_references(a.name)) {
             shapes.require(
                 argument.name,
                 if argument.role.is_integers() { &shape[..1] } else { &shape },
                 first,
             )?;
         }
+        self.check_references(shapes, shape[1])?;
         Ok(Units { shape: shape[..1].to_vec(), rows: shape[0] })
     }
 
@@ -318,7 +379,8 @@ impl<L: SimilarityRows> MultiInputTemplate for SimilarityTemplate<'_, L> {
         // Normalized embeddings of one column are ±1. Their derivative is a difference that cancels
         // completely, so a relative error cannot be checked.
         let shape = [rows, columns.max(3)];
-        let arguments = self.arguments.iter();
+        // References have tests of their own.
+        let arguments = self.arguments.iter().filter(|a| !is_of_references(a.name));
         arguments
             .map(|argument| {
                 let is_label = argument.role.is_integers();
@@ -340,20 +402,26 @@ impl<L: SimilarityRows> MultiInputTemplate for SimilarityTemplate<'_, L> {
             return Ok(DivisorTerms::default());
         }
         let labels = call.required_integers("targets")?;
+        let of_references = call.integer("reference_labels");
         // Labels that do not fit 32 bits arrive as the lowest i32 and would all compare equal.
-        if let Some(row) = labels.iter().position(|&label| label == i32::MIN) {
-            return Err(Error::Input {
-                operation: self.name.into(),
-                name: "targets".into(),
-                found: format!("hold a label in row {row} that 32 bits do not"),
-                allowed: "labels must lie within 32 bits".into(),
-            });
+        for (name, labels) in [("targets", Some(labels)), ("reference_labels", of_references)] {
+            let row = labels.and_then(|labels| labels.iter().position(|&label| label == i32::MIN));
+            if let Some(row) = row {
+                return Err(Error::Input {
+                    operation: self.name.into(),
+                    name: name.into(),
+                    found: format!("hold a label in row {row} that 32 bits do not"),
+                    allowed: "labels must lie within 32 bits".into(),
+                });
+            }
         }
+        // A row is not its own candidate; references are others.
+        let (others, own) = of_references.map_or((labels, 1), |labels| (labels, 0));
         let mut counts = std::collections::HashMap::<i32, usize>::new();
-        labels.iter().for_each(|&label| *counts.entry(label).or_default() += 1);
+        others.iter().for_each(|&label| *counts.entry(label).or_default() += 1);
         let rows = labels.iter().map(|label| {
-            let alike = counts[label];
-            self.loss.divisor_rule().of(alike - 1, labels.len() - alike)
+            let alike = counts.get(label).copied().unwrap_or(0);
+            self.loss.divisor_rule().of(alike - own, others.len() - alike)
         });
         let mean: Vec<f64> = rows.collect();
         Ok(DivisorTerms {
@@ -370,18 +438,52 @@ impl<L: SimilarityRows> MultiInputTemplate for SimilarityTemplate<'_, L> {
         values: &mut [R],
     ) -> Result<()> {
         let first = call.required(self.arguments[0].name)?;
-        let seconds = &call.arrays[1..];
+        let references = call.array("references");
+        let second = call.arrays.get(1).filter(|array| array.name != "references");
         let columns = first.values.len() / call.units.max(1);
-        let numbers: Vec<i32> = (0..values.len() as i32).collect();
-        let labels = call.integers.first().map_or(&numbers[..], |array| &array.values[..]);
+        let more = references.map_or(0, |array| array.shape[0]);
+        let numbers: Vec<i32> = (0..(values.len() + more) as i32).collect();
+        let labels = call.integer("targets").unwrap_or(&numbers);
+        let candidate_labels = match (references.is_some() && second.is_none(), &*call.integers) {
+            (true, _) => call.required_integers("reference_labels")?,
+            (false, []) => &numbers,
+            (false, _) => labels,
+        };
         values.fill(R::ZERO);
         gradients.iter_mut().for_each(|gradient| gradient.fill(R::ZERO));
         let side = |array: &Array<'_, R>| Side::new(&array.values, columns, self.loss.normalizes());
         let left = side(first);
         let both = self.loss.is_symmetric();
-        let setting = Setting { call, labels, share: R::new(if both { 0.5 } else { 1.0 }) };
-        match (seconds, gradients) {
-            ([second, ..], [left_gradient, right_gradient]) => {
+        let setting = Setting {
+            call,
+            labels,
+            candidate_labels,
+            has_own: references.is_none() || second.is_some(),
+            share: R::new(if both { 0.5 } else { 1.0 }),
+        };
+        match (second, references, gradients) {
+            (None, Some(references), [gradient, of_references]) => {
+                let right = side(references);
+                let mut rows = Matrix { units: &left.units, gradient };
+                let mut candidates = Matrix { units: &right.units, gradient: of_references };
+                self.direction(&setting, &mut rows, &mut candidates, values);
+                left.backward(gradient, columns);
+                right.backward(of_references, columns);
+            }
+            (Some(second), Some(references), [left_gradient, of_second, of_references]) => {
+                let all = [&second.values[..], &references.values[..]].concat();
+                let right = Side::new(&all, columns, self.loss.normalizes());
+                let mut right_gradient = vec![R::ZERO; all.len()];
+                let mut rows = Matrix { units: &left.units, gradient: left_gradient };
+                let mut candidates = Matrix { units: &right.units, gradient: &mut right_gradient };
+                self.direction(&setting, &mut rows, &mut candidates, values);
+                left.backward(left_gradient, columns);
+                right.backward(&mut right_gradient, columns);
+                let (first, rest) = right_gradient.split_at(of_second.len());
+                of_second.copy_from_slice(first);
+                of_references.copy_from_slice(rest);
+            }
+            (Some(second), None, [left_gradient, right_gradient]) => {
                 let right = side(second);
                 let mut rows = Matrix { units: &left.units, gradient: left_gradient };
                 let mut candidates = Matrix { units: &right.units, gradient: right_gradient };
@@ -392,7 +494,7 @@ impl<L: SimilarityRows> MultiInputTemplate for SimilarityTemplate<'_, L> {
                 left.backward(left_gradient, columns);
                 right.backward(right_gradient, columns);
             }
-            ([], [gradient]) => {
+            (None, None, [gradient]) => {
                 let mut columns_gradient = vec![R::ZERO; gradient.len()];
                 let mut rows = Matrix { units: &left.units, gradient };
                 let mut candidates = Matrix { units: &left.units, gradient: &mut columns_gradient };

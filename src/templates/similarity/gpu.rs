@@ -46,7 +46,8 @@ struct SimilarityParams {
     block: u32,
     factor: f32,
     upstream: f32,
-    reserved: [u32; 2],
+    first_label: u32,
+    reserved: u32,
 }
 
 #[repr(C)]
@@ -106,8 +107,8 @@ pub(crate) fn programs(loss: &dyn LossDefinition, comparison: Comparison) -> Vec
     let mut programs = Vec::new();
     for variant in &variants {
         for on in [0.0, 1.0] {
-            let switches =
-                ["HAS_LABELS", "HAS_WEIGHT", "REDUCTION_NONE", "ADDS"].map(|switch| (switch, on));
+            let switches = ["HAS_LABELS", "HAS_OWN", "HAS_WEIGHT", "REDUCTION_NONE", "ADDS"]
+                .map(|switch| (switch, on));
             programs.push(scores_program(loss, comparison.is_mined, variant, switches.to_vec()));
         }
         programs.extend([UNIT_ROWS, UNIT_ROWS_BACKWARD].map(|file| unit_program(file, variant)));
@@ -118,6 +119,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition, comparison: Comparison) -> Vec
 /// One matrix of embeddings: the factors of the scores, and the buffer that accumulates its
 /// gradient.
 struct Side {
+    rows: usize,
     units: wgpu::Buffer,
     /// The norms, if the embeddings are normalized.
     lengths: Option<wgpu::Buffer>,
@@ -152,7 +154,14 @@ struct Plan<'a> {
     loss: &'a dyn LossDefinition,
     job: &'a MultiInputJob,
     rows: usize,
+    /// Number of rows that each row is compared with.
+    candidates: usize,
     columns: usize,
+    /// The labels of the rows, and those of references behind them.
+    labels: Option<wgpu::Buffer>,
+    first_label: usize,
+    /// True if the candidate of a row's index is its own.
+    has_own: bool,
     scores: wgpu::Buffer,
     /// For mined triplets: one mark per score.
     marks: Option<wgpu::Buffer>,
@@ -162,28 +171,29 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    fn unit_rows(&mut self, file: File, storage: &[Slice]) -> Result<()> {
-        self.commands.push(unit_rows(self.gpu, file, [self.rows, self.columns], storage)?);
+    fn unit_rows(&mut self, file: File, rows: usize, storage: &[Slice]) -> Result<()> {
+        self.commands.push(unit_rows(self.gpu, file, [rows, self.columns], storage)?);
         Ok(())
     }
 
-    fn side(&mut self, embeddings: &wgpu::Buffer, normalizes: bool) -> Result<Side> {
-        let elements = self.rows * self.columns;
+    fn side(&mut self, embeddings: &wgpu::Buffer, rows: usize, normalizes: bool) -> Result<Side> {
+        let elements = rows * self.columns;
         let gradient = self.gpu.buffer("a gradient", elements)?;
         if !normalizes {
-            return Ok(Side { units: embeddings.clone(), lengths: None, gradient });
+            return Ok(Side { rows, units: embeddings.clone(), lengths: None, gradient });
         }
         let units = self.gpu.buffer("directions", elements)?;
-        let lengths = self.gpu.buffer("lengths", self.rows)?;
-        self.unit_rows(UNIT_ROWS, &[embeddings.into(), (&units).into(), (&lengths).into()])?;
-        Ok(Side { units, lengths: Some(lengths), gradient })
+        let lengths = self.gpu.buffer("lengths", rows)?;
+        let storage = [embeddings.into(), (&units).into(), (&lengths).into()];
+        self.unit_rows(UNIT_ROWS, rows, &storage)?;
+        Ok(Side { rows, units, lengths: Some(lengths), gradient })
     }
 
     fn backward(&mut self, side: &Side) -> Result<()> {
         match &side.lengths {
             Some(lengths) => {
                 let storage = [(&side.units).into(), lengths.into(), (&side.gradient).into()];
-                self.unit_rows(UNIT_ROWS_BACKWARD, &storage)
+                self.unit_rows(UNIT_ROWS_BACKWARD, side.rows, &storage)
             }
             None => Ok(()),
         }
@@ -209,25 +219,26 @@ impl Plan<'_> {
         share: f32,
         is_second: bool,
     ) -> Result<()> {
-        let (rows, columns) = (self.rows as u32, self.columns as u32);
-        let at_a_time = rows_at_a_time(self.rows);
+        let (candidates, columns) = (self.candidates as u32, self.columns as u32);
+        let at_a_time = rows_at_a_time(self.rows, self.candidates);
         let scores = self.scores.clone();
         for begin in (0..self.rows).step_by(at_a_time) {
             let count = at_a_time.min(self.rows - begin) as u32;
             let offset = begin as u32 * columns;
             let shape = |m, n, k| Params::new(Shape { m, n, k });
-            let params = Params { left_offset: offset, ..shape(count, rows, columns) };
+            let params = Params { left_offset: offset, ..shape(count, candidates, columns) };
             self.product(Layout::NT, params, [&left.units, &right.units, &scores])?;
             self.take_rows(begin, count, share, is_second)?;
             // The columns' gradient first: with a single matrix it writes the gradient that the
             // rows' gradient is added to.
             let accumulate = u32::from(adds[1] || begin > 0);
-            let params = Params { right_offset: offset, accumulate, ..shape(rows, columns, count) };
+            let params =
+                Params { right_offset: offset, accumulate, ..shape(candidates, columns, count) };
             self.product(Layout::TN, params, [&scores, &left.units, &right.gradient])?;
             let params = Params {
                 output_offset: offset,
                 accumulate: u32::from(adds[0]),
-                ..shape(count, columns, rows)
+                ..shape(count, columns, candidates)
             };
             self.product(Layout::NN, params, [&scores, &right.units, &left.gradient])?;
         }
@@ -236,28 +247,29 @@ impl Plan<'_> {
 
     fn take_rows(&mut self, begin: usize, count: u32, share: f32, is_second: bool) -> Result<()> {
         let job = self.job;
-        let labels =
-            job.arguments.iter().find(|bound| self.is_label(bound.name)).map(|bound| &bound.buffer);
+        let labels = self.labels.as_ref();
         // Many lanes if each has its own pairs to search.
         let variant = row_group_variant(
             &Adapter::of(self.gpu),
-            if self.marks.is_some() { usize::MAX } else { self.rows },
+            if self.marks.is_some() { usize::MAX } else { self.candidates },
         );
         let (workgroups, block) = match self.marks {
             Some(_) => (count, 1),
-            None => blocks(self.gpu, &variant, count as usize, self.rows),
+            None => blocks(self.gpu, &variant, count as usize, self.candidates),
         };
         let params = SimilarityParams {
             rows: count,
-            columns: self.rows as u32,
+            columns: self.candidates as u32,
             first_row: begin as u32,
             block,
             factor: job.factor * share,
             upstream: job.upstream,
-            reserved: [0; 2],
+            first_label: self.first_label as u32,
+            reserved: 0,
         };
         let constants = vec![
             ("HAS_LABELS", flag(labels.is_some())),
+            ("HAS_OWN", flag(self.has_own)),
             ("HAS_WEIGHT", flag(job.weights.is_some())),
             ("REDUCTION_NONE", flag(job.each)),
             ("ADDS", flag(is_second)),
@@ -279,13 +291,27 @@ impl Plan<'_> {
         self.commands.push(self.gpu.dispatch(&kernel, &params, &storage, workgroups)?);
         Ok(())
     }
+}
 
-    fn is_label(&self, name: &str) -> bool {
-        self.loss
-            .arguments()
-            .iter()
-            .any(|argument| argument.name == name && argument.role.is_integers())
+/// The two buffers one behind the other.
+fn joined(
+    gpu: &Gpu,
+    name: &str,
+    parts: [(&wgpu::Buffer, usize); 2],
+    commands: &mut Vec<Command>,
+) -> Result<wgpu::Buffer> {
+    let [(first, length), (second, more)] = parts;
+    let to = gpu.buffer(name, length + more)?;
+    for (from, to_offset, length) in [(first, 0, length), (second, length, more)] {
+        commands.push(Command::Copy {
+            from: from.clone(),
+            from_offset: 0,
+            to: to.clone(),
+            to_offset: 4 * to_offset as u64,
+            size: 4 * length as u64,
+        });
     }
+    Ok(to)
 }
 
 fn check_mined(gpu: &Gpu, loss: &dyn LossDefinition, rows: usize) -> Result<()> {
@@ -310,29 +336,70 @@ pub(crate) fn commands(
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let rows = job.length();
     let columns = job.arguments[0].shape.last().copied().unwrap_or(1);
+    let references = job.get("references");
+    let is_second = |bound: &&Bound| !["targets", "references"].contains(&bound.name);
+    let second = job.arguments.get(1).filter(is_second);
+    let more = references.map_or(0, |bound| bound.shape[0]);
+    let candidates = if second.is_none() && references.is_some() { more } else { rows + more };
     if comparison.is_mined {
-        check_mined(gpu, loss, rows)?;
+        check_mined(gpu, loss, rows.max(candidates))?;
     }
-    let cells = rows_at_a_time(rows) * rows;
+    let mut commands = Vec::new();
+    let labels = match (job.get("targets"), job.get("reference_labels")) {
+        (Some(targets), Some(of_references)) => {
+            let parts = [(&targets.buffer, rows), (&of_references.buffer, more)];
+            Some(joined(gpu, "labels", parts, &mut commands)?)
+        }
+        (targets, _) => targets.map(|bound| bound.buffer.clone()),
+    };
+    let cells = rows_at_a_time(rows, candidates) * candidates;
     let mut plan = Plan {
         gpu,
         loss,
         job,
         rows,
+        candidates,
         columns,
+        labels,
+        first_label: if job.get("reference_labels").is_some() { rows } else { 0 },
+        has_own: references.is_none() || second.is_some(),
         scores: gpu.buffer("scores", cells)?,
         marks: comparison.is_mined.then(|| gpu.buffer("marks", cells)).transpose()?,
         values: gpu.buffer("values", rows)?,
         unread: gpu.unread_binding()?,
-        commands: Vec::new(),
+        commands,
     };
-    let is_second = |bound: &&Bound| !plan.is_label(bound.name);
-    let second = job.arguments.get(1).filter(is_second).map(|bound| bound.buffer.clone());
-    let left = plan.side(&job.arguments[0].buffer, comparison.normalizes)?;
+    let left = plan.side(&job.arguments[0].buffer, rows, comparison.normalizes)?;
     let mut gradients = vec![left.gradient.clone()];
-    match second {
-        Some(second) => {
-            let right = plan.side(&second, comparison.normalizes)?;
+    match (second, references) {
+        (None, Some(references)) => {
+            let right = plan.side(&references.buffer, more, comparison.normalizes)?;
+            plan.direction([&left, &right], [false, false], 1.0, false)?;
+            plan.backward(&left)?;
+            plan.backward(&right)?;
+            gradients.push(right.gradient);
+        }
+        (Some(second), Some(references)) => {
+            let parts = [(&second.buffer, rows * columns), (&references.buffer, more * columns)];
+            let all = joined(gpu, "candidates", parts, &mut plan.commands)?;
+            let right = plan.side(&all, candidates, comparison.normalizes)?;
+            plan.direction([&left, &right], [false, false], 1.0, false)?;
+            plan.backward(&left)?;
+            plan.backward(&right)?;
+            for (first, count) in [(0, rows), (rows, more)] {
+                let to = gpu.buffer("a gradient", count * columns)?;
+                plan.commands.push(Command::Copy {
+                    from: right.gradient.clone(),
+                    from_offset: 4 * (first * columns) as u64,
+                    to: to.clone(),
+                    to_offset: 0,
+                    size: 4 * (count * columns) as u64,
+                });
+                gradients.push(to);
+            }
+        }
+        (Some(second), None) => {
+            let right = plan.side(&second.buffer, rows, comparison.normalizes)?;
             let share = if comparison.is_symmetric { 0.5 } else { 1.0 };
             plan.direction([&left, &right], [false, false], share, false)?;
             if comparison.is_symmetric {
@@ -342,7 +409,7 @@ pub(crate) fn commands(
             plan.backward(&right)?;
             gradients.push(right.gradient);
         }
-        None => {
+        (None, None) => {
             plan.direction([&left, &left], [true, false], 1.0, false)?;
             plan.backward(&left)?;
         }

@@ -124,10 +124,12 @@ pub trait Similarity: Clone + Send + Sync {
 /// A row and its candidates.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
-    /// One label per row and column.
+    /// One label per column.
     pub labels: &'a [i32],
-    /// Index of the row.
-    pub row: usize,
+    /// The label of the row.
+    pub label: i32,
+    /// The row's own column; beyond all columns if it is compared with references alone.
+    pub own: usize,
 }
 
 /// Relation of a column to a row: its own (with two matrices the partner, with one matrix the row

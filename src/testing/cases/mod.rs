@@ -43,7 +43,10 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
     if let Some(name) = case.get("schedule").and_then(Value::as_str) {
         return schedule::evaluate(name, case);
     }
-    check_keys(case, &["name", "loss", "options", "inputs", "upstream", "expect", "source"])?;
+    check_keys(
+        case,
+        &["name", "loss", "options", "inputs", "upstream", "target_gradient", "expect", "source"],
+    )?;
     let loss_name = case.get("loss").and_then(Value::as_str).ok_or_else(|| {
         missing(
             "a case",
@@ -59,7 +62,15 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
     if let Some(upstream) = case.get("upstream").filter(|upstream| !upstream.is_null()) {
         tensors.upstream = Some(numbers(loss_name, "upstream", upstream)?);
     }
-    let found = criterion.evaluate_f64(&tensors.inputs())?;
+    let mut inputs = tensors.inputs();
+    match case.get("target_gradient") {
+        None | Some(Value::Null | Value::Bool(false)) => (),
+        Some(Value::Bool(true)) => inputs = inputs.target_gradient(),
+        Some(other) => {
+            return Err(Error::option(loss_name, "target_gradient", other, "true or false"));
+        }
+    }
+    let found = criterion.evaluate_f64(&inputs)?;
     let mut gradients = Map::new();
     gradients.insert(criterion.loss().differentiated()[0].into(), tensor(&found.gradient));
     gradients

@@ -119,6 +119,7 @@ impl GpuEngine {
             column_weights: data.column_weights(loss),
             pos_weights: data.has_positive_behind_classes(loss),
             class_mask: None,
+            item_weights: None,
             upstreams: None,
             gradient: planning.gradient()?,
             values: planning.recorder.buffer("values of a chunk", values_length)?,

@@ -15,7 +15,7 @@ use crate::nn::train::gpu::state::{Data, Gather, GpuEngine, Key, Kind, MOST_AT_O
 use crate::nn::train::gpu::table::{Table, TableBuffers};
 use crate::runtime::kernel::Slice;
 use crate::runtime::recorder::{Recorder, UNIFORM_STRIDE};
-use crate::templates::job::{Buffers, Divisor, Job, Per};
+use crate::templates::job::{Buffers, Divisor, Job, Per, Written};
 use crate::templates::linear::cpu::{MOST_BYTES, chunk_rows};
 use crate::templates::listwise::gpu::units_of_lists;
 use crate::templates::normalizer;
@@ -302,6 +302,7 @@ impl GpuEngine {
             column_weights: data.column_weights(loss),
             pos_weights: data.has_positive_behind_classes(loss),
             class_mask: None,
+            item_weights: None,
             upstreams: None,
             gradient: planning.gradient()?,
             values: planning.recorder.buffer("values of a batch", values_length + units)?,
@@ -425,7 +426,7 @@ impl GpuEngine {
             upstream: 1.0,
             divisor,
             auxiliary: false,
-            second: false,
+            written: Written::Gradient,
             half: false,
         }
     }

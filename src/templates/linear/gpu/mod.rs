@@ -14,7 +14,7 @@ use crate::runtime::launch::lanes_of;
 use crate::runtime::tensor::padded;
 use crate::runtime::wgsl::File;
 use crate::templates::definition::LossDefinition;
-use crate::templates::job::{Buffers, Divisor, Job, Per, flag};
+use crate::templates::job::{Buffers, Divisor, Job, Per, Written, flag};
 use crate::templates::launch::{kernel_commands, values_length};
 use crate::templates::linear::cpu::{MOST_BYTES, chunk_rows};
 use crate::templates::multi_input::job::{MultiInputJob, MultiInputResults};
@@ -264,7 +264,7 @@ impl<'a> Layer<'a> {
             upstream: self.job.upstream,
             divisor: Divisor::Known,
             auxiliary: false,
-            second: false,
+            written: Written::Gradient,
             half: false,
         };
         let mut cut = |whole: &wgpu::Buffer| self.cut(whole, chunk, before);
@@ -291,6 +291,7 @@ impl<'a> Layer<'a> {
             column_weights: self.column_weights.clone(),
             pos_weights: self.job.get("pos_weight").is_some(),
             class_mask: None,
+            item_weights: None,
             upstreams: self.job.upstreams.as_ref().map(&mut cut).transpose()?,
             gradient: self.outputs.clone(),
             values: gpu.buffer("values of a chunk", values_length(gpu, self.inner, &job)?)?,

@@ -39,6 +39,7 @@ fn rows<'a, R: Real>(problem: &'a Problem, logits: &'a [R], columns: usize) -> R
         class_weight: &[],
         pos_weight: &[],
         class_mask: &[],
+        item_weight: &[],
         weight: &[],
         mask: &problem.mask,
         factor: R::ONE,

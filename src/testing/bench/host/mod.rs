@@ -194,6 +194,7 @@ fn rows<'a, R: Real>(
         class_weight: &[],
         pos_weight: &[],
         class_mask: &[],
+        item_weight: &[],
         weight: &[],
         mask: &[],
         factor: R::new(columns as f64 / logits.len() as f64),
