@@ -53,7 +53,8 @@ fn tweedie_series(distance: f32) -> f32 {
 }
 
 fn tweedie_of_distance(x: f32, distance: f32, truth: f32) -> Loss {
-    let scale = power(max(truth, 0.0), TWEEDIE_TO_TWO);
+    // y^2 of a y of any sign: with power 0 the value is half the squared error.
+    let scale = select(power(max(truth, 0.0), TWEEDIE_TO_TWO), truth * truth, TWEEDIE_TO_TWO == 2.0);
     let is_near = truth > 0.0 && abs(distance) * (abs(TWEEDIE_TO_TWO) + abs(TWEEDIE_TO_ONE)) < 40.0;
     // The exponentials of both forms in one call: with four separate calls a driver took minutes to
     // compile.

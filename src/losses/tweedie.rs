@@ -23,8 +23,8 @@ options! {
     /// Predictions and targets have the same shape. p = 1 is Poisson (targets from 0), 1 < p < 2
     /// has a mass at 0 and a density above (sums of claims), 2 is gamma, 3 inverse Gaussian
     /// (targets above 0 from 2 on), 0 half the squared error. No distribution belongs to 0 < p < 1;
-    /// up to p = 0 targets may be negative, whose y^a counts as 0. For a y above 0 the minimum is 0, at
-    /// e^x = y.
+    /// up to p = 0 targets may be negative: below it their y^a counts as 0. For a y above 0 the minimum
+    /// is 0, at e^x = y.
     ///
     /// With `link` `identity` the predictions are the means m: the same value at x = ln m, and its
     /// derivative m^−p (m − y); NaN for a mean that is not above 0, except at p = 0.
@@ -155,7 +155,8 @@ impl Tweedie {
     #[inline(always)]
     fn of_distance<R: Real>(&self, x: R, distance: R, truth: R) -> (R, R) {
         let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
-        let scale = truth.max(R::ZERO).powf(a);
+        // y² of a y of any sign: with power 0 the value is half the squared error.
+        let scale = if self.power == 0.0 { truth * truth } else { truth.max(R::ZERO).powf(a) };
         // y^a((e^(ad) − 1)/a − (e^(bd) − 1)/b), d = x − ln y: 0 at d = 0, where the original terms
         // would cancel.
         let steepest = R::new(1.0_f64.max((2.0 - self.power).abs()).max((1.0 - self.power).abs()));

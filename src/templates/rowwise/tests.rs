@@ -69,6 +69,7 @@ fn run(name: &str, options: &str, problem: &Problem, columns: usize) -> [Vec<f64
                 targets: Targets::Labels(&problem.labels),
                 ignored: loss.ignored(),
                 class_weight: $numbers,
+                item_weight: &[],
                 pos_weight: &[],
                 class_mask: &[],
                 weight: &[],
