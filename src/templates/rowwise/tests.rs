@@ -71,6 +71,7 @@ fn run(name: &str, options: &str, problem: &Problem, columns: usize) -> [Vec<f64
                 class_weight: $numbers,
                 pos_weight: &[],
                 class_mask: &[],
+                item_weight: &[],
                 weight: &[],
                 mask: &problem.mask,
                 factor: $one,
