@@ -91,7 +91,7 @@ fn focal_cells(cells: Cells, maximum: f32, log_total: f32, inverse: f32, rest: f
     let is_open = z >= vec4<f32>(LOWEST);
     let q = focal_targets(cells, is_open, share);
     var values = vec4<f32>();
-    var slopes = vec4<f32>();
+    var derivatives = vec4<f32>();
     for (var k = 0u; k < 4u; k += 1u) {
         if q[k] != 0.0 {
             let below = select(focal_minus_infinity(), z[k] - maximum, is_open[k]);
@@ -99,10 +99,10 @@ fn focal_cells(cells: Cells, maximum: f32, log_total: f32, inverse: f32, rest: f
             let apart = select(1.0 - p, rest, z[k] == maximum);
             let found = focal_terms(p, apart, log_total - below);
             values[k] = q[k] * found.x;
-            slopes[k] = select(0.0, q[k] * found.y, is_open[k]);
+            derivatives[k] = select(0.0, q[k] * found.y, is_open[k]);
         }
     }
-    return array<vec4<f32>, 2>(values, slopes);
+    return array<vec4<f32>, 2>(values, derivatives);
 }
 
 fn focal_fold(sums: FocalSums, cells: Cells) -> FocalSums {

@@ -124,7 +124,7 @@ impl Focal {
         let broken = maximum == R::new(f64::INFINITY);
         let hard = R::new(1.0 - self.label_smoothing);
         let (mut value, mut slope) = (0.0, 0.0);
-        let mut slopes = vec![R::ZERO; gradient.len()];
+        let mut derivatives = vec![R::ZERO; gradient.len()];
         for (column, z) in gradient.iter().enumerate() {
             let t = match row.target {
                 Target::Label(label) => R::select(label == column, R::ONE, R::ZERO),
@@ -140,10 +140,10 @@ impl Focal {
             let apart = R::select(*z == maximum, rest / total, R::ONE - p);
             let (f, g) = self.terms(p, apart, log_total - below);
             value += (q * f).to_f64();
-            slopes[column] = R::select(open, q * g, R::ZERO);
-            slope += slopes[column].to_f64();
+            derivatives[column] = R::select(open, q * g, R::ZERO);
+            slope += derivatives[column].to_f64();
         }
-        for (cell, own) in gradient.iter_mut().zip(slopes) {
+        for (cell, own) in gradient.iter_mut().zip(derivatives) {
             let open = is_open(*cell);
             let p = (*cell - maximum).exp() / total;
             *cell = R::select(open, scale * (R::new(slope) * p - own), R::ZERO);

@@ -73,6 +73,7 @@ pub(super) const WITH_PROXIES: &[Argument] = &[
         domain: Domain::Class,
     },
 ];
+
 /// A queue or a memory of embeddings beside those of the batch.
 pub(super) const REFERENCES: Argument = Argument {
     name: "references",
