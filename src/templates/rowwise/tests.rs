@@ -72,7 +72,6 @@ fn run(name: &str, options: &str, problem: &Problem, columns: usize) -> [Vec<f64
                 item_weight: &[],
                 pos_weight: &[],
                 class_mask: &[],
-                item_weight: &[],
                 weight: &[],
                 mask: &problem.mask,
                 factor: $one,
