@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::cpu::real::Real;
 use crate::Result;
+use crate::cpu::real::Real;
 
 /// What happens to the gradient between backward pass and update: [`Fit::reduce`]. With
 /// [`Fit::shard`] it must replace numbers by their sums over all processes.
