@@ -1,7 +1,7 @@
 """Scaling of data-parallel training and the time of its exchange: python distributed.py [updates].
 
 Starts 1, 2 and 4 processes on this machine by torchrun and by mpirun, each with its share of the cores, and prints the
-rows per second of all of them, the time of an update and that of its exchange. The batch of a process stays
+rows per second of all of them, the time of an update and that of its exchange, in which a process also waits for slower ones. The batch of a process stays
 the same, so that perfect scaling doubles the rows with the processes, as long as there are cores.
 """
 
