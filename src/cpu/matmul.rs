@@ -160,7 +160,8 @@ const ROWS_WORTH_A_TRANSPOSE: usize = 64;
 /// Fewer rows than this are not split if there are few columns: both halves must stay above 64.
 const SMALLEST_HALVED: usize = 256;
 
-/// Numbers of a block of columns of NT: 1 MiB, so that it stays in a second-level cache.
+/// Numbers of a block of columns of NT: 1 MiB, so that it stays in a second-level cache. At most 1008
+/// columns: rows of 4 KiB would map to one set of the first-level cache.
 const COLUMNS_NUMBERS: usize = 1 << 18;
 
 /// A pointer that threads share to write parts that do not overlap.
@@ -191,7 +192,7 @@ fn by_columns(
     output: &mut [f32],
     accumulate: bool,
 ) {
-    let wide = ((COLUMNS_NUMBERS / k).clamp(128, 1024) / 16 * 16).min(n.div_ceil(2)).max(1);
+    let wide = ((COLUMNS_NUMBERS / k).clamp(128, 1008) / 16 * 16).min(n.div_ceil(2)).max(1);
     let output = Shared(output.as_mut_ptr());
     (0..n.div_ceil(wide)).into_par_iter().for_each(|block| {
         let first = block * wide;
