@@ -13,10 +13,19 @@ use super::statistics::Row;
 /// compiler's own code.
 const TRIES: usize = 2;
 
-/// All programs whose label contains one of the names (all without a name), each once; `fast` takes
-/// the first of each label.
+/// True if only software adapters run a program: its workgroups are their vectors of eight numbers.
+/// No compiler of a GPU sees it.
+pub fn is_for_software(program: &Joined) -> bool {
+    let eight = |(name, value): &(&str, f64)| *name == "WORKGROUP" && *value == 8.0;
+    let declares = |name: &str| program.text.contains(&format!("const {name}: u32 = 8u;"));
+    program.constants.iter().any(eight) || declares("WORKGROUP") || declares("LANES")
+}
+
+/// All programs for GPUs whose label contains one of the names (all without a name), each once;
+/// `fast` takes the first of each label.
 pub fn programs(names: &[String], fast: bool) -> Result<Vec<Joined>, String> {
     let mut all = all_programs().map_err(|error| error.to_string())?;
+    all.retain(|program| !is_for_software(program));
     all.retain(|program| {
         names.is_empty() || names.iter().any(|name| program.label.contains(name.as_str()))
     });

@@ -16,8 +16,8 @@ use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFl
 
 use super::statistics::Statistics;
 
-/// Target GPUs: RDNA 3, RDNA 2, RDNA 1 and GCN 5 (the ancestor of the data-centre cards).
-pub const FAMILIES: [&str; 4] = ["gfx1100", "navi21", "navi10", "vega10"];
+/// Target GPUs: RDNA 3, RDNA 2, RDNA 1, GCN 5 (the ancestor of the data-centre cards) and GCN 4.
+pub const FAMILIES: [&str; 5] = ["gfx1100", "navi21", "navi10", "vega10", "polaris10"];
 
 /// Environment variable of the compiling process: its value is the family.
 const FAMILY: &str = "RADV_FORCE_FAMILY";
@@ -100,6 +100,22 @@ impl Compiler {
 
     /// Compiles a program to a pipeline, as wgpu would, and reads the compiler's statistics.
     pub fn compile(&self, program: &Joined) -> Result<Statistics, String> {
+        let flags = vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR;
+        self.with_pipeline(program, flags, |pipeline, seconds| self.statistics(pipeline, seconds))
+    }
+
+    /// The machine code of a program, as text.
+    pub fn assembly(&self, program: &Joined) -> Result<String, String> {
+        let flags = vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR;
+        self.with_pipeline(program, flags, |pipeline, _| self.representation(pipeline, "Assembly"))
+    }
+
+    fn with_pipeline<T>(
+        &self,
+        program: &Joined,
+        flags: vk::PipelineCreateFlags,
+        read: impl FnOnce(vk::Pipeline, f64) -> Result<T, String>,
+    ) -> Result<T, String> {
         let (words, module) = spirv(program)?;
         let entry = module.entry_points.first().ok_or("it has no entry point")?.name.clone();
         let entry = CString::new(entry).map_err(|error| error.to_string())?;
@@ -121,18 +137,16 @@ impl Compiler {
                 .stage(vk::ShaderStageFlags::COMPUTE)
                 .module(shader)
                 .name(&entry);
-            let info = vk::ComputePipelineCreateInfo::default()
-                .stage(stage)
-                .layout(layout)
-                .flags(vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR);
+            let info =
+                vk::ComputePipelineCreateInfo::default().stage(stage).layout(layout).flags(flags);
             let start = thread_seconds();
             let made = device.create_compute_pipelines(vk::PipelineCache::null(), &[info], None);
             let seconds = thread_seconds() - start;
             let found = match made {
                 Ok(pipelines) => {
-                    let statistics = self.statistics(pipelines[0], seconds);
+                    let found = read(pipelines[0], seconds);
                     device.destroy_pipeline(pipelines[0], None);
-                    statistics
+                    found
                 }
                 Err((_, error)) => Err(refused(error)),
             };
@@ -140,6 +154,39 @@ impl Compiler {
             device.destroy_pipeline_layout(layout, None);
             device.destroy_descriptor_set_layout(set[0], None);
             found
+        }
+    }
+
+    /// The representation of a pipeline whose name contains a word.
+    fn representation(&self, pipeline: vk::Pipeline, word: &str) -> Result<String, String> {
+        let info = vk::PipelineExecutableInfoKHR::default().pipeline(pipeline).executable_index(0);
+        let ask = self.executables.fp().get_pipeline_executable_internal_representations_khr;
+        let refused = |error: vk::Result| format!("the driver shows no code: {error}");
+        let mut count = 0;
+        // SAFETY: the pipeline was made with CAPTURE_INTERNAL_REPRESENTATIONS and is alive. Asked
+        // without arrays the driver gives their number, without data their sizes.
+        unsafe {
+            ask(self.device.handle(), &info, &mut count, std::ptr::null_mut())
+                .result()
+                .map_err(refused)?;
+            let mut found =
+                vec![vk::PipelineExecutableInternalRepresentationKHR::default(); count as usize];
+            ask(self.device.handle(), &info, &mut count, found.as_mut_ptr())
+                .result()
+                .map_err(refused)?;
+            let mut texts: Vec<Vec<u8>> =
+                found.iter().map(|one| vec![0; one.data_size + 1]).collect();
+            for (one, data) in found.iter_mut().zip(&mut texts) {
+                one.p_data = data.as_mut_ptr().cast();
+            }
+            ask(self.device.handle(), &info, &mut count, found.as_mut_ptr())
+                .result()
+                .map_err(refused)?;
+            let place = found.iter().position(|one| text(&one.name).contains(word));
+            let place = place.ok_or_else(|| format!("the driver shows no `{word}`"))?;
+            let bytes: Vec<u8> =
+                texts[place].iter().copied().take_while(|byte| *byte != 0).collect();
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
         }
     }
 
@@ -176,9 +223,7 @@ fn create_device(
     let mut of_1_3 = vk::PhysicalDeviceVulkan13Features::default()
         .subgroup_size_control(true)
         .compute_full_subgroups(true);
-    let mut of_1_2 = vk::PhysicalDeviceVulkan12Features::default()
-        .vulkan_memory_model(true)
-        .shader_float16(true);
+    let mut of_1_2 = vk::PhysicalDeviceVulkan12Features::default().vulkan_memory_model(true);
     let mut of_1_1 =
         vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(true);
     let extensions = [ash::khr::pipeline_executable_properties::NAME.as_ptr()];
@@ -195,7 +240,7 @@ fn create_device(
 }
 
 /// SPIR-V with the options that wgpu 30 uses for a trusted module on a Vulkan 1.3 device.
-fn spirv(program: &Joined) -> Result<(Vec<u32>, naga::Module), String> {
+pub fn spirv(program: &Joined) -> Result<(Vec<u32>, naga::Module), String> {
     let module = naga::front::wgsl::parse_str(&program.text)
         .map_err(|error| error.emit_to_string(&program.text))?;
     let capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;

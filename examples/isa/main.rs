@@ -2,11 +2,11 @@
 //! statistics.
 //!
 //! ```text
-//! cargo run --release --example isa -- gfx1100 [NAME…] [--fast] [--json] [--baseline FILE] [--against FILE] [--exceptions]
+//! cargo run --release --example isa -- gfx1100 [NAME…] [--fast] [--json] [--baseline FILE] [--against FILE] [--exceptions] [--bound]
 //! ```
 //!
-//! FAMILY is gfx1100, navi21, navi10 or vega10; a NAME is a substring of a program's label, for
-//! example `cross_entropy` or `matmul`. The table has one line per label: registers, spills,
+//! FAMILY is gfx1100, navi21, navi10, vega10 or polaris10; a NAME is a substring of a program's
+//! label, for example `cross_entropy` or `matmul`. The table has one line per label: registers, spills,
 //! scratch memory, occupancy and instructions of its worst variant, and its broken limits. It needs
 //! Linux with Mesa's RADV driver (Debian: apt-get install mesa-vulkan-drivers libvulkan1).
 //!
@@ -16,9 +16,13 @@
 //! * `--baseline FILE`: writes only the groups, in the format of `benches/results/isa-FAMILY.json`
 //! * `--against FILE`: prints the changes since a baseline, for the selected labels
 //! * `--exceptions`: prints the lines for `examples/isa/exceptions.txt`
+//! * `--bound`: for each loss of elements and of rows the instructions per four elements, and
+//!   whether the memory of a card bounds it or the arithmetic (gfx1100, navi21, vega10)
 
+mod bound;
 mod compile;
 mod compiler;
+mod inner;
 mod limits;
 mod statistics;
 
@@ -27,8 +31,7 @@ use std::process::ExitCode;
 
 use statistics::{Baseline, Group, Row};
 
-const USAGE: &str =
-    "isa FAMILY [NAME…] [--fast] [--json] [--baseline FILE] [--against FILE] [--exceptions]";
+const USAGE: &str = "isa FAMILY [NAME…] [--fast] [--json] [--baseline FILE] [--against FILE] [--exceptions] [--bound]";
 
 /// The command line.
 #[derive(Debug, Default)]
@@ -40,6 +43,7 @@ struct Arguments {
     baseline: Option<String>,
     against: Option<String>,
     exceptions: bool,
+    bound: bool,
 }
 
 fn arguments() -> Result<Arguments, String> {
@@ -50,6 +54,7 @@ fn arguments() -> Result<Arguments, String> {
         match word.as_str() {
             "--fast" => found.fast = true,
             "--exceptions" => found.exceptions = true,
+            "--bound" => found.bound = true,
             "--json" => found.json = true,
             "--baseline" => found.baseline = file()?,
             "--against" => found.against = file()?,
@@ -92,6 +97,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         ));
     }
     let compiler = compiler::Compiler::open()?;
+    if arguments.bound {
+        say(&bound::table(&compiler, &arguments.family, &arguments.names)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let programs = compile::programs(&arguments.names, arguments.fast)?;
     if programs.is_empty() {
         return Err(format!("no program has {} in its label", arguments.names.join(" or ")));

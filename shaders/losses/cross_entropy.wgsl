@@ -178,7 +178,7 @@ fn cross_entropy_fold(sums: CrossEntropySums, cells: Cells) -> CrossEntropySums 
     var next = cross_entropy_raised(sums, maximum - sums.maximum);
     next.maximum = maximum;
     let below = select(vec4<f32>(), z - maximum, is_open);
-    let e = select(vec4<f32>(), exp(below), is_open & !cells.is_label);
+    let e = select(vec4<f32>(), exp(z - maximum), is_open & !cells.is_label);
     next.others += sum4(e);
     if AUXILIARY {
         next.others_dot += dot(e, below);
@@ -209,6 +209,47 @@ fn cross_entropy_fold(sums: CrossEntropySums, cells: Cells) -> CrossEntropySums 
         next.hard_dot += sum4(cross_entropy_weight_of(weights, select(vec4<f32>(cross_entropy_minus_infinity()), below, is_open)));
     }
     return next;
+}
+
+// The functions of PEAKS_FIRST, for labels without further options.
+fn cross_entropy_fold_peak(sums: CrossEntropySums, cells: Cells) -> CrossEntropySums {
+    let z = cross_entropy_scaled_logits(cells);
+    var next = sums;
+    next.maximum = max(sums.maximum, max(max(z.x, z.y), max(z.z, z.w)));
+    return next;
+}
+
+fn cross_entropy_join_peaks(sums: CrossEntropySums) -> CrossEntropySums {
+    var next = sums;
+    next.maximum = row_group_max(sums.maximum);
+    return next;
+}
+
+struct CrossEntropyBelow {
+    sums: CrossEntropySums,
+    exponentials: vec4<f32>, // e^(z - maximum), 0 where z is masked or -inf
+}
+
+fn cross_entropy_fold_below(sums: CrossEntropySums, cells: Cells) -> CrossEntropyBelow {
+    let z = cross_entropy_scaled_logits(cells);
+    let e = select(vec4<f32>(), exp(z - sums.maximum), z >= vec4<f32>(LOWEST));
+    var next = sums;
+    next.others += sum4(select(e, vec4<f32>(), cells.is_label));
+    return CrossEntropyBelow(next, e);
+}
+
+// The numbers of the outcome that the derivatives below are made of, times a factor.
+fn cross_entropy_scaled_outcome(outcome: CrossEntropyOutcome, scale: f32) -> CrossEntropyOutcome {
+    let own = scale * (1.0 / CROSS_ENTROPY_TEMPERATURE);
+    var scaled = outcome;
+    scaled.factor *= own;
+    scaled.label_gradient *= own;
+    return scaled;
+}
+
+// A class with a probability of 0 has no derivative, masked or not.
+fn cross_entropy_gradient_of_exponentials(outcome: CrossEntropyOutcome, cells: Cells) -> vec4<f32> {
+    return select(outcome.factor * cells.logits, vec4<f32>(outcome.label_gradient), cells.is_label);
 }
 
 fn cross_entropy_join(sums: CrossEntropySums) -> CrossEntropySums {

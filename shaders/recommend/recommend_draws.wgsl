@@ -100,45 +100,19 @@ fn score_of(user: u32, item: u32) -> f32 {
     return folded(low, high) + items[b + params.cells - 1u].x;
 }
 
-// The k-th best of the liked items among min(n, known) draws from a user's interactions, or the
-// last if there are fewer.
-fn kth_positive(interaction: u32, user: u32) -> u32 {
-    var scores: array<f32, 64>;
-    var drawn: array<u32, 64>;
-    var liked = 0u;
-    let begin = known[user];
-    let length = known[user + 1u] - begin;
-    for (var draw = 0u; draw < min(params.n, min(length, 64u)); draw++) {
-        let place = begin + below(word_of(interaction, draw, POSITIVES), length);
-        if weight_at(place) > 0.0 {
-            scores[liked] = decisive(user, item_at(place));
-            drawn[liked] = item_at(place);
-            liked++;
+// The job of a position of the batch; outside of it one without an item. A disliked interaction has
+// no positive item, except with the logistic loss. Every thread of a workgroup must call.
+fn job_at(place: u32, is_inside: bool, local_index: u32) -> Job {
+    var job = Job(0u, 0u, NONE, 0.0, 0.0);
+    if is_inside {
+        let number = permuted(params.first + place, params.count, params.first_keys, params.last_keys);
+        job = Job(number, user_at(number), item_at(number), weight_at(number), 0.0);
+        if LOSS != LOGISTIC && !(job.weight > 0.0) {
+            job.item = NONE;
         }
     }
-    let wanted = min(params.k, liked) - 1u;
-    for (var draw = 0u; draw < liked; draw++) {
-        var better = 0u;
-        for (var other = 0u; other < liked; other++) {
-            let is_better = scores[other] > scores[draw] || (scores[other] == scores[draw] && other < draw);
-            better += select(0u, 1u, is_better);
-        }
-        if better == wanted {
-            return drawn[draw];
-        }
-    }
-    return NONE;
-}
-
-// The interaction at a position of the batch. A disliked one has no positive item, except with the
-// logistic loss.
-fn job_at(place: u32) -> Job {
-    let number = permuted(params.first + place, params.count, params.first_keys, params.last_keys);
-    var job = Job(number, user_at(number), item_at(number), weight_at(number), 0.0);
-    if LOSS != LOGISTIC && !(job.weight > 0.0) {
-        job.item = NONE;
-    } else if LOSS == WARP_KOS {
-        job.item = kth_positive(number, job.user);
+    if LOSS == WARP_KOS {
+        job.item = kth_positive(job, local_index);
     }
     if LOSS <= WARP_KOS && job.item != NONE {
         job.bar = decisive(job.user, job.item) - params.margin;

@@ -2,10 +2,11 @@
 // are not known, and word 0 of the interaction chooses one of them, counted in the order of items.
 //
 // One workgroup per interaction; each thread counts in its range of items, and the thread whose
-// range holds the chosen one goes through it again. Linked as recommend/recommend_sample, without
-// the threads or row groups.
+// range holds the chosen one goes through it again. Linked as recommend/recommend_sample with
+// recommend/recommend_positive_group, without the threads or row groups.
 
 const LANES: u32 = 64u;
+const THREADS_PER_INTERACTION: u32 = LANES;
 
 var<workgroup> counts: array<u32, LANES>;
 
@@ -44,7 +45,7 @@ fn sample_exactly(
         }
         return;
     }
-    let job = job_at(place);
+    let job = job_at(place, true, local_index);
     let stretch = (params.items + LANES - 1u) / LANES;
     let begin = min(local_index * stretch, params.items);
     let end = min(begin + stretch, params.items);

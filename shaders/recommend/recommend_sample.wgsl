@@ -9,7 +9,8 @@
 //                 step = weight sigmoid(z), loss = |weight| softplus(z)
 //
 // One thread or group of threads per interaction. Linked with recommend/recommend,
-// recommend/recommend_draws, recommend/recommend_lane or recommend/recommend_row_group, lib/random and
+// recommend/recommend_draws, recommend/recommend_lane or recommend/recommend_row_group,
+// recommend/recommend_positive_lane or recommend/recommend_positive_group, lib/random and
 // lib/numbers.
 
 @compute @workgroup_size(WORKGROUP)
@@ -20,10 +21,7 @@ fn sample(
 ) {
     let place = (workgroup.y * count.x + workgroup.x) * (WORKGROUP / THREADS_PER_INTERACTION) + local_index / THREADS_PER_INTERACTION;
     let is_inside = place < params.length;
-    var job = Job(0u, 0u, NONE, 0.0, 0.0);
-    if is_inside {
-        job = job_at(place);
-    }
+    let job = job_at(place, is_inside, local_index);
     let found = first_draw(job, job.item != NONE && LOSS != LOGISTIC, local_index);
     if local_index % THREADS_PER_INTERACTION != 0u {
         return;

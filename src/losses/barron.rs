@@ -79,7 +79,11 @@ impl LossDefinition for Barron {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec { target_derivative: Some(TargetDerivative::Opposite), ..Spec::pointwise(self) }
+        Spec {
+            target_derivative: Some(TargetDerivative::Opposite),
+            unrolled: 1,
+            ..Spec::pointwise(self)
+        }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

@@ -58,6 +58,7 @@ impl LossDefinition for Entmax {
             helpers: const { &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")] },
             passes: 15,
             label_passes: 15,
+            unrolled: if self.alpha == 1.5 || self.alpha == 2.0 { 4 } else { 0 },
             ..Spec::rowwise(self)
         }
     }

@@ -55,6 +55,7 @@ impl LossDefinition for Sparsemax {
             helpers: const { &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")] },
             passes: 15,
             label_passes: 15,
+            unrolled: 4,
             ..Spec::rowwise(self)
         }
     }

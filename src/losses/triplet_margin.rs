@@ -85,7 +85,8 @@ impl LossDefinition for TripletMargin {
     catalogued!(entry, options, check);
 
     fn spec(&self) -> Spec<'_> {
-        Spec::distance(self, ARGUMENTS)
+        let unrolled = if self.p == 1.0 || self.p == 2.0 { 4 } else { 0 };
+        Spec { unrolled, ..Spec::distance(self, ARGUMENTS) }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

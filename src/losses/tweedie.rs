@@ -96,6 +96,7 @@ impl LossDefinition for Tweedie {
             } else {
                 Domain::Positive
             },
+            unrolled: 1,
             ..Spec::pointwise(self)
         }
     }

@@ -12,6 +12,9 @@ const HELPERS: File = crate::runtime::wgsl::shader!("recommend/recommend.wgsl");
 const DRAWS: File = crate::runtime::wgsl::shader!("recommend/recommend_draws.wgsl");
 const LANE: File = crate::runtime::wgsl::shader!("recommend/recommend_lane.wgsl");
 const ROW_GROUP: File = crate::runtime::wgsl::shader!("recommend/recommend_row_group.wgsl");
+const POSITIVE_LANE: File = crate::runtime::wgsl::shader!("recommend/recommend_positive_lane.wgsl");
+const POSITIVE_GROUP: File =
+    crate::runtime::wgsl::shader!("recommend/recommend_positive_group.wgsl");
 const OWN: File = crate::runtime::wgsl::shader!("recommend/recommend_own.wgsl");
 const SHARES: File = crate::runtime::wgsl::shader!("recommend/recommend_shares.wgsl");
 const PARTS: File = crate::runtime::wgsl::shader!("recommend/recommend_parts.wgsl");
@@ -101,12 +104,14 @@ impl Choice {
 
     /// The sampling program.
     pub fn sample(&self) -> Program {
-        let row_group = if self.uses_row_group { ROW_GROUP } else { LANE };
         let shared = [HELPERS, DRAWS, RANDOM, NUMBERS];
-        let mut program = match self.exact_rank {
-            true => self.program("exact ranks", &[&[EXACT][..], &shared].concat()),
-            false => self.program("samples", &[&[SAMPLE, row_group][..], &shared].concat()),
+        let own: &[File] = match (self.exact_rank, self.uses_row_group) {
+            (true, _) => &[EXACT, POSITIVE_GROUP],
+            (false, true) => &[SAMPLE, ROW_GROUP, POSITIVE_GROUP],
+            (false, false) => &[SAMPLE, LANE, POSITIVE_LANE],
         };
+        let label = if self.exact_rank { "exact ranks" } else { "samples" };
+        let mut program = self.program(label, &[own, &shared].concat());
         if self.exact_rank {
             program.constants.retain(|(name, _)| *name != "WORKGROUP");
         } else if self.uses_row_group {
@@ -243,6 +248,10 @@ pub(crate) fn programs() -> Vec<Program> {
             for (exact_rank, uses_row_group, adagrad) in
                 [(false, false, true), (false, true, false), (true, false, true)]
             {
+                // A GPU samples with one thread per interaction for the logistic loss alone.
+                if lanes == 64 && loss < 3 && !exact_rank && !uses_row_group {
+                    continue;
+                }
                 let user_bias = if loss == 3 { -1.0 } else { 0.0 };
                 let choice = Choice { loss, exact_rank, adagrad, user_bias, lanes, uses_row_group };
                 programs.push(choice.sample());

@@ -22,6 +22,16 @@ const ROWWISE_HESSIAN: &str =
 const ROWWISE_TARGET: &str =
     "fn target_derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32>";
 
+/// Names that a softmax may define: its maximum first.
+const ROWWISE_PEAKS_FIRST: &[&str] = &[
+    "struct Below",
+    "fn fold_peak(sums: Sums, cells: Cells) -> Sums",
+    "fn join_peaks(sums: Sums) -> Sums",
+    "fn fold_below(sums: Sums, cells: Cells) -> Below",
+    "fn scaled_outcome(outcome: Outcome, scale: f32) -> Outcome",
+    "fn gradient_of_exponentials(outcome: Outcome, cells: Cells) -> vec4<f32>",
+];
+
 /// Names that `templates/listwise/*.wgsl` require.
 const LISTWISE: &[&str] = &[
     "fn uses_statistics() -> bool",
@@ -214,6 +224,17 @@ fn rowwise(loss: &dyn LossDefinition, written: Written) -> String {
         "const HESSIAN_DIAGONAL: bool = {hessian};\n\
          fn written_gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {{ return {function}(row, outcome, cells); }}\n"
     );
+    if loss.spec().peaks_first {
+        text += &adaptor_of_members(&loss.entry().shader, ROWWISE_PEAKS_FIRST, &[]);
+    } else {
+        // Never called, as PEAKS_FIRST is false, but the template refers to them.
+        text += "struct Below { sums: Sums, exponentials: vec4<f32> }\n\
+                 fn fold_peak(sums: Sums, cells: Cells) -> Sums { return sums; }\n\
+                 fn join_peaks(sums: Sums) -> Sums { return sums; }\n\
+                 fn fold_below(sums: Sums, cells: Cells) -> Below { return Below(sums, cells.logits); }\n\
+                 fn scaled_outcome(outcome: Outcome, scale: f32) -> Outcome { return outcome; }\n\
+                 fn gradient_of_exponentials(outcome: Outcome, cells: Cells) -> vec4<f32> { return cells.logits; }\n";
+    }
     if loss.spec().passes == 1 {
         // Never called with a single pass, but the template refers to it.
         text += "fn restart(sums: Sums) -> Sums { return sums; }\n";

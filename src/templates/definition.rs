@@ -103,9 +103,19 @@ pub struct Spec<'a> {
     pub separable: bool,
     /// Meaning of a weight [lists, items].
     pub item_weight: ItemWeight,
+    /// True if a row-wise loss of labels, with its options, can find the maximum of a row before it
+    /// sums.
+    pub peaks_first: bool,
+    /// Most groups of four elements that a thread of a GPU works on in unrolled code: those that it
+    /// keeps in registers between two passes over a row, or loads at once. Fewer for a loss of long
+    /// code.
+    pub unrolled: usize,
     /// Shader files that are linked with the loss's own: folds that several losses share.
     pub helpers: &'static [File],
 }
+
+/// [`Spec::unrolled`] of most losses: a row of 64 cells, by one thread.
+const MOST_UNROLLED: usize = 16;
 
 /// Normalizer of the reduction `mean`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -245,6 +255,8 @@ impl<'a> Spec<'a> {
             label_passes: 1,
             separable: false,
             item_weight: ItemWeight::None,
+            peaks_first: false,
+            unrolled: MOST_UNROLLED,
             helpers: &[],
         }
     }

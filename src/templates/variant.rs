@@ -30,6 +30,13 @@ const MOST_ALONE: usize = 64;
 /// columns lost the end of their gradient.
 const MOST_BY_EIGHT_LANES: usize = 1 << 18;
 
+/// Most groups of four cells that a lane keeps in registers: logits and dense targets of four take
+/// 32 of the 64 registers that a lane of a workgroup of 1,024 has on GCN and on NVIDIA's cards.
+const MOST_HELD: usize = 4;
+
+/// The same where a lane needs little beside: exponentials of a softmax of labels.
+const MOST_HELD_ONCE: usize = 8;
+
 /// The lanes that process one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum RowGroup {
@@ -85,8 +92,9 @@ impl Variant {
     ///
     /// On software Vulkan a workgroup is one vector of eight lanes. More lanes only add barriers (3
     /// to 6 times slower), and the second read of a long row is served from the cache. On hardware
-    /// a row stays in registers up to 8 vectors per lane of the largest workgroup. A longer row is
-    /// read again while it is in the second-level cache.
+    /// a row stays in registers up to [`MOST_HELD`] vectors per lane of the largest workgroup,
+    /// [`MOST_HELD_ONCE`] for exponentials of a softmax of labels. A longer row is read again while
+    /// it is in the second-level cache.
     pub fn new(adapter: &Adapter, columns: usize, passes: u32) -> Self {
         if columns <= MOST_ALONE {
             return Variant::alone(adapter.software, columns);
@@ -107,7 +115,7 @@ impl Variant {
             None => RowGroup::Memory,
         };
         let groups = columns.div_ceil(4 * lanes).next_power_of_two();
-        let held = if adapter.software || groups > 8 { 0 } else { groups };
+        let held = if adapter.software || groups > MOST_HELD_ONCE { 0 } else { groups };
         Variant { row_group, lanes, held, columns: 0, vec4: columns.is_multiple_of(4), half: false }
     }
 
@@ -128,6 +136,13 @@ impl Variant {
     /// The same variant for f16 cells if `half`, otherwise f32.
     pub fn of_halves(self, half: bool) -> Self {
         Variant { half, ..self }
+    }
+
+    /// The same variant, with its row read again in each pass if it would keep more than `most`
+    /// groups in registers. Software Vulkan keeps short rows in any case.
+    fn holding(self, most: usize) -> Self {
+        let is_software = self.row_group == (RowGroup::Lane { tree: false });
+        if is_software || self.held <= most { self } else { Variant { held: 0, ..self } }
     }
 
     /// Number of rows that one thread processes in sequence, `ROWS_PER_THREAD` in the kernel: two
@@ -177,12 +192,26 @@ impl Variant {
     ) -> Program {
         let mut files = vec![ROWWISE, ROWS, NUMBERS];
         files.extend(self.cells());
-        let header = self.add_row_group(&mut files, &mut constants);
-        constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
         let has_labels = constants.contains(&("HAS_LABELS", 1.0));
         let at_once = loss.spec().separable && written == Written::Gradient;
+        // A derivative that is written during the fold needs the row once. Other derivatives
+        // are too long to be unrolled.
+        let most = if at_once || written != Written::Gradient { 0 } else { loss.spec().unrolled };
+        let is_on = |name: &str| constants.iter().any(|(own, on)| *own == name && *on != 0.0);
+        // On software Vulkan, and for the auxiliary outputs, exponentials are computed twice.
+        let peaks_first = loss.spec().peaks_first
+            && written == Written::Gradient
+            && has_labels
+            && !is_on("AUXILIARY")
+            && self.row_group != (RowGroup::Lane { tree: false });
+        let most = if self.columns == 0 && !peaks_first { most.min(MOST_HELD) } else { most };
+        let variant = self.holding(most);
+        let peaks_first = peaks_first && variant.held > 0;
+        let header = variant.add_row_group(&mut files, &mut constants);
+        constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
         let header = format!(
-            "{header}const PASSES: u32 = {}u;\nconst SINGLE_PASS: bool = {at_once};\n",
+            "{header}const PASSES: u32 = {}u;\nconst SINGLE_PASS: bool = {at_once};\n\
+             const PEAKS_FIRST: bool = {peaks_first};\n",
             if has_labels { loss.spec().label_passes } else { loss.spec().passes }
         );
         program_of(loss, written, &files, constants).with_header(&header)

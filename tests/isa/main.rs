@@ -7,13 +7,20 @@
 //! families in the list (half an hour on two cores). Without RADV the tests are ignored, or fail
 //! with `GRADUS_REQUIRE_RADV`.
 
+#[path = "../../examples/isa/bound.rs"]
+#[allow(dead_code, reason = "the table is the example's")]
+mod bound;
 #[path = "../../examples/isa/compile.rs"]
 mod compile;
 #[path = "../../examples/isa/compiler.rs"]
 #[allow(dead_code, reason = "the device's name is the example's")]
 mod compiler;
+#[path = "../../examples/isa/inner.rs"]
+#[allow(dead_code, reason = "some counts are the example's")]
+mod inner;
 #[path = "../../examples/isa/limits.rs"]
 mod limits;
+mod spirv_tools;
 #[path = "../../examples/isa/statistics.rs"]
 #[allow(dead_code, reason = "the baselines are the example's")]
 mod statistics;
@@ -55,7 +62,12 @@ fn main() -> ExitCode {
             "a_group_that_became_worse_or_better_is_reported",
             changes_of_a_group_are_reported,
         ),
+        Trial::test("instructions_of_inner_loops_are_counted", || {
+            inner_loops_are_counted().map_err(Failed::from)
+        }),
         Trial::test("a_kernel_that_spills_on_purpose_is_refused", spilling_kernel_is_refused)
+            .with_ignored_flag(ignored),
+        Trial::test("short_losses_take_few_instructions", short_losses_take_few_instructions)
             .with_ignored_flag(ignored),
         Trial::test("a_kernel_with_a_private_array_is_refused", private_array_is_refused)
             .with_ignored_flag(ignored),
@@ -69,6 +81,7 @@ fn main() -> ExitCode {
             .with_ignored_flag(ignored),
     );
     let whole = std::env::var("GRADUS_ISA").is_ok_and(|value| value == "all");
+    trials.extend(spirv_tools::trials(whole));
     let own = compiler::family_of_this_process().unwrap_or_else(|| "gfx1100".into());
     let families: Vec<String> = match whole {
         true => list().map(|list| families_of(&list)).unwrap_or_default(),
@@ -229,5 +242,42 @@ fn long_kernel_is_refused() -> Result<(), Failed> {
     let found = limits_broken_by(&format!("{HEAD}var x = 0.0;\n{steps}data[id.x] = x;\n}}"))?;
     assert!(found.contains(&Limit::Instructions), "{found:?}");
     assert!(!found.contains(&Limit::Scratch), "{found:?}");
+    Ok(())
+}
+
+/// A loop of two blocks, the second of which is jumped over, inside of another loop.
+fn inner_loops_are_counted() -> Result<(), String> {
+    let listing = "BB0:\n\ts_mov_b32 s0, 0\nBB1:\n\tv_mov_b32_e32 v0, 0\nBB2:\n\tv_exp_f32_e32 v1, v0 ; 00\n\
+                   \ts_cbranch_scc0 BB4\nBB3:\n\tv_fmac_f32_e32 v1, v0, v0\n\tbuffer_store_b128 v[0:3], v5\n\
+                   BB4:\n\ts_cbranch_scc1 BB2\nBB5:\n\ts_branch BB1\nBB6:\n\ts_endpgm\n";
+    let blocks = inner::blocks(listing)?;
+    let depths: Vec<usize> = blocks.iter().map(|block| block.depth).collect();
+    assert_eq!(depths, [0, 1, 2, 2, 2, 1, 0]);
+    let loops = inner::inner_loops(&blocks);
+    let count =
+        inner::Count { all: 5.0, vector: 2.0, slow: 1.0, fused: 1.0, stores: 1.0, loads: 0.0 };
+    assert_eq!(loops, [(2, count)]);
+    assert_eq!(count.cycles(), 5.0);
+    assert_eq!(inner::total(&blocks, 1, 10.0).all, 4.0 + 10.0 * 5.0);
+    assert!(inner::blocks("").is_err(), "a listing without blocks was read");
+    assert!(inner::blocks("BB0:\n\ts_branch BB7\n").is_err(), "a jump led nowhere");
+    Ok(())
+}
+
+/// Bounds of all instructions of four elements in the loop where a kernel spends its time; the
+/// table of `cargo run --release --example isa -- gfx1100 --bound` has the rest.
+const MOST_INSTRUCTIONS: [(&str, f64); 2] = [("mse", 40.0), ("huber", 40.0)];
+
+fn short_losses_take_few_instructions() -> Result<(), Failed> {
+    let compiler = Compiler::open()?;
+    for (name, most) in MOST_INSTRUCTIONS {
+        let label = format!("{name} (templates/pointwise");
+        let programs = bound::programs(&[label])?;
+        let own = programs.iter().find(|program| program.label.starts_with(&format!("{name} (")));
+        let work = bound::work(&compiler, own.ok_or("the loss has no program")?)?;
+        let found = work.count.all;
+        assert!(found <= most, "{name}: {found} instructions per four elements, allowed {most}");
+        assert!(found > 12.0, "{name}: {found} instructions cannot do it");
+    }
     Ok(())
 }

@@ -1,6 +1,10 @@
 // Parameters of the attention kernels, and vectors of DEPTH numbers in blocks of sixteen. Linked
-// with a pass, a staging file (attention_direct or attention_tiled), an access file per buffer, and
-// lib/numbers.
+// with a pass, a staging file (attention_direct or attention_tiled), an access file per buffer,
+// attention_whole or attention_shared, and lib/numbers.
+//
+// PARTS adjacent threads (1, 2, 4 or 8) share a token: thread p has the blocks p, p + PARTS, … of its
+// vectors, OWN of them, and a dot product is joined over the threads. The gradient of a key has four
+// vectors: with more than two blocks of each in a thread the registers of a GPU overflow.
 
 struct Params {
     rows: u32,
@@ -18,9 +22,17 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> lengths: array<f32>;
 
+// Tokens of a workgroup.
+override TOKENS: u32 = WORKGROUP / PARTS;
+
 // Sixteen numbers. Those behind DEPTH are 0.
 alias Block = mat4x4<f32>;
-alias Vector = array<Block, BLOCKS>;
+alias Vector = array<Block, OWN>;
+
+// A block of the thread's own that is behind the last: only where BLOCKS is no multiple of PARTS.
+fn is_behind(block: u32) -> bool {
+    return OWN * PARTS > BLOCKS && block >= BLOCKS;
+}
 
 fn zero_block() -> Block {
     return Block(vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0));
@@ -30,7 +42,7 @@ fn dot_block(a: Block, b: Block) -> f32 {
     return sum4(a[0] * b[0] + a[1] * b[1] + (a[2] * b[2] + a[3] * b[3]));
 }
 
-// One head of one row, with WORKGROUP of its tokens.
+// One head of one row, with TOKENS of its tokens.
 struct Head {
     row: u32,
     head: u32,
@@ -43,10 +55,10 @@ struct Head {
 }
 
 fn head_of(group: u32) -> Head {
-    let groups = (params.tokens + WORKGROUP - 1u) / WORKGROUP;
+    let groups = (params.tokens + TOKENS - 1u) / TOKENS;
     let pair = group / groups;
     let row = pair / params.heads;
-    let first = (group % groups) * WORKGROUP;
+    let first = (group % groups) * TOKENS;
     let is_inside = row < params.rows;
     var keys = params.tokens;
     if params.has_lengths != 0u && is_inside {
@@ -54,7 +66,7 @@ fn head_of(group: u32) -> Head {
         // NaN is no length.
         keys = select(0u, u32(min(length, f32(params.tokens))), length > 0.0);
     }
-    return Head(row, pair % params.heads, first, min(first + WORKGROUP, params.tokens), keys, is_inside);
+    return Head(row, pair % params.heads, first, min(first + TOKENS, params.tokens), keys, is_inside);
 }
 
 // The first number of a token's q (third 0), k (1) or v (2) in the packed input.

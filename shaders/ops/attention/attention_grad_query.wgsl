@@ -1,4 +1,4 @@
-// dL/dq of a query per thread, with g = dL/do:
+// dL/dq of a query per thread or PARTS threads, with g = dL/do:
 //     delta = g . o,  p_j = e^(s_j - lse),  dq = scale (sum over j of p_j (g . v_j - delta) k_j)
 // Writes delta too, for attention_grad_key.wgsl.
 
@@ -17,8 +17,10 @@ fn second_block(head: Head, token: u32, block: u32) -> Block {
 fn attention_grad_query(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) local_index: u32,
+    thread: Thread,
 ) {
+    let local_index = token_of(thread);
+    let part = part_of(thread);
     let head = head_of(workgroup.y * count.x + workgroup.x);
     // Uniform in the workgroup: none of its threads reaches the barriers.
     if !head.is_inside {
@@ -33,34 +35,53 @@ fn attention_grad_query(
     var g: Vector;
     var dq: Vector;
     var own_delta = 0.0;
-    for (var d = 0u; d < BLOCKS; d += 1u) {
-        q[d] = params.scale * qkv_block(place_of(head, query, 0u), d);
-        g[d] = grad_output_block(output_place(head, query), d);
-        own_delta += dot_block(g[d], output_block(output_place(head, query), d));
+    for (var d = 0u; d < OWN; d += 1u) {
+        let block = d * PARTS + part;
+        if is_behind(block) {
+            continue;
+        }
+        q[d] = params.scale * qkv_block(place_of(head, query, 0u), block);
+        g[d] = grad_output_block(output_place(head, query), block);
+        own_delta += dot_block(g[d], output_block(output_place(head, query), block));
         dq[d] = zero_block();
     }
+    own_delta = join_parts(own_delta);
     let own_lse = lse[scalar_place(head, query)];
     for (var begin = 0u; begin < end_of_group; begin += TILE) {
-        stage(head, begin, local_index);
+        stage(head, begin, thread.index);
         let end = min(begin + TILE, visible);
         for (var key = begin; key < end; key += 1u) {
             var s = 0.0;
             var dp = 0.0;
-            for (var d = 0u; d < BLOCKS; d += 1u) {
-                s += dot_block(q[d], first_staged(head, begin, key, d));
-                dp += dot_block(g[d], second_staged(head, begin, key, d));
+            for (var d = 0u; d < OWN; d += 1u) {
+                let block = d * PARTS + part;
+                if is_behind(block) {
+                    continue;
+                }
+                s += dot_block(q[d], first_staged(head, begin, key, block));
+                dp += dot_block(g[d], second_staged(head, begin, key, block));
             }
-            let ds = exp_or_nan(s - own_lse) * (dp - own_delta);
-            for (var d = 0u; d < BLOCKS; d += 1u) {
-                dq[d] = dq[d] + ds * first_staged(head, begin, key, d);
+            let ds = exp_or_nan(join_parts(s) - own_lse) * (join_parts(dp) - own_delta);
+            for (var d = 0u; d < OWN; d += 1u) {
+                let block = d * PARTS + part;
+                if is_behind(block) {
+                    continue;
+                }
+                dq[d] = dq[d] + ds * first_staged(head, begin, key, block);
             }
         }
     }
     if !is_query {
         return;
     }
-    for (var d = 0u; d < BLOCKS; d += 1u) {
-        set_grad_qkv_block(place_of(head, query, 0u), d, params.scale * dq[d]);
+    for (var d = 0u; d < OWN; d += 1u) {
+        let block = d * PARTS + part;
+        if is_behind(block) {
+            continue;
+        }
+        set_grad_qkv_block(place_of(head, query, 0u), block, params.scale * dq[d]);
     }
-    delta[scalar_place(head, query)] = own_delta;
+    if part == 0u {
+        delta[scalar_place(head, query)] = own_delta;
+    }
 }

@@ -159,36 +159,42 @@ fn main(
     var lower_left = mat4x4<f32>();
     var lower_right = mat4x4<f32>();
 
-    // Each thread loads exactly one block: LEFT_BLOCKS + RIGHT_BLOCKS = LANES.
-    var next = fetch_block(local_index, origin.x, origin.y, work.first_k);
+    // The tiles at k are loaded while those before them are multiplied. In one place, as the code of
+    // a load is long where an operand is made of patches: the first turn multiplies nothing.
     var buffer = 0u;
-    for (var k = work.first_k; k < work.end_k; k += TILE_K) {
+    for (var k = work.first_k; ; k += TILE_K) {
+        // Each thread loads exactly one block: LEFT_BLOCKS + RIGHT_BLOCKS = LANES.
+        let next = fetch_block(local_index, origin.x, origin.y, k);
+        if k > work.first_k {
+            for (var block = 0u; block < STEPS; block += 1u) {
+                let left_at = buffer * LEFT_SIZE + block * 4u * LEFT_LINE + (left_start ^ (block * TURN));
+                let right_at = buffer * RIGHT_SIZE + block * 4u * RIGHT_LINE + (right_start ^ (block * TURN));
+                for (var step = 0u; step < 4u; step += 1u) {
+                    let above = left_tile[left_at + step * LEFT_LINE];
+                    let before = right_tile[right_at + step * RIGHT_LINE];
+                    upper_left = add_outer(upper_left, above, before);
+                    if EIGHT_BY_EIGHT {
+                        let below = left_tile[left_at + step * LEFT_LINE + LEFT_LINE / 2u];
+                        let behind = right_tile[right_at + step * RIGHT_LINE + RIGHT_LINE / 2u];
+                        upper_right = add_outer(upper_right, above, behind);
+                        lower_left = add_outer(lower_left, below, before);
+                        lower_right = add_outer(lower_right, below, behind);
+                    }
+                }
+            }
+        }
+        if k >= work.end_k {
+            break;
+        }
         if BUFFERS == 1u {
             // All threads have read the tiles of the previous iteration. With two buffers the other
             // barrier ensures that for the iteration before it, whose buffer this is.
             workgroupBarrier();
         }
+        buffer = BUFFERS - 1u - buffer;
         store_block(buffer, local_index, next);
         // The tiles are complete.
         workgroupBarrier();
-        next = fetch_block(local_index, origin.x, origin.y, k + TILE_K);
-        for (var block = 0u; block < STEPS; block += 1u) {
-            let left_at = buffer * LEFT_SIZE + block * 4u * LEFT_LINE + (left_start ^ (block * TURN));
-            let right_at = buffer * RIGHT_SIZE + block * 4u * RIGHT_LINE + (right_start ^ (block * TURN));
-            for (var step = 0u; step < 4u; step += 1u) {
-                let above = left_tile[left_at + step * LEFT_LINE];
-                let before = right_tile[right_at + step * RIGHT_LINE];
-                upper_left = add_outer(upper_left, above, before);
-                if EIGHT_BY_EIGHT {
-                    let below = left_tile[left_at + step * LEFT_LINE + LEFT_LINE / 2u];
-                    let behind = right_tile[right_at + step * RIGHT_LINE + RIGHT_LINE / 2u];
-                    upper_right = add_outer(upper_right, above, behind);
-                    lower_left = add_outer(lower_left, below, before);
-                    lower_right = add_outer(lower_right, below, behind);
-                }
-            }
-        }
-        buffer = BUFFERS - 1u - buffer;
     }
 
     let row = origin.x + left_start * 4u;

@@ -4,6 +4,10 @@
 @group(0) @binding(3) var<storage, read> class_weights: array<f32>;
 @group(0) @binding(4) var<storage, read> class_mask: array<u32>;
 
+fn is_label_of(row: Row, columns: vec4<u32>) -> vec4<bool> {
+    return columns == vec4<u32>(row.label);
+}
+
 fn class_weights_of(columns: vec4<u32>) -> vec4<f32> {
     return column_weights_from(0u, columns);
 }

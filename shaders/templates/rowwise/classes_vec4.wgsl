@@ -18,6 +18,10 @@ fn inside_of(columns: vec4<u32>) -> vec4<bool> {
     return vec4<bool>(true);
 }
 
+fn is_label_of(row: Row, columns: vec4<u32>) -> vec4<bool> {
+    return vec4<u32>(row.label - columns.x) == vec4<u32>(0u, 1u, 2u, 3u);
+}
+
 fn class_weights_of(columns: vec4<u32>) -> vec4<f32> {
     return class_weights[columns.x / 4u];
 }

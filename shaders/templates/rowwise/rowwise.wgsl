@@ -8,7 +8,11 @@
 //
 // Requires from shaders/losses/*.wgsl, through an adaptor (src/templates/adaptor.rs), `struct
 // Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`, `gradient` and
-// `auxiliary`. The adaptor's `written_gradient` is the first derivative or the second. Linked with
+// `auxiliary`. The adaptor's `written_gradient` is the first derivative or the second. A softmax may
+// also define `fold_peak`, `join_peaks`, `fold_below`, `scaled_outcome` and
+// `gradient_of_exponentials`: with PEAKS_FIRST the maximum of a row in registers is found before
+// anything is summed, and the exponentials take the place of the logits there, so that each is
+// computed once. Linked with
 // templates/rowwise/rows and one of rowwise_lane, rowwise_subgroups and rowwise_memory: the group
 // of threads that processes a row, with `row_group_sum`, `row_group_max` and `row_group_barrier`
 // over it. The header defines `VEC4S_PER_THREAD`, the number of groups of four cells of a row that
@@ -39,7 +43,7 @@ override TARGETS_ARE_PADDED: bool = false;
 fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) -> Cells {
     var cells = Cells(logits, truths, vec4<f32>(1.0), columns, vec4<bool>(), inside_of(columns), row.label, row.label_logit);
     if HAS_LABELS {
-        cells.is_label = columns == vec4<u32>(row.label);
+        cells.is_label = is_label_of(row, columns);
     }
     if HAS_CLASS_WEIGHT {
         cells.class_weights = class_weights_of(columns);
@@ -57,9 +61,25 @@ fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) 
     return cells;
 }
 
-// The bits of a number other than NaN are at most those of infinity.
-fn magnitude_bits(x: vec4<f32>, kept: vec4<bool>) -> vec4<u32> {
-    return select(vec4<u32>(), bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu), kept);
+// The largest bits of some numbers as integers: signed ones, which those of a NaN without a sign
+// exceed, and unsigned ones, which those of a NaN with a sign exceed. Two instructions each for four
+// numbers.
+struct LargestBits {
+    signed: i32,
+    unsigned: u32,
+}
+
+fn with_bits_of(largest: LargestBits, x: vec4<f32>, kept: vec4<bool>) -> LargestBits {
+    let i = bitcast<vec4<i32>>(select(vec4<f32>(), x, kept));
+    let u = bitcast<vec4<u32>>(i);
+    return LargestBits(
+        max(largest.signed, max(max(i.x, i.y), max(i.z, i.w))),
+        max(largest.unsigned, max(max(u.x, u.y), max(u.z, u.w))),
+    );
+}
+
+fn has_nan_of(largest: LargestBits) -> bool {
+    return largest.signed > 0x7f800000 || largest.unsigned > 0xff800000u;
 }
 
 // A NaN that no compiler can fold away: the quiet bit is set on bits known only at run time.
@@ -84,7 +104,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     let scale = row.upstream * row.weight;
     var no_outcome: Outcome;
     var sums = empty_sums();
-    var max_bits = vec4<u32>();
+    var largest_bits = LargestBits();
     if row.state == KEPT {
         for (var group = 0u; group < groups; group += 1u) {
             let columns = columns_of(row, group, local_index);
@@ -96,45 +116,82 @@ fn take_row(index: u32, local_index: u32) -> f32 {
                     held_truths[group] = truths;
                 }
                 let cells = cells_of(row, columns, logits, truths);
-                max_bits = max(max_bits, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
-                sums = fold(sums, cells);
+                largest_bits = with_bits_of(largest_bits, logits, cells.kept);
+                if !HAS_LABELS {
+                    largest_bits = with_bits_of(largest_bits, truths, cells.kept);
+                }
+                if PEAKS_FIRST {
+                    sums = fold_peak(sums, cells);
+                } else {
+                    sums = fold(sums, cells);
+                }
                 if SINGLE_PASS && !IN_PLACE {
                     write_d_logits(row, columns, cells, scale * written_gradient(row, no_outcome, cells));
                 }
             }
         }
     }
-    for (var pass_number = 1u; pass_number < PASSES; pass_number += 1u) {
-        sums = restart(join(sums));
-        for (var group = 0u; group < select(0u, groups, row.state == KEPT); group += 1u) {
-            let columns = columns_of(row, group, local_index);
-            if reaches(columns) {
-                var logits: vec4<f32>;
-                var truths: vec4<f32>;
-                if ROW_IN_REGISTERS {
-                    logits = held_logits[group];
-                    truths = held_truths[group];
-                } else {
-                    logits = logits_of(row, columns);
-                    truths = truths_of(row, columns);
+    if PEAKS_FIRST {
+        sums = join_peaks(sums);
+        if row.state == KEPT {
+            for (var group = 0u; group < groups; group += 1u) {
+                let columns = columns_of(row, group, local_index);
+                if reaches(columns) {
+                    let below = fold_below(sums, cells_of(row, columns, held_logits[group], held_truths[group]));
+                    sums = below.sums;
+                    held_logits[group] = below.exponentials;
                 }
-                sums = fold(sums, cells_of(row, columns, logits, truths));
             }
         }
     }
-    let has_nan = any(max_bits > vec4<u32>(INFINITY_BITS));
-    let is_invalid = row_group_max(select(0.0, 1.0, has_nan)) != 0.0 || row.state == BAD_LABEL;
+    // Without the test a driver may keep the loop that never runs.
+    if PASSES > 1u {
+        for (var pass_number = 1u; pass_number < PASSES; pass_number += 1u) {
+            sums = restart(join(sums));
+            if row.state == KEPT {
+                for (var group = 0u; group < groups; group += 1u) {
+                    let columns = columns_of(row, group, local_index);
+                    if reaches(columns) {
+                        var logits: vec4<f32>;
+                        var truths: vec4<f32>;
+                        if ROW_IN_REGISTERS {
+                            logits = held_logits[group];
+                            truths = held_truths[group];
+                        } else {
+                            logits = logits_of(row, columns);
+                            truths = truths_of(row, columns);
+                        }
+                        sums = fold(sums, cells_of(row, columns, logits, truths));
+                    }
+                }
+            }
+        }
+    }
+    let is_invalid = row_group_max(select(0.0, 1.0, has_nan_of(largest_bits))) != 0.0 || row.state == BAD_LABEL;
     let outcome = finish(row, join(sums));
     row_group_barrier();
     let is_plain = row.state == KEPT && !is_invalid;
     let otherwise = vec4<f32>(select(0.0, nan_of(row), is_invalid));
-    let is_written = SINGLE_PASS && !IN_PLACE && is_plain;
+    var is_written = SINGLE_PASS && !IN_PLACE && is_plain;
+    // Where the loss is infinite the label's own logit may be, and then its derivative is 0.
+    let is_finite = (bitcast<u32>(outcome.loss) & 0x7fffffffu) < INFINITY_BITS;
+    if PEAKS_FIRST && is_plain && is_finite {
+        is_written = true;
+        let scaled = scaled_outcome(outcome, scale);
+        for (var group = 0u; group < groups; group += 1u) {
+            let columns = columns_of(row, group, local_index);
+            if reaches(columns) {
+                let cells = cells_of(row, columns, held_logits[group], held_truths[group]);
+                write_d_logits(row, columns, cells, gradient_of_exponentials(scaled, cells));
+            }
+        }
+    }
     for (var group = 0u; group < select(groups, 0u, is_written); group += 1u) {
         let columns = columns_of(row, group, local_index);
         if reaches(columns) {
             var logits: vec4<f32>;
             var truths: vec4<f32>;
-            if ROW_IN_REGISTERS {
+            if ROW_IN_REGISTERS && !PEAKS_FIRST {
                 logits = held_logits[group];
                 truths = held_truths[group];
             } else {

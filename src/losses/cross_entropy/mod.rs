@@ -260,6 +260,9 @@ impl LossDefinition for CrossEntropy {
             },
             mean: Mean::OverClassWeights,
             auxiliary: true,
+            peaks_first: self.label_smoothing == 0.0
+                && self.softcap.is_none()
+                && self.target_logit_transform.is_none(),
             inputs: &[
                 CLASS_WEIGHT,
                 Input {

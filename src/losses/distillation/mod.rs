@@ -108,6 +108,7 @@ impl LossDefinition for Distillation {
                 if self.divergence == Divergence::Jsd { JSD } else { KL }
             },
             passes: if self.divergence == Divergence::Jsd { 2 } else { 1 },
+            unrolled: if self.divergence == Divergence::Jsd { 0 } else { 4 },
             ..Spec::rowwise(self)
         }
     }

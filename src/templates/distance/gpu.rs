@@ -33,10 +33,11 @@ struct DistanceParams {
     reserved: u32,
 }
 
-fn variant(adapter: &Adapter, columns: usize) -> Variant {
+fn variant(adapter: &Adapter, columns: usize, loss: &dyn LossDefinition) -> Variant {
     let variant = Variant::new(adapter, columns, 1);
+    let most = MOST_HELD.min(loss.spec().unrolled);
     // On software Vulkan the second read is served from the cache.
-    let held = if adapter.software || variant.held > MOST_HELD { 0 } else { variant.held };
+    let held = if adapter.software || variant.held > most { 0 } else { variant.held };
     Variant { held, ..variant }
 }
 
@@ -66,7 +67,8 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
     for software in [true, false] {
         for subgroups in [None, Some(if software { [8, 8] } else { [32, 32] }), Some([8, 32])] {
             for columns in [10, 12, 64, 128, 129, 1025, 32_768] {
-                let variant = variant(&Adapter { software, subgroups, lanes: 1024 }, columns);
+                let adapter = Adapter { software, subgroups, lanes: 1024 };
+                let variant = variant(&adapter, columns, loss);
                 if !variants.contains(&variant) {
                     variants.push(variant);
                 }
@@ -95,7 +97,7 @@ pub(crate) fn commands(
             advice: "use fewer columns or the device `cpu`".into(),
         });
     }
-    let variant = variant(&Adapter::of(gpu), columns);
+    let variant = variant(&Adapter::of(gpu), columns, loss);
     let software = gpu.is_software();
     let partials: usize =
         parts(rows, most).map(|part| variant.partials(software, part.length)).sum();

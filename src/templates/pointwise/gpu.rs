@@ -29,14 +29,19 @@ pub(crate) struct PointwiseParams {
 /// Number of lanes in a workgroup, and number of four-element vectors in its block.
 ///
 /// Measured on software Vulkan (2^24 elements, two cores): 8 lanes take 17.5 ms with any block, 64
-/// lanes 70 ms. On hardware a block of four vectors per lane keeps several loads in flight. The
-/// block grows if there would be more than 8192 partial sums.
+/// lanes 70 ms. On hardware a lane takes four vectors at a time, so that several loads are in
+/// flight. The block grows if there would be more than 8192 partial sums.
 pub(crate) fn variant(gpu: &Gpu, vectors: usize) -> (usize, usize) {
     if gpu.is_software() {
         // At most 64 vectors per lane: this many add up exactly (lib/numbers).
         return (8, (vectors / 256).clamp(64, 512).next_multiple_of(8));
     }
-    (256, (vectors / 8192).max(1024).next_multiple_of(256))
+    (256, (vectors / 8192).max(1).next_multiple_of(1024))
+}
+
+/// True if the code of a loss is short enough for the four vectors that a lane takes at a time.
+fn unrolls(loss: &dyn LossDefinition) -> bool {
+    loss.spec().unrolled >= 4
 }
 
 /// Number of partial sums for one part of a tensor.
@@ -80,6 +85,7 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
                 ("HAS_COLUMN_WEIGHT", on),
                 ("REDUCTION_NONE", on),
                 ("IN_PLACE", on),
+                ("IS_PLAIN", flag(on == 0.0 && lanes > 8.0 && unrolls(loss))),
             ];
             let constants: Vec<_> = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
             for half in [false, true] {
@@ -112,12 +118,19 @@ pub(crate) fn commands(
             Some(Per::Element) => 1.0,
             Some(_) => 2.0,
         };
+        let is_plain = !gpu.is_software()
+            && unrolls(loss)
+            && per.is_none()
+            && buffers.column_weights.is_none()
+            && !job.each
+            && !buffers.in_place();
         let constants = vec![
             ("WORKGROUP", lanes as f64),
             ("WEIGHTS", weights),
             ("HAS_COLUMN_WEIGHT", flag(buffers.column_weights.is_some())),
             ("REDUCTION_NONE", flag(job.each)),
             ("IN_PLACE", flag(buffers.in_place())),
+            ("IS_PLAIN", flag(is_plain)),
         ];
         let partials_of = if gpu.is_software() { PARTIALS_LANE } else { PARTIALS_TREE };
         let kernel =

@@ -87,6 +87,18 @@ pub(crate) fn programs(loss: &dyn LossDefinition) -> Vec<Program> {
             let constants = || switches.map(|switch| (switch, on)).to_vec();
             programs.extend(variants.iter().map(|v| v.program(loss, written, constants())));
         }
+        if loss.spec().peaks_first {
+            // Its own way through rows of labels, of which the switches of either kind are no part.
+            let constants = || {
+                switches.map(|switch| {
+                    let is_on = switch == "HAS_LABELS" || (on != 0.0 && switch != "AUXILIARY");
+                    (switch, flag(is_on))
+                })
+            };
+            programs.extend(
+                variants.iter().map(|v| v.program(loss, Written::Gradient, constants().to_vec())),
+            );
+        }
         let constants = || switches.map(|switch| (switch, on)).to_vec();
         programs.extend(
             variants

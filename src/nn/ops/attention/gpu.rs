@@ -1,5 +1,6 @@
 //! Attention on a GPU: one invocation per query (forward and dq) or key (dk and dv), its vectors of
-//! D numbers in registers, in blocks of sixteen.
+//! D numbers in registers, in blocks of sixteen. On hardware with subgroups several invocations
+//! share vectors of several blocks, which would overflow the registers of one.
 //!
 //! On hardware a workgroup holds 64 queries of one head and copies the keys into workgroup memory
 //! tile by tile; on a software adapter an invocation reads them where they are. No sum crosses
@@ -23,6 +24,8 @@ const GRAD_QUERY: File = shader!("ops/attention/attention_grad_query.wgsl");
 const GRAD_KEY: File = shader!("ops/attention/attention_grad_key.wgsl");
 const DIRECT: File = shader!("ops/attention/attention_direct.wgsl");
 const TILED: File = shader!("ops/attention/attention_tiled.wgsl");
+const WHOLE: File = shader!("ops/attention/attention_whole.wgsl");
+const SHARED: File = shader!("ops/attention/attention_shared.wgsl");
 const VEC4: File = shader!("ops/attention/attention_vec4.wgsl");
 const SCALAR: File = shader!("ops/attention/attention_scalar.wgsl");
 const ROTATE: File = shader!("ops/attention/attention_rotate.wgsl");
@@ -35,6 +38,10 @@ const TILE_BLOCKS: usize = 128;
 
 /// Fewest tokens of a tile; with fewer the tile costs more than it saves.
 const FEWEST_IN_TILE: usize = 4;
+
+/// Most invocations that share a token, and most in a workgroup, which every adapter allows.
+const MOST_PARTS: u32 = 8;
+const MOST_LANES: u32 = 256;
 
 /// The uniform of the kernels (`Params` in attention_common.wgsl).
 #[repr(C)]
@@ -117,12 +124,28 @@ pub(super) struct Variant {
     pub depth: usize,
     pub lanes: u32,
     pub is_tiled: bool,
+    /// Invocations that share a token: `PARTS` in attention_common.wgsl.
+    pub parts: u32,
 }
 
 impl Variant {
-    fn new(depth: usize, is_software: bool) -> Self {
-        let fits = TILE_BLOCKS / depth.div_ceil(BLOCK) >= FEWEST_IN_TILE;
-        Variant { depth, lanes: lanes_of(is_software), is_tiled: !is_software && fits }
+    /// The variant for an adapter whose subgroups have at least `subgroup` invocations, 0 without
+    /// subgroups.
+    fn new(depth: usize, is_software: bool, subgroup: u32) -> Self {
+        let blocks = depth.div_ceil(BLOCK);
+        let fits = TILE_BLOCKS / blocks >= FEWEST_IN_TILE;
+        let parts = match is_software || subgroup == 0 {
+            true => 1,
+            // Both are powers of two.
+            false => (blocks.next_power_of_two() as u32).min(MOST_PARTS).min(subgroup),
+        };
+        let lanes = (lanes_of(is_software) * parts).min(MOST_LANES);
+        Variant { depth, lanes, is_tiled: !is_software && fits, parts }
+    }
+
+    /// Queries or keys of a workgroup.
+    fn tokens(&self) -> u32 {
+        self.lanes / self.parts
     }
 
     pub fn program(&self, pass: Pass) -> Program {
@@ -130,6 +153,8 @@ impl Variant {
         let is_vec4 = self.depth.is_multiple_of(BLOCK);
         let mut header = format!("const DEPTH: u32 = {}u;\n", self.depth);
         header += &format!("const BLOCKS: u32 = {blocks}u;\n");
+        header += &format!("const PARTS: u32 = {}u;\n", self.parts);
+        header += &format!("const OWN: u32 = {}u;\n", blocks.div_ceil(self.parts as usize));
         let access = if is_vec4 { VEC4 } else { SCALAR };
         for &(binding, name, is_written) in pass.buffers() {
             header += &accessor(access, binding, name, is_written);
@@ -138,7 +163,8 @@ impl Variant {
         if self.is_tiled {
             header += &format!("const TILE: u32 = {}u;\n", (TILE_BLOCKS / blocks).min(64));
         }
-        let files = [pass.file(), COMMON, staging, NUMBERS, access.without_text()];
+        let sharing = if self.parts == 1 { WHOLE } else { SHARED };
+        let files = [pass.file(), COMMON, staging, sharing, NUMBERS, access.without_text()];
         let label = format!("attention ({pass:?}, {})", self.depth);
         Program::plain(&label, &files, vec![("WORKGROUP", self.lanes.into())]).with_header(&header)
     }
@@ -159,9 +185,11 @@ pub(super) fn rotate_program(lanes: u32) -> Program {
 /// Programs for both device classes, vectors of one and several blocks, and both kinds of access.
 pub(super) fn programs() -> Vec<Program> {
     let passes = [Pass::Forward, Pass::GradQuery, Pass::GradKey];
-    let variants = [3, 32, 128]
+    let variants = [3, 32, 48, 128]
         .into_iter()
-        .flat_map(|depth| [true, false].map(|is_software| Variant::new(depth, is_software)));
+        .flat_map(|depth| [true, false].map(|is_software| Variant::new(depth, is_software, 8)));
+    let whole = [3, 16].map(|depth| Variant::new(depth, false, 0));
+    let variants = variants.chain(whole);
     let programs = variants.flat_map(|variant| passes.map(|pass| variant.program(pass)));
     programs.chain([true, false].map(|software| rotate_program(lanes_of(software)))).collect()
 }
@@ -212,10 +240,10 @@ impl Attention {
         if gpu.is_software() {
             self.check_iterations(pass)?;
         }
-        let variant = Variant::new(self.depth(), gpu.is_software());
+        let variant = Variant::new(self.depth(), gpu.is_software(), gpu.subgroup());
         let kernel = gpu.kernel(&variant.program(pass))?;
         let storage: Vec<_> = storage.iter().map(|&buffer| buffer.into()).collect();
-        let blocks = self.tokens.div_ceil(variant.lanes as usize);
+        let blocks = self.tokens.div_ceil(variant.tokens() as usize);
         let workgroups = (rows * self.heads * blocks) as u32;
         recorder.dispatch(&kernel, &self.params(rows), &storage, workgroups)
     }

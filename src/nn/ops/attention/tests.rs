@@ -441,7 +441,7 @@ fn check_layout(program: &crate::runtime::kernel::Program, expected: &[(&str, us
 
 #[test]
 fn the_uniforms_are_those_of_the_shaders() {
-    let variant = Variant { depth: 32, lanes: 64, is_tiled: true };
+    let variant = Variant { depth: 32, lanes: 64, is_tiled: true, parts: 1 };
     check_layout(
         &variant.program(Pass::Forward),
         &[
