@@ -397,13 +397,7 @@ impl Arrangement {
             return Ok(());
         }
         let Some(weights) = weight.broadcast(IxDyn(shape)) else { return Ok(()) };
-        if let Some(item) = weights.iter().position(|&weight| weight < 0.0) {
-            let found = format!(
-                "holds {} at element {item}",
-                weights.iter().nth(item).copied().unwrap_or_default()
-            );
-            return Err(input_error(loss, "weight", found, "weights of items are from 0 on"));
-        }
+        check_item_weight(loss, "weight", weights.iter().copied(), inputs.get("targets"))?;
         if inputs.get("item_weight").is_some() {
             let allowed = "left out where item_weight is given: both are weights of items";
             return Err(input_error(loss, "weight", "is given", allowed));
@@ -689,6 +683,26 @@ pub(super) fn weight_of_rows<'a>(
     Ok(Some(made))
 }
 
+/// Refuses weights of items that are negative or NaN, except of padding, whose target is negative.
+pub(super) fn check_item_weight(
+    loss: &dyn LossDefinition,
+    name: &'static str,
+    weights: impl Iterator<Item = f32>,
+    targets: Option<&Targets>,
+) -> Result<()> {
+    let is_padding = |item: usize| match targets {
+        Some(Targets::Dense(targets)) => targets.iter().nth(item).is_some_and(|&x| x < 0.0),
+        _ => false,
+    };
+    for (item, weight) in weights.enumerate() {
+        if (weight.is_nan() || weight < 0.0) && !is_padding(item) {
+            let found = format!("holds {weight} at element {item}");
+            return Err(input_error(loss, name, found, "weights of items are from 0 on"));
+        }
+    }
+    Ok(())
+}
+
 /// The axes of the values of a call whose inputs are as they were given.
 fn value_axes(criterion: &Criterion, inputs: &Inputs) -> Result<Vec<usize>> {
     let loss = &*criterion.loss;
@@ -714,8 +728,11 @@ fn value_axes(criterion: &Criterion, inputs: &Inputs) -> Result<Vec<usize>> {
                 shape.extend(&weight.shape()[1..weight.ndim() - 1]);
             }
         }
-        Template::Several(..) => {
-            shape.pop();
+        Template::Several(_, cpu) => {
+            let given = loss.arguments().iter().filter_map(|argument| {
+                Some((argument.name, of_targets(inputs.get(argument.name)?)))
+            });
+            shape = cpu.units(&Shapes { loss: loss.name(), given: given.collect() })?.shape;
         }
     }
     Ok(shape)

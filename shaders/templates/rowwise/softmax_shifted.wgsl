@@ -75,7 +75,8 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     let above = SCALE * ((shifted - maximum) - label_shift(u, -sums.most));
     let lead = select(0.0, select(max(above, 0.0), above, is_alone), is_open);
     let others = exp(-lead) * sums.others;
-    let label_below = select(minus_infinity(), above - lead, is_open);
+    // Not above - lead, which is inf - inf where the scale overflows.
+    let label_below = select(minus_infinity(), select(min(above, 0.0), 0.0, is_alone), is_open);
     let label_exp = select(0.0, exp(label_below), is_open);
     let total = others + label_exp;
     var log_total = log_accurate(total);

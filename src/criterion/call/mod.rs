@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use ndarray::ArrayViewD;
 
+use crate::criterion::arrange::check_item_weight;
 use crate::criterion::criterion::Criterion;
 use crate::criterion::evaluation::{Auxiliaries, Evaluation};
 use crate::criterion::inputs::{Inputs, Targets, shape_error};
@@ -207,6 +208,8 @@ impl<'c, 'a> Call<'c, 'a> {
             let allowed = format!("it must be {shape:?}, one for each item");
             return Err(shape_error(loss.name(), found, &allowed));
         }
+        let weights = array.iter().copied();
+        check_item_weight(loss, "item_weight", weights, inputs.get("targets"))?;
         Ok(flat(array))
     }
 

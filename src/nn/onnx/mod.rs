@@ -142,7 +142,12 @@ impl Model {
     fn decoded(&self, writer: &mut Writer) -> Option<ValueInfoProto> {
         let columns = self.outputs();
         match self.encoding.as_ref()?.target() {
-            TargetEncoding::Numbers { center, scale, .. } if center.len() == columns => {
+            // Targets that were not standardized need no second output: with a loss of logarithms
+            // it would be one.
+            TargetEncoding::Numbers { center, scale, .. }
+                if center.len() == columns
+                    && (center.iter().any(|&x| x != 0.0) || scale.iter().any(|&x| x != 1.0)) =>
+            {
                 let wide = [("to", Attribute::Int(DataType::Double as i64))];
                 let name = writer.node("Cast", &["output"], &wide);
                 let scale = writer.doubles(&[columns], scale);

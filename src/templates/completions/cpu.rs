@@ -279,7 +279,7 @@ impl MultiInputTemplate for CompletionsTemplate<'_> {
 
     fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {
         let of_tokens = Tokens::of(call, self.tokens.ignored())?;
-        clear_rows(call, |token| of_tokens.kept[token])
+        clear_rows(call, "predictions", |token| of_tokens.kept[token])
     }
 
     fn run<R: CpuReal>(

@@ -286,10 +286,11 @@ pub(crate) fn check_labels(
 /// Replaces non-finite numbers in masked rows, where a product with 0 would still be NaN.
 pub(crate) fn clear_rows(
     call: &mut MultiInput<'_, f32>,
+    name: &'static str,
     counts: impl Fn(usize) -> bool,
 ) -> Result<()> {
-    let x = call.arrays.iter_mut().find(|array| array.name == "predictions");
-    let x = x.ok_or_else(|| missing("predictions"))?;
+    let x = call.arrays.iter_mut().find(|array| array.name == name);
+    let x = x.ok_or_else(|| missing(name))?;
     let features = x.shape.last().copied().unwrap_or(1);
     let is_off = |row: &[f32]| row.iter().any(|x| !x.is_finite());
     let starts =
@@ -371,7 +372,7 @@ impl MultiInputTemplate for LinearTemplate<'_> {
 
     fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {
         let mask = call.mask.clone();
-        clear_rows(call, |row| mask.get(row).copied().unwrap_or(true))
+        clear_rows(call, "predictions", |row| mask.get(row).copied().unwrap_or(true))
     }
 
     fn run<R: CpuReal>(

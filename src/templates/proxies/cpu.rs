@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
+use crate::templates::linear::cpu::clear_rows;
 use crate::templates::multi_input::cpu::{
     DivisorTerms, Example, MultiInput, Shapes, Units, missing,
 };
@@ -103,6 +104,12 @@ impl<L: Proxies> MultiInputTemplate for ProxiesTemplate<'_, L> {
             });
         }
         Ok(DivisorTerms::default())
+    }
+
+    fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {
+        let mask = call.mask.clone();
+        let name = if self.loss.by_proxy() { "proxies" } else { "predictions" };
+        clear_rows(call, name, |row| mask.get(row).copied().unwrap_or(true))
     }
 
     fn run<R: CpuReal>(

@@ -64,12 +64,14 @@ pub(crate) fn row<R: Real, S: Shift>(
     // Relative to the largest of the others, and to the label where that is ahead or alone.
     let margin = shift.label_shift(row.class_weight(label), least);
     let above = scale * ((own - maximum) - margin);
-    let lead = R::select(is_open && (is_alone || above > R::ZERO), above, R::ZERO);
+    let leads = is_alone || above > R::ZERO;
+    let lead = R::select(is_open && leads, above, R::ZERO);
     for z in gradient.iter_mut() {
         *z = scale * (*z - maximum);
     }
     let others = simd::exp_in_place(gradient, lead);
-    let below = R::select(is_open, above - lead, R::NEG_INFINITY);
+    // Not above − lead, which is ∞ − ∞ where the scale overflows.
+    let below = R::select(is_open, R::select(leads, R::ZERO, above), R::NEG_INFINITY);
     let label_exp = R::select(is_open, below.exp(), R::ZERO);
     let total = others + label_exp;
     let log_total = R::select(label_exp == R::ONE, others.ln_1p(), total.ln());
@@ -161,7 +163,7 @@ fn short_tile(
     }
     let (mut value, mut label, mut factor) = ([0.0; TILE], [0.0; TILE], [0.0; TILE]);
     for lane in 0..TILE {
-        let below = above[lane] - lead[lane];
+        let below = Real::min(above[lane], 0.0);
         let label_exp = single::exp_below(below);
         let others = sums[lane] as f32;
         let total = others + label_exp;

@@ -44,6 +44,32 @@ impl Axes {
     }
 }
 
+/// Replaces lengths and labels of masked items that are out of range by the least: a device reads
+/// them.
+pub(crate) fn clear_masked(
+    call: &mut MultiInput<'_, f32>,
+    lengths: [(&'static str, usize, usize); 2],
+    classes: usize,
+) {
+    let mask = &call.mask;
+    let mut clear = |name: &str, least: usize, most: usize| {
+        let Some(array) = call.integers.iter_mut().find(|array| array.name == name) else { return };
+        let each = array.values.len() / mask.len().max(1);
+        let is_bad = |n: i32| !usize::try_from(n).is_ok_and(|n| (least..=most).contains(&n));
+        for item in (0..mask.len()).filter(|&item| !mask[item]) {
+            let places = item * each..(item + 1) * each;
+            if array.values[places.clone()].iter().any(|&n| is_bad(n)) {
+                let own = &mut array.values.to_mut()[places];
+                own.iter_mut().filter(|n| is_bad(**n)).for_each(|n| *n = least as i32);
+            }
+        }
+    };
+    for (name, least, most) in lengths {
+        clear(name, least, most);
+    }
+    clear("targets", 0, classes.saturating_sub(1));
+}
+
 impl<L: Sequence> MultiInputTemplate for SequenceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         shapes.require_axes("predictions", 3, "[time, batch, classes]")?;
@@ -77,7 +103,9 @@ impl<L: Sequence> MultiInputTemplate for SequenceTemplate<'_, L> {
             [("input_lengths", time, "rows"), ("target_lengths", length, "places of targets")]
         {
             let given = call.required_integers(input)?;
-            let bad = given.iter().position(|&n| usize::try_from(n).is_err() || n as usize > most);
+            let is_bad = |n: i32| usize::try_from(n).is_err() || n as usize > most;
+            let counts = |item: &usize| call.weight_of(*item).is_some();
+            let bad = (0..batch).filter(counts).find(|&item| is_bad(given[item]));
             if let Some(item) = bad {
                 return Err(Error::Input {
                     operation: name.into(),
@@ -101,27 +129,17 @@ impl<L: Sequence> MultiInputTemplate for SequenceTemplate<'_, L> {
                 }
             }
         }
-        self.loss.check_sequence(targets, lengths, length, classes)?;
+        // A masked item may have any length.
+        let counted = |item: usize| if call.weight_of(item).is_some() { lengths[item] } else { 0 };
+        let counted: Vec<i32> = (0..batch).map(counted).collect();
+        self.loss.check_sequence(targets, &counted, length, classes)?;
         let scale = lengths.iter().map(|&n| 1.0 / f64::from(n.max(1))).collect();
         Ok(DivisorTerms { scale, ..DivisorTerms::default() })
     }
 
     fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {
-        let Axes { classes, length, .. } = Axes::of(call)?;
-        let mask = &call.mask;
-        let targets = call.integers.iter_mut().find(|array| array.name == "targets");
-        let targets = targets.ok_or_else(|| missing("targets"))?;
-        let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < classes);
-        // The device looks up the logit of each label, even of masked items.
-        for item in (0..mask.len()).filter(|&item| !mask[item]) {
-            let places = item * length..(item + 1) * length;
-            if targets.values[places.clone()].iter().any(|&label| !is_class(label)) {
-                targets.values.to_mut()[places]
-                    .iter_mut()
-                    .filter(|label| !is_class(**label))
-                    .for_each(|label| *label = 0);
-            }
-        }
+        let Axes { time, classes, length, .. } = Axes::of(call)?;
+        clear_masked(call, [("input_lengths", 0, time), ("target_lengths", 0, length)], classes);
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use crate::cpu::real::{Real, is_too_large};
 use crate::cpu::simd;
 use crate::cpu::simd::LANES;
 use crate::templates::argument::Argument;
+use crate::templates::linear::cpu::clear_rows;
 use crate::templates::multi_input::cpu::{
     Array, DivisorTerms, Example, MultiInput, Shapes, Units, missing,
 };
@@ -429,6 +430,20 @@ impl<L: SimilarityRows> MultiInputTemplate for SimilarityTemplate<'_, L> {
             mean,
             scale: Vec::new(),
         })
+    }
+
+    fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {
+        // Rows that are compared with others, but are no candidates themselves.
+        let second = call.arrays.get(1).filter(|array| array.name != "references");
+        let are_candidates = match second {
+            Some(_) => self.loss.is_symmetric(),
+            None => call.array("references").is_none(),
+        };
+        if are_candidates {
+            return Ok(());
+        }
+        let mask = call.mask.clone();
+        clear_rows(call, self.arguments[0].name, |row| mask.get(row).copied().unwrap_or(true))
     }
 
     fn run<R: CpuReal>(

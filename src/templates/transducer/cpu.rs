@@ -8,6 +8,7 @@ use crate::templates::multi_input::cpu::{
 };
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;
+use crate::templates::sequence::cpu::clear_masked;
 use crate::templates::transducer::{Nodes, Transducer};
 use crate::{Error, Result};
 
@@ -114,7 +115,8 @@ impl<L: Transducer> MultiInputTemplate for TransducerTemplate<'_, L> {
         {
             let given = call.required_integers(input)?;
             let fits = |n: i32| usize::try_from(n).is_ok_and(|n| (least..=most).contains(&n));
-            if let Some(item) = given.iter().position(|&n| !fits(n)) {
+            let counts = |item: &usize| call.weight_of(*item).is_some();
+            if let Some(item) = (0..batch).filter(counts).find(|&item| !fits(given[item])) {
                 return Err(Error::Input {
                     operation: self.name.into(),
                     name: input.into(),
@@ -127,6 +129,12 @@ impl<L: Transducer> MultiInputTemplate for TransducerTemplate<'_, L> {
             self.check_labels(item, &targets[item * length..][..lengths[item] as usize], classes)?;
         }
         Ok(DivisorTerms::default())
+    }
+
+    fn clear(&self, call: &mut MultiInput<'_, f32>) -> Result<()> {
+        let Axes { time, length, classes, .. } = Axes::of(&call.required("predictions")?.shape)?;
+        clear_masked(call, [("input_lengths", 1, time), ("target_lengths", 0, length)], classes);
+        Ok(())
     }
 
     fn run<R: CpuReal>(

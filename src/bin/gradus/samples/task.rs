@@ -98,7 +98,10 @@ pub fn unfit(loss: &dyn LossDefinition) -> Option<String> {
             } else {
                 ""
             };
-            format!("takes {}{beside}, which no file gives", further.join(", "))
+            match further.is_empty() {
+                true => "takes the regions of whole images, which no file gives".to_string(),
+                false => format!("takes {}{beside}, which no file gives", further.join(", ")),
+            }
         }
     };
     Some(format!(
