@@ -12,10 +12,10 @@ use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
 use crate::templates::argument::Domain;
 use crate::templates::definition::{LossDefinition, SeveralInputs, Template};
-use crate::templates::linear::cpu::{
-    LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows,
+use crate::templates::linear::cpu::{LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows};
+use crate::templates::multi_input::cpu::{
+    Array, DivisorTerms, Example, MultiInput, Shapes, Units, clear_rows,
 };
-use crate::templates::multi_input::cpu::{Array, DivisorTerms, Example, MultiInput, Shapes, Units};
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::policy::{Aggregation, PolicyRule};
 use crate::templates::precision::CpuReal;

@@ -17,7 +17,7 @@ use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
 use crate::templates::definition::LossDefinition;
 use crate::templates::multi_input::cpu::{
-    DivisorTerms, Example, MultiInput, Shapes, Units, missing,
+    DivisorTerms, Example, MultiInput, Shapes, Units, clear_rows, missing,
 };
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;
@@ -281,25 +281,6 @@ pub(crate) fn check_labels(
         format!(" or an ignored one ({})", list.join(", "))
     };
     Err(Error::Label { operation: name.into(), row, label: labels[row].into(), classes, ignored })
-}
-
-/// Replaces non-finite numbers in masked rows, where a product with 0 would still be NaN.
-pub(crate) fn clear_rows(
-    call: &mut MultiInput<'_, f32>,
-    name: &'static str,
-    counts: impl Fn(usize) -> bool,
-) -> Result<()> {
-    let x = call.arrays.iter_mut().find(|array| array.name == name);
-    let x = x.ok_or_else(|| missing(name))?;
-    let features = x.shape.last().copied().unwrap_or(1);
-    let is_off = |row: &[f32]| row.iter().any(|x| !x.is_finite());
-    let starts =
-        (0..x.values.len() / features).filter(|&row| !counts(row)).map(|row| row * features);
-    let off: Vec<usize> = starts.filter(|&start| is_off(&x.values[start..][..features])).collect();
-    for start in off {
-        x.values.to_mut()[start..][..features].fill(0.0);
-    }
-    Ok(())
 }
 
 impl MultiInputTemplate for LinearTemplate<'_> {

@@ -214,6 +214,25 @@ impl<R: Real> MultiInput<'_, R> {
     }
 }
 
+/// Replaces non-finite numbers in masked rows, where a product with 0 would still be NaN.
+pub(crate) fn clear_rows(
+    call: &mut MultiInput<'_, f32>,
+    name: &'static str,
+    counts: impl Fn(usize) -> bool,
+) -> Result<()> {
+    let x = call.arrays.iter_mut().find(|array| array.name == name);
+    let x = x.ok_or_else(|| missing(name))?;
+    let features = x.shape.last().copied().unwrap_or(1);
+    let is_off = |row: &[f32]| row.iter().any(|x| !x.is_finite());
+    let starts =
+        (0..x.values.len() / features).filter(|&row| !counts(row)).map(|row| row * features);
+    let off: Vec<usize> = starts.filter(|&start| is_off(&x.values[start..][..features])).collect();
+    for start in off {
+        x.values.to_mut()[start..][..features].fill(0.0);
+    }
+    Ok(())
+}
+
 /// The error for an input or a gradient that a call does not have.
 pub(crate) fn missing(name: &str) -> Error {
     Error::Input {

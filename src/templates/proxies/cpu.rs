@@ -4,9 +4,8 @@ use rayon::prelude::*;
 
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::templates::linear::cpu::clear_rows;
 use crate::templates::multi_input::cpu::{
-    DivisorTerms, Example, MultiInput, Shapes, Units, missing,
+    DivisorTerms, Example, MultiInput, Shapes, Units, clear_rows, missing,
 };
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;

@@ -12,9 +12,8 @@ use crate::cpu::real::{Real, is_too_large};
 use crate::cpu::simd;
 use crate::cpu::simd::LANES;
 use crate::templates::argument::Argument;
-use crate::templates::linear::cpu::clear_rows;
 use crate::templates::multi_input::cpu::{
-    Array, DivisorTerms, Example, MultiInput, Shapes, Units, missing,
+    Array, DivisorTerms, Example, MultiInput, Shapes, Units, clear_rows, missing,
 };
 use crate::templates::multi_input::template::MultiInputTemplate;
 use crate::templates::precision::CpuReal;

@@ -143,7 +143,10 @@ impl Case {
             // All similarities, and the gradient of each side: for a single set of embeddings the
             // two sides are the same sum.
             SeveralInputs::Similarity(_) => {
-                Some(2 * (1 + loss.differentiated().len() as u64) * rows * rows * columns)
+                let inputs = cpu.example(rows as usize, columns as usize);
+                let differentiated = loss.differentiated();
+                let sides = inputs.iter().filter(|input| differentiated.contains(&input.name));
+                Some(2 * (1 + sides.count() as u64) * rows * rows * columns)
             }
             // Logits, and the gradients of the inputs and of the weights.
             SeveralInputs::Linear | SeveralInputs::Completions { .. } => {
