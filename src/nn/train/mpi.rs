@@ -1,7 +1,8 @@
 //! Processes of MPI that train one model together.
 
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+
 use mpi::environment::Universe;
-use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Equivalence};
 use mpi::{Threading, initialize_with_threading};
 
@@ -12,8 +13,8 @@ use crate::{Error, Result};
 /// Numbers per call: MPI counts in 32 bits.
 const MOST: usize = 1 << 28;
 
-/// This process as one of those that `mpirun` has started (feature `mpi`). MPI ends when it is
-/// dropped, for which all processes wait.
+/// This process as one of those that `mpirun` has started (feature `mpi`). MPI ends when it
+/// and its [`Mpi::reduce`] are dropped, for which all processes wait.
 ///
 /// ```no_run
 /// use gradus::{Fit, Mpi};
@@ -23,7 +24,8 @@ const MOST: usize = 1 << 28;
 /// # Ok::<(), gradus::Error>(())
 /// ```
 pub struct Mpi {
-    _universe: Universe,
+    /// Every call of MPI holds it: MPI takes one call at a time, and none behind its end.
+    universe: Arc<Mutex<Universe>>,
     rank: usize,
     world: usize,
 }
@@ -48,7 +50,7 @@ impl Mpi {
         }
         let world = universe.world();
         let (rank, size) = (world.rank() as usize, world.size() as usize);
-        Ok(Mpi { _universe: universe, rank, world: size })
+        Ok(Mpi { universe: Arc::new(Mutex::new(universe)), rank, world: size })
     }
 
     /// The number of this process, from 0.
@@ -64,17 +66,24 @@ impl Mpi {
     /// Sums over the processes in the order of their ranks, for [`Fit::reduce`](crate::Fit::reduce).
     /// MPI itself ends all processes if one of them dies.
     pub fn reduce(&self) -> impl Reduce + use<> {
-        Sums { world: self.world }
+        Sums { universe: self.universe.clone(), world: self.world }
     }
 
     /// Ends all processes with an exit code: for an error of one, for which the others would wait.
     pub fn abort(&self, code: i32) -> ! {
-        SimpleCommunicator::world().abort(code)
+        match self.universe.try_lock() {
+            Ok(universe) => universe.world().abort(code),
+            Err(TryLockError::Poisoned(universe)) => universe.into_inner().world().abort(code),
+            // Another thread waits for the other processes: the launcher ends them when this one is
+            // gone without the end of MPI.
+            Err(TryLockError::WouldBlock) => std::process::exit(code),
+        }
     }
 }
 
 /// Sums by MPI.
 struct Sums {
+    universe: Arc<Mutex<Universe>>,
     world: usize,
 }
 
@@ -108,7 +117,8 @@ impl Sums {
         let mut parts = numbers.to_vec();
         parts.resize(each * world, R::ZERO);
         let mut of_all = vec![R::ZERO; each * world];
-        let communicator = SimpleCommunicator::world();
+        let universe = self.universe.lock().unwrap_or_else(PoisonError::into_inner);
+        let communicator = universe.world();
         communicator.all_to_all_into(&parts[..], &mut of_all[..]);
         let (own, others) = of_all.split_at_mut(each);
         for other in others.chunks_exact(each.max(1)) {
