@@ -425,42 +425,40 @@ pub fn ask(failure: &Failure, call: impl FnOnce(Python<'_>) -> PyResult<bool>) -
     }
 }
 
-/// A callable that changes an array in place: numbers are copied into an array of Python's own, which
-/// it may keep, and back.
+/// A callable that changes an array in place: numbers are copied into a new array of Python's own,
+/// which it may keep, and back.
 struct Reducer {
     call: Py<PyAny>,
     failure: Arc<Failure>,
-    single: Option<Py<PyArray1<f32>>>,
-    double: Option<Py<PyArray1<f64>>>,
 }
 
 impl Reduce for Reducer {
     fn reduce(&mut self, numbers: &mut [f32]) -> gradus::Result<()> {
-        reduced(&self.call, &self.failure, &mut self.single, numbers)
+        reduced(&self.call, &self.failure, numbers)
     }
 
     fn reduce_f64(&mut self, numbers: &mut [f64]) -> gradus::Result<()> {
-        reduced(&self.call, &self.failure, &mut self.double, numbers)
+        reduced(&self.call, &self.failure, numbers)
     }
 }
 
-/// Calls with an array of the numbers; the array is kept for the next call.
+/// Calls with a new array of the numbers, as the callable may keep that of a call before.
 fn reduced<T: Element + Copy>(
     call: &Py<PyAny>,
     failure: &Failure,
-    kept: &mut Option<Py<PyArray1<T>>>,
     numbers: &mut [T],
 ) -> gradus::Result<()> {
     let done = Python::attach(|py| {
-        let fits = |array: &Py<PyArray1<T>>| array.bind(py).len().is_ok_and(|n| n == numbers.len());
-        let array = match kept.take().filter(fits) {
-            Some(array) => array.into_bound(py),
-            None => PyArray1::from_slice(py, numbers),
-        };
-        array.readwrite().as_slice_mut()?.copy_from_slice(numbers);
+        let array = PyArray1::from_slice(py, numbers);
         call.call1(py, (&array,))?;
-        numbers.copy_from_slice(array.readonly().as_slice()?);
-        *kept = Some(array.unbind());
+        let allowed = format!("it must stay an array of {} numbers in order", numbers.len());
+        let wrong = |found: &str| refused("fit", "the array of `reduce`", found, &allowed);
+        let changed = array.try_readonly().map_err(|_| wrong("is written to elsewhere"))?;
+        let changed = changed.as_slice().map_err(|_| wrong("has other strides"))?;
+        if changed.len() != numbers.len() {
+            return Err(wrong(&format!("has {} numbers", changed.len())));
+        }
+        numbers.copy_from_slice(changed);
         Ok::<(), PyErr>(())
     });
     done.map_err(|error| {
@@ -560,12 +558,7 @@ fn fit_of(
                     })
                 })
             }
-            "reduce" => fit.reduce(Reducer {
-                call: value.unbind(),
-                failure: failure.clone(),
-                single: None,
-                double: None,
-            }),
+            "reduce" => fit.reduce(Reducer { call: value.unbind(), failure: failure.clone() }),
             "shard" => {
                 let (rank, world) = value.extract()?;
                 fit.shard(rank, world)

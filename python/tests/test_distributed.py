@@ -86,6 +86,20 @@ def test_a_function_changes_the_gradient_of_each_update():
             assert np.abs(values).sum() <= np.abs(before[path]).sum()
 
 
+def test_a_function_may_keep_its_arrays():
+    x, y = workers.rows()
+    kept = []
+
+    def keeps(gradient):
+        gradient[:] = len(kept)
+        gradient.flags.writeable = False
+        kept.append(gradient)
+
+    workers.model("cpu").fit(x, y, epochs=1, batch_size=19, reduce=keeps)
+    assert len(kept) > 1
+    assert all((gradient == place).all() for place, gradient in enumerate(kept))
+
+
 def test_an_exception_of_the_function_ends_the_training(tmp_path):
     x, y = workers.rows()
     calls = []

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import gradus_ml as gm
-from gradus_ml.advise import advise, advise_table
+from gradus_ml._targets import classes_of
+from gradus_ml.advise import _cells, advise, advise_table
 from gradus_ml.explain import (
     evaluate_rows,
     influences,
@@ -56,6 +57,28 @@ def test_advice_for_a_table_names_the_column_that_gives_the_answer_away():
     assert advise_table(pandas.DataFrame(table), "price") == found
     with pytest.raises(ValueError, match="prize"):
         advise_table(table, "prize")
+
+
+def test_cells_of_tables_have_blanks_and_dates():
+    dates = np.array(["2024-05-01", "NaT"], dtype="datetime64[ns]")
+    assert _cells(dates) == ["2024-05-01T00:00:00.000000000", ""]
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"n": [1.5, None], "w": ["a", None]}).convert_dtypes()
+    numbers = _cells(table["n"])
+    assert numbers[0] == 1.5 and np.isnan(numbers[1])
+    assert _cells(table["w"]) == ["a", ""]
+    assert _cells(pandas.Series([pandas.NaT, "b"], dtype=object)) == ["", "b"]
+    assert _cells(pandas.Series(dates))[1] == ""
+
+
+def test_labels_are_those_of_the_search():
+    known = ["a", "b", "c"]
+    assert classes_of("tune", ["c", "b", "c"], True, known)[0].tolist() == [2, 1, 2]
+    with pytest.raises(ValueError, match="class d; the classes are a, b, c"):
+        classes_of("tune", ["a", "d"], True, known)
+    for blank in (np.array([0.0, np.nan]), np.array(["a", None], dtype=object)):
+        with pytest.raises(ValueError, match="in row 1; each row must have a class"):
+            classes_of("tune", blank, True)
 
 
 def test_wrong_targets_of_advice_are_errors():

@@ -1,5 +1,8 @@
 """The optimizers over PyTorch's parameters."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -107,3 +110,41 @@ def test_what_cannot_be_stepped_is_refused_by_name():
     weight.grad = torch.ones_like(weight)
     with pytest.raises(ValueError, match="float16 on cpu"):
         optimizer.step()
+
+
+def test_groups_have_their_own_options():
+    def weights(make):
+        both = [torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64)) for _ in "ab"]
+        optimizer = make([{"params": both[:1]}, {"params": both[1:], "weight_decay": 0.0}])
+        for _ in range(5):
+            optimizer.zero_grad()
+            sum((one**2).sum() for one in both).backward()
+            optimizer.step()
+        return torch.stack(both).detach()
+
+    ours = weights(lambda p: optim.Optimizer(p, "adamw", lr=0.1, weight_decay=0.5))
+    theirs = weights(lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.5))
+    assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-11)
+    assert not torch.equal(ours[0], ours[1])
+    weight = torch.nn.Parameter(torch.ones(1))
+    with pytest.raises(ValueError, match="wait_decay"):
+        optim.Optimizer([{"params": [weight], "wait_decay": 0.0}], "adamw")
+    with pytest.raises(ValueError, match="weight_decay"):
+        optim.Optimizer([{"params": [weight], "weight_decay": -1.0}], "adamw")
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["copy", "pickle"]
+)
+def test_a_copy_goes_on(copied):
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = optim.Optimizer([weight], "adam", lr=0.1, beta1=0.5)
+    (weight**2).sum().backward()
+    optimizer.step()
+    other = copied(optimizer)
+    twice = other.param_groups[0]["params"][0]
+    assert twice is not weight and torch.equal(twice, weight)
+    for one, parameter in [(optimizer, weight), (other, twice)]:
+        parameter.grad = torch.ones(2)
+        one.step()
+    assert torch.equal(twice, weight) and other.name == "adam"

@@ -8,14 +8,16 @@ import numpy as np
 
 
 def classes_of(
-    owner: str, y: Any, classes: Optional[bool]
+    owner: str, y: Any, classes: Optional[bool], known: Optional[list[str]] = None
 ) -> tuple[np.ndarray, Optional[list[str]]]:
     """Labels with the names of the classes, or numbers [rows, outputs] without.
 
-    `classes` decides; without it words and truth values are classes.
+    `classes` decides; without it words and truth values are classes. Labels count in `known`, if it
+    is given, else in the sorted names.
 
     Raises:
-        ValueError: for words that are said to be numbers, and classes of several columns.
+        ValueError: for words that are said to be numbers, classes of several columns, blanks among
+            them, and a class that is not in `known`.
     """
     array = np.asarray(y)
     is_named = array.dtype.kind in "OUSb"
@@ -28,5 +30,26 @@ def classes_of(
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"{owner}: y is {list(array.shape)}; classes must be [rows]")
-    names, labels = np.unique(array, return_inverse=True)
-    return labels.astype(np.int64), [str(name) for name in names.tolist()]
+    blank = [row for row, cell in enumerate(array.tolist()) if is_blank(cell)]
+    if blank:
+        raise ValueError(
+            f"{owner}: y has {array[blank[0]]} in row {blank[0]}; each row must have a class"
+        )
+    found, labels = np.unique(array, return_inverse=True)
+    names = [str(name) for name in found.tolist()]
+    if known is None:
+        return labels.astype(np.int64), names
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"{owner}: y has the class {unknown[0]}; the classes are {', '.join(known)}"
+        )
+    places = np.array([known.index(name) for name in names], dtype=np.int64)
+    return places[labels], known
+
+
+def is_blank(cell: Any) -> bool:
+    """True for None, NaN, and the NA and NaT of pandas and NumPy."""
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    return bool(cell != cell)

@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from . import _gradus
-from ._targets import classes_of
+from ._targets import classes_of, is_blank
 
 __all__ = ["Advice", "advise", "advise_table"]
 
@@ -90,8 +90,8 @@ def advise_table(
     """Advice for a table: columns of numbers or words, as they are.
 
     Args:
-        columns: a dict of columns by name, or a pandas or polars DataFrame. NaN, None and "" are
-            blanks.
+        columns: a dict of columns by name, or a pandas or polars DataFrame. NaN, NA, NaT, None and
+            "" are blanks; times are words as ISO 8601 writes them.
         target: the column of the target, or several.
         left_out: columns that are no features.
         seed: of the sample and of the folds.
@@ -119,7 +119,10 @@ def _cells(column: Any) -> Union[list[str], np.ndarray]:
     array = np.asarray(column)
     if array.dtype.kind in "fiu":
         return np.asarray(array, dtype=np.float64)
-    missing = [cell is None or cell != cell for cell in array.tolist()]
+    if array.dtype.kind in "mM":
+        # `tolist` would give nanoseconds.
+        return ["" if np.isnat(cell) else str(cell) for cell in array]
+    missing = [is_blank(cell) for cell in array.tolist()]
     if array.dtype.kind == "O" and all(
         gone or (isinstance(cell, (int, float)) and not isinstance(cell, bool))
         for cell, gone in zip(array.tolist(), missing)

@@ -78,9 +78,12 @@ class Tuned:
             x: features, as of `tune`.
             y: targets, as of `tune`.
             device: where it is trained.
+
+        Raises:
+            ValueError: for a class that the search did not have, and rows without a class.
         """
         model = self.build(device)
-        targets, _ = classes_of("tune", y, self.classes is not None)
+        targets, _ = classes_of("tune", y, self.classes is not None, self.classes)
         steps = self.epochs * -(-len(targets) // self.winner["batch_size"])
         rate, kind = self.winner["learning_rate"], self.winner["schedule"]
         schedule = None
