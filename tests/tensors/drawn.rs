@@ -78,7 +78,9 @@ pub fn of_predictions(
     }
     for input in loss.inputs().iter().filter(|input| input.name != "class_mask") {
         if random.uniform() < 0.7 {
-            data.arrays.push((input.name, filled(&[columns], || power_of_two(random))));
+            let of_items = input.name == "item_weight";
+            let shape = if of_items { &shape[..] } else { &[columns][..] };
+            data.arrays.push((input.name, filled(shape, || power_of_two(random))));
         }
     }
     data
