@@ -7,13 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use gradus::activations::Tanh;
-use gradus::layers::{BatchNorm, Dropout};
+use gradus::layers::{BatchNorm, Dropout, TokenEmbedding};
 use gradus::losses::{CrossEntropy, ListNet, Mse};
 use gradus::optimizers::{Adam, AdamW, GradientDescent, Sgd};
 use gradus::schedules::ReduceOnPlateau;
 use gradus::{
-    Average, Dense, Device, EarlyStopping, Error, Fit, History, Member, Model, Population, Reduce,
-    Result, Sequential, Stop, Targets,
+    Average, Dense, Device, EarlyStopping, Error, Fit, Gpu, GpuOptions, History, Member, Model,
+    Population, Reduce, Result, Sequential, Stop, Targets,
 };
 use ndarray::{Array1, Array2, array};
 
@@ -380,6 +380,122 @@ fn an_error_of_one_process_is_an_error_of_all() {
         match rank {
             0 => assert!(matches!(error, Error::Io { .. }), "{error}"),
             _ => assert!(error.to_string().contains("another process has failed"), "{error}"),
+        }
+    }
+}
+
+/// What two processes end with, of which the second has an error of its own.
+fn one_fails(train: impl Fn(usize, Fit) -> Result<History> + Sync) -> Error {
+    let mut found = processes(2, |rank, process| {
+        let fit = Fit::new().batch_size(4).epochs(3).reduce(process).shard(rank, 2);
+        train(rank, fit).map(drop).unwrap_err()
+    });
+    let message = found[0].to_string();
+    assert!(message.contains("another process has failed"), "{message}");
+    found.remove(1)
+}
+
+#[test]
+fn an_error_before_the_first_update_is_an_error_of_all() {
+    let (x, y) = rows();
+    let train = |fit: Fit| ready(&Device::cpu()).fit(&x, &y, fit);
+    let error = one_fails(|rank, fit| train(if rank == 1 { fit.batch_size(0) } else { fit }));
+    assert!(error.to_string().contains("batch_size"), "{error}");
+    let error = one_fails(|rank, fit| {
+        let mut y = y.clone();
+        y[7] = if rank == 1 { 3 } else { y[7] };
+        ready(&Device::cpu()).fit(&x, &y, fit)
+    });
+    assert!(!error.to_string().contains("another process"), "{error}");
+    // The first process alone has a file.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing").join("model.safetensors");
+    let found = processes(2, |rank, process| {
+        let fit = Fit::new().batch_size(4).reduce(process).shard(rank, 2).checkpoint(&path);
+        train(fit).map(drop).unwrap_err()
+    });
+    assert!(matches!(found[0], Error::Io { .. }), "{}", found[0]);
+    assert!(found[1].to_string().contains("another process has failed"), "{}", found[1]);
+}
+
+#[test]
+fn an_error_in_the_rows_of_an_epoch_is_an_error_of_all() {
+    let x = Array2::from_shape_fn((16, 3), |(row, at)| ((row + at) % 5) as f32);
+    let y = Array2::from_shape_fn((16, 3), |(row, at)| ((row + at + 1) % 5) as i64);
+    for fails in [0, 1] {
+        let error = one_fails(|rank, fit| {
+            let rows = |epoch: u32| match (rank, epoch) {
+                (1, epoch) if epoch == fails => {
+                    Err(Error::Exchange { message: "no rows today".into() })
+                }
+                _ => Ok((x.clone(), y.clone())),
+            };
+            let layers = Sequential::tokens(3).then(TokenEmbedding::new(5, 4)).then(Dense::new(5));
+            let model = layers.on(&Device::cpu()).unwrap();
+            model.compile(CrossEntropy::new(), Adam::new()).unwrap().fit_epochs(rows, fit)
+        });
+        assert!(error.to_string().contains("no rows today"), "{fails}: {error}");
+    }
+}
+
+/// Loses its GPU in an exchange.
+struct Losing {
+    process: Process,
+    gpu: Gpu,
+    left: usize,
+    /// Before the exchange, or behind it.
+    is_before: bool,
+}
+
+impl Losing {
+    fn met(&mut self, is_before: bool) {
+        if self.is_before == is_before {
+            self.left = self.left.wrapping_sub(1);
+            if self.left == 0 {
+                self.gpu.destroy();
+            }
+        }
+    }
+}
+
+impl Reduce for Losing {
+    fn reduce(&mut self, numbers: &mut [f32]) -> Result<()> {
+        self.met(true);
+        self.process.reduce(numbers)?;
+        self.met(false);
+        Ok(())
+    }
+
+    fn reduce_f64(&mut self, numbers: &mut [f64]) -> Result<()> {
+        self.met(true);
+        self.process.reduce_f64(numbers)?;
+        self.met(false);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_gpu_that_is_lost_in_one_process_is_an_error_of_all() {
+    if !each_device().iter().any(|device| device.name() == "gpu") {
+        return;
+    }
+    let (x, y) = rows();
+    // In the exchanges before the first update, in updates, and in those at the end of an epoch.
+    for left in [2, 5, 16, 20] {
+        for is_before in [true, false] {
+            let found = processes(2, |rank, process| {
+                let fit = Fit::new().batch_size(4).epochs(3).shard(rank, 2);
+                if rank == 0 {
+                    return ready(&Device::cpu()).fit(&x, &y, fit.reduce(process)).map(drop);
+                }
+                let gpu = Gpu::open_with(GpuOptions::default()).unwrap();
+                let mut model = ready(&Device::Gpu(gpu.clone()));
+                let losing = Losing { process, gpu, left, is_before };
+                model.fit(&x, &y, fit.reduce(losing)).map(drop)
+            });
+            let message = |rank: usize| found[rank].as_ref().unwrap_err().to_string();
+            assert!(message(0).contains("another process has failed"), "{left}: {}", message(0));
+            assert!(!message(1).contains("another process"), "{left}: {}", message(1));
         }
     }
 }

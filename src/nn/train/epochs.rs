@@ -55,7 +55,20 @@ impl Model {
         mut rows: impl FnMut(u32) -> Result<(Array2<f32>, Array2<i64>)>,
         fit: Fit,
     ) -> Result<History> {
-        self.check(&fit)?;
+        let prepared = self.prepared_epochs(&mut rows, &fit);
+        let (training_spec, training_run, fingerprint) = fit.begun(prepared)?;
+        let Loaded { data, kept, .. } = training_run.training;
+        let mut feed = Feed::Made(Made { rows: &mut rows, data, epoch: 0, kept });
+        self.trained(&training_spec, &fit, training_run, &mut feed, fingerprint)
+    }
+
+    /// Checks the options and the first epoch's rows, and loads these; returns their fingerprint too.
+    fn prepared_epochs(
+        &mut self,
+        rows: &mut dyn FnMut(u32) -> Result<(Array2<f32>, Array2<i64>)>,
+        fit: &Fit,
+    ) -> Result<(TrainingSpec, TrainingRun, u64)> {
+        self.check(fit)?;
         let mut training_spec = self.training_spec("fit_epochs")?;
         for (name, given, allowed) in [
             ("validation_split", fit.validation_split > 0.0, "0: use validation_data"),
@@ -66,7 +79,7 @@ impl Model {
             }
         }
         let (x, y) = rows(0)?;
-        self.check_memory(&fit, x.nrows())?;
+        self.check_memory(fit, x.nrows())?;
         let input_spec = InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() };
         let mut fingerprint = Fingerprint::new();
         let load = |samples: &Samples| {
@@ -75,17 +88,13 @@ impl Model {
         };
         let (features, targets) = (FloatElement::floats(&x), Targets::from(&y));
         let loss = &training_spec.loss;
-        let mut training_run = TrainingRun::new(input_spec, loss, features, &targets, &fit, load)?;
+        let mut training_run = TrainingRun::new(input_spec, loss, features, &targets, fit, load)?;
         (training_spec.metric, training_spec.step_options) =
             (training_run.metric, fit.step_options());
         // The variance of the targets is another in each epoch.
         training_run.yardstick = None;
-        let Loaded { data, kept, .. } = training_run.training;
-        drop((x, y));
-        let mut feed = Feed::Made(Made { rows: &mut rows, data, epoch: 0, kept });
         // The same rows of `fit` would be another training.
-        let fingerprint = fingerprint.value().rotate_left(1);
-        self.trained(&training_spec, &fit, training_run, &mut feed, fingerprint)
+        Ok((training_spec, training_run, fingerprint.value().rotate_left(1)))
     }
 
     /// Loads the rows of an epoch, unless they are loaded; returns their handle. `first` are those

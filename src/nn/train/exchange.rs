@@ -115,6 +115,17 @@ impl Exchange {
         self.share(own.map(|()| Vec::new()), 0).map(drop)
     }
 
+    /// What this process has found, if no process has an error.
+    pub fn agree_on<T>(&self, own: Result<T>) -> Result<T> {
+        match own {
+            Ok(own) => self.agree(Ok(())).map(|()| own),
+            Err(error) => {
+                self.agree(Err(error))?;
+                Err(another_failed())
+            }
+        }
+    }
+
     /// The number of the first process on all of them.
     pub fn of_first(&self, own: Result<Option<f64>>) -> Result<Option<f64>> {
         if self.shard.is_none() {

@@ -9,7 +9,8 @@ use crate::data::Fingerprint;
 use crate::nn::graph::nodes::Parameter;
 use crate::nn::model::Model;
 use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, StepOptions, TrainingSpec};
-use crate::nn::train::features::FeatureElement;
+use crate::nn::train::exchange::Exchange;
+use crate::nn::train::features::{FeatureArray, FeatureElement};
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::Fit;
 use crate::nn::train::pass::{LoadedBatches, Pass, Watcher};
@@ -22,6 +23,7 @@ use crate::nn::train::stream::{Feed, Streamed};
 use crate::nn::train::training::{Cut, Options, Progress, Snapshot, Training};
 use crate::nn::train::training_run;
 use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
+use crate::nn::train::updates::UpdateSigns;
 use crate::runtime::files;
 use crate::{Error, Result, Targets};
 
@@ -55,26 +57,33 @@ impl Model {
         targets: impl Into<Targets<'a>>,
         fit: Fit,
     ) -> Result<History> {
-        self.check(&fit)?;
+        let features = FeatureElement::features(features);
+        let prepared = self.prepared(features, &targets.into(), &fit);
+        let (training_spec, training_run, rows) = fit.begun(prepared)?;
+        self.trained(&training_spec, &fit, training_run, &mut Feed::Loaded, rows)
+    }
+
+    /// Checks the options and the rows, and loads the rows; returns their fingerprint too.
+    fn prepared(
+        &mut self,
+        features: FeatureArray<'_>,
+        targets: &Targets<'_>,
+        fit: &Fit,
+    ) -> Result<(TrainingSpec, TrainingRun, u64)> {
+        self.check(fit)?;
         let mut training_spec = self.training_spec("fit")?;
-        self.check_memory(&fit, features.shape().first().copied().unwrap_or(0))?;
+        self.check_memory(fit, features.shape().first().copied().unwrap_or(0))?;
         let input_spec = InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() };
         let mut rows = Fingerprint::new();
         let load = |samples: &Samples| {
             samples.add_to(&mut rows);
             self.engine.load(samples)
         };
-        let training_run = TrainingRun::new(
-            input_spec,
-            &training_spec.loss,
-            FeatureElement::features(features),
-            &targets.into(),
-            &fit,
-            load,
-        )?;
+        let training_run =
+            TrainingRun::new(input_spec, &training_spec.loss, features, targets, fit, load)?;
         (training_spec.metric, training_spec.step_options) =
             (training_run.metric, fit.step_options());
-        self.trained(&training_spec, &fit, training_run, &mut Feed::Loaded, rows.value())
+        Ok((training_spec, training_run, rows.value()))
     }
 
     /// Rejects a step on `rows` rows of training data that the device cannot hold.
@@ -147,23 +156,35 @@ impl Model {
                 training_run::check_last_batch(fit, training_run.training, least)
             }
         };
-        if let Err(error) = accumulates.and(last) {
-            training_run.data().for_each(|data| self.engine.unload(data));
-            return Err(error);
-        }
-        let watch = self.watch(training_spec, fit, &training_run, feed);
-        let watch = match watch {
-            Ok(watch) => watch,
+        let ready = accumulates.and(last).and_then(|()| {
+            let watch = self.watch(training_spec, fit, &training_run, feed)?;
+            let training = self.begin(fit, rows, feed)?;
+            self.keep_average(fit.average)?;
+            Ok((watch, training))
+        });
+        // Rows in blocks are refused in each process by itself.
+        let exchange =
+            fit.exchange().filter(|_| fit.shard.is_none() || !matches!(feed, Feed::Blocks(_)));
+        let ready = match ready {
+            Ok((watch, training)) => match agreed(exchange.as_ref(), Ok(())) {
+                Ok(()) => Ok((watch, training)),
+                Err(error) => {
+                    self.training = Some(training);
+                    Err(error)
+                }
+            },
+            Err(error) => agreed(exchange.as_ref(), Err(error)),
+        };
+        let (watch, mut training) = match ready {
+            Ok(ready) => ready,
             Err(error) => {
                 training_run.data().for_each(|data| self.engine.unload(data));
                 return Err(error);
             }
         };
-        let mut training = self.begin(fit, rows, feed)?;
         training.monitor.history.rows = watch.as_ref().map(|_| RowHistory::default());
-        self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
-        (training.watch, training.exchange) = (watch, fit.exchange());
+        (training.watch, training.exchange) = (watch, exchange);
         let history = self.epochs(training_spec, fit, &training_run, feed, &mut training);
         (training.watch, training.exchange) = (None, None);
         training_run.data().chain(feed.data()).for_each(|data| self.engine.unload(data));
@@ -380,20 +401,8 @@ impl Model {
     ) -> Result<bool> {
         let (begun, loaded) = (Instant::now(), training_run.training);
         let exchange = training.exchange.clone();
-        let (mut outcomes, mut skipped) = (Vec::new(), 0);
-        match training.cut.take() {
-            None => self.engine.remember()?,
-            // The state to restore if a loss is not finite is that from the beginning of the whole
-            // epoch.
-            Some(cut) => {
-                let now = self.snapshot()?;
-                self.restore(&cut.before)?;
-                self.engine.remember()?;
-                self.restore(&now)?;
-                (outcomes, skipped) = (cut.outcomes, cut.skipped);
-                self.progress = cut.before.progress;
-            }
-        }
+        let exchange = exchange.as_ref();
+        let (mut outcomes, mut skipped) = agreed(exchange, self.begin_epoch(training.cut.take()))?;
         let before = self.progress;
         let mut batches = training_run::batches(
             training_spec,
@@ -411,7 +420,7 @@ impl Model {
         }
         if outcomes.len() > batches.len() {
             // Only an edited file gets here.
-            self.engine.recall()?;
+            agreed(exchange, self.engine.recall())?;
             (outcomes, skipped) = (Vec::new(), 0);
         }
         let earlier = outcomes.len();
@@ -429,7 +438,6 @@ impl Model {
         let left =
             fit.watched(self.graph.length).saturating_sub(training.monitor.history.updates.len());
         let watched = training_run::first_updates(&batches, updates_of(&batches[..earlier]) + left);
-        let exchange = exchange.as_ref();
         let pass = Pass { training_spec, batches: &batches, watched, watcher: &watcher, exchange };
         let is_asked = match feed {
             Feed::Loaded => {
@@ -441,15 +449,20 @@ impl Model {
             }
             Feed::Made(made) => {
                 let part = LoadedBatches { batches: &batches, before: 0 };
-                self.load_epoch(made, training_spec, fit, loaded, before.epochs)
+                let data = self.load_epoch(made, training_spec, fit, loaded, before.epochs);
+                agreed(exchange, data)
                     .and_then(|data| self.train(data, &pass, part, &mut outcomes, at_once))
             }
         };
         let is_asked = is_asked.and_then(|is_asked| {
             exchange.map_or(Ok(()), |exchange| self.even_out(exchange)).map(|()| is_asked)
         });
-        let is_asked = match is_asked {
-            Ok(is_asked) => is_asked,
+        let is_asked = is_asked.and_then(|is_asked| {
+            let found = self.behind_pass(training_spec, &outcomes);
+            agreed(exchange, found).map(|found| (is_asked, found))
+        });
+        let (is_asked, (updates, mut not_finite, more)) = match is_asked {
+            Ok(found) => found,
             Err(error) => {
                 // Undo the epoch: its updates, which were counted when the batches were made, and
                 // their effect on the weights. If a lost device cannot be restored, `error` already
@@ -460,9 +473,7 @@ impl Model {
                 return Err(error);
             }
         };
-        training.monitor.history.updates.extend(self.engine.take_updates()?);
-        let mut not_finite =
-            training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())?;
+        training.monitor.history.updates.extend(updates);
         // Behind the last step no other one meets what it has done.
         let is_last = training.left() == 1 && !is_asked && training_run.validation.is_none();
         if not_finite.is_none() && is_last {
@@ -477,12 +488,12 @@ impl Model {
                 .map(|loss| (batches.len().saturating_sub(1), loss));
         }
         if let Some((batch, loss)) = not_finite {
-            self.engine.recall()?;
+            agreed(exchange, self.engine.recall())?;
             self.progress = before;
             training.monitor.abort(batch, loss, &outcomes);
             return Ok(true);
         }
-        skipped += self.skipped(training_spec)?;
+        skipped += more;
         if is_asked {
             let counted = updates_of(&batches[..outcomes.len()]) as u64;
             let averaged = if training_spec.step_options.average.is_some() {
@@ -495,7 +506,8 @@ impl Model {
                 averaged: before.averaged + averaged,
                 ..before
             };
-            self.cut(training, before, batches.len(), outcomes, skipped)?;
+            let cut = self.cut(training, before, batches.len(), outcomes, skipped);
+            agreed(exchange, cut)?;
             return Ok(true);
         }
         self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
@@ -534,10 +546,7 @@ impl Model {
         report.skipped = skipped;
         let measured = self.watch_epoch(training_run, training);
         let measured = measured.and_then(|()| self.measure(training_run, &mut report));
-        match exchange {
-            Some(exchange) => exchange.agree(measured)?,
-            None => measured?,
-        }
+        agreed(exchange, measured)?;
         training_run::observe(fit, &mut self.progress, &mut report);
         report.seconds = begun.elapsed().as_secs_f64();
         if let Some(bar) = watcher.bar {
@@ -546,11 +555,41 @@ impl Model {
         self.close(fit, training, report)
     }
 
+    /// Remembers the state to restore if a loss is not finite; returns the outcomes and the skipped
+    /// steps of an epoch that was cut.
+    fn begin_epoch(&mut self, cut: Option<Cut>) -> Result<(Vec<Outcome>, usize)> {
+        let Some(cut) = cut else {
+            self.engine.remember()?;
+            return Ok((Vec::new(), 0));
+        };
+        // It is that from the beginning of the whole epoch.
+        let now = self.snapshot()?;
+        self.restore(&cut.before)?;
+        self.engine.remember()?;
+        self.restore(&now)?;
+        self.progress = cut.before.progress;
+        Ok((cut.outcomes, cut.skipped))
+    }
+
+    /// What the device has noted in a pass: the measured updates, the first loss or weight that is
+    /// not finite, with its batch, and the number of skipped steps.
+    #[expect(clippy::type_complexity, reason = "taken apart at once")]
+    fn behind_pass(
+        &mut self,
+        training_spec: &TrainingSpec,
+        outcomes: &[Outcome],
+    ) -> Result<(Vec<UpdateSigns>, Option<(usize, f64)>, usize)> {
+        let updates = self.engine.take_updates()?;
+        let not_finite =
+            training_run::first_not_finite(training_spec, outcomes, || self.engine.parameters())?;
+        Ok((updates, not_finite, self.skipped(training_spec)?))
+    }
+
     /// Records an epoch, saves, and decides to continue; true if the training ends.
     fn close(&mut self, fit: &Fit, training: &mut Training, report: Epoch) -> Result<bool> {
-        let ends = training
-            .monitor
-            .add(report.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
+        let ends =
+            training.monitor.add(report.clone(), fit.early_stopping.as_ref(), || self.snapshot());
+        let ends = agreed(training.exchange.as_ref(), ends)?;
         // The last epoch's file is written at the end.
         // An epoch is reported after it is saved: the last one after `finish`.
         if ends || training.left() == 0 {
@@ -778,6 +817,14 @@ impl Model {
         self.engine.set_states(&snapshot.states)?;
         self.progress = snapshot.progress;
         Ok(())
+    }
+}
+
+/// What this process has found, if no process that trains with it has an error.
+fn agreed<T>(exchange: Option<&Exchange>, own: Result<T>) -> Result<T> {
+    match exchange {
+        Some(exchange) => exchange.agree_on(own),
+        None => own,
     }
 }
 

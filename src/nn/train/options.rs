@@ -181,6 +181,14 @@ impl Fit {
         Some(Exchange::new(self.reduce.clone()?, self.shard))
     }
 
+    /// What was prepared before the first exchange; of an error the other processes hear in it.
+    pub(crate) fn begun<T>(&self, prepared: Result<T>) -> Result<T> {
+        match (prepared, self.exchange()) {
+            (Err(error), Some(exchange)) => exchange.agree_on(Err(error)),
+            (prepared, _) => prepared,
+        }
+    }
+
     /// True if the process writes files and shows progress.
     pub(crate) fn is_first(&self) -> bool {
         self.shard.is_none_or(|shard| shard.rank == 0)

@@ -52,6 +52,28 @@ pub(crate) fn reduce_reals<R: Real>(reduce: &mut dyn Reduce, numbers: &mut [R]) 
     R::as_double_mut(numbers).map_or(Ok(()), |double| reduce.reduce_f64(double))
 }
 
+/// Notes whether numbers were exchanged: after an error the other processes wait for those that
+/// were not.
+pub(crate) struct Noted<'r> {
+    pub reduce: &'r mut dyn Reduce,
+    /// `None` before the first call, then whether the last one went well.
+    pub is_done: Option<bool>,
+}
+
+impl Reduce for Noted<'_> {
+    fn reduce(&mut self, numbers: &mut [f32]) -> Result<()> {
+        let done = self.reduce.reduce(numbers);
+        self.is_done = Some(done.is_ok());
+        done
+    }
+
+    fn reduce_f64(&mut self, numbers: &mut [f64]) -> Result<()> {
+        let done = self.reduce.reduce_f64(numbers);
+        self.is_done = Some(done.is_ok());
+        done
+    }
+}
+
 /// A shared [`Reduce`].
 pub(crate) struct Reducer(Arc<Mutex<dyn Reduce>>);
 

@@ -9,6 +9,7 @@ use crate::nn::train::exchange::{Exchange, Tail, another_failed, hash, hash_of_n
 use crate::nn::train::options::Fit;
 use crate::nn::train::pass::{LoadedBatches, Pass};
 use crate::nn::train::progress::{REDRAW, line};
+use crate::nn::train::reduce::Noted;
 use crate::nn::train::score::Score;
 use crate::nn::train::training::Training;
 use crate::nn::train::training_run::{self, Loaded, summarize};
@@ -24,6 +25,17 @@ struct Update {
     first: usize,
 }
 
+/// What this process alone knows of a pass.
+#[derive(Default)]
+struct Own {
+    /// The outcomes of its batches.
+    outcomes: Vec<Outcome>,
+    /// A callback of the last update requests the end.
+    asks: bool,
+    /// An error behind the exchange of the last update: the others hear of it in the next one.
+    error: Option<Error>,
+}
+
 impl Model {
     /// As [`Model::train`], update by update: this process trains on its batches of it, the
     /// gradient is reduced, and the parameters move.
@@ -36,7 +48,7 @@ impl Model {
         exchange: &Exchange,
     ) -> Result<bool> {
         let end = part.before + part.batches.len();
-        let (begun, mut own, mut asks) = (outcomes.len(), Vec::new(), false);
+        let (begun, mut own) = (outcomes.len(), Own::default());
         let mut drawn = Instant::now();
         while outcomes.len() < end {
             let from = outcomes.len();
@@ -45,7 +57,7 @@ impl Model {
                 pass.batches[from..end].iter().position(ends).map_or(end, |at| from + at + 1);
             let first = pass.batches[..from].iter().rposition(ends).map_or(0, |at| at + 1);
             let update = Update { from, until, first };
-            let stops = self.train_update(data, pass, part, &update, (outcomes, &mut own, asks))?;
+            let stops = self.train_update(data, pass, part, &update, outcomes, &mut own)?;
             let summary = || {
                 let targets: usize = pass.batches[..until].iter().map(|batch| batch.rows).sum();
                 let targets = targets * self.graph.positions();
@@ -62,8 +74,8 @@ impl Model {
                 bar.update(rows, line(&summary()));
                 drawn = Instant::now();
             }
-            asks = pass.watcher.asks(pass.training_spec, pass.batches, outcomes, from);
-            if stops || asks && exchange.shard.is_none() {
+            own.asks = pass.watcher.asks(pass.training_spec, pass.batches, outcomes, from);
+            if stops || own.asks && exchange.shard.is_none() {
                 break;
             }
         }
@@ -75,11 +87,12 @@ impl Model {
         let owns = |number: usize| exchange.owns(begun + number - firsts(begun + number));
         if exchange.shard.is_some() {
             let count = outcomes.len() - begun;
-            let exact = exchange.outcomes(Ok(own), count, owns)?;
+            let found = own.error.map_or(Ok(own.outcomes), Err);
+            let exact = exchange.outcomes(found, count, owns)?;
             outcomes[begun..].copy_from_slice(&exact);
-            asks = exchange.any(Ok(asks || stopped))?;
+            own.asks = exchange.any(Ok(own.asks || stopped))?;
         }
-        Ok(asks)
+        Ok(own.asks)
     }
 
     /// Trains on this process's batches of an update, or of a part of it; adds the outcomes. True if
@@ -90,7 +103,8 @@ impl Model {
         pass: &Pass,
         part: LoadedBatches<'_>,
         update: &Update,
-        (outcomes, own, asks): (&mut Vec<Outcome>, &mut Vec<Outcome>, bool),
+        outcomes: &mut Vec<Outcome>,
+        own: &mut Own,
     ) -> Result<bool> {
         let Some(exchange) = pass.exchange else { return Ok(false) };
         let Update { from, until, first } = *update;
@@ -101,9 +115,10 @@ impl Model {
         let owned = (from..until).filter(|number| exchange.owns(number - first));
         let batches: Vec<Batch> = owned.map(of_process).collect();
         let step = pass.batches[until - 1].update;
-        let found = match batches.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.engine.train(data, pass.training_spec, &batches),
+        let found = match own.error.take() {
+            Some(error) => Err(error),
+            None if batches.is_empty() => Ok(Vec::new()),
+            None => self.engine.train(data, pass.training_spec, &batches),
         };
         let found = match found {
             Ok(found) => found,
@@ -117,17 +132,33 @@ impl Model {
         let sum = |of: fn(&Outcome) -> f64| found.iter().map(of).sum();
         let outcome =
             Outcome { loss: sum(|found| found.loss), correct: sum(|found| found.correct) };
-        own.extend(&found);
+        own.outcomes.extend(&found);
         let mut stops = false;
         if exchange.shard.is_none() {
             outcomes.extend(&found);
         }
         if let Some(step) = &step {
-            let mut tail = Tail { outcome, asks, failed: false }.numbers();
+            let mut tail = Tail { outcome, asks: own.asks, failed: false }.numbers();
             // A process without rows in an update has no gradient from an earlier one either.
             let has_rows = until - first > exchange.rank();
             let tail_here = if exchange.shard.is_some() { &mut tail[..] } else { &mut [] };
-            self.engine.reduce(has_rows, tail_here, &mut *exchange.reducer.lock())?;
+            let (done, is_done) = {
+                let reduce = &mut *exchange.reducer.lock();
+                let mut noted = Noted { reduce, is_done: None };
+                let done = self.engine.reduce(has_rows, tail_here, &mut noted);
+                (done, noted.is_done)
+            };
+            let is_late = is_done == Some(true) && exchange.shard.is_some();
+            if let Err(error) = done {
+                if is_done.is_none() {
+                    exchange.fail(self.graph.length, self.is_double());
+                }
+                // The others have this process's part: they hear of it in their next exchange.
+                if !is_late {
+                    return Err(error);
+                }
+                own.error = Some(error);
+            }
             let tail = Tail::of(tail);
             if exchange.shard.is_some() {
                 if tail.failed {
@@ -140,7 +171,12 @@ impl Model {
             }
             let mut watching = pass.training_spec.clone();
             watching.step_options.watch = until <= pass.watched;
-            self.engine.update(&watching, step)?;
+            if own.error.is_none() {
+                match self.engine.update(&watching, step) {
+                    Err(error) if exchange.shard.is_some() => own.error = Some(error),
+                    done => done?,
+                }
+            }
         } else if exchange.shard.is_some() {
             outcomes.resize(until, Outcome::default());
         }
@@ -163,10 +199,12 @@ impl Model {
         if exchange.shard.is_none() {
             return Ok(());
         }
-        let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
-        let options = serde_json::to_string(&training.options).map_err(|error| {
-            Error::Exchange { message: format!("the options cannot be compared: {error}") }
-        })?;
+        let options = serde_json::to_string(&training.options).map_err(|error| Error::Exchange {
+            message: format!("the options cannot be compared: {error}"),
+        });
+        let own = options
+            .and_then(|options| Ok((options, self.engine.parameters()?, self.engine.states()?)));
+        let (options, parameters, states) = exchange.agree_on(own)?;
         let (loss, optimizer) = (&training_spec.loss, &training_spec.optimizer);
         let schedule = fit.schedule.as_ref().map(|policy| {
             format!("{} {} {}", policy.schedule.name(), policy.schedule.options(), policy.by_epoch)
@@ -211,11 +249,14 @@ impl Model {
         if exchange.shard.is_none() || !has_statistics && !exchange.is_mixed {
             return Ok(());
         }
-        let mut parameters = self.engine.parameters()?;
+        let read = self.engine.parameters().and_then(|parameters| {
+            let is_read = exchange.is_mixed;
+            Ok((parameters, if is_read { self.engine.states()? } else { Vec::new() }))
+        });
+        let (mut parameters, states) = exchange.agree_on(read)?;
         let statistics = parameters.split_off(length);
         let world = exchange.world() as f64;
         let mut all: Vec<f64> = statistics.iter().map(|statistic| statistic / world).collect();
-        let states = if exchange.is_mixed { self.engine.states()? } else { Vec::new() };
         if exchange.is_mixed {
             let own = parameters.iter().chain(states.iter().flatten());
             let is_first = exchange.rank() == 0;
@@ -224,14 +265,15 @@ impl Model {
         let count = all.len();
         let mut all = exchange.share(Ok(all), count)?;
         let rest = all.split_off(statistics.len());
+        let mut done = Ok(());
         if exchange.is_mixed {
             let (first, rest) = rest.split_at(length);
             parameters.copy_from_slice(first);
             let states: Vec<Vec<f64>> = rest.chunks(length).map(<[f64]>::to_vec).collect();
-            self.engine.set_states(&states)?;
+            done = self.engine.set_states(&states);
         }
         parameters.extend(all);
-        self.engine.set_parameters(&parameters)
+        exchange.agree(done.and_then(|()| self.engine.set_parameters(&parameters)))
     }
 
     /// The score of rows, of which each process measures its part.
