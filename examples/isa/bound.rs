@@ -103,7 +103,7 @@ fn with_labels(program: &Joined) -> Joined {
         std::fs::read_to_string(format!("{folder}{file}"))
             .is_ok_and(|text| text.contains("is_label"))
     };
-    if own.into_iter().any(|file| looks(file)) {
+    if own.into_iter().any(looks) {
         for (name, value) in &mut program.constants {
             if *name == "HAS_LABELS" {
                 *value = 1.0;

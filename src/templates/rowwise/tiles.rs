@@ -56,6 +56,7 @@ impl Tile<'_> {
 
     /// 0 for each row of finite numbers, NaN for the others.
     #[inline(always)]
+    #[expect(clippy::eq_op, reason = "∞ − ∞ is NaN")]
     pub(crate) fn taint(&self) -> Lanes {
         let mut taint = [0.0; TILE];
         for column in self.cells.iter() {
