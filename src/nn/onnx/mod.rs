@@ -86,9 +86,9 @@ impl Model {
     /// features, classes and the target stand in the metadata under `features`, `classes`, `target`.
     ///
     /// # Errors
-    /// [`Error::Input`] with the path of a layer whose op ONNX does not have, that is, a
+    /// [`crate::Error::Input`] with the path of a layer whose op ONNX does not have, that is, a
     /// [`CustomOp`](crate::layers::CustomOp), and for a file of more than 2³¹ − 1 bytes;
-    /// [`Error::Io`] with the path; device errors.
+    /// [`crate::Error::Io`] with the path; device errors.
     pub fn save_onnx(&self, path: impl AsRef<Path>) -> Result<()> {
         files::write(path, &self.to_onnx()?)
     }
