@@ -105,6 +105,24 @@ fn suspicion(prediction: vec4<f32>, truth: vec4<f32>) -> f32 {
     return sum4(prediction - truth);
 }
 
+// The value of a vector, whose derivatives are written: the bits of `plain_four` unless it may hold
+// a NaN.
+fn careful_four(i: u32, weight: f32, scale: f32) -> f32 {
+    let prediction = predictions_of(i);
+    let truth = truths_of(i);
+    if is_nan(suspicion(prediction, truth)) {
+        let a = element(4u * i, prediction.x, truth.x);
+        let b = element(4u * i + 1u, prediction.y, truth.y);
+        let c = element(4u * i + 2u, prediction.z, truth.z);
+        let d = element(4u * i + 3u, prediction.w, truth.w);
+        write_gradients(i, vec4<f32>(a.derivative, b.derivative, c.derivative, d.derivative));
+        return (a.value + b.value) + (c.value + d.value);
+    }
+    let found = plain_four(prediction, truth, weight, scale);
+    write_gradients(i, found.derivatives);
+    return found.value;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn pointwise(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -119,12 +137,13 @@ fn pointwise(
     if IS_PLAIN {
         // Four vectors at a time that are inside the tensor: eight loads are in flight before the
         // first use. One test per thread for NaN: where its sum of all numbers is NaN, which also
-        // infinities of both signs cause, the loop below begins anew and tests each number.
+        // infinities of both signs cause, the last loop begins anew and tests each number. What
+        // overwrites its predictions cannot begin anew and tests each vector.
         let inside = min(end, params.length / 4u);
         let weight = params.factor;
         let scale = params.upstream * weight;
         var suspicions = 0.0;
-        for (; i + 3u * WORKGROUP < inside; i += 4u * WORKGROUP) {
+        for (; !IN_PLACE && i + 3u * WORKGROUP < inside; i += 4u * WORKGROUP) {
             let p = predictions_of(i);
             let q = predictions_of(i + WORKGROUP);
             let r = predictions_of(i + 2u * WORKGROUP);
@@ -147,6 +166,15 @@ fn pointwise(
         if is_nan(suspicions) {
             sum = RunningSum();
             i = begin + local_index;
+        }
+        if IN_PLACE {
+            for (; i + 3u * WORKGROUP < inside; i += 4u * WORKGROUP) {
+                let a = careful_four(i, weight, scale);
+                let b = careful_four(i + WORKGROUP, weight, scale);
+                let c = careful_four(i + 2u * WORKGROUP, weight, scale);
+                let d = careful_four(i + 3u * WORKGROUP, weight, scale);
+                add_to(&sum, (a + b) + (c + d));
+            }
         }
     }
     for (; i < end; i += WORKGROUP) {

@@ -122,8 +122,7 @@ pub(crate) fn commands(
             && unrolls(loss)
             && per.is_none()
             && buffers.column_weights.is_none()
-            && !job.each
-            && !buffers.in_place();
+            && !job.each;
         let constants = vec![
             ("WORKGROUP", lanes as f64),
             ("WEIGHTS", weights),
