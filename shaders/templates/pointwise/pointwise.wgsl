@@ -85,7 +85,8 @@ struct Four {
     derivatives: vec4<f32>,
 }
 
-// Without weights. NaN is not looked for.
+// Without weights. NaN is not looked for. The weight is taken out of the sum here: a compiler may do
+// so in one of two kernels only, and their values then differ in the last bits (Mesa 22.3 did).
 fn plain_four(prediction: vec4<f32>, truth: vec4<f32>, weight: f32, scale: f32) -> Four {
     let a = element_loss(prediction.x, truth.x, 1.0);
     let b = element_loss(prediction.y, truth.y, 1.0);
@@ -97,7 +98,7 @@ fn plain_four(prediction: vec4<f32>, truth: vec4<f32>, weight: f32, scale: f32) 
         element_gradient(c, prediction.z, truth.z, 1.0),
         element_gradient(d, prediction.w, truth.w, 1.0),
     );
-    return Four((weight * a.value + weight * b.value) + (weight * c.value + weight * d.value), scale * derivatives);
+    return Four(weight * ((a.value + b.value) + (c.value + d.value)), scale * derivatives);
 }
 
 // Numbers of a vector whose sum is NaN if one of them is.
