@@ -50,10 +50,10 @@ fn poisson_nll_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32)
 fn poisson_nll_target_derivative(prediction: f32, truth: f32, column_weight: f32) -> f32 {
     var log_mean = min(prediction, 1000.0);
     if !POISSON_NLL_LOG_INPUT {
-        log_mean = log_accurate(prediction + POISSON_NLL_EPSILON);
+        log_mean = ln_positive(prediction + POISSON_NLL_EPSILON);
     }
     if POISSON_NLL_FULL && truth > 1.0 {
-        return log_accurate(truth) + 0.5 / truth - log_mean;
+        return ln_positive(truth) + 0.5 / truth - log_mean;
     }
     return -log_mean;
 }
