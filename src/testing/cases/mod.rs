@@ -92,7 +92,14 @@ fn criterion_of(name: &str, options: &Value, device: &Device) -> Result<Criterio
         other => return Err(Error::option(name, "options", other, "a JSON object")),
     };
     let divisor = own.remove("divisor");
-    let reduction = match own.remove("reduction") {
+    let reduction = own.remove("reduction");
+    if let (Some(given), Some(word)) = (&divisor, &reduction)
+        && word != "divisor"
+    {
+        let allowed = format!("no divisor beside the reduction {word}, or \"reduction\": \"divisor\"");
+        return Err(Error::option(name, "divisor", given, allowed));
+    }
+    let reduction = match reduction {
         None if divisor.is_some() => Reduction::Divisor(positive(name, divisor.as_ref())?),
         None => Reduction::Mean,
         Some(Value::String(word)) if word == "divisor" => {

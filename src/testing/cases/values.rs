@@ -84,7 +84,8 @@ pub(super) fn read_tensor<T>(
     let axes: Option<Vec<usize>> =
         shape.iter().map(|axis| axis.as_u64().map(|axis| axis as usize)).collect();
     let axes = axes.ok_or_else(|| {
-        refused(format!("has shape {shape:?}"), "axes must be whole numbers".into())
+        let shape = Value::Array(shape.clone());
+        refused(format!("has shape {shape}"), "axes must be whole numbers, 0 or more".into())
     })?;
     let mut elements = Vec::with_capacity(data.len());
     for (index, item) in data.iter().enumerate() {
