@@ -141,6 +141,10 @@ fn inputs(loss: &dyn losses::LossDefinition) -> Value {
         );
     }
     inputs.insert("weight".into(), "optional: multiplies each element or row".into());
+    inputs.insert(
+        "row_weight".into(),
+        "optional, instead of weight: one number for each row, also where the rows are as many as the columns".into(),
+    );
     inputs.insert("mask".into(), "optional: false takes an element or row out".into());
     for input in loss.inputs() {
         inputs.insert(input.name.into(), format!("optional: {}", input.shape).into());
