@@ -119,12 +119,14 @@ def described(weight):
     """A weight of pairs: its kind, and gain and discount as they are at 1, 2, 3, ..."""
     if weight is None:
         return None
-    ranks = tf.constant([1.0, 2.0, 3.0, 4.0])
+    ranks = tf.constant([1.0, 2.0, 3.0, 4.0], tf.float64)
     values = {"kind": type(weight).__name__}
     for name, attribute in {"gain": "_gain_fn", "discount": "_rank_discount_fn"}.items():
         function = getattr(weight, attribute, None)
         if function is not None:
-            values[name] = [float(x) for x in function(ranks)]
+            # In float64: their ratio to gradus' function is a factor of the call.
+            with doubles():
+                values[name] = [float(x) for x in function(ranks)]
     for name in ("topn", "normalized", "smooth_fraction"):
         value = getattr(weight, f"_{name}", None)
         if value is not None:
