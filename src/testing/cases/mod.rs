@@ -97,7 +97,7 @@ fn criterion_of(name: &str, options: &Value, device: &Device) -> Result<Criterio
         && word != "divisor"
     {
         let allowed = format!("no divisor beside the reduction {word}, or \"reduction\": \"divisor\"");
-        return Err(Error::option(name, "divisor", given, allowed));
+        return Err(Error::option(name, "divisor", given, &allowed));
     }
     let reduction = match reduction {
         None if divisor.is_some() => Reduction::Divisor(positive(name, divisor.as_ref())?),
