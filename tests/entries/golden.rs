@@ -18,6 +18,7 @@ pub fn all() -> Vec<Value> {
         include_str!("../golden/preference.json"),
         include_str!("../golden/sequence.json"),
         include_str!("../golden/calls.json"),
+        include_str!("../golden/calls_ranking.json"),
     ];
     files
         .iter()

@@ -71,7 +71,7 @@ def write_sample(file, kept):
             "gradients": {ours: twelve_digits(*call.gradients[peers]) for peers, ours in names.items() if peers in call.gradients},
         }
         name = f"{made['loss']}/{call.peer}/{sum(taken.values())}"
-        source = f"{call.peer} {versions()[call.peer]} {call.function}, a call of its own tests ({call.origin})"
+        source = f"{'TF-Ranking' if call.peer == 'ranking' else call.peer} {versions()[call.peer]} {call.function}, a call of its own tests ({call.origin})"
         case = {"name": name, "loss": made["loss"], "options": made["options"], "inputs": inputs}
         if "upstream" in made:
             case["upstream"] = made["upstream"]

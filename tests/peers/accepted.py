@@ -68,6 +68,19 @@ def is_rounding(call, difference, device):
     return abs(float(found[3]) - float(found[4])) <= bound
 
 
+def is_rounding_of_ranks(call, difference):
+    """True where a gradient of a smooth rank differs by no more than TF-Ranking's s (1 - s) of float64: 1 - s is off by 2^-53 for
+    each pair of the item, and a record of gain and discount is at most 1. Where float32 has 0 for less, that is within it too."""
+    found = re.fullmatch(r"gradient of predictions\[\d+\] is (\S+), the peer's is (\S+)", difference)
+    if found is None or call.arguments["options"].get("implementation") not in ("ApproxNDCGLoss", "ApproxMRRLoss"):
+        return False
+    weights = call.arguments["weights"]
+    largest = max(map(abs, weights[1])) if weights else 1.0
+    pairs = 2 * call.arguments["labels"][0][1]
+    allowed = 2**-53 * pairs * largest / (call.arguments["options"]["temperature"] * call.arguments["divisor"])
+    return abs(float(found[1]) - float(found[2])) <= allowed
+
+
 def is_clipped(call):
     """True where Keras clips a probability."""
     tensor = call.arguments.get("y_pred")
@@ -94,6 +107,10 @@ ACCEPTED = [
     (
         lambda call, made, difference: is_rounding(call, difference, made["device"]),
         "what is left of far larger terms, by no more than their roundings",
+    ),
+    (
+        lambda call, made, difference: call.peer == "ranking" and is_rounding_of_ranks(call, difference),
+        "a rank far from its neighbours: TF-Ranking's 1 - sigmoid has lost the digits of its derivative",
     ),
     (
         lambda call, made, difference: call.function == "Circle" and call.arguments["sample_weight"] is not None,

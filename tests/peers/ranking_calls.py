@@ -21,7 +21,7 @@ from tensorflow_ranking.python import losses_impl, utils
 from tensorflow_ranking.python.keras import losses as keras_losses
 from tensorflow_ranking.python.keras import utils as keras_utils
 
-from calls import Call, Refused, case
+from calls import Call, Refused, case, tensor
 
 TESTS = {
     "losses_impl_test": "tensorflow_ranking/python/losses_impl_test.py",
@@ -349,7 +349,12 @@ def lists(loss, **names):
 
 def softmax(call, a, options):
     if "virtual_label" in options:
-        return lists("calibrated_softmax", virtual_label="virtual_label")(call, a, options)
+        made = lists("calibrated_softmax", virtual_label="virtual_label")(call, a, options)
+        # A weight of lists counts for the virtual item too.
+        if a["weights"] is not None and a["weights"][0][1:] in ([], [1]):
+            made["inputs"]["row_weight"] = tensor([a["weights"][0][0]], a["weights"][1])
+            del made["inputs"]["weight"]
+        return made
     return lists("ranking_softmax")(call, a, options)
 
 
