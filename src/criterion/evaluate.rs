@@ -1,7 +1,7 @@
 //! Value and gradient for arrays.
 
 use crate::cpu::real::Real;
-use crate::criterion::arrange::{self, Arrangement};
+use crate::criterion::arrange::{self, Arrangement, empty, weights};
 use crate::criterion::call::Call;
 use crate::criterion::evaluation::Evaluation;
 use crate::criterion::inputs::{Inputs, Targets};
@@ -74,7 +74,7 @@ impl Criterion {
         if self.has_tensor_shapes {
             return run(self, inputs);
         }
-        if let Some(inputs) = arrange::weight_of_rows(self, inputs)? {
+        if let Some(inputs) = weights::weight_of_rows(self, inputs)? {
             return self.arranged(&inputs, run);
         }
         if positions::has_positions(&*self.loss, inputs) {
@@ -108,8 +108,8 @@ impl Criterion {
         if !matches!(error, Error::Empty { .. }) {
             return Err(error);
         }
-        match arrange::shape_without_values(&*self.loss, arranged) {
-            Some(shape) => arrange::nothing(self, given, &value_shape(shape)),
+        match empty::shape_without_values(&*self.loss, arranged) {
+            Some(shape) => empty::nothing(self, given, &value_shape(shape)),
             None => Err(error),
         }
     }

@@ -5,7 +5,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn};
 
 use crate::Result;
 use crate::cpu::real::Real;
-use crate::criterion::arrange;
+use crate::criterion::arrange::empty;
 use crate::criterion::criterion::Criterion;
 use crate::criterion::evaluation::Evaluation;
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
@@ -215,7 +215,7 @@ pub(super) fn evaluate<R: Real>(
     let positions = Positions::of(loss, inputs)?;
     let value_shape = positions.value_shape();
     if value_shape.contains(&0) {
-        return arrange::nothing(criterion, inputs, &value_shape);
+        return empty::nothing(criterion, inputs, &value_shape);
     }
     let is_each = criterion.reduction == Reduction::None;
     let divisor = positions.divisor(criterion, inputs)?;

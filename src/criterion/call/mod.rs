@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use ndarray::ArrayViewD;
 
-use crate::criterion::arrange::check_item_weight;
+use crate::criterion::arrange::weights::check_item_weight;
 use crate::criterion::criterion::Criterion;
 use crate::criterion::evaluation::{Auxiliaries, Evaluation};
 use crate::criterion::inputs::{Inputs, Targets, shape_error};
