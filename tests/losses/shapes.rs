@@ -317,6 +317,8 @@ fn a_batch_without_rows_is_worth_nothing() {
         let criterion = Mse::new().on(&device).unwrap();
         let found = criterion.value_and_gradient(&x, &y).unwrap();
         assert_eq!((found.value(), found.count, found.gradient.shape()), (0.0, 0, &[0, 3][..]));
+        let found = criterion.evaluate(&Inputs::new(&x, &y).target_gradient()).unwrap();
+        assert_eq!(found.gradient_of("targets").unwrap().shape(), [0, 3]);
         let nan = criterion.clone().on_empty(OnEmpty::Nan);
         assert!(nan.value_and_gradient(&x, &y).unwrap().value().is_nan());
         let sum = criterion.reduction(Reduction::Sum).on_empty(OnEmpty::Nan);
@@ -352,6 +354,15 @@ fn a_value_of_all_rows_at_once_is_worth_nothing_without_rows() {
             let nan = criterion.on_empty(OnEmpty::Nan).evaluate(&inputs).unwrap();
             assert!(nan.value().is_nan(), "{name}");
         }
+        // A value for each proxy, and no embedding.
+        let proxies = Array2::<f32>::ones((4, 3));
+        let criterion = gradus::losses::ProxyAnchor::new().on(&device).unwrap();
+        let criterion = criterion.reduction(Reduction::None);
+        let labels = ndarray::Array1::<i64>::zeros(0);
+        let found = criterion.evaluate(&Inputs::new(&first, &labels).input("proxies", &proxies));
+        let found = found.unwrap();
+        assert_eq!((found.values.shape(), found.gradient.shape()), (&[4][..], &[0, 3][..]));
+        assert_eq!(found.gradient_of("proxies").unwrap().shape(), [4, 3]);
         // Rows without a column are another matter.
         let (first, second) = (Array2::<f32>::zeros((3, 0)), Array2::<f32>::zeros((3, 0)));
         let criterion = gradus::losses::Vicreg::new().on(&device).unwrap();
