@@ -9,6 +9,8 @@
 //! | which features | [`PermutationImportance`], [`IntegratedGradients`] | Breiman 2001; Sundararajan 2017 |
 //! | which training rows made this error | [`influences`] | Pruthi 2020 (TracIn) |
 //! | are the probabilities right | [`calibration`] | Brier 1950, Guo 2017 |
+//! | how sharp is the minimum | [`Landscape`], [`Curvature`] | Li 2018, Cohen 2021 |
+//! | are two models in one valley | [`loss_path`] | Frankle 2020 |
 //!
 //! Everything is about the *loss*, on the scale on which the model was trained: shares of it, its
 //! increase, its attribution to features. Passes run on the model's device, statistics in f64 on the
@@ -45,16 +47,21 @@ mod attribution;
 mod calibration;
 mod cells;
 mod checks;
+mod curvature;
 mod influence;
 mod labels;
+mod landscape;
 mod permutation;
+mod probe;
 mod slices;
 mod student;
 
 pub use attribution::{Attributions, IntegratedGradients};
 pub use calibration::{Bin, Calibration, calibration};
 pub use cells::{LossCell, loss_cells};
+pub use curvature::{Curvature, Eigenvalue, hessian_vector_product};
 pub use influence::influences;
 pub use labels::{LabelNoise, RankedBy, SuspiciousLabels};
+pub use landscape::{Landscape, LossSurface, loss_path};
 pub use permutation::{FeatureImportance, PermutationImportance};
 pub use slices::{Condition, Slice, Slices};

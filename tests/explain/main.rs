@@ -2,6 +2,7 @@
 
 mod attributions;
 mod label_noise;
+mod landscape;
 mod rows;
 #[path = "../support/mod.rs"]
 mod support;

@@ -277,7 +277,7 @@ impl Model {
     }
 
     /// The score of rows, of which each process measures its part.
-    pub(super) fn score_together(
+    pub(crate) fn score_together(
         &mut self,
         training_spec: &TrainingSpec,
         loaded: Loaded,
