@@ -60,23 +60,23 @@ pub struct Eigenvalue {
 
 impl Default for Curvature {
     fn default() -> Self {
-        Curvature { iterations: 50, tolerance: 1e-3, seed: 0 }
+        Curvature { iterations: 100, tolerance: 1e-4, seed: 0 }
     }
 }
 
 impl Curvature {
-    /// Up to 50 products, until the eigenvalue moves by less than a thousandth.
+    /// Up to 100 products, until the eigenvalue moves by less than a ten-thousandth.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Largest number of products (default 50).
+    /// Largest number of products (default 100).
     pub fn iterations(mut self, iterations: usize) -> Self {
         self.iterations = iterations;
         self
     }
 
-    /// The relative change of the eigenvalue below which it ends (default 1e-3).
+    /// The relative change of the eigenvalue below which it ends (default 1e-4).
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
         self

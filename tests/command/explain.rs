@@ -114,6 +114,64 @@ fn numbers_are_explained_in_their_unit() {
     assert!(found["features"]["list"][0]["increase"].is_number());
 }
 
+/// A row of the training table with the wrong answer, and the same person explained with the right
+/// one: the wrong row is what raises the loss.
+#[test]
+fn the_training_rows_behind_an_error_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, _) = people(&folder);
+    let mut lines: Vec<String> =
+        std::fs::read_to_string(&data).unwrap().lines().map(String::from).collect();
+    // Old people who answer no: rows that no other is like.
+    for _ in 0..3 {
+        lines.push("79,Ayr,188,no".into());
+    }
+    let training = folder.path().join("training.csv");
+    std::fs::write(&training, lines.join("\n") + "\n").unwrap();
+    let asked = folder.path().join("asked.csv");
+    std::fs::write(&asked, "age,town,height,answer\n79,Ayr,188,yes\n24,Bath,150,no\n").unwrap();
+    let model = trained(&folder, text(&training), "answer", "cross_entropy");
+    let page = folder.path().join("page.html");
+    let arguments = [
+        "explain",
+        text(&model),
+        "--data",
+        text(&asked),
+        "--trained-on",
+        text(&training),
+        "--sharpness",
+        "--no-labels",
+        "--device",
+        "cpu",
+    ];
+    let found = json_of(&[&arguments[..], &["--json", "--html", text(&page)]].concat());
+    let behind = &found["training_rows"];
+    assert_eq!(behind["rows"], 243);
+    let of_first = behind["list"].as_array().unwrap().iter();
+    let of_first = of_first.clone().find(|behind| behind["place"] == "line 2").unwrap();
+    for (place, raised) in of_first["raised_by"].as_array().unwrap().iter().enumerate() {
+        let row = raised["row"].as_u64().unwrap();
+        assert!((240..243).contains(&row), "{place}: {of_first}");
+        assert!(raised["product"].as_f64().unwrap() < 0.0);
+        assert_eq!(raised["name"], format!("line {} (no)", row + 2));
+    }
+    assert!(of_first["lowered_by"][0]["product"].as_f64().unwrap() > 0.0);
+
+    let sharpness = &found["sharpness"];
+    assert_eq!((sharpness["rows"].as_u64(), sharpness["steps"][20].as_f64()), (Some(2), Some(0.0)));
+    let close = sharpness["loss"][20][20].as_f64().unwrap();
+    assert!((close - found["mean_loss"].as_f64().unwrap()).abs() < 1e-5);
+    assert!(sharpness["largest_eigenvalue"].is_number());
+
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("Training rows behind them") && page.contains("How sharp"));
+    let shown = String::from_utf8(run(&arguments).stdout).unwrap();
+    for line in shown.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    assert!(shown.contains("raised by") && shown.contains("largest eigenvalue"), "{shown}");
+}
+
 #[test]
 fn what_cannot_be_explained_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -127,6 +185,13 @@ fn what_cannot_be_explained_is_refused_in_one_line() {
         (vec!["explain", model, "--data", data, "--top", "0"], 2, "--top is 0"),
         (vec!["explain", model, "--data", data, "--html", data], 1, "which --data reads"),
         (vec!["explain", model, "--data", data, "--html", model], 1, "which MODEL reads"),
+        (
+            vec!["explain", model, "--data", text(&without), "--trained-on", data, "--html", data],
+            1,
+            "which --trained-on reads",
+        ),
+        (vec!["explain", model, "--data", data, "--trained-on", "/none"], 1, "--trained-on"),
+        (vec!["explain", model, "--data", data, "--trained-on", text(&without)], 1, "--trained-on"),
         (vec!["explain", model, "--text", data], 2, "gradus evaluate"),
         (vec!["explain", data, "--data", data], 1, "MODEL"),
         (vec!["explain", model, "--data", data, "--no-labels", "--epochs", "3"], 2, "--epochs"),

@@ -8,10 +8,12 @@ use gradus::explain::{
 use gradus::{Model, RowResults, Targets};
 use ndarray::{Array1, Array2, Axis};
 
+use crate::explain::sharpness::Sharpness;
 use crate::explain::subject::{Group, Subject};
+use crate::explain::training::Training;
 use crate::output;
 use crate::output::Outcome;
-use crate::samples::Truth;
+use crate::samples::{Rows, Truth};
 
 /// Rows whose features are shuffled.
 const SHUFFLED_ROWS: usize = 2000;
@@ -23,11 +25,15 @@ const ATTRIBUTED_ROWS: usize = 200;
 const MOST_FEATURES: usize = 200;
 
 /// How much is asked.
-pub struct Effort {
+pub struct Effort<'a> {
     pub top: usize,
     pub labels: bool,
     pub epochs: Option<usize>,
     pub seed: u64,
+    /// The loss around the model is measured too.
+    pub sharpness: bool,
+    /// The rows that the model was trained on, and their targets.
+    pub trained_on: Option<(&'a Rows, Truth)>,
 }
 
 /// What was found, or the reason why it is not known.
@@ -82,6 +88,9 @@ pub struct Found {
     pub cells: Section<Vec<LossCell>>,
     pub features: Section<Features>,
     pub calibration: Section<Calibration>,
+    /// Where they were asked for.
+    pub training: Option<Section<Training>>,
+    pub sharpness: Option<Section<Sharpness>>,
     pub top: usize,
 }
 
@@ -113,6 +122,16 @@ impl Found {
         let right =
             |classes: &gradus::RowClasses| classes.is_right().filter(|right| *right).count();
         let accuracy = classes.map(|classes| right(classes) as f64 / results.rows() as f64);
+        let large = large(model, &results, subject, effort.top);
+        let training = effort.trained_on.as_ref().map(|(trained_on, of_training)| {
+            let order: Vec<usize> = large.iter().map(|large| large.row).collect();
+            let part = Part::of(rows, truth, &order)?;
+            Training::of(model, &part, &large, trained_on, of_training)
+        });
+        let sharpness = effort.sharpness.then(|| {
+            let part = Part::new(rows, truth, Sharpness::rows(), effort.seed)?;
+            Sharpness::of(model, &part, effort.seed)
+        });
         Ok(Found {
             loss: model.loss().map_or("", |loss| loss.name()).into(),
             rows: results.rows(),
@@ -125,11 +144,13 @@ impl Found {
                 .position(|loss| !loss.is_finite())
                 .map(|row| format!("the loss of {} is not finite", subject.place(row))),
             labels,
-            large: large(model, &results, subject, effort.top),
+            large,
             slices,
             cells,
             features,
             calibration,
+            training,
+            sharpness,
             top: effort.top,
         })
     }
@@ -191,17 +212,22 @@ fn large(model: &Model, results: &RowResults, subject: &Subject, top: usize) -> 
     by_loss(&results.loss).into_iter().take(top).map(of).collect()
 }
 
-/// Some rows with their targets, in the order of the seed.
-struct Part {
-    features: Array2<f32>,
+/// Some rows with their targets.
+pub struct Part {
+    pub features: Array2<f32>,
     labels: Option<Array1<i64>>,
     values: Array2<f32>,
 }
 
 impl Part {
-    fn new(rows: &Dataset, truth: &Truth, count: usize, seed: u64) -> Result<Self, String> {
+    /// So many rows, drawn by the seed.
+    pub fn new(rows: &Dataset, truth: &Truth, count: usize, seed: u64) -> Result<Self, String> {
         let order = shuffled_rows(rows.rows(), seed).map_err(|error| error.to_string())?;
-        let order = &order[..count.min(order.len())];
+        Part::of(rows, truth, &order[..count.min(order.len())])
+    }
+
+    /// The rows of the given numbers, in their order.
+    fn of(rows: &Dataset, truth: &Truth, order: &[usize]) -> Result<Self, String> {
         let features = rows.features.select(Axis(0), order);
         let none = || Array2::zeros((0, 0));
         match truth {
@@ -216,7 +242,7 @@ impl Part {
         }
     }
 
-    fn targets(&self) -> Targets<'_> {
+    pub fn targets(&self) -> Targets<'_> {
         match &self.labels {
             Some(labels) => labels.into(),
             None => (&self.values).into(),

@@ -4,6 +4,7 @@ use gradus::explain::{Bin, Calibration, LossCell, RankedBy, Slice, SuspiciousLab
 use serde_json::{Map, Value, json};
 
 use crate::explain::found::{Feature, Features, Found, LargeLoss, Section};
+use crate::explain::sharpness::Sharpness;
 use crate::explain::subject::Subject;
 use crate::explain::words::conditions;
 
@@ -22,6 +23,11 @@ pub fn of(found: &Found, subject: &Subject, device: &str) -> Value {
     let cells = section("class_pairs", each(&found.cells, |of| cells(of, subject)));
     let features = section("features", each(&found.features, features));
     let calibration = section("calibration", each(&found.calibration, calibration));
+    let training = found.training.as_ref();
+    let training =
+        training.map(|found| section("training_rows", each(found, |of| of.json(subject))));
+    let sharpness = found.sharpness.as_ref();
+    let sharpness = sharpness.map(|found| section("sharpness", each(found, Sharpness::json)));
     json!({
         "device": device,
         "rows": found.rows,
@@ -37,6 +43,8 @@ pub fn of(found: &Found, subject: &Subject, device: &str) -> Value {
         "class_pairs": cells,
         "features": features,
         "calibration": calibration,
+        "training_rows": training,
+        "sharpness": sharpness,
         "why_not": why_not,
     })
 }

@@ -4,7 +4,9 @@
 mod found;
 mod json;
 mod page;
+mod sharpness;
 mod subject;
+mod training;
 mod words;
 
 use std::num::NonZeroUsize;
@@ -17,8 +19,8 @@ use gradus::data::Target;
 use crate::explain::found::{Effort, Found};
 use crate::explain::subject::Subject;
 use crate::output::{DeviceChoice, Failure, Outcome};
-use crate::samples::Task;
 use crate::samples::source::Source;
+use crate::samples::{Rows, Task};
 use crate::{language, numbers, output, saved};
 
 /// Shows where the loss of a saved model comes from, on rows with targets: labels that are probably
@@ -39,7 +41,15 @@ pub struct Explain {
     /// Epochs of each of these two trainings [default: as many as make 800 updates, from 10 to 100]
     #[arg(long, value_name = "N", value_parser = numbers::count, conflicts_with = "no_labels")]
     epochs: Option<NonZeroUsize>,
-    /// Seed of shuffles and halves of the rows
+    /// The rows that the model was trained on, in the format of --data: names those that raise and
+    /// lower the loss of the rows with the largest one
+    #[arg(long, value_name = "PATH")]
+    trained_on: Option<PathBuf>,
+    /// Measures how sharp the minimum is: the loss of 41 x 41 models around this one, and the largest
+    /// curvature, which bounds the learning rate
+    #[arg(long)]
+    sharpness: bool,
+    /// Seed of shuffles, halves of the rows and directions
     #[arg(long, value_name = "SEED", default_value = "0", value_parser = numbers::seed)]
     seed: u64,
     #[command(flatten)]
@@ -65,6 +75,8 @@ impl Explain {
         if let Some(html) = &self.html {
             let mut inputs = self.source.files();
             inputs.push(("MODEL", self.model.clone()));
+            let beside = self.trained_on.iter().flat_map(|path| self.source.files_beside(path));
+            inputs.extend(beside.map(|path| ("--trained-on", path)));
             saved::check_out("--html", html, &inputs)?;
         }
         let device = self.device.open(false)?;
@@ -75,11 +87,7 @@ impl Explain {
         }
         language::refuse(&model, &self.model, "rows are explained, not texts")?;
         let rows = self.source.answered_for(&model)?;
-        if rows.dataset.target == Target::None {
-            return Err(Failure::Failed(rows.no_targets.unwrap_or_else(|| {
-                "--data: the rows have no answers, so they have no loss; the target's column is missing (--target names it)".into()
-            })));
-        }
+        check_answered("--data", &rows)?;
         let Some(loss) = model.loss() else {
             return Err(Failure::Failed(format!(
                 "{}: the model was saved without a loss",
@@ -87,11 +95,27 @@ impl Explain {
             )));
         };
         let task = Task::of(loss, &rows.dataset)?;
+        let trained_on = match &self.trained_on {
+            Some(path) => Some(
+                self.source.trained_for(path, &model).map_err(|error| error.of("--trained-on"))?,
+            ),
+            None => None,
+        };
+        let trained_on = match &trained_on {
+            Some(rows) => {
+                check_answered("--trained-on", rows)?;
+                let task = Task::of(loss, &rows.dataset)?;
+                Some((rows, task.truth(&rows.dataset)?))
+            }
+            None => None,
+        };
         let effort = Effort {
             top: self.top.get(),
             labels: !self.no_labels,
             epochs: self.epochs.map(NonZeroUsize::get),
             seed: self.seed,
+            sharpness: self.sharpness,
+            trained_on,
         };
         let truth = task.truth(&rows.dataset)?;
         let subject = Subject::new(&model, &rows)?;
@@ -111,4 +135,13 @@ impl Explain {
             false => output::print(&words::of(&found, &subject)),
         }
     }
+}
+
+/// Refuses rows without targets.
+fn check_answered(flag: &str, rows: &Rows) -> Outcome {
+    if rows.dataset.target != Target::None {
+        return Ok(());
+    }
+    let why = "the rows have no answers, so they have no loss; the target's column is missing (--target names it)";
+    Err(Failure::Failed(rows.no_targets.clone().unwrap_or_else(|| format!("{flag}: {why}"))))
 }

@@ -4,6 +4,7 @@ use gradus::explain::{Bin, Calibration, LossCell, Slice, SuspiciousLabels};
 
 use crate::explain::found::{Feature, Features, Found, LargeLoss, Section};
 use crate::explain::subject::{Subject, per_cent, short};
+use crate::explain::training::HEADINGS;
 use crate::explain::words::{
     NO_SLICES, about_calibration, about_features, about_labels, conditions, summary,
     target_and_prediction,
@@ -30,6 +31,14 @@ pub fn of(found: &Found, subject: &Subject, origin: &str) -> Outcome<Page> {
     known(&mut page, &found.labels, |page, of| labels(page, of, found.top, subject))?;
     page.section("Rows with the largest loss");
     large(&mut page, found, subject);
+    if let Some(training) = &found.training {
+        page.section("Training rows behind them");
+        known(&mut page, training, |page, of| {
+            page.paragraph(&of.about());
+            page.table(&HEADINGS, 3.., of.table(subject));
+            Ok(())
+        })?;
+    }
     page.section("Slices with a high loss");
     known(&mut page, &found.slices, |page, of| slices(page, of, subject))?;
     page.section("Loss by class");
@@ -38,6 +47,10 @@ pub fn of(found: &Found, subject: &Subject, origin: &str) -> Outcome<Page> {
     known(&mut page, &found.features, |page, of| features(page, of, subject))?;
     page.section("Are the probabilities right?");
     known(&mut page, &found.calibration, calibration)?;
+    if let Some(sharpness) = &found.sharpness {
+        page.section("How sharp is the minimum?");
+        known(&mut page, sharpness, |page, of| of.page(page))?;
+    }
     Ok(page)
 }
 

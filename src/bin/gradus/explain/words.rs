@@ -7,6 +7,7 @@ use gradus::explain::{Calibration, LossCell, Slice, SuspiciousLabels};
 
 use crate::explain::found::{Features, Found, LargeLoss, Section, ranked_by};
 use crate::explain::subject::{Subject, per_cent, short};
+use crate::explain::training::HEADINGS;
 use crate::output;
 
 /// Columns of a line.
@@ -26,10 +27,19 @@ pub fn of(found: &Found, subject: &Subject) -> String {
         or_why(&found.labels, |of| labels(of, found, subject)),
     );
     section("Rows with the largest loss", large(found, subject));
+    if let Some(training) = &found.training {
+        section(
+            "Training rows behind them",
+            or_why(training, |of| folded(&of.about()) + &table(&HEADINGS, of.table(subject))),
+        );
+    }
     section("Slices with a high loss", or_why(&found.slices, |of| slices(of, subject)));
     section("Loss by class", or_why(&found.cells, |of| cells(of, found, subject)));
     section("Features", or_why(&found.features, |of| features(of, found.top)));
     section("Are the probabilities right?", or_why(&found.calibration, calibration));
+    if let Some(sharpness) = &found.sharpness {
+        section("How sharp is the minimum?", or_why(sharpness, |of| folded(&of.words())));
+    }
     text
 }
 

@@ -22,6 +22,7 @@ use crate::samples::source::{HeaderName, Known, Raw, Source};
 
 pub use columns::{columns_as_json, columns_in_words};
 pub use prepare::Rows;
+use prepare::Wanted;
 pub use prepared::{Asked, Large, Prepared};
 pub use task::{Task, Truth, loss_in_unit, target_kind, unfit};
 
@@ -307,12 +308,17 @@ impl Source {
 
     /// All rows, encoded for a saved model, with targets if every row has them.
     pub fn read_for(&self, model: &Model) -> Outcome<Rows> {
-        prepare::read_for(self, model, false)
+        prepare::read_for(self, model, Wanted::All)
     }
 
     /// The rows with known targets, encoded for a saved model.
     pub fn answered_for(&self, model: &Model) -> Outcome<Rows> {
-        prepare::read_for(self, model, true)
+        prepare::read_for(self, model, Wanted::Answered)
+    }
+
+    /// The rows of another path that a saved model was trained on, read with the same options.
+    pub fn trained_for(&self, path: &Path, model: &Model) -> Outcome<Rows> {
+        prepare::read_for(&self.beside(path), model, Wanted::Training)
     }
 }
 

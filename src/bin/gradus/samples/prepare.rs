@@ -498,9 +498,21 @@ pub struct Rows {
     pub table: Option<(Table, Vec<usize>)>,
 }
 
+/// Rows that a saved model is asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of them, with targets or without.
+    All,
+    /// Those with targets.
+    Answered,
+    /// Those with targets; of a source with training and test rows the training rows.
+    Training,
+}
+
 /// Reads the inputs of a saved model: its features by name, encoded as in training, and its targets
 /// if present.
-pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows> {
+pub fn read_for(source: &Source, model: &Model, wanted: Wanted) -> Outcome<Rows> {
+    let answered = wanted != Wanted::All;
     source.check_images(model)?;
     let names = &model.names().features;
     let mut source = source.clone();
@@ -517,7 +529,10 @@ pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows>
             Err(other_form("a table", "arrays", source.path()))
         }
         (Raw::Arrays(split), _) => {
-            let rows = split.test.unwrap_or(split.train);
+            let rows = match split.test {
+                Some(test) if wanted != Wanted::Training => test,
+                _ => split.train,
+            };
             rows.check_finite()?;
             source.note_pixels(model, &rows);
             let rows = if source.is_images() { rows } else { arrange(rows, names)? };
