@@ -1,13 +1,13 @@
 //! What is found out about a model and rows.
 
-use gradus::data::{Dataset, shuffled_rows};
+use gradus::data::Dataset;
 use gradus::explain::{
     Calibration, IntegratedGradients, LabelNoise, LossCell, PermutationImportance, RankedBy, Slice,
     Slices, SuspiciousLabels, calibration, loss_cells,
 };
-use gradus::{Model, RowResults, Targets};
-use ndarray::{Array1, Array2, Axis};
+use gradus::{Model, RowResults};
 
+use crate::explain::part::{LargeLoss, Part, Section};
 use crate::explain::sharpness::Sharpness;
 use crate::explain::subject::{Group, Subject};
 use crate::explain::training::Training;
@@ -34,22 +34,6 @@ pub struct Effort<'a> {
     pub sharpness: bool,
     /// The rows that the model was trained on, and their targets.
     pub trained_on: Option<(&'a Rows, Truth)>,
-}
-
-/// What was found, or the reason why it is not known.
-pub type Section<T> = Result<T, String>;
-
-/// A row with a large loss.
-pub struct LargeLoss {
-    pub row: usize,
-    pub loss: f64,
-    /// Its part of the sum of all losses.
-    pub share: f64,
-    pub gradient_norm: Option<f64>,
-    /// Target, prediction and probability of the target, for classes.
-    pub class: Option<(usize, usize, Option<f64>)>,
-    /// Predicted numbers in the targets' unit.
-    pub numbers: Vec<f64>,
 }
 
 /// A feature and what the loss has of it.
@@ -210,44 +194,6 @@ fn large(model: &Model, results: &RowResults, subject: &Subject, top: usize) -> 
         LargeLoss { row, loss: results.loss[row], share, gradient_norm: norm, class, numbers }
     };
     by_loss(&results.loss).into_iter().take(top).map(of).collect()
-}
-
-/// Some rows with their targets.
-pub struct Part {
-    pub features: Array2<f32>,
-    labels: Option<Array1<i64>>,
-    values: Array2<f32>,
-}
-
-impl Part {
-    /// So many rows, drawn by the seed.
-    pub fn new(rows: &Dataset, truth: &Truth, count: usize, seed: u64) -> Result<Self, String> {
-        let order = shuffled_rows(rows.rows(), seed).map_err(|error| error.to_string())?;
-        Part::of(rows, truth, &order[..count.min(order.len())])
-    }
-
-    /// The rows of the given numbers, in their order.
-    fn of(rows: &Dataset, truth: &Truth, order: &[usize]) -> Result<Self, String> {
-        let features = rows.features.select(Axis(0), order);
-        let none = || Array2::zeros((0, 0));
-        match truth {
-            Truth::Labels(labels) => {
-                let labels = order.iter().map(|&row| labels[row]).collect();
-                Ok(Part { features, labels: Some(labels), values: none() })
-            }
-            Truth::Values(values) => {
-                Ok(Part { features, labels: None, values: values.select(Axis(0), order) })
-            }
-            Truth::Grouped(..) => Err("the rows are in lists".into()),
-        }
-    }
-
-    pub fn targets(&self) -> Targets<'_> {
-        match &self.labels {
-            Some(labels) => labels.into(),
-            None => (&self.values).into(),
-        }
-    }
 }
 
 fn features(

@@ -3,7 +3,8 @@
 use gradus::explain::{Bin, Calibration, LossCell, RankedBy, Slice, SuspiciousLabels};
 use serde_json::{Map, Value, json};
 
-use crate::explain::found::{Feature, Features, Found, LargeLoss, Section};
+use crate::explain::found::{Feature, Features, Found};
+use crate::explain::part::{LargeLoss, Section};
 use crate::explain::sharpness::Sharpness;
 use crate::explain::subject::Subject;
 use crate::explain::words::conditions;

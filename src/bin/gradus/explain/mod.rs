@@ -4,6 +4,7 @@
 mod found;
 mod json;
 mod page;
+mod part;
 mod sharpness;
 mod subject;
 mod training;

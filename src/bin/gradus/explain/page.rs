@@ -2,7 +2,8 @@
 
 use gradus::explain::{Bin, Calibration, LossCell, Slice, SuspiciousLabels};
 
-use crate::explain::found::{Feature, Features, Found, LargeLoss, Section};
+use crate::explain::found::{Feature, Features, Found};
+use crate::explain::part::{LargeLoss, Section};
 use crate::explain::subject::{Subject, per_cent, short};
 use crate::explain::training::HEADINGS;
 use crate::explain::words::{

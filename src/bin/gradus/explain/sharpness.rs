@@ -4,7 +4,7 @@ use gradus::Model;
 use gradus::explain::{Curvature, Eigenvalue, Landscape, LossSurface};
 use serde_json::{Value, json};
 
-use crate::explain::found::{Part, Section};
+use crate::explain::part::{Part, Section};
 use crate::explain::subject::short;
 use crate::output::{self, Outcome};
 use crate::page::Page;

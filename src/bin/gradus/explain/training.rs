@@ -5,7 +5,7 @@ use gradus::explain::influences;
 use ndarray::Axis;
 use serde_json::{Value, json};
 
-use crate::explain::found::{LargeLoss, Part, Section};
+use crate::explain::part::{LargeLoss, Part, Section};
 use crate::explain::subject::{Subject, short};
 use crate::samples::{Rows, Truth};
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use comfy_table::Table;
 use gradus::explain::{Calibration, LossCell, Slice, SuspiciousLabels};
 
-use crate::explain::found::{Features, Found, LargeLoss, Section, ranked_by};
+use crate::explain::found::{Features, Found, ranked_by};
+use crate::explain::part::{LargeLoss, Section};
 use crate::explain::subject::{Subject, per_cent, short};
 use crate::explain::training::HEADINGS;
 use crate::output;
