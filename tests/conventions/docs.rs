@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use gradus::activations::Relu;
 use gradus::layers::{
     self, Activate, AdaptiveAvgPool2d, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten,
-    GlobalAvgPool2d, GroupNorm, Layer, LayerNorm, MaskedMean, MaxPool2d, Parallel,
+    GlobalAvgPool2d, GroupNorm, GumbelNoise, Layer, LayerNorm, MaskedMean, MaxPool2d, Parallel,
     PositionEmbedding, Residual, RmsNorm, SelfAttention, TiedDense, TokenEmbedding,
     TokenTypeEmbedding,
 };
@@ -264,6 +264,12 @@ fn layer_lines() -> Vec<LayerLine> {
         ),
         layer_line(GlobalAvgPool2d::new(), &[], "the output is [channels], as in Keras"),
         layer_line(GroupNorm::new(1), &["groups"], "for images. Keras: ε 1e-3"),
+        layer_line(
+            GumbelNoise::new(1.0),
+            &["scale"],
+            "one draw for each step, the same on every device and in a resumed training; TF-Ranking's sampler draws several. \
+             Behind the scores of a network, before a loss of lists",
+        ),
         layer_line(
             LayerNorm::new(),
             &[],

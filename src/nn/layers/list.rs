@@ -12,6 +12,7 @@ use crate::nn::layers::conv2d::Conv2d;
 use crate::nn::layers::dropout::Dropout;
 use crate::nn::layers::flatten::Flatten;
 use crate::nn::layers::form::{DenseForm, LayerForm, NamedActivation, NamedLayer};
+use crate::nn::layers::gumbel_noise::GumbelNoise;
 use crate::nn::layers::layer::Layer;
 use crate::nn::layers::lengths::MaskedMean;
 use crate::nn::layers::normalization::{BatchNorm, GroupNorm, LayerNorm, RmsNorm};
@@ -98,6 +99,12 @@ pub static LAYERS: &[LayerEntry] = &[
         "normalization by mean and variance of groups of channels",
         "nn.GroupNorm",
         "GroupNormalization",
+    ),
+    of_options::<GumbelNoise>(
+        "gumbel_noise",
+        "noise on scores while training, for losses of sampled orders",
+        "x - scale * torch.log(-torch.log(torch.rand_like(x))) while training",
+        "TF-Ranking GumbelSampler",
     ),
     of_options::<LayerNorm>(
         "layer_norm",

@@ -82,7 +82,7 @@ impl Model {
     ///
     /// Columns of a table are not encoded in the graph: its input are the encoded features. Weights
     /// are the parameters themselves, not their average: export [`Model::averaged`] for it. Dropout
-    /// is left out and batch norm takes its running statistics, as in prediction. Names of
+    /// and noise are left out and batch norm takes its running statistics, as in prediction. Names of
     /// features, classes and the target stand in the metadata under `features`, `classes`, `target`.
     ///
     /// # Errors

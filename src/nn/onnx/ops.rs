@@ -27,7 +27,8 @@ use crate::nn::ops::rms_norm::RmsNorm;
 /// Writes a node; the values of its inputs may take on another order of axes.
 pub(super) fn write(writer: &mut Writer, step: &Step, inputs: &mut [Tensors]) -> Result<Tensors> {
     let op = &*step.node.op as &dyn Any;
-    if op.is::<ops::dropout::Dropout>() {
+    // What acts in training alone.
+    if op.is::<ops::dropout::Dropout>() || op.is::<ops::gumbel_noise::GumbelNoise>() {
         return Ok(inputs[0].clone());
     }
     if let Some(op) = op.downcast_ref::<ops::add::Add>() {

@@ -94,7 +94,7 @@ impl Dropout {
 }
 
 /// Counters whose words are drawn at a time, one in each vector lane.
-const COUNTERS: usize = 16;
+pub(in crate::nn::ops) const COUNTERS: usize = 16;
 
 /// Drops elements of the batch's part that begins at a multiple of four.
 #[inline(always)]
@@ -110,7 +110,7 @@ fn drop_from_part<R: Real>(mode: Mode, last_dropped: u32, scale: R, start: usize
 
 /// The words of consecutive counters: `cpu::random::philox` in vectors.
 #[inline(always)]
-fn draw(first: u32, mode: Mode, words: &mut [u32; 4 * COUNTERS]) {
+pub(in crate::nn::ops) fn draw(first: u32, mode: Mode, words: &mut [u32; 4 * COUNTERS]) {
     let [mut key, mut other_key, low, high] = mode.noise;
     let mut a: [u32; COUNTERS] = std::array::from_fn(|lane| first.wrapping_add(lane as u32));
     let (mut b, mut c, mut d) = ([mode.node; COUNTERS], [low; COUNTERS], [high; COUNTERS]);

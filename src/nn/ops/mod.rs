@@ -19,6 +19,7 @@ pub(crate) mod embedding;
 pub(crate) mod flatten;
 pub(crate) mod gather;
 pub(crate) mod group_norm;
+pub(crate) mod gumbel_noise;
 pub(crate) mod layer_norm;
 pub(crate) mod lengths;
 pub(crate) mod masked_mean;
@@ -57,6 +58,7 @@ pub(crate) static OPS: &[&Entry] = &[
     &pool::global::AVERAGE_ENTRY,
     &pool::global::MAX_ENTRY,
     &group_norm::ENTRY,
+    &gumbel_noise::ENTRY,
     &layer_norm::ENTRY,
     &lengths::ENTRY,
     &masked_mean::ENTRY,
