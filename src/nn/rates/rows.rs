@@ -5,7 +5,8 @@ use ndarray::{ArrayView, Axis, IxDyn};
 use crate::cpu::random::Permutation;
 use crate::criterion::inputs::Floats;
 use crate::nn::train::features::FeatureArray;
-use crate::nn::train::options::{Fit, OwnedFeatures, ValidationTargets};
+use crate::nn::train::options::Fit;
+use crate::nn::train::validation_data::{OwnedFeatures, ValidationTargets};
 use crate::nn::train::weights::Weighting;
 use crate::{Error, Result, Targets};
 

@@ -11,6 +11,7 @@ pub(crate) mod batched_engine;
 pub(crate) mod callback;
 mod checkpoint;
 pub(crate) mod diagnosis;
+mod early_stopping;
 pub(crate) mod engine;
 mod epochs;
 mod evaluate_rows;
@@ -39,14 +40,16 @@ pub(crate) mod trace;
 pub(crate) mod training;
 pub(crate) mod training_run;
 pub(crate) mod updates;
+pub(crate) mod validation_data;
 pub(crate) mod weights;
 
 #[cfg(feature = "mpi")]
 pub use self::mpi::Mpi;
 pub use average::Average;
+pub use early_stopping::EarlyStopping;
 pub use features::{FeatureArray, FeatureElement};
 pub use history::{Baseline, Epoch, History, Stop};
-pub use options::{EarlyStopping, Fit, StepReport};
+pub use options::{Fit, StepReport};
 pub use reduce::Reduce;
 pub use row_history::{RowClassHistory, RowHistory};
 pub use row_results::{RowClasses, RowResults};

@@ -12,12 +12,14 @@ use crate::nn::optimizers::Clip;
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::callback::Callback;
+use crate::nn::train::early_stopping::EarlyStopping;
 use crate::nn::train::engine::StepOptions;
 use crate::nn::train::exchange::{Exchange, Shard};
-use crate::nn::train::features::{FeatureArray, FeatureElement};
+use crate::nn::train::features::FeatureElement;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::reduce::{Reduce, Reducer};
+use crate::nn::train::validation_data::{OwnedFeatures, ValidationTargets};
 use crate::nn::train::weights::{ClassWeight, Weighting};
 use crate::{Error, Result};
 
@@ -71,33 +73,6 @@ pub struct Fit {
     pub(crate) watch_rows: bool,
 }
 
-/// Owned features of the validation rows.
-#[derive(Clone, Debug)]
-pub(crate) enum OwnedFeatures {
-    Narrow(ndarray::ArrayD<f32>),
-    Wide(ndarray::ArrayD<f64>),
-    Pixels(ndarray::ArrayD<u8>),
-}
-
-impl OwnedFeatures {
-    fn of<S: Data<Elem: FeatureElement>, D: Dimension>(array: &ArrayBase<S, D>) -> Self {
-        match FeatureElement::features(array) {
-            FeatureArray::Floats(Floats::Narrow(array)) => OwnedFeatures::Narrow(array.to_owned()),
-            FeatureArray::Floats(Floats::Wide(array)) => OwnedFeatures::Wide(array.to_owned()),
-            FeatureArray::Pixels(array) => OwnedFeatures::Pixels(array.to_owned()),
-        }
-    }
-
-    /// The features in their original type.
-    pub fn features(&self) -> FeatureArray<'_> {
-        match self {
-            OwnedFeatures::Narrow(array) => Floats::Narrow(array.view()).into(),
-            OwnedFeatures::Wide(array) => Floats::Wide(array.view()).into(),
-            OwnedFeatures::Pixels(array) => FeatureArray::Pixels(array.view()),
-        }
-    }
-}
-
 /// Report of one step: a batch, or an epoch for an optimizer that uses all rows per update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -109,29 +84,6 @@ pub struct StepReport {
     pub batches: usize,
     /// Its loss.
     pub loss: f64,
-}
-
-/// Owned targets of the validation rows.
-#[derive(Clone, Debug)]
-pub(crate) enum ValidationTargets {
-    Dense(ndarray::ArrayD<f32>),
-    Wide(ndarray::ArrayD<f64>),
-    Labels(ndarray::ArrayD<i64>),
-    Grouped(ndarray::ArrayD<f32>, Vec<usize>),
-}
-
-impl ValidationTargets {
-    /// The targets in their original type.
-    pub fn targets(&self) -> crate::Targets<'_> {
-        match self {
-            ValidationTargets::Dense(dense) => dense.into(),
-            ValidationTargets::Wide(dense) => dense.into(),
-            ValidationTargets::Labels(labels) => labels.into(),
-            ValidationTargets::Grouped(relevance, groups) => {
-                crate::Targets::grouped(relevance, groups)
-            }
-        }
-    }
 }
 
 impl Default for Fit {
@@ -799,52 +751,5 @@ fn numbers<S: Data<Elem: FloatElement>>(weight: &ArrayBase<S, Ix1>) -> Arc<[f64]
     match FloatElement::floats(weight) {
         Floats::Narrow(values) => values.iter().map(|&value| f64::from(value)).collect(),
         Floats::Wide(values) => values.iter().copied().collect(),
-    }
-}
-
-/// Early stopping on the validation loss, or the training loss without validation.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct EarlyStopping {
-    pub(crate) patience: usize,
-    pub(crate) min_delta: f64,
-    pub(crate) restore_best: bool,
-}
-
-impl Default for EarlyStopping {
-    fn default() -> Self {
-        EarlyStopping { patience: 0, min_delta: 0.0, restore_best: true }
-    }
-}
-
-impl EarlyStopping {
-    /// Stops at the first epoch without improvement, and restores the best weights.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Number of epochs without improvement before stopping, as in Keras; 0 counts as 1 (default
-    /// 0).
-    pub fn patience(mut self, epochs: usize) -> Self {
-        self.patience = epochs;
-        self
-    }
-
-    /// Minimum decrease of the loss to count as an improvement, ≥ 0 (default 0).
-    pub fn min_delta(mut self, min_delta: f64) -> Self {
-        self.min_delta = min_delta;
-        self
-    }
-
-    /// Restores the weights of the best epoch (default true; Keras' default is false).
-    pub fn restore_best(mut self, restore_best: bool) -> Self {
-        self.restore_best = restore_best;
-        self
-    }
-
-    fn check(&self) -> Result<()> {
-        if self.min_delta >= 0.0 && self.min_delta.is_finite() {
-            return Ok(());
-        }
-        Err(Error::option("early stopping", "min_delta", self.min_delta, ">= 0"))
     }
 }

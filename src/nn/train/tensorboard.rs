@@ -78,6 +78,10 @@ impl TensorBoard {
             let path = path.to_path_buf();
             move |source| Error::Io { path, source }
         };
+        if folder.exists() && !folder.is_dir() {
+            let why = "it is a file; TensorBoard reads a folder of event files";
+            return Err(failed(folder)(std::io::Error::other(why)));
+        }
         fs::create_dir_all(folder).map_err(failed(folder))?;
         let path = folder.join(format!(
             "events.out.tfevents.{:010}.{}.{}.{}",

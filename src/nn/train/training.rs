@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::schedules::Watched;
+use crate::nn::train::early_stopping::EarlyStopping;
 use crate::nn::train::engine::Outcome;
 use crate::nn::train::exchange::Exchange;
 use crate::nn::train::history::{Epoch, History, Stop};
-use crate::nn::train::options::{EarlyStopping, Fit};
+use crate::nn::train::options::Fit;
 use crate::nn::train::row_results::RowRule;
 use crate::nn::train::weights::{ClassWeight, Weighting};
 
