@@ -113,7 +113,8 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         let units = cpu.units(&shapes)?;
         let count: usize = units.shape.iter().product();
         if count == 0 || arrays.iter().any(|array| array.values.is_empty()) {
-            let (name, shape) = &shapes.given[0];
+            let empty = shapes.given.iter().find(|(_, shape)| shape.contains(&0));
+            let (name, shape) = empty.unwrap_or(&shapes.given[0]);
             return Err(Error::Empty {
                 operation: loss.name().into(),
                 name: format!("{name} {shape:?}"),

@@ -381,6 +381,7 @@ fn images_are_changed_and_a_training_ends_at_a_step() {
     let output = run(&[&source[..], &network, &["--tensorboard", text(&taken)]].concat());
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("--tensorboard"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("it is a file"), "{}", stderr(&output));
 }
 
 #[test]

@@ -65,6 +65,10 @@ pub fn description(path: &Path) -> Option<(Kind, Value)> {
 /// of the input files under any name; `inputs` are these files with their flags.
 pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome {
     let refused = |why: String| Err(Failure::Failed(format!("{flag}: {}: {why}", path.display())));
+    if path == Path::new("-") {
+        let why = "standard output holds the report; name a file (./- if that is its name)";
+        return refused(why.into());
+    }
     // Files are opened to compare them; opening a pipe would block until its other end opens.
     for (other, input) in inputs.iter().filter(|(_, input)| path.is_file() && input.is_file()) {
         if same_file::is_same_file(path, input).unwrap_or(false) {
