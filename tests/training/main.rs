@@ -2,6 +2,7 @@
 
 mod blocks;
 mod bookkeeping;
+mod copies;
 mod lengths;
 mod optimizers;
 mod pixels;

@@ -10,6 +10,7 @@ pub(crate) mod baseline;
 pub(crate) mod batched_engine;
 pub(crate) mod callback;
 mod checkpoint;
+mod copy;
 pub(crate) mod diagnosis;
 mod early_stopping;
 pub(crate) mod engine;
