@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, Axis};
 
 use crate::advise::moments::{madn, mean};
+use crate::cpu::cholesky::solve_positive;
 
 /// Ridge penalty on standardized columns, as scikit-learn's `Ridge` by default: it only keeps the
 /// equations solvable.
@@ -44,43 +45,7 @@ fn solve(rows: &Array2<f64>, y: &[f64], weights: &[f64]) -> Option<Weights> {
         gram[[place, place]] += RIDGE;
     }
     gram[[last, last]] += 1e-9;
-    cholesky(gram, right)
-}
-
-/// Solves a symmetric positive definite system.
-fn cholesky(mut matrix: Array2<f64>, mut right: Array1<f64>) -> Option<Array1<f64>> {
-    let size = right.len();
-    for column in 0..size {
-        for row in column..size {
-            let mut sum = matrix[[row, column]];
-            for k in 0..column {
-                sum -= matrix[[row, k]] * matrix[[column, k]];
-            }
-            if row == column {
-                if sum.is_nan() || sum <= 0.0 {
-                    return None;
-                }
-                matrix[[row, row]] = sum.sqrt();
-            } else {
-                matrix[[row, column]] = sum / matrix[[column, column]];
-            }
-        }
-    }
-    for row in 0..size {
-        let mut sum = right[row];
-        for k in 0..row {
-            sum -= matrix[[row, k]] * right[k];
-        }
-        right[row] = sum / matrix[[row, row]];
-    }
-    for row in (0..size).rev() {
-        let mut sum = right[row];
-        for k in row + 1..size {
-            sum -= matrix[[k, row]] * right[k];
-        }
-        right[row] = sum / matrix[[row, row]];
-    }
-    right.iter().all(|value| value.is_finite()).then_some(right)
+    solve_positive(gram, right)
 }
 
 /// Huber's regression with δ = 1.345 MADN of the residuals, by iterated weights min(1, δ/|e|). It

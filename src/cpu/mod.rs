@@ -4,6 +4,7 @@
 //! number of SIMD lanes, splits depend only on the length, and products and sums are never fused
 //! outside the matrix product.
 
+pub(crate) mod cholesky;
 pub mod random;
 pub mod real;
 

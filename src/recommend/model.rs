@@ -188,11 +188,11 @@ impl Model {
         ((1 << 24) / self.description.items).max(1)
     }
 
-    fn check_user(&self, user: u32) -> Result<()> {
+    pub(super) fn check_user(&self, user: u32) -> Result<()> {
         within("user", user, self.description.users)
     }
 
-    fn check_item(&self, item: u32) -> Result<()> {
+    pub(super) fn check_item(&self, item: u32) -> Result<()> {
         within("item", item, self.description.items)
     }
 
@@ -282,7 +282,7 @@ impl Model {
     }
 
     /// A user's items in training.
-    fn seen_by(&self, user: u32) -> &[u32] {
+    pub(super) fn seen_by(&self, user: u32) -> &[u32] {
         self.seen.as_ref().map_or(&[], |seen| seen.of(user as usize))
     }
 

@@ -188,6 +188,35 @@ fn a_saved_recommender_is_asked_for_a_users_items_without_those_it_has_seen() {
 }
 
 #[test]
+fn the_items_that_pull_a_recommendation_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = made_up(&folder);
+    let model = folder.path().join("model.safetensors");
+    let model = text(&model);
+    run(&["--interactions", text(&path), "--components", "8", "--device", "cpu", "--out", model]);
+    let ask = ["--model", model, "--user", "3", "--count", "4", "--why", "--device", "cpu"];
+    let found = json_of(&[&ask[..], &["--json"]].concat());
+    for item in found["items"].as_array().unwrap() {
+        let because = item["because"].as_array().unwrap();
+        let parts: f64 = because.iter().map(|because| because["part"].as_f64().unwrap()).sum();
+        let others: f64 = ["rest", "item_bias", "user_bias"]
+            .iter()
+            .map(|name| item[name].as_f64().unwrap())
+            .sum();
+        // The score is an f32.
+        assert!((parts + others - item["score"].as_f64().unwrap()).abs() < 1e-5, "{item}");
+    }
+    let words = String::from_utf8(run(&ask).stdout).unwrap();
+    let strongest = found["items"][0]["because"][0]["item"].to_string();
+    assert!(words.contains("because of") && words.contains(&strongest), "{words}");
+    assert_one_line(
+        &run(&["--model", model, "--similar-to", "40", "--why", "--device", "cpu"]),
+        2,
+        &["--why", "--user"],
+    );
+}
+
+#[test]
 fn items_like_another_are_of_its_taste() {
     let folder = tempfile::tempdir().unwrap();
     let path = made_up(&folder);

@@ -4,6 +4,7 @@
 mod features;
 mod files;
 mod ranking;
+mod reasons;
 mod resuming;
 mod serial;
 mod side;

@@ -73,6 +73,9 @@ pub struct Recommend {
     /// The items chosen by the most users; with --user for a user unknown to the recommender
     #[arg(long, requires = "model", conflicts_with = "similar_to")]
     popular: bool,
+    /// Names the items of the user that pull each item
+    #[arg(long, requires = "user")]
+    why: bool,
     /// Includes items known by their features alone
     #[arg(long, requires = "model")]
     new_items: bool,

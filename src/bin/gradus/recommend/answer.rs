@@ -16,12 +16,25 @@ pub(super) struct Answer {
     pub items: Vec<(String, f32)>,
     /// Those of the items known by their features alone, if they were requested.
     pub new: Option<Vec<String>>,
+    /// The reasons of each item, if they were requested.
+    pub reasons: Option<Vec<Reason>>,
     /// Titles by item id.
     pub titles: Option<HashMap<String, String>>,
     pub excluded: Option<Excluded>,
     pub heading: String,
     /// Name of the score by which the items are sorted.
     pub measure: &'static str,
+}
+
+/// Items of the user named for each item, at most.
+const MOST_REASONS: usize = 3;
+
+/// Why an item has its score: the user's items that pull it with their parts, and the other parts.
+pub(super) struct Reason {
+    pub because: Vec<(String, f64)>,
+    pub rest: f64,
+    pub item_bias: f64,
+    pub user_bias: f64,
 }
 
 /// Items of a user excluded from the answer.
@@ -72,7 +85,7 @@ impl Answer {
     }
 
     pub fn as_json(&self, model: &Path, device: &str) -> Value {
-        let item = |(item, number): &(String, f32)| {
+        let item = |(place, (item, number)): (usize, &(String, f32))| {
             let mut row = json!({ "item": id_as_json(item), self.measure: number });
             if self.is_count() {
                 row[self.measure] = json!(*number as u32);
@@ -83,9 +96,16 @@ impl Answer {
             if let Some(new) = &self.new {
                 row["known_by"] = json!(known_by(new, item));
             }
+            if let Some(reason) = self.reasons.as_ref().and_then(|all| all.get(place)) {
+                let because = |(item, part): &(String, f64)| json!({ "item": id_as_json(item), "part": part });
+                row["because"] = reason.because.iter().map(because).collect();
+                row["rest"] = json!(reason.rest);
+                row["item_bias"] = json!(reason.item_bias);
+                row["user_bias"] = json!(reason.user_bias);
+            }
             row
         };
-        let items: Vec<Value> = self.items.iter().map(item).collect();
+        let items: Vec<Value> = self.items.iter().enumerate().map(item).collect();
         let excluded = self.excluded.as_ref().map(|excluded| {
             json!({ "items": excluded.items, "trained_on": excluded.trained_on, "interactions": excluded.rated })
         });
@@ -104,7 +124,8 @@ impl Answer {
     pub fn as_text(&self) -> String {
         let title = self.titles.as_ref().map(|_| "title");
         let known = self.new.as_ref().map(|_| "known by");
-        let headings = [Some("place"), Some("item"), title, Some(self.measure), known];
+        let why = self.reasons.as_ref().map(|_| "because of");
+        let headings = [Some("place"), Some("item"), title, Some(self.measure), known, why];
         let headings: Vec<&str> = headings.into_iter().flatten().collect();
         let mut table = output::table(&headings);
         for (place, (item, number)) in self.items.iter().enumerate() {
@@ -120,10 +141,24 @@ impl Answer {
                     text::significant((*number).into(), 4)
                 }),
                 self.new.as_ref().map(|new| known_by(new, item).to_string()),
+                self.reasons.as_ref().and_then(|all| all.get(place)).map(|why| self.because(why)),
             ];
             table.add_row(cells.into_iter().flatten());
         }
         format!("{}\n{table}\n", self.heading)
+    }
+
+    /// The items that pull an item most, by title where there is one.
+    fn because(&self, reason: &Reason) -> String {
+        let name = |(item, part): &(String, f64)| {
+            let title = self.titles.as_ref().and_then(|titles| titles.get(item));
+            format!("{} {}", title.unwrap_or(item), text::significant(*part, 2))
+        };
+        let pull = reason.because.iter().filter(|(_, part)| *part > 0.0);
+        match pull.take(MOST_REASONS).map(name).collect::<Vec<_>>() {
+            none if none.is_empty() => "none of the user's items".into(),
+            some => some.join("; "),
+        }
     }
 }
 

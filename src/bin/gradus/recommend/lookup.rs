@@ -8,7 +8,7 @@ use gradus::{Device, Error, data};
 
 use crate::output::{Failure, Outcome};
 use crate::recommend::Recommend;
-use crate::recommend::answer::{Answer, Excluded, known_by};
+use crate::recommend::answer::{Answer, Excluded, Reason, known_by};
 use crate::saved::Kind;
 use crate::{output, saved};
 
@@ -140,11 +140,22 @@ impl Recommend {
                 excluded.in_words(self)
             ),
         };
+        let reasons = match (self.why, trained_on) {
+            (false, _) => None,
+            (true, []) => {
+                let message = format!(
+                    "--why: user {user} is known by features alone: no item of the user pulls another"
+                );
+                return Err(Failure::Failed(message));
+            }
+            (true, _) => Some(reasons(model, row, &best)?),
+        };
         let items = with_ids(known.item_ids(), &best);
         Ok(Answer {
             asked: Some(("user", user.into())),
             items,
             new: self.new_items.then(|| new.to_vec()),
+            reasons,
             titles: None,
             excluded: Some(excluded),
             heading,
@@ -154,6 +165,12 @@ impl Recommend {
 
     /// The most popular items, for everybody or for an unknown user.
     fn popular(&self, model: &Model, user: Option<&str>) -> Outcome<Answer> {
+        if let (true, Some(user)) = (self.why, user) {
+            let message = format!(
+                "--why: user {user} has no history that the recommender learned from: nothing pulls an item"
+            );
+            return Err(Failure::Failed(message));
+        }
         let known = seen(model)?;
         let rated = match (user, &self.interactions) {
             (Some(user), Some(path)) => Some(self.rated(path, user)?),
@@ -181,6 +198,7 @@ impl Recommend {
             asked: user.map(|user| ("user", user.into())),
             items: with_ids(known.item_ids(), &found),
             new: None,
+            reasons: None,
             titles: None,
             excluded: user.map(|_| excluded),
             heading,
@@ -220,6 +238,7 @@ impl Recommend {
             asked: Some(("similar_to", item.into())),
             items,
             new: self.new_items.then_some(wanted),
+            reasons: None,
             titles: None,
             excluded: None,
             heading,
@@ -287,9 +306,27 @@ impl Recommend {
     }
 }
 
-fn with_ids(ids: Option<&Ids>, found: &[Scored]) -> Vec<(String, f32)> {
-    let id = |found: &Scored| {
-        ids.map_or_else(|| found.item.to_string(), |ids| ids.raw()[found.item as usize].clone())
+/// The reasons of items, by the ids of the user's items.
+fn reasons(model: &Model, user: u32, best: &[Scored]) -> Outcome<Vec<Reason>> {
+    let items: Vec<u32> = best.iter().map(|found| found.item).collect();
+    let ids = seen(model)?.item_ids();
+    let of = |found: gradus::recommend::Reasons| Reason {
+        because: found
+            .because
+            .iter()
+            .map(|because| (id_of(ids, because.item), because.part))
+            .collect(),
+        rest: found.rest,
+        item_bias: found.item_bias,
+        user_bias: found.user_bias,
     };
-    found.iter().map(|found| (id(found), found.score)).collect()
+    Ok(model.reasons(user, &items)?.into_iter().map(of).collect())
+}
+
+fn id_of(ids: Option<&Ids>, item: u32) -> String {
+    ids.map_or_else(|| item.to_string(), |ids| ids.raw()[item as usize].clone())
+}
+
+fn with_ids(ids: Option<&Ids>, found: &[Scored]) -> Vec<(String, f32)> {
+    found.iter().map(|found| (id_of(ids, found.item), found.score)).collect()
 }
