@@ -18,8 +18,12 @@ const STREAM: u64 = 0x6c61_6e64 << 32;
 ///
 /// The numbers of a direction that belong to one filter (the weights of one unit, convolution kernel
 /// or embedded token) have the length of the model's own filter; those of biases and norms are 0. So a
-/// distance of 1 doubles or removes a filter whatever its scale, and models can be compared: the wider
-/// the bowl, the less the loss depends on single digits of the weights.
+/// distance of 1 adds to each filter a random vector of its own length, whatever its scale, and models
+/// can be compared: the wider the bowl, the less the loss depends on single digits of the weights. The
+/// filters of a model of one input are single numbers, and both directions one.
+///
+/// The loss is that of [`Model::evaluate`]: without dropout, and with the running statistics that batch
+/// norm has at the model's own weights.
 ///
 /// ```
 /// use gradus::explain::Landscape;
@@ -101,8 +105,8 @@ impl Landscape {
     /// unchanged.
     ///
     /// # Errors
-    /// As [`Model::evaluate`]; [`Error::Option`] for an even number of points or a span that is not
-    /// above 0; [`Error::Input`] for a model without a weight of two axes, and for one that begins
+    /// As [`Model::evaluate`]; [`Error::Option`] for a number of points that is even, below 3 or above
+    /// 1,001, and a span that is not finite and above 0; [`Error::Input`] for a model without a weight of two axes, and for one that begins
     /// with an embedding of which only the rows of a batch are moved.
     pub fn measure<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         &self,
@@ -180,8 +184,9 @@ fn direction(probe: &Probe, start: &[f64], seed: u64, number: u64) -> Vec<f64> {
 
 /// The loss at `points` places on the straight line from a model's weights to those of `other`, both
 /// ends among them: a barrier between two models shows that they stand in different valleys (Frankle,
-/// Dziugaite, Roy, Carbin 2020). Both models are unchanged. Batch norm keeps the first model's
-/// statistics.
+/// Dziugaite, Roy, Carbin 2020). Both models are unchanged. The scaling of inputs and the running
+/// statistics of batch norm are the first model's: with other ones the last point is not the second
+/// model.
 ///
 /// ```
 /// use gradus::explain::loss_path;
@@ -203,7 +208,8 @@ fn direction(probe: &Probe, start: &[f64], seed: u64, number: u64) -> Vec<f64> {
 ///
 /// # Errors
 /// As [`Model::evaluate`]; [`Error::Input`] if the parameters of the models have other paths or
-/// shapes; [`Error::Option`] for fewer than two points.
+/// shapes, and for a model that begins with an embedding of which only the rows of a batch are moved;
+/// [`Error::Option`] for fewer than two points.
 pub fn loss_path<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
     model: &mut Model,
     other: &Model,
@@ -247,4 +253,64 @@ pub fn loss_path<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
         };
         (0..points).map(at).collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Conv2d, Flatten, LayerNorm};
+    use crate::losses::CrossEntropy;
+    use crate::optimizers::Adam;
+    use crate::{Dense, Device, Sequential};
+
+    /// Each filter of a direction has the length of the model's own; biases and norms stay.
+    #[test]
+    fn a_direction_has_the_lengths_of_the_filters() {
+        let mut model = Sequential::images([4, 4, 2])
+            .then(Conv2d::new(3, 3))
+            .then(Flatten::new())
+            .then(LayerNorm::new())
+            .then(Dense::new(5))
+            .then(Dense::new(3))
+            .on(&Device::reference())
+            .unwrap()
+            .compile(CrossEntropy::new(), Adam::new())
+            .unwrap();
+        let named = model.named_parameters().unwrap();
+        // The units of a layer of different lengths, which a direction by layers would make alike.
+        for (path, array) in &named {
+            let mut array = array.clone();
+            let units = array.shape().last().copied().unwrap();
+            array.iter_mut().enumerate().for_each(|(place, x)| *x *= (1 + place % units) as f64);
+            model.set_named_parameters([(path.as_str(), array.view())]).unwrap();
+        }
+        let named = model.named_parameters().unwrap();
+        let x = Array2::<f32>::ones((2, 32));
+        let labels = ndarray::array![0_i64, 1];
+        let found = probed(NAME, &mut model, &x, &labels, |probe| {
+            let start = probe.start();
+            let found = direction(probe, &start, 3, 0);
+            let ranges = probe.filters().into_iter().map(|parameter| parameter.range);
+            Ok(ranges.map(|range| found[range].to_vec()).collect::<Vec<_>>())
+        })
+        .unwrap();
+        let mut filters = 0;
+        for ((path, own), drawn) in named.iter().zip(&found) {
+            if own.ndim() == 1 {
+                assert!(drawn.iter().all(|&number| number == 0.0), "{path}");
+                continue;
+            }
+            let units = own.shape().last().copied().unwrap();
+            for unit in 0..units {
+                let length = |numbers: &mut dyn Iterator<Item = f64>| {
+                    numbers.skip(unit).step_by(units).map(|x| x * x).sum::<f64>().sqrt()
+                };
+                let own = length(&mut own.iter().copied());
+                let drawn = length(&mut drawn.iter().copied());
+                assert!((drawn / own - 1.0).abs() < 1e-12, "{path} {unit}: {drawn} {own}");
+                filters += 1;
+            }
+        }
+        assert_eq!(filters, 3 + 5 + 3);
+    }
 }

@@ -10,11 +10,14 @@ use ndarray::{ArrayBase, Data, Dimension};
 
 /// A model whose weights are moved, and rows on its device.
 pub(super) struct Probe<'m> {
+    operation: &'m str,
     model: &'m mut Model,
     training_spec: TrainingSpec,
     loaded: Loaded,
     /// The weights and running statistics of the model as it came.
     start: Vec<f64>,
+    /// The weights that are set, and the same statistics.
+    moved: Vec<f64>,
 }
 
 /// Hands a probe to `measure`. The model has its weights and statistics again afterwards, also
@@ -44,7 +47,7 @@ pub(super) fn probed<'a, T, S: Data<Elem: FeatureElement>, D: Dimension>(
     )?;
     let start = model.engine.parameters()?;
     let loaded = Loaded::new(&rows, model.engine.load(&rows.all())?);
-    let mut probe = Probe { model, training_spec, loaded, start };
+    let mut probe = Probe { operation, model, training_spec, loaded, moved: start.clone(), start };
     let found = measure(&mut probe);
     let Probe { model, loaded, start, .. } = probe;
     let restored = model.engine.set_parameters(&start);
@@ -77,9 +80,8 @@ impl Probe<'_> {
     }
 
     fn set(&mut self, weights: &[f64]) -> Result<()> {
-        let mut all = self.start.clone();
-        all[..weights.len()].copy_from_slice(weights);
-        self.model.engine.set_parameters(&all)
+        self.moved[..weights.len()].copy_from_slice(weights);
+        self.model.engine.set_parameters(&self.moved)
     }
 
     /// The mean loss at these weights, as in [`Model::evaluate`].
@@ -97,13 +99,20 @@ impl Probe<'_> {
         let found = self.model.engine.gradients()?;
         match found.iter().position(|number| !number.is_finite()) {
             None => Ok(found),
-            Some(place) => Err(Error::NonFinite {
-                operation: "the curvature of the loss".into(),
-                name: "the gradient".into(),
-                found: found[place].to_string(),
-                position: format!("number {place}"),
-                count: found.iter().filter(|number| !number.is_finite()).count(),
-            }),
+            Some(place) => {
+                let graph = &self.model.graph;
+                let own = graph.parameters.iter().find(|p| graph.range(p).contains(&place));
+                let position = own.map_or_else(String::new, |parameter| {
+                    format!("number {} of {}", place - graph.range(parameter).start, parameter.path)
+                });
+                Err(Error::NonFinite {
+                    operation: self.operation.into(),
+                    name: "the gradient".into(),
+                    found: found[place].to_string(),
+                    position,
+                    count: found.iter().filter(|number| !number.is_finite()).count(),
+                })
+            }
         }
     }
 }

@@ -217,7 +217,7 @@ fn only_a_file_is_written_to() {
         place.refuses(kind, &place.at("none/model"), "there is no folder");
         place.refuses(kind, &place.at("data.csv/model"), "there is no folder");
         place.refuses(kind, &place.at("round"), "");
-        place.refuses(kind, Path::new("-"), "standard output");
+        place.refuses(kind, Path::new("-"), "standard output takes no file");
     }
     // The command's own report goes into that file.
     let report = place.at("report");

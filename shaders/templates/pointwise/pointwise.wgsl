@@ -86,7 +86,8 @@ struct Four {
 }
 
 // Without weights. NaN is not looked for. The weight is taken out of the sum here: a compiler may do
-// so in one of two kernels only, and their values then differ in the last bits (Mesa 22.3 did).
+// so in one of two kernels only, and their values then differ in the last bits (Mesa 22.3 did). Four
+// values whose sum is beyond f32 are infinite, also where their mean is not.
 fn plain_four(prediction: vec4<f32>, truth: vec4<f32>, weight: f32, scale: f32) -> Four {
     let a = element_loss(prediction.x, truth.x, 1.0);
     let b = element_loss(prediction.y, truth.y, 1.0);

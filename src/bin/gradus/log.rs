@@ -55,6 +55,10 @@ impl Log {
 
     /// The same log, with an event file in a folder, if given.
     pub fn with_tensorboard(self, folder: Option<&Path>) -> Outcome<Self> {
+        if folder == Some(Path::new("-")) {
+            let message = "--tensorboard: -: standard output takes no folder; name one";
+            return Err(Failure::Failed(message.into()));
+        }
         let tensorboard = folder.map(TensorBoard::new).transpose();
         let tensorboard = tensorboard.map_err(|error| Failure::from(error).of("--tensorboard"))?;
         Ok(Log { tensorboard, ..self })

@@ -62,6 +62,19 @@ impl Failure {
         }
     }
 
+    /// Prefixes the message with a flag, in the place of another one that reads in the same way.
+    pub fn instead_of(self, other: &str, flag: &str) -> Self {
+        let named = |message: String| {
+            let rest = message.strip_prefix(&format!("{other}: ")).unwrap_or(&message);
+            format!("{flag}: {rest}")
+        };
+        match self {
+            Failure::Usage(message) => Failure::Usage(named(message)),
+            Failure::Failed(message) => Failure::Failed(named(message)),
+            other => other,
+        }
+    }
+
     /// Prefixes the message with the flag at fault.
     pub fn of(self, flag: &str) -> Self {
         match self {

@@ -74,7 +74,7 @@ pub struct Recommend {
     #[arg(long, requires = "model", conflicts_with = "similar_to")]
     popular: bool,
     /// Names the items of the user that pull each item
-    #[arg(long, requires = "user")]
+    #[arg(long, requires = "model")]
     why: bool,
     /// Includes items known by their features alone
     #[arg(long, requires = "model")]

@@ -66,7 +66,7 @@ pub fn description(path: &Path) -> Option<(Kind, Value)> {
 pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome {
     let refused = |why: String| Err(Failure::Failed(format!("{flag}: {}: {why}", path.display())));
     if path == Path::new("-") {
-        let why = "standard output holds the report; name a file (./- if that is its name)";
+        let why = "standard output takes no file; name one (./- if that is its name)";
         return refused(why.into());
     }
     // Files are opened to compare them; opening a pipe would block until its other end opens.
@@ -77,6 +77,10 @@ pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome
                 input.display()
             ));
         }
+    }
+    // A log or a page in the place of a model that took hours.
+    if flag != "--out" && path.is_file() && description(path).is_some() {
+        return refused("it is a saved model, which would be lost; name another file".into());
     }
     if path.is_file() && is_output_stream(path) {
         return refused("stdout or stderr goes into it; name another file".into());

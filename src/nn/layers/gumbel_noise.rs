@@ -14,8 +14,9 @@ use crate::nn::ops;
 ///
 /// Behind the scores of a network it makes any loss of lists a loss of sampled orders, one for each
 /// step: at scale 1 the order of the noisy scores is drawn from the Plackett-Luce distribution of the
-/// scores. TF-Ranking's `GumbelSampler` and `GumbelApproxNDCGLoss` (`gumbel_temperature`, several draws
-/// a step).
+/// scores. TF-Ranking's `GumbelApproxNDCGLoss` with `sample_size=1` and `gumbel_temperature=1` is
+/// `approx_ndcg` behind it; its default are 8 draws a step. Its temperature divides scores and noise
+/// together: multiply that of `approx_ndcg`.
 ///
 /// The noise follows from the model's seed, the epoch, the batch and the layer: the same on every
 /// device, to the rounding of its logarithm, and in a resumed training.

@@ -7,7 +7,8 @@ impl Model {
     /// A copy of the model on a device: weights, running statistics, the optimizer's state and
     /// progress, loss, names and groups. PyTorch's `copy.deepcopy(model).to(device)`.
     ///
-    /// Layers and losses of one's own are shared; [`Model::to_bytes`] refuses them, since they are not
+    /// From `Device::reference()` to another device weights and states are rounded to f32. Layers and
+    /// losses of one's own are shared; [`Model::to_bytes`] refuses them, since they are not
     /// in the file. Training goes on from the same state, with the same random numbers; a training that
     /// was interrupted is resumed by the model itself alone. `Clone` cannot fail, and a device may be
     /// full: hence no `Clone`.

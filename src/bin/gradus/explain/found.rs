@@ -24,6 +24,9 @@ const ATTRIBUTED_ROWS: usize = 200;
 /// Features that are shuffled at most: each takes five passes over the rows.
 const MOST_FEATURES: usize = 200;
 
+/// Rows from which on networks are trained to find wrong labels.
+const LEAST_ROWS: usize = 20;
+
 /// How much is asked.
 pub struct Effort<'a> {
     pub top: usize,
@@ -33,7 +36,7 @@ pub struct Effort<'a> {
     /// The loss around the model is measured too.
     pub sharpness: bool,
     /// The rows that the model was trained on, and their targets.
-    pub trained_on: Option<(&'a Rows, Truth)>,
+    pub trained_on: Option<(&'a Rows, &'a Truth)>,
 }
 
 /// A feature and what the loss has of it.
@@ -110,11 +113,12 @@ impl Found {
         let training = effort.trained_on.as_ref().map(|(trained_on, of_training)| {
             let order: Vec<usize> = large.iter().map(|large| large.row).collect();
             let part = Part::of(rows, truth, &order)?;
-            Training::of(model, &part, &large, trained_on, of_training)
+            let is_same = trained_on.dataset.features == rows.features;
+            Training::of(model, &part, &large, trained_on, of_training, is_same)
         });
         let sharpness = effort.sharpness.then(|| {
             let part = Part::new(rows, truth, Sharpness::rows(), effort.seed)?;
-            Sharpness::of(model, &part, effort.seed)
+            Ok(Sharpness::of(model, &part, effort.seed))
         });
         Ok(Found {
             loss: model.loss().map_or("", |loss| loss.name()).into(),
@@ -151,6 +155,12 @@ fn labels(
     };
     if !effort.labels {
         return Err("left out (--no-labels)".into());
+    }
+    if labels.len() < LEAST_ROWS {
+        return Err(format!(
+            "two networks are trained on the rows, which {} are too few for",
+            labels.len()
+        ));
     }
     output::note(
         "training two networks to find labels that are probably wrong (--no-labels leaves it out)",

@@ -11,17 +11,18 @@ mod training;
 mod words;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gradus::Model;
 use gradus::data::Target;
+use gradus::losses::LossDefinition;
 
 use crate::explain::found::{Effort, Found};
 use crate::explain::subject::Subject;
 use crate::output::{DeviceChoice, Failure, Outcome};
 use crate::samples::source::Source;
-use crate::samples::{Rows, Task};
+use crate::samples::{Rows, Task, Truth};
 use crate::{language, numbers, output, saved};
 
 /// Shows where the loss of a saved model comes from, on rows with targets: labels that are probably
@@ -64,6 +65,34 @@ pub struct Explain {
 }
 
 impl Explain {
+    /// The rows of --trained-on with their targets.
+    fn training_rows(
+        &self,
+        path: &Path,
+        model: &Model,
+        loss: &dyn LossDefinition,
+    ) -> Outcome<(Rows, Truth)> {
+        const FLAG: &str = "--trained-on";
+        let is_stdin = |path: &Path| path == Path::new("-");
+        if is_stdin(path) && is_stdin(self.source.path()) {
+            let message = format!("{FLAG}: standard input is read once, by --data; name a file");
+            return Err(Failure::Usage(message));
+        }
+        if path.extension().is_some_and(|extension| extension == "npy") {
+            return Err(Failure::Failed(format!(
+                "{FLAG}: {}: the targets of a .npy file are in another one; take a .npz file or a table",
+                path.display()
+            )));
+        }
+        let read = || {
+            let rows = self.source.trained_for(path, model)?;
+            check_answered(&rows)?;
+            let truth = Task::of(loss, &rows.dataset)?.truth(&rows.dataset)?;
+            Ok((rows, truth))
+        };
+        read().map_err(|error: Failure| error.instead_of("--data", FLAG))
+    }
+
     pub fn run(&self) -> Outcome {
         saved::check_kind("MODEL", &self.model, saved::Kind::Network)?;
         if self.source.text().is_some() {
@@ -88,7 +117,7 @@ impl Explain {
         }
         language::refuse(&model, &self.model, "rows are explained, not texts")?;
         let rows = self.source.answered_for(&model)?;
-        check_answered("--data", &rows)?;
+        check_answered(&rows).map_err(|error| error.instead_of("--data", "--data"))?;
         let Some(loss) = model.loss() else {
             return Err(Failure::Failed(format!(
                 "{}: the model was saved without a loss",
@@ -97,19 +126,10 @@ impl Explain {
         };
         let task = Task::of(loss, &rows.dataset)?;
         let trained_on = match &self.trained_on {
-            Some(path) => Some(
-                self.source.trained_for(path, &model).map_err(|error| error.of("--trained-on"))?,
-            ),
+            Some(path) => Some(self.training_rows(path, &model, loss)?),
             None => None,
         };
-        let trained_on = match &trained_on {
-            Some(rows) => {
-                check_answered("--trained-on", rows)?;
-                let task = Task::of(loss, &rows.dataset)?;
-                Some((rows, task.truth(&rows.dataset)?))
-            }
-            None => None,
-        };
+        let trained_on = trained_on.as_ref().map(|(rows, truth)| (rows, truth));
         let effort = Effort {
             top: self.top.get(),
             labels: !self.no_labels,
@@ -139,10 +159,10 @@ impl Explain {
 }
 
 /// Refuses rows without targets.
-fn check_answered(flag: &str, rows: &Rows) -> Outcome {
+fn check_answered(rows: &Rows) -> Outcome {
     if rows.dataset.target != Target::None {
         return Ok(());
     }
     let why = "the rows have no answers, so they have no loss; the target's column is missing (--target names it)";
-    Err(Failure::Failed(rows.no_targets.clone().unwrap_or_else(|| format!("{flag}: {why}"))))
+    Err(Failure::Failed(rows.no_targets.clone().unwrap_or_else(|| why.into())))
 }

@@ -16,29 +16,34 @@ const ROWS: usize = 1000;
 /// Distances at which the rise of the loss is given, in lengths of the filters.
 const DISTANCES: [f64; 4] = [0.1, 0.25, 0.5, 1.0];
 
-/// Colours of a heat map cannot tell what is many times the model's loss: what is above is cut.
-const MOST_TIMES: f64 = 10.0;
+/// Colours of a heat map cannot tell apart what is many times the loss of most points: above this
+/// many times their median, or that of the model, it is cut.
+const MOST_TIMES: f64 = 4.0;
 
-/// The loss around a model.
+/// A residual from which on the eigenvalue is given with its bounds.
+const SETTLED: f64 = 0.02;
+
+/// A change of the eigenvalue at a quarter of the step from which on the loss is not smooth.
+const SMOOTH: f64 = 0.2;
+
+/// The loss around a model, and its curvature there.
 pub struct Sharpness {
     pub rows: usize,
-    pub surface: LossSurface,
-    pub curvature: Eigenvalue,
+    pub surface: Section<LossSurface>,
+    pub curvature: Section<Eigenvalue>,
 }
 
 impl Sharpness {
-    pub fn of(model: &mut Model, part: &Part, seed: u64) -> Section<Self> {
+    pub fn of(model: &mut Model, part: &Part, seed: u64) -> Self {
         output::note("measuring the loss of 41 x 41 models around this one (--sharpness)");
         let failed = |error: gradus::Error| error.to_string();
-        let surface = Landscape::new()
-            .seed(seed)
-            .measure(model, &part.features, part.targets())
-            .map_err(failed)?;
-        let curvature = Curvature::new()
-            .seed(seed)
-            .largest(model, &part.features, part.targets())
-            .map_err(failed)?;
-        Ok(Sharpness { rows: part.features.nrows(), surface, curvature })
+        let surface = Landscape::new().seed(seed).measure(model, &part.features, part.targets());
+        let curvature = Curvature::new().seed(seed).largest(model, &part.features, part.targets());
+        Sharpness {
+            rows: part.features.nrows(),
+            surface: surface.map_err(failed),
+            curvature: curvature.map_err(failed),
+        }
     }
 
     /// Rows to measure on.
@@ -46,79 +51,114 @@ impl Sharpness {
         ROWS
     }
 
-    /// The distances with the mean rise of the loss there.
-    fn rises(&self) -> Vec<(f64, f64)> {
-        DISTANCES.iter().map(|&distance| (distance, self.surface.rise(distance))).collect()
-    }
-
     /// The findings in sentences.
     pub fn words(&self) -> String {
-        let Eigenvalue { value, residual, iterations, .. } = self.curvature;
-        let edge = match self.curvature.largest_rate() {
-            rate if rate.is_finite() => format!(
-                "Plain gradient descent on all rows moves away from here at a rate above {} (2 divided by it)",
-                short(rate)
-            ),
-            _ => "It is not positive: the weights are at no minimum".into(),
+        let curvature = match &self.curvature {
+            Ok(found) => of_curvature(found),
+            Err(reason) => format!("The curvature is not known: {reason}."),
         };
-        let sure = match residual {
-            residual if residual <= 0.1 => String::new(),
-            residual => format!(
-                " It is not settled: after {iterations} products the rest is {} of it.",
-                short(residual)
-            ),
+        let surface = match &self.surface {
+            Ok(found) => of_surface(found),
+            Err(reason) => format!("The loss around the model is not known: {reason}."),
         };
-        let rises: Vec<String> = self
-            .rises()
-            .iter()
-            .map(|(distance, rise)| format!("{} at {distance}", short(*rise)))
-            .collect();
-        format!(
-            "Measured on {} rows. The largest eigenvalue of the Hessian is {}. {edge}.{sure} Along random directions the mean loss of {} \
-             rises by {}; a distance of 1 is the length of each filter's weights.",
-            self.rows,
-            short(value),
-            short(self.surface.center()),
-            rises.join(", ")
-        )
+        format!("Measured on rows: {}. {curvature} {surface}", self.rows)
     }
 
     pub fn json(&self) -> Value {
-        let loss: Vec<Vec<f64>> =
-            self.surface.loss.rows().into_iter().map(|row| row.to_vec()).collect();
-        let rise = |(distance, rise): &(f64, f64)| json!({ "distance": distance, "rise": rise });
-        json!({
-            "rows": self.rows,
-            "largest_eigenvalue": self.curvature.value,
-            "residual": self.curvature.residual,
-            "products": self.curvature.iterations,
-            "largest_rate": Some(self.curvature.largest_rate()).filter(|rate| rate.is_finite()),
-            "rises": self.rises().iter().map(rise).collect::<Vec<Value>>(),
-            "steps": self.surface.steps,
-            "loss": loss,
-        })
+        let mut document = json!({ "rows": self.rows });
+        match &self.curvature {
+            Ok(found) => {
+                document["largest_eigenvalue"] = json!(found.value);
+                document["residual"] = json!(found.residual);
+                document["change_at_a_quarter_of_the_step"] = json!(found.change);
+                document["products"] = json!(found.iterations);
+                let rate = Some(found.largest_rate()).filter(|rate| rate.is_finite());
+                document["largest_rate"] = json!(rate);
+            }
+            Err(reason) => document["why_no_curvature"] = json!(reason),
+        }
+        match &self.surface {
+            Ok(found) => {
+                let rise =
+                    |(distance, rise): &(f64, f64)| json!({ "distance": distance, "rise": rise });
+                document["rises"] = rises(found).iter().map(rise).collect();
+                document["steps"] = json!(found.steps);
+                document["loss"] =
+                    found.loss.rows().into_iter().map(|row| json!(row.to_vec())).collect();
+            }
+            Err(reason) => document["why_no_landscape"] = json!(reason),
+        }
+        document
     }
 
     pub fn page(&self, page: &mut Page) -> Outcome {
         page.paragraph(&self.words());
-        let names: Vec<String> =
-            self.surface.steps.iter().map(|step| format!("{step:.2}")).collect();
-        let center = self.surface.center();
-        let most = center + MOST_TIMES * center.abs().max(f64::MIN_POSITIVE);
+        let Ok(surface) = &self.surface else { return Ok(()) };
+        let names: Vec<String> = surface.steps.iter().map(|step| format!("{step:.2}")).collect();
+        let mut sorted: Vec<f64> =
+            surface.loss.iter().copied().filter(|loss| loss.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+        let most = MOST_TIMES * median.abs().max(surface.center().abs());
+        // What is not finite stays blank.
+        let drawn = |&loss: &f64| if loss.is_finite() { loss.min(most) } else { f64::NAN };
         let map = HeatMap {
             description: "loss of 41 x 41 models around this one, which is in the middle".into(),
             rows: names.clone(),
             columns: names,
             row_label: "first direction".into(),
             column_label: "second direction".into(),
-            values: self.surface.loss.iter().map(|loss| loss.min(most)).collect(),
+            values: surface.loss.iter().map(drawn).collect(),
         };
-        page.heat_map(
-            &map,
-            &format!(
-                "Mean loss by the distance along two random directions; above {} it is cut",
-                short(most)
-            ),
-        )
+        let caption = format!(
+            "Mean loss by the distance along two random directions; above {} it is cut, and blank where it is not finite",
+            short(most)
+        );
+        page.heat_map(&map, &caption)
     }
+}
+
+/// The distances with the mean rise of the loss there.
+fn rises(surface: &LossSurface) -> Vec<(f64, f64)> {
+    DISTANCES.iter().map(|&distance| (distance, surface.rise(distance))).collect()
+}
+
+fn of_surface(surface: &LossSurface) -> String {
+    let rises: Vec<String> = rises(surface)
+        .iter()
+        .map(|(distance, rise)| format!("{} at {distance}", short(*rise)))
+        .collect();
+    format!(
+        "Along random directions the mean loss of {} changes by {}; at a distance of 1 a random vector of its own length is added to each \
+         filter's weights.",
+        short(surface.center()),
+        rises.join(", ")
+    )
+}
+
+fn of_curvature(found: &Eigenvalue) -> String {
+    let Eigenvalue { value, residual, change, iterations, .. } = *found;
+    let bounds = match residual {
+        residual if residual <= SETTLED => String::new(),
+        _ => format!(" ± {} after {iterations} products", short(residual * value.abs())),
+    };
+    let edge = match value {
+        0.0 => "The loss is flat here in every direction".into(),
+        value if value < 0.0 => "The loss is curved downwards in every direction".into(),
+        _ => format!(
+            "Plain gradient descent on these rows moves away from here at a rate above {} (2 divided by it); other optimizers have other edges",
+            short(found.largest_rate())
+        ),
+    };
+    let smooth = match change {
+        change if change > SMOOTH => format!(
+            " The loss is not smooth here, as with ReLU: over a quarter of the step the curvature is another by {} of it.",
+            short(change)
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "The largest eigenvalue of the Hessian in training is {}{bounds}. {edge}.{smooth}",
+        short(value)
+    )
 }

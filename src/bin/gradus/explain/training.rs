@@ -33,18 +33,23 @@ pub struct Training {
     pub list: Vec<Behind>,
     /// Number of training rows.
     pub rows: usize,
+    /// Of these, rows whose gradient is not finite.
+    lost: usize,
+    has_classes: bool,
     /// The places and targets of the training rows that are named, by row.
     names: Vec<(usize, String)>,
 }
 
 impl Training {
-    /// The training rows behind `large`; `rows` and `truth` are what the model was trained on.
+    /// The training rows behind `large`; `rows` and `truth` are what the model was trained on, and
+    /// `is_same` says that these rows are those that are explained.
     pub fn of(
         model: &mut Model,
         explained: &Part,
         large: &[LargeLoss],
         rows: &Rows,
         truth: &Truth,
+        is_same: bool,
     ) -> Section<Self> {
         if matches!(truth, Truth::Grouped(..)) {
             return Err("the rows are in lists".into());
@@ -57,11 +62,20 @@ impl Training {
         .map_err(|error| error.to_string())?;
         let subject =
             Subject::new(model, rows).map_err(|_| "the rows have no names".to_string())?;
+        // A row whose loss is not finite has no gradient.
+        let lost = products
+            .axis_iter(Axis(1))
+            .filter(|of_row| of_row.iter().any(|product| !product.is_finite()))
+            .count();
         let list: Vec<Behind> = large
             .iter()
             .zip(products.axis_iter(Axis(0)))
             .map(|(large, products)| {
-                let mut order: Vec<usize> = (0..products.len()).collect();
+                // A row that is explained and was trained on lowers its own loss most: no answer.
+                let is_other = |row: &usize| !is_same || *row != large.row;
+                let mut order: Vec<usize> = (0..products.len())
+                    .filter(|&row| products[row].is_finite() && is_other(&row))
+                    .collect();
                 order.sort_by(|&a, &b| products[a].total_cmp(&products[b]));
                 let of = |&row: &usize| Influence { row, product: products[row] };
                 let raise = order.iter().map(of).take_while(|found| found.product < 0.0);
@@ -73,10 +87,14 @@ impl Training {
                 }
             })
             .collect();
+        let has_classes = matches!(truth, Truth::Labels(_));
         let named = list.iter().flat_map(|behind| behind.raise.iter().chain(&behind.lower));
         let name = |found: &Influence| {
             let target = match truth {
-                Truth::Labels(labels) => subject.class(labels[found.row].max(0) as usize),
+                Truth::Labels(labels) => match usize::try_from(labels[found.row]) {
+                    Ok(class) => subject.class(class),
+                    Err(_) => "ignored".into(),
+                },
                 _ => {
                     let numbers = subject.target_numbers(found.row);
                     numbers.iter().map(|&number| short(number)).collect::<Vec<_>>().join(", ")
@@ -87,7 +105,7 @@ impl Training {
         let mut names: Vec<(usize, String)> = named.map(name).collect();
         names.sort();
         names.dedup();
-        Ok(Training { list, rows: rows.dataset.rows(), names })
+        Ok(Training { list, rows: rows.dataset.rows(), lost, has_classes, names })
     }
 
     fn name(&self, row: usize) -> &str {
@@ -106,10 +124,20 @@ impl Training {
 
     /// What the lists are.
     pub fn about(&self) -> String {
+        let lost = match self.lost {
+            0 => String::new(),
+            lost => {
+                format!(" Training rows left out because their gradient is not finite: {lost}.")
+            }
+        };
+        let advice = match self.has_classes {
+            true => "What raises it may have a wrong label, or is a like row of another class.",
+            false => "What raises it may have a wrong target, or is a like row with another one.",
+        };
         format!(
-            "A step on a training row moves the loss of these rows against the product of both gradients (TracIn, exact over all layers, at \
-             the weights that were saved). Of {} training rows those that raise the loss most and lower it most, with their targets: what raises \
-             it may have a wrong label, or is a like row of another class.",
+            "Training on a row changes the loss of another one by the rate times the product of their gradients, with the opposite sign (TracIn, \
+             exact over all layers, at the weights that were saved). Of the training rows, {} in number, these raise the loss most and lower it \
+             most, with their targets. {advice}{lost}",
             self.rows
         )
     }

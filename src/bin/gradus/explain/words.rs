@@ -14,6 +14,9 @@ use crate::output;
 /// Columns of a line.
 const WIDTH: usize = 80;
 
+/// The largest temperature that is tried.
+const MOST_TEMPERATURE: f64 = 20.0;
+
 /// Times the rows of the smallest class that the largest one has where classes are imbalanced.
 const IMBALANCE: usize = 10;
 
@@ -267,11 +270,23 @@ pub fn about_calibration(found: &Calibration) -> String {
         () if over < -0.01 => "not sure enough",
         () => "about as sure as it is right",
     };
+    let side = if over < 0.0 { "below" } else { "above" };
+    // At its largest the temperature makes all classes alike.
+    if found.temperature >= 0.999 * MOST_TEMPERATURE {
+        return format!(
+            "The model is {verdict}: its largest probability is {} on average {side} its accuracy. Expected calibration error {} (15 bins), Brier \
+             score {}, log loss {}. No temperature up to {MOST_TEMPERATURE} is best: on these rows the probabilities say no more than none.",
+            short(over.abs()),
+            short(found.expected_error),
+            short(found.brier),
+            short(found.log_loss),
+        );
+    }
     format!(
-        "The model is {verdict}: its largest probability is {} on average above its accuracy. Expected calibration error {} (15 bins), \
+        "The model is {verdict}: its largest probability is {} on average {side} its accuracy. Expected calibration error {} (15 bins), \
          Brier score {}, log loss {}. Dividing the logits by a temperature of {} would make it a log loss of {} and a calibration error of {} \
          on these rows.",
-        short(over),
+        short(over.abs()),
         short(found.expected_error),
         short(found.brier),
         short(found.log_loss),

@@ -25,6 +25,9 @@ impl Recommend {
             }
             _ => {}
         }
+        if self.why && self.user.is_none() {
+            return usage("--why: it goes with --user, whose items pull an item");
+        }
         saved::check_kind("--model", path, Kind::Recommender)?;
         let device =
             if self.json { self.device.open(false)? } else { self.device.open_and_report()? };
