@@ -52,7 +52,7 @@ pub struct LearningRates {
     /// The lowest point of the parabola through the best rate and its neighbours.
     pub vertex: f64,
     /// The rates around the best one whose loss is within a tenth of what is learnt: untrained −
-    /// best.
+    /// best; the vertex is in it.
     pub band: (f64, f64),
     /// The lowest rate above the band at which a training was dropped.
     pub diverges: Option<f64>,
@@ -140,7 +140,8 @@ impl LearningRates {
         Ok(LearningRates {
             suggestion: rounded(if is_long { vertex.min(third) } else { vertex }),
             vertex: rounded(vertex),
-            band: (rates[first], rates[last]),
+            // The vertex may lie beside a band of a single rate.
+            band: (rates[first].min(rounded(vertex)), rates[last].max(rounded(vertex))),
             diverges: dropped.map(|rate| rates[rate]),
             at_end: best == 0 || best + 1 == rates.len(),
             disagreement: high - low,
