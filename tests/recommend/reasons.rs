@@ -1,6 +1,6 @@
 //! The parts of a score.
 
-use gradus::recommend::{Features, Model, Reasons, Recommender};
+use gradus::recommend::{Because, Features, Model, Reasons, Recommender};
 use gradus::{Device, Error};
 
 use crate::{support, tastes};
@@ -21,7 +21,8 @@ fn check(model: &Model, user: u32, chosen: &[u32]) {
         assert!((sum(found) - f64::from(*score)).abs() < 2e-5, "{item} on {device}");
         assert!((found.score - sum(found)).abs() < 1e-9, "{item} on {device}");
         assert!(found.because.is_sorted_by(|a, b| a.part >= b.part));
-        let mut named: Vec<u32> = found.because.iter().map(|because| because.item).collect();
+        let item = |because: &Because| because.item;
+        let mut named: Vec<u32> = found.because.iter().map(item).collect();
         named.sort_unstable();
         assert_eq!(named, chosen);
     }
