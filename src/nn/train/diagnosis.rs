@@ -8,6 +8,9 @@ use crate::error::text;
 use crate::nn::train::history::{History, Stop};
 use crate::nn::train::updates::UpdateSigns;
 
+/// Rates above it are no advice; with a scaled loss or a plain rule some are above 1.
+const LARGEST_RATE: f64 = 100.0;
+
 /// Fewest steps that say anything.
 const LEAST_STEPS: usize = 60;
 
@@ -402,8 +405,11 @@ impl fmt::Display for Diagnosis {
         let mut parts = Vec::new();
         let because =
             if self.reason.is_empty() { String::new() } else { format!(" ({})", self.reason) };
-        let rate =
-            self.try_rate.map_or(String::new(), |rate| format!(": try {}", text::number(rate)));
+        let rate = self.try_rate.map_or(String::new(), |rate| match rate {
+            // A third of a rate that is orders too large is no advice.
+            rate if rate > LARGEST_RATE => ": a range test finds one".into(),
+            rate => format!(": try {}", text::number(rate)),
+        });
         match self.verdict {
             Verdict::TooLarge => {
                 parts.push(format!("the learning rate is too large{rate}{because}"))

@@ -120,8 +120,8 @@ impl fmt::Display for Stop {
             }
             Stop::NotFinite { epoch, batch, loss, cause } => write!(
                 f,
-                "stopped: the loss was {loss} in batch {batch} of epoch {epoch}; the weights of the last good epoch are \
-                 kept; {}",
+                "stopped: the loss was {loss} in batch {batch} of epoch {epoch}; the weights {} are kept; {}",
+                if *epoch == 1 { "before the training" } else { "of the last good epoch" },
                 cause.as_deref().unwrap_or("try a lower learning rate")
             ),
             Stop::Asked { epochs, batches: 0, .. } => write!(f, "stopped after epoch {epochs}"),
