@@ -86,12 +86,17 @@ OPTIONAL = {
 }
 
 
-def draw(info: gm.LossInfo, seed: int = 3) -> dict[str, np.ndarray]:
-    """The required inputs of a loss and some optional ones, float64 and int64."""
+def draw(
+    info: gm.LossInfo, seed: int = 3, optionals: bool = True, first: tuple[int, ...] = (4, 5)
+) -> dict[str, np.ndarray]:
+    """The required inputs of a loss and some optional ones, float64 and int64; `first` is the shape of
+    those that take any."""
     random = np.random.default_rng(seed)
     found: dict[str, np.ndarray] = {}
-    given_inputs = [given for given in info.inputs if given.required or given.name in OPTIONAL]
-    first = shape_of(given_inputs[0].shape, None)
+    given_inputs = [
+        given for given in info.inputs if given.required or optionals and given.name in OPTIONAL
+    ]
+    first = shape_of(given_inputs[0].shape, first)
     in_time = "time" in given_inputs[0].shape
     for given in given_inputs:
         domain = given.domain or "real"
