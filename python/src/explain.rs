@@ -88,6 +88,7 @@ pub fn evaluate_rows<'py>(
 /// Which labels are suspicious.
 #[pyfunction]
 #[pyo3(signature = (model, x, y, epochs, batch_size, learning_rate, q))]
+#[expect(clippy::too_many_arguments, reason = "keywords of Python")]
 pub fn label_noise<'py>(
     py: Python<'py>,
     model: &Model,
@@ -138,6 +139,7 @@ pub fn label_noise<'py>(
 /// Slices of the rows with a greater loss than the rest.
 #[pyfunction]
 #[pyo3(signature = (x, losses, depth, least_share, least_gain, level, seed))]
+#[expect(clippy::too_many_arguments, reason = "keywords of Python")]
 pub fn slices<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
