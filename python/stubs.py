@@ -155,6 +155,7 @@ SIZES = {
     "length": 1,
     "lists": 1,
     "pairs": 2,
+    "places": 2,
     "rows": 2,
     "time": 2,
     "tokens": 2,
@@ -178,11 +179,14 @@ def example(info: gm.LossInfo) -> tuple[dict[str, Any], float]:
     domains = {one.name: one.domain or "real" for one in info.inputs}
     for rows in (2, 3, 4):
         inputs.SIZES = {**SIZES, "rows": rows}
-        for seed in range(20):
+        for seed in range(60):
             drawn = inputs.draw(info, seed, optionals=False, first=(3,))
             arrays = {name: readable(domains[name], array) for name, array in drawn.items()}
-            value = gm.Loss(info.name, device="reference")(**arrays)[0]
-            fast = gm.Loss(info.name)(**arrays)[0]
+            try:
+                value = gm.Loss(info.name, device="reference")(**arrays)[0]
+                fast = gm.Loss(info.name)(**arrays)[0]
+            except ValueError:  # labels past the few classes of an example
+                continue
             is_tie = abs(value * 1000 % 1 - 0.5) < 0.1
             if 0.01 < abs(value) < 100 and not is_tie and round(fast, 3) == round(value, 3):
                 return {name: array.tolist() for name, array in arrays.items()}, round(value, 3)

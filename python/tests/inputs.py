@@ -20,6 +20,7 @@ SIZES = {
     "length": 2,
     "lists": 3,
     "pairs": 4,
+    "places": 4,
     "rows": 4,
     "time": 6,
     "tokens": 3,
@@ -58,13 +59,18 @@ def numbers(domain: str, shape: tuple[int, ...], random: np.random.Generator) ->
     raise NotImplementedError(domain)
 
 
+def axis(words: str) -> int:
+    """The length of an axis: `rows`, `2`, `length + 1`."""
+    return sum(int(part) if part.isdigit() else SIZES[part] for part in words.split(" + "))
+
+
 def shape_of(words: str, first: tuple[int, ...] | None) -> tuple[int, ...]:
     """A shape from its words in the catalogue: `[rows, width]`."""
     inside = re.search(r"\[([^\]]*)\]", words) if words.startswith("[") else None
     if inside is None:
         return first or (4, 5)
     parts = [part.strip() for part in inside.group(1).split(",") if part.strip()]
-    return tuple(int(part) if part.isdigit() else SIZES[part] for part in parts)
+    return tuple(axis(part) for part in parts)
 
 
 # Optional inputs that are drawn too: without them the policy is its own old one, held constant, and
