@@ -120,7 +120,7 @@ def test_weights_of_rows_by_name():
     assert gm.mse(x, y, row_weight=weight, reduction="none")[0].tolist() == [[1, 4], [4.5, 8]]
     assert gm.mse(x, y, weight=weight, reduction="none")[0].tolist() == [[1, 2], [9, 8]]
     assert gm.cross_entropy(x, [0, 1], row_weight=[0, 2], reduction="none")[0][0] == 0
-    with pytest.raises(ValueError, match="mse: row_weight is given; .* left out"):
+    with pytest.raises(ValueError, match="mse: row_weight is given; left out"):
         gm.mse(x, y, weight=weight, row_weight=weight)
     with pytest.raises(ValueError, match="mse: row_weight is .*3.* and the values are"):
         gm.mse(x, y, row_weight=[1, 2, 3])
