@@ -1,7 +1,8 @@
-"""Writes the type stubs of the functions from the catalogue: python stubs.py [--check].
+"""Writes what the package has of the catalogue: python stubs.py [--check].
 
-`functional.pyi` and `torch.pyi` in `package/gradus_ml`. With --check nothing is written, and the exit status
-says whether they are those of the installed catalogue.
+The type stubs `functional.pyi` and `torch.pyi`, and `_examples.py` with a small example of each loss, in
+`package/gradus_ml`. With --check nothing is written, and the exit status says whether they are those of the
+installed catalogue.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import gradus_ml as gm
+
+sys.path.insert(0, str(Path(__file__).parent / "tests"))
+import inputs  # noqa: E402
 
 FOLDER = Path(__file__).parent / "package" / "gradus_ml"
 
@@ -137,16 +143,79 @@ def torch() -> str:
     return text.rstrip() + "\n"
 
 
+# Small enough to be read.
+SIZES = {
+    "answers": 2,
+    "batch": 1,
+    "classes": 3,
+    "columns": 2,
+    "completions": 2,
+    "features": 2,
+    "items": 3,
+    "length": 1,
+    "lists": 1,
+    "pairs": 2,
+    "places": 2,
+    "rows": 2,
+    "time": 2,
+    "tokens": 2,
+    "width": 2,
+}
+
+
+def readable(domain: str, array: np.ndarray) -> np.ndarray:
+    """With one digit behind the point; shares of a whole still sum to one."""
+    if array.dtype != np.float64:
+        return array
+    if domain == "distribution":
+        shares = np.round(array, 1)
+        shares[..., 0] += 1 - shares.sum(-1)
+        return np.round(shares, 1)
+    return np.round(array, 2 if domain == "log distribution" else 1)
+
+
+def example(info: gm.LossInfo) -> tuple[dict[str, Any], float]:
+    """Inputs that can be read, and the value of the loss: a number that is not 0."""
+    domains = {one.name: one.domain or "real" for one in info.inputs}
+    for rows in (2, 3, 4):
+        inputs.SIZES = {**SIZES, "rows": rows}
+        for seed in range(60):
+            drawn = inputs.draw(info, seed, optionals=False, first=(3,))
+            arrays = {name: readable(domains[name], array) for name, array in drawn.items()}
+            try:
+                value = gm.Loss(info.name, device="reference")(**arrays)[0]
+                fast = gm.Loss(info.name)(**arrays)[0]
+            except ValueError:  # labels past the few classes of an example
+                continue
+            is_tie = abs(value * 1000 % 1 - 0.5) < 0.1
+            if 0.01 < abs(value) < 100 and not is_tie and round(fast, 3) == round(value, 3):
+                return {name: array.tolist() for name, array in arrays.items()}, round(value, 3)
+    raise ValueError(f"{info.name}: no example")
+
+
+def examples() -> str:
+    text = '"""Written by stubs.py: inputs of each loss and its value, for the documentation."""\n\n'
+    text += "from __future__ import annotations\n\nfrom typing import Any\n\n"
+    text += "EXAMPLES: dict[str, tuple[dict[str, Any], float]] = {\n"
+    text += "".join(f'    "{info.name}": {example(info)!r},\n' for info in gm.losses())
+    return text + "}\n"
+
+
 def main() -> int:
     stale = []
-    for name, text in (("functional.pyi", functional()), ("torch.pyi", torch())):
+    written = (
+        ("functional.pyi", functional()),
+        ("torch.pyi", torch()),
+        ("_examples.py", examples()),
+    )
+    for name, text in written:
         path = FOLDER / name
         if "--check" not in sys.argv:
             path.write_text(text)
         elif not path.exists() or path.read_text() != text:
             stale.append(name)
     for name in stale:
-        print(f"{name} is not that of the catalogue: run python stubs.py", file=sys.stderr)
+        print(f"{name} is not that of the catalogue: run python python/stubs.py", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -3,8 +3,8 @@
 use gradus::{Inputs, Targets};
 use ndarray::{ArrayD, ArrayViewD};
 use numpy::{
-    Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray,
-    PyUntypedArrayMethods,
+    Element, PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn,
+    PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
 
@@ -46,6 +46,12 @@ fn borrowed<'py, T: Element>(
     })
 }
 
+/// True for bfloat16 and the floats of 8 bits and fewer that the package `ml_dtypes` adds to NumPy.
+fn is_small_float(dtype: &Bound<'_, PyArrayDescr>) -> PyResult<bool> {
+    let name: String = dtype.getattr("name")?.extract()?;
+    Ok(name.starts_with("bfloat16") || name.starts_with("float"))
+}
+
 impl<'py> Array<'py> {
     /// An array, or whatever `numpy.asarray` takes.
     pub fn new(name: &str, object: &Bound<'py, PyAny>) -> PyResult<Self> {
@@ -55,13 +61,14 @@ impl<'py> Array<'py> {
         let py = object.py();
         let numpy = py.import("numpy")?;
         let array = numpy.call_method1("asarray", (object,))?;
-        let kind = array.cast::<PyUntypedArray>()?.dtype().kind();
-        let wanted = match kind {
-            b'f' if array.cast::<PyUntypedArray>()?.dtype().itemsize() <= 4 => "float32",
+        let dtype = array.cast::<PyUntypedArray>()?.dtype();
+        let wanted = match dtype.kind() {
+            b'f' if dtype.itemsize() <= 4 => "float32",
             b'f' => "float64",
-            b'u' if array.cast::<PyUntypedArray>()?.dtype().itemsize() == 1 => "uint8",
+            b'u' if dtype.itemsize() == 1 => "uint8",
             b'i' | b'u' => "int64",
             b'b' => "bool",
+            b'V' if is_small_float(&dtype)? => "float32",
             _ => {
                 let found = format!("holds {}", array.getattr("dtype")?);
                 return Err(refused("arrays", name, &found, "it must hold numbers"));

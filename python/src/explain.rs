@@ -28,14 +28,15 @@ pub fn evaluate_rows<'py>(
     x: &Bound<'py, PyAny>,
     y: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyDict>> {
+    let threads = model.threads;
     let mut guard = model.own()?;
     let model = &mut *guard;
     let x = features_array("x", x)?;
     let y = targets_array(model, "y", y, false)?;
     let (features, view) = (features(&x)?, y.view());
     let targets = targets(&view, None)?;
-    let rows =
-        detached(py, || with_features!(features, |array| model.evaluate_rows(&array, targets)));
+    let rows = threads
+        .detached(py, || with_features!(features, |array| model.evaluate_rows(&array, targets)));
     let rows = rows.map_err(raised)?;
     let all = PyDict::new(py);
     if let Some(classes) = &rows.classes {
@@ -87,6 +88,7 @@ pub fn evaluate_rows<'py>(
 /// Which labels are suspicious.
 #[pyfunction]
 #[pyo3(signature = (model, x, y, epochs, batch_size, learning_rate, q))]
+#[expect(clippy::too_many_arguments, reason = "keywords of Python")]
 pub fn label_noise<'py>(
     py: Python<'py>,
     model: &Model,
@@ -97,6 +99,7 @@ pub fn label_noise<'py>(
     learning_rate: Option<f64>,
     q: Option<f64>,
 ) -> PyResult<Bound<'py, PyDict>> {
+    let threads = model.threads;
     let guard = model.own()?;
     let model = &*guard;
     let x = features_array("x", x)?;
@@ -114,8 +117,8 @@ pub fn label_noise<'py>(
     noise = batch_size.map_or(noise.clone(), |rows| noise.batch_size(rows));
     noise = learning_rate.map_or(noise.clone(), |rate| noise.learning_rate(rate));
     noise = q.map_or(noise.clone(), |q| noise.q(q));
-    let found =
-        detached(py, || with_features!(features, |array| noise.find(model, &array, &labels)));
+    let found = threads
+        .detached(py, || with_features!(features, |array| noise.find(model, &array, &labels)));
     let found = found.map_err(raised)?;
     let all = PyDict::new(py);
     all.set_item("order", integers(&found.order).into_pyarray(py))?;
@@ -136,6 +139,7 @@ pub fn label_noise<'py>(
 /// Slices of the rows with a greater loss than the rest.
 #[pyfunction]
 #[pyo3(signature = (x, losses, depth, least_share, least_gain, level, seed))]
+#[expect(clippy::too_many_arguments, reason = "keywords of Python")]
 pub fn slices<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
@@ -188,6 +192,7 @@ pub fn permutation_importance<'py>(
     repeats: usize,
     seed: u64,
 ) -> PyResult<Bound<'py, PyList>> {
+    let threads = model.threads;
     let mut guard = model.own()?;
     let model = &mut *guard;
     let x = table_of("permutation_importance", "x", x)?;
@@ -195,7 +200,8 @@ pub fn permutation_importance<'py>(
     let view = y.view();
     let targets = targets(&view, None)?;
     let importance = PermutationImportance::new().repeats(repeats).seed(seed);
-    let found = detached(py, || importance.measure(model, &x, targets, &groups)).map_err(raised)?;
+    let found =
+        threads.detached(py, || importance.measure(model, &x, targets, &groups)).map_err(raised)?;
     let all = PyList::empty(py);
     for one in found {
         let line = PyDict::new(py);
@@ -219,6 +225,7 @@ pub fn integrated_gradients<'py>(
     tolerance: Option<f64>,
     baseline: Option<Vec<f32>>,
 ) -> PyResult<Bound<'py, PyDict>> {
+    let threads = model.threads;
     let mut guard = model.own()?;
     let model = &mut *guard;
     let array = match features_array("x", x)?.into_floats().view() {
@@ -240,7 +247,8 @@ pub fn integrated_gradients<'py>(
     gradients = points.map_or(gradients.clone(), |points| gradients.points(points));
     gradients = tolerance.map_or(gradients.clone(), |tolerance| gradients.tolerance(tolerance));
     gradients = baseline.map_or(gradients.clone(), |baseline| gradients.baseline(baseline));
-    let found = detached(py, || gradients.attribute(model, &array, targets)).map_err(raised)?;
+    let found =
+        threads.detached(py, || gradients.attribute(model, &array, targets)).map_err(raised)?;
     let all = PyDict::new(py);
     all.set_item("values", found.values.into_pyarray(py))?;
     all.set_item("baseline", found.baseline.into_pyarray(py))?;
@@ -258,6 +266,7 @@ pub fn influences<'py>(
     training: (Bound<'py, PyAny>, Bound<'py, PyAny>),
     others: (Bound<'py, PyAny>, Bound<'py, PyAny>),
 ) -> PyResult<Bound<'py, numpy::PyArray2<f64>>> {
+    let threads = model.threads;
     let mut guard = model.own()?;
     let model = &mut *guard;
     let pair = |model: &gradus::Model, (x, y): &(Bound<'py, PyAny>, Bound<'py, PyAny>)| {
@@ -266,6 +275,7 @@ pub fn influences<'py>(
     let ((x, y), (other_x, other_y)) = (pair(model, &training)?, pair(model, &others)?);
     let (view, other_view) = (y.view(), other_y.view());
     let (y, other_y) = (targets(&view, None)?, targets(&other_view, None)?);
-    let found = detached(py, || gradus::explain::influences(model, (&x, y), (&other_x, other_y)));
+    let found =
+        threads.detached(py, || gradus::explain::influences(model, (&x, y), (&other_x, other_y)));
     Ok(found.map_err(raised)?.into_pyarray(py))
 }

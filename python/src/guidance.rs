@@ -17,7 +17,7 @@ use crate::device::device_of;
 use crate::errors::{raised, refused};
 use crate::json::to_python;
 use crate::model::ask;
-use crate::threads::{Failure, detached, training};
+use crate::threads::{Failure, detached};
 
 /// Numbers of two axes, as f32.
 pub fn table_of(owner: &str, name: &str, object: &Bound<'_, PyAny>) -> PyResult<Array2<f32>> {
@@ -136,8 +136,8 @@ pub fn tune<'py>(
     }
     let device = device_of(py, Some(device))?;
     let failure = Arc::new(Failure::default());
-    let found = training(py, &failure, || {
-        search.run_with(&rows, &device, |rung, _| {
+    let found = device.threads.training(py, &failure, || {
+        search.run_with(&rows, &device.device, |rung, _| {
             // Ctrl-C is heard between rungs.
             let found = ask(&failure, |py| {
                 let Some(call) = &on_rung else { return Ok(false) };

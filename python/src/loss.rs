@@ -10,11 +10,11 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use serde_json::Value;
 
 use crate::arrays::{Array, View, add_input};
-use crate::device::device_of;
+use crate::device::{Device, device_of};
 use crate::errors::{raised, refused};
 use crate::json::{options, to_python};
 use crate::names::option_lines;
-use crate::threads::detached;
+use crate::threads::Threads;
 
 /// What an input of a loss may hold.
 #[derive(Clone, Copy, PartialEq)]
@@ -100,6 +100,7 @@ fn inputs_of(loss: &dyn LossDefinition) -> (Vec<Input>, usize) {
     };
     let positional = all.len();
     all.push(optional("weight", "that of the values, or one for each row", Kind::Floats));
+    all.push(optional("row_weight", "[rows], or the first axes of the values", Kind::Floats));
     all.push(optional("mask", "that of the values, or one for each row", Kind::Mask));
     all.push(optional("upstream", "that of the value", Kind::Floats));
     for input in loss.inputs() {
@@ -139,6 +140,7 @@ fn inputs_of(loss: &dyn LossDefinition) -> (Vec<Input>, usize) {
 #[pyclass(frozen, module = "gradus_ml")]
 pub struct Loss {
     criterion: Criterion,
+    threads: Threads,
     inputs: Vec<Input>,
     positional: usize,
     differentiated: usize,
@@ -258,7 +260,7 @@ impl Loss {
     }
 
     fn run(&self, py: Python<'_>, inputs: &Inputs) -> PyResult<Found> {
-        let found = detached(py, || match self.criterion.device() {
+        let found = self.threads.detached(py, || match self.criterion.device() {
             gradus::Device::Reference => self.criterion.evaluate_f64(inputs).map(Found::Double),
             _ => self.criterion.evaluate(inputs).map(Found::Single),
         });
@@ -377,7 +379,8 @@ impl Loss {
                 ));
             }
         };
-        let criterion = Criterion::from_boxed(loss, &device_of(py, device)?).map_err(raised)?;
+        let device = device_of(py, device)?;
+        let criterion = Criterion::from_boxed(loss, &device.device).map_err(raised)?;
         let criterion =
             criterion.reduction(reduction).on_empty(empty).from_probabilities(from_probabilities);
         Ok(Loss {
@@ -385,6 +388,7 @@ impl Loss {
                 Some(axis) => criterion.class_axis(axis),
                 None => criterion,
             },
+            threads: device.threads,
             inputs,
             positional,
             differentiated,
@@ -402,7 +406,7 @@ impl Loss {
     ///     *arrays: the inputs in the order of `inputs`; any of them may be given by name instead.
     ///     out: an array that the gradient is written into, or a dict of them by input; contiguous
     ///         float32 costs no copy on "cpu".
-    ///     **named: inputs by name, and `weight`, `mask`, `upstream`.
+    ///     **named: inputs by name, and `weight`, `row_weight`, `mask`, `upstream`.
     ///
     /// Returns:
     ///     The value, a float, or an array of float64 with reduction "none"; and the gradient by the
@@ -438,7 +442,8 @@ impl Loss {
                 )
             })?;
             let mut gradient = array.as_array_mut();
-            let step = detached(py, || self.criterion.evaluate_into(&inputs, &mut gradient));
+            let step =
+                self.threads.detached(py, || self.criterion.evaluate_into(&inputs, &mut gradient));
             let value = self.value(py, step.map_err(raised)?.values)?;
             return Ok((value, out.clone()));
         }
@@ -462,17 +467,20 @@ impl Loss {
     /// As a call, with everything that a loss can say: a dict of `value`, `gradients` by input,
     /// `count` (elements or rows that counted), and if asked `hessian` (the second derivative by
     /// each prediction) and `auxiliaries` (arrays by row: values, lse, argmax, correct, entropy,
-    /// target_probability).
+    /// target_probability). With `target_gradient` there is a gradient of `targets` too, in their
+    /// shape: for dense targets that another network makes.
     ///
     /// Raises:
-    ///     ValueError: as a call; for a loss without second derivatives or auxiliaries.
-    #[pyo3(signature = (*arrays, hessian=false, auxiliary=false, **named))]
+    ///     ValueError: as a call; for a loss without second derivatives, auxiliaries or a gradient of
+    ///         targets, and for that of labels.
+    #[pyo3(signature = (*arrays, hessian=false, auxiliary=false, target_gradient=false, **named))]
     fn evaluate<'py>(
         &self,
         py: Python<'py>,
         arrays: &Bound<'py, PyTuple>,
         hessian: bool,
         auxiliary: bool,
+        target_gradient: bool,
         named: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let found = self.collect(arrays, named)?;
@@ -483,6 +491,9 @@ impl Loss {
         }
         if auxiliary {
             inputs = inputs.auxiliary();
+        }
+        if target_gradient {
+            inputs = inputs.target_gradient();
         }
         match self.run(py, &inputs)? {
             Found::Single(found) => self.report(py, found),
@@ -498,8 +509,8 @@ impl Loss {
 
     /// The device.
     #[getter]
-    fn device(&self) -> crate::device::Device {
-        crate::device::Device { device: self.criterion.device().clone() }
+    fn device(&self) -> Device {
+        Device { device: self.criterion.device().clone(), threads: self.threads }
     }
 
     /// The name of the reduction.
@@ -525,6 +536,12 @@ impl Loss {
     #[getter]
     fn derives_its_value(&self) -> bool {
         derives_its_value(self.criterion.loss())
+    }
+
+    /// True if dense targets have a gradient: `evaluate(target_gradient=True)`.
+    #[getter(target_gradient)]
+    fn has_target_gradient(&self) -> bool {
+        self.criterion.loss().spec().target_derivative.is_some()
     }
 
     /// All options with their values.
@@ -581,7 +598,7 @@ impl Loss {
             Ok(dict) => dict,
             Err(_) => PyDict::new(py),
         };
-        named.set_item("device", self.criterion.device().name())?;
+        named.set_item("device", self.device())?;
         named.set_item("reduction", &self.reduction)?;
         named.set_item("on_empty", &self.on_empty)?;
         named.set_item("class_axis", self.class_axis)?;
@@ -619,8 +636,8 @@ impl Loss {
 }
 
 /// Every loss: `name`, `summary`, `formula`, `torch`, `keras`, `optax`, `source`, `inputs`,
-/// `options` with defaults, `variants`, `hessian`, `auxiliary`, `pointwise`, `class_axis`,
-/// `from_probabilities`, `derives_its_value`.
+/// `options` with defaults, `variants`, `hessian`, `auxiliary`, `target_gradient`, `pointwise`,
+/// `class_axis`, `from_probabilities`, `derives_its_value`.
 #[pyfunction]
 pub fn catalogue(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     losses::CATALOGUE
@@ -659,6 +676,7 @@ pub fn catalogue(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             line.set_item("variants", variants)?;
             line.set_item("hessian", loss.spec().hessian_diagonal.is_some())?;
             line.set_item("auxiliary", loss.spec().auxiliary)?;
+            line.set_item("target_gradient", loss.spec().target_derivative.is_some())?;
             line.set_item("pointwise", loss.is_pointwise())?;
             line.set_item("class_axis", has_class_axis(&*loss))?;
             line.set_item("from_probabilities", takes_probabilities(&*loss))?;

@@ -16,15 +16,16 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use serde_json::{Value, json};
 
 use crate::arrays::{Array, View};
-use crate::device::device_of;
+use crate::device::{Device, device_of};
 use crate::errors::{raised, refused};
 use crate::json::{options, value_of};
-use crate::threads::{Failure, detached, training};
+use crate::threads::{Failure, Threads};
 
 /// A network on a device; `gradus_ml.Sequential` makes it.
 #[pyclass(frozen, module = "gradus_ml._gradus")]
 pub struct Model {
     model: Mutex<gradus::Model>,
+    pub threads: Threads,
 }
 
 /// Features that a model reads.
@@ -103,8 +104,18 @@ impl Model {
         }
     }
 
-    pub fn of(model: gradus::Model) -> Self {
-        Model { model: Mutex::new(model) }
+    fn device_of(&self, model: &gradus::Model) -> Device {
+        Device { device: model.device().clone(), threads: self.threads }
+    }
+
+    /// What `make` makes on a device.
+    pub fn on(
+        py: Python<'_>,
+        device: &Device,
+        make: impl FnOnce(&gradus::Device) -> gradus::Result<gradus::Model> + Send,
+    ) -> PyResult<Self> {
+        let model = device.threads.detached(py, || make(&device.device)).map_err(raised)?;
+        Ok(Model { model: Mutex::new(model), threads: device.threads })
     }
 }
 
@@ -159,56 +170,56 @@ impl Model {
             network = network.then_shared(form["name"].as_str(), made);
         }
         let device = device_of(py, Some(device))?;
-        detached(py, || network.on(&device)).map(Model::of).map_err(raised)
+        Model::on(py, &device, |device| network.on(device))
     }
 
     /// Reads a file of `save`.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf, device: &Bound<'_, PyAny>) -> PyResult<Self> {
         let device = device_of(py, Some(device))?;
-        detached(py, || gradus::Model::load(path, &device)).map(Model::of).map_err(raised)
+        Model::on(py, &device, |device| gradus::Model::load(path, device))
     }
 
     /// Reads the bytes of `to_bytes`.
     #[staticmethod]
     fn from_bytes(py: Python<'_>, data: &[u8], device: &Bound<'_, PyAny>) -> PyResult<Self> {
         let device = device_of(py, Some(device))?;
-        detached(py, || gradus::Model::from_bytes(data, &device)).map(Model::of).map_err(raised)
+        Model::on(py, &device, |device| gradus::Model::from_bytes(data, device))
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let model = self.own()?;
-        let bytes = detached(py, || model.to_bytes()).map_err(raised)?;
+        let bytes = self.threads.detached(py, || model.to_bytes()).map_err(raised)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let model = self.own()?;
-        detached(py, || model.save(path)).map_err(raised)
+        self.threads.detached(py, || model.save(path)).map_err(raised)
     }
 
     /// The bytes of an ONNX file.
     fn to_onnx<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let model = self.own()?;
-        let bytes = detached(py, || model.to_onnx()).map_err(raised)?;
+        let bytes = self.threads.detached(py, || model.to_onnx()).map_err(raised)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     fn save_onnx(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let model = self.own()?;
-        detached(py, || model.save_onnx(path)).map_err(raised)
+        self.threads.detached(py, || model.save_onnx(path)).map_err(raised)
     }
 
     /// PyTorch's names and order of axes.
     fn save_weights(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let model = self.own()?;
-        detached(py, || model.save_weights(path)).map_err(raised)
+        self.threads.detached(py, || model.save_weights(path)).map_err(raised)
     }
 
     fn load_weights(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let mut guard = self.own()?;
         let model = &mut *guard;
-        detached(py, || model.load_weights(path)).map_err(raised)
+        self.threads.detached(py, || model.load_weights(path)).map_err(raised)
     }
 
     #[pyo3(signature = (loss, loss_options, optimizer, optimizer_options))]
@@ -225,7 +236,7 @@ impl Model {
         let optimizer = optimizers::from_name(optimizer, &given).map_err(raised)?;
         let mut guard = self.own()?;
         let model = &mut *guard;
-        detached(py, || model.compile_in_place(loss, optimizer)).map_err(raised)
+        self.threads.detached(py, || model.compile_in_place(loss, optimizer)).map_err(raised)
     }
 
     /// Trains; `settings` are the options of `Sequential.fit` that were given.
@@ -245,7 +256,7 @@ impl Model {
         let fit = fit_of(model, settings, &failure)?;
         let (features, view) = (features(&x)?, y.view());
         let targets = targets(&view, groups.as_deref())?;
-        let history = training(py, &failure, || {
+        let history = self.threads.training(py, &failure, || {
             with_features!(features, |array| model.fit(&array, targets, fit))
         })?;
         drop(guard);
@@ -269,8 +280,9 @@ impl Model {
         let y = targets_array(model, "y", y, groups.is_some())?;
         let (features, view) = (features(&x)?, y.view());
         let targets = targets(&view, groups.as_deref())?;
-        let score =
-            detached(py, || with_features!(features, |array| model.evaluate(&array, targets)));
+        let score = self
+            .threads
+            .detached(py, || with_features!(features, |array| model.evaluate(&array, targets)));
         let score = score.map_err(raised)?;
         Ok((score.loss, score.accuracy))
     }
@@ -284,7 +296,8 @@ impl Model {
         let model = &mut *guard;
         let x = features_array("x", x)?;
         let features = features(&x)?;
-        let found = detached(py, || with_features!(features, |array| model.predict(&array)));
+        let found =
+            self.threads.detached(py, || with_features!(features, |array| model.predict(&array)));
         Ok(found.map_err(raised)?.into_pyarray(py))
     }
 
@@ -298,7 +311,9 @@ impl Model {
         let model = &mut *guard;
         let x = features_array("x", x)?;
         let features = features(&x)?;
-        let found = detached(py, || with_features!(features, |array| model.predict_f64(&array)));
+        let found = self
+            .threads
+            .detached(py, || with_features!(features, |array| model.predict_f64(&array)));
         Ok(found.map_err(raised)?.into_pyarray(py))
     }
 
@@ -314,7 +329,7 @@ impl Model {
         let x = features_array("x", x)?;
         let y = targets_array(model, "y", y, false)?;
         let (features, view) = (features(&x)?, y.view());
-        let found = detached(py, || {
+        let found = self.threads.detached(py, || {
             with_features!(features, |array| model.gradients(&array, view.targets()))
         });
         let (loss, gradients) = found.map_err(raised)?;
@@ -323,7 +338,7 @@ impl Model {
 
     fn named_parameters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let model = self.own()?;
-        let found = detached(py, || model.named_parameters()).map_err(raised)?;
+        let found = self.threads.detached(py, || model.named_parameters()).map_err(raised)?;
         named(py, found)
     }
 
@@ -343,7 +358,9 @@ impl Model {
             all.push((path, array));
         }
         let views = all.iter().map(|(path, array)| (path.as_str(), array.view()));
-        detached(py, || model.set_named_parameters(views.collect::<Vec<_>>())).map_err(raised)
+        self.threads
+            .detached(py, || model.set_named_parameters(views.collect::<Vec<_>>()))
+            .map_err(raised)
     }
 
     fn set_input_scaling(&self, mean: Vec<f64>, scale: Vec<f64>) -> PyResult<()> {
@@ -353,7 +370,7 @@ impl Model {
     /// The model of the averaged weights.
     fn averaged(&self, py: Python<'_>) -> PyResult<Self> {
         let model = self.own()?;
-        detached(py, || model.averaged()).map(Model::of).map_err(raised)
+        Model::on(py, &self.device_of(&model), |_| model.averaged())
     }
 
     fn summary(&self, batch_size: usize) -> PyResult<String> {
@@ -396,8 +413,8 @@ impl Model {
     }
 
     #[getter]
-    fn device(&self) -> PyResult<crate::device::Device> {
-        Ok(crate::device::Device { device: self.own()?.device().clone() })
+    fn device(&self) -> PyResult<Device> {
+        Ok(self.device_of(&*self.own()?))
     }
 }
 

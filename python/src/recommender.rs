@@ -10,9 +10,9 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2}
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::device::device_of;
+use crate::device::{Device, device_of};
 use crate::errors::{raised, refused};
-use crate::threads::{Failure, detached, training};
+use crate::threads::{Failure, Threads};
 
 /// Rows, columns and values of a sparse matrix.
 type Coo<'py> =
@@ -78,9 +78,20 @@ where
 #[pyclass(frozen, module = "gradus_ml._gradus")]
 pub struct Recommender {
     model: Mutex<recommend::Model>,
+    threads: Threads,
 }
 
 impl Recommender {
+    /// What `make` makes on a device.
+    fn on(
+        py: Python<'_>,
+        device: &Device,
+        make: impl FnOnce(&gradus::Device) -> gradus::Result<recommend::Model> + Send,
+    ) -> PyResult<Self> {
+        let model = device.threads.detached(py, || make(&device.device)).map_err(raised)?;
+        Ok(Recommender { model: Mutex::new(model), threads: device.threads })
+    }
+
     fn own(&self) -> MutexGuard<'_, recommend::Model> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -178,30 +189,27 @@ impl Recommender {
                 .item_features(Features::new(items, *count, &triples(matrix)).map_err(raised)?);
         }
         let device = device_of(py, Some(device))?;
-        let model = detached(py, || description.on(&device)).map_err(raised)?;
-        Ok(Recommender { model: Mutex::new(model) })
+        Recommender::on(py, &device, |device| description.on(device))
     }
 
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf, device: &Bound<'_, PyAny>) -> PyResult<Self> {
         let device = device_of(py, Some(device))?;
-        let model = detached(py, || recommend::Model::load(path, &device)).map_err(raised)?;
-        Ok(Recommender { model: Mutex::new(model) })
+        Recommender::on(py, &device, |device| recommend::Model::load(path, device))
     }
 
     #[staticmethod]
     fn from_bytes(py: Python<'_>, data: &[u8], device: &Bound<'_, PyAny>) -> PyResult<Self> {
         let device = device_of(py, Some(device))?;
-        let model = detached(py, || recommend::Model::from_bytes(data, &device)).map_err(raised)?;
-        Ok(Recommender { model: Mutex::new(model) })
+        Recommender::on(py, &device, |device| recommend::Model::from_bytes(data, device))
     }
 
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        detached(py, || self.own().save(path)).map_err(raised)
+        self.threads.detached(py, || self.own().save(path)).map_err(raised)
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = detached(py, || self.own().to_bytes()).map_err(raised)?;
+        let bytes = self.threads.detached(py, || self.own().to_bytes()).map_err(raised)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -236,7 +244,8 @@ impl Recommender {
                 answer(&of_epoch, found)
             });
         }
-        let history = training(py, &failure, || self.own().train(&interactions, fit))?;
+        let history =
+            self.threads.training(py, &failure, || self.own().train(&interactions, fit))?;
         if let Some(error) = failure.take() {
             return Err(error);
         }
@@ -251,7 +260,8 @@ impl Recommender {
         items: PyReadonlyArray1<'py, u32>,
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let (users, items) = (users.as_array().to_vec(), items.as_array().to_vec());
-        let found = detached(py, || self.own().predict(&users, &items)).map_err(raised)?;
+        let found =
+            self.threads.detached(py, || self.own().predict(&users, &items)).map_err(raised)?;
         Ok(found.into_pyarray(py))
     }
 
@@ -265,8 +275,10 @@ impl Recommender {
     ) -> PyResult<Bound<'py, PyArray1<u32>>> {
         let test = self.interactions(&test)?;
         let train = train.map(|train| self.interactions(&train)).transpose()?;
-        let found =
-            detached(py, || self.own().predict_rank(&test, train.as_ref())).map_err(raised)?;
+        let found = self
+            .threads
+            .detached(py, || self.own().predict_rank(&test, train.as_ref()))
+            .map_err(raised)?;
         Ok(found.into_pyarray(py))
     }
 
@@ -279,19 +291,23 @@ impl Recommender {
         n: usize,
         filter_seen: bool,
     ) -> PyResult<Vec<(u32, f32)>> {
-        let found = detached(py, || self.own().recommend(user, n, filter_seen)).map_err(raised)?;
+        let found = self
+            .threads
+            .detached(py, || self.own().recommend(user, n, filter_seen))
+            .map_err(raised)?;
         Ok(found.iter().map(|found| (found.item, found.score)).collect())
     }
 
     /// The items most like one, with the cosines.
     fn similar_items(&self, py: Python<'_>, item: u32, n: usize) -> PyResult<Vec<(u32, f32)>> {
-        let found = detached(py, || self.own().similar_items(item, n)).map_err(raised)?;
+        let found =
+            self.threads.detached(py, || self.own().similar_items(item, n)).map_err(raised)?;
         Ok(found.iter().map(|found| (found.item, found.score)).collect())
     }
 
     /// For users and items: embeddings, biases, the optimizer's squares of both and its updates.
     fn tables<'py>(&self, py: Python<'py>) -> PyResult<Vec<NewTables<'py>>> {
-        let tables = detached(py, || self.own().tables()).map_err(raised)?;
+        let tables = self.threads.detached(py, || self.own().tables()).map_err(raised)?;
         let arrays = |table: EmbeddingTable| {
             let square = |array: Array2<f64>| array.into_pyarray(py);
             let flat = |array: Array1<f64>| array.into_pyarray(py);
@@ -309,6 +325,6 @@ impl Recommender {
 
     fn set_tables(&self, py: Python<'_>, users: Tables<'_>, items: Tables<'_>) -> PyResult<()> {
         let (users, items) = (table(&users), table(&items));
-        detached(py, || self.own().set_tables(&users, &items)).map_err(raised)
+        self.threads.detached(py, || self.own().set_tables(&users, &items)).map_err(raised)
     }
 }

@@ -93,6 +93,7 @@ impl Rule {
     }
 
     /// Step `t`, from 1, on a flat tensor of rows of `columns`, 0 for a vector, in place.
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn step(
         &self,
         py: Python<'_>,

@@ -6,9 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::device::device_of;
-use crate::errors::{raised, refused};
+use crate::errors::refused;
 use crate::model::{Model, key};
-use crate::threads::detached;
 
 /// A network by its name in `gradus_ml.zoo`, with all of that function's arguments.
 #[pyfunction]
@@ -21,7 +20,7 @@ pub fn zoo(
 ) -> PyResult<Model> {
     let network = network(name, given)?.seed(seed);
     let device = device_of(py, Some(device))?;
-    detached(py, || network.on(&device)).map(Model::of).map_err(raised)
+    Model::on(py, &device, |device| network.on(device))
 }
 
 fn network(name: &str, given: &Bound<'_, PyDict>) -> PyResult<Sequential> {

@@ -20,6 +20,7 @@ SIZES = {
     "length": 2,
     "lists": 3,
     "pairs": 4,
+    "places": 4,
     "rows": 4,
     "time": 6,
     "tokens": 3,
@@ -58,13 +59,18 @@ def numbers(domain: str, shape: tuple[int, ...], random: np.random.Generator) ->
     raise NotImplementedError(domain)
 
 
+def axis(words: str) -> int:
+    """The length of an axis: `rows`, `2`, `length + 1`."""
+    return sum(int(part) if part.isdigit() else SIZES[part] for part in words.split(" + "))
+
+
 def shape_of(words: str, first: tuple[int, ...] | None) -> tuple[int, ...]:
     """A shape from its words in the catalogue: `[rows, width]`."""
     inside = re.search(r"\[([^\]]*)\]", words) if words.startswith("[") else None
     if inside is None:
         return first or (4, 5)
     parts = [part.strip() for part in inside.group(1).split(",") if part.strip()]
-    return tuple(int(part) if part.isdigit() else SIZES[part] for part in parts)
+    return tuple(axis(part) for part in parts)
 
 
 # Optional inputs that are drawn too: without them the policy is its own old one, held constant, and
@@ -86,12 +92,17 @@ OPTIONAL = {
 }
 
 
-def draw(info: gm.LossInfo, seed: int = 3) -> dict[str, np.ndarray]:
-    """The required inputs of a loss and some optional ones, float64 and int64."""
+def draw(
+    info: gm.LossInfo, seed: int = 3, optionals: bool = True, first: tuple[int, ...] = (4, 5)
+) -> dict[str, np.ndarray]:
+    """The required inputs of a loss and some optional ones, float64 and int64; `first` is the shape of
+    those that take any."""
     random = np.random.default_rng(seed)
     found: dict[str, np.ndarray] = {}
-    given_inputs = [given for given in info.inputs if given.required or given.name in OPTIONAL]
-    first = shape_of(given_inputs[0].shape, None)
+    given_inputs = [
+        given for given in info.inputs if given.required or optionals and given.name in OPTIONAL
+    ]
+    first = shape_of(given_inputs[0].shape, first)
     in_time = "time" in given_inputs[0].shape
     for given in given_inputs:
         domain = given.domain or "real"

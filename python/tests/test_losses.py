@@ -114,6 +114,49 @@ def test_reductions_weight_mask_and_upstream():
     assert gm.mse(x, y, reduction="sum", upstream=2.0)[1].tolist() == [4, 8, 16]
 
 
+def test_weights_of_rows_by_name():
+    x, y = np.float32([[1, 2], [3, 4]]), np.zeros((2, 2), np.float32)
+    weight = np.float32([1, 0.5])
+    assert gm.mse(x, y, row_weight=weight, reduction="none")[0].tolist() == [[1, 4], [4.5, 8]]
+    assert gm.mse(x, y, weight=weight, reduction="none")[0].tolist() == [[1, 2], [9, 8]]
+    assert gm.cross_entropy(x, [0, 1], row_weight=[0, 2], reduction="none")[0][0] == 0
+    with pytest.raises(ValueError, match="mse: row_weight is given; left out"):
+        gm.mse(x, y, weight=weight, row_weight=weight)
+    with pytest.raises(ValueError, match="mse: row_weight is .*3.* and the values are"):
+        gm.mse(x, y, row_weight=[1, 2, 3])
+
+
+def test_gradients_of_targets():
+    found = gm.Loss("bce_with_logits", reduction="sum").evaluate(
+        [0.5, -2.0], [1.0, 0.25], target_gradient=True
+    )
+    assert found["gradients"]["targets"].tolist() == [-0.5, 2.0]
+    assert gm.Loss("mse").target_gradient and not gm.Loss("hinge").target_gradient
+    with pytest.raises(ValueError, match="hinge: the gradient of targets was asked for"):
+        gm.Loss("hinge").evaluate([0.5], [1.0], target_gradient=True)
+    with pytest.raises(ValueError, match="targets are labels"):
+        gm.Loss("cross_entropy").evaluate([[0.5, 1.0]], [1], target_gradient=True)
+
+
+def test_floats_of_few_bits():
+    half = np.float16([1.5, 2.0])
+    assert gm.mse(half, np.float16([0.5, 0.0]))[0] == 2.5
+    out = np.empty(2, np.float16)
+    assert gm.mse(half, np.zeros(2), out=out)[1] is out and out.tolist() == [1.5, 2.0]
+    dtypes = pytest.importorskip("ml_dtypes")
+    for kind in (dtypes.bfloat16, dtypes.float8_e4m3fn):
+        x, y = np.array([1.5, 2.0], kind), np.array([0.5, 0.0], kind)
+        value, gradient = gm.mse(x, y, weight=np.array([1, 2], kind))
+        assert value == 4.5 and gradient.dtype == np.float32 and gradient.tolist() == [1, 4]
+        out = np.empty(2, kind)
+        gm.mse(x, y, out=out)
+        assert out.astype(np.float32).tolist() == [1, 2]
+    logits = np.array([[0, 1]], dtypes.bfloat16)
+    assert gm.cross_entropy(logits, [1])[0] == pytest.approx(0.31326, abs=1e-5)
+    with pytest.raises(ValueError, match="predictions holds"):
+        gm.mse(np.zeros(2, [("a", "f4")]), np.zeros(2))
+
+
 def test_arrays_of_any_order_and_type():
     wide = np.arange(24, dtype=np.float64).reshape(4, 6)[::-1, ::2]
     value, gradient = gm.mse(wide, np.zeros((4, 3), np.float16))

@@ -1,6 +1,7 @@
 """Networks."""
 
 import os
+import copy
 import pickle
 import signal
 import subprocess
@@ -149,11 +150,13 @@ def test_files_bytes_and_pickles_have_the_same_bits(tmp_path):
         gm.load(tmp_path / "model.safetensors"),
         gm.Sequential.from_bytes(model.to_bytes()),
         pickle.loads(pickle.dumps(model)),
+        copy.copy(model),
+        copy.deepcopy({"model": model})["model"],
     ]
     model.fit(x, y, epochs=2)
-    for copy in copies:
-        copy.fit(x, y, epochs=2)
-        assert np.array_equal(copy.predict(x), model.predict(x))
+    for one in copies:
+        one.fit(x, y, epochs=2)
+        assert np.array_equal(one.predict(x), model.predict(x))
     with pytest.raises(ValueError, match="the bytes: at the header"):
         gm.Sequential.from_bytes(b"no model")
 

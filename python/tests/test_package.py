@@ -1,11 +1,15 @@
 """The package as a whole: stubs, examples, import."""
 
+import copy
 import doctest
 import importlib
+import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gradus_ml as gm
@@ -84,16 +88,43 @@ def test_numpy_is_the_only_requirement():
     assert found.stdout.strip() == "[]", found.stderr
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
-def test_a_forked_child_does_not_hang():
+def test_a_device_has_threads_of_its_own():
+    two = gm.Device("cpu", threads=2)
+    assert two.threads == 2 and two.description.endswith(" 2 thread(s)") and ", threads=2)" in repr(two)
+    assert gm.Device("cpu").threads is None
+    for one in (pickle.loads(pickle.dumps(two)), copy.copy(two), copy.deepcopy(two)):
+        assert (one.name, one.threads) == ("cpu", 2)
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(4096, 64)).astype(np.float32), random.integers(0, 64, 4096)
+    value, gradient = gm.cross_entropy(x, y)
+    loss = gm.Loss("cross_entropy", device=two)
+    assert loss.device.threads == pickle.loads(pickle.dumps(loss)).device.threads == 2
+    again, same = loss(x, y)
+    assert again == value and np.array_equal(same, gradient)
+    network = gm.Sequential([gm.layers.Dense(64)], 64, device=gm.Device("cpu", threads=3))
+    network.compile("cross_entropy").fit(x, y, epochs=1)
+    assert network.device.threads == copy.deepcopy(network).device.threads == 3
+    for name, threads, text in [
+        ("cpu", 0, "1 to 1024"),
+        ("cpu", 1025, "1 to 1024"),
+        ("reference", 2, "device: threads is 2 for the device reference"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            gm.Device(name, threads=threads)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("device", ["'cpu'", "gm.Device('cpu', threads=2)"])
+def test_a_forked_child_does_not_hang(device):
     text = """
 import multiprocessing, numpy as np, gradus_ml as gm
 x = np.ones((4096, 512), np.float32)
-def value(_): return gm.cross_entropy(x, np.zeros(4096, np.int64))[0]
+loss = gm.Loss("cross_entropy", device=DEVICE)
+def value(_): return loss(x, np.zeros(4096, np.int64))[0]
 value(0)  # the threads are there
 with multiprocessing.get_context("fork").Pool(2) as pool:
     print(len(set(pool.map_async(value, range(4)).get(timeout=30))))
-"""
+""".replace("DEVICE", device)
     found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
     assert found.stdout.strip() == "1", found.stderr[-500:]
 

@@ -52,6 +52,102 @@ def test_gradcheck(info, weighed, reduction):
     )
 
 
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("name", ["cispo", "linear_cispo"])
+def test_gradients_beside_a_weight_that_is_held_constant(name, reduction):
+    (info,) = [info for info in LOSSES if info.name == name]
+    tensors = {key: torch.from_numpy(array) for key, array in draw(info).items()}
+    differentiated = [key for key in info.differentiated if key in tensors]
+    for key in differentiated:
+        tensors[key].requires_grad_()
+    options = {"epsilon_high": 1.2, "beta": 0.5}
+    loss = gt.GradusLoss(name, device="reference", reduction=reduction, **options)
+    if name == "cispo":
+        log_probs, mask = tensors["log_probs"], tensors["completion_mask"]
+    else:
+        logits = tensors["predictions"] @ tensors["linear_weight"].T
+        logits = logits + tensors.get("linear_bias", 0.0)
+        log_probs = logits.log_softmax(-1).gather(-1, tensors["targets"][..., None])[..., 0]
+        mask = torch.ones_like(log_probs)
+    ratio = (log_probs - tensors["old_log_probs"]).exp()
+    assert (ratio > 1.2).any() and (ratio < 1.2).any()
+    advantages = tensors["advantages"].reshape(len(log_probs), -1)
+    against = tensors["ref_log_probs"] - log_probs
+    held = ratio.clamp(max=1.2).detach()
+    values = -held * advantages * log_probs + 0.5 * (against.exp() - 1 - against)
+    expected = (values * mask).sum(1)
+    if reduction != "none":
+        expected = expected.sum() / (mask.sum() if reduction == "mean" else 1)
+    found = loss(**tensors)
+    upstream = torch.rand(expected.shape, dtype=torch.float64)
+    assert torch.allclose(found, expected, rtol=1e-10)
+    ours = torch.autograd.grad(found, [tensors[key] for key in differentiated], upstream)
+    theirs = torch.autograd.grad(expected, [tensors[key] for key in differentiated], upstream)
+    for mine, other in zip(ours, theirs):
+        assert torch.allclose(mine, other, rtol=1e-8, atol=1e-12)
+
+
+def dense_targets(info, arrays):
+    """The arrays of a loss with targets that have a gradient, in place of labels."""
+    if arrays["targets"].dtype == np.int64:
+        shares = np.random.default_rng(6).dirichlet(
+            np.ones(arrays["predictions"].shape[-1]), arrays["targets"].shape
+        )
+        return {**arrays, "targets": shares}
+    return arrays
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(
+    "info",
+    [info for info in LOSSES if info.target_gradient],
+    ids=[info.name for info in LOSSES if info.target_gradient],
+)
+def test_gradcheck_of_targets(info, reduction):
+    arrays = dense_targets(info, draw(info))
+    names = [*info.differentiated, "targets"]
+    tensors = [torch.from_numpy(arrays[name]).requires_grad_() for name in names]
+    loss = gt.GradusLoss(info.name, device="reference", reduction=reduction)
+    assert torch.autograd.gradcheck(
+        lambda *given: loss(**dict(zip(names, given))), tensors, eps=1e-6
+    )
+    # Other tensors are float32, in any order and with the values of the call without a gradient.
+    single = {name: torch.tensor(arrays[name], dtype=torch.float32) for name in names}
+    single["targets"].requires_grad_()
+    found = gt.GradusLoss(info.name, reduction=reduction)(**dict(reversed(single.items())))
+    expected = gt.GradusLoss(info.name, reduction=reduction)(
+        **{name: tensor.detach() for name, tensor in single.items()}
+    )
+    assert torch.equal(found, expected) and found.requires_grad
+    found.sum().backward()
+    assert single["targets"].grad.shape == single["targets"].shape
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(
+    ("name", "shape"), [("mse", (3, 3)), ("mse", (2, 3, 4)), ("cross_entropy", (4, 5))]
+)
+def test_gradcheck_of_weights_of_rows(name, shape, reduction):
+    torch.manual_seed(7)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    y = torch.randint(0, 5, shape[:1]) if name == "cross_entropy" else torch.randn(shape).double()
+    weight = torch.rand(shape[0], dtype=torch.float64)
+    loss = gt.GradusLoss(name, device="reference", reduction=reduction)
+    assert torch.autograd.gradcheck(lambda x: loss(x, y, row_weight=weight), [x], eps=1e-6)
+    as_rows = weight.reshape(-1, *[1] * (y.ndim - 1)) if name == "mse" else weight
+    assert torch.equal(loss(x, y, row_weight=weight), loss(x, y, weight=as_rows))
+
+
+def test_repeated_targets_get_the_sum_of_their_gradients():
+    torch.manual_seed(8)
+    x, y = torch.randn(3, 4, requires_grad=True), torch.randn(4, requires_grad=True)
+    upstream = torch.rand(3, 4)
+    ours = torch.autograd.grad(gt.mse(x, y, reduction="none"), [x, y], upstream)
+    theirs = torch.autograd.grad((x - y).square(), [x, y], upstream)
+    for found, expected in zip(ours, theirs):
+        assert found.shape == expected.shape and torch.allclose(found, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "shape", "labels"),
     [
@@ -192,8 +288,10 @@ def test_tensors_elsewhere_and_gradients_that_are_not_there_are_errors():
         ValueError, match="mse: predictions is on meta; gradus takes tensors on the CPU"
     ):
         gt.mse(elsewhere, torch.zeros(2))
-    with pytest.raises(ValueError, match="mse: targets requires a gradient"):
-        gt.mse(torch.zeros(2), torch.zeros(2, requires_grad=True))
+    with pytest.raises(ValueError, match="hinge: targets requires a gradient"):
+        gt.hinge(torch.zeros(2), torch.ones(2, requires_grad=True))
+    with pytest.raises(ValueError, match="mse: weight requires a gradient"):
+        gt.mse(torch.zeros(2), torch.zeros(2), weight=torch.ones(2, requires_grad=True))
 
 
 def test_halves_and_views():

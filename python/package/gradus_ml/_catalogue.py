@@ -43,7 +43,7 @@ class LossInfo(NamedTuple):
     """What is known of a loss: an entry of `losses()`.
 
     `class_axis` and `from_probabilities` say whether the loss takes these keywords,
-    `derives_its_value` that its gradients are the derivatives of its value: false where a part of it
+    `target_gradient` whether dense targets have a gradient, `derives_its_value` that its gradients are the derivatives of its value: false where a part of it
     is held constant.
     """
 
@@ -59,6 +59,7 @@ class LossInfo(NamedTuple):
     variants: tuple[dict[str, Any], ...]
     hessian: bool
     auxiliary: bool
+    target_gradient: bool
     pointwise: bool
     class_axis: bool
     from_probabilities: bool

@@ -1,8 +1,8 @@
 """Every loss as a function on arrays; the names are those of `gradus_ml.losses()`.
 
-A function takes the inputs of its loss by position or by name, `weight`, `mask` and `upstream`, the
-options of the loss, `reduction`, `device` and `out`, and returns the value and the gradient. Losses
-over classes take `class_axis`, losses of logits `from_probabilities`:
+A function takes the inputs of its loss by position or by name, `weight`, `row_weight`, `mask` and
+`upstream`, the options of the loss, `reduction`, `device` and `out`, and returns the value and the
+gradient. Losses over classes take `class_axis`, losses of logits `from_probabilities`:
 
     >>> import numpy as np
     >>> from gradus_ml.functional import cross_entropy
@@ -31,6 +31,7 @@ from inspect import Parameter, Signature
 from typing import Any, Callable
 
 from ._catalogue import LossInfo, _all
+from ._examples import EXAMPLES
 from ._gradus import Loss
 
 # Losses that were made for these options, at most so many of a function.
@@ -69,23 +70,69 @@ def _signature(info: LossInfo, takes_out: bool = True) -> Signature:
     return Signature(parameters)
 
 
-def _documentation(info: LossInfo) -> str:
-    lines = [info.summary + ".", "", f"    {info.formula}", "", "Args:"]
+def _inputs(info: LossInfo) -> list[str]:
+    """A line for each input."""
+    lines = []
     for given in info.inputs:
         optional = "" if given.required else ", optional"
         lines.append(f"    {given.name}: {given.kind}, shape {given.shape}{optional}.")
-    lines.append("    out: an array for the gradient, or a dict of arrays by input.")
-    lines.append(
-        '    reduction: "none", "sum", "mean", "batch_mean", "weighted_mean" or a divisor.'
-    )
-    lines.append('    device: a `Device` or "cpu", "gpu", "reference", "auto".')
+    return lines
+
+
+def _keywords(info: LossInfo) -> list[str]:
+    """A line for each keyword that is no input."""
+    lines = [
+        '    reduction: "none", "sum", "mean", "batch_mean", "weighted_mean" or a divisor.',
+        '    device: a `Device` or "cpu", "gpu", "reference", "auto".',
+    ]
     lines += [f"    {name}: {_MEANINGS[name]}" for name in info.shape_keywords]
     for option in info.options:
         lines.append(
             f"    {option.keyword}: {option.meaning} ({option.domain}; default {option.default!r})"
         )
+    return lines
+
+
+def _equivalents(info: LossInfo) -> list[str]:
+    names = [
+        f"{library} {name}"
+        for library, name in (("PyTorch", info.torch), ("Keras", info.keras), ("optax", info.optax))
+        if name
+    ]
+    lines = ["", "Equivalents: " + "; ".join(names) + "."] if names else []
+    return [*lines, "", f"Source: {info.source}."] if info.source else lines
+
+
+def _example(info: LossInfo, head: list[str], called: str, form: str, result: str) -> list[str]:
+    """A call with its value, a line for each input where one line is too short; `form` is that of an
+    array. A loss that is new has none: stubs.py writes them."""
+    if info.name not in EXAMPLES:
+        return []
+    given, value = EXAMPLES[info.name]
+    arrays = {name: form.format(array) for name, array in given.items()}
+    named = [
+        array if place < 2 and info.inputs[place].required else f"{name}={array}"
+        for place, (name, array) in enumerate(arrays.items())
+    ]
+    call = [f"{called}({', '.join(named)})"]
+    if len(call[0]) > 88:
+        call = [f"{called}(", *(f"    {array}," for array in named), ")"]
+    lines = [*(f">>> {line}" for line in head), f">>> {call[0]}"]
+    lines += [*(f"... {line}" for line in call[1:]), f">>> {result}", f"{value}"]
+    return ["", "Example:", *(f"    {line}" for line in lines)]
+
+
+def _documentation(info: LossInfo) -> str:
     several = len(info.differentiated) > 1
-    lines += [
+    lines = [
+        info.summary + ".",
+        "",
+        f"    {info.formula}",
+        "",
+        "Args:",
+        *_inputs(info),
+        "    out: an array for the gradient, or a dict of arrays by input.",
+        *_keywords(info),
         "",
         "Returns:",
         "    The value, and "
@@ -98,16 +145,15 @@ def _documentation(info: LossInfo) -> str:
         "Raises:",
         "    ValueError: for shapes that do not fit, labels and options outside their domains.",
         "    RuntimeError: for what the device refuses.",
+        *_equivalents(info),
+        *_example(
+            info,
+            ["import gradus_ml as gm"],
+            f"value, gradient{'s' * several} = gm.{info.name}",
+            "{}",
+            "round(value, 3)",
+        ),
     ]
-    names = [
-        f"{library} {name}"
-        for library, name in (("PyTorch", info.torch), ("Keras", info.keras), ("optax", info.optax))
-        if name
-    ]
-    if names:
-        lines += ["", "Equivalents: " + "; ".join(names) + "."]
-    if info.source:
-        lines += ["", f"Source: {info.source}."]
     return "\n".join(lines)
 
 

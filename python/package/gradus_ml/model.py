@@ -208,8 +208,7 @@ class Sequential:
         self._model.load_weights(os.fspath(path))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        device = self.device.name
-        return _unpickled, (type(self), self.to_bytes(), device)
+        return _unpickled, (type(self), self.to_bytes(), self.device)
 
     def compile(
         self,
@@ -458,7 +457,7 @@ def _groups(groups: Optional[Sequence[int]]) -> Optional[list[int]]:
     return None if groups is None else [int(rows) for rows in groups]
 
 
-def _unpickled(cls: type[Sequential], data: bytes, device: str) -> Sequential:
+def _unpickled(cls: type[Sequential], data: bytes, device: AnyDevice) -> Sequential:
     return cls._of(_gradus.Model.from_bytes(data, device))
 
 

@@ -39,7 +39,7 @@ import torch
 
 from ._catalogue import LossInfo, _all
 from ._gradus import Device, Loss
-from .functional import _SHARED, _signature
+from .functional import _SHARED, _equivalents, _example, _inputs, _keywords, _signature
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -90,6 +90,17 @@ class _SecondDerivative(torch.autograd.Function):
         )
 
 
+def _evaluate(
+    loss: Loss, names: tuple[str, ...], arrays: dict[str, Any]
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """The value, and the gradients by name."""
+    if "targets" in names and "targets" not in loss.differentiated:
+        report = loss.evaluate(target_gradient=True, **arrays)
+        return report["value"], report["gradients"]
+    value, found = loss(**arrays)
+    return value, found if isinstance(found, dict) else {names[0]: found}
+
+
 class _Call(torch.autograd.Function):
     """A loss of the differentiated inputs `tensors`; the others are in `fixed`."""
 
@@ -105,13 +116,12 @@ class _Call(torch.autograd.Function):
         arrays = {name: _array(owner, name, tensor) for name, tensor in zip(names, tensors)}
         each = loss.reduction == "none"
         gradients: list[torch.Tensor] = []
-        if len(loss.differentiated) == 1 and first.dtype == torch.float32:
+        if len(names) == len(loss.differentiated) == 1 and first.dtype == torch.float32:
             gradient = torch.empty_like(first, memory_format=torch.contiguous_format)
             value, _ = loss(out=gradient.numpy(), **arrays, **fixed)
             gradients = [gradient]
         else:
-            value, found = loss(**arrays, **fixed)
-            found = found if isinstance(found, dict) else {names[0]: found}
+            value, found = _evaluate(loss, names, {**arrays, **fixed})
             gradients = [
                 torch.from_numpy(found[name]).to(tensor.dtype)
                 for name, tensor in zip(names, tensors)
@@ -131,16 +141,18 @@ class _Call(torch.autograd.Function):
             # A sum of one loss alone needs no further pass over the gradient.
             plain = upstream.item() == 1.0
             found = [g if plain else g * upstream.detach().reshape(()) for g in gradients]
-        elif ctx.loss.is_separate and gradients[0].shape == upstream.shape:
-            found = [gradients[0] * upstream.detach()]
-        elif ctx.loss.is_separate and _without_classes(ctx.loss, gradients[0]) == upstream.shape:
-            found = [gradients[0] * upstream.detach().unsqueeze(_class_axis(ctx.loss))]
+        elif ctx.loss.is_separate and all(g.shape == upstream.shape for g in gradients):
+            found = [g * upstream.detach() for g in gradients]
+        elif ctx.loss.is_separate and all(
+            _without_classes(ctx.loss, g) == upstream.shape for g in gradients
+        ):
+            of_rows = upstream.detach().unsqueeze(_class_axis(ctx.loss))
+            found = [g * of_rows for g in gradients]
         else:
             owner = ctx.loss.name
             arrays = {name: _array(owner, name, tensor) for name, tensor in zip(ctx.names, tensors)}
             given = _array(owner, "upstream", upstream.contiguous())
-            _, again = ctx.loss(upstream=given, **arrays, **ctx.fixed)
-            again = again if isinstance(again, dict) else {ctx.names[0]: again}
+            _, again = _evaluate(ctx.loss, ctx.names, {**arrays, **ctx.fixed, "upstream": given})
             found = [
                 torch.from_numpy(again[name]).to(tensor.dtype)
                 for name, tensor in zip(ctx.names, tensors)
@@ -162,7 +174,9 @@ def _apply(loss: Loss, arrays: tuple[Any, ...], named: dict[str, Any]) -> torch.
         given[name] = value
     names, tensors, fixed = [], [], {}
     differentiated = loss.differentiated
-    for name, value in given.items():
+    # In the order of the loss, so that the first tensor is that of the predictions.
+    for name in [*(name for name in inputs if name in given), *given.keys() - set(inputs)]:
+        value = given[name]
         if value is None:
             continue
         if name in differentiated:
@@ -170,6 +184,10 @@ def _apply(loss: Loss, arrays: tuple[Any, ...], named: dict[str, Any]) -> torch.
             tensors.append(value if isinstance(value, torch.Tensor) else torch.as_tensor(value))
             continue
         if isinstance(value, torch.Tensor) and value.requires_grad and torch.is_grad_enabled():
+            if name == "targets" and loss.target_gradient:
+                names.append(name)
+                tensors.append(value)
+                continue
             raise ValueError(
                 f"{owner}: {name} requires a gradient; this loss has those of "
                 f"{', '.join(differentiated)}: hand over {name}.detach()"
@@ -240,6 +258,38 @@ def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_")) + "Loss"
 
 
+def _documentation(info: LossInfo, is_module: bool) -> str:
+    name = _camel(info.name) if is_module else info.name
+    inputs, keywords = _inputs(info), _keywords(info)
+    parts = [
+        ("Args", keywords if is_module else inputs + keywords),
+        *([("Inputs", inputs)] if is_module else []),
+        (
+            "Returns",
+            ['    The value, a tensor without axes; with reduction "none" one value for each unit.'],
+        ),
+        (
+            "Raises",
+            [
+                "    ValueError: for shapes that do not fit, labels and options outside their domains,",
+                "        tensors that are not on the CPU.",
+                "    RuntimeError: for what the device refuses.",
+            ],
+        ),
+    ]
+    lines = [info.summary + ".", "", f"    {info.formula}"]
+    for title, inside in parts:
+        lines += ["", f"{title}:", *inside]
+    lines += _equivalents(info) + _example(
+        info,
+        ["import torch", f"from gradus_ml.torch import {name}"],
+        f"value = {name}{'()' * is_module}",
+        "torch.tensor({})",
+        "round(value.item(), 3)",
+    )
+    return "\n".join(lines)
+
+
 def _module(info: LossInfo) -> type[GradusLoss]:
     def __init__(
         self: GradusLoss,
@@ -250,13 +300,8 @@ def _module(info: LossInfo) -> type[GradusLoss]:
     ) -> None:
         GradusLoss.__init__(self, info.name, reduction=reduction, device=device, **options)
 
-    inputs = ", ".join(given.name for given in info.inputs if given.positional)
-    text = f"{info.summary}: {info.formula}\n\nInputs: {inputs}. Options: "
-    options = {option.keyword: option.default for option in info.options}
-    known = {**info.shape_keywords, **options}
-    text += ", ".join(f"{name}={default!r}" for name, default in known.items()) or "none"
     name = _camel(info.name)
-    body = {"__init__": __init__, "__doc__": text + ".", "__module__": __name__}
+    body = {"__init__": __init__, "__doc__": _documentation(info, is_module=True), "__module__": __name__}
     return type(name, (GradusLoss,), body)
 
 
@@ -279,7 +324,7 @@ def _function(info: LossInfo) -> Callable[..., torch.Tensor]:
     function.__name__ = function.__qualname__ = info.name
     function.__module__ = __name__
     function.__signature__ = _signature(info, takes_out=False)  # type: ignore[attr-defined]
-    function.__doc__ = f"{info.summary}: {info.formula}; `{_camel(info.name)}` as a function."
+    function.__doc__ = _documentation(info, is_module=False)
     return function
 
 

@@ -67,6 +67,7 @@ __all__ = [
     "sparsemax",
     "entmax",
     "dice",
+    "generalized_dice",
     "tversky",
     "pairwise_logistic",
     "pairwise_hinge",
@@ -85,6 +86,7 @@ __all__ = [
     "margin_ranking",
     "bpr",
     "ctc",
+    "rnnt",
     "iou",
     "giou",
     "diou",
@@ -100,6 +102,8 @@ __all__ = [
     "multi_similarity",
     "circle",
     "batch_triplet",
+    "proxy_nca",
+    "proxy_anchor",
     "barlow_twins",
     "vicreg",
     "dpo",
@@ -119,6 +123,11 @@ __all__ = [
     "linear_cpo",
     "linear_kto",
     "linear_grpo",
+    "linear_bnpo",
+    "linear_dr_grpo",
+    "linear_dapo",
+    "linear_cispo",
+    "linear_sapo",
     "MseLoss",
     "MaeLoss",
     "HuberLoss",
@@ -177,6 +186,7 @@ __all__ = [
     "SparsemaxLoss",
     "EntmaxLoss",
     "DiceLoss",
+    "GeneralizedDiceLoss",
     "TverskyLoss",
     "PairwiseLogisticLoss",
     "PairwiseHingeLoss",
@@ -195,6 +205,7 @@ __all__ = [
     "MarginRankingLoss",
     "BprLoss",
     "CtcLoss",
+    "RnntLoss",
     "IouLoss",
     "GiouLoss",
     "DiouLoss",
@@ -210,6 +221,8 @@ __all__ = [
     "MultiSimilarityLoss",
     "CircleLoss",
     "BatchTripletLoss",
+    "ProxyNcaLoss",
+    "ProxyAnchorLoss",
     "BarlowTwinsLoss",
     "VicregLoss",
     "DpoLoss",
@@ -229,6 +242,11 @@ __all__ = [
     "LinearCpoLoss",
     "LinearKtoLoss",
     "LinearGrpoLoss",
+    "LinearBnpoLoss",
+    "LinearDrGrpoLoss",
+    "LinearDapoLoss",
+    "LinearCispoLoss",
+    "LinearSapoLoss",
 ]
 
 class GradusLoss(torch.nn.Module):
@@ -251,6 +269,7 @@ def mse(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -270,6 +289,7 @@ class MseLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -279,6 +299,7 @@ def mae(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -298,6 +319,7 @@ class MaeLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -307,6 +329,7 @@ def huber(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -328,6 +351,7 @@ class HuberLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -337,6 +361,7 @@ def smooth_l1(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -358,6 +383,7 @@ class SmoothL1Loss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -367,6 +393,7 @@ def log_cosh(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -386,6 +413,7 @@ class LogCoshLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -395,6 +423,7 @@ def pseudo_huber(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -416,6 +445,7 @@ class PseudoHuberLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -425,6 +455,7 @@ def cauchy(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -446,6 +477,7 @@ class CauchyLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -455,6 +487,7 @@ def barron(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -478,6 +511,7 @@ class BarronLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -487,6 +521,7 @@ def lp(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -508,6 +543,7 @@ class LpLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -517,6 +553,7 @@ def quantile(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -538,6 +575,7 @@ class QuantileLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -547,6 +585,7 @@ def expectile(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -568,6 +607,7 @@ class ExpectileLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -577,6 +617,7 @@ def epsilon_insensitive(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -598,6 +639,7 @@ class EpsilonInsensitiveLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -607,6 +649,7 @@ def squared_epsilon_insensitive(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -628,6 +671,7 @@ class SquaredEpsilonInsensitiveLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -637,6 +681,7 @@ def mape(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -656,6 +701,7 @@ class MapeLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -665,6 +711,7 @@ def msle(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -684,6 +731,7 @@ class MsleLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -693,6 +741,7 @@ def poisson_nll(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -718,6 +767,7 @@ class PoissonNllLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -728,6 +778,7 @@ def gaussian_nll(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -754,6 +805,7 @@ class GaussianNllLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -763,6 +815,7 @@ def gamma_deviance(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -782,6 +835,7 @@ class GammaDevianceLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -791,6 +845,7 @@ def tweedie(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -814,6 +869,7 @@ class TweedieLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -824,6 +880,7 @@ def aft(
     upper: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -848,6 +905,7 @@ class AftLoss(GradusLoss):
         upper: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -857,6 +915,7 @@ def bce(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -878,6 +937,7 @@ class BceLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -887,6 +947,7 @@ def bce_with_logits(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     pos_weight: Optional[torch.Tensor] = ...,
@@ -911,6 +972,7 @@ class BceWithLogitsLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         pos_weight: Optional[torch.Tensor] = ...,
@@ -921,6 +983,7 @@ def binary_focal(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -946,6 +1009,7 @@ class BinaryFocalLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -955,6 +1019,7 @@ def asymmetric(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -982,6 +1047,7 @@ class AsymmetricLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -991,6 +1057,7 @@ def soft_margin(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1012,6 +1079,7 @@ class SoftMarginLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1021,6 +1089,7 @@ def hinge(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1042,6 +1111,7 @@ class HingeLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1051,6 +1121,7 @@ def squared_hinge(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1072,6 +1143,7 @@ class SquaredHingeLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1081,6 +1153,7 @@ def perceptron(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1102,6 +1175,7 @@ class PerceptronLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1111,6 +1185,7 @@ def modified_huber(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1132,6 +1207,7 @@ class ModifiedHuberLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1141,6 +1217,7 @@ def exponential(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1162,6 +1239,7 @@ class ExponentialLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1171,6 +1249,7 @@ def binary_sparsemax(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1192,6 +1271,7 @@ class BinarySparsemaxLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1201,6 +1281,7 @@ def hinge_embedding(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1224,6 +1305,7 @@ class HingeEmbeddingLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1233,6 +1315,7 @@ def cross_entropy(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -1274,6 +1357,7 @@ class CrossEntropyLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1285,6 +1369,7 @@ def nll(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -1311,6 +1396,7 @@ class NllLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1321,6 +1407,7 @@ def focal(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -1331,6 +1418,7 @@ def focal(
     from_probabilities: bool = False,
     gamma: float = 2.0,
     alpha: float = 1.0,
+    label_smoothing: float = 0.0,
 ) -> torch.Tensor: ...
 
 class FocalLoss(GradusLoss):
@@ -1343,6 +1431,7 @@ class FocalLoss(GradusLoss):
         from_probabilities: bool = False,
         gamma: float = 2.0,
         alpha: float = 1.0,
+        label_smoothing: float = 0.0,
     ) -> None: ...
     def forward(
         self,
@@ -1350,6 +1439,7 @@ class FocalLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1361,6 +1451,7 @@ def poly1_cross_entropy(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -1388,6 +1479,7 @@ class Poly1CrossEntropyLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1399,6 +1491,7 @@ def poly_cross_entropy(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -1426,6 +1519,7 @@ class PolyCrossEntropyLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1437,6 +1531,7 @@ def generalized_cross_entropy(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -1464,6 +1559,7 @@ class GeneralizedCrossEntropyLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1475,6 +1571,7 @@ def logit_adjusted_cross_entropy(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_prior: Optional[torch.Tensor] = ...,
@@ -1482,7 +1579,6 @@ def logit_adjusted_cross_entropy(
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     class_axis: Optional[int] = None,
-    from_probabilities: bool = False,
     tau: float = 1.0,
 ) -> torch.Tensor: ...
 
@@ -1493,7 +1589,6 @@ class LogitAdjustedCrossEntropyLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         class_axis: Optional[int] = None,
-        from_probabilities: bool = False,
         tau: float = 1.0,
     ) -> None: ...
     def forward(
@@ -1502,6 +1597,7 @@ class LogitAdjustedCrossEntropyLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_prior: Optional[torch.Tensor] = ...,
@@ -1513,6 +1609,7 @@ def ldam(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_prior: Optional[torch.Tensor] = ...,
@@ -1520,7 +1617,6 @@ def ldam(
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     class_axis: Optional[int] = None,
-    from_probabilities: bool = False,
     margin: float = 0.5,
     scale: float = 30.0,
 ) -> torch.Tensor: ...
@@ -1532,7 +1628,6 @@ class LdamLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         class_axis: Optional[int] = None,
-        from_probabilities: bool = False,
         margin: float = 0.5,
         scale: float = 30.0,
     ) -> None: ...
@@ -1542,6 +1637,7 @@ class LdamLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_prior: Optional[torch.Tensor] = ...,
@@ -1553,6 +1649,7 @@ def sampled_softmax(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     expected_count: Optional[torch.Tensor] = ...,
@@ -1560,7 +1657,6 @@ def sampled_softmax(
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     class_axis: Optional[int] = None,
-    from_probabilities: bool = False,
 ) -> torch.Tensor: ...
 
 class SampledSoftmaxLoss(GradusLoss):
@@ -1570,7 +1666,6 @@ class SampledSoftmaxLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         class_axis: Optional[int] = None,
-        from_probabilities: bool = False,
     ) -> None: ...
     def forward(
         self,
@@ -1578,6 +1673,7 @@ class SampledSoftmaxLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         expected_count: Optional[torch.Tensor] = ...,
@@ -1589,13 +1685,13 @@ def multi_margin(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     class_axis: Optional[int] = None,
-    from_probabilities: bool = False,
     p: int = 1,
     margin: float = 1.0,
 ) -> torch.Tensor: ...
@@ -1607,7 +1703,6 @@ class MultiMarginLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         class_axis: Optional[int] = None,
-        from_probabilities: bool = False,
         p: int = 1,
         margin: float = 1.0,
     ) -> None: ...
@@ -1617,6 +1712,7 @@ class MultiMarginLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1627,13 +1723,13 @@ def multiclass_hinge(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     class_axis: Optional[int] = None,
-    from_probabilities: bool = False,
 ) -> torch.Tensor: ...
 
 class MulticlassHingeLoss(GradusLoss):
@@ -1643,7 +1739,6 @@ class MulticlassHingeLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         class_axis: Optional[int] = None,
-        from_probabilities: bool = False,
     ) -> None: ...
     def forward(
         self,
@@ -1651,6 +1746,7 @@ class MulticlassHingeLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1661,12 +1757,12 @@ def categorical_hinge(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     class_axis: Optional[int] = None,
-    from_probabilities: bool = False,
 ) -> torch.Tensor: ...
 
 class CategoricalHingeLoss(GradusLoss):
@@ -1676,7 +1772,6 @@ class CategoricalHingeLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         class_axis: Optional[int] = None,
-        from_probabilities: bool = False,
     ) -> None: ...
     def forward(
         self,
@@ -1684,6 +1779,7 @@ class CategoricalHingeLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1693,12 +1789,12 @@ def ordinal(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     class_axis: Optional[int] = None,
-    from_probabilities: bool = False,
 ) -> torch.Tensor: ...
 
 class OrdinalLoss(GradusLoss):
@@ -1708,7 +1804,6 @@ class OrdinalLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         class_axis: Optional[int] = None,
-        from_probabilities: bool = False,
     ) -> None: ...
     def forward(
         self,
@@ -1716,6 +1811,7 @@ class OrdinalLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1725,6 +1821,7 @@ def multilabel_soft_margin(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -1749,6 +1846,7 @@ class MultilabelSoftMarginLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1764,6 +1862,7 @@ def linear_cross_entropy(
     targets: torch.Tensor,
     class_weight: Optional[torch.Tensor] = ...,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1802,6 +1901,7 @@ class LinearCrossEntropyLoss(GradusLoss):
         targets: torch.Tensor,
         class_weight: Optional[torch.Tensor] = ...,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1813,6 +1913,7 @@ def linear_distillation(
     *,
     targets: torch.Tensor,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1842,6 +1943,7 @@ class LinearDistillationLoss(GradusLoss):
         *,
         targets: torch.Tensor,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1855,6 +1957,7 @@ def linear_multilabel_soft_margin(
     class_weight: Optional[torch.Tensor] = ...,
     pos_weight: Optional[torch.Tensor] = ...,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1878,6 +1981,7 @@ class LinearMultilabelSoftMarginLoss(GradusLoss):
         class_weight: Optional[torch.Tensor] = ...,
         pos_weight: Optional[torch.Tensor] = ...,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1887,6 +1991,7 @@ def kl_div(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -1910,6 +2015,7 @@ class KlDivLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -1919,6 +2025,7 @@ def generalized_kl(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -1942,6 +2049,7 @@ class GeneralizedKlLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1953,6 +2061,7 @@ def jsd(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -1980,6 +2089,7 @@ class JsdLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -1991,6 +2101,7 @@ def distillation(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_mask: Optional[torch.Tensor] = ...,
@@ -2021,6 +2132,7 @@ class DistillationLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_mask: Optional[torch.Tensor] = ...,
@@ -2031,6 +2143,7 @@ def total_variation(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -2054,6 +2167,7 @@ class TotalVariationLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -2065,6 +2179,7 @@ def multilabel_margin(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2084,6 +2199,7 @@ class MultilabelMarginLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2093,12 +2209,12 @@ def sparsemax(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     class_axis: Optional[int] = None,
-    from_probabilities: bool = False,
 ) -> torch.Tensor: ...
 
 class SparsemaxLoss(GradusLoss):
@@ -2108,7 +2224,6 @@ class SparsemaxLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         class_axis: Optional[int] = None,
-        from_probabilities: bool = False,
     ) -> None: ...
     def forward(
         self,
@@ -2116,6 +2231,7 @@ class SparsemaxLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2125,12 +2241,12 @@ def entmax(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     class_axis: Optional[int] = None,
-    from_probabilities: bool = False,
     alpha: float = 1.5,
 ) -> torch.Tensor: ...
 
@@ -2141,7 +2257,6 @@ class EntmaxLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         class_axis: Optional[int] = None,
-        from_probabilities: bool = False,
         alpha: float = 1.5,
     ) -> None: ...
     def forward(
@@ -2150,6 +2265,7 @@ class EntmaxLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2159,6 +2275,7 @@ def dice(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -2184,10 +2301,43 @@ class DiceLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
         class_mask: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def generalized_dice(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    smooth: float = 1e-05,
+) -> torch.Tensor: ...
+
+class GeneralizedDiceLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        smooth: float = 1e-05,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
 def tversky(
@@ -2195,6 +2345,7 @@ def tversky(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     class_weight: Optional[torch.Tensor] = ...,
@@ -2224,6 +2375,7 @@ class TverskyLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         class_weight: Optional[torch.Tensor] = ...,
@@ -2235,13 +2387,19 @@ def pairwise_logistic(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
+    item_weight: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     temperature: float = 1.0,
     lambda_: str = "none",
     top_n: int = 0,
+    gain: str = "exponential",
+    discount: str = "log2",
+    relative: float = 0.0,
+    normalized: bool = True,
 ) -> torch.Tensor: ...
 
 class PairwiseLogisticLoss(GradusLoss):
@@ -2253,6 +2411,10 @@ class PairwiseLogisticLoss(GradusLoss):
         temperature: float = 1.0,
         lambda_: str = "none",
         top_n: int = 0,
+        gain: str = "exponential",
+        discount: str = "log2",
+        relative: float = 0.0,
+        normalized: bool = True,
     ) -> None: ...
     def forward(
         self,
@@ -2260,8 +2422,10 @@ class PairwiseLogisticLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
+        item_weight: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
 def pairwise_hinge(
@@ -2269,13 +2433,19 @@ def pairwise_hinge(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
+    item_weight: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     temperature: float = 1.0,
     lambda_: str = "none",
     top_n: int = 0,
+    gain: str = "exponential",
+    discount: str = "log2",
+    relative: float = 0.0,
+    normalized: bool = True,
 ) -> torch.Tensor: ...
 
 class PairwiseHingeLoss(GradusLoss):
@@ -2287,6 +2457,10 @@ class PairwiseHingeLoss(GradusLoss):
         temperature: float = 1.0,
         lambda_: str = "none",
         top_n: int = 0,
+        gain: str = "exponential",
+        discount: str = "log2",
+        relative: float = 0.0,
+        normalized: bool = True,
     ) -> None: ...
     def forward(
         self,
@@ -2294,8 +2468,10 @@ class PairwiseHingeLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
+        item_weight: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
 def pairwise_soft_zero_one(
@@ -2303,13 +2479,19 @@ def pairwise_soft_zero_one(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
+    item_weight: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     temperature: float = 1.0,
     lambda_: str = "none",
     top_n: int = 0,
+    gain: str = "exponential",
+    discount: str = "log2",
+    relative: float = 0.0,
+    normalized: bool = True,
 ) -> torch.Tensor: ...
 
 class PairwiseSoftZeroOneLoss(GradusLoss):
@@ -2321,6 +2503,10 @@ class PairwiseSoftZeroOneLoss(GradusLoss):
         temperature: float = 1.0,
         lambda_: str = "none",
         top_n: int = 0,
+        gain: str = "exponential",
+        discount: str = "log2",
+        relative: float = 0.0,
+        normalized: bool = True,
     ) -> None: ...
     def forward(
         self,
@@ -2328,8 +2514,10 @@ class PairwiseSoftZeroOneLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
+        item_weight: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
 def ranking_softmax(
@@ -2337,6 +2525,7 @@ def ranking_softmax(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2358,6 +2547,7 @@ class RankingSoftmaxLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2367,6 +2557,7 @@ def list_net(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2388,6 +2579,7 @@ class ListNetLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2397,6 +2589,7 @@ def list_mle(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2416,6 +2609,7 @@ class ListMleLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2425,11 +2619,14 @@ def approx_ndcg(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     temperature: float = 0.1,
+    gain: str = "exponential",
+    discount: str = "log2",
 ) -> torch.Tensor: ...
 
 class ApproxNdcgLoss(GradusLoss):
@@ -2439,6 +2636,8 @@ class ApproxNdcgLoss(GradusLoss):
         reduction: Union[str, float] = "mean",
         device: Union[str, Device] = "cpu",
         temperature: float = 0.1,
+        gain: str = "exponential",
+        discount: str = "log2",
     ) -> None: ...
     def forward(
         self,
@@ -2446,6 +2645,7 @@ class ApproxNdcgLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2455,13 +2655,19 @@ def lambda_rank(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
+    item_weight: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
     device: Union[str, Device] = "cpu",
     temperature: float = 1.0,
     lambda_: str = "ndcg",
     top_n: int = 0,
+    gain: str = "exponential",
+    discount: str = "log2",
+    relative: float = 0.0,
+    normalized: bool = True,
 ) -> torch.Tensor: ...
 
 class LambdaRankLoss(GradusLoss):
@@ -2473,6 +2679,10 @@ class LambdaRankLoss(GradusLoss):
         temperature: float = 1.0,
         lambda_: str = "ndcg",
         top_n: int = 0,
+        gain: str = "exponential",
+        discount: str = "log2",
+        relative: float = 0.0,
+        normalized: bool = True,
     ) -> None: ...
     def forward(
         self,
@@ -2480,8 +2690,10 @@ class LambdaRankLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
+        item_weight: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
 
 def unique_softmax(
@@ -2489,6 +2701,7 @@ def unique_softmax(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2508,6 +2721,7 @@ class UniqueSoftmaxLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2517,6 +2731,7 @@ def calibrated_softmax(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2540,6 +2755,7 @@ class CalibratedSoftmaxLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2549,6 +2765,7 @@ def approx_mrr(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2570,6 +2787,7 @@ class ApproxMrrLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2579,6 +2797,7 @@ def pairwise_mse(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2600,6 +2819,7 @@ class PairwiseMseLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2609,6 +2829,7 @@ def rank_xendcg(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     noise: Optional[torch.Tensor] = ...,
@@ -2631,6 +2852,7 @@ class RankXendcgLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
         noise: Optional[torch.Tensor] = ...,
@@ -2642,6 +2864,7 @@ def cox(
     events: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2664,6 +2887,7 @@ class CoxLoss(GradusLoss):
         events: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2674,6 +2898,7 @@ def margin_ranking(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2696,6 +2921,7 @@ class MarginRankingLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2705,6 +2931,7 @@ def bpr(
     negative: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2724,6 +2951,7 @@ class BprLoss(GradusLoss):
         negative: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2735,6 +2963,7 @@ def ctc(
     target_lengths: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2760,6 +2989,43 @@ class CtcLoss(GradusLoss):
         target_lengths: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def rnnt(
+    predictions: torch.Tensor,
+    targets: torch.Tensor,
+    input_lengths: torch.Tensor,
+    target_lengths: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    blank: int = 0,
+) -> torch.Tensor: ...
+
+class RnntLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        blank: int = 0,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        targets: torch.Tensor,
+        input_lengths: torch.Tensor,
+        target_lengths: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2769,6 +3035,7 @@ def iou(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2790,6 +3057,7 @@ class IouLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2799,6 +3067,7 @@ def giou(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2820,6 +3089,7 @@ class GiouLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2829,6 +3099,7 @@ def diou(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2850,6 +3121,7 @@ class DiouLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2859,6 +3131,7 @@ def ciou(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2882,6 +3155,7 @@ class CiouLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2891,6 +3165,7 @@ def cosine_similarity(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2912,6 +3187,7 @@ class CosineSimilarityLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2922,6 +3198,7 @@ def cosine_embedding(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2944,6 +3221,7 @@ class CosineEmbeddingLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2954,6 +3232,7 @@ def triplet_margin(
     negative: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -2982,6 +3261,7 @@ class TripletMarginLoss(GradusLoss):
         negative: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -2992,6 +3272,7 @@ def contrastive(
     targets: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3016,6 +3297,7 @@ class ContrastiveLoss(GradusLoss):
         targets: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3023,8 +3305,10 @@ class ContrastiveLoss(GradusLoss):
 def info_nce(
     first: torch.Tensor,
     second: torch.Tensor,
+    references: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3048,8 +3332,10 @@ class InfoNceLoss(GradusLoss):
         self,
         first: torch.Tensor,
         second: torch.Tensor,
+        references: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3057,8 +3343,10 @@ class InfoNceLoss(GradusLoss):
 def n_pairs(
     anchor: torch.Tensor,
     positive: torch.Tensor,
+    references: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3076,8 +3364,10 @@ class NPairsLoss(GradusLoss):
         self,
         anchor: torch.Tensor,
         positive: torch.Tensor,
+        references: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3085,8 +3375,11 @@ class NPairsLoss(GradusLoss):
 def sup_con(
     predictions: torch.Tensor,
     targets: torch.Tensor,
+    references: Optional[torch.Tensor] = ...,
+    reference_labels: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3106,8 +3399,11 @@ class SupConLoss(GradusLoss):
         self,
         predictions: torch.Tensor,
         targets: torch.Tensor,
+        references: Optional[torch.Tensor] = ...,
+        reference_labels: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3115,8 +3411,11 @@ class SupConLoss(GradusLoss):
 def nt_xent(
     predictions: torch.Tensor,
     targets: torch.Tensor,
+    references: Optional[torch.Tensor] = ...,
+    reference_labels: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3136,8 +3435,11 @@ class NtXentLoss(GradusLoss):
         self,
         predictions: torch.Tensor,
         targets: torch.Tensor,
+        references: Optional[torch.Tensor] = ...,
+        reference_labels: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3145,8 +3447,11 @@ class NtXentLoss(GradusLoss):
 def multi_similarity(
     predictions: torch.Tensor,
     targets: torch.Tensor,
+    references: Optional[torch.Tensor] = ...,
+    reference_labels: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3170,8 +3475,11 @@ class MultiSimilarityLoss(GradusLoss):
         self,
         predictions: torch.Tensor,
         targets: torch.Tensor,
+        references: Optional[torch.Tensor] = ...,
+        reference_labels: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3179,8 +3487,11 @@ class MultiSimilarityLoss(GradusLoss):
 def circle(
     predictions: torch.Tensor,
     targets: torch.Tensor,
+    references: Optional[torch.Tensor] = ...,
+    reference_labels: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3204,8 +3515,11 @@ class CircleLoss(GradusLoss):
         self,
         predictions: torch.Tensor,
         targets: torch.Tensor,
+        references: Optional[torch.Tensor] = ...,
+        reference_labels: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3213,8 +3527,11 @@ class CircleLoss(GradusLoss):
 def batch_triplet(
     predictions: torch.Tensor,
     targets: torch.Tensor,
+    references: Optional[torch.Tensor] = ...,
+    reference_labels: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3236,8 +3553,81 @@ class BatchTripletLoss(GradusLoss):
         self,
         predictions: torch.Tensor,
         targets: torch.Tensor,
+        references: Optional[torch.Tensor] = ...,
+        reference_labels: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def proxy_nca(
+    predictions: torch.Tensor,
+    proxies: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    scale: float = 1.0,
+) -> torch.Tensor: ...
+
+class ProxyNcaLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        scale: float = 1.0,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        proxies: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def proxy_anchor(
+    predictions: torch.Tensor,
+    proxies: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    alpha: float = 32.0,
+    margin: float = 0.1,
+) -> torch.Tensor: ...
+
+class ProxyAnchorLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        alpha: float = 32.0,
+        margin: float = 0.1,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        proxies: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3247,6 +3637,7 @@ def barlow_twins(
     second: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3270,6 +3661,7 @@ class BarlowTwinsLoss(GradusLoss):
         second: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3279,6 +3671,7 @@ def vicreg(
     second: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3306,6 +3699,7 @@ class VicregLoss(GradusLoss):
         second: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3317,6 +3711,7 @@ def dpo(
     reference_rejected: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3344,6 +3739,7 @@ class DpoLoss(GradusLoss):
         reference_rejected: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3353,6 +3749,7 @@ def simpo(
     policy_rejected: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3378,6 +3775,7 @@ class SimpoLoss(GradusLoss):
         policy_rejected: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3387,6 +3785,7 @@ def orpo(
     policy_rejected: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3410,6 +3809,7 @@ class OrpoLoss(GradusLoss):
         policy_rejected: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3419,6 +3819,7 @@ def cpo(
     policy_rejected: torch.Tensor,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3444,6 +3845,7 @@ class CpoLoss(GradusLoss):
         policy_rejected: torch.Tensor,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3455,6 +3857,7 @@ def kto(
     kl: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3482,6 +3885,7 @@ class KtoLoss(GradusLoss):
         kl: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3494,6 +3898,7 @@ def grpo(
     completion_mask: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3524,6 +3929,7 @@ class GrpoLoss(GradusLoss):
         completion_mask: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3536,6 +3942,7 @@ def bnpo(
     completion_mask: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3566,6 +3973,7 @@ class BnpoLoss(GradusLoss):
         completion_mask: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3578,6 +3986,7 @@ def dr_grpo(
     completion_mask: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3610,6 +4019,7 @@ class DrGrpoLoss(GradusLoss):
         completion_mask: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3622,6 +4032,7 @@ def dapo(
     completion_mask: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3652,6 +4063,7 @@ class DapoLoss(GradusLoss):
         completion_mask: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3664,6 +4076,7 @@ def cispo(
     completion_mask: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3690,6 +4103,7 @@ class CispoLoss(GradusLoss):
         completion_mask: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3702,6 +4116,7 @@ def sapo(
     completion_mask: Optional[torch.Tensor] = ...,
     *,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3730,6 +4145,7 @@ class SapoLoss(GradusLoss):
         completion_mask: Optional[torch.Tensor] = ...,
         *,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3743,6 +4159,7 @@ def linear_dpo(
     reference_chosen: Optional[torch.Tensor] = ...,
     reference_rejected: Optional[torch.Tensor] = ...,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3774,6 +4191,7 @@ class LinearDpoLoss(GradusLoss):
         reference_chosen: Optional[torch.Tensor] = ...,
         reference_rejected: Optional[torch.Tensor] = ...,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3785,6 +4203,7 @@ def linear_simpo(
     *,
     targets: torch.Tensor,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3814,6 +4233,7 @@ class LinearSimpoLoss(GradusLoss):
         *,
         targets: torch.Tensor,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3825,6 +4245,7 @@ def linear_orpo(
     *,
     targets: torch.Tensor,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3852,6 +4273,7 @@ class LinearOrpoLoss(GradusLoss):
         *,
         targets: torch.Tensor,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3863,6 +4285,7 @@ def linear_cpo(
     *,
     targets: torch.Tensor,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3892,6 +4315,7 @@ class LinearCpoLoss(GradusLoss):
         *,
         targets: torch.Tensor,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3906,6 +4330,7 @@ def linear_kto(
     desirable: torch.Tensor,
     kl: Optional[torch.Tensor] = ...,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3938,6 +4363,7 @@ class LinearKtoLoss(GradusLoss):
         desirable: torch.Tensor,
         kl: Optional[torch.Tensor] = ...,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
@@ -3952,6 +4378,7 @@ def linear_grpo(
     old_log_probs: Optional[torch.Tensor] = ...,
     ref_log_probs: Optional[torch.Tensor] = ...,
     weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
     mask: Optional[torch.Tensor] = ...,
     upstream: Optional[torch.Tensor] = ...,
     reduction: Union[str, float] = "mean",
@@ -3984,6 +4411,243 @@ class LinearGrpoLoss(GradusLoss):
         old_log_probs: Optional[torch.Tensor] = ...,
         ref_log_probs: Optional[torch.Tensor] = ...,
         weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def linear_bnpo(
+    predictions: torch.Tensor,
+    linear_weight: torch.Tensor,
+    linear_bias: Optional[torch.Tensor] = ...,
+    *,
+    targets: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = None,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+) -> torch.Tensor: ...
+
+class LinearBnpoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 0.2,
+        epsilon_high: Optional[float] = None,
+        delta: Optional[float] = None,
+        beta: float = 0.04,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        linear_weight: torch.Tensor,
+        linear_bias: Optional[torch.Tensor] = ...,
+        *,
+        targets: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def linear_dr_grpo(
+    predictions: torch.Tensor,
+    linear_weight: torch.Tensor,
+    linear_bias: Optional[torch.Tensor] = ...,
+    *,
+    targets: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = None,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+    max_completion_length: Optional[int] = None,
+) -> torch.Tensor: ...
+
+class LinearDrGrpoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 0.2,
+        epsilon_high: Optional[float] = None,
+        delta: Optional[float] = None,
+        beta: float = 0.04,
+        max_completion_length: Optional[int] = None,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        linear_weight: torch.Tensor,
+        linear_bias: Optional[torch.Tensor] = ...,
+        *,
+        targets: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def linear_dapo(
+    predictions: torch.Tensor,
+    linear_weight: torch.Tensor,
+    linear_bias: Optional[torch.Tensor] = ...,
+    *,
+    targets: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon: float = 0.2,
+    epsilon_high: Optional[float] = 0.28,
+    delta: Optional[float] = None,
+    beta: float = 0.04,
+) -> torch.Tensor: ...
+
+class LinearDapoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon: float = 0.2,
+        epsilon_high: Optional[float] = 0.28,
+        delta: Optional[float] = None,
+        beta: float = 0.04,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        linear_weight: torch.Tensor,
+        linear_bias: Optional[torch.Tensor] = ...,
+        *,
+        targets: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def linear_cispo(
+    predictions: torch.Tensor,
+    linear_weight: torch.Tensor,
+    linear_bias: Optional[torch.Tensor] = ...,
+    *,
+    targets: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    epsilon_high: float = 5.0,
+    beta: float = 0.04,
+) -> torch.Tensor: ...
+
+class LinearCispoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        epsilon_high: float = 5.0,
+        beta: float = 0.04,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        linear_weight: torch.Tensor,
+        linear_bias: Optional[torch.Tensor] = ...,
+        *,
+        targets: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
+        mask: Optional[torch.Tensor] = ...,
+        upstream: Optional[torch.Tensor] = ...,
+    ) -> torch.Tensor: ...
+
+def linear_sapo(
+    predictions: torch.Tensor,
+    linear_weight: torch.Tensor,
+    linear_bias: Optional[torch.Tensor] = ...,
+    *,
+    targets: torch.Tensor,
+    advantages: torch.Tensor,
+    old_log_probs: Optional[torch.Tensor] = ...,
+    ref_log_probs: Optional[torch.Tensor] = ...,
+    weight: Optional[torch.Tensor] = ...,
+    row_weight: Optional[torch.Tensor] = ...,
+    mask: Optional[torch.Tensor] = ...,
+    upstream: Optional[torch.Tensor] = ...,
+    reduction: Union[str, float] = "mean",
+    device: Union[str, Device] = "cpu",
+    sapo_temperature_pos: float = 1.0,
+    sapo_temperature_neg: float = 1.05,
+    beta: float = 0.04,
+) -> torch.Tensor: ...
+
+class LinearSapoLoss(GradusLoss):
+    def __init__(
+        self,
+        *,
+        reduction: Union[str, float] = "mean",
+        device: Union[str, Device] = "cpu",
+        sapo_temperature_pos: float = 1.0,
+        sapo_temperature_neg: float = 1.05,
+        beta: float = 0.04,
+    ) -> None: ...
+    def forward(
+        self,
+        predictions: torch.Tensor,
+        linear_weight: torch.Tensor,
+        linear_bias: Optional[torch.Tensor] = ...,
+        *,
+        targets: torch.Tensor,
+        advantages: torch.Tensor,
+        old_log_probs: Optional[torch.Tensor] = ...,
+        ref_log_probs: Optional[torch.Tensor] = ...,
+        weight: Optional[torch.Tensor] = ...,
+        row_weight: Optional[torch.Tensor] = ...,
         mask: Optional[torch.Tensor] = ...,
         upstream: Optional[torch.Tensor] = ...,
     ) -> torch.Tensor: ...
