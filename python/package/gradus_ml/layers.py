@@ -27,6 +27,7 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool2d",
     "GroupNorm",
+    "GumbelNoise",
     "Layer",
     "LayerNorm",
     "MaskedMean",
@@ -226,6 +227,14 @@ class Dropout(Layer):
 
     def __init__(self, rate: float) -> None:
         super().__init__("dropout", rate=float(rate))
+
+
+class GumbelNoise(Layer):
+    """`scale` times numbers of the Gumbel distribution, added while training: behind the scores of a network it makes a loss of
+    lists one of sampled orders. TF-Ranking's `GumbelSampler`."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__("gumbel_noise", scale=float(scale))
 
 
 class BatchNorm(Layer):
