@@ -132,6 +132,7 @@ fn slices(page: &mut Page, found: &[Slice], subject: &Subject) -> Outcome {
             _ => "the others have none".into(),
         },
         colour: Colour::Orange,
+        error: None,
     };
     let bars: Vec<Bar> = found.iter().map(bar).collect();
     page.bars(
@@ -195,7 +196,8 @@ fn features(page: &mut Page, found: &Features, subject: &Subject) -> Outcome {
             .increase
             .map_or(String::new(), |(_, deviation)| format!(" ± {}", short(deviation)));
         let text = short(value) + &deviation;
-        Bar { name: feature.name.clone(), value, text, colour: Colour::Blue }
+        let error = feature.increase.map(|(_, deviation)| deviation);
+        Bar { name: feature.name.clone(), value, text, colour: Colour::Blue, error }
     };
     let bars: Vec<Bar> = ordered.iter().take(MOST_BARS).map(bar).collect();
     let caption = match found.shuffled_rows {
