@@ -140,7 +140,7 @@ fn comparison(page: &mut Page, report: &Report, decision: &Decision) -> Outcome 
         &format!(
             "{} minus that of the default on the same splits; to the left of the line is better. The thin lines are one standard error to \
              either side. What is taken is green.",
-            capital(metric)
+            metric
         ),
     )?;
     let row = |(place, one): (usize, &Finalist)| {
