@@ -5,6 +5,7 @@
 mod advise;
 mod arrays;
 mod bench;
+mod browser;
 mod cases;
 mod explain;
 mod export;
@@ -13,6 +14,7 @@ mod interrupts;
 mod kills;
 mod logs;
 mod networks;
+mod pages;
 mod rates;
 mod recommend;
 mod recommend_counts;
@@ -241,16 +243,4 @@ fn bench_refuses_what_it_does_not_know_or_cannot_write() {
         1,
         &["--html", nowhere, "no folder"],
     );
-}
-
-#[test]
-fn demo_trains_the_example_network_and_measures() {
-    let output = run(&["demo", "--device", "cpu"]);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let report = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(report.matches("epoch 5: loss").count(), 2, "{report}");
-    assert_eq!(report.matches("7960 parameters, 1565 steps").count(), 2, "{report}");
-    assert!(report.contains("matmul") && report.contains("Next:"), "{report}");
-    // A ceiling that was not measured has no line, not a question mark.
-    assert!(!report.contains("copy ?") && report.contains("reached, median:"), "{report}");
 }

@@ -99,5 +99,11 @@ fn bad_input_is_answered_in_one_line() {
     refused(&["--target", "y", "--bracket", "2"], 1, "bracket is 2; it must be at least 3");
     refused(&["--target", "y", "--out", text(&data)], 1, "--out:");
     refused(&["--target", "y", "--study", text(&data)], 1, "--study:");
+    refused(&["--target", "y", "--html", text(&data)], 1, "--html:");
+    let (out, page) = (folder.path().join("out"), folder.path().join("none/page.html"));
+    let same = ["--target", "y", "--out", text(&out), "--html", text(&out)];
+    refused(&same, 2, "the file of --out too");
+    refused(&["--target", "y", "--html", text(&page)], 1, "--html:");
+    assert!(!out.exists());
     refused(&["--target", "kind", "--metric", "rmse"], 1, "classes");
 }

@@ -1,4 +1,4 @@
-//! Tests that need a GPU, on a machine without one: the harness cannot mark a running test as
+//! Tests that need a GPU or a browser, on a machine without one: the harness cannot mark a running test as
 //! ignored, so the line bypasses its capture.
 
 use std::collections::BTreeSet;
@@ -17,6 +17,11 @@ pub fn requires_gpu() -> bool {
 /// fails instead.
 pub fn ignored(test: &str, why: &str) {
     assert!(!requires_gpu(), "GRADUS_REQUIRE_GPU is set, and {test} {why}");
+    note(test, why);
+}
+
+/// Prints once per test, with a count, that it is ignored and why.
+pub fn note(test: &str, why: &str) {
     let mut ignored = IGNORED.lock().unwrap_or_else(PoisonError::into_inner);
     if ignored.insert(test.into()) {
         let count = ignored.len();

@@ -42,6 +42,11 @@ pub fn adapter() -> Result<Device, String> {
     }
 }
 
+/// Prints that the running test, or a part of it, is ignored for another reason than a GPU.
+pub fn ignore(why: &str) {
+    ignored::note(&ignored::running(), why);
+}
+
 /// True if a test that needs a GPU fails without one.
 pub fn requires_gpu() -> bool {
     ignored::requires_gpu()

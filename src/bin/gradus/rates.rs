@@ -1,6 +1,6 @@
 //! `gradus rates`: a learning rate for a network and a data set.
 
-mod page;
+pub(crate) mod page;
 mod words;
 
 use clap::Args;

@@ -3,7 +3,7 @@
 mod images;
 mod network;
 pub(crate) mod options;
-mod page;
+pub(crate) mod page;
 pub(crate) mod refit;
 mod report;
 mod resume;

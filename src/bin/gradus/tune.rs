@@ -1,5 +1,6 @@
 //! `gradus tune`: searches for a loss, an optimizer, their options and a network.
 
+mod page;
 mod report;
 mod rows;
 
@@ -51,6 +52,9 @@ pub struct Tune {
     /// File in which the winner is saved, trained on all rows
     #[arg(long, value_name = "MODEL")]
     out: Option<PathBuf>,
+    /// Writes an HTML page with pictures: what was taken and why, the leaderboard, what mattered
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Seed of the search, the splits and the trainings
     #[arg(long, value_name = "SEED", default_value_t = 7, value_parser = numbers::seed, allow_negative_numbers = true)]
     seed: u64,
@@ -72,13 +76,18 @@ impl Tune {
         if let Some(path) = &self.study {
             self.check_study(path, &inputs)?;
         }
+        if let Some(path) = &self.html {
+            self.check_html(path, &inputs)?;
+        }
         let rows = rows::read(&self.source, metric, self.seed)?;
         let search = self.search(metric);
         search.check(&rows)?;
         let interrupt = Interrupt::listen()?;
         let device = self.device.open_and_report()?;
+        let mut rungs: Vec<Rung> = Vec::new();
         let tuned = search.run_with(&rows, &device, |rung, trials| {
             self.tell(rung, trials);
+            rungs.push(*rung);
             interrupt.flow()
         })?;
         if tuned.stopped {
@@ -92,6 +101,9 @@ impl Tune {
         interrupt.end_at_once();
         let out = self.out.as_deref();
         let report = Report { tuned: &tuned, command: self.command(&arguments), out };
+        if let Some(file) = &self.html {
+            page::page(&report, &rungs, &self.origin(&tuned, &device.describe()))?.write(file)?;
+        }
         if self.json {
             return output::print_beside(out, &output::document(&report.as_json()));
         }
@@ -125,6 +137,31 @@ impl Tune {
             )));
         }
         Ok(())
+    }
+
+    /// Rejects a page that is one of the input files, the model or the study.
+    fn check_html(&self, path: &Path, inputs: &[(&'static str, PathBuf)]) -> Outcome {
+        saved::check_out("--html", path, inputs)?;
+        for (flag, other) in [("--out", &self.out), ("--study", &self.study)] {
+            if other.as_deref().is_some_and(|other| saved::is_same(path, other)) {
+                return Err(Failure::Usage(format!(
+                    "--html: {} is the file of {flag} too; name another file",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was searched: data, metric, seed, device.
+    fn origin(&self, tuned: &Tuned, device: &str) -> String {
+        format!(
+            "gradus {} · {} · {} on rows held out, less is better · seed {} · {device}",
+            env!("CARGO_PKG_VERSION"),
+            self.source.path().display(),
+            tuned.metric.name(),
+            self.seed
+        )
     }
 
     /// A line for each rung that was done.

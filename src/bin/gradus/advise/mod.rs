@@ -1,6 +1,6 @@
 //! `gradus advise`: which loss, optimizer and network for a data set, and why.
 
-mod command;
+pub(crate) mod command;
 mod page;
 mod text;
 

@@ -80,6 +80,7 @@ fn targets(page: &mut Page, advice: &Advice) -> Outcome {
                 value: rows as f64,
                 text: count(rows as u64),
                 colour: Colour::Blue,
+                error: None,
             })
             .collect();
         let more = histogram.names.len().saturating_sub(MOST_BARS);

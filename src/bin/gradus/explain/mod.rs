@@ -139,7 +139,9 @@ impl Explain {
             trained_on,
         };
         let truth = task.truth(&rows.dataset)?;
-        let subject = Subject::new(&model, &rows)?;
+        let mut subject = Subject::new(&model, &rows)?;
+        // A dense network takes the pixels of an image as a row.
+        subject.image = subject.image.or(self.source.image().ok().flatten());
         let found = Found::of(&mut model, &rows.dataset, &truth, &subject, &effort)?;
         if let Some(html) = &self.html {
             let origin = format!(
@@ -149,7 +151,13 @@ impl Explain {
                 device.describe(),
                 env!("CARGO_PKG_VERSION")
             );
-            page::of(&found, &subject, &origin)?.write(html)?;
+            let mut photographs = page::Photographs {
+                image: subject.image,
+                model: &mut model,
+                rows: &rows.dataset,
+                truth: &truth,
+            };
+            page::of(&found, &subject, &mut photographs, &origin)?.write(html)?;
         }
         match self.json {
             true => output::print_json(&json::of(&found, &subject, device.name())),

@@ -1,5 +1,7 @@
 //! The explanation as a page.
 
+mod photos;
+
 use gradus::explain::{Bin, Calibration, LossCell, Slice, SuspiciousLabels};
 
 use crate::explain::found::{Feature, Features, Found};
@@ -18,6 +20,8 @@ use crate::page::chart::{Chart, Mark};
 use crate::page::heat_map::HeatMap;
 use crate::page::svg::Colour;
 
+pub use photos::Photographs;
+
 /// Bars of features.
 const MOST_BARS: usize = 20;
 
@@ -25,13 +29,20 @@ const MOST_BARS: usize = 20;
 const MOST_CLASSES: usize = 40;
 
 /// The page, with the sections in the order of the text.
-pub fn of(found: &Found, subject: &Subject, origin: &str) -> Outcome<Page> {
+pub fn of(
+    found: &Found,
+    subject: &Subject,
+    photographs: &mut Photographs,
+    origin: &str,
+) -> Outcome<Page> {
     let mut page = Page::new("Where the loss comes from", origin);
     page.paragraph(&summary(found));
     page.section("Labels that are probably wrong");
-    known(&mut page, &found.labels, |page, of| labels(page, of, found.top, subject))?;
+    known(&mut page, &found.labels, |page, of| {
+        labels(page, of, (found.top, subject), photographs)
+    })?;
     page.section("Rows with the largest loss");
-    large(&mut page, found, subject);
+    large(&mut page, found, subject, photographs);
     if let Some(training) = &found.training {
         page.section("Training rows behind them");
         known(&mut page, training, |page, of| {
@@ -69,7 +80,12 @@ fn known<T>(
     }
 }
 
-fn labels(page: &mut Page, found: &SuspiciousLabels, top: usize, subject: &Subject) -> Outcome {
+fn labels(
+    page: &mut Page,
+    found: &SuspiciousLabels,
+    (top, subject): (usize, &Subject),
+    photographs: &mut Photographs,
+) -> Outcome {
     page.paragraph(&about_labels(found));
     let row = |&row: &usize| {
         vec![
@@ -83,6 +99,12 @@ fn labels(page: &mut Page, found: &SuspiciousLabels, top: usize, subject: &Subje
     let disputed = found.disputed();
     let headings = ["where", "label", "rather", "columns", "suspicion"];
     page.table(&headings, 4.., disputed.iter().take(top).map(row));
+    let photo = |&row: &usize| {
+        let [label, rather] = [found.cross_entropy.target[row], found.suggested[row]];
+        let (label, rather) = (subject.class(label), subject.class(rather));
+        (row, format!("{}: labelled {label}, rather {rather}", subject.place(row)))
+    };
+    photographs.add(page, &disputed.iter().take(top).map(photo).collect::<Vec<_>>());
     let points = found
         .cross_entropy
         .mean_target_probability
@@ -103,7 +125,7 @@ fn labels(page: &mut Page, found: &SuspiciousLabels, top: usize, subject: &Subje
     )
 }
 
-fn large(page: &mut Page, found: &Found, subject: &Subject) {
+fn large(page: &mut Page, found: &Found, subject: &Subject, photographs: &mut Photographs) {
     let row = |large: &LargeLoss| {
         let [target, predicted] = target_and_prediction(large, subject);
         vec![
@@ -119,6 +141,13 @@ fn large(page: &mut Page, found: &Found, subject: &Subject) {
     let headings =
         ["where", "target", "predicted", "columns", "loss", "of all loss", "gradient norm"];
     page.table(&headings, 4.., found.large.iter().map(row));
+    let photo = |large: &LargeLoss| {
+        let [target, predicted] = target_and_prediction(large, subject);
+        let place = subject.place(large.row);
+        let loss = short(large.loss);
+        (large.row, format!("{place}: {target}, predicted {predicted}; loss {loss}"))
+    };
+    photographs.add(page, &found.large.iter().map(photo).collect::<Vec<_>>());
 }
 
 fn slices(page: &mut Page, found: &[Slice], subject: &Subject) -> Outcome {
@@ -146,6 +175,7 @@ fn slices(page: &mut Page, found: &[Slice], subject: &Subject) -> Outcome {
             _ => "the others have none".into(),
         },
         colour: Colour::Orange,
+        error: None,
     };
     let bars: Vec<Bar> = found.iter().map(bar).collect();
     page.bars(
@@ -209,7 +239,8 @@ fn features(page: &mut Page, found: &Features, subject: &Subject) -> Outcome {
             .increase
             .map_or(String::new(), |(_, deviation)| format!(" ± {}", short(deviation)));
         let text = short(value) + &deviation;
-        Bar { name: feature.name.clone(), value, text, colour: Colour::Blue }
+        let error = feature.increase.map(|(_, deviation)| deviation);
+        Bar { name: feature.name.clone(), value, text, colour: Colour::Blue, error }
     };
     let bars: Vec<Bar> = ordered.iter().take(MOST_BARS).map(bar).collect();
     let caption = match found.shuffled_rows {

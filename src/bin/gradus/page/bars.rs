@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use crate::output::Outcome;
-use crate::page::svg::{Colour, INK, LETTER, TEXT, WIDTH, cut, failed, put, svg};
+use crate::page::svg::{Area, Colour, INK, LETTER, TEXT, WIDTH, cut, failed, put, svg};
 
 /// Height of a bar with the space around it, and where the first one begins.
 const BAR: i32 = 46;
@@ -17,11 +17,21 @@ pub struct Bar {
     pub value: f64,
     pub text: String,
     pub colour: Colour,
+    /// Half the length of the line over its end: the value's standard error or deviation.
+    pub error: Option<f64>,
+}
+
+impl Bar {
+    /// The value, and both ends of the line of its error.
+    fn ends(&self) -> [f64; 3] {
+        let error = self.error.filter(|error| error.is_finite()).unwrap_or(0.0).abs();
+        [self.value, self.value - error, self.value + error]
+    }
 }
 
 /// The SVG of bars from 0 on, to the left for values below; none without a finite value.
 pub fn bars(description: &str, bars: &[Bar]) -> Outcome<Option<String>> {
-    let finite = || bars.iter().map(|bar| bar.value).filter(|value| value.is_finite());
+    let finite = || bars.iter().flat_map(Bar::ends).filter(|value| value.is_finite());
     if finite().next().is_none() {
         return Ok(None);
     }
@@ -45,12 +55,25 @@ pub fn bars(description: &str, bars: &[Bar]) -> Outcome<Option<String>> {
                 let (from, to) = (place(bar.value.min(0.0)), place(bar.value.max(0.0)));
                 // A value of 0 is seen as a line.
                 let corners = [(from, y + 5), (to.max(from + 2), y + BAR - 5)];
-                let bar = Rectangle::new(corners, bar.colour.rgb().filled());
-                area.draw(&bar).map_err(failed)?;
+                let shape = Rectangle::new(corners, bar.colour.rgb().filled());
+                area.draw(&shape).map_err(failed)?;
+                let [_, least, most] = bar.ends();
+                if most > least {
+                    draw_error(area, place(least), place(most), y + BAR / 2)?;
+                }
             }
         }
         let zero = [(place(0.0), TOP), (place(0.0), height - TOP)];
         area.draw(&PathElement::new(zero, INK.mix(0.6).stroke_width(2))).map_err(failed)
     })
     .map(Some)
+}
+
+/// A line with an upright at each end.
+fn draw_error(area: &Area, from: i32, to: i32, y: i32) -> Outcome {
+    for line in [[(from, y), (to, y)], [(from, y - 9), (from, y + 9)], [(to, y - 9), (to, y + 9)]] {
+        let line = PathElement::new(line, INK.mix(0.8).stroke_width(3));
+        area.draw(&line).map_err(failed)?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ pub mod axis;
 pub mod bars;
 pub mod chart;
 pub mod heat_map;
+pub mod photo;
 pub mod svg;
 mod text;
 
@@ -22,6 +23,7 @@ use crate::output::{self, Failure, Outcome};
 use crate::page::bars::Bar;
 use crate::page::chart::Chart;
 use crate::page::heat_map::HeatMap;
+use crate::page::photo::Pixels;
 use crate::page::svg::Colour;
 use crate::page::text::escaped;
 
@@ -38,11 +40,25 @@ pre { background: var(--shade); padding: .6em .8em; overflow-x: auto; font-size:
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; white-space: nowrap; }
 th, td { border-bottom: 1px solid var(--line); padding: 2px 9px; text-align: left; vertical-align: top; }
+.photos { display: grid; grid-template-columns: repeat(auto-fill, minmax(12.5em, 1fr)); gap: 1em; list-style: none; padding: 0; font-size: 13px; }
+.photos li { break-inside: avoid; } .photos img { width: 72px; height: auto; image-rendering: pixelated; vertical-align: top; margin: 0 4px 4px 0; }
 td.wide { white-space: normal; min-width: 18em; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .blue { color: #2d7ddc; } .orange { color: #de7814; } .green { color: #14966e; } .purple { color: #af5faf; } .red { color: #d64541; } .grey { color: #828282; }
 @media print { body { margin: 0; max-width: none; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; } .scroll, pre { overflow: visible; } table, pre { white-space: normal; overflow-wrap: anywhere; } }
 ";
+
+/// A photograph, what is drawn beside it, and their texts.
+#[derive(Clone, Debug)]
+pub struct Photo {
+    pub pixels: Pixels,
+    /// What it shows, for whoever does not see it.
+    pub what: String,
+    /// A picture beside it, and what that shows.
+    pub beside: Option<(Pixels, String)>,
+    /// The text below.
+    pub text: String,
+}
 
 /// A page under construction.
 pub struct Page {
@@ -92,7 +108,9 @@ impl Page {
         let names = names
             .iter()
             .map(|(name, colour)| {
-                format!("<span class=\"{}\">■ {}</span>", colour.class(), escaped(name))
+                // The colours part from each other, not from the paper: text has the page's.
+                let class = colour.class();
+                format!("<span class=\"{class}\" aria-hidden=\"true\">■</span> {}", escaped(name))
             })
             .collect::<Vec<_>>();
         let _ = writeln!(self.body, "<p>{}</p>", names.join(" · "));
@@ -147,6 +165,29 @@ impl Page {
         let svg = map.svg()?;
         self.picture(svg, caption);
         Ok(())
+    }
+
+    /// Photographs side by side, each with its text below it.
+    pub fn photos(&mut self, photos: &[Photo]) {
+        let image = |pixels: &Pixels, text: &str| {
+            format!(
+                "<img src=\"{}\" alt=\"{}\" width=\"{}\" height=\"{}\"/>",
+                pixels.address(),
+                escaped(text),
+                pixels.width,
+                pixels.height
+            )
+        };
+        let shown = |photo: &Photo| {
+            let beside =
+                photo.beside.as_ref().map_or(String::new(), |(pixels, text)| image(pixels, text));
+            let text = escaped(&photo.text);
+            format!("<li>{}{beside}<br/>{text}</li>\n", image(&photo.pixels, &photo.what))
+        };
+        let shown: String = photos.iter().map(shown).collect();
+        if !shown.is_empty() {
+            let _ = write!(self.body, "<ul class=\"photos\">\n{shown}</ul>\n");
+        }
     }
 
     /// A picture drawn elsewhere, as wide as the page.
@@ -222,7 +263,11 @@ pub mod checks {
         let pictures = page.matches("<svg").count();
         assert_eq!(page.matches("<svg role=\"img\" aria-label=\"").count(), pictures);
         assert_eq!(page.matches("<title>").count(), pictures + 1);
-        for word in ["<script", " src=", " href=", "url(", "@import", "#010203", ">NaN<"] {
+        let images = page.matches("<img src=\"data:image/png;base64,").count();
+        assert_eq!(page.matches(" src=").count(), images);
+        assert_eq!(page.matches("\" alt=\"").count(), images);
+        assert!(!page.contains(" alt=\"\""));
+        for word in ["<script", " href=", "url(", "@import", "#010203", ">NaN<"] {
             assert!(!page.contains(word), "{word}");
         }
         assert_eq!(
@@ -256,8 +301,13 @@ mod tests {
             .band(1e-2, 0.1, "within 10 %")
             .mark(0.05, "suggestion", Colour::Green);
         page.chart(&chart, "Loss at each rate").unwrap();
-        let bar =
-            |value| Bar { name: "<name>".into(), value, text: "1 &".into(), colour: Colour::Blue };
+        let bar = |value| Bar {
+            name: "<name>".into(),
+            value,
+            text: "1 &".into(),
+            colour: Colour::Blue,
+            error: Some(0.5),
+        };
         page.bars(&[bar(1.0), bar(-2.0), bar(f64::NAN), bar(0.0)], "bars", "").unwrap();
         let map = HeatMap {
             description: "map".into(),
@@ -268,6 +318,9 @@ mod tests {
             values: vec![1.0, -2.0, f64::NAN, 0.0],
         };
         page.heat_map(&map, "A map").unwrap();
+        let pixels = Pixels::new([1, 2, 1], &[0.0, 1.0]).unwrap();
+        let beside = Pixels::signed([1, 2], &[0.5, -1.0]).map(|pixels| (pixels, "parts".into()));
+        page.photos(&[Photo { pixels, what: "a <shoe>".into(), beside, text: "loss < 1".into() }]);
         page
     }
 
@@ -279,6 +332,8 @@ mod tests {
         assert!(html.contains("<title>loss &amp; rate</title>"));
         assert!(html.contains("gradus train \\\n  --data a.csv"));
         assert_eq!(html.matches("<svg").count(), 3);
+        assert!(html.contains("alt=\"a &lt;shoe&gt;\"") && html.contains("loss &lt; 1"));
+        assert_eq!(html.matches("<img ").count(), 2);
     }
 
     #[test]

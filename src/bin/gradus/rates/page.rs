@@ -40,7 +40,7 @@ pub fn page(found: &LearningRates, origin: &str) -> Outcome<Page> {
     Ok(page)
 }
 
-fn caption(found: &LearningRates) -> String {
+pub(crate) fn caption(found: &LearningRates) -> String {
     format!(
         "Each point is a training of {} steps at a constant rate, from the same weights on the same batches, and its loss on {} held-out \
          rows; untrained {}. Losses far above the untrained one are drawn at the upper edge; trainings that diverged are left out.",
@@ -50,7 +50,7 @@ fn caption(found: &LearningRates) -> String {
     )
 }
 
-fn chart(found: &LearningRates) -> Chart {
+pub(crate) fn chart(found: &LearningRates) -> Chart {
     let lowest = found.points.iter().filter_map(|point| point.loss).fold(f64::INFINITY, f64::min);
     let top = found.untrained + ABOVE * (found.untrained - lowest);
     let points = |of: &dyn Fn(usize) -> Option<f64>| -> Vec<(f64, f64)> {

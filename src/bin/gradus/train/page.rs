@@ -93,7 +93,7 @@ fn losses(history: &History) -> Chart {
         "batch",
         Colour::Blue,
         Mark::Line,
-        thinned(steps.iter().copied()),
+        thinned(steps.iter().copied(), MOST_POINTS),
     );
     match validation.is_empty() {
         true => chart,
@@ -108,13 +108,13 @@ fn updates(history: &History) -> Chart {
         Axis::linear("step"),
         Axis::log("‖Δw‖ / ‖w‖"),
     );
-    chart.series("update", Colour::Purple, Mark::Line, thinned(ratios))
+    chart.series("update", Colour::Purple, Mark::Line, thinned(ratios, MOST_POINTS))
 }
 
 /// The values by their numbers from 1 on, or the means of successive ones.
-fn thinned(values: impl Iterator<Item = f64>) -> Vec<(f64, f64)> {
+pub(crate) fn thinned(values: impl Iterator<Item = f64>, most: usize) -> Vec<(f64, f64)> {
     let values: Vec<f64> = values.collect();
-    let each = values.len().div_ceil(MOST_POINTS).max(1);
+    let each = values.len().div_ceil(most).max(1);
     let mean = |(number, some): (usize, &[f64])| {
         let middle = (number * each) as f64 + (some.len() as f64 + 1.0) / 2.0;
         (middle, some.iter().sum::<f64>() / some.len() as f64)
@@ -135,10 +135,10 @@ mod tests {
 
     #[test]
     fn many_steps_become_their_means() {
-        let points = thinned((0..2500).map(f64::from));
+        let points = thinned((0..2500).map(f64::from), MOST_POINTS);
         assert_eq!(points.len(), 834);
         assert_eq!(points[0], (2.0, 1.0));
         assert_eq!(points[833], (2500.0, 2499.0));
-        assert_eq!(thinned([5.0, 6.0].into_iter()), [(1.0, 5.0), (2.0, 6.0)]);
+        assert_eq!(thinned([5.0, 6.0].into_iter(), MOST_POINTS), [(1.0, 5.0), (2.0, 6.0)]);
     }
 }

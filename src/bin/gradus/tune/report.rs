@@ -83,7 +83,7 @@ impl Report<'_> {
     }
 
     /// The settings of a trial in a few words.
-    fn settings(&self, trial: &Trial) -> String {
+    pub(super) fn settings(&self, trial: &Trial) -> String {
         let candidate = self.tuned.candidate(&trial.configuration);
         let hidden: Vec<String> = candidate.hidden.iter().map(ToString::to_string).collect();
         let mut words = vec![candidate.loss.0.clone()];
@@ -101,7 +101,7 @@ impl Report<'_> {
         words.join(", ")
     }
 
-    fn parameters(&self, trial: &Trial) -> usize {
+    pub(super) fn parameters(&self, trial: &Trial) -> usize {
         let [inputs, outputs] = self.tuned.sizes;
         self.tuned.candidate(&trial.configuration).parameters(inputs, outputs)
     }
