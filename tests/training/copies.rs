@@ -70,7 +70,11 @@ fn a_copy_on_another_device_predicts_the_same() {
         let found = copy.predict_f64(&x).unwrap();
         for (found, expected) in found.iter().zip(&expected) {
             // 24 roundings of numbers up to 10, of 6e-8 each.
-            assert!((found - expected).abs() < 1.5e-5, "{found} {expected} on {}", device.describe());
+            assert!(
+                (found - expected).abs() < 1.5e-5,
+                "{found} {expected} on {}",
+                device.describe()
+            );
         }
         copy.fit(&x, &y, fit(1)).unwrap();
     }

@@ -96,7 +96,8 @@ fn criterion_of(name: &str, options: &Value, device: &Device) -> Result<Criterio
     if let (Some(given), Some(word)) = (&divisor, &reduction)
         && word != "divisor"
     {
-        let allowed = format!("no divisor beside the reduction {word}, or \"reduction\": \"divisor\"");
+        let allowed =
+            format!("no divisor beside the reduction {word}, or \"reduction\": \"divisor\"");
         return Err(Error::option(name, "divisor", given, &allowed));
     }
     let reduction = match reduction {
