@@ -31,7 +31,14 @@ const LAYERS: &[&[&str]] = &[
     &["nn/plan", "nn/train"],
     &["nn/model"],
     // What users call on a model.
-    &["nn/generate", "nn/onnx", "nn/train/averaged", "nn/train/checkpoint", "nn/train/stream"],
+    &[
+        "nn/generate",
+        "nn/onnx",
+        "nn/train/averaged",
+        "nn/train/checkpoint",
+        "nn/train/copy",
+        "nn/train/stream",
+    ],
     &["nn/train/evaluate_rows"],
     &["nn/train/epochs", "nn/train/fit", "nn/train/together"],
     &["nn/population", "nn/train/measured", "recommend"],

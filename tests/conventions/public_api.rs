@@ -23,7 +23,6 @@ const UNNAMED: &[(&str, &str)] = &[
     ("RatePoint", "field of LearningRates"),
     ("UpdateSigns", "field of History"),
     ("Configuration", "field of a trial"),
-    ("Decision", "field of Tuned"),
     ("Finalist", "field of Decision"),
     ("Importance", "field of Tuned"),
     ("Auxiliaries", "returned by Evaluation::auxiliaries"),

@@ -21,7 +21,7 @@ use crate::nn::ops;
 /// The noise follows from the model's seed, the epoch, the batch and the layer: the same on every
 /// device, to the rounding of its logarithm, and in a resumed training.
 ///
-/// Source: S. Bruch et al., *A stochastic treatment of learning to rank scoring functions* (2020).
+/// Source: S. Bruch, S. Han, M. Bendersky and M. Najork at WSDM 2020.
 ///
 /// ```
 /// use gradus::{Dense, Device, Fit, Sequential, layers::GumbelNoise, losses::ApproxNdcg, optimizers::Adam};

@@ -1,7 +1,6 @@
 //! Gumbel noise: in training y = x + scale·z with z = −ln(−ln u), elsewhere y = x. The order of
 //! scores with this noise at scale 1 is a draw from the Plackett-Luce distribution of the scores.
-//! Source: S. Bruch, S. Han, M. Bendersky, M. Najork, A stochastic treatment of learning to rank scoring
-//! functions, 2020.
+//! Source: S. Bruch, S. Han, M. Bendersky and M. Najork at WSDM 2020.
 //!
 //! Nothing is stored: the gradient passes as it is. Element i of a batch [samples × numbers] has
 //! u = (w + ½)·2⁻²³, w the high 23 bits of word i mod 4 of philox([i/4, node, noise₂, noise₃], [noise₀,
