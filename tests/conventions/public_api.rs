@@ -23,7 +23,6 @@ const UNNAMED: &[(&str, &str)] = &[
     ("RatePoint", "field of LearningRates"),
     ("UpdateSigns", "field of History"),
     ("Configuration", "field of a trial"),
-    ("Importance", "field of Tuned"),
     ("Auxiliaries", "returned by Evaluation::auxiliaries"),
     ("FeatureArray", "what Model::fit and predict take features as"),
     ("FloatElement", "bound: the element types of floating-point inputs"),
