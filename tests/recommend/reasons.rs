@@ -13,7 +13,7 @@ fn sum(reasons: &Reasons) -> f64 {
 fn check(model: &Model, user: u32, chosen: &[u32]) {
     let items: Vec<u32> = (0..40).collect();
     let found = model.reasons(user, &items).unwrap();
-    let scores = model.predict(&vec![user; 40], &items).unwrap();
+    let scores = model.predict(&[user; 40], &items).unwrap();
     let device = model.device().describe();
     for ((item, found), score) in items.iter().zip(&found).zip(&scores) {
         assert_eq!((found.item, found.because.len()), (*item, chosen.len()));
