@@ -93,11 +93,11 @@ def test_wrong_targets_of_advice_are_errors():
 def test_a_search_is_repeated_by_its_seed_and_its_winner_trains(tmp_path):
     y = np.where(X[:, 0] * X[:, 1] > 0, "same", "other")
     seen = []
-    settings = {"budget": 100_000, "bracket": 6, "seed": 3}
+    settings = {"budget": 300_000, "bracket": 6, "seed": 3}
     found = tune(X, y, on_rung=seen.append, **settings)
     assert found.metric == "log_loss" and found.classes == ["other", "same"]
     assert found.trials[0]["parameters"]["loss"] == "cross_entropy"
-    assert found.cost <= 100_000 and sorted(found.leaderboard) == list(range(len(found.trials)))
+    assert found.cost <= 300_000 and sorted(found.leaderboard) == list(range(len(found.trials)))
     assert len(seen) == found.rungs and {"rung", "best", "leader", "cost"} <= set(seen[0])
     assert found.decision["splits"] >= 2 and found.decision["reason"]
     again = tune(X, y, study=tmp_path / "study.log", **settings)

@@ -101,7 +101,7 @@ pub(crate) fn decide(networks: &Networks, trials: &[Trial]) -> Result<Decision> 
     if let [(trial, rung, searched)] = chosen[..] {
         let (value, difference, error) = (f64::NAN, 0.0, 0.0);
         let finalists = vec![Finalist { trial, rung, searched, value, difference, error }];
-        let reason = "the default is kept: no other trial got as far as to be compared with it, a larger budget would let some".into();
+        let reason = "the default is kept: the budget ended before another trial was measured on all rows, so that none is compared with it; a larger budget would let some".into();
         return Ok(Decision { finalists, winner: 0, bias: 0.0, splits: 0, reason, cost: 0 });
     }
     let splits = splits(networks);
