@@ -235,6 +235,7 @@ def test_all_layers_are_there():
         },
         **{layer.kind: None for layer in (layers.AvgPool2d(1), layers.AdaptiveAvgPool2d(1))},
         **{layer.kind: None for layer in (layers.GlobalAvgPool2d(), layers.Dropout(0.5))},
+        layers.GumbelNoise().kind: None,
         **{
             layer.kind: None for layer in (layers.BatchNorm(), layers.LayerNorm(), layers.RmsNorm())
         },
