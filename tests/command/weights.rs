@@ -196,6 +196,13 @@ fn each_epoch_is_reported_as_it_ends_and_stands_in_the_log() {
         .concat());
         assert_one_line(&refused, 1, &["--log", "the model of --out", "name another file"]);
     }
+    // Another model is not replaced by a log or a page either.
+    let before = std::fs::read(&model).unwrap();
+    for flag in ["--log", "--html"] {
+        let refused = run(&[&train[..5], &["--target", "y", flag, text(&model)]].concat());
+        assert_one_line(&refused, 1, &[flag, "it is a saved model"]);
+    }
+    assert!(std::fs::read(&model).unwrap() == before);
     // A line truncated by a kill is cut off; epochs saved but not logged are written before the
     // next one.
     let all = std::fs::read_to_string(&log).unwrap();

@@ -105,10 +105,11 @@ pub fn check_resumed(resume: Option<&Path>, out: Option<&Path>) -> Outcome {
 /// As [`check_out`], for a log beside the models that are read (--resume) and written (--out). It
 /// may also be a device or a pipe.
 pub fn check_log(path: &Path, inputs: &[(&str, PathBuf)], models: [Option<&Path>; 2]) -> Outcome {
+    check_models("--log", path, models)?;
     if !is_stream(path) {
         check_out("--log", path, inputs)?;
     }
-    check_models("--log", path, models)
+    Ok(())
 }
 
 /// Rejects an output that is one of the models that are read (--resume) and written (--out).
