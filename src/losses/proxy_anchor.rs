@@ -25,7 +25,8 @@ options! {
     /// use ndarray::array;
     ///
     /// let (embeddings, proxies) = (array![[3.0, 0.0]], array![[1.0, 0.0], [0.0, 2.0]]);
-    /// let inputs = Inputs::new(&embeddings, &array![0_i64]).input("proxies", &proxies);
+    /// let labels = array![0_i64];
+    /// let inputs = Inputs::new(&embeddings, &labels).input("proxies", &proxies);
     /// let criterion = ProxyAnchor::new().alpha(1.0).margin(0.0).on(&Device::reference())?;
     /// let step = criterion.evaluate(&inputs)?;
     /// // ln(1 + e^−1) of the proxy with an embedding, and half of ln 2 of the other.

@@ -24,7 +24,8 @@ options! {
     /// use ndarray::array;
     ///
     /// let (embeddings, proxies) = (array![[3.0, 0.0]], array![[1.0, 0.0], [0.0, 2.0]]);
-    /// let inputs = Inputs::new(&embeddings, &array![0_i64]).input("proxies", &proxies);
+    /// let labels = array![0_i64];
+    /// let inputs = Inputs::new(&embeddings, &labels).input("proxies", &proxies);
     /// let step = ProxyNca::new().on(&Device::reference())?.evaluate(&inputs)?;
     /// assert!((step.value() - (-2.0_f64).exp().ln_1p()).abs() < 1e-15); // cosines 1 and 0
     /// # Ok::<(), gradus::Error>(())
