@@ -54,6 +54,13 @@ impl Calibration {
         let gap = |bin: &Bin| bin.rows as f64 * (bin.confidence - bin.accuracy);
         self.bins.iter().map(gap).sum::<f64>() / rows.max(1) as f64
     }
+
+    /// True if no temperature up to the largest is best: on these rows the probabilities say no more
+    /// than that all classes are alike.
+    pub fn is_temperature_at_limit(&self) -> bool {
+        // The search ends within a thousandth of a limit.
+        self.temperature >= 0.999 * TEMPERATURES[1]
+    }
 }
 
 /// Rows of logarithms of probabilities with their classes.
@@ -248,6 +255,10 @@ mod tests {
         }
         let found = calibration(&classes(p, target, 2)).unwrap();
         assert!((found.temperature - 2.5).abs() < 1e-3, "{}", found.temperature);
+        assert!(!found.is_temperature_at_limit());
+        // Sure of one class, and right as often as not: nothing is better than all alike.
+        let none = calibration(&classes(vec![0.9, 0.1, 0.9, 0.1], vec![0, 1], 2)).unwrap();
+        assert!(none.is_temperature_at_limit(), "{}", none.temperature);
         assert!(found.log_loss_at_temperature < found.log_loss);
         assert!(found.expected_error_at_temperature < 1e-4 && found.expected_error > 0.05);
     }

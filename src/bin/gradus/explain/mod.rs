@@ -48,7 +48,7 @@ pub struct Explain {
     #[arg(long, value_name = "PATH")]
     trained_on: Option<PathBuf>,
     /// Measures how sharp the minimum is: the loss of 41 x 41 models around this one, and the largest
-    /// curvature, which bounds the learning rate
+    /// curvature, which bounds the learning rate of plain gradient descent
     #[arg(long)]
     sharpness: bool,
     /// Seed of shuffles, halves of the rows and directions

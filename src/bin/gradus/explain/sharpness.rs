@@ -21,7 +21,7 @@ const DISTANCES: [f64; 4] = [0.1, 0.25, 0.5, 1.0];
 const MOST_TIMES: f64 = 4.0;
 
 /// A residual from which on the eigenvalue is given with its bounds.
-const SETTLED: f64 = 0.02;
+const LARGE_RESIDUAL: f64 = 0.02;
 
 /// A change of the eigenvalue at a quarter of the step from which on the loss is not smooth.
 const SMOOTH: f64 = 0.2;
@@ -139,7 +139,7 @@ fn of_surface(surface: &LossSurface) -> String {
 fn of_curvature(found: &Eigenvalue) -> String {
     let Eigenvalue { value, residual, change, iterations, .. } = *found;
     let bounds = match residual {
-        residual if residual <= SETTLED => String::new(),
+        residual if residual <= LARGE_RESIDUAL => String::new(),
         _ => format!(" ± {} after {iterations} products", short(residual * value.abs())),
     };
     let edge = match value {

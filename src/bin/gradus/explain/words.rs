@@ -14,9 +14,6 @@ use crate::output;
 /// Columns of a line.
 const WIDTH: usize = 80;
 
-/// The largest temperature that is tried.
-const MOST_TEMPERATURE: f64 = 20.0;
-
 /// Times the rows of the smallest class that the largest one has where classes are imbalanced.
 const IMBALANCE: usize = 10;
 
@@ -272,14 +269,15 @@ pub fn about_calibration(found: &Calibration) -> String {
     };
     let side = if over < 0.0 { "below" } else { "above" };
     // At its largest the temperature makes all classes alike.
-    if found.temperature >= 0.999 * MOST_TEMPERATURE {
+    if found.is_temperature_at_limit() {
         return format!(
             "The model is {verdict}: its largest probability is {} on average {side} its accuracy. Expected calibration error {} (15 bins), Brier \
-             score {}, log loss {}. No temperature up to {MOST_TEMPERATURE} is best: on these rows the probabilities say no more than none.",
+             score {}, log loss {}. No temperature up to {} is best: on these rows the probabilities say no more than none.",
             short(over.abs()),
             short(found.expected_error),
             short(found.brier),
             short(found.log_loss),
+            short(found.temperature),
         );
     }
     format!(
