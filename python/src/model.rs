@@ -550,6 +550,7 @@ fn fit_of(
             "clip_tensor_norm" => fit.clip_tensor_norm(value.extract()?),
             "clip_value" => fit.clip_value(value.extract()?),
             "skip_non_finite" => fit.skip_non_finite(value.extract()?),
+            "mixed_precision" => fit.mixed_precision(value.extract()?),
             "average" => fit.average(Average::new(value.extract()?)),
             "augment" => {
                 let (crop, flip, cutout) = value.extract()?;

@@ -5,6 +5,7 @@
 //! outside the matrix product.
 
 pub(crate) mod cholesky;
+pub(crate) mod half;
 pub mod random;
 pub mod real;
 

@@ -5,6 +5,7 @@ pub mod embedding;
 pub(crate) mod generate;
 pub(crate) mod graph;
 pub mod layers;
+pub(crate) mod loss_scale;
 pub(crate) mod memory;
 pub(crate) mod model;
 pub(crate) mod onnx;

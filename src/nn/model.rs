@@ -16,6 +16,7 @@ use crate::nn::embedding::kernels::takes_rows;
 use crate::nn::graph::nodes::{Graph, Value};
 use crate::nn::layers::sequential::Sequential;
 use crate::nn::layers::{Dense, Layer};
+use crate::nn::loss_scale::LossScale;
 use crate::nn::memory::{Kept, Memory, Walks};
 use crate::nn::optimizers::{Optimizer, ParameterGroups};
 use crate::nn::schedules::Schedule;
@@ -261,6 +262,7 @@ impl Model {
         Memory::new(&self.device, Kept::of(&self.graph, compiled.optimizer.states()), None)
             .check()?;
         self.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
+        self.engine.set_loss_scale(LossScale::default())?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         (self.average, self.training) = (None, None);
         self.compiled = Some(compiled);

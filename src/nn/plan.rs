@@ -104,6 +104,7 @@ impl Plan<Tensor> {
         let params = Params { m: axis(m)?, n: axis(n)?, k: axis(k)?, ..Params::default() };
         let commands = Recorder::commands_of(&gpu, |recorder| {
             let layer = Forward {
+                half: None,
                 activation: &Identity,
                 bias: false,
                 params,
@@ -145,6 +146,7 @@ impl Plan<DensePass> {
         let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
         let commands = Recorder::commands_of(&gpu, |recorder| {
             let layer = Forward {
+                half: None,
                 activation: &Identity,
                 bias: true,
                 params,
@@ -156,8 +158,9 @@ impl Plan<DensePass> {
             kernels::forward(recorder, &layer)?;
             // A row of ones below the transposed input gives the gradient of b in the same product.
             let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
-            kernels::weight_gradient(recorder, &params, &x, &dy, &gradients)?;
+            kernels::weight_gradient(recorder, &params, None, [&x, &dy, &gradients])?;
             let layer = InputGradient {
+                half: None,
                 activation: None,
                 params: Params { m, n: k, k: n, ..Params::default() },
                 grad_sums: &dy,

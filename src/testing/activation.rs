@@ -167,8 +167,16 @@ fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> 
         (upload(&upstream)?, gpu.buffer("the gradient of the input", inputs.len())?);
     let (bias, x, parameters) = (false, &x, &parameters);
     gpu.submit(&Recorder::commands_of(gpu, |recorder| {
-        let layer =
-            Forward { activation: by_element, bias, params, x, parameters, y: &y, sums: &sums };
+        let layer = Forward {
+            activation: by_element,
+            bias,
+            params,
+            half: None,
+            x,
+            parameters,
+            y: &y,
+            sums: &sums,
+        };
         kernels::forward(recorder, &layer)?;
         if activation.rowwise() {
             softmax::forward_in_place(recorder, rows, width, &y)?;
@@ -176,6 +184,7 @@ fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> 
         let layer = InputGradient {
             activation: Some(by_element),
             params,
+            half: None,
             grad_sums: &grad_output,
             parameters,
             grad_input: &grad_input,

@@ -95,15 +95,27 @@ impl<R: Precision> OnCpu<R> {
 
     fn walk_forward(&mut self) -> Result<()> {
         let graph = &self.graph;
-        let weights =
-            cpu::Weights { all: &self.parameters, table: &[], ids: &[], noise: NOISE, place: 0 };
+        let weights = cpu::Weights {
+            all: &self.parameters,
+            table: &[],
+            ids: &[],
+            noise: NOISE,
+            place: 0,
+            loss_scale: None,
+        };
         self.walk.forward(graph, weights, &mut self.statistics, 0..graph.nodes.len())
     }
 
     fn walk_backward(&mut self) -> Result<()> {
         let graph = &self.graph;
-        let weights =
-            cpu::Weights { all: &self.parameters, table: &[], ids: &[], noise: NOISE, place: 0 };
+        let weights = cpu::Weights {
+            all: &self.parameters,
+            table: &[],
+            ids: &[],
+            noise: NOISE,
+            place: 0,
+            loss_scale: None,
+        };
         let nodes = 0..graph.nodes.len();
         self.walk.backward(graph, weights, &mut self.gradients, nodes, false)
     }
@@ -199,6 +211,7 @@ impl OnGpu {
             statistics: &statistics,
             noise: &noise,
             place: None,
+            loss_scale: None,
         };
         let mut recorder = Recorder::new(gpu);
         let batch = BatchRows::whole(rows);

@@ -137,7 +137,7 @@ impl Operands {
         activation: &dyn Activation,
     ) -> Result<ndarray::ArrayD<f64>> {
         let activation = Some(activation).filter(|_| epilogue != Epilogue::WeightGradient);
-        let kind = Kind { layout, epilogue, activation, constants: &[] };
+        let kind = Kind { epilogue, activation, ..Kind::plain(layout) };
         let upload = |values: &[f32]| gpu.upload("a matrix", values);
         let length = (params.m * params.n) as usize;
         let (left, right, bias, activated) = (

@@ -93,6 +93,9 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     programs.extend(nn::ops::OPS.iter().flat_map(|entry| (entry.programs)()));
     programs.extend([nn::ops::gather::programs(), nn::ops::metrics::programs()].concat());
     programs.extend(nn::ops::watch::programs());
+    programs.extend(nn::ops::half::programs());
+    programs.extend(nn::ops::matmul::cooperative::programs());
+    programs.push(nn::loss_scale::program());
     for (number, activation) in made.iter().filter(|activation| !activation.rowwise()).enumerate() {
         // Each activation with one tile, the first with all of them.
         let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };
@@ -100,8 +103,8 @@ pub fn all_programs() -> Result<Vec<Joined>> {
             if number == 0 || epilogue != Epilogue::WeightGradient {
                 let activation =
                     Some(&**activation).filter(|_| epilogue != Epilogue::WeightGradient);
-                programs
-                    .push(Kind { layout, epilogue, activation, constants: &[] }.program(&variant));
+                let kind = Kind { epilogue, activation, ..Kind::plain(layout) };
+                programs.push(kind.program(&variant));
             }
         }
         programs.extend(join_programs(&**activation));

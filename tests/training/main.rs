@@ -4,6 +4,7 @@ mod blocks;
 mod bookkeeping;
 mod copies;
 mod lengths;
+mod mixed_precision;
 mod optimizers;
 mod pixels;
 mod population;

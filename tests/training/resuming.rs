@@ -69,6 +69,7 @@ fn variants() -> Vec<(&'static str, Fit)> {
     let early = |patience| EarlyStopping::new().patience(patience);
     vec![
         ("patience that ends it", fit().early_stopping(early(2))),
+        ("mixed precision", fit().mixed_precision(true)),
         ("patience that does not", fit().early_stopping(early(9).min_delta(0.001))),
         (
             "cosine, clip and average",

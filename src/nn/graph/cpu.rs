@@ -51,6 +51,8 @@ pub(crate) struct Weights<'a, R> {
     pub noise: Noise,
     /// As [`Mode::place`].
     pub place: usize,
+    /// As [`Mode::loss_scale`].
+    pub loss_scale: Option<f64>,
 }
 
 impl<'a, R> Weights<'a, R> {
@@ -243,8 +245,8 @@ impl<R: Precision> CpuWalk<R> {
     fn mode(&self, weights: Weights<R>, node: &Node) -> Mode {
         let Request { learns, evaluates, .. } = self.plans[self.current].request;
         let training = learns && !evaluates;
-        let (noise, place) = (weights.noise, weights.place);
-        Mode { training, noise, node: node.number, place }
+        let Weights { noise, place, loss_scale, .. } = weights;
+        Mode { training, noise, node: node.number, place, loss_scale }
     }
 
     /// Destinations of the gradients of a node's inputs.

@@ -26,6 +26,8 @@ pub(crate) struct Weights<'a> {
     pub noise: &'a wgpu::Buffer,
     /// As [`GpuMode::place`].
     pub place: Option<&'a wgpu::Buffer>,
+    /// As [`GpuMode::loss_scale`].
+    pub loss_scale: Option<&'a wgpu::Buffer>,
 }
 
 impl<'a> Weights<'a> {
@@ -247,8 +249,8 @@ impl<'a> GpuWalk<'a> {
     fn mode(&self, node: &Node) -> GpuMode<'_> {
         let Request { learns, evaluates, .. } = self.plan.request;
         let training = learns && !evaluates;
-        let (noise, place) = (self.weights.noise, self.weights.place);
-        GpuMode { training, noise, node: node.number, place }
+        let Weights { noise, place, loss_scale, .. } = self.weights;
+        GpuMode { training, noise, node: node.number, place, loss_scale }
     }
 
     /// A node's saved buffer, or the dummy binding.

@@ -13,10 +13,12 @@
 //!   the value.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::cpu::half;
 use crate::cpu::real::Real;
 use crate::nn::layers::initializer::Initializer;
 use crate::runtime::kernel::Program;
@@ -279,7 +281,7 @@ impl<R> Segments<'_, R> {
 pub(crate) type Noise = [u32; 4];
 
 /// The pass that an op runs in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Mode {
     /// Parameters are trained: dropout drops, batch norm reads the batch and moves its statistics.
     pub training: bool,
@@ -288,6 +290,27 @@ pub(crate) struct Mode {
     pub node: u32,
     /// The place of the pass's first token in its sequence: 0 except in decoding.
     pub place: usize,
+    /// In mixed precision: the factor of gradients before they are rounded. Operands of products are
+    /// rounded to f16 then.
+    pub loss_scale: Option<f64>,
+}
+
+impl Mode {
+    /// An operand of a product that is no gradient.
+    pub fn operand<'v, R: Real>(&self, values: &'v [R]) -> Cow<'v, [R]> {
+        match self.loss_scale {
+            Some(_) => Cow::Owned(half::rounded(values, 1.0)),
+            None => Cow::Borrowed(values),
+        }
+    }
+
+    /// An operand of a product that is a gradient.
+    pub fn gradient_operand<'v, R: Real>(&self, values: &'v [R]) -> Cow<'v, [R]> {
+        match self.loss_scale {
+            Some(scale) => Cow::Owned(half::rounded(values, scale)),
+            None => Cow::Borrowed(values),
+        }
+    }
 }
 
 /// As [`Mode`], on a GPU.
@@ -299,6 +322,8 @@ pub(crate) struct GpuMode<'a> {
     pub node: u32,
     /// In decoding: a storage buffer of [`Mode::place`] as u32, written before each submission.
     pub place: Option<&'a wgpu::Buffer>,
+    /// In mixed precision: the numbers of `nn::loss_scale`.
+    pub loss_scale: Option<&'a wgpu::Buffer>,
 }
 
 impl<'a> GpuMode<'a> {

@@ -198,7 +198,7 @@ mod tests {
     const LENGTH: usize = 40_003;
 
     fn mode(noise: Noise, node: u32) -> Mode {
-        Mode { training: true, noise, node, place: 0 }
+        Mode { training: true, noise, node, place: 0, loss_scale: None }
     }
 
     /// Dropout of ones on the CPU.
@@ -239,7 +239,13 @@ mod tests {
             output: numbers,
             saved: &dummy,
             statistics: GpuStatistics { all: &dummy, ranges: &[] },
-            mode: GpuMode { training: true, noise: &noise, node: mode.node, place: None },
+            mode: GpuMode {
+                training: true,
+                noise: &noise,
+                node: mode.node,
+                place: None,
+                loss_scale: None,
+            },
         };
         op.forward_gpu(&mut recorder, &io).unwrap();
         gpu.submit(&recorder.finish().commands).unwrap();

@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn mode(training: bool, node: u32) -> Mode {
-        Mode { training, noise: [3, 0x8000_0001, 17, 5], node, place: 0 }
+        Mode { training, noise: [3, 0x8000_0001, 17, 5], node, place: 0, loss_scale: None }
     }
 
     /// Mean: Euler's constant; variance: π²/6.

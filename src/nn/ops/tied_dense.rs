@@ -13,6 +13,7 @@ use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
     Initial, Op, ParameterSpec, Penalties, Saves, Shape,
 };
+use crate::nn::ops::half::{Gradient, Half};
 use crate::nn::ops::matmul::kind::Kind;
 use crate::nn::ops::matmul::product::record;
 use crate::nn::ops::matmul::{Layout, Params};
@@ -99,7 +100,8 @@ impl Op for TiedDense {
             ..Params::default()
         };
         let storage = [x.buffer, io.parameters.all, io.output.buffer].map(Into::into);
-        record(recorder, &Kind::plain(Layout::NT), &params, &storage)
+        let half = Half::of(&io.mode, Gradient::None);
+        record(recorder, &Kind { half, ..Kind::plain(Layout::NT) }, &params, &storage)
     }
 
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
@@ -117,7 +119,8 @@ impl Op for TiedDense {
             ..Params::default()
         };
         let storage = [io.grad_output, x.buffer, io.parameters.gradients].map(Into::into);
-        record(recorder, &Kind::plain(Layout::TN), &params, &storage)?;
+        let half = Half::of(&io.mode, Gradient::Left);
+        record(recorder, &Kind { half, ..Kind::plain(Layout::TN) }, &params, &storage)?;
         let Some(grad_input) = io.grad_inputs[0] else { return Ok(()) };
         let params = Params {
             m: rows,
@@ -128,25 +131,27 @@ impl Op for TiedDense {
             ..Params::default()
         };
         let storage = [io.grad_output, io.parameters.all, grad_input].map(Into::into);
-        record(recorder, &Kind::plain(Layout::NN), &params, &storage)
+        record(recorder, &Kind { half, ..Kind::plain(Layout::NN) }, &params, &storage)
     }
 }
 
 impl<R: Real> Cpu<R> for TiedDense {
     fn forward(&self, io: Forward<R>) -> Result<()> {
-        let (x, weight, [units, width]) =
-            (io.inputs[0], io.parameters.get(0), [self.units, self.width]);
+        let (x, weight) = (io.mode.operand(io.inputs[0]), io.mode.operand(io.parameters.get(0)));
+        let [units, width] = [self.units, self.width];
         let rows = x.len() / width.max(1);
-        matmul(matmul::Layout::NT, rows, units, width, x, weight, io.output, false)
+        matmul(matmul::Layout::NT, rows, units, width, &x, &weight, io.output, false)
     }
 
     fn backward(&self, io: Backward<R>) -> Result<()> {
-        let (x, weight, grad_output) = (io.inputs[0], io.parameters.get(0), &*io.grad_output);
+        let (x, weight) = (io.mode.operand(io.inputs[0]), io.parameters.get(0));
+        let grad_output = &*io.mode.gradient_operand(io.grad_output);
         let ([units, width], mut gradients) = ([self.units, self.width], io.grad_parameters);
         let rows = x.len() / width.max(1);
         let gradient = gradients.get(0);
-        matmul(matmul::Layout::TN, units, width, rows, grad_output, x, gradient, io.accumulate)?;
+        matmul(matmul::Layout::TN, units, width, rows, grad_output, &x, gradient, io.accumulate)?;
         let Some(grad_input) = &mut io.grad_inputs[0] else { return Ok(()) };
-        matmul(matmul::Layout::NN, rows, width, units, grad_output, weight, grad_input, false)
+        let weight = io.mode.operand(weight);
+        matmul(matmul::Layout::NN, rows, width, units, grad_output, &weight, grad_input, false)
     }
 }

@@ -24,7 +24,7 @@ impl Population {
     ///
     /// # Errors
     /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which holds a single model,
-    /// and for `accumulate`, `steps`, `augment`, `resume`, `watch_rows`, `reduce`, `shard` and callbacks.
+    /// and for `accumulate`, `steps`, `augment`, `mixed_precision`, `resume`, `watch_rows`, `reduce`, `shard` and callbacks.
     pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -41,6 +41,7 @@ impl Population {
             ("steps", fit.steps.is_some()),
             ("resume", fit.resume),
             ("augment", fit.augment.changes()),
+            ("mixed_precision", fit.mixed_precision),
             ("watch_rows", fit.watch_rows),
             ("reduce", fit.reduce.is_some()),
             ("shard", fit.shard.is_some()),

@@ -15,6 +15,7 @@ use crate::nn::layers::embedding::Embedding;
 use crate::nn::layers::form::LayerForm;
 use crate::nn::layers::list::layer_of;
 use crate::nn::layers::sequential::Sequential;
+use crate::nn::loss_scale::LossScale;
 use crate::nn::model::{HeldOut, Model, Names};
 use crate::nn::optimizers::ParameterGroups;
 use crate::nn::train::average::Average;
@@ -164,6 +165,7 @@ impl Model {
         let entries = self.entries(&parameters, &states, training);
         let mut description = self.describe();
         description.training = training.map(Record::of);
+        description.progress.loss_scale = self.engine.loss_scale()?;
         let text = serde_json::to_string(&description)
             .map_err(|error| io_error(path, error.to_string()))?;
         let views = || entries.iter().map(|entry| (entry.name.as_str(), entry));
@@ -384,6 +386,12 @@ fn build(
         model.average = description.average;
     }
     model.engine.set_parameters(&parameters)?;
+    let LossScale { factor, finite_steps } = description.progress.loss_scale;
+    if !description.progress.loss_scale.is_valid() {
+        let found = format!("{factor} after {finite_steps} steps");
+        return Err(Error::option("the model", "loss_scale", found, LossScale::ALLOWED));
+    }
+    model.engine.set_loss_scale(description.progress.loss_scale)?;
     model.progress = description.progress;
     model.held_out = description.held_out;
     if let Some(record) = description.training {

@@ -36,6 +36,7 @@ impl Model {
         model.set_parameter_groups(self.groups.clone())?;
         model.engine.set_states(&self.engine.states()?)?;
         model.engine.set_parameters(&self.engine.parameters()?)?;
+        model.engine.set_loss_scale(self.engine.loss_scale()?)?;
         model.compiled = self.compiled.clone();
         (model.progress, model.average) = (self.progress, self.average);
         (model.schedule, model.scaling) = (self.schedule.clone(), self.scaling.clone());

@@ -11,6 +11,7 @@ use crate::data::Fingerprint;
 use crate::losses::{Domain, LossDefinition, Mean};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Noise;
+use crate::nn::loss_scale::LossScale;
 use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
@@ -43,6 +44,9 @@ pub(crate) struct StepOptions {
     pub augment: Option<Augment>,
     /// Measures each update for [`Engine::take_updates`].
     pub watch: bool,
+    /// The operands of products are rounded to f16, gradients times the loss scale. Steps whose
+    /// gradient is not finite are skipped then.
+    pub mixed_precision: bool,
 }
 
 /// Metric that decides if a row is predicted right.
@@ -254,9 +258,12 @@ pub(crate) trait Engine: Debug + Send + Sync {
     fn set_groups(&mut self, graph: &Graph) -> Result<()>;
     /// Number of steps skipped since the last call.
     fn take_skipped(&mut self) -> Result<usize>;
-    /// Saves parameters and states for [`Engine::recall`].
+    /// The scale of gradients in mixed precision.
+    fn loss_scale(&self) -> Result<LossScale>;
+    fn set_loss_scale(&mut self, scale: LossScale) -> Result<()>;
+    /// Saves parameters, states and the loss scale for [`Engine::recall`].
     fn remember(&mut self) -> Result<()>;
-    /// Restores the last saved parameters and states.
+    /// Restores what was saved last.
     fn recall(&mut self) -> Result<()>;
     /// Uploads a data set; returns its handle.
     fn load(&mut self, samples: &Samples) -> Result<usize>;

@@ -624,7 +624,9 @@ impl Model {
     ) -> Result<()> {
         let now = self.snapshot()?;
         self.engine.recall()?;
-        let before = Snapshot { progress: began, ..self.snapshot()? };
+        let before = self.snapshot()?;
+        let progress = Progress { loss_scale: before.progress.loss_scale, ..began };
+        let before = Snapshot { progress, ..before };
         self.restore(&now)?;
         training.monitor.history.stopped =
             Some(Stop::Asked { epochs: training.done(), batches: outcomes.len(), of });
@@ -809,12 +811,14 @@ impl Model {
 
     fn snapshot(&self) -> Result<Snapshot> {
         let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
-        Ok(Snapshot { parameters, states, progress: self.progress })
+        let progress = Progress { loss_scale: self.engine.loss_scale()?, ..self.progress };
+        Ok(Snapshot { parameters, states, progress })
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         self.engine.set_parameters(&snapshot.parameters)?;
         self.engine.set_states(&snapshot.states)?;
+        self.engine.set_loss_scale(snapshot.progress.loss_scale)?;
         self.progress = snapshot.progress;
         Ok(())
     }

@@ -56,6 +56,7 @@ pub struct Fit {
     pub(crate) clip_tensor_norm: Option<f64>,
     pub(crate) clip_value: Option<f64>,
     pub(crate) skip_non_finite: bool,
+    pub(crate) mixed_precision: bool,
     pub(crate) average: Option<Average>,
     pub(crate) augment: Augment,
     pub(crate) weighting: Weighting,
@@ -105,6 +106,7 @@ impl Default for Fit {
             clip_tensor_norm: None,
             clip_value: None,
             skip_non_finite: false,
+            mixed_precision: false,
             average: None,
             augment: Augment::default(),
             weighting: Weighting::default(),
@@ -324,6 +326,27 @@ impl Fit {
         self
     }
 
+    /// Mixed precision (default false): the operands of the products of dense layers, tied heads and
+    /// convolutions are rounded to f16 while training, and their sums kept in f32. Weights, losses,
+    /// normalization, attention and optimizers stay in f32, and so do validation and prediction.
+    /// PyTorch `autocast(dtype=torch.float16)`, Keras `mixed_float16`.
+    ///
+    /// Gradients are multiplied by a loss scale before they are rounded, and the products divided by
+    /// it: dynamic loss scaling with the numbers of PyTorch's `GradScaler`. A step whose gradient is not
+    /// finite is skipped and halves the scale, as with [`Fit::skip_non_finite`]; the scale is saved with
+    /// the model. Clips, accumulated and exchanged gradients are unscaled.
+    ///
+    /// On a device with matrix units ([`crate::GpuOptions::matrix_units`]) they run the products of
+    /// dense layers; everywhere else the operands are rounded all the same, so that the results are
+    /// those of such a device up to the order of sums, and it takes longer than f32.
+    ///
+    /// `fit` returns [`Error::Option`] in a [`crate::Population`] and for a model that starts with an
+    /// [`crate::Embedding`].
+    pub fn mixed_precision(mut self, mixed: bool) -> Self {
+        self.mixed_precision = mixed;
+        self
+    }
+
     /// Maintains a running average of the weights, saved with the model; [`crate::Model::averaged`]
     /// predicts with it. A call of `fit` without it discards an existing average.
     pub fn average(mut self, average: Average) -> Self {
@@ -424,7 +447,8 @@ impl Fit {
         let clip = self.clip_norm.map(global).or(self.clip_tensor_norm.map(Clip::Norm));
         StepOptions {
             clip: clip.or(self.clip_value.map(Clip::Value)),
-            skip_non_finite: self.skip_non_finite,
+            skip_non_finite: self.skip_non_finite || self.mixed_precision,
+            mixed_precision: self.mixed_precision,
             average: self.average.map(|average| average.weight()),
             augment: Some(self.augment).filter(Augment::changes),
             watch: false,
@@ -653,6 +677,7 @@ impl Fit {
             ("clip_tensor_norm", self.clip_tensor_norm.is_some()),
             ("clip_value", self.clip_value.is_some()),
             ("skip_non_finite", self.skip_non_finite),
+            ("mixed_precision", self.mixed_precision),
             ("average", self.average.is_some()),
             ("reduce", self.reduce.is_some()),
             ("shard", self.shard.is_some()),

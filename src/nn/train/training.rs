@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::nn::loss_scale::LossScale;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::schedules::Watched;
 use crate::nn::train::early_stopping::EarlyStopping;
@@ -26,6 +27,9 @@ pub(crate) struct Progress {
     /// The schedule's state for its monitored value.
     #[serde(default)]
     pub watched: Watched,
+    /// The scale of gradients in mixed precision, as it was when this was taken.
+    #[serde(default, skip_serializing_if = "LossScale::is_default")]
+    pub loss_scale: LossScale,
 }
 
 /// Weights and states to restore.
@@ -116,6 +120,8 @@ pub(crate) struct Options {
     clip_tensor_norm: Option<f64>,
     clip_value: Option<f64>,
     skip_non_finite: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    mixed_precision: bool,
     early_stopping: Option<EarlyStopping>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     augment: Option<Augment>,
@@ -149,6 +155,7 @@ impl Options {
             clip_tensor_norm: fit.clip_tensor_norm,
             clip_value: fit.clip_value,
             skip_non_finite: fit.skip_non_finite,
+            mixed_precision: fit.mixed_precision,
             early_stopping: fit.early_stopping.clone(),
             augment: Some(fit.augment).filter(Augment::changes),
             class_weight: fit.weighting.classes.clone(),
@@ -169,6 +176,7 @@ impl Options {
             clip_tensor_norm: self.clip_tensor_norm,
             clip_value: self.clip_value,
             skip_non_finite: self.skip_non_finite,
+            mixed_precision: self.mixed_precision,
             early_stopping: self.early_stopping.clone(),
             augment: self.augment.unwrap_or_default(),
             weighting: Weighting {

@@ -12,11 +12,12 @@ mod planning;
 mod submissions;
 #[cfg(test)]
 pub(crate) mod test_adapter;
+mod units;
 mod waiting;
 mod wayland;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::runtime::device::backends::is_null;
 use crate::runtime::device::deferred::Deferred;
@@ -180,6 +181,8 @@ struct Shared {
     fault: Arc<Mutex<Option<Fault>>>,
     learned: Learned,
     submissions: Submissions,
+    /// Whether matrix units are used, once that is decided.
+    matrix_units: OnceLock<bool>,
 }
 
 impl Drop for Shared {
@@ -222,6 +225,9 @@ impl Gpu {
             & (wgpu::Features::TIMESTAMP_QUERY
                 | wgpu::Features::SUBGROUP
                 | pipelines::wanted_feature(&info));
+        if options.matrix_units && units::has_units(adapter, &info) {
+            features |= units::FEATURES;
+        }
         features.set(
             wgpu::Features::SUBGROUP,
             features.contains(wgpu::Features::SUBGROUP) && options.subgroups,
@@ -232,6 +238,7 @@ impl Gpu {
             required_features: features,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::Performance,
+            experimental_features: units::experimental(features),
             ..Default::default()
         };
         let (device, queue) =
@@ -272,6 +279,7 @@ impl Gpu {
             fault,
             learned,
             submissions,
+            matrix_units: OnceLock::new(),
         })))
     }
 
@@ -320,6 +328,16 @@ impl Gpu {
         } else {
             0
         }
+    }
+
+    /// True if the device was opened with matrix units.
+    pub(crate) fn has_matrix_units(&self) -> bool {
+        self.0.features.contains(units::FEATURES)
+    }
+
+    /// Whether matrix units are used; empty until that is decided.
+    pub(crate) fn matrix_units(&self) -> &OnceLock<bool> {
+        &self.0.matrix_units
     }
 
     /// True if kernels can be timed on the device itself.

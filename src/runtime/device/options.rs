@@ -22,6 +22,11 @@ pub struct GpuOptions {
     /// Time limit per submission, after which a wait ends in [`Error::Timeout`] (default 300 s;
     /// `GRADUS_GPU_TIMEOUT` in seconds, or `off`); `None` waits forever.
     pub timeout: Option<Duration>,
+    /// Uses matrix units (cooperative matrices of 16 × 16, f16 summed in f32) for the products of
+    /// dense layers in mixed precision ([`crate::Fit::mixed_precision`]), if the device has them and
+    /// multiplies right with them (default false; `GRADUS_MATRIX_UNITS=on`). wgpu calls them
+    /// experimental. A device without them computes the same in f32, and one log line says so.
+    pub matrix_units: bool,
 }
 
 impl Default for GpuOptions {
@@ -31,6 +36,7 @@ impl Default for GpuOptions {
             subgroups: true,
             hardware_variants: false,
             timeout: Some(PATIENCE),
+            matrix_units: false,
         }
     }
 }
@@ -60,6 +66,7 @@ impl GpuOptions {
                 Ok("off") => None,
                 Ok(value) => Some(seconds(value)?),
             },
+            matrix_units: switch("GRADUS_MATRIX_UNITS", ["off", "on"], false)?,
         })
     }
 
@@ -87,12 +94,19 @@ impl GpuOptions {
         self
     }
 
+    /// Sets whether matrix units are used for mixed precision if available.
+    pub fn matrix_units(mut self, matrix_units: bool) -> Self {
+        self.matrix_units = matrix_units;
+        self
+    }
+
     /// Differences from the defaults, for messages: ` [checked, no subgroups]`, or empty.
     pub(crate) fn describe(&self) -> String {
         let named = [
             (self.checked, "checked shaders"),
             (!self.subgroups, "no subgroups"),
             (self.hardware_variants, "variants for hardware"),
+            (self.matrix_units, "matrix units"),
         ];
         let names: Vec<&str> =
             named.into_iter().filter_map(|(holds, name)| holds.then_some(name)).collect();

@@ -89,6 +89,10 @@ pub struct Train {
     /// Skips updates whose gradient is not finite, and counts them
     #[arg(long)]
     pub(super) skip_non_finite: bool,
+    /// Rounds the operands of products to f16 while training, with dynamic loss scaling; on matrix
+    /// units where the device has them
+    #[arg(long)]
+    pub(super) mixed_precision: bool,
     /// Keeps a running average of the weights with this decay, used by the test and by `predict`
     #[arg(long, value_name = "DECAY", value_parser = numbers::share, allow_negative_numbers = true)]
     pub(super) average: Option<f64>,
@@ -199,6 +203,7 @@ pub struct Settings {
     pub average: Option<f64>,
     pub patience: Option<usize>,
     pub skip_non_finite: bool,
+    pub mixed_precision: bool,
     /// Clipping option and its value.
     pub clip: Option<(&'static str, f64)>,
     /// Changes of the images, as JSON.

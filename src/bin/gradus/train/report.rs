@@ -59,7 +59,7 @@ impl Train {
         }
         document["settings"] =
             self.settings_as_json(&trained.model, &trained.chosen, trained.in_pieces, task);
-        if trained.chosen.skip_non_finite {
+        if trained.chosen.skip_non_finite || trained.chosen.mixed_precision {
             document["skipped"] =
                 trained.history.epochs.iter().map(|epoch| epoch.skipped).sum::<usize>().into();
         }

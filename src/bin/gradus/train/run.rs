@@ -129,6 +129,7 @@ impl Train {
             fit = fit.steps(steps);
         }
         fit = fit.batch_size(chosen.batch_size).skip_non_finite(chosen.skip_non_finite);
+        fit = fit.mixed_precision(chosen.mixed_precision);
         fit = self.with_policy(fit, model, updates, chosen)?;
         if let Some((name, limit)) = chosen.clip {
             fit = fit.clear_clip();

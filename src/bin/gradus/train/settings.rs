@@ -65,6 +65,8 @@ impl Train {
             let number = |name: &'static str| Some((name, earlier?.option(name).as_f64()?));
             CLIPS.into_iter().find_map(number)
         };
+        let had =
+            |name: &str| earlier.is_some_and(|earlier| earlier.option(name) == &Value::Bool(true));
         Settings {
             hidden: self
                 .hidden
@@ -91,9 +93,8 @@ impl Train {
             l2: self.l2.unwrap_or(if ranks { 0.01 } else { 0.0 }),
             average: self.average.or_else(|| earlier?.average()),
             patience: self.patience.or_else(|| earlier?.patience()),
-            skip_non_finite: self.skip_non_finite
-                || earlier
-                    .is_some_and(|earlier| earlier.option("skip_non_finite") == &Value::Bool(true)),
+            skip_non_finite: self.skip_non_finite || had("skip_non_finite"),
+            mixed_precision: self.mixed_precision || had("mixed_precision"),
             clip: self.clip().or_else(kept_clip),
             augment: match (self.network.augment, earlier.map(|of| of.option("augment"))) {
                 (Some(Changes(augment)), _) if augment == Augment::new() => None,
@@ -200,7 +201,7 @@ impl Train {
         task: &Task,
     ) -> Value {
         let Settings { hidden, learning_rate, epochs, batch_size, l2, .. } = chosen;
-        let Settings { average, patience, skip_non_finite, compiled, .. } = chosen;
+        let Settings { average, patience, skip_non_finite, mixed_precision, compiled, .. } = chosen;
         let clip = |name: &str| chosen.clip.filter(|(own, _)| *own == name).map(|(_, limit)| limit);
         let (held_out, is_dense) = (model.held_out(), self.network() == Network::Dense);
         let schedule = model.schedule().map(|(schedule, by_epoch)| {
@@ -235,6 +236,7 @@ impl Train {
             "clip_tensor_norm": clip("clip_tensor_norm"),
             "clip_value": clip("clip_value"),
             "skip_non_finite": skip_non_finite,
+            "mixed_precision": mixed_precision,
             "augment": chosen.augment,
             "average": average,
             "patience": patience,

@@ -2,6 +2,7 @@
 //! against the reference; and fused against unfused, shared memory against separate memory.
 
 mod branch;
+mod mixed;
 mod scale;
 mod sequences;
 mod shared;
@@ -20,6 +21,7 @@ use crate::nn::graph::plan::{BatchRows, Plan, Request, Tensor};
 use crate::nn::graph::tests::branch::Branch;
 use crate::nn::graph::tests::scale::Scale;
 use crate::nn::layers::{Builder, Dense, Layer};
+use crate::nn::loss_scale::LossScale;
 use crate::nn::ops;
 use crate::nn::ops::OPS;
 use crate::nn::ops::add::Add;
@@ -44,6 +46,8 @@ struct Case {
     upstream: Vec<f64>,
     /// False for passes that predict.
     learns: bool,
+    /// In mixed precision.
+    loss_scale: Option<f64>,
 }
 
 /// Results of a walk: the output and the gradients of all parameters (for a table, the sum over the
@@ -69,7 +73,7 @@ impl Case {
         let (x, ids) = (drawn(ROWS * graph.inputs(), 2), ids.collect());
         let (parameters, upstream) =
             (drawn(graph.all_length(), 3), drawn(ROWS * graph.outputs(), 4));
-        Case { x, ids, parameters, upstream, graph, learns: true }
+        Case { x, ids, parameters, upstream, graph, learns: true, loss_scale: None }
     }
 
     /// The running statistics at the beginning.
@@ -119,7 +123,8 @@ impl Case {
         let real = |values: &[f64]| values.iter().map(|&x| R::new(x)).collect::<Vec<R>>();
         let (all, mut walk) = (real(&self.parameters), CpuWalk::<R>::default());
         let (own, table) = all.split_at(graph.length);
-        let weights = Weights { all: own, table, ids: &self.ids, noise: NOISE, place: 0 };
+        let (ids, loss_scale) = (&self.ids[..], self.loss_scale);
+        let weights = Weights { all: own, table, ids, noise: NOISE, place: 0, loss_scale };
         let mut statistics = real(&self.statistics());
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, false));
         walk.begin(graph, request, BatchRows { rows: ROWS, chunk });
@@ -169,6 +174,9 @@ impl Case {
         let statistics =
             device.upload("statistics", &[single(&self.statistics()), vec![0.0]].concat());
         let (statistics, noise) = (statistics.unwrap(), self.noise(device));
+        let factor = self.loss_scale.unwrap_or(1.0);
+        let scale = LossScale { factor, finite_steps: 0 };
+        let loss_scale = device.upload("a loss scale", &scale.words()).unwrap();
         let weights = gpu::Weights {
             all: &all,
             gradients: &gradients,
@@ -176,6 +184,7 @@ impl Case {
             statistics: &statistics,
             noise: &noise,
             place: None,
+            loss_scale: self.loss_scale.map(|_| &loss_scale),
         };
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, true));
         let mut recorder = Recorder::new(device);
@@ -242,6 +251,7 @@ impl Case {
             parameters,
             upstream: self.upstream.clone(),
             learns: self.learns,
+            loss_scale: self.loss_scale,
         };
         let found = moved.on_cpu::<f64>(&self.graph, ROWS, true);
         found.output.iter().zip(&self.upstream).map(|(y, g)| y * g).sum()

@@ -211,7 +211,8 @@ impl Recorded {
             [Operand { buffer: &qkv, width: 3 * width }, Operand { buffer: &lengths, width: 1 }];
         let inputs = &inputs[..1 + usize::from(op.has_lengths)];
         let parameters = GpuParameters { all: &dummy, gradients: &dummy, ranges: &[], table: None };
-        let mode = GpuMode { training: true, noise: &noise, node: 0, place: None };
+        let mode =
+            GpuMode { training: true, noise: &noise, node: 0, place: None, loss_scale: None };
         let forward = Recorder::commands_of(gpu, |recorder| {
             op.forward_gpu(
                 recorder,

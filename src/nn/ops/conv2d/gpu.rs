@@ -3,9 +3,10 @@
 
 use crate::nn::activations::activation::Activation;
 use crate::nn::activations::{Identity, link};
-use crate::nn::graph::op::{GpuBackward, GpuForward};
+use crate::nn::graph::op::{GpuBackward, GpuForward, GpuMode};
 use crate::nn::ops::activation::{ActivationBuffers, backward_in_place};
 use crate::nn::ops::conv2d::options::{Conv2d, FoldedNorm, MOST_ELEMENTS, NAME};
+use crate::nn::ops::half::{Gradient, Half, Numbers};
 use crate::nn::ops::matmul;
 use crate::nn::ops::matmul::kind::{Kind, adapter};
 use crate::nn::ops::matmul::tile::TILES;
@@ -122,6 +123,15 @@ struct Offsets {
 }
 
 impl Pass {
+    /// The operand that is a gradient.
+    fn gradient(self) -> Gradient {
+        match self {
+            Pass::Forward => Gradient::None,
+            Pass::InputGradient => Gradient::Left,
+            Pass::WeightGradient => Gradient::Right,
+        }
+    }
+
     fn layout(self) -> Layout {
         match self {
             Pass::Forward => Layout::NN,
@@ -287,8 +297,48 @@ impl Params {
     }
 }
 
-/// Records a pass. `storage` holds the operands, then the buffers of the epilogue's bindings.
+/// Records a pass over `rows` images. `storage` holds the operands, then the buffers of the
+/// epilogue's bindings.
 fn record(
+    op: &Conv2d,
+    pass: Pass,
+    recorder: &mut Recorder,
+    params: &Params,
+    storage: &[Slice],
+    (mode, rows): (&GpuMode, usize),
+) -> Result<()> {
+    let Some(half) = Half::of(mode, pass.gradient()) else {
+        return record_single(op, pass, recorder, params, storage);
+    };
+    recorder.scope(|recorder| {
+        let image: i32 = params.image.iter().product();
+        let left = Numbers { offset: params.left_offset, length: rows as u32 * image as u32 };
+        let left = half.rounded(recorder, Gradient::Left, storage[0], left)?;
+        let length = match pass {
+            Pass::WeightGradient => params.k * params.n,
+            _ => (op.taps() * op.group_channels() * op.filters) as u32,
+        };
+        let right = Numbers { offset: params.right_offset, length };
+        let right = half.rounded(recorder, Gradient::Right, storage[1], right)?;
+        let mut params = Params { left_offset: 0, right_offset: 0, ..*params };
+        let with_bias =
+            recorder.scratch("rounded weights and a bias", length as usize + op.filters)?;
+        let mut operands = [Slice::from(&left), (&right).into()];
+        if op.groups > 1 && pass == Pass::Forward && op.bias {
+            // The kernel reads the bias, which is not rounded, behind the weights.
+            recorder.copy((&right, 0), (&with_bias, 0), length as usize);
+            let bias = (storage[2].buffer, params.bias_offset as usize);
+            recorder.copy(bias, (&with_bias, length as usize), op.filters);
+            (params.bias_offset, operands[1]) = (length, (&with_bias).into());
+        }
+        let storage: Vec<Slice> =
+            operands.into_iter().chain(storage[2..].iter().copied()).collect();
+        record_single(op, pass, recorder, &params, &storage)
+    })
+}
+
+/// Records a pass of operands as they are.
+fn record_single(
     op: &Conv2d,
     pass: Pass,
     recorder: &mut Recorder,
@@ -351,6 +401,7 @@ fn join(
             epilogue: Epilogue::Forward,
             activation: Some(end.activation),
             constants: &constants,
+            half: None,
         },
         _ => Kind::plain(pass.layout()),
     };
@@ -459,7 +510,7 @@ fn forward_with(
     let offsets = Offsets { left, right, bias, output: 0 };
     let params = Params::new(op, Pass::Forward, io.rows, offsets)?;
     let storage = [x.buffer, parameters, parameters, io.output.buffer, io.saved].map(Slice::from);
-    record(op, Pass::Forward, recorder, &params, &storage)
+    record(op, Pass::Forward, recorder, &params, &storage, (&io.mode, io.rows))
 }
 
 /// Records dL/dW, dL/db and dL/dX.
@@ -481,12 +532,12 @@ pub(super) fn backward(op: &Conv2d, recorder: &mut Recorder, io: &GpuBackward) -
         ..Params::new(op, Pass::WeightGradient, io.rows, offsets)?
     };
     let storage = [x.buffer, io.grad_output, io.parameters.gradients].map(Slice::from);
-    record(op, Pass::WeightGradient, recorder, &params, &storage)?;
+    record(op, Pass::WeightGradient, recorder, &params, &storage, (&io.mode, io.rows))?;
     let Some(grad_input) = io.grad_inputs[0] else { return Ok(()) };
     let offsets = Offsets { right: weight.start, output: of_batch, ..Offsets::default() };
     let params = Params::new(op, Pass::InputGradient, io.rows, offsets)?;
     let storage = [io.grad_output, io.parameters.all, grad_input].map(Slice::from);
-    record(op, Pass::InputGradient, recorder, &params, &storage)
+    record(op, Pass::InputGradient, recorder, &params, &storage, (&io.mode, io.rows))
 }
 
 #[cfg(test)]

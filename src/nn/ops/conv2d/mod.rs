@@ -152,7 +152,7 @@ impl<R: Real> Cpu<R> for Conv2d {
             None => (io.parameters.get(0), io.parameters.get(1)),
         };
         let sums = if self.keeps_sums() { &mut *io.saved } else { &mut *io.output };
-        cpu::forward(self, io.inputs[0], weight, bias, sums);
+        cpu::forward(self, &io.mode.operand(io.inputs[0]), &io.mode.operand(weight), bias, sums);
         match &self.activation {
             Some(activation) if self.keeps_sums() => {
                 activation.forward(self.filters, io.saved, io.output)
@@ -166,13 +166,15 @@ impl<R: Real> Cpu<R> for Conv2d {
         if let Some(activation) = &self.activation {
             activation.backward(self.filters, io.saved, io.output, io.grad_output)?;
         }
-        let (x, grad_output) = (io.inputs[0], &*io.grad_output);
+        let x = &*io.mode.operand(io.inputs[0]);
+        let grad_output = &*io.mode.gradient_operand(io.grad_output);
         let [weight, bias] = io.grad_parameters.two();
         let accumulate = io.accumulate;
         let parameters = ParameterGradients { x, grad_output, weight, bias, accumulate };
         cpu::parameter_gradients(self, parameters);
         let Some(grad_input) = &mut io.grad_inputs[0] else { return Ok(()) };
-        cpu::input_gradient(self, grad_output, io.parameters.get(0), grad_input, io.adds);
+        let weight = io.mode.operand(io.parameters.get(0));
+        cpu::input_gradient(self, grad_output, &weight, grad_input, io.adds);
         Ok(())
     }
 }

@@ -208,7 +208,13 @@ impl OnGpu {
         (
             parameters,
             operands,
-            GpuMode { training: true, noise: &self.unused[2], node: 0, place: None },
+            GpuMode {
+                training: true,
+                noise: &self.unused[2],
+                node: 0,
+                place: None,
+                loss_scale: None,
+            },
         )
     }
 

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::nn::activations::activation::Activation;
+use crate::nn::ops::half::Half;
 use crate::nn::ops::matmul::kind::Kind;
 use crate::nn::ops::matmul::product::record;
 use crate::nn::ops::matmul::{Epilogue, Layout, Params};
@@ -18,6 +19,7 @@ pub(crate) struct Forward<'a> {
     pub activation: &'a dyn Activation,
     pub bias: bool,
     pub params: Params,
+    pub half: Option<Half<'a>>,
     pub x: &'a wgpu::Buffer,
     pub parameters: &'a wgpu::Buffer,
     pub y: &'a wgpu::Buffer,
@@ -32,9 +34,13 @@ pub(crate) fn forward(recorder: &mut Recorder, layer: &Forward) -> Result<()> {
         [("HAS_BIAS", flag(layer.bias)), ("KEEP_INPUT", flag(layer.activation.needs_input()))];
     let storage =
         [layer.x, layer.parameters, layer.parameters, layer.y, layer.sums].map(Slice::from);
-    let activation = Some(layer.activation);
-    let kind =
-        Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation, constants: &constants };
+    let kind = Kind {
+        layout: Layout::NN,
+        epilogue: Epilogue::Forward,
+        activation: Some(layer.activation),
+        constants: &constants,
+        half: layer.half,
+    };
     record(recorder, &kind, &layer.params, &storage)
 }
 
@@ -42,16 +48,11 @@ pub(crate) fn forward(recorder: &mut Recorder, layer: &Forward) -> Result<()> {
 pub(crate) fn weight_gradient(
     recorder: &mut Recorder,
     params: &Params,
-    x: &wgpu::Buffer,
-    grad_sums: &wgpu::Buffer,
-    gradients: &wgpu::Buffer,
+    half: Option<Half>,
+    [x, grad_sums, gradients]: [&wgpu::Buffer; 3],
 ) -> Result<()> {
-    record(
-        recorder,
-        &Kind::plain(Layout::TN),
-        params,
-        &[x.into(), grad_sums.into(), gradients.into()],
-    )
+    let kind = Kind { half, ..Kind::plain(Layout::TN) };
+    record(recorder, &kind, params, &[x, grad_sums, gradients].map(Slice::from))
 }
 
 /// The gradient of a layer's input, times the derivative of the activation that produced it: dZ Wᵀ
@@ -62,6 +63,7 @@ pub(crate) struct InputGradient<'a> {
     /// `sums_of_input` and `x` unread.
     pub activation: Option<&'a dyn Activation>,
     pub params: Params,
+    pub half: Option<Half<'a>>,
     pub grad_sums: &'a wgpu::Buffer,
     pub parameters: &'a wgpu::Buffer,
     pub grad_input: &'a wgpu::Buffer,
@@ -75,11 +77,11 @@ pub(crate) fn input_gradient(recorder: &mut Recorder, layer: &InputGradient) -> 
     let mut storage = vec![layer.grad_sums, layer.parameters, layer.grad_input];
     let needs_input = layer.activation.is_some_and(|activation| activation.needs_input());
     let constants = [("KEEP_INPUT", flag(needs_input))];
-    let mut kind = Kind::plain(Layout::NT);
+    let mut kind = Kind { half: layer.half, ..Kind::plain(Layout::NT) };
     if let Some(activation) = layer.activation {
         storage.extend([layer.sums_of_input, layer.x]);
         let (epilogue, activation) = (Epilogue::InputGradient, Some(activation));
-        kind = Kind { layout: Layout::NT, epilogue, activation, constants: &constants };
+        kind = Kind { epilogue, activation, constants: &constants, ..kind };
     }
     let storage: Vec<Slice> = storage.into_iter().map(Slice::from).collect();
     record(recorder, &kind, &layer.params, &storage)

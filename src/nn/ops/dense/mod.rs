@@ -27,6 +27,7 @@ use crate::nn::graph::op::{
 };
 use crate::nn::layers::initializer::Initializer;
 use crate::nn::ops::activation::{ActivationBuffers, backward_in_place, forward_in_place};
+use crate::nn::ops::half::{Gradient, Half};
 use crate::nn::ops::matmul::Params;
 use crate::runtime::recorder::Recorder;
 
@@ -176,10 +177,10 @@ impl Op for Dense {
         };
         let activation = self.activation.as_deref().unwrap_or(&Identity);
         let (parameters, y, sums) = (io.parameters.all, io.output.buffer, io.saved);
-        let bias = self.bias;
+        let (bias, half) = (self.bias, Half::of(&io.mode, Gradient::None));
         kernels::forward(
             recorder,
-            &kernels::Forward { activation, bias, params, x: x.buffer, parameters, y, sums },
+            &kernels::Forward { activation, bias, params, half, x: x.buffer, parameters, y, sums },
         )
     }
 
@@ -209,7 +210,9 @@ impl Op for Dense {
             output_offset: weight.start as u32,
             ..Params::default()
         };
-        kernels::weight_gradient(recorder, &params, x.buffer, grad_sums, io.parameters.gradients)?;
+        let buffers = [x.buffer, grad_sums, io.parameters.gradients];
+        let half = Half::of(&io.mode, Gradient::Right);
+        kernels::weight_gradient(recorder, &params, half, buffers)?;
         let Some(grad_input) = io.grad_inputs[0] else { return Ok(()) };
         let layer = kernels::InputGradient {
             activation: self.input_activation.as_deref(),
@@ -221,6 +224,7 @@ impl Op for Dense {
                 output_offset: of_batch,
                 ..Params::default()
             },
+            half: Half::of(&io.mode, Gradient::Left),
             grad_sums,
             parameters: io.parameters.all,
             grad_input,
@@ -233,11 +237,12 @@ impl Op for Dense {
 
 impl<R: Real> Cpu<R> for Dense {
     fn forward(&self, io: Forward<R>) -> Result<()> {
-        let (x, weight, bias) = (io.inputs[0], io.parameters.get(0), io.parameters.get(1));
+        let (x, weight) = (io.mode.operand(io.inputs[0]), io.mode.operand(io.parameters.get(0)));
+        let bias = io.parameters.get(1);
         let needs_input =
             self.activation.as_ref().is_some_and(|activation| activation.needs_input());
         let sums = if needs_input { &mut *io.saved } else { &mut *io.output };
-        self.sums(x, weight, bias, sums)?;
+        self.sums(&x, &weight, bias, sums)?;
         match &self.activation {
             Some(activation) if needs_input => activation.forward(self.units, io.saved, io.output),
             Some(activation) => forward_in_place(&**activation, io.output),
@@ -251,20 +256,13 @@ impl<R: Real> Cpu<R> for Dense {
             activation.backward(self.units, io.saved, io.output, grad_sums)?;
         }
         let (inputs, mut gradients) = (weight.len() / self.units.max(1), io.grad_parameters);
-        let rows = x.len() / inputs.max(1);
-        matmul(
-            Layout::TN,
-            inputs,
-            self.units,
-            rows,
-            x,
-            grad_sums,
-            gradients.get(0),
-            io.accumulate,
-        )?;
-        bias_gradient(self.units, grad_sums, gradients.get(1), io.accumulate);
+        let (rows, units, mode) = (x.len() / inputs.max(1), self.units, io.mode);
+        let dz = &*mode.gradient_operand(grad_sums);
+        let dw = gradients.get(0);
+        matmul(Layout::TN, inputs, units, rows, &mode.operand(x), dz, dw, io.accumulate)?;
+        bias_gradient(units, dz, gradients.get(1), io.accumulate);
         let Some(grad_input) = &mut io.grad_inputs[0] else { return Ok(()) };
-        matmul(Layout::NT, rows, inputs, self.units, grad_sums, weight, grad_input, false)?;
+        matmul(Layout::NT, rows, inputs, units, dz, &mode.operand(weight), grad_input, false)?;
         match &self.input_activation {
             Some(activation) => activation.backward(inputs, io.saved_of_input, x, grad_input),
             None => Ok(()),

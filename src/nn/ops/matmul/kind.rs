@@ -2,6 +2,7 @@
 
 use crate::nn::activations;
 use crate::nn::activations::activation::Activation;
+use crate::nn::ops::half::Half;
 use crate::nn::ops::matmul;
 use crate::nn::ops::matmul::tile::Adapter;
 use crate::nn::ops::matmul::{Epilogue, Layout, Variant};
@@ -20,12 +21,15 @@ pub(crate) struct Kind<'a> {
     pub activation: Option<&'a dyn Activation>,
     /// The epilogue's own `override`s.
     pub constants: &'a [(&'static str, f64)],
+    /// In mixed precision: the rounding of the operands.
+    pub half: Option<Half<'a>>,
 }
 
 impl Kind<'_> {
     /// The plain product, stored or added to the output.
     pub(crate) fn plain(layout: Layout) -> Kind<'static> {
-        Kind { layout, epilogue: Epilogue::WeightGradient, activation: None, constants: &[] }
+        let epilogue = Epilogue::WeightGradient;
+        Kind { layout, epilogue, activation: None, constants: &[], half: None }
     }
 
     /// The program of the product.

@@ -10,6 +10,7 @@
 //! | gradient of the input | NT | dZ | W | batch, inputs, outputs | input gradient |
 //! | gradient of W and b | TN, `ones` | X | dZ | inputs + 1, outputs, batch | weight gradient |
 
+pub(crate) mod cooperative;
 pub(crate) mod kind;
 pub(crate) mod product;
 pub(crate) mod shape;
@@ -182,7 +183,7 @@ impl Variant {
 }
 
 impl Epilogue {
-    fn source(self) -> File {
+    pub(super) fn source(self) -> File {
         match self {
             Epilogue::Forward => shader!("ops/matmul/epilogue_forward.wgsl"),
             Epilogue::InputGradient => shader!("ops/matmul/epilogue_input_gradient.wgsl"),

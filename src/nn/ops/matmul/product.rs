@@ -4,6 +4,7 @@
 use crate::Result;
 use crate::nn::activations::activation::Activation;
 use crate::nn::ops::matmul;
+use crate::nn::ops::matmul::cooperative;
 use crate::nn::ops::matmul::kind::{Kind, adapter};
 use crate::nn::ops::matmul::tile::Tile;
 use crate::nn::ops::matmul::{Epilogue, Layout, Params, Variant, tune};
@@ -26,6 +27,26 @@ pub(crate) fn product(
 /// right, then bias, output, saved input (forward), or output, saved x, y (input gradient), or
 /// output (weight gradient).
 pub(crate) fn record(
+    recorder: &mut Recorder,
+    kind: &Kind,
+    params: &Params,
+    storage: &[Slice],
+) -> Result<()> {
+    let Some(half) = kind.half else { return record_single(recorder, kind, params, storage) };
+    if cooperative::runs(&recorder.gpu(), params.shape()) {
+        return cooperative::record(recorder, kind, half, params, storage);
+    }
+    recorder.scope(|recorder| {
+        let ([left, right], params) = half.operands(recorder, kind.layout, params, storage)?;
+        let operands = [Slice::from(&left), (&right).into()];
+        let storage: Vec<Slice> =
+            operands.into_iter().chain(storage[2..].iter().copied()).collect();
+        record_single(recorder, kind, &params, &storage)
+    })
+}
+
+/// Records a product of operands as they are.
+fn record_single(
     recorder: &mut Recorder,
     kind: &Kind,
     params: &Params,
@@ -71,8 +92,7 @@ pub(crate) fn record_in_parts(
 
 /// The programs that add the partial sums of a product: for the shader checks.
 pub(crate) fn join_programs(activation: &dyn Activation) -> Vec<Program> {
-    let kind =
-        |epilogue, activation| Kind { layout: Layout::NN, epilogue, activation, constants: &[] };
+    let kind = |epilogue, activation| Kind { epilogue, activation, ..Kind::plain(Layout::NN) };
     let kinds = [
         kind(Epilogue::Forward, Some(activation)),
         kind(Epilogue::InputGradient, Some(activation)),

@@ -310,7 +310,7 @@ fn run(
     };
     let slices: Vec<Slice> = buffers.iter().map(|&buffer| buffer.into()).collect();
     if let Some(part_k) = Some(p.part_k).filter(|&part_k| part_k > 0) {
-        let kind = Kind { layout, epilogue, activation: activation(epilogue), constants: &[] };
+        let kind = Kind { epilogue, activation: activation(epilogue), ..Kind::plain(layout) };
         let record = |recorder: &mut Recorder| {
             record_in_parts(recorder, &kind, &variant.tile, p, part_k, &slices)
         };

@@ -173,7 +173,13 @@ impl Call {
             GpuParameters { all: &all, gradients: &gradients, ranges: &of_parameters, table: None };
         let mut recorder = Recorder::new(device);
         let noise = recorder.dummy()?;
-        let mode = GpuMode { training: self.training, noise: &noise, node: 0, place: None };
+        let mode = GpuMode {
+            training: self.training,
+            noise: &noise,
+            node: 0,
+            place: None,
+            loss_scale: None,
+        };
         let output = Operand { buffer: &output, width };
         let io = GpuForward {
             rows,

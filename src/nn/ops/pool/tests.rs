@@ -80,7 +80,7 @@ fn on_gpu(device: &Gpu, op: &dyn Op, input: [usize; 3], x: &[f32]) -> Found {
     let (input, output) =
         ([Operand { buffer: &x_of, width: x.len() / rows }], Operand { buffer: &y, width });
     let parameters = GpuParameters { all: &dummy, gradients: &dummy, ranges: &[], table: None };
-    let mode = GpuMode { training: true, noise: &dummy, node: 0, place: None };
+    let mode = GpuMode { training: true, noise: &dummy, node: 0, place: None, loss_scale: None };
     op.forward_gpu(
         &mut recorder,
         &GpuForward {

@@ -37,6 +37,8 @@ pub(crate) struct Buffers<'a> {
     pub not_finite: &'a wgpu::Buffer,
     /// Holds [`OptimizerParams`].
     pub uniform: &'a wgpu::Buffer,
+    /// In mixed precision: updated behind the step.
+    pub loss_scale: Option<&'a wgpu::Buffer>,
 }
 
 /// A command of a step, and whether it reads the step's uniform.

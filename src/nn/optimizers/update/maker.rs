@@ -1,6 +1,7 @@
 //! The commands of an optimizer step, in order of execution.
 
 use crate::Result;
+use crate::nn::loss_scale;
 use crate::nn::optimizers::clip::Clip;
 use crate::nn::optimizers::slices::MOST_STATES;
 use crate::nn::optimizers::step::GradientTransform;
@@ -110,6 +111,10 @@ pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Ve
     }
     if let Some(weight) = update.average {
         maker.average(weight)?;
+    }
+    if let Some(loss_scale) = buffers.loss_scale {
+        let command = loss_scale::update_command(gpu, &maker.factors, loss_scale)?;
+        maker.fixed([command]);
     }
     Ok(maker.commands)
 }

@@ -49,6 +49,7 @@ impl Runner {
             states: &states,
             not_finite: &not_finite,
             uniform: &uniform,
+            loss_scale: None,
         };
         let commands =
             update(gpu, job, &buffers)?.into_iter().map(|stepped| stepped.command).collect();

@@ -60,6 +60,7 @@ impl GpuEngine {
             statistics: &decoding.cache,
             noise: &noise,
             place: Some(&decoding.place),
+            loss_scale: None,
         };
         let request = Request {
             scores: false,

@@ -25,7 +25,9 @@ use crate::nn::graph::fuse;
 use crate::nn::graph::gpu::Pool;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::plan::BatchRows;
+use crate::nn::loss_scale::LossScale;
 use crate::nn::memory::BatchPlan;
+use crate::nn::ops::matmul::cooperative;
 use crate::nn::optimizers::update::job::{OptimizerParams, state_stride};
 use crate::nn::optimizers::{Step, update};
 use crate::nn::train::batched_engine::{MemberBatches, Shares};
@@ -70,6 +72,9 @@ impl GpuEngine {
             state_count: 0,
             table: graph.embedding().map(|embedding| Table::new(gpu, embedding)).transpose()?,
             not_finite: gpu.buffer("steps that were skipped", 4)?,
+            loss_scale: gpu.upload("a loss scale", &LossScale::default().words())?,
+            remembered_loss_scale: LossScale::default(),
+            has_scaled: false,
             skipped_whole: 0,
             whole: graph.as_dense_chain().map(|chain| SmallModels::new(gpu, &chain)),
             spans,
@@ -259,6 +264,7 @@ impl GpuEngine {
         };
         is_plain
             && !training_spec.chunked_head
+            && !training_spec.step_options.mixed_precision
             && training_spec.is_elementwise()
             && training_spec.step_options.augment.is_none()
             && self.whole.as_ref().is_some_and(|whole| whole.is_worth(batch.rows))
@@ -541,7 +547,22 @@ impl Engine for GpuEngine {
         Ok(counted[0] as usize + std::mem::take(&mut self.skipped_whole))
     }
 
+    fn loss_scale(&self) -> Result<LossScale> {
+        if !self.has_scaled {
+            return Ok(LossScale::default());
+        }
+        let words: Vec<f32> = pollster::block_on(self.gpu.download(&self.loss_scale, 0, 3))?;
+        Ok(LossScale::of_words(&words))
+    }
+
+    fn set_loss_scale(&mut self, scale: LossScale) -> Result<()> {
+        self.has_scaled = !scale.is_default();
+        self.gpu.queue().write_buffer(&self.loss_scale, 0, bytemuck::cast_slice(&scale.words()));
+        self.gpu.check("a loss scale", padded(3))
+    }
+
     fn remember(&mut self) -> Result<()> {
+        self.remembered_loss_scale = self.loss_scale()?;
         if self.remembered.is_none() {
             let length = self.graph.length;
             let states = self.state_count.max(1) * state_stride(length);
@@ -561,6 +582,7 @@ impl Engine for GpuEngine {
     }
 
     fn recall(&mut self) -> Result<()> {
+        self.set_loss_scale(self.remembered_loss_scale)?;
         if let Some([a, b, c]) = &self.remembered {
             self.copy([a, b, c], [&self.parameters, &self.states, &self.statistics])?;
         }
@@ -602,6 +624,11 @@ impl Engine for GpuEngine {
     ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         self.set_watching(training_spec.step_options.watch)?;
+        if training_spec.step_options.mixed_precision {
+            // Not while a plan is made, which defers the kernels that the check runs.
+            cooperative::check(&self.gpu);
+            self.has_scaled = true;
+        }
         let mut rest = batches;
         while let Some(first) = rest.first() {
             let whole = self.fits_workgroup(data, training_spec, first);

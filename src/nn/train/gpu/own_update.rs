@@ -61,6 +61,7 @@ impl GpuEngine {
             states: &self.states,
             not_finite: &self.not_finite,
             uniform: &uniform,
+            loss_scale: training_spec.step_options.mixed_precision.then_some(&self.loss_scale),
         };
         let commands = update(&self.gpu, &job, &buffers)?;
         let commands = commands.into_iter().map(|stepped| stepped.command).collect();

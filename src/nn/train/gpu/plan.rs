@@ -115,8 +115,11 @@ impl GpuEngine {
             None => rows,
         };
         let noise = self.uniforms()?;
-        let mut planning = self.begin(key, BatchRows { rows, chunk }, &noise)?;
         let learns = matches!(key.kind, Kind::Train | Kind::TrainAndUpdate);
+        let is_mixed = |spec: &TrainingSpec| spec.step_options.mixed_precision;
+        let loss_scale =
+            Some(&self.loss_scale).filter(|_| learns && training_spec.is_some_and(is_mixed));
+        let mut planning = self.begin(key, BatchRows { rows, chunk }, (&noise, loss_scale))?;
         let augment = training_spec.and_then(|training_spec| training_spec.step_options.augment);
         self.gather_batch(&mut planning, augment.filter(|_| learns))?;
         let ahead = planning.nodes - usize::from(chunk < rows);
@@ -160,15 +163,16 @@ impl GpuEngine {
     }
 
     /// Allocates the buffers for a batch of `rows` rows, and `chunk` rows at a time in the head.
+    /// `numbers` are the random ones and, in mixed precision, the loss scale.
     fn begin<'a>(
         &'a self,
         key: &'a Key,
         batch: BatchRows,
-        noise: &'a wgpu::Buffer,
+        numbers: (&'a wgpu::Buffer, Option<&'a wgpu::Buffer>),
     ) -> Result<Planning<'a>> {
         let learns = matches!(key.kind, Kind::Train | Kind::TrainAndUpdate);
         let request = request(key.kind != Kind::Predict, learns, batch.chunk < batch.rows);
-        self.begin_on(key, self.graph_of(request), request, batch, noise)
+        self.begin_on(key, self.graph_of(request), request, batch, numbers)
     }
 
     /// As [`GpuEngine::begin`], for a walk of another request.
@@ -178,7 +182,7 @@ impl GpuEngine {
         graph: &'a Graph,
         request: Request,
         batch: BatchRows,
-        noise: &'a wgpu::Buffer,
+        (noise, loss_scale): (&'a wgpu::Buffer, Option<&'a wgpu::Buffer>),
     ) -> Result<Planning<'a>> {
         let rows = batch.rows;
         let data = self.known(key.data)?;
@@ -191,6 +195,7 @@ impl GpuEngine {
             statistics: &self.statistics,
             noise,
             place: None,
+            loss_scale,
         };
         let walk = GpuWalk::new(&mut recorder, graph, weights, request, batch, &self.pool)?;
         let targets = recorder.buffer("targets of a batch", rows * data.target_width.max(1))?;
@@ -370,6 +375,7 @@ impl GpuEngine {
             states: &self.states,
             not_finite: &self.not_finite,
             uniform: &uniforms,
+            loss_scale: training_spec.step_options.mixed_precision.then_some(&self.loss_scale),
         };
         for stepped in update::update(&self.gpu, &update, &buffers)? {
             match stepped.reads_step {

@@ -7,6 +7,7 @@ use crate::losses::{LossDefinition, takes_class_prior};
 use crate::nn::embedding::kernels::Sizes;
 use crate::nn::graph::gpu::Pool;
 use crate::nn::graph::nodes::Graph;
+use crate::nn::loss_scale::LossScale;
 use crate::nn::ops::gather::augment::ImageAugment;
 use crate::nn::ops::gather::{GatherImagesParams, GatherParams};
 use crate::nn::ops::metrics::SummaryParams;
@@ -43,14 +44,19 @@ pub(crate) struct GpuEngine {
     pub(super) table: Option<Table>,
     /// Counts the skipped steps.
     pub(super) not_finite: wgpu::Buffer,
+    /// The numbers of `nn::loss_scale`.
+    pub(super) loss_scale: wgpu::Buffer,
     /// Number of steps skipped by the fused small-model kernel.
     pub(super) skipped_whole: usize,
     pub(super) spans: wgpu::Buffer,
     /// Loss and number of correct rows of each batch of two submissions: one runs while the other
     /// is read.
     pub(super) ring: wgpu::Buffer,
-    /// Copies of parameters, states and statistics.
+    /// Copies of parameters, states and statistics, and the loss scale of then.
     pub(super) remembered: Option<[wgpu::Buffer; 3]>,
+    pub(super) remembered_loss_scale: LossScale,
+    /// False while the loss scale on the device is the first one.
+    pub(super) has_scaled: bool,
     pub(super) data: HashMap<usize, Arc<Data>>,
     pub(super) next: usize,
     pub(super) plans: HashMap<Key, Plan>,

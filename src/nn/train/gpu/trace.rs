@@ -69,7 +69,7 @@ impl GpuEngine {
         let input_gradient = asked.input_gradient && !graph.takes_ids();
         let request = Request { evaluates: true, input_gradient, ..request(true, true, false) };
         let batch = BatchRows::whole(rows);
-        let mut planning = self.begin_on(key, graph, request, batch, &noise)?;
+        let mut planning = self.begin_on(key, graph, request, batch, (&noise, None))?;
         self.gather_batch(&mut planning, None)?;
         planning.walk.forward(&mut planning.recorder, 0..planning.nodes)?;
         self.loss(&mut planning, training_spec)?;

@@ -37,7 +37,8 @@ impl<R: Precision> Decoder<R> {
         place: usize,
     ) -> Result<Option<Vec<f64>>> {
         let Decoder { cache, graph, walk } = self;
-        let weights = Weights { all: parameters, table: &[], ids, noise: [0; 4], place };
+        let weights =
+            Weights { all: parameters, table: &[], ids, noise: [0; 4], place, loss_scale: None };
         if ids.len() == 1 {
             return pass(graph, walk, weights, cache).map(Some);
         }

@@ -21,6 +21,7 @@ use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::{Noise, Precision};
 use crate::nn::graph::plan::{BatchRows, Plan, Request, Tensor};
+use crate::nn::loss_scale::LossScale;
 use crate::nn::memory::BatchPlan;
 use crate::nn::ops::gather::augment::{Augment, Change, ImageAugment};
 use crate::nn::optimizers::Step;
@@ -55,6 +56,7 @@ pub(crate) struct CpuEngine<R> {
     table: Option<Table<R>>,
     remembered: Option<Remembered<R>>,
     skipped: usize,
+    loss_scale: LossScale,
     data: HashMap<usize, Arc<Data<R>>>,
     next: usize,
     /// Targets and weights of the batch.
@@ -75,6 +77,7 @@ struct Remembered<R> {
     states: Vec<Vec<R>>,
     table: Option<Table<R>>,
     statistics: Vec<R>,
+    loss_scale: LossScale,
 }
 
 /// A data set in the engine's precision.
@@ -123,6 +126,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                 .map(|table| Table::new(table.width, vec![R::ZERO; table.length()])),
             remembered: None,
             skipped: 0,
+            loss_scale: LossScale::default(),
             data: HashMap::new(),
             next: 0,
             batch: HostBatch::default(),
@@ -220,10 +224,11 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         }
     }
 
-    /// The parameters read by the nodes.
-    fn weights(&self, noise: Noise) -> Weights<'_, R> {
+    /// The parameters read by the nodes. `scaled` in the passes of mixed-precision training.
+    fn weights(&self, noise: Noise, scaled: bool) -> Weights<'_, R> {
         let table = self.table.as_ref().map_or(&[][..], Table::parameters);
-        Weights { all: &self.parameters, table, ids: &self.batch.ids, noise, place: 0 }
+        let loss_scale = scaled.then_some(self.loss_scale.factor);
+        Weights { all: &self.parameters, table, ids: &self.batch.ids, noise, place: 0, loss_scale }
     }
 
     /// Runs a batch forward to its loss and, if requested, back to the gradients of all parameters
@@ -248,7 +253,8 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let (nodes, columns) = (0..graph.nodes.len(), graph.columns());
         let mut walk = take(&mut self.walk);
         let mut statistics = take(&mut self.statistics);
-        let weights = self.weights(batch.noise);
+        let scaled = learns && training_spec.step_options.mixed_precision;
+        let weights = self.weights(batch.noise, scaled);
         let done = walk.forward(&graph, weights, &mut statistics, nodes.clone());
         self.statistics = statistics;
         let (read, written) = (Tensor::Value(nodes.end), Tensor::Gradient(nodes.end));
@@ -272,7 +278,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let mut gradients = self.gradients_of(batch);
         let back = done.and_then(|()| match learns {
             true => {
-                let weights = self.weights(batch.noise);
+                let weights = self.weights(batch.noise, scaled);
                 walk.backward(&graph, weights, &mut gradients, nodes, false)
             }
             false => Ok(()),
@@ -352,12 +358,13 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let BatchRows { rows, chunk } = sizes;
         let (last, columns, mut all) = (graph.nodes.len() - 1, graph.columns(), Outcome::default());
         let positions = graph.positions();
-        walk.forward(graph, self.weights(batch.noise), statistics, 0..last)?;
+        let scaled = learns && training_spec.step_options.mixed_precision;
+        walk.forward(graph, self.weights(batch.noise, scaled), statistics, 0..last)?;
         let units = [rows * positions, columns];
         let factor = self.batch.factor(training_spec, batch, data.has_ignored, units);
         for first in (0..rows).step_by(chunk) {
             let part = first..rows.min(first + chunk);
-            let weights = self.weights(batch.noise);
+            let weights = self.weights(batch.noise, scaled);
             walk.forward_rows(graph, weights, statistics, last, part.clone())?;
             let (read, written) = (Tensor::Value(last + 1), Tensor::Gradient(last + 1));
             let elements = part.len() * positions * columns;
@@ -378,12 +385,12 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
                 let adds = first > 0;
-                let weights = self.weights(batch.noise);
+                let weights = self.weights(batch.noise, scaled);
                 walk.backward_rows(graph, weights, gradients, last, part, adds)?;
             }
         }
         if learns {
-            let weights = self.weights(batch.noise);
+            let weights = self.weights(batch.noise, scaled);
             walk.backward(graph, weights, gradients, 0..last, false)?;
         }
         Ok(all)
@@ -515,12 +522,22 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
         Ok(std::mem::take(&mut self.skipped))
     }
 
+    fn loss_scale(&self) -> Result<LossScale> {
+        Ok(self.loss_scale)
+    }
+
+    fn set_loss_scale(&mut self, scale: LossScale) -> Result<()> {
+        self.loss_scale = scale;
+        Ok(())
+    }
+
     fn remember(&mut self) -> Result<()> {
         self.remembered = Some(Remembered {
             parameters: self.parameters.clone(),
             states: self.states.clone(),
             table: self.table.clone(),
             statistics: self.statistics.clone(),
+            loss_scale: self.loss_scale,
         });
         Ok(())
     }
@@ -531,6 +548,7 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
             self.states.clone_from(&remembered.states);
             self.table.clone_from(&remembered.table);
             self.statistics.clone_from(&remembered.statistics);
+            self.loss_scale = remembered.loss_scale;
         }
         Ok(())
     }
@@ -660,6 +678,9 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             states,
         )?;
         self.skipped += usize::from(!moved);
+        if training_spec.step_options.mixed_precision {
+            self.loss_scale.update(moved);
+        }
         if watches {
             self.watch.after(&self.parameters);
         }
@@ -721,7 +742,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             self.gather(&data, &batch, rows, None);
             let mut walk = take(&mut self.walk);
             let mut statistics = take(&mut self.statistics);
-            let weights = self.weights(batch.noise);
+            let weights = self.weights(batch.noise, false);
             let done = walk.forward(&graph, weights, &mut statistics, nodes.clone());
             self.statistics = statistics;
             predictions.extend(

@@ -30,7 +30,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         self.walk.begin(&graph, request, BatchRows::whole(count));
         self.gather(&data, &batch, count, None);
         let (mut walk, mut statistics) = (take(&mut self.walk), take(&mut self.statistics));
-        let weights = self.weights(batch.noise);
+        let weights = self.weights(batch.noise, false);
         let done = walk.forward(&graph, weights, &mut statistics, nodes.clone());
         self.statistics = statistics;
         let (columns, elements) = (graph.columns(), count * graph.outputs());
@@ -63,7 +63,7 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                 });
             }
             back = back.and_then(|()| {
-                let weights = self.weights(batch.noise);
+                let weights = self.weights(batch.noise, false);
                 walk.backward_rows(&graph, weights, &mut gradients, node, 0..count, false)
             });
         }

@@ -228,6 +228,7 @@ impl<'a> Layer<'a> {
             epilogue: Epilogue::Forward,
             activation: Some(activation),
             constants: &constants,
+            half: None,
         };
         let storage = [
             x,

@@ -178,11 +178,12 @@ fn product_of(
         Layout::NN => {
             let (activation, bias) = (&Identity, false);
             let (x, parameters, y, sums) = (left, right, output, &dummy);
-            let layer = Forward { activation, bias, params, x, parameters, y, sums };
+            let layer = Forward { activation, bias, params, half: None, x, parameters, y, sums };
             Recorder::commands_of(gpu, |recorder| dense::forward(recorder, &layer))
         }
         Layout::NT => {
             let layer = InputGradient {
+                half: None,
                 activation: None,
                 params,
                 grad_sums: left,
@@ -194,7 +195,7 @@ fn product_of(
             Recorder::commands_of(gpu, |recorder| dense::input_gradient(recorder, &layer))
         }
         Layout::TN => Recorder::commands_of(gpu, |recorder| {
-            dense::weight_gradient(recorder, &params, left, right, output)
+            dense::weight_gradient(recorder, &params, None, [left, right, output])
         }),
     }
 }
@@ -214,6 +215,7 @@ fn dense(case: &Case, gpu: &Gpu) -> Result<Made> {
     let [m, k, n] = [batch, inputs, units].map(|axis| axis as u32);
     let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
     let layer = Forward {
+        half: None,
         activation: &Identity,
         bias: true,
         params,
@@ -225,10 +227,11 @@ fn dense(case: &Case, gpu: &Gpu) -> Result<Made> {
     let mut commands = Recorder::commands_of(gpu, |recorder| dense::forward(recorder, &layer))?;
     let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
     commands.extend(Recorder::commands_of(gpu, |recorder| {
-        dense::weight_gradient(recorder, &params, &x, &upstream, &gradients)
+        dense::weight_gradient(recorder, &params, None, [&x, &upstream, &gradients])
     })?);
     let params = Params { m, n: k, k: n, ..Params::default() };
     let layer = InputGradient {
+        half: None,
         activation: None,
         params,
         grad_sums: &upstream,

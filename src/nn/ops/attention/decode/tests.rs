@@ -112,7 +112,13 @@ impl Case {
                     output: Operand { buffer: &output, width: outputs },
                     saved: &saved,
                     statistics: GpuStatistics { all: &cache, ranges: slice::from_ref(&range) },
-                    mode: GpuMode { training: false, noise: &dummy, node: 0, place: Some(&place) },
+                    mode: GpuMode {
+                        training: false,
+                        noise: &dummy,
+                        node: 0,
+                        place: Some(&place),
+                        loss_scale: None,
+                    },
                 };
                 self.decoder(tokens).forward_gpu(recorder, &io)
             });

@@ -10,12 +10,7 @@ fn params(m: u32, n: u32, k: u32) -> Params {
 }
 
 fn forward() -> Kind<'static> {
-    Kind {
-        layout: Layout::NN,
-        epilogue: Epilogue::Forward,
-        activation: Some(&RELU),
-        constants: &[],
-    }
+    Kind { epilogue: Epilogue::Forward, activation: Some(&RELU), ..Kind::plain(Layout::NN) }
 }
 
 fn gpu() -> Gpu {
