@@ -49,4 +49,4 @@ pub use loss::{Checked, check, check_loss};
 pub use matmul::check_matmul;
 pub use optimizer::check_optimizer;
 #[doc(hidden)]
-pub use programs::{Joined, Listing, all_programs, listings_of};
+pub use programs::{Joined, Listing, all_programs, listings_of, unit_programs};

@@ -93,7 +93,7 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     programs.extend(nn::ops::OPS.iter().flat_map(|entry| (entry.programs)()));
     programs.extend([nn::ops::gather::programs(), nn::ops::metrics::programs()].concat());
     programs.extend(nn::ops::watch::programs());
-    programs.extend(nn::ops::half::programs());
+    programs.extend(nn::ops::matmul::half::programs());
     programs.extend(nn::ops::matmul::cooperative::programs());
     programs.push(nn::loss_scale::program());
     for (number, activation) in made.iter().filter(|activation| !activation.rowwise()).enumerate() {
@@ -110,6 +110,13 @@ pub fn all_programs() -> Result<Vec<Joined>> {
         programs.extend(join_programs(&**activation));
     }
     Ok(programs.into_iter().map(Joined::from).collect())
+}
+
+/// The programs of matrix units, which only a device that has them compiles.
+#[doc(hidden)]
+pub fn unit_programs() -> Vec<Joined> {
+    let programs = nn::ops::matmul::cooperative::unit_programs(&nn::activations::Gelu::new());
+    programs.into_iter().map(Joined::from).collect()
 }
 
 /// A program listing for people.

@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["error"],
     &["cpu", "runtime"],
     &["catalogue", "data"],
-    &["nn/activations", "nn/schedules"],
+    &["nn/activations", "nn/loss_scale", "nn/schedules"],
     &["nn/ops/matmul"],
     &["templates", "nn/optimizers"],
     &[

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use gradus::testing::{Joined, all_programs};
+use gradus::testing::{Joined, all_programs, unit_programs};
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::valid::{
     Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
@@ -182,8 +182,12 @@ fn every_shader_file_is_part_of_a_program() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut there = BTreeSet::new();
     files_under(&root, &mut there, &root);
-    let mut used: BTreeSet<String> =
-        programs().iter().flat_map(|p| &p.files).map(|file| (*file).to_string()).collect();
+    let mut used: BTreeSet<String> = programs()
+        .iter()
+        .chain(&unit_programs())
+        .flat_map(|p| &p.files)
+        .map(|file| (*file).to_string())
+        .collect();
     // It defines no functions: the row-wise kernels compute softmax.
     used.insert("activations/softmax.wgsl".into());
     let orphans: Vec<_> = there.difference(&used).collect();

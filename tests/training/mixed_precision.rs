@@ -66,10 +66,10 @@ fn the_scale_is_saved() {
     }
 }
 
-/// Two classes by the sign of a product, which needs a hidden layer.
+/// Two classes by the sign of a product, which needs a hidden layer; wide enough for matrix units.
 fn rows(count: usize) -> (Array2<f32>, Array1<i64>) {
     let mut random = random::Random::new(3, 0);
-    let x = Array2::from_shape_fn((count, 4), |_| 2.0 * random.uniform() as f32 - 1.0);
+    let x = Array2::from_shape_fn((count, 16), |_| 2.0 * random.uniform() as f32 - 1.0);
     let y = x.rows().into_iter().map(|row| i64::from(row[0] * row[1] > 0.0)).collect();
     (x, y)
 }
@@ -79,9 +79,10 @@ fn it_learns_what_f32_learns_with_other_numbers() {
     let (x, y) = rows(256);
     for device in each_device() {
         let train = |mixed: bool| {
-            let model =
-                Sequential::new(4).then(Dense::new(64).activation(Tanh)).then(Dense::new(2));
-            let model = model.seed(7).on(&device).unwrap();
+            let model = Sequential::new(16)
+                .then(Dense::new(64).activation(Tanh))
+                .then(Dense::new(32).activation(Tanh));
+            let model = model.then(Dense::new(2)).seed(7).on(&device).unwrap();
             let mut model =
                 model.compile(CrossEntropy::new(), Adam::new().learning_rate(0.02)).unwrap();
             let fit = Fit::new().epochs(20).batch_size(32).mixed_precision(mixed);
@@ -144,7 +145,7 @@ fn images_train_too() {
 #[test]
 fn populations_and_tables_refuse_it() {
     let (x, y) = rows(16);
-    let layers = Sequential::new(4).then(Dense::new(2));
+    let layers = Sequential::new(16).then(Dense::new(2));
     let population = Population::new(layers, [Member::new(), Member::new()], &Device::cpu());
     let mut population = population.unwrap().compile(CrossEntropy::new(), Adam::new()).unwrap();
     let error = population.fit(&x, &y, mixed(1)).unwrap_err().to_string();

@@ -259,6 +259,7 @@ class Sequential:
         clip_tensor_norm: Optional[float] = None,
         clip_value: Optional[float] = None,
         skip_non_finite: Optional[bool] = None,
+        mixed_precision: Optional[bool] = None,
         average: Optional[float] = None,
         augment: Optional[tuple[int, bool, int]] = None,
         checkpoint: Optional[Path] = None,
@@ -286,6 +287,8 @@ class Sequential:
             learning_rate: in place of the optimizer's.
             schedule: a name, a pair of a name and options, or a `Schedule`.
             clip_norm, clip_tensor_norm, clip_value: limits of the gradient.
+            mixed_precision: whether operands of products are rounded to float16, with dynamic
+                loss scaling; weights, losses and predictions stay in float32.
             average: decay of a running average of the weights (`averaged`).
             augment: (crop, flip, cutout) of images at random.
             checkpoint: a file that is written after each epoch.
@@ -353,6 +356,7 @@ class Sequential:
             "clip_tensor_norm": clip_tensor_norm,
             "clip_value": clip_value,
             "skip_non_finite": skip_non_finite,
+            "mixed_precision": mixed_precision,
             "average": average,
             "augment": augment,
             "early_stopping": (

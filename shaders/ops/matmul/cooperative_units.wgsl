@@ -1,9 +1,7 @@
-// Matrices of matrix units, 16 × 16: loads, a product with its sum, and the store to workgroup
-// memory. Linked with cooperative.wgsl. In naga `coopLoadT` reads by rows and `coopLoad` by columns.
-
-alias Left = coop_mat16x16<f16, A>;
-alias Right = coop_mat16x16<f16, B>;
-alias Sum = coop_mat16x16<f32, C>;
+// Matrices of matrix units: loads, a product with its sum, and the store to workgroup memory. Linked
+// with cooperative.wgsl. In naga `coopLoadT` reads by rows and `coopLoad` by columns.
+//
+// From the header: the types Left, Right and Sum.
 
 @group(0) @binding(1) var<storage, read> left: array<f16>;
 @group(0) @binding(2) var<storage, read> right: array<f16>;

@@ -256,6 +256,9 @@ pub struct DeviceChoice {
     /// plain f64
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: DeviceName,
+    /// A GPU is opened with its matrix units.
+    #[arg(skip)]
+    matrix_units: bool,
 }
 
 /// Device names.
@@ -272,6 +275,11 @@ pub enum DeviceName {
 }
 
 impl DeviceChoice {
+    /// The same device with its matrix units, if they are asked for.
+    pub fn with_matrix_units(self, matrix_units: bool) -> Self {
+        DeviceChoice { matrix_units, ..self }
+    }
+
     /// Opens the device; `checked` compiles gradus's shaders with bounds checks.
     pub fn open(self, checked: bool) -> Outcome<Device> {
         self.open_with_reason(checked).map(|(device, _)| device)
@@ -290,12 +298,18 @@ impl DeviceChoice {
             DeviceName::Cpu => Device::cpu(),
             DeviceName::Reference => Device::reference(),
         };
-        Ok(match device {
-            Device::Gpu(_) if checked => {
-                (Device::Gpu(Gpu::open_with(GpuOptions::from_env()?.checked(true))?), reason)
+        let is_special = checked || self.matrix_units;
+        let Device::Gpu(gpu) = device else { return Ok((device, reason)) };
+        let gpu = match is_special {
+            true => {
+                let options = GpuOptions::from_env()?;
+                let checked = options.checked || checked;
+                let units = options.matrix_units || self.matrix_units;
+                Gpu::open_with(options.checked(checked).matrix_units(units))?
             }
-            device => (device, reason),
-        })
+            false => gpu,
+        };
+        Ok((Device::Gpu(gpu), reason))
     }
 
     /// Opens the device and prints its name on stderr.

@@ -25,7 +25,7 @@ use gradus::{
 use serde_json::{Map, Value, json};
 
 use crate::interrupt::Interrupt;
-use crate::output::{Failure, Outcome};
+use crate::output::{DeviceChoice, Failure, Outcome};
 use crate::ranks::Ranks;
 use crate::samples::{Asked, Prepared, Task, target_kind, unfit};
 use crate::saved::Kind;
@@ -85,7 +85,7 @@ impl Train {
         }
         let Ready { mut model, task, settings, mut parts } = match plan {
             Some(plan) => self.ready(plan, held_out)?,
-            None => self.resumed(held_out, &self.device.open_and_report()?, earlier.as_ref())?,
+            None => self.resumed(held_out, &self.device().open_and_report()?, earlier.as_ref())?,
         };
         model.set_held_out(held_out);
         if let Some(done) = earlier
@@ -118,6 +118,11 @@ impl Train {
         self.ended(&trained, interrupt.is_asked()).and(logged)
     }
 
+    /// The device: with matrix units for mixed precision.
+    fn device(&self) -> DeviceChoice {
+        self.device.with_matrix_units(self.mixed_precision)
+    }
+
     /// A new model and the rows to train it on.
     fn ready(&self, plan: Plan, held_out: HeldOut) -> Outcome<Ready> {
         let parts = self.parts(target_kind(&*plan.loss), held_out, None)?;
@@ -125,7 +130,7 @@ impl Train {
         self.refuse_quantities(&parts, &task)?;
         self.weights.check(&parts, &*plan.loss)?;
         let layers = self.layers(&parts.train, &task)?;
-        let device = self.device.open_and_report()?;
+        let device = self.device().open_and_report()?;
         let settings = self.settings(task.ranks, None).with(&plan);
         Ok(Ready { model: self.new_model(plan, layers, &parts, &device)?, task, settings, parts })
     }

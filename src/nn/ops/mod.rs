@@ -20,7 +20,6 @@ pub(crate) mod flatten;
 pub(crate) mod gather;
 pub(crate) mod group_norm;
 pub(crate) mod gumbel_noise;
-pub(crate) mod half;
 pub(crate) mod layer_norm;
 pub(crate) mod lengths;
 pub(crate) mod masked_mean;

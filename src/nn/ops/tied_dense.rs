@@ -13,7 +13,7 @@ use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
     Initial, Op, ParameterSpec, Penalties, Saves, Shape,
 };
-use crate::nn::ops::half::{Gradient, Half};
+use crate::nn::ops::matmul::half::{Gradient, Half};
 use crate::nn::ops::matmul::kind::Kind;
 use crate::nn::ops::matmul::product::record;
 use crate::nn::ops::matmul::{Layout, Params};
@@ -100,7 +100,7 @@ impl Op for TiedDense {
             ..Params::default()
         };
         let storage = [x.buffer, io.parameters.all, io.output.buffer].map(Into::into);
-        let half = Half::of(&io.mode, Gradient::None);
+        let half = Half::of(io.mode.loss_scale, Gradient::None);
         record(recorder, &Kind { half, ..Kind::plain(Layout::NT) }, &params, &storage)
     }
 
@@ -119,7 +119,7 @@ impl Op for TiedDense {
             ..Params::default()
         };
         let storage = [io.grad_output, x.buffer, io.parameters.gradients].map(Into::into);
-        let half = Half::of(&io.mode, Gradient::Left);
+        let half = Half::of(io.mode.loss_scale, Gradient::Left);
         record(recorder, &Kind { half, ..Kind::plain(Layout::TN) }, &params, &storage)?;
         let Some(grad_input) = io.grad_inputs[0] else { return Ok(()) };
         let params = Params {

@@ -181,6 +181,8 @@ struct Shared {
     fault: Arc<Mutex<Option<Fault>>>,
     learned: Learned,
     submissions: Submissions,
+    /// The side of the matrices of its matrix units, if it was opened with them.
+    unit_side: Option<u32>,
     /// Whether matrix units are used, once that is decided.
     matrix_units: OnceLock<bool>,
 }
@@ -225,7 +227,8 @@ impl Gpu {
             & (wgpu::Features::TIMESTAMP_QUERY
                 | wgpu::Features::SUBGROUP
                 | pipelines::wanted_feature(&info));
-        if options.matrix_units && units::has_units(adapter, &info) {
+        let unit_side = options.matrix_units.then(|| units::side(adapter)).flatten();
+        if unit_side.is_some() {
             features |= units::FEATURES;
         }
         features.set(
@@ -279,6 +282,7 @@ impl Gpu {
             fault,
             learned,
             submissions,
+            unit_side,
             matrix_units: OnceLock::new(),
         })))
     }
@@ -330,9 +334,9 @@ impl Gpu {
         }
     }
 
-    /// True if the device was opened with matrix units.
-    pub(crate) fn has_matrix_units(&self) -> bool {
-        self.0.features.contains(units::FEATURES)
+    /// The side of the matrices of its matrix units, if it was opened with them.
+    pub(crate) fn unit_side(&self) -> Option<u32> {
+        self.0.unit_side
     }
 
     /// Whether matrix units are used; empty until that is decided.

@@ -22,7 +22,7 @@ pub struct GpuOptions {
     /// Time limit per submission, after which a wait ends in [`Error::Timeout`] (default 300 s;
     /// `GRADUS_GPU_TIMEOUT` in seconds, or `off`); `None` waits forever.
     pub timeout: Option<Duration>,
-    /// Uses matrix units (cooperative matrices of 16 × 16, f16 summed in f32) for the products of
+    /// Uses matrix units (cooperative matrices of 16 × 16 or 8 × 8, f16 summed in f32) for the products of
     /// dense layers in mixed precision ([`crate::Fit::mixed_precision`]), if the device has them and
     /// multiplies right with them (default false; `GRADUS_MATRIX_UNITS=on`). wgpu calls them
     /// experimental. A device without them computes the same in f32, and one log line says so.

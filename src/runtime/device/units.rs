@@ -4,18 +4,20 @@
 pub(super) const FEATURES: wgpu::Features =
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16);
 
-/// True if an adapter multiplies matrices of 16 × 16 in f16 and sums them in f32. The kernels count
-/// the lanes of a subgroup, so that all subgroups must have one size.
-pub(super) fn has_units(adapter: &wgpu::Adapter, info: &wgpu::AdapterInfo) -> bool {
+/// The side of the matrices that an adapter multiplies in f16 and sums in f32, 16 or 8.
+pub(super) fn side(adapter: &wgpu::Adapter) -> Option<u32> {
     let needed = FEATURES | wgpu::Features::SUBGROUP;
-    let is_fitting = |found: &wgpu::CooperativeMatrixProperties| {
-        [found.m_size, found.n_size, found.k_size] == [16; 3]
-            && found.ab_type == wgpu::CooperativeScalarType::F16
-            && found.cr_type == wgpu::CooperativeScalarType::F32
-    };
-    adapter.features().contains(needed)
-        && info.subgroup_min_size == info.subgroup_max_size
-        && adapter.cooperative_matrix_properties().iter().any(is_fitting)
+    if !adapter.features().contains(needed) {
+        return None;
+    }
+    let all = adapter.cooperative_matrix_properties();
+    [16, 8].into_iter().find(|&side| {
+        all.iter().any(|found| {
+            [found.m_size, found.n_size, found.k_size] == [side; 3]
+                && found.ab_type == wgpu::CooperativeScalarType::F16
+                && found.cr_type == wgpu::CooperativeScalarType::F32
+        })
+    })
 }
 
 /// The token for features that wgpu calls experimental; none unless they were asked for.

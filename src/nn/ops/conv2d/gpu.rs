@@ -6,8 +6,8 @@ use crate::nn::activations::{Identity, link};
 use crate::nn::graph::op::{GpuBackward, GpuForward, GpuMode};
 use crate::nn::ops::activation::{ActivationBuffers, backward_in_place};
 use crate::nn::ops::conv2d::options::{Conv2d, FoldedNorm, MOST_ELEMENTS, NAME};
-use crate::nn::ops::half::{Gradient, Half, Numbers};
 use crate::nn::ops::matmul;
+use crate::nn::ops::matmul::half::{Gradient, Half, Numbers};
 use crate::nn::ops::matmul::kind::{Kind, adapter};
 use crate::nn::ops::matmul::tile::TILES;
 use crate::nn::ops::matmul::{Epilogue, Layout, Variant};
@@ -307,7 +307,7 @@ fn record(
     storage: &[Slice],
     (mode, rows): (&GpuMode, usize),
 ) -> Result<()> {
-    let Some(half) = Half::of(mode, pass.gradient()) else {
+    let Some(half) = Half::of(mode.loss_scale, pass.gradient()) else {
         return record_single(op, pass, recorder, params, storage);
     };
     recorder.scope(|recorder| {

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::nn::activations::activation::Activation;
-use crate::nn::ops::half::Half;
+use crate::nn::ops::matmul::half::Half;
 use crate::nn::ops::matmul::kind::Kind;
 use crate::nn::ops::matmul::product::record;
 use crate::nn::ops::matmul::{Epilogue, Layout, Params};

@@ -27,8 +27,8 @@ use crate::nn::graph::op::{
 };
 use crate::nn::layers::initializer::Initializer;
 use crate::nn::ops::activation::{ActivationBuffers, backward_in_place, forward_in_place};
-use crate::nn::ops::half::{Gradient, Half};
 use crate::nn::ops::matmul::Params;
+use crate::nn::ops::matmul::half::{Gradient, Half};
 use crate::runtime::recorder::Recorder;
 
 pub(crate) static ENTRY: Entry = Entry {
@@ -177,7 +177,7 @@ impl Op for Dense {
         };
         let activation = self.activation.as_deref().unwrap_or(&Identity);
         let (parameters, y, sums) = (io.parameters.all, io.output.buffer, io.saved);
-        let (bias, half) = (self.bias, Half::of(&io.mode, Gradient::None));
+        let (bias, half) = (self.bias, Half::of(io.mode.loss_scale, Gradient::None));
         kernels::forward(
             recorder,
             &kernels::Forward { activation, bias, params, half, x: x.buffer, parameters, y, sums },
@@ -211,7 +211,7 @@ impl Op for Dense {
             ..Params::default()
         };
         let buffers = [x.buffer, grad_sums, io.parameters.gradients];
-        let half = Half::of(&io.mode, Gradient::Right);
+        let half = Half::of(io.mode.loss_scale, Gradient::Right);
         kernels::weight_gradient(recorder, &params, half, buffers)?;
         let Some(grad_input) = io.grad_inputs[0] else { return Ok(()) };
         let layer = kernels::InputGradient {
@@ -224,7 +224,7 @@ impl Op for Dense {
                 output_offset: of_batch,
                 ..Params::default()
             },
-            half: Half::of(&io.mode, Gradient::Left),
+            half: Half::of(io.mode.loss_scale, Gradient::Left),
             grad_sums,
             parameters: io.parameters.all,
             grad_input,

@@ -2,10 +2,13 @@
 //!
 //! On a device opened with [`GpuOptions::matrix_units`](crate::GpuOptions::matrix_units) that has
 //! them and passes [`check`]; the products of mixed precision elsewhere are those of rounded operands
-//! (`nn::ops::half`), with sums in another order.
+//! (`nn::ops::matmul::half`), with sums in another order.
+
+use std::fmt::Write as _;
 
 use crate::Result;
-use crate::nn::ops::half::{Gradient, Half};
+use crate::nn::activations::activation::Activation;
+use crate::nn::ops::matmul::half::{Gradient, Half};
 use crate::nn::ops::matmul::kind::Kind;
 use crate::nn::ops::matmul::shape::Shape;
 use crate::nn::ops::matmul::{Epilogue, Layout, Params};
@@ -19,10 +22,31 @@ const CORE: File = shader!("ops/matmul/cooperative.wgsl");
 const UNITS: File = shader!("ops/matmul/cooperative_units.wgsl");
 const PACK: File = shader!("ops/half/pack.wgsl");
 
-/// `TILE` and `SIDE` of the shader.
-const TILE: u32 = 64;
-const SIDE: u32 = 16;
-/// Subgroups of a workgroup.
+/// What the kernel needs to know of the units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Units {
+    /// `SIDE` of the shader.
+    side: u32,
+    /// Lanes of a subgroup, at least.
+    width: u32,
+    /// Their functions in WGSL.
+    file: File,
+}
+
+impl Units {
+    /// Those of a device; none if it has none or was not asked for them.
+    fn of(gpu: &Gpu) -> Option<Self> {
+        let [width, _] = gpu.subgroups()?;
+        Some(Units { side: gpu.unit_side()?, width, file: UNITS })
+    }
+
+    /// `TILE` of the shader.
+    fn tile(&self) -> u32 {
+        4 * self.side
+    }
+}
+
+/// Subgroups of a workgroup, at most.
 const SUBGROUPS: u32 = 4;
 /// Products with a shorter side leave most of a matrix empty.
 const LEAST_SIDE: u32 = 16;
@@ -42,10 +66,10 @@ struct Packed {
 
 impl Packed {
     /// Both operands of a product, as they are stored.
-    fn operands(layout: Layout, params: &Params) -> [Packed; 2] {
+    fn operands(layout: Layout, params: &Params, units: &Units) -> [Packed; 2] {
         let Params { m, n, k, ones, left_offset, right_offset, .. } = *params;
-        let tiles = |length: u32| length.next_multiple_of(TILE);
-        let deep = k.next_multiple_of(SIDE);
+        let tiles = |length: u32| length.next_multiple_of(units.tile());
+        let deep = k.next_multiple_of(units.side);
         let of = |[rows, columns]: [u32; 2], [padded_rows, padded_columns]: [u32; 2], offset| {
             Packed { rows, columns, offset, padded_columns, padded_rows, ones: 0, reserved: [0; 2] }
         };
@@ -78,22 +102,26 @@ pub(crate) fn record(
     params: &Params,
     storage: &[Slice],
 ) -> Result<()> {
-    let gpu = recorder.gpu();
-    let [width, _] = gpu.subgroups().unwrap_or([1; 2]);
-    let program = program(kind, half.gradient, SUBGROUPS * width, UNITS);
-    record_with(recorder, &program, kind.layout, half, params, storage)
+    let Some(units) = Units::of(&recorder.gpu()) else {
+        return Err(crate::Error::Input {
+            operation: "a product on matrix units".into(),
+            name: "the device".into(),
+            found: "has none".into(),
+            allowed: "a device that passed the check".into(),
+        });
+    };
+    record_with(recorder, kind, (&units, half), params, storage)
 }
 
 fn record_with(
     recorder: &mut Recorder,
-    program: &Program,
-    layout: Layout,
-    half: Half,
+    kind: &Kind,
+    (units, half): (&Units, Half),
     params: &Params,
     storage: &[Slice],
 ) -> Result<()> {
     recorder.scope(|recorder| {
-        let [left, right] = Packed::operands(layout, params);
+        let [left, right] = Packed::operands(kind.layout, params, units);
         let left = pack(recorder, half, Gradient::Left, storage[0], left)?;
         let right = pack(recorder, half, Gradient::Right, storage[1], right)?;
         let mut all = vec![Slice::from(&left), (&right).into()];
@@ -101,8 +129,8 @@ fn record_with(
         if half.gradient != Gradient::None {
             all.push(half.loss_scale.into());
         }
-        let kernel = recorder.gpu().kernel(program)?;
-        let tiles = params.m.div_ceil(TILE) * params.n.div_ceil(TILE);
+        let kernel = recorder.gpu().kernel(&program(kind, half.gradient, units))?;
+        let tiles = params.m.div_ceil(units.tile()) * params.n.div_ceil(units.tile());
         recorder.dispatch(&kernel, params, &all, tiles)
     })
 }
@@ -131,31 +159,60 @@ fn pack_program(lanes: u32, is_gradient: bool) -> Program {
 }
 
 /// The program of a product.
-fn program(kind: &Kind, gradient: Gradient, lanes: u32, units: File) -> Program {
-    let enables =
-        if units == UNITS { "enable f16;\nenable wgpu_cooperative_matrix;\n" } else { "" };
-    let (left, right) = (kind.layout != Layout::TN, kind.layout != Layout::NT);
-    let header = format!(
-        "{enables}const LANES: u32 = {lanes}u;\nconst LEFT_BY_ROW: bool = {left};\n\
-         const RIGHT_BY_ROW: bool = {right};\n"
-    );
+fn program(kind: &Kind, gradient: Gradient, units: &Units) -> Program {
+    let Units { side, width, file } = *units;
+    let mut header = String::new();
+    if file == UNITS {
+        // A module's extensions come before everything else.
+        header += "enable f16;\nenable wgpu_cooperative_matrix;\n";
+        for (name, number, role) in
+            [("Left", "f16", 'A'), ("Right", "f16", 'B'), ("Sum", "f32", 'C')]
+        {
+            let _ = writeln!(header, "alias {name} = coop_mat{side}x{side}<{number}, {role}>;");
+        }
+    }
+    for (name, value) in [("SIDE", side), ("LANES", SUBGROUPS * width)] {
+        let _ = writeln!(header, "const {name}: u32 = {value}u;");
+    }
+    let by_row = [kind.layout != Layout::TN, kind.layout != Layout::NT];
+    for (name, value) in ["LEFT_BY_ROW", "RIGHT_BY_ROW"].into_iter().zip(by_row) {
+        let _ = writeln!(header, "const {name}: bool = {value};");
+    }
     let scale = match gradient {
         Gradient::None => shader!("ops/half/not_scaled.wgsl"),
         _ => shader!("ops/half/unscaled.wgsl"),
     };
     let params = shader!("ops/matmul/matmul_params.wgsl");
-    let mut files = vec![params, CORE, units, scale, kind.epilogue.source()];
+    let mut files = vec![params, CORE, file, scale, kind.epilogue.source()];
     if kind.epilogue != Epilogue::WeightGradient {
         files.push(shader!("ops/matmul/activation_scalar.wgsl"));
     }
     kind.linked(format!("matmul {:?}, matrix units", kind.layout), header, files)
 }
 
-/// The programs that prepare operands, for the shader checks: those of the units are for devices
-/// that have them.
+/// The programs that prepare operands, for the shader checks.
 pub(crate) fn programs() -> Vec<Program> {
     let each = |is_gradient| [8, 64].map(|lanes| pack_program(lanes, is_gradient));
     [false, true].into_iter().flat_map(each).collect()
+}
+
+/// The programs of the units, which only devices that have them compile.
+pub(crate) fn unit_programs(activation: &dyn Activation) -> Vec<Program> {
+    let of = |layout, epilogue: Epilogue, gradient| {
+        let activation = Some(activation).filter(|_| epilogue != Epilogue::WeightGradient);
+        let kind = Kind { epilogue, activation, ..Kind::plain(layout) };
+        let units = [[8, 8], [8, 32], [16, 32], [16, 64]];
+        units.map(|[side, width]| program(&kind, gradient, &Units { side, width, file: UNITS }))
+    };
+    let all = [
+        of(Layout::NN, Epilogue::Forward, Gradient::None),
+        of(Layout::NT, Epilogue::InputGradient, Gradient::Left),
+        of(Layout::NT, Epilogue::WeightGradient, Gradient::None),
+        of(Layout::TN, Epilogue::WeightGradient, Gradient::Right),
+        of(Layout::TN, Epilogue::WeightGradient, Gradient::Left),
+        of(Layout::NN, Epilogue::WeightGradient, Gradient::Left),
+    ];
+    all.concat()
 }
 
 /// Decides once for a device whether its matrix units are used: they multiply small whole numbers in
@@ -165,9 +222,9 @@ pub(crate) fn check(gpu: &Gpu) {
         if !gpu.options().matrix_units {
             return false;
         }
-        let found = match gpu.has_matrix_units() {
-            true => wrong_product(gpu, UNITS, None),
-            false => Ok(Some("the device has none for f16 with one size of subgroups".into())),
+        let found = match Units::of(gpu) {
+            Some(units) => wrong_product(gpu, &units),
+            None => Ok(Some("the device has none for f16".into())),
         };
         let reason = match found {
             Ok(None) => return true,
@@ -181,8 +238,7 @@ pub(crate) fn check(gpu: &Gpu) {
 
 /// The first product of whole numbers that is wrong. Sums stay below 2^24, so that their order does
 /// not matter.
-fn wrong_product(gpu: &Gpu, units: File, lanes: Option<u32>) -> Result<Option<String>> {
-    let lanes = lanes.unwrap_or_else(|| SUBGROUPS * gpu.subgroups().map_or(1, |[width, _]| width));
+fn wrong_product(gpu: &Gpu, units: &Units) -> Result<Option<String>> {
     let loss_scale = gpu.upload("a loss scale", &[8.0_f32, 0.125, 0.0])?;
     for (layout, gradient, ones) in [
         (Layout::NN, Gradient::None, 0),
@@ -190,7 +246,7 @@ fn wrong_product(gpu: &Gpu, units: File, lanes: Option<u32>) -> Result<Option<St
         (Layout::TN, Gradient::Right, 1),
     ] {
         let params = Params { ones, ..Params::new(Shape { m: 70, n: 132, k: 41 }) };
-        let [left, right] = Packed::operands(layout, &params);
+        let [left, right] = Packed::operands(layout, &params, units);
         let number = |place: u32, prime: u32| ((place * 7919) % prime) as f32 - (prime / 2) as f32;
         let numbers = |of: Packed, prime: u32| -> Vec<f32> {
             (0..of.rows * of.columns).map(|place| number(place, prime)).collect()
@@ -201,9 +257,8 @@ fn wrong_product(gpu: &Gpu, units: File, lanes: Option<u32>) -> Result<Option<St
         let buffers = [gpu.upload("left", &x)?, gpu.upload("right", &y)?];
         let output = gpu.buffer("a product", (params.m * params.n) as usize)?;
         let storage = [&buffers[0], &buffers[1], &output].map(Slice::from);
-        let program = program(&kind, gradient, lanes, units);
         gpu.submit(&Recorder::commands_of(gpu, |recorder| {
-            record_with(recorder, &program, layout, half, &params, &storage)
+            record_with(recorder, &kind, (units, half), &params, &storage)
         })?)?;
         let found: Vec<f32> =
             pollster::block_on(gpu.download(&output, 0, (params.m * params.n) as usize))?;
@@ -268,11 +323,11 @@ fn multiply_add(x: Left, y: Right, sum: Sum) -> Sum {
     let first = begin(x, LEFT_BY_ROW);
     let column = begin(y, RIGHT_BY_ROW).y % TILE;
     let start = first.x % TILE * TILE + column;
-    for (var i = 0u; i < 256u; i += 1u) {
-        let place = start + i / 16u * TILE + i % 16u;
+    for (var i = 0u; i < SIDE * SIDE; i += 1u) {
+        let place = start + i / SIDE * TILE + i % SIDE;
         var total = select(finished[place], 0.0, first.y == 0u);
-        for (var k = 0u; k < 16u; k += 1u) {
-            total += left_number(x, i / 16u, k) * right_number(y, k, i % 16u);
+        for (var k = 0u; k < SIDE; k += 1u) {
+            total += left_number(x, i / SIDE, k) * right_number(y, k, i % SIDE);
         }
         finished[place] = total;
     }
@@ -280,6 +335,11 @@ fn multiply_add(x: Left, y: Right, sum: Sum) -> Sum {
 }
 fn store_sum(sum: Sum, place: u32) {}
 ";
+
+    /// Emulated units of a side.
+    fn emulated(gpu: &Gpu, side: u32) -> Units {
+        Units { side, width: gpu.subgroup(), file: EMULATED }
+    }
 
     fn kinds<'a>(activation: &'a dyn Activation) -> Vec<(Kind<'a>, Gradient)> {
         let forward = Kind {
@@ -306,44 +366,38 @@ fn store_sum(sum: Sum, place: u32) {}
     fn the_programs_are_valid_and_translate_for_vulkan_and_metal() {
         use naga::{back, valid};
         let gelu = Gelu::new();
-        for (kind, gradient) in kinds(&gelu) {
-            for lanes in [128, 256] {
-                let program = program(&kind, gradient, lanes, UNITS);
-                let module =
-                    wgsl::parse(&program.label, &program.header, &program.files).unwrap().ir;
-                let capabilities = valid::Capabilities::SUBGROUP
-                    | valid::Capabilities::SHADER_FLOAT16
-                    | valid::Capabilities::COOPERATIVE_MATRIX;
-                let mut validator =
-                    valid::Validator::new(valid::ValidationFlags::all(), capabilities);
-                validator.subgroup_stages(valid::ShaderStages::COMPUTE);
-                validator.subgroup_operations(valid::SubgroupOperationSet::all());
-                let info = validator.validate(&module).unwrap();
-                let (module, info) = back::pipeline_constants::process_overrides(
-                    &module,
-                    &info,
-                    None,
-                    &Default::default(),
-                )
-                .unwrap();
-                let options = back::spv::Options { lang_version: (1, 4), ..Default::default() };
-                let words = back::spv::write_vec(&module, &info, &options, None).unwrap();
-                // OpCooperativeMatrixMulAddKHR.
-                let multiplies = words.iter().filter(|&&word| word & 0xffff == 4459).count();
-                assert!(multiplies >= 1, "{}", program.label);
-                let options = back::msl::Options {
-                    lang_version: (2, 4),
-                    fake_missing_bindings: true,
-                    ..Default::default()
-                };
-                let pipeline = back::msl::PipelineOptions::default();
-                let (text, _) =
-                    back::msl::write_string(&module, &info, &options, &pipeline).unwrap();
-                assert!(text.contains("simdgroup_multiply_accumulate"), "{text}");
-                if let Ok(folder) = std::env::var("GRADUS_SPIRV_TO") {
-                    let name = format!("{folder}/{}-{lanes}.spv", program.label);
-                    std::fs::write(name, bytemuck::cast_slice(&words)).unwrap();
-                }
+        for (number, program) in unit_programs(&gelu).iter().enumerate() {
+            let module = wgsl::parse(&program.label, &program.header, &program.files).unwrap().ir;
+            let capabilities = valid::Capabilities::SUBGROUP
+                | valid::Capabilities::SHADER_FLOAT16
+                | valid::Capabilities::COOPERATIVE_MATRIX;
+            let mut validator = valid::Validator::new(valid::ValidationFlags::all(), capabilities);
+            validator.subgroup_stages(valid::ShaderStages::COMPUTE);
+            validator.subgroup_operations(valid::SubgroupOperationSet::all());
+            let info = validator.validate(&module).unwrap();
+            let (module, info) = back::pipeline_constants::process_overrides(
+                &module,
+                &info,
+                None,
+                &Default::default(),
+            )
+            .unwrap();
+            let options = back::spv::Options { lang_version: (1, 4), ..Default::default() };
+            let words = back::spv::write_vec(&module, &info, &options, None).unwrap();
+            // OpCooperativeMatrixMulAddKHR.
+            let multiplies = words.iter().filter(|&&word| word & 0xffff == 4459).count();
+            assert!(multiplies >= 1, "{}", program.label);
+            let options = back::msl::Options {
+                lang_version: (2, 4),
+                fake_missing_bindings: true,
+                ..Default::default()
+            };
+            let pipeline = back::msl::PipelineOptions::default();
+            let (text, _) = back::msl::write_string(&module, &info, &options, &pipeline).unwrap();
+            assert!(text.contains("simdgroup_multiply_accumulate"), "{text}");
+            if let Ok(folder) = std::env::var("GRADUS_SPIRV_TO") {
+                let name = format!("{folder}/{number}.spv");
+                std::fs::write(name, bytemuck::cast_slice(&words)).unwrap();
             }
         }
     }
@@ -352,13 +406,17 @@ fn store_sum(sum: Sum, place: u32) {}
     fn the_kernel_multiplies_in_each_layout() {
         crate::runtime::device::test_adapter::needs_gpu!();
         let gpu = Gpu::open().unwrap();
-        let Some([width, most]) = gpu.subgroups() else { return };
-        assert_eq!(width, most, "this test is for one size of subgroups");
-        assert_eq!(wrong_product(&gpu, EMULATED, None).unwrap(), None);
+        // Also with fewer and with more subgroups than quarters.
+        for side in [8, 16] {
+            for lanes in [2, 4, 8] {
+                let units = Units { width: gpu.subgroup() * lanes / 4, ..emulated(&gpu, side) };
+                assert_eq!(wrong_product(&gpu, &units).unwrap(), None, "{side}, {lanes}");
+            }
+        }
         // The check can fail: a sum that leaves a product out.
-        let broken = EMULATED_TEXT.replace("k < 16u", "k < 15u");
-        let broken = File::own("tests/cooperative_broken.wgsl", broken.leak());
-        let reason = wrong_product(&gpu, broken, None).unwrap();
+        let broken = EMULATED_TEXT.replace("k < SIDE", "k < SIDE - 1u");
+        let file = File::own("tests/cooperative_broken.wgsl", broken.leak());
+        let reason = wrong_product(&gpu, &Units { file, ..emulated(&gpu, 8) }).unwrap();
         assert!(reason.is_some_and(|reason| reason.contains("row 0, column 0")));
     }
 
@@ -389,10 +447,9 @@ fn store_sum(sum: Sum, place: u32) {}
                 };
                 let storage: Vec<Slice> = storage.into_iter().map(Slice::from).collect();
                 let half = Half { loss_scale: &loss_scale, gradient };
-                let lanes = SUBGROUPS * gpu.subgroup().max(1);
-                let program = program(&kind, gradient, lanes, EMULATED);
+                let emulated = emulated(&gpu, 16);
                 let commands = Recorder::commands_of(&gpu, |recorder| match units {
-                    true => record_with(recorder, &program, kind.layout, half, &params, &storage),
+                    true => record_with(recorder, &kind, (&emulated, half), &params, &storage),
                     false => product::record(recorder, &kind, &params, &storage),
                 });
                 gpu.submit(&commands.unwrap()).unwrap();
@@ -405,13 +462,12 @@ fn store_sum(sum: Sum, place: u32) {}
     #[test]
     fn a_device_that_was_not_asked_has_none() {
         crate::runtime::device::test_adapter::needs_gpu!();
-        let gpu = Gpu::open().unwrap();
+        let gpu = Gpu::open_with(crate::GpuOptions::default()).unwrap();
         check(&gpu);
         assert!(!runs(&gpu, Shape { m: 64, n: 64, k: 64 }));
-        // Software Vulkan has no units.
         let asked = crate::GpuOptions::default().matrix_units(true);
         let gpu = Gpu::open_with(asked).unwrap();
         check(&gpu);
-        assert_eq!(runs(&gpu, Shape { m: 64, n: 64, k: 64 }), gpu.has_matrix_units());
+        assert_eq!(runs(&gpu, Shape { m: 64, n: 64, k: 64 }), gpu.unit_side().is_some());
     }
 }

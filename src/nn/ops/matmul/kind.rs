@@ -2,8 +2,8 @@
 
 use crate::nn::activations;
 use crate::nn::activations::activation::Activation;
-use crate::nn::ops::half::Half;
 use crate::nn::ops::matmul;
+use crate::nn::ops::matmul::half::Half;
 use crate::nn::ops::matmul::tile::Adapter;
 use crate::nn::ops::matmul::{Epilogue, Layout, Variant};
 use crate::runtime::device::Gpu;

@@ -11,6 +11,7 @@
 //! | gradient of W and b | TN, `ones` | X | dZ | inputs + 1, outputs, batch | weight gradient |
 
 pub(crate) mod cooperative;
+pub(crate) mod half;
 pub(crate) mod kind;
 pub(crate) mod product;
 pub(crate) mod shape;

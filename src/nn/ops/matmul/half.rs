@@ -1,7 +1,6 @@
 //! Operands of products in mixed precision: rounded to f16, gradients times the loss scale.
 
 use crate::Result;
-use crate::nn::graph::op::GpuMode;
 use crate::nn::ops::matmul;
 use crate::nn::ops::matmul::Layout;
 use crate::runtime::kernel::{Program, Slice};
@@ -28,9 +27,9 @@ pub(crate) struct Half<'a> {
 }
 
 impl<'a> Half<'a> {
-    /// The rounding of a pass; `None` in single precision.
-    pub fn of(mode: &GpuMode<'a>, gradient: Gradient) -> Option<Half<'a>> {
-        mode.loss_scale.map(|loss_scale| Half { loss_scale, gradient })
+    /// The rounding of a pass by its loss scale; `None` without one, in single precision.
+    pub fn of(loss_scale: Option<&'a wgpu::Buffer>, gradient: Gradient) -> Option<Half<'a>> {
+        loss_scale.map(|loss_scale| Half { loss_scale, gradient })
     }
 
     /// Records the rounded copies of both operands, which begin at 0.
