@@ -187,3 +187,36 @@ pub(super) fn linear_share(features: &Features, codes: &[usize], levels: usize) 
     let has_signal = all > 0.0;
     LinearShare { share: if has_signal { (straight / all).min(1.0) } else { 0.0 }, has_signal }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A column of the values, and one of noise that has nothing to do with them.
+    fn features(values: &[f32]) -> Features {
+        let column = |row: usize, column: usize| match column {
+            0 => values[row] + ((row * 37) % 11) as f32 / 100.0,
+            _ => ((row * 53) % 97) as f32,
+        };
+        let all = Array2::from_shape_fn((values.len(), 2), |(row, place)| column(row, place));
+        Features::new(vec!["x".into(), "noise".into()], &all, (0..values.len()).collect())
+    }
+
+    #[test]
+    fn the_share_is_that_of_the_straight_line_in_what_the_levels_explain() {
+        let codes: Vec<usize> = (0..300).map(|row| row % 3).collect();
+        let of = |means: [f32; 3]| {
+            let values: Vec<f32> = codes.iter().map(|&code| means[code]).collect();
+            linear_share(&features(&values), &codes, 3)
+        };
+        let straight = of([0.0, 1.0, 2.0]);
+        assert!(straight.has_signal && (0.99..=1.0).contains(&straight.share), "{straight:?}");
+        // Between 0, 3, 0 no line goes up.
+        let bent = of([0.0, 3.0, 0.0]);
+        assert!(bent.has_signal && bent.share < 0.01, "{bent:?}");
+        // 0, 0, 1: r² = 3/4 of η².
+        let step = of([0.0, 0.0, 1.0]);
+        assert!((step.share - 0.75).abs() < 0.01, "{step:?}");
+        assert!(!of([0.0; 3]).has_signal);
+    }
+}

@@ -150,6 +150,19 @@ fn the_text_has_80_columns_and_warnings_first_and_the_page_has_pictures() {
     {
         assert!(html.contains(part), "{part}");
     }
+    // "{} of {} ({} %) lie outside the picture": the share is that of the counts.
+    let (before, _) = html.split_once(" %) lie outside").unwrap();
+    let sentence = before.rsplit("has not seen. ").next().unwrap();
+    let numbers: Vec<f64> = sentence
+        .replace(',', "")
+        .split(|sign: char| !sign.is_ascii_digit() && sign != '.')
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    let [outside, all, percent] = numbers[..] else { panic!("{sentence}") };
+    assert!(
+        outside <= all && (percent - 100.0 * outside / all).abs() <= 0.05 * percent,
+        "{sentence}"
+    );
     // The same input and seed give the same bytes.
     assert_eq!(String::from_utf8(run(&arguments[..5]).stdout).unwrap(), report);
 }

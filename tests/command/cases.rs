@@ -118,6 +118,8 @@ fn a_file_that_is_no_array_of_cases_is_named_with_line_and_column() {
         1,
         &["object.json", "line 2, column 3", "an object"],
     );
+    let twice = file(&folder, "twice.json", b"[{\"loss\": \"mse\",\n \"loss\": \"mae\"}]");
+    assert_one_line(&run(&["eval", text(&twice)]), 1, &["line 2", "\"loss\" a second time"]);
     assert_one_line(
         &run(&["eval", "/nonexistent/cases.json"]),
         1,

@@ -438,3 +438,26 @@ fn classes_are_not_made_of_quantities_in_silence() {
         ],
     );
 }
+
+#[test]
+fn mixed_precision_is_a_switch_that_a_resumed_training_keeps() {
+    let folder = TempDir::new().unwrap();
+    let model = folder.path().join("digits.safetensors");
+    let train = |more: &[&str]| {
+        let data = ["train", "--data", DIGITS, "--target", "64", "--device", "cpu", "--json"];
+        json_of(&[&data[..], &["--out", text(&model), "--epochs", "2"], more].concat())
+    };
+    let loss = ["--loss", "cross_entropy", "--hidden", "16"];
+    let [single, mixed] =
+        [&loss[..], &[&loss[..], &["--mixed-precision"]].concat()].map(|options| train(options));
+    assert_eq!(single["settings"]["mixed_precision"], false);
+    assert_eq!(
+        (&mixed["settings"]["mixed_precision"], &mixed["skipped"]),
+        (&json!(true), &json!(0))
+    );
+    let last = |found: &Value| numbers(&found["history"]["loss"])[1];
+    // Other roundings, and hardly another loss.
+    assert!(last(&single) != last(&mixed) && (last(&single) - last(&mixed)).abs() < 0.01);
+    let more = train(&["--resume", text(&model)]);
+    assert_eq!(more["settings"]["mixed_precision"], true);
+}

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::names;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
+use crate::strict_json::Strict;
 
 /// Answers cases in JSON: a loss with its inputs in, value and gradients out
 #[derive(Args)]
@@ -81,8 +82,8 @@ fn parse(name: &Path, bytes: &[u8]) -> Outcome<Vec<Value>> {
         })
     };
     match serde_json::from_slice(bytes) {
-        Ok(Value::Array(cases)) => Ok(cases),
-        Ok(other) => {
+        Ok(Strict(Value::Array(cases))) => Ok(cases),
+        Ok(Strict(other)) => {
             let before =
                 &bytes[..bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0)];
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;

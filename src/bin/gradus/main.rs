@@ -32,6 +32,7 @@ mod recommend;
 mod samples;
 mod saved;
 mod scores;
+mod strict_json;
 mod train;
 mod tune;
 mod usage;

@@ -157,3 +157,25 @@ impl Layer for Conv2d {
         activate_named(builder, self.activation.as_ref(), y)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, Sequential};
+
+    #[test]
+    fn same_padding_is_that_of_each_axis() {
+        // (input, kernel, stride, dilation) and ceil(input / stride).
+        for (image, kernel, stride, dilation, expected) in [
+            ([7, 4], [5, 2], [1, 1], [1, 1], [7, 4]),
+            ([7, 4], [5, 2], [3, 1], [1, 1], [3, 4]),
+            ([4, 9], [2, 3], [1, 2], [1, 3], [4, 5]),
+        ] {
+            let layer = Conv2d::new(3, kernel).stride(stride).dilation(dilation);
+            let layers = Sequential::images([image[0], image[1], 1]);
+            let layers = layers.then(layer.padding(Padding::Same));
+            let model = layers.on(&Device::cpu()).unwrap();
+            assert_eq!(model.outputs(), expected[0] * expected[1] * 3, "{image:?}");
+        }
+    }
+}
