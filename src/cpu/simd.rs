@@ -38,7 +38,7 @@ pub fn dispatch<T>(operation: impl FnOnce() -> T) -> T {
 
 /// Σ x, in f64 over a fixed number of SIMD lanes.
 pub(crate) fn sum<R: Real>(values: &[R]) -> f64 {
-    dispatch(
+    R::dispatch(
         #[inline(always)]
         || {
             let mut lanes = [0.0; LANES];

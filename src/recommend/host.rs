@@ -9,7 +9,6 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::cpu::random::Permutation;
 use crate::cpu::real::Real;
-use crate::cpu::simd;
 use crate::recommend::best::{Scored, best, cosines};
 use crate::recommend::engine::{Engine, Layout, State, Tally, UpdateOptions};
 use crate::recommend::interactions::Interactions;
@@ -97,7 +96,7 @@ impl<R: Real> CpuEngine<R> {
         let work = |part: Part<R>| {
             let (((order, samples), (user_vectors, user_biases)), (item_vectors, item_biases)) =
                 part;
-            simd::dispatch(
+            R::dispatch(
                 #[inline(always)]
                 || {
                     for (place, &interaction) in order.iter().enumerate() {
@@ -298,7 +297,7 @@ impl<R: Real> Engine for CpuEngine<R> {
 /// Calls `take` with each item's score without the user's bias.
 fn score_items<R: Real>(vectors: &Vectors<R>, user: u32, mut take: impl FnMut(usize, R)) {
     let row = vectors.user(user);
-    simd::dispatch(
+    R::dispatch(
         #[inline(always)]
         || {
             let rows =

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
-use crate::cpu::simd;
 use crate::recommend::engine::{Optimizer, Table};
 use crate::recommend::features::Features;
 use crate::recommend::sampling::LANES;
@@ -349,7 +348,7 @@ fn move_row<R: Real>(
     (vector, squares): (&mut [R], &mut [R]),
     (bias, bias_square): (&mut R, &mut R),
 ) {
-    simd::dispatch(
+    R::dispatch(
         #[inline(always)]
         || {
             let (stride, mut index) = (vector.len(), hits.ends[row as usize][0]);

@@ -115,6 +115,12 @@ pub trait Real:
     /// True if neither NaN nor infinite.
     fn is_finite(self) -> bool;
 
+    /// Runs a loop with the vector instructions of this machine in f32, and as it stands in f64: the
+    /// reference is not for speed, and each further set of instructions is a copy of every loop. See
+    /// [`crate::cpu::simd::dispatch`], whose rules hold.
+    #[doc(hidden)]
+    fn dispatch<T>(operation: impl FnOnce() -> T) -> T;
+
     /// The slice itself if this precision is f32: lets a generic function call an f32 kernel.
     #[doc(hidden)]
     fn as_single(values: &[Self]) -> Option<&[f32]>;
@@ -318,6 +324,10 @@ impl Real for f64 {
     fn normal_cdf(self) -> Self {
         normal::double(self)
     }
+    #[inline(always)]
+    fn dispatch<T>(operation: impl FnOnce() -> T) -> T {
+        operation()
+    }
     fn as_single(_: &[Self]) -> Option<&[f32]> {
         None
     }
@@ -382,6 +392,10 @@ impl Real for f32 {
     #[inline(always)]
     fn normal_cdf(self) -> Self {
         normal::single(self)
+    }
+    #[inline(always)]
+    fn dispatch<T>(operation: impl FnOnce() -> T) -> T {
+        pulp::Arch::new().dispatch(operation)
     }
     fn as_single(values: &[Self]) -> Option<&[f32]> {
         Some(values)

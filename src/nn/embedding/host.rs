@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::cpu::{parallel, simd};
 use crate::nn::embedding::kernels::BLOCK;
 use crate::nn::optimizers::{MOST_STATES, Optimizer, Rows, Slices, Step};
 
@@ -199,7 +199,7 @@ fn sum_of_run<R: Real>(
     sum: &mut [R],
     part: &mut [R],
 ) {
-    simd::dispatch(
+    R::dispatch(
         #[inline(always)]
         || sum_pieces(sorted, places, gradients, sum, part),
     );

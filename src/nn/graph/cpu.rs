@@ -5,7 +5,7 @@ use std::mem::take;
 use std::ops::Range;
 
 use crate::Result;
-use crate::cpu::{parallel, simd};
+use crate::cpu::parallel;
 use crate::nn::graph::nodes::{Graph, Node, Value};
 use crate::nn::graph::op::{
     Backward, Forward, MOST_INPUTS, Mode, Noise, Parameters, Precision, Segments,
@@ -331,7 +331,7 @@ impl<R: Precision> CpuWalk<R> {
 /// sum += addend.
 fn add<R: Precision>(sum: &mut [R], addend: &[R]) {
     parallel::fill(sum, parallel::PIECE, |start, sum| {
-        simd::dispatch(
+        R::dispatch(
             #[inline(always)]
             || sum.iter_mut().zip(&addend[start..]).for_each(|(sum, &x)| *sum += x),
         );

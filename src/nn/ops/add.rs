@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use crate::cpu::parallel::{PIECE, fill};
 use crate::cpu::real::Real;
-use crate::cpu::simd;
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, MOST_INPUTS, Op, Saves, Shape,
 };
@@ -155,7 +154,7 @@ impl<R: Real> Cpu<R> for Add {
         let (inputs, relu) = (io.inputs, self.relu);
         let [first, second, others @ ..] = inputs else { return Ok(()) };
         fill(io.output, PIECE, |start, part| {
-            simd::dispatch(
+            R::dispatch(
                 #[inline(always)]
                 || {
                     let range = start..start + part.len();
@@ -181,7 +180,7 @@ impl<R: Real> Cpu<R> for Add {
                 if !relu {
                     return part.copy_from_slice(&dy[range]);
                 }
-                simd::dispatch(
+                R::dispatch(
                     #[inline(always)]
                     || {
                         let pairs = y[range.clone()].iter().zip(&dy[range]);

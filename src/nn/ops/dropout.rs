@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
+use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::cpu::{parallel, simd};
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, GpuMode, InPlace, Mode, Op,
     Saves, Shape,
@@ -85,7 +85,7 @@ impl Dropout {
         let Some(last_dropped) = self.last_dropped(mode.training) else { return };
         let scale = R::new(self.scale());
         parallel::fill(batch, parallel::PIECE, |start, part| {
-            simd::dispatch(
+            R::dispatch(
                 #[inline(always)]
                 || drop_from_part(mode, last_dropped, scale, start, part),
             );

@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
+use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::cpu::{parallel, simd};
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, InPlace, Mode, Op, Saves,
     Shape,
@@ -121,7 +121,7 @@ impl<R: Real> Cpu<R> for GumbelNoise {
         }
         let (mode, scale) = (io.mode, R::new(self.scale));
         parallel::fill(io.output, parallel::PIECE, |start, part| {
-            simd::dispatch(
+            R::dispatch(
                 #[inline(always)]
                 || add_to_part(mode, scale, start, part),
             );

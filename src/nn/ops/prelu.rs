@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::cpu::{parallel, simd};
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, FileOrder, Forward, GpuBackward, GpuForward, GradientKind,
     InPlace, Initial, Op, ParameterSpec, Penalties, Saves, Shape,
@@ -129,7 +129,7 @@ fn of_all<R: Real>(
     let length = parallel::rows_per_piece(channels) * channels;
     parallel::fill(values, length, |start, values| {
         let x = &x[start..start + values.len()];
-        simd::dispatch(
+        R::dispatch(
             #[inline(always)]
             || match weights {
                 &[weight] => {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::cpu::{parallel, simd};
 use crate::nn::embedding::host::gather_rows;
 use crate::nn::embedding::kernels::{BLOCK, Sizes};
 use crate::nn::graph::op::{
@@ -211,7 +211,7 @@ impl<R: Real> Cpu<R> for TokenEmbedding {
                     gradient.fill(R::ZERO);
                 }
                 let places = &places[starts[row]..starts[row + 1]];
-                simd::dispatch(
+                R::dispatch(
                     #[inline(always)]
                     || add_rows(upstream, starts[row], places, part, gradient),
                 );

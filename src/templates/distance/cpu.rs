@@ -4,9 +4,9 @@
 use rayon::prelude::*;
 
 use crate::Result;
+use crate::cpu::parallel;
 use crate::cpu::real::Real;
 use crate::cpu::simd::LANES;
-use crate::cpu::{parallel, simd};
 use crate::templates::argument::Argument;
 use crate::templates::distance::{Distance, DistanceTerms};
 use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Units};
@@ -234,7 +234,7 @@ impl<L: Distance> MultiInputTemplate for DistanceTemplate<'_, L> {
             pieces.iter_mut().zip(parts).for_each(|(piece, part)| piece.gradients.push(part));
         }
         pieces.into_par_iter().enumerate().for_each(|(index, piece)| {
-            simd::dispatch(
+            R::dispatch(
                 #[inline(always)]
                 || {
                     self.loss.with_constants(

@@ -97,7 +97,7 @@ fn each<'a, R: Real, L: Rowwise>(
 ) {
     let at_once = parallel::rows_per_piece(rows.columns) * rows.columns;
     parallel::fill(cells, at_once, |start, part| {
-        simd::dispatch(
+        R::dispatch(
             #[inline(always)]
             || scaled::<R, L>(rows, start / rows.columns, part, &write),
         )

@@ -4,7 +4,6 @@
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
-use crate::cpu::simd;
 use crate::templates::multi_input::cpu::{
     DivisorTerms, Example, MultiInput, Shapes, Units, missing,
 };
@@ -163,7 +162,7 @@ impl<L: Sequence> MultiInputTemplate for SequenceTemplate<'_, L> {
                 let labels = &targets[b * length..][..lengths[b] as usize];
                 let mut gradient = vec![R::ZERO; own.len()];
                 let item = Item { logits: own, classes, labels };
-                let value = simd::dispatch(
+                let value = R::dispatch(
                     #[inline(always)]
                     || self.loss.item(&item, &mut gradient),
                 );

@@ -196,7 +196,7 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
             product(Layout::NT, count, others, columns, left, right, scores, false);
             scores.par_chunks_mut(others).zip(values.par_iter_mut()).enumerate().for_each(
                 |(index, (scores, value))| {
-                    *value += simd::dispatch(
+                    *value += R::dispatch(
                         #[inline(always)]
                         || take(self.loss, setting, begin + index, scores),
                     );
@@ -210,7 +210,7 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
 }
 
 fn dot<R: Real>(left: &[R], right: &[R]) -> R {
-    simd::dispatch(
+    R::dispatch(
         #[inline(always)]
         || simd::dot(left, right),
     )

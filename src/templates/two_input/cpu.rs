@@ -7,7 +7,6 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::cpu::real::Real;
-use crate::cpu::simd;
 use crate::templates::argument::Argument;
 use crate::templates::multi_input::cpu::{Example, MultiInput, Shapes, Units, missing};
 use crate::templates::multi_input::template::MultiInputTemplate;
@@ -138,7 +137,7 @@ impl<L: TwoInput> MultiInputTemplate for TwoInputTemplate<'_, L> {
                         second_derivatives: seconds_out,
                         values,
                     };
-                    simd::dispatch(
+                    R::dispatch(
                         #[inline(always)]
                         || match truths.map(|truths| &truths[range]) {
                             Some(truths) => plain(self.loss, pairs, |k| truths[k]),

@@ -11,7 +11,6 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
-use crate::cpu::simd;
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Forward, GpuBackward, GpuForward, Op, Precision, Saves, Segments, Shape,
     StatisticSpec, decodes_only,
@@ -165,7 +164,7 @@ impl AttentionDecoder {
         let mut query = self.rotated(&self.attention.angles_of(place..place + 1), query);
         query.iter_mut().for_each(|q| *q *= factor);
         let head = |(number, (query, output)): (usize, (&[R], &mut [R]))| {
-            simd::dispatch(
+            R::dispatch(
                 #[inline(always)]
                 || self.head(kept, query, number, output),
             );

@@ -12,7 +12,6 @@ use rayon::prelude::*;
 
 use crate::cpu::parallel::PIECE;
 use crate::cpu::real::Real;
-use crate::cpu::simd::dispatch;
 
 /// Columns whose two sums are in registers at once.
 const BLOCK: usize = 32;
@@ -163,7 +162,7 @@ fn slab_sums<R: Real>(
     let shifts = repeated(shift);
     let whole = length / shifts.len().max(1) * shifts.len();
     let (mut sums, mut rest) = (vec![R::ZERO; 2 * shifts.len()], vec![R::ZERO; 2 * channels]);
-    dispatch(
+    R::dispatch(
         #[inline(always)]
         || {
             add(0..whole, &shifts, &mut sums);
@@ -242,7 +241,7 @@ impl<R: Real> Apply<'_, R> {
                 // −∞ keeps every number, NaN too.
                 let least = if self.relu { R::ZERO } else { R::NEG_INFINITY };
                 let coefficients = [&mean[..], &scale, &shift];
-                dispatch(
+                R::dispatch(
                     #[inline(always)]
                     || match residual {
                         Some(residual) => map_columns(
@@ -394,7 +393,7 @@ impl<R: Real> InputGradient<'_, R> {
         let parts =
             output.par_chunks_mut(slab).zip(gradient.par_chunks(slab).zip(x.par_chunks(slab)));
         parts.for_each(|(output, (gradient, x))| {
-            dispatch(
+            R::dispatch(
                 #[inline(always)]
                 || {
                     map_columns(

@@ -4,7 +4,6 @@ use rayon::prelude::*;
 
 use crate::cpu::parallel::rows_per_piece;
 use crate::cpu::real::Real;
-use crate::cpu::simd::dispatch;
 
 /// Accumulators of a sum.
 const LANES: usize = 32;
@@ -103,7 +102,7 @@ impl<R: Real> Rows<'_, R> {
             .zip(x.par_chunks(rows * width))
             .zip(statistics.par_chunks_mut(2 * rows))
             .for_each(|((output, x), statistics)| {
-                dispatch(
+                R::dispatch(
                     #[inline(always)]
                     || {
                         let rows = output.chunks_exact_mut(width).zip(x.chunks_exact(width));
@@ -159,7 +158,7 @@ impl<R: Real> Rows<'_, R> {
             .zip(statistics.par_chunks(2 * rows));
         let of_slab = |((x, dy), statistics), mut dx: Option<&mut [R]>| {
             let mut sums = vec![R::ZERO; 2 * width];
-            dispatch(
+            R::dispatch(
                 #[inline(always)]
                 || self.backward_slab(x, statistics, dy, dx.as_deref_mut(), &mut sums),
             );

@@ -9,7 +9,6 @@
 use crate::Result;
 use crate::cpu::parallel::fill;
 use crate::cpu::real::Real;
-use crate::cpu::simd;
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, Op, Saves, Shape,
 };
@@ -205,7 +204,7 @@ impl Average {
         let ([height, width], channels) = (pool.axes, pool.channels);
         let ([line, piece], length) = (pool.pieces_of_output(), pool.input_length());
         fill(io.output, piece, |start, part| {
-            simd::dispatch(
+            R::dispatch(
                 #[inline(always)]
                 || {
                     for (number, y) in part.chunks_exact_mut(line).enumerate() {

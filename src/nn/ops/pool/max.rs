@@ -14,7 +14,6 @@ use bytemuck::Pod;
 use crate::Result;
 use crate::cpu::parallel::sum_into_two;
 use crate::cpu::real::Real;
-use crate::cpu::simd;
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, Op, Saves, Shape,
 };
@@ -206,7 +205,7 @@ fn forward<R: Real, T: Tap>(pool: &Pool, x: &[R], y: &mut [R], taps: &mut [T]) {
     let ([line, piece], length) = (pool.pieces_of_output(), pool.input_length());
     let taps_of_row = width.numbers()[0];
     sum_into_two(y, piece, taps, piece, |index, y, taps| {
-        simd::dispatch(
+        R::dispatch(
             #[inline(always)]
             || {
                 let lines = y.chunks_exact_mut(line).zip(taps.chunks_exact_mut(line));

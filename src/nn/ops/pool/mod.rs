@@ -16,7 +16,6 @@ use std::ops::Range;
 
 use crate::cpu::parallel::{fill, rows_per_piece};
 use crate::cpu::real::Real;
-use crate::cpu::simd;
 use crate::nn::graph::op::Shape;
 use crate::runtime::kernel::{Program, Slice};
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
@@ -290,7 +289,7 @@ impl Pool {
         let (disjoint, covers) = (width.is_disjoint(), width.covers());
         let taps_of_row = width.numbers()[0];
         fill(grad_input, rows_per_piece(line) * line, |start, part| {
-            simd::dispatch(
+            R::dispatch(
                 #[inline(always)]
                 || {
                     for (number, line_of) in part.chunks_exact_mut(line).enumerate() {
