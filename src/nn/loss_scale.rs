@@ -10,10 +10,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::runtime::device::Gpu;
 use crate::runtime::kernel::{Command, Program};
 use crate::runtime::wgsl::{File, shader};
+use crate::{Error, Result};
 
 const FILE: File = shader!("ops/half/loss_scale.wgsl");
 
@@ -38,17 +38,23 @@ impl Default for LossScale {
 }
 
 impl LossScale {
-    /// The numbers that a step can leave.
-    pub const ALLOWED: &str = "a power of two from 1 to 16777216, and fewer than 2000 steps";
-
     pub fn is_default(&self) -> bool {
         *self == LossScale::default()
     }
 
-    /// True for numbers that [`LossScale::update`] can give.
-    pub fn is_valid(&self) -> bool {
-        let is_power = self.factor.log2().fract() == 0.0;
-        is_power && (LEAST..=MOST).contains(&self.factor) && self.finite_steps < GROWTH_INTERVAL
+    /// Refuses numbers that no step leaves.
+    pub fn check(&self) -> Result<()> {
+        let LossScale { factor, finite_steps } = *self;
+        let is_power = factor.log2().fract() == 0.0 && (LEAST..=MOST).contains(&factor);
+        match is_power && finite_steps < GROWTH_INTERVAL {
+            true => Ok(()),
+            false => Err(Error::option(
+                "a saved model",
+                "loss_scale",
+                format!("{factor} after {finite_steps} steps"),
+                "a power of two from 1 to 16777216, and fewer than 2000 steps",
+            )),
+        }
     }
 
     /// The factor after a step, whose gradient was finite or not.
@@ -114,7 +120,7 @@ pub(crate) fn program() -> Program {
 mod tests {
     use super::*;
 
-    /// 2,000 finite steps double the factor, a step that is not halves it, on each device.
+    /// Whether the gradients of some thousand steps are finite.
     fn steps() -> Vec<bool> {
         let runs = [1999, 1, 3, 2000, 5].into_iter().enumerate();
         let mut steps: Vec<bool> = runs
@@ -136,7 +142,7 @@ mod tests {
         for (number, is_finite) in steps().into_iter().enumerate() {
             let before = scale;
             scale.update(is_finite);
-            assert!(scale.is_valid());
+            scale.check().unwrap();
             if scale.factor != before.factor {
                 after.push((number, scale.factor));
             }
@@ -150,6 +156,12 @@ mod tests {
         let mut scale = LossScale { factor: MOST, finite_steps: GROWTH_INTERVAL - 1 };
         scale.update(true);
         assert_eq!(scale, LossScale { factor: MOST, finite_steps: 0 });
+        for (factor, finite_steps) in
+            [(0.5, 0), (3.0, 0), (2.0 * MOST, 0), (f64::NAN, 0), (1.0, 2000)]
+        {
+            let error = LossScale { factor, finite_steps }.check().unwrap_err().to_string();
+            assert!(error.contains(&factor.to_string()), "{error}");
+        }
     }
 
     #[test]

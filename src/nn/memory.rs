@@ -23,7 +23,8 @@ const SMALLER_NETWORK: &str = "use fewer or narrower layers";
 /// Activations share buffers where one is no longer read when the next is written, so that the sums
 /// here are of the buffers, not of all tensors. A last, shorter batch and a validation run in the
 /// buffers of a step, as far as these are large enough. Not counted: the data set itself, the program
-/// with the driver of a GPU, and work memory inside single operations, such as partial sums.
+/// with the driver of a GPU, and work memory inside single operations, such as partial sums and, in mixed precision, the
+/// rounded operands of a product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {

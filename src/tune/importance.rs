@@ -16,12 +16,18 @@ pub struct Importance {
     pub share: f64,
 }
 
+/// With fewer trials each bin has one or two, and every parameter seems to explain them.
+const FEWEST_TRIALS: usize = 20;
+
 /// Main effects on the rank of the metric at the first rung, where all trials are compared; of
 /// ranks, so that a few diverged trainings do not decide. Failed trials are the last of all. The
-/// value of a number counts by quantiles, and not to exist as a value of its own.
+/// value of a number counts by quantiles, and not to exist as a value of its own. None with few trials.
 pub(crate) fn importances(space: &Space, trials: &[Trial]) -> Vec<Importance> {
     let mut order: Vec<usize> =
         (0..trials.len()).filter(|&at| !trials[at].values.is_empty()).collect();
+    if order.len() < FEWEST_TRIALS {
+        return Vec::new();
+    }
     let value = |at: usize| trials[at].values[0];
     order.sort_by(|&a, &b| {
         (value(a).is_nan(), value(a))

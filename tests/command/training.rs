@@ -298,6 +298,7 @@ fn a_training_reports_all_that_it_depends_on() {
         ("clip_value", Value::Null),
         ("average", Value::Null),
         ("skip_non_finite", json!(false)),
+        ("mixed_precision", json!(false)),
         ("patience", json!(4)),
         ("seed", json!(3)),
         ("validation", json!(0.1)),
@@ -460,4 +461,47 @@ fn mixed_precision_is_a_switch_that_a_resumed_training_keeps() {
     assert!(last(&single) != last(&mixed) && (last(&single) - last(&mixed)).abs() < 0.01);
     let more = train(&["--resume", text(&model)]);
     assert_eq!(more["settings"]["mixed_precision"], true);
+    let off = train(&["--resume", text(&model), "--mixed-precision=off"]);
+    assert_eq!(off["settings"]["mixed_precision"], false);
+    let said = run(&[
+        "train",
+        "--data",
+        DIGITS,
+        "--target",
+        "64",
+        "--device",
+        "cpu",
+        "--epochs",
+        "1",
+        "--loss",
+        "cross_entropy",
+        "--mixed-precision",
+    ]);
+    assert!(
+        stderr(&said).contains("mixed precision")
+            || String::from_utf8_lossy(&said.stdout).contains("mixed precision")
+    );
+}
+
+#[test]
+fn a_model_that_no_reader_would_take_is_not_saved() {
+    let folder = TempDir::new().unwrap();
+    let rows: String =
+        (0..60).map(|row| format!("{},{}\n", row % 7, 3 * (row % 7) + row % 2)).collect();
+    let data = file(&folder, "rows.csv", format!("x,y\n{rows}").as_bytes());
+    let model = folder.path().join("model.safetensors");
+    let train = |more: &[&str]| {
+        let data = ["train", "--data", text(&data), "--device", "cpu", "--out", text(&model)];
+        run(&[&data[..], more].concat())
+    };
+    let first = train(&["--target", "y", "--loss", "mse", "--epochs", "3"]);
+    assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
+    // Adam's second moments overflow while weights and losses are finite.
+    let ruined = train(&["--resume", text(&model), "--epochs", "3", "--learning-rate", "3e4"]);
+    let said = stderr(&ruined);
+    assert_eq!(ruined.status.code(), Some(1), "{said}");
+    assert!(said.contains("optimizer.second is inf") && said.contains("lower the learning rate"));
+    // The file is that of the last epoch that could be saved.
+    let read = run(&["evaluate", text(&model), "--data", text(&data), "--device", "cpu"]);
+    assert_eq!(read.status.code(), Some(0), "{}", stderr(&read));
 }

@@ -1,11 +1,13 @@
 //! Mixed precision: operands of products in f16, a loss scale that follows the gradients, weights and
 //! everything that is measured in f32.
 
+use std::ops::ControlFlow;
+
 use gradus::activations::{Relu, Tanh};
 use gradus::layers::{Conv2d, Flatten};
 use gradus::losses::{CrossEntropy, Mse};
-use gradus::optimizers::{Adam, GradientDescent};
-use gradus::{Dense, Device, Fit, Member, Model, Population, Sequential, random};
+use gradus::optimizers::{Adam, ScheduleFreeSgd, Sgd};
+use gradus::{Average, Dense, Device, Fit, Member, Model, Population, Sequential, Stop, random};
 use ndarray::{Array1, Array2, Array4, array};
 
 use crate::support::each_device;
@@ -18,7 +20,7 @@ fn set_weight(model: &mut Model, weight: f64) {
 /// One weight and one bias, whose first gradient is 25 for each of 8 rows.
 fn steep(device: &Device) -> (Model, Array2<f32>, Array2<f32>) {
     let model = Sequential::new(1).then(Dense::new(1)).on(device).unwrap();
-    let mut model = model.compile(Mse::new(), GradientDescent::new().learning_rate(0.01)).unwrap();
+    let mut model = model.compile(Mse::new(), Sgd::new().learning_rate(0.01)).unwrap();
     set_weight(&mut model, 0.0);
     (model, Array2::ones((8, 1)), Array2::from_elem((8, 1), 100.0))
 }
@@ -60,7 +62,7 @@ fn the_scale_is_saved() {
         let mut copy = first.copy_on(&device).unwrap();
         assert_eq!(skipped(&copy.fit(&x, &y, mixed(5)).unwrap()), 2, "{device:?}");
         // Compiled again it begins anew.
-        let again = GradientDescent::new().learning_rate(0.0);
+        let again = Sgd::new().learning_rate(0.0);
         copy.compile_in_place(Box::new(Mse::new()), Box::new(again)).unwrap();
         assert_eq!(skipped(&copy.fit(&x, &y, mixed(6)).unwrap()), 5, "{device:?}");
     }
@@ -103,7 +105,7 @@ fn predictions_and_losses_are_those_of_f32() {
     let x = array![[1.0_f32 + 2.0_f32.powi(-12)]];
     for device in each_device() {
         let model = Sequential::new(1).then(Dense::new(1).bias(false)).on(&device).unwrap();
-        let rate = GradientDescent::new().learning_rate(0.0);
+        let rate = Sgd::new().learning_rate(0.0);
         let mut model = model.compile(Mse::new(), rate).unwrap();
         set_weight(&mut model, 1.0);
         let fit = mixed(1).validation_data(&x, &array![[0.0_f32]]);
@@ -156,4 +158,70 @@ fn populations_and_tables_refuse_it() {
     let ids = Array2::<f32>::zeros((4, 2));
     let error = model.fit(&ids, &Array1::<i64>::zeros(4), mixed(1)).unwrap_err().to_string();
     assert!(error.contains("mixed_precision"), "{error}");
+}
+
+#[test]
+fn a_loss_beyond_f16_ends_the_training() {
+    // 1e5 is infinite in f16, and fine in f32.
+    let (x, y) = (Array2::from_elem((8, 1), 1e5_f32), Array2::<f32>::zeros((8, 1)));
+    for device in each_device() {
+        let model = Sequential::new(1).then(Dense::new(1)).on(&device).unwrap();
+        let rate = Sgd::new().learning_rate(0.0);
+        let mut model = model.compile(Mse::new(), rate).unwrap();
+        set_weight(&mut model, 0.5);
+        let history = model.fit(&x, &y, mixed(3)).unwrap();
+        let Some(Stop::NotFinite { epoch, cause: Some(cause), .. }) = &history.stopped else {
+            panic!("{device:?}: {:?}", history.stopped)
+        };
+        assert!(*epoch == 1 && cause.contains("65520"), "{cause}");
+        // Asked to skip such steps it goes on, and an epoch without a loss has none.
+        let history = model.fit(&x, &y, mixed(2).skip_non_finite(true)).unwrap();
+        assert!(history.stopped.is_none(), "{device:?}: {:?}", history.stopped);
+        assert!(history.epochs.iter().all(|epoch| epoch.loss.is_nan() && epoch.skipped == 1));
+        assert!(model.fit(&x, &y, mixed(1).mixed_precision(false)).unwrap().stopped.is_none());
+    }
+}
+
+#[test]
+fn an_interrupted_epoch_goes_on_with_the_scale_of_its_beginning() {
+    for device in each_device() {
+        // Each batch of two rows has gradients of 100: the scale falls in the first eight steps.
+        let fit = |epochs| {
+            let fit = mixed(epochs).batch_size(2).clip_norm(50.0).average(Average::new(0.9));
+            fit.accumulate(2)
+        };
+        let (mut whole, x, y) = steep(&device);
+        whole.fit(&x, &y, fit(6)).unwrap();
+        for breaks in [1, 2, 3, 5] {
+            let (mut parts, ..) = steep(&device);
+            let mut steps = 0;
+            let stops = move |_: usize, _: &gradus::StepReport| {
+                steps += 1;
+                if steps >= breaks { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            parts.fit(&x, &y, fit(6).on_step(stops)).unwrap();
+            let mut parts = Model::from_bytes(&parts.to_bytes().unwrap(), &device).unwrap();
+            let rest = parts.fit_to_resume().unwrap();
+            assert!(parts.fit(&x, &y, rest).unwrap().stopped.is_none());
+            assert_eq!(
+                parts.to_bytes().unwrap(),
+                whole.to_bytes().unwrap(),
+                "{device:?}, {breaks}"
+            );
+        }
+    }
+}
+
+#[test]
+fn optimizers_whose_states_are_parameters_refuse_skipped_steps() {
+    let (x, y) = rows(16);
+    let layers = Sequential::new(16).then(Dense::new(2));
+    let model = layers.on(&Device::cpu()).unwrap();
+    let mut model = model.compile(CrossEntropy::new(), ScheduleFreeSgd::new()).unwrap();
+    for (name, fit) in
+        [("mixed_precision", mixed(1)), ("skip_non_finite", Fit::new().skip_non_finite(true))]
+    {
+        let error = model.fit(&x, &y, fit).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("schedule_free_sgd"), "{error}");
+    }
 }

@@ -166,6 +166,9 @@ impl Predict {
             Some(Output::Top(count)) if is_classes => {
                 Ok(top(&names, &probabilities::of(model, outputs, true)?, count))
             }
+            Some(_) if is_labels => Err(Failure::Usage(
+                "--output: the model answers each label by itself; allowed: raw, probabilities, or nothing for the labels".into(),
+            )),
             Some(_) => Err(Failure::Usage(
                 "--output: the model predicts no classes; allowed: raw, or nothing for the predictions in the target's unit".into(),
             )),

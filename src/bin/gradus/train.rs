@@ -85,7 +85,11 @@ impl Train {
         }
         let Ready { mut model, task, settings, mut parts } = match plan {
             Some(plan) => self.ready(plan, held_out)?,
-            None => self.resumed(held_out, &self.device().open_and_report()?, earlier.as_ref())?,
+            None => self.resumed(
+                held_out,
+                &self.device(earlier.as_ref()).open_and_report()?,
+                earlier.as_ref(),
+            )?,
         };
         model.set_held_out(held_out);
         if let Some(done) = earlier
@@ -119,8 +123,8 @@ impl Train {
     }
 
     /// The device: with matrix units for mixed precision.
-    fn device(&self) -> DeviceChoice {
-        self.device.with_matrix_units(self.mixed_precision)
+    fn device(&self, earlier: Option<&Earlier>) -> DeviceChoice {
+        self.device.with_matrix_units(self.is_mixed(earlier))
     }
 
     /// A new model and the rows to train it on.
@@ -130,7 +134,7 @@ impl Train {
         self.refuse_quantities(&parts, &task)?;
         self.weights.check(&parts, &*plan.loss)?;
         let layers = self.layers(&parts.train, &task)?;
-        let device = self.device().open_and_report()?;
+        let device = self.device(None).open_and_report()?;
         let settings = self.settings(task.ranks, None).with(&plan);
         Ok(Ready { model: self.new_model(plan, layers, &parts, &device)?, task, settings, parts })
     }

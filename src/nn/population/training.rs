@@ -24,7 +24,8 @@ impl Population {
     ///
     /// # Errors
     /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which holds a single model,
-    /// and for `accumulate`, `steps`, `augment`, `mixed_precision`, `resume`, `watch_rows`, `reduce`, `shard` and callbacks.
+    /// and for `accumulate`, `steps`, `augment`, `mixed_precision`, `resume`, `watch_rows`, `reduce`,
+    /// `shard` and callbacks.
     pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -58,6 +59,7 @@ impl Population {
             }
         }
         let mut training_specs = self.training_specs("fit")?;
+        training_specs.iter().try_for_each(|spec| fit.check_skipping(&*spec.optimizer))?;
         if matches!(fit.step_options().clip, Some(Clip::Norm(_))) {
             self.train_in_turn()?;
         }
@@ -251,7 +253,7 @@ impl Population {
             {
                 self.batched_engine.recall(member)?;
                 self.progress[member] = before[member];
-                monitor.abort(batch, loss, outcomes);
+                monitor.abort(&training_specs[member], batch, loss, outcomes);
                 active.retain(|&other| other != member);
                 continue;
             }
@@ -264,7 +266,7 @@ impl Population {
                 training.kept,
                 steps,
             );
-            if training_specs[member].step_options.skip_non_finite {
+            if training_specs[member].step_options.skips() {
                 epoch.skipped = self.batched_engine.take_skipped(member)?;
                 let averaged = &mut self.progress[member].averaged;
                 *averaged = averaged.saturating_sub(epoch.skipped as u64);

@@ -84,6 +84,7 @@ impl<'m> Trials<'m> {
             && !spec.chunked_head
             && !spec.loss.targets().pads()
             && spec.step_options.augment.is_none()
+            && !spec.step_options.mixed_precision
             && spec.is_elementwise();
         let most = trials.clamp(1, MOST_MEMBERS);
         let together = match is_plain {
@@ -163,6 +164,7 @@ impl<'m> Trials<'m> {
                 &initial
             }
         };
+        self.engine.set_loss_scale(member, self.model.engine.loss_scale()?)?;
         self.engine.set_parameters(member, weights)
     }
 

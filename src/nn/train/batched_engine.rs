@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::nn::loss_scale::LossScale;
 use crate::nn::train::engine::{Batch, Engine, Outcome, Samples, TrainingSpec};
 use crate::{Error, Result};
 
@@ -24,6 +25,9 @@ pub(crate) trait BatchedEngine: Debug + Send {
     /// Sets the states of all members, and their number per member.
     fn set_all_states(&mut self, states: &[Vec<Vec<f64>>]) -> Result<()>;
     fn set_states(&mut self, member: usize, states: &[Vec<f64>]) -> Result<()>;
+    /// Sets the scale of a member's gradients in mixed precision; without effect where members run
+    /// side by side, which none do in it.
+    fn set_loss_scale(&mut self, member: usize, scale: LossScale) -> Result<()>;
     /// Number of a member's steps skipped since the last call.
     fn take_skipped(&mut self, member: usize) -> Result<usize>;
     /// True if all members run in the same dispatches, which excludes rules that read whole
@@ -142,6 +146,10 @@ impl<E: Shares> BatchedEngine for Several<E> {
 
     fn set_states(&mut self, member: usize, states: &[Vec<f64>]) -> Result<()> {
         self.member_mut(member)?.set_states(states)
+    }
+
+    fn set_loss_scale(&mut self, member: usize, scale: LossScale) -> Result<()> {
+        self.member_mut(member)?.set_loss_scale(scale)
     }
 
     fn take_skipped(&mut self, member: usize) -> Result<usize> {

@@ -15,7 +15,6 @@ use crate::nn::layers::embedding::Embedding;
 use crate::nn::layers::form::LayerForm;
 use crate::nn::layers::list::layer_of;
 use crate::nn::layers::sequential::Sequential;
-use crate::nn::loss_scale::LossScale;
 use crate::nn::model::{HeldOut, Model, Names};
 use crate::nn::optimizers::ParameterGroups;
 use crate::nn::train::average::Average;
@@ -124,13 +123,34 @@ impl View for &Entry<'_> {
     }
 }
 
+impl Entry<'_> {
+    /// Refuses what a reader refuses: weights and states that are not finite. An optimizer's state may
+    /// be infinite while weights and losses are not.
+    fn check(&self) -> Result<()> {
+        // Losses of epochs may be anything.
+        let is_history = ["training.history", "training.cut"].contains(&self.name.as_str());
+        let found = self.values.iter().enumerate().find(|(_, value)| !value.is_finite());
+        match found.filter(|_| !is_history) {
+            None => Ok(()),
+            Some((index, value)) => Err(Error::Input {
+                operation: "saving the model".into(),
+                name: self.name.clone(),
+                found: format!("is {value} at index {index}"),
+                allowed: "finite numbers: the training has diverged; lower the learning rate"
+                    .into(),
+            }),
+        }
+    }
+}
+
 impl Model {
     /// Saves weights, the optimizer's state, the training progress and the description to a
     /// safetensors file, with a checksum that [`Model::load`] compares. The file is replaced atomically ([`files::write`]): a crash while saving
     /// leaves the previous one.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path; device errors.
+    /// [`Error::Io`] with the path; [`Error::Input`] for a weight or state that is not finite, which no
+    /// reader would take; device errors.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.save_in(path.as_ref(), self.training.as_ref())
     }
@@ -163,6 +183,7 @@ impl Model {
     fn bytes_of(&self, path: &Path, training: Option<&Training>) -> Result<Vec<u8>> {
         let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
         let entries = self.entries(&parameters, &states, training);
+        entries.iter().try_for_each(Entry::check)?;
         let mut description = self.describe();
         description.training = training.map(Record::of);
         description.progress.loss_scale = self.engine.loss_scale()?;
@@ -386,11 +407,7 @@ fn build(
         model.average = description.average;
     }
     model.engine.set_parameters(&parameters)?;
-    let LossScale { factor, finite_steps } = description.progress.loss_scale;
-    if !description.progress.loss_scale.is_valid() {
-        let found = format!("{factor} after {finite_steps} steps");
-        return Err(Error::option("the model", "loss_scale", found, LossScale::ALLOWED));
-    }
+    description.progress.loss_scale.check()?;
     model.engine.set_loss_scale(description.progress.loss_scale)?;
     model.progress = description.progress;
     model.held_out = description.held_out;

@@ -45,7 +45,7 @@ pub(crate) struct StepOptions {
     /// Measures each update for [`Engine::take_updates`].
     pub watch: bool,
     /// The operands of products are rounded to f16, gradients times the loss scale. Steps whose
-    /// gradient is not finite are skipped then.
+    /// gradient is not finite are skipped then; a loss that is not finite ends the training.
     pub mixed_precision: bool,
 }
 
@@ -58,10 +58,17 @@ pub(crate) struct Metric {
     pub truth_threshold: f32,
 }
 
+impl StepOptions {
+    /// True if a step whose gradient is not finite is skipped, whatever its loss.
+    pub fn skips(&self) -> bool {
+        self.skip_non_finite || self.mixed_precision
+    }
+}
+
 impl TrainingSpec {
     /// The gradient transform over a graph's parameters.
     pub fn gradient_transform<'g>(&self, graph: &'g Graph) -> GradientTransform<'g> {
-        let StepOptions { clip, skip_non_finite, .. } = self.step_options;
+        let (clip, skip_non_finite) = (self.step_options.clip, self.step_options.skips());
         GradientTransform { spans: graph.spans_for(&*self.optimizer, clip), clip, skip_non_finite }
     }
 

@@ -103,6 +103,9 @@ impl Model {
             fit.check_for_embedding()?;
         }
         fit.augment.check(self.graph.shape(self.graph.input()))?;
+        if let Some(compiled) = &self.compiled {
+            fit.check_skipping(&*compiled.optimizer)?;
+        }
         let has_lists =
             self.compiled.as_ref().is_some_and(|compiled| compiled.loss.targets().pads());
         if fit.augment.changes() && has_lists {
@@ -490,7 +493,7 @@ impl Model {
         if let Some((batch, loss)) = not_finite {
             agreed(exchange, self.engine.recall())?;
             self.progress = before;
-            training.monitor.abort(batch, loss, &outcomes);
+            training.monitor.abort(training_spec, batch, loss, &outcomes);
             return Ok(true);
         }
         skipped += more;
@@ -806,7 +809,7 @@ impl Model {
 
     /// Number of steps skipped since the last call.
     fn skipped(&mut self, training_spec: &TrainingSpec) -> Result<usize> {
-        if training_spec.step_options.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
+        if training_spec.step_options.skips() { self.engine.take_skipped() } else { Ok(0) }
     }
 
     fn snapshot(&self) -> Result<Snapshot> {

@@ -8,7 +8,7 @@ use ndarray::{ArrayBase, Data, Dimension, Ix1};
 
 use crate::criterion::inputs::{FloatElement, Floats};
 use crate::nn::ops::gather::augment::Augment;
-use crate::nn::optimizers::Clip;
+use crate::nn::optimizers::{Clip, Optimizer};
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::callback::Callback;
@@ -318,9 +318,12 @@ impl Fit {
     }
 
     /// Skips an update whose gradient is not finite, leaving parameters and states unchanged, and
-    /// counts it in [`crate::Epoch::skipped`]; if false, it ends the training (default false). The
-    /// step count for Adam's bias corrections and for schedules still advances. optax
-    /// `apply_if_finite`, PyTorch's `GradScaler`.
+    /// counts it in [`crate::Epoch::skipped`]; if false, it ends the training (default false). optax
+    /// `apply_if_finite`, PyTorch's `GradScaler`, but that the step count for Adam's bias corrections
+    /// and for schedules still advances here. An epoch without a finite loss has the loss NaN.
+    ///
+    /// `fit` returns [`Error::Option`] for an optimizer that predicts with averages that it keeps as
+    /// states, such as [`crate::optimizers::ScheduleFreeAdamW`].
     pub fn skip_non_finite(mut self, skip: bool) -> Self {
         self.skip_non_finite = skip;
         self
@@ -332,16 +335,21 @@ impl Fit {
     /// PyTorch `autocast(dtype=torch.float16)`, Keras `mixed_float16`.
     ///
     /// Gradients are multiplied by a loss scale before they are rounded, and the products divided by
-    /// it: dynamic loss scaling with the numbers of PyTorch's `GradScaler`. A step whose gradient is not
-    /// finite is skipped and halves the scale, as with [`Fit::skip_non_finite`]; the scale is saved with
-    /// the model. Clips, accumulated and exchanged gradients are unscaled.
+    /// it: 65,536 at first, doubled after 2,000 steps, halved by a step whose gradient is not finite, as
+    /// PyTorch's `GradScaler` has it, within 1 and 2²⁴. Such a step is skipped, and counted in
+    /// [`crate::Epoch::skipped`]; the step count still advances. The scale is saved with the model. Clips, accumulated and exchanged
+    /// gradients are unscaled.
+    ///
+    /// From 65,520 on an input, a weight or an activation is infinite in f16, and no scale helps:
+    /// standardize the features. A loss that is not finite ends the training as ever, unless
+    /// [`Fit::skip_non_finite`] is set too.
     ///
     /// On a device with matrix units ([`crate::GpuOptions::matrix_units`]) they run the products of
-    /// dense layers; everywhere else the operands are rounded all the same, so that the results are
+    /// dense layers and tied heads; everywhere else the operands are rounded all the same, so that the results are
     /// those of such a device up to the order of sums, and it takes longer than f32.
     ///
-    /// `fit` returns [`Error::Option`] in a [`crate::Population`] and for a model that starts with an
-    /// [`crate::Embedding`].
+    /// `fit` returns [`Error::Option`] in a [`crate::Population`], for a model that starts with an
+    /// [`crate::Embedding`], and for the optimizers that [`Fit::skip_non_finite`] refuses.
     pub fn mixed_precision(mut self, mixed: bool) -> Self {
         self.mixed_precision = mixed;
         self
@@ -447,7 +455,7 @@ impl Fit {
         let clip = self.clip_norm.map(global).or(self.clip_tensor_norm.map(Clip::Norm));
         StepOptions {
             clip: clip.or(self.clip_value.map(Clip::Value)),
-            skip_non_finite: self.skip_non_finite || self.mixed_precision,
+            skip_non_finite: self.skip_non_finite,
             mixed_precision: self.mixed_precision,
             average: self.average.map(|average| average.weight()),
             augment: Some(self.augment).filter(Augment::changes),
@@ -670,6 +678,22 @@ impl Fit {
 
     /// Rejects options that need all gradients or weights at once, for a model with sparse row
     /// updates.
+    /// Refuses to skip steps for an optimizer whose states are parameters: they would begin as 0 if the
+    /// first step were skipped.
+    pub(crate) fn check_skipping(&self, optimizer: &dyn Optimizer) -> Result<()> {
+        let asked =
+            [("skip_non_finite", self.skip_non_finite), ("mixed_precision", self.mixed_precision)];
+        match asked.into_iter().find(|(_, asked)| *asked && optimizer.averaged_state().is_some()) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::option(
+                "fit",
+                name,
+                format!("used with {}", optimizer.name()),
+                "an optimizer that predicts with the parameters themselves",
+            )),
+        }
+    }
+
     pub(crate) fn check_for_embedding(&self) -> Result<()> {
         let asked = [
             ("accumulate", self.accumulate > 1),

@@ -91,6 +91,7 @@ impl Record {
             }
         };
         let snapshot = |name: &str, progress: Progress| {
+            progress.loss_scale.check()?;
             let part = |part: &&str| {
                 let is_parameters = *part == PARTS[0];
                 let length = if is_parameters { lengths.parameters } else { lengths.states };

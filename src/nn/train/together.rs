@@ -229,6 +229,7 @@ impl Model {
             ("number of epochs", training.left() as u64),
             ("interrupted epoch", cut as u64),
             ("number of updates", self.progress.steps),
+            ("loss scale", self.engine.loss_scale()?.factor as u64),
             ("set of weights", hash_of_numbers(numbers)),
         ];
         // Two kinds of vectors round sums in different places.

@@ -7,7 +7,7 @@ use crate::nn::loss_scale::LossScale;
 use crate::nn::ops::gather::augment::Augment;
 use crate::nn::schedules::Watched;
 use crate::nn::train::early_stopping::EarlyStopping;
-use crate::nn::train::engine::Outcome;
+use crate::nn::train::engine::{Outcome, TrainingSpec};
 use crate::nn::train::exchange::Exchange;
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::Fit;
@@ -48,6 +48,10 @@ pub(crate) struct Best {
     pub epoch: usize,
     pub value: f64,
 }
+
+/// What is known of losses that are not finite in mixed precision.
+const BEYOND: &str = "in mixed precision an operand is infinite from 65520 on: standardize the \
+    features, lower the learning rate, or train without it";
 
 /// What is known of a number that was finite before an update.
 const BEHIND: &str = "that batch's update made it so: try a lower learning rate";
@@ -99,10 +103,13 @@ impl EarlyStoppingMonitor {
 
     /// Records a number that was not finite: the loss of a batch or, if `outcomes` has a finite one
     /// for it, what the batch's update has left.
-    pub fn abort(&mut self, batch: usize, loss: f64, outcomes: &[Outcome]) {
+    pub fn abort(&mut self, spec: &TrainingSpec, batch: usize, loss: f64, outcomes: &[Outcome]) {
         let epoch = self.history.epochs.len() + 1;
         let is_behind = outcomes.get(batch).is_some_and(|outcome| outcome.loss.is_finite());
-        let cause = is_behind.then(|| BEHIND.to_string());
+        let cause = match spec.step_options.mixed_precision {
+            true => Some(BEYOND.to_string()),
+            false => is_behind.then(|| BEHIND.to_string()),
+        };
         self.history.stopped = Some(Stop::NotFinite { epoch, batch: batch + 1, loss, cause });
     }
 }

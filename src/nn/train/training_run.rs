@@ -348,7 +348,11 @@ pub(crate) fn summarize(
         let counts = |loss: f64| !training_spec.step_options.skip_non_finite || loss.is_finite();
         let counted = updates.iter().filter(|(loss, _)| counts(*loss));
         let all: usize = counted.clone().map(|(_, rows)| rows).sum();
-        loss = counted.map(|&(loss, rows)| loss * rows as f64 / all as f64).sum();
+        loss = match all {
+            // A sum of none would be a loss of 0.
+            0 if !updates.is_empty() => f64::NAN,
+            _ => counted.map(|&(loss, rows)| loss * rows as f64 / all as f64).sum(),
+        };
         steps.extend(updates.iter().map(|(loss, _)| loss));
     }
     let accuracy = training_spec.metric.map(|_| correct / kept.max(1) as f64);
@@ -379,7 +383,8 @@ pub(crate) fn first_not_finite(
     outcomes: &[Outcome],
     parameters: impl FnOnce() -> Result<Vec<f64>>,
 ) -> Result<Option<(usize, f64)>> {
-    // With `skip_non_finite` the step was skipped.
+    // With `skip_non_finite` the step was skipped. Not so in mixed precision alone: its loss scale
+    // makes gradients finite, and no loss.
     let ends = !training_spec.step_options.skip_non_finite;
     if let Some(batch) = outcomes.iter().position(|outcome| ends && !outcome.loss.is_finite()) {
         return Ok(Some((batch, outcomes[batch].loss)));

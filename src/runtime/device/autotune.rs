@@ -33,7 +33,7 @@ impl Gpu {
             self.0
                 .learned
                 .choices
-                .get_or_init(|| Mutex::new(Choices::open(&self.describe(), kernels()))),
+                .get_or_init(|| Mutex::new(Choices::open(&self.describe_single(), kernels()))),
         )
     }
 

@@ -227,7 +227,9 @@ impl Gpu {
             & (wgpu::Features::TIMESTAMP_QUERY
                 | wgpu::Features::SUBGROUP
                 | pipelines::wanted_feature(&info));
-        let unit_side = options.matrix_units.then(|| units::side(adapter)).flatten();
+        // Their kernels name the subgroups.
+        let is_asked = options.matrix_units && options.subgroups;
+        let unit_side = is_asked.then(|| units::side(adapter)).flatten();
         if unit_side.is_some() {
             features |= units::FEATURES;
         }
@@ -289,7 +291,14 @@ impl Gpu {
 
     /// The adapter's name, type, backend and driver, and any non-default variants, in one line.
     pub fn describe(&self) -> String {
-        describe(self.info()) + &self.0.options.describe()
+        let used = self.0.unit_side.is_some() && self.matrix_units().get() != Some(&false);
+        let options = self.0.options.matrix_units(used);
+        describe(self.info()) + &options.describe()
+    }
+
+    /// As [`Gpu::describe`], without matrix units: kernels in f32 are the same with them.
+    pub(crate) fn describe_single(&self) -> String {
+        describe(self.info()) + &self.0.options.matrix_units(false).describe()
     }
 
     /// wgpu's description of the adapter.

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use gradus::Error;
 use gradus::losses::LossDefinition;
 use gradus::optimizers::Optimizer;
@@ -91,8 +91,8 @@ pub struct Train {
     pub(super) skip_non_finite: bool,
     /// Rounds the operands of products to f16 while training, with dynamic loss scaling; on matrix
     /// units where the device has them
-    #[arg(long)]
-    pub(super) mixed_precision: bool,
+    #[arg(long, value_name = "on|off", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub(super) mixed_precision: Option<Switch>,
     /// Keeps a running average of the weights with this decay, used by the test and by `predict`
     #[arg(long, value_name = "DECAY", value_parser = numbers::share, allow_negative_numbers = true)]
     pub(super) average: Option<f64>,
@@ -176,6 +176,15 @@ pub(super) fn setting(text: &str) -> Result<(String, Value), String> {
 pub(super) fn named(error: Error, name: &str, options: &str) -> Failure {
     let is_name = matches!(&error, Error::Unknown { kind, .. } if !kind.starts_with("option of "));
     Failure::usage(error).of(if is_name { name } else { options })
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub(super) enum Switch {
+    /// On
+    On,
+    /// Off, also where a saved training has it on
+    Off,
 }
 
 /// Settings to compile a new model with.

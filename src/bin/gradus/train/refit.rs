@@ -43,7 +43,7 @@ impl Train {
         let task = Task::of(&*plan.loss, &parts.train)?;
         let layers = self.layers(&parts.train, &task)?;
         let settings = self.settings(task.ranks, None).with(&plan);
-        let mut model = self.new_model(plan, layers, &parts, &self.device().open(false)?)?;
+        let mut model = self.new_model(plan, layers, &parts, &self.device(None).open(false)?)?;
         model.set_held_out(held_out);
         let updates = parts.rows().div_ceil(settings.batch_size);
         let chosen = settings.of_updates(updates, false);

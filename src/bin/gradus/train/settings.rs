@@ -11,7 +11,7 @@ use crate::output;
 use crate::output::{Failure, Outcome};
 use crate::samples::{Prepared, Task, columns_as_json, columns_in_words};
 use crate::train::network::{Changes, Network};
-use crate::train::options::{Before, Earlier, Hidden, Plan, Settings, Train, named};
+use crate::train::options::{Before, Earlier, Hidden, Plan, Settings, Switch, Train, named};
 
 /// Adam's default learning rate for a listwise loss.
 const RANKING_RATE: f64 = 2e-3;
@@ -94,7 +94,7 @@ impl Train {
             average: self.average.or_else(|| earlier?.average()),
             patience: self.patience.or_else(|| earlier?.patience()),
             skip_non_finite: self.skip_non_finite || had("skip_non_finite"),
-            mixed_precision: self.mixed_precision || had("mixed_precision"),
+            mixed_precision: self.is_mixed(earlier),
             clip: self.clip().or_else(kept_clip),
             augment: match (self.network.augment, earlier.map(|of| of.option("augment"))) {
                 (Some(Changes(augment)), _) if augment == Augment::new() => None,
@@ -103,6 +103,14 @@ impl Train {
             },
             compiled: earlier.map(Earlier::compiled).unwrap_or_default(),
         }
+    }
+
+    /// True if products are rounded to f16: as asked, or as in the saved training.
+    pub(super) fn is_mixed(&self, earlier: Option<&Earlier>) -> bool {
+        let had = || {
+            earlier.is_some_and(|earlier| earlier.option("mixed_precision") == &Value::Bool(true))
+        };
+        self.mixed_precision.map_or_else(had, |switch| switch == Switch::On)
     }
 
     /// The requested clipping.
@@ -177,6 +185,10 @@ impl Train {
         if settings.accumulate > 1 {
             parts.push(format!("{} batches per update", settings.accumulate));
         }
+        parts.extend(settings.mixed_precision.then(|| "mixed precision".to_string()));
+        parts.extend(
+            settings.skip_non_finite.then(|| "steps that are not finite skipped".to_string()),
+        );
         parts.extend(settings.clip.map(|(name, limit)| format!("{name} {limit}")));
         parts.extend(settings.average.map(|decay| format!("average {decay}")));
         parts.extend(settings.patience.map(|epochs| format!("patience {epochs}")));

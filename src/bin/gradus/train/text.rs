@@ -76,12 +76,13 @@ impl Train {
                 parts(&characters, &content, context, held_out, path)?;
                 let mut settings = self.settings(false, None).with(&plan);
                 settings.clip = settings.clip.or(Some(CLIP));
-                let model = self.new_gpt(plan, &characters, &self.device().open_and_report()?)?;
+                let model =
+                    self.new_gpt(plan, &characters, &self.device(None).open_and_report()?)?;
                 (model, characters, context, settings)
             }
             None => {
                 let from = self.resume.as_deref().unwrap_or(Path::new(""));
-                let model = Model::load(from, &self.device().open_and_report()?)
+                let model = Model::load(from, &self.device(earlier).open_and_report()?)
                     .map_err(|error| Failure::from(error).of("--resume"))?;
                 saved::check_resumed(Some(from), self.out.as_deref())?;
                 let (characters, context) =

@@ -239,7 +239,8 @@ fn of_file(path: &Path, rows: &Dataset) -> Outcome<Vec<f64>> {
         let weight = weights.number(row).or_else(|| number(&weights.text(row)?));
         let weight = weight.filter(|weight| *weight >= 0.0 && weight.is_finite());
         let Some(weight) = weight else {
-            let text = weights.text(row).unwrap_or_default();
+            // A cell that reads as NaN has no text.
+            let text = weights.text(row).unwrap_or_else(|| "missing, or no number".into());
             return Err(failed(format!(
                 "the weight of `{name}` is `{text}`; it must be a finite number >= 0"
             )));

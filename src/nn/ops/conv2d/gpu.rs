@@ -321,11 +321,11 @@ fn record(
         let right = Numbers { offset: params.right_offset, length };
         let right = half.rounded(recorder, Gradient::Right, storage[1], right)?;
         let mut params = Params { left_offset: 0, right_offset: 0, ..*params };
-        let with_bias =
-            recorder.scratch("rounded weights and a bias", length as usize + op.filters)?;
+        let with_bias;
         let mut operands = [Slice::from(&left), (&right).into()];
         if op.groups > 1 && pass == Pass::Forward && op.bias {
             // The kernel reads the bias, which is not rounded, behind the weights.
+            with_bias = recorder.scratch("weights and a bias", length as usize + op.filters)?;
             recorder.copy((&right, 0), (&with_bias, 0), length as usize);
             let bias = (storage[2].buffer, params.bias_offset as usize);
             recorder.copy(bias, (&with_bias, length as usize), op.filters);

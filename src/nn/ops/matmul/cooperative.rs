@@ -89,9 +89,21 @@ impl Packed {
     }
 }
 
-/// True for a product that the device's units run.
-pub(crate) fn runs(gpu: &Gpu, shape: Shape) -> bool {
-    gpu.matrix_units().get() == Some(&true) && shape.m.min(shape.n).min(shape.k) >= LEAST_SIDE
+/// True for a product that the device's units run: not a narrow one, nor one whose padded operands
+/// do not fit a binding.
+pub(crate) fn runs(gpu: &Gpu, layout: Layout, params: &Params) -> bool {
+    let Shape { m, n, k } = params.shape();
+    if gpu.matrix_units().get() != Some(&true) || m.min(n).min(k) < LEAST_SIDE {
+        return false;
+    }
+    let Some(units) = Units::of(gpu) else { return false };
+    let most = gpu.limits().max_storage_buffer_binding_size.min(u64::from(u32::MAX));
+    // Sides that are padded first: a side near 2^32 would wrap.
+    let [m, n, k] = [m, n, k].map(u64::from);
+    let padded = |length: u64| length.next_multiple_of(units.tile().into());
+    let fits = |rows: u64, columns: u64| 2 * padded(rows) * padded(columns) <= most;
+    let stored = if layout == Layout::TN { [k, m] } else { [m, k] };
+    fits(stored[0], stored[1]) && fits(n, k)
 }
 
 /// Records a product of rounded operands on matrix units. `storage` as of `product::record`.
@@ -224,7 +236,10 @@ pub(crate) fn check(gpu: &Gpu) {
         }
         let found = match Units::of(gpu) {
             Some(units) => wrong_product(gpu, &units),
-            None => Ok(Some("the device has none for f16".into())),
+            None => Ok(Some(match gpu.options().subgroups {
+                true => "the device has none for f16".into(),
+                false => "subgroup operations are switched off".into(),
+            })),
         };
         let reason = match found {
             Ok(None) => return true,
@@ -464,10 +479,11 @@ fn store_sum(sum: Sum, place: u32) {}
         crate::runtime::device::test_adapter::needs_gpu!();
         let gpu = Gpu::open_with(crate::GpuOptions::default()).unwrap();
         check(&gpu);
-        assert!(!runs(&gpu, Shape { m: 64, n: 64, k: 64 }));
+        let params = Params::new(Shape { m: 64, n: 64, k: 64 });
+        assert!(!runs(&gpu, Layout::NN, &params));
         let asked = crate::GpuOptions::default().matrix_units(true);
         let gpu = Gpu::open_with(asked).unwrap();
         check(&gpu);
-        assert_eq!(runs(&gpu, Shape { m: 64, n: 64, k: 64 }), gpu.unit_side().is_some());
+        assert_eq!(runs(&gpu, Layout::NN, &params), gpu.unit_side().is_some());
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn record(
     storage: &[Slice],
 ) -> Result<()> {
     let Some(half) = kind.half else { return record_single(recorder, kind, params, storage) };
-    if cooperative::runs(&recorder.gpu(), params.shape()) {
+    if cooperative::runs(&recorder.gpu(), kind.layout, params) {
         return cooperative::record(recorder, kind, half, params, storage);
     }
     recorder.scope(|recorder| {

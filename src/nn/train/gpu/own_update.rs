@@ -39,6 +39,8 @@ impl GpuEngine {
         if self.own_update.as_ref().is_none_or(|known| known.training_spec != described) {
             self.own_update = Some(self.own_update(training_spec, described)?);
         }
+        // Also in a process that has no batch of this update.
+        self.has_scaled |= training_spec.step_options.mixed_precision;
         let Some(update) = &self.own_update else { return Ok(()) };
         let gradient_transform = training_spec.gradient_transform(&self.graph);
         let params = OptimizerParams::new(self.graph.length, &gradient_transform, step);

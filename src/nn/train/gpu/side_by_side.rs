@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::losses::Mse;
 use crate::nn::graph::chain::DenseChain;
+use crate::nn::loss_scale::LossScale;
 use crate::nn::optimizers::GradientDescent;
 use crate::nn::optimizers::update::job::state_stride;
 use crate::nn::train::batched_engine::{BatchedEngine, MemberBatches, no_member};
@@ -187,6 +188,10 @@ impl BatchedEngine for SideBySide {
         places.try_for_each(|(number, state)| {
             self.write(&self.states, first + number * stride, state)
         })
+    }
+
+    fn set_loss_scale(&mut self, _: usize, _: LossScale) -> Result<()> {
+        Ok(())
     }
 
     fn take_skipped(&mut self, member: usize) -> Result<usize> {

@@ -171,7 +171,8 @@ fn measure(
         .filter(|trial| trial.best < MARGIN * trials[0].best)
         .map_or(rule, |trial| trial.tile);
     log::info!(
-        "tuned {kind:?} {:?} to {} in {:.0?}",
+        "tuned {:?} {:?} to {} in {:.0?}",
+        Kind { half: None, ..*kind },
         params.shape(),
         chosen.name(),
         start.elapsed()
