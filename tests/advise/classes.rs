@@ -53,6 +53,16 @@ fn steps_of_a_scale_are_ordinal_also_in_half_steps() {
 }
 
 #[test]
+fn half_steps_are_a_scale_up_to_twenty_of_them() {
+    for (count, is_scale) in [(20, true), (21, false)] {
+        let sample = Sample::new(1680, 25);
+        let halves = (0..1680).map(|row| (row % count + 1) as f64 / 2.0).collect();
+        let found = sample.advice(halves).task.kind;
+        assert_eq!(found == TaskKind::Ordinal, is_scale, "{count}: {found:?}");
+    }
+}
+
+#[test]
 fn rare_classes_have_weights_and_a_warning() {
     let mut sample = Sample::new(2000, 22);
     let line = sample.line();

@@ -235,6 +235,14 @@ fn a_text_is_learned_and_written_on() {
         "--epochs",
         "12",
     ];
+    // Two characters are a text, one is not.
+    for (written, code) in [("ab", 0), ("aa", 1)] {
+        let two = file(&folder, "two.txt", written.repeat(100).as_bytes());
+        let short = [&small[..small.len() - 1], &["1", "--text", text(&two)]].concat();
+        let found = run(&[&["train", "--device", "cpu"], &short[..]].concat());
+        assert_eq!(found.status.code(), Some(code), "{}", stderr(&found));
+        assert_eq!(stderr(&found).contains("over and over"), code == 1);
+    }
     let of_text = ["--text", text(&words), "--device", "cpu"];
     let out = ["--json", "--out", text(&model)];
     let first = json_of(&[&["train"], &of_text[..], &small, &out].concat());

@@ -505,3 +505,24 @@ fn a_model_that_no_reader_would_take_is_not_saved() {
     let read = run(&["evaluate", text(&model), "--data", text(&data), "--device", "cpu"]);
     assert_eq!(read.status.code(), Some(0), "{}", stderr(&read));
 }
+
+#[test]
+fn rows_without_a_target_are_counted_when_a_model_is_evaluated() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..40).map(|row| format!("{},{}\n", row % 7, 3 * (row % 7))).collect();
+    let whole = file(&folder, "whole.csv", format!("x,y\n{rows}").as_bytes());
+    let lacking = file(&folder, "lacking.csv", format!("x,y\n{rows}5,\n6,\n").as_bytes());
+    let model = folder.path().join("model.safetensors");
+    let device = ["--device", "cpu"];
+    let train =
+        ["train", "--data", text(&whole), "--target", "y", "--loss", "mse", "--epochs", "1"];
+    let trained = run(&[&train[..], &["--out", text(&model)], &device].concat());
+    assert_eq!(trained.status.code(), Some(0), "{}", stderr(&trained));
+    for (data, count) in [(&whole, 0), (&lacking, 2)] {
+        let found = run(&[&["evaluate", text(&model), "--data", text(data)], &device[..]].concat());
+        assert_eq!(found.status.code(), Some(0), "{}", stderr(&found));
+        let said = stderr(&found).contains("row(s) have no target");
+        assert_eq!(said, count > 0, "{}", stderr(&found));
+        assert!(count == 0 || stderr(&found).contains("2 row(s) have no target"));
+    }
+}

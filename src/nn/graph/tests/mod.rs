@@ -413,6 +413,8 @@ fn a_value_that_is_used_twice_has_the_sum_of_both_gradients() {
 fn every_op_gives_on_each_device_what_the_reference_gives() {
     crate::runtime::device::test_adapter::needs_gpu!();
     let device = device();
+    let hardware = crate::GpuOptions::default().checked(true).hardware_variants(true);
+    let hardware = Gpu::open_with(hardware).unwrap();
     for example in examples() {
         let name = format!("{example:?}");
         let case = Case::new(in_the_middle(example));
@@ -422,6 +424,10 @@ fn every_op_gives_on_each_device_what_the_reference_gives() {
         let of_cpu = case.difference(&case.on_cpu::<f32>(&case.graph, ROWS, true), &expected);
         let of_gpu = case.difference(&case.on_gpu(&device, &case.graph, ROWS, true), &expected);
         assert!(of_cpu <= 4e-6 && of_gpu <= 4e-6, "{name}: {of_cpu}, {of_gpu}");
+        // The kernels that hardware runs.
+        let found = case.on_gpu(&hardware, &case.graph, ROWS, true);
+        let of_hardware = case.difference(&found, &expected);
+        assert!(of_hardware <= 4e-6, "{name}, hardware's kernels: {of_hardware}");
     }
 }
 

@@ -234,8 +234,12 @@ impl Call {
     /// On the CPU in both precisions and, if there is an adapter, on the GPU.
     pub fn everywhere(&self) -> Vec<Found> {
         let mut all = vec![self.on_cpu::<f64>().unwrap(), self.on_cpu::<f32>().unwrap()];
-        if let Ok(gpu) = Gpu::open_with(crate::GpuOptions::default().checked(true)) {
-            all.push(self.on_gpu(&gpu).unwrap());
+        // The kernels of software adapters, and those that hardware runs.
+        for hardware in [false, true] {
+            let options = crate::GpuOptions::default().checked(true).hardware_variants(hardware);
+            if let Ok(gpu) = Gpu::open_with(options) {
+                all.push(self.on_gpu(&gpu).unwrap());
+            }
         }
         all
     }
