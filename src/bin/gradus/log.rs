@@ -130,9 +130,10 @@ impl Log {
             tensorboard.numbers("epoch", number as u64, numbers.iter().copied().chain([seconds]));
         }
         if self.prints {
-            let figures = numbers
-                .iter()
-                .map(|(name, value)| format!("{name} {}", text::significant(*value, 5)));
+            let figures = numbers.iter().map(|(name, value)| match *name {
+                "skipped" => format!("{name} {value}"),
+                _ => format!("{name} {}", text::significant(*value, 5)),
+            });
             let (figures, word) = (
                 figures.collect::<Vec<_>>().join(", "),
                 if self.is_refit { "refit epoch" } else { "epoch" },

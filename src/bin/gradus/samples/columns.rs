@@ -26,7 +26,8 @@ pub fn columns_in_words(encoding: &Encoding) -> String {
             false => String::new(),
         };
         let became = format!("{}{advice}", column.became);
-        table.add_row([&*column.column, column.taken_for, &became, &column.columns.to_string()]);
+        let (name, became) = (shortened(&column.column), shortened(&became));
+        table.add_row([&*name, column.taken_for, &became, &column.columns.to_string()]);
     }
     if let (true, [first, .., last]) = (joined, &plain[..]) {
         let names = format!("{} … {}", first.column, last.column);
@@ -35,6 +36,18 @@ pub fn columns_in_words(encoding: &Encoding) -> String {
         table.add_row([&names, "number", &became, &plain.len().to_string()]);
     }
     format!("{table}\n\n")
+}
+
+/// Letters of a word that a table shows: one of 100,000 would fill a terminal for minutes.
+const MOST_LETTERS: usize = 60;
+
+/// A text with its long words cut.
+fn shortened(text: &str) -> String {
+    let word = |word: &str| match word.char_indices().nth(MOST_LETTERS) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_string(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// True for a number without blanks.
@@ -54,4 +67,16 @@ pub fn columns_as_json(encoding: &Encoding) -> Value {
         })
     };
     encoding.report().iter().map(column).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_words_are_cut_and_others_stay() {
+        assert_eq!(shortened("one word, and two"), "one word, and two");
+        let long = "ß".repeat(100_000);
+        assert_eq!(shortened(&format!("a {long} b")), format!("a {}… b", "ß".repeat(60)));
+    }
 }

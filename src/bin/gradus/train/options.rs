@@ -120,7 +120,7 @@ pub struct Train {
     #[arg(long, conflicts_with = "text")]
     pub(super) stream: bool,
     /// Leaves the features of a table unscaled
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     pub(super) no_standardize: bool,
     /// Resumes a saved model with its loss, optimizer and training options; an interrupted run
     /// continues to its last epoch. Requires --out
