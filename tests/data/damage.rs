@@ -134,6 +134,11 @@ fn sizes_that_cannot_be_there_are_refused_at_once() {
             );
         }
     }
+    // No rows, no columns, and a number without an axis.
+    for shape in ["(0,)", "(0, 3)", "(3, 0)", "()"] {
+        let found = outcome(folder.path(), "n.npy", &array(shape)).unwrap_err().to_string();
+        assert!(found.contains("at least one row and one column"), "{shape}: {found}");
+    }
     let nested = array(&"(".repeat(60_000));
     assert!(
         outcome(folder.path(), "h.npy", &nested)
