@@ -450,7 +450,7 @@ fn mixed_precision_is_a_switch_that_a_resumed_training_keeps() {
     };
     let loss = ["--loss", "cross_entropy", "--hidden", "16"];
     let [single, mixed] =
-        [&loss[..], &[&loss[..], &["--mixed-precision"]].concat()].map(|options| train(options));
+        [&loss[..], &[&loss[..], &["--mixed-precision"]].concat()].map(train);
     assert_eq!(single["settings"]["mixed_precision"], false);
     assert_eq!(
         (&mixed["settings"]["mixed_precision"], &mixed["skipped"]),
