@@ -449,8 +449,7 @@ fn mixed_precision_is_a_switch_that_a_resumed_training_keeps() {
         json_of(&[&data[..], &["--out", text(&model), "--epochs", "2"], more].concat())
     };
     let loss = ["--loss", "cross_entropy", "--hidden", "16"];
-    let [single, mixed] =
-        [&loss[..], &[&loss[..], &["--mixed-precision"]].concat()].map(train);
+    let [single, mixed] = [&loss[..], &[&loss[..], &["--mixed-precision"]].concat()].map(train);
     assert_eq!(single["settings"]["mixed_precision"], false);
     assert_eq!(
         (&mixed["settings"]["mixed_precision"], &mixed["skipped"]),
