@@ -1,6 +1,6 @@
 # demo: see it work. test: the whole suite. bench: numbers. lint: what a change must pass.
 # wheel: the Python package. test-python: its tests. test-peers: the calls of the peers' own tests.
-.PHONY: demo test bench lint driver card card-pack wheel test-python test-peers test-peers-ranking
+.PHONY: demo test bench lint driver card card-pack wheel python-requirements test-python test-peers test-peers-ranking
 
 # Unset, as in containers, it makes Mesa's device-select layer write a line for each device that is opened.
 export XDG_RUNTIME_DIR ?= /tmp
@@ -73,9 +73,11 @@ wheel: $(VENV)/bin/maturin
 	rm -rf python/dist
 	$(VENV)/bin/maturin build --release --manifest-path python/Cargo.toml --target-dir "$(TARGET)" --interpreter $(VENV)/bin/python --out python/dist
 
-test-python: wheel
+python-requirements: $(VENV)/bin/maturin
 	$(VENV)/bin/pip install --quiet numpy scipy scikit-learn pytest mypy $(EXTRAS) $(BOOSTING)
 	$(if $(TORCH),$(VENV)/bin/pip install --quiet $(TORCH))
+
+test-python: python-requirements wheel
 	$(VENV)/bin/pip install --quiet --force-reinstall --no-deps python/dist/*.whl
 	$(VENV)/bin/python -m pytest -q -rs python/tests
 
