@@ -4,7 +4,9 @@ use ndarray::{Array2, ArrayView1};
 
 use crate::metrics::confusion::Confusion;
 use crate::metrics::deviance::{d2_pinball, d2_tweedie, pinball, tweedie_deviance};
-use crate::metrics::probabilities::{self, brier_score, calibration_error};
+use crate::metrics::probabilities::{
+    self, brier_score, calibration_error, ranked_probability_score,
+};
 use crate::metrics::regression::regression;
 use crate::{Error, Result};
 
@@ -55,6 +57,9 @@ pub enum Metric {
     LogLoss,
     /// Squared error of the probabilities: [`brier_score`](crate::metrics::brier_score).
     Brier,
+    /// Ranked probability score of classes in their order:
+    /// [`ranked_probability_score`](crate::metrics::ranked_probability_score).
+    RankedProbability,
     /// Expected calibration error in 15 bins:
     /// [`calibration_error`](crate::metrics::calibration_error).
     CalibrationError,
@@ -99,6 +104,7 @@ impl Metric {
             Metric::BalancedAccuracy => "balanced_accuracy",
             Metric::LogLoss => "log_loss",
             Metric::Brier => "brier",
+            Metric::RankedProbability => "ranked_probability",
             Metric::CalibrationError => "calibration_error",
             Metric::TweedieDeviance(tenths) => {
                 return format!("tweedie_deviance_{}", power(tenths));
@@ -228,10 +234,17 @@ fn of_classes(
         Metric::Brier if has_probabilities => {
             return brier_score(&predictions.mapv(f64::exp), actual);
         }
+        Metric::RankedProbability if has_probabilities => {
+            return ranked_probability_score(&predictions.mapv(f64::exp), actual);
+        }
         Metric::CalibrationError if has_probabilities => {
             return calibration_error(&predictions.mapv(f64::exp), actual);
         }
-        Metric::Perplexity | Metric::LogLoss | Metric::Brier | Metric::CalibrationError => {
+        Metric::Perplexity
+        | Metric::LogLoss
+        | Metric::Brier
+        | Metric::RankedProbability
+        | Metric::CalibrationError => {
             return Err(refused(metric, "not scored by a cross-entropy", "class labels"));
         }
         Metric::Precision | Metric::Recall | Metric::F1 if classes != 2 => {
@@ -419,13 +432,19 @@ mod tests {
     fn probabilities_deviances_and_quantiles_have_their_names_and_values() {
         let logarithms = array![[0.5_f64, 0.5], [0.75, 0.25]].mapv(f64::ln);
         let truth = Truth::Classes { classes: vec![0, 1], has_probabilities: true };
-        let asked =
-            [Metric::LogLoss, Metric::Brier, Metric::CalibrationError, Metric::BalancedAccuracy];
+        let asked = [
+            Metric::LogLoss,
+            Metric::Brier,
+            Metric::RankedProbability,
+            Metric::CalibrationError,
+            Metric::BalancedAccuracy,
+        ];
         let found = measure(&logarithms, &truth, &asked).unwrap();
         // Right at .5, wrong at .75; log loss (ln 2 + ln 4) / 2.
         let expected = [
             ("log_loss", 1.5 * 2.0_f64.ln()),
             ("brier", 0.8125),
+            ("ranked_probability", 0.40625),
             ("calibration_error", 0.625),
             ("balanced_accuracy", 0.5),
         ];

@@ -16,7 +16,10 @@ pub use confusion::Confusion;
 pub use deviance::{d2_pinball, d2_tweedie, pinball, tweedie_deviance};
 pub use measure::Metric;
 pub(crate) use measure::{Truth, measure};
-pub use probabilities::{CALIBRATION_BINS, brier_score, calibration_error, log_loss};
+pub use probabilities::{
+    CALIBRATION_BINS, brier_score, calibration_error, crps_normal, log_loss,
+    ranked_probability_score,
+};
 pub use regression::{Regression, regression};
 
 use crate::templates::listwise::cpu::{Discount, Gain, descending, discount, gain, ideal};

@@ -313,16 +313,27 @@ impl Model {
     fn begin(&mut self, fit: &Fit, rows: u64, feed: &Feed) -> Result<Training> {
         let mut options = Options::of(fit, matches!(feed, Feed::Blocks(_)), self.progress.steps);
         options.sample_weight |= feed.weighs();
-        let found = self
-            .training
-            .take()
-            .filter(|found| fit.resume && (found.done() > 0 || found.cut.is_some()));
+        let found = self.training.take().filter(|_| fit.resume);
+        let (is_begun, has_ended) = match &found {
+            Some(found) => (found.done() > 0 || found.cut.is_some(), found.planned == 0),
+            None => (false, false),
+        };
+        if has_ended && !is_begun {
+            log::warn!(
+                "the saved training had stopped early: a new one begins with its best weights, without its history and its best loss"
+            );
+        }
+        let found = found.filter(|_| is_begun);
         let Some(mut found) = found else { return Ok(Training::new(options, fit.epochs, rows)) };
         if found.rows != rows || self.average != fit.average {
-            let what = if found.rows == rows { "average is another" } else { "rows are not those" };
+            let (what, more) = match found.rows == rows {
+                true => ("average is not that", ""),
+                false => {
+                    ("rows are not those", "; what it is validated on may have been trained on")
+                }
+            };
             log::warn!(
-                "the {what} than before the training was saved: a new one begins with its weights, and what it is validated on \
-                 may have been trained on"
+                "the {what} of the saved training: a new one begins with its weights, without its history and its best loss{more}"
             );
             return Ok(Training::new(options, fit.epochs, rows));
         }

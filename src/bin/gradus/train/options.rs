@@ -54,8 +54,8 @@ pub struct Train {
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     pub(super) batch_size: Option<NonZeroUsize>,
     /// Batches per update, in each process: an update is of their mean, with the memory of one
-    /// [default: 1; with --resume as before]
-    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true, conflicts_with = "stream")]
+    /// [default: 1; with --resume as before]; 1 with --stream
+    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     pub(super) accumulate: Option<NonZeroUsize>,
     /// Adds L1 Σ|w|
     #[arg(long, value_name = "L1", default_value_t = 0.0, value_parser = numbers::not_negative, allow_negative_numbers = true, conflicts_with = "resume")]
