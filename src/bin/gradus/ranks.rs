@@ -121,6 +121,8 @@ impl Ranks {
                 _ => 1,
             };
             output::exit_code(outcome);
+            // MPICH's launcher drops what it has not read yet of a process that aborts: the message.
+            std::thread::sleep(std::time::Duration::from_millis(200));
             mpi.abort(code);
         }
         outcome
