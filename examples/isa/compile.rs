@@ -42,6 +42,14 @@ pub fn programs(names: &[String], fast: bool) -> Result<Vec<Joined>, String> {
     Ok(all)
 }
 
+/// The programs of matrix units whose label contains one of the names, for a driver that has them.
+pub fn unit_programs(names: &[String]) -> Vec<Joined> {
+    let is_asked = |program: &Joined| {
+        names.is_empty() || names.iter().any(|name| program.label.contains(name.as_str()))
+    };
+    gradus::testing::unit_programs().into_iter().filter(is_asked).collect()
+}
+
 /// The label that a program is counted under. The fused small-model kernels pair each loss with an
 /// optimizer by their indices in the lists: a new loss would change all of their labels.
 fn group_of(program: &Joined) -> &str {

@@ -16,8 +16,9 @@ use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFl
 
 use super::statistics::Statistics;
 
-/// Target GPUs: RDNA 3, RDNA 2, RDNA 1, GCN 5 (the ancestor of the data-centre cards) and GCN 4.
-pub const FAMILIES: [&str; 5] = ["gfx1100", "navi21", "navi10", "vega10", "polaris10"];
+/// Target GPUs: RDNA 3 (`navi31` from Mesa 23.3 on), RDNA 2, RDNA 1, GCN 5 (the ancestor of the
+/// data-centre cards) and GCN 4.
+pub const FAMILIES: [&str; 6] = ["gfx1100", "navi31", "navi21", "navi10", "vega10", "polaris10"];
 
 /// Environment variable of the compiling process: its value is the family.
 const FAMILY: &str = "RADV_FORCE_FAMILY";
@@ -63,6 +64,8 @@ pub struct Compiler {
     pub name: String,
     /// Driver and version, for example `radv Mesa 22.3.6`.
     pub driver: String,
+    /// True if the driver compiles programs of matrix units, which Mesa does from 23.3 on.
+    pub has_units: bool,
     // Dropped last: the other fields' functions belong to the library it loaded.
     _entry: ash::Entry,
 }
@@ -93,9 +96,15 @@ impl Compiler {
         if !name.starts_with("Null hardware") {
             return Err(format!("`{name}` is no null device of RADV"));
         }
-        let device = create_device(&instance, physical).map_err(|error| report(&name, &error))?;
+        // SAFETY: `physical` belongs to `instance`.
+        let extensions = unsafe { instance.enumerate_device_extension_properties(physical) }
+            .map_err(|error| report(&name, &error))?;
+        let units = ash::khr::cooperative_matrix::NAME;
+        let has_units = extensions.iter().any(|one| one.extension_name_as_c_str() == Ok(units));
+        let device =
+            create_device(&instance, physical, has_units).map_err(|error| report(&name, &error))?;
         let executables = ash::khr::pipeline_executable_properties::Device::new(&instance, &device);
-        Ok(Compiler { device, executables, name, driver, _entry: entry })
+        Ok(Compiler { device, executables, name, driver, has_units, _entry: entry })
     }
 
     /// Compiles a program to a pipeline, as wgpu would, and reads the compiler's statistics.
@@ -215,6 +224,7 @@ impl Compiler {
 fn create_device(
     instance: &ash::Instance,
     physical: vk::PhysicalDevice,
+    has_units: bool,
 ) -> ash::prelude::VkResult<ash::Device> {
     let queue =
         [vk::DeviceQueueCreateInfo::default().queue_family_index(0).queue_priorities(&[1.0])];
@@ -223,17 +233,26 @@ fn create_device(
     let mut of_1_3 = vk::PhysicalDeviceVulkan13Features::default()
         .subgroup_size_control(true)
         .compute_full_subgroups(true);
-    let mut of_1_2 = vk::PhysicalDeviceVulkan12Features::default().vulkan_memory_model(true);
+    let mut of_1_2 = vk::PhysicalDeviceVulkan12Features::default()
+        .vulkan_memory_model(true)
+        .vulkan_memory_model_device_scope(has_units)
+        .shader_float16(has_units);
     let mut of_1_1 =
         vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(true);
-    let extensions = [ash::khr::pipeline_executable_properties::NAME.as_ptr()];
+    let mut extensions = vec![ash::khr::pipeline_executable_properties::NAME.as_ptr()];
+    let mut units =
+        vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default().cooperative_matrix(true);
     let info = vk::DeviceCreateInfo::default()
         .queue_create_infos(&queue)
-        .enabled_extension_names(&extensions)
         .push_next(&mut statistics)
         .push_next(&mut of_1_3)
         .push_next(&mut of_1_2)
         .push_next(&mut of_1_1);
+    if has_units {
+        extensions.push(ash::khr::cooperative_matrix::NAME.as_ptr());
+    }
+    let info = info.enabled_extension_names(&extensions);
+    let info = if has_units { info.push_next(&mut units) } else { info };
     // SAFETY: the structures live until the call returns. The device is not destroyed: the process
     // ends with it.
     unsafe { instance.create_device(physical, &info, None) }
@@ -243,7 +262,10 @@ fn create_device(
 pub fn spirv(program: &Joined) -> Result<(Vec<u32>, naga::Module), String> {
     let module = naga::front::wgsl::parse_str(&program.text)
         .map_err(|error| error.emit_to_string(&program.text))?;
-    let capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    let mut capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    if program.text.contains("enable wgpu_cooperative_matrix;") {
+        capabilities |= Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
+    }
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     validator
         .subgroup_stages(ShaderStages::COMPUTE)

@@ -101,7 +101,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         say(&bound::table(&compiler, &arguments.family, &arguments.names)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let programs = compile::programs(&arguments.names, arguments.fast)?;
+    let mut programs = compile::programs(&arguments.names, arguments.fast)?;
+    if compiler.has_units {
+        programs.extend(compile::unit_programs(&arguments.names));
+    }
     if programs.is_empty() {
         return Err(format!("no program has {} in its label", arguments.names.join(" or ")));
     }

@@ -120,7 +120,10 @@ fn keeps_the_limits(family: &str, whole: bool) -> Result<(), Failed> {
         return if output.status.success() { Ok(()) } else { Err(report.into_owned().into()) };
     }
     let compiler = Compiler::open()?;
-    let programs = compile::programs(&[], !whole)?;
+    let mut programs = compile::programs(&[], !whole)?;
+    if compiler.has_units {
+        programs.extend(compile::unit_programs(&[]));
+    }
     assert!(programs.len() > 200, "only {} programs", programs.len());
     let (rows, refused) = compile::all(&compiler, &programs);
     let mut lines = complaints(family, &rows, &list()?, whole);
