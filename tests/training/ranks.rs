@@ -53,7 +53,9 @@ impl Process {
         let Room { state, changed } = &*self.room;
         let patience = Duration::from_secs(60);
         let state = state.lock().unwrap();
-        let is_early = |state: &mut State| state.waiting > 0 && !state.is_closed;
+        // Also when another one is gone: the parts of the meeting before are there until all have taken
+        // them, and were compared with those of this one.
+        let is_early = |state: &mut State| state.waiting > 0;
         let (mut state, _) = changed.wait_timeout_while(state, patience, is_early).unwrap();
         if let Some(other) = state.parts.iter().flatten().next()
             && other.len() != own.len()
