@@ -3,8 +3,8 @@
 //!
 //! A gradient that is rounded to f16 for a product is multiplied by a power of two before, and the
 //! product is divided by it: small gradients do not become 0. The factor is doubled after
-//! [`GROWTH_INTERVAL`] steps with finite gradients; a step without is skipped, and halves it. The
-//! numbers are those of PyTorch's `GradScaler`. Everything but the operands of products stays
+//! [`GROWTH_INTERVAL`] steps with finite gradients; a step without is skipped, and halves it. These
+//! numbers are those of PyTorch's `GradScaler`; the bounds are gradus' own. Everything but the operands of products stays
 //! unscaled, so clips, accumulated gradients and the gradients that processes exchange are those of
 //! f32 training.
 
