@@ -639,7 +639,7 @@ fn report<'py>(py: Python<'py>, history: &History) -> PyResult<Bound<'py, PyDict
         Some(Stop::Early { best_epoch, .. }) => (Some("early"), Some(*best_epoch)),
         Some(Stop::NotFinite { .. }) => (Some("not_finite"), None),
         Some(Stop::Asked { .. }) => (Some("asked"), None),
-        None => (None, None),
+        None => (None, history.restored),
     };
     found.set_item("stop", kind)?;
     found.set_item("best_epoch", best)?;

@@ -288,6 +288,7 @@ fn each_member_stops_for_itself_and_the_others_go_on() {
             histories[0]
         );
         assert_eq!(histories[0].epochs.len(), 3, "{name}");
+        assert_eq!([histories[0].restored, histories[1].restored], [Some(1), None], "{name}");
         assert_eq!((histories[1].epochs.len(), &histories[1].stopped), (8, &None), "{name}");
         assert!(
             matches!(histories[2].stopped, Some(Stop::NotFinite { epoch: 1, .. })),

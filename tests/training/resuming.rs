@@ -9,7 +9,8 @@ use gradus::losses::{CrossEntropy, Mse};
 use gradus::optimizers::{Adam, AdamW, GradientDescent, ScheduleFreeAdamW, Sgd};
 use gradus::schedules::{Cosine, ReduceOnPlateau};
 use gradus::{
-    Average, Dense, Device, EarlyStopping, Fit, HeldOut, Model, Sequential, Stop, random,
+    Average, ClassWeight, Dense, Device, EarlyStopping, Fit, HeldOut, Model, Sequential, Stop,
+    random,
 };
 use ndarray::{Array1, Array2, s};
 
@@ -278,6 +279,32 @@ fn other_rows_begin_another_training() {
     train(&mut model, fit().on_step(move |_, _| ask()));
     let history = train(&mut model, fit().batch_size(30).epochs(1).resume(true));
     assert_eq!((history.epochs.len(), history.steps.len()), (1, 6));
+}
+
+#[test]
+fn losses_of_other_class_weights_are_not_compared_for_patience() {
+    for device in each_device() {
+        let fit = |epochs: usize| {
+            let early = EarlyStopping::new().patience(2);
+            Fit::new().epochs(epochs).batch_size(6).early_stopping(early).resume(true)
+        };
+        // One class counts for nearly all: it is learned at once, to losses that both together
+        // never come to.
+        let mut model = small(&device);
+        let weights = ClassWeight::Each(vec![1e-3, 1.0]);
+        let before = train(&mut model, fit(3).class_weight(weights)).epochs;
+        let history = train(&mut model, fit(3));
+        let least = |epochs: &[gradus::Epoch]| {
+            epochs.iter().filter_map(|epoch| epoch.val_loss).fold(f64::INFINITY, f64::min)
+        };
+        let name = device.describe();
+        assert!(least(&before) < 0.1 * least(&history.epochs[before.len()..]), "{name}");
+        let best = match history.stopped {
+            Some(Stop::Early { best_epoch, .. }) => best_epoch,
+            _ => history.restored.unwrap_or(history.epochs.len()),
+        };
+        assert!(best > before.len(), "{name}: epoch {best} of {}", history.epochs.len());
+    }
 }
 
 #[test]

@@ -367,6 +367,34 @@ fn early_stopping_goes_back_to_the_best_epoch() {
             device.describe(),
             score.loss
         );
+        assert_eq!(history.restored, Some(best_epoch), "{}", device.describe());
+    }
+}
+
+#[test]
+fn the_best_epoch_is_named_also_where_all_epochs_were_trained() {
+    let (x, y, _) = clouds(120, 10);
+    let wrong: Array1<i64> = y.slice(s![90..]).mapv(|label| (label + 1) % 3);
+    let fit = |held_out: &Array1<i64>| {
+        let early = EarlyStopping::new().patience(50);
+        Fit::new()
+            .epochs(6)
+            .early_stopping(early)
+            .validation_data(&x.slice(s![90.., ..]).to_owned(), held_out)
+    };
+    for device in each_device() {
+        let train = |held_out: &Array1<i64>| {
+            let (x, y) = (x.slice(s![..90, ..]), y.slice(s![..90]));
+            classifier(&device).fit(&x, &y, fit(held_out)).unwrap()
+        };
+        let history = train(&wrong);
+        let losses: Vec<f64> = history.epochs.iter().filter_map(|epoch| epoch.val_loss).collect();
+        let best = (0..losses.len()).min_by(|&a, &b| losses[a].total_cmp(&losses[b]));
+        assert!(history.stopped.is_none() && losses.len() == 6, "{history:?}");
+        assert_eq!(history.restored, best.map(|epoch| epoch + 1), "{}", device.describe());
+        // The last epoch is the best: nothing is restored.
+        let right = y.slice(s![90..]).to_owned();
+        assert_eq!(train(&right).restored, None, "{}", device.describe());
     }
 }
 

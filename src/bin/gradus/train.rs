@@ -32,6 +32,7 @@ use crate::saved::Kind;
 use crate::train::images::scale_pixels;
 use crate::train::network::Network;
 use crate::train::options::{Earlier, Plan, Settings, Train, named};
+use crate::train::report::restored_in_words;
 use crate::train::trained::Trained;
 use crate::{language, output, saved};
 
@@ -68,6 +69,15 @@ impl Train {
         }
         if let Some(path) = &self.log {
             saved::check_log(path, &self.inputs(), models)?;
+            if self.json {
+                saved::check_log_beside_document(path)?;
+            }
+            if self.tensorboard.as_deref().is_some_and(|folder| saved::is_same(path, folder)) {
+                let path = path.display();
+                return Err(Failure::Usage(format!(
+                    "--log: {path} is the folder of --tensorboard; name a file"
+                )));
+            }
             if self.html.as_deref().is_some_and(|page| saved::is_same(path, page)) {
                 let path = path.display();
                 return Err(Failure::Failed(format!(
@@ -205,7 +215,11 @@ impl Train {
                 return Err(Failure::Interrupted(format!("{stop}; {kept}")));
             }
             Some(stop) => output::note(&stop.to_string()),
-            None => {}
+            None => {
+                if let Some(best) = restored_in_words(&trained.history) {
+                    output::note(&best);
+                }
+            }
         }
         if interrupted { Err(Failure::Interrupted("the training was over".into())) } else { Ok(()) }
     }

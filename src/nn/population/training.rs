@@ -204,6 +204,8 @@ impl Population {
             {
                 self.restore(member, &best.snapshot)?;
                 self.scores[member] = Some(best.value);
+                monitor.history.restored =
+                    Some(best.epoch).filter(|epoch| *epoch < monitor.history.epochs.len());
             }
         }
         Ok(monitors.into_iter().map(|monitor| monitor.history).collect())

@@ -347,6 +347,16 @@ impl Model {
         if let Some(last) = found.last.take() {
             self.restore(&last)?;
         }
+        if fit.early_stopping.is_some()
+            && found.monitor.best.is_some()
+            && !found.options.same_weights(&options)
+        {
+            log::warn!(
+                "the weights of the classes are not those of the saved training: early stopping compares no loss of before with one of now, \
+                 and counts from here"
+            );
+            (found.monitor.best, found.monitor.waited) = (None, 0);
+        }
         // The epoch that was cut begins anew if its batches are others: it is finished all the same.
         let rest = usize::from(fit.finish_epoch && found.cut.is_some());
         if let Some(cut) = found.cut.take_if(|_| !found.options.same_batches(&options)) {
@@ -664,6 +674,7 @@ impl Model {
             let last = self.snapshot()?;
             self.restore(&best.snapshot)?;
             training.last = Some(last);
+            training.monitor.history.restored = Some(best.epoch);
         }
         let history = std::mem::take(&mut training.monitor.history);
         if is_early {

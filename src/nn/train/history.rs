@@ -69,6 +69,9 @@ pub struct History {
     pub baseline: Option<Baseline>,
     /// The reason for an early end, if any.
     pub stopped: Option<Stop>,
+    /// The epoch, counted from 1, whose weights the model has, if it is not the last one: the best
+    /// that [`crate::EarlyStopping`] has restored.
+    pub restored: Option<usize>,
     /// What the diagnosis needs besides.
     pub(crate) known: Known,
     /// What each training row did over the epochs of this call: [`crate::Fit::watch_rows`].

@@ -205,6 +205,12 @@ impl Options {
         };
         of(self) == of(other)
     }
+
+    /// True if a loss has the same scale: rows of a class weigh as much.
+    pub fn same_weights(&self, other: &Self) -> bool {
+        let of = |options: &Self| (options.class_weight.clone(), options.pos_weight.clone());
+        of(self) == of(other) && self.sample_weight == other.sample_weight
+    }
 }
 
 fn one() -> usize {

@@ -11,6 +11,7 @@ use crate::page::chart::{Chart, Mark};
 use crate::page::svg::Colour;
 use crate::samples::Task;
 use crate::train::options::Train;
+use crate::train::report::restored_in_words;
 use crate::train::trained::Trained;
 
 /// Points of a line at most: more steps are drawn as means of as many successive ones.
@@ -40,6 +41,7 @@ fn page(trained: &Trained, origin: &str) -> Outcome<Page> {
     let mut page = Page::new("gradus train", origin);
     page.section("What the training says");
     let mut points: Vec<String> = history.stopped.iter().map(ToString::to_string).collect();
+    points.extend(restored_in_words(history));
     points.extend(Some(history.diagnosis().to_string()).filter(|line| !line.is_empty()));
     for (name, scores) in [("validation", &trained.validation), ("test", &trained.test)] {
         points.extend(scores.as_ref().map(|scores| format!("{name}: {}", scores.in_words())));

@@ -50,6 +50,7 @@ impl Train {
             "steps": trained.history.steps.len(),
             "diagnosis": diagnosis_as_json(&trained.history.diagnosis()),
             "stopped": trained.history.stopped.as_ref().map(ToString::to_string),
+            "restored_epoch": trained.history.restored,
             "baseline": trained.history.baseline.map(|baseline| {
                 json!({ "loss": number(baseline.loss), "val_loss": baseline.val_loss.map(number) })
             }),
@@ -69,6 +70,12 @@ impl Train {
         }
         document
     }
+}
+
+/// The epoch that the model is of, if all epochs were trained and another than the last was better.
+pub fn restored_in_words(history: &History) -> Option<String> {
+    let epoch = history.restored.filter(|_| history.stopped.is_none())?;
+    Some(format!("epoch {epoch} was the best: the model has its weights"))
 }
 
 /// The epochs, and the quality of the predictions on the other rows.
