@@ -4,6 +4,7 @@ use ndarray::{Array2, Axis};
 
 use crate::cpu::random::Permutation;
 use crate::data::{Dataset, Target};
+use crate::error::text;
 use crate::tune::metric::{Metric, Truth};
 use crate::{Error, Result};
 
@@ -56,6 +57,10 @@ impl Rows {
             return Err(refused(found, "20 or more are needed to hold some of them out"));
         }
         let name = metric.name();
+        if let Some(value) = only_value(&dataset.target) {
+            let found = format!("are {value} in all rows");
+            return Err(refused(found, "two different ones at least"));
+        }
         let targets = match &dataset.target {
             Target::None => return Err(refused("are missing".into(), "each row needs one")),
             Target::Values(values) if metric.is_of_numbers() && values.ncols() == 1 => {
@@ -149,6 +154,23 @@ pub(crate) fn part(train: &[usize], share: f64, seed: u64) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..count).map(|at| train[order.at(at as u32) as usize]).collect();
     rows.sort_unstable();
     rows
+}
+
+/// The target of all rows, if they have but one: no candidate could learn anything from it.
+fn only_value(target: &Target) -> Option<String> {
+    match target {
+        Target::Values(values) if values.ncols() == 1 => {
+            let first = *values.first()?;
+            values.iter().all(|&value| value == first).then(|| text::exact(f64::from(first)))
+        }
+        Target::Labels { labels, classes } => {
+            let first = *labels.first()?;
+            let name = usize::try_from(first).ok().and_then(|class| classes.get(class));
+            let name = || name.map_or(first.to_string(), |name| format!("`{name}`"));
+            labels.iter().all(|&label| label == first).then(name)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{DIGITS, assert_one_line, gradus, json_of, run, stderr, text};
+use crate::{DIGITS, assert_one_line, file, gradus, json_of, run, stderr, text};
 
 const TRAIN: [&str; 9] =
     ["train", "--data", DIGITS, "--target", "64", "--loss", "cross_entropy", "--device", "cpu"];
@@ -143,4 +143,24 @@ fn an_empty_file_name_is_named() {
 fn an_evaluation_without_data_names_the_text_too() {
     let output = run(&["evaluate", "gpt.safetensors"]);
     assert_one_line(&output, 2, &["--data", "--text FILE"]);
+}
+
+#[test]
+fn a_log_that_is_no_file_of_its_own_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let data = file(&folder, "data.csv", b"x,y\n1,2\n2,3\n3,4\n4,5\n5,6\n");
+    let arguments = ["train", "--data", text(&data), "--target", "y", "--loss", "mse"];
+    // Into a pipe, as here, and into a file: lines of a log between those of a document.
+    if cfg!(unix) {
+        let output = run(&[&arguments[..], &["--json", "--log", "/dev/stdout"]].concat());
+        assert_one_line(&output, 2, &["--log: /dev/stdout is standard output", "--json"]);
+        assert!(output.stdout.is_empty());
+    }
+    let runs = folder.path().join("runs");
+    let same = ["--log", text(&runs), "--tensorboard", text(&runs)];
+    let output = run(&[&arguments[..], &same].concat());
+    assert_one_line(&output, 2, &["--log: ", "is the folder of --tensorboard"]);
+    assert!(!runs.exists());
+    let output = run(&[&arguments[..], &["--drop", "y"]].concat());
+    assert_one_line(&output, 2, &["--drop: `y` is the target"]);
 }

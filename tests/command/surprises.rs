@@ -118,6 +118,60 @@ fn rows_of_one_class_are_reported_before_the_training() {
 }
 
 #[test]
+fn a_class_that_no_training_row_has_is_reported() {
+    let folder = TempDir::new().unwrap();
+    let mut table = String::from("x,kind\n");
+    (0..40).for_each(|row| writeln!(table, "{row},{}", ["a", "b"][row % 2]).unwrap());
+    let data = file(&folder, "kinds.csv", (table.clone() + "40,c\n").as_bytes());
+    let arguments = |data: &Path, seed: u64| {
+        let given = format!(
+            "train --target kind --loss cross_entropy --device cpu --epochs 1 --validation 0.5 --seed {seed} --data"
+        );
+        stderr(&run(&given.split(' ').chain([text(data)]).collect::<Vec<_>>()))
+    };
+    let line = "note: the class `c` is in validation rows and in no training row";
+    let reports: Vec<bool> = (0..8).map(|seed| arguments(&data, seed).contains(line)).collect();
+    // Its one row is drawn for either part.
+    assert!(reports.contains(&true) && reports.contains(&false), "{reports:?}");
+    let whole = file(&folder, "whole.csv", table.as_bytes());
+    assert!(!arguments(&whole, 0).contains("in no training row"));
+}
+
+#[test]
+fn a_number_beyond_a_billion_is_not_written_with_all_its_digits() {
+    let folder = TempDir::new().unwrap();
+    let mut table = String::from("x,y\n");
+    (0..60).for_each(|row| writeln!(table, "{row},{row}e28").unwrap());
+    let data = file(&folder, "large.csv", table.as_bytes());
+    let arguments =
+        format!("train --data {} --target y --loss mse --epochs 1 --device cpu", text(&data));
+    let words = report(&run(&arguments.split(' ').collect::<Vec<_>>()));
+    let line = words.lines().find(|line| line.starts_with("validation: ")).unwrap();
+    assert!(line.contains("e29") && line.len() < 80, "{line}");
+}
+
+#[test]
+fn the_epoch_that_the_model_is_of_is_reported() {
+    let folder = TempDir::new().unwrap();
+    let data = line(&folder, 1.0);
+    let arguments = format!(
+        "train --data {} --target y --loss mse --device cpu --epochs 12 --patience 30 --learning-rate 0.2",
+        text(&data)
+    );
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let found = json_of(&[&arguments[..], &["--json"]].concat());
+    let losses = numbers(&found["history"]["val_loss"]);
+    let best = (0..12).min_by(|&a, &b| losses[a].total_cmp(&losses[b])).unwrap() + 1;
+    assert!(best < 12 && found["stopped"].is_null(), "{found}");
+    assert_eq!(found["restored_epoch"], json!(best));
+    let words = stderr(&run(&arguments));
+    assert!(
+        words.contains(&format!("epoch {best} was the best: the model has its weights")),
+        "{words}"
+    );
+}
+
+#[test]
 fn a_training_that_ends_in_its_first_epoch_still_has_its_lists() {
     let folder = TempDir::new().unwrap();
     let mut table = String::from("x,y\n");
@@ -734,7 +788,9 @@ fn columns_that_number_the_rows_are_reported_with_what_to_do() {
     }
     assert_eq!(words.matches("--drop").count(), 2, "{words}");
     assert!(
-        stderr(&output).contains("column `zip`: cells such as `02100` are numbers"),
+        stderr(&output).contains(
+            "column `zip`: cells such as `02100` are taken for numbers, except as classes"
+        ),
         "{}",
         stderr(&output)
     );

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::{assert_one_line, json_of, run, text};
+use crate::{assert_one_line, file, json_of, run, stderr, text};
 
 /// A table whose target is linear in two columns and depends on a word; no randomness is needed for
 /// numbers that no network learns at once.
@@ -28,6 +28,23 @@ fn lines(path: &Path) -> Vec<String> {
     let without =
         |line: &str| line.find("\"datetime").map_or(line.to_string(), |at| line[..at].to_string());
     text.lines().map(without).collect()
+}
+
+#[test]
+fn a_budget_that_is_exceeded_and_a_target_of_one_value_are_reported() {
+    let folder = TempDir::new().unwrap();
+    let table = |value: fn(usize) -> usize| {
+        (0..60).map(|row| format!("{row},{}\n", value(row))).collect::<String>()
+    };
+    let constant = file(&folder, "constant.csv", format!("x,y\n{}", table(|_| 3)).as_bytes());
+    let output = run(&["tune", "--data", text(&constant), "--target", "y", "--device", "cpu"]);
+    assert_one_line(&output, 1, &["the targets are 3 in all rows", "two different ones"]);
+    let data = file(&folder, "data.csv", format!("x,y\n{}", table(|row| row * row)).as_bytes());
+    let arguments = ["tune", "--data", text(&data), "--target", "y", "--device", "cpu", "--budget"];
+    let output = run(&[&arguments[..], &["1"]].concat());
+    let words = stderr(&output);
+    assert!(output.status.success() && words.contains("more than --budget 1: "), "{words}");
+    assert!(!stderr(&run(&[&arguments[..], &["200000"]].concat())).contains("more than"));
 }
 
 #[test]

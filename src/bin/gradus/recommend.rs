@@ -227,6 +227,9 @@ impl Recommend {
         }
         if let Some(log) = &self.log {
             saved::check_log(log, &inputs, [self.resume.as_deref(), self.out.as_deref()])?;
+            if self.json {
+                saved::check_log_beside_document(log)?;
+            }
         }
         if let Some(path) = &self.resume {
             saved::check_kind("--resume", path, Kind::Recommender)?;

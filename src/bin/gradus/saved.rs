@@ -112,6 +112,30 @@ pub fn check_log(path: &Path, inputs: &[(&str, PathBuf)], models: [Option<&Path>
     Ok(())
 }
 
+/// Rejects a log that goes where the document of --json goes: neither could be read.
+pub fn check_log_beside_document(path: &Path) -> Outcome {
+    if !is_stdout(path) {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Failure::Usage(format!(
+        "--log: {path} is standard output, where --json prints its document; name a file or /dev/stderr"
+    )))
+}
+
+/// True for another name of standard output, also of a pipe, which is not opened for it.
+fn is_stdout(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let of = |file: &std::fs::Metadata| (file.dev(), file.ino());
+        let own = Handle::stdout().ok().and_then(|own| own.as_file().metadata().ok());
+        own.zip(path.metadata().ok()).is_some_and(|(own, found)| of(&own) == of(&found))
+    }
+    #[cfg(not(unix))]
+    is_output_stream(path)
+}
+
 /// Rejects an output that is one of the models that are read (--resume) and written (--out).
 pub fn check_models(flag: &str, path: &Path, models: [Option<&Path>; 2]) -> Outcome {
     for (other, model) in ["--resume", "--out"].into_iter().zip(models) {

@@ -378,8 +378,14 @@ fn precision_and_recall<'a>(
     table
 }
 
+/// Beyond it a number is written with an exponent.
+const LARGEST_WITH_ALL_DIGITS: f64 = 1e9;
+
 /// A number in six significant digits, or with all digits before its decimal point.
 fn rounded(number: f64) -> String {
+    if number.abs() >= LARGEST_WITH_ALL_DIGITS {
+        return text::number(number);
+    }
     let whole = number.abs().max(1e-9).log10().floor();
     let digits = (5.0 - whole).clamp(0.0, 9.0) as usize;
     format!("{number:.digits$}")

@@ -94,6 +94,15 @@ impl Tune {
             interrupt.end_at_once();
             return Err(self.interrupted(&tuned));
         }
+        if let Some(budget) = self.budget.map(|budget| budget.get() as u64)
+            && tuned.cost > budget
+        {
+            output::note(&format!(
+                "note: {} row-updates were spent, more than --budget {}: the default's first rung, and what the study's file has, are done whatever they cost",
+                text::count(tuned.cost),
+                text::count(budget)
+            ));
+        }
         let arguments = self.arguments(&tuned);
         if self.out.is_some() {
             refit(&self.source, &arguments, self.device, self.out.as_deref())?;

@@ -352,7 +352,7 @@ impl Builder {
             let unit = self.unit.flatten().map(|unit| format!("the unit `{unit}` taken off"));
             let grouped = self.grouped.then(|| "marks of thousands taken out".to_string());
             let zeros = self.zeros.map(|cell| {
-                format!("cells such as `{cell}` are numbers as a feature; with a letter before each (`z{cell}`) they would be words")
+                format!("cells such as `{cell}` are taken for numbers, except as classes; with a letter before each (`z{cell}`) they would be words")
             });
             let done: Vec<String> = unit.into_iter().chain(grouped).chain(zeros).collect();
             let note = (!done.is_empty()).then(|| format!("column `{name}`: {}", done.join(", ")));

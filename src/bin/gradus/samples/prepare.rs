@@ -136,6 +136,9 @@ impl Source {
             resolved(table, &self.target).map_err(|error| Failure::from(error).of("--target"))?;
         let mut left_out =
             resolved(table, &self.drop).map_err(|error| Failure::from(error).of("--drop"))?;
+        if let Some(name) = left_out.iter().find(|name| targets.contains(name)) {
+            return Err(Failure::Usage(format!("--drop: `{name}` is the target")));
+        }
         let only =
             resolved(table, &self.columns).map_err(|error| Failure::from(error).of("--columns"))?;
         if !only.is_empty() {

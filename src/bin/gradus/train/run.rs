@@ -26,6 +26,7 @@ impl Train {
         interrupt: &Interrupt,
     ) -> Outcome<Trained> {
         Train::note_single_classes(parts, task)?;
+        Train::note_unseen_classes(parts, task)?;
         let rows =
             parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.rows(), Vec::len);
         let updates = self.updates(rows, &chosen);

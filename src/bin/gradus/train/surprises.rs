@@ -1,6 +1,8 @@
 //! One-line warnings about likely mistakes: prices taken for classes, rows of a single class, a
 //! model that always gives the same answer.
 
+use std::collections::{BTreeSet, HashSet};
+
 use gradus::data::{Dataset, Target};
 use gradus::{Model, text};
 use ndarray::{Array1, Array2};
@@ -50,6 +52,32 @@ impl Train {
                     rows.rows()
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// Notes classes that only validation or test rows have: no row of them is trained on.
+    pub(super) fn note_unseen_classes(parts: &Prepared, task: &Task) -> Outcome {
+        if task.predicts() != "classes" || parts.large.is_some() {
+            return Ok(());
+        }
+        let Ok(trained) = parts.train.labels() else { return Ok(()) };
+        let trained: HashSet<i64> = trained.into_iter().collect();
+        for (rows, name) in others(parts) {
+            let (Ok(labels), Ok(classes)) = (rows.labels(), rows.classes()) else { continue };
+            let unseen: BTreeSet<i64> =
+                labels.into_iter().filter(|label| !trained.contains(label)).collect();
+            let Some(&first) = unseen.first() else { continue };
+            let class = usize::try_from(first).ok().and_then(|class| classes.get(class));
+            let class = class.map_or_else(|| first.to_string(), String::clone);
+            let more = match unseen.len() {
+                1 => format!("the class `{class}` is"),
+                count => format!("{count} classes, such as `{class}`, are"),
+            };
+            output::note(&format!(
+                "note: {more} in {name} rows and in no training row: the model cannot learn it; more rows of it, or another --seed or \
+                 --validation, would help"
+            ));
         }
         Ok(())
     }

@@ -239,10 +239,11 @@ fn of_file(path: &Path, rows: &Dataset) -> Outcome<Vec<f64>> {
         let weight = weights.number(row).or_else(|| number(&weights.text(row)?));
         let weight = weight.filter(|weight| *weight >= 0.0 && weight.is_finite());
         let Some(weight) = weight else {
-            // A cell that reads as NaN has no text.
-            let text = weights.text(row).unwrap_or_else(|| "missing, or no number".into());
+            // A cell that reads as NaN has no text, nor has an empty one.
+            let found =
+                weights.text(row).map_or("missing, or NaN".into(), |text| format!("`{text}`"));
             return Err(failed(format!(
-                "the weight of `{name}` is `{text}`; it must be a finite number >= 0"
+                "the weight of `{name}` is {found}; it must be a finite number >= 0"
             )));
         };
         if found[place].replace(weight).is_some() {
