@@ -14,7 +14,7 @@ use crate::nn::train::trace::{self, Asked};
 use crate::nn::train::weights::Weights;
 use crate::{Error, Model, Result, Targets};
 
-const NAME: &str = "integrated gradients";
+pub(super) const NAME: &str = "integrated gradients";
 
 /// How often a part of a way is halved at most, to come within the tolerance.
 const MOST_HALVINGS: usize = 10;
@@ -136,12 +136,7 @@ impl IntegratedGradients {
         features: &ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Attributions> {
-        if !(1..=1024).contains(&self.points) {
-            return Err(Error::option(NAME, "points", self.points, "from 1 to 1024"));
-        }
-        if self.tolerance.is_nan() || self.tolerance <= 0.0 {
-            return Err(Error::option(NAME, "tolerance", self.tolerance, "> 0"));
-        }
+        self.check()?;
         trace::check(&model.graph, NAME)?;
         if model.graph.takes_ids() {
             let allowed = "features that are numbers";
@@ -171,13 +166,30 @@ impl IntegratedGradients {
             baseline: scaled.all().numbers().into_owned(),
             width,
             targets: all.targets,
+            parts_of_loss: vec![1.0; rows.rows],
             training_spec,
             rule,
         };
         self.of_ways(model, &ways, rows.rows, baseline)
     }
 
-    fn of_ways(
+    /// Checks the options.
+    pub(super) fn check(&self) -> Result<()> {
+        if !(1..=1024).contains(&self.points) {
+            return Err(Error::option(NAME, "points", self.points, "from 1 to 1024"));
+        }
+        if self.tolerance.is_nan() || self.tolerance <= 0.0 {
+            return Err(Error::option(NAME, "tolerance", self.tolerance, "> 0"));
+        }
+        Ok(())
+    }
+
+    /// The baseline that was asked for.
+    pub(super) fn asked_baseline(&self) -> Option<&[f32]> {
+        self.baseline.as_deref()
+    }
+
+    pub(super) fn of_ways(
         &self,
         model: &mut Model,
         ways: &Ways,
@@ -244,13 +256,16 @@ impl IntegratedGradients {
 }
 
 /// The ways of rows from the baseline, in the model's own numbers.
-struct Ways<'a> {
-    features: Vec<f32>,
-    baseline: Vec<f32>,
-    width: usize,
-    targets: SampleTargets<'a>,
-    training_spec: TrainingSpec,
-    rule: RowRule,
+pub(super) struct Ways<'a> {
+    pub features: Vec<f32>,
+    pub baseline: Vec<f32>,
+    pub width: usize,
+    pub targets: SampleTargets<'a>,
+    /// Of a model with several targets for a row: what part of them is in the row's loss, the mean
+    /// over those that are not ignored.
+    pub parts_of_loss: Vec<f64>,
+    pub training_spec: TrainingSpec,
+    pub rule: RowRule,
 }
 
 /// Targets of rows that are repeated.
@@ -304,7 +319,9 @@ impl Ways<'_> {
         }
         let targets = match self.targets {
             SampleTargets::Labels(labels) => {
-                Repeated::Labels(at.iter().map(|(row, _)| labels[*row]).collect())
+                let positions = labels.len() * self.width / self.features.len().max(1);
+                let of = |(row, _): &(usize, f64)| &labels[row * positions..][..positions];
+                Repeated::Labels(at.iter().flat_map(of).copied().collect())
             }
             SampleTargets::Dense(dense) => {
                 let columns = dense.len() * self.width / self.features.len().max(1);
@@ -324,7 +341,12 @@ impl Ways<'_> {
             let data = model.engine.load(&samples_of(&points, targets.view(), at.len()))?;
             let outputs = model.engine.predict(data, model.graph.prediction_batch());
             model.engine.unload(data);
-            losses.extend(self.rule.losses(&outputs?, targets.view())?);
+            let all = self.rule.losses(&outputs?, targets.view())?;
+            let positions = all.len() / at.len().max(1);
+            for (all, (row, _)) in all.chunks_exact(positions.max(1)).zip(at) {
+                let mean = all.iter().sum::<f64>() / positions as f64;
+                losses.push(mean / self.parts_of_loss[*row]);
+            }
         }
         Ok(losses)
     }
@@ -349,7 +371,8 @@ impl Ways<'_> {
         let done = model.traces(data, at.len(), &self.training_spec, asked, |first, trace| {
             for (place, gradient) in trace.input_gradient.chunks_exact(width).enumerate() {
                 let (part, node) = ((first + place) / each, (first + place) % each);
-                let weight = nodes[node].1 * (parts[part].at[1] - parts[part].at[0]);
+                let length = parts[part].at[1] - parts[part].at[0];
+                let weight = nodes[node].1 * length / self.parts_of_loss[parts[part].row];
                 let sums = &mut sums[part * width..][..width];
                 sums.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += weight * g);
             }

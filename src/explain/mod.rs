@@ -6,7 +6,7 @@
 //! | which labels are wrong | [`LabelNoise`] | Zhang, Sabuncu 2018; Northcutt 2021 |
 //! | which pairs of classes | [`loss_cells`] | |
 //! | which slices of the rows | [`Slices`] | Chung 2019 (SliceFinder) |
-//! | which features | [`PermutationImportance`], [`IntegratedGradients`] | Breiman 2001; Sundararajan 2017 |
+//! | which features, which tokens | [`PermutationImportance`], [`IntegratedGradients`] | Breiman 2001; Sundararajan 2017 |
 //! | which training rows made this error | [`influences`] | Pruthi 2020 (TracIn) |
 //! | are the probabilities right | [`calibration`] | Brier 1950, Guo 2017 |
 //! | how sharp is the minimum | [`Landscape`], [`Curvature`] | Li 2018, Cohen 2021 |
@@ -55,6 +55,7 @@ mod permutation;
 mod probe;
 mod slices;
 mod student;
+mod tokens;
 
 pub use attribution::{Attributions, IntegratedGradients};
 pub use calibration::{Bin, Calibration, calibration};

@@ -44,6 +44,11 @@ impl Sequential {
     /// device errors.
     pub fn on(self, device: &Device) -> Result<Model> {
         let graph = self.graph()?;
+        self.with_graph(graph, device)
+    }
+
+    /// The model of a graph that was made from these layers.
+    pub(crate) fn with_graph(self, graph: Graph, device: &Device) -> Result<Model> {
         Memory::new(device, Kept::of(&graph, 0), None).check()?;
         let mut engine: Box<dyn Engine> = match device {
             Device::Gpu(gpu) => Box::new(GpuEngine::new(gpu, graph.clone())?),

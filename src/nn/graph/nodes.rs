@@ -357,6 +357,32 @@ impl Graph {
         Ok(graph)
     }
 
+    /// The graph behind its token embedding, whose input is what that gives, [tokens, width], and
+    /// the path of the table; `None` if ids are read by anything else.
+    ///
+    /// # Errors
+    /// Those of the nodes for their shapes.
+    pub fn behind_token_embedding(&self) -> Result<Option<(Graph, String)>> {
+        let readers: Vec<usize> = self.readers(self.input()).collect();
+        let [number] = readers[..] else { return Ok(None) };
+        let (node, value) = (&self.nodes[number], Value(number + 1));
+        let is_table = |parameter: &&Parameter| node.ranges.contains(&self.range(parameter));
+        let table = self.parameters.iter().find(is_table);
+        let Some(table) = table.filter(|_| node.op.takes_ids().is_some()) else { return Ok(None) };
+        let moved = |read: Value| match read {
+            read if read == value => self.input(),
+            Value(read) if read > value.0 => Value(read - 1),
+            read => read,
+        };
+        let kept = |(_, node): (usize, &Node)| Node {
+            inputs: node.inputs.iter().copied().map(moved).collect(),
+            ..node.clone()
+        };
+        let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != number);
+        let graph = self.with_input(self.shape(value).clone(), others.map(kept).collect())?;
+        Ok(Some((graph, table.path.clone())))
+    }
+
     /// Gives the parameters the options of their groups.
     ///
     /// # Errors

@@ -44,4 +44,14 @@ impl Model {
         model.held_out = self.held_out;
         Ok(model)
     }
+
+    /// The model behind its token embedding, with its weights and its loss: its features are what the
+    /// embedding gives; and the path of the table. `None` if anything else reads the ids.
+    pub(crate) fn behind_token_embedding(&self) -> Result<Option<(Model, String)>> {
+        let Some((graph, table)) = self.graph.behind_token_embedding()? else { return Ok(None) };
+        let mut model = self.description.clone().with_graph(graph, &self.device)?;
+        model.engine.set_parameters(&self.engine.parameters()?)?;
+        model.compiled = self.compiled.clone();
+        Ok(Some((model, table)))
+    }
 }

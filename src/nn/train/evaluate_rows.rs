@@ -10,6 +10,15 @@ use crate::nn::train::samples::Rows;
 use crate::nn::train::trace::{self, Asked, Trace, TracedLayer, traced_layers};
 use crate::{Error, Result, Targets};
 
+/// What has a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Each row, with the norm of its gradient if asked.
+    Rows { norms: bool },
+    /// Each target, of which a row may have several.
+    Targets,
+}
+
 impl Model {
     /// The loss of each row, the probability of its target, its margin, the class that is predicted
     /// and the squared norm of its gradient, without training.
@@ -47,6 +56,38 @@ impl Model {
         self.row_results("evaluate_rows", features, &targets.into(), true)
     }
 
+    /// The results of each target of each row, row after row: those of [`Model::evaluate_rows`] for a
+    /// model with a target for each token. Norms of gradients are `None`: the parameters' gradient of
+    /// one token is not that of a row.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::CrossEntropy, optimizers::Adam, zoo::Gpt};
+    /// use ndarray::array;
+    /// let mut model = Gpt::new(5, 3)
+    ///     .layers(1)
+    ///     .heads(1)
+    ///     .width(4)
+    ///     .build()
+    ///     .on(&Device::cpu())?
+    ///     .compile(CrossEntropy::new(), Adam::new())?;
+    /// let (ids, next) = (array![[0.0_f32, 1.0, 2.0], [2.0, 3.0, 4.0]], array![[1_i64, 2, 3], [3, 4, 0]]);
+    /// let found = model.evaluate_tokens(&ids, &next)?;
+    /// assert_eq!((found.rows(), found.outputs.dim()), (6, (6, 5)));
+    /// assert_eq!(found.classes.as_ref().unwrap().target, [1, 2, 3, 3, 4, 0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::evaluate_rows`], but for a target for each token.
+    pub fn evaluate_tokens<'a, S: Data<Elem: FeatureElement>, D: Dimension>(
+        &mut self,
+        features: &ArrayBase<S, D>,
+        targets: impl Into<Targets<'a>>,
+    ) -> Result<RowResults> {
+        let features = FeatureElement::features(features);
+        self.results_of("evaluate_tokens", features, &targets.into(), Of::Targets)
+    }
+
     /// Results of rows, with the norms of their gradients where they are known and asked.
     pub(crate) fn row_results(
         &mut self,
@@ -55,11 +96,27 @@ impl Model {
         targets: &Targets,
         norms: bool,
     ) -> Result<RowResults> {
+        self.results_of(operation, features, targets, Of::Rows { norms })
+    }
+
+    fn results_of(
+        &mut self,
+        operation: &str,
+        features: FeatureArray,
+        targets: &Targets,
+        of: Of,
+    ) -> Result<RowResults> {
         let (training_spec, rows) = self.checked_rows(operation, features, targets)?;
-        let rule = self.row_rule(operation, &training_spec)?;
+        let rule = match of {
+            Of::Rows { .. } => self.row_rule(operation, &training_spec)?,
+            Of::Targets => {
+                let sizes = [self.graph.columns(), 1];
+                RowRule::new(&training_spec, operation, sizes, self.graph.output_activation())?
+            }
+        };
         let samples = rows.all();
         rule.check(operation, samples.targets)?;
-        let has_norms = norms && self.graph.statistics.is_empty();
+        let has_norms = of == Of::Rows { norms: true } && self.graph.statistics.is_empty();
         let layers = traced_layers(&self.graph).filter(|_| has_norms);
         let data = self.engine.load(&samples)?;
         let found = match &layers {
