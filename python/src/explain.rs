@@ -4,7 +4,7 @@ use gradus::explain::{
     IntegratedGradients, LabelNoise, PermutationImportance, RankedBy, Slices, calibration,
     loss_cells,
 };
-use ndarray::Ix1;
+use ndarray::{Ix1, Ix2};
 use numpy::IntoPyArray;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -27,6 +27,7 @@ pub fn evaluate_rows<'py>(
     model: &Model,
     x: &Bound<'py, PyAny>,
     y: &Bound<'py, PyAny>,
+    tokens: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let threads = model.threads;
     let mut guard = model.own()?;
@@ -35,8 +36,12 @@ pub fn evaluate_rows<'py>(
     let y = targets_array(model, "y", y, false)?;
     let (features, view) = (features(&x)?, y.view());
     let targets = targets(&view, None)?;
-    let rows = threads
-        .detached(py, || with_features!(features, |array| model.evaluate_rows(&array, targets)));
+    let rows = threads.detached(py, || {
+        with_features!(features, |array| match tokens {
+            true => model.evaluate_tokens(&array, targets),
+            false => model.evaluate_rows(&array, targets),
+        })
+    });
     let rows = rows.map_err(raised)?;
     let all = PyDict::new(py);
     if let Some(classes) = &rows.classes {
@@ -215,7 +220,8 @@ pub fn permutation_importance<'py>(
 
 /// The part of each feature in the loss of each row.
 #[pyfunction]
-#[pyo3(signature = (model, x, y, points, tolerance, baseline))]
+#[pyo3(signature = (model, x, y, points, tolerance, baseline, tokens))]
+#[expect(clippy::too_many_arguments, reason = "the keywords of the Python function")]
 pub fn integrated_gradients<'py>(
     py: Python<'py>,
     model: &Model,
@@ -224,6 +230,7 @@ pub fn integrated_gradients<'py>(
     points: Option<usize>,
     tolerance: Option<f64>,
     baseline: Option<Vec<f32>>,
+    tokens: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let threads = model.threads;
     let mut guard = model.own()?;
@@ -247,8 +254,17 @@ pub fn integrated_gradients<'py>(
     gradients = points.map_or(gradients.clone(), |points| gradients.points(points));
     gradients = tolerance.map_or(gradients.clone(), |tolerance| gradients.tolerance(tolerance));
     gradients = baseline.map_or(gradients.clone(), |baseline| gradients.baseline(baseline));
-    let found =
-        threads.detached(py, || gradients.attribute(model, &array, targets)).map_err(raised)?;
+    let found = match (tokens, array.view().into_dimensionality::<Ix2>()) {
+        (false, _) => threads.detached(py, || gradients.attribute(model, &array, targets)),
+        (true, Ok(ids)) => {
+            threads.detached(py, || gradients.attribute_tokens(model, &ids, targets))
+        }
+        (true, Err(_)) => {
+            let found = format!("has the shape {:?}", array.shape());
+            return Err(refused("token_attributions", "x", &found, "it must be [rows, tokens]"));
+        }
+    };
+    let found = found.map_err(raised)?;
     let all = PyDict::new(py);
     all.set_item("values", found.values.into_pyarray(py))?;
     all.set_item("baseline", found.baseline.into_pyarray(py))?;

@@ -10,11 +10,13 @@ from gradus_ml._targets import classes_of
 from gradus_ml.advise import _cells, advise, advise_table
 from gradus_ml.explain import (
     evaluate_rows,
+    evaluate_tokens,
     influences,
     integrated_gradients,
     label_noise,
     permutation_importance,
     slices,
+    token_attributions,
 )
 from gradus_ml.layers import Dense
 from gradus_ml.tune import tune
@@ -186,6 +188,26 @@ def test_attributions_sum_to_the_loss(model):
     assert zero.baseline.tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="baseline has 2"):
         integrated_gradients(network, X, y, baseline=[0, 0])
+
+
+def test_tokens_have_results_and_parts_of_the_loss():
+    network = gm.zoo.gpt(6, 4, layers=1, heads=1, width=8, device="cpu").compile("cross_entropy")
+    ids = np.array([[0, 1, 2, 3], [5, 4, 3, 2]])
+    following = (ids + 1) % 6
+    found = evaluate_tokens(network, ids, following)
+    logits = network.predict(ids).reshape(8, 6)
+    losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(8), following.ravel()]
+    assert np.allclose(found.loss, losses, atol=1e-5) and found.target.tolist() == following.ravel().tolist()
+    labels = np.full((2, 4), -100)
+    labels[0, 1], labels[1, 3] = following[0, 1], following[1, 3]
+    parts = token_attributions(network, ids, labels)
+    assert parts.values.shape == (2, 4) and not parts.values[0, 2:].any()
+    assert np.allclose(parts.loss, [losses[1], losses[7]], atol=1e-5)
+    assert np.allclose(parts.values.sum(1), parts.loss - parts.baseline_loss, atol=1e-3)
+    with pytest.raises(ValueError, match="all ignored"):
+        token_attributions(network, ids, np.full((2, 4), -100))
+    with pytest.raises(ValueError, match=r"\[rows, tokens\]"):
+        token_attributions(network, ids[0], labels[0])
 
 
 def test_influences_are_products_of_gradients(model):

@@ -175,6 +175,101 @@ fn the_training_rows_behind_an_error_are_named() {
     assert!(shown.contains("raised by") && shown.contains("largest eigenvalue"), "{shown}");
 }
 
+/// A text with one character that nothing announces, its place, and a model of it.
+fn language(folder: &TempDir) -> (PathBuf, usize, PathBuf) {
+    let mut content: Vec<char> = "so it goes\non and on ".repeat(60).chars().collect();
+    // In the middle of a sequence of eight, behind a line break.
+    let place = 8 * 75 + 3;
+    assert_eq!(content[place - 4..place], ['o', 'n', ' ', 'a']);
+    content[place] = 'q';
+    let path = folder.path().join("words.txt");
+    std::fs::write(&path, content.into_iter().collect::<String>()).unwrap();
+    let model = folder.path().join("gpt.safetensors");
+    let train = "train --model gpt --context 8 --layers 1 --heads 2 --width 32 --learning-rate 0.01 --batch-size 8 --epochs 12 --device cpu";
+    let files = ["--text", text(&path), "--out", text(&model)];
+    let output = run(&train.split(' ').chain(files).collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    (path, place, model)
+}
+
+#[test]
+fn the_characters_behind_a_loss_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, place, model) = language(&folder);
+    let content: Vec<char> = std::fs::read_to_string(&path).unwrap().chars().collect();
+    let page = folder.path().join("page.html");
+    let of_text = [text(&model), "--text", text(&path), "--device", "cpu"];
+    let explain = [&["explain"][..], &of_text, &["--top", "5"]].concat();
+    let found = json_of(&[&explain[..], &["--json", "--html", text(&page)]].concat());
+    let measured = json_of(&[&["evaluate"][..], &of_text, &["--json"]].concat());
+    let number = |value: &Value| value.as_f64().unwrap();
+    assert!((number(&found["mean_loss"]) - number(&measured["loss"])).abs() < 1e-5, "{found}");
+    assert!((number(&found["accuracy"]) - number(&measured["accuracy"])).abs() < 1e-9);
+    let (all, largest) = (&found["characters"], found["largest_losses"].as_array().unwrap());
+    assert_eq!(largest.len(), 5);
+    // The planted one comes first, at its place in the file.
+    let first = &largest[0];
+    assert_eq!((&first["target"], &first["character"]), (&"q".into(), &place.into()), "{first}");
+    let likelihood = number(&first["target_probability"]).ln();
+    assert!((likelihood + number(&first["loss"])).abs() < 1e-12, "{first}");
+    for large in largest {
+        let at = large["character"].as_u64().unwrap() as usize;
+        let before: Vec<char> = large["before"].as_str().unwrap().chars().collect();
+        assert_eq!(content[at - before.len()..at], before[..], "{large}");
+        assert_eq!(large["target"], content[at].to_string(), "{large}");
+        let line = content[..at].iter().filter(|&&character| character == '\n').count() + 1;
+        let column =
+            content[..at].iter().rev().take_while(|&&character| character != '\n').count() + 1;
+        assert_eq!((&large["line"], &large["column"]), (&line.into(), &column.into()), "{large}");
+        let parts = large["attributions"].as_array().unwrap();
+        assert_eq!(parts.len(), before.len());
+        let sum = number(&large["baseline_loss"]) + parts.iter().map(number).sum::<f64>();
+        assert!((sum - number(&large["loss"])).abs() < 1e-3, "{large}");
+    }
+    let sum = |name: &str, part: &str| {
+        found[name].as_array().unwrap().iter().map(|of| number(&of[part])).sum::<f64>()
+    };
+    for (name, count) in
+        [("by_character", "rows"), ("class_pairs", "rows"), ("by_characters_seen", "characters")]
+    {
+        assert_eq!(sum(name, count), number(all), "{name}");
+    }
+    assert!((sum("by_character", "share_of_loss") - 1.0).abs() < 1e-9);
+    assert!(number(&found["largest_residual"]) < 1e-3, "{found}");
+    assert!(found["calibration"]["expected_error"].as_f64().is_some());
+
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert_eq!(html.matches("<pre class=\"marked\">").count(), 5);
+    let words = String::from_utf8(run(&explain).stdout).unwrap();
+    assert!(words.lines().all(|line| line.chars().count() <= 80), "{words}");
+    for part in ["`a` 1 back (", "after average characters; ", "perplexity", "q           n", "\\n"] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+}
+
+#[test]
+fn what_of_a_text_cannot_be_explained_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _, model) = language(&folder);
+    let (path, model) = (text(&path), text(&model));
+    let (data, _) = people(&folder);
+    let other = folder.path().join("other.txt");
+    std::fs::write(&other, "so it zzz on and on").unwrap();
+    for (arguments, code, part) in [
+        (vec!["--text", path, "--no-labels"], 2, "--no-labels: it is for rows"),
+        (vec!["--text", path, "--sharpness"], 2, "--sharpness"),
+        (vec!["--text", path, "--html", path], 1, "which --text reads"),
+        (vec!["--text", text(&other)], 1, "`z`"),
+        (vec!["--data", text(&data)], 1, "--text FILE"),
+    ] {
+        let output = run(&[&["explain", model, "--device", "cpu"], &arguments[..]].concat());
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+        let lines: Vec<&str> = message.lines().filter(|line| line.starts_with("error")).collect();
+        assert!(lines.len() == 1 && lines[0].contains(part), "{arguments:?}: {message}");
+    }
+}
+
 #[test]
 fn what_cannot_be_explained_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -195,7 +290,7 @@ fn what_cannot_be_explained_is_refused_in_one_line() {
         ),
         (vec!["explain", model, "--data", data, "--trained-on", "/none"], 1, "--trained-on"),
         (vec!["explain", model, "--data", data, "--trained-on", text(&without)], 1, "--trained-on"),
-        (vec!["explain", model, "--text", data], 2, "gradus evaluate"),
+        (vec!["explain", model, "--text", data], 1, "the model is not of text"),
         (vec!["explain", data, "--data", data], 1, "MODEL"),
         (vec!["explain", model, "--data", data, "--no-labels", "--epochs", "3"], 2, "--epochs"),
     ] {

@@ -80,6 +80,22 @@ fn an_explanation_of_images_is_fine_in_a_browser() {
 }
 
 #[test]
+fn an_explanation_of_a_text_is_fine_in_a_browser() {
+    let folder = TempDir::new().unwrap();
+    let Some(browser) = browser() else { return };
+    let (model, words) = (folder.path().join("model"), folder.path().join("words.txt"));
+    std::fs::write(&words, "so it goes\n\ton <and> \"on\" & on ".repeat(40)).unwrap();
+    let train = "train --model gpt --layers 1 --heads 1 --width 8 --epochs 1 --device cpu";
+    let files = ["--text", text(&words), "--out", text(&model)];
+    let trained = run(&train.split(' ').chain(files).collect::<Vec<_>>());
+    assert_eq!(trained.status.code(), Some(0), "{}", stderr(&trained));
+    let explain = ["explain", text(&model), "--text", text(&words), "--device", "cpu"];
+    let html = page(&folder, &explain);
+    assert_eq!(html.matches("<pre class=\"marked\">").count(), 10);
+    assert_fine(&browser, &[("explain", html)]);
+}
+
+#[test]
 fn the_demo_trains_the_example_network_and_measures_and_shows_what_it_found() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("demo.html");

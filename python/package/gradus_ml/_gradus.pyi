@@ -222,7 +222,9 @@ def tune(
     device: Union[str, Device],
     on_rung: Optional[Callable[[dict[str, Any]], Optional[bool]]],
 ) -> dict[str, Any]: ...
-def evaluate_rows(model: Model, x: ArrayLike, y: ArrayLike) -> dict[str, Any]: ...
+def evaluate_rows(
+    model: Model, x: ArrayLike, y: ArrayLike, tokens: bool
+) -> dict[str, Any]: ...
 def label_noise(
     model: Model,
     x: ArrayLike,
@@ -251,6 +253,7 @@ def integrated_gradients(
     points: Optional[int],
     tolerance: Optional[float],
     baseline: Optional[list[float]],
+    tokens: bool,
 ) -> dict[str, Any]: ...
 def influences(
     model: Model, training: tuple[ArrayLike, ArrayLike], others: tuple[ArrayLike, ArrayLike]

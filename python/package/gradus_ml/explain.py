@@ -21,8 +21,10 @@ __all__ = [
     "RowResults",
     "Slice",
     "evaluate_rows",
+    "evaluate_tokens",
     "influences",
     "integrated_gradients",
+    "token_attributions",
     "label_noise",
     "permutation_importance",
     "slices",
@@ -155,7 +157,30 @@ def evaluate_rows(model: Sequential, x: Any, y: Any) -> RowResults:
         >>> round(float(found.loss[0]), 4), found.probabilities.tolist(), float(found.margin[0])
         (0.6931, [[0.5, 0.5]], 0.0)
     """
-    return RowResults(**_gradus.evaluate_rows(model._model, x, y))
+    return RowResults(**_gradus.evaluate_rows(model._model, x, y, False))
+
+
+def evaluate_tokens(model: Sequential, x: Any, y: Any) -> RowResults:
+    """Loss and classes of each target of each row, row after row: of a model with a target for each
+    token.
+
+    Args:
+        model: a compiled model.
+        x: ids [rows, tokens].
+        y: the target of each token [rows, tokens].
+
+    Raises:
+        ValueError: for labels that the loss ignores, and as `evaluate`.
+
+    Example:
+        >>> import numpy as np, gradus_ml as gm
+        >>> from gradus_ml.explain import evaluate_tokens
+        >>> model = gm.zoo.gpt(5, 3, layers=1, heads=1, width=4, device="cpu").compile("cross_entropy")
+        >>> ids = np.array([[0, 1, 2], [2, 3, 4]])
+        >>> evaluate_tokens(model, ids, (ids + 1) % 5).loss.shape
+        (6,)
+    """
+    return RowResults(**_gradus.evaluate_rows(model._model, x, y, True))
 
 
 def label_noise(
@@ -284,7 +309,45 @@ def integrated_gradients(
         True
     """
     own = None if baseline is None else np.asarray(baseline, np.float32).ravel().tolist()
-    found = _gradus.integrated_gradients(model._model, x, y, points, tolerance, own)
+    found = _gradus.integrated_gradients(model._model, x, y, points, tolerance, own, False)
+    return Attributions(**found)
+
+
+def token_attributions(
+    model: Sequential,
+    x: Any,
+    y: Any,
+    *,
+    points: Optional[int] = None,
+    tolerance: Optional[float] = None,
+    baseline: Any = None,
+) -> Attributions:
+    """The part of each token in the loss of each row: integrated gradients by the tokens' vectors.
+
+    Args:
+        model: a compiled model that begins with a token embedding.
+        x: ids [rows, tokens].
+        y: targets. The loss of a row is the mean over those that are not ignored: with -100 at all
+            places but one it is the loss of that one prediction.
+        points, tolerance: as of `integrated_gradients`.
+        baseline: a vector of the table's width; the mean of the table by default.
+
+    Returns:
+        `values` is [rows, tokens].
+
+    Raises:
+        ValueError: for other models, and a row whose targets are all ignored.
+
+    Example:
+        >>> import numpy as np, gradus_ml as gm
+        >>> from gradus_ml.explain import token_attributions
+        >>> model = gm.zoo.gpt(5, 3, layers=1, heads=1, width=4, device="cpu").compile("cross_entropy")
+        >>> found = token_attributions(model, np.array([[1, 2, 3]]), np.array([[-100, 4, -100]]))
+        >>> found.values.shape, float(found.values[0, 2])  # what follows is not seen
+        ((1, 3), 0.0)
+    """
+    own = None if baseline is None else np.asarray(baseline, np.float32).ravel().tolist()
+    found = _gradus.integrated_gradients(model._model, x, y, points, tolerance, own, True)
     return Attributions(**found)
 
 

@@ -173,13 +173,14 @@ fn labels(
 }
 
 /// The rows with the largest loss, the largest first.
-fn by_loss(losses: &[f64]) -> Vec<usize> {
+pub fn by_loss(losses: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..losses.len()).collect();
     order.sort_by(|&a, &b| losses[b].total_cmp(&losses[a]));
     order
 }
 
-fn top_share(losses: &[f64], share: f64) -> f64 {
+/// The part of all loss that so large a share of the rows has.
+pub fn top_share(losses: &[f64], share: f64) -> f64 {
     let (order, all) = (by_loss(losses), losses.iter().sum::<f64>());
     let count = (share * losses.len() as f64).ceil() as usize;
     let top: f64 = order.iter().take(count).map(|&row| losses[row]).sum();

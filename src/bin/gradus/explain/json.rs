@@ -50,7 +50,7 @@ pub fn of(found: &Found, subject: &Subject, device: &str) -> Value {
     })
 }
 
-fn each<T>(section: &Section<T>, content: impl FnOnce(&T) -> Value) -> Result<Value, &String> {
+pub fn each<T>(section: &Section<T>, content: impl FnOnce(&T) -> Value) -> Result<Value, &String> {
     section.as_ref().map(content)
 }
 
@@ -168,7 +168,7 @@ fn features(found: &Features) -> Value {
     })
 }
 
-fn calibration(found: &Calibration) -> Value {
+pub fn calibration(found: &Calibration) -> Value {
     let bin = |bin: &Bin| {
         json!({
             "above": bin.limits[0],

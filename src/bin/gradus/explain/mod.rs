@@ -7,6 +7,7 @@ mod page;
 mod part;
 mod sharpness;
 mod subject;
+mod text;
 mod training;
 mod words;
 
@@ -20,6 +21,7 @@ use gradus::losses::LossDefinition;
 
 use crate::explain::found::{Effort, Found};
 use crate::explain::subject::Subject;
+use crate::explain::text::TextFound;
 use crate::output::{DeviceChoice, Failure, Outcome};
 use crate::samples::source::Source;
 use crate::samples::{Rows, Task, Truth};
@@ -27,7 +29,8 @@ use crate::{language, numbers, output, saved};
 
 /// Shows where the loss of a saved model comes from, on rows with targets: labels that are probably
 /// wrong, the rows with the largest loss, slices, pairs of classes, features, and whether the
-/// probabilities are right
+/// probabilities are right; on a text (--text) the characters with the largest loss, and which
+/// characters before raise it
 #[derive(Args)]
 pub struct Explain {
     /// A model that `gradus train --out` saved
@@ -93,14 +96,49 @@ impl Explain {
         read().map_err(|error: Failure| error.instead_of("--data", FLAG))
     }
 
+    /// Rejects what is only for rows.
+    fn check_text(&self) -> Outcome {
+        let given = [
+            ("--no-labels", self.no_labels),
+            ("--epochs", self.epochs.is_some()),
+            ("--trained-on", self.trained_on.is_some()),
+            ("--sharpness", self.sharpness),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => Err(Failure::Usage(format!(
+                "{flag}: it is for rows, and --text has characters; leave it out"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the loss of a model of text comes from.
+    fn of_text(&self, model: &mut Model, path: &Path) -> Outcome {
+        let found = TextFound::of(model, &self.model, path, self.top.get())?;
+        if let Some(html) = &self.html {
+            text::page(&found, &self.origin(path, model))?.write(html)?;
+        }
+        match self.json {
+            true => output::print_json(&found.as_json(model.device().name())),
+            false => output::print(&text::words(&found)),
+        }
+    }
+
+    /// What a page is of.
+    fn origin(&self, path: &Path, model: &Model) -> String {
+        format!(
+            "{} on {}; {}; gradus {}",
+            self.model.display(),
+            path.display(),
+            model.device().describe(),
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+
     pub fn run(&self) -> Outcome {
         saved::check_kind("MODEL", &self.model, saved::Kind::Network)?;
         if self.source.text().is_some() {
-            let name = self.model.display();
-            return Err(Failure::Usage(format!(
-                "--text: a model of text has a target for each character, and rows are explained; `gradus evaluate {name} --text FILE` \
-                 measures it"
-            )));
+            self.check_text()?;
         }
         if let Some(html) = &self.html {
             let mut inputs = self.source.files();
@@ -115,7 +153,10 @@ impl Explain {
         if model.keeps_average() {
             model = model.averaged()?;
         }
-        language::refuse(&model, &self.model, "rows are explained, not texts")?;
+        if let Some(path) = self.source.text() {
+            return self.of_text(&mut model, path);
+        }
+        language::refuse(&model, &self.model, "--text FILE explains its loss on a text")?;
         let rows = self.source.answered_for(&model)?;
         check_answered(&rows).map_err(|error| error.instead_of("--data", "--data"))?;
         let Some(loss) = model.loss() else {
@@ -144,13 +185,7 @@ impl Explain {
         subject.image = subject.image.or(self.source.image().ok().flatten());
         let found = Found::of(&mut model, &rows.dataset, &truth, &subject, &effort)?;
         if let Some(html) = &self.html {
-            let origin = format!(
-                "{} on {}; {}; gradus {}",
-                self.model.display(),
-                self.source.path().display(),
-                device.describe(),
-                env!("CARGO_PKG_VERSION")
-            );
+            let origin = self.origin(self.source.path(), &model);
             let mut photographs = page::Photographs {
                 image: subject.image,
                 model: &mut model,

@@ -66,7 +66,7 @@ pub fn of(
     Ok(page)
 }
 
-fn known<T>(
+pub fn known<T>(
     page: &mut Page,
     section: &Section<T>,
     write: impl FnOnce(&mut Page, &T) -> Outcome,
@@ -250,7 +250,7 @@ fn features(page: &mut Page, found: &Features, subject: &Subject) -> Outcome {
     page.bars(&bars, caption, caption)
 }
 
-fn calibration(page: &mut Page, found: &Calibration) -> Outcome {
+pub fn calibration(page: &mut Page, found: &Calibration) -> Outcome {
     page.paragraph(&about_calibration(found));
     let bins: Vec<&Bin> = found.bins.iter().filter(|bin| bin.rows > 0).collect();
     let points: Vec<(f64, f64)> = bins.iter().map(|bin| (bin.confidence, bin.accuracy)).collect();

@@ -63,7 +63,7 @@ pub fn summary(found: &Found) -> String {
     format!("{start} {shares}.")
 }
 
-fn or_why<T>(section: &Section<T>, words: impl FnOnce(&T) -> String) -> String {
+pub fn or_why<T>(section: &Section<T>, words: impl FnOnce(&T) -> String) -> String {
     match section {
         Ok(found) => words(found),
         Err(reason) => folded(&format!("Not known: {reason}.\n")),
@@ -71,7 +71,7 @@ fn or_why<T>(section: &Section<T>, words: impl FnOnce(&T) -> String) -> String {
 }
 
 /// Lines of at most 80 columns, broken between words.
-fn folded(text: &str) -> String {
+pub fn folded(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
         let mut length = 0;
@@ -93,7 +93,7 @@ fn folded(text: &str) -> String {
 }
 
 /// A table of at most 80 columns.
-fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table: Table = output::table(headings);
     table.set_width(WIDTH as u16);
     rows.into_iter().for_each(|row| {
@@ -294,7 +294,7 @@ pub fn about_calibration(found: &Calibration) -> String {
     )
 }
 
-fn calibration(found: &Calibration) -> String {
+pub fn calibration(found: &Calibration) -> String {
     let bins = found.bins.iter().filter(|bin| bin.rows > 0);
     let row = |bin: &gradus::explain::Bin| {
         vec![

@@ -37,6 +37,7 @@ figure { margin: 1em 0; max-width: 720px; } figure.wide { max-width: 100%; }
 svg { max-width: 100%; width: 100%; height: auto; display: block; }
 figcaption { font-size: 14px; }
 pre { background: var(--shade); padding: .6em .8em; overflow-x: auto; font-size: 13px; }
+pre.marked { white-space: pre-wrap; overflow-wrap: anywhere; print-color-adjust: exact; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; white-space: nowrap; }
 th, td { border-bottom: 1px solid var(--line); padding: 2px 9px; text-align: left; vertical-align: top; }
@@ -47,6 +48,9 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .blue { color: #2d7ddc; } .orange { color: #de7814; } .green { color: #14966e; } .purple { color: #af5faf; } .red { color: #d64541; } .grey { color: #828282; }
 @media print { body { margin: 0; max-width: none; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; } .scroll, pre { overflow: visible; } table, pre { white-space: normal; overflow-wrap: anywhere; } }
 ";
+
+/// The opacity of the strongest mark behind a text: more of it would hide the letters.
+const STRONGEST: f64 = 0.55;
 
 /// A photograph, what is drawn beside it, and their texts.
 #[derive(Clone, Debug)]
@@ -101,6 +105,25 @@ impl Page {
     pub fn code(&mut self, text: &str) {
         let lines: Vec<String> = text.lines().map(escaped).collect();
         let _ = writeln!(self.body, "<pre><code>{}</code></pre>", lines.join("\n"));
+    }
+
+    /// A text whose pieces are marked by their numbers: orange where they are above 0, blue where they
+    /// are below, the stronger the larger; `what` says it in words.
+    pub fn marked(&mut self, pieces: &[(String, f64)], what: &str) {
+        let finite = pieces.iter().map(|(_, value)| value.abs()).filter(|value| value.is_finite());
+        let most = finite.fold(0.0, f64::max);
+        let piece = |(text, value): &(String, f64)| {
+            let share = if most > 0.0 { value.abs() / most } else { 0.0 };
+            let share = if share.is_finite() { STRONGEST * share } else { 0.0 };
+            let colour = if *value > 0.0 { "222,120,20" } else { "45,125,220" };
+            format!("<span style=\"background:rgba({colour},{share:.2})\">{}</span>", escaped(text))
+        };
+        let pieces: String = pieces.iter().map(piece).collect();
+        let _ = writeln!(
+            self.body,
+            "<figure class=\"wide\"><pre class=\"marked\">{pieces}</pre><figcaption>{}</figcaption></figure>",
+            escaped(what)
+        );
     }
 
     /// Names in their colours, as above a picture.
