@@ -1,10 +1,10 @@
 //! The explanation of a model of text as a page.
 
 use crate::explain::page::{calibration, known};
+use crate::explain::text::found::{LargeToken, TextFound};
 use crate::explain::text::words::{
     about_parts, end_of, numbers, of_character, of_seen, parts_in_words, place, summary, wrong,
 };
-use crate::explain::text::{LargeToken, TextFound};
 use crate::output::Outcome;
 use crate::page::Page;
 use crate::page::axis::Axis;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::explain::subject::{per_cent, short};
-use crate::explain::text::{CharacterLoss, LargeToken, SeenLoss, TextFound};
+use crate::explain::text::found::{CharacterLoss, LargeToken, SeenLoss, TextFound};
 use crate::explain::words::{calibration, folded, or_why, table};
 
 /// Characters of a context that are shown.
