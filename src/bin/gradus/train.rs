@@ -32,8 +32,7 @@ use crate::saved::Kind;
 use crate::train::images::scale_pixels;
 use crate::train::network::Network;
 use crate::train::options::{Earlier, Plan, Settings, Train, named};
-use crate::train::report::restored_in_words;
-use crate::train::trained::Trained;
+use crate::train::trained::{Trained, restored_in_words};
 use crate::{language, output, saved};
 
 /// A model that is ready to be trained, and what it is trained on.

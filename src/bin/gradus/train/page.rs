@@ -11,8 +11,7 @@ use crate::page::chart::{Chart, Mark};
 use crate::page::svg::Colour;
 use crate::samples::Task;
 use crate::train::options::Train;
-use crate::train::report::restored_in_words;
-use crate::train::trained::Trained;
+use crate::train::trained::{Trained, restored_in_words};
 
 /// Points of a line at most: more steps are drawn as means of as many successive ones.
 const MOST_POINTS: usize = 1000;

@@ -72,12 +72,6 @@ impl Train {
     }
 }
 
-/// The epoch that the model is of, if all epochs were trained and another than the last was better.
-pub fn restored_in_words(history: &History) -> Option<String> {
-    let epoch = history.restored.filter(|_| history.stopped.is_none())?;
-    Some(format!("epoch {epoch} was the best: the model has its weights"))
-}
-
 /// The epochs, and the quality of the predictions on the other rows.
 pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
     // Without a terminal each epoch of this run was already a line on stderr.

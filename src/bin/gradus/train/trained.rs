@@ -26,3 +26,9 @@ impl Trained {
         self.history.epochs.len() - self.history.before
     }
 }
+
+/// The epoch that the model is of, if all epochs were trained and another than the last was better.
+pub fn restored_in_words(history: &History) -> Option<String> {
+    let epoch = history.restored.filter(|_| history.stopped.is_none())?;
+    Some(format!("epoch {epoch} was the best: the model has its weights"))
+}
