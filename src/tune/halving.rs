@@ -12,9 +12,11 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::Result;
+use crate::tune::budget::Budget;
 use crate::tune::journal::{Ending, Entry, Journal};
 use crate::tune::sampler::{Observation, Sampler};
 use crate::tune::space::{Configuration, Space};
+use crate::tune::team::{Next, Team};
 
 /// Of so many trials of a rung one goes on.
 const FACTOR: usize = 3;
@@ -25,6 +27,8 @@ pub(crate) trait Evaluator {
     fn rungs(&self) -> usize;
     /// Work for a configuration at a rung, in row-updates.
     fn cost(&self, configuration: &Configuration, rung: usize) -> u64;
+    /// The places of configurations that are trained side by side, at whatever rung.
+    fn groups(&self, configurations: &[&Configuration]) -> Vec<Vec<usize>>;
     /// The metric of each configuration at a rung, less is better; NaN for a training that failed.
     fn evaluate(&mut self, configurations: &[&Configuration], rung: usize) -> Result<Vec<f64>>;
 }
@@ -64,17 +68,6 @@ impl Trial {
     pub fn last(&self) -> f64 {
         self.values.last().copied().unwrap_or(f64::NAN)
     }
-}
-
-/// How long a search goes on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Budget {
-    /// Row-updates: rows times epochs, over all trials.
-    RowUpdates(u64),
-    /// Seconds; the search ends between two rungs, and the study says after how many.
-    Seconds(f64),
-    /// Rungs, over all brackets: what repeats a search that was limited by seconds.
-    Rungs(usize),
 }
 
 /// Options of a search.
@@ -126,6 +119,8 @@ struct Search<'s, E> {
     plan: &'s Plan,
     journal: &'s mut Journal,
     evaluator: &'s mut E,
+    /// The processes that share the trainings.
+    team: Option<Team>,
     done: Searched,
     begun: Instant,
 }
@@ -135,13 +130,14 @@ pub(crate) fn search<E: Evaluator>(
     space: &Space,
     plan: &Plan,
     journal: &mut Journal,
+    team: Option<Team>,
     evaluator: &mut E,
     mut each: impl FnMut(&Rung, &[Trial]) -> ControlFlow<()>,
 ) -> Result<Searched> {
     let mut sampler = Sampler::new(space, plan.seed, plan.first.len() + 10);
     let done = Searched { trials: Vec::new(), cost: 0, rungs: 0, stopped: false };
     let begun = Instant::now();
-    let mut search = Search { plan, journal, evaluator, done, begun };
+    let mut search = Search { plan, journal, evaluator, team, done, begun };
     for bracket in 0.. {
         if !search.bracket(bracket, &mut sampler, &mut each)? {
             break;
@@ -222,9 +218,12 @@ impl<E: Evaluator> Search<'_, E> {
         if self.is_over(first) {
             return Ok(false);
         }
+        // Others may have begun the bracket, or else what is known of trials of others is theirs too.
+        self.journal.hold()?;
         let foreign = self.journal.foreign(bracket).len();
         let drawn = self.draw(bracket, sampler);
         if drawn.is_empty() {
+            self.journal.release();
             return Ok(false);
         }
         let note = json!({ "number": bracket, "trials": drawn.len(), "foreign": foreign });
@@ -339,9 +338,28 @@ impl<E: Evaluator> Search<'_, E> {
             };
             return Ok(alive.iter().map(of).collect());
         }
-        let configurations: Vec<&Configuration> =
-            alive.iter().map(|&trial| &self.done.trials[trial].configuration).collect();
-        self.evaluator.evaluate(&configurations, rung)
+        let trials = &self.done.trials;
+        let of = |numbers: &[usize]| -> Vec<&Configuration> {
+            numbers.iter().map(|&trial| &trials[trial].configuration).collect()
+        };
+        let Some(team) = &mut self.team else {
+            return self.evaluator.evaluate(&of(alive), rung);
+        };
+        let groups = self.evaluator.groups(&of(alive));
+        let groups: Vec<Vec<usize>> = groups
+            .into_iter()
+            .map(|group| group.into_iter().map(|place| alive[place]).collect())
+            .collect();
+        loop {
+            match team.next(&groups, rung)? {
+                Next::Train(own) => {
+                    let metrics = self.evaluator.evaluate(&of(&own), rung)?;
+                    team.put(&own, rung, &metrics)?;
+                }
+                Next::Wait => team.wait(),
+                Next::Done(metrics) => return Ok(metrics),
+            }
+        }
     }
 
     fn record(

@@ -9,8 +9,10 @@
 //! ([`Decision`]).
 //!
 //! The result is a function of rows, seed, options and budget: the same for any number of threads,
-//! and for a search that was ended and went on. The study can be kept in a file of Optuna's format.
+//! for a search that was ended and went on, and for several processes that share its trainings. The
+//! study can be kept in a file of Optuna's format.
 
+mod budget;
 mod candidate;
 mod decision;
 mod halving;
@@ -23,12 +25,14 @@ mod rows;
 mod sampler;
 mod space;
 mod study;
+mod team;
 #[cfg(test)]
 mod tests;
 
+pub use budget::Budget;
 pub use candidate::Candidate;
 pub use decision::{Decision, Finalist};
-pub use halving::{Budget, Rung, State, Trial};
+pub use halving::{Rung, State, Trial};
 pub use importance::Importance;
 pub use metric::Metric;
 pub use space::{Configuration, Domain, Parameter, Space};

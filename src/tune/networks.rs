@@ -185,9 +185,7 @@ impl Evaluator for Networks<'_> {
         folds.iter().map(of).sum()
     }
 
-    fn evaluate(&mut self, configurations: &[&Configuration], rung: usize) -> Result<Vec<f64>> {
-        let candidates: Vec<Candidate> =
-            configurations.iter().map(|one| Candidate::of(self.space, one)).collect();
+    fn groups(&self, configurations: &[&Configuration]) -> Vec<Vec<usize>> {
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for (number, configuration) in configurations.iter().enumerate() {
@@ -198,6 +196,13 @@ impl Evaluator for Networks<'_> {
             }
             groups[place].push(number);
         }
+        groups
+    }
+
+    fn evaluate(&mut self, configurations: &[&Configuration], rung: usize) -> Result<Vec<f64>> {
+        let candidates: Vec<Candidate> =
+            configurations.iter().map(|one| Candidate::of(self.space, one)).collect();
+        let groups = self.groups(configurations);
         let folds = self.fidelities[rung].folds;
         let jobs: Vec<(usize, usize)> =
             (0..groups.len()).flat_map(|group| (0..folds).map(move |fold| (group, fold))).collect();

@@ -7,15 +7,17 @@ use serde_json::{Value, json};
 
 use crate::data::{Dataset, Fingerprint, Target};
 use crate::runtime::device::Device;
+use crate::tune::budget::Budget;
 use crate::tune::candidate::{self, Candidate};
 use crate::tune::decision::{Decision, decide};
-use crate::tune::halving::{Budget, Plan, Rung, Trial, search};
+use crate::tune::halving::{Plan, Rung, Trial, search};
 use crate::tune::importance::{Importance, importances};
 use crate::tune::journal::{Entry, Journal};
 use crate::tune::metric::Metric;
 use crate::tune::networks::Networks;
 use crate::tune::rows::{Answers, Rows};
 use crate::tune::space::{Configuration, Space};
+use crate::tune::team::Team;
 use crate::{Error, Result};
 
 /// Passes over the rows that a search takes by default.
@@ -128,6 +130,11 @@ impl Tune {
 
     /// The file of the study, which Optuna reads and goes on with (`JournalStorage`). A search that
     /// was ended goes on where it was; one that is over is not trained again.
+    ///
+    /// Several processes may run the same search over one file, also from several machines that see
+    /// it: they share the trainings, each ends with the whole result, and what one that is killed had
+    /// begun is trained by the others. They tell each other by a folder `FILE.work`, whose files are
+    /// locked by whoever works; it is gone when the last one ends.
     pub fn study(mut self, path: impl Into<PathBuf>) -> Self {
         self.study = Some(path.into());
         self
@@ -137,8 +144,9 @@ impl Tune {
     ///
     /// # Errors
     /// [`Error::Option`] for options outside their domains, [`Error::Input`] for targets that the
-    /// metric does not take, [`Error::Data`] for a study of other data or options, and those of the
-    /// trainings.
+    /// metric does not take, [`Error::Data`] for a study of other data or options,
+    /// [`Error::Option`] if another process works on the study with another budget or a limit of time,
+    /// and those of the trainings.
     pub fn run(&self, rows: &Dataset, device: &Device) -> Result<Tuned> {
         self.run_with(rows, device, |_, _| ControlFlow::Continue(()))
     }
@@ -172,7 +180,15 @@ impl Tune {
         journal.add(Entry::Attribute("written_by", json!(written_by())));
         journal.add(Entry::Attribute("settings", self.settings(metric, &rows, device)));
         journal.commit()?;
-        let searched = search(&space, &plan, &mut journal, &mut networks, each)?;
+        let settings = self.settings(metric, &rows, device);
+        let team = match &self.study {
+            Some(path) => {
+                let own = json!({ "written_by": written_by(), "settings": settings });
+                Team::join(path, &own, plan.budget)?
+            }
+            None => None,
+        };
+        let searched = search(&space, &plan, &mut journal, team, &mut networks, each)?;
         let trials = searched.trials;
         let decision = if searched.stopped { None } else { Some(decide(&networks, &trials)?) };
         let taken = decision.as_ref().map(|decision| &decision.finalists[decision.winner]);

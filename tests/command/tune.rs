@@ -3,10 +3,11 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use crate::{assert_one_line, file, json_of, run, stderr, text};
+use crate::{assert_one_line, file, gradus, json_of, run, stderr, text};
 
 /// A table whose target is linear in two columns and depends on a word; no randomness is needed for
 /// numbers that no network learns at once.
@@ -101,6 +102,61 @@ fn the_winner_is_saved_and_its_command_line_trains_it_again() {
     fs::write(&study, half).unwrap();
     assert_eq!(json_of(&search), found);
     assert!(lines(&study) == before);
+}
+
+#[test]
+fn several_processes_share_a_study_also_if_one_is_killed() {
+    let folder = TempDir::new().unwrap();
+    let (data, alone) = (folder.path().join("d.csv"), folder.path().join("alone.jsonl"));
+    table(&data, 150);
+    let arguments = |study: &Path, budget: &str| {
+        let given = format!(
+            "tune --target y --device cpu --bracket 9 --budget {budget} --json --data {} --study {}",
+            text(&data),
+            text(study)
+        );
+        given.split(' ').map(String::from).collect::<Vec<_>>()
+    };
+    let start = |study: &Path| {
+        let arguments = arguments(study, "300000");
+        gradus(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let wanted = start(&alone).wait_with_output().unwrap();
+    assert!(wanted.status.success(), "{}", stderr(&wanted));
+    for is_killed in [false, true] {
+        let study = folder.path().join(format!("{is_killed}.jsonl"));
+        let work = folder.path().join(format!("{is_killed}.jsonl.work/lines"));
+        let mut processes = vec![start(&study), start(&study)];
+        if is_killed {
+            // Behind the first trainings, and before the last ones.
+            while !fs::read_to_string(&work).is_ok_and(|lines| lines.contains("bits")) {
+                assert!(processes.iter_mut().any(|one| one.try_wait().unwrap().is_none()));
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            processes[0].kill().unwrap();
+            processes.remove(0).wait().unwrap();
+        } else {
+            while !work.exists() {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            let other = arguments(&study, "400000");
+            let other = run(&other.iter().map(String::as_str).collect::<Vec<_>>());
+            let message = stderr(&other);
+            let line = "budget is 400000 row-updates, and another process works on the study";
+            assert!(other.status.code() == Some(1) && message.contains(line), "{message}");
+        }
+        for process in processes {
+            let output = process.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+            assert_eq!(output.stdout, wanted.stdout);
+        }
+        assert!(lines(&study) == lines(&alone), "killed: {is_killed}");
+        assert!(!folder.path().join(format!("{is_killed}.jsonl.work")).exists());
+    }
 }
 
 #[test]

@@ -20,6 +20,11 @@ impl Evaluator for Function {
         3_u64.pow(rung as u32)
     }
 
+    fn groups(&self, configurations: &[&Configuration]) -> Vec<Vec<usize>> {
+        let all: Vec<usize> = (0..configurations.len()).collect();
+        all.chunks(3).map(<[usize]>::to_vec).collect()
+    }
+
     fn evaluate(&mut self, configurations: &[&Configuration], rung: usize) -> Result<Vec<f64>> {
         self.calls += configurations.len();
         let value = |configuration: &&Configuration| {
@@ -53,7 +58,7 @@ fn run(path: Option<&Path>, budget: Budget, shift: f64) -> Result<(Searched, usi
     let mut function = Function { calls: 0, shift };
     let plan = plan(budget);
     let searched =
-        search(&space, &plan, &mut journal, &mut function, |_, _| ControlFlow::Continue(()))?;
+        search(&space, &plan, &mut journal, None, &mut function, |_, _| ControlFlow::Continue(()))?;
     Ok((searched, function.calls))
 }
 
@@ -170,7 +175,7 @@ fn a_search_that_was_stopped_goes_on_to_the_same_file() {
         let (space, plan) = (space(), plan(Budget::Rungs(8)));
         let mut journal = Journal::open(Some(&stopped), &space).unwrap();
         let (mut function, mut rungs) = (Function { calls: 0, shift: 0.0 }, 0);
-        let searched = search(&space, &plan, &mut journal, &mut function, |rung, _| {
+        let searched = search(&space, &plan, &mut journal, None, &mut function, |rung, _| {
             rungs += usize::from(!rung.from_file);
             if rungs >= after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -178,4 +183,121 @@ fn a_search_that_was_stopped_goes_on_to_the_same_file() {
     }
     run(Some(&stopped), Budget::Rungs(8), 0.0).unwrap();
     assert!(lines(&stopped) == lines(&whole));
+}
+
+/// A search of one of several processes on a study; each training takes a moment.
+fn joined(path: &Path, budget: Budget, settings: &str) -> Result<(Searched, usize)> {
+    struct Slow(Function);
+    impl Evaluator for Slow {
+        fn rungs(&self) -> usize {
+            self.0.rungs()
+        }
+        fn cost(&self, configuration: &Configuration, rung: usize) -> u64 {
+            self.0.cost(configuration, rung)
+        }
+        fn groups(&self, configurations: &[&Configuration]) -> Vec<Vec<usize>> {
+            self.0.groups(configurations)
+        }
+        fn evaluate(&mut self, configurations: &[&Configuration], rung: usize) -> Result<Vec<f64>> {
+            std::thread::sleep(std::time::Duration::from_millis(configurations.len() as u64));
+            self.0.evaluate(configurations, rung)
+        }
+    }
+    let (space, plan) = (space(), plan(budget));
+    let mut journal = Journal::open(Some(path), &space)?;
+    journal.add(Entry::Attribute("settings", json!(settings)));
+    journal.commit()?;
+    let team = Team::join(path, &json!(settings), budget)?;
+    assert!(team.is_some());
+    let mut slow = Slow(Function { calls: 0, shift: 0.0 });
+    let searched =
+        search(&space, &plan, &mut journal, team, &mut slow, |_, _| ControlFlow::Continue(()))?;
+    Ok((searched, slow.0.calls))
+}
+
+#[test]
+fn several_processes_share_the_trainings_and_leave_the_file_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("alone.jsonl");
+    let budget = Budget::RowUpdates(1500);
+    let (wanted, all) = joined(&alone, budget, "a").unwrap();
+    for processes in [2, 4] {
+        let path = folder.path().join(format!("{processes}.jsonl"));
+        let found: Vec<(Searched, usize)> = std::thread::scope(|scope| {
+            let run = |_| scope.spawn(|| joined(&path, budget, "a").unwrap());
+            let running: Vec<_> = (0..processes).map(run).collect();
+            running.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(lines(&path) == lines(&alone), "{processes}");
+        let calls: Vec<usize> = found.iter().map(|(_, calls)| *calls).collect();
+        // Each trial is trained once at each rung, by one of them, and each trains some.
+        assert_eq!(calls.iter().sum::<usize>(), all, "{calls:?}");
+        assert!(calls.iter().all(|calls| *calls > 0), "{calls:?}");
+        for (searched, _) in &found {
+            let values = |of: &Searched| -> Vec<Vec<u64>> {
+                let bits = |one: &Trial| one.values.iter().map(|value| value.to_bits()).collect();
+                of.trials.iter().map(bits).collect()
+            };
+            assert!(values(searched) == values(&wanted) && searched.cost == wanted.cost);
+        }
+    }
+    // Nothing stands beside the studies any more.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
+#[test]
+fn what_a_process_has_begun_is_trained_by_another_when_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study.jsonl");
+    fs::write(&path, "").unwrap();
+    let join = || Team::join(&path, &json!("a"), Budget::Rungs(9)).unwrap().unwrap();
+    let groups = [vec![0, 1], vec![2], vec![3]];
+    let (mut one, mut two) = (join(), join());
+    // Half of the groups each, by what is free.
+    assert_eq!(one.next(&groups, 0).unwrap(), Next::Train(vec![0, 1, 2]));
+    assert_eq!(two.next(&groups, 0).unwrap(), Next::Train(vec![3]));
+    two.put(&[3], 0, &[f64::NAN]).unwrap();
+    assert_eq!(two.next(&groups, 0).unwrap(), Next::Wait);
+    one.put(&[0, 1], 0, &[0.5, 0.25]).unwrap();
+    one.kill();
+    assert_eq!(two.next(&groups, 0).unwrap(), Next::Train(vec![2]));
+    two.put(&[2], 0, &[-1.0]).unwrap();
+    let Next::Done(found) = two.next(&groups, 0).unwrap() else { panic!() };
+    assert!(found[..3] == [0.5, 0.25, -1.0] && found[3].is_nan());
+    // A third one takes the number of the first, and knows all; the next rung is shared again.
+    let mut three = join();
+    assert!(matches!(three.next(&groups, 0).unwrap(), Next::Done(_)));
+    assert_eq!(three.next(&groups, 1).unwrap(), Next::Train(vec![0, 1, 2]));
+    assert_eq!(two.next(&groups, 1).unwrap(), Next::Train(vec![3]));
+    // A line that was cut off is none.
+    let work = folder.path().join("study.jsonl.work");
+    let torn = fs::read_to_string(work.join("lines")).unwrap() + "{\"process\":0,\"rung\":1,\"tr";
+    fs::write(work.join("lines"), torn).unwrap();
+    // Whoever asks again has not trained what it said.
+    assert_eq!(two.next(&groups, 1).unwrap(), Next::Train(vec![3]));
+    drop((two, three));
+    assert!(!work.exists());
+    // What is left of other settings is not taken.
+    let mut other = Team::join(&path, &json!("b"), Budget::Rungs(9)).unwrap().unwrap();
+    assert!(matches!(other.next(&groups, 0).unwrap(), Next::Train(_)));
+}
+
+#[test]
+fn processes_with_other_budgets_or_limits_of_time_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study.jsonl");
+    fs::write(&path, "").unwrap();
+    let join = |budget: Budget| Team::join(&path, &json!("a"), budget);
+    for (first, second) in [
+        (Budget::Rungs(4), Budget::Rungs(5)),
+        (Budget::Rungs(4), Budget::RowUpdates(4)),
+        (Budget::Seconds(4.0), Budget::Seconds(4.0)),
+    ] {
+        let team = join(first).unwrap();
+        let message = join(second).unwrap_err().to_string();
+        assert!(message.contains("another process works on the study"), "{message}");
+        drop(team);
+        // Alone each of them may.
+        drop(join(second).unwrap());
+    }
 }

@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// Held until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(in crate::tune) struct Lock {
     link: PathBuf,
 }
 

@@ -6,12 +6,14 @@
 //! the study, stand between its own and are observations.
 
 mod line;
-mod lock;
+pub(in crate::tune) mod lock;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::iter::Peekable;
 use std::path::{Path, PathBuf};
+use std::vec::IntoIter;
 
 use serde_json::{Map, Value, json};
 
@@ -99,6 +101,8 @@ pub(crate) struct Journal {
     lines: usize,
     length: u64,
     pending: Vec<Entry>,
+    /// Held until the next commit.
+    held: Option<Lock>,
 }
 
 impl Journal {
@@ -121,6 +125,7 @@ impl Journal {
             lines: 0,
             length: 0,
             pending: Vec::new(),
+            held: None,
         };
         let Some(path) = journal.path.clone() else { return Ok(journal) };
         let failed = |source| Error::Io { path: path.clone(), source };
@@ -192,6 +197,27 @@ impl Journal {
         &self.foreign[..known.min(self.foreign.len())]
     }
 
+    /// Keeps others from writing until the next [`Journal::commit`] or [`Journal::release`], and reads
+    /// what they have written.
+    ///
+    /// # Errors
+    /// Those of [`Journal::commit`].
+    pub fn hold(&mut self) -> Result<()> {
+        let Some(path) = self.path.clone().filter(|_| self.held.is_none()) else { return Ok(()) };
+        self.held = Some(Lock::acquire(&path)?);
+        if self.study.is_none() {
+            return Ok(());
+        }
+        let failed = |source| Error::Io { path: path.clone(), source };
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
+        self.take_new(&mut file)
+    }
+
+    /// Lets others write again.
+    pub fn release(&mut self) {
+        self.held = None;
+    }
+
     /// Adds an entry, written by [`Journal::commit`].
     pub fn add(&mut self, entry: Entry) {
         self.pending.push(entry);
@@ -202,15 +228,15 @@ impl Journal {
     /// # Errors
     /// [`Error::Data`] if the file has other lines, [`Error::Io`].
     pub fn commit(&mut self) -> Result<()> {
+        let done = self.write();
+        self.release();
+        done
+    }
+
+    fn write(&mut self) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         let mut left = pending.into_iter().peekable();
-        if self.study.is_some() {
-            while self.replays() && left.peek().is_some() {
-                if let Some(entry) = left.next() {
-                    self.compare(&entry)?;
-                }
-            }
-        }
+        self.compare_each(&mut left)?;
         let Some(path) = self.path.clone() else {
             for entry in left {
                 if let Entry::Create = entry {
@@ -223,10 +249,17 @@ impl Journal {
             return Ok(());
         }
         let failed = |source| Error::Io { path: path.clone(), source };
-        let _lock = Lock::acquire(&path)?;
+        if self.held.is_none() {
+            self.held = Some(Lock::acquire(&path)?);
+        }
         let mut options = OpenOptions::new();
         let mut file = options.read(true).write(true).open(&path).map_err(failed)?;
         self.take_new(&mut file)?;
+        // Another process of the same search may have been here first.
+        self.compare_each(&mut left)?;
+        if left.peek().is_none() {
+            return Ok(());
+        }
         let mut text = String::new();
         if self.study.is_none() {
             text += &format!(
@@ -239,8 +272,7 @@ impl Journal {
         }
         for entry in left {
             if let Entry::Create = entry {
-                self.ids.push(self.created);
-                self.created += 1;
+                self.create_own();
             }
             text += &self.rendered(&entry);
             text.push('\n');
@@ -260,21 +292,12 @@ impl Journal {
         file.seek(SeekFrom::Start(self.length)).map_err(failed)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(failed)?;
-        let own = self.own_lines.len();
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         if whole < text.len() {
             // The writer of this half of a line is gone: it would hold the lock.
             file.set_len(self.length + whole as u64).map_err(failed)?;
         }
         self.take(&text[..whole])?;
-        if self.own_lines.len() > own {
-            return Err(Error::Data {
-                path,
-                position: format!("line {}", self.lines),
-                found: "a line of another search with the same study".into(),
-                expected: "one search at a time: let the other one end first".into(),
-            });
-        }
         Ok(())
     }
 
@@ -312,16 +335,13 @@ impl Journal {
             (Some(4), _) => {
                 let is_this = self.study.is_some() && index("study_id") == self.study;
                 if is_this {
-                    let own = is_own.then(|| {
-                        self.ids.push(self.created);
-                        self.recorded.push(Recorded::default());
-                        self.ids.len() - 1
-                    });
-                    let parameters = vec![None; self.space.parameters.len()];
-                    let values = BTreeMap::new();
-                    self.trials.insert(self.created, Reading { own, parameters, values });
+                    match is_own {
+                        true => self.create_own(),
+                        false => self.create(None),
+                    }
+                } else {
+                    self.created += 1;
                 }
-                self.created += 1;
                 is_this
             }
             (Some(1..=3), _) => self.study.is_some() && index("study_id") == self.study,
@@ -334,6 +354,20 @@ impl Journal {
         if is_own && is_here {
             self.own_lines.push(OwnLine { number: self.lines, content: line });
         }
+    }
+
+    /// A new trial in the file, of this search.
+    fn create_own(&mut self) {
+        self.ids.push(self.created);
+        self.recorded.push(Recorded::default());
+        self.create(Some(self.ids.len() - 1));
+    }
+
+    fn create(&mut self, own: Option<usize>) {
+        let parameters = vec![None; self.space.parameters.len()];
+        let values = BTreeMap::new();
+        self.trials.insert(self.created, Reading { own, parameters, values });
+        self.created += 1;
     }
 
     /// Reads a line about a trial.
@@ -373,6 +407,16 @@ impl Journal {
         }
     }
 
+    /// Compares entries with the lines of this search in the file that are left.
+    fn compare_each(&mut self, left: &mut Peekable<IntoIter<Entry>>) -> Result<()> {
+        while self.study.is_some() && self.replays() && left.peek().is_some() {
+            if let Some(entry) = left.next() {
+                self.compare(&entry)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Compares an entry with the next line of this search in the file.
     fn compare(&mut self, entry: &Entry) -> Result<()> {
         let wanted = parse(&self.rendered(entry)).unwrap_or_default();
@@ -380,7 +424,7 @@ impl Journal {
             let Some(line) = self.own_lines.get(self.cursor) else {
                 // Only lines beside the search were left.
                 self.pending.push(entry.clone());
-                return self.commit();
+                return self.write();
             };
             self.cursor += 1;
             if without_times(&line.content) == without_times(&wanted) {
