@@ -412,6 +412,20 @@ mod tests {
     }
 
     #[test]
+    fn slices_are_the_same_whatever_the_size_of_the_losses() {
+        let (x, losses) = planted(3, |row| row[7] == 1.0);
+        let wanted = Slices::new().find(&x, &losses).unwrap();
+        for size in [2_f64.powi(-20), 2_f64.powi(20)] {
+            let scaled: Vec<f64> = losses.iter().map(|loss| size * loss).collect();
+            let found = Slices::new().find(&x, &scaled).unwrap();
+            let of = |slices: &[Slice]| -> Vec<(Vec<usize>, u64)> {
+                slices.iter().map(|slice| (slice.rows.clone(), slice.p.to_bits())).collect()
+            };
+            assert!(!found.is_empty() && of(&found) == of(&wanted), "{size}");
+        }
+    }
+
+    #[test]
     fn no_slice_is_found_in_shuffled_losses_in_nine_of_ten() {
         let mut without = 0;
         for seed in 0..10 {

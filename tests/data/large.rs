@@ -187,6 +187,21 @@ fn faults_of_large_tables_are_those_of_tables() {
 }
 
 #[test]
+fn nothing_is_read_behind_a_fault() {
+    let folder = TempDir::new().unwrap();
+    let path = written(&folder, 3000, 100);
+    let large = LargeTable::open(&path, &TableOptions::default(), &[]).unwrap();
+    // As long as before, of the same time, with a field less in a line.
+    let time = path.metadata().unwrap().modified().unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\n1500,", "\n15001")).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    let read: Vec<_> = large.pieces().unwrap().take(100).collect();
+    let faults = read.iter().filter(|piece| piece.is_err()).count();
+    assert!(faults == 1 && read.last().unwrap().is_err(), "{faults} of {}", read.len());
+}
+
+#[test]
 fn large_files_are_read_alike_whatever_the_threads() {
     let folder = TempDir::new().unwrap();
     let path = written(&folder, 3000, 100);

@@ -265,6 +265,9 @@ mod tests {
         let (x, y) = masked.share(1.0).replaced(1.0, 0.0).rows(&first, 5).unwrap();
         assert!(x.iter().all(|id| [0.0, 1.0, MASK as f32].contains(id)));
         assert_eq!(y.iter().filter(|label| **label != IGNORED).count(), 7 * 44);
+        // Or never: the targets are what stands there.
+        let (x, y) = self::masked().share(1.0).replaced(0.0, 0.0).rows(&first, 5).unwrap();
+        assert!(x == first && y.iter().filter(|label| **label != IGNORED).count() == 7 * 44);
     }
 
     #[test]
