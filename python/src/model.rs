@@ -635,12 +635,13 @@ fn report<'py>(py: Python<'py>, history: &History) -> PyResult<Bound<'py, PyDict
     found.set_item("epochs", epochs)?;
     found.set_item("steps", history.steps.clone().into_pyarray(py))?;
     found.set_item("stopped", history.stopped.as_ref().map(ToString::to_string))?;
-    let (kind, best) = match &history.stopped {
+    let (kind, early) = match &history.stopped {
         Some(Stop::Early { best_epoch, .. }) => (Some("early"), Some(*best_epoch)),
         Some(Stop::NotFinite { .. }) => (Some("not_finite"), None),
         Some(Stop::Asked { .. }) => (Some("asked"), None),
-        None => (None, history.restored),
+        None => (None, None),
     };
+    let best = early.or(history.restored);
     found.set_item("stop", kind)?;
     found.set_item("best_epoch", best)?;
     Ok(found)

@@ -23,8 +23,11 @@ const MOST_HALVINGS: usize = 10;
 /// several kinks.
 const PART_OF_TOLERANCE: f64 = 1.0 / 64.0;
 
-/// Points that are on the device at a time.
+/// Points that are on the device at a time, if they are small.
 const POINTS_AT_ONCE: usize = 8192;
+
+/// Numbers of such points, and of their outputs: 64 MiB in f32.
+const NUMBERS_AT_ONCE: usize = 1 << 24;
 
 /// Attributes the loss of each row to its features: integrated gradients (Sundararajan, Taly, Yan
 /// 2017) of the *loss*, not of an output.
@@ -46,9 +49,9 @@ pub struct IntegratedGradients {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Attributions {
-    /// What each feature adds to the loss of each row, [rows, features].
+    /// What each feature, or each token, adds to the loss of each row, [rows, features].
     pub values: Array2<f64>,
-    /// The baseline, one number for each feature.
+    /// The baseline, one number for each feature; of tokens the vector at each position.
     pub baseline: Vec<f32>,
     /// The loss of each row.
     pub loss: Vec<f64>,
@@ -103,7 +106,8 @@ impl IntegratedGradients {
         self
     }
 
-    /// The features of the baseline (default: their means over the rows).
+    /// The features of the baseline (default: their means over the rows); of tokens a vector of the
+    /// table's width (default: the mean row of the table).
     pub fn baseline(mut self, baseline: Vec<f32>) -> Self {
         self.baseline = Some(baseline);
         self
@@ -146,7 +150,7 @@ impl IntegratedGradients {
         let (training_spec, rows) = model.checked_rows(NAME, given, &targets.into())?;
         let rule = model.row_rule(NAME, &training_spec)?;
         let all = rows.all();
-        rule.check(NAME, all.targets)?;
+        rule.check(NAME, all.targets, 1)?;
         let width = model.inputs();
         let baseline = match &self.baseline {
             Some(baseline) => baseline.clone(),
@@ -207,7 +211,7 @@ impl IntegratedGradients {
         let mut open: Vec<Part> = (0..rows).map(whole).collect();
         for halving in 0..=MOST_HALVINGS {
             let mut rough = Vec::new();
-            for parts in open.chunks((POINTS_AT_ONCE / nodes.len()).max(1)) {
+            for parts in open.chunks((ways.at_once(model) / nodes.len()).max(1)) {
                 let found = ways.integrals(model, parts, &nodes)?;
                 for (part, integral) in parts.iter().zip(found.chunks_exact(ways.width)) {
                     let integral = Array1::from(integral.to_vec());
@@ -308,6 +312,12 @@ impl Part {
 }
 
 impl Ways<'_> {
+    /// Points that are computed at a time.
+    fn at_once(&self, model: &Model) -> usize {
+        let numbers = self.width.max(model.graph.outputs()).max(1);
+        (NUMBERS_AT_ONCE / numbers).clamp(1, POINTS_AT_ONCE)
+    }
+
     /// Points of rows at t, and the targets of their rows.
     fn points(&self, at: &[(usize, f64)]) -> (Vec<f32>, Repeated) {
         let mut points = Vec::with_capacity(at.len() * self.width);
@@ -336,7 +346,7 @@ impl Ways<'_> {
     /// The losses of rows at t.
     fn losses(&self, model: &mut Model, at: &[(usize, f64)]) -> Result<Vec<f64>> {
         let mut losses = Vec::with_capacity(at.len());
-        for at in at.chunks(POINTS_AT_ONCE) {
+        for at in at.chunks(self.at_once(model)) {
             let (points, targets) = self.points(at);
             let data = model.engine.load(&samples_of(&points, targets.view(), at.len()))?;
             let outputs = model.engine.predict(data, model.graph.prediction_batch());

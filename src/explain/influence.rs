@@ -71,7 +71,7 @@ fn traces(
     let rule = model.row_rule("influences", &training_spec)?;
     let samples = rows.all();
     let targets: SampleTargets = samples.targets;
-    rule.check("influences", targets)?;
+    rule.check("influences", targets, 1)?;
     let data = model.engine.load(&samples)?;
     let asked = Asked { layers: true, input_gradient: false };
     let done = model.traces(data, rows.rows, &training_spec, asked, |first, trace| {

@@ -351,7 +351,7 @@ impl<E: Evaluator> Search<'_, E> {
             .map(|group| group.into_iter().map(|place| alive[place]).collect())
             .collect();
         loop {
-            match team.next(&groups, rung)? {
+            match team.next(&groups, rung, rayon::current_num_threads())? {
                 Next::Train(own) => {
                     let metrics = self.evaluator.evaluate(&of(&own), rung)?;
                     team.put(&own, rung, &metrics)?;

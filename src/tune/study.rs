@@ -134,7 +134,8 @@ impl Tune {
     /// Several processes may run the same search over one file, also from several machines that see
     /// it: they share the trainings, each ends with the whole result, and what one that is killed had
     /// begun is trained by the others. They tell each other by a folder `FILE.work`, whose files are
-    /// locked by whoever works; it is gone when the last one ends.
+    /// locked by whoever works. The last one removes it; if that one is killed it stays, and may be
+    /// deleted.
     pub fn study(mut self, path: impl Into<PathBuf>) -> Self {
         self.study = Some(path.into());
         self
@@ -178,9 +179,9 @@ impl Tune {
         let mut networks = Networks::new(&rows, &space, device, metric, self.seed);
         let mut journal = Journal::open(self.study.as_deref(), &space)?;
         journal.add(Entry::Attribute("written_by", json!(written_by())));
-        journal.add(Entry::Attribute("settings", self.settings(metric, &rows, device)));
-        journal.commit()?;
         let settings = self.settings(metric, &rows, device);
+        journal.add(Entry::Attribute("settings", settings.clone()));
+        journal.commit()?;
         let team = match &self.study {
             Some(path) => {
                 let own = json!({ "written_by": written_by(), "settings": settings });

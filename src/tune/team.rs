@@ -3,9 +3,11 @@
 //! Each process runs the whole search, which is a function of the metrics; they share the trainings.
 //! In a folder beside the study each holds the lock of a file of its own, which the system releases
 //! when it ends in whatever way; a file of lines has what each one trains and the metrics it got.
-//! The folder is gone when the last process has left. The study has the same lines as of one process.
+//! The study has the same lines as of one process. The last process that leaves removes the folder; of
+//! one that is killed it stays, and the next one begins it anew.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -20,6 +22,9 @@ use crate::{Error, Result};
 
 /// How long a process waits before it looks again for what others have trained.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The file of what each process trains and got.
+const LINES: &str = "lines";
 
 /// Processes that are looked for.
 const MOST: usize = 1000;
@@ -43,7 +48,8 @@ pub(crate) struct Team {
     number: usize,
     /// Locked for as long as the process works.
     own: Option<File>,
-    lines: File,
+    /// None when the process leaves: a network file system keeps a folder with an open file.
+    lines: Option<File>,
     read: u64,
     /// Metrics by trial and rung.
     metrics: HashMap<(usize, usize), f64>,
@@ -55,11 +61,10 @@ pub(crate) struct Team {
 
 impl Team {
     /// Joins those who work on a study; none where files have no locks: then one process works alone.
-    /// What is left of others with other settings is removed.
     ///
     /// # Errors
-    /// [`Error::Option`] if others work on it with another budget, or either is limited by time;
-    /// [`Error::Io`].
+    /// [`Error::Option`] if others work on it with other settings or another budget, or either is
+    /// limited by time; [`Error::Io`], also for a folder of that name with files of somebody else.
     pub fn join(study: &Path, settings: &Value, budget: Budget) -> Result<Option<Self>> {
         let mut name = study.as_os_str().to_os_string();
         name.push(".work");
@@ -67,37 +72,40 @@ impl Team {
         let failed = |source| Error::Io { path: folder.clone(), source };
         let lock = Lock::acquire(study)?;
         fs::create_dir_all(&folder).map_err(failed)?;
+        if let Some(other) = foreign(&folder).map_err(failed)? {
+            let message = format!(
+                "processes that share a study need this folder, and it has `{other}`; move it or name another study"
+            );
+            return Err(failed(io::Error::other(message)));
+        }
         let mut free = None;
         for number in 0..MOST {
-            match held(&folder, number) {
-                Ok(Some(file)) => {
+            match held(&folder, number, true) {
+                Held::Here(file) => {
                     free = Some((number, file));
                     break;
                 }
-                Ok(None) => {}
-                // A file system without locks, which is no error: `held` has made the file.
-                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    let _ = fs::remove_dir_all(&folder);
+                Held::Elsewhere => {}
+                Held::Nowhere | Held::Unknown => {
+                    clear(&folder);
                     return Ok(None);
                 }
-                Err(error) => return Err(failed(error)),
             }
         }
         let Some((number, own)) = free else { return Ok(None) };
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
-        let lines = options.open(folder.join("lines")).map_err(failed)?;
-        let (metrics, claims, budgets) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let lines = options.open(folder.join(LINES)).map_err(failed)?;
         let mut team = Team {
             study: study.into(),
             folder: folder.clone(),
             number,
             own: Some(own),
-            lines,
+            lines: Some(lines),
             read: 0,
-            metrics,
-            claims,
-            budgets,
+            metrics: HashMap::new(),
+            claims: HashMap::new(),
+            budgets: HashMap::new(),
         };
         let begun = team.locked(|team| team.begin(settings, budget));
         // Before the team is dropped, which takes this lock to leave.
@@ -107,40 +115,47 @@ impl Team {
 
     /// Checks what the others have, and says that this process works too.
     fn begin(&mut self, settings: &Value, budget: Budget) -> Result<()> {
-        let others: Vec<usize> = self.budgets.keys().copied().collect();
-        let others: Vec<usize> = others
-            .into_iter()
-            .filter(|&other| other != self.number && self.is_alive(other))
-            .collect();
+        let refused = |name: &str, found: String, allowed: &str| {
+            Err(Error::option("tune", name, found, allowed))
+        };
+        let others = self.others();
         let header = json!({ "settings": settings });
-        let is_same = self.first_line()? == Some(header.clone());
-        if !is_same && others.is_empty() {
-            // Of another search: nobody needs it any more.
-            self.lines.set_len(0).map_err(|source| self.failed(source))?;
-            (self.read, self.metrics, self.claims) = (0, HashMap::new(), HashMap::new());
-            self.budgets.clear();
+        if others.is_empty() {
+            // What killed processes have left is nobody's: a number may stand for another trial now.
+            self.change(|lines| lines.set_len(0))?;
+            self.read = 0;
+            (self.metrics, self.claims, self.budgets) =
+                (HashMap::new(), HashMap::new(), HashMap::new());
             self.append(&header)?;
+        } else if self.first_line()? != Some(header) {
+            let found = "in use by another process with other data, options or version".into();
+            return refused("study", found, "one of the same search, or another file");
         }
         let own = budget.in_words();
         for other in others {
             let theirs = &self.budgets[&other];
             if *theirs != own || budget.is_timed() {
-                return Err(Error::option(
-                    "tune",
-                    "budget",
-                    format!("{own}, and another process works on the study with {theirs}"),
-                    "the same row-updates or rungs for all, or one process alone",
-                ));
+                let found = format!("{own}, and another process works on the study with {theirs}");
+                let allowed = "the same row-updates or rungs for all, or one process alone";
+                return refused("budget", found, allowed);
             }
         }
         self.append(&json!({ "process": self.number, "budget": own }))
     }
 
-    /// What is to be done for a rung, of whose trials each group is trained side by side.
+    /// The other processes that work now.
+    fn others(&self) -> Vec<usize> {
+        let others = self.budgets.keys().copied().filter(|&other| other != self.number);
+        others.filter(|&other| self.is_alive(other)).collect()
+    }
+
+    /// What is to be done for a rung, of whose trials each group is trained side by side; a process
+    /// takes a part of what is left, so that one that comes later finds some, and `at_once` groups if
+    /// that is more.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn next(&mut self, groups: &[Vec<usize>], rung: usize) -> Result<Next> {
+    pub fn next(&mut self, groups: &[Vec<usize>], rung: usize, at_once: usize) -> Result<Next> {
         self.locked(|team| {
             let is_done = |group: &&Vec<usize>| {
                 group.iter().all(|&trial| team.metrics.contains_key(&(trial, rung)))
@@ -153,17 +168,15 @@ impl Team {
                     all.iter().map(|&trial| team.metrics[&(trial, rung)]).collect(),
                 ));
             }
-            let others: Vec<usize> = team.budgets.keys().copied().collect();
-            let alive: HashSet<usize> = others
-                .into_iter()
-                .filter(|&other| other != team.number && team.is_alive(other))
-                .collect();
+            let alive = team.others();
             let is_free = |group: &&&Vec<usize>| {
-                let claimed = group.iter().filter_map(|&trial| team.claims.get(&(trial, rung)));
-                !claimed.into_iter().any(|other| alive.contains(other))
+                let mut claimed = group.iter().filter_map(|&trial| team.claims.get(&(trial, rung)));
+                !claimed.any(|other| alive.contains(other))
             };
             let free: Vec<&&Vec<usize>> = left.iter().filter(is_free).collect();
-            let share = free.len().div_ceil(alive.len() + 1);
+            let processes = alive.len() + 1;
+            let fair = free.len().div_ceil(processes);
+            let share = free.len().div_ceil(2 * processes).max(at_once.min(fair));
             let own: Vec<usize> =
                 free.into_iter().take(share).flat_map(|group| group.iter().copied()).collect();
             if own.is_empty() {
@@ -188,7 +201,7 @@ impl Team {
     /// Ends as a process that is killed: the system takes its lock away, and nothing else happens.
     #[cfg(test)]
     pub fn kill(mut self) {
-        self.own = None;
+        (self.own, self.lines) = (None, None);
         std::mem::forget(self);
     }
 
@@ -201,27 +214,36 @@ impl Team {
         Error::Io { path: self.folder.clone(), source }
     }
 
+    /// Does something with the file of lines.
+    fn change<T>(&mut self, work: impl FnOnce(&mut File) -> io::Result<T>) -> Result<T> {
+        let done = match &mut self.lines {
+            Some(lines) => work(lines),
+            None => Err(io::Error::other("the process has left")),
+        };
+        done.map_err(|source| self.failed(source))
+    }
+
     /// Does something with the lines while nobody else does, after reading what is new.
     fn locked<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.lines.lock().map_err(|source| self.failed(source))?;
+        self.change(|lines| lines.lock())?;
         let done = self.take_new().and_then(|()| work(self));
-        let unlocked = self.lines.unlock().map_err(|source| self.failed(source));
+        let unlocked = self.change(|lines| lines.unlock());
         done.and_then(|done| unlocked.map(|()| done))
     }
 
     fn take_new(&mut self) -> Result<()> {
-        let mut text = Vec::new();
-        let mut read = || {
-            self.lines.seek(SeekFrom::Start(self.read))?;
-            self.lines.read_to_end(&mut text)
-        };
-        read().map_err(|source| self.failed(source))?;
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        if whole < text.len() {
-            // Whoever wrote half of a line is gone: it would hold the lock.
-            let length = self.read + whole as u64;
-            self.lines.set_len(length).map_err(|source| self.failed(source))?;
-        }
+        let read = self.read;
+        let (text, whole) = self.change(|lines| {
+            let mut text = Vec::new();
+            lines.seek(SeekFrom::Start(read))?;
+            lines.read_to_end(&mut text)?;
+            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            if whole < text.len() {
+                // Whoever wrote half of a line is gone: it would hold the lock.
+                lines.set_len(read + whole as u64)?;
+            }
+            Ok((text, whole))
+        })?;
         self.read += whole as u64;
         for line in text[..whole].split(|byte| *byte == b'\n') {
             if let Ok(line) = serde_json::from_slice(line) {
@@ -252,23 +274,21 @@ impl Team {
     }
 
     fn first_line(&mut self) -> Result<Option<Value>> {
-        let mut text = String::new();
-        let mut read = || {
-            self.lines.seek(SeekFrom::Start(0))?;
-            self.lines.read_to_string(&mut text)
-        };
-        read().map_err(|source| self.failed(source))?;
-        Ok(text.lines().next().and_then(|line| serde_json::from_str(line).ok()))
+        self.change(|lines| {
+            let mut text = String::new();
+            lines.seek(SeekFrom::Start(0))?;
+            lines.read_to_string(&mut text)?;
+            Ok(text.lines().next().and_then(|line| serde_json::from_str(line).ok()))
+        })
     }
 
     /// Appends a line, which is taken as those of others are.
     fn append(&mut self, line: &Value) -> Result<()> {
         let text = format!("{line}\n");
-        let mut write = || {
-            self.lines.seek(SeekFrom::End(0))?;
-            self.lines.write_all(text.as_bytes())
-        };
-        write().map_err(|source| self.failed(source))?;
+        self.change(|lines| {
+            lines.seek(SeekFrom::End(0))?;
+            lines.write_all(text.as_bytes())
+        })?;
         self.read += text.len() as u64;
         self.take(line);
         Ok(())
@@ -276,8 +296,7 @@ impl Team {
 
     /// True if a process of this number works now.
     fn is_alive(&self, number: usize) -> bool {
-        // Taken: it has ended. The lock is given back at once.
-        !matches!(held(&self.folder, number), Ok(Some(_)))
+        matches!(held(&self.folder, number, false), Held::Elsewhere)
     }
 }
 
@@ -285,22 +304,61 @@ impl Drop for Team {
     /// Leaves, and removes the folder if nobody else works.
     fn drop(&mut self) {
         let Ok(_lock) = Lock::acquire(&self.study) else { return };
-        self.own = None;
-        let others: Vec<usize> = self.budgets.keys().copied().collect();
-        if !others.into_iter().any(|other| self.is_alive(other)) {
-            let _ = fs::remove_dir_all(&self.folder);
+        // Who has joined meanwhile; nobody joins while the study is locked.
+        let is_read = self.locked(|_| Ok(())).is_ok();
+        let others = self.others();
+        (self.own, self.lines) = (None, None);
+        if is_read && others.is_empty() {
+            clear(&self.folder);
         }
     }
 }
 
-/// The locked file of a process, or none if the process works.
-fn held(folder: &Path, number: usize) -> io::Result<Option<File>> {
+/// Removes a folder with what processes have left in it, and nothing else.
+fn clear(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten().filter(|entry| is_own(&entry.file_name())) {
+        let _ = fs::remove_file(entry.path());
+    }
+    let _ = fs::remove_dir(folder);
+}
+
+/// A file of a folder that no process of a search has made.
+fn foreign(folder: &Path) -> io::Result<Option<String>> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if !is_own(&name) {
+            return Ok(Some(name.to_string_lossy().into_owned()));
+        }
+    }
+    Ok(None)
+}
+
+fn is_own(name: &OsStr) -> bool {
+    name == LINES || name.to_str().is_some_and(|name| name.parse::<u32>().is_ok())
+}
+
+/// Who has the lock of a process's file.
+enum Held {
+    /// This call, until the file is dropped.
+    Here(File),
+    Elsewhere,
+    /// There is no such file.
+    Nowhere,
+    /// The file system has no locks, or refuses them.
+    Unknown,
+}
+
+fn held(folder: &Path, number: usize, makes: bool) -> Held {
     let mut options = OpenOptions::new();
-    let options = options.write(true).create(true).truncate(false);
-    let file = options.open(folder.join(number.to_string()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
+    let options = options.write(true).create(makes).truncate(false);
+    match options.open(folder.join(number.to_string())) {
+        Ok(file) => match file.try_lock() {
+            Ok(()) => Held::Here(file),
+            Err(TryLockError::WouldBlock) => Held::Elsewhere,
+            Err(TryLockError::Error(_)) => Held::Unknown,
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Held::Nowhere,
+        Err(_) => Held::Unknown,
     }
 }

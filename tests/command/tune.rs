@@ -141,13 +141,9 @@ fn several_processes_share_a_study_also_if_one_is_killed() {
             processes.remove(0).wait().unwrap();
         } else {
             while !work.exists() {
+                assert!(processes.iter_mut().any(|one| one.try_wait().unwrap().is_none()));
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
-            let other = arguments(&study, "400000");
-            let other = run(&other.iter().map(String::as_str).collect::<Vec<_>>());
-            let message = stderr(&other);
-            let line = "budget is 400000 row-updates, and another process works on the study";
-            assert!(other.status.code() == Some(1) && message.contains(line), "{message}");
         }
         for process in processes {
             let output = process.wait_with_output().unwrap();

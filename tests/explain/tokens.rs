@@ -54,7 +54,7 @@ fn tokens_have_the_loss_and_the_probabilities_of_their_own_outputs() {
         let mut one = next.clone();
         one[[0, 1]] = IGNORED;
         let error = model.evaluate_tokens(&ids, &one).unwrap_err().to_string();
-        assert!(error.contains("row 1") && error.contains("-100"), "{error}");
+        assert!(error.contains("row 0, token 1") && error.contains("-100"), "{error}");
     }
 }
 

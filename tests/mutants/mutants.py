@@ -30,7 +30,7 @@ TREE = WORK / "tree"
 # A build that takes some minutes more than the quickest, and tests that take a third of the time.
 PROFILE = ["--config", "profile.release.package.gradus.opt-level=2", "--config", "profile.release.package.gradus.codegen-units=64"]
 # A test without a mutant has this long, in seconds. With one it has a minute and five times what it took without:
-# an endless loop is noticed soon, and a test is never called too long because others run beside it.
+# what is too long follows from the test and not from one number for all.
 UNBROKEN_TIMEOUT = 2400
 NO_WGSL = "no WGSL"
 MARK = "//MUTANT "

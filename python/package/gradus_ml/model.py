@@ -29,7 +29,7 @@ class History:
         epochs: the same as a list of dicts.
         steps: the loss of each step, float64 [steps].
         stopped: why it ended early, in words, or None.
-        best_epoch: the best epoch, from 1, if early stopping ended it.
+        best_epoch: the epoch, from 1, whose weights early stopping has restored, or None: the last one.
     """
 
     def __init__(self, report: dict[str, Any]) -> None:

@@ -119,21 +119,27 @@ pub fn check_log_beside_document(path: &Path) -> Outcome {
     }
     let path = path.display();
     Err(Failure::Usage(format!(
-        "--log: {path} is standard output, where --json prints its document; name a file or /dev/stderr"
+        "--log: {path} is standard output, where --json prints its document; name a file"
     )))
 }
 
-/// True for another name of standard output, also of a pipe, which is not opened for it.
+/// True for a file or pipe that standard output goes to as well. A terminal shows both, and it is
+/// standard error too.
 fn is_stdout(path: &Path) -> bool {
     #[cfg(unix)]
     {
-        use std::os::unix::fs::MetadataExt;
+        use std::os::unix::fs::{FileTypeExt, MetadataExt};
         let of = |file: &std::fs::Metadata| (file.dev(), file.ino());
         let own = Handle::stdout().ok().and_then(|own| own.as_file().metadata().ok());
-        own.zip(path.metadata().ok()).is_some_and(|(own, found)| of(&own) == of(&found))
+        own.filter(|own| !own.file_type().is_char_device())
+            .zip(path.metadata().ok())
+            .is_some_and(|(own, found)| of(&own) == of(&found))
     }
     #[cfg(not(unix))]
-    is_output_stream(path)
+    {
+        let _ = path;
+        false
+    }
 }
 
 /// Rejects an output that is one of the models that are read (--resume) and written (--out).

@@ -205,7 +205,13 @@ impl Train {
     /// Result of the command after a training run.
     fn ended(&self, trained: &Trained, interrupted: bool) -> Outcome {
         match &trained.history.stopped {
-            Some(stop @ Stop::NotFinite { .. }) => return Err(Failure::Failed(stop.to_string())),
+            Some(stop @ Stop::NotFinite { .. }) => {
+                let best = trained.history.restored;
+                let best = best.map_or(String::new(), |epoch| {
+                    format!("; epoch {epoch} was the best: the model has its weights")
+                });
+                return Err(Failure::Failed(format!("{stop}{best}")));
+            }
             Some(stop @ Stop::Asked { .. }) => {
                 let kept = match &self.out {
                     Some(path) => format!("saved to {}: go on with --resume", path.display()),

@@ -98,7 +98,7 @@ impl Tune {
             && tuned.cost > budget
         {
             output::note(&format!(
-                "note: {} row-updates were spent, more than --budget {}: the default's first rung, and what the study's file has, are done whatever they cost",
+                "note: {} row-updates were spent, more than --budget {}: the first rung of three trials, and what the study's file has, are done whatever they cost",
                 text::count(tuned.cost),
                 text::count(budget)
             ));

@@ -115,7 +115,7 @@ impl Model {
             }
         };
         let samples = rows.all();
-        rule.check(operation, samples.targets)?;
+        rule.check(operation, samples.targets, self.graph.positions())?;
         let has_norms = of == Of::Rows { norms: true } && self.graph.statistics.is_empty();
         let layers = traced_layers(&self.graph).filter(|_| has_norms);
         let data = self.engine.load(&samples)?;

@@ -347,13 +347,13 @@ impl Model {
         if let Some(last) = found.last.take() {
             self.restore(&last)?;
         }
-        if fit.early_stopping.is_some()
-            && found.monitor.best.is_some()
-            && !found.options.same_weights(&options)
+        let is_compared = fit.early_stopping.is_some() && found.monitor.best.is_some();
+        let validates = fit.validation.is_some();
+        if let Some(what) = found.options.other_weights(&options, validates).filter(|_| is_compared)
         {
             log::warn!(
-                "the weights of the classes are not those of the saved training: early stopping compares no loss of before with one of now, \
-                 and counts from here"
+                "the {what} are not those of the saved training: early stopping compares no loss of before with one of now, and counts from \
+                 here"
             );
             (found.monitor.best, found.monitor.waited) = (None, 0);
         }
@@ -778,7 +778,7 @@ impl Model {
         }
         let Some(targets) = &training_run.watched else { return Ok(None) };
         let rule = self.row_rule("fit (watch_rows)", training_spec)?;
-        rule.check("fit (watch_rows)", targets.view())?;
+        rule.check("fit (watch_rows)", targets.view(), 1)?;
         Ok(Some(rule))
     }
 

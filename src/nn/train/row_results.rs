@@ -116,18 +116,22 @@ impl RowRule {
         Ok(RowRule { training_spec: training_spec.clone(), columns, link })
     }
 
-    /// Rejects labels that are left out of the loss: their rows have no result.
-    pub fn check(&self, operation: &str, targets: SampleTargets) -> Result<()> {
+    /// Rejects labels that are left out of the loss: they have no result. A row has so many of them.
+    pub fn check(&self, operation: &str, targets: SampleTargets, of_row: usize) -> Result<()> {
         let ignored = self.training_spec.loss.ignored();
         let SampleTargets::Labels(labels) = targets else { return Ok(()) };
         match labels.iter().position(|&label| ignored.contains(&i64::from(label))) {
             None => Ok(()),
-            Some(row) => Err(Error::Input {
-                operation: operation.into(),
-                name: format!("the label of row {row}"),
-                found: format!("is {}, which the loss ignores", labels[row]),
-                allowed: "rows with a label: leave the others out".into(),
-            }),
+            Some(place) => {
+                let (row, token) = (place / of_row.max(1), place % of_row.max(1));
+                let token = if of_row > 1 { format!(", token {token}") } else { String::new() };
+                Err(Error::Input {
+                    operation: operation.into(),
+                    name: format!("the label of row {row}{token}"),
+                    found: format!("is {}, which the loss ignores", labels[place]),
+                    allowed: "rows with a label: leave the others out".into(),
+                })
+            }
         }
     }
 

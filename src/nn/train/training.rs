@@ -139,6 +139,9 @@ pub(crate) struct Options {
     /// True if rows had weights, which a file does not contain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) sample_weight: bool,
+    /// True if validation rows had weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    validation_weight: Option<bool>,
     /// The rows came in blocks: in another order than loaded rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_blocks: bool,
@@ -168,6 +171,7 @@ impl Options {
             class_weight: fit.weighting.classes.clone(),
             pos_weight: fit.weighting.positive.clone(),
             sample_weight: fit.weighting.rows.is_some(),
+            validation_weight: Some(fit.weighting.validation.is_some()),
         }
     }
 
@@ -206,10 +210,22 @@ impl Options {
         of(self) == of(other)
     }
 
-    /// True if a loss has the same scale: rows of a class weigh as much.
-    pub fn same_weights(&self, other: &Self) -> bool {
-        let of = |options: &Self| (options.class_weight.clone(), options.pos_weight.clone());
-        of(self) == of(other) && self.sample_weight == other.sample_weight
+    /// What weighs the losses that early stopping compares in another way than `other` does, if
+    /// anything; `validates` if they are of rows of their own.
+    pub fn other_weights(&self, other: &Self, validates: bool) -> Option<&'static str> {
+        let classes = |options: &Self| (options.class_weight.clone(), options.pos_weight.clone());
+        // A file from before this was kept does not say it.
+        let of_validation = self.validation_weight.zip(other.validation_weight);
+        match () {
+            () if classes(self) != classes(other) => Some("weights of the classes"),
+            () if !validates && self.sample_weight != other.sample_weight => {
+                Some("weights of the rows")
+            }
+            () if validates && of_validation.is_some_and(|(before, now)| before != now) => {
+                Some("weights of the validation rows")
+            }
+            () => None,
+        }
     }
 }
 

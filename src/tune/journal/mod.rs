@@ -204,13 +204,16 @@ impl Journal {
     /// Those of [`Journal::commit`].
     pub fn hold(&mut self) -> Result<()> {
         let Some(path) = self.path.clone().filter(|_| self.held.is_none()) else { return Ok(()) };
-        self.held = Some(Lock::acquire(&path)?);
-        if self.study.is_none() {
-            return Ok(());
-        }
         let failed = |source| Error::Io { path: path.clone(), source };
-        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
-        self.take_new(&mut file)
+        let lock = Lock::acquire(&path)?;
+        if self.study.is_some() {
+            let mut options = OpenOptions::new();
+            let mut file = options.read(true).write(true).open(&path).map_err(failed)?;
+            self.take_new(&mut file)?;
+        }
+        // Only now: after an error others may write, this process among them.
+        self.held = Some(lock);
+        Ok(())
     }
 
     /// Lets others write again.

@@ -70,13 +70,14 @@ impl Train {
             let Some(&first) = unseen.first() else { continue };
             let class = usize::try_from(first).ok().and_then(|class| classes.get(class));
             let class = class.map_or_else(|| first.to_string(), String::clone);
-            let more = match unseen.len() {
-                1 => format!("the class `{class}` is"),
-                count => format!("{count} classes, such as `{class}`, are"),
+            let which = match unseen.len() {
+                1 => format!("the class `{class}` is in {name} rows and in no training row"),
+                count => format!(
+                    "{count} classes, such as `{class}`, are in {name} rows and in no training row"
+                ),
             };
             output::note(&format!(
-                "note: {more} in {name} rows and in no training row: the model cannot learn it; more rows of it, or another --seed or \
-                 --validation, would help"
+                "note: {which}, so that the model cannot learn that; more such rows, or another --seed or --validation, would help"
             ));
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::explain::part::Section;
 use crate::output::{Failure, Outcome};
 use crate::{language, output};
 
-/// Outputs that are kept, a number for each character and class: 256 MiB.
+/// Outputs, a number for each character and class: 256 MiB in f64, of which some copies are made.
 const MOST_OUTPUTS: usize = 1 << 25;
 
 /// A character with a large loss.
@@ -92,7 +92,7 @@ impl TextFound {
         let most = (MOST_OUTPUTS / (context * characters.len())).max(1);
         if x.nrows() > most {
             output::note(&format!(
-                "note: the first {} of {} characters are explained: more would not fit in memory",
+                "note: the first {} of {} characters are explained: more would take too much memory",
                 most * context,
                 ids.len()
             ));
@@ -149,7 +149,7 @@ impl TextFound {
                 Err(reason) => (None, Some(reason)),
             };
             json!({
-                "character": large.place, "line": large.line[0], "column": large.line[1],
+                "place": large.place, "line": large.line[0], "column": large.line[1],
                 "before": large.seen.iter().map(|&id| name(id)).collect::<String>(),
                 "target": name(large.target), "predicted": name(large.predicted),
                 "target_probability": large.p, "loss": large.loss, "share_of_loss": large.share,
@@ -159,17 +159,17 @@ impl TextFound {
         };
         let cell = |cell: &LossCell| {
             json!({
-                "target": name(cell.target), "predicted": name(cell.predicted), "rows": cell.rows,
+                "target": name(cell.target), "predicted": name(cell.predicted), "count": cell.rows,
                 "mean_loss": cell.mean_loss, "share_of_loss": cell.share,
             })
         };
         let of_character = |of: &CharacterLoss| {
             json!({
-                "character": name(of.character), "rows": of.rows, "mean_loss": of.mean_loss,
+                "character": name(of.character), "count": of.rows, "mean_loss": of.mean_loss,
                 "share_of_loss": of.share,
             })
         };
-        let seen = |of: &SeenLoss| json!({ "seen": of.seen, "characters": of.characters, "mean_loss": of.mean_loss });
+        let seen = |of: &SeenLoss| json!({ "seen": of.seen, "count": of.characters, "mean_loss": of.mean_loss });
         let (calibration, why_not) = match each(&self.calibration, calibration_as_json) {
             Ok(found) => (found, Value::Null),
             Err(reason) => (Value::Null, json!(reason)),
