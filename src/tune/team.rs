@@ -71,6 +71,11 @@ impl Team {
         let folder = PathBuf::from(name);
         let failed = |source| Error::Io { path: folder.clone(), source };
         let lock = Lock::acquire(study)?;
+        let is_other = |found: fs::Metadata| !found.file_type().is_dir();
+        if fs::symlink_metadata(&folder).is_ok_and(is_other) {
+            let message = "processes that share a study need a folder of this name, and it is something else; move it or name another study";
+            return Err(failed(io::Error::other(message)));
+        }
         fs::create_dir_all(&folder).map_err(failed)?;
         if let Some(other) = foreign(&folder).map_err(failed)? {
             let message = format!(

@@ -254,11 +254,14 @@ fn what_of_a_text_cannot_be_explained_is_refused_in_one_line() {
     let (data, _) = people(&folder);
     let other = folder.path().join("other.txt");
     std::fs::write(&other, "so it zzz on and on").unwrap();
+    let short = folder.path().join("short.txt");
+    std::fs::write(&short, "so").unwrap();
     for (arguments, code, part) in [
         (vec!["--text", path, "--no-labels"], 2, "--no-labels: it is for rows"),
         (vec!["--text", path, "--sharpness"], 2, "--sharpness"),
         (vec!["--text", path, "--html", path], 1, "which --text reads"),
-        (vec!["--text", text(&other)], 1, "`z`"),
+        (vec!["--text", text(&other)], 1, "`z` at position 6 (line 1, character 7)"),
+        (vec!["--text", text(&short)], 1, "short.txt: it has 2 characters"),
         (vec!["--data", text(&data)], 1, "--text FILE"),
     ] {
         let output = run(&[&["explain", model, "--device", "cpu"], &arguments[..]].concat());

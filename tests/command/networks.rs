@@ -132,6 +132,8 @@ fn what_a_network_does_not_take_is_refused() {
     for (more, code, parts) in [
         (&["--model", "dense", "--loss", "mse"][..], 2, &["--text", "dense", "gpt does"][..]),
         (&["--loss", "mse"], 2, &["--loss is mse", "cross_entropy"]),
+        (&["--loss", "ordinal"], 2, &["--loss is ordinal", "cross_entropy"]),
+        (&["--loss", "ldam"], 2, &["--loss is ldam", "cross_entropy"]),
         (&["--hidden", "3"], 2, &["--hidden", "gpt"]),
         (&["--target", "a"], 2, &["--text", "--target"]),
         (&["--context", "0"], 2, &["--context is 0"]),

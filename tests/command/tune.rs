@@ -172,6 +172,12 @@ fn bad_input_is_answered_in_one_line() {
     let (out, page) = (folder.path().join("out"), folder.path().join("none/page.html"));
     let same = ["--target", "y", "--out", text(&out), "--html", text(&out)];
     refused(&same, 2, "the file of --out too");
+    let study = folder.path().join("study");
+    for (flag, end) in [("--out", ".lock"), ("--html", ".work")] {
+        let beside = format!("{}{end}", text(&study));
+        let given = ["--target", "y", "--study", text(&study), flag, &beside];
+        refused(&given, 2, "is used by the search over --study");
+    }
     refused(&["--target", "y", "--html", text(&page)], 1, "--html:");
     assert!(!out.exists());
     refused(&["--target", "kind", "--metric", "rmse"], 1, "classes");

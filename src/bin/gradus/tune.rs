@@ -75,6 +75,7 @@ impl Tune {
         }
         if let Some(path) = &self.study {
             self.check_study(path, &inputs)?;
+            self.check_beside_study()?;
         }
         if let Some(path) = &self.html {
             self.check_html(path, &inputs)?;
@@ -144,6 +145,27 @@ impl Tune {
             return Err(Failure::Usage(format!(
                 "--study: {path} is the file of --out too; name another file"
             )));
+        }
+        Ok(())
+    }
+
+    /// Rejects an output in the place of the lock of a study or of the folder of those who share it.
+    fn check_beside_study(&self) -> Outcome {
+        let Some(study) = &self.study else { return Ok(()) };
+        for (flag, output) in [("--out", &self.out), ("--html", &self.html)] {
+            for end in [".lock", ".work"] {
+                let mut beside = study.clone().into_os_string();
+                beside.push(end);
+                if output
+                    .as_deref()
+                    .is_some_and(|output| saved::is_same(output, Path::new(&beside)))
+                {
+                    return Err(Failure::Usage(format!(
+                        "{flag}: {} is used by the search over --study while it runs; name another file",
+                        Path::new(&beside).display()
+                    )));
+                }
+            }
         }
         Ok(())
     }

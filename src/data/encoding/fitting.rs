@@ -103,9 +103,12 @@ fn made(
         operation: "encoding".into(),
         name: "the table".into(),
         found: "has no column left to learn from".into(),
-        allowed: format!(
-            "at least one besides the target must hold more than one value: {columns}"
-        ),
+        allowed: match columns.is_empty() {
+            true => "at least one besides the target is needed".into(),
+            false => {
+                format!("at least one besides the target must hold more than one value: {columns}")
+            }
+        },
     })
 }
 

@@ -117,13 +117,17 @@ impl Characters {
     }
 
     fn unknown(&self, text: &str, place: usize, character: char) -> Error {
-        let line = 1 + text.chars().take(place).filter(|&before| before == '\n').count();
+        let before: Vec<char> = text.chars().take(place).collect();
+        let line = 1 + before.iter().filter(|&&before| before == '\n').count();
+        let column = 1 + before.iter().rev().take_while(|&&before| before != '\n').count();
         let shown: String = self.characters.iter().take(MOST_SHOWN).collect();
         let more = if self.len() > MOST_SHOWN { " …" } else { "" };
         Error::Input {
             operation: NAME.into(),
             name: "the text".into(),
-            found: format!("has `{character}` at position {place} (line {line})"),
+            found: format!(
+                "has `{character}` at position {place} (line {line}, character {column})"
+            ),
             allowed: format!("the vocabulary has {} characters: {shown}{more}", self.len()),
         }
     }

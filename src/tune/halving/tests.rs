@@ -296,6 +296,12 @@ fn a_folder_with_files_of_somebody_else_is_left_alone() {
     let message = join().unwrap_err().to_string();
     assert!(message.contains("study.work") && message.contains("thesis.txt"), "{message}");
     fs::remove_file(work.join("thesis.txt")).unwrap();
+    fs::remove_dir(&work).unwrap();
+    fs::write(&work, "years").unwrap();
+    let message = join().unwrap_err().to_string();
+    assert!(message.contains("need a folder of this name"), "{message}");
+    assert_eq!(fs::read_to_string(&work).unwrap(), "years");
+    fs::remove_file(&work).unwrap();
     let team = join().unwrap().unwrap();
     fs::write(work.join("thesis.txt"), "years").unwrap();
     drop(team);

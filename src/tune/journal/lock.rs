@@ -19,7 +19,7 @@ pub(in crate::tune) struct Lock {
 }
 
 /// `PATH.lock`.
-fn beside(path: &Path) -> PathBuf {
+pub(in crate::tune) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(".lock");
     name.into()
@@ -53,6 +53,10 @@ impl Lock {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(error)),
             }
+            if !is_lock(&link) {
+                let message = "it is no lock of a study, and would stand for one; move it or name another study";
+                return Err(failed(io::Error::other(message)));
+            }
             let now = changed();
             if now != last {
                 (since, last) = (Instant::now(), now);
@@ -71,6 +75,14 @@ impl Lock {
             pause = (pause * 2).min(200);
         }
     }
+}
+
+/// False for a folder or a file with content: a lock is a link or an empty file. One that is gone by
+/// now was a lock.
+fn is_lock(link: &Path) -> bool {
+    fs::symlink_metadata(link).map_or(true, |found| {
+        found.file_type().is_symlink() || (found.is_file() && found.len() == 0)
+    })
 }
 
 impl Drop for Lock {
@@ -102,5 +114,22 @@ mod tests {
         let lock = Lock::acquire_within(&path, Duration::from_millis(50)).unwrap();
         drop(lock);
         assert!(fs::symlink_metadata(beside(&path)).is_err());
+    }
+    #[test]
+    fn what_is_no_lock_is_left_alone_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.jsonl");
+        fs::write(&path, "").unwrap();
+        let refused = || {
+            let message = Lock::acquire(&path).unwrap_err().to_string();
+            assert!(message.contains("study.jsonl.lock: it is no lock"), "{message}");
+        };
+        fs::write(beside(&path), "mine").unwrap();
+        refused();
+        assert_eq!(fs::read_to_string(beside(&path)).unwrap(), "mine");
+        fs::remove_file(beside(&path)).unwrap();
+        fs::create_dir(beside(&path)).unwrap();
+        refused();
+        assert!(beside(&path).is_dir());
     }
 }

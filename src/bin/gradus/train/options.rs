@@ -106,8 +106,8 @@ pub struct Train {
     /// Test rows for the end of the training run, in the format of --data
     #[arg(long, value_name = "PATH", conflicts_with = "text")]
     pub(super) test: Option<PathBuf>,
-    /// Stops after this many epochs in a row without a lower validation loss (training loss without
-    /// validation rows)
+    /// Stops after this many epochs in a row (1 for 0) without a lower validation loss (training loss
+    /// without validation rows)
     #[arg(long, value_name = "N", value_parser = numbers::times, allow_negative_numbers = true)]
     pub(super) patience: Option<usize>,
     #[command(flatten)]

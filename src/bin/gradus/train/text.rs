@@ -224,7 +224,14 @@ impl Train {
 /// Rejects a loss that does not take the class of each character.
 fn check_loss(loss: &dyn LossDefinition) -> Outcome {
     match loss.targets() {
-        Domain::Class | Domain::Label if loss.inner().is_none() => Ok(()),
+        // Thresholds are one less than the classes; a prior is of one class to a row.
+        Domain::Class | Domain::Label
+            if loss.inner().is_none()
+                && loss.classes(2) == 2
+                && loss.inputs().iter().all(|input| input.name != "class_prior") =>
+        {
+            Ok(())
+        }
         _ => Err(Failure::Usage(format!(
             "--loss is {}; a model of text takes a loss of classes, such as cross_entropy",
             loss.name()

@@ -62,6 +62,8 @@ pub struct TextFound {
     pub loss: String,
     /// Characters that were predicted.
     pub characters: usize,
+    /// Characters at the end that make no whole sequence.
+    pub left_out: usize,
     pub mean_loss: f64,
     pub perplexity: Option<f64>,
     pub accuracy: f64,
@@ -88,8 +90,17 @@ impl TextFound {
         let failed = |error: gradus::Error| Failure::from(error).of("--text");
         let content = language::read(path)?;
         let ids = characters.ids(&content).map_err(failed)?;
+        if ids.len() <= context {
+            return Err(Failure::Failed(format!(
+                "--text: {}: it has {} characters; the model sees {context} at once and needs {} at least",
+                path.display(),
+                ids.len(),
+                context + 1
+            )));
+        }
         let (mut x, mut y) = sequences(&ids, context, context).map_err(failed)?;
         let most = (MOST_OUTPUTS / (context * characters.len())).max(1);
+        let left_out = ids.len() - 1 - x.len();
         if x.nrows() > most {
             output::note(&format!(
                 "note: the first {} of {} characters are explained: more would take too much memory",
@@ -111,6 +122,7 @@ impl TextFound {
         Ok(TextFound {
             loss: name,
             characters: results.rows(),
+            left_out,
             mean_loss,
             perplexity: model.loss().and_then(|loss| language::perplexity(loss, mean_loss)),
             accuracy: right as f64 / results.rows() as f64,
@@ -177,6 +189,7 @@ impl TextFound {
         json!({
             "device": device,
             "characters": self.characters,
+            "left_out": self.left_out,
             "loss": self.loss,
             "mean_loss": self.mean_loss,
             "perplexity": self.perplexity,
@@ -230,7 +243,10 @@ fn large(
                 Err(error) => (Err(error.to_string()), None),
             }
         }
-        None => (Err("the loss ignores no label".to_string()), None),
+        None => (
+            Err("that takes a loss with a label that it ignores, as cross_entropy".to_string()),
+            None,
+        ),
     };
     let all: f64 = results.loss.iter().sum();
     let of = |(row, &token): (usize, &usize)| {

@@ -29,18 +29,35 @@ pub fn of(found: &TextFound) -> String {
 pub fn summary(found: &TextFound) -> String {
     let perplexity =
         found.perplexity.map_or(String::new(), |value| format!(", perplexity {}", short(value)));
+    let shares = [(100, "1 %"), (10, "10 %")].into_iter().zip(found.top_shares);
+    // Of fewer characters one alone is more than that share.
+    let shares: Vec<String> = shares
+        .filter(|((least, _), _)| found.characters >= *least)
+        .map(|((_, of), share)| {
+            format!("the {of} with the largest loss have {} of it", per_cent(share))
+        })
+        .collect();
+    let shares = match shares.is_empty() {
+        true => String::new(),
+        false => format!(" Of the characters {}.", shares.join(", ")),
+    };
+    let left_out = match found.left_out {
+        0 => String::new(),
+        one => format!(" The last {one} are left out: they make no whole sequence."),
+    };
     format!(
-        "{} characters: mean {} {}{perplexity}, {} right. The 1 % of the characters with the largest loss have {} of it, the 10 % {}.",
+        "{} characters: mean {} {}{perplexity}, {} right.{shares}{left_out}",
         found.characters,
         found.loss,
         short(found.mean_loss),
-        per_cent(found.accuracy),
-        per_cent(found.top_shares[0]),
-        per_cent(found.top_shares[1])
+        per_cent(found.accuracy)
     )
 }
 
 pub fn about_parts(found: &TextFound) -> String {
+    if let Some(Err(reason)) = found.large.first().map(|large| &large.parts) {
+        return format!("What the characters before add to the loss is not known: {reason}.");
+    }
     let residual = found.residual.map_or(String::new(), |residual| {
         format!(" Their sums miss the loss by at most {residual:.1e}.")
     });
@@ -108,7 +125,7 @@ fn large(found: &TextFound) -> String {
         |large: &LargeToken| folded(&format!("{}: {}", place(large), parts_in_words(found, large)));
     table(&headings, found.large.iter().map(row))
         + &folded(&about_parts(found))
-        + &found.large.iter().map(line).collect::<String>()
+        + &found.large.iter().filter(|large| large.parts.is_ok()).map(line).collect::<String>()
 }
 
 pub fn of_character(found: &TextFound, of: &CharacterLoss) -> Vec<String> {
