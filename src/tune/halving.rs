@@ -16,7 +16,7 @@ use crate::tune::budget::Budget;
 use crate::tune::journal::{Ending, Entry, Journal};
 use crate::tune::sampler::{Observation, Sampler};
 use crate::tune::space::{Configuration, Space};
-use crate::tune::team::{Next, Team};
+use crate::tune::worker::{Next, Worker};
 
 /// Of so many trials of a rung one goes on.
 const FACTOR: usize = 3;
@@ -120,7 +120,7 @@ struct Search<'s, E> {
     journal: &'s mut Journal,
     evaluator: &'s mut E,
     /// The processes that share the trainings.
-    team: Option<Team>,
+    worker: Option<Worker>,
     done: Searched,
     begun: Instant,
 }
@@ -130,14 +130,14 @@ pub(crate) fn search<E: Evaluator>(
     space: &Space,
     plan: &Plan,
     journal: &mut Journal,
-    team: Option<Team>,
+    worker: Option<Worker>,
     evaluator: &mut E,
     mut each: impl FnMut(&Rung, &[Trial]) -> ControlFlow<()>,
 ) -> Result<Searched> {
     let mut sampler = Sampler::new(space, plan.seed, plan.first.len() + 10);
     let done = Searched { trials: Vec::new(), cost: 0, rungs: 0, stopped: false };
     let begun = Instant::now();
-    let mut search = Search { plan, journal, evaluator, team, done, begun };
+    let mut search = Search { plan, journal, evaluator, worker, done, begun };
     for bracket in 0.. {
         if !search.bracket(bracket, &mut sampler, &mut each)? {
             break;
@@ -342,7 +342,7 @@ impl<E: Evaluator> Search<'_, E> {
         let of = |numbers: &[usize]| -> Vec<&Configuration> {
             numbers.iter().map(|&trial| &trials[trial].configuration).collect()
         };
-        let Some(team) = &mut self.team else {
+        let Some(worker) = &mut self.worker else {
             return self.evaluator.evaluate(&of(alive), rung);
         };
         let groups = self.evaluator.groups(&of(alive));
@@ -351,12 +351,12 @@ impl<E: Evaluator> Search<'_, E> {
             .map(|group| group.into_iter().map(|place| alive[place]).collect())
             .collect();
         loop {
-            match team.next(&groups, rung, rayon::current_num_threads())? {
+            match worker.next(&groups, rung, rayon::current_num_threads())? {
                 Next::Train(own) => {
                     let metrics = self.evaluator.evaluate(&of(&own), rung)?;
-                    team.put(&own, rung, &metrics)?;
+                    worker.put(&own, rung, &metrics)?;
                 }
-                Next::Wait => team.wait(),
+                Next::Wait => worker.wait(),
                 Next::Done(metrics) => return Ok(metrics),
             }
         }

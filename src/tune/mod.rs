@@ -25,9 +25,9 @@ mod rows;
 mod sampler;
 mod space;
 mod study;
-mod team;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use budget::Budget;
 pub use candidate::Candidate;

@@ -17,7 +17,7 @@ use crate::tune::metric::Metric;
 use crate::tune::networks::Networks;
 use crate::tune::rows::{Answers, Rows};
 use crate::tune::space::{Configuration, Space};
-use crate::tune::team::Team;
+use crate::tune::worker::Worker;
 use crate::{Error, Result};
 
 /// Passes over the rows that a search takes by default.
@@ -182,14 +182,14 @@ impl Tune {
         let settings = self.settings(metric, &rows, device);
         journal.add(Entry::Attribute("settings", settings.clone()));
         journal.commit()?;
-        let team = match &self.study {
+        let worker = match &self.study {
             Some(path) => {
                 let own = json!({ "written_by": written_by(), "settings": settings });
-                Team::join(path, &own, plan.budget)?
+                Worker::join(path, &own, plan.budget)?
             }
             None => None,
         };
-        let searched = search(&space, &plan, &mut journal, team, &mut networks, each)?;
+        let searched = search(&space, &plan, &mut journal, worker, &mut networks, each)?;
         let trials = searched.trials;
         let decision = if searched.stopped { None } else { Some(decide(&networks, &trials)?) };
         let taken = decision.as_ref().map(|decision| &decision.finalists[decision.winner]);

@@ -207,11 +207,11 @@ fn joined(path: &Path, budget: Budget, settings: &str) -> Result<(Searched, usiz
     let mut journal = Journal::open(Some(path), &space)?;
     journal.add(Entry::Attribute("settings", json!(settings)));
     journal.commit()?;
-    let team = Team::join(path, &json!(settings), budget)?;
-    assert!(team.is_some());
+    let worker = Worker::join(path, &json!(settings), budget)?;
+    assert!(worker.is_some());
     let mut slow = Slow(Function { calls: 0, shift: 0.0 });
     let searched =
-        search(&space, &plan, &mut journal, team, &mut slow, |_, _| ControlFlow::Continue(()))?;
+        search(&space, &plan, &mut journal, worker, &mut slow, |_, _| ControlFlow::Continue(()))?;
     Ok((searched, slow.0.calls))
 }
 
@@ -249,7 +249,7 @@ fn what_a_process_has_begun_is_trained_by_another_when_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("study.jsonl");
     fs::write(&path, "").unwrap();
-    let join = || Team::join(&path, &json!("a"), Budget::Rungs(9)).unwrap().unwrap();
+    let join = || Worker::join(&path, &json!("a"), Budget::Rungs(9)).unwrap().unwrap();
     let groups = [vec![0, 1], vec![2], vec![3]];
     let (mut one, mut two) = (join(), join());
     // Half of the groups each, by what is free.
@@ -292,7 +292,7 @@ fn a_folder_with_files_of_somebody_else_is_left_alone() {
     fs::write(&path, "").unwrap();
     fs::create_dir(&work).unwrap();
     fs::write(work.join("thesis.txt"), "years").unwrap();
-    let join = || Team::join(&path, &json!("a"), Budget::Rungs(9));
+    let join = || Worker::join(&path, &json!("a"), Budget::Rungs(9));
     let message = join().unwrap_err().to_string();
     assert!(message.contains("study.work") && message.contains("thesis.txt"), "{message}");
     fs::remove_file(work.join("thesis.txt")).unwrap();
@@ -302,9 +302,9 @@ fn a_folder_with_files_of_somebody_else_is_left_alone() {
     assert!(message.contains("need a folder of this name"), "{message}");
     assert_eq!(fs::read_to_string(&work).unwrap(), "years");
     fs::remove_file(&work).unwrap();
-    let team = join().unwrap().unwrap();
+    let worker = join().unwrap().unwrap();
     fs::write(work.join("thesis.txt"), "years").unwrap();
-    drop(team);
+    drop(worker);
     assert_eq!(fs::read_to_string(work.join("thesis.txt")).unwrap(), "years");
     assert_eq!(fs::read_dir(&work).unwrap().count(), 1);
 }
@@ -314,7 +314,7 @@ fn a_process_that_leaves_takes_nothing_from_one_that_came_since() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("study");
     fs::write(&path, "").unwrap();
-    let join = |settings: &str| Team::join(&path, &json!(settings), Budget::Rungs(9));
+    let join = |settings: &str| Worker::join(&path, &json!(settings), Budget::Rungs(9));
     let mut first = join("a").unwrap().unwrap();
     let groups = [vec![0], vec![1]];
     assert_eq!(first.next(&groups, 0, 9).unwrap(), Next::Train(vec![0, 1]));
@@ -332,16 +332,16 @@ fn processes_with_other_budgets_or_limits_of_time_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("study.jsonl");
     fs::write(&path, "").unwrap();
-    let join = |budget: Budget| Team::join(&path, &json!("a"), budget);
+    let join = |budget: Budget| Worker::join(&path, &json!("a"), budget);
     for (first, second) in [
         (Budget::Rungs(4), Budget::Rungs(5)),
         (Budget::Rungs(4), Budget::RowUpdates(4)),
         (Budget::Seconds(4.0), Budget::Seconds(4.0)),
     ] {
-        let team = join(first).unwrap();
+        let worker = join(first).unwrap();
         let message = join(second).unwrap_err().to_string();
         assert!(message.contains("another process works on the study"), "{message}");
-        drop(team);
+        drop(worker);
         // Alone each of them may.
         drop(join(second).unwrap());
     }

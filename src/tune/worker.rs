@@ -42,7 +42,7 @@ pub(crate) enum Next {
 
 /// A process among those that work on a study.
 #[derive(Debug)]
-pub(crate) struct Team {
+pub(crate) struct Worker {
     study: PathBuf,
     folder: PathBuf,
     number: usize,
@@ -59,7 +59,7 @@ pub(crate) struct Team {
     budgets: HashMap<usize, String>,
 }
 
-impl Team {
+impl Worker {
     /// Joins those who work on a study; none where files have no locks: then one process works alone.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ impl Team {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
         let lines = options.open(folder.join(LINES)).map_err(failed)?;
-        let mut team = Team {
+        let mut worker = Worker {
             study: study.into(),
             folder: folder.clone(),
             number,
@@ -112,10 +112,10 @@ impl Team {
             claims: HashMap::new(),
             budgets: HashMap::new(),
         };
-        let begun = team.locked(|team| team.begin(settings, budget));
-        // Before the team is dropped, which takes this lock to leave.
+        let begun = worker.locked(|worker| worker.begin(settings, budget));
+        // Before the worker is dropped, which takes this lock to leave.
         drop(lock);
-        begun.map(|()| Some(team))
+        begun.map(|()| Some(worker))
     }
 
     /// Checks what the others have, and says that this process works too.
@@ -161,21 +161,22 @@ impl Team {
     /// # Errors
     /// [`Error::Io`].
     pub fn next(&mut self, groups: &[Vec<usize>], rung: usize, at_once: usize) -> Result<Next> {
-        self.locked(|team| {
+        self.locked(|worker| {
             let is_done = |group: &&Vec<usize>| {
-                group.iter().all(|&trial| team.metrics.contains_key(&(trial, rung)))
+                group.iter().all(|&trial| worker.metrics.contains_key(&(trial, rung)))
             };
             let left: Vec<&Vec<usize>> = groups.iter().filter(|group| !is_done(group)).collect();
             if left.is_empty() {
                 let mut all: Vec<usize> = groups.iter().flatten().copied().collect();
                 all.sort_unstable();
                 return Ok(Next::Done(
-                    all.iter().map(|&trial| team.metrics[&(trial, rung)]).collect(),
+                    all.iter().map(|&trial| worker.metrics[&(trial, rung)]).collect(),
                 ));
             }
-            let alive = team.others();
+            let alive = worker.others();
             let is_free = |group: &&&Vec<usize>| {
-                let mut claimed = group.iter().filter_map(|&trial| team.claims.get(&(trial, rung)));
+                let mut claimed =
+                    group.iter().filter_map(|&trial| worker.claims.get(&(trial, rung)));
                 !claimed.any(|other| alive.contains(other))
             };
             let free: Vec<&&Vec<usize>> = left.iter().filter(is_free).collect();
@@ -187,12 +188,12 @@ impl Team {
             if own.is_empty() {
                 return Ok(Next::Wait);
             }
-            team.append(&json!({ "process": team.number, "rung": rung, "trains": own }))?;
+            worker.append(&json!({ "process": worker.number, "rung": rung, "trains": own }))?;
             Ok(Next::Train(own))
         })
     }
 
-    /// Tells the others the metrics of what was trained.
+    /// Hands the others the metrics of what was trained.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -200,7 +201,7 @@ impl Team {
         // Bits, so that NaN and each digit arrive.
         let bits: Vec<u64> = metrics.iter().map(|metric| metric.to_bits()).collect();
         let line = json!({ "process": self.number, "rung": rung, "trials": trials, "bits": bits });
-        self.locked(|team| team.append(&line))
+        self.locked(|worker| worker.append(&line))
     }
 
     /// Ends as a process that is killed: the system takes its lock away, and nothing else happens.
@@ -305,7 +306,7 @@ impl Team {
     }
 }
 
-impl Drop for Team {
+impl Drop for Worker {
     /// Leaves, and removes the folder if nobody else works.
     fn drop(&mut self) {
         let Ok(_lock) = Lock::acquire(&self.study) else { return };
