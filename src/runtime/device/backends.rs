@@ -79,8 +79,13 @@ pub(crate) fn of(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
         ..wgpu::InstanceDescriptor::new_without_display_handle_from_env()
     });
     let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
-    adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
+    best_first(&mut adapters, wgpu::Adapter::get_info);
     adapters
+}
+
+/// Puts what has a better rank first, and keeps the order of equal ones.
+fn best_first<T>(adapters: &mut [T], info: impl Fn(&T) -> wgpu::AdapterInfo) {
+    adapters.sort_by_key(|adapter| rank(&info(adapter)));
 }
 
 /// The best adapter whose name contains `WGPU_ADAPTER_NAME`.
@@ -139,6 +144,29 @@ pub(super) fn rank(info: &wgpu::AdapterInfo) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_card_comes_before_a_driver_in_software_and_one_that_computes_nothing_last() {
+        use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, Other, VirtualGpu};
+        let of = |(device_type, name): (wgpu::DeviceType, &str)| wgpu::AdapterInfo {
+            name: name.into(),
+            ..wgpu::AdapterInfo::new(device_type, wgpu::Backend::Vulkan)
+        };
+        let mut adapters: Vec<wgpu::AdapterInfo> = [
+            (DiscreteGpu, "Null hardware"),
+            (Cpu, "e"),
+            (IntegratedGpu, "b"),
+            (Other, "d"),
+            (DiscreteGpu, "a"),
+            (VirtualGpu, "c"),
+            (DiscreteGpu, "a, the second"),
+        ]
+        .map(of)
+        .into();
+        best_first(&mut adapters, Clone::clone);
+        let names: Vec<&str> = adapters.iter().map(|info| &*info.name).collect();
+        assert_eq!(names, ["a", "a, the second", "b", "c", "d", "e", "Null hardware"]);
+    }
 
     #[test]
     fn a_backend_that_there_is_not_is_named_and_what_there_is() {
