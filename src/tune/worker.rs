@@ -26,6 +26,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The file of what each process trains and got.
 const LINES: &str = "lines";
 
+/// How that file begins.
+const HEADER: &str = "{\"settings\":";
+
 /// Processes that are looked for.
 const MOST: usize = 1000;
 
@@ -91,10 +94,13 @@ impl Worker {
                     break;
                 }
                 Held::Elsewhere => {}
-                Held::Nowhere | Held::Unknown => {
+                // A file system without locks, which others would not have either.
+                Held::Unlocked(_) if number == 0 => {
                     clear(&folder);
                     return Ok(None);
                 }
+                Held::Unlocked(error) | Held::Unknown(error) => return Err(failed(error)),
+                Held::Nowhere => return Err(failed(io::ErrorKind::NotFound.into())),
             }
         }
         let Some((number, own)) = free else { return Ok(None) };
@@ -302,13 +308,21 @@ impl Worker {
 
     /// True if a process of this number works now.
     fn is_alive(&self, number: usize) -> bool {
-        matches!(held(&self.folder, number, false), Held::Elsewhere)
+        matches!(
+            held(&self.folder, number, false),
+            Held::Elsewhere | Held::Unlocked(_) | Held::Unknown(_)
+        )
     }
 }
 
 impl Drop for Worker {
     /// Leaves, and removes the folder if nobody else works.
     fn drop(&mut self) {
+        // The lock of the study may be this thread's own, which waits for it: as with a killed process
+        // the folder stays.
+        if thread::panicking() {
+            return;
+        }
         let Ok(_lock) = Lock::acquire(&self.study) else { return };
         // Who has joined meanwhile; nobody joins while the study is locked.
         let is_read = self.locked(|_| Ok(())).is_ok();
@@ -323,8 +337,8 @@ impl Drop for Worker {
 /// Removes a folder with what processes have left in it, and nothing else.
 fn clear(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten().filter(|entry| is_own(&entry.file_name())) {
-        let _ = fs::remove_file(entry.path());
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| is_own(path)) {
+        let _ = fs::remove_file(path);
     }
     let _ = fs::remove_dir(folder);
 }
@@ -332,16 +346,28 @@ fn clear(folder: &Path) {
 /// A file of a folder that no process of a search has made.
 fn foreign(folder: &Path) -> io::Result<Option<String>> {
     for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        if !is_own(&name) {
-            return Ok(Some(name.to_string_lossy().into_owned()));
+        let entry = entry?;
+        if !is_own(&entry.path()) {
+            return Ok(Some(entry.file_name().to_string_lossy().into_owned()));
         }
     }
     Ok(None)
 }
 
-fn is_own(name: &OsStr) -> bool {
-    name == LINES || name.to_str().is_some_and(|name| name.parse::<u32>().is_ok())
+/// True for the empty file of a process, and for lines that begin as those of a search.
+fn is_own(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let Some(found) = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file) else {
+        return false;
+    };
+    if name == LINES {
+        let mut begin = Vec::new();
+        let file = File::open(path);
+        let read = file.and_then(|file| file.take(HEADER.len() as u64).read_to_end(&mut begin));
+        return read.is_ok() && HEADER.as_bytes().starts_with(&begin);
+    }
+    let is_number = name.parse::<usize>().is_ok_and(|n| n < MOST && n.to_string() == name);
+    is_number && found.len() == 0
 }
 
 /// Who has the lock of a process's file.
@@ -351,8 +377,10 @@ enum Held {
     Elsewhere,
     /// There is no such file.
     Nowhere,
-    /// The file system has no locks, or refuses them.
-    Unknown,
+    /// The file is there, and cannot be locked.
+    Unlocked(io::Error),
+    /// The file cannot be opened.
+    Unknown(io::Error),
 }
 
 fn held(folder: &Path, number: usize, makes: bool) -> Held {
@@ -362,9 +390,9 @@ fn held(folder: &Path, number: usize, makes: bool) -> Held {
         Ok(file) => match file.try_lock() {
             Ok(()) => Held::Here(file),
             Err(TryLockError::WouldBlock) => Held::Elsewhere,
-            Err(TryLockError::Error(_)) => Held::Unknown,
+            Err(TryLockError::Error(error)) => Held::Unlocked(error),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Held::Nowhere,
-        Err(_) => Held::Unknown,
+        Err(error) => Held::Unknown(error),
     }
 }

@@ -153,6 +153,29 @@ fn trials_of_others_are_observations_and_disturb_nothing() {
 }
 
 #[test]
+fn trials_that_somebody_else_has_ended_are_trained_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, path) = (folder.path().join("whole.jsonl"), folder.path().join("study.jsonl"));
+    let (_, all) = run(Some(&whole), Budget::Rungs(4), 0.0).unwrap();
+    let text = fs::read_to_string(&whole).unwrap();
+    // Cut off before the first metric; then what seems to be left is cleaned up.
+    let begun = text.lines().take_while(|line| !line.contains("intermediate"));
+    let mut begun: String = begun.map(|line| format!("{line}\n")).collect();
+    for trial in 0..27 {
+        begun += &format!(
+            "{{\"op_code\":6,\"worker_id\":\"w\",\"trial_id\":{trial},\"state\":3,\"values\":null,\"datetime_complete\":null}}\n"
+        );
+    }
+    fs::write(&path, begun).unwrap();
+    let (searched, calls) = run(Some(&path), Budget::Rungs(4), 0.0).unwrap();
+    assert_eq!(calls, all);
+    let own = |path: &Path| -> Vec<String> {
+        lines(path).into_iter().filter(|line| line.contains("\"gradus\"")).collect()
+    };
+    assert!(own(&path) == own(&whole) && searched.trials[0].values.len() == 4);
+}
+
+#[test]
 fn a_larger_budget_goes_on_behind_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("study.jsonl");
@@ -296,6 +319,13 @@ fn a_folder_with_files_of_somebody_else_is_left_alone() {
     let message = join().unwrap_err().to_string();
     assert!(message.contains("study.work") && message.contains("thesis.txt"), "{message}");
     fs::remove_file(work.join("thesis.txt")).unwrap();
+    for (name, content) in [("2024", "years"), ("lines", "of a poem"), ("007", "")] {
+        fs::write(work.join(name), content).unwrap();
+        let message = join().unwrap_err().to_string();
+        assert!(message.contains(&format!("it has `{name}`")), "{message}");
+        assert_eq!(fs::read_to_string(work.join(name)).unwrap(), content);
+        fs::remove_file(work.join(name)).unwrap();
+    }
     fs::remove_dir(&work).unwrap();
     fs::write(&work, "years").unwrap();
     let message = join().unwrap_err().to_string();

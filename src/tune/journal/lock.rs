@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use std::{fs, io, thread};
 
 use crate::{Error, Result};
@@ -16,6 +16,19 @@ const GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(in crate::tune) struct Lock {
     link: PathBuf,
+    own: Option<Identity>,
+}
+
+/// Which of the links that one path has over time: its time, and its number where files have one.
+type Identity = (SystemTime, u64);
+
+fn identity(link: &Path) -> Option<Identity> {
+    let found = fs::symlink_metadata(link).ok()?;
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(&found);
+    #[cfg(not(unix))]
+    let number = found.len();
+    Some((found.modified().ok()?, number))
 }
 
 /// `PATH.lock`.
@@ -45,11 +58,15 @@ impl Lock {
     fn acquire_within(path: &Path, grace: Duration) -> Result<Self> {
         let link = beside(path);
         let failed = |source: io::Error| Error::Io { path: beside(path), source };
-        let changed = || fs::metadata(path).and_then(|found| found.modified()).ok();
+        let changed =
+            || (fs::metadata(path).and_then(|found| found.modified()).ok(), identity(&link));
         let (mut since, mut last, mut pause) = (Instant::now(), changed(), 1);
         loop {
             match create(path, &link) {
-                Ok(()) => return Ok(Lock { link }),
+                Ok(()) => {
+                    let own = identity(&link);
+                    return Ok(Lock { link, own });
+                }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(error)),
             }
@@ -62,11 +79,17 @@ impl Lock {
                 (since, last) = (Instant::now(), now);
             }
             if since.elapsed() > grace {
-                // Renamed first, so that of several waiting processes one alone takes it away.
+                // Renamed first, so that of several waiting processes one alone takes it away; and looked
+                // at, as the lock may be that of another one by now.
                 let mut name = link.as_os_str().to_os_string();
                 name.push(format!(".{}.rename", std::process::id()));
+                let name = PathBuf::from(name);
                 if fs::rename(&link, &name).is_ok() {
-                    let _ = fs::remove_file(&name);
+                    if identity(&name) != last.1 && !exists(&link) {
+                        let _ = fs::rename(&name, &link);
+                    } else {
+                        let _ = fs::remove_file(&name);
+                    }
                 }
                 since = Instant::now();
                 continue;
@@ -75,6 +98,11 @@ impl Lock {
             pause = (pause * 2).min(200);
         }
     }
+}
+
+/// True also for a link that leads to nothing.
+fn exists(link: &Path) -> bool {
+    fs::symlink_metadata(link).is_ok()
 }
 
 /// False for a folder or a file with content: a lock is a link or an empty file. One that is gone by
@@ -87,7 +115,10 @@ fn is_lock(link: &Path) -> bool {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.link);
+        // Not that of another process, which has taken over from one that was stopped for long.
+        if self.own.is_none() || identity(&self.link) == self.own {
+            let _ = fs::remove_file(&self.link);
+        }
     }
 }
 
@@ -115,6 +146,40 @@ mod tests {
         drop(lock);
         assert!(fs::symlink_metadata(beside(&path)).is_err());
     }
+    #[test]
+    fn a_lock_that_another_has_by_now_is_not_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.jsonl");
+        fs::write(&path, "").unwrap();
+        let stopped = Lock::acquire(&path).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        let other = Lock::acquire_within(&path, Duration::from_millis(30)).unwrap();
+        drop(stopped);
+        assert!(exists(&beside(&path)));
+        drop(other);
+        assert!(!exists(&beside(&path)));
+    }
+
+    #[test]
+    fn of_two_that_wait_for_a_dead_lock_only_one_has_it_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.jsonl");
+        fs::write(&path, "").unwrap();
+        create(&path, &beside(&path)).unwrap();
+        let inside = std::sync::atomic::AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let lock = Lock::acquire_within(&path, Duration::from_millis(300)).unwrap();
+                    assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                    thread::sleep(Duration::from_millis(100));
+                    inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    drop(lock);
+                });
+            }
+        });
+    }
+
     #[test]
     fn what_is_no_lock_is_left_alone_at_once() {
         let folder = tempfile::tempdir().unwrap();

@@ -352,7 +352,7 @@ impl Journal {
             _ => false,
         };
         if let (Some(trial), Some(operation)) = (trial, line["op_code"].as_u64()) {
-            self.take_trial(trial, operation, &line);
+            self.take_trial(trial, operation, is_own, &line);
         }
         if is_own && is_here {
             self.own_lines.push(OwnLine { number: self.lines, content: line });
@@ -374,8 +374,12 @@ impl Journal {
     }
 
     /// Reads a line about a trial.
-    fn take_trial(&mut self, trial: usize, operation: u64, line: &Value) {
+    fn take_trial(&mut self, trial: usize, operation: u64, is_own: bool, line: &Value) {
         let Some(read) = self.trials.get_mut(&trial) else { return };
+        if read.own.is_some() && !is_own {
+            // Somebody has ended a trial that seemed to be left: it still is what it was.
+            return;
+        }
         match operation {
             5 => {
                 let name = line["param_name"].as_str().unwrap_or_default();
