@@ -4,6 +4,6 @@ mod attributions;
 mod label_noise;
 mod landscape;
 mod rows;
-mod tokens;
 #[path = "../support/mod.rs"]
 mod support;
+mod tokens;
