@@ -170,7 +170,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
-                    let lock = Lock::acquire_within(&path, Duration::from_millis(300)).unwrap();
+                    let lock = Lock::acquire_within(&path, Duration::from_millis(2000)).unwrap();
                     assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                     thread::sleep(Duration::from_millis(100));
                     inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
