@@ -117,9 +117,9 @@ impl Characters {
     }
 
     fn unknown(&self, text: &str, place: usize, character: char) -> Error {
-        let before: Vec<char> = text.chars().take(place).collect();
-        let line = 1 + before.iter().filter(|&&before| before == '\n').count();
-        let column = 1 + before.iter().rev().take_while(|&&before| before != '\n').count();
+        let (line, column) = text.chars().take(place).fold((1, 1), |(line, column), before| {
+            if before == '\n' { (line + 1, 1) } else { (line, column + 1) }
+        });
         let shown: String = self.characters.iter().take(MOST_SHOWN).collect();
         let more = if self.len() > MOST_SHOWN { " …" } else { "" };
         Error::Input {

@@ -32,7 +32,7 @@ fn identity(link: &Path) -> Option<Identity> {
 }
 
 /// `PATH.lock`.
-pub(in crate::tune) fn beside(path: &Path) -> PathBuf {
+fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(".lock");
     name.into()
